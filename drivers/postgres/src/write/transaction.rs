@@ -114,7 +114,14 @@ impl PostgresTransaction {
         let level = begin.isolation.sql();
         let text = format!("BEGIN ISOLATION LEVEL {level} READ WRITE; {}", fate::MARK);
         let answer = alarm.watch(context, lease.connection.client.simple_query(&text)).await?;
-        let answer = answer.map_err(|error| from_change(pool.source(), &error))?;
+        let answer = answer.map_err(|error| match error.code() {
+            // A standby has no transactions that write.
+            Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+                let text = format!("source \"{}\" is read-only", pool.source());
+                Error::new(ErrorCode::ReadOnlyTransaction, text).with_cause(&error)
+            }
+            _ => from_change(pool.source(), &error),
+        })?;
         let mark = fate::mark(&answer).ok_or_else(|| Error::internal("a transaction without a number"))?;
         Ok(Self { lease, alarm, mark, schema: None })
     }

@@ -110,7 +110,7 @@ impl Server {
         let until = Instant::now() + Duration::from_secs(30);
         let ready = || {
             let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
-            file.lines().nth(7).is_some_and(|line| line.trim() == "ready")
+            file.lines().nth(7).is_some_and(|line| matches!(line.trim(), "ready" | "standby"))
         };
         while !ready() {
             assert!(Instant::now() < until, "{}", std::fs::read_to_string(self.folder.join("log")).unwrap_or_default());
