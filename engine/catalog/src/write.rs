@@ -8,6 +8,7 @@ pub use reads::PlainRead;
 use crate::federation::{FragmentPolicy, Tables};
 use crate::remote::DriverTable;
 use arrow::array::RecordBatch;
+use datafusion::common::ScalarValue;
 use querygate_driver_api::relation::{Relation, ScanColumn};
 use querygate_driver_api::remote::TableKind;
 use querygate_driver_api::scalar::ComparisonOp;
@@ -167,6 +168,20 @@ impl WriteTarget {
     /// As [`having`](Self::having).
     pub fn locked_as(&self, keys: &[Vec<Value>], filter: &RowFilter, lock: Lock) -> Result<LockedRead> {
         self.matching(&self.key, keys, filter, lock)
+    }
+
+    /// The statement that locks the row of one key, for whoever explains it. Its values are none of the table's.
+    ///
+    /// # Errors
+    /// As [`having`](Self::having).
+    pub fn lock_text(&self, filter: &RowFilter) -> Result<Arc<str>> {
+        let any = |place: &usize| {
+            let field = self.fields.get(*place).ok_or_else(|| Error::internal("a field that is not the table's"))?;
+            let value = ScalarValue::new_default(&field.value_type().to_arrow()).map_err(Error::internal)?;
+            Value::from_array(value.to_array().map_err(Error::internal)?.as_ref(), 0)
+        };
+        let key = self.key.iter().map(any).collect::<Result<Vec<_>>>()?;
+        self.locked(&[key], filter).map(|read| Arc::clone(&read.statement.text))
     }
 
     /// Locks the rows with one of these combinations of values (NULL is found, too) that pass a filter, and gives all fields of

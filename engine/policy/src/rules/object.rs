@@ -86,6 +86,11 @@ impl ObjectRules {
         &self.faults
     }
 
+    /// Names of the validations, in the order in which they are asked.
+    pub fn validation_names(&self) -> impl Iterator<Item = &str> {
+        self.validations.iter().map(CompiledValidation::name)
+    }
+
     /// The field whose target rules read as `parent`, if any does.
     #[must_use]
     pub fn parent_field(&self) -> Option<&Field> {

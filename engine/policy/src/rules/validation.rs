@@ -68,6 +68,10 @@ pub(super) fn compile_all(object: &Object, faults: &mut Vec<RuleFault>) -> Vec<C
 }
 
 impl CompiledValidation {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn compile(rule: &Validation, object: &Object, faults: &mut Vec<RuleFault>) -> Self {
         let check = match compile_check(rule, object, faults) {
             Ok(check) => check,

@@ -117,6 +117,7 @@ impl GateSession {
 
     async fn prepare_parsed(&self, parsed: Arc<Parsed>, declared: &[Option<Declared>]) -> Result<PreparedStatement> {
         let _planning = self.planning(parsed.bytes())?;
+        let mut change_types = Vec::new();
         let (kind, columns) = match parsed.class() {
             Classified::Query(query) => {
                 let bound = self.bind_query(query, declared, Some(parsed.shared_text())).await?;
@@ -152,6 +153,11 @@ impl GateSession {
                         let bound = self.bind_query(query, declared, None).await?;
                         (Kind::Explain(bound, *style, Arc::clone(&nested)), columns)
                     }
+                    Classified::Write(ast) => {
+                        let (types, ..) = self.prepare_write(ast, declared).await?;
+                        change_types = types;
+                        (Kind::ExplainWrite(*style, Arc::clone(&nested)), columns)
+                    }
                     // The statement that has this name is looked up when it is explained.
                     Classified::Execute { .. } => (Kind::Command, columns),
                     _ => return Err(crate::session::commands::explain::unexplained()),
@@ -163,7 +169,7 @@ impl GateSession {
             Kind::Query(bound) | Kind::Locking(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
                 (bound.parameter_types(), Some(bound.charge(&self.prepared_memory)?))
             }
-            Kind::Write(_) | Kind::Command => (Vec::new(), None),
+            Kind::Write(_) | Kind::ExplainWrite(..) | Kind::Command => (change_types, None),
         };
         Ok(PreparedStatement {
             parsed,

@@ -289,6 +289,10 @@ fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<Utili
     }
     match statement.as_ref() {
         Ast::Query(_) | Ast::Execute { .. } => Ok(Classified::Explain { style, statement }),
+        Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) if style.analyze => {
+            Err(unsupported("EXPLAIN ANALYZE of a change").with_hint("EXPLAIN without ANALYZE says what it would do."))
+        }
+        Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) => Ok(Classified::Explain { style, statement }),
         other => Err(refused(other)),
     }
 }

@@ -5,6 +5,7 @@
 pub(crate) mod apply;
 pub(crate) mod assignment;
 pub(crate) mod check;
+pub(crate) mod explain;
 pub(crate) mod find;
 pub(crate) mod follow;
 pub(crate) mod image;

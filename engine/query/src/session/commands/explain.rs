@@ -17,7 +17,7 @@ use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-const COLUMN: &str = "QUERY PLAN";
+pub(super) const COLUMN: &str = "QUERY PLAN";
 
 /// The one column of EXPLAIN.
 pub(crate) fn columns(style: ExplainStyle) -> Arc<[Column]> {
@@ -34,14 +34,22 @@ pub(crate) fn unexplained() -> Error {
     Error::new(ErrorCode::FeatureNotSupported, "EXPLAIN of this statement is not supported")
 }
 
-/// Plans the statement, runs it for ANALYZE, and prints.
-pub(crate) async fn explain(
+/// A plan in words.
+pub(super) struct Shown {
+    logical: Option<String>,
+    steps: Vec<Step>,
+    pub(super) physical: String,
+    pub(super) notes: Vec<String>,
+}
+
+/// Plans a statement.
+pub(super) async fn shown(
     session: &GateSession,
     prepared: &PreparedStatement,
     bound: &Arc<Bound>,
     parameters: &[ArrayRef],
     style: ExplainStyle,
-) -> Result<Rows> {
+) -> Result<Shown> {
     let state = session.statement_state(bound).await?;
     let asking = session.asking(prepared.parsed(), true, None);
     let executable = session.plan_on_workers(bound, &state, parameters, asking).await?;
@@ -51,6 +59,21 @@ pub(crate) async fn explain(
         Some(plan) => session.steps_on_workers(plan, bound, &state).await?,
         None => Vec::new(),
     };
+    let mut notes = crate::plan::receipts::lines(&executable, session.shows_native_text());
+    notes.extend(executable.chosen().map(Chosen::explained));
+    notes.extend(style.verbose.then(|| session.look_up_note(bound)));
+    Ok(Shown { logical, steps, physical, notes })
+}
+
+/// Plans the statement, runs it for ANALYZE, and prints.
+pub(crate) async fn explain(
+    session: &GateSession,
+    prepared: &PreparedStatement,
+    bound: &Arc<Bound>,
+    parameters: &[ArrayRef],
+    style: ExplainStyle,
+) -> Result<Rows> {
+    let Shown { logical, steps, physical, notes } = shown(session, prepared, bound, parameters, style).await?;
     let mut analyzed = None;
     if style.analyze {
         let started = std::time::Instant::now();
@@ -61,9 +84,6 @@ pub(crate) async fn explain(
         }
         analyzed = Some((count, started.elapsed().as_secs_f64() * 1e3));
     }
-    let mut notes = crate::plan::receipts::lines(&executable, session.shows_native_text());
-    notes.extend(executable.chosen().map(Chosen::explained));
-    notes.extend(style.verbose.then(|| session.look_up_note(bound)));
     if style.json {
         return document(&physical, (logical, steps), analyzed, notes);
     }
@@ -102,10 +122,8 @@ fn document(
     analyzed: Option<(usize, f64)>,
     notes: Vec<String>,
 ) -> Result<Rows> {
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let lines: Vec<(usize, &str)> = physical.lines().map(|line| (depth(line), line.trim())).collect();
     let mut explained = Map::new();
-    let mut plans = nodes(&lines);
+    let mut plans = nodes_of(physical);
     let mut plan = if plans.is_empty() { json!({}) } else { plans.swap_remove(0) };
     if let (Some((rows, milliseconds)), Some(plan)) = (analyzed, plan.as_object_mut()) {
         plan.insert("Actual Rows".to_owned(), rows.into());
@@ -118,13 +136,29 @@ fn document(
         explained.insert("Steps".to_owned(), steps.into());
     }
     explained.insert("Notes".to_owned(), notes.into());
-    let text = serde_json::to_string_pretty(&[explained]).map_err(Error::internal)?;
     let style = ExplainStyle { analyze: analyzed.is_some(), verbose: false, json: true };
+    one_document(style, explained)
+}
+
+/// One document as the answer of EXPLAIN.
+pub(super) fn document_rows(style: ExplainStyle, explained: Map<String, Value>) -> Result<Outcome> {
+    one_document(style, explained).map(Outcome::Rows)
+}
+
+fn one_document(style: ExplainStyle, explained: Map<String, Value>) -> Result<Rows> {
+    let text = serde_json::to_string_pretty(&[explained]).map_err(Error::internal)?;
     let schema = Arc::new(Schema::new(vec![field(style)]));
     let values: ArrayRef = Arc::new(StringArray::from(vec![text]));
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![values]).map_err(Error::internal)?;
     let batches = futures::stream::iter([Ok(batch)]).boxed();
     Ok(Rows { columns: columns(style), schema, batches, tag: CommandTag::Counted("EXPLAIN") })
+}
+
+/// The nodes of a printed plan.
+pub(super) fn nodes_of(physical: &str) -> Vec<Value> {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let lines: Vec<(usize, &str)> = physical.lines().map(|line| (depth(line), line.trim())).collect();
+    nodes(&lines)
 }
 
 /// Nodes that stand side by side, each with those that are further in below it.

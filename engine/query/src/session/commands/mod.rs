@@ -5,5 +5,6 @@ pub(super) mod cursor_rows;
 pub(super) mod cursors;
 pub(super) mod dispatch;
 pub(crate) mod explain;
+mod explain_write;
 pub(super) mod listen;
 pub(crate) mod text;

@@ -36,6 +36,8 @@ pub(in crate::session) enum Kind {
     Write(Option<SchemaRef>),
     /// With the statement that is explained.
     Explain(Arc<Bound>, ExplainStyle, Arc<Parsed>),
+    /// With the change that is explained.
+    ExplainWrite(ExplainStyle, Arc<Parsed>),
     /// Runs from its class alone.
     Command,
 }
@@ -76,7 +78,7 @@ impl Prepared for PreparedStatement {
         match &self.kind {
             Kind::Query(bound) | Kind::Locking(bound) => Some(Arc::clone(bound.schema())),
             Kind::Write(schema) => schema.clone(),
-            Kind::Copy(..) | Kind::Explain(..) | Kind::Command => None,
+            Kind::Copy(..) | Kind::Explain(..) | Kind::ExplainWrite(..) | Kind::Command => None,
         }
     }
 }

@@ -28,7 +28,7 @@ impl GateSession {
                 self.run_query(prepared, (bound, query), parameters, delivery).await
             }
             (Kind::Query(_), _) => Err(lost()),
-            (Kind::Locking(_) | Kind::Write(_) | Kind::Copy(..) | Kind::Explain(..) | Kind::Command, _)
+            (Kind::Locking(_) | Kind::Write(_) | Kind::Copy(..) | Kind::Explain(..) | Kind::ExplainWrite(..) | Kind::Command, _)
                 if matches!(delivery, Delivery::Part(_)) =>
             {
                 Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
@@ -53,6 +53,10 @@ impl GateSession {
                 let rows =
                     crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style).await?;
                 Ok(Outcome::Rows(rows))
+            }
+            (Kind::ExplainWrite(style, explained), _) => {
+                let Classified::Write(ast) = explained.class() else { return Err(lost()) };
+                Box::pin(self.explain_write(prepared, ast, parameters, *style)).await
             }
             (Kind::Command, class) => self.run_command(prepared, class, parameters).await,
         }

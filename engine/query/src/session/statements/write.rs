@@ -40,7 +40,7 @@ const ATTEMPTS: usize = 3;
 type Described = (Vec<PgType>, Option<Arc<[Column]>>, Option<SchemaRef>);
 
 /// A change with the query that finds its rows.
-type Aimed = (Arc<Targeted>, Option<Arc<Bound>>);
+pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>);
 
 impl GateSession {
     /// Describes a change, which is decided and bound as each of its runs is.
@@ -99,7 +99,7 @@ impl GateSession {
     }
 
     /// Decides, and binds the query that finds the rows. `given`: values, for whose places it is bound.
-    async fn aim(&self, ast: &Ast, declared: &[Option<Declared>], given: Option<&[ArrayRef]>) -> Result<Aimed> {
+    pub(in crate::session) async fn aim(&self, ast: &Ast, declared: &[Option<Declared>], given: Option<&[ArrayRef]>) -> Result<Aimed> {
         if !self.gate.options().writes {
             return Err(refused_write(ast));
         }

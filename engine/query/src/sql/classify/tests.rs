@@ -51,6 +51,7 @@ fn statements_of_the_closed_list() {
         ("DELETE FROM t", "write"),
         ("EXPLAIN SELECT 1", "explain"),
         ("EXPLAIN (ANALYZE, VERBOSE) SELECT 1", "explain"),
+        ("EXPLAIN DELETE FROM t", "explain"),
         ("COPY accounts TO STDOUT", "copy"),
         ("COPY (SELECT 1) TO STDOUT WITH (FORMAT csv, HEADER)", "copy"),
         ("SET search_path TO public", "set"),
@@ -103,7 +104,8 @@ fn everything_else_is_refused() {
         "COMMIT AND CHAIN",
         "COMMENT ON TABLE t IS 'x'",
         "REFRESH MATERIALIZED VIEW v",
-        "EXPLAIN INSERT INTO t VALUES (1)",
+        "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
+        "EXPLAIN TRUNCATE t",
     ] {
         assert_eq!(kind(sql), Err(ErrorCode::FeatureNotSupported), "{sql}");
     }
