@@ -8,6 +8,7 @@ use crate::principal::{VisibleObject, token, visible_objects};
 use crate::remote::DriverTable;
 use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, with_search_path};
 use crate::write::{WriteTarget, unchangeable};
+use crate::write_rights::WriteRights;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
     TableProvider,
@@ -150,6 +151,7 @@ pub struct CatalogBuilder {
     live: Vec<(&'static str, Arc<LiveTable>)>,
     views: Vec<BoundView>,
     settings: Vec<Setting>,
+    now_ms: i64,
 }
 
 impl CatalogBuilder {
@@ -174,6 +176,7 @@ impl CatalogBuilder {
             deployment: Arc::clone(deployment),
             views: Vec::new(),
             settings: Vec::new(),
+            now_ms,
         }
     }
 
@@ -197,7 +200,13 @@ impl CatalogBuilder {
     /// The system catalog of what was added so far.
     #[must_use]
     pub fn pg_catalog(&self) -> Arc<PgCatalog> {
-        let image = crate::image::image(&self.deployment, &self.principal, &self.objects, &self.views, &self.live);
+        let rights = WriteRights {
+            deployment: &self.deployment,
+            remotes: Remotes::of(&self.deployment),
+            principal: &self.principal,
+            now_ms: self.now_ms,
+        };
+        let image = crate::image::image(&rights, &self.objects, &self.views, &self.live);
         PgCatalog::new(self.token.clone(), CatalogImage { settings: self.settings.clone(), ..image })
     }
 

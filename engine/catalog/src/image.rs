@@ -4,6 +4,7 @@
 use crate::deployment::Deployment;
 use crate::live::LiveTable;
 use crate::principal::VisibleObject;
+use crate::write_rights::WriteRights;
 use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
 use querygate_metadata::model::{DeleteBehavior, UniqueKey};
@@ -13,7 +14,7 @@ use querygate_pg_catalog::image::{
 };
 use querygate_pg_catalog::{OidSpace, quote_ident};
 use querygate_query_api::{NETWORK, TimeTz};
-use querygate_types::{PgType, Principal, ReferentialAction};
+use querygate_types::{PgType, ReferentialAction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -30,12 +31,12 @@ pub struct BoundView {
 const OWNER: &str = "querygate";
 
 pub(crate) fn image(
-    deployment: &Deployment,
-    principal: &Principal,
+    rights: &WriteRights<'_>,
     objects: &[VisibleObject],
     views: &[BoundView],
     live: &[(&'static str, Arc<LiveTable>)],
 ) -> CatalogImage {
+    let WriteRights { deployment, principal, .. } = *rights;
     let oids = oid_space(deployment);
     let mut schemas: BTreeMap<String, Schema> = BTreeMap::new();
     let mut add = |schema: &str, relation: Relation| {
@@ -48,6 +49,7 @@ pub(crate) fn image(
     let mut seen = BTreeMap::new();
     for object in objects {
         let mut relation = object_relation(object, &by_name, &oids);
+        rights.tell(object, &mut relation);
         for (column, field) in relation.columns.iter_mut().zip(object.fields()) {
             if let (Some(own), PgType::Text, true) = (&field.enum_type, column.pg_type, is_open(object, &field.name))
                 && let Some(name) = enums.0.get(own)
@@ -201,13 +203,11 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
         oid: oids.relation("public", &visible.sql_name).unwrap_or(0),
         comment: Some(comment(&object.label, withheld.of_object(object.description.as_deref()))),
         columns,
-        definition: None,
         primary_key: key,
         unique,
         foreign_keys,
         indexes,
-        checks: Vec::new(),
-        row_estimate: None,
+        ..Relation::default()
     }
 }
 

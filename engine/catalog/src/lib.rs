@@ -22,6 +22,7 @@ mod schema;
 mod testing;
 mod unavailable;
 pub mod write;
+mod write_rights;
 
 pub use arrow_types::{arrow_type, object_schema};
 pub use catalog::{CatalogBuilder, PrincipalCatalog};

@@ -80,6 +80,15 @@ pub struct Relation {
     pub checks: Vec<Check>,
     /// Estimated rows (`reltuples`); `None` when unknown or when telling would betray hidden rows.
     pub row_estimate: Option<f32>,
+    pub privileges: TablePrivileges,
+}
+
+/// Rights on all columns of a relation, beside SELECT, which everything in an image has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TablePrivileges {
+    pub insert: bool,
+    pub update: bool,
+    pub delete: bool,
 }
 
 /// A column. `attnum` is its position from 1 among the columns that the principal sees;
@@ -98,6 +107,10 @@ pub struct Column {
     /// Text of the default (or of the generation expression).
     pub default: Option<String>,
     pub generation: Generation,
+    /// Whether INSERT may give it a value.
+    pub insertable: bool,
+    /// Whether UPDATE may.
+    pub updatable: bool,
 }
 
 impl Column {
@@ -114,6 +127,8 @@ impl Column {
             comment: None,
             default: None,
             generation: Generation::None,
+            insertable: false,
+            updatable: false,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The image with object ids given out: what rows and functions look names and ids up in.
 //! Knows neither Arrow nor DataFusion.
 
-use super::image::{CatalogImage, Check, Column, EnumType, ForeignKey, Index, Key, Relation, RelationKind};
+use super::image::{
+    CatalogImage, Check, Column, EnumType, ForeignKey, Index, Key, Relation, RelationKind, TablePrivileges,
+};
 use super::layout::{Layout, layouts};
 use super::names::{INFORMATION_SCHEMA, PG_CATALOG, RoleObject, SchemaObject, roles, schemas};
 use super::oid::{Allocator, ObjectClass, stable_oid};
@@ -23,6 +25,17 @@ pub(crate) struct ColumnObject {
     pub(crate) identity: &'static str,
     pub(crate) generated: bool,
     pub(crate) default_oid: u32,
+    pub(crate) insertable: bool,
+    pub(crate) updatable: bool,
+}
+
+impl ColumnObject {
+    /// Rights on the column, as PostgreSQL calls them.
+    pub(crate) fn privileges(&self, of: &RelationObject) -> Vec<&'static str> {
+        let (insert, update) = (self.insertable || of.privileges.insert, self.updatable || of.privileges.update);
+        let all = [(true, "SELECT"), (insert, "INSERT"), (update, "UPDATE")];
+        all.into_iter().filter(|(held, _)| *held).map(|(_, name)| name).collect()
+    }
 }
 
 /// A relation (not an index) with ids of itself and its parts.
@@ -40,6 +53,7 @@ pub(crate) struct RelationObject {
     pub(crate) definition: Option<String>,
     pub(crate) columns: Vec<ColumnObject>,
     pub(crate) row_estimate: Option<f32>,
+    pub(crate) privileges: TablePrivileges,
     /// One of PostgreSQL's own.
     pub(crate) system: bool,
 }
@@ -47,6 +61,16 @@ pub(crate) struct RelationObject {
 impl RelationObject {
     pub(crate) fn column(&self, attnum: i16) -> Option<&ColumnObject> {
         self.columns.iter().find(|c| c.attnum == attnum)
+    }
+    /// Rights on the whole relation, as PostgreSQL calls them.
+    pub(crate) fn privileges(&self) -> Vec<&'static str> {
+        let TablePrivileges { insert, update, delete } = self.privileges;
+        let all = [(true, "SELECT"), (insert, "INSERT"), (update, "UPDATE"), (delete, "DELETE")];
+        all.into_iter().filter(|(held, _)| *held).map(|(_, name)| name).collect()
+    }
+    /// Whether a row can be stored in it at all.
+    pub(crate) fn is_insertable(&self) -> bool {
+        self.columns.iter().any(|column| column.insertable)
     }
     fn attnums(&self, names: &[String]) -> Option<Vec<i16>> {
         names.iter().map(|n| self.columns.iter().find(|c| c.name == *n).map(|c| c.attnum)).collect()
@@ -247,6 +271,7 @@ impl Objects {
                     definition: relation.definition.clone(),
                     columns,
                     row_estimate: relation.row_estimate,
+                    privileges: relation.privileges,
                     system: false,
                 });
             }
@@ -412,6 +437,8 @@ fn column(column: &Column, index: usize, path: &[&str; 2], types: &TypeTable, id
             Some(_) => ids.take(stable_oid(ObjectClass::Default, &[path[0], path[1], &column.name])),
             None => 0,
         },
+        insertable: column.insertable,
+        updatable: column.updatable,
     }
 }
 
@@ -428,6 +455,8 @@ fn system_relation(layout: &Layout) -> RelationObject {
         identity: "",
         generated: false,
         default_oid: 0,
+        insertable: false,
+        updatable: false,
     });
     RelationObject {
         oid: layout.oid,
@@ -441,6 +470,7 @@ fn system_relation(layout: &Layout) -> RelationObject {
         definition: None,
         columns: columns.collect(),
         row_estimate: None,
+        privileges: TablePrivileges::default(),
         system: true,
     }
 }

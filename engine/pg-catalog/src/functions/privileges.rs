@@ -1,4 +1,4 @@
-//! `has_…_privilege`, `pg_has_role`: SELECT and USAGE on what is visible, nothing that writes.
+//! `has_…_privilege`, `pg_has_role`: SELECT and USAGE on what is visible, and the changes that the image says.
 
 use super::names::{find_relation, oid, text};
 use super::{Call, Definition, strict};
@@ -9,8 +9,8 @@ use querygate_types::{Error, ErrorCode, Result};
 pub(super) const FUNCTIONS: &[Definition] = &[
     strict("acldefault", 2, 2, "_aclitem", defaults),
     strict("has_table_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_relation(c, a))),
-    strict("has_sequence_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_relation(c, a))),
-    strict("has_any_column_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_relation(c, a))),
+    strict("has_sequence_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_sequence(c, a))),
+    strict("has_any_column_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_any_column(c, a))),
     strict("has_column_privilege", 3, 4, "bool", |c, a| with_role(c, a, 3, |a| on_column(c, a))),
     strict("has_schema_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_schema(c, a))),
     strict("has_database_privilege", 2, 3, "bool", |c, a| {
@@ -89,25 +89,57 @@ fn relation_of(call: &Call<'_>, args: &[Cell]) -> Result<Option<u32>> {
     found.map(Some).ok_or_else(|| Error::new(ErrorCode::UndefinedTable, format!("relation \"{name}\" does not exist")))
 }
 
-fn on_relation(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+/// Rights in the words that are asked with.
+fn asked(privileges: &[&str]) -> Vec<String> {
+    privileges.iter().map(|privilege| privilege.to_ascii_lowercase()).collect()
+}
+
+fn held_on(args: &[Cell], place: usize, privileges: &[&str]) -> Result<Cell> {
+    let held = asked(privileges);
+    granted(args, place, &held.iter().map(String::as_str).collect::<Vec<_>>(), WRITES)
+}
+
+fn on_sequence(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
     let answer = granted(args, 1, &["select"], WRITES)?;
     Ok(relation_of(call, args)?.map_or(Cell::Null, |_| answer))
 }
 
+fn on_relation(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    // A word that is none is told before a name that is none.
+    let plain = held_on(args, 1, &["SELECT"])?;
+    let Some(oid) = relation_of(call, args)? else { return Ok(Cell::Null) };
+    match call.catalog.objects.relation(oid) {
+        Some(relation) => held_on(args, 1, &relation.privileges()),
+        None => Ok(plain),
+    }
+}
+
+fn on_any_column(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    let plain = held_on(args, 1, &["SELECT"])?;
+    let Some(oid) = relation_of(call, args)? else { return Ok(Cell::Null) };
+    match call.catalog.objects.relation(oid) {
+        Some(relation) => {
+            let any = relation.columns.iter().flat_map(|column| column.privileges(relation));
+            held_on(args, 1, &any.chain(relation.privileges()).filter(|right| *right != "DELETE").collect::<Vec<_>>())
+        }
+        None => Ok(plain),
+    }
+}
+
 fn on_column(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
-    let answer = granted(args, 2, &["select"], WRITES)?;
+    held_on(args, 2, &["SELECT"])?;
     let Some(relation) = relation_of(call, args)?.and_then(|oid| call.catalog.objects.relation(oid)) else {
         return Ok(Cell::Null);
     };
     match args.get(1) {
         Some(Cell::Int(number)) => {
-            let known = relation.columns.iter().any(|c| i64::from(c.attnum) == *number);
-            Ok(if known { answer } else { Cell::Null })
+            let known = relation.columns.iter().find(|c| i64::from(c.attnum) == *number);
+            known.map_or(Ok(Cell::Null), |column| held_on(args, 2, &column.privileges(relation)))
         }
         _ => {
             let name = text(args, 1);
-            if relation.columns.iter().any(|c| c.name == name) {
-                return Ok(answer);
+            if let Some(column) = relation.columns.iter().find(|c| c.name == name) {
+                return held_on(args, 2, &column.privileges(relation));
             }
             let message = format!("column \"{name}\" of relation \"{}\" does not exist", relation.name);
             Err(Error::new(ErrorCode::UndefinedColumn, message))

@@ -5,6 +5,7 @@ use crate::cell::Cell;
 use crate::layout::{Rows, fixed_rows};
 use crate::names::{INFORMATION_SCHEMA, OWNER, PG_CATALOG};
 use crate::objects::{ColumnObject, Objects, RelationObject};
+use crate::quote::quote_ident;
 use crate::session::SessionVars;
 use querygate_types::Result;
 use std::collections::{HashMap, HashSet};
@@ -63,6 +64,7 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("relhasrules", matches!(relation.kind, 'v' | 'm').into()),
             ("relhastriggers", triggered.contains(&relation.oid).into()),
             ("relispopulated", true.into()),
+            ("relacl", granted(objects, relation)),
             ("relreplident", if relation.system || relation.kind != 'r' { 'n' } else { 'd' }.into()),
         ])?;
     }
@@ -83,6 +85,25 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
         ])?;
     }
     Ok(())
+}
+
+/// Rights on a relation as PostgreSQL keeps them: the owner's, and the current user's. NULL: as they are when nobody granted any.
+fn granted(objects: &Objects, relation: &RelationObject) -> Cell {
+    if relation.system {
+        return Cell::Null;
+    }
+    let letter = |privilege: &&str| match *privilege {
+        "INSERT" => 'a',
+        "UPDATE" => 'w',
+        "DELETE" => 'd',
+        _ => 'r',
+    };
+    let mut held: Vec<char> = relation.privileges().iter().map(letter).collect();
+    let order = |letter: &char| "arwd".find(*letter);
+    held.sort_by_key(order);
+    let (owner, user) = (quote_ident(&objects.image.owner), quote_ident(&objects.image.user));
+    let held: String = held.into_iter().collect();
+    Cell::List(vec![Cell::Text(format!("{owner}=arwdDxt/{owner}")), Cell::Text(format!("{user}={held}/{owner}"))])
 }
 
 /// Storage of a type as `pg_attribute` repeats it: typlen, typbyval, typalign, typstorage, typcollation.

@@ -73,7 +73,7 @@ fn tables(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("table_schema", (&r.schema).into()),
             ("table_name", (&r.name).into()),
             ("table_type", kind.into()),
-            ("is_insertable_into", yes_or_no(r.kind == 'r')),
+            ("is_insertable_into", yes_or_no(r.is_insertable())),
             ("is_typed", yes_or_no(false)),
         ])?;
     }
@@ -172,7 +172,7 @@ fn columns(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
                 ("identity_cycle", yes_or_no(false)),
                 ("is_generated", if c.generated { "ALWAYS" } else { "NEVER" }.into()),
                 ("generation_expression", if c.generated { c.default.clone() } else { None }.into()),
-                ("is_updatable", yes_or_no(r.kind == 'r')),
+                ("is_updatable", yes_or_no(c.updatable)),
             ])?;
         }
     }
@@ -369,19 +369,21 @@ fn constraint_table_usage(objects: &Objects, _: &SessionVars, rows: &mut Rows) -
     Ok(())
 }
 
-/// SELECT on whatever is visible is what the catalog knows of rights.
+/// Rights of the current user alone.
 fn table_privileges(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
     for r in standard_relations(objects) {
-        rows.push(vec![
-            ("grantor", (&objects.image.owner).into()),
-            ("grantee", (&objects.image.user).into()),
-            ("table_catalog", db(objects)),
-            ("table_schema", (&r.schema).into()),
-            ("table_name", (&r.name).into()),
-            ("privilege_type", "SELECT".into()),
-            ("is_grantable", yes_or_no(false)),
-            ("with_hierarchy", yes_or_no(true)),
-        ])?;
+        for privilege in r.privileges() {
+            rows.push(vec![
+                ("grantor", (&objects.image.owner).into()),
+                ("grantee", (&objects.image.user).into()),
+                ("table_catalog", db(objects)),
+                ("table_schema", (&r.schema).into()),
+                ("table_name", (&r.name).into()),
+                ("privilege_type", privilege.into()),
+                ("is_grantable", yes_or_no(false)),
+                ("with_hierarchy", yes_or_no(privilege == "SELECT")),
+            ])?;
+        }
     }
     Ok(())
 }
@@ -389,16 +391,18 @@ fn table_privileges(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Resu
 fn column_privileges(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
     for r in standard_relations(objects) {
         for c in &r.columns {
-            rows.push(vec![
-                ("grantor", (&objects.image.owner).into()),
-                ("grantee", (&objects.image.user).into()),
-                ("table_catalog", db(objects)),
-                ("table_schema", (&r.schema).into()),
-                ("table_name", (&r.name).into()),
-                ("column_name", (&c.name).into()),
-                ("privilege_type", "SELECT".into()),
-                ("is_grantable", yes_or_no(false)),
-            ])?;
+            for privilege in c.privileges(r) {
+                rows.push(vec![
+                    ("grantor", (&objects.image.owner).into()),
+                    ("grantee", (&objects.image.user).into()),
+                    ("table_catalog", db(objects)),
+                    ("table_schema", (&r.schema).into()),
+                    ("table_name", (&r.name).into()),
+                    ("column_name", (&c.name).into()),
+                    ("privilege_type", privilege.into()),
+                    ("is_grantable", yes_or_no(false)),
+                ])?;
+            }
         }
     }
     Ok(())

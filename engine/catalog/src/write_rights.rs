@@ -1,0 +1,62 @@
+//! What a principal may change of a visible object, for the system catalog. It is what a statement is decided by, as far as that can
+//! be told without asking the source. Names nothing hidden.
+
+use crate::deployment::Deployment;
+use crate::federation::Remotes;
+use crate::principal::VisibleObject;
+use querygate_metadata::FieldType;
+use querygate_pg_catalog::image::{Column, Relation, TablePrivileges};
+use querygate_policy::write::Assignment;
+use querygate_policy::{Evaluator, WriteOperation, WritePermit};
+use querygate_types::Principal;
+
+/// Decides for one principal.
+pub(crate) struct WriteRights<'a> {
+    pub(crate) deployment: &'a Deployment,
+    pub(crate) remotes: Remotes,
+    pub(crate) principal: &'a Principal,
+    pub(crate) now_ms: i64,
+}
+
+impl WriteRights<'_> {
+    /// Says in a relation what of it may be changed.
+    pub(crate) fn tell(&self, visible: &VisibleObject, relation: &mut Relation) {
+        let Some(table) = self.remotes.tables().get(&visible.object.name) else { return };
+        let Some(key) = table.key().filter(|key| !key.is_empty() && table.driver().writer().is_some()) else { return };
+        let keys: Vec<&str> =
+            key.iter().filter_map(|place| table.fields().get(*place)).map(|field| field.field.as_str()).collect();
+        let insert = self.permit(visible, WriteOperation::Insert);
+        let update = self.permit(visible, WriteOperation::Update);
+        let delete = self.permit(visible, WriteOperation::Delete);
+        let takes = |permit: &Option<WritePermit>, column: &Column| {
+            let is_free =
+                permit.as_ref().is_some_and(|permit| permit.assignment(&column.name) == Some(Assignment::Free));
+            is_free
+                && visible
+                    .object
+                    .field(&column.name)
+                    .is_some_and(|field| !field.multiple && field.field_type != FieldType::Autonumber)
+        };
+        let locks = |permit: &WritePermit, column: &Column| permit.assignment(&column.name) == Some(Assignment::Locked);
+        // A right on the table is one on each of its columns; what takes no value from anybody does not count.
+        let whole = |permit: &Option<WritePermit>| {
+            permit.as_ref().is_some_and(|permit| !relation.columns.iter().any(|column| locks(permit, column)))
+        };
+        relation.privileges =
+            TablePrivileges { insert: whole(&insert), update: whole(&update), delete: delete.is_some() };
+        for column in &mut relation.columns {
+            column.insertable = takes(&insert, &*column);
+            column.updatable = takes(&update, &*column) && !keys.contains(&column.name.as_str());
+        }
+    }
+
+    fn permit(&self, visible: &VisibleObject, operation: WriteOperation) -> Option<WritePermit> {
+        let Self { deployment, principal, now_ms, .. } = self;
+        let policies = &deployment.policies;
+        if !policies.write_obstacles(&visible.object.name, operation).is_empty() {
+            return None;
+        }
+        let evaluator = Evaluator { policy: policies, principal, facts: &deployment.facts, now_ms: *now_ms };
+        evaluator.decide_target(&visible.object.name, operation).permit().ok()
+    }
+}
