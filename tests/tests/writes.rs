@@ -15,6 +15,8 @@ mod postgres_server;
 mod servers;
 #[path = "writes/source.rs"]
 mod source;
+#[path = "writes/told.rs"]
+mod told;
 
 /// Over a file.
 #[path = "writes"]

@@ -1,5 +1,5 @@
 //! The audit file: a line of JSON for each finished statement, written by a thread of its own. Decides nothing about
-//! statements, and never slows one down.
+//! statements, and slows down none but those that wait for a line of theirs.
 
 use crate::books::observe::QueryRecord;
 use querygate_types::ErrorCode;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Records waiting for the thread.
 const QUEUE_MAX: usize = 65_536;
@@ -20,6 +21,30 @@ const WAITING_MAX: usize = 16 << 20;
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of a gate waits for its last records.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where lines go.
+trait Out: Write {
+    /// Returns when everything that was written outlasts a loss of power.
+    fn sync(&mut self) -> std::io::Result<()>;
+}
+
+impl Out for std::fs::File {
+    fn sync(&mut self) -> std::io::Result<()> {
+        match self.sync_data() {
+            // A pipe or a device keeps nothing.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            synced => synced,
+        }
+    }
+}
+
+/// What is to be written.
+#[derive(Debug)]
+enum Entry {
+    Record(Arc<QueryRecord>),
+    /// A line that is waited for: it hears whether the file has it to stay.
+    Line(String, oneshot::Sender<bool>),
+}
 
 /// What both ends count.
 #[derive(Debug, Default)]
@@ -47,7 +72,7 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Audit {
     /// `None` when closed.
-    queue: Mutex<Option<SyncSender<Arc<QueryRecord>>>>,
+    queue: Mutex<Option<SyncSender<Entry>>>,
     /// Ends when the thread does.
     ended: Mutex<Receiver<()>>,
     counts: Arc<Counts>,
@@ -59,7 +84,7 @@ impl Audit {
         Self::start(std::fs::OpenOptions::new().create(true).append(true).open(path)?)
     }
 
-    fn start(out: impl Write + Send + 'static) -> std::io::Result<Self> {
+    fn start(out: impl Out + Send + 'static) -> std::io::Result<Self> {
         let (queue, records) = sync_channel(QUEUE_MAX);
         let (end, ended) = sync_channel(1);
         let counts = Arc::new(Counts::default());
@@ -73,9 +98,20 @@ impl Audit {
 
     /// Hands a record over. What does not fit, or comes after the end, is counted as lost.
     pub(crate) fn record(&self, record: &Arc<QueryRecord>) {
+        self.hand_over(Entry::Record(Arc::clone(record)));
+    }
+
+    /// Writes a line, and waits until the file has it to stay. `false`: it is not there, or not yet.
+    pub(crate) async fn line(&self, line: String) -> bool {
+        let (written, heard) = oneshot::channel();
+        self.hand_over(Entry::Line(line, written));
+        matches!(tokio::time::timeout(PATIENCE, heard).await, Ok(Ok(true)))
+    }
+
+    fn hand_over(&self, entry: Entry) {
         self.counts.waiting.fetch_add(1, Ordering::Relaxed);
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let handed_over = queue.as_ref().is_some_and(|queue| queue.try_send(Arc::clone(record)).is_ok());
+        let handed_over = queue.as_ref().is_some_and(|queue| queue.try_send(entry).is_ok());
         if !handed_over {
             self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
             self.counts.lose(1, "more came than could be written");
@@ -102,7 +138,7 @@ impl Drop for Audit {
 }
 
 /// Until the queue is closed and empty.
-fn write_all<W: Write>(lines: &mut Lines<W>, records: &Receiver<Arc<QueryRecord>>) {
+fn write_all<W: Out>(lines: &mut Lines<W>, records: &Receiver<Entry>) {
     loop {
         let first = if lines.bytes.is_empty() {
             records.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -114,10 +150,21 @@ fn write_all<W: Write>(lines: &mut Lines<W>, records: &Receiver<Arc<QueryRecord>
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        for record in first.into_iter().chain(records.try_iter()).take(BATCH_MAX) {
-            lines.add(&line(&record));
+        let mut awaited = Vec::new();
+        for entry in first.into_iter().chain(records.try_iter()).take(BATCH_MAX) {
+            match entry {
+                Entry::Record(record) => drop(lines.add(&line(&record))),
+                Entry::Line(line, written) => awaited.push((lines.add(&line), written)),
+            }
         }
-        lines.write();
+        let mut kept = lines.write();
+        if kept && !awaited.is_empty() {
+            kept = lines.sync();
+        }
+        for (is_added, written) in awaited {
+            // Nobody may wait for it any more.
+            drop(written.send(is_added && kept));
+        }
     }
     lines.write();
     lines.give_up();
@@ -131,18 +178,29 @@ struct Lines<W> {
     counts: Arc<Counts>,
 }
 
-impl<W: Write> Lines<W> {
-    fn add(&mut self, line: &str) {
+impl<W: Out> Lines<W> {
+    /// Whether there is room for the line.
+    fn add(&mut self, line: &str) -> bool {
         if self.bytes.len() + line.len() > WAITING_MAX {
             self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
             self.counts.lose(1, "the file cannot be written");
-        } else {
-            self.bytes.extend_from_slice(line.as_bytes());
+            return false;
         }
+        self.bytes.extend_from_slice(line.as_bytes());
+        true
     }
 
-    /// Tries to write everything that waits.
-    fn write(&mut self) {
+    fn sync(&mut self) -> bool {
+        let synced = self.out.sync();
+        if let Err(error) = &synced {
+            metrics::counter!("querygate_audit_errors_total").increment(1);
+            tracing::error!(%error, "the audit file may not outlast a loss of power");
+        }
+        synced.is_ok()
+    }
+
+    /// Tries to write everything that waits. Whether nothing is left.
+    fn write(&mut self) -> bool {
         let mut done = 0;
         let mut failure: Option<std::io::Error> = None;
         while let Some(rest) = self.bytes.get(done..).filter(|rest| !rest.is_empty()) {
@@ -159,6 +217,7 @@ impl<W: Write> Lines<W> {
         let failure = failure.or_else(|| self.out.flush().err());
         let written = ends(self.bytes.drain(..done));
         self.counts.waiting.fetch_sub(written, Ordering::Relaxed);
+        let is_written = failure.is_none();
         match failure {
             Some(error) => {
                 metrics::counter!("querygate_audit_errors_total").increment(1);
@@ -173,6 +232,7 @@ impl<W: Write> Lines<W> {
             }
             None => {}
         }
+        is_written
     }
 
     /// Counts what is still not written as lost.
@@ -241,6 +301,8 @@ mod tests {
         bytes: Arc<Mutex<Vec<u8>>>,
         plan: Arc<Mutex<Vec<usize>>>,
         broken: bool,
+        /// What was written may be gone after a loss of power.
+        unsafe_disk: bool,
     }
 
     impl Write for File {
@@ -257,6 +319,27 @@ mod tests {
 
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
+        }
+    }
+
+    impl Out for File {
+        fn sync(&mut self) -> std::io::Result<()> {
+            if self.unsafe_disk { Err(ErrorKind::Other.into()) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_waited_for_is_there_or_is_said_not_to_be() {
+        let file = File::default();
+        let audit = Audit::start(file.clone()).unwrap();
+        audit.record(&record(1));
+        assert!(audit.line("{\"query\": 2}\n".to_owned()).await);
+        assert_eq!(file.ids(), [1, 2]);
+        audit.close();
+        assert!(!audit.line("{\"query\": 3}\n".to_owned()).await);
+        for file in [File { broken: true, ..File::default() }, File { unsafe_disk: true, ..File::default() }] {
+            let audit = Audit::start(file).unwrap();
+            assert!(!audit.line("{\"query\": 2}\n".to_owned()).await);
         }
     }
 
@@ -295,8 +378,9 @@ mod tests {
         let mut lines = Lines { out: file.clone(), bytes: Vec::new(), failing: false, counts: Arc::default() };
         file.bytes.lock().unwrap().clear();
         *file.plan.lock().unwrap() = vec![7, 0, 3, 0];
-        (0..3).for_each(|id| lines.add(&line(&record(id))));
-        (0..3).for_each(|_| lines.write());
+        (0..3).for_each(|id| assert!(lines.add(&line(&record(id)))));
+        let written: Vec<bool> = (0..3).map(|_| lines.write()).collect();
+        assert_eq!(written, [false, false, true]);
         assert_eq!(file.ids(), [0, 1, 2]);
     }
 

@@ -236,6 +236,14 @@ impl Observer {
         }
     }
 
+    /// Whether a line is in the audit file to stay, where there is one.
+    pub(crate) async fn audited(&self, line: String) -> bool {
+        match &self.audit {
+            Some(audit) => audit.line(line).await,
+            None => true,
+        }
+    }
+
     /// Records for learning what a statement that goes on has done so far: its reader may never come to an end.
     pub(crate) fn goes_on(&self, record: &QueryRecord, total: Duration) {
         if let (Some(telemetry), Some(told)) = (&self.telemetry, &record.told) {

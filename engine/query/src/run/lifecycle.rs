@@ -1,6 +1,7 @@
 //! One run of a statement, from its first step until its last row is read: its turn, its end by cancel or deadline, its memory, its
 //! record, the limit on its rows and the place of its errors in the text. Knows neither plans nor the settings of a session.
 
+use crate::books::change_log::ChangeLog;
 use crate::books::learning_feed::MeasuredStatement;
 use crate::books::observe::{Activity, FragmentRecord, Observer, QueryRecord};
 use crate::errors::Owner;
@@ -224,6 +225,14 @@ impl Run {
         let mut run = Self::unrecorded(runs, statement, began.started);
         run.record = Some(record);
         run
+    }
+
+    /// Where changes of the statement are written down before they are stored.
+    pub(crate) fn change_log(&self) -> ChangeLog {
+        let SessionRuns { resources, login, session, door, .. } = self.runs.as_ref();
+        let observer = Arc::clone(&resources.observer);
+        let query = self.record.as_ref().map_or(0, |record| record.id);
+        ChangeLog { observer, query, session: *session, login: Arc::clone(login), door: *door }
     }
 
     /// Begins a run on behalf of a statement that has a record of its own.

@@ -7,9 +7,11 @@ use super::follow::Masters;
 use super::image::Imaged;
 use super::lock::Locked;
 use super::target::Targeted;
+use crate::books::change_log::{ChangeLog, ChangeOutcome};
 use arrow::array::RecordBatch;
 use querygate_driver_api::ExecuteContext;
 use querygate_driver_api::write::{Begin, Transaction};
+use querygate_policy::WriteOperation;
 use querygate_resources::{TransactionBlock, commit};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -31,21 +33,33 @@ pub(crate) async fn carry_out(
     targeted: Arc<Targeted>,
     found: RecordBatch,
     block: Option<&TransactionBlock>,
+    log: &ChangeLog,
     context: ExecuteContext,
 ) -> Result<Ended> {
     let table = targeted.table();
     if let Some(block) = block {
         let mut branch = block.branch().await;
         let transaction = branch.enter((table.source(), table.driver()), &context).await?;
-        let ended = change(&targeted, &found, transaction, &context).await?;
-        return Ok(ended.map_or(Ended::Moved, |(count, returned)| Ended::Done { count, returned }));
+        let Some((count, returned)) = change(&targeted, &found, transaction, &context).await? else {
+            return Ok(Ended::Moved);
+        };
+        begun(log, &targeted, count).await?;
+        return Ok(Ended::Done { count, returned });
     }
     let writer = table.writer()?;
     let mut transaction = writer.begin(Begin::default(), &context).await?;
     let changed = change(&targeted, &found, &mut transaction, &context).await;
     match changed {
         Ok(Some((count, returned))) if !context.cancel.is_cancelled() => {
-            commit(writer, transaction).await?;
+            if let Err(error) = begun(log, &targeted, count).await {
+                transaction.rollback().await;
+                return Err(error);
+            }
+            let committed = commit(writer, transaction).await;
+            if count > 0 {
+                log.ended(ChangeOutcome::of(&committed)).await;
+            }
+            committed?;
             Ok(Ended::Done { count, returned })
         }
         Ok(Some(_)) => {
@@ -60,6 +74,22 @@ pub(crate) async fn carry_out(
             transaction.rollback().await;
             Err(error)
         }
+    }
+}
+
+/// Says in the audit file what is about to be stored, before it can be.
+async fn begun(log: &ChangeLog, targeted: &Targeted, count: usize) -> Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    log.begun(&targeted.intent().object().sql_name, verb(targeted.operation()), count).await
+}
+
+const fn verb(operation: WriteOperation) -> &'static str {
+    match operation {
+        WriteOperation::Insert => "INSERT",
+        WriteOperation::Update => "UPDATE",
+        WriteOperation::Delete => "DELETE",
     }
 }
 

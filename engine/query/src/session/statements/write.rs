@@ -99,7 +99,12 @@ impl GateSession {
     }
 
     /// Decides, and binds the query that finds the rows. `given`: values, for whose places it is bound.
-    pub(in crate::session) async fn aim(&self, ast: &Ast, declared: &[Option<Declared>], given: Option<&[ArrayRef]>) -> Result<Aimed> {
+    pub(in crate::session) async fn aim(
+        &self,
+        ast: &Ast,
+        declared: &[Option<Declared>],
+        given: Option<&[ArrayRef]>,
+    ) -> Result<Aimed> {
         if !self.gate.options().writes {
             return Err(refused_write(ast));
         }
@@ -160,13 +165,19 @@ impl GateSession {
             deadline: bounds.deadline().map(tokio::time::Instant::into_std),
             ..ExecuteContext::default()
         };
-        let targeted = Arc::clone(targeted);
+        let (targeted, log) = (Arc::clone(targeted), run.change_log());
         let block = self.block_of_change()?;
+        let in_block = block.is_some();
+        let logged = log.clone();
         let task = self.gate.runtime().spawn(async move {
             let _held = (permit, account);
-            carry_out(targeted, found, block.as_deref(), context).await
+            carry_out(targeted, found, block.as_deref(), &log, context).await
         });
-        task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?
+        let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
+        if in_block && matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
+            self.runs.remember_change(logged);
+        }
+        ended
     }
 
     /// All found rows. The bound on them is the statement's.
