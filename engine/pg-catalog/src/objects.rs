@@ -319,13 +319,7 @@ impl Objects {
     fn add_key(&mut self, relation: usize, key: &Key, primary: bool, ids: &mut Allocator) {
         let Some(table) = self.relations.get(relation) else { return };
         let Some(columns) = table.attnums(&key.columns) else { return };
-        let name = key.name.clone().unwrap_or_else(|| {
-            if primary {
-                format!("{}_pkey", table.name)
-            } else {
-                format!("{}_{}_key", table.name, key.columns.join("_"))
-            }
-        });
+        let name = key.shown_name(&table.name, primary);
         let path = [table.schema.as_str(), table.name.as_str(), name.as_str()];
         let index_oid = ids.take(stable_oid(ObjectClass::Index, &path));
         let oid = ids.take(stable_oid(ObjectClass::Constraint, &path));
