@@ -54,6 +54,14 @@ impl TargetField {
         self.scan.value_type
     }
 
+    /// Characters that its texts may have by the type that the source declares: `varchar(n)`.
+    #[must_use]
+    pub fn length_max(&self) -> Option<usize> {
+        let native = self.column.as_ref()?.native_type.to_lowercase();
+        let rest = native.strip_prefix("varchar").or_else(|| native.strip_prefix("character varying"))?;
+        rest.trim().strip_prefix('(')?.split(')').next()?.trim().parse().ok()
+    }
+
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.column.is_some()
@@ -138,6 +146,12 @@ impl WriteTarget {
     #[must_use]
     pub fn driver(&self) -> &Arc<dyn Driver> {
         self.table.driver()
+    }
+
+    /// Sets of fields that the source itself keeps unique, the key among them.
+    #[must_use]
+    pub fn unique_keys(&self) -> &[Vec<String>] {
+        &self.unique
     }
 
     /// Who changes the source.

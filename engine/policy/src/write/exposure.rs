@@ -5,6 +5,12 @@ use crate::evaluator::{Evaluator, Rights};
 use querygate_metadata::model::{ManagedBy, Object, ObjectOperation};
 
 impl Evaluator<'_> {
+    /// Whether the principal may change all records of an object, whoever owns them.
+    #[must_use]
+    pub fn modifies_all(&self, object: &str) -> bool {
+        self.object(object).is_some_and(|object| self.rights(object).modify_all)
+    }
+
     /// What denies an operation that a client asked for. What metadata closes for clients comes first, as it depends on no
     /// user; what is closed for all writes comes last, so that only those hear of it who could write otherwise.
     pub(super) fn write_denial(
