@@ -26,7 +26,7 @@ pub(crate) enum Classified {
         query: Box<Query>,
         lock: Lock,
     },
-    /// INSERT, UPDATE or DELETE; refused where changes are not enabled.
+    /// INSERT, UPDATE, DELETE, MERGE or TRUNCATE; refused where changes are not enabled.
     Write(Box<Ast>),
     /// Of a query, or of EXECUTE.
     Explain {
@@ -140,7 +140,9 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
     match ast {
         Ast::Query(query) if query.locks.is_empty() => Ok(Classified::Query(query)),
         Ast::Query(query) => locking(query),
-        Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) => Ok(Classified::Write(Box::new(ast))),
+        Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) | Ast::Merge(_) | Ast::Truncate(_) => {
+            Ok(Classified::Write(Box::new(ast)))
+        }
         Ast::Explain { analyze, verbose, statement, options, format, .. } => {
             if format.is_some() {
                 return Err(unsupported("EXPLAIN with a FORMAT"));

@@ -2,13 +2,15 @@
 //! source come after us.
 
 use super::check::{Checked, outside, passes};
-use super::follow::{Changed, draw, roll_up};
+use super::follow::{Changed, Masters, draw, roll_up};
+use super::image::Imaged;
 use super::intent::unsupported;
-use super::lock::{locked, read};
+use super::lock::{Locked, locked, read};
 use super::rows::records;
 use super::store::{Assigned, store};
 use super::target::Targeted;
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
 use querygate_driver_api::ExecuteContext;
 use querygate_driver_api::write::Transaction;
@@ -23,6 +25,23 @@ pub(crate) struct Applied {
     pub(crate) count: usize,
     /// All fields of each row as it is stored; of deleted rows, as they were.
     pub(crate) stored: RecordBatch,
+}
+
+impl Applied {
+    /// Carries out a change of locked rows.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it.
+    pub(super) async fn of(locked: Locked, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Self> {
+        let masters = Masters::of(&locked, transaction, context).await?;
+        let checked = Checked::of(Imaged::of(locked, &masters)?, transaction, context).await?;
+        checked.apply(transaction, context).await
+    }
+
+    /// Of no row.
+    pub(super) fn none() -> Self {
+        Self { count: 0, stored: RecordBatch::new_empty(Arc::new(Schema::empty())) }
+    }
 }
 
 impl Checked {
@@ -45,6 +64,12 @@ impl Checked {
         }
         if targeted.operation() == WriteOperation::Insert && places.is_empty() {
             return Err(unsupported("an INSERT of a row without a value"));
+        }
+        if targeted.operation() == WriteOperation::Update && places.is_empty() {
+            // Nothing but a key that stays as it is.
+            let lost = || Error::internal("rows were changed that were not locked");
+            let stored = imaged.locked().stored().ok_or_else(lost)?.clone();
+            return Ok(Applied { count, stored });
         }
         let of = (targeted.table(), targeted.permit());
         let assigned = Assigned { places: &places, columns: &columns };
@@ -86,7 +111,7 @@ impl Checked {
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let check = targeted.permit().check();
         // Rows that are given back must be such that the writer may read.
-        let wanted = match targeted.returning() {
+        let wanted = match targeted.intent().returning() {
             Some(_) => RowFilter::And(vec![check.clone(), targeted.readable().clone()]),
             None => check.clone(),
         };

@@ -1,13 +1,16 @@
 //! What a value becomes that is assigned to a column: the SQL type that it is cast to, and the exact form that its source is given.
 
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::{ArrayRef, AsArray, StringArray, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::util::display::FormatOptions;
-use datafusion::sql::sqlparser::ast::{CastKind, DataType as SqlType, ExactNumberInfo, Expr, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, CastKind, DataType as SqlType, ExactNumberInfo, Expr, TimezoneInfo, UnaryOperator, Value,
+};
 use querygate_driver_api::ValueType;
 use querygate_metadata::model::Field;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::sync::Arc;
 
 /// The SQL type of a column's values. `None`: values of its type are not stored.
 pub(crate) fn sql_type(value_type: ValueType, field: &Field) -> Option<SqlType> {
@@ -25,6 +28,7 @@ pub(crate) fn sql_type(value_type: ValueType, field: &Field) -> Option<SqlType> 
         ValueType::Text => match field.value_type() {
             Declared::Text => SqlType::Text,
             Declared::Uuid => SqlType::Uuid,
+            Declared::Json => SqlType::JSON,
             // Their texts have forms of their own, which are not made here.
             _ => return None,
         },
@@ -32,13 +36,124 @@ pub(crate) fn sql_type(value_type: ValueType, field: &Field) -> Option<SqlType> 
         ValueType::Time => SqlType::Time(None, TimezoneInfo::None),
         ValueType::Timestamp { utc: true } => SqlType::Timestamp(None, TimezoneInfo::Tz),
         ValueType::Timestamp { utc: false } => SqlType::Timestamp(None, TimezoneInfo::None),
-        ValueType::Binary | ValueType::TextList | ValueType::List(_) => return None,
+        ValueType::Binary => SqlType::Bytea,
+        ValueType::TextList => SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(SqlType::Text), None)),
+        ValueType::List(_) => return None,
     })
 }
 
 /// `CAST(expr AS type)`.
 pub(crate) fn cast_to(expr: Expr, data_type: SqlType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+/// What is known of an expression's type from its text alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Literal {
+    /// It takes the type of its column: a text, NULL, a parameter.
+    Any,
+    Number,
+    Boolean,
+}
+
+/// `None`: it must be bound to be known.
+pub(crate) fn literal(expr: &Expr) -> Option<Literal> {
+    match expr {
+        Expr::Nested(inner) => literal(inner),
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => {
+            literal(expr).filter(|literal| *literal == Literal::Number)
+        }
+        Expr::Value(value) => match &value.value {
+            Value::Number(..) => Some(Literal::Number),
+            Value::Boolean(_) => Some(Literal::Boolean),
+            Value::Null
+            | Value::Placeholder(_)
+            | Value::SingleQuotedString(_)
+            | Value::DollarQuotedString(_)
+            | Value::EscapedStringLiteral(_)
+            | Value::UnicodeStringLiteral(_) => Some(Literal::Any),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Literal {
+    /// # Errors
+    /// 42804: it is no value of the column.
+    pub(crate) fn admit(self, column: &Field) -> Result<()> {
+        match self {
+            Self::Any => Ok(()),
+            Self::Number => admit(PgType::Numeric, column),
+            Self::Boolean => admit(PgType::Bool, column),
+        }
+    }
+}
+
+/// Whether a column takes values of a type without an explicit cast.
+///
+/// # Errors
+/// 42804: it does not.
+pub(crate) fn admit(found: PgType, column: &Field) -> Result<()> {
+    let wanted = column.pg_type();
+    if is_assigned_type(found, wanted) {
+        return Ok(());
+    }
+    let (name, wanted, found) = (&column.name, wanted.name(), found.name());
+    let text = format!("column \"{name}\" is of type {wanted} but expression is of type {found}");
+    Err(Error::new(ErrorCode::DatatypeMismatch, text).with_hint("You will need to rewrite or cast the expression."))
+}
+
+/// PostgreSQL's casts that it makes in an assignment.
+fn is_assigned_type(found: PgType, wanted: PgType) -> bool {
+    use PgType as T;
+    let is_number = |t| matches!(t, T::Int2 | T::Int4 | T::Int8 | T::Float4 | T::Float8 | T::Numeric);
+    let is_string = |t| matches!(t, T::Text | T::Varchar | T::Bpchar | T::Name | T::Char);
+    let members = found.element().zip(wanted.element());
+    found == wanted
+        || found == T::Unknown
+        || is_string(wanted)
+        || (is_number(found) && is_number(wanted))
+        || members.is_some_and(|(found, wanted)| is_assigned_type(found, wanted))
+        || matches!(
+            (found, wanted),
+            (T::Date, T::Timestamp | T::Timestamptz)
+                | (T::Timestamp, T::Date | T::Time | T::Timestamptz)
+                | (T::Timestamptz, T::Date | T::Time | T::Timetz | T::Timestamp)
+                | (T::Time, T::Timetz | T::Interval)
+                | (T::Timetz | T::Interval, T::Time)
+                | (T::Json, T::Jsonb)
+                | (T::Jsonb, T::Json)
+                | (T::Inet, T::Cidr)
+                | (T::Cidr, T::Inet)
+                | (T::Macaddr, T::Macaddr8)
+                | (T::Macaddr8, T::Macaddr)
+                | (T::Bit, T::Varbit)
+                | (T::Varbit, T::Bit)
+        )
+}
+
+/// Refuses texts that are longer than their column's type says. Blanks beyond it are cut off, as in PostgreSQL.
+///
+/// # Errors
+/// 22001.
+pub(crate) fn within(values: ArrayRef, length: Option<usize>) -> Result<ArrayRef> {
+    let (Some(length), Some(texts)) = (length, values.as_string_opt::<i32>()) else { return Ok(values) };
+    let is_long = |text: &str| text.len() > length && text.chars().nth(length).is_some();
+    if !texts.iter().flatten().any(is_long) {
+        return Ok(values);
+    }
+    let cut = |text: &str| -> Result<String> {
+        let kept: String = text.chars().take(length).collect();
+        let rest = text.get(kept.len()..).unwrap_or_default();
+        if rest.chars().all(|character| character == ' ') {
+            return Ok(kept);
+        }
+        let text = format!("value too long for type character varying({length})");
+        Err(Error::new(ErrorCode::StringDataTooLong, text))
+    };
+    let cut = texts.iter().map(|text| text.map(cut).transpose()).collect::<Result<Vec<Option<String>>>>()?;
+    Ok(Arc::new(StringArray::from(cut)))
 }
 
 /// Values in a column's own Arrow type. What is not assigned without an explicit cast is refused.
@@ -71,7 +186,10 @@ fn is_assigned(found: &DataType, wanted: &DataType) -> bool {
     let is_float = |t: &DataType| matches!(t, DataType::Float32 | DataType::Float64);
     let is_decimal = |t: &DataType| matches!(t, DataType::Decimal128(..));
     let is_exact = |t: &DataType| t.is_signed_integer() || is_decimal(t);
+    let is_binary = |t: &DataType| matches!(t, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
     (is_text(found) && is_text(wanted))
+        || (is_binary(found) && is_binary(wanted))
+        || matches!((found, wanted), (DataType::List(_), DataType::List(_)))
         || (found.is_signed_integer() && is_exact(wanted))
         || (is_decimal(found) && is_decimal(wanted))
         || ((is_exact(found) || is_float(found)) && is_float(wanted))

@@ -1,12 +1,15 @@
 //! The query that finds the rows of a change: an ordinary governed query over what the principal reads, with the values that the
 //! statement computes of each row beside it.
 
-use super::assignment::{cast_to, sql_type};
+use super::assignment::{Literal, cast_to, literal, sql_type};
 use super::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
+use super::on_conflict::OnConflict;
+use super::rows::Row;
+use super::taken::taken;
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement as Ast, TableAlias,
-    TableFactor, Value,
+    Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement as Ast, TableAlias, TableFactor,
+    TableWithJoins, Value, Values,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -14,50 +17,184 @@ use querygate_catalog::VisibleObject;
 use querygate_catalog::leaf::GovernedColumn;
 use querygate_catalog::write::WriteTarget;
 use querygate_types::{Error, ErrorCode, Result};
+use serde_json::Value as Json;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Rows of one `VALUES`, at most.
 const VALUES_MAX: usize = 100_000;
 
+/// Values whose types one query tells.
+const UNTYPED_AT_ONCE: usize = 500;
+
 /// A query whose columns are: what was seen of each row, then a value for each assigned field.
 #[derive(Debug, Clone)]
 pub(crate) struct Find {
-    pub(crate) query: Query,
+    pub(crate) query: Arc<Query>,
     /// Indexes of the governed columns that come first: the keys among them.
     pub(crate) seen: Vec<usize>,
     /// Fields of the values after them.
     pub(crate) assigned: Vec<String>,
 }
 
-/// The query of an intent; `None`: one row of defaults.
+/// What a statement that changes rows finds out before it does.
+#[derive(Debug, Clone)]
+pub(crate) enum Finds {
+    /// One row of defaults.
+    Nothing,
+    One(Find),
+    /// New rows, and the update of those that are there already, in the columns of one query: whether the row that is there is to be
+    /// updated; those of `update`; those of `insert`.
+    Both {
+        insert: Find,
+        update: Find,
+    },
+    /// The clauses of a MERGE, in the columns of one query: the number of the clause, those of `all`, the values of each of `arms`.
+    Several {
+        all: Find,
+        arms: Vec<Find>,
+    },
+}
+
+/// The query of an intent.
 ///
 /// # Errors
 /// 0A000: a value that cannot be stored, or a condition on a column that cannot be looked at again. 42501: a value made of a masked
 /// one. 42601: too many or too few values.
-pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget) -> Result<Option<Find>> {
-    match intent.rows() {
-        RowSource::Given { query: None, .. } => Ok(None),
-        RowSource::Given { fields, named, query: Some(query) } => {
+pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget, defaults: &Row) -> Result<(Finds, Vec<Untyped>)> {
+    let mut untyped = Vec::new();
+    let finds = match intent.rows() {
+        RowSource::Given { query: None, .. } => match intent.on_conflict() {
+            None | Some(OnConflict::Skip(_)) => Finds::Nothing,
+            Some(OnConflict::Update { .. }) => return Err(unsupported("ON CONFLICT DO UPDATE of a row of defaults")),
+        },
+        RowSource::Given { fields, named, query: Some(query), .. } => {
             let mut query = query.as_ref().clone();
             let assigned = match plain_values(&mut query) {
-                Some(values) => given(intent.object(), target, (fields, *named), values)?,
-                None => fields.clone(),
+                Some(values) => given((intent.object(), target), (fields, *named), values, &mut untyped)?,
+                None => {
+                    type_literals((intent.object(), target), fields, &mut query)?;
+                    fields.clone()
+                }
             };
-            Ok(Some(Find { query, seen: Vec::new(), assigned }))
+            match intent.on_conflict() {
+                None | Some(OnConflict::Skip(_)) => {
+                    Finds::One(Find { query: Arc::new(query), seen: Vec::new(), assigned })
+                }
+                Some(OnConflict::Update { key, update }) => {
+                    taken((key, update), (target, defaults), (query, assigned), &mut untyped)?
+                }
+            }
         }
-        RowSource::Found { name, selection, values } => {
-            found(intent.object(), target, name, selection.as_ref(), values).map(Some)
+        RowSource::Merged(merge) => merge.find(intent.object(), (target, defaults), &mut untyped)?,
+        RowSource::Found { name, from, selection, values } => {
+            let object = intent.object();
+            let values = resolved(object, values, defaults)?;
+            refuse_unseen(object, name, selection.as_ref(), &values)?;
+            let (fields, items) = untyped_items(object, &values)?;
+            if !fields.is_empty() {
+                let query = select(&object.sql_name, name, (from, items), None)?;
+                untyped.push(Untyped { query, fields });
+            }
+            let (seen, mut items) = seen(object, name);
+            items.append(&mut computed(object, target, &values, |value| value)?);
+            let query = select(&object.sql_name, name, (from, items), selection.clone())?;
+            let assigned = values.iter().map(|(field, _)| field.clone()).collect();
+            Finds::One(Find { query: Arc::new(query), seen, assigned })
+        }
+    };
+    Ok((finds, untyped))
+}
+
+/// Values as a query gives them without the casts of an assignment: their types say whether it is one.
+#[derive(Debug)]
+pub(crate) struct Untyped {
+    pub(crate) query: Query,
+    /// The field that each column is for.
+    pub(crate) fields: Vec<String>,
+}
+
+/// The values whose types only binding tells, and the fields that they are for.
+///
+/// # Errors
+/// 42804: a constant that is none of its column.
+pub(super) fn untyped_items(
+    object: &VisibleObject,
+    values: &[(String, Expr)],
+) -> Result<(Vec<String>, Vec<SelectItem>)> {
+    let (mut fields, mut items) = (Vec::new(), Vec::new());
+    for (field, value) in values {
+        let column = object.object.field(field).ok_or_else(|| Error::internal("a column without a field"))?;
+        match literal(value) {
+            Some(literal) => literal.admit(column)?,
+            None => {
+                let alias = quoted(&format!("x{}", items.len()));
+                items.push(SelectItem::ExprWithAlias { expr: value.clone(), alias });
+                fields.push(field.clone());
+            }
         }
     }
+    Ok((fields, items))
+}
+
+/// The values of SET, DEFAULT among them.
+///
+/// # Errors
+/// 0A000: a default that the metadata does not say.
+pub(super) fn resolved(
+    object: &VisibleObject,
+    values: &[(String, Expr)],
+    defaults: &Row,
+) -> Result<Vec<(String, Expr)>> {
+    let constant = |value: &Json| match value {
+        Json::Null => Some(Value::Null),
+        Json::Bool(flag) => Some(Value::Boolean(*flag)),
+        Json::Number(number) => Some(Value::Number(number.to_string(), false)),
+        Json::String(text) => Some(Value::SingleQuotedString(text.clone())),
+        Json::Array(_) | Json::Object(_) => None,
+    };
+    let resolve = |(field, value): &(String, Expr)| {
+        if !is_default(value) {
+            return Ok((field.clone(), value.clone()));
+        }
+        let default = object.object.field(field).and_then(|field| field.default.as_ref());
+        let known = default.and_then(|_| defaults.get(field)).and_then(constant);
+        match known {
+            Some(known) => Ok((field.clone(), Expr::Value(known.into()))),
+            None => Err(unsupported(&format!("DEFAULT of column \"{field}\", which the metadata does not say,"))),
+        }
+    };
+    values.iter().map(resolve).collect()
+}
+
+/// Gives constants and parameters of a SELECT the types of their columns, as VALUES would.
+fn type_literals((object, target): (&VisibleObject, &WriteTarget), fields: &[String], query: &mut Query) -> Result<()> {
+    let SetExpr::Select(select) = query.body.as_mut() else { return Ok(()) };
+    if select.projection.len() > fields.len() {
+        return Ok(());
+    }
+    for (item, field) in select.projection.iter_mut().zip(fields) {
+        let expr = match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
+            // The columns after it are others than they seem.
+            SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => break,
+        };
+        if literal(expr) == Some(Literal::Any) {
+            let value = std::mem::replace(expr, Expr::Value(Value::Null.into()));
+            *expr = typed(object, target, field, value)?;
+        }
+    }
+    Ok(())
 }
 
 /// Casts the cells of `VALUES` to the types of their columns, which gives parameters their types, too. A column whose cells are all
 /// DEFAULT is left out.
 fn given(
-    object: &VisibleObject,
-    target: &WriteTarget,
+    (object, target): (&VisibleObject, &WriteTarget),
     (fields, named): (&[String], bool),
-    values: &mut datafusion::sql::sqlparser::ast::Values,
+    values: &mut Values,
+    untyped: &mut Vec<Untyped>,
 ) -> Result<Vec<String>> {
     let count = values.rows.first().map_or(0, |row| row.len());
     if values.rows.len() > VALUES_MAX {
@@ -79,8 +216,9 @@ fn given(
         if defaults == values.rows.len() {
             continue;
         }
-        if defaults > 0 {
-            return Err(unsupported("DEFAULT in some rows of a column and values in others"));
+        // Rules give a row without a value its default.
+        if defaults > 0 && object.object.field(field).is_none_or(|field| field.default.is_none()) {
+            return Err(unsupported("DEFAULT in some rows, of a column whose default the metadata does not say,"));
         }
         kept.push(place);
         assigned.push(field.clone());
@@ -88,58 +226,86 @@ fn given(
     if assigned.is_empty() {
         return Err(unsupported("VALUES of nothing but DEFAULT").with_hint("Write INSERT … DEFAULT VALUES."));
     }
+    let mut unknown = Vec::new();
+    let mut known = HashSet::new();
     for row in &mut values.rows {
         let cells = std::mem::take(&mut **row);
         let mut cast = Vec::with_capacity(kept.len());
         for (place, cell) in cells.into_iter().enumerate() {
-            if let Some(field) = kept.iter().position(|kept| *kept == place).and_then(|at| assigned.get(at)) {
-                cast.push(typed(object, target, field, cell)?);
+            let Some(field) = kept.iter().position(|kept| *kept == place).and_then(|at| assigned.get(at)) else {
+                continue;
+            };
+            let cell = if is_default(&cell) { Expr::Value(Value::Null.into()) } else { cell };
+            let column = object.object.field(field).ok_or_else(|| Error::internal("a column without a field"))?;
+            match literal(&cell) {
+                Some(literal) => literal.admit(column)?,
+                None if known.insert((field.clone(), cell.clone())) => unknown.push((field.clone(), cell.clone())),
+                None => {}
             }
+            cast.push(typed(object, target, field, cell)?);
         }
         **row = cast;
+    }
+    for some in unknown.chunks(UNTYPED_AT_ONCE) {
+        let (fields, items) = untyped_items(object, some)?;
+        let mut query = skeleton("SELECT 1")?;
+        let SetExpr::Select(select) = query.body.as_mut() else { return Err(no_skeleton()) };
+        select.projection = items;
+        untyped.push(Untyped { query, fields });
     }
     Ok(assigned)
 }
 
-fn found(
+/// Refuses values that are made of masked columns, and what depends on columns that cannot be looked at again.
+pub(super) fn refuse_unseen(
     object: &VisibleObject,
-    target: &WriteTarget,
     name: &Ident,
     selection: Option<&Expr>,
     values: &[(String, Expr)],
-) -> Result<Find> {
+) -> Result<()> {
     let columns = object.table.columns();
+    let own = |qualifier: Option<&str>| qualifier.is_none_or(|qualifier| qualifier == folded(name));
+    let row = |qualifier: Option<&str>, word: &str| qualifier.is_none() && word == folded(name);
     let masked = |column: &str| columns.iter().any(|own| own.field.name() == column && own.mask.is_some());
     let unseen: Vec<&String> =
         columns.iter().filter(|own| own.is_stored() && !own.is_viewed()).map(|own| own.field.name()).collect();
     for (_, value) in values {
-        if is_default(value) {
-            return Err(unsupported("SET … = DEFAULT"));
-        }
-        if names(value, &|word| masked(word) || word == folded(name)) {
+        if names(value, &|qualifier, word| row(qualifier, word) || (own(qualifier) && masked(word))) {
             let text = "a value cannot be made of a masked column, nor of a whole row";
             return Err(Error::new(ErrorCode::InsufficientPrivilege, text));
         }
     }
     for expr in values.iter().map(|(_, value)| value).chain(selection) {
-        if names(expr, &|word| unseen.iter().any(|column| *column == word) || word == folded(name)) {
+        let is_unseen = |word: &str| unseen.iter().any(|column| *column == word);
+        if names(expr, &|qualifier, word| row(qualifier, word) || (own(qualifier) && is_unseen(word))) {
             return Err(unsupported("a change that depends on a column of such a type, or on a whole row,"));
         }
     }
-    let seen: Vec<usize> =
-        (0..columns.len()).filter(|at| columns.get(*at).is_some_and(GovernedColumn::is_viewed)).collect();
-    let mut items = Vec::with_capacity(seen.len() + values.len());
-    for (at, column) in seen.iter().enumerate() {
-        let Some(column) = columns.get(*column) else { continue };
+    Ok(())
+}
+
+/// The columns by which a row is known again, and the items that give them.
+pub(super) fn seen(object: &VisibleObject, name: &Ident) -> (Vec<usize>, Vec<SelectItem>) {
+    let viewed = object.table.columns().iter().enumerate().filter(|(_, column)| column.is_viewed());
+    let item = |(at, (place, column)): (usize, (usize, &GovernedColumn))| {
         let expr = Expr::CompoundIdentifier(vec![name.clone(), quoted(column.field.name())]);
-        items.push(SelectItem::ExprWithAlias { expr, alias: quoted(&format!("c{at}")) });
-    }
-    for (at, (field, value)) in values.iter().enumerate() {
-        let expr = typed(object, target, field, value.clone())?;
-        items.push(SelectItem::ExprWithAlias { expr, alias: quoted(&format!("v{at}")) });
-    }
-    let query = select(&object.sql_name, name, items, selection.cloned())?;
-    Ok(Find { query, seen, assigned: values.iter().map(|(field, _)| field.clone()).collect() })
+        (place, SelectItem::ExprWithAlias { expr, alias: quoted(&format!("c{at}")) })
+    };
+    viewed.enumerate().map(item).unzip()
+}
+
+/// The items that give the statement's values.
+pub(super) fn computed(
+    object: &VisibleObject,
+    target: &WriteTarget,
+    values: &[(String, Expr)],
+    only: impl Fn(Expr) -> Expr,
+) -> Result<Vec<SelectItem>> {
+    let item = |(at, (field, value)): (usize, &(String, Expr))| {
+        let expr = only(typed(object, target, field, value.clone())?);
+        Ok(SelectItem::ExprWithAlias { expr, alias: quoted(&format!("v{at}")) })
+    };
+    values.iter().enumerate().map(item).collect()
 }
 
 fn typed(object: &VisibleObject, target: &WriteTarget, field: &str, value: Expr) -> Result<Expr> {
@@ -150,43 +316,67 @@ fn typed(object: &VisibleObject, target: &WriteTarget, field: &str, value: Expr)
     Ok(cast_to(value, data_type))
 }
 
-/// `SELECT items FROM public.table AS name WHERE selection`, built as a tree.
-fn select(table: &str, name: &Ident, items: Vec<SelectItem>, selection: Option<Expr>) -> Result<Query> {
-    let skeleton = || Error::internal("the skeleton of a query is none");
-    let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT 1 FROM t AS a").map_err(Error::internal)?;
-    let Some(Ast::Query(mut query)) = parsed.pop() else { return Err(skeleton()) };
-    let SetExpr::Select(select) = query.body.as_mut() else { return Err(skeleton()) };
-    let Some(from) = select.from.first_mut() else { return Err(skeleton()) };
-    let TableFactor::Table { name: relation, alias, .. } = &mut from.relation else { return Err(skeleton()) };
-    let part = |word: &str| ObjectNamePart::Identifier(quoted(word));
-    *relation = ObjectName(vec![part("public"), part(table)]);
-    let Some(TableAlias { name: called, .. }) = alias.as_mut() else { return Err(skeleton()) };
-    called.clone_from(name);
+/// `SELECT items FROM public.table AS name, from WHERE selection`, built as a tree.
+pub(super) fn select(
+    table: &str,
+    name: &Ident,
+    (others, items): (&[TableWithJoins], Vec<SelectItem>),
+    selection: Option<Expr>,
+) -> Result<Query> {
+    let mut query = skeleton("SELECT 1 FROM t AS a")?;
+    let SetExpr::Select(select) = query.body.as_mut() else { return Err(no_skeleton()) };
+    let Some(from) = select.from.first_mut() else { return Err(no_skeleton()) };
+    call(&mut from.relation, table, name)?;
+    select.from.extend_from_slice(others);
     select.projection = items;
     select.selection = selection;
-    select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
-    Ok(*query)
+    Ok(query)
 }
 
-fn is_default(expr: &Expr) -> bool {
+/// A query of our own words, parts of which are put in afterwards.
+pub(super) fn skeleton(sql: &str) -> Result<Query> {
+    let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(Error::internal)?;
+    match parsed.pop() {
+        Some(Ast::Query(query)) => Ok(*query),
+        _ => Err(no_skeleton()),
+    }
+}
+
+pub(super) fn no_skeleton() -> Error {
+    Error::internal("the skeleton of a query is none")
+}
+
+/// Makes a factor with an alias `public.table AS name`.
+pub(super) fn call(factor: &mut TableFactor, table: &str, name: &Ident) -> Result<()> {
+    let TableFactor::Table { name: relation, alias: Some(TableAlias { name: called, .. }), .. } = factor else {
+        return Err(no_skeleton());
+    };
+    let part = |word: &str| ObjectNamePart::Identifier(quoted(word));
+    *relation = ObjectName(vec![part("public"), part(table)]);
+    called.clone_from(name);
+    Ok(())
+}
+
+pub(super) fn is_default(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }
 
-/// Whether an expression, or a query in it, names a column that `wanted` says.
-fn names(expr: &Expr, wanted: &dyn Fn(&str) -> bool) -> bool {
-    struct Names<'a>(&'a dyn Fn(&str) -> bool);
+/// Whether an expression, or a query in it, names a column that `wanted` says, given what stands before its name.
+pub(super) fn names(expr: &Expr, wanted: &dyn Fn(Option<&str>, &str) -> bool) -> bool {
+    struct Names<'a>(&'a dyn Fn(Option<&str>, &str) -> bool);
     impl Reader for Names<'_> {
         fn expr(&mut self, expr: &Expr) -> Step {
-            let last = match expr {
-                Expr::Identifier(ident) => Some(ident),
-                Expr::CompoundIdentifier(parts) => parts.last(),
-                _ => None,
+            let found = match expr {
+                Expr::Identifier(ident) => (self.0)(None, &folded(ident)),
+                Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                    [.., qualifier, column] => (self.0)(Some(&folded(qualifier)), &folded(column)),
+                    [column] => (self.0)(None, &folded(column)),
+                    [] => false,
+                },
+                Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => true,
+                _ => false,
             };
-            let whole = matches!(expr, Expr::QualifiedWildcard(..) | Expr::Wildcard(_));
-            if whole || last.is_some_and(|ident| (self.0)(&folded(ident))) {
-                return ControlFlow::Break(Stop::Found);
-            }
-            ON
+            if found { ControlFlow::Break(Stop::Found) } else { ON }
         }
     }
     finds(expr, &mut Names(wanted))
@@ -202,5 +392,6 @@ pub(crate) fn existing(table: &str, field: &str, count: usize) -> Result<Query> 
     let parameter = |number: usize| Expr::Value(Value::Placeholder(format!("${number}")).into());
     let selection =
         Expr::InList { expr: Box::new(column()), list: (1..=count).map(parameter).collect(), negated: false };
-    select(table, &called, vec![SelectItem::ExprWithAlias { expr: column(), alias: quoted("k") }], Some(selection))
+    let items = vec![SelectItem::ExprWithAlias { expr: column(), alias: quoted("k") }];
+    select(table, &called, (&[], items), Some(selection))
 }

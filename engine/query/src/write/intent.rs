@@ -1,8 +1,11 @@
 //! What a statement wants to change: one object, the fields that it gives values to, where the rows come from. Decides nothing.
 
+use super::merge_intent::MergeIntent;
+use super::on_conflict::OnConflict;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, Expr, FromTable, Ident, Insert, ObjectName, ObjectNamePart, Query,
-    SelectItem, SetExpr, Statement as Ast, TableFactor, TableObject, TableWithJoins, Update,
+    Assignment, AssignmentTarget, CascadeOption, Delete, Expr, FromTable, Ident, Insert, ObjectName, ObjectNamePart,
+    Query, SelectItem, SetExpr, Statement as Ast, TableFactor, TableObject, TableWithJoins, Truncate,
+    TruncateIdentityOption, Update, UpdateTableFromKind,
 };
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_policy::WriteOperation;
@@ -14,17 +17,23 @@ pub(crate) struct WriteIntent {
     operation: WriteOperation,
     object: VisibleObject,
     rows: RowSource,
+    on_conflict: Option<OnConflict>,
     returning: Option<Vec<SelectItem>>,
+    /// All rows of the table, or none.
+    truncates: bool,
 }
 
 /// Where the rows of a change come from.
 #[derive(Debug)]
 pub(crate) enum RowSource {
     /// The table's own rows that meet a condition, with a new value for each of the fields. `name`: as the statement calls the
+    /// table. `from`: what is read beside it.
+    Found { name: Ident, from: Vec<TableWithJoins>, selection: Option<Expr>, values: Vec<(String, Expr)> },
+    /// New rows: a query's, whose columns are for these fields. `None`: one row of defaults. `name`: what the statement calls the
     /// table.
-    Found { name: Ident, selection: Option<Expr>, values: Vec<(String, Expr)> },
-    /// New rows: a query's, whose columns are for these fields. `None`: one row of defaults.
-    Given { fields: Vec<String>, named: bool, query: Option<Box<Query>> },
+    Given { name: Ident, fields: Vec<String>, named: bool, query: Option<Box<Query>> },
+    /// Rows of another table beside those of the table that match, each for a clause.
+    Merged(Box<MergeIntent>),
 }
 
 impl WriteIntent {
@@ -35,6 +44,11 @@ impl WriteIntent {
             Ast::Insert(insert) => Self::insert(insert, catalog),
             Ast::Update(update) => Self::update(update, catalog),
             Ast::Delete(delete) => Self::delete(delete, catalog),
+            Ast::Truncate(truncate) => Self::truncate(truncate, catalog),
+            Ast::Merge(merge) => {
+                let (object, merge) = MergeIntent::of(merge, catalog)?;
+                Ok(Self::plain(merge.operation(), object, RowSource::Merged(Box::new(merge)), None))
+            }
             _ => Err(Error::internal("a statement that changes nothing was taken for a change")),
         }
     }
@@ -49,6 +63,92 @@ impl WriteIntent {
 
     pub(crate) fn rows(&self) -> &RowSource {
         &self.rows
+    }
+
+    /// What becomes of new rows whose key is taken.
+    pub(crate) fn on_conflict(&self) -> Option<&OnConflict> {
+        self.on_conflict.as_ref()
+    }
+
+    /// An update of rows that an insert finds to be there already.
+    pub(super) fn of_conflict(
+        object: VisibleObject,
+        name: Ident,
+        (assignments, selection): (&[Assignment], Option<Expr>),
+        returning: Option<Vec<SelectItem>>,
+    ) -> Result<Self> {
+        let values = assigned(&object, assignments)?;
+        let rows = RowSource::Found { name, from: Vec::new(), selection, values };
+        Ok(Self::plain(WriteOperation::Update, object, rows, returning))
+    }
+
+    /// One clause of a MERGE by itself, whose rows the whole statement finds.
+    pub(super) fn of_arm(object: VisibleObject, name: Ident, operation: WriteOperation) -> Self {
+        let rows = match operation {
+            WriteOperation::Insert => RowSource::Given { name, fields: Vec::new(), named: true, query: None },
+            WriteOperation::Update | WriteOperation::Delete => {
+                RowSource::Found { name, from: Vec::new(), selection: None, values: Vec::new() }
+            }
+        };
+        Self::plain(operation, object, rows, None)
+    }
+
+    fn plain(
+        operation: WriteOperation,
+        object: VisibleObject,
+        rows: RowSource,
+        returning: Option<Vec<SelectItem>>,
+    ) -> Self {
+        Self { operation, object, rows, on_conflict: None, returning, truncates: false }
+    }
+
+    /// Whether it is all rows or none.
+    pub(crate) fn truncates(&self) -> bool {
+        self.truncates
+    }
+
+    /// What the client is told of a change of so many rows, and the same without the number.
+    pub(crate) fn tag(&self, count: usize) -> (&'static str, String) {
+        match (&self.rows, self.operation) {
+            (RowSource::Merged(_), _) => ("MERGE", format!("MERGE {count}")),
+            (_, WriteOperation::Delete) if self.truncates => ("TRUNCATE TABLE", "TRUNCATE TABLE".to_owned()),
+            (_, WriteOperation::Insert) => ("INSERT 0", format!("INSERT 0 {count}")),
+            (_, WriteOperation::Update) => ("UPDATE", format!("UPDATE {count}")),
+            (_, WriteOperation::Delete) => ("DELETE", format!("DELETE {count}")),
+        }
+    }
+
+    /// The update of DO UPDATE, which is decided by itself.
+    pub(super) fn take_update(&mut self) -> Option<Self> {
+        match self.on_conflict.take()? {
+            OnConflict::Skip(_) => None,
+            OnConflict::Update { update, .. } => Some(*update),
+        }
+    }
+
+    /// Of a MERGE, the change of each clause by itself.
+    pub(super) fn arms(&self) -> Vec<Self> {
+        match &self.rows {
+            RowSource::Merged(merge) => merge.changes(&self.object),
+            RowSource::Found { .. } | RowSource::Given { .. } => Vec::new(),
+        }
+    }
+
+    /// What the statement calls the table.
+    pub(crate) fn name(&self) -> &Ident {
+        match &self.rows {
+            RowSource::Found { name, .. } | RowSource::Given { name, .. } => name,
+            RowSource::Merged(merge) => merge.name(),
+        }
+    }
+
+    /// Whether rows of other tables are read beside those that change.
+    pub(crate) fn reads_others(&self) -> bool {
+        match &self.rows {
+            RowSource::Found { from, .. } => !from.is_empty(),
+            RowSource::Given { .. } => false,
+            RowSource::Merged(_) => true,
+        }
     }
 
     pub(crate) fn returning(&self) -> Option<&[SelectItem]> {
@@ -77,9 +177,6 @@ impl WriteIntent {
         if foreign {
             return Err(unsupported("this form of INSERT"));
         }
-        if insert.on.is_some() {
-            return Err(unsupported("INSERT with ON CONFLICT"));
-        }
         let TableObject::TableName(name) = &insert.table else { return Err(unsupported("this target of INSERT")) };
         let object = object_named(name, catalog)?;
         let named = !insert.columns.is_empty();
@@ -93,12 +190,18 @@ impl WriteIntent {
             object.table.columns().iter().map(|column| column.field.name().clone()).collect()
         };
         refuse_twice(&fields)?;
+        let name = insert.table_alias.as_ref().map_or_else(|| quoted(&object.sql_name), |alias| alias.alias.clone());
+        let on_conflict = match &insert.on {
+            Some(on) => Some(OnConflict::of(on, (&object, &name), catalog, insert.returning.as_deref())?),
+            None => None,
+        };
         let query = insert.source.clone();
         let rows = match &query {
-            None => RowSource::Given { fields: Vec::new(), named: true, query: None },
-            Some(_) => RowSource::Given { fields, named, query },
+            None => RowSource::Given { name, fields: Vec::new(), named: true, query: None },
+            Some(_) => RowSource::Given { name, fields, named, query },
         };
-        Ok(Self { operation: WriteOperation::Insert, object, rows, returning: insert.returning.clone() })
+        let own = Self::plain(WriteOperation::Insert, object, rows, insert.returning.clone());
+        Ok(Self { on_conflict, ..own })
     }
 
     fn update(update: &Update, catalog: &PrincipalCatalog) -> Result<Self> {
@@ -110,18 +213,16 @@ impl WriteIntent {
         if foreign {
             return Err(unsupported("this form of UPDATE"));
         }
-        if update.from.is_some() {
-            return Err(unsupported("UPDATE with FROM"));
-        }
+        let from = match &update.from {
+            None => Vec::new(),
+            Some(UpdateTableFromKind::AfterSet(from)) => from.clone(),
+            Some(UpdateTableFromKind::BeforeSet(_)) => return Err(unsupported("UPDATE with FROM before SET")),
+        };
         let (object, name) = target(&update.table, catalog)?;
-        let mut values = Vec::new();
-        for assignment in &update.assignments {
-            assigned(&object, assignment, &mut values)?;
-        }
-        let fields: Vec<String> = values.iter().map(|(field, _)| field.clone()).collect();
-        refuse_twice(&fields)?;
-        let rows = RowSource::Found { name, selection: update.selection.clone(), values };
-        Ok(Self { operation: WriteOperation::Update, object, rows, returning: update.returning.clone() })
+        let values = assigned(&object, &update.assignments)?;
+        let rows = RowSource::Found { name, from, selection: update.selection.clone(), values };
+        let returning = update.returning.clone();
+        Ok(Self::plain(WriteOperation::Update, object, rows, returning))
     }
 
     fn delete(delete: &Delete, catalog: &PrincipalCatalog) -> Result<Self> {
@@ -133,19 +234,37 @@ impl WriteIntent {
         if foreign {
             return Err(unsupported("this form of DELETE"));
         }
-        if delete.using.is_some() {
-            return Err(unsupported("DELETE with USING"));
-        }
         let FromTable::WithFromKeyword(from) = &delete.from else { return Err(unsupported("DELETE without FROM")) };
         let [table] = from.as_slice() else { return Err(unsupported("DELETE of several tables")) };
         let (object, name) = target(table, catalog)?;
-        let rows = RowSource::Found { name, selection: delete.selection.clone(), values: Vec::new() };
-        Ok(Self { operation: WriteOperation::Delete, object, rows, returning: delete.returning.clone() })
+        let from = delete.using.clone().unwrap_or_default();
+        let rows = RowSource::Found { name, from, selection: delete.selection.clone(), values: Vec::new() };
+        let returning = delete.returning.clone();
+        Ok(Self::plain(WriteOperation::Delete, object, rows, returning))
+    }
+
+    fn truncate(truncate: &Truncate, catalog: &PrincipalCatalog) -> Result<Self> {
+        if truncate.partitions.is_some() || truncate.if_exists || truncate.on_cluster.is_some() {
+            return Err(unsupported("this form of TRUNCATE"));
+        }
+        match truncate.identity {
+            None | Some(TruncateIdentityOption::Continue) => {}
+            Some(TruncateIdentityOption::Restart) => return Err(unsupported("TRUNCATE with RESTART IDENTITY")),
+        }
+        match truncate.cascade {
+            None | Some(CascadeOption::Restrict) => {}
+            Some(CascadeOption::Cascade) => return Err(unsupported("TRUNCATE with CASCADE")),
+        }
+        let [table] = truncate.table_names.as_slice() else { return Err(unsupported("TRUNCATE of several tables")) };
+        let object = object_named(&table.name, catalog)?;
+        let name = quoted(&object.sql_name);
+        let rows = RowSource::Found { name, from: Vec::new(), selection: None, values: Vec::new() };
+        Ok(Self { truncates: true, ..Self::plain(WriteOperation::Delete, object, rows, None) })
     }
 }
 
 /// The object that is changed, and what the statement calls it.
-fn target(table: &TableWithJoins, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Ident)> {
+pub(super) fn target(table: &TableWithJoins, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Ident)> {
     if !table.joins.is_empty() {
         return Err(unsupported("a join as the target of a change"));
     }
@@ -183,20 +302,26 @@ pub(crate) fn locked_table(table: &TableWithJoins, catalog: &PrincipalCatalog) -
     target(table, catalog)
 }
 
-fn assigned(object: &VisibleObject, assignment: &Assignment, values: &mut Vec<(String, Expr)>) -> Result<()> {
-    match (&assignment.target, &assignment.value) {
-        (AssignmentTarget::ColumnName(column), value) => values.push((field_named(object, column)?, value.clone())),
-        (AssignmentTarget::Tuple(columns), Expr::Tuple(exprs)) if columns.len() == exprs.len() => {
-            for (column, expr) in columns.iter().zip(exprs) {
-                values.push((field_named(object, column)?, expr.clone()));
+/// The fields that get values, each once.
+pub(super) fn assigned(object: &VisibleObject, assignments: &[Assignment]) -> Result<Vec<(String, Expr)>> {
+    let mut values = Vec::new();
+    for assignment in assignments {
+        match (&assignment.target, &assignment.value) {
+            (AssignmentTarget::ColumnName(column), value) => values.push((field_named(object, column)?, value.clone())),
+            (AssignmentTarget::Tuple(columns), Expr::Tuple(exprs)) if columns.len() == exprs.len() => {
+                for (column, expr) in columns.iter().zip(exprs) {
+                    values.push((field_named(object, column)?, expr.clone()));
+                }
             }
+            (AssignmentTarget::Tuple(_), _) => return Err(unsupported("this form of assignment")),
         }
-        (AssignmentTarget::Tuple(_), _) => return Err(unsupported("this form of assignment")),
     }
-    Ok(())
+    let fields: Vec<String> = values.iter().map(|(field, _)| field.clone()).collect();
+    refuse_twice(&fields)?;
+    Ok(values)
 }
 
-fn refuse_twice(fields: &[String]) -> Result<()> {
+pub(super) fn refuse_twice(fields: &[String]) -> Result<()> {
     for (place, field) in fields.iter().enumerate() {
         if fields.iter().take(place).any(|before| before == field) {
             let text = format!("multiple assignments to same column \"{field}\"");
@@ -221,7 +346,7 @@ fn object_named(name: &ObjectName, catalog: &PrincipalCatalog) -> Result<Visible
 }
 
 /// A column that the principal sees.
-fn field_named(object: &VisibleObject, name: &ObjectName) -> Result<String> {
+pub(super) fn field_named(object: &VisibleObject, name: &ObjectName) -> Result<String> {
     let words = words(name)?;
     let shown = words.join(".");
     let known = |word: &String| object.table.columns().iter().any(|column| column.field.name() == word);

@@ -1,10 +1,10 @@
 //! The rows of a change, locked in the source's transaction as they were found.
 
-use super::assignment::fit;
+use super::assignment::{fit, within};
 use super::find::Find;
 use super::store::schema;
 use super::target::Targeted;
-use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{cast, concat_batches, take, take_record_batch};
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
@@ -13,7 +13,7 @@ use querygate_driver_api::write::Transaction;
 use querygate_driver_api::{ExecuteContext, Value};
 use querygate_policy::RowFilter;
 use querygate_types::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Rows that nobody else changes until the transaction ends. Of an insert: the new rows, which nobody else has.
@@ -52,6 +52,7 @@ impl Locked {
         let Some((of_found, of_stored)) = matched(targeted, find, found, &stored)? else { return Ok(None) };
         let given = given(targeted, find, found, &of_found)?;
         let stored = take_record_batch(&stored, &of_stored).map_err(Error::internal)?;
+        refuse_other_key(targeted, &stored, &given)?;
         Ok(Some(Self { targeted: Arc::clone(targeted), count: stored.num_rows(), stored: Some(stored), given }))
     }
 
@@ -72,8 +73,23 @@ impl Locked {
     }
 }
 
+/// A key may be given the value that it has; no other.
+fn refuse_other_key(targeted: &Targeted, stored: &RecordBatch, given: &[ArrayRef]) -> Result<()> {
+    let table = targeted.table();
+    for place in table.key() {
+        let is_it = |name: &String| table.place(name) == Some(*place);
+        let Some(given) = targeted.assigned().iter().position(is_it).and_then(|at| given.get(at)) else { continue };
+        let stored = stored.columns().get(*place).ok_or_else(|| Error::internal("rows of another table"))?;
+        let stored = cast(stored, given.data_type()).map_err(Error::internal)?;
+        if stored.to_data() != given.to_data() {
+            return Err(super::intent::unsupported("an UPDATE that changes a key"));
+        }
+    }
+    Ok(())
+}
+
 /// The columns of the found rows that hold the table's key.
-fn key_columns<'a>(targeted: &Targeted, find: &Find, found: &'a RecordBatch) -> Result<Vec<&'a ArrayRef>> {
+pub(super) fn key_columns<'a>(targeted: &Targeted, find: &Find, found: &'a RecordBatch) -> Result<Vec<&'a ArrayRef>> {
     let columns = targeted.intent().object().table.columns();
     let table = targeted.table();
     let mut keys = Vec::with_capacity(table.key().len());
@@ -131,7 +147,7 @@ pub(crate) async fn read(
     rows.try_collect().await
 }
 
-/// Which found row is which locked one. `None`: a value that was seen is another one now.
+/// Which found row is which locked one: of several for one, the first. `None`: a value that was seen is another one now.
 fn matched(
     targeted: &Targeted,
     find: &Find,
@@ -159,8 +175,12 @@ fn matched(
     }
     let found_keys = key_columns(targeted, find, found)?;
     let (mut of_found, mut of_stored) = (Vec::new(), Vec::new());
+    let mut known = HashSet::with_capacity(places.len());
     for row in 0..found.num_rows() {
         let Some(place) = places.get(&key_of(&found_keys, row)?) else { continue };
+        if !known.insert(*place) {
+            continue;
+        }
         for (was, is) in &views {
             if scalar(was, row)? != scalar(is, *place)? {
                 return Ok(None);
@@ -173,15 +193,21 @@ fn matched(
 }
 
 /// The statement's values of these rows, in the types of their columns.
-fn given(targeted: &Targeted, find: &Find, found: &RecordBatch, rows: &UInt64Array) -> Result<Vec<ArrayRef>> {
+pub(super) fn given(
+    targeted: &Targeted,
+    find: &Find,
+    found: &RecordBatch,
+    rows: &UInt64Array,
+) -> Result<Vec<ArrayRef>> {
     let table = targeted.table();
     let mut given = Vec::with_capacity(targeted.assigned().len());
     for (at, field) in targeted.assigned().iter().enumerate() {
         let lacks = || Error::internal("a change lacks the values of a column");
         let values = found.columns().get(find.seen.len() + at).ok_or_else(lacks)?;
         let own = table.place(field).and_then(|place| table.fields().get(place)).ok_or_else(lacks)?;
-        let values = fit(values, &own.value_type().to_arrow(), field)?;
-        given.push(take(&values, rows, None).map_err(Error::internal)?);
+        let values = take(values, rows, None).map_err(Error::internal)?;
+        let values = fit(&values, &own.value_type().to_arrow(), field)?;
+        given.push(within(values, own.length_max())?);
     }
     Ok(given)
 }

@@ -1,34 +1,87 @@
-//! RETURNING: columns of the changed rows, as the principal reads them. Computes nothing.
+//! RETURNING: columns of the changed rows, as the principal reads them, or what is computed of those.
 
-use super::intent::{RowSource, WriteIntent, folded, unsupported};
+use super::computation::Computation;
+use super::find::select;
+use super::intent::{WriteIntent, folded, unsupported};
+use crate::bind::statement::Bound;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::sql::sqlparser::ast::{Expr, SelectItem};
-use querygate_catalog::VisibleObject;
+use datafusion::sql::sqlparser::ast::{
+    Expr, ObjectName, ObjectNamePart, Query, SelectItem, SelectItemQualifiedWildcardKind,
+};
 use querygate_catalog::leaf::GovernedColumn;
 use querygate_query_api::{Column, column_of};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
-/// The columns that are given back.
+/// What is given back.
 #[derive(Debug)]
 pub(crate) struct Returning {
-    /// Indexes of governed columns.
-    places: Vec<usize>,
     schema: SchemaRef,
     columns: Arc<[Column]>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Indexes of governed columns.
+    Columns(Vec<usize>),
+    /// `None`: the values of its parameters are not known yet.
+    Computed(Option<Computation>),
+}
+
+/// RETURNING as it is written.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    Columns(Returning),
+    /// A query over the table, which is to be bound: its expressions are.
+    Computed(Query),
+}
+
+impl Wanted {
+    /// # Errors
+    /// 42703: a column that the principal does not see. 0A000: columns of other tables.
+    pub(super) fn of(items: &[SelectItem], intent: &WriteIntent) -> Result<Self> {
+        let is_plain = |item: &SelectItem| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+            }
+            SelectItem::ExprWithAliases { .. } => false,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => true,
+        };
+        if items.iter().all(is_plain) {
+            return Returning::of(items, intent).map(Self::Columns);
+        }
+        if intent.reads_others() {
+            return Err(unsupported("RETURNING of expressions beside other tables"));
+        }
+        let query = select(&intent.object().sql_name, intent.name(), (&[], items.to_vec()), None)?;
+        Ok(Self::Computed(query))
+    }
+
+    /// The query that is to be bound.
+    pub(crate) fn query(&self) -> Option<&Query> {
+        match self {
+            Self::Columns(_) => None,
+            Self::Computed(query) => Some(query),
+        }
+    }
 }
 
 impl Returning {
-    /// # Errors
-    /// 42703: a column that the principal does not see. 0A000: anything that is to be computed.
-    pub(super) fn of(items: &[SelectItem], intent: &WriteIntent) -> Result<Self> {
+    /// What a bound query computes. `None`: it is only described.
+    pub(crate) fn computed(bound: &Bound, computation: Option<Computation>) -> Self {
+        Self {
+            schema: Arc::clone(bound.schema()),
+            columns: Arc::clone(bound.columns()),
+            source: Source::Computed(computation),
+        }
+    }
+
+    fn of(items: &[SelectItem], intent: &WriteIntent) -> Result<Self> {
         let object = intent.object();
-        let called = match intent.rows() {
-            RowSource::Found { name, .. } => folded(name),
-            RowSource::Given { .. } => object.sql_name.clone(),
-        };
+        let called = folded(intent.name());
         let mut places = Vec::new();
         let mut fields: Vec<Field> = Vec::new();
         let served = object.table.schema();
@@ -44,11 +97,21 @@ impl Returning {
         };
         for item in items {
             match item {
-                SelectItem::UnnamedExpr(expr) => add(column(expr, object, &called)?, None)?,
+                SelectItem::UnnamedExpr(expr) => add(column(expr, intent, &called)?, None)?,
                 SelectItem::ExprWithAlias { expr, alias } => {
-                    add(column(expr, object, &called)?, Some(folded(alias)))?;
+                    add(column(expr, intent, &called)?, Some(folded(alias)))?;
+                }
+                SelectItem::Wildcard(_) if intent.reads_others() => {
+                    return Err(unsupported("RETURNING * beside other tables").with_hint("Write table.*."));
                 }
                 SelectItem::Wildcard(options) if options.to_string().is_empty() => {
+                    for place in 0..object.table.columns().len() {
+                        add(place, None)?;
+                    }
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options)
+                    if options.to_string().is_empty() && is_named(name, &called) =>
+                {
                     for place in 0..object.table.columns().len() {
                         add(place, None)?;
                     }
@@ -57,7 +120,8 @@ impl Returning {
             }
         }
         let columns: Vec<Column> = fields.iter().map(column_of).collect();
-        Ok(Self { places, schema: Arc::new(Schema::new(fields)), columns: columns.into() })
+        let schema = Arc::new(Schema::new(fields));
+        Ok(Self { schema, columns: columns.into(), source: Source::Columns(places) })
     }
 
     pub(crate) fn schema(&self) -> &SchemaRef {
@@ -74,8 +138,12 @@ impl Returning {
     /// A mask that cannot be applied.
     pub(crate) fn view(&self, columns: &[GovernedColumn], stored: &RecordBatch) -> Result<RecordBatch> {
         let lost = || Error::internal("a column that is to be given back is not there");
-        let mut arrays = Vec::with_capacity(self.places.len());
-        for place in &self.places {
+        let places = match &self.source {
+            Source::Columns(places) => places,
+            Source::Computed(computation) => return computation.as_ref().ok_or_else(lost)?.rows(columns, stored),
+        };
+        let mut arrays = Vec::with_capacity(places.len());
+        for place in places {
             arrays.push(columns.get(*place).ok_or_else(lost)?.view(stored)?.ok_or_else(lost)?);
         }
         RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(Error::internal)
@@ -83,7 +151,13 @@ impl Returning {
 }
 
 /// The column that an expression names.
-fn column(expr: &Expr, object: &VisibleObject, called: &str) -> Result<usize> {
+fn column(expr: &Expr, intent: &WriteIntent, called: &str) -> Result<usize> {
+    let unknown = |name: &str| {
+        if intent.reads_others() {
+            return unsupported("RETURNING of columns of other tables");
+        }
+        Error::new(ErrorCode::UndefinedColumn, format!("column {name} does not exist"))
+    };
     let name = match expr {
         Expr::Identifier(ident) => folded(ident),
         Expr::CompoundIdentifier(parts) => match parts.as_slice() {
@@ -93,9 +167,10 @@ fn column(expr: &Expr, object: &VisibleObject, called: &str) -> Result<usize> {
         _ => return Err(unsupported("RETURNING of anything but columns")),
     };
     let is_it = |column: &GovernedColumn| *column.field.name() == name;
-    object.table.columns().iter().position(is_it).ok_or_else(|| unknown(&name))
+    intent.object().table.columns().iter().position(is_it).ok_or_else(|| unknown(&name))
 }
 
-fn unknown(name: &str) -> Error {
-    Error::new(ErrorCode::UndefinedColumn, format!("column {name} does not exist"))
+/// Whether a name is that of the table.
+fn is_named(name: &ObjectName, called: &str) -> bool {
+    matches!(name.0.as_slice(), [ObjectNamePart::Identifier(ident)] if folded(ident) == called)
 }

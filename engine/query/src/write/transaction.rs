@@ -2,11 +2,10 @@
 //! it is sent, is waited for.
 
 use super::apply::Applied;
-use super::check::Checked;
-use super::follow::Masters;
-use super::image::Imaged;
+use super::conflict;
 use super::lock::Locked;
-use super::target::Targeted;
+use super::merge;
+use super::target::{Form, Targeted};
 use crate::books::change_log::{ChangeLog, ChangeOutcome};
 use arrow::array::RecordBatch;
 use querygate_driver_api::ExecuteContext;
@@ -99,16 +98,31 @@ async fn change(
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Option<(usize, Option<RecordBatch>)>> {
-    let Some(locked) = Locked::of(targeted, found, transaction, context).await? else { return Ok(None) };
-    if locked.count() == 0 {
+    let applied = match targeted.form() {
+        Form::Plain => changed(targeted, found, transaction, context).await?,
+        Form::Conflict(conflict) => conflict::change((targeted, conflict), found, transaction, context).await?,
+        Form::Merge(merge) => merge::change(merge, found, transaction, context).await?,
+    };
+    let Some(Applied { count, stored }) = applied else { return Ok(None) };
+    if count == 0 {
         let none = targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
         return Ok(Some((0, none)));
     }
-    let masters = Masters::of(&locked, transaction, context).await?;
-    let imaged = Imaged::of(locked, &masters)?;
-    let checked = Checked::of(imaged, transaction, context).await?;
-    let Applied { count, stored } = checked.apply(transaction, context).await?;
     let columns = targeted.intent().object().table.columns();
     let returned = targeted.returning().map(|returning| returning.view(columns, &stored)).transpose()?;
     Ok(Some((count, returned)))
+}
+
+/// One kind of change of all rows.
+async fn changed(
+    targeted: &Arc<Targeted>,
+    found: &RecordBatch,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Option<Applied>> {
+    let Some(locked) = Locked::of(targeted, found, transaction, context).await? else { return Ok(None) };
+    if locked.count() == 0 {
+        return Ok(Some(Applied::none()));
+    }
+    Applied::of(locked, transaction, context).await.map(Some)
 }

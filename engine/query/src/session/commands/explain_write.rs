@@ -20,7 +20,7 @@ impl GateSession {
         parameters: &[ArrayRef],
         style: ExplainStyle,
     ) -> Result<Outcome> {
-        let (targeted, bound) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
+        let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
         let plan = ChangePlan::of(&targeted, self.shows_native_text())?;
         let find = match &bound {
             Some(bound) => Some(shown(self, prepared, bound, parameters, style).await?),

@@ -7,12 +7,16 @@ use crate::bind::workspace::as_described;
 use crate::books::clock::now_ms;
 use crate::dialect::parameters::Declared;
 use crate::errors::{Stage, translate};
+use crate::plan::executable::started;
 use crate::run::bounds::Bounds;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::refused_write;
+use crate::sql::walk::{ON, Reader, Step, look};
+use crate::write::computation::Computation;
 use crate::write::find::existing;
 use crate::write::intent::WriteIntent;
+use crate::write::returning::Returning;
 use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::{Ended, carry_out};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -20,13 +24,12 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::ast::{Expr, Query, Statement as Ast, Value};
 use futures::StreamExt;
 use querygate_driver_api::ExecuteContext;
 use querygate_driver_api::write::Violation;
-use querygate_policy::WriteOperation;
 use querygate_query_api::{Column, CommandTag, Outcome, Rows};
-use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -39,8 +42,8 @@ const ATTEMPTS: usize = 3;
 /// What a client is told of a change before it runs.
 type Described = (Vec<PgType>, Option<Arc<[Column]>>, Option<SchemaRef>);
 
-/// A change with the query that finds its rows.
-pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>);
+/// A change with the query that finds its rows, and the types of its parameters.
+pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>, Vec<PgType>);
 
 impl GateSession {
     /// Describes a change, which is decided and bound as each of its runs is.
@@ -49,8 +52,7 @@ impl GateSession {
         ast: &Ast,
         declared: &[Option<Declared>],
     ) -> Result<Described> {
-        let (targeted, bound) = self.aim(ast, declared, None).await?;
-        let types = bound.map(|bound| bound.parameter_types()).unwrap_or_default();
+        let (targeted, _, types) = self.aim(ast, declared, None).await?;
         let returning = targeted.returning();
         Ok((types, returning.map(|r| Arc::clone(r.columns())), returning.map(|r| Arc::clone(r.schema()))))
     }
@@ -64,7 +66,7 @@ impl GateSession {
         self.refuse_read_only(&verb(ast))?;
         let mut run: Option<Run> = None;
         for _ in 0..ATTEMPTS {
-            let (targeted, bound) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
+            let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
             let mut own = match run.take() {
                 Some(own) => own,
                 None => self.begin_run(prepared, objects(&targeted, bound.as_deref())),
@@ -111,21 +113,79 @@ impl GateSession {
         let workspace = self.workspace().await?;
         let intent = WriteIntent::of(ast, &workspace.catalog)?;
         let decided = Decided::of(intent, &workspace.catalog, now_ms()).await?;
+        let mut declared = declared.to_vec();
+        let of_find = decided.find().map(|find| numbers(&find.query)).unwrap_or_default();
+        let of_returned = decided.returned().map(numbers).unwrap_or_default();
+        let count = of_find.iter().chain(&of_returned).max().copied().unwrap_or(0);
+        declared.resize(count.max(declared.len()), None);
         let bound = match decided.find() {
             None => None,
-            Some(find) => {
-                let bound = self.bind_query(&find.query, declared, None).await?;
-                Some(match given.and_then(|given| bound.declared_for(declared, given)) {
-                    Some(fitting) => self.bind_query(&find.query, &fitting, None).await?,
-                    None => bound,
-                })
+            Some(find) => Some(self.bind_fitting(&find.query, &declared, given).await?),
+        };
+        for untyped in decided.untyped() {
+            let bound = self.bind_query(&untyped.query, &declared, None).await?;
+            let types = bound.columns().iter().map(|column| column.pg_type);
+            decided.admits(untyped.fields.iter().zip(types))?;
+        }
+        let mut types = bound.as_ref().map(|bound| bound.parameter_types()).unwrap_or_default();
+        let returned = match decided.returned() {
+            None => None,
+            Some(query) => {
+                for (number, known) in declared.iter_mut().enumerate().filter(|(at, _)| of_find.contains(&(at + 1))) {
+                    *known = known.or_else(|| types.get(number).copied().map(Declared::from));
+                }
+                Some(self.bind_fitting(query, &declared, given).await?)
             }
         };
-        if bound.as_ref().is_some_and(|bound| !Arc::ptr_eq(bound.workspace(), &workspace)) {
-            return Err(Violation::Serialization.error());
+        for bound in bound.iter().chain(&returned) {
+            if !Arc::ptr_eq(bound.workspace(), &workspace) {
+                return Err(Violation::Serialization.error());
+            }
         }
-        let targeted = decided.targeted(bound.as_deref())?;
-        Ok((Arc::new(targeted), bound))
+        if let Some(returned) = &returned {
+            let own = returned.parameter_types();
+            types = (0..own.len())
+                .map(|at| if of_find.contains(&(at + 1)) { types.get(at) } else { own.get(at) })
+                .map(|found| found.copied().unwrap_or(PgType::Text))
+                .collect();
+        }
+        let returning = match &returned {
+            None => None,
+            Some(bound) => Some(self.returning(bound, decided.intent(), given).await?),
+        };
+        let targeted = decided.targeted(bound.as_deref(), returning)?;
+        Ok((Arc::new(targeted), bound, types))
+    }
+
+    /// Binds a query; where there are values, for their places.
+    async fn bind_fitting(
+        &self,
+        query: &Query,
+        declared: &[Option<Declared>],
+        given: Option<&[ArrayRef]>,
+    ) -> Result<Arc<Bound>> {
+        let bound = self.bind_query(query, declared, None).await?;
+        match given.and_then(|given| bound.declared_for(declared, given)) {
+            Some(fitting) => self.bind_query(query, &fitting, None).await,
+            None => Ok(bound),
+        }
+    }
+
+    /// What RETURNING computes; without values, only what it gives.
+    async fn returning(
+        &self,
+        bound: &Arc<Bound>,
+        intent: &WriteIntent,
+        given: Option<&[ArrayRef]>,
+    ) -> Result<Returning> {
+        let columns = intent.object().table.columns();
+        let Some(given) = given else {
+            Computation::admits(bound, columns)?;
+            return Ok(Returning::computed(bound, None));
+        };
+        let state = started(&self.statement_state(bound).await?, bound.asks());
+        let computation = Computation::of(bound, bound.values(given)?, &state, columns)?;
+        Ok(Returning::computed(bound, Some(computation)))
     }
 
     async fn attempt(
@@ -138,7 +198,8 @@ impl GateSession {
         let found = match bound {
             Some(bound) => {
                 let of = Invocation { prepared, bound, parameters, part: None, is_find: true };
-                bounds.within(self.found(run, bounds, of)).await?
+                let found = bounds.within(self.found(run, bounds, of)).await?;
+                targeted.fitted(found, &|value, wanted| bound.fitted(value, wanted))?
             }
             None => {
                 let one = RecordBatchOptions::new().with_row_count(Some(1));
@@ -151,7 +212,9 @@ impl GateSession {
             let none = targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
             return Ok(Ended::Done { count: 0, returned: none });
         }
-        bounds.within(self.refer((prepared, bounds), targeted, &found)).await?;
+        for (part, rows) in targeted.parts(&found)? {
+            bounds.within(self.refer((prepared, bounds), &part, &rows)).await?;
+        }
         let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
         account
             .try_grow(found.get_array_memory_size().saturating_mul(COPIES))
@@ -259,11 +322,7 @@ impl GateSession {
 
     fn done(&self, mut run: Run, targeted: &Targeted, count: usize, returned: Option<RecordBatch>) -> Result<Outcome> {
         run.note(|record| record.changed = count as u64);
-        let (verb, tag) = match targeted.operation() {
-            WriteOperation::Insert => ("INSERT 0", format!("INSERT 0 {count}")),
-            WriteOperation::Update => ("UPDATE", format!("UPDATE {count}")),
-            WriteOperation::Delete => ("DELETE", format!("DELETE {count}")),
-        };
+        let (verb, tag) = targeted.intent().tag(count);
         let (Some(returning), Some(batch)) = (targeted.returning(), returned) else {
             run.end(Ok(()))?;
             return Ok(Outcome::Command(CommandTag::Fixed(tag)));
@@ -272,6 +331,26 @@ impl GateSession {
         let batches = run.rows(futures::stream::iter([Ok(batch)]).boxed());
         Ok(Outcome::Rows(Rows { columns, schema, batches, tag: CommandTag::Counted(verb) }))
     }
+}
+
+/// The numbers of a query's parameters.
+fn numbers(query: &Query) -> HashSet<usize> {
+    struct Numbers(HashSet<usize>);
+    impl Reader for Numbers {
+        fn expr(&mut self, expr: &Expr) -> Step {
+            if let Expr::Value(value) = expr
+                && let Value::Placeholder(name) = &value.value
+                && let Ok(number) = name.trim_start_matches('$').parse::<usize>()
+                && number <= limits::PARAMETERS_MAX
+            {
+                self.0.insert(number);
+            }
+            ON
+        }
+    }
+    let mut numbers = Numbers(HashSet::new());
+    look(query, &mut numbers);
+    numbers.0
 }
 
 /// SQL names of the table that is changed and of those that are read for it.
