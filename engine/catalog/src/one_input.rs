@@ -53,3 +53,24 @@ pub fn over_one_input<N: ExecutionPlan + 'static>(
         _ => internal_err!("{} has one input", node.name()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::Schema;
+    use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+    use datafusion::physical_plan::empty::EmptyExec;
+
+    #[test]
+    fn a_node_takes_one_input_and_no_other_number() {
+        let input = || Arc::new(EmptyExec::new(Arc::new(Schema::empty()))) as Arc<dyn ExecutionPlan>;
+        let node = CoalescePartitionsExec::new(input());
+        let over = |inputs| over_one_input(&node, inputs, |_, input| CoalescePartitionsExec::new(input));
+        let fresh = input();
+        let made = over(vec![Arc::clone(&fresh)]).unwrap();
+        assert!(Arc::ptr_eq(made.children()[0], &fresh));
+        for wrong in [Vec::new(), vec![input(), input()]] {
+            assert!(over(wrong).is_err_and(|error| error.to_string().contains("has one input")));
+        }
+    }
+}

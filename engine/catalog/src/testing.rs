@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub(crate) mod expressions;
+
 type Rows = &'static [&'static [(&'static str, &'static str)]];
 
 const PEOPLE: Rows = &[

@@ -288,6 +288,152 @@ fn decimal(text: &str, precision: u8, scale: i8) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::expressions::Row;
+    use querygate_policy::filter::{Operand, RowLookup};
+    use serde_json::{Map, json};
+
+    /// No filter of these tests asks for other rows.
+    struct Alone;
+
+    impl RowLookup for Alone {
+        fn rows_where(
+            &self,
+            object: &str,
+            _: &str,
+            _: &str,
+        ) -> querygate_types::Result<Vec<Map<String, serde_json::Value>>> {
+            panic!("rows of {object}")
+        }
+    }
+
+    const COLUMNS: [(&str, ValueType); 3] = [("n", ValueType::Int64), ("m", ValueType::Int64), ("t", ValueType::Text)];
+
+    /// What a filter becomes, and the values of its parameters.
+    fn lowered(filter: &RowFilter) -> Result<(ScalarExpr, Vec<Value>), NotPushed> {
+        let columns = (0..).zip(COLUMNS).map(|(id, (name, of))| (name.to_owned(), (ColumnId(id), of))).collect();
+        let (tables, source) = (Tables::default(), Arc::from("near"));
+        let (mut next, mut sources, mut types, mut values) = (100, Vec::new(), Vec::new(), Vec::new());
+        let mut scope = PolicyScope::over(&mut next, &mut sources, &mut types, &mut values);
+        let expr = Lowering { columns, tables: &tables, source: &source }.boolean(filter, false, &mut scope)?;
+        Ok((expr, values))
+    }
+
+    fn number(value: i64) -> Operand {
+        Operand::Literal(FilterValue::Integer(value))
+    }
+
+    fn text(value: &str) -> Operand {
+        Operand::Principal { key: "region".to_owned(), value: FilterValue::Text(value.to_owned()) }
+    }
+
+    /// Each test with columns that are NULL in some rows.
+    fn tests() -> Vec<RowFilter> {
+        let [n, m, t] = COLUMNS.map(|(name, _)| name.to_owned());
+        let ops = [CompareOp::Eq, CompareOp::Ne, CompareOp::Lt, CompareOp::Le, CompareOp::Gt, CompareOp::Ge];
+        let mut tests =
+            vec![Test::IsNull { column: n.clone(), negated: false }, Test::IsNull { column: t.clone(), negated: true }];
+        for op in ops {
+            tests.push(Test::Compare { column: n.clone(), op, value: number(2) });
+            tests.push(Test::Compare { column: t.clone(), op, value: text("b") });
+            tests.push(Test::CompareColumns { left: n.clone(), op, right: m.clone(), add_days: 0 });
+        }
+        for negated in [false, true] {
+            tests.push(Test::In { column: n.clone(), values: vec![number(1), number(3)], negated });
+            for kind in [TextKind::Contains, TextKind::StartsWith] {
+                tests.push(Test::Text { column: t.clone(), kind, pattern: text("b"), negated });
+            }
+        }
+        tests.into_iter().map(RowFilter::Test).collect()
+    }
+
+    #[test]
+    fn a_source_lets_through_the_rows_that_the_policy_does_nulls_included() {
+        let of_number = |number: Option<i64>| number.map_or(Value::Null(ValueType::Int64), Value::Int64);
+        let mut rows = Vec::new();
+        for n in [None, Some(1), Some(2), Some(3)] {
+            for m in [None, Some(2)] {
+                for t in [None, Some("abc"), Some("b")] {
+                    let cells = [of_number(n), of_number(m), t.map_or(Value::Null(ValueType::Text), Value::text)];
+                    let json = json!({"n": n, "m": m, "t": t});
+                    rows.push(((0..).map(ColumnId).zip(cells).collect::<Vec<_>>(), json.as_object().unwrap().clone()));
+                }
+            }
+        }
+        let single = tests();
+        let mut filters = vec![RowFilter::All, RowFilter::Nothing];
+        for (at, one) in single.iter().enumerate() {
+            let other = &single[(at * 7 + 3) % single.len()];
+            filters.push(one.clone());
+            filters.push(RowFilter::And(vec![one.clone(), other.clone()]));
+            filters.push(RowFilter::Or(vec![one.clone(), RowFilter::Not(Box::new(other.clone()))]));
+        }
+        let complements = filters.clone().into_iter().map(|filter| RowFilter::Not(Box::new(filter)));
+        for filter in filters.clone().into_iter().chain(complements) {
+            let (expr, parameters) = lowered(&filter).unwrap();
+            for (cells, json) in &rows {
+                let passes = Row { cells, parameters: &parameters }.truth(&expr) == Some(true);
+                assert_eq!(passes, filter.evaluate(json, &Alone).unwrap(), "{filter:?} on {json:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_source_may_mean_otherwise_stays_in_the_gate() {
+        let of_text = |kind| Test::Text { column: "t".to_owned(), kind, pattern: text("secret"), negated: false };
+        let column = || "n".to_owned();
+        for test in [
+            of_text(TextKind::EndsWith),
+            of_text(TextKind::ILike),
+            of_text(TextKind::IContains),
+            Test::ListContains { column: "t".to_owned(), value: text("secret") },
+            Test::CompareColumns { left: column(), op: CompareOp::Lt, right: "m".to_owned(), add_days: 1 },
+            Test::Compare { column: "gone".to_owned(), op: CompareOp::Eq, value: text("secret") },
+            Test::Compare { column: column(), op: CompareOp::Eq, value: text("secret") },
+            Test::In { column: column(), values: vec![number(1), text("secret")], negated: true },
+            Test::InRelated {
+                column: "t".to_owned(),
+                object: "elsewhere".to_owned(),
+                filter: Box::new(RowFilter::All),
+                select: "id".to_owned(),
+            },
+        ] {
+            let refused = lowered(&RowFilter::Not(Box::new(RowFilter::Test(test.clone())))).unwrap_err();
+            assert!(refused.of_policy && !refused.text.contains("secret"), "{test:?}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn values_have_the_columns_own_type_or_are_not_sent() {
+        let decimal = |value| Value::Decimal128 { value, precision: 5, scale: 2 };
+        let narrow = ValueType::Decimal128 { precision: 5, scale: 2 };
+        let instant = ValueType::Timestamp { utc: true };
+        let words = |words: &str| FilterValue::Text(words.to_owned());
+        let plain = |digits: &str| FilterValue::Decimal(digits.to_owned());
+        for (value, wanted, expected) in [
+            (words("a"), ValueType::Text, Some(Value::text("a"))),
+            (words("1"), ValueType::Int64, None),
+            (FilterValue::Integer(-5), ValueType::Int16, Some(Value::Int16(-5))),
+            (FilterValue::Integer(40_000), ValueType::Int16, None),
+            (FilterValue::Integer(1 << 31), ValueType::Int32, None),
+            (FilterValue::Integer(1 << 53), ValueType::Float64, Some(Value::Float64(9_007_199_254_740_992.0))),
+            (FilterValue::Integer((1 << 53) + 1), ValueType::Float64, None),
+            (FilterValue::Integer(7), narrow, Some(decimal(700))),
+            (FilterValue::Integer(1_000), narrow, None),
+            (plain("1.25"), narrow, Some(decimal(125))),
+            (plain("1.255"), narrow, None),
+            (plain("1.25"), ValueType::Float64, Some(Value::Float64(1.25))),
+            (plain("1.25"), ValueType::Int64, None),
+            (FilterValue::Boolean(true), ValueType::Boolean, Some(Value::Boolean(true))),
+            (FilterValue::Boolean(true), ValueType::Int64, None),
+            (FilterValue::Date(3), ValueType::Date, Some(Value::Date(3))),
+            (FilterValue::Date(3), instant, None),
+            (FilterValue::Timestamp(-1), instant, Some(Value::Timestamp { micros: -1_000, utc: true })),
+            (FilterValue::Timestamp(i64::MAX), instant, None),
+            (FilterValue::Time(1), ValueType::Time, Some(Value::Time(1_000))),
+        ] {
+            assert_eq!(bound(&value, wanted).ok(), expected, "{value:?} as {wanted:?}");
+        }
+    }
 
     #[test]
     fn decimals_are_exact_or_refused() {

@@ -385,22 +385,4 @@ async fn ask(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ends_rise_or_are_left_out() {
-        let asked = [Value::Int32(5), Value::Int32(9), Value::Int32(7), Value::Int32(9), Value::Int32(12)];
-        let mut ends: Vec<Value> = Vec::new();
-        for value in asked {
-            ends.extend(Some(value).filter(|value| is_above(value, ends.last())));
-        }
-        assert_eq!(ends, [Value::Int32(5), Value::Int32(9), Value::Int32(12)]);
-        let text = |text: &str| Value::Text(text.into());
-        assert!(is_above(&text("é"), Some(&text("z"))) && !is_above(&text("Z"), Some(&text("a"))));
-        for wrong in [Value::Null(ValueType::Int32), Value::Float64(1.0), Value::Boolean(true)] {
-            assert!(!is_above(&wrong, None), "{wrong:?}");
-        }
-        assert!(!is_above(&Value::Int64(9), Some(&Value::Int32(1))));
-    }
-}
+mod tests;

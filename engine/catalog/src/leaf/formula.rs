@@ -208,3 +208,90 @@ impl PhysicalExpr for FormulaExpr {
         f.write_str("formula")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{deployed, stack};
+    use arrow::array::{Int32Array, StringArray};
+    use datafusion::physical_expr::expressions::Column;
+    use serde_json::json;
+
+    /// A formula of the team's people, over their names and grades.
+    fn formula(source: &str, output: DataType) -> FormulaExpr {
+        let kind = match output {
+            DataType::Float64 => "number",
+            DataType::Boolean => "boolean",
+            DataType::Date32 => "date",
+            _ => "text",
+        };
+        let mut stack = stack();
+        stack["objects"][0]["fields"]["made"] = json!({"type": "formula", "label": "f", "returnType": kind,
+            "expression": {"dialect": "cel", "source": source}});
+        let formula = Arc::clone(deployed(&stack, 1).policies.formula("team_people", "made").unwrap());
+        let place = |name: &str| usize::from(name != "name");
+        let kinds = [InputKind::Text, InputKind::Number];
+        let inputs: Vec<_> = formula.inputs().iter().map(|name| (place(name), kinds[place(name)])).collect();
+        let read =
+            formula.inputs().iter().map(|name| Arc::new(Column::new(name, place(name))) as Arc<dyn PhysicalExpr>);
+        FormulaExpr::new(&FormulaColumn { inputs, formula: Arc::clone(&formula) }, read.collect(), output)
+    }
+
+    fn people(names: Vec<Option<&str>>, grades: Vec<Option<i32>>) -> RecordBatch {
+        let names: ArrayRef = Arc::new(StringArray::from(names));
+        RecordBatch::try_from_iter_with_nullable([
+            ("name", names, true),
+            ("grade", Arc::new(Int32Array::from(grades)) as ArrayRef, true),
+        ])
+        .unwrap()
+    }
+
+    fn made(source: &str, output: DataType) -> ArrayRef {
+        let rows = people(vec![Some("Ann"), None, Some("Cid")], vec![Some(3), Some(9), None]);
+        let expr = formula(source, output.clone());
+        let made = expr.evaluate(&rows).unwrap().into_array(3).unwrap();
+        assert_eq!((made.data_type(), expr.data_type(&rows.schema()).unwrap()), (&output, output.clone()));
+        made
+    }
+
+    #[test]
+    fn a_row_without_a_value_reads_null_and_the_others_theirs() {
+        let texts = made("record.name + '!'", DataType::Utf8);
+        assert_eq!(texts.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("Ann!"), None, Some("Cid!")]);
+        let numbers = made("record.grade * 2", DataType::Float64);
+        assert_eq!(numbers.as_primitive::<Float64Type>().iter().collect::<Vec<_>>(), [Some(6.0), Some(18.0), None]);
+        let truths = made("record.grade > 3", DataType::Boolean);
+        assert_eq!(truths.as_boolean().iter().collect::<Vec<_>>(), [Some(false), Some(true), None]);
+    }
+
+    #[test]
+    fn a_value_of_another_type_than_the_declared_one_is_null() {
+        for output in [DataType::Float64, DataType::Boolean, DataType::Date32] {
+            assert_eq!(made("record.name + '!'", output.clone()).null_count(), 3, "{output}");
+        }
+        // Every value has a text.
+        assert_eq!(made("record.grade > 3", DataType::Utf8).as_string::<i32>().value(1), "true");
+        let none = formula("record.name", DataType::Utf8);
+        let odd = FormulaExpr { output: DataType::Int16, ..none };
+        assert!(odd.evaluate(&people(vec![Some("Ann")], vec![None])).is_err());
+    }
+
+    #[test]
+    fn the_text_of_one_batch_is_bounded() {
+        let name = "x".repeat(1_000_000);
+        let rows = |count: usize| people(vec![Some(&name); count], vec![None; count]);
+        let expr = formula("record.name + '!'", DataType::Utf8);
+        assert!(expr.evaluate(&rows(2)).is_ok());
+        let error = expr.evaluate(&rows(BATCH_TEXT_BYTES_MAX / name.len() + 1)).unwrap_err().to_string();
+        assert!(error.contains("bytes of text in one batch") && !error.contains("xx"), "{error}");
+    }
+
+    #[test]
+    fn a_formula_keeps_its_inputs() {
+        let expr = Arc::new(formula("record.name + '!'", DataType::Utf8));
+        let inputs: Vec<_> = expr.children().into_iter().cloned().collect();
+        let again = Arc::clone(&expr).with_new_children(inputs).unwrap();
+        assert!(again.downcast_ref::<FormulaExpr>().is_some_and(|again| *again == *expr));
+        assert!(expr.with_new_children(Vec::new()).is_err());
+    }
+}
