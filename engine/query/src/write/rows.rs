@@ -1,7 +1,7 @@
 //! Rows of a change between the source's values and the JSON that rules look at. A value that a rule leaves as it is never takes
 //! this way: it is stored as it was given.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, ListBuilder, RecordBatch, StringBuilder};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -11,6 +11,7 @@ use querygate_catalog::write::TargetField;
 use querygate_driver_api::Value;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value as Json};
+use std::sync::Arc;
 
 /// A record by field name.
 pub(crate) type Row = Map<String, Json>;
@@ -108,12 +109,35 @@ pub(crate) fn scalar(value: &Json, wanted: &DataType) -> Result<ScalarValue> {
             (None, double) => ScalarValue::Float64(double),
         },
         Json::String(text) => ScalarValue::Utf8(Some(text.clone())),
+        Json::Array(items) if matches!(wanted, DataType::List(_)) => return list(items, wanted),
+        // A structure is kept as its text.
+        Json::Array(_) | Json::Object(_) if *wanted == DataType::Utf8 => ScalarValue::Utf8(Some(value.to_string())),
         Json::Array(_) | Json::Object(_) => return Err(refused(&"a list or an object")),
     };
     let array = made.to_array().map_err(Error::internal)?;
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     let cast = cast_with_options(&array, wanted, &options).map_err(|error| refused(&error))?;
     ScalarValue::try_from_array(&cast, 0).map_err(Error::internal)
+}
+
+/// A list of texts.
+fn list(items: &[Json], wanted: &DataType) -> Result<ScalarValue> {
+    let DataType::List(item) = wanted else { return Err(refused(&"a list")) };
+    if *item.data_type() != DataType::Utf8 || !item.is_nullable() {
+        return Err(refused(&"a list of texts"));
+    }
+    let mut builder = ListBuilder::new(StringBuilder::new()).with_field(Arc::clone(item));
+    for item in items {
+        match item {
+            Json::String(text) => builder.values().append_value(text),
+            Json::Null => builder.values().append_null(),
+            Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+                return Err(refused(&"a list of other values than texts"));
+            }
+        }
+    }
+    builder.append(true);
+    ScalarValue::try_from_array(&builder.finish(), 0).map_err(Error::internal)
 }
 
 fn refused(cause: &dyn std::fmt::Display) -> Error {
@@ -125,7 +149,6 @@ fn refused(cause: &dyn std::fmt::Display) -> Error {
 mod tests {
     use super::*;
     use arrow::array::{Date32Array, Decimal128Array, Int64Array, TimestampMicrosecondArray};
-    use std::sync::Arc;
 
     #[test]
     fn values_are_what_rules_expect() {
@@ -148,7 +171,12 @@ mod tests {
     fn what_a_column_does_not_hold_is_refused() {
         assert!(scalar(&Json::from("x"), &DataType::Int64).is_err());
         assert!(scalar(&Json::from("soon"), &DataType::Date32).is_err());
-        assert!(scalar(&serde_json::json!([1]), &DataType::Utf8).is_err());
+        let texts = DataType::new_list(DataType::Utf8, true);
+        assert!(scalar(&serde_json::json!([1]), &texts).is_err());
+        let made = scalar(&serde_json::json!(["a", null]), &texts).unwrap();
+        assert_eq!(json(&made.to_array().unwrap(), 0).unwrap(), serde_json::json!(["a", null]));
+        assert_eq!(scalar(&serde_json::json!({"a": 1}), &DataType::Utf8).unwrap(), ScalarValue::from("{\"a\":1}"));
+        assert!(scalar(&serde_json::json!([1]), &DataType::Int64).is_err());
         assert!(scalar(&Json::Null, &DataType::Date32).unwrap().is_null());
     }
 }

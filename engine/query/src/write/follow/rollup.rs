@@ -164,11 +164,11 @@ async fn counted(
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<BTreeMap<String, Total>> {
-    let child = match targeted.following().related(&update.child) {
-        _ if update.child == targeted.permit().object() => targeted.table(),
-        Ok(Some(child)) => &child.table,
-        Ok(None) => return Err(Error::internal("rows of an object without a table were changed")),
-        Err(error) => return Err(error),
+    let child = if update.child == targeted.permit().object() {
+        targeted.table()
+    } else {
+        let child = targeted.following().related(&update.child)?;
+        &child.ok_or_else(|| Error::internal("rows of an object without a table were changed"))?.table
     };
     let relationship = place(child, &update.relationship)?;
     let mut wanted = vec![relationship];
