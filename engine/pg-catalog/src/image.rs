@@ -156,7 +156,8 @@ impl Key {
     /// Name of its constraint in a table of this name.
     #[must_use]
     pub fn shown_name(&self, table: &str, primary: bool) -> String {
-        let usual = || if primary { format!("{table}_pkey") } else { format!("{table}_{}_key", self.columns.join("_")) };
+        let usual =
+            || if primary { format!("{table}_pkey") } else { format!("{table}_{}_key", self.columns.join("_")) };
         self.name.clone().unwrap_or_else(usual)
     }
 }

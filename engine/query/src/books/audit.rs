@@ -162,8 +162,8 @@ fn write_all<W: Out>(lines: &mut Lines<W>, records: &Receiver<Entry>) {
             kept = lines.sync();
         }
         for (is_added, written) in awaited {
-            // Nobody may wait for it any more.
-            drop(written.send(is_added && kept));
+            // The statement may have stopped waiting.
+            let _ = written.send(is_added && kept);
         }
     }
     lines.write();

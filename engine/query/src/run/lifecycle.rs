@@ -9,16 +9,19 @@ use crate::run::admission::{Admission, Permit, Place};
 use crate::run::bounds::Bounds;
 use crate::run::execute::{self, Guard, Turn};
 use crate::run::memory::Account;
+use crate::run::row_limit;
+use crate::run::session_block::SessionBlock;
+use crate::run::start_time::StartTime;
 use crate::sql::locate::located_in;
 use crate::sql::parse::Parsed;
 use datafusion::execution::memory_pool::MemoryPool;
 use querygate_catalog::FragmentRuns;
 use querygate_query_api::Door;
-use querygate_resources::{Holder, SourceShares, TransactionBlock};
+use querygate_resources::{Holder, SourceShares};
 use querygate_telemetry_api::FirstRow;
 use querygate_types::{Error, ErrorCode, Result, WireRows};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -54,8 +57,7 @@ pub(crate) struct SessionRuns {
     /// Its user's share of memory.
     account: Arc<dyn MemoryPool>,
     cancel: Mutex<LastToken>,
-    /// What the statements of its open transaction have in common at a source that they change. `None`: nothing.
-    block: Mutex<Option<Arc<TransactionBlock>>>,
+    block: SessionBlock,
 }
 
 /// The token of the run that began last.
@@ -90,7 +92,7 @@ impl SessionRuns {
             activity,
             account,
             cancel: Mutex::default(),
-            block: Mutex::default(),
+            block: SessionBlock::default(),
         })
     }
 
@@ -106,27 +108,13 @@ impl SessionRuns {
     /// A statement of this session, as sources' connections are shared out. `account`: pays for what it reads of a source that its
     /// transaction changes.
     pub(crate) fn holder(&self, account: &Arc<dyn MemoryPool>) -> Arc<Holder> {
-        let block = self.block().map(|block| (block, Arc::clone(account)));
+        let block = self.block.open().map(|block| (block, Arc::clone(account)));
         Holder::in_block(&self.resources.source_shares, (&self.login, self.session), block)
     }
 
     /// The transaction block of this session's statements.
-    pub(crate) fn block(&self) -> Option<Arc<TransactionBlock>> {
-        self.block_slot().clone()
-    }
-
-    /// The transaction block, which is made if there is none.
-    pub(crate) fn block_or(&self, make: impl FnOnce() -> Arc<TransactionBlock>) -> Arc<TransactionBlock> {
-        Arc::clone(self.block_slot().get_or_insert_with(make))
-    }
-
-    /// The transaction block, for its end: later statements are not in it.
-    pub(crate) fn take_block(&self) -> Option<Arc<TransactionBlock>> {
-        self.block_slot().take()
-    }
-
-    fn block_slot(&self) -> MutexGuard<'_, Option<Arc<TransactionBlock>>> {
-        self.block.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn block(&self) -> &SessionBlock {
+        &self.block
     }
 
     /// Where this user's statements ask for turns.
@@ -164,19 +152,6 @@ impl SessionRuns {
 
     fn cancel(&self) -> MutexGuard<'_, LastToken> {
         self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// When a run began, by both clocks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StartTime {
-    pub(crate) at: SystemTime,
-    pub(crate) started: Instant,
-}
-
-impl StartTime {
-    pub(crate) fn now() -> Self {
-        Self { at: SystemTime::now(), started: Instant::now() }
     }
 }
 
@@ -378,9 +353,7 @@ impl Run {
 
     /// The error of a result with so many rows, if that is more than one may have.
     pub(crate) fn too_many(&self, rows: u64) -> Option<Error> {
-        let max = self.runs.resources.rows_max.filter(|max| rows > *max)?;
-        let error = Error::new(ErrorCode::ProgramLimitExceeded, "the result has too many rows");
-        Some(error.with_detail(format!("The limit is {max} rows.")))
+        row_limit::exceeded(self.runs.resources.rows_max, rows)
     }
 
     /// The error with its place in the statement.

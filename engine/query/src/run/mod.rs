@@ -7,5 +7,8 @@ pub(crate) mod compare;
 pub(crate) mod execute;
 pub(crate) mod lifecycle;
 pub(crate) mod memory;
+pub(crate) mod row_limit;
 pub(crate) mod rows;
+pub(crate) mod session_block;
+pub(crate) mod start_time;
 pub(crate) mod waiting;

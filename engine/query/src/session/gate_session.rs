@@ -11,8 +11,9 @@ use crate::dialect::parameters::{Declared, without_values};
 use crate::errors::Owner;
 use crate::errors::{Stage, translate};
 use crate::gate::{Engine, Opened};
-use crate::run::lifecycle::{Run, SessionIdentity, SessionRuns, StartTime};
+use crate::run::lifecycle::{Run, SessionIdentity, SessionRuns};
 use crate::run::memory::Account;
+use crate::run::start_time::StartTime;
 use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use crate::sql::parse::{Parsed, parse};
@@ -313,7 +314,7 @@ impl Session for GateSession {
         let (status, settings) = (inner.transaction.status(), inner.settings.stamp());
         drop(inner);
         // A transaction that may hold locks has a timeout of its own.
-        let settings = self.runs.block().is_none().then_some(settings);
+        let settings = (!self.runs.block().is_open()).then_some(settings);
         Resting { status, settings, listens: !self.listening.is_empty() }
     }
 

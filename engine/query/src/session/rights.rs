@@ -17,7 +17,7 @@ impl GateSession {
         if matches!(class, Classified::Commit | Classified::Rollback | Classified::RollbackTo(_)) {
             return Ok(());
         }
-        let writes = self.runs.block().is_none() || keeps_write_rights(&pinned, &current, &self.principal, now_ms());
+        let writes = !self.runs.block().is_open() || keeps_write_rights(&pinned, &current, &self.principal, now_ms());
         if writes && keeps_rights(&pinned, &current, &self.principal, now_ms()) {
             self.inner().transaction.rights_hold(current.version);
             return Ok(());

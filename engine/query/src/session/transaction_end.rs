@@ -2,6 +2,7 @@
 //! block reach the source that takes part.
 
 use super::gate_session::GateSession;
+use crate::books::change_log::{ChangeLog, ChangeOutcome};
 use crate::books::clock::now_ms;
 use querygate_catalog::keeps_write_rights;
 use querygate_driver_api::write::Isolation;
@@ -10,7 +11,7 @@ use querygate_resources::TransactionBlock;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
-/// How long a client may leave a transaction alone that may hold locks, where its session says nothing else.
+/// How long a client may leave a transaction alone that may hold locks, where its session sets no other bound.
 const IDLE_IN_BLOCK: &str = "60s";
 
 impl GateSession {
@@ -25,7 +26,7 @@ impl GateSession {
     fn block(&self) -> Result<Arc<TransactionBlock>> {
         let isolation = self.isolation()?;
         let savepoints = self.inner().transaction.savepoint_ids();
-        Ok(self.runs.block_or(|| TransactionBlock::new(isolation, savepoints)))
+        Ok(self.runs.block().open_or(|| TransactionBlock::new(isolation, savepoints)))
     }
 
     fn isolation(&self) -> Result<Isolation> {
@@ -51,27 +52,34 @@ impl GateSession {
         Ok(())
     }
 
-    /// Stores what the transaction changed, if it changed anything. Whoever stops waiting does not stop it.
+    /// Stores what the transaction changed, if it changed anything. A client that stops waiting does not stop it.
     ///
     /// # Errors
     /// 42501: a right was taken away. The source's; 08007.
     pub(in crate::session) async fn commit_block(&self) -> Result<()> {
-        let Some(block) = self.runs.take_block() else { return Ok(()) };
+        let Some(block) = self.runs.block().take() else { return Ok(()) };
         if !block.takes_part() {
             return Ok(());
         }
+        let changes = self.runs.block().take_changes();
         if let Err(error) = self.write_rights_hold() {
             block.branch().await.rollback().await;
+            ended(changes, ChangeOutcome::RolledBack).await;
             return Err(error);
         }
-        let task = self.gate.runtime().spawn(async move { block.branch().await.commit().await });
+        let task = self.gate.runtime().spawn(async move {
+            let committed = block.branch().await.commit().await;
+            ended(changes, ChangeOutcome::of(&committed)).await;
+            committed
+        });
         task.await.map_err(|join| Error::internal(format!("a commit did not finish: {join}")))?
     }
 
     /// Undoes what the transaction changed.
     pub(in crate::session) async fn drop_block(&self) {
-        if let Some(block) = self.runs.take_block() {
+        if let Some(block) = self.runs.block().take() {
             block.branch().await.rollback().await;
+            ended(self.runs.block().take_changes(), ChangeOutcome::RolledBack).await;
         }
     }
 
@@ -90,7 +98,7 @@ impl GateSession {
     /// Sets a savepoint at the source that takes part, if one does.
     pub(in crate::session) async fn savepoint(&self, name: &str) -> Result<()> {
         let id = self.inner().transaction.next_savepoint()?;
-        if let Some(block) = self.runs.block() {
+        if let Some(block) = self.runs.block().open() {
             block.branch().await.savepoint(id).await?;
         }
         let inner = &mut *self.inner();
@@ -99,8 +107,9 @@ impl GateSession {
 
     pub(in crate::session) async fn rollback_to(&self, name: &str) -> Result<()> {
         let id = self.inner().transaction.savepoint_id(name, "ROLLBACK TO SAVEPOINT")?;
-        if let Some(block) = self.runs.block() {
+        if let Some(block) = self.runs.block().open() {
             block.branch().await.rollback_to(id).await?;
+            ended(self.runs.block().take_changes(), ChangeOutcome::RolledBackToSavepoint).await;
         }
         let inner = &mut *self.inner();
         let settings = inner.transaction.rollback_to(name)?;
@@ -110,7 +119,7 @@ impl GateSession {
 
     pub(in crate::session) async fn release(&self, name: &str) -> Result<()> {
         let id = self.inner().transaction.savepoint_id(name, "RELEASE SAVEPOINT")?;
-        if let Some(block) = self.runs.block() {
+        if let Some(block) = self.runs.block().open() {
             block.branch().await.release(id).await?;
         }
         self.inner().transaction.release(name)
@@ -118,11 +127,11 @@ impl GateSession {
 
     /// How long the client may be silent in a transaction that may hold locks; `None`: as its settings say.
     pub(in crate::session) fn idle_timeout_of_block(&self, setting: &str) -> Option<String> {
-        if setting != "idle_in_transaction_session_timeout" || self.runs.block().is_none() {
+        if setting != "idle_in_transaction_session_timeout" || !self.runs.block().is_open() {
             return None;
         }
-        let is_default = self.inner().settings.is_default(setting);
-        is_default.then(|| IDLE_IN_BLOCK.to_owned())
+        let is_off = self.inner().settings.get(setting).is_ok_and(|timeout| timeout == "0");
+        is_off.then(|| IDLE_IN_BLOCK.to_owned())
     }
 
     /// Whether all that the transaction's version of the metadata lets be changed may be changed now.
@@ -134,5 +143,12 @@ impl GateSession {
         }
         Err(Error::new(ErrorCode::InsufficientPrivilege, "rights of this transaction were changed while it was open")
             .with_hint("Roll back; the next transaction has the rights of now."))
+    }
+}
+
+/// Says in the audit file how the changes of a block ended, if there are any.
+async fn ended(changes: Option<(u64, ChangeLog)>, outcome: ChangeOutcome) {
+    if let Some((first, log)) = changes {
+        log.ended_since(first, outcome).await;
     }
 }

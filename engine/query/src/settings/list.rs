@@ -304,11 +304,6 @@ impl Settings {
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    /// Whether a setting has no value but the one that it begins with.
-    pub(crate) fn is_default(&self, name: &str) -> bool {
-        !self.values.contains_key(name)
-    }
-
     /// All settings: name, value, help.
     pub(crate) fn all(&self) -> Vec<(&'static str, String, &'static str)> {
         SETTINGS.iter().map(|s| (s.name, self.value_of(s), s.help)).collect()

@@ -28,6 +28,7 @@ fn table(columns: &[(&str, &str)]) -> RemoteTable {
         native_type: (*of).to_owned(),
         value_type: None,
         nullable: true,
+        has_default: false,
         collation: Collation::Binary,
         encoding: Encoding::Canonical,
         comment: None,

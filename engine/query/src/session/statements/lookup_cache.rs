@@ -5,7 +5,8 @@ use super::prepared::PreparedStatement;
 use crate::bind::statement::Bound;
 use crate::plan::executable;
 use crate::run::admission::Place;
-use crate::run::lifecycle::{Run, StartTime};
+use crate::run::lifecycle::Run;
+use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
 use querygate_driver_api::Value;
 use querygate_query_api::{LookUp, LookUpOutcome, LookUpRefusal};
@@ -32,7 +33,7 @@ impl GateSession {
     pub(in crate::session) fn keep_look_up(&self, prepared: &PreparedStatement, bound: &Arc<Bound>) {
         let inner = self.inner();
         // A transaction may read an older version.
-        if inner.transaction.is_open() || self.runs.block().is_some() || inner.settings.check_share() > 0 {
+        if inner.transaction.is_open() || self.runs.block().is_open() || inner.settings.check_share() > 0 {
             return;
         }
         let (settings, timeout) = (inner.settings.stamp(), inner.settings.timeout());
@@ -59,7 +60,7 @@ impl GateSession {
         let inner = self.inner();
         let same = !inner.transaction.is_open() && inner.settings.stamp() == look_up.settings;
         drop(inner);
-        let same = same && self.runs.block().is_none();
+        let same = same && !self.runs.block().is_open();
         let holds = same && look_up.session == self.id && look_up.version == self.gate.version();
         if holds && look_up.until_ms.is_none_or(|until| milliseconds(now) < until) {
             Ok(look_up)

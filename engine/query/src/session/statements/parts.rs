@@ -20,7 +20,7 @@ impl GateSession {
         let (Kind::Query(bound), Classified::Query(query)) = (&prepared.kind, prepared.parsed.class()) else {
             return Ok(Parts::default());
         };
-        if self.runs.block().is_some() {
+        if self.runs.block().is_open() {
             // Other connections do not see what the transaction changes.
             return Ok(Parts::default());
         }

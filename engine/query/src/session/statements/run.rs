@@ -5,7 +5,8 @@ use super::start::Invocation;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
 use crate::run::bounds::Bounds;
-use crate::run::lifecycle::{Run, StartTime};
+use crate::run::lifecycle::Run;
+use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
@@ -28,9 +29,15 @@ impl GateSession {
                 self.run_query(prepared, (bound, query), parameters, delivery).await
             }
             (Kind::Query(_), _) => Err(lost()),
-            (Kind::Locking(_) | Kind::Write(_) | Kind::Copy(..) | Kind::Explain(..) | Kind::ExplainWrite(..) | Kind::Command, _)
-                if matches!(delivery, Delivery::Part(_)) =>
-            {
+            (
+                Kind::Locking(_)
+                | Kind::Write(_)
+                | Kind::Copy(..)
+                | Kind::Explain(..)
+                | Kind::ExplainWrite(..)
+                | Kind::Command,
+                _,
+            ) if matches!(delivery, Delivery::Part(_)) => {
                 Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
             }
             (Kind::Locking(bound), Classified::Locking { query, lock }) => {

@@ -64,7 +64,7 @@ impl GateSession {
         let (Some((bound, parameters, state)), Some(record)) = (whole, record) else { return batches };
         let share = self.inner().settings.check_share();
         // A second run does not see what the transaction of the first one changes.
-        if share == 0 || self.runs.block().is_some() {
+        if share == 0 || self.runs.block().is_open() {
             return batches;
         }
         let sources = sources();

@@ -41,7 +41,7 @@ impl GateSession {
     /// Who is asked for the plan of a statement; `None`: nobody, or the session does not learn.
     pub(crate) fn asking(&self, parsed: &Parsed, explains: bool, deadline: Option<Instant>) -> Option<Asking> {
         let advisor = self.gate.options().advisor.clone()?;
-        if !self.inner().settings.learning() || self.runs.block().is_some() {
+        if !self.inner().settings.learning() || self.runs.block().is_open() {
             return None;
         }
         let template = if explains {
@@ -106,7 +106,7 @@ impl GateSession {
         let Some((call, records)) = executable::call(of.bound, of.parameters)? else { return Ok(None) };
         run.reuse_plan(records);
         let source = call.source().to_owned();
-        let looked_up = match self.runs.block() {
+        let looked_up = match self.runs.block().open() {
             None => call.look_up(run.measured()).await,
             // Connections that look-ups share do not see what the transaction changes.
             Some(_) => Ok(Err(DeclineReason::SetApart)),

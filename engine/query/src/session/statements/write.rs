@@ -238,7 +238,7 @@ impl GateSession {
         });
         let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
         if in_block && matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
-            self.runs.remember_change(logged);
+            self.runs.block().remember_change(logged);
         }
         ended
     }

@@ -1,0 +1,50 @@
+//! The transaction block that a session's statements run in, and what the audit file was told of its changes.
+
+use crate::books::change_log::ChangeLog;
+use querygate_resources::TransactionBlock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A session's transaction block. Empty: its statements have nothing in common at any source.
+#[derive(Debug, Default)]
+pub(crate) struct SessionBlock {
+    block: Mutex<Option<Arc<TransactionBlock>>>,
+    /// Number of the first statement that changed rows, and the lines of the last one.
+    changes: Mutex<Option<(u64, ChangeLog)>>,
+}
+
+impl SessionBlock {
+    /// The block, if there is one.
+    pub(crate) fn open(&self) -> Option<Arc<TransactionBlock>> {
+        self.slot().clone()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.slot().is_some()
+    }
+
+    /// The block, which is made if there is none.
+    pub(crate) fn open_or(&self, make: impl FnOnce() -> Arc<TransactionBlock>) -> Arc<TransactionBlock> {
+        Arc::clone(self.slot().get_or_insert_with(make))
+    }
+
+    /// The block, for its end: later statements are not in it.
+    pub(crate) fn take(&self) -> Option<Arc<TransactionBlock>> {
+        self.slot().take()
+    }
+
+    /// A change of the block is in the audit file, where its end is to be, too.
+    pub(crate) fn remember_change(&self, log: ChangeLog) {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = changes.as_ref().map_or(log.query, |(first, _)| *first);
+        *changes = Some((first, log));
+    }
+
+    /// The changes up to now: the number of the first, and the lines of the last.
+    pub(crate) fn take_changes(&self) -> Option<(u64, ChangeLog)> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<TransactionBlock>>> {
+        self.block.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
