@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use querygate_catalog::VisibleObject;
 use querygate_catalog::write::WriteTarget;
-use querygate_types::Result;
+use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ pub(super) fn taken(
     let values = &resolved(object, values, defaults)?;
     refuse_unseen(object, name, selection.as_ref(), values)?;
     refuse_unnamed(object, &given, values.iter().map(|(_, value)| value).chain(selection))?;
+    refuse_ambiguous(object, values.iter().map(|(_, value)| value).chain(selection))?;
     if key.iter().any(|field| !given.contains(field)) {
         return Err(unsupported("ON CONFLICT DO UPDATE without a value for each column of the key"));
     }
@@ -139,6 +140,24 @@ fn refuse_unnamed<'a>(
     });
     if unnamed {
         return Err(unsupported("excluded as a whole, or with a column that the INSERT gives no value to,"));
+    }
+    Ok(())
+}
+
+/// A bare name is a column of both rows. What a subquery means by one, binding says.
+fn refuse_ambiguous<'a>(object: &VisibleObject, exprs: impl Iterator<Item = &'a Expr>) -> Result<()> {
+    struct Queries;
+    impl Reader for Queries {
+        fn query(&mut self, _: &Query) -> Step {
+            ControlFlow::Break(Stop::Found)
+        }
+    }
+    let is_field = |word: &str| object.table.columns().iter().any(|column| column.field.name() == word);
+    for expr in exprs.filter(|expr| !finds(*expr, &mut Queries)) {
+        if names(expr, &|qualifier, word| qualifier.is_none() && is_field(word)) {
+            let text = "a column of the table must be named behind the table, or behind excluded: it is ambiguous";
+            return Err(Error::new(ErrorCode::AmbiguousColumn, text));
+        }
     }
     Ok(())
 }

@@ -77,9 +77,9 @@ impl Decided {
         let (policy, principal, facts) = (&deployment.policies, catalog.principal().as_ref(), &deployment.facts);
         let evaluator = Evaluator { policy, principal, facts, now_ms };
         let defaults = evaluator.fixed_defaults(&own.intent.object().object.name);
+        let keys = own.keys()?;
         let (finds, untyped) = find(&own.intent, &own.table, &defaults)?;
         own.untyped = untyped;
-        let keys = own.keys()?;
         let update = own.intent.take_update();
         let update = match (finds, update) {
             (Finds::Nothing, None) => None,
