@@ -4,7 +4,7 @@ use super::apply::Applied;
 use super::find::Find;
 use super::lock::{Locked, given, read};
 use super::target::Targeted;
-use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
+use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use datafusion::common::ScalarValue;
 use querygate_driver_api::write::{Transaction, Violation};
@@ -301,7 +301,12 @@ async fn existing(
     Ok(existing)
 }
 
-fn taken(rows: &RecordBatch, places: Vec<u64>) -> Result<RecordBatch> {
+/// Some of the rows, which may be without columns.
+pub(super) fn taken(rows: &RecordBatch, places: Vec<u64>) -> Result<RecordBatch> {
+    if rows.num_columns() == 0 {
+        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
+        return RecordBatch::try_new_with_options(rows.schema(), Vec::new(), &options).map_err(Error::internal);
+    }
     take_record_batch(rows, &UInt64Array::from(places)).map_err(Error::internal)
 }
 

@@ -1,11 +1,12 @@
 //! MERGE: each found row goes to the clause that it is for, and no row of the table is changed twice.
 
 use super::apply::Applied;
+use super::conflict::taken;
 use super::find::Find;
 use super::lock::{Locked, key_columns};
 use super::target::Targeted;
-use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
-use arrow::compute::{cast, take_record_batch};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use datafusion::common::ScalarValue;
 use querygate_driver_api::ExecuteContext;
@@ -52,9 +53,9 @@ impl Merge {
             };
             let number = i64::try_from(at + 1).map_err(Error::internal)?;
             let is_own = |row: &usize| chosen.is_valid(*row) && chosen.value(*row) == number;
-            let rows = UInt64Array::from_iter_values((0..found.num_rows()).filter(is_own).map(|row| row as u64));
+            let rows = (0..found.num_rows()).filter(is_own).map(|row| row as u64).collect();
             let columns = found.project(&columns).map_err(Error::internal)?;
-            parts.push((Arc::clone(arm), take_record_batch(&columns, &rows).map_err(Error::internal)?));
+            parts.push((Arc::clone(arm), taken(&columns, rows)?));
         }
         Ok(parts)
     }
