@@ -153,7 +153,9 @@ fn write_all<W: Out>(lines: &mut Lines<W>, records: &Receiver<Entry>) {
         let mut awaited = Vec::new();
         for entry in first.into_iter().chain(records.try_iter()).take(BATCH_MAX) {
             match entry {
-                Entry::Record(record) => drop(lines.add(&line(&record))),
+                Entry::Record(record) => {
+                    lines.add(&line(&record));
+                }
                 Entry::Line(line, written) => awaited.push((lines.add(&line), written)),
             }
         }
@@ -162,8 +164,8 @@ fn write_all<W: Out>(lines: &mut Lines<W>, records: &Receiver<Entry>) {
             kept = lines.sync();
         }
         for (is_added, written) in awaited {
-            // The statement may have stopped waiting.
-            let _ = written.send(is_added && kept);
+            // Nobody may wait for it any more.
+            written.send(is_added && kept).unwrap_or_default();
         }
     }
     lines.write();
