@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn the_text_of_one_batch_is_bounded() {
         let name = "x".repeat(1_000_000);
-        let rows = |count: usize| people(vec![Some(&name); count], vec![None; count]);
+        let rows = |count: usize| people(vec![Some(name.as_str()); count], vec![None; count]);
         let expr = formula("record.name + '!'", DataType::Utf8);
         assert!(expr.evaluate(&rows(2)).is_ok());
         let error = expr.evaluate(&rows(BATCH_TEXT_BYTES_MAX / name.len() + 1)).unwrap_err().to_string();
