@@ -105,7 +105,7 @@ impl AutonumberFormat {
         !self.after().iter().any(|part| matches!(part, Part::Field(_)))
     }
 
-    /// Whether the end of the counter can be told in every text.
+    /// Whether the end of the counter is clear in every text.
     #[must_use]
     pub fn is_readable(&self) -> bool {
         self.following_digits().is_some()

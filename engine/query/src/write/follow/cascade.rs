@@ -1,5 +1,5 @@
 //! What a delete takes along: dependents that go with their targets, and dependents that lose a reference. All of it is decided as the
-//! principal and before anything is changed; whatever forbids it is told in one text.
+//! principal and before anything is changed; whatever forbids it has one text.
 
 use super::{DEPTH_MAX, RelatedTable, place, referenced};
 use crate::write::check::passes;

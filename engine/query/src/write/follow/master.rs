@@ -42,7 +42,7 @@ impl Masters {
                 }
             }
         }
-        // In one order whoever asks, so that two writers do not wait for each other.
+        // In the order of their keys, so that two writers do not wait for each other.
         let values: Vec<Vec<Value>> = values.into_values().collect();
         let key = master.referenced()?;
         let rows = having(&master.table, (&[key], &values), &RowFilter::All, transaction, context).await?;

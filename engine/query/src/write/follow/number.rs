@@ -65,7 +65,7 @@ pub(crate) async fn draw(
     Ok(drawn)
 }
 
-/// The highest number with a prefix, 0 for none, which nobody else takes one after until the transaction ends.
+/// The highest number with a prefix, 0 for none. No other transaction takes the next one before this one ends.
 async fn highest(
     targeted: &Targeted,
     (field, format, place): (&Field, &AutonumberFormat, usize),

@@ -94,7 +94,7 @@ async fn of_parent(
     following.admit(object, WriteOperation::Update)?;
     let table = &parent.table;
     let key = parent.referenced()?;
-    // In one order whoever asks, so that two writers do not wait for each other.
+    // In the order of their keys, so that two writers do not wait for each other.
     let wanted: BTreeMap<String, &Json> =
         updates.iter().flat_map(|update| &update.parents).map(|value| (value.to_string(), value)).collect();
     let keys = wanted.values().map(|value| Ok(vec![typed(table, key, value)?])).collect::<Result<Vec<_>>>()?;
