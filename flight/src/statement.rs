@@ -116,12 +116,57 @@ pub(crate) async fn run_all(
     Ok(begun.chain(later.try_flatten()).boxed())
 }
 
-/// Runs a bound statement that gives no rows once for each set of values; the rows that it says it changed.
+/// Runs a bound statement that gives no rows once for each set of values, all of them or none; the rows that it says it changed.
 pub(crate) async fn run_effects(
     engine: &Arc<dyn Session>,
     prepared: &Arc<dyn Prepared>,
     bindings: &Bindings,
 ) -> Result<i64> {
+    if bindings.rows() <= 1 {
+        return run_each(engine, prepared, bindings).await;
+    }
+    let block = Block::begin(engine);
+    let ran = run_each(engine, prepared, bindings).await;
+    if ran.is_err() {
+        engine.fail_transaction();
+    }
+    block.end().await.and(ran)
+}
+
+/// Statements that hold together. Dropped before its end, nothing of them is stored.
+struct Block<'a> {
+    engine: &'a Arc<dyn Session>,
+    ended: bool,
+}
+
+impl<'a> Block<'a> {
+    fn begin(engine: &'a Arc<dyn Session>) -> Self {
+        engine.begin_block();
+        Self { engine, ended: false }
+    }
+
+    async fn end(mut self) -> Result<()> {
+        self.ended = true;
+        self.engine.end_block().await
+    }
+}
+
+impl Drop for Block<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.engine.fail_transaction();
+        let engine = Arc::clone(self.engine);
+        tokio::spawn(async move {
+            if let Err(error) = engine.end_block().await {
+                tracing::debug!(%error, "a block that its client left was not rolled back");
+            }
+        });
+    }
+}
+
+async fn run_each(engine: &Arc<dyn Session>, prepared: &Arc<dyn Prepared>, bindings: &Bindings) -> Result<i64> {
     let mut changed = 0_i64;
     for row in 0..bindings.rows() {
         match run(engine, prepared, &bindings.row(row)).await? {

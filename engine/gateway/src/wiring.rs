@@ -116,6 +116,7 @@ fn options(config: &Config) -> EngineOptions {
         audit: config.log.audit.clone(),
         verify_sample: config.governance.verify_sample,
         writes: config.writes,
+        block_limits: config.block_limits,
         ..EngineOptions::default()
     }
 }

@@ -21,7 +21,7 @@ use querygate_catalog::{Deployment, FragmentRuns, SourceStatus};
 use querygate_pg_catalog::LeafToken;
 use querygate_query_api::ClientInfo;
 use querygate_resources::Stop;
-use querygate_resources::{Holder, ShareBounds, SourceShares};
+use querygate_resources::{BlockLimits, Holder, ShareBounds, SourceShares};
 use querygate_telemetry_api::Telemetry;
 use querygate_telemetry_api::advice::PlanAdvisor;
 use querygate_telemetry_api::system::SystemExtension;
@@ -77,6 +77,8 @@ pub struct EngineOptions {
     pub advisor: Option<Arc<dyn PlanAdvisor>>,
     /// Whether INSERT, UPDATE and DELETE are taken at all; each source says so for itself, too.
     pub writes: bool,
+    /// How long a transaction may take part in a source that it changes.
+    pub block_limits: BlockLimits,
 }
 
 impl Default for EngineOptions {
@@ -103,6 +105,7 @@ impl Default for EngineOptions {
             extensions: Vec::new(),
             advisor: None,
             writes: false,
+            block_limits: BlockLimits::default(),
         }
     }
 }

@@ -5,11 +5,13 @@ use crate::bytes::batch_bytes;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::{StreamExt, stream};
-use querygate_driver_api::write::{Begin, CommitError, Fate, Isolation, Transaction, Violation, Writer};
+use querygate_driver_api::write::{Begin, CommitError, Fate, Isolation, Locking, Transaction, Violation, Writer};
 use querygate_driver_api::{BatchStream, Driver, ExecuteContext, NativeStatement, Value};
 use querygate_types::{Error, ErrorCode, Result};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 /// One transaction block of a session, over at most one source that it changes.
 #[derive(Debug)]
@@ -25,8 +27,31 @@ pub struct Branch {
     open: Option<Open>,
     /// Savepoints that the session has set, in their order; set at the source when it takes part.
     savepoints: Vec<u32>,
-    /// Committed or rolled back: nothing begins here again.
-    ended: bool,
+    ended: Option<End>,
+}
+
+/// How long a block may take part in a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockLimits {
+    /// Between two of its statements.
+    pub idle: Duration,
+    /// From its first statement there to its end.
+    pub age: Duration,
+}
+
+impl Default for BlockLimits {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(60), age: Duration::from_secs(3_600) }
+    }
+}
+
+/// Why nothing begins in a branch again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Committed or rolled back by its session.
+    Told,
+    /// Rolled back because its session was silent, or took too long.
+    TimedOut,
 }
 
 #[derive(Debug)]
@@ -34,6 +59,9 @@ struct Open {
     source: Arc<str>,
     driver: Arc<dyn Driver>,
     transaction: Transaction,
+    begun: Instant,
+    /// When its last statement ended.
+    used: Instant,
 }
 
 /// A read of a block's statement.
@@ -52,16 +80,43 @@ impl TransactionBlock {
     #[must_use]
     pub fn new(isolation: Isolation, savepoints: Vec<u32>) -> Arc<Self> {
         let begin = Begin::with(isolation);
-        let branch = Branch { begin, open: None, savepoints, ended: false };
+        let branch = Branch { begin, open: None, savepoints, ended: None };
         Arc::new(Self { begin, branch: Mutex::new(branch) })
     }
 
-    /// Whether a read begins the transaction at a source that can be changed: its level promises one moment for all statements.
-    fn begins_with_a_read(&self) -> bool {
-        match self.begin.isolation {
+    /// Rolls back what takes part for longer than it may, whatever its door knows of its client. Ends with the block.
+    pub async fn watch(block: Weak<Self>, limits: BlockLimits) {
+        let look = (limits.idle.min(limits.age) / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
+        loop {
+            tokio::time::sleep(look).await;
+            let Some(block) = block.upgrade() else { return };
+            // A statement that runs has a timeout of its own, and keeps its branch.
+            let Ok(mut branch) = block.branch.try_lock() else { continue };
+            if branch.ended.is_some() {
+                return;
+            }
+            if branch.open.as_ref().is_some_and(|open| open.exceeds(limits)) {
+                tracing::info!("a transaction was rolled back: it took part in its source for too long");
+                branch.rollback().await;
+                branch.ended = Some(End::TimedOut);
+                return;
+            }
+        }
+    }
+
+    /// Whether a read begins the transaction at a source: the level promises one moment for all statements, and others may read and
+    /// write there at the same time. Where a source has one writer, who only reads must not take its place.
+    fn begins_with_a_read(&self, writer: &dyn Writer) -> bool {
+        let one_moment = match self.begin.isolation {
             Isolation::ReadCommitted => false,
             Isolation::RepeatableRead | Isolation::Serializable => true,
-        }
+        };
+        let shared = match writer.capabilities().locking {
+            Locking::Rows | Locking::Conflicts => true,
+            Locking::Source => false,
+        };
+        // A source without the level is read as it is outside of transactions, and takes no change of this one.
+        one_moment && shared && writer.capabilities().admit(self.begin).is_ok()
     }
 
     /// The block's part at its source, for one statement.
@@ -72,7 +127,7 @@ impl TransactionBlock {
     /// Whether a source takes part, or the statement that would say so still runs.
     #[must_use]
     pub fn takes_part(&self) -> bool {
-        self.branch.try_lock().map_or(true, |branch| branch.open.is_some())
+        self.branch.try_lock().map_or(true, |branch| branch.open.is_some() || branch.ended.is_some())
     }
 
     /// Rows of a statement, where its source takes part in the block; `None`: it reads outside of it.
@@ -81,9 +136,9 @@ impl TransactionBlock {
     /// The source's; 53200: the rows have no room; 25P02: the transaction has failed before.
     pub async fn read(&self, read: BranchRead<'_>, context: ExecuteContext) -> Result<Option<BatchStream>> {
         let mut branch = self.branch.lock().await;
-        let writer = read.driver.writer().filter(|_| self.begins_with_a_read() && branch.open.is_none());
-        // A source without the level is read as it is outside of transactions, and takes no change of this one.
-        if writer.is_some_and(|writer| writer.capabilities().admit(self.begin).is_ok()) {
+        branch.lives()?;
+        let begins = |writer| branch.open.is_none() && self.begins_with_a_read(writer);
+        if read.driver.writer().is_some_and(begins) {
             branch.enter((read.source, read.driver), &context).await?;
         }
         let Some(open) = branch.open.as_mut().filter(|open| open.source == *read.source) else { return Ok(None) };
@@ -98,6 +153,7 @@ impl TransactionBlock {
             batches.push(batch);
         }
         drop(rows);
+        open.used = Instant::now();
         Ok(Some(charged(batches, account)))
     }
 }
@@ -112,9 +168,7 @@ impl Branch {
         (source, driver): (&Arc<str>, &Arc<dyn Driver>),
         context: &ExecuteContext,
     ) -> Result<&mut Transaction> {
-        if self.ended {
-            return Err(Error::internal("a statement came after the end of its transaction block"));
-        }
+        self.lives()?;
         if self.open.as_ref().is_some_and(|open| open.source != *source) {
             let text = "a transaction that changes several sources is not supported";
             return Err(Error::new(ErrorCode::FeatureNotSupported, text)
@@ -127,10 +181,37 @@ impl Branch {
             for id in &self.savepoints {
                 transaction.savepoint(*id).await?;
             }
-            self.open = Some(Open { source: Arc::clone(source), driver: Arc::clone(driver), transaction });
+            let begun = Instant::now();
+            let (source, driver) = (Arc::clone(source), Arc::clone(driver));
+            self.open = Some(Open { source, driver, transaction, begun, used: begun });
         }
         let open = self.open.as_mut().ok_or_else(|| Error::internal("a transaction that was begun is not there"))?;
         Ok(&mut open.transaction)
+    }
+
+    /// A statement of the block has ended: its client's silence begins.
+    pub fn rests(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.used = Instant::now();
+        }
+    }
+
+    /// Whether a failure has left it nothing but a rollback.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.transaction.has_failed())
+    }
+
+    fn lives(&self) -> Result<()> {
+        match self.ended {
+            None => Ok(()),
+            Some(End::Told) => Err(Error::internal("a statement came after the end of its transaction block")),
+            Some(End::TimedOut) => {
+                let text = "transaction was rolled back: its changes waited for too long";
+                Err(Error::new(ErrorCode::IdleInTransactionTimeout, text)
+                    .with_hint("End a transaction soon after its changes; an operator sets the limits in [writes]."))
+            }
+        }
     }
 
     /// Sets a savepoint, whose id is new.
@@ -176,7 +257,8 @@ impl Branch {
     /// # Errors
     /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
     pub async fn commit(&mut self) -> Result<()> {
-        self.ended = true;
+        self.lives()?;
+        self.ended = Some(End::Told);
         let Some(Open { driver, transaction, .. }) = self.open.take() else { return Ok(()) };
         let writer = driver.writer().ok_or_else(|| Error::internal("a source without a writer took part"))?;
         commit(writer, transaction).await
@@ -184,10 +266,16 @@ impl Branch {
 
     /// Undoes everything.
     pub async fn rollback(&mut self) {
-        self.ended = true;
+        self.ended.get_or_insert(End::Told);
         if let Some(open) = self.open.take() {
             open.transaction.rollback().await;
         }
+    }
+}
+
+impl Open {
+    fn exceeds(&self, limits: BlockLimits) -> bool {
+        self.used.elapsed() > limits.idle || self.begun.elapsed() > limits.age
     }
 }
 
@@ -195,7 +283,7 @@ impl Branch {
 ///
 /// # Errors
 /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
-pub async fn commit(writer: &dyn Writer, transaction: Transaction) -> Result<()> {
+async fn commit(writer: &dyn Writer, transaction: Transaction) -> Result<()> {
     match transaction.commit().await {
         Ok(()) => Ok(()),
         Err(CommitError::RolledBack(error)) => Err(error),

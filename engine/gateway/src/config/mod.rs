@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) learning: Option<Learning>,
     /// Whether INSERT, UPDATE and DELETE are taken at all.
     pub(crate) writes: bool,
+    /// How long a transaction may take part in a source that it changes.
+    pub(crate) block_limits: querygate_resources::BlockLimits,
 }
 
 /// `[server]`.

@@ -7,6 +7,7 @@ use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Server, Source, Tenancy, User, View,
     flight, learning, server, sources, users,
 };
+use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -77,7 +78,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let views = named(sink, root.tables("views", "[[views]]"), view);
     let governance = governance(root.table("governance", "[governance]"));
     let log = log(root.table("log", "[log]"), environment);
-    let writes = writes(root.table("writes", "[writes]"));
+    let (writes, block_limits) = writes(root.table("writes", "[writes]"));
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
     warn_about(sink, &sources, &users, server.as_ref());
     warn_of_writes(sink, &sources, writes);
@@ -95,15 +96,22 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         log,
         learning,
         writes,
+        block_limits,
     })
 }
 
-/// Off unless it is said.
-fn writes(table: Option<Table<'_>>) -> bool {
-    let Some(table) = table else { return false };
+/// Whether changes are taken, off unless it is said, and the limits of their transactions.
+fn writes(table: Option<Table<'_>>) -> (bool, BlockLimits) {
+    let mut limits = BlockLimits::default();
+    let Some(table) = table else { return (false, limits) };
     let enabled = table.boolean("enabled").is_some_and(|enabled| enabled.value);
+    for (key, limit) in [("idle_timeout", &mut limits.idle), ("transaction_timeout", &mut limits.age)] {
+        if let Some(given) = table.duration(key) {
+            *limit = if given.value.is_zero() { Duration::MAX } else { given.value };
+        }
+    }
     table.finish();
-    enabled
+    (enabled, limits)
 }
 
 /// Resolves each table and refuses a name that is there twice.

@@ -68,16 +68,6 @@ impl ChangeLog {
     /// Says how a transaction ended whose changes these are, from the statement of this number on. What cannot be written now is counted like every other line that is missing.
     pub(crate) async fn ended_since(&self, first: u64, outcome: ChangeOutcome) {
         let line = self.line(outcome.name(), json!({ "first_query": first }));
-        self.end(line, outcome).await;
-    }
-
-    /// Says how it ended. What cannot be written now is counted like every other line that is missing.
-    pub(crate) async fn ended(&self, outcome: ChangeOutcome) {
-        let line = self.line(outcome.name(), json!({}));
-        self.end(line, outcome).await;
-    }
-
-    async fn end(&self, line: String, outcome: ChangeOutcome) {
         if !self.observer.audited(line).await {
             tracing::error!(
                 query = self.query,

@@ -1,21 +1,29 @@
 //! The transaction block that a session's statements run in, and what the audit file was told of its changes.
 
 use crate::books::change_log::ChangeLog;
+use querygate_catalog::Deployment;
 use querygate_resources::TransactionBlock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A session's transaction block. Empty: its statements have nothing in common at any source.
 #[derive(Debug, Default)]
 pub(crate) struct SessionBlock {
-    block: Mutex<Option<Arc<TransactionBlock>>>,
+    block: Mutex<Option<Opened>>,
     /// Number of the first statement that changed rows, and the lines of the last one.
     changes: Mutex<Option<(u64, ChangeLog)>>,
+}
+
+/// A block, with the version of the metadata whose rights its changes were decided by.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) block: Arc<TransactionBlock>,
+    pub(crate) version: Arc<Deployment>,
 }
 
 impl SessionBlock {
     /// The block, if there is one.
     pub(crate) fn open(&self) -> Option<Arc<TransactionBlock>> {
-        self.slot().clone()
+        self.slot().as_ref().map(|opened| Arc::clone(&opened.block))
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -23,12 +31,12 @@ impl SessionBlock {
     }
 
     /// The block, which is made if there is none.
-    pub(crate) fn open_or(&self, make: impl FnOnce() -> Arc<TransactionBlock>) -> Arc<TransactionBlock> {
-        Arc::clone(self.slot().get_or_insert_with(make))
+    pub(crate) fn open_or(&self, make: impl FnOnce() -> Opened) -> Arc<TransactionBlock> {
+        Arc::clone(&self.slot().get_or_insert_with(make).block)
     }
 
     /// The block, for its end: later statements are not in it.
-    pub(crate) fn take(&self) -> Option<Arc<TransactionBlock>> {
+    pub(crate) fn take(&self) -> Option<Opened> {
         self.slot().take()
     }
 
@@ -44,7 +52,7 @@ impl SessionBlock {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Arc<TransactionBlock>>> {
+    fn slot(&self) -> MutexGuard<'_, Option<Opened>> {
         self.block.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

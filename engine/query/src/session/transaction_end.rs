@@ -4,8 +4,10 @@
 use super::gate_session::GateSession;
 use crate::books::change_log::{ChangeLog, ChangeOutcome};
 use crate::books::clock::now_ms;
-use querygate_catalog::keeps_write_rights;
+use crate::run::session_block::Opened;
+use querygate_catalog::{Deployment, keeps_write_rights};
 use querygate_driver_api::write::Isolation;
+use querygate_policy::{Evaluator, WriteOperation, resolve_principal};
 use querygate_query_api::TransactionStatus;
 use querygate_resources::TransactionBlock;
 use querygate_types::{Error, ErrorCode, Result};
@@ -26,7 +28,13 @@ impl GateSession {
     fn block(&self) -> Result<Arc<TransactionBlock>> {
         let isolation = self.isolation()?;
         let savepoints = self.inner().transaction.savepoint_ids();
-        Ok(self.runs.block().open_or(|| TransactionBlock::new(isolation, savepoints)))
+        let version = self.deployment();
+        Ok(self.runs.block().open_or(|| {
+            let block = TransactionBlock::new(isolation, savepoints);
+            let watch = TransactionBlock::watch(Arc::downgrade(&block), self.gate.options().block_limits);
+            self.gate.runtime().spawn(watch);
+            Opened { block, version }
+        }))
     }
 
     fn isolation(&self) -> Result<Isolation> {
@@ -46,10 +54,21 @@ impl GateSession {
                 && transaction.status() == TransactionStatus::InTransaction
                 && !transaction.is_read_only()
         };
-        if may_write && self.isolation()? != Isolation::ReadCommitted {
+        if may_write && self.isolation()? != Isolation::ReadCommitted && self.may_change_anything() {
             self.block()?;
         }
         Ok(())
+    }
+
+    /// Whether the principal has a right to change rows of any object. One that has none takes no connection of those who have.
+    fn may_change_anything(&self) -> bool {
+        let deployment = self.deployment();
+        let (policies, facts, now) = (&deployment.policies, &deployment.facts, now_ms());
+        let principal = resolve_principal(self.principal.as_ref().clone(), policies, facts, now);
+        let evaluator = Evaluator { policy: policies, principal: &principal, facts, now_ms: now };
+        let operations = [WriteOperation::Insert, WriteOperation::Update, WriteOperation::Delete];
+        let mut objects = deployment.snapshot.objects.keys();
+        objects.any(|object| operations.iter().any(|kind| evaluator.decide_target(object, *kind).is_allowed()))
     }
 
     /// Stores what the transaction changed, if it changed anything. A client that stops waiting does not stop it.
@@ -57,12 +76,12 @@ impl GateSession {
     /// # Errors
     /// 42501: a right was taken away. The source's; 08007.
     pub(in crate::session) async fn commit_block(&self) -> Result<()> {
-        let Some(block) = self.runs.block().take() else { return Ok(()) };
+        let Some(Opened { block, version }) = self.runs.block().take() else { return Ok(()) };
         if !block.takes_part() {
             return Ok(());
         }
         let changes = self.runs.block().take_changes();
-        if let Err(error) = self.write_rights_hold() {
+        if let Err(error) = self.write_rights_hold(&version) {
             block.branch().await.rollback().await;
             ended(changes, ChangeOutcome::RolledBack).await;
             return Err(error);
@@ -77,10 +96,20 @@ impl GateSession {
 
     /// Undoes what the transaction changed.
     pub(in crate::session) async fn drop_block(&self) {
-        if let Some(block) = self.runs.block().take() {
+        if let Some(Opened { block, .. }) = self.runs.block().take() {
             block.branch().await.rollback().await;
             ended(self.runs.block().take_changes(), ChangeOutcome::RolledBack).await;
         }
+    }
+
+    /// Makes a change that is part of nothing else a transaction of its own.
+    pub(in crate::session) fn begin_own(&self) -> Option<OwnTransaction<'_>> {
+        let mut inner = self.inner();
+        if inner.transaction.holds_together() {
+            return None;
+        }
+        inner.transaction.begin_implicit();
+        Some(OwnTransaction { session: self, ended: false })
     }
 
     pub(in crate::session) async fn end_implicit_block(&self) -> Result<()> {
@@ -134,15 +163,55 @@ impl GateSession {
         is_off.then(|| IDLE_IN_BLOCK.to_owned())
     }
 
-    /// Whether all that the transaction's version of the metadata lets be changed may be changed now.
-    pub(in crate::session) fn write_rights_hold(&self) -> Result<()> {
+    /// Whether all that a version of the metadata lets be changed may be changed now.
+    fn write_rights_hold(&self, pinned: &Deployment) -> Result<()> {
         let current = self.gate.deployment();
-        let pinned = self.inner().transaction.pin(|| Arc::clone(&current));
-        if pinned.version == current.version || keeps_write_rights(&pinned, &current, &self.principal, now_ms()) {
+        if pinned.version == current.version || keeps_write_rights(pinned, &current, &self.principal, now_ms()) {
             return Ok(());
         }
         Err(Error::new(ErrorCode::InsufficientPrivilege, "rights of this transaction were changed while it was open")
             .with_hint("Roll back; the next transaction has the rights of now."))
+    }
+}
+
+/// The transaction of one statement. Dropped before its end, nothing of it is stored.
+pub(in crate::session) struct OwnTransaction<'a> {
+    session: &'a GateSession,
+    ended: bool,
+}
+
+impl OwnTransaction<'_> {
+    /// Stores what the statement changed.
+    ///
+    /// # Errors
+    /// As [`commit_block`](GateSession::commit_block).
+    pub(in crate::session) async fn commit(mut self) -> Result<()> {
+        self.ended = true;
+        self.session.end_implicit_block().await
+    }
+
+    /// Undoes what the statement changed.
+    pub(in crate::session) async fn roll_back(mut self) {
+        self.ended = true;
+        self.session.inner().transaction.end_implicit();
+        self.session.drop_block().await;
+    }
+}
+
+impl Drop for OwnTransaction<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.session.inner().transaction.end_implicit();
+        let blocks = self.session.runs.block();
+        if let Some(Opened { block, .. }) = blocks.take() {
+            let changes = blocks.take_changes();
+            self.session.gate.runtime().spawn(async move {
+                block.branch().await.rollback().await;
+                ended(changes, ChangeOutcome::RolledBack).await;
+            });
+        }
     }
 }
 

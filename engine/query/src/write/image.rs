@@ -8,7 +8,7 @@ use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
 use querygate_policy::WriteOperation;
 use querygate_policy::rules::{Attempt, ReadonlyMode};
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 /// Locked rows with what becomes of them. The rules found nothing wrong with the rows themselves; nothing else was asked yet.
@@ -79,7 +79,16 @@ impl Imaged {
 /// The statement's values of one row.
 fn payload(targeted: &Targeted, given: &[ArrayRef], row: usize) -> Result<Row> {
     let pairs = targeted.assigned().iter().zip(given);
-    pairs.map(|(field, values)| Ok((field.clone(), json(values, row)?))).collect()
+    pairs.map(|(field, values)| Ok((field.clone(), finite(field, values, json(values, row)?, row)?))).collect()
+}
+
+/// Rules have no words for infinity and NaN, which would pass them all.
+fn finite(field: &str, values: &ArrayRef, value: serde_json::Value, row: usize) -> Result<serde_json::Value> {
+    if value.is_null() && values.data_type().is_floating() && !values.is_null(row) {
+        let text = format!("infinity and NaN are not stored in column \"{field}\"");
+        return Err(Error::new(ErrorCode::NumericOutOfRange, text));
+    }
+    Ok(value)
 }
 
 /// The row as it would be stored.

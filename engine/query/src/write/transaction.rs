@@ -1,79 +1,50 @@
-//! One statement's change: in a transaction of its own, everything or nothing, whoever leaves, or in that of a block. The commit, once
-//! it is sent, is waited for.
+//! One statement's change in the transaction block of its session.
 
 use super::apply::Applied;
 use super::conflict;
 use super::lock::Locked;
 use super::merge;
 use super::target::{Form, Targeted};
-use crate::books::change_log::{ChangeLog, ChangeOutcome};
+use crate::books::change_log::ChangeLog;
 use arrow::array::RecordBatch;
 use querygate_driver_api::ExecuteContext;
-use querygate_driver_api::write::{Begin, Transaction};
+use querygate_driver_api::write::Transaction;
 use querygate_policy::WriteOperation;
-use querygate_resources::{TransactionBlock, commit};
+use querygate_resources::TransactionBlock;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 /// How a transaction ended that did not fail.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// It was committed, or waits for the end of its block.
+    /// It waits for the end of its block.
     Done { count: usize, returned: Option<RecordBatch> },
-    /// A row was not as it was found. Nothing was changed: the statement may begin anew.
+    /// A row was not as it was found. Unless the transaction has failed, nothing was changed and the statement may begin anew.
     Moved,
 }
 
-/// Changes the found rows: in a transaction of their own, or in that of a block, which stays open.
+/// Changes the found rows in the branch of a block, which stays open.
 ///
 /// # Errors
-/// Whatever is wrong with the change: then nothing is stored. 08007: it is not known whether it is.
+/// Whatever is wrong with the change: then the block is to be rolled back.
 pub(crate) async fn carry_out(
     targeted: Arc<Targeted>,
     found: RecordBatch,
-    block: Option<&TransactionBlock>,
+    block: &TransactionBlock,
     log: &ChangeLog,
     context: ExecuteContext,
 ) -> Result<Ended> {
     let table = targeted.table();
-    if let Some(block) = block {
-        let mut branch = block.branch().await;
-        let transaction = branch.enter((table.source(), table.driver()), &context).await?;
-        let Some((count, returned)) = change(&targeted, &found, transaction, &context).await? else {
-            return Ok(Ended::Moved);
-        };
-        begun(log, &targeted, count).await?;
-        return Ok(Ended::Done { count, returned });
+    let mut branch = block.branch().await;
+    let transaction = branch.enter((table.source(), table.driver()), &context).await?;
+    let changed = change(&targeted, &found, transaction, &context).await;
+    branch.rests();
+    let Some((count, returned)) = changed? else { return Ok(Ended::Moved) };
+    if context.cancel.is_cancelled() {
+        return Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"));
     }
-    let writer = table.writer()?;
-    let mut transaction = writer.begin(Begin::default(), &context).await?;
-    let changed = change(&targeted, &found, &mut transaction, &context).await;
-    match changed {
-        Ok(Some((count, returned))) if !context.cancel.is_cancelled() => {
-            if let Err(error) = begun(log, &targeted, count).await {
-                transaction.rollback().await;
-                return Err(error);
-            }
-            let committed = commit(writer, transaction).await;
-            if count > 0 {
-                log.ended(ChangeOutcome::of(&committed)).await;
-            }
-            committed?;
-            Ok(Ended::Done { count, returned })
-        }
-        Ok(Some(_)) => {
-            transaction.rollback().await;
-            Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"))
-        }
-        Ok(None) => {
-            transaction.rollback().await;
-            Ok(Ended::Moved)
-        }
-        Err(error) => {
-            transaction.rollback().await;
-            Err(error)
-        }
-    }
+    begun(log, &targeted, count).await?;
+    Ok(Ended::Done { count, returned })
 }
 
 /// Says in the audit file what is about to be stored, before it can be.

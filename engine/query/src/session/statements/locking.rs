@@ -61,7 +61,9 @@ impl GateSession {
                     let table = locking.table();
                     let mut branch = block.branch().await;
                     let transaction = branch.enter((table.source(), table.driver()), &context).await?;
-                    locking.lock(&found, transaction, &context).await
+                    let locked = locking.lock(&found, transaction, &context).await;
+                    branch.rests();
+                    locked
                 });
                 task.await.map_err(|join| Error::internal(format!("locks were not taken: {join}")))??
             };

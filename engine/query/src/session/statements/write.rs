@@ -28,7 +28,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, Statement as Ast, Value};
 use futures::StreamExt;
 use querygate_driver_api::ExecuteContext;
 use querygate_driver_api::write::Violation;
-use querygate_query_api::{Column, CommandTag, Outcome, Rows};
+use querygate_query_api::{Column, CommandTag, Door, Outcome, Rows};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -45,6 +45,9 @@ type Described = (Vec<PgType>, Option<Arc<[Column]>>, Option<SchemaRef>);
 /// A change with the query that finds its rows, and the types of its parameters.
 pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>, Vec<PgType>);
 
+/// A change that was carried out: its run, what it was, how many rows it changed, and what it gives back.
+type Change = (Run, Arc<Targeted>, usize, Option<RecordBatch>);
+
 impl GateSession {
     /// Describes a change, which is decided and bound as each of its runs is.
     pub(in crate::session) async fn prepare_write(
@@ -54,6 +57,12 @@ impl GateSession {
     ) -> Result<Described> {
         let (targeted, _, types) = self.aim(ast, declared, None).await?;
         let returning = targeted.returning();
+        if returning.is_some() && self.door == Door::FlightSql {
+            // A ticket may be redeemed more than once, and a change is made once.
+            let text = "RETURNING over Flight SQL is not supported";
+            return Err(Error::new(ErrorCode::FeatureNotSupported, text)
+                .with_hint("Send the change without RETURNING, or by the Postgres protocol."));
+        }
         Ok((types, returning.map(|r| Arc::clone(r.columns())), returning.map(|r| Arc::clone(r.schema()))))
     }
 
@@ -64,6 +73,34 @@ impl GateSession {
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
         self.refuse_read_only(&verb(ast))?;
+        let own = self.begin_own();
+        match (self.change(prepared, ast, parameters, own.is_some()).await, own) {
+            (Ok((run, targeted, count, returned)), own) => {
+                if let Some(own) = own
+                    && let Err(error) = own.commit().await
+                {
+                    return Err(run.fail(error));
+                }
+                self.done(run, &targeted, count, returned)
+            }
+            (Err(error), own) => {
+                if let Some(own) = own {
+                    own.roll_back().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Changes the rows in the session's block. Where one was not as it was found, the statement begins anew: rows that are locked by
+    /// then are found as they stay. `alone`: nothing else is in the block.
+    async fn change(
+        &self,
+        prepared: &PreparedStatement,
+        ast: &Ast,
+        parameters: &[ArrayRef],
+        alone: bool,
+    ) -> Result<Change> {
         let mut run: Option<Run> = None;
         for _ in 0..ATTEMPTS {
             let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
@@ -74,13 +111,29 @@ impl GateSession {
             let bounds = own.bounds(self.timeout());
             let ended = self.attempt((&mut own, &bounds), prepared, (&targeted, bound.as_ref()), parameters).await;
             match ended {
-                Ok(Ended::Done { count, returned }) => return self.done(own, &targeted, count, returned),
-                Ok(Ended::Moved) => run = Some(own),
+                Ok(Ended::Done { count, returned }) => return Ok((own, targeted, count, returned)),
+                Ok(Ended::Moved) => {
+                    if !self.begins_anew(alone).await {
+                        return Err(own.fail(Violation::Serialization.error()));
+                    }
+                    run = Some(own);
+                }
                 Err(error) => return Err(own.fail(error)),
             }
         }
         let error = Violation::Serialization.error();
         Err(run.map_or_else(|| error.clone(), |run| run.fail(error.clone())))
+    }
+
+    /// Whether a statement whose rows were not as they were found may begin anew. A transaction that has failed is given up, if nothing
+    /// else is in it.
+    async fn begins_anew(&self, alone: bool) -> bool {
+        let Some(block) = self.runs.block().open() else { return true };
+        let failed = block.branch().await.has_failed();
+        if failed && alone {
+            self.drop_block().await;
+        }
+        !failed || alone
     }
 
     pub(in crate::session) fn refuse_read_only(&self, verb: &str) -> Result<()> {
@@ -229,15 +282,14 @@ impl GateSession {
             ..ExecuteContext::default()
         };
         let (targeted, log) = (Arc::clone(targeted), run.change_log());
-        let block = self.block_of_change()?;
-        let in_block = block.is_some();
+        let block = self.block_of_change()?.ok_or_else(|| Error::internal("a change was in no transaction"))?;
         let logged = log.clone();
         let task = self.gate.runtime().spawn(async move {
             let _held = (permit, account);
-            carry_out(targeted, found, block.as_deref(), &log, context).await
+            carry_out(targeted, found, &block, &log, context).await
         });
         let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
-        if in_block && matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
+        if matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
             self.runs.block().remember_change(logged);
         }
         ended
