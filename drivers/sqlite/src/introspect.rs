@@ -79,7 +79,7 @@ pub(crate) async fn describe(
     };
     let analyzed = listing.analyzed(connection, name).await?;
     let row_estimate = rows_of(&analyzed).or_else(|| split.as_ref().map(span));
-    let remote = RemoteTable {
+    let mut remote = RemoteTable {
         table: TableRef::new([SCHEMA, name])?,
         kind,
         columns,
@@ -91,6 +91,11 @@ pub(crate) async fn describe(
         row_estimate,
         split,
     };
+    let row_id = remote.columns.iter().position(|column| is_row_id(&remote, column, without_rowid));
+    if let Some(column) = row_id.and_then(|row_id| remote.columns.get_mut(row_id)) {
+        // It is the row's own number, which SQLite gives where the statement does not, whatever is declared.
+        (column.nullable, column.has_default) = (false, true);
+    }
     let holds = |column: &RemoteColumn| strict || is_row_id(&remote, column, without_rowid) || is_checked(&sql, column);
     let enforced = remote.columns.iter().filter(|column| holds(column)).map(|column| column.name.clone()).collect();
     Ok(Described { remote, enforced })

@@ -1,5 +1,5 @@
 //! The table behind an object as it is changed: reads that lock rows by their values and a policy, and the shapes of changes. Knows
-//! no statement. Decides nothing: whoever asks has a permit.
+//! no statement. Decides nothing: its callers have a permit.
 
 mod reads;
 
@@ -157,12 +157,12 @@ impl WriteTarget {
     /// Who changes the source.
     ///
     /// # Errors
-    /// 0A000: nobody.
+    /// 0A000: it has no writer.
     pub fn writer(&self) -> Result<&dyn Writer> {
         writer(self.table.driver().as_ref())
     }
 
-    /// Rows that one read may look for by so many fields.
+    /// Rows that one read may look for by this number of fields.
     #[must_use]
     pub fn rows_at_once(&self, fields: usize) -> usize {
         (VALUES_AT_ONCE / fields.max(1)).max(1)
@@ -184,7 +184,7 @@ impl WriteTarget {
         self.matching(&self.key, keys, filter, lock)
     }
 
-    /// The statement that locks the row of one key, for whoever explains it. Its values are none of the table's.
+    /// The statement that locks the row of one key, for EXPLAIN. Its values are none of the table's.
     ///
     /// # Errors
     /// As [`having`](Self::having).
@@ -306,7 +306,7 @@ impl WriteTarget {
             let column = self.fields.get(*place).and_then(|field| field.column.clone());
             column.ok_or_else(|| unchangeable("its source does not keep values of one of the columns as they are"))
         };
-        // A source that gives the key itself is not told one.
+        // A source that makes the key itself is given none.
         let has_key = op != ChangeOp::Insert || self.key.iter().all(|place| assigned.contains(place));
         let key = if has_key { self.key.as_slice() } else { &[] };
         let assigned = assigned.iter().filter(|place| !key.contains(place));
@@ -351,7 +351,7 @@ fn writer(driver: &dyn Driver) -> Result<&dyn Writer> {
     })
 }
 
-/// What a table cannot be changed for, whoever asks.
+/// Why a table cannot be changed by any principal.
 pub(crate) fn unchangeable(reason: &str) -> Error {
     Error::new(ErrorCode::FeatureNotSupported, "table cannot be changed").with_detail(format!("The reason: {reason}."))
 }

@@ -1,5 +1,5 @@
 //! What a principal may change of a visible object, for the system catalog. It is what a statement is decided by, as far as that can
-//! be told without asking the source. Names nothing hidden.
+//! be known without asking the source. Names nothing hidden.
 
 use crate::deployment::Deployment;
 use crate::federation::Remotes;

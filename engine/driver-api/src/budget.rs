@@ -39,7 +39,7 @@ pub struct Place {
 }
 
 impl Budget {
-    /// A budget of so many open connections, at least one.
+    /// A budget of this number of open connections, at least one.
     #[must_use]
     pub fn new(places: usize) -> Self {
         let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));

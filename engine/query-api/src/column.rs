@@ -19,7 +19,7 @@ pub const ENUM_LABELS_KEY: &str = "pg_enum_labels";
 pub struct Column {
     /// As the client sees it; equal names may occur.
     pub name: String,
-    /// The type that the client is told.
+    /// The type in the description that the client gets.
     pub pg_type: PgType,
     /// `pg_type.oid` of an enum, whose values are sent as texts; `pg_type` is text then.
     pub enum_oid: Option<u32>,

@@ -21,7 +21,7 @@ pub enum CommandTag {
 
 /// Rows and their description.
 pub struct Rows {
-    /// What the client is told of each column, in order.
+    /// The description of each column, in order.
     pub columns: Arc<[Column]>,
     /// Arrow schema of every batch; same length and order as `columns`.
     pub schema: SchemaRef,

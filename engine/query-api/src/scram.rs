@@ -11,7 +11,7 @@ const PASSWORD_BYTES_MAX: usize = 1_024;
 pub struct ScramVerifier {
     /// Rounds of PBKDF2; with 0 no password fits.
     pub iterations: u32,
-    /// As the client is told it, without base64.
+    /// As the client gets it, without base64.
     pub salt: Vec<u8>,
     /// `H(ClientKey)`: proofs of a client are checked by it.
     pub stored_key: [u8; 32],

@@ -20,7 +20,7 @@ pub enum Door {
     FlightSql,
     /// The pages.
     Http,
-    /// `querygate sql`, in the same process.
+    /// `querygate sql`, in one process with the engine.
     Shell,
 }
 
@@ -44,7 +44,7 @@ pub struct ClientInfo {
     pub door: Door,
     /// The name that it asked for; [`Authenticator::has_database`] said that it is served.
     pub database: String,
-    /// Its address; `None` where the door has none (the shell) or is not told it.
+    /// Its address; `None` where the door has none (the shell) or does not know it.
     pub peer: Option<SocketAddr>,
     /// Startup parameters that are settings (`application_name`, `TimeZone`, `options` already split).
     /// An unknown or refused one makes `open` fail with the code that `SET` would give.

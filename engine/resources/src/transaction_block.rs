@@ -252,7 +252,7 @@ impl Branch {
         Ok(())
     }
 
-    /// Stores what was done, and waits for the source's answer. To be run where nobody's leaving ends it.
+    /// Stores what was done, and waits for the source's answer. To be run in a task that no caller's end ends.
     ///
     /// # Errors
     /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.

@@ -42,7 +42,8 @@ fn a_fault_of_an_expression_undoes_the_change() {
     for (sql, expected) in [
         ("UPDATE orders SET total = 0 RETURNING 1 / total", "22012"),
         ("UPDATE orders SET total = 1 RETURNING customer || ''", "42703"),
-        ("UPDATE orders SET total = 1 RETURNING total + 'x'::date", "22007"),
+        ("UPDATE orders SET total = 1 RETURNING 'x'::date", "22007"),
+        ("UPDATE orders SET total = 1 RETURNING total + '2026-01-01'::date", "42883"),
         ("UPDATE orders SET total = 1 RETURNING sum(total)", "0A000"),
         ("UPDATE orders SET total = 1 RETURNING (SELECT max(total) FROM orders)", "0A000"),
         ("UPDATE orders SET total = 1 RETURNING row_number() OVER ()", "0A000"),

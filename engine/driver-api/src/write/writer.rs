@@ -71,7 +71,7 @@ pub trait Writer: Send + Sync + fmt::Debug {
     /// 08001: the source cannot be reached; 55P03: another writer does not end; 0A000: it has no such isolation; 57014.
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction>;
 
-    /// What in the source itself stands against changes of a table, as far as it can be told before one is tried: rights that the
+    /// What in the source itself stands against changes of a table, as far as it can be known before one is tried: rights that the
     /// writing login lacks, a server that takes no changes. In words for operators. Empty by default: a source without logins.
     ///
     /// # Errors

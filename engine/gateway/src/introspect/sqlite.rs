@@ -85,7 +85,7 @@ async fn indexes(
 /// The columns, and those of the primary key in its order.
 async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<(Vec<FoundColumn>, Vec<String>)> {
     // The other pragma leaves out what is computed; hidden for good are columns of virtual tables alone.
-    // What it gives a value itself, nobody has to give one.
+    // A column that the source fills by itself needs no value.
     let sql = "SELECT name, type, \"notnull\" <> 0 AND dflt_value IS NULL AND hidden = 0, pk \
                FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid";
     let rows = sqlx::query(sql).bind(table.to_owned()).fetch_all(connection).await?;

@@ -58,7 +58,7 @@ pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> 
     Ok(findings)
 }
 
-/// Reasons of the metadata. Rules that cannot be evaluated are told with their places elsewhere.
+/// Reasons of the metadata. Rules that cannot be evaluated are reported with their places elsewhere.
 fn rules(object: &Object, governance: &Governance) -> Vec<String> {
     let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let operations =

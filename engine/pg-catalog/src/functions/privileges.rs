@@ -105,7 +105,7 @@ fn on_sequence(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
 }
 
 fn on_relation(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
-    // A word that is none is told before a name that is none.
+    // An unknown word is reported before an unknown name.
     let plain = held_on(args, 1, &["SELECT"])?;
     let Some(oid) = relation_of(call, args)? else { return Ok(Cell::Null) };
     match call.catalog.objects.relation(oid) {

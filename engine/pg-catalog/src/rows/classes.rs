@@ -87,7 +87,7 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// Rights on a relation as PostgreSQL keeps them: the owner's, and the current user's. NULL: as they are when nobody granted any.
+/// Rights on a relation as PostgreSQL keeps them: the owner's, and the current user's. NULL: as they are when none was granted.
 fn granted(objects: &Objects, relation: &RelationObject) -> Cell {
     if relation.system {
         return Cell::Null;

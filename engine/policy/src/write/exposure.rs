@@ -5,7 +5,7 @@ use crate::evaluator::{Evaluator, Rights};
 use querygate_metadata::model::{ManagedBy, Object, ObjectOperation};
 
 impl Evaluator<'_> {
-    /// Whether the principal may change all records of an object, whoever owns them.
+    /// Whether the principal may change all records of an object, those of other owners among them.
     #[must_use]
     pub fn modifies_all(&self, object: &str) -> bool {
         self.object(object).is_some_and(|object| self.rights(object).modify_all)

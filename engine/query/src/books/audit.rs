@@ -164,7 +164,7 @@ fn write_all<W: Out>(lines: &mut Lines<W>, records: &Receiver<Entry>) {
             kept = lines.sync();
         }
         for (is_added, written) in awaited {
-            // Nobody may wait for it any more.
+            // The statement may have stopped waiting.
             written.send(is_added && kept).unwrap_or_default();
         }
     }

@@ -2,7 +2,7 @@
 
 use querygate_types::{Error, ErrorCode};
 
-/// The error of a result with so many rows, if that is more than it may have. `max`: `None` for any number.
+/// The error of a result with this number of rows, if that is more than it may have. `max`: `None` for any number.
 pub(crate) fn exceeded(max: Option<u64>, rows: u64) -> Option<Error> {
     let max = max.filter(|max| rows > *max)?;
     let error = Error::new(ErrorCode::ProgramLimitExceeded, "the result has too many rows");

@@ -1,4 +1,4 @@
-//! The transaction block that a session's statements run in, and what the audit file was told of its changes.
+//! The transaction block that a session's statements run in, and what is in the audit file of its changes.
 
 use crate::books::change_log::ChangeLog;
 use querygate_catalog::Deployment;

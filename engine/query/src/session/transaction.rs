@@ -71,7 +71,7 @@ impl Transaction {
         }
     }
 
-    /// Whether changes wait for an end that is told: a COMMIT, or that of the door's block.
+    /// Whether changes wait for an end to come: a COMMIT, or that of the door's block.
     pub(super) fn holds_together(&self) -> bool {
         self.open.is_some() || self.implicit.is_some()
     }

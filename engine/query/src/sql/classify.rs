@@ -255,7 +255,7 @@ fn constant(expr: &Expr) -> Result<Cell> {
     }
 }
 
-/// What a change is told where changes are not enabled.
+/// The error of a change where changes are not enabled.
 pub(crate) fn refused_write(ast: &Ast) -> Error {
     refused(ast).with_hint("This gate reads; an operator enables changes with `enabled = true` in [writes].")
 }

@@ -74,7 +74,7 @@ impl Checked {
     }
 }
 
-/// What a row outside CHECK is told with; the same whichever rule it is.
+/// The error of a row outside CHECK, one for all rules.
 pub(super) fn outside(targeted: &Targeted) -> Error {
     let shown = &targeted.intent().object().sql_name;
     let text = format!("new row violates row-level security policy for table \"{shown}\"");

@@ -107,7 +107,7 @@ impl WriteIntent {
         self.truncates
     }
 
-    /// What the client is told of a change of so many rows, and the same without the number.
+    /// The command tag of a change of this number of rows, and its words without the number.
     pub(crate) fn tag(&self, count: usize) -> (&'static str, String) {
         match (&self.rows, self.operation) {
             (RowSource::Merged(_), _) => ("MERGE", format!("MERGE {count}")),

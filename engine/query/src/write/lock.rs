@@ -16,7 +16,7 @@ use querygate_types::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Rows that nobody else changes until the transaction ends. Of an insert: the new rows, which nobody else has.
+/// Rows that no other transaction changes until this one ends. Of an insert: the new rows, which are in no other.
 #[derive(Debug)]
 pub(crate) struct Locked {
     targeted: Arc<Targeted>,
@@ -107,7 +107,7 @@ fn keys(targeted: &Targeted, find: &Find, found: &RecordBatch) -> Result<Vec<Vec
     (0..found.num_rows()).map(row).collect()
 }
 
-/// Locks the rows with these keys that pass a filter, so many at a time as one read takes.
+/// Locks the rows with these keys that pass a filter, as many at a time as one read takes.
 pub(crate) async fn locked(
     targeted: &Targeted,
     keys: &[Vec<Value>],

@@ -70,7 +70,7 @@ pub(crate) enum Form {
 
 impl Decided {
     /// # Errors
-    /// 42501, 42P01: the principal may not. 0A000: nobody may, or a rule of the table is not run here. The source's.
+    /// 42501, 42P01: the principal may not. 0A000: no principal may, or a rule of the table is not run here. The source's.
     pub(crate) async fn of(intent: WriteIntent, catalog: &PrincipalCatalog, now_ms: i64) -> Result<Self> {
         let mut own = Self::alone(intent, catalog, now_ms).await?;
         let deployment = catalog.deployment();
@@ -411,7 +411,7 @@ impl Targeted {
     }
 }
 
-/// Nobody changes the table in this way; the reason is for operators.
+/// The error of a change that no principal may make; the reason is for operators.
 pub(crate) fn closed(reason: &str) -> Error {
     Error::new(ErrorCode::FeatureNotSupported, "table cannot be changed here in this way")
         .with_hint("An operator finds the reason in the log and with `querygate check`.")

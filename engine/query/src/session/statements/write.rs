@@ -36,10 +36,10 @@ use std::sync::Arc;
 /// Rows that one statement changes, at most, and what their values may take.
 const ROWS_MAX: usize = 100_000;
 const BYTES_MAX: usize = 64 << 20;
-/// How often a statement begins anew because somebody else changed its rows.
+/// How often a statement begins anew because others changed its rows.
 const ATTEMPTS: usize = 3;
 
-/// What a client is told of a change before it runs.
+/// The description of a change, before it runs.
 type Described = (Vec<PgType>, Option<Arc<[Column]>>, Option<SchemaRef>);
 
 /// A change with the query that finds its rows, and the types of its parameters.
@@ -273,7 +273,7 @@ impl GateSession {
             .try_grow(found.get_array_memory_size().saturating_mul(COPIES))
             .map_err(|error| translate(&error, Stage::Execute))?;
         let permit = run.turn().await?;
-        // The task ends by itself: whoever stops waiting for it cancels it, and it rolls back, unless it has sent its commit.
+        // The task ends by itself: a caller that stops waiting for it cancels it.
         let token = bounds.token().child_token();
         let _leaving = token.clone().drop_guard();
         let context = ExecuteContext {
