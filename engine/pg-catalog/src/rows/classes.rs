@@ -89,7 +89,8 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
 
 /// Rights on a relation as PostgreSQL keeps them: the owner's, and the current user's. NULL: as they are when none was granted.
 fn granted(objects: &Objects, relation: &RelationObject) -> Cell {
-    if relation.system {
+    // What an owner may is not written down.
+    if relation.system || objects.image.owner == objects.image.user {
         return Cell::Null;
     }
     let letter = |privilege: &&str| match *privilege {

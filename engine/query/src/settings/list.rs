@@ -70,7 +70,7 @@ static SETTINGS: &[Setting] = &[
         "read committed",
         "Isolation level of new transactions.",
     ),
-    reported("default_transaction_read_only", Kind::Choice(&["on", "off"]), "on", "Transactions only read."),
+    reported("default_transaction_read_only", Kind::Bool, "on", "Transactions only read."),
     setting("default_table_access_method", Kind::Fixed, "heap", "Every table is a table."),
     setting("jit", Kind::Bool, "off", "No effect: there is no just-in-time compiler."),
     setting("max_index_keys", Kind::Fixed, "32", "Columns of an index in the catalog."),
@@ -110,7 +110,7 @@ static SETTINGS: &[Setting] = &[
         "read committed",
         "Isolation level of this transaction.",
     ),
-    setting("transaction_read_only", Kind::Choice(&["on", "off"]), "on", "This transaction only reads."),
+    setting("transaction_read_only", Kind::Bool, "on", "This transaction only reads."),
     setting("transaction_deferrable", Kind::Bool, "off", "No effect on reads."),
     setting("xmloption", Kind::Choice(&["content", "document"]), "content", "There is no xml type."),
     setting(
