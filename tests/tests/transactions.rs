@@ -28,16 +28,23 @@ struct Gate {
 
 impl Gate {
     fn new() -> Self {
+        Self::with("60s")
+    }
+
+    /// `idle`: how long a transaction may wait for its client.
+    fn with(idle: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
         std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
-        let config = "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
-             [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+        let config = format!(
+            "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
+             [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\nidle_timeout = \"{idle}\"\n\
              [[sources]]\nname = \"shop\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n\
              [[sources]]\nname = \"store\"\nkind = \"sqlite\"\npath = \"store.sqlite\"\nwrites = true\n\
              [[users]]\nname = \"nora\"\npermission_sets = [\"shop_manager\"]\n\
-             [[users]]\nname = \"omar\"\npermission_sets = [\"shop_clerk\"]\nattributes = { region = \"eu\" }\n";
+             [[users]]\nname = \"omar\"\npermission_sets = [\"shop_clerk\"]\nattributes = {{ region = \"eu\" }}\n"
+        );
         std::fs::write(at("querygate.toml"), config).unwrap();
         for user in ["nora", "omar"] {
             add(folder.path(), user);
@@ -346,4 +353,47 @@ fn rows_are_locked_for_who_may_update_them() {
     ] {
         assert_eq!(code(&nora, sql), expected, "{sql}");
     }
+}
+
+#[test]
+fn a_pipeline_without_its_end_does_not_keep_the_writers_place() {
+    let gate = Gate::with("300ms");
+    let mut raw = gate.raw("nora");
+    pipe(&mut raw, "UPDATE orders SET total = 1");
+    raw.send(b'H', &[]);
+    assert!(raw.read_until(b'C').iter().any(|frame| frame.tag == b'C'));
+    done(&gate.client("omar"), "UPDATE orders SET total = total + 1");
+    assert_eq!(gate.totals(), ["11", "20", "31"]);
+    let frames = sync(&mut raw);
+    let told = frames.iter().find(|frame| frame.tag == b'E').and_then(|frame| frame.field(b'C'));
+    assert_eq!(told.as_deref(), Some("25P03"), "{frames:?}");
+    raw.query("UPDATE orders SET total = 5 WHERE id = 'o2'");
+    assert!(raw.read_until(b'Z').iter().all(|frame| frame.tag != b'E'));
+    assert_eq!(gate.totals(), ["11", "5", "31"]);
+}
+
+#[test]
+fn writers_of_one_row_all_succeed() {
+    let gate = Gate::new();
+    let clients: Vec<Client> = (0..4).map(|_| gate.client("nora")).collect();
+    runtime().block_on(async {
+        let work = clients.iter().map(|client| async move {
+            for _ in 0..10 {
+                client.simple_query("UPDATE orders SET total = total + 1 WHERE id = 'o1'").await.unwrap();
+            }
+        });
+        futures::future::join_all(work).await;
+    });
+    assert_eq!(gate.totals(), ["50", "20", "30"]);
+}
+
+#[test]
+fn who_only_reads_keeps_nobody_from_writing() {
+    let gate = Gate::new();
+    let (nora, omar) = (gate.client("nora"), gate.client("omar"));
+    done(&omar, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    assert_eq!(seen(&omar), ["10", "30"]);
+    done(&nora, "UPDATE orders SET total = 7 WHERE id = 'o1'");
+    done(&omar, "COMMIT");
+    assert_eq!(gate.totals(), ["7", "20", "30"]);
 }
