@@ -39,11 +39,6 @@ pub(super) fn assemble(
     check_links(&snapshot, &drafts);
     check_writable(&snapshot, &placed);
     check_seed_columns(&snapshot, existing.map_or(0, |old| old.seed.len()), findings);
-    let validated: usize = snapshot.objects.values().map(|object| object.validations.len()).sum();
-    if validated > 0 && existing.is_none() {
-        let message = format!("validations are kept but not run ({validated} declared)");
-        findings.add(crate::Diagnostic::outside(crate::Severity::Warning, "metadata", &message));
-    }
     seal(&mut snapshot);
     snapshot
 }

@@ -15,7 +15,7 @@ use crate::run::lifecycle::{Run, SessionIdentity, SessionRuns};
 use crate::run::memory::Account;
 use crate::run::start_time::StartTime;
 use crate::settings::list::Settings;
-use crate::sql::classify::Classified;
+use crate::sql::classify::{Classified, refuse_changes};
 use crate::sql::parse::{Parsed, parse};
 use crate::sql::trace_comment::trace_context;
 use arrow::array::ArrayRef;
@@ -127,7 +127,7 @@ impl GateSession {
             }
             Classified::Locking { query, .. } => {
                 let bound = self.bind_query(query, declared, None).await?;
-                self.admits_locking(&bound)?;
+                self.admits_locking(parsed.class(), &bound)?;
                 let columns = Arc::clone(bound.columns());
                 (Kind::Locking(bound), Some(columns))
             }
@@ -204,6 +204,10 @@ impl Session for GateSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
         let began = self.learning_feed.traces().then(StartTime::now);
         let statements = parse(sql)?;
+        if !self.gate.options().writes {
+            // Before any of them runs, as everything else that is not on the list.
+            statements.iter().try_for_each(|parsed| refuse_changes(parsed.class()))?;
+        }
         if let Some(began) = began {
             trace_parsing(sql, &statements, began);
         }

@@ -255,6 +255,20 @@ fn constant(expr: &Expr) -> Result<Cell> {
     }
 }
 
+/// Refuses changes and locks, where changes are not enabled.
+///
+/// # Errors
+/// 0A000.
+pub(crate) fn refuse_changes(class: &Classified) -> Result<()> {
+    if let Classified::Write(ast) = class {
+        return Err(refused_write(ast));
+    }
+    if let Classified::Locking { .. } = class {
+        return Err(unsupported("FOR UPDATE or FOR SHARE"));
+    }
+    Ok(())
+}
+
 /// The error of a change where changes are not enabled.
 pub(crate) fn refused_write(ast: &Ast) -> Error {
     refused(ast).with_hint("This gate reads; an operator enables changes with `enabled = true` in [writes].")

@@ -7,6 +7,7 @@ use crate::books::clock::now_ms;
 use crate::run::bounds::Bounds;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
+use crate::sql::classify::{Classified, refuse_changes};
 use crate::write::locking::{LockingRead, refuse_combined};
 use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::sql::sqlparser::ast::Query;
@@ -14,15 +15,14 @@ use futures::StreamExt;
 use querygate_driver_api::ExecuteContext;
 use querygate_driver_api::write::Lock;
 use querygate_query_api::{CommandTag, Outcome, Rows};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, Result};
 use std::sync::Arc;
 
 impl GateSession {
     /// Refuses a locking query where nothing is changed, and one whose rows are not those of a table.
-    pub(in crate::session) fn admits_locking(&self, bound: &Bound) -> Result<()> {
+    pub(in crate::session) fn admits_locking(&self, class: &Classified, bound: &Bound) -> Result<()> {
         if !self.gate.options().writes {
-            let text = "FOR UPDATE or FOR SHARE is not supported";
-            return Err(Error::new(ErrorCode::FeatureNotSupported, text));
+            refuse_changes(class)?;
         }
         refuse_combined(bound.plan())
     }
