@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A session's transaction block. Empty: its statements have nothing in common at any source.
 #[derive(Debug, Default)]
 pub(crate) struct SessionBlock {
-    block: Mutex<Option<Opened>>,
+    block: Mutex<Option<OpenBlock>>,
     /// Number of the first statement that changed rows, and the lines of the last one.
     changes: Mutex<Option<(u64, ChangeLog)>>,
 }
 
 /// A block, with the version of the metadata whose rights its changes were decided by.
 #[derive(Debug, Clone)]
-pub(crate) struct Opened {
+pub(crate) struct OpenBlock {
     pub(crate) block: Arc<TransactionBlock>,
     pub(crate) version: Arc<Deployment>,
 }
@@ -31,12 +31,12 @@ impl SessionBlock {
     }
 
     /// The block, which is made if there is none.
-    pub(crate) fn open_or(&self, make: impl FnOnce() -> Opened) -> Arc<TransactionBlock> {
+    pub(crate) fn open_or(&self, make: impl FnOnce() -> OpenBlock) -> Arc<TransactionBlock> {
         Arc::clone(&self.slot().get_or_insert_with(make).block)
     }
 
     /// The block, for its end: later statements are not in it.
-    pub(crate) fn take(&self) -> Option<Opened> {
+    pub(crate) fn take(&self) -> Option<OpenBlock> {
         self.slot().take()
     }
 
@@ -52,7 +52,7 @@ impl SessionBlock {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Opened>> {
+    fn slot(&self) -> MutexGuard<'_, Option<OpenBlock>> {
         self.block.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@
 use super::gate_session::GateSession;
 use crate::books::change_log::{ChangeLog, ChangeOutcome};
 use crate::books::clock::now_ms;
-use crate::run::session_block::Opened;
+use crate::run::session_block::OpenBlock;
 use querygate_catalog::{Deployment, keeps_write_rights};
 use querygate_driver_api::write::Isolation;
 use querygate_policy::{Evaluator, WriteOperation, resolve_principal};
@@ -12,9 +12,7 @@ use querygate_query_api::TransactionStatus;
 use querygate_resources::TransactionBlock;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
-
-/// How long a client may leave a transaction alone that may hold locks, where its session sets no other bound.
-const IDLE_IN_BLOCK: &str = "60s";
+use std::time::Duration;
 
 impl GateSession {
     /// The block that a change is part of; `None`: it is a transaction of its own.
@@ -33,16 +31,17 @@ impl GateSession {
             let block = TransactionBlock::new(isolation, savepoints);
             let watch = TransactionBlock::watch(Arc::downgrade(&block), self.gate.options().block_limits);
             self.gate.runtime().spawn(watch);
-            Opened { block, version }
+            OpenBlock { block, version }
         }))
     }
 
     fn isolation(&self) -> Result<Isolation> {
-        Ok(match self.inner().settings.get("transaction_isolation")?.as_str() {
-            "serializable" => Isolation::Serializable,
-            "repeatable read" => Isolation::RepeatableRead,
-            _ => Isolation::ReadCommitted,
-        })
+        match self.inner().settings.get("transaction_isolation")?.as_str() {
+            "serializable" => Ok(Isolation::Serializable),
+            "repeatable read" => Ok(Isolation::RepeatableRead),
+            "read committed" | "read uncommitted" => Ok(Isolation::ReadCommitted),
+            other => Err(Error::internal(format!("a transaction has the level {other}"))),
+        }
     }
 
     /// A transaction whose level promises one moment for all its statements is a block from its first read on, as far as it may
@@ -53,6 +52,7 @@ impl GateSession {
             self.gate.options().writes
                 && transaction.status() == TransactionStatus::InTransaction
                 && !transaction.is_read_only()
+                && !self.runs.block().is_open()
         };
         if may_write && self.isolation()? != Isolation::ReadCommitted && self.may_change_anything() {
             self.block()?;
@@ -76,7 +76,7 @@ impl GateSession {
     /// # Errors
     /// 42501: a right was taken away. The source's; 08007.
     pub(in crate::session) async fn commit_block(&self) -> Result<()> {
-        let Some(Opened { block, version }) = self.runs.block().take() else { return Ok(()) };
+        let Some(OpenBlock { block, version }) = self.runs.block().take() else { return Ok(()) };
         if !block.takes_part() {
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl GateSession {
 
     /// Undoes what the transaction changed.
     pub(in crate::session) async fn drop_block(&self) {
-        if let Some(Opened { block, .. }) = self.runs.block().take() {
+        if let Some(OpenBlock { block, .. }) = self.runs.block().take() {
             block.branch().await.rollback().await;
             ended(self.runs.block().take_changes(), ChangeOutcome::RolledBack).await;
         }
@@ -160,7 +160,9 @@ impl GateSession {
             return None;
         }
         let is_off = self.inner().settings.get(setting).is_ok_and(|timeout| timeout == "0");
-        is_off.then(|| IDLE_IN_BLOCK.to_owned())
+        let idle = self.gate.options().block_limits.idle;
+        // Of all durations, the longest one stands for no limit.
+        (is_off && idle != Duration::MAX).then(|| idle.as_millis().to_string())
     }
 
     /// Whether all that a version of the metadata lets be changed may be changed now.
@@ -205,7 +207,7 @@ impl Drop for OwnTransaction<'_> {
         }
         self.session.inner().transaction.end_implicit();
         let blocks = self.session.runs.block();
-        if let Some(Opened { block, .. }) = blocks.take() {
+        if let Some(OpenBlock { block, .. }) = blocks.take() {
             let changes = blocks.take_changes();
             self.session.gate.runtime().spawn(async move {
                 block.branch().await.rollback().await;

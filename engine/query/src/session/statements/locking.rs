@@ -4,12 +4,14 @@ use super::prepared::PreparedStatement;
 use super::start::Invocation;
 use crate::bind::statement::Bound;
 use crate::books::clock::now_ms;
+use crate::errors::{Stage, translate};
 use crate::run::bounds::Bounds;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::{Classified, refuse_changes};
 use crate::write::locking::{LockingRead, refuse_combined};
 use arrow::array::{ArrayRef, RecordBatch};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_driver_api::ExecuteContext;
@@ -38,10 +40,32 @@ impl GateSession {
         let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
         let workspace = self.workspace().await?;
         let locking = Arc::new(LockingRead::of(query, lock, &workspace.catalog, now_ms()).await?);
-        let Some(block) = self.block_of_change()? else {
-            // Locks would end with the statement.
-            return self.run_bound(prepared, &bound, parameters).await.map(Outcome::Rows);
-        };
+        let own = self.begin_own();
+        let read = self.locked_rows(prepared, &locking, &bound, parameters).await;
+        match (read, own) {
+            (Ok((run, rows)), None) => shown(run, &bound, rows),
+            (Ok((run, rows)), Some(own)) => match own.commit().await {
+                Ok(()) => shown(run, &bound, rows),
+                Err(error) => Err(run.fail(error)),
+            },
+            (Err(error), own) => {
+                if let Some(own) = own {
+                    own.roll_back().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Rows that are locked in the session's block, as they are then.
+    async fn locked_rows(
+        &self,
+        prepared: &PreparedStatement,
+        locking: &Arc<LockingRead>,
+        bound: &Bound,
+        parameters: &[ArrayRef],
+    ) -> Result<(Run, RecordBatch)> {
+        let block = self.block_of_change()?.ok_or_else(|| Error::internal("a lock was in no transaction"))?;
         let with_keys = self.bind_query(locking.query(), &prepared.declared, None).await?;
         let with_keys = self.refreshed(&with_keys, locking.query(), (&prepared.declared, parameters)).await?;
         let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
@@ -50,12 +74,16 @@ impl GateSession {
         let read = async {
             let found = bounds.within(self.found(&mut run, &bounds, of)).await?;
             run.planned();
+            let account = MemoryConsumer::new("locked rows").register(&self.runs.statement_account());
+            account
+                .try_grow(found.get_array_memory_size().saturating_mul(COPIES))
+                .map_err(|error| translate(&error, Stage::Execute))?;
             let locked = {
                 let permit = run.turn().await?;
                 let token = bounds.token().child_token();
                 let _leaving = token.clone().drop_guard();
                 let context = context(&bounds, token);
-                let locking = Arc::clone(&locking);
+                let locking = Arc::clone(locking);
                 let task = self.gate.runtime().spawn(async move {
                     let _held = permit;
                     let table = locking.table();
@@ -71,11 +99,14 @@ impl GateSession {
             locking.shown(&found, &locked)
         };
         match read.await {
-            Ok(rows) => shown(run, &bound, rows),
+            Ok(rows) => Ok((run, rows)),
             Err(error) => Err(run.fail(error)),
         }
     }
 }
+
+/// Of the found rows: as they were found, their keys, as they are found again.
+const COPIES: usize = 3;
 
 fn context(bounds: &Bounds, cancel: tokio_util::sync::CancellationToken) -> ExecuteContext {
     let deadline = bounds.deadline().map(tokio::time::Instant::into_std);
