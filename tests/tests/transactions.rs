@@ -3,19 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
-use querygate_tests::server::{Frame, RawClient};
-use querygate_tests::server::{Server, binary, connect, runtime};
+use querygate_tests::server::{Frame, PASSWORD, RawClient, Server, add_user, connect, execute, runtime};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection, Row};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use sqlx::{Connection, Row};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 const STACK: &str = include_str!("transactions/stack.yaml");
-const PASSWORD: &str = "a password of theirs";
 const SHOP: &str = "CREATE TABLE orders(id text primary key not null, region text, total numeric);
 INSERT INTO orders VALUES ('o1','eu',10), ('o2','us',20), ('o3','eu',30);";
 const STORE: &str = "CREATE TABLE parts(id text primary key not null, amount integer);
@@ -47,10 +43,10 @@ impl Gate {
         );
         std::fs::write(at("querygate.toml"), config).unwrap();
         for user in ["nora", "omar"] {
-            add(folder.path(), user);
+            add_user(folder.path(), user);
         }
-        store(&at("shop.sqlite"), SHOP);
-        store(&at("store.sqlite"), STORE);
+        execute(&at("shop.sqlite"), SHOP);
+        execute(&at("store.sqlite"), STORE);
         let server = Server::serve(&at("querygate.toml"));
         Self { folder, server }
     }
@@ -80,23 +76,6 @@ impl Gate {
             rows.iter().map(|row| row.get::<String, _>(0)).collect()
         })
     }
-}
-
-fn add(folder: &Path, user: &str) {
-    let mut command = Command::new(binary());
-    command.args(["user", "add", user, "--write"]).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
-}
-
-fn store(file: &Path, sql: &str) {
-    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
-    runtime().block_on(async {
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    });
 }
 
 /// The first cell of each row, or the code of the error.

@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
-use querygate_tests::server::{Server, binary, connect, runtime};
+use querygate_tests::server::{PASSWORD, Server, add_user, change, connect, execute, runtime};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -26,7 +24,6 @@ mod values;
 
 const STACK: &str = include_str!("write_forms/stack.yaml");
 const COLUMNS: &str = include_str!("write_forms/stack.querygate.json");
-const PASSWORD: &str = "a password of theirs";
 
 /// Orders of two regions, and a table that its metadata does not open.
 const ROWS: &str =
@@ -65,9 +62,9 @@ impl Gate {
         );
         std::fs::write(at("querygate.toml"), config).unwrap();
         for user in ["nora", "omar", "rita", "pia"] {
-            add(folder.path(), user);
+            add_user(folder.path(), user);
         }
-        store(&at("shop.sqlite"), ROWS);
+        execute(&at("shop.sqlite"), ROWS);
         let server = Server::serve(&at("querygate.toml"));
         Self { folder, server }
     }
@@ -95,41 +92,6 @@ impl Gate {
 
     fn all(&self) -> Vec<String> {
         self.stored("SELECT concat_ws('|', id, customer, region, total, card, code, placed_on) FROM orders ORDER BY id")
-    }
-}
-
-fn add(folder: &Path, user: &str) {
-    let mut command = Command::new(binary());
-    command.args(["user", "add", user, "--write"]).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
-}
-
-fn store(file: &Path, sql: &str) {
-    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
-    runtime().block_on(async {
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    });
-}
-
-/// The number of changed rows, or code and text of the error.
-fn change(client: &Client, sql: &str) -> Result<u64, (String, String)> {
-    let answer = runtime().block_on(client.simple_query(sql));
-    match answer {
-        Ok(messages) => {
-            let count = messages.iter().find_map(|message| match message {
-                SimpleQueryMessage::CommandComplete(count) => Some(*count),
-                _ => None,
-            });
-            Ok(count.unwrap())
-        }
-        Err(error) => {
-            let told = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}"));
-            Err((told.code().code().to_owned(), told.message().to_owned()))
-        }
     }
 }
 

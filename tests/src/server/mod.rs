@@ -14,4 +14,4 @@ pub use golden::{blessing, golden};
 pub use process::{Server, connect, runtime};
 pub use psql::{Printed, psql, psql_with};
 pub use raw::{Frame, RawClient};
-pub use shop::{Shop, change};
+pub use shop::{PASSWORD, Shop, add_user, change, execute};

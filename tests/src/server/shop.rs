@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-const PASSWORD: &str = "a password of theirs";
+/// Of every user.
+pub const PASSWORD: &str = "a password of theirs";
 
 /// A running gate, its file and its users.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Shop {
         }
         std::fs::write(at("querygate.toml"), config).unwrap();
         for (name, _) in users {
-            add(folder.path(), name);
+            add_user(folder.path(), name);
         }
         make(&at("shop.sqlite"));
         let server = Server::serve(&at("querygate.toml"));
@@ -83,7 +84,8 @@ impl Shop {
     }
 }
 
-fn add(folder: &Path, user: &str) {
+/// Gives a user of a configuration the password.
+pub fn add_user(folder: &Path, user: &str) {
     let mut command = Command::new(binary());
     command.args(["user", "add", user, "--write"]).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().unwrap();
@@ -91,7 +93,8 @@ fn add(folder: &Path, user: &str) {
     assert!(child.wait().unwrap().success());
 }
 
-fn execute(file: &Path, sql: &str) {
+/// Runs SQL in a SQLite file, which is made if there is none.
+pub fn execute(file: &Path, sql: &str) {
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     runtime().block_on(async {
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
