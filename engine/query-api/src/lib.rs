@@ -14,6 +14,8 @@ mod network;
 mod outcome;
 mod own_texts;
 mod parts;
+mod question;
+mod record_change;
 mod scram;
 mod service;
 mod timetz;
@@ -30,6 +32,13 @@ pub use network::{NETWORK, network_at, network_text};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Notification, Outcome, Rows};
 pub use own_texts::texts_of_own_types;
 pub use parts::{Kept, Part, Parts, Split};
+pub use question::{
+    AggregateFunction, Aggregation, AnswerColumn, AnswerForm, Asked, Bucket, FieldDescription, GroupKey, JsonForm,
+    ObjectDescription, OrderKey, Question, ask_and_run,
+};
+pub use record_change::{
+    ChangeOutcome, ChangedRecord, DropReason, DroppedField, OnFailure, RecordAction, RecordChange,
+};
 pub use scram::ScramVerifier;
 pub use service::{
     Authenticator, ClientInfo, Delivery, Door, LookUp, LookUpOutcome, LookUpRefusal, Prepared, QueryService, Resting,

@@ -1,6 +1,8 @@
 //! The service and session traits.
 
+use crate::question::unasked;
 use crate::trace::TraceContext;
+use crate::{AnswerForm, Asked, ChangeOutcome, ObjectDescription, OnFailure, Question, RecordChange};
 use crate::{Column, Effect, Holding, Notification, Outcome, Part, Parts, ScramVerifier, Split, Uncounted};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
@@ -229,6 +231,42 @@ pub trait Session: Send + Sync {
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
         let _ = (prepared, parameters, split);
         Ok(Parts::default())
+    }
+
+    /// Binds a question about an object's records, for this session's principal. What it reads is governed, bounded, recorded and
+    /// cancelled as what SQL reads.
+    ///
+    /// # Errors
+    /// Each has ObjectStack's code where it has one: for an object that is not there or not to be read by the principal, for names,
+    /// operators and comparands, for fields that are hidden or masked in anything but `fields`.
+    async fn ask(&self, question: &Question, form: AnswerForm) -> Result<Asked> {
+        let _ = (question, form);
+        Err(unasked())
+    }
+
+    /// The objects that the principal may read, by the names of metadata.
+    async fn objects(&self) -> Result<Vec<Arc<ObjectDescription>>> {
+        Err(unasked())
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// `OBJECT_NOT_FOUND`, `OBJECT_API_DISABLED`, or `PERMISSION_DENIED` where it is not to be read by the principal.
+    async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
+        let _ = name;
+        Err(unasked())
+    }
+
+    /// Makes changes of records in one transaction, in their order, one outcome each. Inside of a block that
+    /// [`begin_block`](Self::begin_block) or a client's BEGIN opened they are stored with it; otherwise before this returns.
+    ///
+    /// # Errors
+    /// Where nothing is stored and no single change is why: the transaction could not be begun or ended. 08007: it is not known
+    /// whether the changes are stored.
+    async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
+        let _ = (changes, on_failure);
+        Err(unasked())
     }
 
     /// Notices and changed settings since the last call, in order.

@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
-use crate::ErrorCode;
+use crate::{ErrorCode, FieldFault, VendorCode};
 use std::fmt;
 
 /// Result with the shared error.
@@ -22,6 +22,8 @@ struct Parts {
     hint: Option<String>,
     position: Option<u32>,
     column: Option<usize>,
+    vendor: Option<VendorCode>,
+    faults: Vec<FieldFault>,
     cause: Option<String>,
 }
 
@@ -36,6 +38,8 @@ impl Error {
                 hint: None,
                 position: None,
                 column: None,
+                vendor: None,
+                faults: Vec::new(),
                 cause: None,
             }),
         }
@@ -72,6 +76,20 @@ impl Error {
     #[must_use]
     pub fn with_column(mut self, column: usize) -> Self {
         self.inner.column = Some(column);
+        self
+    }
+
+    /// What ObjectStack calls it. Doors that speak its interface say this code with its status; others do not know it.
+    #[must_use]
+    pub fn with_vendor_code(mut self, code: VendorCode) -> Self {
+        self.inner.vendor = Some(code);
+        self
+    }
+
+    /// Everything that is wrong with fields, where the message says only the first or all of it in one line.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Vec<FieldFault>) -> Self {
+        self.inner.faults = faults;
         self
     }
 
@@ -116,6 +134,18 @@ impl Error {
     #[must_use]
     pub fn column(&self) -> Option<usize> {
         self.inner.column
+    }
+
+    /// What ObjectStack calls it, where it has a name for it.
+    #[must_use]
+    pub fn vendor_code(&self) -> Option<VendorCode> {
+        self.inner.vendor
+    }
+
+    /// What is wrong with single fields.
+    #[must_use]
+    pub fn faults(&self) -> &[FieldFault] {
+        &self.inner.faults
     }
 
     /// Cause for the log only.

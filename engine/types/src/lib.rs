@@ -17,6 +17,7 @@ mod principal;
 mod referential;
 mod shown;
 pub mod uuid;
+mod vendor;
 mod wire_rows;
 
 pub use code::{Audience, ErrorCode, GrpcStatus, RetryClass};
@@ -26,4 +27,5 @@ pub use planner::PlannerSetting;
 pub use principal::{AttributeValue, Posture, Principal, PrincipalBuilder};
 pub use referential::ReferentialAction;
 pub use shown::harmless;
+pub use vendor::{FieldFault, VendorCode};
 pub use wire_rows::{Given, WireForm, WireRows};

@@ -1,0 +1,226 @@
+//! Questions about the records of one object, as ObjectStack's QueryAST has them, beside SQL. Knows no plan and no HTTP.
+//!
+//! A question is a value: names of metadata, and filters as JSON. [`Session::ask`](crate::Session::ask) makes a prepared statement of
+//! it, with the values to run it with; [`Session::run`](crate::Session::run) gives its rows.
+
+use crate::{Prepared, Session};
+use arrow::array::ArrayRef;
+use querygate_types::{Error, ErrorCode, Result};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A question about one object's records.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Question {
+    /// The object, by its name in metadata.
+    pub object: String,
+    /// Fields that are wanted, in this order; `None`: all that the reader may see. One that is hidden from the reader is left out
+    /// without a word. Not read where there are aggregations or groups.
+    pub fields: Option<Vec<String>>,
+    /// ObjectStack's filter, in its object form.
+    pub filter: Option<Value>,
+    /// Keys of the order, first the strongest. The record's key is added where `limit` or `offset` is given.
+    pub order: Vec<OrderKey>,
+    /// Most rows that are wanted; `None`: all.
+    pub limit: Option<u64>,
+    /// Rows that are passed over.
+    pub offset: Option<u64>,
+    /// Keys of groups.
+    pub group_by: Vec<GroupKey>,
+    /// What is computed of each group, or of all records.
+    pub aggregations: Vec<Aggregation>,
+    /// A filter over aliases of aggregations and keys of groups. Not read without aggregations.
+    pub having: Option<Value>,
+    /// Words that are looked for.
+    pub search: Option<String>,
+    /// Fields in which they are looked for; `None`: those that the object names, or that suit.
+    pub search_fields: Option<Vec<String>>,
+}
+
+/// One key of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderKey {
+    /// Field; for questions with aggregations also an alias or a key of groups.
+    pub field: String,
+    /// Whether the greatest comes first. Nulls come first in ascending order, and last in descending order.
+    pub descending: bool,
+}
+
+/// One key of groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupKey {
+    /// Field.
+    pub field: String,
+    /// What of a date makes the key; `None`: the value.
+    pub bucket: Option<Bucket>,
+    /// Name in the answer; the field's where there is none.
+    pub alias: Option<String>,
+}
+
+/// A span of dates. Its key is a text: `2026`, `2026-Q4`, `2026-11`, `2026-W47` (ISO), `2026-11-20`, in the session's time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the values of dateGranularity")]
+pub enum Bucket {
+    Day,
+    Week,
+    Month,
+    Quarter,
+    Year,
+}
+
+/// What is computed of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the values of function")]
+pub enum AggregateFunction {
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    CountDistinct,
+}
+
+/// One computed value of a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregation {
+    /// What is computed.
+    pub function: AggregateFunction,
+    /// Of which field; `None`, which only `Count` takes: of records.
+    pub field: Option<String>,
+    /// Name in the answer.
+    pub alias: String,
+    /// Records that count for this value alone.
+    pub filter: Option<Value>,
+}
+
+/// Which of its answers a question is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AnswerForm {
+    /// The page of records or of groups.
+    Records,
+    /// One row with one number, `total`: how many records or groups there are before the page is cut.
+    Total,
+}
+
+/// A question that was bound, with the values of its comparands.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// To be given to [`Session::run`](crate::Session::run), with `parameters`.
+    pub prepared: Arc<dyn Prepared>,
+    /// One array of one value for each of the statement's parameters.
+    pub parameters: Vec<ArrayRef>,
+    /// What each column of the answer is, in their order.
+    pub columns: Vec<AnswerColumn>,
+}
+
+/// A column of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerColumn {
+    /// Key of the record: the name of a field, of a group's key or of an aggregation.
+    pub name: String,
+    /// How its values are written.
+    pub form: JsonForm,
+    /// The field whose values these are, as they are stored or as the reader may see them; `None` of what was computed.
+    pub field: Option<Arc<FieldDescription>>,
+}
+
+/// How ObjectStack writes a value in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JsonForm {
+    /// A string.
+    Text,
+    /// A number. Exact ones have all their digits.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// `YYYY-MM-DD`.
+    Date,
+    /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, in UTC.
+    Instant,
+    /// `HH:MM:SS`, with `.mmm` where it is not zero.
+    Time,
+    /// An array of these texts or numbers.
+    List,
+    /// A text that is itself JSON.
+    Json,
+}
+
+/// An object as a reader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectDescription {
+    /// Its name in metadata.
+    pub name: String,
+    /// Its name in SQL.
+    pub sql_name: String,
+    /// What people call it.
+    pub label: String,
+    /// What people call several.
+    pub plural_label: Option<String>,
+    /// In words.
+    pub description: Option<String>,
+    /// The field that finds one record; `None` where it is hidden from the reader, or where there are several.
+    pub key: Option<String>,
+    /// The field that names a record to people.
+    pub name_field: Option<String>,
+    /// Fields that the reader may see, in the order of columns.
+    pub fields: Vec<Arc<FieldDescription>>,
+    /// What clients may do with it by ObjectStack's interface (`enable.apiMethods`); `None`: everything.
+    pub api_methods: Option<Vec<String>>,
+    /// Whether the reader may take records away as a file.
+    pub may_export: bool,
+}
+
+impl ObjectDescription {
+    /// A field that the reader may see.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Arc<FieldDescription>> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// A field as a reader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldDescription {
+    /// Its name in metadata.
+    pub name: String,
+    /// What people call it.
+    pub label: String,
+    /// ObjectStack's type, as `lookup`.
+    pub type_name: &'static str,
+    /// How its values are written, for this reader.
+    pub form: JsonForm,
+    /// Whether a value is a list.
+    pub is_list: bool,
+    /// Whether the reader sees masked values. Such a field is in no filter, order, group, aggregation or search of theirs.
+    pub is_masked: bool,
+    /// Whether it is computed of other fields when it is read.
+    pub is_computed: bool,
+    /// Whether a record must have a value.
+    pub is_required: bool,
+    /// Whether a caller's value is dropped.
+    pub is_readonly: bool,
+    /// The object whose keys its values are, by its name in metadata, whether or not the reader may see that object.
+    pub references: Option<String>,
+    /// Values and labels of a field with options.
+    pub options: Vec<(String, String)>,
+}
+
+/// What sessions answer that take SQL alone.
+pub(crate) fn unasked() -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, "this service takes no questions").with_hint("Send SQL.")
+}
+
+/// All rows of a question's answer.
+///
+/// # Errors
+/// Those of binding and of running it.
+pub async fn ask_and_run(session: &dyn Session, question: &Question) -> Result<(Vec<AnswerColumn>, crate::Rows)> {
+    let asked = session.ask(question, AnswerForm::Records).await?;
+    match session.run(&asked.prepared, &asked.parameters, crate::Delivery::Batches).await? {
+        crate::Outcome::Rows(rows) => Ok((asked.columns, rows)),
+        crate::Outcome::Empty
+        | crate::Outcome::Command(_)
+        | crate::Outcome::Messages(_)
+        | crate::Outcome::CopyOut(..) => Err(Error::internal("a question gave no rows")),
+    }
+}

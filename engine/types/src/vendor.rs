@@ -1,0 +1,134 @@
+//! ObjectStack's own words for what is wrong with a request: a closed list of codes with their HTTP statuses, and what is said
+//! of single fields. Knows no door.
+
+/// A code of ObjectStack's REST interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "named as the codes are")]
+pub enum VendorCode {
+    InvalidFilter,
+    InvalidSort,
+    InvalidField,
+    InvalidQuery,
+    FilterTokenUnknown,
+    FilterTokenUnresolved,
+    /// A record that its fields or rules refuse; each fault is among the error's fields.
+    ValidationFailed,
+    /// A request that is wrong as a whole.
+    ValidationError,
+    MissingRequiredField,
+    PermissionDenied,
+    Forbidden,
+    ExternalWriteForbidden,
+    ObjectNotFound,
+    ObjectApiDisabled,
+    ObjectApiMethodNotAllowed,
+    /// There is no such record, or none that the caller may see.
+    RecordNotFound,
+    UniqueViolation,
+    DeleteRestricted,
+    ConcurrentUpdate,
+    BatchTooLarge,
+    NotImplemented,
+}
+
+impl VendorCode {
+    /// Every code, for tables and tests.
+    pub const ALL: &'static [Self] = &[
+        Self::InvalidFilter,
+        Self::InvalidSort,
+        Self::InvalidField,
+        Self::InvalidQuery,
+        Self::FilterTokenUnknown,
+        Self::FilterTokenUnresolved,
+        Self::ValidationFailed,
+        Self::ValidationError,
+        Self::MissingRequiredField,
+        Self::PermissionDenied,
+        Self::Forbidden,
+        Self::ExternalWriteForbidden,
+        Self::ObjectNotFound,
+        Self::ObjectApiDisabled,
+        Self::ObjectApiMethodNotAllowed,
+        Self::RecordNotFound,
+        Self::UniqueViolation,
+        Self::DeleteRestricted,
+        Self::ConcurrentUpdate,
+        Self::BatchTooLarge,
+        Self::NotImplemented,
+    ];
+
+    /// The code as ObjectStack spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidFilter => "INVALID_FILTER",
+            Self::InvalidSort => "INVALID_SORT",
+            Self::InvalidField => "INVALID_FIELD",
+            Self::InvalidQuery => "INVALID_QUERY",
+            Self::FilterTokenUnknown => "FILTER_TOKEN_UNKNOWN",
+            Self::FilterTokenUnresolved => "FILTER_TOKEN_UNRESOLVED",
+            Self::ValidationFailed => "VALIDATION_FAILED",
+            Self::ValidationError => "VALIDATION_ERROR",
+            Self::MissingRequiredField => "MISSING_REQUIRED_FIELD",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::ExternalWriteForbidden => "EXTERNAL_WRITE_FORBIDDEN",
+            Self::ObjectNotFound => "OBJECT_NOT_FOUND",
+            Self::ObjectApiDisabled => "OBJECT_API_DISABLED",
+            Self::ObjectApiMethodNotAllowed => "OBJECT_API_METHOD_NOT_ALLOWED",
+            Self::RecordNotFound => "RECORD_NOT_FOUND",
+            Self::UniqueViolation => "UNIQUE_VIOLATION",
+            Self::DeleteRestricted => "DELETE_RESTRICTED",
+            Self::ConcurrentUpdate => "CONCURRENT_UPDATE",
+            Self::BatchTooLarge => "BATCH_TOO_LARGE",
+            Self::NotImplemented => "NOT_IMPLEMENTED",
+        }
+    }
+
+    /// The HTTP status that ObjectStack answers with it.
+    #[must_use]
+    pub const fn http(self) -> u16 {
+        match self {
+            Self::InvalidFilter
+            | Self::InvalidSort
+            | Self::InvalidField
+            | Self::InvalidQuery
+            | Self::FilterTokenUnknown
+            | Self::FilterTokenUnresolved
+            | Self::ValidationFailed
+            | Self::ValidationError
+            | Self::BatchTooLarge => 400,
+            Self::PermissionDenied | Self::Forbidden | Self::ExternalWriteForbidden => 403,
+            Self::ObjectNotFound | Self::ObjectApiDisabled | Self::RecordNotFound => 404,
+            Self::ObjectApiMethodNotAllowed => 405,
+            Self::UniqueViolation | Self::DeleteRestricted | Self::ConcurrentUpdate => 409,
+            Self::MissingRequiredField => 422,
+            Self::NotImplemented => 501,
+        }
+    }
+}
+
+/// What is wrong with one field of a record or of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldFault {
+    /// Name of the field; `_record` for a record as a whole.
+    pub field: String,
+    /// ObjectStack's code, as `required` or `max_length`.
+    pub code: &'static str,
+    /// Names the caller's own values only.
+    pub message: String,
+    /// The field's label, where the message says it.
+    pub label: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_own_name() {
+        let names: std::collections::HashSet<_> = VendorCode::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), VendorCode::ALL.len());
+        assert_eq!(VendorCode::ALL.len(), VendorCode::NotImplemented as usize + 1);
+    }
+}
