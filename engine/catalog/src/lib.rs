@@ -32,5 +32,6 @@ pub use image::BoundView;
 pub use metrics::FragmentRuns;
 pub use one_input::over_one_input;
 pub use principal::{VisibleObject, keeps_rights, keeps_write_rights};
+pub use row_filter::{Comparand, user_filter};
 pub use schema::CATALOG_NAME;
 pub use unavailable::UnavailableTable;

@@ -34,17 +34,36 @@ pub(crate) struct RelatedTest {
 /// # Errors
 /// A column that the raw table does not have: the caller must deny.
 pub(crate) fn lower(filter: &RowFilter, schema: &Schema) -> Result<Lowered> {
-    let mut lowering = Lowering { schema, lowered: Lowered::default() };
+    let mut lowering = Lowering { schema, comparand: &mut |value| Ok(lit(value)), lowered: Lowered::default() };
     lowering.conjunct(&filter.clone().simplify())?;
     Ok(lowering.lowered)
 }
 
-struct Lowering<'a> {
+/// What stands in an expression for a value of a filter: the value itself, or a parameter for it.
+pub type Comparand<'a> = dyn FnMut(ScalarValue) -> Result<Expr> + 'a;
+
+/// A filter that a user wrote, over the columns of `schema`, as one expression that is true or false on every row. `comparand` is given
+/// the values in the order in which they stand in the expression.
+///
+/// # Errors
+/// Internal: a column that is not there, or a test of another object's rows, which no user writes.
+pub fn user_filter(filter: &RowFilter, schema: &Schema, comparand: &mut Comparand<'_>) -> Result<Expr> {
+    let mut lowering = Lowering { schema, comparand, lowered: Lowered::default() };
+    let expr = lowering.boolean(filter, false)?;
+    if lowering.lowered.related.is_empty() {
+        Ok(expr)
+    } else {
+        Err(Error::internal("a user's filter asks for the rows of another object"))
+    }
+}
+
+struct Lowering<'a, 'b> {
     schema: &'a Schema,
+    comparand: &'a mut Comparand<'b>,
     lowered: Lowered,
 }
 
-impl Lowering<'_> {
+impl Lowering<'_, '_> {
     fn conjunct(&mut self, filter: &RowFilter) -> Result<()> {
         match filter {
             RowFilter::All => Ok(()),
@@ -120,7 +139,8 @@ impl Lowering<'_> {
                 if !matches!(self.data_type(column)?, DataType::List(item) if *item.data_type() == DataType::Utf8) {
                     return Err(Error::internal("a policy looks for a text in a column that is no list of texts"));
                 }
-                let member = array_has(read.clone(), lit(element.clone()));
+                let element = (self.comparand)(ScalarValue::Utf8(Some(element.clone())))?;
+                let member = array_has(read.clone(), element);
                 Ok(if negated { Expr::Not(Box::new(member)).or(read.is_null()) } else { member })
             }
             Test::InRelated { column, object, filter, select } => {
@@ -139,19 +159,24 @@ impl Lowering<'_> {
         }
     }
 
-    fn text(&self, column: &str, kind: TextKind, pattern: &FilterValue, negated: bool) -> Result<Expr> {
+    fn text(&mut self, column: &str, kind: TextKind, pattern: &FilterValue, negated: bool) -> Result<Expr> {
         let FilterValue::Text(pattern) = pattern else {
             return Err(Error::internal("a text pattern in a policy is no text"));
         };
         let read = self.column(column)?;
+        let pattern = match kind {
+            TextKind::Contains | TextKind::StartsWith | TextKind::EndsWith | TextKind::Like => pattern.clone(),
+            TextKind::IContains | TextKind::ILike => pattern.to_ascii_lowercase(),
+        };
+        let pattern = (self.comparand)(ScalarValue::Utf8(Some(pattern)))?;
         let folded = || translate(read.clone(), lit(UPPER), lit(LOWER));
         let verdict = match kind {
-            TextKind::Contains => contains(read.clone(), lit(pattern.clone())),
-            TextKind::StartsWith => starts_with(read.clone(), lit(pattern.clone())),
-            TextKind::EndsWith => ends_with(read.clone(), lit(pattern.clone())),
-            TextKind::IContains => contains(folded(), lit(pattern.to_ascii_lowercase())),
-            TextKind::Like => like(read.clone(), pattern.clone()),
-            TextKind::ILike => like(folded(), pattern.to_ascii_lowercase()),
+            TextKind::Contains => contains(read.clone(), pattern),
+            TextKind::StartsWith => starts_with(read.clone(), pattern),
+            TextKind::EndsWith => ends_with(read.clone(), pattern),
+            TextKind::IContains => contains(folded(), pattern),
+            TextKind::Like => like(read.clone(), pattern),
+            TextKind::ILike => like(folded(), pattern),
         };
         Ok(if negated { Expr::Not(Box::new(verdict)).or(read.is_null()) } else { verdict })
     }
@@ -183,7 +208,7 @@ impl Lowering<'_> {
     }
 
     /// The value in the column's own type where it has an exact form there; otherwise in a type that compares exactly.
-    fn literal(&self, value: &FilterValue, column: &str) -> Result<Expr> {
+    fn literal(&mut self, value: &FilterValue, column: &str) -> Result<Expr> {
         let natural = natural_scalar(value)?;
         let wanted = match self.data_type(column)? {
             DataType::Dictionary(_, values) => values.as_ref(),
@@ -193,15 +218,15 @@ impl Lowering<'_> {
             .cast_to(wanted)
             .ok()
             .filter(|cast| cast.cast_to(&natural.data_type()).is_ok_and(|back| back == natural));
-        Ok(lit(same.unwrap_or(natural)))
+        (self.comparand)(same.unwrap_or(natural))
     }
 }
 
 const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
 
-fn like(expr: Expr, pattern: String) -> Expr {
-    Expr::Like(Like::new(false, Box::new(expr), Box::new(lit(pattern)), None, false))
+fn like(expr: Expr, pattern: Expr) -> Expr {
+    Expr::Like(Like::new(false, Box::new(expr), Box::new(pattern), None, false))
 }
 
 fn natural_scalar(value: &FilterValue) -> Result<ScalarValue> {

@@ -80,6 +80,12 @@ impl<'a> Evaluator<'a> {
         })
     }
 
+    /// Whether the caller may take the object's records away as a file. No other right implies it.
+    #[must_use]
+    pub fn may_export(&self, object: &'a Object) -> bool {
+        self.mentions(object).any(|(_, entry)| entry.allow_export)
+    }
+
     pub(crate) fn rights(&self, object: &'a Object) -> Rights {
         let mut rights = Rights::default();
         let mut mentioned = false;

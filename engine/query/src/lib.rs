@@ -9,6 +9,7 @@ mod dialect;
 mod errors;
 mod gate;
 mod plan;
+mod question;
 mod rules;
 mod run;
 mod session;

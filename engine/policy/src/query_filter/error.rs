@@ -1,6 +1,6 @@
 //! Why a filter is refused, with the vendor's codes.
 
-use querygate_types::{Error, ErrorCode};
+use querygate_types::{Error, ErrorCode, VendorCode};
 
 /// The vendor's code of a refused filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,19 @@ impl FilterError {
     }
 }
 
+impl FilterErrorCode {
+    /// The code that doors of ObjectStack's interface say.
+    #[must_use]
+    pub const fn vendor(self) -> VendorCode {
+        match self {
+            Self::InvalidFilter => VendorCode::InvalidFilter,
+            Self::InvalidField => VendorCode::InvalidField,
+            Self::TokenUnknown => VendorCode::FilterTokenUnknown,
+            Self::TokenUnresolved => VendorCode::FilterTokenUnresolved,
+        }
+    }
+}
+
 impl From<FilterError> for Error {
     fn from(error: FilterError) -> Self {
         let code = match error.code {
@@ -38,6 +51,6 @@ impl From<FilterError> for Error {
                 ErrorCode::InvalidParameterValue
             }
         };
-        Self::new(code, error.message)
+        Self::new(code, error.message).with_vendor_code(error.code.vendor())
     }
 }

@@ -265,6 +265,22 @@ pub(crate) async fn bind(
     declared: &[Option<Declared>],
 ) -> Result<Bound> {
     let plan = plan_query(query, state, &workspace.dialect, declared).await.map_err(|error| located(error, query))?;
+    finish(workspace, state, plan, declared)
+}
+
+/// Binds a plan that no SQL says. It names governed tables of this workspace only, which is verified as of any plan.
+pub(crate) fn bind_plan(workspace: &Arc<Workspace>, state: &SessionState, plan: LogicalPlan) -> Result<Bound> {
+    let plan = settled(plan, state, &workspace.dialect, &[])?;
+    finish(workspace, state, plan, &[])
+}
+
+/// Verifies a plan whose names were looked up, and describes it.
+fn finish(
+    workspace: &Arc<Workspace>,
+    state: &SessionState,
+    plan: LogicalPlan,
+    declared: &[Option<Declared>],
+) -> Result<Bound> {
     let inventory = verify_bound(&plan, workspace.catalog.token())?;
     nulls::check(&plan)?;
     if workspace.catalog.deployment().refuse_masked_predicates {
@@ -307,6 +323,16 @@ pub(crate) async fn plan_query(
     };
     refuse_full_using(&plan)?;
     refuse_outer_aggregates(&plan).map_err(|e| translate(&e, Stage::Plan))?;
+    settled(plan, state, dialect, declared)
+}
+
+/// The plan with the meaning that its expressions have in Postgres.
+fn settled(
+    plan: LogicalPlan,
+    state: &SessionState,
+    dialect: &Dialect,
+    declared: &[Option<Declared>],
+) -> Result<LogicalPlan> {
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = narrowed(plan, declared).map_err(|e| translate(&e, Stage::Plan))?;

@@ -22,8 +22,8 @@ use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use querygate_query_api::{
-    Column, Delivery, Door, Effect, Holding, LookUp, LookUpRefusal, Notification, Outcome, Parts, Prepared, Resting,
-    Session, Split, Statement, TransactionStatus,
+    AnswerForm, Asked, Column, Delivery, Door, Effect, Holding, LookUp, LookUpRefusal, Notification, ObjectDescription,
+    Outcome, Parts, Prepared, Question, Resting, Session, Split, Statement, TransactionStatus,
 };
 use querygate_telemetry_api::trace::{StageTime, TraceContext};
 use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, limits};
@@ -279,6 +279,18 @@ impl Session for GateSession {
 
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
         self.divide(ours(prepared)?, parameters, split).await
+    }
+
+    async fn ask(&self, question: &Question, form: AnswerForm) -> Result<Asked> {
+        self.bind_asked(question, form).await
+    }
+
+    async fn objects(&self) -> Result<Vec<Arc<ObjectDescription>>> {
+        self.described_objects().await
+    }
+
+    async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
+        self.described_object(name).await
     }
 
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {

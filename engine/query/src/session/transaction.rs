@@ -281,6 +281,7 @@ impl GateSession {
         match class {
             Classified::Commit | Classified::Rollback | Classified::RollbackTo(_) => Ok(()),
             Classified::Query(_)
+            | Classified::Question(_)
             | Classified::Write(_)
             | Classified::Locking { .. }
             | Classified::Explain { .. }

@@ -57,7 +57,7 @@ impl GateSession {
         Ok(with_runner(own, &workspace))
     }
 
-    async fn current(&self) -> Result<(Arc<Workspace>, Arc<SessionState>, Arc<str>)> {
+    pub(super) async fn current(&self) -> Result<(Arc<Workspace>, Arc<SessionState>, Arc<str>)> {
         let deployment = self.deployment();
         let workspace = self.gate.workspace(&deployment, &self.principal).await?;
         let inner = &mut *self.inner();

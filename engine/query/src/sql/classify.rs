@@ -7,6 +7,7 @@ mod settings;
 pub(crate) use cursors::Walk;
 pub(crate) use refusals::unread;
 
+use crate::question::Asking;
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LockType, NonBlock, Query, Reset, Statement as Ast,
@@ -16,11 +17,14 @@ use querygate_driver_api::write::{Lock, LockStrength, LockWait};
 use querygate_query_api::{CopyFormat, CopyOptions};
 use querygate_telemetry_api::system::Cell;
 use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
 
 /// A statement of a known kind.
 #[derive(Debug, Clone)]
 pub(crate) enum Classified {
     Query(Box<Query>),
+    /// What is asked beside SQL. It has no text.
+    Question(Arc<Asking>),
     /// A query, without its clause FOR UPDATE or FOR SHARE; refused where changes are not enabled.
     Locking {
         query: Box<Query>,

@@ -1,6 +1,7 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
 use crate::errors::{Stage, translate};
+use crate::question::Asking;
 use crate::sql::classify::{Classified, classify, unread};
 use crate::sql::clauses;
 use crate::sql::distinct_from::delimited;
@@ -14,9 +15,10 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
-use querygate_query_api::Statement;
+use querygate_query_api::{Question, Statement};
 use querygate_telemetry_api::trace::{StageTime, StatementTrace, TraceContext};
 use querygate_types::{Error, ErrorCode, Result, limits};
+use serde_json::Value;
 use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -53,6 +55,19 @@ impl Parsed {
     fn new(text: Arc<str>, ast: Ast, bytes: usize) -> Result<Self> {
         let class = classify(ast)?;
         Ok(Self { text, class, template: OnceLock::new(), bytes, charge: OnceLock::new(), trace: OnceLock::new() })
+    }
+
+    /// A question, under what records say of it.
+    pub(crate) fn question(text: Arc<str>, template: Template, asking: Arc<Asking>) -> Self {
+        let bytes = asking_bytes(&asking.question).saturating_add(2 * text.len()).saturating_add(STATEMENT_BYTES);
+        Self {
+            text,
+            class: Classified::Question(asking),
+            template: OnceLock::from(Arc::new(template)),
+            bytes,
+            charge: OnceLock::new(),
+            trace: OnceLock::new(),
+        }
     }
 
     /// Charges the statement, once.
@@ -121,6 +136,23 @@ impl Statement for Parsed {
     fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// What the values of a question take, estimated: as much as their texts, and a tree around them.
+fn asking_bytes(question: &Question) -> usize {
+    let filters = [question.filter.as_ref(), question.having.as_ref()].into_iter().flatten();
+    filters.map(json_bytes).sum::<usize>().saturating_add(question.search.as_ref().map_or(0, String::len))
+}
+
+fn json_bytes(value: &Value) -> usize {
+    const NODE: usize = 64;
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(members) => members.iter().map(json_bytes).sum(),
+        Value::Object(members) => members.iter().map(|(key, value)| key.len() + json_bytes(value)).sum(),
+    };
+    NODE.saturating_add(inner)
 }
 
 /// What a word or a sign becomes in a tree: half of an expression, as measured of lists.

@@ -81,6 +81,11 @@ fn literal(words: &mut Vec<String>) {
     words.push("?".to_owned());
 }
 
+/// The template of a statement that is no SQL: its text has no literals.
+pub(crate) fn of_text(text: String) -> Template {
+    finish(text)
+}
+
 /// Quoted names may hold any character; templates are read in logs, tables and pages, so they hold harmless ones. Names that
 /// differ in the others only are different templates all the same.
 fn finish(text: String) -> Template {

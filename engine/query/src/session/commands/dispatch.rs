@@ -30,6 +30,7 @@ impl GateSession {
             Classified::Call { .. } => Ok(Some(vec![text_column(super::call::ANSWER)].into())),
             Classified::Execute { name, .. } => Ok(self.named(name)?.columns().map(Into::into)),
             Classified::Query(_)
+            | Classified::Question(_)
             | Classified::Write(_)
             | Classified::Locking { .. }
             | Classified::Explain { .. }
@@ -95,9 +96,11 @@ impl GateSession {
                 Ok(done("UNLISTEN"))
             }
             Classified::Explain { style, statement } => self.explain_named(prepared, *style, statement).await,
-            Classified::Query(_) | Classified::Write(_) | Classified::Locking { .. } | Classified::CopyOut { .. } => {
-                Err(Error::internal("a query was run as a command"))
-            }
+            Classified::Query(_)
+            | Classified::Question(_)
+            | Classified::Write(_)
+            | Classified::Locking { .. }
+            | Classified::CopyOut { .. } => Err(Error::internal("a query was run as a command")),
         }
     }
 

@@ -4,6 +4,7 @@ pub(super) mod locking;
 mod lookup_cache;
 pub(super) mod parts;
 pub(super) mod prepared;
+mod question;
 pub(super) mod rebind;
 pub(super) mod run;
 pub(super) mod self_check;

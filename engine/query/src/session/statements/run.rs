@@ -10,7 +10,6 @@ use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
-use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::{CommandTag, Delivery, Outcome, Part, Rows};
 use querygate_types::{Error, ErrorCode, Result};
@@ -26,7 +25,12 @@ impl GateSession {
         self.admits(prepared.parsed.class())?;
         match (&prepared.kind, prepared.parsed.class()) {
             (Kind::Query(bound), Classified::Query(query)) => {
-                self.run_query(prepared, (bound, query), parameters, delivery).await
+                let bound = self.refreshed_query(bound, query, (prepared, parameters)).await?;
+                self.run_query(prepared, &bound, parameters, delivery).await
+            }
+            (Kind::Query(bound), Classified::Question(asking)) => {
+                let bound = self.refreshed_question(prepared, bound, asking).await?;
+                self.run_query(prepared, &bound, parameters, delivery).await
             }
             (Kind::Query(_), _) => Err(lost()),
             (
@@ -72,11 +76,10 @@ impl GateSession {
     async fn run_query(
         &self,
         prepared: &PreparedStatement,
-        (bound, query): (&Arc<Bound>, &Query),
+        bound: &Arc<Bound>,
         parameters: &[ArrayRef],
         delivery: Delivery<'_>,
     ) -> Result<Outcome> {
-        let bound = &self.refreshed_query(bound, query, (prepared, parameters)).await?;
         let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
         let bounds = run.bounds(self.timeout());
         let part = match delivery {

@@ -1,0 +1,85 @@
+//! What is computed of groups, as ObjectStack computes it: nothing sums up to 0, booleans are 0 and 1, texts are 0 in sums.
+
+use super::refusal::query;
+use super::shape::word;
+use arrow::datatypes::DataType;
+use datafusion::execution::SessionState;
+use datafusion::functions::expr_fn::coalesce;
+use datafusion::logical_expr::expr::AggregateFunction as Call;
+use datafusion::logical_expr::{Expr, cast, lit, when};
+use querygate_query_api::{AggregateFunction, JsonForm};
+use querygate_types::{Error, Result};
+use std::sync::Arc;
+
+/// A computed value: the call, and how its value is written.
+#[derive(Debug)]
+pub(super) struct Aggregate {
+    pub(super) call: Expr,
+    pub(super) form: JsonForm,
+    /// Whether 0 stands for NULL.
+    pub(super) or_zero: bool,
+}
+
+impl Aggregate {
+    /// `of`: the field's name, its column and how its values are written; `None`: records are counted.
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` of a function that the field's values do not have.
+    pub(super) fn new(
+        state: &SessionState,
+        function: AggregateFunction,
+        of: Option<(&str, Expr, JsonForm)>,
+        filter: Option<Expr>,
+    ) -> Result<Self> {
+        use AggregateFunction as F;
+        let Some((name, column, form)) = of else {
+            return match function {
+                F::Count => Ok(Self {
+                    call: call(state, "count", lit(1_i64), false, filter)?,
+                    form: JsonForm::Number,
+                    or_zero: false,
+                }),
+                F::Sum | F::Avg | F::Min | F::Max | F::CountDistinct => {
+                    Err(query(format!("'{}' is computed of a field", word(function))))
+                }
+            };
+        };
+        let refused = || Err(query(format!("'{}' cannot be computed of '{name}'", word(function))));
+        let argument = match (function, form) {
+            (F::Count, _) => column,
+            (F::CountDistinct, JsonForm::List) => return refused(),
+            (F::CountDistinct, _) => column,
+            (_, JsonForm::Number) => column,
+            (_, JsonForm::Boolean) => cast(column, DataType::Int32),
+            (F::Sum | F::Avg, JsonForm::Text) => nothing(column)?,
+            (F::Min | F::Max, JsonForm::Text | JsonForm::Date | JsonForm::Instant | JsonForm::Time) => column,
+            (F::Sum | F::Avg | F::Min | F::Max, _) => return refused(),
+        };
+        let (name, form) = match function {
+            F::Count | F::CountDistinct => ("count", JsonForm::Number),
+            F::Sum => ("sum", JsonForm::Number),
+            F::Avg => ("avg", JsonForm::Number),
+            F::Min => ("min", if form == JsonForm::Boolean { JsonForm::Number } else { form }),
+            F::Max => ("max", if form == JsonForm::Boolean { JsonForm::Number } else { form }),
+        };
+        let call = call(state, name, argument, function == F::CountDistinct, filter)?;
+        Ok(Self { call, form, or_zero: function == F::Sum })
+    }
+
+    /// The value, of the column in which the call stands.
+    pub(super) fn value(&self, column: Expr) -> Expr {
+        if self.or_zero { coalesce(vec![column, lit(0_i64)]) } else { column }
+    }
+}
+
+/// 0 for every value.
+fn nothing(column: Expr) -> Result<Expr> {
+    when(column.is_not_null(), lit(0_i64)).end().map_err(Error::internal)
+}
+
+fn call(state: &SessionState, name: &str, argument: Expr, distinct: bool, filter: Option<Expr>) -> Result<Expr> {
+    let function = state.aggregate_functions().get(name);
+    let function = function.ok_or_else(|| Error::internal(format!("the aggregate {name} is gone")))?;
+    let filter = filter.map(Box::new);
+    Ok(Expr::AggregateFunction(Call::new_udf(Arc::clone(function), vec![argument], distinct, filter, Vec::new(), None)))
+}

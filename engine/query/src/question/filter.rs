@@ -1,0 +1,58 @@
+//! Filters of a question: read by the policy crate's rules, over the fields that the reader may compare.
+
+use super::object::{Standing, absent, standing};
+use super::refusal::guarded;
+use querygate_catalog::VisibleObject;
+use querygate_policy::filter::{RowFilter, Test};
+use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
+use querygate_types::{Error, Result, VendorCode};
+use serde_json::Value;
+use std::cell::RefCell;
+
+/// Reads a filter over an object's fields.
+///
+/// # Errors
+/// `PERMISSION_DENIED` where it names a field that is hidden from the reader or masked, whatever else is wrong with it; the filter
+/// language's own.
+pub(super) fn read(filter: &Value, visible: &VisibleObject, context: &FilterContext) -> Result<RowFilter> {
+    let (refused, unknown) = (RefCell::new(Vec::new()), RefCell::new(None));
+    let column = |name: &str| match standing(visible, name) {
+        Standing::Open(field) | Standing::Computed(field) => Some(Column::from(field)),
+        Standing::Guarded(field) => {
+            refused.borrow_mut().push(name.to_owned());
+            Some(Column::from(field))
+        }
+        Standing::Absent => {
+            unknown.borrow_mut().get_or_insert_with(|| name.to_owned());
+            None
+        }
+    };
+    let compiled = compile_filter(filter, &column, context);
+    let refused = refused.into_inner();
+    if !refused.is_empty() {
+        return Err(guarded(&refused, &visible.object.name));
+    }
+    match (compiled, unknown.into_inner()) {
+        (Ok(filter), _) => Ok(even(filter)),
+        (Err(error), Some(name)) if error.code == FilterErrorCode::InvalidField => {
+            Err(absent(visible, &name, VendorCode::InvalidField))
+        }
+        (Err(error), _) => Err(Error::from(error)),
+    }
+}
+
+/// The filter with lists of 1, 2, 4, 8, … members: a plan is bound for few lengths of lists. A member may stand in a list twice.
+pub(super) fn even(filter: RowFilter) -> RowFilter {
+    match filter {
+        RowFilter::And(members) => RowFilter::And(members.into_iter().map(even).collect()),
+        RowFilter::Or(members) => RowFilter::Or(members.into_iter().map(even).collect()),
+        RowFilter::Not(inner) => RowFilter::Not(Box::new(even(*inner))),
+        RowFilter::Test(Test::In { column, mut values, negated }) => {
+            if let Some(last) = values.last().cloned() {
+                values.resize(values.len().next_power_of_two(), last);
+            }
+            RowFilter::Test(Test::In { column, values, negated })
+        }
+        RowFilter::All | RowFilter::Nothing | RowFilter::Test(_) => filter,
+    }
+}

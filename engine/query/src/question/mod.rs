@@ -1,0 +1,24 @@
+//! Questions as plans: an object, fields, filters, groups and order that ObjectStack's QueryAST names, on a principal's governed tables.
+//! No SQL text is made and none is read; comparands are parameters, so that one bound plan serves all values.
+
+mod aggregate;
+mod bucket;
+mod compose;
+mod filter;
+pub(crate) mod object;
+mod parameters;
+mod refusal;
+mod search;
+mod shape;
+
+pub(crate) use compose::{Composed, compose};
+pub(crate) use shape::unread;
+
+use querygate_query_api::{AnswerForm, Question};
+
+/// A question as a class of statement.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) question: Question,
+    pub(crate) form: AnswerForm,
+}

@@ -1,0 +1,149 @@
+//! The object of a question as its reader sees it: which of its fields are there, which may stand in a condition, and what doors are
+//! told of them.
+
+use super::refusal::{denied, field as refused_field, guarded};
+use querygate_catalog::{PrincipalCatalog, VisibleObject};
+use querygate_metadata::{Field, FieldType, ValueType};
+use querygate_query_api::{FieldDescription, JsonForm, ObjectDescription};
+use querygate_types::{Error, ErrorCode, Result, VendorCode};
+use std::sync::Arc;
+
+/// The object that a question names.
+///
+/// # Errors
+/// `OBJECT_NOT_FOUND`, `OBJECT_API_DISABLED`, `PERMISSION_DENIED`.
+pub(crate) fn visible<'a>(catalog: &'a PrincipalCatalog, name: &str) -> Result<&'a VisibleObject> {
+    if let Some(visible) = catalog.objects().iter().find(|visible| visible.object.name == name) {
+        return Ok(visible);
+    }
+    let deployment = catalog.deployment();
+    let known = deployment.snapshot.object(name).filter(|object| deployment.tables.contains_key(&object.name));
+    match known {
+        Some(object) if !object.api_enabled => {
+            let message = format!("object '{name}' is not served to clients");
+            Err(Error::new(ErrorCode::UndefinedTable, message).with_vendor_code(VendorCode::ObjectApiDisabled))
+        }
+        Some(_) => Err(denied()),
+        None => {
+            let message = format!("object '{name}' is not registered");
+            Err(Error::new(ErrorCode::UndefinedTable, message).with_vendor_code(VendorCode::ObjectNotFound))
+        }
+    }
+}
+
+/// A field by what the reader may do with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Standing<'a> {
+    /// Its values may be compared, ordered and grouped.
+    Open(&'a Field),
+    /// Its values are shown and are those of others, computed when they are read.
+    Computed(&'a Field),
+    /// Hidden from the reader, or masked.
+    Guarded(&'a Field),
+    /// The object has no such field, or its source no such column.
+    Absent,
+}
+
+/// What a name is to the reader of an object.
+pub(super) fn standing<'a>(visible: &'a VisibleObject, name: &str) -> Standing<'a> {
+    let Some(field) = visible.object.field(name) else { return Standing::Absent };
+    let decision = &visible.decision;
+    if decision.hidden_fields().contains(name) || decision.masks().contains_key(name) {
+        return Standing::Guarded(field);
+    }
+    if field.field_type == FieldType::Formula {
+        return Standing::Computed(field);
+    }
+    let there = visible.table.columns().iter().any(|column| column.field.name() == name);
+    if there { Standing::Open(field) } else { Standing::Absent }
+}
+
+/// The field that orders, groups or is aggregated. `code`: what is said of a name that is none.
+///
+/// # Errors
+/// `PERMISSION_DENIED` of one that is hidden or masked; `code` of any other that is not a stored field.
+pub(super) fn open<'a>(visible: &'a VisibleObject, name: &str, code: VendorCode) -> Result<&'a Field> {
+    let object = &visible.object.name;
+    match standing(visible, name) {
+        Standing::Open(field) => Ok(field),
+        Standing::Guarded(_) => Err(guarded(&[name.to_owned()], object)),
+        Standing::Computed(_) => Err(refused_field(
+            code,
+            name,
+            format!("'{name}' is a formula of '{object}': it is computed when it is read"),
+        )),
+        Standing::Absent => Err(absent(visible, name, code)),
+    }
+}
+
+/// A name that is no field.
+pub(super) fn absent(visible: &VisibleObject, name: &str, code: VendorCode) -> Error {
+    let object = &visible.object.name;
+    match name.contains('.') {
+        true => refused_field(code, name, format!("'{name}' is a path; '{object}' is asked for its own fields only")),
+        false => refused_field(code, name, format!("unknown field '{name}' on object '{object}'")),
+    }
+}
+
+/// What doors are told of an object.
+pub(crate) fn describe(visible: &VisibleObject, may_export: bool) -> ObjectDescription {
+    let object = &visible.object;
+    let key = object.referenced_field().map(|key| key.name.clone());
+    let fields: Vec<_> = visible.fields().map(|field| Arc::new(describe_field(visible, field))).collect();
+    ObjectDescription {
+        name: object.name.clone(),
+        sql_name: visible.sql_name.clone(),
+        label: object.label.clone(),
+        plural_label: object.plural_label.clone(),
+        description: object.description.clone(),
+        key: key.filter(|key| fields.iter().any(|field| field.name == *key)),
+        name_field: object.name_field.clone().filter(|name| fields.iter().any(|field| field.name == *name)),
+        fields,
+        api_methods: object.api_methods.clone(),
+        may_export,
+    }
+}
+
+/// What doors are told of one of its fields.
+pub(super) fn describe_field(visible: &VisibleObject, field: &Field) -> FieldDescription {
+    let is_masked = visible.decision.masks().contains_key(&field.name);
+    FieldDescription {
+        name: field.name.clone(),
+        label: field.label.clone(),
+        type_name: field.field_type.name(),
+        form: if is_masked { JsonForm::Text } else { form(field.value_type()) },
+        is_list: field.multiple,
+        is_masked,
+        is_computed: field.field_type == FieldType::Formula,
+        is_required: field.required,
+        is_readonly: field.readonly,
+        references: field.reference.clone(),
+        options: field.options.iter().map(|option| (option.value.clone(), option.label.clone())).collect(),
+    }
+}
+
+/// How values of a type are written.
+pub(super) fn form(value_type: ValueType) -> JsonForm {
+    match value_type {
+        ValueType::Text
+        | ValueType::Uuid
+        | ValueType::Coded(_)
+        | ValueType::Network { .. }
+        | ValueType::Interval
+        | ValueType::TimeTz
+        | ValueType::Binary => JsonForm::Text,
+        ValueType::TextList | ValueType::List(_) | ValueType::Float32Vector(_) => JsonForm::List,
+        ValueType::Float64
+        | ValueType::Float32
+        | ValueType::Int16
+        | ValueType::Int32
+        | ValueType::Int64
+        | ValueType::Decimal { .. }
+        | ValueType::Numeric { .. } => JsonForm::Number,
+        ValueType::Boolean => JsonForm::Boolean,
+        ValueType::Date => JsonForm::Date,
+        ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => JsonForm::Instant,
+        ValueType::Time => JsonForm::Time,
+        ValueType::JsonText | ValueType::Json => JsonForm::Json,
+    }
+}
