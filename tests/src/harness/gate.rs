@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::layout::{Layout, place};
+use super::records::{Records, records};
 use super::table::{Row, Table};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
@@ -11,7 +12,7 @@ use querygate_metadata::{Facts, LoadOptions, Snapshot, TenancyPosture, load_text
 use querygate_policy::CompiledPolicy;
 use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_query_api::{
-    ClientInfo, Delivery, Door, Effect, Outcome, Prepared, QueryService, Session, arrow_type_of,
+    AnswerForm, ClientInfo, Delivery, Door, Effect, Outcome, Prepared, QueryService, Question, Session, arrow_type_of,
 };
 use querygate_types::{Principal, Result};
 use serde_json::Value;
@@ -249,6 +250,26 @@ impl Client {
         let statements = self.session.split(sql)?;
         assert_eq!(statements.len(), 1, "{sql}");
         runtime().block_on(self.session.prepare(&statements[0], &[]))
+    }
+
+    /// The session itself.
+    #[must_use]
+    pub fn session(&self) -> &Arc<dyn Session> {
+        &self.session
+    }
+
+    /// Asks a question.
+    ///
+    /// # Errors
+    /// The gate's refusal, or the failure that ended the rows.
+    pub fn ask(&self, question: &Question, form: AnswerForm) -> Result<Records> {
+        runtime().block_on(async {
+            let asked = self.session.ask(question, form).await?;
+            match self.session.run(&asked.prepared, &asked.parameters, Delivery::Batches).await? {
+                Outcome::Rows(rows) => records(&asked.columns, rows).await,
+                other => panic!("a question gave {other:?}"),
+            }
+        })
     }
 
     /// Runs one statement with values given as texts, cast to the types that the gate infers.

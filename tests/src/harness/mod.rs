@@ -16,6 +16,7 @@ mod layout;
 mod mongodb;
 mod mysql;
 mod postgres;
+mod records;
 mod rng;
 mod table;
 
@@ -24,5 +25,6 @@ pub use company::Company;
 pub use gate::{Client, Fixture, TestGate, runtime};
 pub use layout::Layout;
 pub use postgres::PlainPostgres;
+pub use records::Records;
 pub use rng::Rng;
 pub use table::{Row, Table};

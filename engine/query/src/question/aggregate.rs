@@ -49,7 +49,10 @@ impl Aggregate {
             (F::Count, _) => column,
             (F::CountDistinct, JsonForm::List) => return refused(),
             (F::CountDistinct, _) => column,
+            // ObjectStack's averages are doubles, whatever they are of.
+            (F::Avg, JsonForm::Number) => cast(column, DataType::Float64),
             (_, JsonForm::Number) => column,
+            (F::Avg, JsonForm::Boolean) => cast(cast(column, DataType::Int32), DataType::Float64),
             (_, JsonForm::Boolean) => cast(column, DataType::Int32),
             (F::Sum | F::Avg, JsonForm::Text) => nothing(column)?,
             (F::Min | F::Max, JsonForm::Text | JsonForm::Date | JsonForm::Instant | JsonForm::Time) => column,
@@ -74,7 +77,7 @@ impl Aggregate {
 
 /// 0 for every value.
 fn nothing(column: Expr) -> Result<Expr> {
-    when(column.is_not_null(), lit(0_i64)).end().map_err(Error::internal)
+    when(column.is_not_null(), lit(0_f64)).end().map_err(Error::internal)
 }
 
 fn call(state: &SessionState, name: &str, argument: Expr, distinct: bool, filter: Option<Expr>) -> Result<Expr> {
