@@ -17,7 +17,7 @@ mod policy;
 #[path = "questions/twin.rs"]
 mod twin;
 
-use querygate_query_api::{AggregateFunction, Aggregation, Bucket, GroupKey, OrderKey, Question};
+use querygate_query_api::question::{AggregateFunction, Aggregation, Bucket, GroupKey, OrderKey, Question};
 use serde_json::Value;
 
 /// A question from the JSON of a request's body.

@@ -1,9 +1,9 @@
 //! Questions about the records of one object, as ObjectStack's QueryAST has them, beside SQL. Knows no plan and no HTTP.
 //!
-//! A question is a value: names of metadata, and filters as JSON. [`Session::ask`](crate::Session::ask) makes a prepared statement of
-//! it, with the values to run it with; [`Session::run`](crate::Session::run) gives its rows.
+//! A question is a value: names of metadata, and filters as JSON. [`Session::ask`](crate::service::Session::ask) makes a prepared statement of
+//! it, with the values to run it with; [`Session::run`](crate::service::Session::run) gives its rows.
 
-use crate::{Prepared, Session};
+use crate::service::{Prepared, Session};
 use arrow::array::ArrayRef;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
@@ -105,7 +105,7 @@ pub enum AnswerForm {
 /// A question that was bound, with the values of its comparands.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// To be given to [`Session::run`](crate::Session::run), with `parameters`.
+    /// To be given to [`Session::run`](crate::service::Session::run), with `parameters`.
     pub prepared: Arc<dyn Prepared>,
     /// One array of one value for each of the statement's parameters.
     pub parameters: Vec<ArrayRef>,
@@ -214,13 +214,16 @@ pub(crate) fn unasked() -> Error {
 ///
 /// # Errors
 /// Those of binding and of running it.
-pub async fn ask_and_run(session: &dyn Session, question: &Question) -> Result<(Vec<AnswerColumn>, crate::Rows)> {
+pub async fn ask_and_run(
+    session: &dyn Session,
+    question: &Question,
+) -> Result<(Vec<AnswerColumn>, crate::outcome::Rows)> {
     let asked = session.ask(question, AnswerForm::Records).await?;
-    match session.run(&asked.prepared, &asked.parameters, crate::Delivery::Batches).await? {
-        crate::Outcome::Rows(rows) => Ok((asked.columns, rows)),
-        crate::Outcome::Empty
-        | crate::Outcome::Command(_)
-        | crate::Outcome::Messages(_)
-        | crate::Outcome::CopyOut(..) => Err(Error::internal("a question gave no rows")),
+    match session.run(&asked.prepared, &asked.parameters, crate::service::Delivery::Batches).await? {
+        crate::outcome::Outcome::Rows(rows) => Ok((asked.columns, rows)),
+        crate::outcome::Outcome::Empty
+        | crate::outcome::Outcome::Command(_)
+        | crate::outcome::Outcome::Messages(_)
+        | crate::outcome::Outcome::CopyOut(..) => Err(Error::internal("a question gave no rows")),
     }
 }

@@ -2,7 +2,8 @@
 
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
-use crate::{ErrorCode, FieldFault, VendorCode};
+use crate::ErrorCode;
+use crate::vendor::{FieldFault, VendorCode};
 use std::fmt;
 
 /// Result with the shared error.

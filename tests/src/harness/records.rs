@@ -3,7 +3,9 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
-use querygate_query_api::{AnswerColumn, JsonForm, Rows, nearest_doubles};
+use querygate_query_api::outcome::Rows;
+use querygate_query_api::question::{AnswerColumn, JsonForm};
+use querygate_query_api::wide_numeric::nearest_doubles;
 use querygate_types::Result;
 use serde_json::{Map, Value, json};
 

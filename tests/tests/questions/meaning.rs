@@ -2,9 +2,9 @@
 //! bound once.
 
 use super::question;
-use querygate_query_api::{AnswerForm, Question};
+use querygate_query_api::question::{AnswerForm, Question};
 use querygate_tests::harness::{Client, Fixture, Layout, TestGate, runtime};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
 //! What a question may name, and what it tells: hidden and masked fields, hidden rows, objects that are not the reader's.
 
 use super::question;
-use querygate_query_api::AnswerForm;
+use querygate_query_api::question::AnswerForm;
 use querygate_tests::harness::{Client, Fixture, Layout, TestGate};
-use querygate_types::{Principal, Result};
+use querygate_types::Result;
+use querygate_types::principal::Principal;
 use serde_json::{Value, json};
 
 fn fixture() -> Fixture {

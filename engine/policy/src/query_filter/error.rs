@@ -1,6 +1,7 @@
 //! Why a filter is refused, with the vendor's codes.
 
-use querygate_types::{Error, ErrorCode, VendorCode};
+use querygate_types::vendor::VendorCode;
+use querygate_types::{Error, ErrorCode};
 
 /// The vendor's code of a refused filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

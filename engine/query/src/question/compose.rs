@@ -16,11 +16,12 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use querygate_catalog::{PrincipalCatalog, VisibleObject, user_filter};
-use querygate_metadata::{Field, FieldType};
+use querygate_metadata::model::{Field, FieldType};
 use querygate_policy::filter::RowFilter;
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
-use querygate_query_api::{AnswerColumn, AnswerForm, JsonForm, OrderKey, Question};
-use querygate_types::{Error, Result, VendorCode, limits};
+use querygate_query_api::question::{AnswerColumn, AnswerForm, JsonForm, OrderKey, Question};
+use querygate_types::vendor::VendorCode;
+use querygate_types::{Error, Result, limits};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -265,7 +266,7 @@ impl<'a> Composer<'a> {
 
     fn aggregate(
         &mut self,
-        aggregation: &querygate_query_api::Aggregation,
+        aggregation: &querygate_query_api::question::Aggregation,
         schema: &Schema,
     ) -> Result<(Aggregate, Output)> {
         let field = match aggregation.field.as_deref() {
@@ -357,7 +358,7 @@ impl<'a> Composer<'a> {
     }
 
     fn total(&self, plan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
-        let counted = Aggregate::new(self.state, querygate_query_api::AggregateFunction::Count, None, None)?;
+        let counted = Aggregate::new(self.state, querygate_query_api::question::AggregateFunction::Count, None, None)?;
         let plan = plan.aggregate(Vec::<Expr>::new(), vec![counted.call]).map_err(internal)?;
         let column = Expr::Column(Name::from(plan.schema().qualified_field(0)));
         plan.project(vec![column.alias("total")]).map_err(internal)

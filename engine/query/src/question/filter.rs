@@ -5,7 +5,8 @@ use super::refusal::guarded;
 use querygate_catalog::VisibleObject;
 use querygate_policy::filter::{RowFilter, Test};
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
-use querygate_types::{Error, Result, VendorCode};
+use querygate_types::vendor::VendorCode;
+use querygate_types::{Error, Result};
 use serde_json::Value;
 use std::cell::RefCell;
 

@@ -14,7 +14,7 @@ mod shape;
 pub(crate) use compose::{Composed, compose};
 pub(crate) use shape::unread;
 
-use querygate_query_api::{AnswerForm, Question};
+use querygate_query_api::question::{AnswerForm, Question};
 
 /// A question as a class of statement.
 #[derive(Debug)]

@@ -3,9 +3,10 @@
 
 use super::refusal::{denied, field as refused_field, guarded};
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
-use querygate_metadata::{Field, FieldType, ValueType};
-use querygate_query_api::{FieldDescription, JsonForm, ObjectDescription};
-use querygate_types::{Error, ErrorCode, Result, VendorCode};
+use querygate_metadata::model::{Field, FieldType, ValueType};
+use querygate_query_api::question::{FieldDescription, JsonForm, ObjectDescription};
+use querygate_types::vendor::VendorCode;
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 /// The object that a question names.

@@ -1,6 +1,7 @@
 //! Refusals of questions, with ObjectStack's codes. They name what the caller named, and nothing else.
 
-use querygate_types::{Error, ErrorCode, FieldFault, VendorCode};
+use querygate_types::vendor::{FieldFault, VendorCode};
+use querygate_types::{Error, ErrorCode};
 
 /// The object is there and not to be read by the caller.
 pub(super) fn denied() -> Error {

@@ -3,10 +3,11 @@
 use super::object::{Standing, standing};
 use super::refusal::{field as refused_field, guarded};
 use querygate_catalog::VisibleObject;
-use querygate_metadata::{Field, FieldType};
+use querygate_metadata::model::{Field, FieldType};
 use querygate_policy::filter::{FilterValue, Operand, RowFilter, Test, TextKind};
 use querygate_policy::query_filter::{Column, ColumnKind};
-use querygate_types::{Result, VendorCode};
+use querygate_types::Result;
+use querygate_types::vendor::VendorCode;
 
 /// Words of one search.
 const WORDS_MAX: usize = 32;

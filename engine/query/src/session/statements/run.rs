@@ -11,7 +11,9 @@ use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
 use futures::StreamExt;
-use querygate_query_api::{CommandTag, Delivery, Outcome, Part, Rows};
+use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
+use querygate_query_api::parts::Part;
+use querygate_query_api::service::Delivery;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
