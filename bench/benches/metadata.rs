@@ -28,7 +28,7 @@ fn metadata(criterion: &mut Criterion<CpuTime>) {
     });
     let text = crm::stack().to_string();
     criterion.bench_function("metadata/load_65_objects", |b| {
-        b.iter(|| black_box(querygate_metadata::load_text("stack.json", &text, &Default::default()).unwrap()));
+        b.iter(|| black_box(querygate_metadata::load::load_text("stack.json", &text, &Default::default()).unwrap()));
     });
     criterion.bench_function("metadata/compile_policies_65_objects", |b| {
         b.iter(|| black_box(CompiledPolicy::compile(Arc::clone(&snapshot), Vec::new())));

@@ -9,7 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use querygate_bench::{gate, rows, tpch, wide};
 use querygate_query::Engine;
-use querygate_query_api::Session;
+use querygate_query_api::service::Session;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;

@@ -6,7 +6,7 @@ mod clock;
 use clock::CpuTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use querygate_bench::crm;
-use querygate_metadata::Facts;
+use querygate_metadata::model::Facts;
 use querygate_policy::{CompiledPolicy, Evaluator, resolve_principal};
 use std::hint::black_box;
 use std::sync::Arc;

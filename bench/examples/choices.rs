@@ -8,11 +8,12 @@
 use futures::StreamExt;
 use querygate_bench::choices::{self, Case, Large};
 use querygate_bench::{gate, process};
-use querygate_driver_api::Driver;
+use querygate_driver_api::driver::Driver;
 use querygate_learning::{Learning, LearningOptions};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_query::{Engine, EngineOptions};
-use querygate_query_api::{Delivery, Outcome, Session};
+use querygate_query_api::outcome::Outcome;
+use querygate_query_api::service::{Delivery, Session};
 use querygate_telemetry_api::advice::{Advice, Lost, PlanAdvisor, Question, Stage, Variant};
 use querygate_types::Result;
 use std::path::Path;

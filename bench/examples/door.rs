@@ -6,11 +6,13 @@ use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
 use futures::StreamExt;
 use querygate_bench::{door, wide};
-use querygate_query_api::{
-    ClientInfo, Column, CommandTag, Delivery, Effect, Outcome, Prepared, QueryService, Rows, Session, Statement,
-    TransactionStatus, column_of,
+use querygate_query_api::column::{Column, column_of};
+use querygate_query_api::outcome::{CommandTag, Effect, Outcome, Rows};
+use querygate_query_api::service::{
+    ClientInfo, Delivery, Prepared, QueryService, Session, Statement, TransactionStatus,
 };
-use querygate_types::{PgType, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{PgType, Result};
 use std::any::Any;
 use std::io::Read;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use querygate_bench::{federated, gate, process, tpch};
 use querygate_driver_api::testkit::watch::{Run, Watch};
 use querygate_mysql::{MysqlDriver, MysqlOptions};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
-use querygate_query_api::Session;
+use querygate_query_api::service::Session;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;

@@ -6,11 +6,13 @@
 use futures::{StreamExt, TryStreamExt};
 use mongodb::bson::{Decimal128, Document, RawDocumentBuf, doc};
 use querygate_bench::process;
-use querygate_driver_api::relation::ScanColumn;
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{
-    Ask, ColumnId, Driver, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType,
-};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Ask, ExecuteContext};
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{Relation, ScanColumn};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mongodb::{MongoDriver, MongoOptions};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use std::future::Future;

@@ -22,7 +22,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use prost::Message as _;
 use querygate_bench::{door, extract, gate, process};
-use querygate_catalog::SourceTable;
+use querygate_catalog::deployment::SourceTable;
 use querygate_files::{FileFormat, FilesConfig, FilesSource, TableSpec};
 use querygate_query::GateService;
 use std::collections::HashMap;

@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use querygate_bench::{door, gate};
-use querygate_catalog::SourceTable;
+use querygate_catalog::deployment::SourceTable;
 use querygate_files::{FileFormat, FilesConfig, FilesSource, TableSpec};
 use querygate_query::{Engine, EngineOptions, GateService};
 use std::collections::HashMap;

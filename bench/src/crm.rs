@@ -1,8 +1,10 @@
 //! Synthetic metadata of the size of a customer-relations application: 65 objects, six permission sets, row policies,
 //! masks, sharing. Holds no rows.
 
-use querygate_metadata::{LoadOptions, Snapshot, load_text};
-use querygate_types::{AttributeValue, Error, Principal, Result};
+use querygate_metadata::load::{LoadOptions, load_text};
+use querygate_metadata::model::Snapshot;
+use querygate_types::principal::{AttributeValue, Principal};
+use querygate_types::{Error, Result};
 use serde_json::{Value, json};
 
 /// Objects of the application.

@@ -4,8 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use querygate_flight::{FlightConfig, FlightDoor};
 use querygate_pgwire_frontend::{DoorConfig, PostgresDoor};
-use querygate_query_api::{Authenticator, QueryService, ScramVerifier};
-use querygate_types::{Error, Principal, Result};
+use querygate_query_api::scram::ScramVerifier;
+use querygate_query_api::service::{Authenticator, QueryService};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, Result};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 

@@ -3,11 +3,13 @@
 use crate::wide;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use querygate_catalog::SourceTable;
+use querygate_catalog::deployment::SourceTable;
 use querygate_catalog::remote::{DriverTable, RemoteField};
-use querygate_driver_api::{Driver, TableRef, ValueType};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::value::ValueType;
 use querygate_memory::{MemoryConfig, MemorySource};
-use querygate_rules::RemoteColumn;
+use querygate_rules::opener::RemoteColumn;
 use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter, TableSpec};
 use querygate_types::{Error, Result};
 use std::path::Path;

@@ -10,7 +10,7 @@ use crate::sessions::Sessions;
 use crate::shared::Shared;
 use crate::transport::{Admitted, Places, Transport};
 use arrow_flight::flight_service_server::FlightServiceServer;
-use querygate_query_api::{Authenticator, QueryService};
+use querygate_query_api::service::{Authenticator, QueryService};
 use querygate_types::limits;
 use std::io;
 use std::net::SocketAddr;

@@ -14,7 +14,8 @@ use arrow_flight::{
     CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaResult, Ticket,
 };
 use bytes::Bytes;
-use querygate_query_api::{Parts, Prepared, Session, Split};
+use querygate_query_api::parts::{Parts, Split};
+use querygate_query_api::service::{Prepared, Session};
 use querygate_types::{Error, ErrorCode, Result};
 use ring::digest;
 use std::sync::Arc;

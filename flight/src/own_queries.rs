@@ -6,7 +6,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt as _;
-use querygate_query_api::Session;
+use querygate_query_api::service::Session;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 

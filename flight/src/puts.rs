@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
 use prost::Message as _;
-use querygate_query_api::{Prepared, Session};
+use querygate_query_api::service::{Prepared, Session};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tonic::Streaming;

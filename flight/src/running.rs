@@ -4,7 +4,7 @@
 use crate::progress::{Place, Progress};
 use crate::seal::{Id, later_ms, now_ms};
 use crate::ticket::TicketBody;
-use querygate_query_api::Kept;
+use querygate_query_api::parts::Kept;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -4,7 +4,7 @@ use crate::config::FlightConfig;
 use crate::running::Running;
 use crate::seal::Seal;
 use crate::sessions::Sessions;
-use querygate_query_api::{Authenticator, QueryService};
+use querygate_query_api::service::{Authenticator, QueryService};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

@@ -6,7 +6,9 @@ use crate::wire::result_schema;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use querygate_query_api::{BatchStream, CommandTag, Delivery, Outcome, Part, Parts, Prepared, Session, Split};
+use querygate_query_api::outcome::{BatchStream, CommandTag, Outcome};
+use querygate_query_api::parts::{Part, Parts, Split};
+use querygate_query_api::service::{Delivery, Prepared, Session};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use crate::config::FlightConfig;
 use crate::observe::{self, Connected as Counted};
-use querygate_query_api::{Arrival, Arrivals};
+use querygate_query_api::arrivals::{Arrival, Arrivals};
 use querygate_types::{Error, ErrorCode, Result};
 use std::future::Future as _;
 use std::io;

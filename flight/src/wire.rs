@@ -5,10 +5,12 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use querygate_query_api::{
-    Column, NEAREST_DOUBLE_KEY, NETWORK, PG_TYPE_KEY, Prepared, TimeTz, WIDE_NUMERIC, arrow_type_of, nearest_doubles,
-    pg_type_of, texts_of_own_types,
-};
+use querygate_query_api::column::{Column, PG_TYPE_KEY, arrow_type_of, pg_type_of};
+use querygate_query_api::network::NETWORK;
+use querygate_query_api::own_texts::texts_of_own_types;
+use querygate_query_api::service::Prepared;
+use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::wide_numeric::{NEAREST_DOUBLE_KEY, WIDE_NUMERIC, nearest_doubles};
 use querygate_types::{Error, PgType, Result};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Cancel keys and the statement each of them would stop. Knows no frame and no socket.
 
 use crate::random;
-use querygate_query_api::Session;
+use querygate_query_api::service::Session;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,7 +6,7 @@ use crate::halt::Halt;
 use crate::stream::RowSource;
 use crate::width::check_width;
 use crate::wire::{Format, Writer};
-use querygate_query_api::{CopyFormat, CopyOptions, Rows};
+use querygate_query_api::outcome::{CopyFormat, CopyOptions, Rows};
 use tokio_util::sync::CancellationToken;
 
 /// Signature, flags and header extension length of the binary format. In the first row's message, as PostgreSQL sends it:

@@ -6,7 +6,8 @@ use crate::decode::decode_parameter;
 use crate::startup_packet::first_packet;
 use crate::wire::{Format, FrameLimits, Message, Phase, next_message};
 use bytes::{Bytes, BytesMut};
-use querygate_query_api::{ScramVerifier, Zone};
+use querygate_query_api::scram::ScramVerifier;
+use querygate_query_api::zone::Zone;
 use querygate_types::PgType;
 
 /// Largest frame in fuzzing.

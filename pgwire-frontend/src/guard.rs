@@ -4,7 +4,7 @@ use crate::halt::{Closing, Halt};
 use crate::report::Report;
 use crate::shared::Shared;
 use crate::transport::Transport;
-use querygate_query_api::Session;
+use querygate_query_api::service::Session;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 

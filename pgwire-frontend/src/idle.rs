@@ -1,7 +1,7 @@
 //! The two idle timeouts of a session, read from its settings. Knows no socket.
 
 use crate::report::Report;
-use querygate_query_api::{Resting, Session, TransactionStatus};
+use querygate_query_api::service::{Resting, Session, TransactionStatus};
 use querygate_types::ErrorCode;
 use std::time::Duration;
 

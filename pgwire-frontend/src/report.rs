@@ -1,7 +1,7 @@
 //! What an ErrorResponse or NoticeResponse says, and the one way from the shared error to it. Logs internal causes; shows none.
 
 use crate::wire::{FrameError, Writer};
-use querygate_query_api::Notice;
+use querygate_query_api::outcome::Notice;
 use querygate_types::{Audience, Error, ErrorCode};
 use std::borrow::Cow;
 

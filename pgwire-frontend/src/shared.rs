@@ -3,7 +3,8 @@
 use crate::cancel::CancelKeys;
 use crate::config::DoorConfig;
 use crate::observe::Counts;
-use querygate_query_api::{Arrivals, Authenticator, QueryService};
+use querygate_query_api::arrivals::Arrivals;
+use querygate_query_api::service::{Authenticator, QueryService};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::Semaphore;

@@ -1,7 +1,7 @@
 //! How many columns a result may have.
 
 use crate::report::Report;
-use querygate_query_api::Rows;
+use querygate_query_api::outcome::Rows;
 use querygate_types::{ErrorCode, limits};
 
 /// Refuses what PostgreSQL refuses: a target list that is too long.

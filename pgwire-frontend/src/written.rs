@@ -5,8 +5,10 @@ use crate::encode::Style;
 use crate::halt::Halt;
 use crate::stream::CHUNK_BYTES;
 use crate::wire::Format;
-use querygate_query_api::{CommandTag, Prepared};
-use querygate_types::{PgType, WireForm, WireRows};
+use querygate_query_api::outcome::CommandTag;
+use querygate_query_api::service::Prepared;
+use querygate_types::PgType;
+use querygate_types::wire_rows::{WireForm, WireRows};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 

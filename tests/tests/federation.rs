@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
 use querygate_tests::harness::{Answer, Client, Company, Fixture, Layout, TestGate};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use serde_json::json;
 
 /// The gate of [`split`], which computes each pushed statement once more and compares.

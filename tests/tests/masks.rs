@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
 use querygate_tests::harness::{Answer, Client, Fixture, Layout, Rng, TestGate};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use common::{PASSWORD, Server as Database};
 use querygate_bench::tpch;
-use querygate_driver_api::{Value, ValueType};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_tests::server::{Server, runtime};
 use serde_json::json;
 use std::path::Path;

@@ -13,14 +13,16 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use mongodb::bson::doc;
 use querygate_driver_api::advice::IndexAdvice;
-use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::capability::{Capabilities, Refusal};
+use querygate_driver_api::driver::{Driver, SchemaNotice};
+use querygate_driver_api::execution::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{
-    Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType,
-};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,9 +10,10 @@ use common::{driver, output, rows};
 use mongodb::bson::{Document, doc};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::relation::{Collation, Encoding, ScanColumn, SortKey};
-use querygate_driver_api::scalar::{ComparisonOp, Truth};
-use querygate_driver_api::{ColumnId, Identifier, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn, SortKey};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr, Truth};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_types::ErrorCode;
 
 const INT: ValueType = ValueType::Int64;

@@ -8,9 +8,11 @@ use common::server::Server;
 use common::{driver, output, rows, scan};
 use mongodb::bson::{Bson, Document, doc};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::relation::SortKey;
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, Value, ValueType};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{Relation, SortKey};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use std::cmp::Ordering;
 use std::sync::Arc;
 

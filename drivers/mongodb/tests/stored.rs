@@ -8,10 +8,13 @@ mod common;
 use common::server::Server;
 use common::{driver, object_id, output, rows, rows_within, scan};
 use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, Regex, cstr, doc};
-use querygate_driver_api::driver::{Driver, ExecuteContext};
-use querygate_driver_api::relation::{Collation, Encoding, ScanColumn, SortKey};
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Identifier, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::fragment::OutputColumn;
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn, SortKey};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mongodb::MongoDriver;
 use querygate_types::ErrorCode;
 

@@ -9,10 +9,13 @@ use common::{driver, object_id, output, reading, rows};
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Decimal128, Document, doc};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::relation::{Collation, Encoding, SortKey};
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Fragment, RefusalReason, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding, Relation, SortKey};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mongodb::MongoDriver;
 use querygate_types::{Error, ErrorCode};
 

@@ -12,15 +12,17 @@ use crate::wire::declared::{self, Declared};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
-use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::capability::{Capabilities, Refusal};
+use querygate_driver_api::driver::{Driver, SchemaNotice};
+use querygate_driver_api::execution::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::Writer;
-use querygate_driver_api::{
-    Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType,
-};
 use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use sqlx::mysql::MySqlArguments;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -4,11 +4,11 @@ use crate::compile::names::quote;
 use crate::error::from_sqlx;
 use crate::wire::binary;
 use crate::wire::declared::{self, Declared, Native};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{
     ColumnStatistics, ForeignKey, Index, KeyKind, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
 };
-use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::mysql::{MySqlConnection, MySqlRow};

@@ -11,10 +11,13 @@ use common::{driver, options, output, rows, rows_within, scan};
 use futures::StreamExt;
 use proxy::Proxy;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::driver::{Driver, ExecuteContext};
-use querygate_driver_api::relation::JoinKind;
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{Ask, ColumnId, Fragment, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Ask, ExecuteContext};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{JoinKind, Relation};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mysql::{MysqlDriver, MysqlOptions};
 use querygate_types::ErrorCode;
 use std::time::{Duration, Instant};
@@ -30,7 +33,7 @@ fn prepare(server: &Server) {
     );
 }
 
-async fn all(driver: &MysqlDriver, table: &str) -> (Relation, Vec<querygate_driver_api::OutputColumn>) {
+async fn all(driver: &MysqlDriver, table: &str) -> (Relation, Vec<querygate_driver_api::fragment::OutputColumn>) {
     let output = vec![output(0, INT), output(1, ValueType::Text)];
     (scan(driver, table, 0).await, output)
 }

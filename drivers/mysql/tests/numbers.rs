@@ -8,9 +8,12 @@ use common::server::Server;
 use common::{administrator, driver, output, rows, scan};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::driver::Driver;
+use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::scalar::ArithmeticOp;
-use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, Value, ValueType};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mysql::MysqlDriver;
 use querygate_types::ErrorCode;
 

@@ -6,11 +6,14 @@ mod common;
 
 use common::server::Server;
 use common::{administrator, driver, ids, output, rows, scan};
+use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::driver::Driver;
+use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::relation::{JoinKind, SortKey};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
-use querygate_driver_api::{ColumnId, Fragment, RefusalReason, Relation, ScalarExpr, Value, ValueType};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{JoinKind, Relation, SortKey};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mysql::MysqlDriver;
 use querygate_types::ErrorCode;
 use sqlx::{AssertSqlSafe, Row};

@@ -6,10 +6,13 @@ mod common;
 
 use common::server::Server;
 use common::{driver, output, rows};
+use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Fragment, RefusalReason, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mysql::MysqlDriver;
 use querygate_types::{Error, ErrorCode};
 

@@ -7,7 +7,7 @@ mod common;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures::future::join_all;
-use querygate_driver_api::Driver;
+use querygate_driver_api::driver::Driver;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_postgres::PostgresDriver;
 use std::time::Duration;

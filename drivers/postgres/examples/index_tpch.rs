@@ -6,9 +6,9 @@
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::panic, reason = "a report on the terminal")]
 
-use querygate_driver_api::Driver;
 use querygate_driver_api::advice::{IndexSpec, IndexedTable, NativeQuery, Planner, WhatIf};
-use querygate_driver_api::{Identifier, TableRef};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_models::index::{
     Access, Advice, Answer, Change, Column, CostOracle, Index, Settings, Statement, Table, Workload, advise, rate,
 };

@@ -18,16 +18,19 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
-use querygate_driver_api::driver::{BatchStream, BindingForm, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::capability::{Capabilities, Refusal};
+use querygate_driver_api::driver::{Driver, SchemaNotice};
+use querygate_driver_api::execution::{
+    Answer, Ask, BatchStream, BindingForm, DeclineReason, ExecuteContext, NativeStatement, SnapshotAnswer,
+};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::snapshot::SnapshotAnswer;
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::Writer;
-use querygate_driver_api::{
-    Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType,
-};
 use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;

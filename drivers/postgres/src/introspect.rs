@@ -4,10 +4,11 @@ use crate::connect::connection::Connection;
 use crate::wire::declared::{self, Named};
 use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::Date32Type;
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::remote::{
     ColumnStatistics, ForeignKey, Index, KeyKind, RemoteColumn, RemoteTable, TableKind, TableStatistics,
 };
-use querygate_driver_api::{Identifier, TableRef, Value};
+use querygate_driver_api::value::Value;
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use std::collections::BTreeMap;
 use tokio_postgres::Row;

@@ -8,7 +8,7 @@ mod common;
 use common::server;
 use querygate_driver_api::advice::{IndexSpec, NativeQuery, NullTest, Planner, Study, WhatIf};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::{Identifier, TableRef};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_types::ErrorCode;
 use tokio_postgres::{Client, SimpleQueryMessage};

@@ -6,12 +6,14 @@ mod common;
 use arrow::array::RecordBatch;
 use common::{LIMITS, PASSWORD, Server, plain, server};
 use futures::TryStreamExt;
-use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Ask, ExecuteContext, NativeStatement};
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::testkit::changes;
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{
     Begin, ChangeOp, ChangeSet, ChangeShape, CommitError, Fate, Isolation, NativeChange, TargetColumn,
 };
-use querygate_driver_api::{Ask, TableRef, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_types::ErrorCode;
 use std::sync::Arc;

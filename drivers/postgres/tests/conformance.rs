@@ -4,9 +4,9 @@
 mod common;
 
 use common::{LIMITS, load, plain, server};
-use querygate_driver_api::ValueType;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::testkit::{lifecycle, suite};
+use querygate_driver_api::value::ValueType;
 
 async fn check(database: &str, least: usize) {
     let Some(server) = server() else { return };

@@ -7,9 +7,10 @@ use common::query::{column, filter, integers, rows, scan, table};
 use common::server;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::function::{DatePart, ScalarFunction};
+use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::{Collation, Encoding, JoinKind, Relation, SortKey};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, ScalarExpr};
-use querygate_driver_api::{ColumnId, ItemType, Value, ValueType};
+use querygate_driver_api::value::{ItemType, Value, ValueType};
 use querygate_types::ErrorCode;
 
 const INT: ValueType = ValueType::Int32;

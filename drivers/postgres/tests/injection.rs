@@ -5,10 +5,12 @@ mod common;
 
 use common::query::{fragment, rows};
 use common::server;
+use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::driver::Driver;
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
 use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
-use querygate_driver_api::{ColumnId, Identifier, RefusalReason, TableRef, Value, ValueType};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 
 const TEXT: ValueType = ValueType::Text;

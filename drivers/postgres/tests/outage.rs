@@ -6,8 +6,12 @@ mod common;
 use common::query::{column, fragment, integers, rows, run, scan, table};
 use common::{Server, server, signal};
 use futures::StreamExt;
-use querygate_driver_api::driver::{Driver, ExecuteContext};
-use querygate_driver_api::{Ask, Budget, Fragment, Relation, Value, ValueType};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Ask, ExecuteContext};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::pool::Budget;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::{Error, ErrorCode};
 use std::time::{Duration, Instant};
@@ -365,7 +369,7 @@ async fn the_servers_words_about_values_stay_inside() {
         (square, ValueType::Int64, ErrorCode::NumericOutOfRange),
         (narrow, ValueType::Int16, ErrorCode::NumericOutOfRange),
     ] {
-        let exprs = vec![(querygate_driver_api::ColumnId(9), expr)];
+        let exprs = vec![(querygate_driver_api::identifier::ColumnId(9), expr)];
         let relation = Relation::Project { input: Box::new(scan(&driver, "t").await), exprs };
         let error = rows(&driver, relation, &[(9, value_type)], &[Value::Int64(i64::MAX)]).await.unwrap_err();
         assert_eq!(error.code(), code);

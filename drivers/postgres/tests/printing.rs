@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::driver::Driver;
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
 use querygate_driver_api::function::{DatePart, ScalarFunction};
-use querygate_driver_api::relation::{Collation, Encoding, JoinKind, ScanColumn, SetOp, SortKey};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
-use querygate_driver_api::{
-    ColumnId, Fragment, Identifier, OutputColumn, RefusalReason, Relation, ScalarExpr, TableRef, ValueType,
-};
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding, JoinKind, Relation, ScanColumn, SetOp, SortKey};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, ScalarExpr};
+use querygate_driver_api::value::ValueType;
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 
 const INT: ValueType = ValueType::Int64;

@@ -1,6 +1,6 @@
 //! What is bound to a statement's placeholders. Prints nothing.
 
-use querygate_driver_api::driver::{Binding, BindingForm};
+use querygate_driver_api::execution::{Binding, BindingForm};
 use std::collections::HashMap;
 
 /// Bindings among which one is looked for in turn.

@@ -1,6 +1,6 @@
 //! One SELECT while it is being put together. Knows clauses, no dialect.
 
-use querygate_driver_api::ColumnId;
+use querygate_driver_api::identifier::ColumnId;
 use std::collections::HashMap;
 
 /// A query block: what is visible, and the clauses so far.

@@ -1,11 +1,13 @@
 //! What differs between SQL dialects: one trait, every method a decision that the shared printer must not make.
 
 use querygate_driver_api::aggregate::AggregateExpr;
-use querygate_driver_api::driver::BindingForm;
+use querygate_driver_api::capability::Refusal;
+use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::relation::{ScanColumn, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, Truth};
-use querygate_driver_api::{Refusal, TableRef, ValueType};
+use querygate_driver_api::value::ValueType;
 
 /// A printed operand with what the dialect may need to know of it.
 #[derive(Debug, Clone)]
@@ -146,7 +148,7 @@ impl RenderedArgs<'_> {
         match self.args.get(index).and_then(|argument| argument.parameter) {
             Some(parameter) => Ok(self.bind(parameter, form)),
             None => Err(Refusal::new(
-                querygate_driver_api::RefusalReason::Function,
+                querygate_driver_api::capability::RefusalReason::Function,
                 "the source's function is exact only for some arguments, and this one is computed",
             )),
         }

@@ -1,7 +1,7 @@
 //! What is exact at every SQL source alike, of types and of aggregates over them. Knows no dialect.
 
-use querygate_driver_api::capability::refuse;
-use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::value::ValueType;
 
 /// Types whose comparison in the source is the value's. `lists`: why its lists are not.
 ///

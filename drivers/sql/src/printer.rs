@@ -5,10 +5,13 @@ use crate::bindings::Bindings;
 use crate::block::{Block, Scope, depth};
 use crate::dialect::Dialect;
 use crate::usage::{computed_columns, names_inside};
-use querygate_driver_api::relation::{JoinKind, ScanColumn, SortKey};
-use querygate_driver_api::{
-    ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, Relation, ScalarExpr, TableRef,
-};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::columns::ColumnTypes;
+use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{JoinKind, Relation, ScanColumn, SortKey};
+use querygate_driver_api::scalar::ScalarExpr;
 use std::collections::{HashMap, HashSet};
 
 /// Longest statement that we hand to a source, in bytes.

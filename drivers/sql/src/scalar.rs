@@ -5,9 +5,10 @@ use crate::block::{Block, Scope};
 use crate::dialect::{Argument, RenderedArgs};
 use crate::printer::{Printer, Stop, undefined};
 use querygate_driver_api::aggregate::AggregateExpr;
-use querygate_driver_api::driver::BindingForm;
-use querygate_driver_api::scalar::Constant;
-use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
+use querygate_driver_api::execution::BindingForm;
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::{Constant, ScalarExpr};
 use std::collections::HashMap;
 
 /// Fewest values that are bound as one list: a source plans the same text for each of the shorter lengths.

@@ -1,6 +1,6 @@
 //! Questions about fragments that printers and capabilities ask: which columns are computed with, and what has one row.
 
-use querygate_driver_api::ColumnId;
+use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::{Relation, SetOp};
 use querygate_driver_api::scalar::ScalarExpr;
 use std::collections::{HashMap, HashSet};

@@ -1,8 +1,9 @@
 //! Values → what is bound to SQLite. Refuses a value whose stored form would not compare as the value does.
 
 use crate::codec;
-use querygate_driver_api::driver::{BindingForm, NativeStatement};
-use querygate_driver_api::{Refusal, RefusalReason, Value};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::execution::{BindingForm, NativeStatement};
+use querygate_driver_api::value::Value;
 use querygate_sql::{Segment, parse_like, prefix_end};
 use sqlx::Arguments;
 use sqlx::sqlite::SqliteArguments;

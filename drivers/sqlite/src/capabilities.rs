@@ -3,11 +3,12 @@
 use crate::declared::SCALED_PRECISION_MAX;
 use crate::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
-use querygate_driver_api::capability::refuse;
+use querygate_driver_api::capability::{Capabilities, Refusal, RefusalReason, of_one_scale, refuse};
+use querygate_driver_api::columns::ColumnTypes;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Encoding, JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
-use querygate_driver_api::{Capabilities, ColumnTypes, Refusal, RefusalReason, ValueType, of_one_scale};
+use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, at_most_one_row, exact_if, is_sum};
 
 /// SQLite 3.51 as bundled.

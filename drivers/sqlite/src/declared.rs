@@ -1,7 +1,8 @@
 //! What a declared column type means: SQLite's affinity rules, our own exact type names, and how each stored form reads.
 
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_driver_api::value::ValueType;
 
 /// SQLite's type affinity (<https://sqlite.org/datatype3.html>, 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,12 +2,13 @@
 
 use crate::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::capability::unsupported;
-use querygate_driver_api::driver::BindingForm;
+use querygate_driver_api::capability::{Refusal, RefusalReason, unsupported};
+use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::relation::{Collation, Encoding, ScanColumn, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
-use querygate_driver_api::{Identifier, Refusal, RefusalReason, TableRef, ValueType};
+use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, Dialect, RenderedArgs};
 use std::collections::{HashMap, HashSet};
 

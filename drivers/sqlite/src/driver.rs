@@ -10,16 +10,18 @@ use crate::pool::{Lease, Reader, Readers};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
-use querygate_driver_api::capability::unsupported;
-use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::capability::{Capabilities, Refusal, unsupported};
+use querygate_driver_api::driver::{Driver, SchemaNotice};
+use querygate_driver_api::execution::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::{Encoding, Relation};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::Writer;
-use querygate_driver_api::{
-    Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, ScalarExpr, SchemaNotice, TableRef, Value, ValueType,
-};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;

@@ -1,9 +1,9 @@
 //! Scalar functions and casts in SQLite's words. Each text was compared with the written semantics; the rest is refused.
 
-use querygate_driver_api::capability::unsupported;
-use querygate_driver_api::driver::BindingForm;
+use querygate_driver_api::capability::{Refusal, unsupported};
+use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
-use querygate_driver_api::{Refusal, ValueType};
+use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, RenderedArgs};
 
 /// The text of a call.

@@ -2,7 +2,7 @@
 
 use crate::error::from_sqlx;
 use crate::listing::Listing;
-use querygate_driver_api::ending::{canceled, timed_out, until};
+use querygate_driver_api::execution::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{BreakerState, PoolMeter, PoolStatus};
 use querygate_types::{Error, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};

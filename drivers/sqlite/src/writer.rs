@@ -5,7 +5,7 @@ use crate::declared::{SCALED_PRECISION_MAX, declare};
 use crate::dialect::quote;
 use crate::error::from_sqlx;
 use arrow::array::{Array, RecordBatch};
-use querygate_driver_api::{Value, ValueType};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
@@ -40,7 +40,7 @@ pub struct SqliteWriter {
 /// Parameters of one INSERT: enough rows to spare round trips, few enough to stay in cache.
 const PARAMETERS_PER_INSERT: usize = 1_000;
 
-fn refused(refusal: querygate_driver_api::Refusal) -> Error {
+fn refused(refusal: querygate_driver_api::capability::Refusal) -> Error {
     Error::new(ErrorCode::InvalidParameterValue, refusal.text)
 }
 

@@ -5,7 +5,8 @@
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use querygate_driver_api::advice::{IndexSpec, NativeQuery, NullTest, Planner, Study, TableConditions, WhatIf};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::{Identifier, TableRef, ValueType};
+use querygate_driver_api::identifier::{Identifier, TableRef};
+use querygate_driver_api::value::ValueType;
 use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter, TableSpec};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};

@@ -4,16 +4,20 @@
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::capability::{Capabilities, Refusal};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Answer, Ask, BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::testkit::changes;
 use querygate_driver_api::testkit::dataset::{Limits, tables};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{
     Applied, Begin, ChangeOp, ChangeSet, ChangeShape, CommitError, Fate, Lock, NativeChange, Rows, SourceTransaction,
     TargetColumn, Transaction, TxMark, WriteCapabilities, Writer,
 };
-use querygate_driver_api::{Answer, Ask, Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
 use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter, TableSpec};
 use querygate_types::{ErrorCode, Result};
 use sqlx::sqlite::SqliteConnectOptions;

@@ -3,15 +3,17 @@
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use querygate_driver_api::capability::{Capabilities, Refusal};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::relation::{Encoding, JoinKind};
+use querygate_driver_api::execution::{Answer, Ask, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::relation::{Encoding, JoinKind, Relation};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::testkit::dataset::{Limits, tables};
 use querygate_driver_api::testkit::{lifecycle, suite};
-use querygate_driver_api::{
-    Answer, Ask, Capabilities, Fragment, NativeStatement, Refusal, Relation, ScalarExpr, TableRef, Value, ValueType,
-};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter, TableSpec};
 use querygate_types::Result;
 use std::sync::Arc;

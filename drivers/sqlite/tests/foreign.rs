@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
 use futures::TryStreamExt;
-use querygate_driver_api::driver::{Driver, ExecuteContext};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Ask, ExecuteContext};
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
-use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::testkit::fault::{Fault, FaultyDriver};
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{Ask, ColumnId, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use querygate_types::{Error, ErrorCode};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -198,7 +201,7 @@ async fn a_source_that_is_not_there_or_changed_says_so_without_names() {
     let (_folder, driver) = opened().await;
     let mut gone = scan(&driver, "firm").await;
     if let Relation::Scan { columns, .. } = &mut gone {
-        columns[2].name = querygate_driver_api::Identifier::new("dropped_secret").unwrap();
+        columns[2].name = querygate_driver_api::identifier::Identifier::new("dropped_secret").unwrap();
     }
     // Qualified, so that SQLite cannot take the name for a text.
     let error = rows(&driver, gone, vec![output(2, ValueType::Text)], &[]).await.unwrap_err();

@@ -1,8 +1,8 @@
 //! Databases with thousands of tables: describing one takes no longer for the others, and a schema that changes is seen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests panic")]
 
-use querygate_driver_api::TableRef;
 use querygate_driver_api::driver::Driver;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::relation::Collation;
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use querygate_types::ErrorCode;

@@ -1,8 +1,11 @@
 //! The Arrow form of ObjectStack's value types, as the gate serves them.
 
 use arrow::datatypes::{DataType, Field as ArrowField, IntervalUnit, Schema, SchemaRef, TimeUnit};
-use querygate_metadata::{Field, Object, ValueType};
-use querygate_query_api::{ENUM_LABELS_KEY, NETWORK, TimeTz, WIDE_NUMERIC};
+use querygate_metadata::model::{Field, Object, ValueType};
+use querygate_query_api::column::ENUM_LABELS_KEY;
+use querygate_query_api::network::NETWORK;
+use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::wide_numeric::WIDE_NUMERIC;
 use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -19,8 +19,10 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::{CatalogImage, Setting};
-use querygate_policy::{WritePermit, resolve_principal};
-use querygate_types::{Error, Principal, Result};
+use querygate_policy::resolve_principal;
+use querygate_policy::write::WritePermit;
+use querygate_types::principal::Principal;
+use querygate_types::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 
 use datafusion::catalog::TableProvider;
 use indexmap::IndexMap;
-use querygate_driver_api::Driver;
-use querygate_metadata::{Facts, Object, Snapshot};
+use querygate_driver_api::driver::Driver;
+use querygate_metadata::model::{Facts, Object, Snapshot};
 use querygate_policy::CompiledPolicy;
 use querygate_types::Error;
 use std::collections::{BTreeMap, HashMap};

@@ -7,13 +7,13 @@ use crate::principal::VisibleObject;
 use crate::write_rights::WriteRights;
 use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
-use querygate_metadata::model::{DeleteBehavior, UniqueKey};
-use querygate_metadata::{EnumType as Declared, Field, ValueType};
+use querygate_metadata::model::{DeleteBehavior, EnumType as Declared, Field, UniqueKey, ValueType};
 use querygate_pg_catalog::image::{
     CatalogImage, Column, EnumType, ForeignKey, Index, IndexColumn, Key, Relation, RelationKind, Role, Schema,
 };
 use querygate_pg_catalog::{OidSpace, quote_ident};
-use querygate_query_api::{NETWORK, TimeTz};
+use querygate_query_api::network::NETWORK;
+use querygate_query_api::timetz::TimeTz;
 use querygate_types::{PgType, ReferentialAction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 
 mod arrow_types;
 mod catalog;
-mod deployment;
+pub mod deployment;
 mod expressions;
 pub mod federation;
 mod gathering;
@@ -26,7 +26,6 @@ mod write_rights;
 
 pub use arrow_types::{arrow_type, object_schema};
 pub use catalog::{CatalogBuilder, PrincipalCatalog};
-pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDefinition};
 pub use gathering::GatheringExec;
 pub use image::BoundView;
 pub use metrics::FragmentRuns;

@@ -12,10 +12,12 @@ use crate::unavailable::UnavailableTable;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Constraint, Constraints};
 use datafusion::logical_expr::lit;
-use querygate_metadata::{Field, Object, ValueType};
+use querygate_metadata::model::{Field, Object, ValueType};
 use querygate_pg_catalog::LeafToken;
-use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter, WriteOperation, resolve_principal};
-use querygate_types::{Error, ErrorCode, Principal, Result};
+use querygate_policy::write::WriteOperation;
+use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter, resolve_principal};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 

@@ -9,17 +9,20 @@ use crate::federation::{FragmentPolicy, Tables};
 use crate::remote::DriverTable;
 use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
+use querygate_driver_api::identifier::{ColumnId, Identifier};
 use querygate_driver_api::relation::{Relation, ScanColumn};
 use querygate_driver_api::remote::TableKind;
-use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{
     ChangeOp, ChangeShape, Lock, LockStrength, LockWait, NativeChange, TargetColumn, Writer,
 };
-use querygate_driver_api::{
-    ColumnId, Driver, Fragment, Identifier, NativeStatement, ScalarExpr, Value, ValueType, fragment::OutputColumn,
-};
-use querygate_policy::{RowFilter, WriteOperation, WritePermit};
-use querygate_rules::{LeafPolicy as _, PolicyScope};
+use querygate_policy::RowFilter;
+use querygate_policy::write::{WriteOperation, WritePermit};
+use querygate_rules::opener::{LeafPolicy as _, PolicyScope};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
@@ -103,8 +106,8 @@ impl WriteTarget {
             };
             fields.push(TargetField { name: field.field.clone(), scan, column: stored });
         }
-        let names = |columns: &Vec<querygate_driver_api::Identifier>| {
-            let field = |name: &querygate_driver_api::Identifier| {
+        let names = |columns: &Vec<querygate_driver_api::identifier::Identifier>| {
+            let field = |name: &querygate_driver_api::identifier::Identifier| {
                 fields.iter().find(|field| field.scan.name == *name).map(|field| field.name.clone())
             };
             columns.iter().map(field).collect::<Option<Vec<String>>>()

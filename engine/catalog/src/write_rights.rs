@@ -4,11 +4,11 @@
 use crate::deployment::Deployment;
 use crate::federation::Remotes;
 use crate::principal::VisibleObject;
-use querygate_metadata::FieldType;
+use querygate_metadata::model::FieldType;
 use querygate_pg_catalog::image::{Column, Relation, TablePrivileges};
-use querygate_policy::write::Assignment;
-use querygate_policy::{Evaluator, WriteOperation, WritePermit};
-use querygate_types::Principal;
+use querygate_policy::Evaluator;
+use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
+use querygate_types::principal::Principal;
 
 /// Decides for one principal.
 pub(crate) struct WriteRights<'a> {

@@ -8,16 +8,19 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use querygate_driver_api::aggregate::{AggregateExpr, WindowExpr};
-use querygate_driver_api::driver::{Binding, BindingForm};
-use querygate_driver_api::planning::check_setting;
-use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableKind, TableStatistics};
-use querygate_driver_api::scalar::{ComparisonOp, Held};
-use querygate_driver_api::{
-    Answer, Ask, BatchStream, Capabilities, ColumnId, ColumnTypes, DeclineReason, Delivery, Driver, ExecuteContext,
-    Fragment, Identifier, NativeStatement, OutputColumn, Refusal, RefusalReason, Relation, ScalarExpr, TableRef, Value,
-    ValueType, delivery,
+use querygate_driver_api::capability::{Capabilities, Refusal, RefusalReason};
+use querygate_driver_api::columns::ColumnTypes;
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{
+    Answer, Ask, BatchStream, Binding, BindingForm, DeclineReason, Delivery, ExecuteContext, NativeStatement, delivery,
 };
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
+use querygate_driver_api::planning::check_setting;
+use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableKind, TableStatistics};
+use querygate_driver_api::scalar::{ComparisonOp, Held, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -7,9 +7,9 @@ mod example;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use example::SmallestDriver;
-use querygate_driver_api::ValueType;
 use querygate_driver_api::testkit::dataset::{Limits, Table, tables};
 use querygate_driver_api::testkit::{lifecycle, suite};
+use querygate_driver_api::value::ValueType;
 use std::sync::Arc;
 
 const LIMITS: Limits = Limits { timestamp_step: 1, nan: true, infinite: true };

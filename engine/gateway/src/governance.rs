@@ -1,9 +1,8 @@
 //! What decides about rows, read from the configured files: the same for serving, for checking and for explaining rights.
 
-use querygate_metadata::{
-    Diagnostic, Facts, FactsError, LoadError, Loaded, Location, PlacedRow, RowFile, Severity, Snapshot,
-    permission_sets_from_placed, system_rows,
-};
+use querygate_metadata::load::{LoadError, Loaded, RowFile, permission_sets_from_placed, system_rows};
+use querygate_metadata::model::{Facts, FactsError, Location, PlacedRow, Snapshot};
+use querygate_metadata::{Diagnostic, Severity};
 use querygate_policy::CompiledPolicy;
 use std::sync::Arc;
 

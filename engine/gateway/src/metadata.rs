@@ -2,9 +2,9 @@
 
 use crate::config::{Metadata, Tenancy};
 use crate::output::{Output, Stream};
-use querygate_metadata::{
-    Diagnostic, LoadError, LoadOptions, Loaded, PermissionSet, Severity, Snapshot, TenancyPosture, load,
-};
+use querygate_metadata::load::{LoadError, LoadOptions, Loaded, load};
+use querygate_metadata::model::{PermissionSet, Snapshot, TenancyPosture};
+use querygate_metadata::{Diagnostic, Severity};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;

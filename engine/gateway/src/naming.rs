@@ -1,6 +1,6 @@
 //! The names that SQL users see for objects. Knows no catalog.
 
-use querygate_metadata::Snapshot;
+use querygate_metadata::model::Snapshot;
 use std::collections::BTreeMap;
 
 /// SQL table name by object name.
@@ -32,7 +32,7 @@ fn without_prefix<'a>(object: &'a str, namespace: Option<&str>) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_metadata::{LoadOptions, load_text};
+    use querygate_metadata::load::{LoadOptions, load_text};
 
     #[test]
     fn the_prefix_goes_unless_two_packages_collide() {

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use querygate_query_api::ScramVerifier;
+use querygate_query_api::scram::ScramVerifier;
 use querygate_types::{Error, Result};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac, pbkdf2};

@@ -22,7 +22,7 @@ use crate::gate::{Gate, Runtimes};
 use crate::output::Output;
 use deployment::Builder;
 use futures::FutureExt;
-use querygate_catalog::Deployment;
+use querygate_catalog::deployment::Deployment;
 use querygate_http::Readiness;
 use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_resources::ShareBounds;

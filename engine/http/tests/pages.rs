@@ -8,11 +8,14 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::StreamExt;
 use querygate_http::{HttpConfig, HttpDoor, Pages, Probes, Readiness};
-use querygate_query_api::{
-    Authenticator, ClientInfo, Column, CommandTag, Delivery, Effect, Outcome, Prepared, QueryService, Rows,
-    ScramVerifier, Session, Statement, TransactionStatus,
+use querygate_query_api::column::Column;
+use querygate_query_api::outcome::{CommandTag, Effect, Outcome, Rows};
+use querygate_query_api::scram::ScramVerifier;
+use querygate_query_api::service::{
+    Authenticator, ClientInfo, Delivery, Prepared, QueryService, Session, Statement, TransactionStatus,
 };
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use ring::{digest, hmac, pbkdf2};
 use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr};

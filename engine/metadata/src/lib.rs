@@ -6,7 +6,7 @@
 mod cell;
 mod diagnostic;
 mod facts_rows;
-mod load;
+pub mod load;
 pub mod model;
 mod read;
 mod registry;
@@ -15,14 +15,6 @@ mod syntax;
 
 pub use cell::{Reloaded, SnapshotCell};
 pub use diagnostic::{Diagnostic, Severity};
-pub use load::{
-    LoadError, LoadOptions, Loaded, RowFile, RowReader, load, load_text, permission_sets_from_placed,
-    permission_sets_from_rows, system_rows,
-};
-pub use model::{
-    EnumType, Facts, FactsError, Field, FieldType, ItemType, Location, Object, PermissionSet, PlacedRow, Snapshot,
-    TenancyPosture, TextType, ValueType,
-};
 pub use read::nearest;
 pub use registry::{Registry, UninstallError};
 pub use summary::Summary;

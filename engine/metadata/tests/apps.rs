@@ -8,8 +8,9 @@
     reason = "tests panic and report"
 )]
 
-use querygate_metadata::model::{RowOperation, SharingModel};
-use querygate_metadata::{Facts, FieldType, LoadOptions, Loaded, Summary, load, permission_sets_from_rows};
+use querygate_metadata::Summary;
+use querygate_metadata::load::{LoadOptions, Loaded, load, permission_sets_from_rows};
+use querygate_metadata::model::{Facts, FieldType, RowOperation, SharingModel};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -116,14 +117,14 @@ fn the_platforms_sets_are_those_the_vendor_stores() {
     for theirs in stored {
         let ours = loaded.snapshot.permission_set(&theirs.name).unwrap();
         assert_eq!(ours.label, theirs.label, "{}", theirs.name);
-        let bits = |set: &querygate_metadata::PermissionSet| {
+        let bits = |set: &querygate_metadata::model::PermissionSet| {
             set.objects
                 .iter()
                 .map(|(name, bits)| (name.clone(), bits.clone()))
                 .collect::<std::collections::BTreeMap<_, _>>()
         };
         assert_eq!(bits(ours), bits(&theirs), "{}", theirs.name);
-        let policies = |set: &querygate_metadata::PermissionSet| {
+        let policies = |set: &querygate_metadata::model::PermissionSet| {
             let text = |e: &Option<querygate_metadata::model::Expression>| e.as_ref().map(|e| e.source.clone());
             let all = set.row_level_security.iter();
             all.map(|p| {

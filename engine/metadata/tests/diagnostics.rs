@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
-use querygate_metadata::{LoadOptions, load_text};
+use querygate_metadata::load::{LoadOptions, load_text};
 use std::fs;
 use std::path::Path;
 

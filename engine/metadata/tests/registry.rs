@@ -8,7 +8,8 @@
     reason = "tests panic and report"
 )]
 
-use querygate_metadata::{LoadOptions, Registry, Reloaded, SnapshotCell, UninstallError, load, load_text};
+use querygate_metadata::load::{LoadOptions, load, load_text};
+use querygate_metadata::{Registry, Reloaded, SnapshotCell, UninstallError};
 use std::fs;
 use std::sync::Arc;
 use std::time::Instant;

@@ -7,7 +7,7 @@ use crate::unusable::broken_master;
 use querygate_metadata::model::{
     AccessDefault, Facts, Field, MaskingRule, Object, PermissionSet, RowOperation, Scope, SharingModel,
 };
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use std::collections::BTreeSet;
 
 /// Evaluates decisions for one principal. Cheap to make: borrow the parts, ask, drop.

@@ -11,7 +11,7 @@ use querygate_metadata::model::{
     AccessDefault, AccessLevel, Field, ManagedBy, Object, ObjectOperation, Recipient, RowOperation, SharingModel,
     TenancyPosture,
 };
-use querygate_types::Posture;
+use querygate_types::principal::Posture;
 use std::collections::BTreeSet;
 
 /// Deepest business unit tree.

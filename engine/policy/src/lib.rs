@@ -29,4 +29,3 @@ pub use filter::RowFilter;
 pub use mask::Mask;
 pub use principal::resolve_principal;
 pub use unusable::UnusableRule;
-pub use write::{Change, Refusal, RefusalCode, WriteDecision, WriteObstacle, WriteOperation, WritePermit};

@@ -2,7 +2,7 @@
 
 use crate::compiled::{ADMIN_FULL_ACCESS, CompiledPolicy, ORGANIZATION_ADMIN};
 use querygate_metadata::model::Facts;
-use querygate_types::{Posture, Principal};
+use querygate_types::principal::{Posture, Principal};
 
 /// The position of every signed-in user.
 const EVERYONE: &str = "everyone";

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic and report")]
 
-use querygate_metadata::FieldType;
-use querygate_metadata::model::FormulaReturn;
+use querygate_metadata::model::{FieldType, FormulaReturn};
 use querygate_policy::filter::RowLookup;
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
 use querygate_types::Result;

@@ -5,10 +5,11 @@
 mod sets;
 mod support;
 
+use querygate_metadata::load::permission_sets_from_rows;
 use querygate_metadata::model::Facts;
-use querygate_metadata::permission_sets_from_rows;
-use querygate_policy::{Change, CompiledPolicy, Evaluator, RefusalCode, resolve_principal};
-use querygate_types::{Posture, Principal};
+use querygate_policy::write::{Change, RefusalCode};
+use querygate_policy::{CompiledPolicy, Evaluator, resolve_principal};
+use querygate_types::principal::{Posture, Principal};
 use serde_json::{Map, Value};
 use sets::{Outcome, outcome};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,7 +156,7 @@ impl Cell<'_> {
     }
 
     /// The verdict on the record, which the set form shares.
-    fn decide(&self, change: &Change<'_>) -> Result<(), querygate_policy::Refusal> {
+    fn decide(&self, change: &Change<'_>) -> Result<(), querygate_policy::write::Refusal> {
         let verdict = self.evaluator.decide_write(self.object, change, &self.oracle.rows);
         let as_sets = outcome(&self.evaluator, self.object, change, &Map::new(), &self.oracle.rows);
         let persona = &self.expected["persona"];
@@ -166,7 +167,7 @@ impl Cell<'_> {
     fn verdicts(
         &self,
         rows: &[Map<String, Value>],
-        decide: impl Fn(&Map<String, Value>) -> Result<(), querygate_policy::Refusal>,
+        decide: impl Fn(&Map<String, Value>) -> Result<(), querygate_policy::write::Refusal>,
     ) -> Verdicts {
         let mut verdicts = Verdicts::default();
         for row in rows {

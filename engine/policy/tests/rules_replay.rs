@@ -7,9 +7,10 @@ mod histories;
 mod support;
 
 use histories::{COUNT, History, Row, clock, history, resolved};
-use querygate_metadata::FieldType;
+use querygate_metadata::model::FieldType;
+use querygate_policy::Evaluator;
 use querygate_policy::rules::{Attempt, ObjectRules, Outcome, ReadonlyMode, Violation};
-use querygate_policy::{Evaluator, WriteOperation};
+use querygate_policy::write::WriteOperation;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 

@@ -32,7 +32,7 @@ fn rules_that_cannot_be_applied_are_told_and_refuse() {
     // A stored set in place of the stack's is no set of the platform.
     let stored = json!({"name": "s1", "object_permissions": {"t_read": all()},
         "row_level_security": [policy("t_read", "select", "titel == 'x'")]});
-    let stored = querygate_metadata::permission_sets_from_rows([stored.as_object().unwrap()]).unwrap();
+    let stored = querygate_metadata::load::permission_sets_from_rows([stored.as_object().unwrap()]).unwrap();
     let snapshot = support::snapshot(&stack(set(json!([])), json!([])));
     let unusable_rules = querygate_policy::CompiledPolicy::compile(snapshot, stored).unusable();
     assert!(unusable_rules.iter().any(|rule| rule.rule == "t_read_select_12"), "{unusable_rules:?}");

@@ -4,8 +4,9 @@
 
 mod support;
 
+use querygate_policy::CompiledPolicy;
 use querygate_policy::rules::RuleFault;
-use querygate_policy::{CompiledPolicy, WriteObstacle, WriteOperation};
+use querygate_policy::write::{WriteObstacle, WriteOperation};
 use serde_json::{Value, json};
 use support::{shared, snapshot};
 

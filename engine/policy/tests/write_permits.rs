@@ -7,11 +7,11 @@ mod support;
 
 use querygate_metadata::model::Facts;
 use querygate_policy::filter::FilterValue;
-use querygate_policy::write::{Assignment, DependentAction, OwnerRule, WriteDenial, WriteVerdict};
-use querygate_policy::{
-    CompiledPolicy, Evaluator, Layer, LayerEffect, WriteDecision, WriteOperation, resolve_principal,
+use querygate_policy::write::{
+    Assignment, DependentAction, OwnerRule, WriteDecision, WriteDenial, WriteOperation, WriteVerdict,
 };
-use querygate_types::Principal;
+use querygate_policy::{CompiledPolicy, Evaluator, Layer, LayerEffect, resolve_principal};
+use querygate_types::principal::Principal;
 use serde_json::{Value, json};
 use stacks::{all, policy, set, stack};
 

@@ -7,8 +7,9 @@ mod sets;
 mod support;
 
 use querygate_metadata::model::Facts;
-use querygate_policy::{Change, CompiledPolicy, Evaluator, RefusalCode, resolve_principal};
-use querygate_types::Principal;
+use querygate_policy::write::{Change, RefusalCode};
+use querygate_policy::{CompiledPolicy, Evaluator, resolve_principal};
+use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
 use sets::{Outcome, outcome};
 use std::collections::BTreeSet;

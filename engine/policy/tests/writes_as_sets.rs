@@ -8,10 +8,11 @@ mod stacks;
 mod support;
 mod worlds;
 
+use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_metadata::model::Facts;
-use querygate_metadata::{LoadOptions, load_text};
-use querygate_policy::{Change, CompiledPolicy, Evaluator, RefusalCode, resolve_principal};
-use querygate_types::Principal;
+use querygate_policy::write::{Change, RefusalCode};
+use querygate_policy::{CompiledPolicy, Evaluator, resolve_principal};
+use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
 use sets::{Outcome, outcome};
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ mod stacks;
 mod support;
 
 use querygate_metadata::model::TenancyPosture;
-use querygate_policy::RefusalCode;
+use querygate_policy::write::RefusalCode;
 use querygate_types::{Error, ErrorCode};
 use serde_json::{Value, json};
 use stacks::{all, rows, set, stack, text, world};
@@ -185,7 +185,8 @@ fn every_refusal_has_the_error_of_its_kind() {
     ] {
         assert_eq!((code.name(), code.error().sqlstate()), (name, sqlstate));
     }
-    let refusal = querygate_policy::Refusal { code: RefusalCode::DeleteRestricted, message: "still used".to_owned() };
+    let refusal =
+        querygate_policy::write::Refusal { code: RefusalCode::DeleteRestricted, message: "still used".to_owned() };
     let error = Error::from(refusal);
     assert_eq!((error.code(), error.message()), (ErrorCode::ForeignKeyViolation, "still used"));
 }

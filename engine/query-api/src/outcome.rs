@@ -1,10 +1,11 @@
 //! What executing a statement gives.
 
-use crate::Column;
+use crate::column::Column;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;
-use querygate_types::{Error, WireRows};
+use querygate_types::Error;
+use querygate_types::wire_rows::WireRows;
 use std::sync::Arc;
 
 /// A stream of batches. Dropping it ends the query and frees what it holds.
@@ -72,7 +73,7 @@ pub enum Outcome {
     Command(CommandTag),
     /// Rows, as batches.
     Rows(Rows),
-    /// All rows of a SELECT, as the messages that were asked for ([`Delivery::Messages`](crate::Delivery::Messages)).
+    /// All rows of a SELECT, as the messages that were asked for ([`Delivery::Messages`](crate::service::Delivery::Messages)).
     Messages(WireRows),
     /// `COPY … TO STDOUT`.
     CopyOut(Rows, CopyOptions),

@@ -1,12 +1,18 @@
 //! The service and session traits.
 
+use crate::column::Column;
+use crate::holding::{Holding, Uncounted};
+use crate::outcome::{Effect, Notification, Outcome};
+use crate::parts::{Part, Parts, Split};
+use crate::scram::ScramVerifier;
 use crate::trace::TraceContext;
-use crate::{Column, Effect, Holding, Notification, Outcome, Part, Parts, ScramVerifier, Split, Uncounted};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use querygate_types::{Given, PgType, Principal, Result, WireForm, WireRows};
+use querygate_types::principal::Principal;
+use querygate_types::wire_rows::{Given, WireForm, WireRows};
+use querygate_types::{PgType, Result};
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -193,7 +199,7 @@ pub trait Session: Send + Sync {
     ) -> Result<Arc<dyn Prepared>>;
 
     /// Runs a bound statement. `parameters[i]` is an array of one value for `$i+1`, of the Arrow type that
-    /// [`arrow_type_of`](crate::arrow_type_of) gives for its declared type.
+    /// [`arrow_type_of`](crate::column::arrow_type_of) gives for its declared type.
     /// Binds anew when the metadata snapshot changed; fails with 0A000 "cached plan must not change result type" when
     /// the columns would differ, and for a part when its source is not what it was when it was divided.
     async fn run(

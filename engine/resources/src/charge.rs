@@ -8,7 +8,7 @@ use crate::pace::Made;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::MemoryReservation;
-use querygate_driver_api::ending::canceled;
+use querygate_driver_api::execution::ending::canceled;
 use querygate_types::{Error, ErrorCode};
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;

@@ -5,7 +5,7 @@
 
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
-use querygate_driver_api::ending::{canceled, timed_out};
+use querygate_driver_api::execution::ending::{canceled, timed_out};
 use querygate_types::Error;
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use crate::advice::Choice;
 use crate::fragment::FragmentRecord;
 use crate::run_sums::{EndedRun, RunSums};
 use crate::trace::StatementTrace;
-use querygate_query_api::Door;
+use querygate_query_api::service::Door;
 use querygate_types::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -187,7 +187,7 @@ mod tests {
     use crate::advice::{Choice, Stage};
     use crate::fragment::{FileReads, FragmentRecord, FragmentShape};
     use crate::run_sums::ROWS_MAX;
-    use querygate_query_api::Door;
+    use querygate_query_api::service::Door;
     use querygate_types::ErrorCode;
     use std::time::UNIX_EPOCH;
 

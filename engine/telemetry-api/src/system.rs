@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use querygate_types::{Principal, Result};
+use querygate_types::Result;
+use querygate_types::principal::Principal;
 use std::fmt;
 use std::time::SystemTime;
 

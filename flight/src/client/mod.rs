@@ -22,7 +22,7 @@ use bytes::Bytes;
 use connect::connect;
 use futures::{StreamExt as _, TryStreamExt as _};
 use prost::Message as _;
-use querygate_query_api::BatchStream;
+use querygate_query_api::outcome::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
-use querygate_query_api::Session;
+use querygate_query_api::service::Session;
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use crate::own_queries::ask;
 use arrow::array::{ArrayRef, Int32Array, StringArray, UInt8Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use querygate_query_api::Session;
+use querygate_query_api::service::Session;
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 

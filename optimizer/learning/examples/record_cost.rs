@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, reason = "the table is for whoever started it")]
 
 use querygate_learning::{Learning, LearningOptions};
-use querygate_query_api::Door;
+use querygate_query_api::service::Door;
 use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate};
 use querygate_telemetry_api::{StatementRecord, Telemetry};
 use std::sync::Arc;

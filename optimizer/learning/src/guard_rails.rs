@@ -6,7 +6,7 @@ use crate::{Learning, LearningOptions};
 use querygate_telemetry_api::advice::{Question, Variant};
 use querygate_telemetry_api::system::{Cell, SystemExtension};
 use querygate_telemetry_api::{StatementRecord, Telemetry};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ use crate::testing::{DAY, repeated, statement};
 use crate::{Learning, LearningOptions};
 use querygate_telemetry_api::system::{Cell, SystemExtension};
 use querygate_telemetry_api::{RunAccumulator, StatementRecord, Telemetry};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use std::sync::Arc;
 use std::time::Duration;
 

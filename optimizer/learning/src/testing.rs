@@ -1,6 +1,6 @@
 //! Records of statements that never ran, for tests.
 
-use querygate_query_api::Door;
+use querygate_query_api::service::Door;
 use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate, TableShape};
 use querygate_telemetry_api::{EndedRun, RunAccumulator, StatementRecord, Telemetry};
 use std::sync::{Arc, Mutex};

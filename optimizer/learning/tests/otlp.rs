@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use querygate_learning::{Learning, LearningOptions, OtlpOptions, OtlpProtocol};
-use querygate_query_api::Door;
+use querygate_query_api::service::Door;
 use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate};
 use querygate_telemetry_api::trace::{StageTime, StatementTrace, TraceContext};
 use querygate_telemetry_api::{StatementRecord, Telemetry};

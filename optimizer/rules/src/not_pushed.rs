@@ -1,6 +1,6 @@
 //! Why a plan stays in the gate. Holds no value.
 
-use querygate_driver_api::{Refusal, RefusalReason};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 use std::fmt;
 
 /// Why a plan did not become a fragment. The text reaches the user's receipt: operators and types, no value. What it says of

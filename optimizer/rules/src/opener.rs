@@ -4,8 +4,11 @@ use crate::estimate::{Estimator, NoEstimates};
 use crate::not_pushed::NotPushed;
 use crate::translation::ParameterSource;
 use datafusion::logical_expr::TableScan;
+use querygate_driver_api::capability::Capabilities;
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
 use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
-use querygate_driver_api::{Capabilities, ColumnId, Identifier, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::value::{Value, ValueType};
 use std::fmt;
 use std::sync::Arc;
 

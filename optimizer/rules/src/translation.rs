@@ -3,7 +3,8 @@
 use crate::estimate::TableEstimate;
 use crate::receipt::Receipt;
 use arrow::datatypes::{DataType, SchemaRef};
-use querygate_driver_api::{Fragment, Value};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::value::Value;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 

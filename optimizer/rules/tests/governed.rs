@@ -7,13 +7,14 @@ mod support;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use querygate_driver_api::aggregate::{AggregateExpr, WindowExpr};
+use querygate_driver_api::capability::{Capabilities, Refusal, RefusalReason};
 use querygate_driver_api::columns::ColumnTypes;
-use querygate_driver_api::scalar::Held;
-use querygate_driver_api::{Capabilities, ColumnId, Refusal, RefusalReason, Relation, ScalarExpr, Value};
-use querygate_rules::{
-    LeafBuilder, LeafOpener, LeafPolicy, NotPushed, OpenedLeaf, ParameterSource, PolicyScope, RemoteColumn,
-    Translation, carve, translate,
-};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::{Held, ScalarExpr};
+use querygate_driver_api::value::Value;
+use querygate_rules::opener::{LeafOpener, LeafPolicy, OpenedLeaf, PolicyScope, RemoteColumn};
+use querygate_rules::{LeafBuilder, NotPushed, ParameterSource, Translation, carve, translate};
 use std::sync::Arc;
 use support::tables::Opener;
 use support::{bind, try_translate};

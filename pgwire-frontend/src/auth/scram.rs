@@ -3,7 +3,7 @@
 use crate::random;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use querygate_query_api::ScramVerifier;
+use querygate_query_api::scram::ScramVerifier;
 use ring::{digest, hmac};
 
 pub(crate) const SCRAM_SHA_256: &str = "SCRAM-SHA-256";

@@ -3,8 +3,9 @@
 use super::value::{Decimal, Value};
 use super::{binary, text, utf8};
 use crate::wire::Format;
-use querygate_query_api::Zone;
-use querygate_types::{Given, PgType};
+use querygate_query_api::zone::Zone;
+use querygate_types::PgType;
+use querygate_types::wire_rows::Given;
 
 /// One parameter. `None`: of another type, or no value of its type, which is said where arrays are made.
 pub(crate) fn given(pg_type: PgType, format: Format, bytes: &[u8]) -> Option<Given<'_>> {

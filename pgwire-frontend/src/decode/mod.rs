@@ -16,7 +16,9 @@ pub(crate) use given::given;
 use crate::report::Report;
 use crate::wire::{Format, invalid_bytes};
 use arrow::array::{ArrayRef, StringArray, new_null_array};
-use querygate_query_api::{Session, Zone, arrow_type_of};
+use querygate_query_api::column::arrow_type_of;
+use querygate_query_api::service::Session;
+use querygate_query_api::zone::Zone;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 

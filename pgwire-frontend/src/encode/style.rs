@@ -1,6 +1,8 @@
 //! The session's settings that change how values are printed. Knows no value.
 
-use querygate_query_api::{Column, Session, Zone};
+use querygate_query_api::column::Column;
+use querygate_query_api::service::Session;
+use querygate_query_api::zone::Zone;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Writing of server messages into one buffer: each frame's length is put in when its body is done. Knows no state.
 
 use crate::digits::push_u64;
-use querygate_query_api::Column;
+use querygate_query_api::column::Column;
 use querygate_types::PgType;
 
 /// `typlen` of enums.

@@ -5,11 +5,14 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
-use querygate_query_api::{
-    Authenticator, ClientInfo, Column, CommandTag, CopyFormat, CopyOptions, Delivery, Effect, Notice, Outcome,
-    Prepared, QueryService, Rows, ScramVerifier, Session, Statement, TransactionStatus, column_of,
+use querygate_query_api::column::{Column, column_of};
+use querygate_query_api::outcome::{CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
+use querygate_query_api::scram::ScramVerifier;
+use querygate_query_api::service::{
+    Authenticator, ClientInfo, Delivery, Prepared, QueryService, Session, Statement, TransactionStatus,
 };
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use ring::{digest, hmac, pbkdf2};
 use std::any::Any;
 use std::collections::HashMap;

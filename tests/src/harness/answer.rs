@@ -3,7 +3,8 @@
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
-use querygate_query_api::{Column, Rows};
+use querygate_query_api::column::Column;
+use querygate_query_api::outcome::Rows;
 use querygate_types::{Error, ErrorCode};
 use std::fmt;
 

@@ -5,7 +5,7 @@
 use super::gate::{Client, Fixture, TestGate};
 use super::layout::Layout;
 use arrow::datatypes::{DataType, Field, Schema};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use serde_json::Value;
 use std::sync::Arc;
 

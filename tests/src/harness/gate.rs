@@ -5,15 +5,18 @@ use super::layout::{Layout, place};
 use super::table::{Row, Table};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
-use querygate_catalog::{Deployment, ViewDefinition, object_schema};
+use querygate_catalog::deployment::{Deployment, ViewDefinition};
+use querygate_catalog::object_schema;
 use querygate_driver_api::testkit::watch::Watch;
-use querygate_metadata::{Facts, LoadOptions, Snapshot, TenancyPosture, load_text};
+use querygate_metadata::load::{LoadOptions, load_text};
+use querygate_metadata::model::{Facts, Snapshot, TenancyPosture};
 use querygate_policy::CompiledPolicy;
 use querygate_query::{Engine, EngineOptions, GateService};
-use querygate_query_api::{
-    ClientInfo, Delivery, Door, Effect, Outcome, Prepared, QueryService, Session, arrow_type_of,
-};
-use querygate_types::{Principal, Result};
+use querygate_query_api::column::arrow_type_of;
+use querygate_query_api::outcome::{Effect, Outcome};
+use querygate_query_api::service::{ClientInfo, Delivery, Door, Prepared, QueryService, Session};
+use querygate_types::Result;
+use querygate_types::principal::Principal;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;

@@ -6,9 +6,10 @@ mod server;
 
 use super::layout::{Layout, forgotten, is_indexed, open_table, rows, value_type};
 use super::table::Table;
-use querygate_catalog::SourceTable;
+use querygate_catalog::deployment::SourceTable;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::testkit::watch::Watch;
-use querygate_driver_api::{TableRef, Value, ValueType};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mysql::{MysqlDriver, MysqlOptions};
 use server::{PASSWORD, Server, USER};
 use std::collections::HashMap;

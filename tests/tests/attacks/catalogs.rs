@@ -2,7 +2,7 @@
 
 use crate::duel::{Duel, assert_silent};
 use querygate_tests::harness::{Company, Fixture, Layout, TestGate};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use serde_json::json;
 
 /// Every relation of a schema, as the schema itself lists them.

@@ -2,7 +2,7 @@
 
 use arrow::array::ArrayRef;
 use querygate_tests::harness::{Client, Fixture, Layout, Row, TestGate};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

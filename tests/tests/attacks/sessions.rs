@@ -2,7 +2,7 @@
 
 use crate::duel::{Duel, assert_silent};
 use arrow::array::{ArrayRef, StringArray};
-use querygate_catalog::ViewDefinition;
+use querygate_catalog::deployment::ViewDefinition;
 use querygate_tests::harness::{Answer, Client, Company, Fixture, Layout, TestGate};
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ fn named_statements_and_cursors_belong_to_their_session() {
 }
 
 /// Everything that a session may have kept before the policy became stricter.
-fn keep(iris: &Client) -> Vec<Arc<dyn querygate_query_api::Prepared>> {
+fn keep(iris: &Client) -> Vec<Arc<dyn querygate_query_api::service::Prepared>> {
     assert_eq!(iris.run("PREPARE p AS SELECT id FROM employees").code(), None);
     assert_eq!(iris.run("PREPARE n AS SELECT id, note FROM employees").code(), None);
     assert_eq!(ids(&iris.run("EXECUTE p")), NORTHERN);

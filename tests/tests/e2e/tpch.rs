@@ -5,7 +5,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use querygate_bench::tpch;
-use querygate_driver_api::ValueType;
+use querygate_driver_api::value::ValueType;
 use querygate_sqlite::{ColumnSpec, SqliteWriter, TableSpec};
 use querygate_tests::server::{Server, runtime};
 use std::path::Path;

@@ -6,7 +6,7 @@ use crate::rule::cell;
 use crate::totals::Totals;
 use crate::world::{self, SENTINEL};
 use querygate_tests::harness::{Answer, Client, Fixture, Layout, Rng, TestGate};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use serde_json::Value;
 use std::cell::OnceCell;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! Two-valued, as the ObjectStack reference section 5.1 has it: null is false for everything but `!=`.
 
 use querygate_tests::harness::{Rng, Row};
-use querygate_types::{AttributeValue, Principal};
+use querygate_types::principal::{AttributeValue, Principal};
 use serde_json::Value;
 use std::cmp::Ordering;
 

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
 use querygate_driver_api::advice::{IndexAdvice, IndexSpec, Planner, Study};
-use querygate_driver_api::capability::refuse;
-use querygate_driver_api::{Identifier, Refusal, RefusalReason, TableRef};
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 

@@ -5,8 +5,10 @@ use crate::compile::expression::either;
 use crate::tree::node::{Node, call, one, text, unary};
 use crate::tree::place::{self, Place};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::capability::refuse;
-use querygate_driver_api::{ColumnId, Refusal, RefusalReason, ScalarExpr, ValueType};
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::value::ValueType;
 
 /// Digits of a decimal whose sum over a trillion rows still has the 34 that the source keeps.
 const SUMMED_PRECISION_MAX: u8 = 22;

@@ -5,9 +5,9 @@ use crate::compile::compiler::{Columns, Compiler};
 use crate::compile::expression::{Named, either};
 use crate::tree::node::{Node, call, one, text, unary};
 use crate::tree::place::is_type;
-use querygate_driver_api::capability::refuse;
-use querygate_driver_api::scalar::ArithmeticOp;
-use querygate_driver_api::{Refusal, RefusalReason, ScalarExpr, ValueType};
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
+use querygate_driver_api::value::ValueType;
 
 /// Digits that the source's decimals keep.
 const DECIMAL_DIGITS: u8 = 34;

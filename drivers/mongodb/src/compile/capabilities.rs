@@ -4,13 +4,14 @@ use crate::compile::aggregate;
 use crate::compile::compiler::{Columns, Compiler, statement};
 use crate::tree::place::{self, Place, is_object_id, path};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
-use querygate_driver_api::capability::refuse;
+use querygate_driver_api::capability::{Capabilities, Refusal, RefusalReason, of_one_scale, refuse};
+use querygate_driver_api::columns::ColumnTypes;
+use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, TableRef};
 use querygate_driver_api::relation::{Relation, SetOp};
 use querygate_driver_api::scalar::{ComparisonOp, Held, ScalarExpr};
-use querygate_driver_api::{
-    Capabilities, ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, TableRef, ValueType,
-    of_one_scale,
-};
+use querygate_driver_api::value::ValueType;
 use std::sync::Arc;
 
 /// Parameters of one fragment: a command is at most 16 MiB, and each is written with its place.

@@ -3,13 +3,14 @@
 use crate::compile::order;
 use crate::tree::node::{Form, Node, never, one, text};
 use crate::tree::place::{self, Place};
-use querygate_driver_api::capability::refuse;
-use querygate_driver_api::driver::{Binding, BindingForm};
-use querygate_driver_api::relation::SetOp;
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{
-    ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, Relation, ScalarExpr, ValueType,
-};
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::columns::ColumnTypes;
+use querygate_driver_api::execution::{Binding, BindingForm, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{Relation, SetOp};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::ValueType;
 use std::collections::{HashMap, HashSet};
 
 /// Deepest nesting of a pipeline; the server reads 180.

@@ -5,10 +5,11 @@ use crate::compile::compiler::{Columns, Compiler, place_of};
 use crate::compile::matching::{affix, negated};
 use crate::tree::node::{Form, Node, call, one, text, unary};
 use crate::tree::place::is_type;
-use querygate_driver_api::capability::refuse;
-use querygate_driver_api::driver::BindingForm;
-use querygate_driver_api::scalar::{ComparisonOp, Constant, Truth};
-use querygate_driver_api::{ColumnId, Refusal, RefusalReason, ScalarExpr, ValueType};
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::execution::BindingForm;
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::scalar::{ComparisonOp, Constant, ScalarExpr, Truth};
+use querygate_driver_api::value::ValueType;
 
 /// Values that an expression names more than once.
 #[derive(Default)]

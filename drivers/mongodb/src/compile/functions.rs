@@ -5,11 +5,11 @@ use crate::compile::compiler::{Columns, Compiler};
 use crate::compile::expression::{Named, either, literal};
 use crate::tree::node::{Node, call, one, text, unary};
 use crate::tree::place::is_type;
-use querygate_driver_api::capability::refuse;
-use querygate_driver_api::driver::BindingForm;
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{Refusal, RefusalReason, ScalarExpr, ValueType};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::ValueType;
 
 /// The greatest number of characters that the source's functions take.
 const CHARACTERS_MAX: i64 = 0x7FFF_FFFF;

@@ -4,9 +4,10 @@
 use crate::compile::compiler::{Columns, Compiler, place_of};
 use crate::tree::node::{Form, Node, always, never, one, text, unary};
 use crate::tree::place::{Place, type_name};
+use querygate_driver_api::capability::Refusal;
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::scalar::{ComparisonOp, Constant, Truth};
-use querygate_driver_api::{Refusal, ScalarExpr, ValueType};
+use querygate_driver_api::scalar::{ComparisonOp, Constant, ScalarExpr, Truth};
+use querygate_driver_api::value::ValueType;
 
 impl Compiler<'_> {
     /// The documents for which a condition is TRUE (or FALSE). Negations move to the leaves: UNKNOWN is neither.
@@ -222,7 +223,7 @@ impl Compiler<'_> {
     }
 
     fn known(&mut self, parameters: Vec<usize>, node: Node) -> Node {
-        let value = querygate_driver_api::driver::BindingForm::Value;
+        let value = querygate_driver_api::execution::BindingForm::Value;
         Node::Known(parameters.into_iter().map(|parameter| self.native(parameter, value)).collect(), Box::new(node))
     }
 }

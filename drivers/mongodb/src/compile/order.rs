@@ -3,9 +3,10 @@
 use crate::compile::compiler::{Compiler, Pipeline};
 use crate::tree::node::{Node, call, one, text};
 use crate::tree::place::{self, Place};
-use querygate_driver_api::capability::refuse;
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::SortKey;
-use querygate_driver_api::{ColumnId, Refusal, RefusalReason, ScalarExpr};
+use querygate_driver_api::scalar::ScalarExpr;
 
 /// Keys of one sort; the server takes 32, and each may need three.
 const SORT_KEYS_MAX: usize = 10;

@@ -2,7 +2,7 @@
 
 use crate::error::unreachable;
 use mongodb::options::{ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
-use querygate_driver_api::Budget;
+use querygate_driver_api::pool::Budget;
 use querygate_types::Result;
 use std::fmt;
 use std::path::PathBuf;

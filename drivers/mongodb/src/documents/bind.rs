@@ -8,8 +8,9 @@ use crate::tree::pattern;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, Regex};
-use querygate_driver_api::driver::{BindingForm, NativeStatement};
-use querygate_driver_api::{Refusal, RefusalReason, Value};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::execution::{BindingForm, NativeStatement};
+use querygate_driver_api::value::Value;
 
 /// Bytes of all values of one statement: a command must stay below 16 MiB, and key lists come with their positions.
 const VALUES_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -230,7 +231,7 @@ pub(crate) fn exact(value: &Value) -> Result<Bson, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_driver_api::ValueType;
+    use querygate_driver_api::value::ValueType;
 
     #[test]
     fn values_are_never_operators() {

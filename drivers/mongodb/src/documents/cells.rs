@@ -8,8 +8,8 @@ use arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
 use arrow::datatypes::{Date32Type, Time64MicrosecondType};
 use arrow::util::display::array_value_to_string;
 use mongodb::bson::{Decimal128, RawBsonRef};
-use querygate_driver_api::ValueType;
 use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::value::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Whole numbers up to here are all doubles.

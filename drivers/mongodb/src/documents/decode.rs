@@ -13,8 +13,9 @@ use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::SchemaRef;
 use mongodb::bson::{Decimal128, RawBsonRef};
 use querygate_driver_api::builder::ColumnBuilder;
+use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::{NativeStatement, ValueType};
+use querygate_driver_api::value::ValueType;
 use querygate_types::{Error, Result, limits};
 use std::sync::Arc;
 

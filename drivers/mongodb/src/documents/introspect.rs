@@ -7,10 +7,10 @@ use crate::error::wrong_value;
 use crate::tree::place;
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::remote::{
     ColumnStatistics, Index, LookedFor, RemoteColumn, RemoteTable, TableKind, TableStatistics,
 };
-use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// The key of every collection.

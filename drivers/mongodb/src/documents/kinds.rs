@@ -4,8 +4,9 @@ use crate::documents::decimal::{self, Finite};
 use crate::tree::place::OBJECT_ID;
 use mongodb::bson::RawBsonRef;
 use mongodb::bson::spec::BinarySubtype;
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 use querygate_driver_api::relation::{Collation, Encoding};
-use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_driver_api::value::ValueType;
 
 /// Digits of a decimal column whose values say nothing about them: enough for money, few enough to add up exactly.
 const DECIMAL_PRECISION: u8 = 20;

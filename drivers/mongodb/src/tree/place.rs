@@ -1,8 +1,9 @@
 //! Where a column is in the documents of a pipeline, and which names can be one. Knows no operator.
 
 use crate::tree::node::{Node, call, text, unary};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 use querygate_driver_api::relation::{Collation, ScanColumn};
-use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_driver_api::value::ValueType;
 
 /// Name of the collation of texts that are ObjectIds in the source: equal as their hex digits, bound as ObjectIds.
 pub(crate) const OBJECT_ID: &str = "objectid";
@@ -65,12 +66,12 @@ pub(crate) fn path(name: &str) -> Result<&str, Refusal> {
 }
 
 /// The name of a column's field in shaped documents.
-pub(crate) fn field(id: querygate_driver_api::ColumnId) -> String {
+pub(crate) fn field(id: querygate_driver_api::identifier::ColumnId) -> String {
     id.to_string()
 }
 
 /// The name of a column's field in what is delivered: an ObjectId that is to be a text has another than a text.
-pub(crate) fn delivered(id: querygate_driver_api::ColumnId, object_id: bool) -> String {
+pub(crate) fn delivered(id: querygate_driver_api::identifier::ColumnId, object_id: bool) -> String {
     if object_id { format!("o{}", id.0) } else { field(id) }
 }
 

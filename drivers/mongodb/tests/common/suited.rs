@@ -4,13 +4,15 @@
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::driver::{Driver, NativeStatement};
-use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
+use querygate_driver_api::capability::{Capabilities, Refusal};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Answer, Ask, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::testkit::dataset::tables;
-use querygate_driver_api::{
-    Answer, Ask, Capabilities, ColumnId, Fragment, Identifier, Refusal, Relation, TableRef, Value, ValueType,
-};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mongodb::MongoDriver;
 use querygate_types::Result;
 use std::sync::Arc;

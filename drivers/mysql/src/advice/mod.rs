@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use querygate_driver_api::advice::{
     ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, Planner, Study,
 };
-use querygate_driver_api::capability::unsupported;
-use querygate_driver_api::{Identifier, Refusal, TableRef};
+use querygate_driver_api::capability::{Refusal, unsupported};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
 use sqlx::{AssertSqlSafe, Executor};

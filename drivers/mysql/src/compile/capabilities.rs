@@ -11,13 +11,14 @@ use crate::connect::pool::Pool;
 use crate::connect::session::Flavor;
 use crate::wire::declared::Declared;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
-use querygate_driver_api::capability::refuse;
+use querygate_driver_api::capability::{Capabilities, Refusal, RefusalReason, of_one_scale, refuse};
+use querygate_driver_api::columns::ColumnTypes;
+use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
+use querygate_driver_api::value::ValueType;
 use querygate_driver_api::write::ChangeShape;
-use querygate_driver_api::{
-    Capabilities, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, ValueType, of_one_scale,
-};
 use querygate_sql::{Argument, Dialect, exact_if, is_sum};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

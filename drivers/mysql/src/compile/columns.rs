@@ -2,8 +2,9 @@
 
 use crate::connect::session::Flavor;
 use crate::wire::declared::{Declared, Native};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::relation::{Encoding, ScanColumn};
-use querygate_driver_api::{Identifier, TableRef, ValueType};
+use querygate_driver_api::value::ValueType;
 use std::collections::HashMap;
 
 /// Declared types of described tables, by schema, table and column. A table named without schema is in the source's own.

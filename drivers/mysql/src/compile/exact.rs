@@ -2,10 +2,10 @@
 
 use crate::compile::capabilities::comparable;
 use crate::compile::functions;
-use querygate_driver_api::capability::refuse;
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
-use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_driver_api::value::ValueType;
 use querygate_sql::exact_if;
 
 pub(crate) fn arithmetic(op: ArithmeticOp, left: ValueType, right: ValueType, to: ValueType) -> Result<(), Refusal> {

@@ -1,10 +1,10 @@
 //! Scalar functions, casts and aggregates in MariaDB's words. Each text was compared with the written semantics.
 
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::capability::unsupported;
-use querygate_driver_api::driver::BindingForm;
+use querygate_driver_api::capability::{Refusal, unsupported};
+use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
-use querygate_driver_api::{Refusal, ValueType};
+use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, RenderedArgs};
 
 /// A placeholder as an operand: the protocol has no decimals and no microseconds of its own, so they are sent as text.

@@ -2,8 +2,10 @@
 
 use querygate_driver_api::aggregate::AggregateFunction;
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::relation::{Collation, JoinKind};
-use querygate_driver_api::{ColumnId, Relation, ScalarExpr, ValueType};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{Collation, JoinKind, Relation};
+use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::value::ValueType;
 
 /// Whether an expression over `input` is no longer than what the server looks at when it sorts: a short column, or made
 /// of such. Everything that is not text is short, but for bytes.

@@ -1,6 +1,6 @@
 //! Names in backquotes, which mean the same in every mode of the server. Refuses names that it cannot have.
 
-use querygate_driver_api::{Refusal, RefusalReason};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 
 /// A quoted identifier. The server stored each such name as it was; it refuses the others, or cuts them.
 pub(crate) fn quote(name: &str) -> Result<String, Refusal> {

@@ -1,7 +1,7 @@
 //! Numbered placeholders → the server's unnumbered ones, each occurrence with a value of its own. Reads quotes only to skip them.
 
-use querygate_driver_api::driver::Binding;
-use querygate_driver_api::{Refusal, RefusalReason};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::execution::Binding;
 
 /// Most placeholders of one statement (the protocol's own bound).
 const PLACEHOLDERS_MAX: usize = 65_535;
@@ -57,7 +57,7 @@ pub(crate) fn positional(text: &str, bindings: &[Binding]) -> Result<(String, Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_driver_api::driver::BindingForm;
+    use querygate_driver_api::execution::BindingForm;
 
     #[test]
     fn each_occurrence_is_bound_and_quoted_text_is_left_alone() {

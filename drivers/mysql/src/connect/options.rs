@@ -1,6 +1,6 @@
 //! How a server is reached. Holds the password and never prints it.
 
-use querygate_driver_api::Budget;
+use querygate_driver_api::pool::Budget;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use std::fmt;
 use std::path::PathBuf;

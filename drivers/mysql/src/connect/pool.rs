@@ -2,9 +2,8 @@
 
 use crate::connect::options::MysqlOptions;
 use crate::connect::session::{Flavor, Session};
-use querygate_driver_api::ending::{canceled, timed_out, until};
-use querygate_driver_api::pool::{Breaker, BreakerState, PoolMeter, PoolStatus};
-use querygate_driver_api::{Budget, Place, Resting};
+use querygate_driver_api::execution::ending::{canceled, timed_out, until};
+use querygate_driver_api::pool::{Breaker, BreakerState, Budget, Place, PoolMeter, PoolStatus, Resting};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, Executor};

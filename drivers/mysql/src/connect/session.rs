@@ -2,7 +2,7 @@
 
 use crate::error::{from_sqlx, unreachable};
 use crate::wire::binary;
-use querygate_driver_api::Place;
+use querygate_driver_api::pool::Place;
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};

@@ -1,8 +1,9 @@
 //! Values → what is bound to the server. Refuses a value that it cannot hold, since it would compare another one.
 
 use crate::wire::codec;
-use querygate_driver_api::driver::{BindingForm, NativeStatement};
-use querygate_driver_api::{Refusal, RefusalReason, Value, ValueType};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::execution::{BindingForm, NativeStatement};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_sql::{Segment, parse_like};
 use sqlx::Arguments;
 use sqlx::mysql::MySqlArguments;

@@ -1,7 +1,8 @@
 //! What a column's declared type means, and in which form it reads as the type that metadata wants.
 
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_driver_api::value::ValueType;
 
 /// A declared type of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]

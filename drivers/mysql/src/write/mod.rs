@@ -9,15 +9,18 @@ mod transaction;
 use crate::connect::session::Flavor;
 use crate::driver::MysqlDriver;
 use async_trait::async_trait;
-use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_driver_api::value::ValueType;
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
     Begin, ChangeOp, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction,
     TxMark, WriteCapabilities, Writer,
 };
-use querygate_driver_api::{Fragment, Refusal, RefusalReason, ValueType};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 use transaction::MysqlTransaction;

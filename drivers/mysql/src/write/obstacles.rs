@@ -6,7 +6,7 @@ use super::print;
 use super::transaction::HAS_TRANSACTIONS;
 use crate::connect::pool::Pool;
 use crate::wire::binary;
-use querygate_driver_api::{Identifier, TableRef};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_types::{Error, Result};
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};

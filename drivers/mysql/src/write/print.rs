@@ -3,10 +3,12 @@
 use crate::compile::names::quote;
 use crate::connect::session::Flavor;
 use crate::wire::declared::{Declared, Native};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
 use querygate_driver_api::relation::{Relation, ScanColumn};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::write::{ChangeOp, ChangeShape, NativeChange, TargetColumn};
-use querygate_driver_api::{ColumnId, Fragment, Identifier, Refusal, RefusalReason, TableRef};
 
 /// Parameters of one INSERT, about.
 const PARAMETERS: usize = 1_000;

@@ -4,8 +4,9 @@ use crate::introspect::enum_values;
 use crate::wire::bind::{Sent, sent};
 use crate::wire::codec;
 use crate::wire::declared::{Declared, Native};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{TargetColumn, Violation};
-use querygate_driver_api::{Refusal, RefusalReason, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Whether a column of this declared type keeps values of a type.
@@ -116,7 +117,7 @@ fn whole(value: i128, scale: i8) -> Result<Sent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_driver_api::Identifier;
+    use querygate_driver_api::identifier::Identifier;
     use querygate_driver_api::relation::{Collation, Encoding};
 
     #[test]

@@ -11,12 +11,14 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
-use querygate_driver_api::driver::{BatchStream, ExecuteContext, NativeStatement};
-use querygate_driver_api::ending::canceled;
+use querygate_driver_api::execution::ending::canceled;
+use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
     Applied, Begin, ChangeOp, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TxMark, Violation,
 };
-use querygate_driver_api::{Fragment, TableRef, Value};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::{AssertSqlSafe, Executor};

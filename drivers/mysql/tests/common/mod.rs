@@ -3,11 +3,14 @@
 pub(crate) mod server;
 
 use futures::TryStreamExt;
-use querygate_driver_api::driver::{Driver, ExecuteContext};
-use querygate_driver_api::relation::ScanColumn;
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Ask, ExecuteContext};
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{Relation, ScanColumn};
 use querygate_driver_api::testkit::dataset::{Limits, MANY_ROWS, Table, tables};
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{Ask, ColumnId, Fragment, OutputColumn, Relation, TableRef, Value, ValueType};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_mysql::{MysqlDriver, MysqlOptions};
 use querygate_types::Error;
 use server::{PASSWORD, Server, USER};

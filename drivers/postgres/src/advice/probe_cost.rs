@@ -160,12 +160,12 @@ impl ProbeCosts<'_> {
     fn keys(&self, index: &str, relation: &str) -> Option<Keys> {
         if let Some(spec) = (self.made)(index) {
             let known = self.tables.iter().find(|known| known.table.table == spec.table)?;
-            return keys(known, spec.keys.iter().map(querygate_driver_api::Identifier::as_str));
+            return keys(known, spec.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str));
         }
         let of = |known: &&Known| known.table.table.name() == relation;
         self.tables.iter().filter(of).find_map(|known| {
             let index = known.table.indexes.iter().find(|one| one.name == index)?;
-            keys(known, index.keys.iter().map(querygate_driver_api::Identifier::as_str))
+            keys(known, index.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str))
         })
     }
 }
@@ -195,7 +195,7 @@ fn is_equality(condition: &str, column: &str) -> bool {
 mod tests {
     use super::*;
     use querygate_driver_api::advice::{IndexAbilities, IndexedColumn};
-    use querygate_driver_api::{Identifier, TableRef};
+    use querygate_driver_api::identifier::{Identifier, TableRef};
     use serde_json::json;
 
     fn known(ordered: f64) -> Vec<Known> {

@@ -3,7 +3,7 @@
 
 use crate::connect::connection::Connection;
 use querygate_driver_api::advice::{ExistingIndex, IndexAbilities, IndexedColumn, IndexedTable, Writes};
-use querygate_driver_api::{Identifier, TableRef};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_types::{Error, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;

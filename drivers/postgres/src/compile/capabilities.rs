@@ -2,11 +2,13 @@
 
 use crate::compile::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
-use querygate_driver_api::capability::refuse;
+use querygate_driver_api::capability::{Capabilities, Refusal, RefusalReason, refuse};
+use querygate_driver_api::columns::ColumnTypes;
 use querygate_driver_api::function::{DatePart, ScalarFunction};
+use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Held, ScalarExpr};
-use querygate_driver_api::{Capabilities, ColumnId, ColumnTypes, Refusal, RefusalReason, ValueType};
+use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, exact_if, is_sum};
 
 /// PostgreSQL 15 and later.

@@ -1,8 +1,9 @@
 //! Which collations the texts of a fragment have, so that they can meet in one statement. Prints nothing.
 
 use crate::wire::declared;
-use querygate_driver_api::relation::Collation;
-use querygate_driver_api::{Relation, ScalarExpr, ValueType};
+use querygate_driver_api::relation::{Collation, Relation};
+use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::value::ValueType;
 use std::collections::BTreeSet;
 
 /// Collations of a fragment's texts.

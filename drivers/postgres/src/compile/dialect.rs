@@ -6,12 +6,13 @@ use crate::compile::index_equality;
 use crate::wire::bind::list_type;
 use crate::wire::declared;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::capability::unsupported;
-use querygate_driver_api::driver::BindingForm;
+use querygate_driver_api::capability::{Refusal, RefusalReason, unsupported};
+use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::relation::{Collation, ScanColumn, SetOp};
+use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::relation::{Collation, Relation, ScanColumn, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
-use querygate_driver_api::{Refusal, RefusalReason, Relation, TableRef, ValueType};
+use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, Dialect, RenderedArgs};
 
 /// Longest name, in bytes: the server cuts longer ones without a word.

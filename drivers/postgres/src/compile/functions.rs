@@ -2,11 +2,11 @@
 //! is refused.
 
 use crate::compile::dialect::{PostgresDialect, type_name, widened};
-use querygate_driver_api::capability::unsupported;
-use querygate_driver_api::driver::BindingForm;
+use querygate_driver_api::capability::{Refusal, unsupported};
+use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
 use querygate_driver_api::scalar::ArithmeticOp;
-use querygate_driver_api::{Refusal, ValueType};
+use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, Dialect, RenderedArgs};
 
 /// The text of an operation, or why it has none.

@@ -114,7 +114,7 @@ pub(crate) fn listed(expr: &Argument, list: &[Argument]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_driver_api::ValueType;
+    use querygate_driver_api::value::ValueType;
 
     fn argument(text: &str, parameter: Option<usize>) -> Argument {
         Argument { text: text.to_owned(), value_type: ValueType::Text, parameter }

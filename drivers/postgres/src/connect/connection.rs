@@ -3,7 +3,7 @@
 use crate::connect::options::PostgresOptions;
 use crate::connect::tls::Encryption;
 use crate::error::{cannot_connect, from_postgres, timed_out_connecting, unavailable};
-use querygate_driver_api::Place;
+use querygate_driver_api::pool::Place;
 use querygate_types::{PlannerSetting, Result};
 use std::collections::HashMap;
 use std::future::poll_fn;

@@ -1,6 +1,6 @@
 //! Where a PostgreSQL source is and how it is spoken to. Never prints a password.
 
-use querygate_driver_api::Budget;
+use querygate_driver_api::pool::Budget;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,9 +3,11 @@
 
 use crate::wire::cells;
 use crate::wire::frames;
+use querygate_driver_api::execution::{NativeStatement, Wanted};
 use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::{NativeStatement, ValueType, Wanted};
-use querygate_types::{PgType, WireForm, WireRows};
+use querygate_driver_api::value::ValueType;
+use querygate_types::PgType;
+use querygate_types::wire_rows::{WireForm, WireRows};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_postgres::types::Type;
@@ -275,7 +277,8 @@ impl Copied {
 mod tests {
     use super::*;
     use crate::wire::frames::tests::said;
-    use querygate_driver_api::{ColumnId, OutputColumn};
+    use querygate_driver_api::fragment::OutputColumn;
+    use querygate_driver_api::identifier::ColumnId;
 
     fn statement(types: &[ValueType]) -> NativeStatement {
         let column = |value_type: &ValueType| {

@@ -6,7 +6,8 @@ use crate::connect::statements::Statements;
 use crate::wire::bind::Parameters;
 use crate::wire::frames::{self, Broken, Failure, Frame};
 use bytes::{Buf, BytesMut};
-use querygate_types::{Result, WireForm};
+use querygate_types::Result;
+use querygate_types::wire_rows::WireForm;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot::{self, Receiver, Sender};
@@ -293,7 +294,7 @@ mod tests {
     use super::*;
     use crate::connect::statements::STATEMENTS_MAX;
     use crate::wire::frames::tests::{described, parameters, said};
-    use querygate_driver_api::Value;
+    use querygate_driver_api::value::Value;
 
     fn ask(pipeline: &mut Pipeline, text: &str, value: i32) -> Receiver<Answer> {
         match pipeline.ask(&text.into(), &parameters(&[Value::Int32(value)]), None).unwrap() {

@@ -8,7 +8,7 @@ use crate::connect::socket::{Link, Stream};
 use crate::wire::bind::Parameters;
 use bytes::BytesMut;
 use futures::task::AtomicWaker;
-use querygate_driver_api::Place;
+use querygate_driver_api::pool::Place;
 use querygate_types::Result;
 use std::future::poll_fn;
 use std::io;

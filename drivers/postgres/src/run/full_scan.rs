@@ -1,7 +1,10 @@
 //! Which statements read a large table whole, and their text for a range of its pages. Talks to no server.
 
 use crate::compile::dialect::quote;
-use querygate_driver_api::{NativeStatement, Refusal, Relation, TableRef};
+use querygate_driver_api::capability::Refusal;
+use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::relation::Relation;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,7 +4,7 @@
 use crate::connect::pool::Pool;
 use crate::error::{from_postgres, is_lost};
 use crate::run::full_scan::FullScan;
-use querygate_driver_api::snapshot::{Snapshot, SnapshotAnswer};
+use querygate_driver_api::execution::{Snapshot, SnapshotAnswer};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tokio_postgres::Client;

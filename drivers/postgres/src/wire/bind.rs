@@ -2,8 +2,9 @@
 
 use crate::wire::numeric;
 use bytes::{BufMut, BytesMut};
-use querygate_driver_api::driver::{Binding, BindingForm, NativeStatement};
-use querygate_driver_api::{ItemType, Refusal, RefusalReason, Value, ValueType};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::execution::{Binding, BindingForm, NativeStatement};
+use querygate_driver_api::value::{ItemType, Value, ValueType};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 
 use crate::wire::bind::{EPOCH_DAYS, EPOCH_MICROS};
 use crate::wire::numeric::{self, Unreadable};
-use querygate_driver_api::ValueType;
+use querygate_driver_api::value::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
 use tokio_postgres::types::{Kind, Type};
 

@@ -1,7 +1,8 @@
 //! What a column's declared type means: the type we give it, and in which form it reads as the type that metadata wants.
 
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 use querygate_driver_api::relation::{Collation, Encoding};
-use querygate_driver_api::{ItemType, Refusal, RefusalReason, ValueType};
+use querygate_driver_api::value::{ItemType, ValueType};
 
 /// How a column's text stands to order and equality by code point. Kept in [`Collation::Named`], whose text is ours.
 pub(crate) const CAST: &str = "type ";

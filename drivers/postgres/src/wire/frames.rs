@@ -2,7 +2,8 @@
 
 use crate::wire::bind::{Bound, Parameters};
 use bytes::{BufMut, BytesMut};
-use querygate_types::{Error, Result, WireForm};
+use querygate_types::wire_rows::WireForm;
+use querygate_types::{Error, Result};
 use tokio_postgres::types::{IsNull, ToSql, Type};
 
 /// Kind and length stand before each message.
@@ -205,8 +206,8 @@ pub(crate) fn failure(mut body: &[u8]) -> std::result::Result<Failure, Broken> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use querygate_driver_api::Value;
-    use querygate_driver_api::driver::{Binding, BindingForm, NativeStatement};
+    use querygate_driver_api::execution::{Binding, BindingForm, NativeStatement};
+    use querygate_driver_api::value::Value;
 
     /// One message of a server.
     pub(crate) fn said(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -242,7 +243,7 @@ pub(crate) mod tests {
     #[test]
     fn a_run_is_bind_execute_and_a_sync_of_its_own() {
         let mut out = BytesMut::new();
-        let null = Value::Null(querygate_driver_api::ValueType::Text);
+        let null = Value::Null(querygate_driver_api::value::ValueType::Text);
         let values = parameters(&[Value::Int32(258), null, Value::text("é")]);
         run("s7", &values, WireForm::Binary, &mut out).unwrap();
         let bind = b"\0s7\0\0\x01\0\x01\0\x03\0\0\0\x04\0\0\x01\x02\xff\xff\xff\xff\0\0\0\x02\xc3\xa9\0\x01\0\x01";

@@ -4,7 +4,7 @@ use super::form::Form;
 use crate::wire::bind::{EPOCH_DAYS, EPOCH_MICROS};
 use crate::wire::numeric;
 use bytes::{BufMut, BytesMut};
-use querygate_driver_api::Value;
+use querygate_driver_api::value::Value;
 use querygate_driver_api::write::Violation;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;

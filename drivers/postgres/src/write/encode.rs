@@ -4,7 +4,7 @@ use super::cell::{put, put_alone};
 use super::form::Form;
 use arrow::array::{Array, RecordBatch};
 use bytes::{BufMut, BytesMut};
-use querygate_driver_api::Value;
+use querygate_driver_api::value::Value;
 use querygate_driver_api::write::ChangeShape;
 use querygate_types::{Error, Result};
 use std::fmt;

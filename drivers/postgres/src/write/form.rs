@@ -1,7 +1,8 @@
 //! In which of the server's types the values of a column go there. It is the column's own type, so that nothing is cast, rounded, padded or cut on the way.
 
 use crate::wire::declared;
-use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::value::ValueType;
 use tokio_postgres::types::Type;
 
 /// A column's own type, as far as values are checked against it here.

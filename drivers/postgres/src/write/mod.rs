@@ -14,15 +14,18 @@ use crate::connect::pool::Pool;
 use crate::driver::PostgresDriver;
 use async_trait::async_trait;
 use form::Form;
-use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_driver_api::value::ValueType;
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
     Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction, TxMark,
     WriteCapabilities, Writer,
 };
-use querygate_driver_api::{Fragment, Refusal, RefusalReason, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use transaction::PostgresTransaction;

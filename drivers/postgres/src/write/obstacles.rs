@@ -4,7 +4,7 @@
 use super::error::from_change;
 use crate::connect::pool::Pool;
 use crate::introspect;
-use querygate_driver_api::TableRef;
+use querygate_driver_api::identifier::TableRef;
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 use tokio_postgres::Row;

@@ -3,9 +3,10 @@
 use super::form::Form;
 use crate::compile::dialect::{PostgresDialect, quote};
 use crate::wire::declared;
-use querygate_driver_api::relation::Collation;
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::relation::{Collation, Relation};
 use querygate_driver_api::write::{ChangeOp, ChangeShape, TargetColumn};
-use querygate_driver_api::{Refusal, RefusalReason, Relation, TableRef};
 use querygate_sql::Dialect;
 
 /// # Errors

@@ -5,7 +5,7 @@ use crate::decode::Decoder;
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use futures::stream::try_unfold;
-use querygate_driver_api::driver::ExecuteContext;
+use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Rows;
 use querygate_types::{Result, limits};
 use std::pin::Pin;

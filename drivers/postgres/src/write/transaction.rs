@@ -12,13 +12,15 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, StreamExt, TryStreamExt};
-use querygate_driver_api::driver::{BatchStream, ExecuteContext, NativeStatement};
-use querygate_driver_api::ending::canceled;
+use querygate_driver_api::execution::ending::canceled;
+use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::value::Value;
 use querygate_driver_api::write::change::STORED_BYTES_MAX;
 use querygate_driver_api::write::{
     Applied, Begin, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TxMark, Violation,
 };
-use querygate_driver_api::{Fragment, TableRef, Value};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::fmt;
 use std::future::Future;

@@ -4,7 +4,7 @@
 pub(crate) mod query;
 
 use querygate_driver_api::testkit::dataset::{Limits, Table, tables};
-use querygate_driver_api::{Value, ValueType};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,11 +1,14 @@
 //! Fragments over described tables, and their rows.
 
 use futures::TryStreamExt;
-use querygate_driver_api::driver::{Driver, ExecuteContext};
-use querygate_driver_api::relation::ScanColumn;
-use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Ask, ExecuteContext};
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{Relation, ScanColumn};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{Ask, ColumnId, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_types::Error;
 
 pub(crate) fn table(name: &str) -> TableRef {

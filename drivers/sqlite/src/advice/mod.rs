@@ -19,10 +19,10 @@ use copy::{Copy, Schema};
 use querygate_driver_api::advice::{
     ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NullTest, Planner, Study,
 };
-use querygate_driver_api::capability::unsupported;
+use querygate_driver_api::capability::{Refusal, unsupported};
 use querygate_driver_api::driver::Driver;
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::remote::{ForeignKey, TableKind};
-use querygate_driver_api::{Identifier, Refusal, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 use sample::{COLUMNS_MAX, Sample};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};

@@ -3,7 +3,7 @@
 
 use crate::dialect::quote;
 use crate::error::from_sqlx;
-use querygate_driver_api::Identifier;
+use querygate_driver_api::identifier::Identifier;
 use querygate_types::{Error, Result};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};

@@ -9,16 +9,19 @@ use crate::driver::SqliteDriver;
 use crate::pool::Lease;
 use async_trait::async_trait;
 use error::from_change;
-use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
-use querygate_driver_api::ending::{canceled, timed_out, until};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::ending::{canceled, timed_out, until};
+use querygate_driver_api::execution::{ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::RemoteColumn;
+use querygate_driver_api::value::ValueType;
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
     Begin, ChangeShape, Fate, Isolation, Lock, Locking, NativeChange, Transaction, TxMark, Violation,
     WriteCapabilities, Writer,
 };
-use querygate_driver_api::{Fragment, Refusal, RefusalReason, ValueType};
 use querygate_types::{Error, Result};
 use sqlx::Executor;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Changes as SQL, for so many rows at a time. Values are parameters; every column stands behind its table's name, because a bare name that is not there would be read as a text.
 
 use crate::dialect::{Enforced, SqliteDialect, quote};
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 use querygate_driver_api::relation::Collation;
 use querygate_driver_api::write::{ChangeOp, ChangeShape, TargetColumn};
-use querygate_driver_api::{Refusal, RefusalReason};
 use querygate_sql::Dialect;
 
 /// Names of the rows in an UPDATE: the second is for a table of the first's name.

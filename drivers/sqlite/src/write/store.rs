@@ -4,9 +4,10 @@ use crate::bind::{Stored, stored};
 use crate::codec;
 use crate::declared::{Affinity, affinity};
 use crate::writer::decimal_text;
+use querygate_driver_api::capability::{Refusal, RefusalReason};
 use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{TargetColumn, Violation};
-use querygate_driver_api::{Refusal, RefusalReason, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Whole numbers up to this are doubles.
@@ -131,7 +132,7 @@ fn inexact() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_driver_api::Identifier;
+    use querygate_driver_api::identifier::Identifier;
     use querygate_driver_api::relation::Collation;
 
     fn column(native: &str, value_type: ValueType, encoding: Encoding) -> TargetColumn {

@@ -10,11 +10,12 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
-use querygate_driver_api::driver::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
     Applied, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TargetColumn, TxMark, Violation,
 };
-use querygate_driver_api::{Fragment, Value};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Executor};
@@ -110,7 +111,7 @@ impl SqliteTransaction {
 
     async fn changed(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied> {
         let at_once = print::rows_at_once(&change.shape);
-        let refused = |refusal: querygate_driver_api::Refusal| Error::internal(refusal);
+        let refused = |refusal: querygate_driver_api::capability::Refusal| Error::internal(refusal);
         let full: Arc<str> = print::text(&change.shape, at_once).map_err(refused)?.into();
         let mut applied = Applied::default();
         let mut first = 0;
@@ -121,7 +122,7 @@ impl SqliteTransaction {
                 if kept { Arc::clone(&full) } else { print::text(&change.shape, count).map_err(refused)?.into() };
             let values = bound(change, rows, first, count)?;
             if context.cancel.is_cancelled() {
-                return Err(querygate_driver_api::ending::canceled());
+                return Err(querygate_driver_api::execution::ending::canceled());
             }
             self.chunk((change, text, kept), values, context, &mut applied).await?;
             first += count;

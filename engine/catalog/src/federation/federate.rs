@@ -16,14 +16,15 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use querygate_driver_api::capability::{Capabilities, RefusalReason};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{DeclineReason, LookUp, NativeStatement};
 use querygate_driver_api::planning::settings_for;
-use querygate_driver_api::{Capabilities, DeclineReason, Driver, LookUp, NativeStatement, RefusalReason, Value};
+use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
 use querygate_rules::estimate::{Estimator, TableEstimate};
-use querygate_rules::{
-    Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, ParameterSource,
-    Receipt, Translation, carve, translate,
-};
+use querygate_rules::opener::{LeafColumn, LeafOpener, LeafPolicy, LocalReason, OpenedLeaf};
+use querygate_rules::{Carved, LeafBuilder, NotPushed, ParameterSource, Receipt, Translation, carve, translate};
 use querygate_types::{Error, PlannerSetting, Result};
 use std::any::Any;
 use std::cell::Cell;

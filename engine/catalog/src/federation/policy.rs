@@ -2,12 +2,15 @@
 //! parameters of the scope only.
 
 use crate::remote::DriverTable;
+use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::function::ScalarFunction;
+use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::{Relation, ScanColumn};
-use querygate_driver_api::scalar::{ComparisonOp, Constant};
-use querygate_driver_api::{ColumnId, RefusalReason, ScalarExpr, Value, ValueType};
+use querygate_driver_api::scalar::{ComparisonOp, Constant, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_policy::filter::{CompareOp, FilterValue, RowFilter, Test, TextKind};
-use querygate_rules::{LeafPolicy, NotPushed, PolicyScope, RemoteColumn};
+use querygate_rules::NotPushed;
+use querygate_rules::opener::{LeafPolicy, PolicyScope, RemoteColumn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

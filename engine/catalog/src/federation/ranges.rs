@@ -8,14 +8,14 @@ use datafusion::catalog::TableProvider;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt as _;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::relation::{Collation, JoinKind, ScanColumn, SortKey};
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::snapshot::{Pages, Snapshot, SnapshotAnswer, SnapshotShare};
-use querygate_driver_api::{
-    Ask, ColumnId, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType,
-};
+use querygate_driver_api::execution::{Ask, ExecuteContext, Pages, Snapshot, SnapshotAnswer, SnapshotShare};
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{Collation, JoinKind, Relation, ScanColumn, SortKey};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_resources::Holder;
-use querygate_rules::RemoteColumn;
+use querygate_rules::opener::RemoteColumn;
 use querygate_types::{Error, Result};
 use std::any::Any;
 use std::sync::Arc;

@@ -4,8 +4,10 @@
 use super::federate::WholeFragment;
 use crate::metrics::{FragmentRun, FragmentRuns};
 use crate::remote::heard;
-use querygate_driver_api::{Answer, Ask, DeclineReason, LookUp, Value, ValueType, Wanted};
-use querygate_types::{Result, WireRows};
+use querygate_driver_api::execution::{Answer, Ask, DeclineReason, LookUp, Wanted};
+use querygate_driver_api::value::{Value, ValueType};
+use querygate_types::Result;
+use querygate_types::wire_rows::WireRows;
 use std::sync::Arc;
 
 impl WholeFragment {

@@ -11,8 +11,11 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_plan::PhysicalExpr;
-use querygate_metadata::ValueType;
-use querygate_query_api::{IntervalFault, NETWORK, TimeTz, WIDE_NUMERIC, read_interval};
+use querygate_metadata::model::ValueType;
+use querygate_query_api::interval::{IntervalFault, read_interval};
+use querygate_query_api::network::NETWORK;
+use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::wide_numeric::WIDE_NUMERIC;
 use querygate_types::network::Inet;
 use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode, PgType};
@@ -262,14 +265,16 @@ mod tests {
         let column = reading.read(&StringArray::from(vec![None, Some(text)])).ok()?;
         assert!(column.is_null(0) && column.data_type() == &reading.arrow());
         Some(match reading {
-            TextReading::Numeric => querygate_query_api::wide_numeric(column.as_binary(), 1).unwrap().to_string(),
+            TextReading::Numeric => {
+                querygate_query_api::wide_numeric::wide_numeric(column.as_binary(), 1).unwrap().to_string()
+            }
             TextReading::Interval => {
                 let value = column.as_primitive::<arrow::datatypes::IntervalMonthDayNanoType>().value(1);
                 format!("{} {} {}", value.months, value.days, value.nanoseconds)
             }
             TextReading::TimeTz => TimeTz::of_key(column.as_fixed_size_binary().value(1)).unwrap().to_string(),
             TextReading::Inet | TextReading::Cidr => {
-                querygate_query_api::network_at(column.as_fixed_size_binary(), 1).unwrap().to_string()
+                querygate_query_api::network::network_at(column.as_fixed_size_binary(), 1).unwrap().to_string()
             }
         })
     }

@@ -17,7 +17,8 @@ use datafusion::logical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_pg_catalog::LeafToken;
 use querygate_policy::{Permit, RowFilter};
-use querygate_query_api::{TYPE_MODIFIER_KEY, WIDE_NUMERIC};
+use querygate_query_api::column::TYPE_MODIFIER_KEY;
+use querygate_query_api::wide_numeric::WIDE_NUMERIC;
 use querygate_types::Error;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -383,10 +384,10 @@ mod tests {
     use arrow::datatypes::DataType;
     use datafusion::datasource::empty::EmptyTable;
     use datafusion::prelude::{col, lit};
-    use querygate_metadata::model::Facts;
-    use querygate_metadata::{LoadOptions, TenancyPosture, load_text};
+    use querygate_metadata::load::{LoadOptions, load_text};
+    use querygate_metadata::model::{Facts, TenancyPosture};
     use querygate_policy::{CompiledPolicy, Evaluator, resolve_principal};
-    use querygate_types::Principal;
+    use querygate_types::principal::Principal;
 
     const STACK: &str = r#"{
         "manifest": {"id": "com.example.t", "namespace": "t", "version": "1.0.0", "type": "app", "name": "T"},

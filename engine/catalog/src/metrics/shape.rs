@@ -1,9 +1,10 @@
 //! How a fragment uses its tables: conditions, joins, groups and orders, each traced back to a column of a scan. Knows names in the
 //! source, and no value.
 
-use querygate_driver_api::relation::ScanColumn;
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Fragment, Identifier, Relation, ScalarExpr};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, Identifier};
+use querygate_driver_api::relation::{Relation, ScanColumn};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_telemetry_api::fragment::{
     ColumnPlace, Condition, ConditionKind, FragmentShape, JoinShape, OrderShape, TableShape,
 };
@@ -236,9 +237,10 @@ fn has_column(expr: &ScalarExpr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use querygate_driver_api::identifier::TableRef;
     use querygate_driver_api::relation::{Collation, Encoding, JoinKind, SortKey};
     use querygate_driver_api::scalar::{ArithmeticOp, Constant};
-    use querygate_driver_api::{TableRef, ValueType};
+    use querygate_driver_api::value::ValueType;
 
     const INT: ValueType = ValueType::Int64;
 

@@ -4,7 +4,7 @@
 use super::exec::{CompiledFragment, heard, shape};
 use crate::metrics::{FragmentRun, FragmentRuns};
 use futures::{StreamExt, TryStreamExt, stream};
-use querygate_driver_api::{Answer, Ask, BatchStream, ExecuteContext, LookUp};
+use querygate_driver_api::execution::{Answer, Ask, BatchStream, ExecuteContext, LookUp};
 use querygate_resources::Holder;
 use querygate_types::Result;
 use std::sync::Arc;

@@ -23,8 +23,10 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
-use querygate_driver_api::snapshot::SnapshotShare;
-use querygate_driver_api::{Answer, Ask, Driver, ExecuteContext, Fragment, NativeStatement, Value};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Answer, Ask, ExecuteContext, NativeStatement, SnapshotShare};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::value::Value;
 use querygate_resources::Ahead;
 use querygate_resources::Holder;
 use querygate_rules::estimate::TableEstimate;
@@ -78,7 +80,7 @@ impl CompiledFragment {
         &self,
         context: ExecuteContext,
         holder: Option<&Arc<Holder>>,
-    ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
+    ) -> querygate_types::Result<querygate_driver_api::execution::BatchStream> {
         self.executed(&self.statement, &self.values, context, holder).await
     }
 
@@ -89,7 +91,7 @@ impl CompiledFragment {
         filters: &[Arc<dyn PhysicalExpr>],
         context: ExecuteContext,
         holder: Option<&Arc<Holder>>,
-    ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
+    ) -> querygate_types::Result<querygate_driver_api::execution::BatchStream> {
         let known = filters.iter().filter_map(current).reduce(Narrowing::and);
         let columns = match known {
             Some(Narrowing::Never) => return Ok(futures::stream::empty().boxed()),
@@ -115,7 +117,7 @@ impl CompiledFragment {
         values: &[Value],
         context: ExecuteContext,
         holder: Option<&Arc<Holder>>,
-    ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
+    ) -> querygate_types::Result<querygate_driver_api::execution::BatchStream> {
         let context = ExecuteContext { setting: self.setting, ..context };
         let batches = match holder {
             Some(holder) => holder.run((&self.source, &self.driver), (statement, values), context).await,
@@ -129,7 +131,10 @@ impl CompiledFragment {
         FragmentRun::begin(runs, template, &self.known, narrowed || self.part)
     }
 
-    fn shaped(&self, batches: querygate_driver_api::BatchStream) -> querygate_driver_api::BatchStream {
+    fn shaped(
+        &self,
+        batches: querygate_driver_api::execution::BatchStream,
+    ) -> querygate_driver_api::execution::BatchStream {
         let compiled = self.clone();
         let shaped = move |batch: querygate_types::Result<RecordBatch>| {
             shape(&batch.map_err(|error| heard(&compiled, error))?, &compiled.columns, &compiled.schema)

@@ -7,8 +7,11 @@ use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, Column, InListExpr, Literal};
 use datafusion::physical_plan::PhysicalExpr;
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, Value, ValueType};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_types::limits::KEY_LIST_MAX;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -323,8 +326,9 @@ mod tests {
     use arrow::datatypes::{Field, Schema};
     use datafusion::common::config::ConfigOptions;
     use datafusion::physical_expr::expressions::{in_list, lit};
+    use querygate_driver_api::fragment::OutputColumn;
+    use querygate_driver_api::identifier::{Identifier, TableRef};
     use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
-    use querygate_driver_api::{Identifier, OutputColumn, TableRef};
 
     fn column() -> Arc<dyn PhysicalExpr> {
         Arc::new(Column::new("k", 0))

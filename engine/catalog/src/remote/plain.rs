@@ -3,7 +3,7 @@
 
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
-use querygate_driver_api::BatchStream;
+use querygate_driver_api::execution::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

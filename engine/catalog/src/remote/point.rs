@@ -2,9 +2,10 @@
 //! hint; its caller must be right for every fragment.
 
 use super::table::DriverTable;
-use querygate_driver_api::relation::ScanColumn;
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, TableRef};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{Relation, ScanColumn};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 
 /// Whether a fragment reads one table by values of its key, looks at each row by itself, and takes bounded time for it.
 pub(crate) fn looks_up<'a>(fragment: &Fragment, mut tables: impl Iterator<Item = &'a DriverTable>) -> bool {
@@ -71,9 +72,11 @@ fn conjuncts(predicate: &ScalarExpr, given: &mut Vec<ColumnId>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use querygate_driver_api::fragment::OutputColumn;
+    use querygate_driver_api::identifier::Identifier;
     use querygate_driver_api::relation::{Collation, Encoding};
     use querygate_driver_api::scalar::ArithmeticOp;
-    use querygate_driver_api::{Identifier, OutputColumn, ValueType};
+    use querygate_driver_api::value::ValueType;
 
     const INT: ValueType = ValueType::Int32;
 

@@ -3,8 +3,8 @@
 use arrow::datatypes::SchemaRef;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
-use querygate_driver_api::Value;
 use querygate_driver_api::remote::TableStatistics;
+use querygate_driver_api::value::Value;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The last answer; none yet, if the source was never reached.
@@ -53,7 +53,7 @@ fn column(answer: &TableStatistics, name: &str) -> ColumnStatistics {
 mod tests {
     use super::*;
     use arrow::datatypes::{DataType, Field, Schema};
-    use querygate_driver_api::Identifier;
+    use querygate_driver_api::identifier::Identifier;
     use querygate_driver_api::remote::ColumnStatistics as SourceColumn;
 
     /// What a source told of some columns, by their places in the schema: others are unknown, and nothing is exact.
@@ -66,7 +66,7 @@ mod tests {
             distinct: Some(7),
             null_fraction: None,
             least: Some(Value::Int32(-1)),
-            greatest: Some(Value::Null(querygate_driver_api::ValueType::Int32)),
+            greatest: Some(Value::Null(querygate_driver_api::value::ValueType::Int32)),
         };
         let told = TableStats::default();
         assert!(told.last().is_none(), "nobody asked yet");

@@ -14,10 +14,12 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_driver_api::{Capabilities, Driver, NativeStatement, TableRef};
-use querygate_rules::{
-    LeafColumn, LeafOpener, LocalReason, NotPushed, OpenedLeaf, RemoteColumn, Translation, translate,
-};
+use querygate_driver_api::capability::Capabilities;
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::identifier::TableRef;
+use querygate_rules::opener::{LeafColumn, LeafOpener, LocalReason, OpenedLeaf, RemoteColumn};
+use querygate_rules::{NotPushed, Translation, translate};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 

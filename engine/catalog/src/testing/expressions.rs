@@ -1,8 +1,9 @@
 //! What a source makes of the few expressions that are added to fragments here, on one row. Truth has three values.
 
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::scalar::{ComparisonOp, Constant};
-use querygate_driver_api::{ColumnId, ScalarExpr, Value};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::scalar::{ComparisonOp, Constant, ScalarExpr};
+use querygate_driver_api::value::Value;
 use std::cmp::Ordering;
 
 /// A row's values by the ids of their columns, and the parameters.

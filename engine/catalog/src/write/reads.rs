@@ -2,10 +2,12 @@
 //! has changed. Decides nothing.
 
 use super::{WriteTarget, inexact};
+use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Relation, SortKey};
-use querygate_driver_api::scalar::Constant;
-use querygate_driver_api::{Fragment, NativeStatement, ScalarExpr, Value, ValueType};
+use querygate_driver_api::scalar::{Constant, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
 use querygate_policy::RowFilter;
 use querygate_types::{Error, Result};
 use std::sync::Arc;

@@ -5,8 +5,8 @@ mod locks;
 mod rules;
 mod values;
 
-use crate::answer::Ask;
-use crate::driver::{Driver, ExecuteContext, NativeStatement};
+use crate::driver::Driver;
+use crate::execution::{Ask, ExecuteContext, NativeStatement};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::{ColumnId, TableRef};
 use crate::relation::{Relation, ScanColumn};

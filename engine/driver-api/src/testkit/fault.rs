@@ -2,16 +2,15 @@
 
 mod write;
 
-use crate::answer::{Answer, Ask, DeclineReason};
 use crate::capability::{Capabilities, Refusal};
-use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use crate::driver::Driver;
+use crate::execution::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, NativeStatement, SnapshotAnswer};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
 use crate::planning::check_setting;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use crate::snapshot::SnapshotAnswer;
 use crate::testkit::Seeded;
 use crate::value::{Value, ValueType};
 use crate::write::Writer;

@@ -1,9 +1,9 @@
 //! How executions end: whole, in bounded batches, cancelled, out of time, abandoned. Every driver behaves the same.
 
 use crate::aggregate::{AggregateExpr, AggregateFunction};
-use crate::answer::{Answer, Ask, DeclineReason, Wanted};
 use crate::capability::RefusalReason;
-use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use crate::driver::Driver;
+use crate::execution::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, NativeStatement, Wanted};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::{ColumnId, TableRef};
 use crate::relation::{JoinKind, Relation, ScanColumn};
@@ -11,7 +11,8 @@ use crate::scalar::{ComparisonOp, ScalarExpr};
 use crate::testkit::dataset::MANY_ROWS;
 use crate::value::ValueType;
 use futures::{StreamExt, TryStreamExt};
-use querygate_types::{Error, ErrorCode, PgType, PlannerSetting, Result, WireForm};
+use querygate_types::wire_rows::WireForm;
+use querygate_types::{Error, ErrorCode, PgType, PlannerSetting, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

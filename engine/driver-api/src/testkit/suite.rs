@@ -4,8 +4,8 @@ mod expressions;
 mod predicates;
 mod relations;
 
-use crate::answer::{Answer, Ask};
-use crate::driver::{Driver, ExecuteContext};
+use crate::driver::Driver;
+use crate::execution::{Answer, Ask, ExecuteContext};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::{ColumnId, TableRef};
 use crate::relation::{Relation, ScanColumn};

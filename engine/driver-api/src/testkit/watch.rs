@@ -1,14 +1,13 @@
 //! A driver around a driver that remembers what it was asked to run and how many rows left the source. Knows no source.
 
-use crate::answer::{Answer, Ask, DeclineReason};
 use crate::capability::{Capabilities, Refusal};
-use crate::driver::{BatchStream, Driver, NativeStatement};
+use crate::driver::Driver;
+use crate::execution::{Answer, Ask, BatchStream, DeclineReason, NativeStatement, SnapshotAnswer};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use crate::snapshot::SnapshotAnswer;
 use crate::value::{Value, ValueType};
 use crate::write::Writer;
 use async_trait::async_trait;

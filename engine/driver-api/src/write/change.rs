@@ -1,10 +1,10 @@
 //! What is changed: the columns, which a driver prints once, and the rows, which are bound each time.
 
+use crate::execution::NativeStatement;
 use crate::fragment::OutputColumn;
 use crate::identifier::{Identifier, TableRef};
 use crate::relation::{Collation, Encoding, ScanColumn};
 use crate::remote::RemoteColumn;
-use crate::statement::NativeStatement;
 use crate::value::ValueType;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{Field, Schema};

@@ -2,8 +2,7 @@
 
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
 use super::violation::Violation;
-use crate::answer::{BatchStream, ExecuteContext};
-use crate::statement::NativeStatement;
+use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
 use crate::value::Value;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -70,7 +69,7 @@ pub trait SourceTransaction: Send + fmt::Debug {
     /// as it was.
     ///
     /// # Errors
-    /// As [`Driver::run`](crate::Driver::run); 40001, 40P01, 55P03: others are in the way.
+    /// As [`Driver::run`](crate::driver::Driver::run); 40001, 40P01, 55P03: others are in the way.
     async fn query<'a>(
         &'a mut self,
         statement: &Arc<NativeStatement>,

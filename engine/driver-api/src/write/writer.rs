@@ -3,12 +3,11 @@
 use super::change::{ChangeShape, NativeChange};
 use super::lock::Lock;
 use super::transaction::{Begin, Fate, Isolation, Transaction, TxMark};
-use crate::answer::ExecuteContext;
 use crate::capability::Refusal;
+use crate::execution::{ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable};
-use crate::statement::NativeStatement;
 use crate::value::ValueType;
 use async_trait::async_trait;
 use querygate_types::{Error, ErrorCode, Result};
@@ -59,7 +58,7 @@ pub trait Writer: Send + Sync + fmt::Debug {
     /// Why the source may not be given this change.
     fn render_change(&self, shape: &ChangeShape) -> Result<Arc<NativeChange>, Refusal>;
 
-    /// As [`Driver::render`](crate::Driver::render), with a lock on each row that it gives. For [`Transaction::query`] only.
+    /// As [`Driver::render`](crate::driver::Driver::render), with a lock on each row that it gives. For [`Transaction::query`] only.
     ///
     /// # Errors
     /// As `render`; the fragment has another shape than [`lockable`](super::lock::lockable) takes.

@@ -2,8 +2,10 @@
 
 use crate::config::Config;
 use crate::verifier;
-use querygate_query_api::{Authenticator, ScramVerifier};
-use querygate_types::{Error, Principal, Result};
+use querygate_query_api::scram::ScramVerifier;
+use querygate_query_api::service::Authenticator;
+use querygate_types::principal::Principal;
+use querygate_types::{Error, Result};
 use ring::rand::SystemRandom;
 use ring::{digest, hmac};
 use std::collections::HashMap;

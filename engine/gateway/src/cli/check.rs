@@ -11,7 +11,9 @@ use crate::metadata::{self, declared_sets};
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
 use crate::wiring::write_findings;
-use querygate_metadata::{Diagnostic, LoadError, Severity, TenancyPosture};
+use querygate_metadata::load::LoadError;
+use querygate_metadata::model::TenancyPosture;
+use querygate_metadata::{Diagnostic, Severity};
 use querygate_types::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -188,7 +190,7 @@ impl Check<'_> {
         for source in sources.difference(&used) {
             self.warn(&format!("source `{source}` is not the datasource of any object"))?;
         }
-        let named = |row: &querygate_metadata::PlacedRow, name: &str| {
+        let named = |row: &querygate_metadata::model::PlacedRow, name: &str| {
             row.object == "sys_position" && row.row.get("name").and_then(|value| value.as_str()) == Some(name)
         };
         let is_stored = |name: &str| governance.rows.iter().any(|row| named(row, name));

@@ -8,7 +8,7 @@ use crate::naming::sql_names;
 use crate::output::Output;
 use crate::serve::Threads;
 use crate::shell::{Format, Shell};
-use querygate_query_api::{ClientInfo, Door};
+use querygate_query_api::service::{ClientInfo, Door};
 use querygate_types::{Error, ErrorCode, Result};
 use std::path::Path;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use super::resolve::parse;
 use super::secret::Environment;
 use super::*;
 use crate::output::{Output, Stream};
-use querygate_types::{AttributeValue, Posture};
+use querygate_types::principal::{AttributeValue, Posture};
 
 const META: &str = "[metadata]\npath = \"meta\"\n";
 const VERIFIER: &str = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";

@@ -3,8 +3,8 @@
 use super::diagnostic::Diagnostic;
 use super::table::{At, Table, a_type};
 use crate::verifier;
-use querygate_query_api::ScramVerifier;
-use querygate_types::{AttributeValue, Posture, Principal};
+use querygate_query_api::scram::ScramVerifier;
+use querygate_types::principal::{AttributeValue, Posture, Principal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use toml::Spanned;

@@ -7,7 +7,7 @@ use crate::gate::{Gate, Runtimes};
 use crate::output::{Captured, Output};
 use crate::shell::{Format, Shell};
 use crate::wiring;
-use querygate_query_api::{ClientInfo, Door};
+use querygate_query_api::service::{ClientInfo, Door};
 use tokio::runtime::Handle;
 
 async fn ask(gate: &Gate, login: &str, sql: &str) -> (bool, String) {

@@ -5,7 +5,7 @@ use arrow::csv::reader::Format as CsvFormat;
 use arrow::datatypes::{DataType, Schema};
 use arrow::json::reader::infer_json_schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use querygate_metadata::ValueType;
+use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
 use std::fs::File;
 use std::io::BufReader;

@@ -1,6 +1,6 @@
 //! What introspection finds in a source, in the metadata's types.
 
-use querygate_metadata::{EnumType, ItemType, TextType, ValueType};
+use querygate_metadata::model::{EnumType, ItemType, TextType, ValueType};
 use querygate_types::ReferentialAction;
 
 /// A table as the source has it.

@@ -3,7 +3,7 @@
 use super::{Found, quoted, server};
 use crate::config::mongodb::{Address, MongoSource, holds_password};
 use crate::wiring::mongodb::driver;
-use querygate_driver_api::Budget;
+use querygate_driver_api::pool::Budget;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What addresses of such sources begin with.

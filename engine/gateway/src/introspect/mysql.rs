@@ -4,7 +4,7 @@ use super::write::local_name;
 use super::{Found, server};
 use crate::config::mysql::{MysqlSource, PORT_DEFAULT};
 use crate::wiring::mysql::driver;
-use querygate_driver_api::Budget;
+use querygate_driver_api::pool::Budget;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What addresses of such sources begin with.

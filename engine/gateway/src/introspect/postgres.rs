@@ -3,9 +3,10 @@
 use super::{Found, Holds, server};
 use crate::config::postgres::{PORT_DEFAULT, PostgresSource, SCHEMA_DEFAULT};
 use crate::wiring::postgres::driver;
+use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::pool::Budget;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
-use querygate_driver_api::{Budget, TableRef};
-use querygate_metadata::ValueType;
+use querygate_metadata::model::ValueType;
 use querygate_postgres::NumericSample;
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn enums_are_called_by_their_last_name() {
         let column = |native: &str| RemoteColumn {
-            name: querygate_driver_api::Identifier::new("c").unwrap(),
+            name: querygate_driver_api::identifier::Identifier::new("c").unwrap(),
             native_type: native.to_owned(),
             value_type: None,
             nullable: true,

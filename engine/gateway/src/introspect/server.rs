@@ -3,9 +3,11 @@
 use super::{Found, FoundColumn, FoundKey, FoundReference, Holds, quoted};
 use crate::config::tls::Tls;
 use futures::{StreamExt, TryStreamExt, stream};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::remote::{Index, KeyKind, RemoteColumn, RemoteTable};
-use querygate_driver_api::{Driver, Identifier, TableRef, ValueType as Native};
-use querygate_metadata::{EnumType, TextType, ValueType};
+use querygate_driver_api::value::ValueType as Native;
+use querygate_metadata::model::{EnumType, TextType, ValueType};
 use querygate_types::Result;
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Reads the schema of a SQLite file, read-only.
 
 use super::{Found, FoundColumn, FoundKey, FoundReference, Holds};
-use querygate_metadata::ValueType;
+use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};

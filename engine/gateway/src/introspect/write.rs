@@ -3,7 +3,7 @@
 mod keys;
 
 use super::{Found, FoundColumn, FoundKey, FoundReference, Holds, Kind};
-use querygate_metadata::ValueType;
+use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ReferentialAction, Result};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};

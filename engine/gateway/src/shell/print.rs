@@ -5,7 +5,8 @@ use crate::output::Output;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use querygate_query_api::{Column, texts_of_own_types};
+use querygate_query_api::column::Column;
+use querygate_query_api::own_texts::texts_of_own_types;
 use querygate_types::{Error, PgType, Result, TypeCategory};
 use std::sync::Arc;
 
@@ -171,7 +172,7 @@ pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
 mod tests {
     use super::*;
     use arrow::array::{BooleanArray, Int64Array, StringArray, TimestampMillisecondArray};
-    use querygate_query_api::column_of;
+    use querygate_query_api::column::column_of;
 
     fn check(format: Format, expected: &[&str]) {
         let batch = RecordBatch::try_from_iter([

@@ -2,13 +2,14 @@
 //! source anything itself.
 
 use crate::config::OnChange;
-use querygate_catalog::SchemaEvent;
+use querygate_catalog::deployment::SchemaEvent;
 use querygate_catalog::remote::{LostField, RemoteField};
+use querygate_driver_api::driver::Driver;
 use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{RemoteColumn as Described, RemoteTable};
-use querygate_driver_api::{Driver, ValueType};
-use querygate_metadata::{Field, Object, ValueType as Declared};
-use querygate_rules::RemoteColumn;
+use querygate_driver_api::value::ValueType;
+use querygate_metadata::model::{Field, Object, ValueType as Declared};
+use querygate_rules::opener::RemoteColumn;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;

@@ -4,7 +4,7 @@ use super::learning::Place;
 use crate::config::Config;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
-use querygate_catalog::Deployment;
+use querygate_catalog::deployment::Deployment;
 use querygate_driver_api::layout::{FileLayout, LayoutAdvice, Rewrite};
 use querygate_files::FileTable;
 use querygate_learning::{LayoutSource, LayoutSources};

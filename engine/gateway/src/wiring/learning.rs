@@ -65,7 +65,7 @@ fn schemas(gate: &Place) -> SchemaWatch {
         }
         let names = deployment.sql_names();
         let named = |object: &str| names.iter().find(|(_, one)| one.name == object).map(|(name, _)| name.clone());
-        let change = |event: &querygate_catalog::SchemaEvent| SchemaChange {
+        let change = |event: &querygate_catalog::deployment::SchemaEvent| SchemaChange {
             at: event.at,
             source: event.source.clone(),
             object: named(&event.object).unwrap_or_else(|| event.object.clone()),
@@ -85,7 +85,7 @@ fn advised(config: &config::Config, settings: &config::Learning, gate: &Place) -
     let gate = Arc::clone(gate);
     Arc::new(move || {
         let Some(engine) = gate.get().and_then(Weak::upgrade) else { return Vec::new() };
-        let of = |source: &querygate_catalog::SourceStatus| {
+        let of = |source: &querygate_catalog::deployment::SourceStatus| {
             let apply = apply.get(&source.name).copied().unwrap_or(false);
             Some(AdvisedSource { name: source.name.clone(), driver: source.driver.clone()?, apply })
         };

@@ -1,7 +1,7 @@
 //! Keeps what is known of the size of tables young: asked at start and at each reload for a moment, then in the background.
 //! No query waits for it.
 
-use querygate_catalog::Deployment;
+use querygate_catalog::deployment::Deployment;
 use querygate_query::Engine;
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::config::mongodb::MongoSource;
 use crate::config::tls::Tls;
-use querygate_driver_api::Budget;
+use querygate_driver_api::pool::Budget;
 use querygate_mongodb::{MongoDriver, MongoOptions, MongoTls};
 
 /// A driver that connects when it is first asked something.

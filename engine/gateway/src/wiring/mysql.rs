@@ -2,7 +2,7 @@
 
 use crate::config::mysql::MysqlSource;
 use crate::config::tls::Tls;
-use querygate_driver_api::Budget;
+use querygate_driver_api::pool::Budget;
 use querygate_mysql::{MysqlDriver, MysqlOptions, MysqlTls};
 
 /// A driver that connects when it is first asked something. `writes`: whether it may be changed where it names who changes it.

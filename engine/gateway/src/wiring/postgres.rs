@@ -2,7 +2,7 @@
 
 use crate::config::postgres::PostgresSource;
 use crate::config::tls::Tls;
-use querygate_driver_api::Budget;
+use querygate_driver_api::pool::Budget;
 use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::Result;
 

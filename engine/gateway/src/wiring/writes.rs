@@ -5,12 +5,11 @@ use super::changes::{columns, find, wanted};
 use super::sources::Sources;
 use crate::config::Config;
 use crate::governance::Governance;
-use querygate_driver_api::Driver;
+use querygate_driver_api::driver::Driver;
 use querygate_driver_api::remote::{RemoteTable, TableKind};
 use querygate_driver_api::write::Writer;
-use querygate_metadata::Object;
-use querygate_policy::WriteOperation;
-use querygate_policy::write::WriteObstacle;
+use querygate_metadata::model::Object;
+use querygate_policy::write::{WriteObstacle, WriteOperation};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +93,7 @@ async fn table(sources: &Sources, driver: &dyn Driver, object: &Object) -> Resul
 
 /// Fields whose columns do not keep each of their values.
 fn unstored(driver: &dyn Driver, writer: &dyn Writer, object: &Object, described: &RemoteTable) -> Vec<String> {
-    let field = |(name, field): (&str, &querygate_metadata::Field)| {
+    let field = |(name, field): (&str, &querygate_metadata::model::Field)| {
         let column = find(&described.columns, name)?;
         let wanted = wanted(field);
         let reading = driver.read_as(column, wanted).ok()?;

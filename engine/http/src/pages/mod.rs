@@ -18,7 +18,7 @@ mod wish;
 
 pub(crate) use site::routes;
 
-use querygate_query_api::{Authenticator, QueryService};
+use querygate_query_api::service::{Authenticator, QueryService};
 use std::sync::Arc;
 
 /// What the pages below `/ui` read with.

@@ -6,8 +6,10 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use futures::StreamExt;
-use querygate_query_api::{ClientInfo, Delivery, Door, Outcome, QueryService, Session};
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use querygate_query_api::outcome::Outcome;
+use querygate_query_api::service::{ClientInfo, Delivery, Door, QueryService, Session};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -229,11 +229,11 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             RowFile { object: object.to_owned(), path }
         };
-        let snapshot = crate::load_text(
+        let snapshot = crate::load::load_text(
             "s.json",
             r#"{"data": [{"object": "sys_member", "records": [
 {"user_id": "u", "organization_id": "o"}]}]}"#,
-            &crate::LoadOptions::default(),
+            &crate::load::LoadOptions::default(),
         )
         .unwrap();
         let good = file("sys_position", "\n{\"id\": \"p\", \"name\": \"boss\"}\n");

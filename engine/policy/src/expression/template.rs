@@ -3,7 +3,7 @@
 use super::DropReason;
 use crate::filter::{CompareOp, FilterValue, Operand, RowFilter, Test, TextKind};
 use crate::value::{ColumnKind, Scalar, coerce, whole_day};
-use querygate_types::{AttributeValue, Principal};
+use querygate_types::principal::{AttributeValue, Principal};
 
 /// A comparand before binding.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,8 @@
 use super::compile;
 use crate::filter::{RowFilter, RowLookup};
 use crate::value::ColumnKind;
-use querygate_types::{AttributeValue, Principal, Result};
+use querygate_types::Result;
+use querygate_types::principal::{AttributeValue, Principal};
 use serde_json::{Map, Value, json};
 
 struct NoRelated;

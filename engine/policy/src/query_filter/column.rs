@@ -1,8 +1,7 @@
 //! Fields as the filter language sees them: 49 types, ten kinds of column. Knows no operator.
 
 use crate::value::ColumnKind;
-use querygate_metadata::model::{Field, FormulaReturn};
-use querygate_metadata::{FieldType, ValueType};
+use querygate_metadata::model::{Field, FieldType, FormulaReturn, ValueType};
 
 /// A field as the filter language sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::formula::{Cell, Condition, Fault, Root, compile_condition};
 use crate::query_filter::Column;
 use crate::value::{self, ColumnKind};
 use querygate_metadata::model::{Dialect, Expression, Object};
-use querygate_types::{AttributeValue, Principal};
+use querygate_types::principal::{AttributeValue, Principal};
 use serde_json::Value;
 
 /// Roots that an expression may name beside the record and the user.

@@ -5,8 +5,7 @@ use super::texts::{self, has_email_form, has_phone_form, has_url_form, js_length
 use super::violation::{Violation, ViolationCode};
 use super::{domains, shapes, temporal};
 use crate::query_filter::{Column, ColumnKind};
-use querygate_metadata::FieldType;
-use querygate_metadata::model::Field;
+use querygate_metadata::model::{Field, FieldType};
 use querygate_types::uuid;
 use serde_json::{Number, Value, json};
 

@@ -9,9 +9,8 @@ use super::object::{FieldRules, ObjectRules, When};
 use super::stamp::{Stamp, is_dropped};
 use super::validation::Written;
 use super::violation::{Violation, ViolationCode};
-use querygate_metadata::FieldType;
-use querygate_metadata::model::{Field, SummaryFunction, ValidationSeverity};
-use querygate_types::Principal;
+use querygate_metadata::model::{Field, FieldType, SummaryFunction, ValidationSeverity};
+use querygate_types::principal::Principal;
 use serde_json::Value;
 
 /// What a door does with a value that a caller gives to a field that takes none.

@@ -6,8 +6,7 @@ use super::related::{Rollup, rollups_of};
 use super::unique::{UniqueGroup, groups_of};
 use super::validation::{CompiledValidation, compile_all};
 use crate::expression::DropReason;
-use querygate_metadata::FieldType;
-use querygate_metadata::model::{DefaultValue, Expression, Field, Location, Object, Snapshot};
+use querygate_metadata::model::{DefaultValue, Expression, Field, FieldType, Location, Object, Snapshot};
 use serde_json::Value;
 use std::sync::Arc;
 

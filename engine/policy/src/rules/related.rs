@@ -7,8 +7,9 @@ use super::unique::UniqueCheck;
 use super::violation::{Violation, ViolationCode};
 use crate::filter::RowFilter;
 use crate::query_filter::{Column, FilterContext, compile_filter};
-use querygate_metadata::FieldType;
-use querygate_metadata::model::{DeleteBehavior, Field, Object, Snapshot, SummaryFunction, ValidationSeverity};
+use querygate_metadata::model::{
+    DeleteBehavior, Field, FieldType, Object, Snapshot, SummaryFunction, ValidationSeverity,
+};
 use querygate_types::Error;
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,6 @@
 //! The shapes of structured values. Knows no field.
 
-use querygate_metadata::FieldType;
+use querygate_metadata::model::FieldType;
 use serde_json::{Map, Value};
 
 /// Keys of an address, all of them texts.

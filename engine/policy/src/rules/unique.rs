@@ -2,8 +2,7 @@
 
 use super::Row;
 use super::violation::{Violation, ViolationCode};
-use querygate_metadata::FieldType;
-use querygate_metadata::model::{Object, Uniqueness, ValidationSeverity};
+use querygate_metadata::model::{FieldType, Object, Uniqueness, ValidationSeverity};
 use serde_json::{Map, Value};
 
 /// Fields that no two records share, in the whole store or in an organization.

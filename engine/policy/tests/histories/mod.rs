@@ -5,7 +5,7 @@
 use super::support::{shared, snapshot};
 use querygate_metadata::model::{Facts, Snapshot};
 use querygate_policy::{CompiledPolicy, resolve_principal};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

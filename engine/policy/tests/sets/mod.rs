@@ -3,9 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use querygate_metadata::model::Object;
+use querygate_policy::Evaluator;
 use querygate_policy::filter::RowLookup;
-use querygate_policy::write::{Assignment, DependentAction};
-use querygate_policy::{Change, Evaluator, WriteOperation, WritePermit};
+use querygate_policy::write::{Assignment, Change, DependentAction, WriteOperation, WritePermit};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

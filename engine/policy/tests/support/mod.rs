@@ -2,11 +2,13 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_metadata::model::{Facts, Snapshot, TenancyPosture};
-use querygate_metadata::{LoadOptions, load_text};
 use querygate_policy::filter::RowLookup;
-use querygate_policy::{Change, CompiledPolicy, Evaluator, ReadDecision, resolve_principal};
-use querygate_types::{Error, ErrorCode, Principal, Result};
+use querygate_policy::write::Change;
+use querygate_policy::{CompiledPolicy, Evaluator, ReadDecision, resolve_principal};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use arrow::datatypes::Field;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable as _, LogicalPlan};
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_semantics::keep_names::under_names;
 use querygate_types::PgType;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_semantics::lineage::{Below, below};
 use querygate_types::PgType;
 use std::collections::HashMap;

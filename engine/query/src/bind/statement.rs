@@ -31,10 +31,11 @@ use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::federation::WholeFragment;
-use querygate_driver_api::Value;
-use querygate_query_api::{Column, arrow_type_of, column_of, pg_type_of};
+use querygate_driver_api::value::Value;
+use querygate_query_api::column::{Column, arrow_type_of, column_of, pg_type_of};
 use querygate_semantics as semantics;
-use querygate_types::{Error, ErrorCode, Given, PgType, Result, limits};
+use querygate_types::wire_rows::Given;
+use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 

@@ -27,11 +27,13 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use querygate_catalog::deployment::Deployment;
 use querygate_catalog::leaf::GovernedExec;
 use querygate_catalog::live::LiveTable;
-use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, Deployment, PrincipalCatalog};
+use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 use querygate_pg_catalog::LeafToken;
-use querygate_types::{Error, Principal, Result, limits};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -273,7 +273,7 @@ fn line(record: &QueryRecord) -> String {
 mod tests {
     use super::*;
     use crate::sql::template::template;
-    use querygate_query_api::Door;
+    use querygate_query_api::service::Door;
     use std::time::SystemTime;
 
     fn record(id: u64) -> Arc<QueryRecord> {

@@ -2,7 +2,7 @@
 //! Decides nothing about the change.
 
 use crate::books::observe::Observer;
-use querygate_query_api::Door;
+use querygate_query_api::service::Door;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use crate::books::learning_feed::{MeasuredStatement, tell, tell_so_far};
 use crate::sql::template::Template;
 use metrics::{Counter, Histogram};
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
-use querygate_query_api::Door;
+use querygate_query_api::service::Door;
 use querygate_telemetry_api::Telemetry;
 use querygate_telemetry_api::advice::Choice;
 use querygate_telemetry_api::fragment::FileReads;

@@ -10,11 +10,12 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use querygate_catalog::Deployment;
+use querygate_catalog::deployment::Deployment;
 use querygate_catalog::live::LiveTable;
 use querygate_pg_catalog::LeafToken;
 use querygate_policy::Evaluator;
-use querygate_types::{Error, ErrorCode, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -380,7 +381,7 @@ fn check_row(check: &CheckRecord, principal: &Principal) -> Row {
 }
 
 /// The connections of a source; nothing for one without.
-fn pool_cells(source: &querygate_catalog::SourceStatus) -> Row {
+fn pool_cells(source: &querygate_catalog::deployment::SourceStatus) -> Row {
     let Some(pool) = source.driver.as_ref().and_then(|driver| driver.pool()) else {
         let numbers = (0..7).map(|_| Cell::Absent);
         return numbers.chain([Cell::Text(None)]).collect();
@@ -402,7 +403,7 @@ fn source_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
     if !principal.operator {
         return Vec::new();
     }
-    let row = |s: &querygate_catalog::SourceStatus| {
+    let row = |s: &querygate_catalog::deployment::SourceStatus| {
         let error = s.error.as_ref().map(ToString::to_string);
         let mut row =
             vec![text(&s.name), text(&s.kind), count(s.tables), Cell::Flag(s.error.is_none()), Cell::Text(error)];
@@ -417,7 +418,7 @@ fn schema_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
     if !principal.operator {
         return Vec::new();
     }
-    let row = |event: &querygate_catalog::SchemaEvent| {
+    let row = |event: &querygate_catalog::deployment::SchemaEvent| {
         vec![
             Cell::Time(event.at),
             text(&event.source),
@@ -447,7 +448,7 @@ fn object_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
         let decision = evaluator.decide_read(&object.name);
         let Some(source) = deployment.tables.get(&object.name).filter(|_| decision.is_allowed()) else { continue };
         let open = |name: &String| !decision.hidden_fields().contains(name) && !decision.masks().contains_key(name);
-        let computed = |field: &querygate_metadata::Field| {
+        let computed = |field: &querygate_metadata::model::Field| {
             let formula = deployment.policies.formula(&object.name, &field.name);
             formula.is_some_and(|formula| formula.inputs().iter().all(open))
         };

@@ -12,7 +12,7 @@ use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::column::PG_TYPE_KEY;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::federation::{Federated, WholeFragment};
 use querygate_catalog::remote::FragmentCall;
-use querygate_driver_api::Value;
+use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
 use querygate_rules::{Disposition, Receipt};
 use querygate_telemetry_api::advice::{Lost, Variant};

@@ -2,9 +2,9 @@
 
 use crate::plan::parts::PARTS_MAX;
 use querygate_catalog::federation::{KeyRange, RowRange, Rows};
-use querygate_driver_api::Value;
-use querygate_driver_api::snapshot::Pages;
-use querygate_query_api::Part;
+use querygate_driver_api::execution::Pages;
+use querygate_driver_api::value::Value;
+use querygate_query_api::parts::Part;
 use std::sync::Arc;
 
 /// A share of a scan's files, dealt out in one way.

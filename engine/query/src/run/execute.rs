@@ -10,7 +10,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
-use querygate_query_api::BatchStream;
+use querygate_query_api::outcome::BatchStream;
 use querygate_resources::Holder;
 use querygate_types::{Error, Result};
 use std::panic::AssertUnwindSafe;

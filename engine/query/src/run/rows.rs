@@ -3,7 +3,7 @@
 use crate::run::lifecycle::Run;
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
-use querygate_query_api::BatchStream;
+use querygate_query_api::outcome::BatchStream;
 use querygate_telemetry_api::read_rows;
 use querygate_types::Result;
 use std::pin::Pin;

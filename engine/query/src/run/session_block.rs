@@ -1,7 +1,7 @@
 //! The transaction block that a session's statements run in, and what is in the audit file of its changes.
 
 use crate::books::change_log::ChangeLog;
-use querygate_catalog::Deployment;
+use querygate_catalog::deployment::Deployment;
 use querygate_resources::TransactionBlock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -21,12 +21,17 @@ use crate::sql::trace_comment::trace_context;
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use querygate_query_api::{
-    Column, Delivery, Door, Effect, Holding, LookUp, LookUpRefusal, Notification, Outcome, Parts, Prepared, Resting,
-    Session, Split, Statement, TransactionStatus,
+use querygate_query_api::column::Column;
+use querygate_query_api::holding::Holding;
+use querygate_query_api::outcome::{Effect, Notification, Outcome};
+use querygate_query_api::parts::{Parts, Split};
+use querygate_query_api::service::{
+    Delivery, Door, LookUp, LookUpRefusal, Prepared, Resting, Session, Statement, TransactionStatus,
 };
 use querygate_telemetry_api::trace::{StageTime, TraceContext};
-use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, limits};
+use querygate_types::principal::Principal;
+use querygate_types::wire_rows::{Given, WireForm};
+use querygate_types::{Error, PgType, Result, limits};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};

@@ -5,7 +5,7 @@ use crate::books::clock::now_ms;
 use crate::books::learning_feed::MeasuredStatement;
 use crate::sql::classify::Classified;
 use querygate_catalog::{keeps_rights, keeps_write_rights};
-use querygate_query_api::Door;
+use querygate_query_api::service::Door;
 use querygate_types::{Error, ErrorCode, Result};
 use std::time::{Instant, SystemTime};
 

@@ -3,8 +3,9 @@
 use crate::gate::Engine;
 use crate::session::GateSession;
 use async_trait::async_trait;
-use querygate_query_api::{ClientInfo, QueryService, Session};
-use querygate_types::{Principal, Result};
+use querygate_query_api::service::{ClientInfo, QueryService, Session};
+use querygate_types::Result;
+use querygate_types::principal::Principal;
 use std::sync::Arc;
 
 /// The service over a gate; sessions keep the gate alive.

@@ -5,8 +5,9 @@ use super::gate_session::{GateSession, Inner};
 use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use datafusion::sql::sqlparser::ast::Query;
-use querygate_catalog::Deployment;
-use querygate_query_api::{CommandTag, Outcome, TransactionStatus};
+use querygate_catalog::deployment::Deployment;
+use querygate_query_api::outcome::{CommandTag, Outcome};
+use querygate_query_api::service::TransactionStatus;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 

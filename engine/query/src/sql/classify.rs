@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
     UnaryOperator, UtilityOption, Value,
 };
 use querygate_driver_api::write::{Lock, LockStrength, LockWait};
-use querygate_query_api::{CopyFormat, CopyOptions};
+use querygate_query_api::outcome::{CopyFormat, CopyOptions};
 use querygate_telemetry_api::system::Cell;
 use querygate_types::{Error, ErrorCode, Result};
 

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
-use querygate_query_api::Statement;
+use querygate_query_api::service::Statement;
 use querygate_types::{Error, ErrorCode};
 
 /// The error with its place in the text, where it tells of something that the statement names.

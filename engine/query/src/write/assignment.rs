@@ -7,14 +7,14 @@ use arrow::util::display::FormatOptions;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CastKind, DataType as SqlType, ExactNumberInfo, Expr, TimezoneInfo, UnaryOperator, Value,
 };
-use querygate_driver_api::ValueType;
+use querygate_driver_api::value::ValueType;
 use querygate_metadata::model::Field;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
 /// The SQL type of a column's values. `None`: values of its type are not stored.
 pub(crate) fn sql_type(value_type: ValueType, field: &Field) -> Option<SqlType> {
-    use querygate_metadata::ValueType as Declared;
+    use querygate_metadata::model::ValueType as Declared;
     Some(match value_type {
         ValueType::Boolean => SqlType::Boolean,
         ValueType::Int16 => SqlType::SmallInt(None),

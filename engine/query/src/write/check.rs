@@ -4,11 +4,11 @@ use super::follow::Taken;
 use super::image::Imaged;
 use super::rows::Row;
 use super::target::{Targeted, closed};
-use querygate_driver_api::ExecuteContext;
+use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
-use querygate_policy::WriteOperation;
 use querygate_policy::filter::{RowFilter, RowLookup, Test};
 use querygate_policy::rules::UniqueGroup;
+use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Rows that may be stored as they are imaged, or deleted. Nothing else can be applied.

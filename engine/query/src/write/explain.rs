@@ -3,8 +3,8 @@
 
 use super::target::Targeted;
 use querygate_driver_api::write::ChangeOp;
-use querygate_policy::WriteOperation;
 use querygate_policy::filter::RowFilter;
+use querygate_policy::write::WriteOperation;
 use querygate_types::Result;
 
 /// A change as EXPLAIN shows it, without the query that finds its rows.

@@ -6,8 +6,8 @@ use super::rows::{Row, json, records, scalar};
 use super::target::Targeted;
 use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
-use querygate_policy::WriteOperation;
 use querygate_policy::rules::{Attempt, ReadonlyMode};
+use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     TruncateIdentityOption, Update, UpdateTableFromKind,
 };
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
-use querygate_policy::WriteOperation;
+use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// A statement whose table and columns are those of its principal's catalog.

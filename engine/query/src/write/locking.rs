@@ -11,9 +11,11 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Expr, LimitClause, Query, SelectItem, SetExpr, Value as SqlValue};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
+use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{Lock, LockWait, Transaction};
-use querygate_driver_api::{ExecuteContext, Value};
-use querygate_policy::{Evaluator, WriteOperation, WritePermit};
+use querygate_policy::Evaluator;
+use querygate_policy::write::{WriteOperation, WritePermit};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashSet;
 

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use querygate_catalog::write::WriteTarget;
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
-use querygate_policy::WriteOperation;
+use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, ObjectName, ObjectNamePart, Query, SelectItem, SelectItemQualifiedWildcardKind,
 };
 use querygate_catalog::leaf::GovernedColumn;
-use querygate_query_api::{Column, column_of};
+use querygate_query_api::column::{Column, column_of};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 

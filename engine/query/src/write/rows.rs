@@ -8,7 +8,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat};
 use datafusion::common::ScalarValue;
 use querygate_catalog::write::TargetField;
-use querygate_driver_api::Value;
+use querygate_driver_api::value::Value;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;

@@ -4,10 +4,10 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use querygate_catalog::write::WriteTarget;
-use querygate_driver_api::ExecuteContext;
+use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::change::ROWS_MAX;
 use querygate_driver_api::write::{ChangeOp, ChangeSet, NativeChange, Transaction, Violation};
-use querygate_policy::{WriteOperation, WritePermit};
+use querygate_policy::write::{WriteOperation, WritePermit};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 

@@ -14,11 +14,12 @@ use arrow::datatypes::{DataType, Field as ArrowField, Schema};
 use datafusion::sql::sqlparser::ast::{Query, SetExpr};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
-use querygate_metadata::FieldType;
+use querygate_metadata::model::FieldType;
 use querygate_policy::rules::ObjectRules;
-use querygate_policy::write::Assignment;
-use querygate_policy::{Evaluator, RowFilter, WriteOperation, WritePermit};
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
+use querygate_policy::{Evaluator, RowFilter};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
 /// A change that is allowed in principle.

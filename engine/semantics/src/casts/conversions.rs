@@ -22,8 +22,11 @@ use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-pub(crate) use querygate_query_api::TYPE_MODIFIER_KEY;
-use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz, WIDE_NUMERIC, pg_type_of};
+pub(crate) use querygate_query_api::column::TYPE_MODIFIER_KEY;
+use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
+use querygate_query_api::network::NETWORK;
+use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::wide_numeric::WIDE_NUMERIC;
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 

@@ -11,7 +11,10 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use datafusion::common::{Result, internal_err};
-use querygate_query_api::{NETWORK, TimeTz, network_at, network_text, numeric_cell, pg_type_of};
+use querygate_query_api::column::pg_type_of;
+use querygate_query_api::network::{NETWORK, network_at, network_text};
+use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::wide_numeric::numeric_cell;
 
 /// The text of a row's value; `None` for NULL.
 pub(crate) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {

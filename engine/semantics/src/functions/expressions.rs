@@ -6,7 +6,7 @@ use crate::casts::display::text_of;
 use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, ScalarValue};
-use querygate_query_api::{PG_TYPE_KEY, pg_type_of};
+use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
 use std::sync::Arc;
 
 pub(super) const DEFS: &[Def] = &[

@@ -15,7 +15,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use querygate_query_api::pg_type_of;
+use querygate_query_api::column::pg_type_of;
 use querygate_resources::{CHARGE_LEAST, Working, charge, own_bytes, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};

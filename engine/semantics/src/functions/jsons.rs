@@ -12,7 +12,7 @@ use crate::json::{invalid, path};
 use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, ScalarValue};
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_resources::{proceed, work};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;

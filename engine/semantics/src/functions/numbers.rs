@@ -125,7 +125,8 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "to_hex",
         &[form(&[P::Int], R::Text, |r| {
-            let narrow = r.field(0).metadata().get(querygate_query_api::PG_TYPE_KEY).is_some_and(|t| t == "int8");
+            let narrow =
+                r.field(0).metadata().get(querygate_query_api::column::PG_TYPE_KEY).is_some_and(|t| t == "int8");
             let value = r.int(0);
             Ok(Value::Text(match i32::try_from(value) {
                 Ok(value) if !narrow => format!("{value:x}"),

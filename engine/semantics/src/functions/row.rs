@@ -10,7 +10,9 @@ use arrow::datatypes::{
     IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use datafusion::common::{Result, ScalarValue, internal_err};
-use querygate_query_api::{PG_TYPE_KEY, TimeTz, network_at};
+use querygate_query_api::column::PG_TYPE_KEY;
+use querygate_query_api::network::network_at;
+use querygate_query_api::timetz::TimeTz;
 use querygate_resources::own_bytes;
 use querygate_types::network::Inet;
 use querygate_types::numeric::Numeric;

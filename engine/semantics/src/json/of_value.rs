@@ -6,7 +6,8 @@ use crate::times::zone::Zone;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Field, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
-use querygate_query_api::{PG_TYPE_KEY, WIDE_NUMERIC};
+use querygate_query_api::column::PG_TYPE_KEY;
+use querygate_query_api::wide_numeric::WIDE_NUMERIC;
 use std::sync::Arc;
 
 /// Whether a field holds JSON already.

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::column::PG_TYPE_KEY;
 
 const NAME: &str = "timestamptz";
 

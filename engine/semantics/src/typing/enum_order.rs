@@ -9,7 +9,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, Sort, WindowFunction};
 use datafusion::logical_expr::{Case, Distinct, Expr, ExprSchemable, LogicalPlan, lit};
-use querygate_query_api::ENUM_LABELS_KEY;
+use querygate_query_api::column::ENUM_LABELS_KEY;
 use querygate_types::{Error, ErrorCode};
 use std::collections::HashMap;
 

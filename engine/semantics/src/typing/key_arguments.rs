@@ -11,7 +11,9 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature,
 };
-use querygate_query_api::{NETWORK, TimeTz, pg_type_of};
+use querygate_query_api::column::pg_type_of;
+use querygate_query_api::network::NETWORK;
+use querygate_query_api::timetz::TimeTz;
 use std::sync::Arc;
 
 /// Functions whose arguments and result are of one type.

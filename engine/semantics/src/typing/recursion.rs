@@ -7,7 +7,7 @@ use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, RecursiveQuery};
-use querygate_query_api::{PG_TYPE_KEY, pg_type_of};
+use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
-use querygate_query_api::pg_type_of;
+use querygate_query_api::column::pg_type_of;
 use querygate_types::{Error, ErrorCode};
 
 /// Puts what the engine computes with in place of a frame's distances. Whether there is any.

@@ -4,7 +4,7 @@
 use super::incident::Incident;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Sender, channel};

@@ -14,7 +14,8 @@ use querygate_models::anomaly::ORDINARY_ROWS;
 use querygate_models::rng::Rng;
 use querygate_telemetry_api::system::{Cell, SystemExtension};
 use querygate_telemetry_api::{ROWS_MAX, StatementRecord};
-use querygate_types::{ErrorCode, Principal};
+use querygate_types::ErrorCode;
+use querygate_types::principal::Principal;
 use std::time::Duration;
 
 /// Intervals of a day.

@@ -5,8 +5,8 @@ use super::search::Outcome;
 use super::suggestion::{Change, Gain, Spec, State, Suggestion};
 use crate::ran::{AllRan, Ran};
 use crate::telemetry::Store;
-use querygate_driver_api::Identifier;
 use querygate_driver_api::advice::IndexAdvice;
+use querygate_driver_api::identifier::Identifier;
 use querygate_types::{Error, Result};
 use std::collections::HashMap;
 
@@ -137,7 +137,7 @@ impl Book {
     fn fresh(&self, source: &str, advice: &dyn IndexAdvice, outcome: Outcome, seconds: i64) -> Result<Vec<Suggestion>> {
         let evidence = &outcome.evidence;
         let base = outcome.confidence;
-        let plain = |change: Change, table: &querygate_driver_api::TableRef| Suggestion {
+        let plain = |change: Change, table: &querygate_driver_api::identifier::TableRef| Suggestion {
             id: 0,
             source: source.to_owned(),
             table: table.to_string(),
@@ -157,7 +157,7 @@ impl Book {
             effect: None,
             measured: String::new(),
         };
-        let refused = |refusal: querygate_driver_api::Refusal| Error::internal(refusal.text);
+        let refused = |refusal: querygate_driver_api::capability::Refusal| Error::internal(refusal.text);
         let mut fresh = Vec::new();
         for found in outcome.found {
             let spec = Spec::of(&found.spec);

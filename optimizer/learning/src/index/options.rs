@@ -1,6 +1,6 @@
 //! What an administrator decides of index advice, and the sources it is about.
 
-use querygate_driver_api::Driver;
+use querygate_driver_api::driver::Driver;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

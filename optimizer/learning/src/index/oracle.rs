@@ -1,8 +1,8 @@
 //! Asks planners for the search: the source's own, or, where it has none for what does not exist, a guess from statistics.
 
 use super::problem::Problem;
-use querygate_driver_api::Identifier;
 use querygate_driver_api::advice::{ExistingIndex, IndexSpec, WhatIf};
+use querygate_driver_api::identifier::Identifier;
 use querygate_models::index::{Access, Answer, CostOracle, Index};
 use querygate_types::{Error, ErrorCode, Result};
 use std::cell::RefCell;

@@ -3,7 +3,7 @@
 use crate::numbers::as_number;
 use crate::ran::Ran;
 use querygate_driver_api::advice::{IndexSpec, IndexedTable, NativeQuery, NullTest, TableConditions, Writes};
-use querygate_driver_api::{Identifier, TableRef};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_models::index::{Access, Column, Index, Predicate, Statement, Table, Workload};
 use querygate_telemetry_api::fragment::{ColumnPlace, ConditionKind, FragmentShape, TableShape};
 use std::collections::BTreeSet;

@@ -5,8 +5,8 @@ use super::oracle::{Guessed, Pace, Planned, numbers};
 use super::outlook::Outlook;
 use super::problem::{Asked, Problem, tables_of};
 use crate::ran::Ran;
-use querygate_driver_api::Driver;
 use querygate_driver_api::advice::{IndexSpec, Planner};
+use querygate_driver_api::driver::Driver;
 use querygate_models::index::{
     Advice, Change, CostOracle, Existing, Index, Needless, SearchError, Settings, WhyNot, advise, needless,
 };
@@ -53,7 +53,7 @@ pub(crate) struct Outcome {
     /// Index, bytes, why not.
     pub(crate) rejected: Vec<(IndexSpec, f64, String)>,
     /// Table, index, why it need not be there, bytes.
-    pub(crate) needless: Vec<(querygate_driver_api::TableRef, String, String, f64)>,
+    pub(crate) needless: Vec<(querygate_driver_api::identifier::TableRef, String, String, f64)>,
     pub(crate) evidence: String,
     /// How far all this can be believed before it is measured.
     pub(crate) confidence: f64,
@@ -261,7 +261,8 @@ fn words(problem: &Problem, why: &WhyNot, budget: f64) -> String {
     match why {
         WhyNot::CoveredBy(other) => match problem.spec(other) {
             Some(spec) => {
-                let keys: Vec<&str> = spec.keys.iter().map(querygate_driver_api::Identifier::as_str).collect();
+                let keys: Vec<&str> =
+                    spec.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str).collect();
                 format!("the suggested index on ({}) does the same", keys.join(", "))
             }
             None => "a suggested index does the same".to_owned(),
@@ -286,7 +287,7 @@ fn words(problem: &Problem, why: &WhyNot, budget: f64) -> String {
 }
 
 /// Existing indexes that need not be there, with the reason.
-fn superfluous(problem: &Problem) -> Vec<(querygate_driver_api::TableRef, String, String, f64)> {
+fn superfluous(problem: &Problem) -> Vec<(querygate_driver_api::identifier::TableRef, String, String, f64)> {
     let mut found = Vec::new();
     for (number, table) in problem.tables.iter().enumerate() {
         let existing: Vec<Existing> = table

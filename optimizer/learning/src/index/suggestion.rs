@@ -3,7 +3,7 @@
 
 use crate::numbers::percent;
 use querygate_driver_api::advice::{IndexSpec, NullTest};
-use querygate_driver_api::{Identifier, TableRef};
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_types::Result;
 use serde::{Deserialize, Serialize};
 

@@ -10,17 +10,22 @@ use querygate_driver_api::advice::{
     Costed, ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NativeQuery, Planner,
     Study, WhatIf,
 };
-use querygate_driver_api::driver::{Driver, NativeStatement};
+use querygate_driver_api::capability::{Capabilities, Refusal};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Answer, Ask, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Answer, Ask, Capabilities, Fragment, Identifier, Refusal, TableRef, Value, ValueType};
-use querygate_query_api::Door;
+use querygate_driver_api::value::{Value, ValueType};
+use querygate_query_api::service::Door;
 use querygate_telemetry_api::StatementRecord;
 use querygate_telemetry_api::fragment::{
     Condition, ConditionKind, FragmentRecord, FragmentShape, FragmentTemplate, TableShape,
 };
 use querygate_telemetry_api::system::{Cell, SystemExtension};
-use querygate_types::{Error, ErrorCode, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;

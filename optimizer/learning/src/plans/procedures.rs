@@ -4,7 +4,8 @@ use super::{Entry, Key, PlanAdvice};
 use async_trait::async_trait;
 use querygate_telemetry_api::advice::Variant;
 use querygate_telemetry_api::system::{Cell, CellColumns, CellKind, SystemExtension, SystemProcedure, SystemRelation};
-use querygate_types::{Error, ErrorCode, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
 
 const TEMPLATE: CellColumns = &[("fingerprint", CellKind::Text)];
 const TEMPLATE_AND_PLAN: CellColumns = &[("fingerprint", CellKind::Text), ("alternative", CellKind::Text)];

@@ -4,7 +4,8 @@ use super::contest::{Contest, Rival, State};
 use super::{Entry, PlanAdvice};
 use querygate_telemetry_api::advice::{Advice, Stage, Variant};
 use querygate_telemetry_api::system::{Cell, CellKind, SystemRelation};
-use querygate_types::{Error, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, Result};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const PLANS: &[(&str, CellKind)] = &[

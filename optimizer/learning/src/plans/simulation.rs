@@ -7,7 +7,8 @@ use crate::telemetry::{Moment, Store};
 use querygate_models::rng::Rng;
 use querygate_telemetry_api::advice::{Advice, Lost, PlanAdvisor, Question, Stage, Variant};
 use querygate_telemetry_api::system::{Cell, SystemExtension};
-use querygate_types::{PlannerSetting, Principal};
+use querygate_types::PlannerSetting;
+use querygate_types::principal::Principal;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::testing::{DAY, statement};
 use crate::{Learning, LearningOptions};
 use querygate_telemetry_api::system::{Cell, SystemExtension};
 use querygate_telemetry_api::{StatementRecord, Telemetry};
-use querygate_types::Principal;
+use querygate_types::principal::Principal;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -10,7 +10,10 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction as Call;
 use datafusion::logical_expr::logical_plan::Aggregate;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::{RefusalReason, Relation, ScalarExpr, ValueType};
+use querygate_driver_api::capability::RefusalReason;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::value::ValueType;
 
 impl Translator<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Built, NotPushed> {

@@ -7,8 +7,7 @@ use crate::not_pushed::NotPushed;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
-use querygate_driver_api::ScalarExpr;
-use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 
 impl Translator<'_> {
     /// `left op right`, each side in its own scope (they differ in join conditions only).

@@ -1,8 +1,8 @@
 //! Conjunctions of the vocabulary: split, joined, counted. Knows nothing of where they stand.
 
-use querygate_driver_api::relation::JoinKind;
-use querygate_driver_api::scalar::{Constant, Held};
-use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{JoinKind, Relation};
+use querygate_driver_api::scalar::{Constant, Held, ScalarExpr};
 use std::collections::HashSet;
 
 /// The conjuncts of a predicate, in order; TRUE has none.

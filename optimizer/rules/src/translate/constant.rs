@@ -10,8 +10,9 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use querygate_driver_api::scalar::Constant;
-use querygate_driver_api::{RefusalReason, ScalarExpr, Value};
+use querygate_driver_api::capability::RefusalReason;
+use querygate_driver_api::scalar::{Constant, ScalarExpr};
+use querygate_driver_api::value::Value;
 
 impl Translator<'_> {
     /// Evaluates every part of an expression that reads nothing. The engine's own simplifier is used for constants only:
@@ -70,7 +71,7 @@ impl Translator<'_> {
             _ => return Err(NotPushed::operator("pattern is not a constant")),
         };
         match pattern {
-            ScalarExpr::Parameter(index, querygate_driver_api::ValueType::Text) => Ok(index),
+            ScalarExpr::Parameter(index, querygate_driver_api::value::ValueType::Text) => Ok(index),
             _ => Err(NotPushed::operator("pattern is not a text")),
         }
     }

@@ -2,9 +2,9 @@
 
 use super::{Danger, Leaf, conjunct};
 use crate::not_pushed::NotPushed;
-use querygate_driver_api::relation::JoinKind;
-use querygate_driver_api::scalar::Held;
-use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{JoinKind, Relation};
+use querygate_driver_api::scalar::{Held, ScalarExpr};
 use std::collections::{HashMap, HashSet};
 
 /// The relation with its fences, and how many there are. Nothing moves when no fence is needed.

@@ -8,8 +8,10 @@ use crate::nullable::value_of_nullable;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction as Call;
+use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
-use querygate_driver_api::{RefusalReason, ScalarExpr, ValueType};
+use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::value::ValueType;
 
 /// What a function asks of its arguments.
 #[derive(Clone, Copy)]

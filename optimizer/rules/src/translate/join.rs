@@ -6,9 +6,9 @@ use super::{Translator, conjunct};
 use crate::not_pushed::NotPushed;
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::logical_expr::logical_plan::Join;
-use querygate_driver_api::relation::JoinKind;
-use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{JoinKind, Relation};
+use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use std::sync::Arc;
 
 impl Translator<'_> {

@@ -1,7 +1,9 @@
 //! Drops columns that nothing reads, so that a scan (and a fence around it) carries only what is needed. Moves no row decision.
 
 use super::{Leaf, conjunct, fence};
-use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::ScalarExpr;
 use std::collections::{HashMap, HashSet};
 
 /// Keeps what `needed` names (the columns read above), from the root down. Ids are unique in the whole fragment, so one

@@ -12,8 +12,10 @@ use datafusion::logical_expr::logical_plan::{
     Distinct, FetchType, Filter, Limit, Projection, SkipType, Sort, TableScan, Values,
 };
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use querygate_driver_api::relation::{Collation, SetOp, SortKey};
-use querygate_driver_api::{ColumnId, RefusalReason, Relation, ScalarExpr};
+use querygate_driver_api::capability::RefusalReason;
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{Collation, Relation, SetOp, SortKey};
+use querygate_driver_api::scalar::ScalarExpr;
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -8,10 +8,11 @@ use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::logical_expr::expr::{Between, Case, InList, Like, SetQuantifier};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::Relation;
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Truth};
-use querygate_driver_api::{RefusalReason, ScalarExpr, ValueType};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, ScalarExpr, Truth};
+use querygate_driver_api::value::ValueType;
 
 impl Translator<'_> {
     /// A whole expression: constants folded, then translated.

@@ -2,7 +2,7 @@
 
 use crate::not_pushed::NotPushed;
 use datafusion::common::{Column, DFSchemaRef};
-use querygate_driver_api::ColumnId;
+use querygate_driver_api::identifier::ColumnId;
 use std::sync::Arc;
 
 /// One column of a node: its id in the fragment, or why it has none. A column without an id is a refusal only once

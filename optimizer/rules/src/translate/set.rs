@@ -7,8 +7,8 @@ use crate::not_pushed::NotPushed;
 use datafusion::common::{DFSchema, JoinType, NullEquality};
 use datafusion::logical_expr::logical_plan::{Distinct, Join, Union};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use querygate_driver_api::relation::SetOp;
-use querygate_driver_api::{ColumnId, Relation};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{Relation, SetOp};
 
 impl Translator<'_> {
     pub(super) fn union(&mut self, union: &Union) -> Result<Built, NotPushed> {

@@ -2,7 +2,7 @@
 
 use crate::not_pushed::NotPushed;
 use arrow::datatypes::{DataType, TimeUnit};
-use querygate_driver_api::ValueType;
+use querygate_driver_api::value::ValueType;
 
 /// The vocabulary's type of an Arrow type. Time stamps in nanoseconds count as those in microseconds: a fragment has no
 /// finer ones, and constants that are finer are refused or their bounds moved.

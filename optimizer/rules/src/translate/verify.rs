@@ -2,8 +2,9 @@
 
 use super::{Danger, Leaf, conjunct};
 use crate::not_pushed::NotPushed;
-use querygate_driver_api::scalar::Held;
-use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::{Held, ScalarExpr};
 use std::collections::HashMap;
 
 /// Proves the relation.
@@ -115,9 +116,10 @@ fn check(leaf: &Leaf, filter: Option<&ScalarExpr>, danger: Danger) -> Result<(),
 mod tests {
     use super::super::fence;
     use super::*;
+    use querygate_driver_api::identifier::{Identifier, TableRef};
     use querygate_driver_api::relation::{Collation, Encoding, JoinKind, ScanColumn};
     use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp};
-    use querygate_driver_api::{Identifier, TableRef, ValueType};
+    use querygate_driver_api::value::ValueType;
 
     fn scan() -> Relation {
         scan_of(0)

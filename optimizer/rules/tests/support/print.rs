@@ -2,8 +2,8 @@
 
 use querygate_driver_api::aggregate::AggregateExpr;
 use querygate_driver_api::relation::{Relation, SortKey};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, Truth};
-use querygate_driver_api::{ScalarExpr, Value};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, ScalarExpr, Truth};
+use querygate_driver_api::value::Value;
 use querygate_rules::{ParameterSource, Translation};
 
 pub(crate) fn translation(translation: &Translation) -> String {
@@ -39,8 +39,8 @@ fn plain(value: &Value) -> String {
 }
 
 fn relation(node: &Relation, depth: usize, out: &mut String) {
-    let named = |pairs: &[(querygate_driver_api::ColumnId, ScalarExpr)]| {
-        let one = |(id, expr): &(querygate_driver_api::ColumnId, ScalarExpr)| match expr {
+    let named = |pairs: &[(querygate_driver_api::identifier::ColumnId, ScalarExpr)]| {
+        let one = |(id, expr): &(querygate_driver_api::identifier::ColumnId, ScalarExpr)| match expr {
             ScalarExpr::Column(from) if from == id => id.to_string(),
             expr => format!("{id}={}", scalar(expr, depth)),
         };

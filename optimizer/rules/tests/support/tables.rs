@@ -5,15 +5,14 @@ use datafusion::datasource::MemTable;
 use datafusion::logical_expr::TableScan;
 use datafusion::prelude::SessionContext;
 use querygate_driver_api::aggregate::{AggregateExpr, WindowExpr};
+use querygate_driver_api::capability::{Capabilities, Refusal, RefusalReason};
 use querygate_driver_api::columns::ColumnTypes;
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
 use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
-use querygate_driver_api::scalar::{ComparisonOp, Held};
-use querygate_driver_api::{
-    Capabilities, ColumnId, Identifier, Refusal, RefusalReason, ScalarExpr, TableRef, Value, ValueType,
-};
-use querygate_rules::{
-    LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, PolicyScope, RemoteColumn,
-};
+use querygate_driver_api::scalar::{ComparisonOp, Held, ScalarExpr};
+use querygate_driver_api::value::{Value, ValueType};
+use querygate_rules::NotPushed;
+use querygate_rules::opener::{LeafColumn, LeafOpener, LeafPolicy, LocalReason, OpenedLeaf, PolicyScope, RemoteColumn};
 use std::sync::Arc;
 
 fn schema(table: &str) -> Schema {

@@ -3,7 +3,7 @@
 use super::{FieldDef, Mask, ORGANIZATION, ObjectDef, SENTINEL, Sharing, USERS};
 use crate::rule::{Kind, Rule, value};
 use querygate_tests::harness::{Rng, Row};
-use querygate_types::{AttributeValue, Principal};
+use querygate_types::principal::{AttributeValue, Principal};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

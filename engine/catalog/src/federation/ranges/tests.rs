@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::testing::expressions::Row;
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::relation::{Encoding, SetOp};
-use querygate_driver_api::{Identifier, TableRef};
 
 fn key() -> RemoteColumn {
     RemoteColumn {

@@ -1,7 +1,8 @@
 //! How transactions end: rolled back, dropped, cancelled, out of time, and with an answer that was lost.
 
 use super::{Changes, REACTION, numbered};
-use crate::driver::{Driver, ExecuteContext};
+use crate::driver::Driver;
+use crate::execution::ExecuteContext;
 use crate::testkit::fault::{Fault, FaultyDriver};
 use crate::write::{Begin, ChangeOp, CommitError, Fate, Transaction};
 use querygate_types::{Error, ErrorCode, Result};

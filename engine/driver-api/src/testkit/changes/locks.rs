@@ -1,7 +1,7 @@
 //! Several writers at a time: who waits, who fails, who skips.
 
 use super::{Changes, REACTION, numbered};
-use crate::driver::ExecuteContext;
+use crate::execution::ExecuteContext;
 use crate::write::{Begin, ChangeOp, Lock, LockStrength, LockWait, Locking};
 use querygate_types::{ErrorCode, Result};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What the source's own rules refuse, and what is left afterwards: counts, unique keys, savepoints, failed transactions, loads.
 
 use super::{Changes, batch, numbered};
-use crate::driver::ExecuteContext;
+use crate::execution::ExecuteContext;
 use crate::value::ValueType;
 use crate::write::{ChangeOp, CommitError, Transaction, Violation};
 use futures::{StreamExt, stream};

@@ -1,7 +1,7 @@
 //! Every type, NULL and the extremes: written, read back the same in three ways, changed, deleted. Or refused.
 
 use super::{Changes, same, sorted, unlike};
-use crate::driver::ExecuteContext;
+use crate::execution::ExecuteContext;
 use crate::testkit::dataset::values;
 use crate::testkit::suite::values_of;
 use crate::value::{Value, ValueType};

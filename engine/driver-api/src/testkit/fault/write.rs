@@ -2,7 +2,7 @@
 
 use super::{Fault, FaultyDriver};
 use crate::capability::Refusal;
-use crate::driver::{BatchStream, ExecuteContext, NativeStatement};
+use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable};

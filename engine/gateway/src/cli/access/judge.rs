@@ -3,9 +3,10 @@
 use super::describe;
 use super::rows::{Row, Rows};
 use super::table_name;
-use querygate_metadata::Snapshot;
-use querygate_policy::{Change, Evaluator, ReadDecision, Refusal, WriteDecision, WriteOperation};
-use querygate_types::Principal;
+use querygate_metadata::model::Snapshot;
+use querygate_policy::write::{Change, Refusal, WriteDecision, WriteOperation};
+use querygate_policy::{Evaluator, ReadDecision};
+use querygate_types::principal::Principal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -2,7 +2,8 @@
 
 use super::super::file_error;
 use crate::governance::Governance;
-use querygate_metadata::{Location, PlacedRow, RowReader};
+use querygate_metadata::load::RowReader;
+use querygate_metadata::model::{Location, PlacedRow};
 use querygate_policy::filter::RowLookup;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};

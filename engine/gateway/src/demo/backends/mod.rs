@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::serve::Threads;
 use crate::shell::{Format, Shell};
 use guide::{Part, question};
-use querygate_query_api::{ClientInfo, Door};
+use querygate_query_api::service::{ClientInfo, Door};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
 use server::Server;

@@ -1,8 +1,8 @@
 //! Names, keys and types of what is written, and schemas at random.
 
 use super::*;
-use querygate_metadata::model::DeleteBehavior;
-use querygate_metadata::{ItemType, LoadOptions, load, load_text};
+use querygate_metadata::load::{LoadOptions, load, load_text};
+use querygate_metadata::model::{DeleteBehavior, ItemType};
 
 #[test]
 fn names_become_identifiers() {

@@ -1,11 +1,11 @@
 //! Tables that change between two looks, under each policy.
 
 use super::*;
-use querygate_driver_api::TableRef;
+use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::relation::Collation;
 use querygate_driver_api::remote::TableKind;
-use querygate_driver_api::{Identifier, ValueType};
-use querygate_metadata::{LoadOptions, load_text};
+use querygate_driver_api::value::ValueType;
+use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_mongodb::{MongoDriver, MongoOptions};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use serde_json::json;

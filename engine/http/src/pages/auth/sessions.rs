@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use querygate_types::{Error, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, Result};
 use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;

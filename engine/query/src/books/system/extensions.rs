@@ -7,7 +7,8 @@ use querygate_pg_catalog::LeafToken;
 use querygate_telemetry_api::system::{
     Cell as Supplied, CellColumns, CellKind, SystemExtension, SystemProcedure, SystemRelation,
 };
-use querygate_types::{Error, ErrorCode, Principal, Result};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 /// Their relations, bound to one principal.

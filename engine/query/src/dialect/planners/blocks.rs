@@ -7,7 +7,7 @@ use datafusion::common::{DFSchemaRef, FunctionalDependencies, Result};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Projection, SubqueryAlias};
 use datafusion::sql::sqlparser::ast::{TableFactor, TableSample, TableSampleKind, TableSampleModifier};
-use querygate_query_api::TYPE_MODIFIER_KEY;
+use querygate_query_api::column::TYPE_MODIFIER_KEY;
 use std::sync::Arc;
 
 /// Binds subselects, common table expressions and views as the engine does, and forgets what it concluded.

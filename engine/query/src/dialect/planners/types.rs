@@ -5,8 +5,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
-use querygate_query_api::TYPE_MODIFIER_KEY;
-use querygate_query_api::{PG_TYPE_KEY, arrow_type_of};
+use querygate_query_api::column::{PG_TYPE_KEY, TYPE_MODIFIER_KEY, arrow_type_of};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 

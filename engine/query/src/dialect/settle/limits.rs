@@ -4,7 +4,7 @@ use crate::dialect::external;
 use crate::dialect::planners::types::field_of;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Limit};
-use querygate_query_api::pg_type_of;
+use querygate_query_api::column::pg_type_of;
 use querygate_semantics::whole_of_numeric;
 use querygate_types::{Error, ErrorCode, PgType};
 

@@ -9,7 +9,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, Placeholder, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, LogicalPlan, Operator};
 use querygate_pg_catalog::{argument_types, common_type};
-use querygate_query_api::pg_type_of;
+use querygate_query_api::column::pg_type_of;
 use querygate_semantics::keep_names::under_names;
 use querygate_semantics::typing::is_comparison;
 use querygate_types::PgType;

@@ -24,7 +24,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::image::CatalogImage;
 use querygate_pg_catalog::{PgCatalog, SessionVars, SetSetting, SettingsWriter};
-use querygate_query_api::{PG_TYPE_KEY, arrow_type_of};
+use querygate_query_api::column::{PG_TYPE_KEY, arrow_type_of};
 use std::sync::{Arc, Weak};
 
 pub(super) struct TestSession {
@@ -147,7 +147,7 @@ impl TestSession {
         }
         Ok(Answer {
             columns: fields.iter().map(|f| output_name(f.name()).to_owned()).collect(),
-            types: fields.iter().map(|f| querygate_query_api::column_of(f).pg_type.name().to_owned()).collect(),
+            types: fields.iter().map(|f| querygate_query_api::column::column_of(f).pg_type.name().to_owned()).collect(),
             rows,
         })
     }

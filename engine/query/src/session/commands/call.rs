@@ -4,7 +4,7 @@ use super::text::text_rows;
 use crate::books::system::extensions;
 use crate::session::gate_session::GateSession;
 use crate::session::statements::prepared::PreparedStatement;
-use querygate_query_api::Outcome;
+use querygate_query_api::outcome::Outcome;
 use querygate_telemetry_api::system::Cell;
 use querygate_types::Result;
 use std::sync::Arc;

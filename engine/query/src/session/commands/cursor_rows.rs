@@ -9,7 +9,7 @@ use arrow::compute::take;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::StreamExt;
-use querygate_query_api::BatchStream;
+use querygate_query_api::outcome::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 

@@ -12,9 +12,9 @@ use datafusion::sql::sqlparser::ast::{
     DataType as SqlType, DiscardObject, Expr, Statement as Ast, UnaryOperator, Value,
 };
 use futures::StreamExt;
-use querygate_query_api::{
-    Column, CommandTag, Delivery, Effect, Notice, Outcome, Prepared, Session, Statement, TransactionStatus,
-};
+use querygate_query_api::column::Column;
+use querygate_query_api::outcome::{CommandTag, Effect, Notice, Outcome};
+use querygate_query_api::service::{Delivery, Prepared, Session, Statement, TransactionStatus};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::sync::Arc;
 
@@ -321,7 +321,7 @@ impl GateSession {
             .iter()
             .zip(types)
             .map(|(column, pg_type)| {
-                let target = querygate_query_api::arrow_type_of(*pg_type).ok_or_else(|| {
+                let target = querygate_query_api::column::arrow_type_of(*pg_type).ok_or_else(|| {
                     Error::new(ErrorCode::FeatureNotSupported, "a parameter of this type is not supported")
                 })?;
                 // Texts are read when they are bound, by the type's own rules and in the session's time zone.

@@ -8,7 +8,7 @@ use crate::sql::classify::ExplainStyle;
 use crate::write::explain::ChangePlan;
 use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Statement as Ast;
-use querygate_query_api::Outcome;
+use querygate_query_api::outcome::Outcome;
 use querygate_types::Result;
 use serde_json::{Map, Value, json};
 

@@ -4,7 +4,7 @@
 use crate::session::gate_session::GateSession;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use querygate_query_api::Notification;
+use querygate_query_api::outcome::Notification;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::future::poll_fn;

@@ -4,7 +4,8 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
-use querygate_query_api::{Column, CommandTag, Outcome, Rows};
+use querygate_query_api::column::Column;
+use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_types::{Error, PgType, Result};
 use std::sync::Arc;
 

@@ -14,9 +14,9 @@ use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
-use querygate_driver_api::ExecuteContext;
+use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Lock;
-use querygate_query_api::{CommandTag, Outcome, Rows};
+use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 

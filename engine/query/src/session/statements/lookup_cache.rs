@@ -8,9 +8,10 @@ use crate::run::admission::Place;
 use crate::run::lifecycle::Run;
 use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
-use querygate_driver_api::Value;
-use querygate_query_api::{LookUp, LookUpOutcome, LookUpRefusal};
-use querygate_types::{Given, Result, WireForm, WireRows};
+use querygate_driver_api::value::Value;
+use querygate_query_api::service::{LookUp, LookUpOutcome, LookUpRefusal};
+use querygate_types::Result;
+use querygate_types::wire_rows::{Given, WireForm, WireRows};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

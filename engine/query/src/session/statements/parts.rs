@@ -5,7 +5,7 @@ use crate::plan::parts::Plain;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
-use querygate_query_api::{Parts, Split};
+use querygate_query_api::parts::{Parts, Split};
 use querygate_types::Result;
 use std::sync::Arc;
 

@@ -12,7 +12,9 @@ use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
-use querygate_query_api::{CommandTag, Delivery, Outcome, Part, Rows};
+use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
+use querygate_query_api::parts::Part;
+use querygate_query_api::service::Delivery;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ use datafusion::execution::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use querygate_catalog::remote::PlainScans;
-use querygate_query_api::BatchStream;
+use querygate_query_api::outcome::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -3,7 +3,7 @@
 use crate::plan::variant::Chosen;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
-use querygate_query_api::BatchStream;
+use querygate_query_api::outcome::BatchStream;
 use querygate_telemetry_api::advice::{Lost, Stage};
 use querygate_types::{Error, ErrorCode, Result};
 use tokio::time::Instant;

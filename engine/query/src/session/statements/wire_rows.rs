@@ -5,9 +5,10 @@ use crate::plan::executable::{self, WrittenCall};
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use arrow::array::ArrayRef;
-use querygate_driver_api::Wanted;
-use querygate_query_api::LookUpRefusal;
-use querygate_types::{Result, WireForm, WireRows};
+use querygate_driver_api::execution::Wanted;
+use querygate_query_api::service::LookUpRefusal;
+use querygate_types::Result;
+use querygate_types::wire_rows::{WireForm, WireRows};
 use std::sync::Arc;
 
 impl GateSession {

@@ -14,13 +14,15 @@ pub(crate) use number::draw;
 pub(crate) use rollup::{Changed, roll_up};
 
 use super::target::closed;
+use querygate_catalog::PrincipalCatalog;
+use querygate_catalog::deployment::Deployment;
 use querygate_catalog::write::WriteTarget;
-use querygate_catalog::{Deployment, PrincipalCatalog};
 use querygate_metadata::model::{Field, Object, SharingModel};
+use querygate_policy::Evaluator;
 use querygate_policy::rules::ObjectRules;
-use querygate_policy::write::{Dependent, DependentAction, WriteObstacle};
-use querygate_policy::{Evaluator, WriteOperation, WritePermit};
-use querygate_types::{Error, ErrorCode, Principal, Result};
+use querygate_policy::write::{Dependent, DependentAction, WriteObstacle, WriteOperation, WritePermit};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What a roll-up makes of the values of its children, one after the other. Numbers are exact where the source's are.
 
-use querygate_driver_api::Value;
+use querygate_driver_api::value::Value;
 use querygate_metadata::model::SummaryFunction;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
@@ -127,7 +127,7 @@ mod tests {
         };
         assert_eq!(of(&[]), ["0", "0.0", "null", "null", "null"]);
         assert_eq!(of(&[None, None]), ["2", "0.0", "null", "null", "null"]);
-        let null = Value::Null(querygate_driver_api::ValueType::Int64);
+        let null = Value::Null(querygate_driver_api::value::ValueType::Int64);
         assert_eq!(
             of(&[Some(Value::Int64(3)), Some(null), Some(Value::Int64(-4))]),
             ["3", "-1.0", "-4.0", "3.0", "-0.5"]

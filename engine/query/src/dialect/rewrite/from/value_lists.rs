@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, SetExpr, TimezoneInfo, UnaryOperator, Value, Values,
 };
 use querygate_pg_catalog::common_type;
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_types::{PgType, TypeCategory};
 
 /// Columns of the VALUES in a query's body, unions included.

@@ -1,6 +1,6 @@
 //! How statements end before their result does: by a cancel or by a deadline, with the same words in every driver.
 
-use crate::answer::ExecuteContext;
+use crate::execution::ExecuteContext;
 use querygate_types::{Error, ErrorCode};
 use std::time::Instant;
 

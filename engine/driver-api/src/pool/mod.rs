@@ -1,6 +1,12 @@
-//! What a driver's connections do, in numbers: for metrics, `querygate.sources` and benchmarks. Knows no connection.
+//! Connections of a source: how many there may be, whether they are tried, and what they do, in numbers for metrics,
+//! `querygate.sources` and benchmarks. Knows no connection.
 
-pub use crate::breaker::{Breaker, BreakerState};
+mod breaker;
+mod budget;
+
+pub use breaker::{Breaker, BreakerState};
+pub use budget::{Budget, Place, Resting};
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 

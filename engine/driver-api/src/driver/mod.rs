@@ -1,19 +1,18 @@
 //! The driver trait: what every kind of source offers to the gate. Knows fragments and values; rows are Arrow batches, or
 //! messages of PostgreSQL's protocol where a source has them.
 
-pub use crate::answer::{BatchStream, ExecuteContext};
-pub use crate::statement::{Binding, BindingForm, NativeStatement};
+mod notice;
+
+pub use notice::SchemaNotice;
 
 use crate::advice::IndexAdvice;
-use crate::answer::{Answer, Ask};
 use crate::capability::{Capabilities, Refusal};
+use crate::execution::{Answer, Ask, NativeStatement, SnapshotAnswer};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
-use crate::notice::SchemaNotice;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
-use crate::snapshot::SnapshotAnswer;
 use crate::value::{Value, ValueType};
 use crate::write::Writer;
 use async_trait::async_trait;
@@ -83,7 +82,7 @@ pub trait Driver: Send + Sync + fmt::Debug {
         ask: Ask<'a>,
     ) -> BoxFuture<'a, Result<Answer>>;
 
-    /// Settings of its planner that it takes for one execution ([`ExecuteContext::setting`]).
+    /// Settings of its planner that it takes for one execution ([`ExecuteContext::setting`](crate::execution::ExecuteContext::setting)).
     fn planner_settings(&self) -> &'static [PlannerSetting] {
         &[]
     }
@@ -93,7 +92,7 @@ pub trait Driver: Send + Sync + fmt::Debug {
         false
     }
 
-    /// Keeps a snapshot for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
+    /// Keeps a snapshot for executions of a statement that each give a part of its rows ([`ExecuteContext::share`](crate::execution::ExecuteContext::share)).
     ///
     /// # Errors
     /// The source's.

@@ -1,7 +1,7 @@
 //! How a driver's task hands batches to the reader of its stream: a bounded channel on which only a spoken end is one.
 //! Knows no source.
 
-use crate::answer::BatchStream;
+use crate::execution::BatchStream;
 use arrow::array::RecordBatch;
 use futures::{StreamExt, stream};
 use querygate_types::{Error, Result};

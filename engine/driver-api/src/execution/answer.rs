@@ -1,9 +1,10 @@
 //! How a statement is asked of a driver, and the forms of its answer. Knows no source and no client.
 
-use crate::snapshot::SnapshotShare;
+use crate::execution::SnapshotShare;
 use arrow::array::RecordBatch;
 use futures::stream::BoxStream;
-use querygate_types::{Error, PgType, PlannerSetting, Result, WireForm, WireRows, limits};
+use querygate_types::wire_rows::{WireForm, WireRows};
+use querygate_types::{Error, PgType, PlannerSetting, Result, limits};
 use std::fmt;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;

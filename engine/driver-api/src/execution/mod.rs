@@ -1,0 +1,12 @@
+//! Runs of statements: what is asked of a source, what it answers, and how that ends.
+
+mod answer;
+mod delivery;
+pub mod ending;
+mod snapshot;
+mod statement;
+
+pub use answer::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, LookUp, Wanted};
+pub use delivery::{Delivery, delivery};
+pub use snapshot::{Pages, Snapshot, SnapshotAnswer, SnapshotShare};
+pub use statement::{Binding, BindingForm, NativeStatement};
