@@ -1,6 +1,6 @@
 //! One statement's change in the transaction block of its session.
 
-use super::apply::Applied;
+use super::apply::{Applied, Attempt};
 use super::conflict;
 use super::lock::Locked;
 use super::merge;
@@ -19,8 +19,9 @@ use std::sync::Arc;
 pub(crate) enum Ended {
     /// It waits for the end of its block.
     Done { count: usize, returned: Option<RecordBatch> },
-    /// A row was not as it was found. Unless the transaction has failed, nothing was changed and the statement may begin anew.
-    Moved,
+    /// A row was not as it was found, or another writer took the same number, which the source refused with this error. Unless the
+    /// transaction has failed, nothing was changed and the statement may begin anew.
+    Moved(Option<Error>),
 }
 
 /// Changes the found rows in the branch of a block, which stays open.
@@ -39,7 +40,10 @@ pub(crate) async fn carry_out(
     let transaction = branch.enter((table.source(), table.driver()), &context).await?;
     let changed = change(&targeted, &found, transaction, &context).await;
     branch.rests();
-    let Some((count, returned)) = changed? else { return Ok(Ended::Moved) };
+    let (count, returned) = match changed? {
+        Change::Done { count, returned } => (count, returned),
+        Change::Moved(error) => return Ok(Ended::Moved(error)),
+    };
     if context.cancel.is_cancelled() {
         return Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"));
     }
@@ -63,25 +67,35 @@ const fn verb(operation: WriteOperation) -> &'static str {
     }
 }
 
+/// What came of a statement's rows in the source.
+enum Change {
+    Done { count: usize, returned: Option<RecordBatch> },
+    Moved(Option<Error>),
+}
+
 async fn change(
     targeted: &Arc<Targeted>,
     found: &RecordBatch,
     transaction: &mut Transaction,
     context: &ExecuteContext,
-) -> Result<Option<(usize, Option<RecordBatch>)>> {
+) -> Result<Change> {
     let applied = match targeted.form() {
-        Form::Plain => changed(targeted, found, transaction, context).await?,
+        Form::Plain => match changed(targeted, found, transaction, context).await? {
+            Some(Attempt::Applied(applied)) => Some(applied),
+            Some(Attempt::Raced(error)) => return Ok(Change::Moved(Some(error))),
+            None => None,
+        },
         Form::Conflict(conflict) => conflict::change((targeted, conflict), found, transaction, context).await?,
         Form::Merge(merge) => merge::change(merge, found, transaction, context).await?,
     };
-    let Some(Applied { count, stored }) = applied else { return Ok(None) };
+    let Some(Applied { count, stored }) = applied else { return Ok(Change::Moved(None)) };
     if count == 0 {
         let none = targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
-        return Ok(Some((0, none)));
+        return Ok(Change::Done { count: 0, returned: none });
     }
     let columns = targeted.intent().object().table.columns();
     let returned = targeted.returning().map(|returning| returning.view(columns, &stored)).transpose()?;
-    Ok(Some((count, returned)))
+    Ok(Change::Done { count, returned })
 }
 
 /// One kind of change of all rows.
@@ -90,10 +104,10 @@ async fn changed(
     found: &RecordBatch,
     transaction: &mut Transaction,
     context: &ExecuteContext,
-) -> Result<Option<Applied>> {
+) -> Result<Option<Attempt>> {
     let Some(locked) = Locked::of(targeted, found, transaction, context).await? else { return Ok(None) };
     if locked.count() == 0 {
-        return Ok(Some(Applied::none()));
+        return Ok(Some(Attempt::Applied(Applied::none())));
     }
     Applied::of(locked, transaction, context).await.map(Some)
 }

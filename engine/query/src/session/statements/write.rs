@@ -104,6 +104,7 @@ impl GateSession {
         alone: bool,
     ) -> Result<Change> {
         let mut run: Option<Run> = None;
+        let mut error = Violation::Serialization.error();
         for _ in 0..ATTEMPTS {
             let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
             let mut own = match run.take() {
@@ -114,16 +115,16 @@ impl GateSession {
             let ended = self.attempt((&mut own, &bounds), prepared, (&targeted, bound.as_ref()), parameters).await;
             match ended {
                 Ok(Ended::Done { count, returned }) => return Ok((own, targeted, count, returned)),
-                Ok(Ended::Moved) => {
+                Ok(Ended::Moved(why)) => {
+                    error = why.unwrap_or_else(|| Violation::Serialization.error());
                     if !self.begins_anew(alone).await {
-                        return Err(own.fail(Violation::Serialization.error()));
+                        return Err(own.fail(error));
                     }
                     run = Some(own);
                 }
                 Err(error) => return Err(own.fail(error)),
             }
         }
-        let error = Violation::Serialization.error();
         Err(run.map_or_else(|| error.clone(), |run| run.fail(error.clone())))
     }
 

@@ -3,7 +3,7 @@
 pub(crate) mod intent;
 pub(crate) mod query;
 
-use crate::write::apply::Applied;
+use crate::write::apply::{Applied, Attempt};
 use crate::write::find::Find;
 use crate::write::lock::{Locked, given, read};
 use crate::write::target::Targeted;
@@ -206,7 +206,7 @@ pub(crate) async fn change(
         applied.push(inserted);
     }
     if let Some(locked) = locked {
-        applied.push(Applied::of(locked, transaction, context).await?);
+        applied.push(Applied::of(locked, transaction, context).await?.applied()?);
     }
     together(applied)
 }
@@ -224,7 +224,7 @@ async fn inserted(
     if savepoints {
         transaction.savepoint(BEFORE_INSERT).await?;
     }
-    match Applied::of(locked, transaction, context).await {
+    match Applied::of(locked, transaction, context).await.and_then(Attempt::applied) {
         Ok(applied) => {
             if savepoints {
                 transaction.release(BEFORE_INSERT).await?;

@@ -91,7 +91,7 @@ pub(crate) async fn change(
     }
     let mut count = 0;
     for own in locked {
-        count += Applied::of(own, transaction, context).await?.count;
+        count += Applied::of(own, transaction, context).await?.applied()?.count;
     }
     Ok(Some(Applied { count, stored: RecordBatch::new_empty(Arc::new(Schema::empty())) }))
 }
