@@ -50,6 +50,11 @@ pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>, Vec<PgTy
 /// A change that was carried out: its run, what it was, how many rows it changed, and what it gives back.
 type Change = (Run, Arc<Targeted>, usize, Option<RecordBatch>);
 
+/// What a query of a change is kept bound under. No statement of a client has such a text, so that none finds this one.
+fn own_text(query: &Query) -> Arc<str> {
+    format!("\u{1}{query}").into()
+}
+
 impl GateSession {
     /// Describes a change, which is decided and bound as each of its runs is.
     pub(in crate::session) async fn prepare_write(
@@ -179,7 +184,7 @@ impl GateSession {
             Some(find) => Some(self.bind_fitting(&find.query, &declared, given).await?),
         };
         for untyped in decided.untyped() {
-            let bound = self.bind_query(&untyped.query, &declared, None).await?;
+            let bound = self.bind_query(&untyped.query, &declared, Some(&own_text(&untyped.query))).await?;
             let types = bound.columns().iter().map(|column| column.pg_type);
             decided.admits(untyped.fields.iter().zip(types))?;
         }
@@ -220,9 +225,10 @@ impl GateSession {
         declared: &[Option<Declared>],
         given: Option<&[ArrayRef]>,
     ) -> Result<Arc<Bound>> {
-        let bound = self.bind_query(query, declared, None).await?;
+        let text = own_text(query);
+        let bound = self.bind_query(query, declared, Some(&text)).await?;
         match given.and_then(|given| bound.declared_for(declared, given)) {
-            Some(fitting) => self.bind_query(query, &fitting, None).await,
+            Some(fitting) => self.bind_query(query, &fitting, Some(&text)).await,
             None => Ok(bound),
         }
     }
