@@ -4,6 +4,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod assignment;
+pub(crate) mod by_key;
 pub(crate) mod check;
 pub(crate) mod computation;
 pub(crate) mod conflict;

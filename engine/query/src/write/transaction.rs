@@ -1,6 +1,7 @@
 //! One statement's change in the transaction block of its session.
 
 use super::apply::{Applied, Attempt};
+use super::by_key::ByKey;
 use super::conflict;
 use super::lock::Locked;
 use super::merge;
@@ -24,13 +25,22 @@ pub(crate) enum Ended {
     Moved(Option<Error>),
 }
 
-/// Changes the found rows in the branch of a block, which stays open.
+/// The rows that a statement changes.
+#[derive(Debug)]
+pub(crate) enum Rows {
+    /// Its query has found them.
+    Found(RecordBatch),
+    /// The one of a key.
+    Key(ByKey),
+}
+
+/// Changes rows in the branch of a block, which stays open.
 ///
 /// # Errors
 /// Whatever is wrong with the change: then the block is to be rolled back.
 pub(crate) async fn carry_out(
     targeted: Arc<Targeted>,
-    found: RecordBatch,
+    rows: Rows,
     block: &TransactionBlock,
     log: &ChangeLog,
     context: ExecuteContext,
@@ -38,7 +48,7 @@ pub(crate) async fn carry_out(
     let table = targeted.table();
     let mut branch = block.branch().await;
     let transaction = branch.enter((table.source(), table.driver()), &context).await?;
-    let changed = change(&targeted, &found, transaction, &context).await;
+    let changed = change(&targeted, &rows, transaction, &context).await;
     branch.rests();
     let (count, returned) = match changed? {
         Change::Done { count, returned } => (count, returned),
@@ -75,18 +85,22 @@ enum Change {
 
 async fn change(
     targeted: &Arc<Targeted>,
-    found: &RecordBatch,
+    rows: &Rows,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Change> {
+    let found = || match rows {
+        Rows::Found(found) => Ok(found),
+        Rows::Key(_) => Err(Error::internal("a change of several kinds has no query")),
+    };
     let applied = match targeted.form() {
-        Form::Plain => match changed(targeted, found, transaction, context).await? {
+        Form::Plain => match changed(targeted, rows, transaction, context).await? {
             Some(Attempt::Applied(applied)) => Some(applied),
             Some(Attempt::Raced(error)) => return Ok(Change::Moved(Some(error))),
             None => None,
         },
-        Form::Conflict(conflict) => conflict::change((targeted, conflict), found, transaction, context).await?,
-        Form::Merge(merge) => merge::change(merge, found, transaction, context).await?,
+        Form::Conflict(conflict) => conflict::change((targeted, conflict), found()?, transaction, context).await?,
+        Form::Merge(merge) => merge::change(merge, found()?, transaction, context).await?,
     };
     let Some(Applied { count, stored }) = applied else { return Ok(Change::Moved(None)) };
     if count == 0 {
@@ -101,11 +115,15 @@ async fn change(
 /// One kind of change of all rows.
 async fn changed(
     targeted: &Arc<Targeted>,
-    found: &RecordBatch,
+    rows: &Rows,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Option<Attempt>> {
-    let Some(locked) = Locked::of(targeted, found, transaction, context).await? else { return Ok(None) };
+    let locked = match rows {
+        Rows::Found(found) => Locked::of(targeted, found, transaction, context).await?,
+        Rows::Key(by_key) => Some(Locked::by_key(targeted, by_key, transaction, context).await?),
+    };
+    let Some(locked) = locked else { return Ok(None) };
     if locked.count() == 0 {
         return Ok(Some(Attempt::Applied(Applied::none())));
     }
