@@ -6,6 +6,8 @@
 mod circles;
 #[path = "tidy/comments.rs"]
 mod comments;
+#[path = "tidy/exports.rs"]
+mod exports;
 #[path = "tidy/source.rs"]
 mod source;
 

@@ -2,7 +2,6 @@
 
 use crate::compat::readable_as;
 use crate::config::{CsvOptions, FileFormat, TableSpec};
-use crate::csv::Records;
 use crate::error::Names;
 use crate::fetch::{Fetch, Lines};
 use crate::footers;
@@ -10,6 +9,7 @@ use crate::listing;
 use crate::pattern::FilePattern;
 use crate::source::Shared;
 use crate::text::RowFailure;
+use crate::text::csv::Records;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use futures::stream::{self, StreamExt};
 use object_store::{ObjectMeta, ObjectStore};

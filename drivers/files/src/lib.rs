@@ -5,7 +5,6 @@
 mod adapter;
 mod compat;
 mod config;
-mod csv;
 mod error;
 mod fetch;
 mod footers;
@@ -15,7 +14,6 @@ mod layout;
 mod listing;
 mod moved;
 mod nan;
-mod ndjson;
 mod pattern;
 mod rewrite;
 mod source;

@@ -81,7 +81,7 @@ pub struct LockedRead {
 impl WriteTarget {
     pub(crate) async fn of(table: DriverTable, tables: Tables) -> Result<Self> {
         let writer = writer(table.driver().as_ref())?;
-        let described = table.driver().describe(table.table()).await?;
+        let described = table.described().await?;
         match described.kind {
             TableKind::Table => {}
             TableKind::View => return Err(unchangeable("it is a view of its source")),

@@ -48,7 +48,7 @@ struct Sent<'a> {
 const CHARACTERS_MAX: usize = 64 << 20;
 
 impl<'a> Sent<'a> {
-    fn new(array: &'a dyn arrow::array::Array, of: &api::Column, format: Format) -> Result<Self> {
+    fn new(array: &'a dyn arrow::array::Array, of: &api::column::Column, format: Format) -> Result<Self> {
         let characters = match of.pg_type {
             PgType::Bpchar if of.table_oid == 0 => usize::try_from(of.type_modifier.saturating_sub(4)).unwrap_or(0),
             _ => 0,
@@ -76,7 +76,7 @@ impl<'a> Sent<'a> {
 impl<'a> BatchEncoder<'a> {
     pub(crate) fn new(
         batch: &'a RecordBatch,
-        columns: &[api::Column],
+        columns: &[api::column::Column],
         formats: &[Format],
         shape: &'a Shape,
         style: &'a Style,

@@ -69,16 +69,16 @@ pub(crate) async fn look_up_wire_rows(
     pool: &Arc<Pool>,
     parameters: &Parameters,
     copying: Copying<'_>,
-) -> Result<driver_api::Answer> {
+) -> Result<driver_api::execution::Answer> {
     let (columns, rows) = match answered(pool, &copying.statement.text, parameters, Some(copying)).await? {
         Ok(answered) => answered,
-        Err(reason) => return Ok(driver_api::Answer::Declined(reason)),
+        Err(reason) => return Ok(driver_api::execution::Answer::Declined(reason)),
     };
     Ok(match passthrough::looked_through(rows, columns.types(), copying) {
-        Some(rows) => driver_api::Answer::WireRows(rows),
+        Some(rows) => driver_api::execution::Answer::WireRows(rows),
         None => {
             columns.read_on();
-            driver_api::Answer::Declined(DeclineReason::ReadFirst)
+            driver_api::execution::Answer::Declined(DeclineReason::ReadFirst)
         }
     })
 }
@@ -88,10 +88,12 @@ pub(crate) async fn look_up(
     pool: &Arc<Pool>,
     statement: &NativeStatement,
     parameters: &Parameters,
-) -> Result<driver_api::Answer> {
+) -> Result<driver_api::execution::Answer> {
     match answered(pool, &statement.text, parameters, None).await? {
-        Ok((columns, rows)) => decoded(pool.source(), statement, columns.types(), &rows).map(driver_api::Answer::Batch),
-        Err(reason) => Ok(driver_api::Answer::Declined(reason)),
+        Ok((columns, rows)) => {
+            decoded(pool.source(), statement, columns.types(), &rows).map(driver_api::execution::Answer::Batch)
+        }
+        Err(reason) => Ok(driver_api::execution::Answer::Declined(reason)),
     }
 }
 

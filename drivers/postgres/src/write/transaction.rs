@@ -158,15 +158,27 @@ impl PostgresTransaction {
         ran.map_err(|error| self.failed(&error))
     }
 
-    /// Lets triggers and defaults find what they name in the table's schema. The server's own names come first.
-    async fn enter(&mut self, table: &TableRef) -> Result<()> {
+    /// The statement that lets triggers and defaults find what they name in the table's schema, where another one is set. The server's own
+    /// names come first.
+    fn path(&self, table: &TableRef) -> Result<Option<String>> {
         let schema = table.schema().unwrap_or_default();
         if self.schema.as_deref() == Some(schema) {
-            return Ok(());
+            return Ok(None);
         }
         let quoted = crate::compile::dialect::quote(schema).map_err(Error::internal)?;
-        self.run(&format!("SET LOCAL search_path = pg_catalog, {quoted}")).await?;
-        self.schema = Some(schema.to_owned());
+        Ok(Some(format!("SET LOCAL search_path = pg_catalog, {quoted}")))
+    }
+
+    /// What [`path`](Self::path) says was done.
+    fn entered(&mut self, table: &TableRef) {
+        self.schema = Some(table.schema().unwrap_or_default().to_owned());
+    }
+
+    async fn enter(&mut self, table: &TableRef) -> Result<()> {
+        if let Some(path) = self.path(table)? {
+            self.run(&path).await?;
+            self.entered(table);
+        }
         Ok(())
     }
 }
@@ -200,10 +212,16 @@ impl SourceTransaction for PostgresTransaction {
         let forms = forms(&change.shape)?;
         let sent = arrays(&forms, rows.rows())?;
         let types: Vec<Type> = forms.iter().map(|form| form.array()).collect();
-        self.enter(&change.shape.table).await?;
-        let statement = &change.statement;
+        let path = self.path(&change.shape.table)?;
+        let NativeChange { statement, shape, .. } = change;
         let connection = &self.lease.connection;
-        let changed = self.alarm.watch(context, async {
+        let enter = async {
+            match &path {
+                Some(path) => connection.client.batch_execute(path).await,
+                None => Ok(()),
+            }
+        };
+        let change = async {
             let prepared = connection.prepared_change(&statement.text, &types).await?;
             let rows = connection.client.query_raw(&prepared, sent).await?;
             let mut rows = std::pin::pin!(rows);
@@ -217,8 +235,11 @@ impl SourceTransaction for PostgresTransaction {
                 }
             }
             Ok((prepared, rows.rows_affected(), stored, bytes))
-        });
-        let (prepared, count, stored, bytes) = changed.await?.map_err(|error| self.failed(&error))?;
+        };
+        // One way to the server and back: where the first of the two fails, so does the other.
+        let changed = self.alarm.watch(context, async { tokio::try_join!(enter, change) }).await?;
+        let ((), (prepared, count, stored, bytes)) = changed.map_err(|error| self.failed(&error))?;
+        self.entered(&shape.table);
         if bytes > STORED_BYTES_MAX {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "stored rows of one change are too large"));
         }

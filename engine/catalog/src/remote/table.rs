@@ -18,10 +18,12 @@ use querygate_driver_api::capability::Capabilities;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::remote::RemoteTable;
 use querygate_rules::opener::{LeafColumn, LeafOpener, LocalReason, OpenedLeaf, RemoteColumn};
 use querygate_rules::{NotPushed, Translation, translate};
 use querygate_types::{Error, ErrorCode};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A column of a driver's table under the field name that statements use.
 #[derive(Debug, Clone)]
@@ -61,7 +63,12 @@ struct Parts {
     key: Option<Vec<usize>>,
     schema: SchemaRef,
     stats: TableStats,
+    described: Mutex<Option<(Instant, Arc<RemoteTable>)>>,
 }
+
+/// How long changes trust what the source said of a table's columns and keys. A column that changed in this time is noticed when the
+/// change is applied: the source refuses it, or gives back other values than were stored.
+const DESCRIBED_FOR: Duration = Duration::from_secs(5);
 
 impl DriverTable {
     /// `key`: indexes of fields that together are unique and not null.
@@ -91,7 +98,24 @@ impl DriverTable {
         let refused = lost.iter().map(|lost| Field::new(&lost.field, lost.data_type.clone(), true));
         let schema = Arc::new(Schema::new(served.chain(refused).collect::<Vec<_>>()));
         let stats = TableStats::default();
-        Self { parts: Arc::new(Parts { driver, source, table, fields, lost, widened, key, schema, stats }) }
+        let described = Mutex::new(None);
+        Self { parts: Arc::new(Parts { driver, source, table, fields, lost, widened, key, schema, stats, described }) }
+    }
+
+    /// Columns and keys as the source has them, asked for again after some seconds.
+    ///
+    /// # Errors
+    /// The source's.
+    pub(crate) async fn described(&self) -> querygate_types::Result<Arc<RemoteTable>> {
+        let known = || self.parts.described.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((since, described)) = known().as_ref()
+            && since.elapsed() < DESCRIBED_FOR
+        {
+            return Ok(Arc::clone(described));
+        }
+        let described = Arc::new(self.parts.driver.describe(&self.parts.table).await?);
+        *known() = Some((Instant::now(), Arc::clone(&described)));
+        Ok(described)
     }
 
     /// With the names of types that the object declares, where a source's own type does not say them: a text may be JSON.

@@ -16,7 +16,7 @@ use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
 use querygate_policy::write::WriteOperation;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -28,12 +28,32 @@ pub(crate) struct Applied {
     pub(crate) stored: RecordBatch,
 }
 
+/// What came of a change that nothing refused.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Applied(Applied),
+    /// A number that another writer takes at the same time may be why the source refused it, with this error. The statement may begin
+    /// anew, where the transaction can.
+    Raced(Error),
+}
+
+impl Attempt {
+    /// # Errors
+    /// The source's, where another writer may have taken a number.
+    pub(super) fn applied(self) -> Result<Applied> {
+        match self {
+            Self::Applied(applied) => Ok(applied),
+            Self::Raced(error) => Err(error),
+        }
+    }
+}
+
 impl Applied {
     /// Carries out a change of locked rows.
     ///
     /// # Errors
     /// Whatever is wrong with it.
-    pub(super) async fn of(locked: Locked, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Self> {
+    pub(super) async fn of(locked: Locked, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Attempt> {
         let masters = Masters::of(&locked, transaction, context).await?;
         let checked = Checked::of(Imaged::of(locked, &masters)?, transaction, context).await?;
         checked.apply(transaction, context).await
@@ -50,7 +70,7 @@ impl Checked {
     ///
     /// # Errors
     /// The source's; 40001: other rows were met than were locked; 42501, 23505: what is stored is not what was checked.
-    pub(crate) async fn apply(self, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Applied> {
+    pub(crate) async fn apply(self, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Attempt> {
         let imaged = self.imaged();
         let targeted = Arc::clone(imaged.targeted());
         let count = imaged.locked().count();
@@ -59,7 +79,8 @@ impl Checked {
             None => Vec::new(),
         };
         let (mut places, mut columns) = (imaged.places().to_vec(), imaged.columns().to_vec());
-        for (place, numbers) in draw(&targeted, imaged.records(), transaction, context).await? {
+        let drawn = draw(&targeted, imaged.records(), transaction, context).await?;
+        for (place, numbers) in drawn.columns {
             places.push(place);
             columns.push(numbers);
         }
@@ -70,11 +91,17 @@ impl Checked {
             // Nothing but a key that stays as it is.
             let lost = || Error::internal("rows were changed that were not locked");
             let stored = imaged.locked().stored().ok_or_else(lost)?.clone();
-            return Ok(Applied { count, stored });
+            return Ok(Attempt::Applied(Applied { count, stored }));
         }
         let of = (targeted.table(), targeted.permit());
         let assigned = Assigned { places: &places, columns: &columns };
-        let stored = store(of, imaged.locked().stored(), assigned, count, (&mut *transaction, context)).await?;
+        let stored = store(of, imaged.locked().stored(), assigned, count, (&mut *transaction, context)).await;
+        let stored = match stored {
+            Err(error) if drawn.is_first && error.code() == ErrorCode::UniqueViolation => {
+                return Ok(Attempt::Raced(error));
+            }
+            stored => stored?,
+        };
         match targeted.operation() {
             WriteOperation::Delete => {}
             WriteOperation::Insert | WriteOperation::Update => {
@@ -83,7 +110,7 @@ impl Checked {
         }
         changed.push(self.changed(&targeted, &stored)?);
         roll_up(&targeted, changed, transaction, context).await?;
-        Ok(Applied { count, stored })
+        Ok(Attempt::Applied(Applied { count, stored }))
     }
 
     /// The statement's own rows, before and after it.

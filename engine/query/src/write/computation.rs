@@ -1,16 +1,18 @@
-//! What RETURNING computes of changed rows, as the principal reads them: plain projections over one table, in the gate.
+//! What is computed in the gate of rows of one table, as the principal reads them: plain projections, of RETURNING over changed rows, and
+//! over a condition, of a change over a locked row.
 
 use super::intent::unsupported;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
-use crate::errors::{Stage, translate};
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::cast;
+use crate::errors::{Stage as Doing, translate};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_catalog::leaf::GovernedColumn;
@@ -29,41 +31,68 @@ pub(crate) struct Computation {
 }
 
 #[derive(Debug)]
-struct Step {
-    exprs: Vec<Arc<dyn PhysicalExpr>>,
-    fields: Vec<Arc<Field>>,
+enum Step {
+    Projection { exprs: Vec<Arc<dyn PhysicalExpr>>, fields: Vec<Arc<Field>> },
+    Filter(Arc<dyn PhysicalExpr>),
 }
 
-/// A query that is nothing but projections over a table: these, from the table on, and the places of its governed columns.
+/// A query that is nothing but projections over a table, and conditions where they are allowed: these, from the table on, and the places
+/// of its governed columns.
 struct Shape<'a> {
-    projections: Vec<&'a Projection>,
+    stages: Vec<Stage<'a>>,
     scanned: &'a DFSchema,
     places: Vec<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage<'a> {
+    Projection(&'a Projection),
+    Filter(&'a Filter),
+}
+
+impl Stage<'_> {
+    fn exprs(&self) -> &[Expr] {
+        match self {
+            Self::Projection(projection) => &projection.expr,
+            Self::Filter(filter) => std::slice::from_ref(&filter.predicate),
+        }
+    }
+
+    fn input(&self) -> &DFSchema {
+        match self {
+            Self::Projection(projection) => projection.input.schema(),
+            Self::Filter(filter) => filter.input.schema(),
+        }
+    }
 }
 
 impl<'a> Shape<'a> {
     /// # Errors
     /// 0A000: the query is something else, or reads a column whose values are not known of a row alone.
-    fn of(plan: &'a LogicalPlan, columns: &[GovernedColumn]) -> Result<Self> {
-        let mut projections = Vec::new();
+    fn of(plan: &'a LogicalPlan, columns: &[GovernedColumn], has_condition: bool) -> Result<Self> {
+        let mut stages = Vec::new();
         let mut plan = plan;
         let scan = loop {
             plan = match plan {
                 LogicalPlan::Projection(projection) => {
-                    projections.push(projection);
+                    stages.push(Stage::Projection(projection));
                     projection.input.as_ref()
+                }
+                LogicalPlan::Filter(filter) if has_condition => {
+                    stages.push(Stage::Filter(filter));
+                    filter.input.as_ref()
                 }
                 LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
                 LogicalPlan::TableScan(scan) if scan.filters.is_empty() && scan.fetch.is_none() => break scan,
                 _ => return Err(unsupported("RETURNING of an aggregate, a window function or a set of rows")),
             };
         };
-        projections.reverse();
+        stages.reverse();
         let places = match &scan.projection {
             Some(places) => places.clone(),
             None => (0..columns.len()).collect(),
         };
-        let shape = Self { projections, scanned: &scan.projected_schema, places };
+        let shape = Self { stages, scanned: &scan.projected_schema, places };
         let used = shape.used()?;
         let is_viewed = |at: &usize| {
             let column = shape.places.get(*at).and_then(|place| columns.get(*place));
@@ -74,17 +103,50 @@ impl<'a> Shape<'a> {
 
     /// Columns of the table that expressions name.
     fn used(&self) -> Result<HashSet<usize>> {
-        let Some(first) = self.projections.first() else { return Ok((0..self.places.len()).collect()) };
+        if self.stages.iter().flat_map(|stage| stage.exprs()).any(has_query) {
+            return Err(unsupported("RETURNING of a subquery"));
+        }
         let mut used = HashSet::new();
-        for projection in &self.projections {
-            if projection.expr.iter().any(has_query) {
-                return Err(unsupported("RETURNING of a subquery"));
+        for stage in &self.stages {
+            for column in stage.exprs().iter().flat_map(Expr::column_refs) {
+                used.insert(stage.input().index_of_column(column).map_err(|e| translate(&e, Doing::Plan))?);
+            }
+            // Above it nothing names a column of the table.
+            if matches!(stage, Stage::Projection(_)) {
+                return Ok(used);
             }
         }
-        for column in first.expr.iter().flat_map(Expr::column_refs) {
-            used.insert(first.input.schema().index_of_column(column).map_err(|e| translate(&e, Stage::Plan))?);
+        Ok((0..self.places.len()).collect())
+    }
+
+    /// Governed columns with the values that the only condition wants them to have; `None` where it wants something else.
+    fn equalities(&self, state: &SessionState) -> Result<Option<Vec<(usize, ScalarValue)>>> {
+        let conditions = self.stages.iter().filter_map(|stage| match stage {
+            Stage::Filter(filter) => Some(filter),
+            Stage::Projection(_) => None,
+        });
+        let conditions: Vec<&&Filter> = conditions.collect();
+        let [condition] = conditions.as_slice() else { return Ok(None) };
+        let predicate = simplified(&condition.predicate, condition.input.schema(), state)?;
+        let mut equal = Vec::new();
+        for conjunct in split_conjunction(&predicate) {
+            let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = conjunct else { return Ok(None) };
+            let (column, value) = match (left.as_ref(), right.as_ref()) {
+                (Expr::Column(column), Expr::Literal(value, _)) | (Expr::Literal(value, _), Expr::Column(column)) => {
+                    (column, value)
+                }
+                _ => return Ok(None),
+            };
+            let at = condition.input.schema().index_of_column(column).map_err(|e| translate(&e, Doing::Plan))?;
+            let (Some(place), Some(field)) = (self.places.get(at), self.scanned.fields().get(at)) else {
+                return Ok(None);
+            };
+            if value.is_null() || value.data_type() != *field.data_type() {
+                return Ok(None);
+            }
+            equal.push((*place, value.clone()));
         }
-        Ok(used)
+        Ok(Some(equal))
     }
 }
 
@@ -94,7 +156,7 @@ impl Computation {
     /// # Errors
     /// 0A000: it cannot.
     pub(crate) fn admits(bound: &Bound, columns: &[GovernedColumn]) -> Result<()> {
-        Shape::of(bound.plan(), columns).map(drop)
+        Shape::of(bound.plan(), columns, false).map(drop)
     }
 
     /// # Errors
@@ -106,16 +168,35 @@ impl Computation {
         columns: &[GovernedColumn],
     ) -> Result<Self> {
         let plan = bound.with_values(values)?;
-        let shape = Shape::of(&plan, columns)?;
+        Self::made(&Shape::of(&plan, columns, false)?, bound, state)
+    }
+
+    /// As [`of`](Self::of), of a query that has one condition: that some governed columns have some values. `None`: it is another query.
+    ///
+    /// # Errors
+    /// A value that does not fit.
+    pub(crate) fn where_equal(
+        bound: &Bound,
+        values: Vec<ScalarValue>,
+        state: &SessionState,
+        columns: &[GovernedColumn],
+    ) -> Result<Option<(Self, Vec<(usize, ScalarValue)>)>> {
+        let plan = bound.with_values(values)?;
+        let Ok(shape) = Shape::of(&plan, columns, true) else { return Ok(None) };
+        let Some(equal) = shape.equalities(state)? else { return Ok(None) };
+        Ok(Some((Self::made(&shape, bound, state)?, equal)))
+    }
+
+    fn made(shape: &Shape<'_>, bound: &Bound, state: &SessionState) -> Result<Self> {
         let used = shape.used()?;
         let fields = shape.scanned.fields().iter().map(Arc::clone);
         let read = shape.places.iter().enumerate().zip(fields);
         let read = read.map(|((at, place), field)| (used.contains(&at).then_some(*place), field)).collect();
-        let steps = shape.projections.iter().map(|projection| step(projection, state)).collect::<Result<_>>()?;
+        let steps = shape.stages.iter().map(|stage| step(*stage, state)).collect::<Result<_>>()?;
         Ok(Self { read, steps, schema: Arc::clone(bound.schema()) })
     }
 
-    /// Stored rows, which have the raw table's first columns, as they are given back.
+    /// Stored rows, which have the raw table's first columns, as they are given back: those that pass the conditions.
     ///
     /// # Errors
     /// What an expression says of a row.
@@ -135,9 +216,21 @@ impl Computation {
         let fields: Vec<Arc<Field>> = self.read.iter().map(|(_, field)| Arc::clone(field)).collect();
         let mut rows = batch(&fields, arrays, count)?;
         for step in &self.steps {
-            let compute = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(&rows).and_then(|value| value.into_array(count));
-            let arrays = step.exprs.iter().map(compute).collect::<std::result::Result<Vec<_>, _>>();
-            rows = batch(&step.fields, arrays.map_err(|e| translate(&e, Stage::Execute))?, count)?;
+            let count = rows.num_rows();
+            let compute = |expr: &Arc<dyn PhysicalExpr>| {
+                let array = expr.evaluate(&rows).and_then(|value| value.into_array(count));
+                array.map_err(|e| translate(&e, Doing::Execute))
+            };
+            rows = match step {
+                Step::Projection { exprs, fields } => {
+                    batch(fields, exprs.iter().map(compute).collect::<Result<_>>()?, count)?
+                }
+                Step::Filter(predicate) => {
+                    let passes = compute(predicate)?;
+                    let passes = passes.as_boolean_opt().ok_or_else(|| Error::internal("a condition is no boolean"))?;
+                    filter_record_batch(&rows, passes).map_err(Error::internal)?
+                }
+            };
         }
         as_described(&rows, &self.schema)
     }
@@ -153,21 +246,30 @@ fn batch(fields: &[Arc<Field>], arrays: Vec<ArrayRef>, count: usize) -> Result<R
     RecordBatch::try_new_with_options(Arc::new(schema), arrays, &options).map_err(Error::internal)
 }
 
-fn step(projection: &Projection, state: &SessionState) -> Result<Step> {
-    let input = projection.input.schema();
+fn step(stage: Stage<'_>, state: &SessionState) -> Result<Step> {
+    let ready = |expr: &Expr, input: &DFSchemaRef| {
+        let expr = simplified(expr, input, state)?;
+        state.create_physical_expr(expr, input).map_err(|e| translate(&e, Doing::Plan))
+    };
+    Ok(match stage {
+        Stage::Filter(filter) => Step::Filter(ready(&filter.predicate, filter.input.schema())?),
+        Stage::Projection(projection) => {
+            let input = projection.input.schema();
+            let exprs = projection.expr.iter().map(|expr| ready(expr, input)).collect::<Result<_>>()?;
+            Step::Projection { exprs, fields: projection.schema.fields().iter().map(Arc::clone).collect() }
+        }
+    })
+}
+
+fn simplified(expr: &Expr, input: &DFSchemaRef, state: &SessionState) -> Result<Expr> {
     let context = SimplifyContext::builder()
         .with_schema(Arc::clone(input))
         .with_config_options(Arc::clone(state.config_options()))
         .with_query_execution_start_time(state.execution_props().query_execution_start_time)
         .build();
     let simplifier = ExprSimplifier::new(context);
-    let ready = |expr: &Expr| {
-        let expr = simplifier.simplify(simplifier.coerce(expr.clone(), input)?)?;
-        state.create_physical_expr(expr, input)
-    };
-    let exprs = projection.expr.iter().map(ready).collect::<std::result::Result<Vec<_>, _>>();
-    let exprs = exprs.map_err(|e| translate(&e, Stage::Plan))?;
-    Ok(Step { exprs, fields: projection.schema.fields().iter().map(Arc::clone).collect() })
+    let expr = simplifier.coerce(expr.clone(), input).and_then(|expr| simplifier.simplify(expr));
+    expr.map_err(|e| translate(&e, Doing::Plan))
 }
 
 /// Whether an expression reads rows of its own.

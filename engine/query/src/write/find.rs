@@ -2,10 +2,10 @@
 //! statement computes of each row beside it.
 
 use super::assignment::{Literal, cast_to, literal, sql_type};
+use super::conflict::intent::OnConflict;
+use super::conflict::query::taken;
 use super::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
-use super::on_conflict::OnConflict;
 use super::rows::Row;
-use super::taken::taken;
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement as Ast, TableAlias, TableFactor,

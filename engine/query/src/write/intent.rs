@@ -1,7 +1,7 @@
 //! What a statement wants to change: one object, the fields that it gives values to, where the rows come from. Decides nothing.
 
-use super::merge_intent::MergeIntent;
-use super::on_conflict::OnConflict;
+use super::conflict::intent::OnConflict;
+use super::merge::intent::MergeIntent;
 use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, CascadeOption, Delete, Expr, FromTable, Ident, Insert, ObjectName, ObjectNamePart,
     Query, SelectItem, SetExpr, Statement as Ast, TableFactor, TableObject, TableWithJoins, Truncate,

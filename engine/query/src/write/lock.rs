@@ -1,17 +1,19 @@
 //! The rows of a change, locked in the source's transaction as they were found.
 
 use super::assignment::{fit, within};
+use super::by_key::ByKey;
 use super::find::Find;
 use super::store::schema;
 use super::target::Targeted;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{cast, concat_batches, take, take_record_batch};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
 use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
-use querygate_driver_api::write::Transaction;
+use querygate_driver_api::write::{Transaction, Violation};
 use querygate_policy::RowFilter;
 use querygate_types::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -55,6 +57,31 @@ impl Locked {
         let stored = take_record_batch(&stored, &of_stored).map_err(Error::internal)?;
         refuse_other_key(targeted, &stored, &given)?;
         Ok(Some(Self { targeted: Arc::clone(targeted), count: stored.num_rows(), stored: Some(stored), given }))
+    }
+
+    /// Locks the row that a statement names by its key, if there is one that it may change.
+    ///
+    /// # Errors
+    /// The source's; what an expression says of the row; 40001: the key is that of several rows.
+    pub(super) async fn by_key(
+        targeted: &Arc<Targeted>,
+        by_key: &ByKey,
+        transaction: &mut Transaction,
+        context: &ExecuteContext,
+    ) -> Result<Self> {
+        let find = targeted.find().ok_or_else(|| Error::internal("a change by key has no query"))?;
+        let batches = read(by_key.read(), transaction, context).await?;
+        let stored = together(&schema(targeted.table()), batches)?;
+        if stored.num_rows() > 1 {
+            return Err(Violation::Serialization.error());
+        }
+        let found = by_key.found(targeted, &stored)?;
+        let all = UInt64Array::from_iter_values(0..found.num_rows() as u64);
+        let given = given(targeted, find, &found, &all)?;
+        // What the source holds for equal may differ in the gate.
+        let stored = stored.slice(0, found.num_rows());
+        refuse_other_key(targeted, &stored, &given)?;
+        Ok(Self { targeted: Arc::clone(targeted), count: stored.num_rows(), stored: Some(stored), given })
     }
 
     pub(crate) fn targeted(&self) -> &Arc<Targeted> {
@@ -132,10 +159,14 @@ pub(crate) async fn having(
     for some in values.chunks(table.rows_at_once(by.len())) {
         batches.extend(read(&table.having(by, some, filter)?, transaction, context).await?);
     }
-    let schema = schema(table);
-    let named = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec());
+    together(&schema(table), batches)
+}
+
+/// Batches of all fields of a table under their names.
+fn together(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<RecordBatch> {
+    let named = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec());
     let batches = batches.into_iter().map(named).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
-    concat_batches(&schema, &batches).map_err(Error::internal)
+    concat_batches(schema, &batches).map_err(Error::internal)
 }
 
 /// All rows of one locked read.

@@ -4,6 +4,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod assignment;
+pub(crate) mod by_key;
 pub(crate) mod check;
 pub(crate) mod computation;
 pub(crate) mod conflict;
@@ -15,11 +16,8 @@ pub(crate) mod intent;
 pub(crate) mod lock;
 pub(crate) mod locking;
 pub(crate) mod merge;
-pub(crate) mod merge_intent;
-pub(crate) mod on_conflict;
 pub(crate) mod returning;
 pub(crate) mod rows;
 mod store;
-mod taken;
 pub(crate) mod target;
 pub(crate) mod transaction;

@@ -414,6 +414,7 @@ impl Targeted {
 
 /// The error of a change that no principal may make; the reason is for operators.
 pub(crate) fn closed(reason: &str) -> Error {
+    tracing::info!(reason, "a table cannot be changed in the way that a statement asked for");
     Error::new(ErrorCode::FeatureNotSupported, "table cannot be changed here in this way")
         .with_hint("An operator finds the reason in the log and with `querygate check`.")
         .with_cause(reason)

@@ -1,6 +1,7 @@
 //! One statement's change in the transaction block of its session.
 
-use super::apply::Applied;
+use super::apply::{Applied, Attempt};
+use super::by_key::ByKey;
 use super::conflict;
 use super::lock::Locked;
 use super::merge;
@@ -19,17 +20,27 @@ use std::sync::Arc;
 pub(crate) enum Ended {
     /// It waits for the end of its block.
     Done { count: usize, returned: Option<RecordBatch> },
-    /// A row was not as it was found. Unless the transaction has failed, nothing was changed and the statement may begin anew.
-    Moved,
+    /// A row was not as it was found, or another writer took the same number, which the source refused with this error. Unless the
+    /// transaction has failed, nothing was changed and the statement may begin anew.
+    Moved(Option<Error>),
 }
 
-/// Changes the found rows in the branch of a block, which stays open.
+/// The rows that a statement changes.
+#[derive(Debug)]
+pub(crate) enum Rows {
+    /// Its query has found them.
+    Found(RecordBatch),
+    /// The one of a key.
+    Key(ByKey),
+}
+
+/// Changes rows in the branch of a block, which stays open.
 ///
 /// # Errors
 /// Whatever is wrong with the change: then the block is to be rolled back.
 pub(crate) async fn carry_out(
     targeted: Arc<Targeted>,
-    found: RecordBatch,
+    rows: Rows,
     block: &TransactionBlock,
     log: &ChangeLog,
     context: ExecuteContext,
@@ -37,9 +48,12 @@ pub(crate) async fn carry_out(
     let table = targeted.table();
     let mut branch = block.branch().await;
     let transaction = branch.enter((table.source(), table.driver()), &context).await?;
-    let changed = change(&targeted, &found, transaction, &context).await;
+    let changed = change(&targeted, &rows, transaction, &context).await;
     branch.rests();
-    let Some((count, returned)) = changed? else { return Ok(Ended::Moved) };
+    let (count, returned) = match changed? {
+        Change::Done { count, returned } => (count, returned),
+        Change::Moved(error) => return Ok(Ended::Moved(error)),
+    };
     if context.cancel.is_cancelled() {
         return Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"));
     }
@@ -63,37 +77,55 @@ const fn verb(operation: WriteOperation) -> &'static str {
     }
 }
 
+/// What came of a statement's rows in the source.
+enum Change {
+    Done { count: usize, returned: Option<RecordBatch> },
+    Moved(Option<Error>),
+}
+
 async fn change(
     targeted: &Arc<Targeted>,
-    found: &RecordBatch,
+    rows: &Rows,
     transaction: &mut Transaction,
     context: &ExecuteContext,
-) -> Result<Option<(usize, Option<RecordBatch>)>> {
-    let applied = match targeted.form() {
-        Form::Plain => changed(targeted, found, transaction, context).await?,
-        Form::Conflict(conflict) => conflict::change((targeted, conflict), found, transaction, context).await?,
-        Form::Merge(merge) => merge::change(merge, found, transaction, context).await?,
+) -> Result<Change> {
+    let found = || match rows {
+        Rows::Found(found) => Ok(found),
+        Rows::Key(_) => Err(Error::internal("a change of several kinds has no query")),
     };
-    let Some(Applied { count, stored }) = applied else { return Ok(None) };
+    let applied = match targeted.form() {
+        Form::Plain => match changed(targeted, rows, transaction, context).await? {
+            Some(Attempt::Applied(applied)) => Some(applied),
+            Some(Attempt::Raced(error)) => return Ok(Change::Moved(Some(error))),
+            None => None,
+        },
+        Form::Conflict(conflict) => conflict::change((targeted, conflict), found()?, transaction, context).await?,
+        Form::Merge(merge) => merge::change(merge, found()?, transaction, context).await?,
+    };
+    let Some(Applied { count, stored }) = applied else { return Ok(Change::Moved(None)) };
     if count == 0 {
         let none = targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
-        return Ok(Some((0, none)));
+        return Ok(Change::Done { count: 0, returned: none });
     }
     let columns = targeted.intent().object().table.columns();
     let returned = targeted.returning().map(|returning| returning.view(columns, &stored)).transpose()?;
-    Ok(Some((count, returned)))
+    Ok(Change::Done { count, returned })
 }
 
 /// One kind of change of all rows.
 async fn changed(
     targeted: &Arc<Targeted>,
-    found: &RecordBatch,
+    rows: &Rows,
     transaction: &mut Transaction,
     context: &ExecuteContext,
-) -> Result<Option<Applied>> {
-    let Some(locked) = Locked::of(targeted, found, transaction, context).await? else { return Ok(None) };
+) -> Result<Option<Attempt>> {
+    let locked = match rows {
+        Rows::Found(found) => Locked::of(targeted, found, transaction, context).await?,
+        Rows::Key(by_key) => Some(Locked::by_key(targeted, by_key, transaction, context).await?),
+    };
+    let Some(locked) = locked else { return Ok(None) };
     if locked.count() == 0 {
-        return Ok(Some(Applied::none()));
+        return Ok(Some(Attempt::Applied(Applied::none())));
     }
     Applied::of(locked, transaction, context).await.map(Some)
 }

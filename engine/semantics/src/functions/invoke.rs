@@ -1,7 +1,7 @@
 //! A function of the tables as DataFusion calls it: forms chosen by types, rows computed one by one, results bounded.
 
-use super::compiled::Patterns;
 use super::form::choose;
+use super::patterns::compiled::Patterns;
 use super::results::Results;
 use super::row::{Row, Value};
 use super::{Def, Form};

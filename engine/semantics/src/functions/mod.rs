@@ -5,17 +5,13 @@ mod arrays;
 mod bits;
 mod bytes;
 mod clocks;
-mod compiled;
 mod degrees;
 mod expressions;
 mod form;
 mod instants;
 mod invoke;
 mod joined;
-mod json_values;
-mod jsonpaths;
-mod jsons;
-mod like;
+mod json;
 mod networks;
 mod numbers;
 mod patterns;
@@ -72,8 +68,8 @@ fn tables() -> impl Iterator<Item = &'static Def> {
         expressions::DEFS,
         instants::DEFS,
         joined::DEFS,
-        jsonpaths::DEFS,
-        jsons::DEFS,
+        json::PATHS,
+        json::DEFS,
         networks::DEFS,
         numbers::DEFS,
         patterns::DEFS,

@@ -1,6 +1,6 @@
 //! One row's arguments and its result.
 
-use super::compiled::Patterns;
+use super::patterns::compiled::Patterns;
 use crate::numbers::wide;
 use crate::times::datetime::interval::Interval;
 use crate::times::zone::Zone;

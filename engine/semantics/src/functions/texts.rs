@@ -367,7 +367,7 @@ fn like_each(row: &Row<'_>, all: bool, folded: bool) -> Result<Value> {
             Some(pattern) => {
                 proceed()?;
                 let pattern = if folded { pattern.to_lowercase() } else { pattern };
-                if super::like::like(&text, &pattern)? != all {
+                if super::patterns::like::like(&text, &pattern)? != all {
                     return Ok(Value::Bool(!all));
                 }
             }

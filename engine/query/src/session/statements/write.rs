@@ -13,12 +13,13 @@ use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::refused_write;
 use crate::sql::walk::{ON, Reader, Step, look};
+use crate::write::by_key::ByKey;
 use crate::write::computation::Computation;
 use crate::write::find::existing;
 use crate::write::intent::WriteIntent;
 use crate::write::returning::Returning;
 use crate::write::target::{Decided, Targeted};
-use crate::write::transaction::{Ended, carry_out};
+use crate::write::transaction::{Ended, Rows as WrittenRows, carry_out};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -49,6 +50,11 @@ pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>, Vec<PgTy
 
 /// A change that was carried out: its run, what it was, how many rows it changed, and what it gives back.
 type Change = (Run, Arc<Targeted>, usize, Option<RecordBatch>);
+
+/// What a query of a change is kept bound under. No statement of a client has such a text, so that none finds this one.
+fn own_text(query: &Query) -> Arc<str> {
+    format!("\u{1}{query}").into()
+}
 
 impl GateSession {
     /// Describes a change, which is decided and bound as each of its runs is.
@@ -104,6 +110,7 @@ impl GateSession {
         alone: bool,
     ) -> Result<Change> {
         let mut run: Option<Run> = None;
+        let mut error = Violation::Serialization.error();
         for _ in 0..ATTEMPTS {
             let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
             let mut own = match run.take() {
@@ -114,16 +121,16 @@ impl GateSession {
             let ended = self.attempt((&mut own, &bounds), prepared, (&targeted, bound.as_ref()), parameters).await;
             match ended {
                 Ok(Ended::Done { count, returned }) => return Ok((own, targeted, count, returned)),
-                Ok(Ended::Moved) => {
+                Ok(Ended::Moved(why)) => {
+                    error = why.unwrap_or_else(|| Violation::Serialization.error());
                     if !self.begins_anew(alone).await {
-                        return Err(own.fail(Violation::Serialization.error()));
+                        return Err(own.fail(error));
                     }
                     run = Some(own);
                 }
                 Err(error) => return Err(own.fail(error)),
             }
         }
-        let error = Violation::Serialization.error();
         Err(run.map_or_else(|| error.clone(), |run| run.fail(error.clone())))
     }
 
@@ -178,7 +185,7 @@ impl GateSession {
             Some(find) => Some(self.bind_fitting(&find.query, &declared, given).await?),
         };
         for untyped in decided.untyped() {
-            let bound = self.bind_query(&untyped.query, &declared, None).await?;
+            let bound = self.bind_query(&untyped.query, &declared, Some(&own_text(&untyped.query))).await?;
             let types = bound.columns().iter().map(|column| column.pg_type);
             decided.admits(untyped.fields.iter().zip(types))?;
         }
@@ -219,9 +226,10 @@ impl GateSession {
         declared: &[Option<Declared>],
         given: Option<&[ArrayRef]>,
     ) -> Result<Arc<Bound>> {
-        let bound = self.bind_query(query, declared, None).await?;
+        let text = own_text(query);
+        let bound = self.bind_query(query, declared, Some(&text)).await?;
         match given.and_then(|given| bound.declared_for(declared, given)) {
-            Some(fitting) => self.bind_query(query, &fitting, None).await,
+            Some(fitting) => self.bind_query(query, &fitting, Some(&text)).await,
             None => Ok(bound),
         }
     }
@@ -250,30 +258,27 @@ impl GateSession {
         (targeted, bound): (&Arc<Targeted>, Option<&Arc<Bound>>),
         parameters: &[ArrayRef],
     ) -> Result<Ended> {
-        let found = match bound {
-            Some(bound) => {
-                let of = Invocation { prepared, bound, parameters, part: None, is_find: true };
-                let found = bounds.within(self.found(run, bounds, of)).await?;
-                targeted.fitted(found, &|value, wanted| bound.fitted(value, wanted))?
-            }
+        let (rows, bytes) = match self.by_key(targeted, bound, parameters).await? {
+            // One row, whose size is not known yet.
+            Some(by_key) => (WrittenRows::Key(by_key), 0),
             None => {
-                let one = RecordBatchOptions::new().with_row_count(Some(1));
-                RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one)
-                    .map_err(Error::internal)?
+                let found = self.found_rows((&mut *run, bounds), prepared, (targeted, bound), parameters).await?;
+                if found.num_rows() == 0 {
+                    run.planned();
+                    let none =
+                        targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
+                    return Ok(Ended::Done { count: 0, returned: none });
+                }
+                for (part, rows) in targeted.parts(&found)? {
+                    bounds.within(self.refer((prepared, bounds), &part, &rows)).await?;
+                }
+                let bytes = found.get_array_memory_size();
+                (WrittenRows::Found(found), bytes)
             }
         };
         run.planned();
-        if found.num_rows() == 0 {
-            let none = targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
-            return Ok(Ended::Done { count: 0, returned: none });
-        }
-        for (part, rows) in targeted.parts(&found)? {
-            bounds.within(self.refer((prepared, bounds), &part, &rows)).await?;
-        }
         let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
-        account
-            .try_grow(found.get_array_memory_size().saturating_mul(COPIES))
-            .map_err(|error| translate(&error, Stage::Execute))?;
+        account.try_grow(bytes.saturating_mul(COPIES)).map_err(|error| translate(&error, Stage::Execute))?;
         let permit = run.turn().await?;
         // The task ends by itself: a caller that stops waiting for it cancels it.
         let token = bounds.token().child_token();
@@ -288,13 +293,46 @@ impl GateSession {
         let logged = log.clone();
         let task = self.gate.runtime().spawn(async move {
             let _held = (permit, account);
-            carry_out(targeted, found, &block, &log, context).await
+            carry_out(targeted, rows, &block, &log, context).await
         });
         let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
         if matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
             self.runs.block().remember_change(logged);
         }
         ended
+    }
+
+    /// How the row of a change is locked that is named by its key.
+    async fn by_key(
+        &self,
+        targeted: &Targeted,
+        bound: Option<&Arc<Bound>>,
+        parameters: &[ArrayRef],
+    ) -> Result<Option<ByKey>> {
+        let Some(bound) = bound else { return Ok(None) };
+        let state = started(&self.statement_state(bound).await?, bound.asks());
+        ByKey::of(targeted, bound, parameters, &state)
+    }
+
+    /// The rows that the query of a change finds; one without columns where it has none.
+    async fn found_rows(
+        &self,
+        (run, bounds): (&mut Run, &Bounds),
+        prepared: &PreparedStatement,
+        (targeted, bound): (&Arc<Targeted>, Option<&Arc<Bound>>),
+        parameters: &[ArrayRef],
+    ) -> Result<RecordBatch> {
+        match bound {
+            Some(bound) => {
+                let of = Invocation { prepared, bound, parameters, part: None, is_find: true };
+                let found = bounds.within(self.found(run, bounds, of)).await?;
+                targeted.fitted(found, &|value, wanted| bound.fitted(value, wanted))
+            }
+            None => {
+                let one = RecordBatchOptions::new().with_row_count(Some(1));
+                RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one).map_err(Error::internal)
+            }
+        }
     }
 
     /// All found rows. The bound on them is the statement's.

@@ -25,7 +25,17 @@ const LAST: u64 = 32;
 /// How often the highest number is locked, and found not to be the highest any more.
 const ATTEMPTS: usize = 16;
 
-/// The texts of all autonumbers of new rows, by place.
+/// Autonumbers of new rows.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    /// The texts of each field, by place.
+    pub(crate) columns: Vec<(usize, ArrayRef)>,
+    /// Whether one is the first of its counter: no row was there to be locked, so that another writer may take it too, and the index
+    /// lets one of them through.
+    pub(crate) is_first: bool,
+}
+
+/// The texts of all autonumbers of new rows.
 ///
 /// # Errors
 /// 23502: a field that a number is made of has no value. 0A000: the source does not keep writers from taking the same one.
@@ -34,8 +44,8 @@ pub(crate) async fn draw(
     records: &[Row],
     transaction: &mut Transaction,
     context: &ExecuteContext,
-) -> Result<Vec<(usize, ArrayRef)>> {
-    let mut drawn = Vec::new();
+) -> Result<Numbers> {
+    let mut drawn = Numbers::default();
     if targeted.operation() != WriteOperation::Insert {
         return Ok(drawn);
     }
@@ -54,6 +64,7 @@ pub(crate) async fn draw(
                 Some(last) => *last,
                 None => highest(targeted, (field, format, place), &prefix, transaction, context).await?,
             };
+            drawn.is_first |= last == 0;
             let next = last.checked_add(1);
             let next = next.ok_or_else(|| Error::new(ErrorCode::NumericOutOfRange, "autonumber out of range"))?;
             counters.insert(scope, next);
@@ -62,7 +73,7 @@ pub(crate) async fn draw(
         let own = targeted.table().fields().get(place).map(|field| field.value_type().to_arrow());
         let own = own.ok_or_else(|| Error::internal("a field that is not the table's"))?;
         let texts: ArrayRef = Arc::new(StringArray::from(texts));
-        drawn.push((place, cast(&texts, &own).map_err(Error::internal)?));
+        drawn.columns.push((place, cast(&texts, &own).map_err(Error::internal)?));
     }
     Ok(drawn)
 }

@@ -1,10 +1,13 @@
 //! The DataFusion file source of CSV and NDJSON: projection, partition columns, one batch at a time. Knows no dialect.
 
+pub(crate) mod csv;
+mod ndjson;
+
 use crate::config::FileFormat;
-use crate::csv::CsvRows;
 use crate::error::{Names, external};
 use crate::fetch::Fetch;
-use crate::ndjson::NdjsonRows;
+use crate::text::csv::CsvRows;
+use crate::text::ndjson::NdjsonRows;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;

@@ -1,14 +1,14 @@
 //! Values as JSON: one, the parts of one, and objects and arrays of several.
 
-use super::{Row, Value};
 use crate::fault::{external, refused};
+use crate::functions::{Row, Value};
 use crate::json::of_value::{write, write_parts};
 use crate::json::print::quoted;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
 
-pub(super) fn json_of(row: &Row<'_>, arg: usize) -> Result<String> {
+pub(in crate::functions) fn json_of(row: &Row<'_>, arg: usize) -> Result<String> {
     let mut out = String::new();
     let (array, at) = row.array(arg);
     write(array.as_ref(), at, row.field(arg), row.zone, &mut out)?;
@@ -16,7 +16,7 @@ pub(super) fn json_of(row: &Row<'_>, arg: usize) -> Result<String> {
 }
 
 /// A row or an array, each of whose parts is on a line of its own if the second argument says so.
-pub(super) fn on_lines(row: &Row<'_>) -> Result<Value> {
+pub(in crate::functions) fn on_lines(row: &Row<'_>) -> Result<Value> {
     let mut out = String::new();
     let (array, at) = row.array(0);
     let separator = if row.bool(1) { ",\n " } else { "," };
@@ -25,7 +25,7 @@ pub(super) fn on_lines(row: &Row<'_>) -> Result<Value> {
 }
 
 /// `{"a" : 1, "b" : 2}` of keys and values in turn.
-pub(super) fn object(row: &Row<'_>) -> Result<String> {
+pub(in crate::functions) fn object(row: &Row<'_>) -> Result<String> {
     if row.len() % 2 == 1 {
         return Err(refused("argument list must have even number of elements"));
     }
@@ -52,7 +52,7 @@ pub(super) fn object(row: &Row<'_>) -> Result<String> {
     Ok(out)
 }
 
-pub(super) fn array(row: &Row<'_>) -> Result<String> {
+pub(in crate::functions) fn array(row: &Row<'_>) -> Result<String> {
     let items = (0..row.len()).map(|arg| json_of(row, arg)).collect::<Result<Vec<_>>>()?;
     Ok(format!("[{}]", items.join(", ")))
 }

@@ -1,10 +1,12 @@
 //! MERGE: each found row goes to the clause that it is for, and no row of the table is changed twice.
 
-use super::apply::Applied;
-use super::conflict::taken;
-use super::find::Find;
-use super::lock::{Locked, key_columns};
-use super::target::Targeted;
+pub(crate) mod intent;
+
+use crate::write::apply::Applied;
+use crate::write::conflict::taken;
+use crate::write::find::Find;
+use crate::write::lock::{Locked, key_columns};
+use crate::write::target::Targeted;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema};
@@ -25,12 +27,12 @@ pub(crate) struct Merge {
 }
 
 impl Merge {
-    pub(super) fn new(all: &Find, arms: Vec<Targeted>) -> Self {
+    pub(in crate::write) fn new(all: &Find, arms: Vec<Targeted>) -> Self {
         Self { seen: all.seen.len(), arms: arms.into_iter().map(Arc::new).collect() }
     }
 
     /// Columns of the query beside those by which rows are known again.
-    pub(super) fn columns(arms: &[&Find]) -> usize {
+    pub(in crate::write) fn columns(arms: &[&Find]) -> usize {
         1 + arms.iter().map(|find| find.assigned.len()).sum::<usize>()
     }
 
@@ -38,7 +40,7 @@ impl Merge {
     ///
     /// # Errors
     /// Internal: rows of another query.
-    pub(super) fn parts(&self, found: &RecordBatch) -> Result<Vec<(Arc<Targeted>, RecordBatch)>> {
+    pub(in crate::write) fn parts(&self, found: &RecordBatch) -> Result<Vec<(Arc<Targeted>, RecordBatch)>> {
         let lost = || Error::internal("rows of another query");
         let chosen = cast(found.columns().first().ok_or_else(lost)?, &DataType::Int64).map_err(Error::internal)?;
         let chosen = chosen.as_primitive_opt::<Int64Type>().ok_or_else(lost)?;
@@ -89,7 +91,7 @@ pub(crate) async fn change(
     }
     let mut count = 0;
     for own in locked {
-        count += Applied::of(own, transaction, context).await?.count;
+        count += Applied::of(own, transaction, context).await?.applied()?.count;
     }
     Ok(Some(Applied { count, stored: RecordBatch::new_empty(Arc::new(Schema::empty())) }))
 }

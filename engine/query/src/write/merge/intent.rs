@@ -1,13 +1,13 @@
 //! MERGE as it is written, and the query that finds its rows: each row of its source beside the row of the table that matches, and which
 //! of its clauses it is for.
 
-use super::find::{
+use crate::write::conflict::query::{is_volatile, there, when};
+use crate::write::find::{
     Find, Finds, Untyped, call, computed, is_default, no_skeleton, refuse_unseen, resolved, seen, skeleton,
     untyped_items,
 };
-use super::intent::{WriteIntent, assigned, field_named, quoted, refuse_twice, target, unsupported};
-use super::rows::Row;
-use super::taken::{is_volatile, there, when};
+use crate::write::intent::{WriteIntent, assigned, field_named, quoted, refuse_twice, target, unsupported};
+use crate::write::rows::Row;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Merge, MergeAction, MergeClause,
@@ -42,7 +42,7 @@ pub(crate) struct MergeArm {
 impl MergeIntent {
     /// # Errors
     /// 42P01, 42703: a name that the principal does not see. 0A000: another dialect's form.
-    pub(super) fn of(merge: &Merge, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Self)> {
+    pub(in crate::write) fn of(merge: &Merge, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Self)> {
         if merge.output.is_some() || !merge.optimizer_hints.is_empty() || !merge.into {
             return Err(unsupported("this form of MERGE"));
         }
@@ -58,17 +58,17 @@ impl MergeIntent {
         Ok((object, Self { name, source: merge.source.clone(), on: merge.on.as_ref().clone(), arms }))
     }
 
-    pub(super) fn name(&self) -> &Ident {
+    pub(in crate::write) fn name(&self) -> &Ident {
         &self.name
     }
 
     /// Of each clause, the change by itself.
-    pub(super) fn changes(&self, object: &VisibleObject) -> Vec<WriteIntent> {
+    pub(in crate::write) fn changes(&self, object: &VisibleObject) -> Vec<WriteIntent> {
         self.arms.iter().map(|arm| WriteIntent::of_arm(object.clone(), self.name.clone(), arm.operation)).collect()
     }
 
     /// The operation of its first clause.
-    pub(super) fn operation(&self) -> WriteOperation {
+    pub(in crate::write) fn operation(&self) -> WriteOperation {
         self.arms.first().map_or(WriteOperation::Update, |arm| arm.operation)
     }
 
@@ -76,8 +76,8 @@ impl MergeIntent {
     /// for, and of no other.
     ///
     /// # Errors
-    /// As for [`find`](super::find::find).
-    pub(super) fn find(
+    /// As for [`find`](crate::write::find::find).
+    pub(in crate::write) fn find(
         &self,
         object: &VisibleObject,
         (target, defaults): (&WriteTarget, &Row),

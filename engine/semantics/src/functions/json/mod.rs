@@ -1,9 +1,12 @@
 //! JSON functions and operators. The operators' functions have names that no user would guess and mean no harm.
 
-use super::form::{Form, P, R, form, list, variadic};
-use super::json_values::{array, json_of, object, on_lines};
-use super::{Def, Row, Value, lenient, strict};
+pub(super) use paths::DEFS as PATHS;
+mod paths;
+mod values;
+
 use crate::fault::{external, refused};
+use crate::functions::form::{Form, P, R, form, list, variadic};
+use crate::functions::{Def, Row, Value, lenient, strict};
 use crate::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
 use crate::json::of_value::write;
 use crate::json::print::{normal, normal_text, pretty, quoted, text};
@@ -16,6 +19,7 @@ use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_resources::{proceed, work};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
+use values::{array, json_of, object, on_lines};
 
 const ONE: &[P] = &[P::Text];
 const KEY: &[P] = &[P::Text, P::Text];

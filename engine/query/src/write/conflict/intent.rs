@@ -1,6 +1,6 @@
 //! ON CONFLICT as it is written: the key that may be taken, and what becomes of the row that has it. Decides nothing.
 
-use super::intent::{WriteIntent, field_named, folded, unsupported};
+use crate::write::intent::{WriteIntent, field_named, folded, unsupported};
 use datafusion::sql::sqlparser::ast::{
     ConflictTarget, Ident, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, SelectItem,
 };
@@ -20,7 +20,7 @@ pub(crate) enum OnConflict {
 impl OnConflict {
     /// # Errors
     /// 42703, 42704: a column or key that the principal does not see. 42601: DO UPDATE without a key. 0A000: another dialect's.
-    pub(super) fn of(
+    pub(in crate::write) fn of(
         on: &OnInsert,
         (object, name): (&VisibleObject, &Ident),
         catalog: &PrincipalCatalog,
@@ -64,7 +64,7 @@ impl OnConflict {
 }
 
 /// What a new row is called beside the one that is there.
-pub(super) const EXCLUDED: &str = "excluded";
+pub(in crate::write) const EXCLUDED: &str = "excluded";
 
 /// The columns of a key, by the name that `pg_catalog` shows.
 fn key_named(name: &ObjectName, object: &VisibleObject, catalog: &PrincipalCatalog) -> Result<Vec<String>> {

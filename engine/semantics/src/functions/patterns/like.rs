@@ -87,7 +87,7 @@ fn segments(pattern: &str) -> Vec<Segment> {
 }
 
 /// Whether a text is like a pattern.
-pub(super) fn like(text: &str, pattern: &str) -> Result<bool> {
+pub(in crate::functions) fn like(text: &str, pattern: &str) -> Result<bool> {
     let segments = segments(pattern);
     let Some((first, others)) = segments.split_first() else { return Ok(text.is_empty()) };
     let Some(begun) = first.begins(text) else { return Ok(false) };

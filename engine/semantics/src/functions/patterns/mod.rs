@@ -1,10 +1,13 @@
 //! Functions of regular expressions. What they find is as in PostgreSQL but for one thing: the first branch that matches, not the longest.
 
-use super::form::{P, R, form};
-use super::regexes::{Groups, Matcher, next_character};
-use super::series::MEMBERS_MAX;
-use super::{Def, Row, Value, strict};
+pub(super) mod compiled;
+pub(super) mod like;
+
 use crate::fault::external;
+use crate::functions::form::{P, R, form};
+use crate::functions::regexes::{Groups, Matcher, next_character};
+use crate::functions::series::MEMBERS_MAX;
+use crate::functions::{Def, Row, Value, strict};
 use arrow::array::{ListBuilder, StringBuilder};
 use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
@@ -100,7 +103,7 @@ fn lists(
     _: &[arrow::datatypes::FieldRef],
     _: &[Option<&datafusion::common::ScalarValue>],
 ) -> Result<arrow::datatypes::Field> {
-    Ok(arrow::datatypes::Field::new("matches", super::form::list(super::jsons::texts()), true))
+    Ok(arrow::datatypes::Field::new("matches", crate::functions::form::list(crate::functions::json::texts()), true))
 }
 
 /// The expression of an argument, to be looked for in the first one.
@@ -297,7 +300,7 @@ fn replaced_nth(row: &Row<'_>, flags: &str) -> Result<Value> {
         from = whole.end;
     }
     out.push_str(&text[from..]);
-    super::texts::bounded(Some(out.len()))?;
+    crate::functions::texts::bounded(Some(out.len()))?;
     Ok(Value::Text(out))
 }
 
@@ -314,7 +317,7 @@ fn replaced(row: &Row<'_>, flags: &str, skip: usize, many: Option<usize>) -> Res
         for found in expression.finds(text, begin).take(many.unwrap_or(usize::MAX)) {
             let found = found?;
             out.push_str(&text[from..found.start]);
-            super::texts::bounded(out.len().checked_add(template.len()))?;
+            crate::functions::texts::bounded(out.len().checked_add(template.len()))?;
             out.push_str(template);
             from = found.end;
         }
@@ -350,7 +353,7 @@ fn fill(template: &str, text: &str, found: &Groups<'_>, out: &mut String) -> Res
             }
             (plain, _) => &*plain.encode_utf8(&mut letter),
         };
-        super::texts::bounded(out.len().checked_add(piece.len()))?;
+        crate::functions::texts::bounded(out.len().checked_add(piece.len()))?;
         out.push_str(piece);
     }
     Ok(())

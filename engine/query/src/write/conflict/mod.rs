@@ -1,9 +1,12 @@
 //! INSERT … ON CONFLICT: which new rows are stored, which change the row that has their key, and which are left out.
 
-use super::apply::Applied;
-use super::find::Find;
-use super::lock::{Locked, given, read};
-use super::target::Targeted;
+pub(crate) mod intent;
+pub(crate) mod query;
+
+use crate::write::apply::{Applied, Attempt};
+use crate::write::find::Find;
+use crate::write::lock::{Locked, given, read};
+use crate::write::target::Targeted;
 use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use datafusion::common::ScalarValue;
@@ -51,17 +54,17 @@ struct Split {
 }
 
 impl Conflict {
-    pub(super) fn new(keys: Vec<Vec<usize>>, update: Option<Targeted>) -> Self {
+    pub(in crate::write) fn new(keys: Vec<Vec<usize>>, update: Option<Targeted>) -> Self {
         Self { keys, update: update.map(Arc::new) }
     }
 
     /// Columns of the query beside those of the new rows.
-    pub(super) fn columns(update: &Find) -> usize {
+    pub(in crate::write) fn columns(update: &Find) -> usize {
         1 + update.seen.len() + update.assigned.len()
     }
 
     /// The column with which the values of new rows begin.
-    pub(super) fn first(&self) -> usize {
+    pub(in crate::write) fn first(&self) -> usize {
         self.update.as_ref().and_then(|update| update.find()).map_or(0, |find| 1 + find.seen.len())
     }
 
@@ -108,7 +111,8 @@ impl Conflict {
             column.and_then(|at| found.columns().get(1 + at))
         };
         let key = update.table().key().iter().find_map(is_key);
-        let key = key.ok_or_else(|| super::intent::unsupported("a change of rows whose key is not to be seen"))?;
+        let key =
+            key.ok_or_else(|| crate::write::intent::unsupported("a change of rows whose key is not to be seen"))?;
         let wanted = found.columns().first().and_then(|flags| flags.as_boolean_opt());
         let wanted = wanted.ok_or_else(|| Error::internal("rows of another query"))?;
         Ok(Proposed {
@@ -202,7 +206,7 @@ pub(crate) async fn change(
         applied.push(inserted);
     }
     if let Some(locked) = locked {
-        applied.push(Applied::of(locked, transaction, context).await?);
+        applied.push(Applied::of(locked, transaction, context).await?.applied()?);
     }
     together(applied)
 }
@@ -220,7 +224,7 @@ async fn inserted(
     if savepoints {
         transaction.savepoint(BEFORE_INSERT).await?;
     }
-    match Applied::of(locked, transaction, context).await {
+    match Applied::of(locked, transaction, context).await.and_then(Attempt::applied) {
         Ok(applied) => {
             if savepoints {
                 transaction.release(BEFORE_INSERT).await?;
@@ -303,7 +307,7 @@ async fn existing(
 }
 
 /// Some of the rows, which may be without columns.
-pub(super) fn taken(rows: &RecordBatch, places: Vec<u64>) -> Result<RecordBatch> {
+pub(in crate::write) fn taken(rows: &RecordBatch, places: Vec<u64>) -> Result<RecordBatch> {
     if rows.num_columns() == 0 {
         let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
         return RecordBatch::try_new_with_options(rows.schema(), Vec::new(), &options).map_err(Error::internal);

@@ -1,9 +1,9 @@
 //! Functions and operators of SQL/JSON paths.
 
-use super::form::{Form, P, R, form};
-use super::jsons::read;
-use super::{Def, Row, Value, strict};
+use super::read;
 use crate::fault::external;
+use crate::functions::form::{Form, P, R, form};
+use crate::functions::{Def, Row, Value, strict};
 use crate::json::jsonpath::{Found, Item, Path, find, matches, parse};
 use crate::json::print::normal_text;
 use crate::json::tree::{Json, Node};
@@ -14,7 +14,7 @@ const TWO: &[P] = &[P::Text, P::Text];
 const VARIABLES: &[P] = &[P::Text, P::Text, P::Text];
 const SILENT: &[P] = &[P::Text, P::Text, P::Text, P::Bool];
 
-pub(super) const DEFS: &[Def] = &[
+pub(in crate::functions) const DEFS: &[Def] = &[
     strict("jsonb_path_exists", EXISTS),
     strict("jsonb_path_match", MATCH),
     strict("jsonb_path_query_array", QUERY_ARRAY),
@@ -104,7 +104,7 @@ fn texts(row: &Row<'_>, silent: bool) -> Result<Vec<String>> {
         for item in items {
             let text = normal_text(item.into_owned());
             length = length.saturating_add(text.len());
-            super::texts::bounded(Some(length))?;
+            crate::functions::texts::bounded(Some(length))?;
             texts.push(text);
         }
         Ok(texts)

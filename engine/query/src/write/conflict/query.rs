@@ -1,13 +1,13 @@
 //! The query of INSERT … ON CONFLICT DO UPDATE: each new row beside the row that has its key, as the principal reads it, and the values
 //! that the update computes of the two.
 
-use super::find::{
+use super::intent::EXCLUDED;
+use crate::sql::walk::{ON, Reader, Step, Stop, finds};
+use crate::write::find::{
     Find, Finds, Untyped, call, computed, names, no_skeleton, refuse_unseen, resolved, seen, skeleton, untyped_items,
 };
-use super::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
-use super::on_conflict::EXCLUDED;
-use super::rows::Row;
-use crate::sql::walk::{ON, Reader, Step, Stop, finds};
+use crate::write::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
+use crate::write::rows::Row;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, SelectItem, SetExpr,
@@ -24,7 +24,7 @@ const LISTED_MAX: usize = 1_000;
 
 /// `SELECT wanted, seen…, new values…, computed values… FROM (new rows) AS excluded LEFT JOIN table ON keys`. What the update computes
 /// is computed of rows that it is for, and of no other.
-pub(super) fn taken(
+pub(in crate::write) fn taken(
     (key, update): (&[String], &WriteIntent),
     (target, defaults): (&WriteTarget, &Row),
     (mut rows, given): (Query, Vec<String>),
@@ -104,7 +104,7 @@ fn joined(
 }
 
 /// Whether there is a row of the table: a column of its key has a value.
-pub(super) fn there(object: &VisibleObject, target: &WriteTarget, name: &Ident) -> Result<Expr> {
+pub(in crate::write) fn there(object: &VisibleObject, target: &WriteTarget, name: &Ident) -> Result<Expr> {
     let columns = object.table.columns();
     let key = target.key().iter().find_map(|place| columns.iter().find(|column| column.is_raw(*place)));
     let key = key.ok_or_else(|| unsupported("a change of rows whose key is not to be seen"))?;
@@ -163,7 +163,7 @@ fn refuse_ambiguous<'a>(object: &VisibleObject, exprs: impl Iterator<Item = &'a 
 }
 
 /// Whether an expression calls a function whose value may be another one the next time.
-pub(super) fn is_volatile(expr: &Expr) -> bool {
+pub(in crate::write) fn is_volatile(expr: &Expr) -> bool {
     const VOLATILE: [&str; 6] = ["random", "rand", "uuid", "gen_random_uuid", "clock_timestamp", "timeofday"];
     struct Volatile;
     impl Reader for Volatile {
@@ -180,7 +180,7 @@ pub(super) fn is_volatile(expr: &Expr) -> bool {
 }
 
 /// `CASE WHEN condition THEN value END`: the value is computed where the condition holds.
-pub(super) fn when(condition: Expr, value: Expr) -> Expr {
+pub(in crate::write) fn when(condition: Expr, value: Expr) -> Expr {
     Expr::Case {
         case_token: AttachedToken::empty(),
         end_token: AttachedToken::empty(),

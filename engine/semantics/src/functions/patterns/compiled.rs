@@ -1,7 +1,7 @@
 //! Compiled regular expressions and pictures of one call. A pattern that comes again is not compiled again, and one that would take too much
 //! memory or time is refused: within an expression nothing asks whether the statement is over.
 
-use super::regexes::{Expression, Matcher};
+use crate::functions::regexes::{Expression, Matcher};
 use crate::numbers::number_format::{Picture, picture};
 use crate::times::datetime::pattern::{Piece, pieces};
 use datafusion::common::Result;
@@ -27,7 +27,7 @@ struct Entry {
 
 /// The ones used last, the very last first.
 #[derive(Default)]
-pub(super) struct Patterns {
+pub(in crate::functions) struct Patterns {
     expressions: RefCell<Vec<Entry>>,
     moments: Last<Vec<Piece>>,
     numbers: Last<Picture>,
@@ -67,22 +67,22 @@ impl<T> Last<T> {
 
 impl Patterns {
     /// A picture of moments, taken apart.
-    pub(super) fn moments(&self, text: &str) -> Result<Rc<Vec<Piece>>> {
+    pub(in crate::functions) fn moments(&self, text: &str) -> Result<Rc<Vec<Piece>>> {
         self.moments.of(text, |text| Ok(pieces(picture(text)?)))
     }
 
     /// A word in lower case.
-    pub(super) fn lower(&self, text: &str) -> Rc<String> {
+    pub(in crate::functions) fn lower(&self, text: &str) -> Rc<String> {
         self.lower.known(text, |text| text.to_ascii_lowercase())
     }
 
     /// A picture of numbers, taken apart.
-    pub(super) fn numbers(&self, text: &str) -> Result<Rc<Picture>> {
+    pub(in crate::functions) fn numbers(&self, text: &str) -> Result<Rc<Picture>> {
         self.numbers.of(text, Picture::read)
     }
 
     /// The expression of a pattern, to be looked for in a text.
-    pub(super) fn compiled(&self, pattern: &str, flags: &str, text: &str) -> Result<Matcher> {
+    pub(in crate::functions) fn compiled(&self, pattern: &str, flags: &str, text: &str) -> Result<Matcher> {
         let bytes_max = if text.len() < LONG_TEXT { COMPILED_BYTES_MAX } else { COMPILED_BYTES_LONG };
         let kept = &mut *self.expressions.borrow_mut();
         let is_it = |entry: &Entry| entry.bytes_max == bytes_max && entry.pattern == pattern && entry.flags == flags;
