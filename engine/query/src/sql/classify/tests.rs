@@ -35,6 +35,8 @@ fn kind(sql: &str) -> std::result::Result<&'static str, ErrorCode> {
         Classified::Unlisten(_) => "unlisten",
         Classified::Call { .. } => "call",
         Classified::Lock(_) => "lock",
+        // No text is one.
+        Classified::Question(_) => "question",
     })
 }
 
