@@ -16,7 +16,7 @@ mod metrics;
 mod one_input;
 mod principal;
 pub mod remote;
-mod row_filter;
+pub mod row_filter;
 mod schema;
 #[cfg(test)]
 mod testing;
@@ -31,6 +31,5 @@ pub use image::BoundView;
 pub use metrics::FragmentRuns;
 pub use one_input::over_one_input;
 pub use principal::{VisibleObject, keeps_rights, keeps_write_rights};
-pub use row_filter::{Comparand, user_filter};
 pub use schema::CATALOG_NAME;
 pub use unavailable::UnavailableTable;

@@ -3,9 +3,6 @@
 //! A question is a value: names of metadata, and filters as JSON. [`Session::ask`](crate::service::Session::ask) makes a prepared statement of
 //! it, with the values to run it with; [`Session::run`](crate::service::Session::run) gives its rows.
 
-use crate::service::{Prepared, Session};
-use arrow::array::ArrayRef;
-use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -102,17 +99,6 @@ pub enum AnswerForm {
     Total,
 }
 
-/// A question that was bound, with the values of its comparands.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// To be given to [`Session::run`](crate::service::Session::run), with `parameters`.
-    pub prepared: Arc<dyn Prepared>,
-    /// One array of one value for each of the statement's parameters.
-    pub parameters: Vec<ArrayRef>,
-    /// What each column of the answer is, in their order.
-    pub columns: Vec<AnswerColumn>,
-}
-
 /// A column of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerColumn {
@@ -203,27 +189,4 @@ pub struct FieldDescription {
     pub references: Option<String>,
     /// Values and labels of a field with options.
     pub options: Vec<(String, String)>,
-}
-
-/// What sessions answer that take SQL alone.
-pub(crate) fn unasked() -> Error {
-    Error::new(ErrorCode::FeatureNotSupported, "this service takes no questions").with_hint("Send SQL.")
-}
-
-/// All rows of a question's answer.
-///
-/// # Errors
-/// Those of binding and of running it.
-pub async fn ask_and_run(
-    session: &dyn Session,
-    question: &Question,
-) -> Result<(Vec<AnswerColumn>, crate::outcome::Rows)> {
-    let asked = session.ask(question, AnswerForm::Records).await?;
-    match session.run(&asked.prepared, &asked.parameters, crate::service::Delivery::Batches).await? {
-        crate::outcome::Outcome::Rows(rows) => Ok((asked.columns, rows)),
-        crate::outcome::Outcome::Empty
-        | crate::outcome::Outcome::Command(_)
-        | crate::outcome::Outcome::Messages(_)
-        | crate::outcome::Outcome::CopyOut(..) => Err(Error::internal("a question gave no rows")),
-    }
 }

@@ -4,7 +4,7 @@ use crate::column::Column;
 use crate::holding::{Holding, Uncounted};
 use crate::outcome::{Effect, Notification, Outcome};
 use crate::parts::{Part, Parts, Split};
-use crate::question::{AnswerForm, Asked, ObjectDescription, Question, unasked};
+use crate::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
 use crate::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use crate::scram::ScramVerifier;
 use crate::trace::TraceContext;
@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use querygate_types::principal::Principal;
 use querygate_types::wire_rows::{Given, WireForm, WireRows};
-use querygate_types::{PgType, Result};
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -109,6 +109,17 @@ pub trait Prepared: Send + Sync + std::fmt::Debug {
     fn schema(&self) -> Option<SchemaRef> {
         None
     }
+}
+
+/// A question that was bound, with the values of its comparands.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// To be given to [`Session::run`], with `parameters`.
+    pub prepared: Arc<dyn Prepared>,
+    /// One array of one value for each of the statement's parameters.
+    pub parameters: Vec<ArrayRef>,
+    /// What each column of the answer is, in their order.
+    pub columns: Vec<AnswerColumn>,
 }
 
 /// How a run hands over the rows of its statement.
@@ -361,4 +372,9 @@ pub trait Session: Send + Sync {
 
     /// Ends the session: cancels, rolls back, frees.
     async fn close(&self);
+}
+
+/// What sessions answer that take SQL alone.
+fn unasked() -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, "this service takes no questions").with_hint("Send SQL.")
 }

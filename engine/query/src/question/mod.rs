@@ -13,12 +13,3 @@ mod shape;
 
 pub(crate) use compose::{Composed, compose};
 pub(crate) use shape::unread;
-
-use querygate_query_api::question::{AnswerForm, Question};
-
-/// A question as a class of statement.
-#[derive(Debug)]
-pub(crate) struct Asking {
-    pub(crate) question: Question,
-    pub(crate) form: AnswerForm,
-}

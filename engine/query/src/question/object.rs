@@ -1,5 +1,5 @@
 //! The object of a question as its reader sees it: which of its fields are there, which may stand in a condition, and what doors are
-//! told of them.
+//! described by them.
 
 use super::refusal::{denied, field as refused_field, guarded};
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
@@ -86,7 +86,7 @@ pub(super) fn absent(visible: &VisibleObject, name: &str, code: VendorCode) -> E
     }
 }
 
-/// What doors are told of an object.
+/// An object as doors describe it.
 pub(crate) fn describe(visible: &VisibleObject, may_export: bool) -> ObjectDescription {
     let object = &visible.object;
     let key = object.referenced_field().map(|key| key.name.clone());
@@ -105,7 +105,7 @@ pub(crate) fn describe(visible: &VisibleObject, may_export: bool) -> ObjectDescr
     }
 }
 
-/// What doors are told of one of its fields.
+/// One of its fields as doors describe it.
 pub(super) fn describe_field(visible: &VisibleObject, field: &Field) -> FieldDescription {
     let is_masked = visible.decision.masks().contains_key(&field.name);
     FieldDescription {

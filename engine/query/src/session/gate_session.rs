@@ -25,7 +25,8 @@ use querygate_query_api::column::Column;
 use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{Effect, Notification, Outcome};
 use querygate_query_api::parts::{Parts, Split};
-use querygate_query_api::question::{AnswerForm, Asked, ObjectDescription, Question};
+use querygate_query_api::question::{AnswerForm, ObjectDescription, Question};
+use querygate_query_api::service::Asked;
 use querygate_query_api::service::{
     Delivery, Door, LookUp, LookUpRefusal, Prepared, Resting, Session, Statement, TransactionStatus,
 };

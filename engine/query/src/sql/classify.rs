@@ -7,7 +7,7 @@ mod settings;
 pub(crate) use cursors::Walk;
 pub(crate) use refusals::unread;
 
-use crate::question::Asking;
+use crate::sql::asking::Asking;
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LockType, NonBlock, Query, Reset, Statement as Ast,

@@ -1,6 +1,7 @@
 //! The text of a statement: tokens, syntax trees, classes, templates, and where in it an error lies. Knows no catalog and no
 //! types.
 
+pub(crate) mod asking;
 pub(crate) mod breadth;
 pub(crate) mod classify;
 pub(crate) mod clauses;

@@ -1,7 +1,7 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
 use crate::errors::{Stage, translate};
-use crate::question::Asking;
+use crate::sql::asking::Asking;
 use crate::sql::classify::{Classified, classify, unread};
 use crate::sql::clauses;
 use crate::sql::distinct_from::delimited;

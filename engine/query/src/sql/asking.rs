@@ -1,0 +1,10 @@
+//! Questions, which stand beside statements of SQL. Knows no plan.
+
+use querygate_query_api::question::{AnswerForm, Question};
+
+/// A question as a class of statement.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) question: Question,
+    pub(crate) form: AnswerForm,
+}
