@@ -44,6 +44,11 @@ fn explain_says_what_a_change_would_do_without_a_value() {
         assert!(!insert.iter().any(|line| line.contains("Locked by")), "{insert:#?}");
         let delete = lines(&omar, "EXPLAIN DELETE FROM ticket WHERE id = 1");
         assert_eq!(delete[..2], ["Delete on ticket: source shop", "  Locked by: id"], "{delete:#?}");
+        assert_eq!(delete.last().unwrap(), "  Find: the row of the key, as it is locked", "{delete:#?}");
+        for found in ["id = 1 AND title = 'my title'", "id IN (1, 2)", "id = 1 OR id = 2", "id > 1"] {
+            let delete = lines(&omar, &format!("EXPLAIN DELETE FROM ticket WHERE {found}"));
+            assert!(delete.contains(&"  Find:".to_owned()), "{delete:#?}");
+        }
         let document = lines(&omar, "EXPLAIN (FORMAT JSON) DELETE FROM ticket WHERE title = 'my title'").concat();
         assert!(!document.contains("my title"), "{document}");
         let document: Value = serde_json::from_str(&document).unwrap();

@@ -21,8 +21,13 @@ impl GateSession {
         style: ExplainStyle,
     ) -> Result<Outcome> {
         let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
-        let plan = ChangePlan::of(&targeted, self.shows_native_text())?;
+        let mut plan = ChangePlan::of(&targeted, self.shows_native_text())?;
         let find = match &bound {
+            // The plan is of a query that would not run.
+            Some(_) if self.by_key(&targeted, bound.as_ref(), parameters).await?.is_some() => {
+                plan.details.push(("Find", "the row of the key, as it is locked".to_owned()));
+                None
+            }
             Some(bound) => Some(shown(self, prepared, bound, parameters, style).await?),
             None => None,
         };

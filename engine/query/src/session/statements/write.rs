@@ -303,7 +303,7 @@ impl GateSession {
     }
 
     /// How the row of a change is locked that is named by its key.
-    async fn by_key(
+    pub(in crate::session) async fn by_key(
         &self,
         targeted: &Targeted,
         bound: Option<&Arc<Bound>>,
