@@ -21,8 +21,8 @@ pub enum Locking {
     Rows,
     /// One writer at a time, from begin to end: no row is ever locked by somebody else.
     Source,
-    /// A change of a row that somebody else has changed fails (40001). A locked read is a plain one, and whoever needs the row to
-    /// stay as it is must change it.
+    /// Nobody waits: of two that change or lock a row at a time, one fails (40001), at its commit at the latest. A locked read is a
+    /// plain one until then.
     Conflicts,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Changes, REACTION, numbered};
 use crate::execution::ExecuteContext;
-use crate::write::{Begin, ChangeOp, Lock, LockStrength, LockWait, Locking};
+use crate::write::{Begin, ChangeOp, CommitError, Lock, LockStrength, LockWait, Locking};
 use querygate_types::{ErrorCode, Result};
 use std::time::{Duration, Instant};
 
@@ -64,17 +64,45 @@ impl Changes {
         Ok(())
     }
 
-    /// Row 1 was read, and not changed, by another transaction.
+    /// Row 1 is locked by another transaction, and left alone. Of two that change or lock row 2, one fails.
     async fn conflicts(&mut self) -> Result<()> {
-        self.reset(&[(3, 30)]).await?;
-        let mut first = self.begin().await?;
-        let mut second = self.begin().await?;
-        self.apply(&mut first, ChangeOp::Update, &[(3, 31)]).await?;
-        let late = self.apply(&mut second, ChangeOp::Update, &[(3, 32)]).await;
+        let (mut first, mut second) = (self.begin().await?, self.begin().await?);
+        self.apply(&mut first, ChangeOp::Update, &[(2, 21)]).await?;
+        let late = self.apply(&mut second, ChangeOp::Update, &[(2, 22)]).await;
         self.expect_error("a row that somebody else has changed", &late, ErrorCode::SerializationFailure);
         second.rollback().await;
         self.commit("the first", first).await;
-        self.expect_rows("after a conflict", &[(3, 31)]).await?;
-        self.reset(&[(1, 10), (2, 20)]).await
+        self.expect_rows("after a conflict", &[(1, 10), (2, 21)]).await?;
+        // A lock that lasts from the read to the commit, though nothing is changed.
+        let mut holder = self.begin().await?;
+        self.locked(&mut holder, 2, lock(LockStrength::Update, LockWait::Wait)).await?;
+        let mut other = self.begin().await?;
+        let between = self.apply(&mut other, ChangeOp::Update, &[(2, 20)]).await;
+        let stored = match between {
+            Ok(_) => other.commit().await,
+            Err(error) => Err(CommitError::RolledBack(error)),
+        };
+        let held = holder.commit().await;
+        for (what, ended) in [("the lock", &held), ("the change of a locked row", &stored)] {
+            match ended {
+                Ok(()) => {}
+                Err(CommitError::RolledBack(error)) if error.code() == ErrorCode::SerializationFailure => {}
+                Err(error) => self.report.failures.push(format!("{what}: {error:?}")),
+            }
+        }
+        self.expect("one of a lock and a change fails", held.is_ok() != stored.is_ok());
+        // The other way round: who has seen the row before it was locked cannot change it afterwards.
+        let mut early = self.begin().await?;
+        self.seen(&mut early, &["id", "medium"]).await?;
+        let mut holder = self.begin().await?;
+        self.locked(&mut holder, 2, lock(LockStrength::Share, LockWait::Wait)).await?;
+        self.commit("a lock", holder).await;
+        let late = self.apply(&mut early, ChangeOp::Update, &[(2, 23)]).await;
+        self.expect_error("a row that was locked meanwhile", &late, ErrorCode::SerializationFailure);
+        early.rollback().await;
+        let mut tx = self.begin().await?;
+        self.apply(&mut tx, ChangeOp::Update, &[(2, 20)]).await?;
+        self.commit("a change after locks", tx).await;
+        self.expect_rows("after locks", &[(1, 10), (2, 20)]).await
     }
 }

@@ -5,8 +5,8 @@ use crate::execution::ExecuteContext;
 use crate::testkit::dataset::values;
 use crate::testkit::suite::values_of;
 use crate::value::{Value, ValueType};
-use crate::write::{Applied, ChangeOp};
-use querygate_types::{ErrorCode, Result};
+use crate::write::{Applied, ChangeOp, Transaction};
+use querygate_types::{Error, ErrorCode, Result};
 
 /// Whether a driver may say so of a single value.
 fn is_refusal(code: ErrorCode) -> bool {
@@ -40,6 +40,9 @@ impl Changes {
 
     /// Inserts each value; gives those that were not refused.
     async fn written(&mut self, name: &str, all: &[Value]) -> Result<Vec<Value>> {
+        if !self.writer()?.capabilities().savepoints {
+            return self.tried(name, all).await;
+        }
         let change = self.change(ChangeOp::Insert, &[name])?;
         let mut tx = self.begin().await?;
         let mut kept: Vec<Value> = Vec::new();
@@ -54,19 +57,51 @@ impl Changes {
                     self.report.stored += 1;
                     tx.release(place).await?;
                 }
-                Err(error) if is_refusal(error.code()) => {
-                    let text = format!("{}: {error}", value.value_type().name());
-                    *self.report.refused.entry(text).or_default() += 1;
-                    tx.rollback_to(place).await?;
-                }
                 Err(error) => {
-                    let text = format!("{name} {value:?}: {error} ({:?})", error.cause());
-                    self.report.failures.push(text);
+                    self.refused(name, value, &error);
                     tx.rollback_to(place).await?;
                 }
             }
         }
-        let expected = rows(&kept);
+        self.ended(name, &kept, tx).await?;
+        Ok(kept)
+    }
+
+    /// The same where a failure ends the transaction: each value in one of its own, which is undone, then all that were taken.
+    async fn tried(&mut self, name: &str, all: &[Value]) -> Result<Vec<Value>> {
+        let change = self.change(ChangeOp::Insert, &[name])?;
+        let mut kept: Vec<Value> = Vec::new();
+        for value in all {
+            let mut tx = self.begin().await?;
+            let set = Self::set(&change, &rows(std::slice::from_ref(value)))?;
+            match tx.apply(&change, &set, &ExecuteContext::default()).await {
+                Ok(applied) => {
+                    self.returned(name, std::slice::from_ref(value), &applied)?;
+                    kept.push(value.clone());
+                    self.report.stored += 1;
+                }
+                Err(error) => self.refused(name, value, &error),
+            }
+            tx.rollback().await;
+        }
+        let mut tx = self.begin().await?;
+        let applied = tx.apply(&change, &Self::set(&change, &rows(&kept))?, &ExecuteContext::default()).await?;
+        self.returned(name, &kept, &applied)?;
+        self.ended(name, &kept, tx).await?;
+        Ok(kept)
+    }
+
+    fn refused(&mut self, name: &str, value: &Value, error: &Error) {
+        if is_refusal(error.code()) {
+            *self.report.refused.entry(format!("{}: {error}", value.value_type().name())).or_default() += 1;
+        } else {
+            self.report.failures.push(format!("{name} {value:?}: {error} ({:?})", error.cause()));
+        }
+    }
+
+    /// Commits rows of these values, which only the transaction saw before.
+    async fn ended(&mut self, name: &str, kept: &[Value], mut tx: Transaction) -> Result<()> {
+        let expected = rows(kept);
         let seen = self.seen(&mut tx, &["id", name]).await?;
         self.expect(&format!("{name}: the transaction sees its rows"), !unlike(&expected, &seen));
         let others = self.committed(&["id"]).await?;
@@ -76,7 +111,7 @@ impl Changes {
         if unlike(&expected, &stored) {
             self.report.failures.push(format!("{name}: stored {stored:?} instead of {expected:?}"));
         }
-        Ok(kept)
+        Ok(())
     }
 
     /// Gives each row the value of its neighbour, in one set.
