@@ -1,4 +1,4 @@
-//! The source: one database of a MongoDB deployment, read through a bounded set of connections by commands that cannot write.
+//! The source: one database of a MongoDB deployment, read through a bounded set of connections by commands that cannot write, changed through another.
 
 use crate::compile::capabilities::MongoCapabilities;
 use crate::connect::options::MongoOptions;
@@ -23,6 +23,7 @@ use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::value::{Value, ValueType};
+use querygate_driver_api::write::Writer;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct MongoDriver {
     pool: Arc<Pool>,
+    /// Connections of the user that may change documents. None: it is only read.
+    writing: Option<Arc<Pool>>,
     answer_timeout: Duration,
     capabilities: MongoCapabilities,
     known: KnownFields,
@@ -48,7 +51,8 @@ impl MongoDriver {
         let database: Arc<str> = options.database.as_str().into();
         let (pool, answer_timeout) = (Pool::new(options), options.answer_timeout);
         let (capabilities, known) = (MongoCapabilities { database }, KnownFields::default());
-        Self { pool, answer_timeout, capabilities, known, notice: SchemaNotice::default() }
+        let writing = options.of_writer().map(|writer| Pool::new(&writer));
+        Self { pool, writing, answer_timeout, capabilities, known, notice: SchemaNotice::default() }
     }
 
     /// An answer about the catalog. A deployment that accepts connections and never answers must not hold up a start or a reload.
@@ -71,6 +75,19 @@ impl MongoDriver {
         &self.pool
     }
 
+    pub(crate) const fn writing(&self) -> Option<&Arc<Pool>> {
+        self.writing.as_ref()
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        &self.capabilities.database
+    }
+
+    /// The collection of a table that is one of this database.
+    pub(crate) fn owned<'a>(&self, table: &'a TableRef) -> Result<&'a str, Refusal> {
+        self.capabilities.collection(table)
+    }
+
     pub(crate) fn collection<'a>(&self, table: &'a TableRef) -> Result<&'a str> {
         let unknown = |_| Error::new(ErrorCode::UndefinedTable, "collection does not exist in the source");
         self.capabilities.collection(table).map_err(unknown)
@@ -87,7 +104,10 @@ impl MongoDriver {
         let command = bind::command(statement, values).map_err(|refusal| {
             Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
         })?;
-        let Command { collection, stages, stored } = command;
+        let Command { collection, stages, stored, locks } = command;
+        if locks {
+            return Err(Error::internal("rows are locked in a transaction only"));
+        }
         let question = Question::new(&collection, stages, stored.as_ref(), &self.known);
         let decoder = Decoder::new(statement, stored.as_ref(), context.batch_rows)?;
         crate::execute::execute(&self.pool, Asked { collection, question, decoder }, context).await
@@ -174,6 +194,10 @@ impl Driver for MongoDriver {
     async fn look_for(&self, table: &TableRef, names: &[String]) -> Result<LookedFor> {
         let (lease, collection) = (self.lease().await?, self.collection(table)?);
         self.answered(introspect::look_for(&lease, collection, names)).await
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.writing.is_some().then_some(self)
     }
 
     fn index_advice(&self) -> Option<&dyn IndexAdvice> {

@@ -23,7 +23,7 @@ pub(crate) fn from_mongo(error: &mongodb::error::Error) -> Error {
 }
 
 /// Error codes of the server (its `error_codes.yml`).
-fn from_code(code: i32) -> Error {
+pub(crate) fn from_code(code: i32) -> Error {
     let (code, text) = match code {
         11601 | 237 | 43 => (ErrorCode::QueryCanceled, "canceling statement due to user request"),
         50 | 262 => (ErrorCode::StatementTimeout, "canceling statement due to statement timeout"),

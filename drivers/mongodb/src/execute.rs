@@ -75,7 +75,7 @@ async fn run(lease: Lease, asked: Asked, context: ExecuteContext, delivery: Deli
         }
         End::Stopped(error) => {
             // The source is at rest before anybody hears of the end.
-            lease.kill(&session).await;
+            lease.kill(session.id()).await;
             drop((session, lease));
             if let Some(error) = error {
                 delivery.end(Err(error)).await;
@@ -178,7 +178,7 @@ async fn decode(
 }
 
 /// Puts a question to the server.
-async fn ask(
+pub(crate) async fn ask(
     lease: &Lease,
     session: &mut ClientSession,
     collection: &str,

@@ -1,4 +1,4 @@
-//! The MongoDB driver: fragments down as aggregation pipelines, BSON up as Arrow batches. Knows no DataFusion, no metadata and no policy.
+//! The MongoDB driver: fragments down as aggregation pipelines, BSON up as Arrow batches, changes in transactions. Knows no DataFusion, no metadata and no policy.
 
 #![warn(clippy::indexing_slicing)]
 #![cfg_attr(
@@ -14,6 +14,7 @@ mod driver;
 mod error;
 mod execute;
 mod tree;
+mod write;
 
 pub use connect::options::{MongoOptions, MongoTls};
 pub use driver::MongoDriver;

@@ -21,6 +21,8 @@ pub struct MongoOptions {
     /// Instead of the one in the address.
     pub user: Option<String>,
     pub password: Option<String>,
+    /// Who changes documents, with its password; `None`: the source is only read.
+    pub writer: Option<(String, Option<String>)>,
     /// The database whose collections are the source's tables.
     pub database: String,
     /// `None`: as the address says; if it says nothing, none on this machine, otherwise verified.
@@ -29,6 +31,8 @@ pub struct MongoOptions {
     pub tls_ca: Option<PathBuf>,
     /// Statements that run at a time.
     pub connections: usize,
+    /// Transactions that change documents at a time, beside the others.
+    pub write_connections: usize,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
     /// Longest wait for a server that can be read from.
@@ -58,16 +62,24 @@ impl MongoOptions {
             url: url.into(),
             user: None,
             password: None,
+            writer: None,
             database: database.into(),
             tls: None,
             tls_ca: None,
             connections: 8,
+            write_connections: 4,
             acquire_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             // Above the half minute that the server has for either sample of a collection.
             answer_timeout: Duration::from_secs(75),
             budget: Budget::default(),
         }
+    }
+
+    /// The same database, by the writing user. `None`: there is none.
+    pub(crate) fn of_writer(&self) -> Option<Self> {
+        let (user, password) = self.writer.clone()?;
+        Some(Self { user: Some(user), password, connections: self.write_connections, ..self.clone() })
     }
 
     /// For the client.

@@ -5,13 +5,13 @@ use crate::error::{from_mongo, unreachable};
 use mongodb::bson::{Document, doc};
 use mongodb::event::EventHandler;
 use mongodb::event::cmap::CmapEvent;
-use mongodb::options::SessionOptions;
+use mongodb::options::{ReadPreference, SelectionCriteria, SessionOptions};
 use mongodb::{Client, ClientSession, Database};
 use querygate_driver_api::execution::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{Breaker, BreakerState, Place, PoolMeter, PoolStatus};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,8 @@ pub(crate) struct Pool {
     /// Connections of the client that are open.
     open: Arc<AtomicUsize>,
     breaker: Breaker,
+    /// The deployment was found to have transactions.
+    has_transactions: AtomicBool,
 }
 
 /// The right to run one statement.
@@ -54,6 +56,7 @@ impl Pool {
             meter: Arc::default(),
             open: Arc::default(),
             breaker: Breaker::new(options.connect_timeout),
+            has_transactions: AtomicBool::new(false),
         })
     }
 
@@ -203,15 +206,42 @@ impl Lease {
         outcome
     }
 
+    /// What the server that takes changes says of itself.
+    ///
+    /// # Errors
+    /// 08001 if the deployment cannot be reached.
+    pub(crate) async fn hello(&self) -> Result<Document> {
+        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        let admin = self.client.database("admin");
+        let hello = admin.run_command(doc! { "hello": 1 }).selection_criteria(primary).await;
+        let hello = hello.map_err(|error| from_mongo(&error));
+        self.pool.heard(hello.as_ref().err());
+        hello
+    }
+
+    /// Whether the deployment is a replica set or sharded. Asked until it is.
+    ///
+    /// # Errors
+    /// As [`hello`](Self::hello).
+    pub(crate) async fn has_transactions(&self) -> Result<bool> {
+        if self.pool.has_transactions.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let hello = self.hello().await?;
+        let found = hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|kind| kind == "isdbgrid");
+        self.pool.has_transactions.store(found, Ordering::Relaxed);
+        Ok(found)
+    }
+
     /// Notes how a statement ended.
     pub(crate) fn heard(&self, error: Option<&Error>) {
         self.pool.heard(error);
     }
 
-    /// Stops everything that runs in a session. Best effort: who waits for the end of it must not wait for ever, and a
+    /// Stops everything that runs in the session with this id, and its transaction. Best effort: who waits for the end of it must not wait for ever, and a
     /// server also stops what nobody listens to any more.
-    pub(crate) async fn kill(&self, session: &ClientSession) {
-        let command = doc! { "killSessions": [session.id().clone()] };
+    pub(crate) async fn kill(&self, session: &Document) {
+        let command = doc! { "killSessions": [session.clone()] };
         let admin = self.client.database("admin");
         match tokio::time::timeout(CANCEL_TIMEOUT, admin.run_command(command)).await {
             Ok(Ok(_)) => {}

@@ -25,7 +25,12 @@ pub(crate) struct Command {
     /// Without the last one where stored documents are read.
     pub(crate) stages: Vec<Document>,
     pub(crate) stored: Option<Stored>,
+    /// Whether the documents that it gives are locked.
+    pub(crate) locks: bool,
 }
+
+/// What the text of a statement has behind its pipeline where the documents that it gives are locked.
+pub(crate) const LOCKS: &str = "locks";
 
 /// The command of a statement with these values.
 ///
@@ -37,7 +42,13 @@ pub(crate) fn command(statement: &NativeStatement, values: &[Value]) -> Result<C
     binder.conditions()?;
     let Some(Node::Object(fields)) = parse(&statement.text) else { return Err(invalid()) };
     let mut fields = fields.into_iter();
-    match (fields.next(), fields.next(), fields.next()) {
+    let (aggregate, pipeline, lock) = (fields.next(), fields.next(), fields.next());
+    let locks = match lock {
+        None => false,
+        Some((name, Node::Bool(true))) if name == LOCKS => true,
+        Some(_) => return Err(invalid()),
+    };
+    match (aggregate, pipeline, fields.next()) {
         (Some((aggregate, Node::Text(collection))), Some((pipeline, Node::Array(stages))), None)
             if aggregate == "aggregate" && pipeline == "pipeline" =>
         {
@@ -47,7 +58,7 @@ pub(crate) fn command(statement: &NativeStatement, values: &[Value]) -> Result<C
                 Some(Bson::Document(stage)) => Ok(stage),
                 _ => Err(invalid()),
             });
-            Ok(Command { collection, stages: stages.collect::<Result<_, Refusal>>()?, stored })
+            Ok(Command { collection, stages: stages.collect::<Result<_, Refusal>>()?, stored, locks })
         }
         _ => Err(invalid()),
     }

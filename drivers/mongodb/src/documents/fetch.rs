@@ -4,7 +4,9 @@
 use crate::compile::compiler::FENCE;
 use crate::documents::introspect::KEY;
 use crate::tree::node::Node;
+use crate::tree::place;
 use mongodb::bson::{Bson, Document, doc};
+use querygate_driver_api::relation::ScanColumn;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -39,6 +41,15 @@ pub(crate) struct KnownFields {
 }
 
 impl Stored {
+    /// These columns, as a statement would deliver them.
+    pub(crate) fn of_columns(columns: &[ScanColumn]) -> Self {
+        let field = |column: &ScanColumn| {
+            let name = place::delivered(column.id, place::is_object_id(&column.collation));
+            (name, column.name.as_str().to_owned())
+        };
+        Self { fields: columns.iter().map(field).collect() }
+    }
+
     /// Of a pipeline whose last stage hands on fields of documents that the stages before it only choose.
     pub(crate) fn of(stages: &[Node]) -> Option<Self> {
         let (last, before) = stages.split_last()?;
@@ -123,6 +134,23 @@ impl KnownFields {
 }
 
 impl Question {
+    /// Fields of the documents that a condition chooses, and the key of each.
+    pub(crate) fn chosen(filter: Document, stored: &Stored) -> Self {
+        let projection = Some(with_key(stored.inclusion()));
+        Self::Find(Box::new(Found { filter, projection, ..Found::default() }))
+    }
+
+    /// The same with the key of each document. `None`: what comes is no document as it is stored.
+    pub(crate) fn with_key(self) -> Option<Self> {
+        match self {
+            Self::Find(found) => {
+                let projection = found.projection.map(with_key);
+                Some(Self::Find(Box::new(Found { projection, ..*found })))
+            }
+            Self::Aggregate(_) => None,
+        }
+    }
+
     /// Of stages as they are bound, without the last one where stored documents are read.
     pub(crate) fn new(
         collection: &str,
@@ -142,6 +170,14 @@ impl Question {
             }
         }
     }
+}
+
+/// The key comes unless it is left out.
+fn with_key(mut projection: Document) -> Document {
+    if projection.get(KEY) == Some(&Bson::Int32(0)) {
+        projection.remove(KEY);
+    }
+    projection
 }
 
 /// The stages as `find` has them: conditions, an order, and a part of the rows.

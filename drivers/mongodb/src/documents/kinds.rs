@@ -125,7 +125,13 @@ impl Kinds {
         Self { seen: words.split('|').map(bit).fold(0, |all, bit| all | bit), whole: 0, scale: 0 }
     }
 
-    fn only(self, kinds: &[Kind]) -> bool {
+    /// Whether values of this kind were seen.
+    pub(crate) const fn has(self, kind: Kind) -> bool {
+        kind.within(self.seen)
+    }
+
+    /// Whether no value was seen of another kind than these.
+    pub(crate) fn only(self, kinds: &[Kind]) -> bool {
         let allowed = kinds.iter().fold(0, |all, kind| all | kind.bit());
         self.seen & !allowed == 0
     }

@@ -6,6 +6,7 @@ use mongodb::options::{ClientOptions, Credential, ServerAddress};
 use mongodb::{Client, Database};
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 pub(crate) const USER: &str = "gate";
 /// Its password, with characters that addresses would trip over.
 pub(crate) const PASSWORD: &str = "p@ss:/'w\"ord\\%41";
+/// The user that changes documents.
+pub(crate) const WRITER: &str = "writer";
 const ADMINISTRATOR: &str = "root";
 
 /// Runs the server until the test process ends or says `keep`; then the data stays.
@@ -48,8 +51,24 @@ impl Server {
         Self::start_with(|_| String::new()).await
     }
 
+    /// A replica set of one member, which has transactions.
+    pub(crate) async fn start_replicated() -> Option<Self> {
+        Self::start_as(true, |folder| {
+            // Members know each other by it.
+            let key = folder.join("key");
+            std::fs::write(&key, "a key of the tests of at least so many characters").unwrap();
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+            format!("--replSet rs0 --oplogSize 200 --keyFile {}", key.display())
+        })
+        .await
+    }
+
     /// The same with settings, which may need files in the server's folder.
     pub(crate) async fn start_with(settings: impl FnOnce(&Path) -> String) -> Option<Self> {
+        Self::start_as(false, settings).await
+    }
+
+    async fn start_as(replicated: bool, settings: impl FnOnce(&Path) -> String) -> Option<Self> {
         let binaries = binaries();
         let server = binaries.join("mongod");
         let runs = Command::new(&server).env("LD_LIBRARY_PATH", binaries.join("lib")).arg("--version").output();
@@ -70,8 +89,15 @@ impl Server {
             doc! { "createUser": name, "pwd": PASSWORD, "roles": [{ "role": role, "db": "admin" }] }
         };
         server.until_ready(&first).await;
+        if replicated {
+            let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
+            let set = doc! { "_id": "rs0", "members": [member] };
+            first.database("admin").run_command(doc! { "replSetInitiate": set }).await.unwrap();
+            server.until_primary(&first).await;
+        }
         first.database("admin").run_command(user(ADMINISTRATOR, "root")).await.unwrap();
         server.admin("admin").run_command(user(USER, "readAnyDatabase")).await.unwrap();
+        server.admin("admin").run_command(user(WRITER, "readWriteAnyDatabase")).await.unwrap();
         Some(server)
     }
 
@@ -98,6 +124,16 @@ impl Server {
         while client.database("admin").run_command(doc! { "ping": 1 }).await.is_err() {
             let log = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             assert!(began.elapsed() < Duration::from_secs(60), "MongoDB does not start: {}", log());
+        }
+    }
+
+    /// Waits until the only member of a replica set takes changes.
+    pub(crate) async fn until_primary(&self, client: &Client) {
+        let began = Instant::now();
+        let hello = async || client.database("admin").run_command(doc! { "hello": 1 }).await;
+        while !hello().await.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false)) {
+            assert!(began.elapsed() < Duration::from_secs(60), "no member becomes the primary");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

@@ -13,6 +13,7 @@ use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::testkit::dataset::tables;
 use querygate_driver_api::value::{Value, ValueType};
+use querygate_driver_api::write::Writer;
 use querygate_mongodb::MongoDriver;
 use querygate_types::Result;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ impl Driver for Suited {
     }
 
     fn capabilities(&self) -> &dyn Capabilities {
-        self.inner.capabilities()
+        Driver::capabilities(&self.inner)
     }
 
     async fn tables(&self) -> Result<Vec<TableRef>> {
@@ -122,6 +123,10 @@ impl Driver for Suited {
         ask: Ask<'a>,
     ) -> BoxFuture<'a, Result<Answer>> {
         self.inner.run(statement, values, ask)
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.inner.writer()
     }
 
     async fn health(&self) -> Result<()> {

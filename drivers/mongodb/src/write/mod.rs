@@ -1,0 +1,96 @@
+//! Changes to a database, in transactions of their own by a user of their own. Nothing that was sent is sent again, but for a commit whose
+//! outcome was not told. Knows no policy.
+
+mod error;
+mod locks;
+mod obstacles;
+mod print;
+mod reading;
+mod store;
+mod transaction;
+
+use crate::connect::pool::Pool;
+use crate::documents::bind::LOCKS;
+use crate::driver::MongoDriver;
+use async_trait::async_trait;
+use querygate_driver_api::capability::{Refusal, RefusalReason, refuse};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_driver_api::value::ValueType;
+use querygate_driver_api::write::lock::lockable;
+use querygate_driver_api::write::{
+    Begin, ChangeShape, Fate, Isolation, Lock, LockWait, Locking, NativeChange, Transaction, TxMark, WriteCapabilities,
+    Writer,
+};
+use querygate_types::{Error, Result};
+use std::sync::Arc;
+use transaction::MongoTransaction;
+
+/// A transaction sees one moment, which is more than READ COMMITTED asks for, and less than SERIALIZABLE does.
+const CAPABILITIES: WriteCapabilities = WriteCapabilities {
+    isolation: &[Isolation::ReadCommitted, Isolation::RepeatableRead],
+    locking: Locking::Conflicts,
+    savepoints: false,
+    tells_fate: false,
+};
+
+impl MongoDriver {
+    fn written(&self) -> Result<&Arc<Pool>> {
+        self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))
+    }
+}
+
+#[async_trait]
+impl Writer for MongoDriver {
+    fn capabilities(&self) -> &WriteCapabilities {
+        &CAPABILITIES
+    }
+
+    fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
+        store::keeps(&column.native_type, value_type)
+    }
+
+    fn render_change(&self, shape: &ChangeShape) -> Result<Arc<NativeChange>, Refusal> {
+        let invalid = |error: Error| Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()));
+        shape.check().map_err(invalid)?;
+        for column in shape.columns() {
+            if store::keeps(&column.native_type, column.value_type)? != column.encoding {
+                return refuse(RefusalReason::Encoding, "a field is not stored in the form in which it is read");
+            }
+        }
+        let text = print::command(shape, self.owned(&shape.table)?)?;
+        Ok(Arc::new(shape.printed(text)))
+    }
+
+    fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
+        lockable(fragment)?;
+        match lock.wait {
+            LockWait::Wait => {}
+            LockWait::NoWait | LockWait::SkipLocked => {
+                return refuse(RefusalReason::Operator, "the source does not tell which rows others have locked");
+            }
+        }
+        let statement = self.render(fragment)?;
+        let open = statement.text.strip_suffix('}');
+        let open = open.ok_or_else(|| Refusal::new(RefusalReason::Invalid, "statement is not one of this source"))?;
+        let text = format!("{open},\"{LOCKS}\":true}}");
+        Ok(Arc::new(NativeStatement { text: text.into(), ..NativeStatement::clone(&statement) }))
+    }
+
+    async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
+        CAPABILITIES.admit(begin)?;
+        let begun = MongoTransaction::begin(self.written()?, context).await?;
+        Ok(Transaction::new(Box::new(begun)))
+    }
+
+    async fn obstacles(&self, table: &RemoteTable) -> Result<Vec<String>> {
+        obstacles::of(self.written()?, self.database(), self.collection(&table.table)?).await
+    }
+
+    async fn fate_of(&self, _mark: &TxMark) -> Result<Option<Fate>> {
+        Ok(None)
+    }
+}
