@@ -1,5 +1,6 @@
 //! What the driver's tests share: a server, drivers for it, the suite's tables in it, and fragments.
 
+pub(crate) mod changing;
 pub(crate) mod server;
 pub(crate) mod suited;
 

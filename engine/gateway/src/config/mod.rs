@@ -179,7 +179,8 @@ impl Source {
             SourceKind::Sqlite { writes, .. } => *writes,
             SourceKind::Mysql(server) => server.writer.is_some(),
             SourceKind::Postgres(server) => server.writer.is_some(),
-            SourceKind::Mongodb(_) | SourceKind::Files(_) | SourceKind::Memory => false,
+            SourceKind::Mongodb(server) => server.writer.is_some(),
+            SourceKind::Files(_) | SourceKind::Memory => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::secret::{Environment, Secret};
 use super::table::Table;
 use super::tls::{self, Tls};
+use super::write_user::{self, WriteUser};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub(crate) struct MongoSource {
     /// Instead of the one in the address.
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
+    /// Who changes documents; `None`: it is only read.
+    pub(crate) writer: Option<WriteUser>,
     pub(crate) database: String,
     /// `None`: as the address says; if it says nothing, none on this machine, otherwise verified.
     pub(crate) tls: Option<Tls>,
@@ -53,6 +56,7 @@ impl MongoSource {
             address,
             user: None,
             password: None,
+            writer: None,
             database,
             tls: None,
             tls_ca: None,
@@ -75,6 +79,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Mo
     let (url, database) = (table.required("url"), table.required("database"));
     let user = table.text("user").map(|user| user.value);
     let password = super::sources::secret(table, "password", environment);
+    let writer = write_user::resolve(table, environment);
     let (tls, tls_ca) = tls::resolve(table, environment, (TLS, None));
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
     let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
@@ -99,6 +104,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Mo
     Some(MongoSource {
         user,
         password,
+        writer,
         tls,
         tls_ca,
         pool_size: pool_size?,

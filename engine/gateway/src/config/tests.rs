@@ -340,13 +340,15 @@ const SERVER: &str = "[[sources]]\nname = \"a\"\nkind = \"postgres\"\nhost = \"h
 fn servers_are_changed_by_a_login_of_its_own() {
     let enabled = "[writes]\nenabled = true\n";
     let login = "writes = true\nwrite_user = \"w\"\nwrite_password = \"env:S3_SECRET\"\nwrite_pool_size = 2\n";
-    for server in [SERVER.to_owned(), SERVER.replace("postgres", "mysql")] {
+    let mongodb = SERVER.replace("postgres", "mongodb").replace("host = \"h\"", "url = \"mongodb://h\"");
+    for server in [SERVER.to_owned(), SERVER.replace("postgres", "mysql"), mongodb] {
         let (config, rendered) = read(&format!("{META}{enabled}{server}{login}"));
         let source = config.unwrap().sources[0].clone();
         assert!(source.takes_changes(), "{rendered}");
         let writer = match &source.kind {
             SourceKind::Postgres(server) => server.writer.as_ref(),
             SourceKind::Mysql(server) => server.writer.as_ref(),
+            SourceKind::Mongodb(server) => server.writer.as_ref(),
             other => panic!("{other:?}"),
         };
         let password = writer.and_then(|writer| writer.password.as_ref()).map(|password| password.expose());

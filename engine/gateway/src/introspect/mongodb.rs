@@ -40,7 +40,7 @@ pub(super) async fn read(source: &MongoSource) -> Result<Vec<Found>> {
         follows: |from, to| from.schema() == to.schema(),
         holds: &server::holds,
     };
-    server::read(&driver(source, &Budget::default()), &reading).await
+    server::read(&driver(source, false, &Budget::default()), &reading).await
 }
 
 /// The `[[sources]]` entry for it.

@@ -5,11 +5,16 @@ use crate::config::tls::Tls;
 use querygate_driver_api::pool::Budget;
 use querygate_mongodb::{MongoDriver, MongoOptions, MongoTls};
 
-/// A driver that connects when it is first asked something.
-pub(crate) fn driver(source: &MongoSource, budget: &Budget) -> MongoDriver {
+/// A driver that connects when it is first asked something. `writes`: whether it may be changed where it names who changes it.
+pub(crate) fn driver(source: &MongoSource, writes: bool, budget: &Budget) -> MongoDriver {
     let mut options = MongoOptions::new(source.address.expose(), &source.database);
     options.user.clone_from(&source.user);
     options.password = source.password.as_ref().map(|password| password.expose().to_owned());
+    if let Some(writer) = source.writer.as_ref().filter(|_| writes) {
+        let password = writer.password.as_ref().map(|password| password.expose().to_owned());
+        options.writer = Some((writer.name.clone(), password));
+        options.write_connections = usize::try_from(writer.pool_size).unwrap_or(1);
+    }
     options.tls = source.tls.map(|tls| match tls {
         Tls::Off => MongoTls::Off,
         Tls::Require => MongoTls::Required,

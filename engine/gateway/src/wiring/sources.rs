@@ -87,7 +87,9 @@ impl Sources {
                     let options = SqliteOptions { readers, fixed_text: *fixed_text, writes, ..sqlite };
                     Opened::Driver(Arc::new(SqliteDriver::new(options)))
                 }
-                SourceKind::Mongodb(server) => Opened::Driver(Arc::new(super::mongodb::driver(server, &budget))),
+                SourceKind::Mongodb(server) => {
+                    Opened::Driver(Arc::new(super::mongodb::driver(server, config.writes, &budget)))
+                }
                 SourceKind::Mysql(server) => {
                     Opened::Driver(Arc::new(super::mysql::driver(server, config.writes, &budget)))
                 }
