@@ -4,9 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 #![allow(clippy::duplicate_mod, reason = "the scenario is one for all kinds")]
 
+#[path = "writes/documents.rs"]
+mod documents;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;
+#[path = "../../drivers/mongodb/tests/common/server.rs"]
+#[allow(dead_code, reason = "shared with the driver's own tests")]
+mod mongodb_server;
 #[path = "writes/outages.rs"]
 mod outages;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]

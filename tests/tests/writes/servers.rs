@@ -275,7 +275,7 @@ fn values_of_every_type_are_stored_as_they_are() {
     }
 }
 
-fn checked(folder: &Path, more: &[&str]) -> String {
+pub(crate) fn checked(folder: &Path, more: &[&str]) -> String {
     let mut command = Command::new(binary());
     command.arg("check").args(more).current_dir(folder).env("NO_COLOR", "1");
     let output = command.output().unwrap();
