@@ -1,4 +1,5 @@
-//! Questions as values through the engine's interface: the vendor's published cases, what policy hides, and what a question means.
+//! Questions and changes of records as values through the engine's interface: the vendor's published cases, what policy hides, what a
+//! question means, what a change stores.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,8 @@ mod conformance;
 mod meaning;
 #[path = "questions/policy.rs"]
 mod policy;
+#[path = "questions/records.rs"]
+mod records;
 #[path = "questions/twin.rs"]
 mod twin;
 
@@ -26,6 +29,7 @@ fn question(object: &str, body: &Value) -> Question {
     let list = |key: &str| body.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     Question {
         object: object.to_owned(),
+        keys: texts("keys"),
         fields: texts("fields"),
         filter: body.get("where").cloned(),
         order: list("orderBy").iter().map(order).collect(),

@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub struct Question {
     /// The object, by its name in metadata.
     pub object: String,
+    /// Keys of the records that are wanted; `None`: any. None of them is taken for a token.
+    pub keys: Option<Vec<String>>,
     /// Fields that are wanted, in this order; `None`: all that the reader may see. One that is hidden from the reader is left out
     /// without a word. Not read where there are aggregations or groups.
     pub fields: Option<Vec<String>>,
@@ -26,7 +28,7 @@ pub struct Question {
     pub group_by: Vec<GroupKey>,
     /// What is computed of each group, or of all records.
     pub aggregations: Vec<Aggregation>,
-    /// A filter over aliases of aggregations and keys of groups. Not read without aggregations.
+    /// A filter over aliases of aggregations and keys of groups. Not read without either.
     pub having: Option<Value>,
     /// Words that are looked for.
     pub search: Option<String>,

@@ -2,7 +2,8 @@
 
 use crate::question::AnswerColumn;
 use arrow::record_batch::RecordBatch;
-use querygate_types::Error;
+use querygate_types::{Error, Result};
+use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
 /// A change of one record.
@@ -103,4 +104,27 @@ pub enum ChangeOutcome {
     Undone,
     /// It was not tried, because another one failed.
     NotTried,
+}
+
+/// A key for a new record: 16 characters that stand in a URL as they are.
+///
+/// # Errors
+/// Internal: the system has no randomness.
+pub fn record_id() -> Result<String> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    let mut random = [0_u8; 16];
+    SystemRandom::new().fill(&mut random).map_err(|_| Error::internal("the system has no randomness"))?;
+    Ok(random.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 64))).map(|letter| char::from(*letter)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_of_one_length_and_differ() {
+        let keys: std::collections::HashSet<String> = (0..100).map(|_| record_id().unwrap()).collect();
+        assert_eq!(keys.len(), 100);
+        assert!(keys.iter().all(|key| key.len() == 16));
+    }
 }

@@ -16,6 +16,7 @@ use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_query_api::column::arrow_type_of;
 use querygate_query_api::outcome::{Effect, Outcome};
 use querygate_query_api::question::{AnswerForm, Question};
+use querygate_query_api::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use querygate_query_api::service::{ClientInfo, Delivery, Door, Prepared, QueryService, Session};
 use querygate_types::Result;
 use querygate_types::principal::Principal;
@@ -55,6 +56,8 @@ pub struct Fixture {
     pub verify_sample: f64,
     /// `mask_in_predicates = "refuse"`.
     pub refuse_masked_predicates: bool,
+    /// Whether rows may be changed, where their layout takes changes.
+    pub writes: bool,
 }
 
 impl Fixture {
@@ -70,6 +73,7 @@ impl Fixture {
             watch: Watch::default(),
             verify_sample: 0.0,
             refuse_masked_predicates: false,
+            writes: false,
         }
     }
 
@@ -140,6 +144,7 @@ impl TestGate {
             memory_per_user: 512 << 20,
             target_partitions: fixture.target_partitions,
             verify_sample: fixture.verify_sample,
+            writes: fixture.writes,
             ..EngineOptions::default()
         };
         let gate = Engine::new(options, runtime().handle().clone(), deployment).unwrap();
@@ -274,6 +279,14 @@ impl Client {
                 other => panic!("a question gave {other:?}"),
             }
         })
+    }
+
+    /// Changes records.
+    ///
+    /// # Errors
+    /// Why nothing is stored.
+    pub fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
+        runtime().block_on(self.session.change(changes, on_failure))
     }
 
     /// Runs one statement with values given as texts, cast to the types that the gate infers.

@@ -166,7 +166,7 @@ async fn sqlite(
     }
     writer.analyze().await.unwrap();
     writer.close().await.unwrap();
-    let options = SqliteOptions { readers: 3, ..SqliteOptions::new(path) };
+    let options = SqliteOptions { readers: 3, writes: true, ..SqliteOptions::new(path) };
     let driver = watch.over(Arc::new(SqliteDriver::new(options)));
     for table in tables {
         let reference = TableRef::new([table.object.clone()]).unwrap();

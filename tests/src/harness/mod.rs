@@ -25,6 +25,6 @@ pub use company::Company;
 pub use gate::{Client, Fixture, TestGate, runtime};
 pub use layout::Layout;
 pub use postgres::PlainPostgres;
-pub use records::Records;
+pub use records::{Records, records_of};
 pub use rng::Rng;
 pub use table::{Row, Table};

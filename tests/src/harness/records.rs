@@ -1,6 +1,6 @@
 //! The answer to a question as JSON records, as a door of ObjectStack's interface writes them.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
 use querygate_query_api::outcome::Rows;
@@ -15,14 +15,20 @@ pub type Records = Vec<Map<String, Value>>;
 pub(super) async fn records(columns: &[AnswerColumn], mut rows: Rows) -> Result<Records> {
     let mut records = Vec::new();
     while let Some(batch) = rows.batches.next().await {
-        let batch = batch?;
-        assert_eq!(batch.num_columns(), columns.len(), "columns as described");
-        for at in 0..batch.num_rows() {
-            let cells = columns.iter().zip(batch.columns());
-            records.push(cells.map(|(column, array)| (column.name.clone(), cell(array, at, column.form))).collect());
-        }
+        records.extend(records_of(columns, &batch?));
     }
     Ok(records)
+}
+
+/// The records of a batch.
+#[must_use]
+pub fn records_of(columns: &[AnswerColumn], batch: &RecordBatch) -> Records {
+    assert_eq!(batch.num_columns(), columns.len(), "columns as described");
+    let record = |at: usize| {
+        let cells = columns.iter().zip(batch.columns());
+        cells.map(|(column, array)| (column.name.clone(), cell(array, at, column.form))).collect()
+    };
+    (0..batch.num_rows()).map(record).collect()
 }
 
 fn cell(array: &ArrayRef, at: usize, form: JsonForm) -> Value {

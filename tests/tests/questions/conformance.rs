@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// A file of the vendor's data. Where there is none, a test says so; the variable makes it a failure.
-fn shared(file: &str) -> Option<Value> {
+pub(crate) fn shared(file: &str) -> Option<Value> {
     let root = std::env::var_os("QUERYGATE_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let path = root.join("data/objectstack").join(file);
@@ -47,13 +47,17 @@ fn field(declared: &Value) -> Value {
         other => serde_json::from_str(&other.to_string().replace("text_door_probe", "conf_text_door")).unwrap(),
     };
     let map = field.as_object_mut().unwrap();
-    // The fixture's own word for a text.
+    // The fixture's own word for a text, or for several.
     if map["type"] == "string" {
-        map.insert("type".to_owned(), json!("text"));
+        let several = map.remove("multiple") == Some(json!(true));
+        map.insert("type".to_owned(), json!(if several { "tags" } else { "text" }));
     }
     let reference = matches!(map["type"].as_str(), Some("lookup" | "master_detail" | "tree"));
     if reference && !map.contains_key("reference") {
         map.insert("reference".to_owned(), json!("conf_logic"));
+    }
+    if let Some(summary) = map.get_mut("summaryOperations").and_then(Value::as_object_mut) {
+        summary.insert("relationshipField".to_owned(), json!("f_lookup"));
     }
     map.entry("label").or_insert(json!("l"));
     map.remove("name");
@@ -61,7 +65,7 @@ fn field(declared: &Value) -> Value {
 }
 
 /// One object for each fixture of the published cases.
-fn world(conformance: &Value) -> Fixture {
+pub(crate) fn world(conformance: &Value) -> Fixture {
     let (mut objects, mut grants) = (Vec::new(), Map::new());
     let fixtures = conformance["fixtures"].as_object().unwrap();
     let fields_of = |fixture: &Value| fixture.get("fields").unwrap_or(&fixture["object"]["fields"]).clone();
@@ -90,6 +94,11 @@ fn world(conformance: &Value) -> Fixture {
             let row = row.as_object_mut().unwrap();
             row.retain(|field, _| object.field(field).is_some());
             row.entry("id").or_insert_with(|| json!(format!("r{at}")));
+            // A driver's own text of a list.
+            if let Some(list) = row.get("v_multi").and_then(Value::as_str) {
+                let list = serde_json::from_str(list).unwrap();
+                row.insert("v_multi".to_owned(), list);
+            }
             Value::Object(row.clone())
         });
         let table = Fixture::declared(&snapshot, &object.name, &rows.collect());
@@ -158,6 +167,12 @@ impl Run<'_> {
                 if count.as_ref().ok() == expected.as_ref() { Ok(false) } else { Err(format!("{count:?}")) }
             }
             "pagination_ordered" | "pagination_unordered" => self.pages(&object, &query, &case["expect"]),
+            // Rows of files say no text that looks like a structure; records that are written do.
+            "value_roundtrip"
+                if case["expect"]["readBack"].as_str().is_some_and(|text| text.starts_with(['[', '{'])) =>
+            {
+                return None;
+            }
             "value_roundtrip" => self.stored(&object, case),
             "text_operator_door" => self.door(&object, &query, &case["expect"]),
             _ => self.filter(&object, &query, &case["expect"]),
@@ -275,11 +290,14 @@ impl Run<'_> {
         if matches!(declared, "password" | "secret") {
             return if code == Some(Some("PERMISSION_DENIED")) { Ok(false) } else { Err(format!("{asked:?}")) };
         }
-        // A formula passes the published door and is refused behind it.
-        let agrees = match expect["verdict"].as_str() {
-            Some("passes") => code.is_none() || (declared == "formula" && code == Some(Some("INVALID_FIELD"))),
-            Some(_) => matches!(code, Some(Some("INVALID_FILTER" | "INVALID_FIELD"))),
-            None => false,
+        let refusal = expect["error"]["code"].as_str();
+        let agrees = match refusal {
+            Some(refusal) => code == Some(Some(refusal)),
+            // The published door leaves formulas and paths into documents to what is behind it, which refuses them here.
+            None => {
+                code.is_none()
+                    || code == Some(Some("INVALID_FIELD")) && (declared == "formula" || expect["verdict"] == "deferred")
+            }
         };
         if agrees { Ok(false) } else { Err(format!("{expect} but {asked:?}")) }
     }
@@ -300,7 +318,8 @@ fn run(layout: Layout) {
     }
     let all: usize = run.counts.values().map(|count| count.agree + count.differ + count.inexpressible).sum();
     assert_eq!(all, cases.len());
-    assert!(run.failures.is_empty(), "{}: {}", run.failures.len(), run.failures.join("\n"));
+    let (count, some) = (run.failures.len(), run.failures.iter().take(40).map(String::as_str).collect::<Vec<_>>());
+    assert!(count == 0, "{count} differ: {}", some.join("\n"));
 }
 
 #[test]

@@ -38,6 +38,8 @@ fn test(field: &str, operator: &str, value: &Value) -> Option<String> {
         "$gt" => compared(">"),
         "$gte" => compared(">="),
         "$lt" => compared("<"),
+        // A day that ends a span of instants is a whole day.
+        "$lte" if value.as_str().is_some_and(|text| text.len() == 10) => None,
         "$lte" => compared("<="),
         "$null" => Some(format!("{field} IS {}NULL", if value.as_bool()? { "" } else { "NOT " })),
         "$exists" => Some(format!("{field} IS {}NULL", if value.as_bool()? { "NOT " } else { "" })),

@@ -1,5 +1,6 @@
 //! How a source's refusal of a change is told: by its kind alone. The names of constraints and the values in them are those of rows that the writer may not see.
 
+use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode};
 
 /// A rule of the source that a change broke.
@@ -42,6 +43,12 @@ impl Violation {
             Self::Locked => (ErrorCode::LockNotAvailable, "could not obtain lock on row"),
             Self::Value => (ErrorCode::DataException, "value cannot be stored as it is"),
         };
-        Error::new(code, text)
+        let error = Error::new(code, text);
+        match self {
+            Self::Unique => error.with_vendor_code(VendorCode::UniqueViolation),
+            Self::NotNull | Self::Check | Self::Value => error.with_vendor_code(VendorCode::ValidationFailed),
+            Self::Serialization => error.with_vendor_code(VendorCode::ConcurrentUpdate),
+            Self::ForeignKey | Self::Generated | Self::Deadlock | Self::Locked => error,
+        }
     }
 }

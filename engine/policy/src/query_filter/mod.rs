@@ -45,6 +45,13 @@ pub fn compile_filter(
     Compiler { column, context }.filter(filter, 0).map(RowFilter::simplify)
 }
 
+/// Records whose field is one of these texts, as they stand: none is a token. Texts that are no value of the field are left out.
+#[must_use]
+pub fn one_of(name: &str, column: Column, texts: &[String]) -> RowFilter {
+    let scalars: Vec<Scalar> = texts.iter().cloned().map(Scalar::Text).collect();
+    member(name, column.kind(), &scalars, &Provenance::Literal, false).simplify()
+}
+
 struct Compiler<'a> {
     column: &'a dyn Fn(&str) -> Option<Column>,
     context: &'a FilterContext,

@@ -1,6 +1,7 @@
 //! What is wrong with a written record, in the vendor's codes and words. Decides nothing.
 
 use querygate_metadata::model::{Field, ValidationSeverity};
+use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode};
 use serde_json::{Map, Value};
 
@@ -76,6 +77,40 @@ impl ViolationCode {
         }
     }
 
+    /// The code of the whole answer, as doors of ObjectStack's interface say it.
+    #[must_use]
+    pub const fn vendor(self) -> VendorCode {
+        match self {
+            Self::UnknownField | Self::Computed => VendorCode::InvalidField,
+            Self::Unique => VendorCode::UniqueViolation,
+            Self::DeleteRestricted => VendorCode::DeleteRestricted,
+            Self::Readonly
+            | Self::Required
+            | Self::MinLength
+            | Self::MaxLength
+            | Self::MinValue
+            | Self::MaxValue
+            | Self::MaxScale
+            | Self::InvalidType
+            | Self::InvalidNumber
+            | Self::InvalidBoolean
+            | Self::InvalidEmail
+            | Self::InvalidUrl
+            | Self::InvalidPhone
+            | Self::InvalidDate
+            | Self::InvalidTime
+            | Self::InvalidOption
+            | Self::ValueDomain
+            | Self::ReferenceNotFound
+            | Self::Rule
+            | Self::InvalidFormat
+            | Self::InvalidInitialState
+            | Self::InvalidTransition
+            | Self::JsonSchema
+            | Self::InvalidJson => VendorCode::ValidationFailed,
+        }
+    }
+
     /// The gate's error code, and by it the SQLSTATE.
     #[must_use]
     pub const fn error(self) -> ErrorCode {
@@ -144,6 +179,17 @@ impl Violation {
         self
     }
 
+    /// As doors tell it.
+    #[must_use]
+    pub fn fault(&self) -> FieldFault {
+        FieldFault {
+            field: self.field_name().to_owned(),
+            code: self.code.name(),
+            message: self.message.clone(),
+            label: self.label.clone(),
+        }
+    }
+
     /// The field as the vendor spells it, `_record` for the record as a whole.
     #[must_use]
     pub fn field_name(&self) -> &str {
@@ -154,6 +200,7 @@ impl Violation {
 impl From<Violation> for Error {
     /// The constraint's name and the column are the violation's `rule` and `field`, which the error does not repeat.
     fn from(violation: Violation) -> Self {
-        Self::new(violation.code.error(), violation.message)
+        let (fault, vendor) = (violation.fault(), violation.code.vendor());
+        Self::new(violation.code.error(), violation.message).with_vendor_code(vendor).with_faults(vec![fault])
     }
 }

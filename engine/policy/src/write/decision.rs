@@ -152,7 +152,8 @@ impl WriteDecision {
             WriteVerdict::Allow => return Ok(WritePermit { decision: self.clone() }),
             WriteVerdict::Deny(denial) => denial,
         };
-        Err(match denial {
+        let vendor = denial.refusal(&self.object, self.operation).code.vendor();
+        let refused = match denial {
             WriteDenial::UnknownObject | WriteDenial::ApiDisabled => {
                 Error::new(ErrorCode::UndefinedTable, format!("object \"{}\" does not exist", self.object))
             }
@@ -163,7 +164,8 @@ impl WriteDecision {
             | WriteDenial::Barrier(
                 WriteBarrier::Platform | WriteBarrier::ObjectNotWritable | WriteBarrier::SourceReadOnly,
             ) => denial.refusal(&self.object, self.operation).into(),
-        })
+        };
+        Err(refused.with_vendor_code(vendor))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a write is refused: the vendor's codes, the reasons that no record can change, and the errors that clients get.
 
 use querygate_metadata::model::{ObjectOperation, WriteBarrier};
+use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode};
 
 /// What is written.
@@ -73,6 +74,22 @@ impl RefusalCode {
         }
     }
 
+    /// The code as doors of ObjectStack's interface say it.
+    #[must_use]
+    pub const fn vendor(self) -> VendorCode {
+        match self {
+            Self::PermissionDenied => VendorCode::PermissionDenied,
+            Self::Forbidden => VendorCode::Forbidden,
+            Self::ExternalWriteForbidden => VendorCode::ExternalWriteForbidden,
+            Self::ApiDisabled => VendorCode::ObjectApiDisabled,
+            Self::ApiMethodNotAllowed => VendorCode::ObjectApiMethodNotAllowed,
+            Self::DeleteRestricted => VendorCode::DeleteRestricted,
+            Self::InvalidField | Self::ComputedField => VendorCode::InvalidField,
+            Self::ValidationError => VendorCode::ValidationError,
+            Self::NotSupported => VendorCode::NotImplemented,
+        }
+    }
+
     /// The error that a client gets.
     #[must_use]
     pub const fn error(self) -> ErrorCode {
@@ -112,7 +129,7 @@ impl Refusal {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code.error(), refusal.message)
+        Self::new(refusal.code.error(), refusal.message).with_vendor_code(refusal.code.vendor())
     }
 }
 

@@ -46,6 +46,18 @@ impl<'a> Evaluator<'a> {
         self.decision_of(found, operation, rights, denial)
     }
 
+    /// The stored records that row policies let an update or a delete reach, whoever owns them. Nothing of an unknown object.
+    #[must_use]
+    pub fn policy_target(&self, object: &str, operation: WriteOperation) -> RowFilter {
+        let Some(found) = self.object(object) else { return RowFilter::Nothing };
+        let operation = match operation {
+            WriteOperation::Insert => return RowFilter::All,
+            WriteOperation::Update => RowOperation::Update,
+            WriteOperation::Delete => RowOperation::Delete,
+        };
+        self.policy_rows(found, operation, self.rights(found)).simplify()
+    }
+
     /// What a delete of the object's records does to others, in the order in which it is decided. Empty for an unknown object.
     #[must_use]
     pub fn dependents(&self, object: &str) -> Vec<Dependent> {

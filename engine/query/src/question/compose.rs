@@ -113,6 +113,9 @@ impl<'a> Composer<'a> {
         let name = TableReference::bare(self.visible.sql_name.as_str());
         let scan = LogicalPlanBuilder::scan(name, table, None).map_err(internal)?;
         let mut filters = Vec::new();
+        if let Some(keys) = &question.keys {
+            filters.push(filter::of_keys(keys, self.visible)?);
+        }
         if let Some(filter) = &question.filter {
             filters.push(filter::read(filter, self.visible, self.context)?);
         }

@@ -1,12 +1,12 @@
 //! Filters of a question: read by the policy crate's rules, over the fields that the reader may compare.
 
-use super::object::{Standing, absent, standing};
-use super::refusal::guarded;
+use super::object::{Standing, absent, open, standing};
+use super::refusal::{guarded, query};
 use querygate_catalog::VisibleObject;
 use querygate_policy::filter::{RowFilter, Test};
-use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
+use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter, one_of};
 use querygate_types::vendor::VendorCode;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, Result, limits};
 use serde_json::Value;
 use std::cell::RefCell;
 
@@ -40,6 +40,19 @@ pub(super) fn read(filter: &Value, visible: &VisibleObject, context: &FilterCont
         }
         (Err(error), _) => Err(Error::from(error)),
     }
+}
+
+/// Records with one of these keys.
+///
+/// # Errors
+/// `PERMISSION_DENIED` where the key is hidden from the reader or masked; `INVALID_FIELD` of an object that has no key of one field.
+pub(super) fn of_keys(keys: &[String], visible: &VisibleObject) -> Result<RowFilter> {
+    let key = visible.object.referenced_field().map_or("id", |key| key.name.as_str());
+    let key = open(visible, key, VendorCode::InvalidField)?;
+    if keys.len() > limits::KEY_LIST_MAX {
+        return Err(query(format!("at most {} keys are taken", limits::KEY_LIST_MAX)));
+    }
+    Ok(even(one_of(&key.name, key.into(), keys)))
 }
 
 /// The filter with lists of 1, 2, 4, 8, … members: a plan is bound for few lengths of lists. A member may stand in a list twice.

@@ -1,7 +1,7 @@
 //! Searches: every word is in one of the fields, whatever the case of ASCII letters; of a field with options, in the label of its value.
 
 use super::object::{Standing, standing};
-use super::refusal::{field as refused_field, guarded};
+use super::refusal::{denied, field as refused_field, guarded};
 use querygate_catalog::VisibleObject;
 use querygate_metadata::model::{Field, FieldType};
 use querygate_policy::filter::{FilterValue, Operand, RowFilter, Test, TextKind};
@@ -55,7 +55,12 @@ fn fields<'a>(named: Option<&[String]>, visible: &'a VisibleObject) -> Result<Ve
             Standing::Computed(_) | Standing::Absent => {}
         }
     }
-    if refused.is_empty() { Ok(fields) } else { Err(guarded(&refused, &object.name)) }
+    match named {
+        _ if refused.is_empty() => Ok(fields),
+        Some(_) => Err(guarded(&refused, &object.name)),
+        // The caller named none of them.
+        None => Err(denied()),
+    }
 }
 
 /// The field that names records, then those that hold texts.

@@ -26,6 +26,7 @@ use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{Effect, Notification, Outcome};
 use querygate_query_api::parts::{Parts, Split};
 use querygate_query_api::question::{AnswerForm, ObjectDescription, Question};
+use querygate_query_api::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use querygate_query_api::service::Asked;
 use querygate_query_api::service::{
     Delivery, Door, LookUp, LookUpRefusal, Prepared, Resting, Session, Statement, TransactionStatus,
@@ -298,6 +299,10 @@ impl Session for GateSession {
 
     async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
         self.described_object(name).await
+    }
+
+    async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
+        self.change_records(changes, on_failure).await
     }
 
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {

@@ -283,6 +283,7 @@ impl GateSession {
             Classified::Commit | Classified::Rollback | Classified::RollbackTo(_) => Ok(()),
             Classified::Query(_)
             | Classified::Question(_)
+            | Classified::RecordChange
             | Classified::Write(_)
             | Classified::Locking { .. }
             | Classified::Explain { .. }

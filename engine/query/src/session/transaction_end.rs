@@ -16,6 +16,9 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The savepoint of one of several changes of a call. Those of clients are counted from 0.
+const ITEM: u32 = u32::MAX;
+
 impl GateSession {
     /// The block that a change is part of; `None`: it is a transaction of its own.
     pub(in crate::session) fn block_of_change(&self) -> Result<Option<Arc<TransactionBlock>>> {
@@ -154,6 +157,30 @@ impl GateSession {
             block.branch().await.release(id).await?;
         }
         self.inner().transaction.release(name)
+    }
+
+    /// Begins one of several changes of a call, in a transaction that goes on if it fails.
+    ///
+    /// # Errors
+    /// The source's.
+    pub(in crate::session) async fn begin_item(&self) -> Result<()> {
+        if let Some(block) = self.block_of_change()? {
+            block.branch().await.savepoint(ITEM).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends it. `keeps`: what it changed stays in the transaction; otherwise it is undone.
+    ///
+    /// # Errors
+    /// The source's: the transaction has failed.
+    pub(in crate::session) async fn end_item(&self, keeps: bool) -> Result<()> {
+        let Some(block) = self.runs.block().open() else { return Ok(()) };
+        let mut branch = block.branch().await;
+        if !keeps {
+            branch.rollback_to(ITEM).await?;
+        }
+        branch.release(ITEM).await
     }
 
     /// How long the client may be silent in a transaction that may hold locks; `None`: as its settings say.

@@ -25,6 +25,8 @@ pub(crate) enum Classified {
     Query(Box<Query>),
     /// What is asked beside SQL. It has no text.
     Question(Arc<Asking>),
+    /// A change of one record beside SQL. It has no text.
+    RecordChange,
     /// A query, without its clause FOR UPDATE or FOR SHARE; refused where changes are not enabled.
     Locking {
         query: Box<Query>,

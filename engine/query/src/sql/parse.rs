@@ -71,6 +71,14 @@ impl Parsed {
         }
     }
 
+    /// A change of a record, under what records of statements say of it.
+    pub(crate) fn record_change(template: Template) -> Self {
+        let text = Arc::clone(&template.text);
+        let (bytes, template) = (STATEMENT_BYTES.saturating_add(2 * text.len()), OnceLock::from(Arc::new(template)));
+        let class = Classified::RecordChange;
+        Self { text, class, template, bytes, charge: OnceLock::new(), trace: OnceLock::new() }
+    }
+
     /// Charges the statement, once.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
+use querygate_policy::rules::Dropped;
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
@@ -26,6 +27,8 @@ pub(crate) struct Applied {
     pub(crate) count: usize,
     /// All fields of each row as it is stored; of deleted rows, as they were.
     pub(crate) stored: RecordBatch,
+    /// Values of a caller that were left out.
+    pub(crate) dropped: Vec<Dropped>,
 }
 
 /// What came of a change that nothing refused.
@@ -61,7 +64,7 @@ impl Applied {
 
     /// Of no row.
     pub(super) fn none() -> Self {
-        Self { count: 0, stored: RecordBatch::new_empty(Arc::new(Schema::empty())) }
+        Self { count: 0, stored: RecordBatch::new_empty(Arc::new(Schema::empty())), dropped: Vec::new() }
     }
 }
 
@@ -91,7 +94,7 @@ impl Checked {
             // Nothing but a key that stays as it is.
             let lost = || Error::internal("rows were changed that were not locked");
             let stored = imaged.locked().stored().ok_or_else(lost)?.clone();
-            return Ok(Attempt::Applied(Applied { count, stored }));
+            return Ok(Attempt::Applied(Applied { count, stored, dropped: imaged.dropped().to_vec() }));
         }
         let of = (targeted.table(), targeted.permit());
         let assigned = Assigned { places: &places, columns: &columns };
@@ -110,7 +113,7 @@ impl Checked {
         }
         changed.push(self.changed(&targeted, &stored)?);
         roll_up(&targeted, changed, transaction, context).await?;
-        Ok(Attempt::Applied(Applied { count, stored }))
+        Ok(Attempt::Applied(Applied { count, stored, dropped: self.imaged().dropped().to_vec() }))
     }
 
     /// The statement's own rows, before and after it.

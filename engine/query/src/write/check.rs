@@ -9,6 +9,7 @@ use querygate_driver_api::write::Transaction;
 use querygate_policy::filter::{RowFilter, RowLookup, Test};
 use querygate_policy::rules::UniqueGroup;
 use querygate_policy::write::WriteOperation;
+use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Rows that may be stored as they are imaged, or deleted. Nothing else can be applied.
@@ -78,7 +79,7 @@ impl Checked {
 pub(super) fn outside(targeted: &Targeted) -> Error {
     let shown = &targeted.intent().object().sql_name;
     let text = format!("new row violates row-level security policy for table \"{shown}\"");
-    Error::new(ErrorCode::InsufficientPrivilege, text)
+    Error::new(ErrorCode::InsufficientPrivilege, text).with_vendor_code(VendorCode::PermissionDenied)
 }
 
 fn unique_places(targeted: &Targeted, group: &UniqueGroup) -> Result<Vec<usize>> {

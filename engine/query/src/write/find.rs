@@ -87,6 +87,7 @@ pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget, defaults: &Row) -
                 }
             }
         }
+        RowSource::Record { .. } => Finds::Nothing,
         RowSource::Merged(merge) => merge.find(intent.object(), (target, defaults), &mut untyped)?,
         RowSource::Found { name, from, selection, values } => {
             let object = intent.object();

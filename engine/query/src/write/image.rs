@@ -2,11 +2,12 @@
 
 use super::follow::Masters;
 use super::lock::Locked;
+use super::record::{GivenRecord, refuse_unstored, refused};
 use super::rows::{Row, json, records, scalar};
 use super::target::Targeted;
 use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
-use querygate_policy::rules::{Attempt, ReadonlyMode};
+use querygate_policy::rules::{Attempt, Dropped, Outcome, ReadonlyMode};
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(crate) struct Imaged {
     /// Fields that are stored, as places of the table's, and their values.
     places: Vec<usize>,
     columns: Vec<ArrayRef>,
+    /// What a caller gave and is not stored.
+    dropped: Vec<Dropped>,
 }
 
 impl Imaged {
@@ -33,22 +36,27 @@ impl Imaged {
             None => Vec::new(),
         };
         if targeted.operation() == WriteOperation::Delete {
-            return Ok(Self { locked, previous, records: Vec::new(), places: Vec::new(), columns: Vec::new() });
+            let none = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let (records, places, columns, dropped) = none;
+            return Ok(Self { locked, previous, records, places, columns, dropped });
         }
         let mut payloads = Vec::with_capacity(locked.count());
         let mut records = Vec::with_capacity(locked.count());
+        let (mut given, mut dropped) = (Vec::with_capacity(locked.count()), Vec::new());
         for row in 0..locked.count() {
             let payload = payload(&targeted, locked.given(), row)?;
-            let record = record(&targeted, previous.get(row), &payload, masters)?;
+            let outcome = record(&targeted, previous.get(row), &payload, masters)?;
             payloads.push(payload);
-            records.push(record);
+            records.push(outcome.record);
+            given.push(outcome.given);
+            dropped.extend(outcome.dropped);
         }
-        let places = places(&targeted, &records);
+        let places = places(&targeted, &records, &given);
         let mut columns = Vec::with_capacity(places.len());
         for place in &places {
             columns.push(column(&targeted, *place, locked.given(), (&payloads, &records))?);
         }
-        Ok(Self { locked, previous, records, places, columns })
+        Ok(Self { locked, previous, records, places, columns, dropped })
     }
 
     pub(crate) fn locked(&self) -> &Locked {
@@ -74,10 +82,17 @@ impl Imaged {
     pub(crate) fn columns(&self) -> &[ArrayRef] {
         &self.columns
     }
+
+    pub(crate) fn dropped(&self) -> &[Dropped] {
+        &self.dropped
+    }
 }
 
 /// The statement's values of one row.
 fn payload(targeted: &Targeted, given: &[ArrayRef], row: usize) -> Result<Row> {
+    if let Some(record) = targeted.intent().record() {
+        return Ok(record.values().clone());
+    }
     let pairs = targeted.assigned().iter().zip(given);
     pairs.map(|(field, values)| Ok((field.clone(), finite(field, values, json(values, row)?, row)?))).collect()
 }
@@ -92,33 +107,42 @@ fn finite(field: &str, values: &ArrayRef, value: serde_json::Value, row: usize) 
 }
 
 /// The row as it would be stored.
-fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &Masters) -> Result<Row> {
+fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &Masters) -> Result<Outcome> {
+    let is_given = targeted.intent().record().is_some();
     targeted.permit().admit(previous, payload)?;
-    let outcome = targeted.rules().evaluate(&Attempt {
+    let mut outcome = targeted.rules().evaluate(&Attempt {
         payload,
         previous,
         parent: masters.after(previous, payload),
         principal: targeted.principal(),
         stamps: targeted.permit().stamps(),
-        readonly: ReadonlyMode::Refuse,
+        readonly: if is_given { ReadonlyMode::Drop } else { ReadonlyMode::Refuse },
         now_ms: targeted.now_ms(),
     });
-    if let Some(violation) = outcome.violations.into_iter().next() {
+    if is_given {
+        if !outcome.violations.is_empty() {
+            return Err(refused(outcome.violations));
+        }
+        refuse_unstored(targeted, &outcome.given)?;
+        return Ok(outcome);
+    }
+    if let Some(violation) = outcome.violations.drain(..).next() {
         return Err(violation.into());
     }
     if !outcome.dropped.is_empty() {
         return Err(Error::internal("a value was left out of a change"));
     }
-    Ok(outcome.record)
+    Ok(outcome)
 }
 
 /// What is stored: fields of the statement, stamps, and of new rows everything that has a value. What a source lacks is not.
-fn places(targeted: &Targeted, records: &[Row]) -> Vec<usize> {
+fn places(targeted: &Targeted, records: &[Row], given: &[Row]) -> Vec<usize> {
     let table = targeted.table();
     let stamps = targeted.permit().stamps();
     let is_insert = targeted.operation() == WriteOperation::Insert;
     let is_stored = |name: &String| {
         targeted.assigned().contains(name)
+            || given.iter().any(|given| given.contains_key(name))
             || stamps.iter().any(|stamp| stamp.field == *name)
             || (is_insert && records.iter().any(|record| record.get(name).is_some_and(|value| !value.is_null())))
     };
@@ -146,6 +170,7 @@ fn column(
             Some(own) if payload.get(&field.name) == Some(value) => {
                 ScalarValue::try_from_array(own, row).map_err(Error::internal)?
             }
+            None if targeted.intent().record().is_some() => GivenRecord::stored(targeted, &field.name, value, &wanted)?,
             Some(_) | None => scalar(value, &wanted)?,
         });
     }

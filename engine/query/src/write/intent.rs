@@ -2,6 +2,7 @@
 
 use super::conflict::intent::OnConflict;
 use super::merge::intent::MergeIntent;
+use super::record::GivenRecord;
 use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, CascadeOption, Delete, Expr, FromTable, Ident, Insert, ObjectName, ObjectNamePart,
     Query, SelectItem, SetExpr, Statement as Ast, TableFactor, TableObject, TableWithJoins, Truncate,
@@ -34,6 +35,8 @@ pub(crate) enum RowSource {
     Given { name: Ident, fields: Vec<String>, named: bool, query: Option<Box<Query>> },
     /// Rows of another table beside those of the table that match, each for a clause.
     Merged(Box<MergeIntent>),
+    /// One record by its values: no query finds it.
+    Record { name: Ident, record: Box<GivenRecord> },
 }
 
 impl WriteIntent {
@@ -50,6 +53,20 @@ impl WriteIntent {
                 Ok(Self::plain(merge.operation(), object, RowSource::Merged(Box::new(merge)), None))
             }
             _ => Err(Error::internal("a statement that changes nothing was taken for a change")),
+        }
+    }
+
+    /// A change of one record.
+    pub(crate) fn of_record(object: VisibleObject, operation: WriteOperation, record: GivenRecord) -> Self {
+        let rows = RowSource::Record { name: quoted(&object.sql_name), record: Box::new(record) };
+        Self::plain(operation, object, rows, None)
+    }
+
+    /// The record that it is about; `None`: rows that a query gives.
+    pub(crate) fn record(&self) -> Option<&GivenRecord> {
+        match &self.rows {
+            RowSource::Record { record, .. } => Some(record),
+            RowSource::Found { .. } | RowSource::Given { .. } | RowSource::Merged(_) => None,
         }
     }
 
@@ -130,14 +147,14 @@ impl WriteIntent {
     pub(super) fn arms(&self) -> Vec<Self> {
         match &self.rows {
             RowSource::Merged(merge) => merge.changes(&self.object),
-            RowSource::Found { .. } | RowSource::Given { .. } => Vec::new(),
+            RowSource::Found { .. } | RowSource::Given { .. } | RowSource::Record { .. } => Vec::new(),
         }
     }
 
     /// What the statement calls the table.
     pub(crate) fn name(&self) -> &Ident {
         match &self.rows {
-            RowSource::Found { name, .. } | RowSource::Given { name, .. } => name,
+            RowSource::Found { name, .. } | RowSource::Given { name, .. } | RowSource::Record { name, .. } => name,
             RowSource::Merged(merge) => merge.name(),
         }
     }
@@ -146,7 +163,7 @@ impl WriteIntent {
     pub(crate) fn reads_others(&self) -> bool {
         match &self.rows {
             RowSource::Found { from, .. } => !from.is_empty(),
-            RowSource::Given { .. } => false,
+            RowSource::Given { .. } | RowSource::Record { .. } => false,
             RowSource::Merged(_) => true,
         }
     }

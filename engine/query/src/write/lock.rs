@@ -15,6 +15,7 @@ use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{Transaction, Violation};
 use querygate_policy::RowFilter;
+use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -41,6 +42,15 @@ impl Locked {
         transaction: &mut Transaction,
         context: &ExecuteContext,
     ) -> Result<Option<Self>> {
+        if let Some(record) = targeted.intent().record() {
+            let stored = match targeted.operation() {
+                WriteOperation::Insert => None,
+                WriteOperation::Update | WriteOperation::Delete => {
+                    Some(record.locked(targeted, transaction, context).await?)
+                }
+            };
+            return Ok(Some(Self { targeted: Arc::clone(targeted), stored, given: Vec::new(), count: 1 }));
+        }
         let Some(find) = targeted.find() else {
             return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given: Vec::new(), count: 1 }));
         };

@@ -16,6 +16,7 @@ pub(crate) mod intent;
 pub(crate) mod lock;
 pub(crate) mod locking;
 pub(crate) mod merge;
+pub(crate) mod record;
 pub(crate) mod returning;
 pub(crate) mod rows;
 mod store;

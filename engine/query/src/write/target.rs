@@ -214,7 +214,10 @@ impl Decided {
     pub(crate) fn targeted(self, bound: Option<&Bound>, computed: Option<Returning>) -> Result<Targeted> {
         let mut assigned = match (&self.find, self.intent.rows()) {
             (Some(find), _) => find.assigned.clone(),
-            (None, RowSource::Given { .. } | RowSource::Found { .. } | RowSource::Merged(_)) => Vec::new(),
+            (
+                None,
+                RowSource::Given { .. } | RowSource::Found { .. } | RowSource::Merged(_) | RowSource::Record { .. },
+            ) => Vec::new(),
         };
         let columns = bound.map_or(0, |bound| bound.columns().len());
         let update = self.taken.as_ref().and_then(|taken| taken.update.as_ref());
@@ -240,7 +243,7 @@ impl Decided {
                     return Err(Error::internal("the query of a change has other columns than it was made with"));
                 }
             }
-            RowSource::Given { .. } | RowSource::Found { .. } => {}
+            RowSource::Given { .. } | RowSource::Found { .. } | RowSource::Record { .. } => {}
         }
         if let (RowSource::Given { query: Some(query), .. }, Some(bound)) = (self.intent.rows(), bound)
             && !matches!(query.body.as_ref(), SetExpr::Values(_))
@@ -359,7 +362,7 @@ impl Targeted {
         cast: &dyn Fn(&ArrayRef, &DataType) -> Result<ArrayRef>,
     ) -> Result<RecordBatch> {
         match self.intent().rows() {
-            RowSource::Found { .. } | RowSource::Merged(_) => return Ok(found),
+            RowSource::Found { .. } | RowSource::Merged(_) | RowSource::Record { .. } => return Ok(found),
             RowSource::Given { .. } => {}
         }
         let first = match &self.form {

@@ -5,6 +5,7 @@ use super::by_key::ByKey;
 use super::conflict;
 use super::lock::Locked;
 use super::merge;
+use super::record::WrittenRecord;
 use super::target::{Form, Targeted};
 use crate::books::change_log::ChangeLog;
 use arrow::array::RecordBatch;
@@ -19,7 +20,12 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// It waits for the end of its block.
-    Done { count: usize, returned: Option<RecordBatch> },
+    Done {
+        count: usize,
+        returned: Option<RecordBatch>,
+        /// The one that a change by values was about.
+        record: Option<WrittenRecord>,
+    },
     /// A row was not as it was found, or another writer took the same number, which the source refused with this error. Unless the
     /// transaction has failed, nothing was changed and the statement may begin anew.
     Moved(Option<Error>),
@@ -50,15 +56,15 @@ pub(crate) async fn carry_out(
     let transaction = branch.enter((table.source(), table.driver()), &context).await?;
     let changed = change(&targeted, &rows, transaction, &context).await;
     branch.rests();
-    let (count, returned) = match changed? {
-        Change::Done { count, returned } => (count, returned),
+    let (count, returned, record) = match changed? {
+        Change::Done { count, returned, record } => (count, returned, record),
         Change::Moved(error) => return Ok(Ended::Moved(error)),
     };
     if context.cancel.is_cancelled() {
         return Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"));
     }
     begun(log, &targeted, count).await?;
-    Ok(Ended::Done { count, returned })
+    Ok(Ended::Done { count, returned, record })
 }
 
 /// Says in the audit file what is about to be stored, before it can be.
@@ -79,7 +85,7 @@ const fn verb(operation: WriteOperation) -> &'static str {
 
 /// What came of a statement's rows in the source.
 enum Change {
-    Done { count: usize, returned: Option<RecordBatch> },
+    Done { count: usize, returned: Option<RecordBatch>, record: Option<WrittenRecord> },
     Moved(Option<Error>),
 }
 
@@ -102,14 +108,18 @@ async fn change(
         Form::Conflict(conflict) => conflict::change((targeted, conflict), found()?, transaction, context).await?,
         Form::Merge(merge) => merge::change(merge, found()?, transaction, context).await?,
     };
-    let Some(Applied { count, stored }) = applied else { return Ok(Change::Moved(None)) };
+    let Some(Applied { count, stored, dropped }) = applied else { return Ok(Change::Moved(None)) };
     if count == 0 {
         let none = targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
-        return Ok(Change::Done { count: 0, returned: none });
+        return Ok(Change::Done { count: 0, returned: none, record: None });
     }
     let columns = targeted.intent().object().table.columns();
     let returned = targeted.returning().map(|returning| returning.view(columns, &stored)).transpose()?;
-    Ok(Change::Done { count, returned })
+    let record = match targeted.intent().record() {
+        Some(_) => Some(WrittenRecord::of(targeted, &stored, dropped)?),
+        None => None,
+    };
+    Ok(Change::Done { count, returned, record })
 }
 
 /// One kind of change of all rows.

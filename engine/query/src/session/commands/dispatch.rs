@@ -31,6 +31,7 @@ impl GateSession {
             Classified::Execute { name, .. } => Ok(self.named(name)?.columns().map(Into::into)),
             Classified::Query(_)
             | Classified::Question(_)
+            | Classified::RecordChange
             | Classified::Write(_)
             | Classified::Locking { .. }
             | Classified::Explain { .. }
@@ -98,6 +99,7 @@ impl GateSession {
             Classified::Explain { style, statement } => self.explain_named(prepared, *style, statement).await,
             Classified::Query(_)
             | Classified::Question(_)
+            | Classified::RecordChange
             | Classified::Write(_)
             | Classified::Locking { .. }
             | Classified::CopyOut { .. } => Err(Error::internal("a query was run as a command")),

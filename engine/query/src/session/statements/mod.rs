@@ -6,6 +6,7 @@ pub(super) mod parts;
 pub(super) mod prepared;
 mod question;
 pub(super) mod rebind;
+mod record;
 pub(super) mod run;
 pub(super) mod self_check;
 pub(super) mod start;

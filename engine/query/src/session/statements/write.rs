@@ -32,6 +32,7 @@ use querygate_driver_api::write::Violation;
 use querygate_query_api::column::Column;
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_query_api::service::Door;
+use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -120,7 +121,7 @@ impl GateSession {
             let bounds = own.bounds(self.timeout());
             let ended = self.attempt((&mut own, &bounds), prepared, (&targeted, bound.as_ref()), parameters).await;
             match ended {
-                Ok(Ended::Done { count, returned }) => return Ok((own, targeted, count, returned)),
+                Ok(Ended::Done { count, returned, record: _ }) => return Ok((own, targeted, count, returned)),
                 Ok(Ended::Moved(why)) => {
                     error = why.unwrap_or_else(|| Violation::Serialization.error());
                     if !self.begins_anew(alone).await {
@@ -251,7 +252,7 @@ impl GateSession {
         Ok(Returning::computed(bound, Some(computation)))
     }
 
-    async fn attempt(
+    pub(in crate::session) async fn attempt(
         &self,
         (run, bounds): (&mut Run, &Bounds),
         prepared: &PreparedStatement,
@@ -267,7 +268,7 @@ impl GateSession {
                     run.planned();
                     let none =
                         targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
-                    return Ok(Ended::Done { count: 0, returned: none });
+                    return Ok(Ended::Done { count: 0, returned: none, record: None });
                 }
                 for (part, rows) in targeted.parts(&found)? {
                     bounds.within(self.refer((prepared, bounds), &part, &rows)).await?;
@@ -371,19 +372,30 @@ impl GateSession {
     ) -> Result<()> {
         let seen = targeted.find().map_or(0, |find| find.seen.len());
         let object = &targeted.intent().object().object;
-        for (at, name) in targeted.assigned().iter().enumerate() {
+        let record = targeted.intent().record();
+        let names: Vec<&String> =
+            record.map_or_else(|| targeted.assigned().iter().collect(), |record| record.values().keys().collect());
+        for (at, name) in names.into_iter().enumerate() {
             let Some(field) = object.field(name).filter(|field| field.field_type.is_reference()) else { continue };
             let Some(target) = field.reference.as_deref().filter(|target| !target.starts_with("sys_")) else {
                 continue;
             };
-            let values = found.columns().get(seen + at).ok_or_else(|| Error::internal("a value is missing"))?;
-            let values = distinct(values)?;
+            let values = match record {
+                Some(record) => record.referred(name),
+                None => found.columns().get(seen + at).map(distinct).transpose()?,
+            };
+            let values = values.ok_or_else(|| Error::internal("a value is missing"))?;
             if values.is_empty() {
                 continue;
             }
             let absent = || {
                 let text = format!("column \"{name}\" refers to a record that does not exist");
+                let message = format!("{}: no {target} record has this id", field.label);
+                let (field, label) = (name.clone(), Some(field.label.clone()));
+                let fault = FieldFault { field, code: "reference_not_found", message, label };
                 Error::new(ErrorCode::ForeignKeyViolation, text)
+                    .with_vendor_code(VendorCode::ValidationFailed)
+                    .with_faults(vec![fault])
             };
             let workspace = self.workspace().await?;
             let visible = workspace.catalog.objects().iter().find(|visible| visible.object.name == target);

@@ -320,7 +320,7 @@ fn together(applied: Vec<Applied>) -> Result<Option<Applied>> {
     let Some(first) = applied.first() else { return Ok(Some(Applied::none())) };
     let schema = first.stored.schema();
     let stored = concat_batches(&schema, applied.iter().map(|one| &one.stored)).map_err(Error::internal)?;
-    Ok(Some(Applied { count: applied.iter().map(|one| one.count).sum(), stored }))
+    Ok(Some(Applied { count: applied.iter().map(|one| one.count).sum(), stored, dropped: Vec::new() }))
 }
 
 fn twice() -> Error {

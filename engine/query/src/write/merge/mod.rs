@@ -9,7 +9,7 @@ use crate::write::lock::{Locked, key_columns};
 use crate::write::target::Targeted;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
@@ -93,7 +93,7 @@ pub(crate) async fn change(
     for own in locked {
         count += Applied::of(own, transaction, context).await?.applied()?.count;
     }
-    Ok(Some(Applied { count, stored: RecordBatch::new_empty(Arc::new(Schema::empty())) }))
+    Ok(Some(Applied { count, ..Applied::none() }))
 }
 
 fn refuse_twice(parts: &[(Arc<Targeted>, RecordBatch)]) -> Result<()> {
