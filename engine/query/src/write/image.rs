@@ -123,7 +123,7 @@ fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &
         if !outcome.violations.is_empty() {
             return Err(refused(outcome.violations));
         }
-        refuse_unstored(targeted, &outcome.given)?;
+        refuse_unstored(targeted.table(), &outcome.given)?;
         return Ok(outcome);
     }
     if let Some(violation) = outcome.violations.drain(..).next() {
@@ -170,7 +170,9 @@ fn column(
             Some(own) if payload.get(&field.name) == Some(value) => {
                 ScalarValue::try_from_array(own, row).map_err(Error::internal)?
             }
-            None if targeted.intent().record().is_some() => GivenRecord::stored(targeted, &field.name, value, &wanted)?,
+            None if targeted.intent().record().is_some() => {
+                GivenRecord::stored(&targeted.intent().object().object, &field.name, value, &wanted)?
+            }
             Some(_) | None => scalar(value, &wanted)?,
         });
     }

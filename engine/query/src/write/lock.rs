@@ -3,6 +3,7 @@
 use super::assignment::{fit, within};
 use super::by_key::ByKey;
 use super::find::Find;
+use super::record::{GivenRecord, denied, forbidden, not_found};
 use super::store::schema;
 use super::target::Targeted;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
@@ -46,7 +47,7 @@ impl Locked {
             let stored = match targeted.operation() {
                 WriteOperation::Insert => None,
                 WriteOperation::Update | WriteOperation::Delete => {
-                    Some(record.locked(targeted, transaction, context).await?)
+                    Some(by_record(targeted, record, transaction, context).await?)
                 }
             };
             return Ok(Some(Self { targeted: Arc::clone(targeted), stored, given: Vec::new(), count: 1 }));
@@ -109,6 +110,32 @@ impl Locked {
     pub(crate) fn count(&self) -> usize {
         self.count
     }
+}
+
+/// Locks the record of a key.
+///
+/// # Errors
+/// `RECORD_NOT_FOUND`; `PERMISSION_DENIED`, `FORBIDDEN` of one that the principal may not change; `CONCURRENT_UPDATE`.
+async fn by_record(
+    targeted: &Targeted,
+    record: &GivenRecord,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<RecordBatch> {
+    let table = targeted.table();
+    let Some(key) = record.key(table)? else { return Err(not_found()) };
+    let keys = [key];
+    let by = (table.key(), keys.as_slice());
+    let stored = having(table, by, targeted.permit().target(), transaction, context).await?;
+    if stored.num_rows() == 1 {
+        record.refuse_other_version(table, &stored)?;
+        return Ok(stored);
+    }
+    if having(table, by, &RowFilter::All, transaction, context).await?.num_rows() == 0 {
+        return Err(not_found());
+    }
+    let passes = having(table, by, record.policy_rows(), transaction, context).await?.num_rows() == 1;
+    Err(if passes { forbidden() } else { denied() })
 }
 
 /// A key may be given the value that it has; no other.

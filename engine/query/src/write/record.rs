@@ -1,16 +1,13 @@
 //! One record that is given as values: found by its key without a query, and refused with everything that is wrong with it. What a
 //! change may reach by a key is what its permit's target passes, whether or not the principal reads it.
 
-use super::lock::having;
 use super::rows::{Row, records, scalar};
-use super::target::Targeted;
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use chrono::DateTime;
 use datafusion::common::ScalarValue;
-use querygate_driver_api::execution::ExecuteContext;
+use querygate_catalog::write::WriteTarget;
 use querygate_driver_api::value::Value;
-use querygate_driver_api::write::Transaction;
 use querygate_metadata::model::{Object, ValueType};
 use querygate_policy::Evaluator;
 use querygate_policy::filter::RowFilter;
@@ -44,8 +41,7 @@ pub(crate) struct WrittenRecord {
 impl WrittenRecord {
     /// # Errors
     /// Internal: its key cannot be told.
-    pub(super) fn of(targeted: &Targeted, stored: &RecordBatch, dropped: Vec<Dropped>) -> Result<Self> {
-        let table = targeted.table();
+    pub(super) fn of(table: &WriteTarget, stored: &RecordBatch, dropped: Vec<Dropped>) -> Result<Self> {
         let key = table.key().first().and_then(|place| table.fields().get(*place));
         let rows = records(table.fields(), stored)?;
         let id = match key.and_then(|key| rows.first()?.get(&key.name)) {
@@ -100,6 +96,11 @@ impl GivenRecord {
         })
     }
 
+    /// Of the rows that row policies let this change reach; whose they are is another question.
+    pub(super) fn policy_rows(&self) -> &RowFilter {
+        &self.policy_rows
+    }
+
     pub(crate) fn values(&self) -> &Row {
         &self.values
     }
@@ -119,38 +120,10 @@ impl GivenRecord {
         Some(texts.into_iter().map(|text| ScalarValue::Utf8(Some(text.to_owned()))).collect())
     }
 
-    /// Locks the record.
-    ///
-    /// # Errors
-    /// `RECORD_NOT_FOUND`; `PERMISSION_DENIED`, `FORBIDDEN` of one that the principal may not change; `CONCURRENT_UPDATE`.
-    pub(super) async fn locked(
-        &self,
-        targeted: &Targeted,
-        transaction: &mut Transaction,
-        context: &ExecuteContext,
-    ) -> Result<RecordBatch> {
-        let table = targeted.table();
-        let Some(key) = self.key(targeted)? else { return Err(not_found()) };
-        let keys = [key];
-        let by = (table.key(), keys.as_slice());
-        let stored = having(table, by, targeted.permit().target(), transaction, context).await?;
-        if stored.num_rows() == 1 {
-            self.refuse_other_version(targeted, &stored)?;
-            return Ok(stored);
-        }
-        let known = having(table, by, &RowFilter::All, transaction, context).await?;
-        if known.num_rows() == 0 {
-            return Err(not_found());
-        }
-        let passes = having(table, by, &self.policy_rows, transaction, context).await?.num_rows() == 1;
-        Err(if passes { forbidden() } else { denied() })
-    }
-
     /// The key as the source compares it; `None`: no key of this table is such a text.
-    fn key(&self, targeted: &Targeted) -> Result<Option<Vec<Value>>> {
-        let table = targeted.table();
+    pub(super) fn key(&self, table: &WriteTarget) -> Result<Option<Vec<Value>>> {
         let [place] = table.key() else {
-            return Err(super::intent::unsupported("a change by key of a record with several keys"));
+            return Err(unsupported("a change by key of a record with several keys"));
         };
         let field = table.fields().get(*place).ok_or_else(|| Error::internal("a key that is no field"))?;
         let id = self.id.as_ref().ok_or_else(|| Error::internal("a record is changed that has no key"))?;
@@ -159,9 +132,11 @@ impl GivenRecord {
         Ok(Some(vec![Value::from_array(array.as_ref(), 0)?]))
     }
 
-    fn refuse_other_version(&self, targeted: &Targeted, stored: &RecordBatch) -> Result<()> {
+    /// # Errors
+    /// `CONCURRENT_UPDATE`: the record is another one than the caller knows.
+    pub(super) fn refuse_other_version(&self, table: &WriteTarget, stored: &RecordBatch) -> Result<()> {
         let Some(expected) = &self.expected_version else { return Ok(()) };
-        let rows = records(targeted.table().fields(), stored)?;
+        let rows = records(table.fields(), stored)?;
         let current = rows.first().and_then(|row| row.get("updated_at")).and_then(Json::as_str);
         let instant = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis());
         let is_same = current.is_some_and(|current| {
@@ -178,8 +153,8 @@ impl GivenRecord {
     ///
     /// # Errors
     /// 22P02: it is none of the column's type.
-    pub(super) fn stored(targeted: &Targeted, field: &str, value: &Json, own: &DataType) -> Result<ScalarValue> {
-        let declared = targeted.intent().object().object.field(field).map(querygate_metadata::model::Field::value_type);
+    pub(super) fn stored(object: &Object, field: &str, value: &Json, own: &DataType) -> Result<ScalarValue> {
+        let declared = object.field(field).map(querygate_metadata::model::Field::value_type);
         match declared {
             // A text is a document like any other: it is stored with its quotes.
             Some(ValueType::Json | ValueType::JsonText) if !value.is_null() => {
@@ -194,13 +169,11 @@ impl GivenRecord {
 ///
 /// # Errors
 /// 0A000: the source has no such column, or it cannot be stored as it is.
-pub(super) fn refuse_unstored(targeted: &Targeted, given: &Row) -> Result<()> {
-    let table = targeted.table();
+pub(super) fn refuse_unstored(table: &WriteTarget, given: &Row) -> Result<()> {
     for name in given.keys() {
         let own = table.place(name).and_then(|place| table.fields().get(place));
         if !own.is_some_and(|own| own.is_writable()) {
-            let error = super::intent::unsupported(&format!("a value for column \"{name}\""));
-            return Err(error.with_vendor_code(VendorCode::NotImplemented));
+            return Err(unsupported(&format!("a value for column \"{name}\"")));
         }
     }
     Ok(())
@@ -214,16 +187,21 @@ pub(super) fn refused(violations: Vec<Violation>) -> Error {
     Error::new(first.code.error(), messages.join("; ")).with_vendor_code(first.code.vendor()).with_faults(faults)
 }
 
-fn not_found() -> Error {
+fn unsupported(what: &str) -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))
+        .with_vendor_code(VendorCode::NotImplemented)
+}
+
+pub(super) fn not_found() -> Error {
     Error::new(ErrorCode::UndefinedObject, "there is no such record").with_vendor_code(VendorCode::RecordNotFound)
 }
 
-fn denied() -> Error {
+pub(super) fn denied() -> Error {
     Error::new(ErrorCode::InsufficientPrivilege, "you do not have permission to perform this action")
         .with_vendor_code(VendorCode::PermissionDenied)
 }
 
-fn forbidden() -> Error {
+pub(super) fn forbidden() -> Error {
     Error::new(ErrorCode::InsufficientPrivilege, "you do not have access to change or delete this record")
         .with_vendor_code(VendorCode::Forbidden)
 }

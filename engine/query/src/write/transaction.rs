@@ -116,7 +116,7 @@ async fn change(
     let columns = targeted.intent().object().table.columns();
     let returned = targeted.returning().map(|returning| returning.view(columns, &stored)).transpose()?;
     let record = match targeted.intent().record() {
-        Some(_) => Some(WrittenRecord::of(targeted, &stored, dropped)?),
+        Some(_) => Some(WrittenRecord::of(targeted.table(), &stored, dropped)?),
         None => None,
     };
     Ok(Change::Done { count, returned, record })
