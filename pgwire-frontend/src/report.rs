@@ -31,6 +31,8 @@ pub(crate) struct Report {
     pub(crate) message: Cow<'static, str>,
     pub(crate) detail: Option<String>,
     pub(crate) hint: Option<String>,
+    /// Where it happened, in the client's own words.
+    pub(crate) context: Option<String>,
     /// In characters of the client's text, from 1.
     pub(crate) position: Option<u32>,
 }
@@ -43,6 +45,7 @@ impl Report {
             message: message.into(),
             detail: None,
             hint: None,
+            context: None,
             position: None,
         }
     }
@@ -90,6 +93,9 @@ impl Report {
         if let Some(hint) = &self.hint {
             field(out, b'H', hint);
         }
+        if let Some(context) = &self.context {
+            field(out, b'W', context);
+        }
         if let Some(position) = self.position {
             field(out, b'P', &position.to_string());
         }
@@ -130,6 +136,7 @@ impl From<Error> for Report {
                     message: error.message().to_owned().into(),
                     detail: error.detail().map(str::to_owned),
                     hint: error.hint().map(str::to_owned),
+                    context: error.context().map(str::to_owned),
                     position: error.position(),
                 }
             }
@@ -184,12 +191,13 @@ mod tests {
         let error = Error::new(ErrorCode::UndefinedColumn, "column \"x\" does not exist")
             .with_hint("Look at the columns.")
             .with_detail("There is none.")
+            .with_context("COPY t, line 2")
             .with_position(8);
         let mut out = Vec::new();
         Report::from(error).write(&mut out);
         assert_eq!(
             &out[5..],
-            b"SERROR\0VERROR\0C42703\0Mcolumn \"x\" does not exist\0DThere is none.\0HLook at the columns.\0P8\0\0"
+            b"SERROR\0VERROR\0C42703\0Mcolumn \"x\" does not exist\0DThere is none.\0HLook at the columns.\0WCOPY t, line 2\0P8\0\0"
         );
     }
 }

@@ -21,10 +21,12 @@ struct Parts {
     message: String,
     detail: Option<String>,
     hint: Option<String>,
+    context: Option<String>,
     position: Option<u32>,
     column: Option<usize>,
     vendor: Option<VendorCode>,
     faults: Vec<FieldFault>,
+    row: Option<u64>,
     cause: Option<String>,
 }
 
@@ -37,10 +39,12 @@ impl Error {
                 message: message.into(),
                 detail: None,
                 hint: None,
+                context: None,
                 position: None,
                 column: None,
                 vendor: None,
                 faults: Vec::new(),
+                row: None,
                 cause: None,
             }),
         }
@@ -62,6 +66,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.inner.hint = Some(hint.into());
+        self
+    }
+
+    /// Where it happened, in the client's own words: a line of the data that it sent, say.
+    #[must_use]
+    pub fn with_context(mut self, context: impl Into<String>) -> Self {
+        self.inner.context = Some(context.into());
         self
     }
 
@@ -91,6 +102,13 @@ impl Error {
     #[must_use]
     pub fn with_faults(mut self, faults: Vec<FieldFault>) -> Self {
         self.inner.faults = faults;
+        self
+    }
+
+    /// Place of the row, among those that a client gave, that it is about: from 0. The door that took them says it in the client's words.
+    #[must_use]
+    pub fn with_row(mut self, row: u64) -> Self {
+        self.inner.row = Some(row);
         self
     }
 
@@ -125,6 +143,12 @@ impl Error {
         self.inner.hint.as_deref()
     }
 
+    /// Where it happened, for the client.
+    #[must_use]
+    pub fn context(&self) -> Option<&str> {
+        self.inner.context.as_deref()
+    }
+
     /// Position in the statement's text, in characters, from 1.
     #[must_use]
     pub fn position(&self) -> Option<u32> {
@@ -147,6 +171,12 @@ impl Error {
     #[must_use]
     pub fn faults(&self) -> &[FieldFault] {
         &self.inner.faults
+    }
+
+    /// Place of the row that it is about, among those that a client gave.
+    #[must_use]
+    pub fn row(&self) -> Option<u64> {
+        self.inner.row
     }
 
     /// Cause for the log only.
