@@ -68,6 +68,10 @@ async fn run_part(
             Err(unsupported("COPY through this door")
                 .with_hint("Send the query itself: its result is a stream already."))
         }
+        Outcome::CopyIn(_) => {
+            engine.fail_transaction();
+            Err(unsupported("COPY through this door").with_hint("Send the rows with CommandStatementIngest."))
+        }
     }
 }
 
@@ -118,7 +122,7 @@ pub(crate) async fn run_all(
     Ok(begun.chain(later.try_flatten()).boxed())
 }
 
-/// Runs a bound statement that gives no rows once for each set of values, all of them or none; the rows that it says it changed.
+/// Runs a bound statement that gives no rows for each set of values, all of them or none; the rows that it says it changed.
 pub(crate) async fn run_effects(
     engine: &Arc<dyn Session>,
     prepared: &Arc<dyn Prepared>,
@@ -128,7 +132,11 @@ pub(crate) async fn run_effects(
         return run_each(engine, prepared, bindings).await;
     }
     let block = Block::begin(engine);
-    let ran = run_each(engine, prepared, bindings).await;
+    let ran = match engine.run_sets(prepared, bindings.columns()).await {
+        Ok(Some(changed)) => i64::try_from(changed).map_err(Error::internal),
+        Ok(None) => run_each(engine, prepared, bindings).await,
+        Err(error) => Err(error),
+    };
     if ran.is_err() {
         engine.fail_transaction();
     }

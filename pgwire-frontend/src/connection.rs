@@ -287,7 +287,7 @@ impl Connection {
             }
             Message::Terminate => Err(Closing::Silently.into()),
             // A client that still sends after a failed COPY does no harm (protocol, "COPY operations").
-            Message::Copy => Ok(()),
+            Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Ok(()),
             Message::FunctionCall => {
                 self.fail(Report::error(
                     ErrorCode::FeatureNotSupported,
@@ -406,7 +406,7 @@ fn refusal_report(refusal: Refusal) -> Report {
     }
 }
 
-const fn kind(message: &Message) -> Kind {
+pub(crate) const fn kind(message: &Message) -> Kind {
     match message {
         Message::Query(_) => Kind::Query,
         Message::Parse(_) => Kind::Parse,
@@ -419,7 +419,7 @@ const fn kind(message: &Message) -> Kind {
         Message::Sync => Kind::Sync,
         Message::Terminate => Kind::Terminate,
         Message::FunctionCall => Kind::FunctionCall,
-        Message::Copy => Kind::Copy,
+        Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Kind::Copy,
         Message::Authentication(_) => Kind::Authentication,
     }
 }

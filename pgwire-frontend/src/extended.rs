@@ -351,7 +351,9 @@ impl Connection {
                 match self.guard().run(&token, step).await {
                     Ok(Outcome::Messages(rows)) => self.send_messages(&rows, &token).await.map(PortalState::Read),
                     // Boxed: rows that come as messages make no room for what reads batches.
-                    Ok(outcome) => Box::pin(self.first_outcome(outcome, &portal.formats, rows_max, &token)).await,
+                    Ok(outcome) => {
+                        Box::pin(self.first_outcome((prepared, outcome), &portal.formats, rows_max, &token)).await
+                    }
                     Err(halt) => Err(halt),
                 }
             }
@@ -368,7 +370,7 @@ impl Connection {
 
     async fn first_outcome(
         &mut self,
-        outcome: Outcome,
+        (prepared, outcome): (&Arc<dyn Prepared>, Outcome),
         formats: &[Format],
         rows_max: Option<u64>,
         token: &CancellationToken,
@@ -391,6 +393,10 @@ impl Connection {
             Outcome::Messages(rows) => self.send_messages(&rows, token).await.map(PortalState::Read),
             Outcome::CopyOut(rows, options) => {
                 self.copy_out(rows, CopyStyle::new(&options), token).await?;
+                Ok(PortalState::Ran)
+            }
+            Outcome::CopyIn(copy) => {
+                self.copy_in(prepared, copy, token).await?;
                 Ok(PortalState::Ran)
             }
         }

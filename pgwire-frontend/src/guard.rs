@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Time for the engine to end a cancelled step by itself before its future is dropped.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can end a step of the engine early. Holds no stream, so that it may cross threads with the step.
 pub(crate) struct Guard<'a> {

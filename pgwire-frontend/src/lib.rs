@@ -12,6 +12,7 @@ mod cancel;
 mod config;
 mod connection;
 mod copy;
+mod copy_in;
 mod decode;
 mod digits;
 mod door;

@@ -74,6 +74,7 @@ impl Connection {
                 self.send_messages(&rows, token).await?;
             }
             Outcome::CopyOut(rows, options) => self.copy_out(rows, CopyStyle::new(&options), token).await?,
+            Outcome::CopyIn(copy) => Box::pin(self.copy_in(&prepared, copy, token)).await?,
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::client::{Client, bind, describe, execute, parse, query, sync};
+use common::client::{Client, bind, describe, execute, frame, parse, query, script, sync};
 use common::serve;
 
 #[tokio::test]
@@ -35,6 +35,53 @@ async fn copy_out_comes_in_text_csv_and_binary() {
         [19 + 14, 16, 16, 14, 2],
         "one message per row, the header in the first, as PostgreSQL sends them"
     );
+    door.stop().await;
+}
+
+fn data(text: &str) -> Vec<u8> {
+    frame(b'd', text.as_bytes())
+}
+
+#[tokio::test]
+async fn copy_in_takes_rows_and_says_what_is_wrong_with_them() {
+    let door = serve().await;
+    let mut client = Client::connect(door.addr).await;
+    let done = frame(b'c', b"");
+    let many: String = (0..20_000).map(|at| format!("{at}\tn\n")).collect();
+    for (sql, sent, expected) in [
+        ("copyin text", vec![data("1\ta\n2"), data("\t\\N\n"), done.clone()], "C(COPY 2) Z(I)"),
+        ("copyin csv", vec![data("1,\"a\nb\"\n"), frame(b'H', b""), done.clone()], "C(COPY 1) Z(I)"),
+        ("copyin text", vec![data(&many), done.clone()], "C(COPY 20000) Z(I)"),
+        ("copyin text", vec![done.clone()], "C(COPY 0) Z(I)"),
+        ("copyin text", vec![data("x\ta\n"), data("1\ta\n"), done.clone()], "E(22P02) Z(I)"),
+        ("copyin text", vec![data("1\n"), done.clone()], "E(22P04) Z(I)"),
+        ("copyin text", vec![data("1\ta\n"), frame(b'f', b"enough\0")], "E(57014) Z(I)"),
+        ("copyin refused", vec![data(&many), done.clone()], "E(23505) Z(I)"),
+        ("copyin text", vec![query("rows 1")], "E(08P01) Z(I)"),
+    ] {
+        client.send(&[query(sql), sent.concat()].concat()).await;
+        let frames = client.until_ready().await;
+        assert_eq!((frames[0].tag, frames[0].body.as_slice()), ('G', &[0, 0, 2, 0, 0, 0, 0][..]), "{sql}");
+        assert_eq!(script(&frames[1..]), expected, "{sql}");
+        // What is left of the data is thrown away.
+        assert_eq!(client.talk(&query("select x")).await, "T(value) D(x) C(SELECT 1) Z(I)", "{sql}");
+    }
+    door.stop().await;
+}
+
+#[tokio::test]
+async fn copy_in_by_the_extended_protocol_skips_to_the_sync_behind_its_data() {
+    let door = serve().await;
+    let mut client = Client::connect(door.addr).await;
+    let begin = || [parse("", "copyin text", &[]), bind("", "", &[], &[], &[]), execute("", 0), sync()].concat();
+    for (sent, expected) in [("1\ta\n", "C(COPY 1) Z(I)"), ("x\ta\n", "E(22P02) Z(I)")] {
+        client.send(&[begin(), data(sent), frame(b'c', b""), sync()].concat()).await;
+        let frames = client.until_ready().await;
+        let tags: String = frames.iter().map(|frame| frame.tag).collect();
+        assert!(tags.starts_with("12G"), "{tags}");
+        assert_eq!(script(&frames[3..]), expected);
+    }
+    assert_eq!(client.talk(&query("select x")).await, "T(value) D(x) C(SELECT 1) Z(I)");
     door.stop().await;
 }
 

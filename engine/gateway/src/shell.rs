@@ -94,6 +94,11 @@ impl Shell {
                 }
                 printer.finish(output).map(|_| ())
             }
+            Outcome::CopyIn(_) => {
+                self.session.fail_transaction();
+                Err(Error::new(ErrorCode::FeatureNotSupported, "COPY FROM STDIN is not supported in this shell")
+                    .with_hint("Send it through the Postgres door, with psql's \\copy for example."))
+            }
         }
     }
 

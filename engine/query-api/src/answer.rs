@@ -13,7 +13,7 @@ pub async fn ask_and_run(session: &dyn Session, question: &Question) -> Result<(
     let asked = session.ask(question, AnswerForm::Records).await?;
     match session.run(&asked.prepared, &asked.parameters, Delivery::Batches).await? {
         Outcome::Rows(rows) => Ok((asked.columns, rows)),
-        Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => {
+        Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) | Outcome::CopyIn(_) => {
             Err(Error::internal("a question gave no rows"))
         }
     }

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod arrivals;
 pub mod column;
 pub mod holding;
+pub mod ingest;
 pub mod interval;
 pub mod network;
 pub mod outcome;

@@ -1,6 +1,7 @@
 //! What executing a statement gives.
 
 use crate::column::Column;
+use crate::ingest::CopyIn;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;
@@ -77,6 +78,8 @@ pub enum Outcome {
     Messages(WireRows),
     /// `COPY … TO STDOUT`.
     CopyOut(Rows, CopyOptions),
+    /// `COPY … FROM STDIN`: nothing was stored yet.
+    CopyIn(CopyIn),
 }
 
 /// What the door must tell the client beside the outcome.

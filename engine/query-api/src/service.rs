@@ -2,7 +2,8 @@
 
 use crate::column::Column;
 use crate::holding::{Holding, Uncounted};
-use crate::outcome::{Effect, Notification, Outcome};
+use crate::ingest::{IngestColumn, IngestTarget};
+use crate::outcome::{BatchStream, Effect, Notification, Outcome};
 use crate::parts::{Part, Parts, Split};
 use crate::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
 use crate::record_change::{ChangeOutcome, OnFailure, RecordChange};
@@ -107,6 +108,10 @@ pub trait Prepared: Send + Sync + std::fmt::Debug {
     /// Arrow schema of the batches that executing it gives, as long as [`columns`](Self::columns) hold. `None` where only the
     /// Postgres types are known before it runs.
     fn schema(&self) -> Option<SchemaRef> {
+        None
+    }
+    /// The columns of the rows that [`Session::ingest`] takes. `None`: the statement takes no rows.
+    fn ingested(&self) -> Option<Arc<[IngestColumn]>> {
         None
     }
 }
@@ -221,6 +226,32 @@ pub trait Session: Send + Sync {
         parameters: &[ArrayRef],
         delivery: Delivery<'_>,
     ) -> Result<Outcome>;
+
+    /// Runs a change that gives no rows back for many sets of values, as one change: all of it or nothing. `parameters[i]` has a row for
+    /// each set. Says how many rows were changed; `None`: it is to be run set by set, and nothing was run.
+    async fn run_sets(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Option<u64>> {
+        let _ = (prepared, parameters);
+        Ok(None)
+    }
+
+    /// Whether tables can be changed through this service at all.
+    fn takes_changes(&self) -> bool {
+        false
+    }
+
+    /// A statement that stores rows in a table, and nothing else. Its columns are those that it takes.
+    async fn prepare_ingest(&self, target: &IngestTarget) -> Result<Arc<dyn Prepared>> {
+        let _ = target;
+        Err(Error::new(ErrorCode::FeatureNotSupported, "this service stores no rows"))
+    }
+
+    /// Stores rows, all or none of them, and says how many. `rows`: batches with a column for each of
+    /// [`Prepared::ingested`], in their order; the names of theirs do not matter. An error in their place ends the statement with
+    /// it, and so does dropping the future: nothing is stored then.
+    async fn ingest(&self, prepared: &Arc<dyn Prepared>, rows: BatchStream) -> Result<u64> {
+        let _ = (prepared, rows);
+        Err(Error::new(ErrorCode::FeatureNotSupported, "this service stores no rows"))
+    }
 
     /// Begins a run of a look-up, outside of a transaction, for values of which no arrays were made. Only a statement that
     /// [`run`](Self::run) has delivered as messages before is one. Dropping the future ends the look-up without a record.

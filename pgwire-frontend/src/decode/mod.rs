@@ -12,10 +12,13 @@ mod text;
 mod value;
 
 pub(crate) use given::given;
+pub(crate) use value::{Decimal, Value};
 
 use crate::report::Report;
 use crate::wire::{Format, invalid_bytes};
 use arrow::array::{ArrayRef, StringArray, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use querygate_query_api::column::arrow_type_of;
 use querygate_query_api::service::Session;
 use querygate_query_api::zone::Zone;
@@ -57,6 +60,27 @@ pub(crate) fn decode_parameter(
         Format::Binary => binary::value(pg_type, bytes, number),
     };
     Ok(decoded.and_then(|value| value::array_of_one(pg_type, value, &data_type))?)
+}
+
+/// One value of a column, `number` from 1, for [`column`].
+///
+/// # Errors
+/// 22P02 and others: it is no value of this type.
+pub(crate) fn value_of(pg_type: PgType, format: Format, bytes: &[u8], number: usize, zone: &Zone) -> Result<Value> {
+    match format {
+        Format::Text => text::value(pg_type, utf8(bytes)?, *zone),
+        Format::Binary => binary::value(pg_type, bytes, number),
+    }
+}
+
+/// Values of one column.
+///
+/// # Errors
+/// Internal: values of another type.
+pub(crate) fn column(pg_type: PgType, values: Vec<Option<Value>>, data_type: &DataType) -> Result<ArrayRef> {
+    let array = value::array(pg_type, values, data_type)?;
+    // Decimals choose their scale by their values.
+    if array.data_type() == data_type { Ok(array) } else { cast(&array, data_type).map_err(Error::internal) }
 }
 
 /// Text of a parameter. Zero bytes are no characters in PostgreSQL.

@@ -5,23 +5,23 @@ use arrow::array::{
     Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray,
     Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::buffer::OffsetBuffer;
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
 /// A decimal with its own scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decimal {
-    pub(super) value: i128,
-    pub(super) scale: u8,
+pub(crate) struct Decimal {
+    pub(crate) value: i128,
+    pub(crate) scale: u8,
 }
 
 /// Most digits of a numeric parameter.
 pub(super) const DIGITS_MAX: u32 = 38;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Bool(bool),
     /// Integers and object numbers, within the range of their type.
     Int(i64),
@@ -57,7 +57,7 @@ pub(super) fn array_of_one(pg_type: PgType, value: Value, data_type: &DataType) 
     array(pg_type, vec![Some(value)], data_type)
 }
 
-fn array(pg_type: PgType, values: Vec<Option<Value>>, data_type: &DataType) -> Result<ArrayRef> {
+pub(super) fn array(pg_type: PgType, values: Vec<Option<Value>>, data_type: &DataType) -> Result<ArrayRef> {
     Ok(match data_type {
         DataType::Boolean => Arc::new(BooleanArray::from(items!(values, Bool))),
         DataType::Int16 => Arc::new(Int16Array::from(narrow(items!(values, Int))?)),
@@ -85,15 +85,14 @@ fn array(pg_type: PgType, values: Vec<Option<Value>>, data_type: &DataType) -> R
         DataType::Interval(_) => Arc::new(IntervalMonthDayNanoArray::from(items!(values, Interval))),
         DataType::List(item) => {
             let element = pg_type.element().ok_or_else(|| Error::internal("a list type without an element"))?;
-            let mut lists = items!(values, List).into_iter();
-            let (Some(Some(members)), None) = (lists.next(), lists.next()) else {
-                return Err(Error::internal("lists of lists are decoded one at a time"));
-            };
-            let lengths = [members.len()];
-            let members = array(element, members, item.data_type())?;
+            let lists = items!(values, List);
+            let lengths = OffsetBuffer::from_lengths(lists.iter().map(|list| list.as_ref().map_or(0, Vec::len)));
+            let nulls = lists.iter().any(Option::is_none);
+            let nulls = nulls.then(|| lists.iter().map(Option::is_some).collect::<NullBuffer>());
+            let members = array(element, lists.into_iter().flatten().flatten().collect(), item.data_type())?;
             // Decimals choose their scale by their values.
             let field = Field::new(item.name(), members.data_type().clone(), true);
-            let list = ListArray::try_new(Arc::new(field), OffsetBuffer::from_lengths(lengths), members, None);
+            let list = ListArray::try_new(Arc::new(field), lengths, members, nulls);
             Arc::new(list.map_err(Error::internal)?)
         }
         other => return Err(Error::internal(format!("no parameter has the Arrow type {other}"))),

@@ -108,7 +108,15 @@ pub(crate) trait Writer {
     }
 
     fn copy_out_response(&mut self, columns: usize, format: Format) {
-        let mark = self.open(b'H');
+        self.copy_response(b'H', columns, format);
+    }
+
+    fn copy_in_response(&mut self, columns: usize, format: Format) {
+        self.copy_response(b'G', columns, format);
+    }
+
+    fn copy_response(&mut self, tag: u8, columns: usize, format: Format) {
+        let mark = self.open(tag);
         self.byte(if format == Format::Binary { 1 } else { 0 });
         self.count(columns);
         for _ in 0..columns {

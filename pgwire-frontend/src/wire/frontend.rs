@@ -22,8 +22,10 @@ pub(crate) enum Message {
     Sync,
     Terminate,
     FunctionCall,
-    /// CopyData, CopyDone and CopyFail.
-    Copy,
+    CopyData(Bytes),
+    CopyDone,
+    /// With the client's reason.
+    CopyFail(String),
     /// PasswordMessage, SASLInitialResponse and SASLResponse: read by the exchange that expects them.
     Authentication(Bytes),
 }
@@ -176,14 +178,14 @@ fn message(tag: u8, body: &Bytes) -> Result<Message, Fault> {
             function_call(&mut reader)?;
             Message::FunctionCall
         }
-        b'c' => Message::Copy,
+        b'c' => Message::CopyDone,
         b'f' => {
-            reader.cstr()?;
-            Message::Copy
+            let reason = reader.cstr()?;
+            Message::CopyFail(String::from_utf8_lossy(reason).into_owned())
         }
         b'd' => {
             reader.rest();
-            Message::Copy
+            Message::CopyData(body.clone())
         }
         b'p' => {
             reader.rest();

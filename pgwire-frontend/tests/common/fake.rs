@@ -6,7 +6,8 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use querygate_query_api::column::{Column, column_of};
-use querygate_query_api::outcome::{CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
+use querygate_query_api::ingest::{CopyHeader, CopyIn, CopyInOptions, IngestColumn, LogVerbosity, OnError};
+use querygate_query_api::outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
 use querygate_query_api::scram::ScramVerifier;
 use querygate_query_api::service::{
     Authenticator, ClientInfo, Delivery, Prepared, QueryService, Session, Statement, TransactionStatus,
@@ -272,6 +273,19 @@ impl Session for FakeSession {
         Ok(Arc::new(FakePrepared { text, types, columns }))
     }
 
+    /// Counts rows; `copyin refused` has enough after the first batch.
+    async fn ingest(&self, prepared: &Arc<dyn Prepared>, mut rows: BatchStream) -> Result<u64> {
+        let prepared = prepared.as_any().downcast_ref::<FakePrepared>().unwrap();
+        let mut count = 0;
+        while let Some(batch) = rows.next().await {
+            count += batch?.num_rows() as u64;
+            if prepared.text.ends_with("refused") {
+                return Err(Error::new(ErrorCode::UniqueViolation, "duplicate key"));
+            }
+        }
+        Ok(count)
+    }
+
     async fn run(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], _: Delivery<'_>) -> Result<Outcome> {
         self.executed.fetch_add(1, Ordering::SeqCst);
         let prepared = prepared.as_any().downcast_ref::<FakePrepared>().unwrap();
@@ -312,6 +326,35 @@ impl Session for FakeSession {
                 let mut rows = self.number_rows(4, false);
                 rows.tag = CommandTag::Counted("COPY");
                 Ok(Outcome::CopyOut(rows, options))
+            }
+            "copyin" => {
+                let column = |name: &str, pg_type: PgType, data_type: DataType| IngestColumn {
+                    name: name.to_owned(),
+                    pg_type,
+                    data_type,
+                    force_not_null: false,
+                    force_null: false,
+                    has_default: false,
+                };
+                let csv = rest == "csv";
+                Ok(Outcome::CopyIn(CopyIn {
+                    table: "t".to_owned(),
+                    columns: Arc::new([
+                        column("id", PgType::Int4, DataType::Int32),
+                        column("name", PgType::Text, DataType::Utf8),
+                    ]),
+                    options: CopyInOptions {
+                        format: if csv { CopyFormat::Csv } else { CopyFormat::Text },
+                        header: CopyHeader::Absent,
+                        delimiter: if csv { b',' } else { b'\t' },
+                        null: if csv { String::new() } else { "\\N".to_owned() },
+                        default: None,
+                        quote: b'"',
+                        escape: b'"',
+                        on_error: OnError::Stop,
+                        log_verbosity: LogVerbosity::Default,
+                    },
+                }))
             }
             "wait" => {
                 token.cancelled().await;

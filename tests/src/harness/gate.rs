@@ -316,6 +316,7 @@ impl Client {
             Ok(Outcome::Empty) => Answer::Command(String::new()),
             Ok(Outcome::Command(tag)) => Answer::Command(format!("{tag:?}")),
             Ok(Outcome::Messages(rows)) => panic!("{} rows came as messages", rows.rows),
+            Ok(Outcome::CopyIn(copy)) => Answer::Command(format!("{copy:?}")),
             Ok(Outcome::Rows(rows) | Outcome::CopyOut(rows, _)) => Answer::collect(rows).await,
             Err(error) => Answer::failed(&error),
         }

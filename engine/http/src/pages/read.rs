@@ -122,7 +122,7 @@ impl Reader {
                 }
                 Ok(found)
             }
-            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => {
+            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) | Outcome::CopyIn(_) => {
                 Err(Error::internal("a page read no rows"))
             }
         }
@@ -149,7 +149,9 @@ impl Reader {
                 }
                 Ok(())
             }
-            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => Ok(()),
+            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) | Outcome::CopyIn(_) => {
+                Ok(())
+            }
         }
     }
 

@@ -106,7 +106,7 @@ pub(crate) async fn explain(
     lines.extend(notes);
     match text_rows(&[COLUMN], vec![lines], "EXPLAIN")? {
         Outcome::Rows(rows) => Ok(rows),
-        Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => {
+        Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) | Outcome::CopyIn(_) => {
             Err(Error::internal("EXPLAIN gave no rows"))
         }
     }
