@@ -23,7 +23,8 @@ use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use querygate_query_api::column::Column;
 use querygate_query_api::holding::Holding;
-use querygate_query_api::outcome::{Effect, Notification, Outcome};
+use querygate_query_api::ingest::IngestTarget;
+use querygate_query_api::outcome::{BatchStream, Effect, Notification, Outcome};
 use querygate_query_api::parts::{Parts, Split};
 use querygate_query_api::question::{AnswerForm, ObjectDescription, Question};
 use querygate_query_api::record_change::{ChangeOutcome, OnFailure, RecordChange};
@@ -151,6 +152,7 @@ impl GateSession {
                     _plan: None,
                 });
             }
+            Classified::CopyIn(copy) => return self.prepare_copy(Arc::clone(&parsed), copy).await,
             Classified::CopyOut { query, options } => {
                 (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
             }
@@ -178,7 +180,7 @@ impl GateSession {
             Kind::Query(bound) | Kind::Locking(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
                 (bound.parameter_types(), Some(bound.charge(&self.prepared_memory)?))
             }
-            Kind::Write(_) | Kind::ExplainWrite(..) | Kind::Command => (change_types, None),
+            Kind::Write(_) | Kind::Ingest(_) | Kind::ExplainWrite(..) | Kind::Command => (change_types, None),
         };
         Ok(PreparedStatement {
             parsed,
@@ -261,6 +263,32 @@ impl Session for GateSession {
             self.fail_transaction();
         }
         outcome
+    }
+
+    async fn run_sets(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Option<u64>> {
+        let own = ours(prepared)?;
+        let (Kind::Write(None), Classified::Write(ast)) = (&own.kind, own.parsed.class()) else { return Ok(None) };
+        let stored = Box::pin(self.run_write_sets(own, ast, parameters)).await;
+        if stored.is_err() {
+            self.fail_transaction();
+        }
+        stored
+    }
+
+    fn takes_changes(&self) -> bool {
+        self.gate.options().writes
+    }
+
+    async fn prepare_ingest(&self, target: &IngestTarget) -> Result<Arc<dyn Prepared>> {
+        Ok(Arc::new(self.prepare_target(target).await?))
+    }
+
+    async fn ingest(&self, prepared: &Arc<dyn Prepared>, rows: BatchStream) -> Result<u64> {
+        let stored = Box::pin(self.run_ingest(ours(prepared)?, rows)).await;
+        if stored.is_err() {
+            self.fail_transaction();
+        }
+        stored
     }
 
     fn look_up<'a>(

@@ -287,6 +287,7 @@ impl GateSession {
             | Classified::Write(_)
             | Classified::Locking { .. }
             | Classified::Explain { .. }
+            | Classified::CopyIn(_)
             | Classified::CopyOut { .. }
             | Classified::Set { .. }
             | Classified::Reset(_)

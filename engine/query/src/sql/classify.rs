@@ -8,6 +8,7 @@ pub(crate) use cursors::Walk;
 pub(crate) use refusals::unread;
 
 use crate::sql::asking::Asking;
+use crate::sql::copy_from::CopyFrom;
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LockType, NonBlock, Query, Reset, Statement as Ast,
@@ -39,6 +40,8 @@ pub(crate) enum Classified {
         style: ExplainStyle,
         statement: Box<Ast>,
     },
+    /// Rows of the client's; refused where changes are not enabled.
+    CopyIn(Box<CopyFrom>),
     CopyOut {
         query: Box<Query>,
         options: CopyOptions,
@@ -269,15 +272,26 @@ pub(crate) fn refuse_changes(class: &Classified) -> Result<()> {
     if let Classified::Write(ast) = class {
         return Err(refused_write(ast));
     }
+    if let Classified::CopyIn(_) = class {
+        return Err(disabled_copy());
+    }
     if let Classified::Locking { .. } = class {
         return Err(unsupported("FOR UPDATE or FOR SHARE"));
     }
     Ok(())
 }
 
+/// What a client does who wants to change rows where none may be changed.
+const ENABLE: &str = "This gate reads; an operator enables changes with `enabled = true` in [writes].";
+
 /// The error of a change where changes are not enabled.
 pub(crate) fn refused_write(ast: &Ast) -> Error {
-    refused(ast).with_hint("This gate reads; an operator enables changes with `enabled = true` in [writes].")
+    refused(ast).with_hint(ENABLE)
+}
+
+/// The same of rows that a client sends.
+pub(crate) fn disabled_copy() -> Error {
+    unsupported("COPY FROM").with_hint(ENABLE)
 }
 
 fn refused(ast: &Ast) -> Error {
@@ -327,7 +341,10 @@ fn copy(
     legacy: Vec<CopyLegacyOption>,
 ) -> Result<Classified> {
     if !to {
-        return Err(unsupported("COPY FROM").with_hint("This gate reads; write to the source itself."));
+        return Err(Error::new(
+            ErrorCode::SyntaxError,
+            "COPY FROM is no part of another statement, and takes no query",
+        ));
     }
     match target {
         // PostgreSQL takes either word for the client's end; PHP writes TO STDIN.

@@ -5,6 +5,7 @@ pub(crate) mod asking;
 pub(crate) mod breadth;
 pub(crate) mod classify;
 pub(crate) mod clauses;
+pub(crate) mod copy_from;
 pub(crate) mod distinct_from;
 pub mod fuzzing;
 pub(crate) mod locate;

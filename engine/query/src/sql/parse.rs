@@ -4,6 +4,7 @@ use crate::errors::{Stage, translate};
 use crate::sql::asking::Asking;
 use crate::sql::classify::{Classified, classify, unread};
 use crate::sql::clauses;
+use crate::sql::copy_from::{CopyFrom, copy_from};
 use crate::sql::distinct_from::delimited;
 use crate::sql::refuse::refuse_later;
 use crate::sql::template::{Template, template};
@@ -53,9 +54,15 @@ struct Stages {
 }
 
 impl Parsed {
-    fn new(text: Arc<str>, ast: Ast, bytes: usize) -> Result<Self> {
-        let class = classify(ast)?;
-        Ok(Self { text, class, template: OnceLock::new(), bytes, charge: OnceLock::new(), trace: OnceLock::new() })
+    fn new(text: Arc<str>, class: Classified, bytes: usize) -> Self {
+        Self { text, class, template: OnceLock::new(), bytes, charge: OnceLock::new(), trace: OnceLock::new() }
+    }
+
+    /// Rows for a table, as no client wrote it.
+    pub(crate) fn ingest(copy: CopyFrom) -> Self {
+        let text: Arc<str> = copy.to_string().into();
+        let bytes = (2 * text.len()).saturating_add(STATEMENT_BYTES);
+        Self::new(text, Classified::CopyIn(Box::new(copy)), bytes)
     }
 
     /// A question, under what records say of it.
@@ -132,7 +139,7 @@ impl Parsed {
 
     /// A statement that another one carries (EXPLAIN, PREPARE, DECLARE, COPY).
     pub(crate) fn nested(&self, ast: Ast) -> Result<Self> {
-        let nested = Self::new(Arc::clone(&self.text), ast, self.bytes)?;
+        let nested = Self::new(Arc::clone(&self.text), classify(ast)?, self.bytes);
         Ok(Self { charge: self.charge.clone(), ..nested })
     }
 }
@@ -211,10 +218,13 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         }
         let start = bytes.before(character(first.span.start));
         let moves = is_move(&first.token);
-        let mut ast = parse_one(&mut parser, moves).map_err(|e| {
+        let mut tree = parse_one(&mut parser, moves).map_err(|e| {
             let at = parser.peek_token().span.start;
             syntax_error(sql, e, Some(at))
         })?;
+        if let Tree::CopyFrom(Err(refusal)) = tree {
+            return Err(refusal);
+        }
         let after = parser.peek_token();
         if !matches!(after.token, Token::SemiColon | Token::EOF) {
             // A failed reading may have been taken for the statement's end.
@@ -223,14 +233,14 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         }
         let next = if after.token == Token::EOF { u64::MAX } else { character(after.span.start) };
         while let Some(absent) = absent.next_if(|absent| absent.at < next) {
-            refuse_later(&mut ast, absent.clause)?;
+            tree.refuse_later(absent.clause)?;
         }
         let end = if after.token == Token::EOF { sql.len() } else { bytes.before(character(after.span.start)) };
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();
         // Of the words of all statements, its share.
         let bytes = words.saturating_mul(TOKEN_BYTES).saturating_mul(text.len()) / sql.len().max(1);
         let bytes = bytes.saturating_add(2 * text.len()).saturating_add(STATEMENT_BYTES);
-        let mut parsed = Parsed::new(text, ast, bytes)?;
+        let mut parsed = Parsed::new(text, tree.class()?, bytes);
         if moves && let Classified::Fetch { name, walk } = parsed.class {
             parsed.class = Classified::Move { name, walk };
         }
@@ -243,8 +253,37 @@ fn is_move(first: &Token) -> bool {
     is_word(first, "move")
 }
 
+/// What a statement is read as: the library's tree, or one that it has no tree for.
+enum Tree {
+    Ast(Box<Ast>),
+    CopyFrom(Result<CopyFrom>),
+}
+
+impl Tree {
+    fn refuse_later(&mut self, clause: &str) -> Result<()> {
+        match self {
+            Self::Ast(ast) => refuse_later(ast, clause),
+            Self::CopyFrom(_) => Err(Error::new(ErrorCode::SyntaxError, "syntax error in COPY")),
+        }
+    }
+
+    fn class(self) -> Result<Classified> {
+        match self {
+            Self::Ast(ast) => classify(*ast),
+            Self::CopyFrom(copy) => Ok(Classified::CopyIn(Box::new(copy?))),
+        }
+    }
+}
+
+fn parse_one(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Tree, ParserError> {
+    match copy_from(parser)? {
+        Some(copy) => Ok(Tree::CopyFrom(copy)),
+        None => parse_known(parser, moves).map(|ast| Tree::Ast(Box::new(ast))),
+    }
+}
+
 /// ABORT is an older word for ROLLBACK; `EXPLAIN (SELECT …)` has no options.
-fn parse_one(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Ast, ParserError> {
+fn parse_known(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Ast, ParserError> {
     if moves {
         parser.next_token();
         return parser.parse_fetch_statement();

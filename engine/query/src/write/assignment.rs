@@ -42,6 +42,11 @@ pub(crate) fn sql_type(value_type: ValueType, field: &Field) -> Option<SqlType> 
     })
 }
 
+/// The Postgres type in whose words clients write a column's values. `None`: values of its type are not stored.
+pub(crate) fn pg_type(value_type: ValueType, field: &Field) -> Option<PgType> {
+    sql_type(value_type, field).map(|_| field.pg_type())
+}
+
 /// `CAST(expr AS type)`.
 pub(crate) fn cast_to(expr: Expr, data_type: SqlType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
@@ -179,6 +184,15 @@ pub(crate) fn fit(values: &ArrayRef, wanted: &DataType, column: &str) -> Result<
         Error::new(ErrorCode::NumericOutOfRange, format!("value is out of range for column \"{column}\""))
             .with_cause(error)
     })
+}
+
+/// Whether every value of a type is stored by an assignment as a cast of it would be.
+pub(crate) fn is_stored_as(found: &DataType, wanted: &DataType) -> bool {
+    let is_exact = |t: &DataType| t.is_signed_integer() || matches!(t, DataType::Decimal128(..));
+    found == wanted
+        || (found.is_signed_integer() && is_exact(wanted))
+        || (matches!(found, DataType::Decimal128(..)) && matches!(wanted, DataType::Decimal128(..)))
+        || (matches!(found, DataType::Timestamp(..)) && is_assigned(found, wanted))
 }
 
 fn is_assigned(found: &DataType, wanted: &DataType) -> bool {

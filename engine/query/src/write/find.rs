@@ -41,7 +41,7 @@ pub(crate) struct Find {
 /// What a statement that changes rows finds out before it does.
 #[derive(Debug, Clone)]
 pub(crate) enum Finds {
-    /// One row of defaults.
+    /// One row of defaults, or rows that come.
     Nothing,
     One(Find),
     /// New rows, and the update of those that are there already, in the columns of one query: whether the row that is there is to be
@@ -69,6 +69,7 @@ pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget, defaults: &Row) -
             None | Some(OnConflict::Skip(_)) => Finds::Nothing,
             Some(OnConflict::Update { .. }) => return Err(unsupported("ON CONFLICT DO UPDATE of a row of defaults")),
         },
+        RowSource::Streamed { .. } => Finds::Nothing,
         RowSource::Given { fields, named, query: Some(query), .. } => {
             let mut query = query.as_ref().clone();
             let assigned = match plain_values(&mut query) {

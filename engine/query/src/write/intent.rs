@@ -37,6 +37,9 @@ pub(crate) enum RowSource {
     Merged(Box<MergeIntent>),
     /// One record by its values: no query finds it.
     Record { name: Ident, record: Box<GivenRecord> },
+    /// New rows that come while they are stored, with a value for each of these fields. Not `named`: the fields are all of the
+    /// table's.
+    Streamed { name: Ident, fields: Vec<String>, named: bool },
 }
 
 impl WriteIntent {
@@ -66,8 +69,28 @@ impl WriteIntent {
     pub(crate) fn record(&self) -> Option<&GivenRecord> {
         match &self.rows {
             RowSource::Record { record, .. } => Some(record),
-            RowSource::Found { .. } | RowSource::Given { .. } | RowSource::Merged(_) => None,
+            RowSource::Found { .. } | RowSource::Given { .. } | RowSource::Merged(_) | RowSource::Streamed { .. } => {
+                None
+            }
         }
+    }
+
+    /// New rows that come one batch after the other.
+    ///
+    /// # Errors
+    /// 42P01, 42703: a name that this principal does not see. 42601: a column twice.
+    pub(crate) fn ingest(table: &ObjectName, columns: &[Ident], catalog: &PrincipalCatalog) -> Result<Self> {
+        let object = object_named(table, catalog)?;
+        let named = !columns.is_empty();
+        let fields = if named {
+            let field = |column: &Ident| field_named(&object, &ObjectName::from(vec![column.clone()]));
+            columns.iter().map(field).collect::<Result<Vec<_>>>()?
+        } else {
+            object.table.columns().iter().map(|column| column.field.name().clone()).collect()
+        };
+        refuse_twice(&fields)?;
+        let rows = RowSource::Streamed { name: quoted(&object.sql_name), fields, named };
+        Ok(Self::plain(WriteOperation::Insert, object, rows, None))
     }
 
     pub(crate) fn operation(&self) -> WriteOperation {
@@ -128,6 +151,7 @@ impl WriteIntent {
     pub(crate) fn tag(&self, count: usize) -> (&'static str, String) {
         match (&self.rows, self.operation) {
             (RowSource::Merged(_), _) => ("MERGE", format!("MERGE {count}")),
+            (RowSource::Streamed { .. }, _) => ("COPY", format!("COPY {count}")),
             (_, WriteOperation::Delete) if self.truncates => ("TRUNCATE TABLE", "TRUNCATE TABLE".to_owned()),
             (_, WriteOperation::Insert) => ("INSERT 0", format!("INSERT 0 {count}")),
             (_, WriteOperation::Update) => ("UPDATE", format!("UPDATE {count}")),
@@ -147,14 +171,20 @@ impl WriteIntent {
     pub(super) fn arms(&self) -> Vec<Self> {
         match &self.rows {
             RowSource::Merged(merge) => merge.changes(&self.object),
-            RowSource::Found { .. } | RowSource::Given { .. } | RowSource::Record { .. } => Vec::new(),
+            RowSource::Found { .. }
+            | RowSource::Given { .. }
+            | RowSource::Record { .. }
+            | RowSource::Streamed { .. } => Vec::new(),
         }
     }
 
     /// What the statement calls the table.
     pub(crate) fn name(&self) -> &Ident {
         match &self.rows {
-            RowSource::Found { name, .. } | RowSource::Given { name, .. } | RowSource::Record { name, .. } => name,
+            RowSource::Found { name, .. }
+            | RowSource::Given { name, .. }
+            | RowSource::Record { name, .. }
+            | RowSource::Streamed { name, .. } => name,
             RowSource::Merged(merge) => merge.name(),
         }
     }
@@ -163,7 +193,7 @@ impl WriteIntent {
     pub(crate) fn reads_others(&self) -> bool {
         match &self.rows {
             RowSource::Found { from, .. } => !from.is_empty(),
-            RowSource::Given { .. } | RowSource::Record { .. } => false,
+            RowSource::Given { .. } | RowSource::Record { .. } | RowSource::Streamed { .. } => false,
             RowSource::Merged(_) => true,
         }
     }

@@ -3,9 +3,11 @@
 use super::assignment::{fit, within};
 use super::by_key::ByKey;
 use super::find::Find;
+use super::intent::RowSource;
 use super::record::{GivenRecord, denied, forbidden, not_found};
 use super::store::schema;
 use super::target::Targeted;
+use super::texts::in_form;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{cast, concat_batches, take, take_record_batch};
 use arrow::datatypes::SchemaRef;
@@ -51,6 +53,16 @@ impl Locked {
                 }
             };
             return Ok(Some(Self { targeted: Arc::clone(targeted), stored, given: Vec::new(), count: 1 }));
+        }
+        if let RowSource::Streamed { .. } = targeted.intent().rows() {
+            let object = &targeted.intent().object().object;
+            let given = targeted.assigned().iter().zip(fitted(targeted, found.columns())?);
+            let given = given.map(|(name, values)| match object.field(name) {
+                Some(field) => in_form(values, field),
+                None => Err(Error::internal("a value is for no field")),
+            });
+            let given = given.collect::<Result<Vec<_>>>()?;
+            return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given, count: found.num_rows() }));
         }
         let Some(find) = targeted.find() else {
             return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given: Vec::new(), count: 1 }));
@@ -268,15 +280,21 @@ pub(super) fn given(
     found: &RecordBatch,
     rows: &UInt64Array,
 ) -> Result<Vec<ArrayRef>> {
+    let values = found.columns().iter().skip(find.seen.len());
+    let values = values.map(|values| take(values, rows, None)).collect::<std::result::Result<Vec<_>, _>>();
+    fitted(targeted, &values.map_err(Error::internal)?)
+}
+
+/// A value for each of the assigned fields, in the types of their columns.
+fn fitted(targeted: &Targeted, values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
     let table = targeted.table();
-    let mut given = Vec::with_capacity(targeted.assigned().len());
+    let mut fitted = Vec::with_capacity(targeted.assigned().len());
     for (at, field) in targeted.assigned().iter().enumerate() {
         let lacks = || Error::internal("a change lacks the values of a column");
-        let values = found.columns().get(find.seen.len() + at).ok_or_else(lacks)?;
+        let values = values.get(at).ok_or_else(lacks)?;
         let own = table.place(field).and_then(|place| table.fields().get(place)).ok_or_else(lacks)?;
-        let values = take(values, rows, None).map_err(Error::internal)?;
-        let values = fit(&values, &own.value_type().to_arrow(), field)?;
-        given.push(within(values, own.length_max())?);
+        let values = fit(values, &own.value_type().to_arrow(), field)?;
+        fitted.push(within(values, own.length_max())?);
     }
-    Ok(given)
+    Ok(fitted)
 }

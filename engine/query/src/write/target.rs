@@ -214,6 +214,8 @@ impl Decided {
     pub(crate) fn targeted(self, bound: Option<&Bound>, computed: Option<Returning>) -> Result<Targeted> {
         let mut assigned = match (&self.find, self.intent.rows()) {
             (Some(find), _) => find.assigned.clone(),
+            (None, RowSource::Streamed { fields, named: true, .. }) => fields.clone(),
+            (None, RowSource::Streamed { fields, named: false, .. }) => self.given(fields),
             (
                 None,
                 RowSource::Given { .. } | RowSource::Found { .. } | RowSource::Merged(_) | RowSource::Record { .. },
@@ -243,7 +245,10 @@ impl Decided {
                     return Err(Error::internal("the query of a change has other columns than it was made with"));
                 }
             }
-            RowSource::Given { .. } | RowSource::Found { .. } | RowSource::Record { .. } => {}
+            RowSource::Given { .. }
+            | RowSource::Found { .. }
+            | RowSource::Record { .. }
+            | RowSource::Streamed { .. } => {}
         }
         if let (RowSource::Given { query: Some(query), .. }, Some(bound)) = (self.intent.rows(), bound)
             && !matches!(query.body.as_ref(), SetExpr::Values(_))
@@ -285,6 +290,20 @@ impl Decided {
         Ok(Targeted { decided: self, assigned, form, returning })
     }
 
+    /// All of these fields but those whose values are made here, as PostgreSQL leaves generated columns out.
+    fn given(&self, fields: &[String]) -> Vec<String> {
+        let is_made = |name: &String| {
+            let assignment = self.permit.assignment(name);
+            matches!(assignment, Some(Assignment::Dropped | Assignment::Computed)) || self.is_generated(name)
+        };
+        fields.iter().filter(|name| !is_made(name)).cloned().collect()
+    }
+
+    fn is_generated(&self, name: &str) -> bool {
+        let field = self.intent.object().object.field(name);
+        field.is_some_and(|field| matches!(field.field_type, FieldType::Autonumber | FieldType::Summary))
+    }
+
     fn takes(&self, name: &str) -> Result<()> {
         let shown = &self.intent.object().sql_name;
         let column =
@@ -297,8 +316,7 @@ impl Decided {
             }
             None => return column(ErrorCode::UndefinedColumn, "there is no stored"),
         }
-        let field = self.intent.object().object.field(name);
-        if field.is_some_and(|field| matches!(field.field_type, FieldType::Autonumber | FieldType::Summary)) {
+        if self.is_generated(name) {
             return column(ErrorCode::GeneratedAlways, "cannot store a value in");
         }
         let place = self.table.place(name);
@@ -362,7 +380,9 @@ impl Targeted {
         cast: &dyn Fn(&ArrayRef, &DataType) -> Result<ArrayRef>,
     ) -> Result<RecordBatch> {
         match self.intent().rows() {
-            RowSource::Found { .. } | RowSource::Merged(_) | RowSource::Record { .. } => return Ok(found),
+            RowSource::Found { .. } | RowSource::Merged(_) | RowSource::Record { .. } | RowSource::Streamed { .. } => {
+                return Ok(found);
+            }
             RowSource::Given { .. } => {}
         }
         let first = match &self.form {

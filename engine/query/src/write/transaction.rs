@@ -68,7 +68,7 @@ pub(crate) async fn carry_out(
 }
 
 /// Says in the audit file what is about to be stored, before it can be.
-async fn begun(log: &ChangeLog, targeted: &Targeted, count: usize) -> Result<()> {
+pub(super) async fn begun(log: &ChangeLog, targeted: &Targeted, count: usize) -> Result<()> {
     if count == 0 {
         return Ok(());
     }
@@ -84,12 +84,12 @@ const fn verb(operation: WriteOperation) -> &'static str {
 }
 
 /// What came of a statement's rows in the source.
-enum Change {
+pub(super) enum Change {
     Done { count: usize, returned: Option<RecordBatch>, record: Option<WrittenRecord> },
     Moved(Option<Error>),
 }
 
-async fn change(
+pub(super) async fn change(
     targeted: &Arc<Targeted>,
     rows: &Rows,
     transaction: &mut Transaction,

@@ -35,6 +35,7 @@ impl GateSession {
             | Classified::Write(_)
             | Classified::Locking { .. }
             | Classified::Explain { .. }
+            | Classified::CopyIn(_)
             | Classified::CopyOut { .. }
             | Classified::Set { .. }
             | Classified::Reset(_)
@@ -101,6 +102,7 @@ impl GateSession {
             | Classified::Question(_)
             | Classified::RecordChange
             | Classified::Write(_)
+            | Classified::CopyIn(_)
             | Classified::Locking { .. }
             | Classified::CopyOut { .. } => Err(Error::internal("a query was run as a command")),
         }

@@ -1,5 +1,6 @@
 //! The life of each statement in a session: prepared, bound anew where it must be, started, looked up again, checked.
 
+mod ingest;
 pub(super) mod locking;
 mod lookup_cache;
 pub(super) mod parts;
@@ -9,6 +10,7 @@ pub(super) mod rebind;
 mod record;
 pub(super) mod run;
 pub(super) mod self_check;
+mod sets;
 pub(super) mod start;
 pub(super) mod trial;
 pub(super) mod wire_rows;

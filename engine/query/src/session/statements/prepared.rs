@@ -8,6 +8,7 @@ use crate::sql::parse::Parsed;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::MemoryReservation;
 use querygate_query_api::column::Column;
+use querygate_query_api::ingest::IngestColumn;
 use querygate_query_api::outcome::CopyOptions;
 use querygate_query_api::service::Prepared;
 use querygate_types::{Error, PgType, Result};
@@ -36,6 +37,8 @@ pub(in crate::session) enum Kind {
     Copy(Arc<Bound>, CopyOptions),
     /// A change, with the schema of what it gives back. All else is found out anew by each run.
     Write(Option<SchemaRef>),
+    /// Rows that come, for these columns. All else is found out anew by each run.
+    Ingest(Arc<[IngestColumn]>),
     /// With the statement that is explained.
     Explain(Arc<Bound>, ExplainStyle, Arc<Parsed>),
     /// With the change that is explained.
@@ -80,7 +83,20 @@ impl Prepared for PreparedStatement {
         match &self.kind {
             Kind::Query(bound) | Kind::Locking(bound) => Some(Arc::clone(bound.schema())),
             Kind::Write(schema) => schema.clone(),
-            Kind::Copy(..) | Kind::Explain(..) | Kind::ExplainWrite(..) | Kind::Command => None,
+            Kind::Copy(..) | Kind::Ingest(_) | Kind::Explain(..) | Kind::ExplainWrite(..) | Kind::Command => None,
+        }
+    }
+
+    fn ingested(&self) -> Option<Arc<[IngestColumn]>> {
+        match &self.kind {
+            Kind::Ingest(columns) => Some(Arc::clone(columns)),
+            Kind::Query(_)
+            | Kind::Locking(_)
+            | Kind::Copy(..)
+            | Kind::Write(_)
+            | Kind::Explain(..)
+            | Kind::ExplainWrite(..)
+            | Kind::Command => None,
         }
     }
 }

@@ -39,6 +39,7 @@ impl GateSession {
                 Kind::Locking(_)
                 | Kind::Write(_)
                 | Kind::Copy(..)
+                | Kind::Ingest(_)
                 | Kind::Explain(..)
                 | Kind::ExplainWrite(..)
                 | Kind::Command,
@@ -52,6 +53,8 @@ impl GateSession {
             (Kind::Locking(_), _) => Err(lost()),
             (Kind::Write(_), Classified::Write(ast)) => Box::pin(self.run_write(prepared, ast, parameters)).await,
             (Kind::Write(_), _) => Err(lost()),
+            (Kind::Ingest(known), Classified::CopyIn(copy)) => Box::pin(self.begin_copy(copy, known)).await,
+            (Kind::Ingest(_), _) => Err(lost()),
             (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {
                 let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
                 let mut rows = self.run_bound(prepared, &bound, parameters).await?;

@@ -364,7 +364,7 @@ impl GateSession {
     }
 
     /// Whether every record that a value refers to is there for the principal: one that is hidden is not.
-    async fn refer(
+    pub(in crate::session) async fn refer(
         &self,
         (prepared, bounds): (&PreparedStatement, &Bounds),
         targeted: &Targeted,
@@ -458,19 +458,19 @@ fn numbers(query: &Query) -> HashSet<usize> {
 }
 
 /// SQL names of the table that is changed and of those that are read for it.
-fn objects(targeted: &Targeted, bound: Option<&Bound>) -> Arc<[String]> {
+pub(super) fn objects(targeted: &Targeted, bound: Option<&Bound>) -> Arc<[String]> {
     let own = &targeted.intent().object().sql_name;
     let read = bound.map(|bound| bound.objects().as_ref()).unwrap_or_default();
     std::iter::once(own).chain(read.iter().filter(|name| *name != own)).cloned().collect()
 }
 
 /// The word that a statement begins with.
-fn verb(ast: &Ast) -> String {
+pub(super) fn verb(ast: &Ast) -> String {
     ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase()
 }
 
 /// Of the found rows: as they were found, locked, as records, as they are stored.
-const COPIES: usize = 8;
+pub(super) const COPIES: usize = 8;
 
 /// Values that one query looks for.
 const REFERENCES_AT_ONCE: usize = 200;
