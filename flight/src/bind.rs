@@ -55,7 +55,7 @@ async fn collected(mut stream: FlightRecordBatchStream) -> Result<Option<RecordB
 }
 
 /// A compressed body says how large it becomes, and a false number would be reserved; parameters need no compression.
-fn refuse_compressed(message: &FlightData) -> Result<()> {
+pub(crate) fn refuse_compressed(message: &FlightData) -> Result<()> {
     let header = root_as_message(&message.data_header).map_err(|error| {
         Error::new(ErrorCode::ProtocolViolation, "the parameters are not valid Arrow data").with_cause(error)
     })?;
@@ -66,7 +66,7 @@ fn refuse_compressed(message: &FlightData) -> Result<()> {
         }
         _ => false,
     };
-    if compressed { Err(unsupported("a compressed batch of parameters")) } else { Ok(()) }
+    if compressed { Err(unsupported("a compressed batch of values")) } else { Ok(()) }
 }
 
 /// Values of a statement's parameters: a column for each, a row for each execution.

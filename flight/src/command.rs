@@ -3,7 +3,8 @@
 use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::sql::{
-    Any, Command, CommandGetCrossReference, CommandGetDbSchemas, CommandGetTables, ProstMessageExt,
+    Any, Command, CommandGetCrossReference, CommandGetDbSchemas, CommandGetTables, CommandStatementIngest,
+    ProstMessageExt, TableExistsOption, TableNotExistOption,
 };
 use bytes::Bytes;
 use prost::Message;
@@ -46,6 +47,16 @@ pub(crate) enum Put {
     Parameters { handle: Bytes },
     Update { sql: String, transaction: Option<Bytes> },
     PreparedUpdate { handle: Bytes },
+    Ingest(Ingest),
+}
+
+/// Rows for a table that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ingest {
+    pub(crate) catalog: Option<String>,
+    pub(crate) schema: Option<String>,
+    pub(crate) table: String,
+    pub(crate) transaction: Option<Bytes>,
 }
 
 /// Reads the command of a descriptor that asks for a result.
@@ -100,12 +111,39 @@ pub(crate) fn put(descriptor: &FlightDescriptor) -> Result<Put> {
         Command::CommandPreparedStatementQuery(c) => Put::Parameters { handle: c.prepared_statement_handle },
         Command::CommandPreparedStatementUpdate(c) => Put::PreparedUpdate { handle: c.prepared_statement_handle },
         Command::CommandStatementUpdate(c) => Put::Update { sql: c.query, transaction: c.transaction_id },
-        Command::CommandStatementIngest(_) => {
-            return Err(unsupported("bulk ingestion").with_hint("This gate reads; write to the source itself."));
-        }
+        Command::CommandStatementIngest(c) => Put::Ingest(ingest(c)?),
         Command::CommandStatementSubstraitPlan(_) => return Err(substrait()),
         other => return Err(not_a_query(&other)),
     })
+}
+
+fn ingest(c: CommandStatementIngest) -> Result<Ingest> {
+    let refuse = |what: &str| Err(unsupported(what).with_hint("Append to a table that is there."));
+    let table = c.table_definition_options.unwrap_or_default();
+    match TableNotExistOption::try_from(table.if_not_exist) {
+        Ok(TableNotExistOption::Fail) => {}
+        Ok(TableNotExistOption::Create) => return refuse("bulk ingestion that makes its table"),
+        Ok(TableNotExistOption::Unspecified) | Err(_) => {
+            return Err(malformed("the command").with_detail("It does not say what is done about a missing table."));
+        }
+    }
+    match TableExistsOption::try_from(table.if_exists) {
+        Ok(TableExistsOption::Append) => {}
+        Ok(TableExistsOption::Replace) => return refuse("bulk ingestion that replaces its table"),
+        Ok(TableExistsOption::Fail) => return refuse("bulk ingestion into a new table only"),
+        Ok(TableExistsOption::Unspecified) | Err(_) => {
+            return Err(
+                malformed("the command").with_detail("It does not say what is done about a table that is there.")
+            );
+        }
+    }
+    if c.temporary {
+        return refuse("bulk ingestion into a temporary table");
+    }
+    if !c.options.is_empty() {
+        return refuse("an option of bulk ingestion");
+    }
+    Ok(Ingest { catalog: c.catalog, schema: c.schema, table: c.table, transaction: c.transaction_id })
 }
 
 fn cross_reference(c: CommandGetCrossReference) -> MetadataCommand {
@@ -163,8 +201,8 @@ pub(crate) fn unsupported(what: &str) -> Error {
 mod tests {
     use super::*;
     use arrow_flight::sql::{
-        ActionBeginTransactionRequest, ActionEndTransactionRequest, CommandGetCatalogs, CommandStatementIngest,
-        CommandStatementQuery, CommandStatementSubstraitPlan, CommandStatementUpdate, TicketStatementQuery,
+        ActionBeginTransactionRequest, ActionEndTransactionRequest, CommandGetCatalogs, CommandStatementQuery,
+        CommandStatementSubstraitPlan, CommandStatementUpdate, TicketStatementQuery,
     };
 
     fn packed(message: &impl ProstMessageExt) -> Bytes {
@@ -200,6 +238,25 @@ mod tests {
         let path = FlightDescriptor::new_path(vec!["a".to_owned()]);
         assert_eq!(query_of(&path).unwrap_err().code(), ErrorCode::FeatureNotSupported);
         assert_eq!(query_of(&FlightDescriptor::default()).unwrap_err().code(), ErrorCode::ProtocolViolation);
+    }
+
+    #[test]
+    fn rows_are_appended_and_nothing_else() {
+        use arrow_flight::sql::TableDefinitionOptions;
+        let command = |if_not_exist: TableNotExistOption, if_exists: TableExistsOption, temporary: bool| {
+            let table = TableDefinitionOptions { if_not_exist: if_not_exist as i32, if_exists: if_exists as i32 };
+            let (table_definition_options, table) = (Some(table), "t".to_owned());
+            let command = CommandStatementIngest { table_definition_options, table, temporary, ..Default::default() };
+            put(&FlightDescriptor::new_cmd(packed(&command))).map_err(|error| error.code())
+        };
+        let (no, yes) = (TableNotExistOption::Fail, TableExistsOption::Append);
+        let ingest = Ingest { catalog: None, schema: None, table: "t".to_owned(), transaction: None };
+        assert_eq!(command(no, yes, false), Ok(Put::Ingest(ingest)));
+        assert_eq!(command(no, yes, true), Err(ErrorCode::FeatureNotSupported));
+        assert_eq!(command(TableNotExistOption::Create, yes, false), Err(ErrorCode::FeatureNotSupported));
+        assert_eq!(command(no, TableExistsOption::Replace, false), Err(ErrorCode::FeatureNotSupported));
+        assert_eq!(command(no, TableExistsOption::Fail, false), Err(ErrorCode::FeatureNotSupported));
+        assert_eq!(command(TableNotExistOption::Unspecified, yes, false), Err(ErrorCode::ProtocolViolation));
     }
 
     #[test]

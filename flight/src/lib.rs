@@ -17,6 +17,7 @@ mod encode;
 mod get;
 mod handshake;
 mod info;
+mod ingest;
 mod merge;
 mod metadata;
 mod observe;

@@ -2,6 +2,7 @@
 
 use crate::bind::{Bindings, bind, declared_by_values, decode};
 use crate::command::{Put, put as read_put, unsupported};
+use crate::ingest::ingest;
 use crate::session::{Bound, FlightSession, PreparedStatement};
 use crate::shared::Shared;
 use crate::statement::{Described, describe, run_effects};
@@ -37,6 +38,11 @@ pub(crate) async fn put(
             session.bind(&statement, bound)?;
             let result = DoPutPreparedStatementResult { prepared_statement_handle: None };
             Ok(PutResult { app_metadata: result.encode_to_vec().into() })
+        }
+        Put::Ingest(command) => {
+            let stored = ingest(session, command, first, messages).await?;
+            let record_count = i64::try_from(stored).map_err(Error::internal)?;
+            Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })
         }
         Put::Update { sql, transaction } => {
             let engine = session.engine(transaction.as_deref())?;

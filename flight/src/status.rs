@@ -61,7 +61,7 @@ pub(crate) fn status(error: &Error) -> Status {
             if let Some(cause) = error.cause() {
                 tracing::debug!(sqlstate = code.sqlstate(), cause, "a call failed");
             }
-            (error.message().to_owned(), error.detail().map(str::to_owned), error.hint().map(str::to_owned))
+            (error.message().to_owned(), detail(error), error.hint().map(str::to_owned))
         }
         Audience::Internal => {
             let incident = incident();
@@ -79,6 +79,13 @@ pub(crate) fn status(error: &Error) -> Status {
     let grpc = grpc_code(code.grpc());
     let details = details(grpc, code, &text, detail, hint);
     Status::with_details_and_metadata(grpc, text, details.encode_to_vec().into(), trailers(code))
+}
+
+/// With the row of the client's that it is about, counted from 1.
+fn detail(error: &Error) -> Option<String> {
+    let row = error.row().map(|row| format!("It is about row {}.", row.saturating_add(1)));
+    let sentences: Vec<String> = error.detail().map(str::to_owned).into_iter().chain(row).collect();
+    (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
 fn details(grpc: Code, code: ErrorCode, text: &str, detail: Option<String>, hint: Option<String>) -> RpcStatus {

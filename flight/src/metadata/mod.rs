@@ -36,7 +36,7 @@ pub(crate) async fn rows(command: MetadataCommand, session: &FlightSession, data
         MetadataCommand::DbSchemas(command) => catalog::db_schemas(command, engine, database).await,
         MetadataCommand::Tables(command) => catalog::tables(command, engine).await,
         MetadataCommand::TableTypes => catalog::table_types(),
-        MetadataCommand::SqlInfo(wanted) => server::rows(wanted),
+        MetadataCommand::SqlInfo(wanted) => server::rows(wanted, engine.takes_changes()),
         MetadataCommand::TypeInfo(wanted) => types::rows(wanted),
         MetadataCommand::PrimaryKeys(table) => keys::primary(&table, engine).await,
         MetadataCommand::ExportedKeys(table) => keys::exported(&table, engine).await,

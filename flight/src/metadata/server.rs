@@ -19,21 +19,22 @@ pub(super) fn schema() -> SchemaRef {
     Arc::new(SqlInfoDataBuilder::schema().clone())
 }
 
-pub(super) fn rows(wanted: Vec<u32>) -> Result<RecordBatch> {
-    built(data()?.record_batch(wanted))
+/// `changes`: whether tables can be changed at all.
+pub(super) fn rows(wanted: Vec<u32>, changes: bool) -> Result<RecordBatch> {
+    built(data(changes)?.record_batch(wanted))
 }
 
-fn data() -> Result<SqlInfoData> {
+fn data(changes: bool) -> Result<SqlInfoData> {
     let mut info = SqlInfoDataBuilder::new();
     info.append(SqlInfo::FlightSqlServerName, "Querygate");
     info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     info.append(SqlInfo::FlightSqlServerArrowVersion, ARROW_VERSION);
-    info.append(SqlInfo::FlightSqlServerReadOnly, true);
+    info.append(SqlInfo::FlightSqlServerReadOnly, !changes);
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
     info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::Transaction as i32);
     info.append(SqlInfo::FlightSqlServerCancel, true);
-    info.append(SqlInfo::FlightSqlServerBulkIngestion, false);
+    info.append(SqlInfo::FlightSqlServerBulkIngestion, changes);
     info.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
     info.append(SqlInfo::FlightSqlServerStatementTimeout, 0);
     info.append(SqlInfo::FlightSqlServerTransactionTimeout, 0);
@@ -155,11 +156,11 @@ mod tests {
 
     #[test]
     fn the_schema_is_the_promised_one_and_filters_hold() {
-        let all = rows(Vec::new()).unwrap();
+        let all = rows(Vec::new(), true).unwrap();
         assert_eq!(all.schema(), schema());
         assert!(all.num_rows() > 60);
-        assert_eq!(rows(vec![8]).unwrap().num_rows(), 1);
-        assert_eq!(rows(vec![0, 1, 2, 999_999]).unwrap().num_rows(), 3);
-        assert_eq!(rows(vec![999_999]).unwrap().schema(), schema());
+        assert_eq!(rows(vec![8], true).unwrap().num_rows(), 1);
+        assert_eq!(rows(vec![0, 1, 2, 999_999], true).unwrap().num_rows(), 3);
+        assert_eq!(rows(vec![999_999], false).unwrap().schema(), schema());
     }
 }
