@@ -9,7 +9,7 @@ use arrow::datatypes::{Int8Type, Schema};
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, CommandPreparedStatementQuery, CommandStatementIngest,
-    CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutUpdateResult, ProstMessageExt,
+    CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutUpdateResult, ProstMessageExt, TableDefinitionOptions,
 };
 use arrow_flight::{FlightData, FlightDescriptor, IpcMessage};
 use bytes::Bytes;
@@ -240,9 +240,17 @@ fn what_writes_is_refused_and_a_command_is_an_update() {
         }
         let answer = ada.put(put_messages(&update("SET TimeZone = 'UTC'"), &empty).await).await.unwrap();
         assert_eq!(DoPutUpdateResult::decode(answer).unwrap().record_count, 0);
-        let ingest = CommandStatementIngest { table: "accounts".to_owned(), ..CommandStatementIngest::default() };
-        let failure = ada.put(put_messages(&ingest, &empty).await).await.unwrap_err();
-        assert_eq!((failure.grpc, failure.sqlstate.as_str()), (Code::Unimplemented, "0A000"));
+        // What is done about a table that is missing, or there: fail, append.
+        let append = TableDefinitionOptions { if_not_exist: 2, if_exists: 2 };
+        for (options, sqlstate) in [(Some(append), "0A000"), (None, "08P01")] {
+            let ingest = CommandStatementIngest {
+                table: "accounts".to_owned(),
+                table_definition_options: options,
+                ..CommandStatementIngest::default()
+            };
+            let failure = ada.put(put_messages(&ingest, &empty).await).await.unwrap_err();
+            assert_eq!(failure.sqlstate, sqlstate);
+        }
         let failure = ada.info(&CommandStatementSubstraitPlan::default()).await.unwrap_err();
         assert_eq!((failure.grpc, failure.sqlstate.as_str()), (Code::Unimplemented, "0A000"));
         for action in ["CreatePreparedSubstraitPlan", "BeginSavepoint", "NoSuchAction", ""] {
