@@ -38,6 +38,7 @@ fn kind(sql: &str) -> std::result::Result<&'static str, ErrorCode> {
         Classified::Lock(_) => "lock",
         // No text is one.
         Classified::Question(_) => "question",
+        Classified::RecordChange => "record change",
     })
 }
 
