@@ -1,21 +1,17 @@
 //! The routes and the server around them.
 
-use crate::listener::{Arrival, BoundedListener, Caller, Places};
 use crate::pages::{self, Pages};
 use crate::probes::Probes;
-use axum::body::{Body, HttpBody};
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware::{map_request, map_response};
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use futures::{StreamExt, stream};
+use querygate_web::{Bounds, serve};
 use serde_json::json;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -74,64 +70,11 @@ impl HttpDoor {
 
     /// Serves until `shutdown` ends, then lets open requests finish within the drain timeout.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
-        let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-        let shutdown = async move {
-            shutdown.await;
-            // The receiver lives as long as this function.
-            let _ = stopping.send(true);
-        };
         let within = self.tcp.local_addr().is_ok_and(|address| address.ip().is_loopback());
-        let listener = BoundedListener::new(self.tcp, self.config.connection_max, self.config.idle_timeout);
-        let routes = one_request_when_full(routes(self.probes, self.pages, within), listener.places());
-        let routes = told_when_whole(routes).into_make_service_with_connect_info::<Caller>();
-        let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown).into_future();
-        let deadline = async {
-            // An error means that the sender is gone: the server has ended.
-            let _ = stopped.wait_for(|stopping| *stopping).await;
-            tokio::time::sleep(self.config.drain_timeout).await;
-        };
-        tokio::select! {
-            result = server => {
-                if let Err(error) = result {
-                    tracing::error!(%error, "the http door ended");
-                }
-            }
-            () = deadline => tracing::warn!("http connections did not end in time"),
-        }
+        let HttpConfig { connection_max, idle_timeout, drain_timeout, .. } = self.config;
+        let bounds = Bounds { connection_max, idle_timeout, drain_timeout };
+        serve("http", self.tcp, bounds, routes(self.probes, self.pages, within), shutdown).await;
     }
-}
-
-/// While all places are taken, an answer ends its connection: who keeps asking on a kept one does not keep others out.
-fn one_request_when_full(routes: Router, places: Places) -> Router {
-    routes.layer(map_response(move |mut answer: Response| {
-        if places.are_taken() {
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        std::future::ready(answer)
-    }))
-}
-
-/// Tells each connection when its request has come whole; until then it is its client whom everybody waits for.
-fn told_when_whole(routes: Router) -> Router {
-    routes.layer(map_request(async |mut request: Request| {
-        let Some(ConnectInfo(caller)) = request.extensions_mut().remove::<ConnectInfo<Caller>>() else {
-            return request;
-        };
-        request.extensions_mut().insert(ConnectInfo(caller.peer));
-        request.map(|body| told_at_its_end(body, caller.arrival))
-    }))
-}
-
-fn told_at_its_end(body: Body, arrival: Arrival) -> Body {
-    if body.is_end_stream() {
-        arrival.is_whole();
-        return body;
-    }
-    let told = stream::poll_fn(move |_| {
-        arrival.is_whole();
-        Poll::Ready(None)
-    });
-    Body::from_stream(body.into_data_stream().chain(told))
 }
 
 fn routes(probes: Probes, pages: Option<Pages>, within: bool) -> Router {

@@ -8,7 +8,6 @@
 )]
 
 mod door;
-mod listener;
 mod pages;
 mod probes;
 

@@ -1,6 +1,6 @@
 //! The pages' routes: who may see them, what a form may do. Draws nothing itself.
 
-use super::auth::{Attempt, Attempts, Seat, Seats, same};
+use super::auth::{Seat, Seats, same};
 use super::cookie::{came_by_tls, token, with_cookie};
 use super::headers::{from_our_pages, harden, names_this_machine};
 use super::layout::{Place, page};
@@ -9,7 +9,6 @@ use super::turns::Turns;
 use super::views;
 use super::wish::Wish;
 use super::{Pages, login};
-use crate::listener::Peer;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
@@ -18,6 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use querygate_types::{Error, Result};
+use querygate_web::{Attempt, Attempts, Peer};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,10 +1,7 @@
-//! Who looks at the pages: sessions of browsers, bounds on attempts. Knows no page.
+//! Who looks at the pages: sessions of browsers. Knows no page.
 
-mod attempts;
 mod sessions;
-mod throttle;
 
-pub(crate) use attempts::{Attempt, Attempts};
 pub(crate) use sessions::{Seat, Seats};
 
 /// Whether two texts are equal, in a time that depends on their lengths only.

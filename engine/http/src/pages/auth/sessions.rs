@@ -1,11 +1,8 @@
 //! Sessions of browsers: a random token in a cookie, a random token in forms, an end by time. Keeps hashes of the first only.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use querygate_types::Result;
 use querygate_types::principal::Principal;
-use querygate_types::{Error, Result};
-use ring::digest;
-use ring::rand::{SecureRandom, SystemRandom};
+use querygate_web::{TokenHash, random_token};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,29 +37,14 @@ impl Seat {
     }
 }
 
-type Key = [u8; digest::SHA256_OUTPUT_LEN];
-
 /// All of them. Looked up by the hash of a token: the time of a look-up tells nothing of a token.
 #[derive(Debug, Default)]
 pub(crate) struct Seats {
-    seats: Mutex<HashMap<Key, Seat>>,
-}
-
-fn key(token: &str) -> Key {
-    let mut key = [0; digest::SHA256_OUTPUT_LEN];
-    key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-    key
-}
-
-/// 256 random bits as text.
-fn random_token() -> Result<String> {
-    let mut bytes = [0_u8; 32];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::internal("the system gives no random bytes"))?;
-    Ok(BASE64.encode(bytes))
+    seats: Mutex<HashMap<TokenHash, Seat>>,
 }
 
 impl Seats {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Seat>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<TokenHash, Seat>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,13 +61,13 @@ impl Seats {
         if seats.len() >= SEATS_MAX {
             return Ok(None);
         }
-        seats.insert(key(&token), Seat { principal, form_token, opened: now, used: now });
+        seats.insert(TokenHash::of(&token), Seat { principal, form_token, opened: now, used: now });
         Ok(Some(token))
     }
 
     /// The seat of a token, used now.
     pub(crate) fn find(&self, token: &str, now: Instant) -> Option<Seat> {
-        let key = key(token);
+        let key = TokenHash::of(token);
         let mut seats = self.lock();
         let seat = seats.get_mut(&key)?;
         if seat.is_over(now) {
@@ -97,7 +79,7 @@ impl Seats {
     }
 
     pub(crate) fn close(&self, token: &str) {
-        self.lock().remove(&key(token));
+        self.lock().remove(&TokenHash::of(token));
     }
 }
 

@@ -134,11 +134,12 @@ pub(crate) struct Caller {
 
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub struct Peer(pub SocketAddr);
 
 impl Peer {
     /// What attempts are counted by: the address, or for IPv6 the network that one customer has.
-    pub(crate) fn key(self) -> String {
+    #[must_use]
+    pub fn key(self) -> String {
         match self.0.ip().to_canonical() {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => {

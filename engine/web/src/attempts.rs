@@ -8,26 +8,29 @@ use std::time::{Duration, Instant};
 const PAIR: (u32, Duration) = (10, Duration::from_secs(60));
 /// One address, whatever it names.
 const PEER: (u32, Duration) = (30, Duration::from_secs(300));
-/// One login from everywhere: so many that it takes twenty addresses to keep its user out.
+/// One login from everywhere: it takes twenty addresses at once to keep its user out.
 const LOGIN: (u32, Duration) = (600, Duration::from_secs(300));
 
 /// Counts the attempts to log in.
 #[derive(Debug)]
-pub(crate) struct Attempts {
+pub struct Attempts {
     pairs: Throttle,
     peers: Throttle,
     logins: Throttle,
 }
 
 /// Who tries, and as whom.
-pub(crate) struct Attempt {
+#[derive(Debug)]
+pub struct Attempt {
     pair: String,
     peer: String,
     login: String,
 }
 
 impl Attempt {
-    pub(crate) fn new(peer: Peer, login: &str) -> Self {
+    /// An attempt to log in.
+    #[must_use]
+    pub fn new(peer: Peer, login: &str) -> Self {
         // An address holds no blank: no two pairs are written alike.
         Self { pair: format!("{} {login}", peer.key()), peer: peer.key(), login: login.to_owned() }
     }
@@ -49,7 +52,7 @@ impl Attempts {
     ///
     /// # Errors
     /// How long to wait instead.
-    pub(crate) fn begin(&self, attempt: &Attempt, now: Instant) -> Result<(), Duration> {
+    pub fn begin(&self, attempt: &Attempt, now: Instant) -> Result<(), Duration> {
         let wait = self.each(attempt).iter().filter_map(|(throttle, key)| throttle.wait(key, now)).max();
         if let Some(wait) = wait {
             return Err(wait);
@@ -59,7 +62,7 @@ impl Attempts {
     }
 
     /// Forgets one whose password was right.
-    pub(crate) fn succeeded(&self, attempt: &Attempt) {
+    pub fn succeeded(&self, attempt: &Attempt) {
         self.each(attempt).iter().for_each(|(throttle, key)| throttle.succeeded(key));
     }
 }

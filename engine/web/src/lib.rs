@@ -1,0 +1,20 @@
+//! What doors that speak HTTP share: a listener with bounds, an orderly end, counted attempts to log in, random tokens. Knows
+//! no route and no user.
+
+#![warn(missing_docs)]
+#![warn(clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
+)]
+
+mod attempts;
+mod listener;
+mod serve;
+mod throttle;
+mod token;
+
+pub use attempts::{Attempt, Attempts};
+pub use listener::Peer;
+pub use serve::{Bounds, serve};
+pub use token::{TokenHash, random_token};
