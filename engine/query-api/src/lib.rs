@@ -16,6 +16,7 @@ pub mod network;
 pub mod outcome;
 pub mod own_texts;
 pub mod parts;
+pub mod platform;
 pub mod question;
 pub mod record_change;
 pub mod scram;

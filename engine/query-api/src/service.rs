@@ -29,6 +29,8 @@ pub enum Door {
     FlightSql,
     /// The pages.
     Http,
+    /// ObjectStack's REST interface.
+    Rest,
     /// `querygate sql`, in one process with the engine.
     Shell,
 }
@@ -41,6 +43,7 @@ impl Door {
             Self::Postgres => "postgres",
             Self::FlightSql => "flight",
             Self::Http => "http",
+            Self::Rest => "rest",
             Self::Shell => "shell",
         }
     }

@@ -70,6 +70,13 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// The files of [`load`] as they are written, unchecked: for showing what no rule reads, such as apps and pages. What cannot be read is
+/// left out.
+#[must_use]
+pub fn documents(path: &Path) -> Vec<serde_json::Value> {
+    files::read(path, &Findings::default()).documents.iter().map(|document| document.root.to_json()).collect()
+}
+
 /// Loads a file or a folder whose files merge.
 ///
 /// # Errors

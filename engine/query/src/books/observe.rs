@@ -139,6 +139,7 @@ struct Doors {
     postgres: Counts,
     flight: Counts,
     http: Counts,
+    rest: Counts,
     shell: Counts,
 }
 
@@ -155,6 +156,7 @@ impl Doors {
             Door::Postgres => &self.postgres,
             Door::FlightSql => &self.flight,
             Door::Http => &self.http,
+            Door::Rest => &self.rest,
             Door::Shell => &self.shell,
         }
     }

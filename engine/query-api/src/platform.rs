@@ -1,0 +1,97 @@
+//! What a door of ObjectStack's interface asks beside records: people, keys, metadata, verdicts. Knows no HTTP.
+
+use async_trait::async_trait;
+use querygate_types::Result;
+use querygate_types::principal::Principal;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A user, as the interface shows one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// `current_user.id`.
+    pub user_id: String,
+    /// What people call the user.
+    pub name: String,
+    /// The address that the user logs in by.
+    pub email: Option<String>,
+    /// Positions held now.
+    pub positions: Vec<String>,
+    /// Whether the user administers every organization.
+    pub is_platform_admin: bool,
+}
+
+/// A key that a program may show in place of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// Names the key where it is listed.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Login name of its owner.
+    pub login: String,
+    /// SHA-256 of the key, in lower-case hexadecimal digits.
+    pub hash: String,
+    /// Its first characters, for its owner to know it by.
+    pub prefix: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// When it ends, in milliseconds since 1970; `None`: when it is revoked.
+    pub expires_ms: Option<i64>,
+}
+
+/// What is asked of the rules: may somebody do something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquiry {
+    /// The object, by its name in metadata.
+    pub object: String,
+    /// The operation, as `read` or `update`.
+    pub operation: String,
+    /// Id of the user it is asked for; `None`: for the one who asks.
+    pub user_id: Option<String>,
+}
+
+/// People, keys and metadata. What it gives about metadata is what the principal may see of it.
+#[async_trait]
+pub trait Platform: Send + Sync {
+    /// Login name of the user with this address.
+    fn login_of_email(&self, email: &str) -> Option<String>;
+
+    /// A user who may log in.
+    fn person(&self, login: &str) -> Option<Person>;
+
+    /// Login name of the owner of a key with this hash that holds now.
+    fn key_owner(&self, hash: &str, now_ms: i64) -> Option<String>;
+
+    /// Keeps a key.
+    ///
+    /// # Errors
+    /// 0A000: this gate keeps no keys. 53400: there are too many.
+    async fn keep_key(&self, key: NewKey) -> Result<()>;
+
+    /// Equal as long as metadata and rights are.
+    fn version(&self) -> u64;
+
+    /// Types of metadata, in the singular, with their labels.
+    fn types(&self) -> Vec<(&'static str, &'static str)>;
+
+    /// The items of a type, by its singular name.
+    fn items(&self, principal: &Arc<Principal>, kind: &str) -> Vec<(String, Value)>;
+
+    /// One item.
+    fn item(&self, principal: &Arc<Principal>, kind: &str, name: &str) -> Option<Value> {
+        self.items(principal, kind).into_iter().find(|(other, _)| other == name).map(|(_, item)| item)
+    }
+
+    /// Whether the principal may read every object that is there.
+    fn reads_every_object(&self, principal: &Arc<Principal>) -> bool;
+
+    /// What the principal holds and may do with each object.
+    fn rights(&self, principal: &Arc<Principal>) -> Value;
+
+    /// Why somebody may do something, layer by layer. Of somebody else only for who administers.
+    ///
+    /// # Errors
+    /// 42501: it is asked for another user.
+    fn explain(&self, principal: &Arc<Principal>, inquiry: &Inquiry) -> Result<Value>;
+}
