@@ -1,0 +1,61 @@
+//! Answers: JSON at once, or rows as they come, whose first part decides about the status. Knows no route.
+
+use crate::refusal::Refusal;
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use serde_json::Value;
+
+/// Bytes of an answer that are made before its status is sent: an error within them is told as one. Later ones end the connection.
+const HEAD_BYTES: usize = 256 << 10;
+
+pub(crate) const JSON: &str = "application/json";
+
+pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
+    text(status, JSON, body.to_string())
+}
+
+pub(crate) fn ok(body: &Value) -> Response {
+    json(StatusCode::OK, body)
+}
+
+/// `{success, data}`.
+pub(crate) fn wrapped(status: StatusCode, data: &Value) -> Response {
+    json(status, &serde_json::json!({"success": true, "data": data}))
+}
+
+pub(crate) fn text(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+/// What makes an answer piece by piece.
+pub(crate) trait Pieces: Send + 'static {
+    /// The next piece; `None` after the last.
+    fn next(&mut self) -> impl Future<Output = Result<Option<String>, Refusal>> + Send;
+}
+
+/// An answer of pieces. A client that reads slowly is waited for: no piece is made before the one before is taken.
+///
+/// # Errors
+/// What happened before the head of the answer was made.
+pub(crate) async fn of_pieces(content_type: &'static str, mut pieces: impl Pieces) -> Result<Response, Refusal> {
+    let mut head = String::new();
+    while let Some(piece) = pieces.next().await? {
+        head.push_str(&piece);
+        if head.len() > HEAD_BYTES {
+            let rest = stream::try_unfold(pieces, |mut pieces| async move {
+                match pieces.next().await {
+                    Ok(piece) => Ok(piece.map(|piece| (Bytes::from(piece), pieces))),
+                    Err(refusal) => {
+                        tracing::warn!(code = refusal.code().name(), "an answer was broken off");
+                        Err(std::io::Error::other(refusal.code().name()))
+                    }
+                }
+            });
+            let whole = futures::StreamExt::chain(stream::iter([Ok(Bytes::from(head))]), rest);
+            return Ok(([(header::CONTENT_TYPE, content_type)], Body::from_stream(whole)).into_response());
+        }
+    }
+    Ok(text(StatusCode::OK, content_type, head))
+}

@@ -1,0 +1,177 @@
+//! A request as the routes read it: parameters decoded, the body read when it is asked for, within bounds. Knows no route.
+
+use crate::code::Code;
+use crate::refusal::Refusal;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, FromRequest, Request};
+use axum::http::{HeaderMap, Method};
+use querygate_web::Peer;
+use serde_json::{Map, Value};
+use std::convert::Infallible;
+use std::sync::{Mutex, PoisonError};
+
+/// Parameters of one request.
+const PARAMETERS_MAX: usize = 256;
+/// How deep a body nests; deeper ones are refused.
+const DEPTH_MAX: usize = 64;
+
+/// A request.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) peer: Option<Peer>,
+    query: Option<String>,
+    /// In a lock that is never taken: handlers share the call between threads, and a body alone cannot be.
+    body: Mutex<Body>,
+}
+
+impl<S: Sync> FromRequest<S> for Call {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        let (parts, body) = request.into_parts();
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+        Ok(Self {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers,
+            peer,
+            body: Mutex::new(body),
+        })
+    }
+}
+
+impl Call {
+    /// The text of a header; `None` where it is not there, or no text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The parameters of the query, in their order.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub(crate) fn parameters(&self) -> Result<Parameters, Refusal> {
+        let query = self.query.as_deref().unwrap_or_default();
+        let mut pairs = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if pairs.len() == PARAMETERS_MAX {
+                let message = format!("There are more than {PARAMETERS_MAX} query parameters.");
+                return Err(Refusal::new(Code::InvalidRequest, message));
+            }
+            pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Parameters { pairs })
+    }
+
+    /// The bytes of the body.
+    ///
+    /// # Errors
+    /// It is larger than so many bytes, or did not arrive whole.
+    pub(crate) async fn bytes(self, most: usize) -> Result<Bytes, Refusal> {
+        let too_large = |_| Refusal::new(Code::PayloadTooLarge, format!("A body has at most {most} bytes."));
+        to_bytes(self.body.into_inner().unwrap_or_else(PoisonError::into_inner), most).await.map_err(too_large)
+    }
+
+    /// The body as JSON; `None` for one that is none, as the vendor takes it.
+    ///
+    /// # Errors
+    /// It is too large, or nests too deep.
+    pub(crate) async fn json_if_any(self, most: usize) -> Result<Option<Value>, Refusal> {
+        let bytes = self.bytes(most).await?;
+        if nests_deep(&bytes) {
+            let message = format!("A body nests at most {DEPTH_MAX} levels deep.");
+            return Err(Refusal::invalid("_body", "too_deep", message));
+        }
+        Ok(serde_json::from_slice(&bytes).ok())
+    }
+
+    /// The body as an object. ObjectStack takes one that is no JSON, or null, for an empty one.
+    ///
+    /// # Errors
+    /// As [`json_if_any`](Self::json_if_any); the body is something else.
+    pub(crate) async fn object(self, most: usize) -> Result<Map<String, Value>, Refusal> {
+        match self.json_if_any(most).await? {
+            None | Some(Value::Null) => Ok(Map::new()),
+            Some(Value::Object(object)) => Ok(object),
+            Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                Err(Refusal::invalid("_body", "invalid_type", "Invalid input: expected object"))
+            }
+        }
+    }
+}
+
+/// Whether brackets outside of strings nest deeper than the bound.
+fn nests_deep(text: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+/// Decoded parameters of a query.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parameters {
+    pairs: Vec<(String, String)>,
+}
+
+impl Parameters {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// All values of a name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value)
+    }
+
+    /// The value of a name that occurs once.
+    ///
+    /// # Errors
+    /// It occurs twice.
+    pub(crate) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, Refusal> {
+        let mut values = self.all(name);
+        let first = values.next();
+        match values.count() {
+            0 => Ok(first),
+            more => {
+                let message = format!("The '{name}' query parameter was supplied {} times.", more + 1);
+                Err(Refusal::new(Code::InvalidRequest, message))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        assert!(!nests_deep(br#"{"a": "[[[[[[\"[[[["}"#));
+        assert!(!nests_deep("[".repeat(DEPTH_MAX).as_bytes()));
+        assert!(nests_deep("[".repeat(DEPTH_MAX + 1).as_bytes()));
+        assert!(!nests_deep("[]".repeat(10_000).as_bytes()));
+    }
+}

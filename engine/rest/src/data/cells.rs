@@ -1,0 +1,217 @@
+//! Cells of imported rows as values of fields: labels of options, titles of related records, words for truth. Changes nothing.
+
+use super::work::Work;
+use crate::refusal::Refusal;
+use querygate_query_api::question::{FieldDescription, JsonForm, ObjectDescription, Question};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeSet, HashMap};
+
+/// Titles that one question asks for.
+const TITLES_PER_QUESTION: usize = 1_000;
+
+/// A cell as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cell {
+    /// Of JSON.
+    Value(Value),
+    /// Of CSV.
+    Text(String),
+}
+
+impl Cell {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Value(Value::String(text)) => Some(text),
+            Self::Value(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => None,
+        }
+    }
+}
+
+/// Field, code and message of a cell that is no value of its field.
+type Fault = (String, &'static str, String);
+
+/// How the cells of one import are read.
+pub(super) struct Readers<'a> {
+    object: &'a ObjectDescription,
+    /// Ids of related records by field, and by their id or title.
+    related: HashMap<String, HashMap<String, String>>,
+}
+
+impl<'a> Readers<'a> {
+    /// Looks up everything that the rows refer to.
+    pub(super) async fn new(
+        work: &Work,
+        object: &'a ObjectDescription,
+        rows: &[Vec<(String, Cell)>],
+    ) -> Result<Self, Refusal> {
+        let mut related = HashMap::new();
+        for field in object.fields.iter().filter(|field| !field.is_list) {
+            let Some(target) = field.references.as_deref() else { continue };
+            let cells = rows.iter().flatten().filter(|(name, _)| *name == field.name);
+            let texts: BTreeSet<&str> =
+                cells.filter_map(|(_, cell)| cell.text()).filter(|text| !text.is_empty()).collect();
+            if !texts.is_empty() {
+                related.insert(field.name.clone(), titles(work, target, &texts).await?);
+            }
+        }
+        Ok(Self { object, related })
+    }
+
+    /// The values of a row.
+    pub(super) fn values(&self, row: &[(String, Cell)]) -> Result<Map<String, Value>, Fault> {
+        let mut values = Map::new();
+        for (name, cell) in row {
+            let value = match self.object.field(name) {
+                Some(field) => self.value(field, cell)?,
+                // The engine says that there is no such field.
+                None => cell.text().map_or(Value::Null, Value::from),
+            };
+            if !(value.is_null() && matches!(cell, Cell::Text(_))) {
+                values.insert(name.clone(), value);
+            }
+        }
+        Ok(values)
+    }
+
+    fn value(&self, field: &FieldDescription, cell: &Cell) -> Result<Value, Fault> {
+        let fault = |code, text: String| Err((field.name.clone(), code, format!("{}: {text}", field.label)));
+        let Some(text) = cell.text() else {
+            return Ok(match cell {
+                Cell::Value(value) => value.clone(),
+                Cell::Text(_) => Value::Null,
+            });
+        };
+        let is_csv = matches!(cell, Cell::Text(_));
+        if text.is_empty() {
+            return Ok(if is_csv { Value::Null } else { Value::from(text) });
+        }
+        if !field.options.is_empty() && !field.is_list {
+            let fits = |(value, label): &&(String, String)| value == text || label == text;
+            return match field.options.iter().find(fits) {
+                Some((value, _)) => Ok(value.as_str().into()),
+                None => fault("invalid_option", format!("\"{text}\" is not a known option")),
+            };
+        }
+        if let Some(related) = self.related.get(&field.name) {
+            return match related.get(text) {
+                Some(id) => Ok(id.as_str().into()),
+                None => fault("reference_not_found", format!("no record matches \"{text}\"")),
+            };
+        }
+        match field.form {
+            JsonForm::Boolean => match text.trim().to_lowercase().as_str() {
+                "true" | "yes" | "y" | "1" | "是" => Ok(true.into()),
+                "false" | "no" | "n" | "0" | "否" => Ok(false.into()),
+                _ => fault("invalid_boolean", format!("\"{text}\" is not true or false")),
+            },
+            JsonForm::Number if is_csv => match text.trim().parse::<serde_json::Number>() {
+                Ok(number) => Ok(Value::Number(number)),
+                Err(_) => fault("invalid_number", format!("\"{text}\" is not a number")),
+            },
+            JsonForm::List if is_csv => {
+                Ok(text.split([',', ';']).map(|item| Value::from(item.trim())).collect::<Vec<_>>().into())
+            }
+            JsonForm::Json if is_csv => Ok(serde_json::from_str(text).unwrap_or_else(|_| text.into())),
+            JsonForm::Text
+            | JsonForm::Number
+            | JsonForm::Date
+            | JsonForm::Instant
+            | JsonForm::Time
+            | JsonForm::List
+            | JsonForm::Json => Ok(text.into()),
+        }
+    }
+}
+
+/// Ids of records that the importer sees, by id and by title. Of a title that several have, none.
+async fn titles(work: &Work, target: &str, texts: &BTreeSet<&str>) -> Result<HashMap<String, String>, Refusal> {
+    let mut found = HashMap::new();
+    // Ids of an object that the importer does not see are left for the engine to judge.
+    let Ok(object) = work.session().object(target).await else {
+        return Ok(texts.iter().map(|text| ((*text).to_owned(), (*text).to_owned())).collect());
+    };
+    let Some(key) = object.key.clone() else { return Ok(found) };
+    let name = object.name_field.clone().filter(|name| object.field(name).is_some_and(|field| !field.is_computed));
+    let mut titled: HashMap<String, Option<String>> = HashMap::new();
+    let all: Vec<&str> = texts.iter().copied().collect();
+    for chunk in all.chunks(TITLES_PER_QUESTION) {
+        let mut either = vec![json!({&key: {"$in": chunk}})];
+        either.extend(name.as_ref().map(|name| json!({name: {"$in": chunk}})));
+        let mut fields = vec![key.clone()];
+        fields.extend(name.clone().filter(|name| *name != key));
+        let question = Question {
+            object: target.to_owned(),
+            fields: Some(fields),
+            filter: Some(json!({"$or": either})),
+            ..Question::default()
+        };
+        let mut rows = work.find(&question).await?;
+        while let Some(printer) = rows.next().await? {
+            for row in 0..printer.rows {
+                let text = |column| printer.cells(column).and_then(|cells| cells.texts(row).pop());
+                let Some(id) = text(0) else { continue };
+                if let Some(title) = text(1) {
+                    titled.entry(title).and_modify(|other| *other = None).or_insert_with(|| Some(id.clone()));
+                }
+                found.insert(id.clone(), id);
+            }
+        }
+    }
+    for (title, id) in titled {
+        if let Some(id) = id {
+            found.entry(title).or_insert(id);
+        }
+    }
+    Ok(found)
+}
+
+/// Rows of CSV below a line of names.
+pub(super) fn table(text: &str) -> Vec<Vec<(String, Cell)>> {
+    let mut lines = records(text).into_iter();
+    let names = lines.next().unwrap_or_default();
+    let row = |cells: Vec<String>| names.iter().cloned().zip(cells.into_iter().map(Cell::Text)).collect();
+    lines.map(row).collect()
+}
+
+/// Records of CSV (RFC 4180); a line without anything is none.
+fn records(text: &str) -> Vec<Vec<String>> {
+    let (mut records, mut record, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut signs = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
+    while let Some(sign) = signs.next() {
+        match sign {
+            '"' if quoted && signs.peek() == Some(&'"') => {
+                signs.next();
+                cell.push('"');
+            }
+            '"' if quoted => quoted = false,
+            '"' if cell.is_empty() => quoted = true,
+            ',' if !quoted => record.push(std::mem::take(&mut cell)),
+            '\r' if !quoted && signs.peek() == Some(&'\n') => {}
+            '\n' if !quoted => {
+                record.push(std::mem::take(&mut cell));
+                records.push(std::mem::take(&mut record));
+            }
+            _ => cell.push(sign),
+        }
+    }
+    if !cell.is_empty() || !record.is_empty() {
+        record.push(cell);
+        records.push(record);
+    }
+    records.retain(|record: &Vec<String>| record.iter().any(|cell| !cell.is_empty()));
+    records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_is_read_with_quotes_and_both_ends_of_lines() {
+        let rows = table("\u{feff}a,b\r\n\"x, \"\"y\"\"\",\n\n1,\"two\nlines\"");
+        let cell = |text: &str| Cell::Text(text.to_owned());
+        let names = |one: Cell, two: Cell| vec![("a".to_owned(), one), ("b".to_owned(), two)];
+        assert_eq!(rows, [names(cell("x, \"y\""), cell("")), names(cell("1"), cell("two\nlines"))]);
+        assert_eq!(table(""), Vec::<Vec<_>>::new());
+    }
+}

@@ -1,0 +1,165 @@
+//! `POST /data/:object`, `PATCH` and `DELETE /data/:object/:id`: one record changed by its values.
+
+use super::list::about;
+use super::record::not_found;
+use super::values::Printer;
+use super::work::Work;
+use crate::answer::{JSON, ok, text};
+use crate::call::Call;
+use crate::refusal::Refusal;
+use crate::site::Shared;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use querygate_query_api::record_change::{
+    ChangeOutcome, ChangedRecord, DroppedField, OnFailure, RecordAction, RecordChange,
+};
+use querygate_types::Error;
+use querygate_types::json::print::quoted;
+use querygate_types::vendor::VendorCode;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+pub(crate) async fn create(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+    let answer = async {
+        let work = site.work(&call).await?;
+        let values = values_of(call.json_if_any(site.body_max()).await?)?;
+        let changed = one(&work, &object, RecordAction::Create { values }).await?;
+        changed_record(StatusCode::CREATED, &object, &changed)
+    };
+    about(&object, answer.await)
+}
+
+pub(crate) async fn update(State(site): Shared, Path((object, id)): Path<(String, String)>, call: Call) -> Response {
+    let answer = async {
+        let work = site.work(&call).await?;
+        let in_header = version_of_header(&call)?;
+        let mut values = values_of(call.json_if_any(site.body_max()).await?)?;
+        // The record is the path's, whatever the body calls it.
+        values.shift_remove("id");
+        let in_body = values.shift_remove("expectedVersion").and_then(|version| version.as_str().map(str::to_owned));
+        let expected_version = in_header.or(in_body);
+        let changed = one(&work, &object, RecordAction::Update { id, values, expected_version }).await?;
+        changed_record(StatusCode::OK, &object, &changed)
+    };
+    about(&object, answer.await)
+}
+
+pub(crate) async fn delete(State(site): Shared, Path((object, id)): Path<(String, String)>, call: Call) -> Response {
+    let answer = async {
+        let work = site.work(&call).await?;
+        let parameters = call.parameters()?;
+        let in_query = parameters.one("expectedVersion")?.map(str::to_owned);
+        let expected_version = version_of_header(&call)?.or(in_query);
+        let action = RecordAction::Delete { id: id.clone(), expected_version };
+        one(&work, &object, action).await?;
+        Ok(ok(&json!({"object": object, "id": id, "success": true})))
+    };
+    about(&object, answer.await)
+}
+
+/// Values of a record; a body that is no JSON, or null, is empty.
+pub(crate) fn values_of(body: Option<Value>) -> Result<Map<String, Value>, Refusal> {
+    match body {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(values)) => Ok(values),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            Err(Refusal::invalid("data", "invalid_type", "Invalid input: expected record"))
+        }
+    }
+}
+
+/// The version in `If-Match`, without its quotes.
+fn version_of_header(call: &Call) -> Result<Option<String>, Refusal> {
+    let Some(given) = call.header("if-match").map(str::trim) else { return Ok(None) };
+    let version = given.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(given);
+    if version.is_empty() {
+        let message = "If-Match is the empty entity-tag, which matches no record. Send the record's `updated_at`.";
+        return Err(Refusal::new(VendorCode::ValidationFailed, message).with("fields", json!([])));
+    }
+    Ok(Some(version.to_owned()))
+}
+
+/// Makes one change.
+async fn one(work: &Work, object: &str, action: RecordAction) -> Result<ChangedRecord, Refusal> {
+    let id = match &action {
+        RecordAction::Create { .. } => None,
+        RecordAction::Update { id, .. } | RecordAction::Delete { id, .. } => Some(id.clone()),
+    };
+    let change = RecordChange { object: object.to_owned(), action };
+    let outcome = work.session().change(&[change], OnFailure::UndoAll).await?.pop();
+    match outcome {
+        Some(ChangeOutcome::Made(changed)) => Ok(changed),
+        Some(ChangeOutcome::Failed(error)) => Err(refusal_of(error, object, id.as_deref())),
+        Some(ChangeOutcome::Undone | ChangeOutcome::NotTried) | None => {
+            Err(Error::internal("a change has no outcome of its own").into())
+        }
+    }
+}
+
+/// The refusal of one change.
+pub(crate) fn refusal_of(error: Error, object: &str, id: Option<&str>) -> Refusal {
+    match (error.vendor_code(), id) {
+        (Some(VendorCode::RecordNotFound), Some(id)) => not_found(object, id),
+        _ => error.into(),
+    }
+}
+
+/// The record as JSON: all that its writer may see of it, else its key.
+pub(crate) fn printed(changed: &ChangedRecord) -> Result<String, Error> {
+    let mut out = String::new();
+    match &changed.record {
+        Some((columns, batch)) if batch.num_rows() > 0 => {
+            let columns = columns.clone().into();
+            Printer::new(&columns, batch)?.print(0, &mut out, |_, _, _| false, |_| false)?;
+        }
+        _ => {
+            out.push_str("{\"id\":");
+            quoted(&changed.id, &mut out);
+            out.push('}');
+        }
+    }
+    Ok(out)
+}
+
+fn changed_record(status: StatusCode, object: &str, changed: &ChangedRecord) -> Result<Response, Refusal> {
+    let mut body = String::from("{\"object\":");
+    quoted(object, &mut body);
+    body.push_str(",\"id\":");
+    quoted(&changed.id, &mut body);
+    body.push_str(",\"record\":");
+    body.push_str(&printed(changed)?);
+    let dropped = dropped_fields(object, &changed.dropped, None);
+    if !dropped.is_empty() {
+        // Writing to a string does not fail.
+        let _ = write!(body, ",\"droppedFields\":{}", Value::Array(dropped));
+    }
+    body.push('}');
+    let mut answer = text(status, JSON, body);
+    add_dropped_header(&mut answer, &changed.dropped);
+    Ok(answer)
+}
+
+/// What is said of values that were dropped: one entry for each reason.
+pub(crate) fn dropped_fields(object: &str, dropped: &[DroppedField], index: Option<usize>) -> Vec<Value> {
+    let mut entries: Vec<Value> = Vec::new();
+    let mut reasons: Vec<&str> = dropped.iter().map(|field| field.reason.name()).collect();
+    reasons.dedup();
+    for reason in reasons {
+        let fields = dropped.iter().filter(|field| field.reason.name() == reason).map(|field| field.field.as_str());
+        let mut entry = json!({"object": object, "fields": fields.collect::<Vec<_>>(), "reason": reason});
+        if let (Some(index), Some(entry)) = (index, entry.as_object_mut()) {
+            entry.insert("index".to_owned(), index.into());
+        }
+        entries.push(entry);
+    }
+    entries
+}
+
+fn add_dropped_header(answer: &mut Response, dropped: &[DroppedField]) {
+    let fields: Vec<String> =
+        dropped.iter().map(|field| format!("{};reason={}", field.field, field.reason.name())).collect();
+    if let (false, Ok(value)) = (fields.is_empty(), HeaderValue::from_str(&fields.join(", "))) {
+        answer.headers_mut().insert(HeaderName::from_static("x-objectstack-dropped-fields"), value);
+    }
+}

@@ -1,0 +1,446 @@
+//! `createMany`, `updateMany`, `deleteMany` and `batch` of one object, and `/batch` across objects.
+
+use super::change::{dropped_fields, printed, refusal_of, values_of};
+use super::list::about;
+use super::work::Work;
+use crate::answer::{JSON, text};
+use crate::call::Call;
+use crate::code::Code;
+use crate::refusal::{Envelope, Refusal};
+use crate::site::Shared;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use querygate_query_api::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
+use querygate_types::Error;
+use querygate_types::json::print::quoted;
+use querygate_types::vendor::VendorCode;
+use querygate_web::random_token;
+use serde_json::{Map, Value, json};
+
+/// Changes of one request.
+const CHANGES_MAX: usize = 200;
+/// Characters of an id that is made here.
+const ID_LENGTH: usize = 16;
+
+fn bound(count: usize) -> Result<(), Refusal> {
+    if count <= CHANGES_MAX {
+        return Ok(());
+    }
+    let message = format!("Batch too large: {count} records (max {CHANGES_MAX})");
+    Err(Refusal::new(VendorCode::BatchTooLarge, message).with("count", count).with("max", CHANGES_MAX))
+}
+
+/// What is wrong with a body, told as the vendor does.
+struct Faults {
+    what: &'static str,
+    faults: Vec<Value>,
+}
+
+impl Faults {
+    fn new(what: &'static str) -> Self {
+        Self { what, faults: Vec::new() }
+    }
+
+    fn add(&mut self, field: impl Into<String>, code: &str, message: &str) {
+        self.faults.push(json!({"field": field.into(), "code": code, "message": message}));
+    }
+
+    fn end(self) -> Result<(), Refusal> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        let message = format!("Invalid {} request", self.what);
+        Err(Refusal::new(VendorCode::ValidationFailed, message).with("fields", self.faults))
+    }
+
+    /// The members of a list.
+    fn list<'a>(&mut self, body: &'a Map<String, Value>, key: &str) -> &'a [Value] {
+        match body.get(key) {
+            Some(Value::Array(items)) => return items,
+            None => self.add(key, "required", "Invalid input: expected array, received undefined"),
+            Some(_) => self.add(key, "invalid_type", "Invalid input: expected array"),
+        }
+        &[]
+    }
+}
+
+/// What follows of a failure, by a body's `options`.
+fn on_failure(body: &Map<String, Value>, faults: &mut Faults) -> OnFailure {
+    let options = body.get("options").and_then(Value::as_object);
+    let is = |key: &str| options.and_then(|options| options.get(key)).and_then(Value::as_bool) == Some(true);
+    if options.is_some_and(|options| options.contains_key("validateOnly")) {
+        faults.add("options.validateOnly", "invalid_type", "There is no dry run: leave `options.validateOnly` out.");
+    }
+    match (is("atomic"), is("continueOnError")) {
+        (true, _) => OnFailure::UndoAll,
+        (false, true) => OnFailure::Continue,
+        (false, false) => OnFailure::Stop,
+    }
+}
+
+pub(crate) async fn create_many(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+    let answer = async {
+        let work = site.work(&call).await?;
+        let Some(Value::Array(records)) = call.json_if_any(site.body_max()).await? else {
+            let mut faults = Faults::new("createMany");
+            faults.add("records", "invalid_type", "The body must be a JSON array of record objects");
+            return Err(faults.end().err().unwrap_or_else(Refusal::unauthenticated));
+        };
+        bound(records.len())?;
+        let create = |record| Ok(RecordAction::Create { values: values_of(Some(record))? });
+        let actions = records.into_iter().map(create).collect::<Result<Vec<_>, Refusal>>()?;
+        let changes = changes_of(&object, actions);
+        let mut made = Vec::new();
+        for outcome in run(&work, &changes, OnFailure::UndoAll).await? {
+            match outcome {
+                ChangeOutcome::Made(changed) => made.push(changed),
+                ChangeOutcome::Failed(error) => return Err(error.into()),
+                ChangeOutcome::Undone | ChangeOutcome::NotTried => {}
+            }
+        }
+        let mut body = String::from("{\"object\":");
+        quoted(&object, &mut body);
+        body.push_str(",\"records\":[");
+        for (at, changed) in made.iter().enumerate() {
+            if at > 0 {
+                body.push(',');
+            }
+            body.push_str(&printed(changed)?);
+        }
+        body.push_str(&format!("],\"count\":{}", made.len()));
+        let dropped: Vec<Value> = made
+            .iter()
+            .enumerate()
+            .flat_map(|(at, changed)| dropped_fields(&object, &changed.dropped, Some(at)))
+            .collect();
+        if !dropped.is_empty() {
+            body.push_str(&format!(",\"droppedFields\":{}", Value::Array(dropped)));
+        }
+        body.push('}');
+        Ok(text(StatusCode::CREATED, JSON, body))
+    };
+    about(&object, answer.await)
+}
+
+fn changes_of(object: &str, actions: Vec<RecordAction>) -> Vec<RecordChange> {
+    actions.into_iter().map(|action| RecordChange { object: object.to_owned(), action }).collect()
+}
+
+async fn run(work: &Work, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>, Refusal> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let outcomes = work.session().change(changes, on_failure).await?;
+    if outcomes.len() != changes.len() {
+        return Err(Error::internal("changes have other numbers than their outcomes").into());
+    }
+    Ok(outcomes)
+}
+
+pub(crate) async fn update_many(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+    let answer = async {
+        let work = site.work(&call).await?;
+        let body = call.object(site.body_max()).await?;
+        let mut faults = Faults::new("updateMany");
+        let on_failure = on_failure(&body, &mut faults);
+        let records = faults.list(&body, "records");
+        bound(records.len())?;
+        let actions = records.iter().enumerate().filter_map(|(at, record)| update_of(at, record, &mut faults));
+        let actions: Vec<RecordAction> = actions.collect();
+        faults.end()?;
+        results(&work, &object, "update", actions, on_failure).await
+    };
+    about(&object, answer.await)
+}
+
+fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAction> {
+    let id = record.get("id").and_then(Value::as_str);
+    if id.is_none() {
+        faults.add(format!("records.{at}.id"), "required", "Invalid input: expected string");
+    }
+    let values = record.get("data").and_then(Value::as_object);
+    if values.is_none() {
+        faults.add(format!("records.{at}.data"), "required", "Invalid input: expected record");
+    }
+    let mut values = values?.clone();
+    values.shift_remove("id");
+    Some(RecordAction::Update { id: id?.to_owned(), values, expected_version: None })
+}
+
+pub(crate) async fn delete_many(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+    let answer = async {
+        let work = site.work(&call).await?;
+        let body = call.object(site.body_max()).await?;
+        let mut faults = Faults::new("deleteMany");
+        let on_failure = on_failure(&body, &mut faults);
+        let ids = faults.list(&body, "ids");
+        bound(ids.len())?;
+        let mut actions = Vec::new();
+        for (at, id) in ids.iter().enumerate() {
+            match id.as_str() {
+                Some(id) => actions.push(RecordAction::Delete { id: id.to_owned(), expected_version: None }),
+                None => faults.add(format!("ids.{at}"), "invalid_type", "Invalid input: expected string"),
+            }
+        }
+        faults.end()?;
+        results(&work, &object, "delete", actions, on_failure).await
+    };
+    about(&object, answer.await)
+}
+
+pub(crate) async fn batch(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+    let answer = async {
+        let work = site.work(&call).await?;
+        let body = call.object(site.body_max()).await?;
+        let mut faults = Faults::new("batch");
+        let on_failure = on_failure(&body, &mut faults);
+        let operation = match body.get("operation").and_then(Value::as_str) {
+            Some(operation @ ("create" | "update" | "upsert" | "delete")) => operation.to_owned(),
+            _ => {
+                let message = "Invalid option: expected one of \"create\"|\"update\"|\"upsert\"|\"delete\"";
+                faults.add("operation", "invalid_option", message);
+                String::new()
+            }
+        };
+        let records = faults.list(&body, "records");
+        bound(records.len())?;
+        let mut actions = Vec::new();
+        for (at, record) in records.iter().enumerate() {
+            actions.extend(action_of(&operation, at, record, &mut faults));
+        }
+        faults.end()?;
+        results(&work, &object, &operation, actions, on_failure).await
+    };
+    about(&object, answer.await)
+}
+
+fn action_of(operation: &str, at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAction> {
+    let Value::Object(record) = record else {
+        faults.add(format!("records.{at}"), "invalid_type", "Invalid input: expected object");
+        return None;
+    };
+    let id = record.get("id").and_then(Value::as_str).map(str::to_owned);
+    // Values may stand beside the id, without `data`.
+    let mut values = record.get("data").and_then(Value::as_object).unwrap_or(record).clone();
+    let missing =
+        |faults: &mut Faults| faults.add(format!("records.{at}.id"), "required", "Invalid input: expected string");
+    match (operation, id) {
+        ("create", _) => Some(RecordAction::Create { values }),
+        ("upsert", None) => Some(RecordAction::Create { values }),
+        ("update" | "upsert", Some(id)) => {
+            values.shift_remove("id");
+            Some(RecordAction::Update { id, values, expected_version: None })
+        }
+        ("delete", Some(id)) => Some(RecordAction::Delete { id, expected_version: None }),
+        ("update" | "delete", None) => {
+            missing(faults);
+            None
+        }
+        _ => None,
+    }
+}
+
+fn id_of(action: &RecordAction) -> Option<&str> {
+    match action {
+        RecordAction::Create { .. } => None,
+        RecordAction::Update { id, .. } | RecordAction::Delete { id, .. } => Some(id),
+    }
+}
+
+/// Runs changes and tells what became of each.
+async fn results(
+    work: &Work,
+    object: &str,
+    operation: &str,
+    actions: Vec<RecordAction>,
+    on_failure: OnFailure,
+) -> Result<Response, Refusal> {
+    let changes = changes_of(object, actions);
+    let outcomes = match run(work, &changes, on_failure).await {
+        Ok(outcomes) => outcomes,
+        Err(refusal) => return Err(refusal),
+    };
+    let first_failure = outcomes.iter().enumerate().find_map(|(at, outcome)| match outcome {
+        ChangeOutcome::Failed(error) => Some((at, error.message().to_owned())),
+        ChangeOutcome::Made(_) | ChangeOutcome::Undone | ChangeOutcome::NotTried => None,
+    });
+    let why = first_failure.map_or_else(String::new, |(at, message)| format!("record {at} failed — {message}"));
+    let total = outcomes.len();
+    let (mut succeeded, mut rows) = (0, String::new());
+    for (at, (outcome, change)) in outcomes.into_iter().zip(&changes).enumerate() {
+        if at > 0 {
+            rows.push(',');
+        }
+        let id = id_of(&change.action);
+        let row = match outcome {
+            ChangeOutcome::Made(changed) => {
+                succeeded += 1;
+                rows.push_str("{\"id\":");
+                quoted(&changed.id, &mut rows);
+                rows.push_str(",\"success\":true");
+                if changed.record.is_some() {
+                    rows.push_str(",\"data\":");
+                    rows.push_str(&printed(&changed)?);
+                }
+                rows.push_str(&format!(",\"index\":{at}}}"));
+                continue;
+            }
+            ChangeOutcome::Failed(error) => {
+                let refusal = refusal_of(error, object, id);
+                let (code, status) = (refusal.code().name(), refusal.status().as_u16());
+                json!([{"code": code, "message": refusal.message(), "httpStatus": status}])
+            }
+            ChangeOutcome::Undone => json!([{"code": "ROLLED_BACK", "message": why}]),
+            ChangeOutcome::NotTried => {
+                json!([{"code": "NOT_ATTEMPTED", "message": format!("{why}; the batch stopped there.")}])
+            }
+        };
+        let mut told = Map::new();
+        told.extend(id.map(|id| ("id".to_owned(), Value::from(id))));
+        told.insert("success".to_owned(), false.into());
+        told.insert("index".to_owned(), at.into());
+        told.insert("errors".to_owned(), row);
+        rows.push_str(&Value::Object(told).to_string());
+    }
+    let failed = total - succeeded;
+    let mut body = format!("{{\"success\":{},\"operation\":", failed == 0);
+    quoted(operation, &mut body);
+    body.push_str(&format!(",\"total\":{total},\"succeeded\":{succeeded},\"failed\":{failed},\"results\":[{rows}]}}"));
+    Ok(text(StatusCode::OK, JSON, body))
+}
+
+/// Changes of several objects, in one transaction.
+pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
+    let answer = async {
+        let work = site.work(&call).await?;
+        let body = call.object(site.body_max()).await?;
+        if body.get("atomic") == Some(&Value::Bool(false)) {
+            let message = "This endpoint is always atomic: leave `atomic` out.";
+            return Err(Refusal::new(Code::BatchNotAtomic, message));
+        }
+        let mut faults = Faults::new("batch");
+        let operations = faults.list(&body, "operations");
+        bound(operations.len())?;
+        let mut changes = Vec::new();
+        for (at, operation) in operations.iter().enumerate() {
+            changes.extend(operation_of(at, operation, &mut faults));
+        }
+        faults.end()?;
+        resolve_references(&mut changes)?;
+        let mut body = String::from("{\"results\":[");
+        let outcomes = run(&work, &changes, OnFailure::UndoAll).await?;
+        for (at, (outcome, change)) in outcomes.into_iter().zip(&changes).enumerate() {
+            match outcome {
+                ChangeOutcome::Made(changed) => {
+                    if at > 0 {
+                        body.push(',');
+                    }
+                    match change.action {
+                        RecordAction::Delete { .. } => body.push_str("true"),
+                        RecordAction::Create { .. } | RecordAction::Update { .. } => body.push_str(&printed(&changed)?),
+                    }
+                }
+                ChangeOutcome::Failed(error) => {
+                    return Err(refusal_of(error, &change.object, id_of(&change.action)));
+                }
+                ChangeOutcome::Undone | ChangeOutcome::NotTried => {}
+            }
+        }
+        body.push_str("]}");
+        Ok(text(StatusCode::OK, JSON, body))
+    };
+    answer.await.unwrap_or_else(|refusal| refusal.into_answer(Envelope::Flat))
+}
+
+fn operation_of(at: usize, operation: &Value, faults: &mut Faults) -> Option<RecordChange> {
+    let text = |key: &str| operation.get(key).and_then(Value::as_str).map(str::to_owned);
+    let Some(object) = text("object") else {
+        faults.add(format!("operations.{at}.object"), "required", "Invalid input: expected string");
+        return None;
+    };
+    let mut values = operation.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+    let action = match (text("action").as_deref(), text("id")) {
+        (Some("create"), _) => RecordAction::Create { values },
+        (Some("update"), Some(id)) => {
+            values.shift_remove("id");
+            RecordAction::Update { id, values, expected_version: None }
+        }
+        (Some("delete"), Some(id)) => RecordAction::Delete { id, expected_version: None },
+        (Some("update" | "delete"), None) => {
+            faults.add(format!("operations.{at}.id"), "required", "Invalid input: expected string");
+            return None;
+        }
+        _ => {
+            let message = "Invalid option: expected one of \"create\"|\"update\"|\"delete\"";
+            faults.add(format!("operations.{at}.action"), "invalid_option", message);
+            return None;
+        }
+    };
+    Some(RecordChange { object, action })
+}
+
+/// The number in `{"$ref": n}`.
+fn reference(value: &Value) -> Option<Option<usize>> {
+    let map = value.as_object().filter(|map| map.len() == 1)?;
+    let number = map.get("$ref")?;
+    Some(number.as_u64().and_then(|number| usize::try_from(number).ok()))
+}
+
+/// Puts the id of an earlier create in place of each `{"$ref": n}`: creates that are referred to get their id here.
+fn resolve_references(changes: &mut [RecordChange]) -> Result<(), Refusal> {
+    for at in 0..changes.len() {
+        let (before, rest) = changes.split_at_mut(at);
+        let Some(RecordChange {
+            action: RecordAction::Create { values } | RecordAction::Update { values, .. }, ..
+        }) = rest.first_mut()
+        else {
+            continue;
+        };
+        for (field, value) in values.iter_mut() {
+            let Some(number) = reference(value) else { continue };
+            let target = number.and_then(|number| before.get_mut(number));
+            let Some(RecordChange { action: RecordAction::Create { values: target }, .. }) = target else {
+                let message = format!("operation {at}: '{field}' refers to no earlier create");
+                return Err(Refusal::new(Code::BatchUnresolvedRef, message));
+            };
+            let id = match target.get("id") {
+                Some(id) => id.clone(),
+                None => {
+                    let id: String = random_token()?.chars().take(ID_LENGTH).collect();
+                    target.insert("id".to_owned(), id.clone().into());
+                    id.into()
+                }
+            };
+            *value = id;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(values: Value) -> RecordChange {
+        let values = values.as_object().unwrap().clone();
+        RecordChange { object: "o".to_owned(), action: RecordAction::Create { values } }
+    }
+
+    #[test]
+    fn references_get_the_ids_of_earlier_creates() {
+        let mut changes =
+            [create(json!({"a": 1})), create(json!({"up": {"$ref": 0}})), create(json!({"up": {"$ref": 0}}))];
+        resolve_references(&mut changes).unwrap();
+        let values = |at: usize| match &changes[at].action {
+            RecordAction::Create { values } => values.clone(),
+            _ => panic!(),
+        };
+        assert_eq!(values(0)["id"].as_str().unwrap().len(), ID_LENGTH);
+        assert!(values(0)["id"] == values(1)["up"] && values(1)["up"] == values(2)["up"]);
+        assert!(values(1).get("id").is_none());
+        for wrong in [json!({"up": {"$ref": 0}}), json!({"up": {"$ref": -1}}), json!({"up": {"$ref": "x"}})] {
+            assert!(resolve_references(&mut [create(wrong)]).is_err());
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The routes of records: `/data`, `/search` and `/batch`.
+
+mod ask;
+mod body;
+mod cells;
+mod change;
+mod conditions;
+mod expand;
+mod export;
+mod import;
+mod list;
+mod many;
+mod record;
+mod search;
+mod spelling;
+mod values;
+mod work;
+
+pub(crate) use change::{create, delete, update};
+pub(crate) use export::export;
+pub(crate) use import::import;
+pub(crate) use list::{list, query};
+pub(crate) use many::{across, batch, create_many, delete_many, update_many};
+pub(crate) use record::get_record;
+pub(crate) use search::search;
+pub(crate) use work::Work;

@@ -1,0 +1,114 @@
+//! One request's session with the engine: its questions and what they give. Knows no HTTP.
+
+use super::values::Printer;
+use crate::refusal::Refusal;
+use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use arrow::record_batch::RecordBatch;
+use futures::StreamExt;
+use querygate_query_api::holding::Holding;
+use querygate_query_api::outcome::{BatchStream, Outcome, Rows};
+use querygate_query_api::question::{AnswerColumn, AnswerForm, Question};
+use querygate_query_api::service::{Asked, Delivery, Session};
+use querygate_types::Error;
+use std::sync::Arc;
+
+/// A session that ends with the request, whether it was answered or its client left.
+#[derive(Clone)]
+pub(crate) struct Work {
+    session: Arc<Closing>,
+}
+
+struct Closing(Arc<dyn Session>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.cancel();
+        let session = Arc::clone(&self.0);
+        // Outside of a runtime the process is ending.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { session.close().await });
+        }
+    }
+}
+
+/// Rows of a question, and what their columns are.
+pub(crate) struct Found {
+    pub(crate) columns: Arc<[AnswerColumn]>,
+    pub(crate) batches: BatchStream,
+}
+
+impl Work {
+    pub(crate) fn new(session: Arc<dyn Session>) -> Self {
+        Self { session: Arc::new(Closing(session)) }
+    }
+
+    pub(crate) fn session(&self) -> &dyn Session {
+        self.session.0.as_ref()
+    }
+
+    pub(crate) fn holding(&self) -> Box<dyn Holding> {
+        self.session().holding()
+    }
+
+    /// Binds a question and runs nothing: whatever is wrong with it is found.
+    pub(crate) async fn check(&self, question: &Question) -> Result<(), Refusal> {
+        self.session().ask(question, AnswerForm::Records).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn find(&self, question: &Question) -> Result<Found, Refusal> {
+        let asked = self.session().ask(question, AnswerForm::Records).await?;
+        let rows = self.run(&asked).await?;
+        Ok(Found { columns: asked.columns.into(), batches: rows.batches })
+    }
+
+    /// How many records there are before the page is cut.
+    pub(crate) async fn total(&self, question: &Question) -> Result<u64, Refusal> {
+        let asked = self.session().ask(question, AnswerForm::Total).await?;
+        let mut batches = self.run(&asked).await?.batches;
+        let mut total = None;
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            if batch.num_rows() > 0 {
+                total = Some(first_number(&batch)?);
+            }
+        }
+        total.ok_or_else(|| Error::internal("a total gave no row").into())
+    }
+
+    async fn run(&self, asked: &Asked) -> Result<Rows, Refusal> {
+        match self.session().run(&asked.prepared, &asked.parameters, Delivery::Batches).await? {
+            Outcome::Rows(rows) => Ok(rows),
+            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => {
+                Err(Error::internal("a question gave no rows").into())
+            }
+        }
+    }
+}
+
+fn first_number(batch: &RecordBatch) -> Result<u64, Error> {
+    let column = batch.columns().first().ok_or_else(|| Error::internal("a total has no column"))?;
+    let numbers = cast(column, &DataType::Int64).map_err(Error::internal)?;
+    let numbers = numbers.as_primitive_opt::<Int64Type>().filter(|numbers| numbers.is_valid(0));
+    let number = numbers.map(|numbers| numbers.value(0)).ok_or_else(|| Error::internal("a total is null"))?;
+    u64::try_from(number).map_err(Error::internal)
+}
+
+impl Found {
+    /// The next batch, ready to be printed.
+    pub(crate) async fn next(&mut self) -> Result<Option<Printer>, Refusal> {
+        loop {
+            match self.batches.next().await {
+                None => return Ok(None),
+                Some(batch) => {
+                    let batch = batch?;
+                    if batch.num_rows() > 0 {
+                        return Ok(Some(Printer::new(&self.columns, &batch)?));
+                    }
+                }
+            }
+        }
+    }
+}

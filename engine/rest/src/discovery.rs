@@ -1,0 +1,112 @@
+//! What the interface says of itself: discovery, health, readiness, and the answers to paths that are none.
+
+use crate::answer::{json as json_answer, ok, text, wrapped};
+use crate::call::Call;
+use crate::code::Code;
+use crate::refusal::{Envelope, Refusal};
+use crate::site::{Shared, Site};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+/// The version of ObjectStack whose interface this is.
+const VERSION: &str = "17.4.0";
+
+fn described(site: &Site) -> Value {
+    let on = |route: &str| json!({"enabled": true, "status": "available", "handlerReady": true, "route": route});
+    let off = json!({"enabled": false, "status": "unavailable", "message": "This gate serves records and metadata."});
+    let mut services = json!({
+        "metadata": on("/api/v1/meta"), "data": on("/api/v1/data"), "auth": on("/api/v1/auth"),
+    });
+    if let Some(services) = services.as_object_mut() {
+        for service in [
+            "analytics",
+            "automation",
+            "cache",
+            "queue",
+            "job",
+            "ui",
+            "realtime",
+            "notification",
+            "ai",
+            "i18n",
+            "storage",
+            "search",
+            "file-storage",
+        ] {
+            services.insert(service.to_owned(), off.clone());
+        }
+    }
+    let enabled = |is: bool| json!({"enabled": is});
+    let mut body = json!({
+        "version": VERSION,
+        "name": "ObjectStack API",
+        "apiName": "ObjectStack API",
+        "environment": "production",
+        "routes": {"data": "/api/v1/data", "metadata": "/api/v1/meta", "auth": "/api/v1/auth"},
+        "locale": {"default": "en", "supported": ["en"], "timezone": "UTC"},
+        "services": services,
+        "capabilities": {
+            "comments": enabled(false), "automation": enabled(false), "cron": enabled(false), "search": enabled(true),
+            "export": enabled(true), "chunkedUpload": enabled(false), "transactionalBatch": enabled(true),
+            "websockets": enabled(false), "files": enabled(false), "analytics": enabled(false), "ai": enabled(false),
+            "notifications": enabled(false), "i18n": enabled(false),
+        },
+        "scoping": {"enabled": false, "resolution": "auto", "scoped": false},
+    });
+    if let (true, Some(body)) = (site.config.extensions, body.as_object_mut()) {
+        body.insert("gate".to_owned(), json!({"name": "Querygate", "version": env!("CARGO_PKG_VERSION")}));
+    }
+    body
+}
+
+pub(crate) async fn discovery(State(site): Shared) -> Response {
+    ok(&described(&site))
+}
+
+pub(crate) async fn well_known(State(site): Shared) -> Response {
+    let mut answer = wrapped(StatusCode::OK, &described(&site));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+pub(crate) async fn health(State(site): Shared) -> Response {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let uptime = site.since.elapsed().as_secs_f64();
+    wrapped(StatusCode::OK, &json!({"status": "ok", "timestamp": now, "version": VERSION, "uptime": uptime}))
+}
+
+pub(crate) async fn ready(State(site): Shared) -> Response {
+    if (site.ready)() {
+        return wrapped(StatusCode::OK, &json!({"status": "ready"}));
+    }
+    Refusal::new(Code::ServiceUnavailable, "No source answers yet.").into_answer(Envelope::Wrapped)
+}
+
+/// A page for people who open the address in a browser.
+pub(crate) async fn docs() -> Response {
+    let page = "<!doctype html><title>ObjectStack API</title><p>ObjectStack's REST interface. \
+                <a href=\"/api/v1/discovery\">Discovery</a> lists its routes.</p>";
+    text(StatusCode::OK, "text/html; charset=utf-8", page.to_owned())
+}
+
+pub(crate) async fn no_such_path(call: Call) -> Response {
+    let body = json!({"success": false, "error": {
+        "code": Code::EndpointNotFound.name(),
+        "message": format!("No route for {} {}", call.method, call.path),
+        "httpStatus": 404,
+        "details": {"method": call.method.as_str(), "path": call.path},
+    }});
+    json_answer(StatusCode::NOT_FOUND, &body)
+}
+
+pub(crate) async fn wrong_method(call: Call) -> Response {
+    let body = json!({"success": false, "error": {
+        "code": Code::MethodNotAllowed.name(),
+        "message": format!("{} is not supported for {}.", call.method, call.path),
+        "details": {"method": call.method.as_str(), "path": call.path},
+    }});
+    json_answer(StatusCode::METHOD_NOT_ALLOWED, &body)
+}

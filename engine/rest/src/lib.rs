@@ -1,0 +1,24 @@
+//! The REST door: ObjectStack's interface below `/api/v1`. Knows no engine: records are asked for and changed through a
+//! `Session`, people, keys and metadata through `Platform`.
+
+#![warn(clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
+)]
+
+mod answer;
+mod auth;
+mod call;
+mod code;
+mod data;
+mod discovery;
+mod door;
+mod identity;
+mod meta;
+mod refusal;
+mod routes;
+mod sessions;
+mod site;
+
+pub use door::{RestConfig, RestDoor};

@@ -1,0 +1,193 @@
+//! Refusals, and the forms in which routes say them. Knows no route.
+
+use crate::code::Code;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use querygate_types::Error;
+use querygate_types::vendor::VendorCode;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// How a route wraps what it answers. ObjectStack's client reads all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Envelope {
+    /// `{error, code, …}`: records and metadata.
+    Flat,
+    /// `{success, data}`, `{success: false, error: {code, message}}`: what the vendor's dispatcher serves.
+    Wrapped,
+    /// `{error: {code, message}}`: parameters that a route does not know.
+    Nested,
+    /// `{message, code}`: logins, datasets.
+    Message,
+    /// `{code, error}`: sharing and approvals.
+    Plain,
+}
+
+/// Why a request is not answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    code: Code,
+    status: StatusCode,
+    message: String,
+    /// Further keys of the body.
+    extra: Map<String, Value>,
+    /// Where the route's own envelope is not the one.
+    envelope: Option<Envelope>,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: impl Into<Code>, message: impl Into<String>) -> Self {
+        let code = code.into();
+        Self {
+            code,
+            status: code.status(),
+            message: message.into(),
+            extra: Map::new(),
+            envelope: None,
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn unauthenticated() -> Self {
+        let mut refusal = Self::new(Code::Unauthenticated, "UNAUTHENTICATED");
+        refusal.extra.insert("message".to_owned(), "Authentication is required to access this endpoint.".into());
+        refusal
+    }
+
+    /// Something that the gate has not, with what is missing.
+    pub(crate) fn not_implemented(what: &str) -> Self {
+        Self::new(VendorCode::NotImplemented, format!("This gate has no {what}."))
+    }
+
+    /// A parameter or body that is wrong, told with the field.
+    pub(crate) fn invalid(field: &str, code: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let faults = json!([{"field": field, "code": code, "message": &message}]);
+        Self::new(VendorCode::ValidationFailed, message).with("fields", faults)
+    }
+
+    #[must_use]
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The object that it is about, unless it says so already.
+    #[must_use]
+    pub(crate) fn about(mut self, object: &str) -> Self {
+        if self.status != StatusCode::UNAUTHORIZED && !self.extra.contains_key("object") {
+            self.extra.insert("object".to_owned(), object.into());
+        }
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn within(mut self, envelope: Envelope) -> Self {
+        self.envelope = Some(envelope);
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Faults of single fields, where there are some.
+    pub(crate) fn faults(&self) -> Option<&Value> {
+        self.extra.get("fields")
+    }
+
+    /// The answer, in the envelope of the route unless it has its own.
+    pub(crate) fn into_answer(self, envelope: Envelope) -> Response {
+        let (code, message) = (self.code.name(), self.message);
+        let body = match self.envelope.unwrap_or(envelope) {
+            Envelope::Flat => {
+                let mut body = Map::new();
+                body.insert("error".to_owned(), message.into());
+                body.insert("code".to_owned(), code.into());
+                body.extend(self.extra);
+                Value::Object(body)
+            }
+            Envelope::Wrapped => {
+                let mut error = Map::new();
+                error.insert("code".to_owned(), code.into());
+                error.insert("message".to_owned(), self.extra.get("message").cloned().unwrap_or(message.into()));
+                error.insert("httpStatus".to_owned(), self.status.as_u16().into());
+                error.extend(self.extra.into_iter().filter(|(key, _)| key != "message"));
+                json!({"success": false, "error": error})
+            }
+            Envelope::Nested => json!({"error": {"code": code, "message": message}}),
+            Envelope::Message => json!({"message": message, "code": code}),
+            Envelope::Plain => json!({"code": code, "error": message}),
+        };
+        let mut answer = (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        if let Some(wait) = self.retry_after {
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        }
+        answer
+    }
+}
+
+impl From<VendorCode> for Code {
+    fn from(code: VendorCode) -> Self {
+        Self::Vendor(code)
+    }
+}
+
+impl From<Error> for Refusal {
+    /// The text of an internal error stays in the log.
+    fn from(error: Error) -> Self {
+        let code = Code::of(&error);
+        if code == Code::Internal {
+            tracing::error!(%error, cause = error.cause(), "a request failed");
+            return Self::new(code, "Internal server error");
+        }
+        tracing::debug!(%error, cause = error.cause(), code = code.name(), "a request was refused");
+        let mut refusal = Self::new(code, error.message());
+        if error.vendor_code().is_none() {
+            refusal = refusal.with("sqlstate", error.code().sqlstate());
+        }
+        if let Some(hint) = error.hint() {
+            refusal = refusal.with("hint", hint);
+        }
+        let faults: Vec<Value> = error
+            .faults()
+            .iter()
+            .map(|fault| {
+                let mut told = json!({"field": fault.field, "code": fault.code, "message": fault.message});
+                if let (Some(told), Some(label)) = (told.as_object_mut(), &fault.label) {
+                    told.insert("label".to_owned(), label.as_str().into());
+                }
+                told
+            })
+            .collect();
+        match (code, faults.first()) {
+            (_, None) => refusal,
+            // One name that is not there is told as such.
+            (Code::Vendor(VendorCode::InvalidField | VendorCode::InvalidSort), Some(first)) => {
+                refusal.with("field", first.get("field").cloned().unwrap_or_default())
+            }
+            (_, Some(_)) => refusal.with("fields", faults),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The table of routes, and the headers of every answer.
+
+use crate::call::Call;
+use crate::code::Code;
+use crate::refusal::{Envelope, Refusal};
+use crate::site::{Shared, Site};
+use crate::{auth, data, discovery, meta};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get, post};
+use querygate_web::random_token;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Services of the vendor's that this gate has not: the path, the open ones last.
+const MISSING: [(&str, &str); 27] = [
+    ("/automation", "automation"),
+    ("/notifications", "notifications"),
+    ("/reports", "reports"),
+    ("/approvals", "approvals"),
+    ("/analytics", "analytics"),
+    ("/packages", "registry of packages over REST"),
+    ("/sharing", "sharing rules over REST"),
+    ("/share-links", "share links"),
+    ("/share-links/{token}", "share links"),
+    ("/ai", "AI service"),
+    ("/mcp", "MCP service"),
+    ("/ui", "service for views"),
+    ("/i18n", "service for translations"),
+    ("/email", "e-mail"),
+    ("/datasources", "datasources over REST"),
+    ("/actions", "actions"),
+    ("/jobs", "jobs"),
+    ("/webhooks", "webhooks"),
+    ("/realtime", "realtime service"),
+    ("/files", "files"),
+    ("/feeds", "feeds"),
+    ("/activities", "activities"),
+    ("/meta/_drafts", "drafts of metadata"),
+    ("/meta/diagnostics", "diagnostics of metadata over REST; `querygate check` has them"),
+    ("/security/my-delegable-scope", "delegated administration"),
+    ("/security/suggested-bindings", "suggested bindings"),
+    ("/openapi.json", "description as OpenAPI"),
+];
+
+/// What can be asked of an item beside itself.
+const MISSING_OF_ITEMS: [&str; 10] =
+    ["layers", "published", "references", "history", "diff", "audit", "publish", "rollback", "tree", "overlay"];
+
+pub(crate) fn routes(site: Arc<Site>) -> Router {
+    table().layer(middleware::from_fn(around)).with_state(site)
+}
+
+fn table() -> Router<Arc<Site>> {
+    let v1 = Router::new().merge(own()).merge(accounts()).merge(records()).merge(metadata()).merge(missing());
+    Router::new()
+        .route("/.well-known/objectstack", get(discovery::well_known))
+        .route("/api/v1", get(discovery::discovery))
+        .nest("/api/v1", v1)
+        .fallback(discovery::no_such_path)
+        .method_not_allowed_fallback(discovery::wrong_method)
+}
+
+fn own() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/discovery", get(discovery::discovery))
+        .route("/health", get(discovery::health))
+        .route("/ready", get(discovery::ready))
+        .route("/docs", get(discovery::docs))
+}
+
+fn accounts() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/auth/sign-in/email", post(auth::sign_in))
+        .route("/auth/sign-up/email", post(auth::sign_up))
+        .route("/auth/sign-out", post(auth::sign_out))
+        .route("/auth/get-session", get(auth::get_session))
+        .route("/auth/list-sessions", get(auth::list_sessions))
+        .route("/auth/config", get(auth::config))
+        .route("/auth/bootstrap-status", get(auth::bootstrap_status))
+        .route("/auth/organization/list", get(auth::organizations))
+        .route("/auth/me/permissions", get(auth::permissions))
+        .route("/auth/me/localization", get(auth::localization))
+        .route("/me/apps", get(auth::apps))
+        .route("/keys", post(auth::add_key))
+}
+
+fn records() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/data/{object}", get(data::list).post(data::create))
+        .route("/data/{object}/query", post(data::query))
+        .route("/data/{object}/export", get(data::export))
+        .route("/data/{object}/createMany", post(data::create_many))
+        .route("/data/{object}/updateMany", post(data::update_many))
+        .route("/data/{object}/deleteMany", post(data::delete_many))
+        .route("/data/{object}/batch", post(data::batch))
+        .route("/data/{object}/import", post(data::import))
+        .route("/data/{object}/import/jobs", lacking("jobs of imports"))
+        .route("/data/{object}/{id}", get(data::get_record).patch(data::update).delete(data::delete))
+        .route("/data/{object}/{id}/clone", lacking("copies of records"))
+        .route("/data/{object}/{id}/shares", lacking("manual shares"))
+        .route("/data/{object}/{id}/shares/{share}", lacking("manual shares"))
+        .route("/data/import/jobs", lacking("jobs of imports"))
+        .route("/data/import/jobs/{*rest}", lacking("jobs of imports"))
+        .route("/batch", post(data::across))
+        .route("/search", get(data::search))
+}
+
+fn metadata() -> Router<Arc<Site>> {
+    let routes = Router::new()
+        .route("/meta", get(meta::types))
+        .route("/meta/types", get(meta::types))
+        .route("/meta/{kind}", get(meta::items))
+        .route("/meta/{kind}/{name}", get(meta::item).put(not_served).delete(not_served))
+        .route("/meta/{kind}/{name}/state/{field}", get(meta::state))
+        .route("/security/explain", get(meta::explain).post(meta::explain));
+    MISSING_OF_ITEMS.iter().fold(routes, |routes, part| {
+        let what = lacking("history, references and layers of metadata over REST");
+        routes.route(&format!("/meta/{{kind}}/{{name}}/{part}"), what)
+    })
+}
+
+fn missing() -> Router<Arc<Site>> {
+    let none = Router::new()
+        .route("/forms/{slug}", any(no_form))
+        .route("/forms/{slug}/submit", any(no_form))
+        .route("/share-links/{token}/resolve", any(no_link));
+    MISSING.iter().fold(none, |routes, (path, what)| {
+        let routes = routes.route(path, lacking(what));
+        let is_leaf =
+            ["/meta/", "/security/", "/share-links", "/openapi.json"].iter().any(|leaf| path.starts_with(leaf));
+        if is_leaf {
+            return routes;
+        }
+        routes.route(&format!("{path}/{{*rest}}"), lacking(what))
+    })
+}
+
+/// Open to all at the vendor: here there are none.
+async fn no_form() -> Response {
+    Refusal::new(Code::FormNotFound, "There is no such form.").into_answer(Envelope::Plain)
+}
+
+async fn no_link() -> Response {
+    Refusal::new(Code::InvalidLink, "This link is not valid.").into_answer(Envelope::Wrapped)
+}
+
+/// Metadata is files, which the operator changes.
+async fn not_served(State(site): Shared, call: Call) -> Response {
+    refused(&site, &call, "way to change metadata over REST: change its files")
+}
+
+fn lacking(what: &'static str) -> MethodRouter<Arc<Site>> {
+    any(move |State(site): Shared, call: Call| async move { refused(&site, &call, what) })
+}
+
+fn refused(site: &Site, call: &Call, what: &str) -> Response {
+    match site.identify(call) {
+        Err(refusal) => refusal.into_answer(Envelope::Flat),
+        Ok(_) => Refusal::not_implemented(what).into_answer(Envelope::Wrapped),
+    }
+}
+
+/// What every answer has: a number, who may read it, and that no browser guesses at it.
+async fn around(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let is_preflight = request.method() == Method::OPTIONS;
+    let mut answer = if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let status = answer.status();
+    let headers = answer.headers_mut();
+    let fixed = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "set-auth-token,x-objectstack-dropped-fields"),
+        (header::VARY, "Origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_preflight {
+        let methods = HeaderValue::from_static("GET,HEAD,PUT,POST,DELETE,PATCH,OPTIONS");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        let allowed = "content-type,authorization,x-api-key,if-match,if-none-match,accept-language,traceparent";
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(Ok(number)) = random_token().map(|token| HeaderValue::from_str(&token[..22])) {
+        headers.insert(HeaderName::from_static("x-request-id"), number);
+    }
+    let class = match status.as_u16() / 100 {
+        2 | 3 => "answered",
+        4 => "refused",
+        _ => "failed",
+    };
+    metrics::counter!("querygate_rest_requests_total", "outcome" => class).increment(1);
+    metrics::histogram!("querygate_rest_seconds").record(began.elapsed().as_secs_f64());
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_routes_contradict_each_other() {
+        // Building the table panics where they do.
+        let _ = super::table();
+    }
+}

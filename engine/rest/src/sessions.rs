@@ -1,0 +1,148 @@
+//! Sessions of people who signed in: a random token each, kept as its hash, bounded, with an end. Knows no HTTP.
+
+use chrono::{DateTime, Utc};
+use querygate_types::Result;
+use querygate_types::principal::Principal;
+use querygate_web::{TokenHash, random_token};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Sessions of one login; a further one ends the one unused for longest.
+const PER_LOGIN: usize = 32;
+/// Sessions of all.
+const ALL: usize = 16_384;
+/// Bytes that are kept of what a client calls itself.
+const AGENT_BYTES_MAX: usize = 200;
+
+/// A session that somebody opened by a password.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn {
+    /// Says which one it is, and opens nothing.
+    pub(crate) id: Arc<str>,
+    pub(crate) login: Arc<str>,
+    pub(crate) opened: DateTime<Utc>,
+    pub(crate) used: DateTime<Utc>,
+    pub(crate) ends: DateTime<Utc>,
+    pub(crate) address: Option<String>,
+    pub(crate) agent: Option<String>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    lifetime: Duration,
+    open: Mutex<HashMap<TokenHash, SignedIn>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(lifetime: Duration) -> Self {
+        Self { lifetime, open: Mutex::default() }
+    }
+
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TokenHash, SignedIn>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens one and gives its token; `None` when there are too many.
+    pub(crate) fn open(
+        &self,
+        principal: &Principal,
+        address: Option<String>,
+        agent: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>> {
+        let (token, id) = (random_token()?, random_token()?);
+        let mut open = self.lock();
+        open.retain(|_, session| session.ends > now);
+        let own = || open.iter().filter(|(_, session)| *session.login == *principal.login);
+        if own().count() >= PER_LOGIN {
+            let oldest = own().min_by_key(|(_, session)| session.used).map(|(key, _)| *key);
+            oldest.map(|key| open.remove(&key));
+        }
+        if open.len() >= ALL {
+            return Ok(None);
+        }
+        let agent = agent.map(|agent| agent.chars().take(AGENT_BYTES_MAX).collect());
+        let session = SignedIn {
+            id: id.into(),
+            login: principal.login.as_str().into(),
+            opened: now,
+            used: now,
+            ends: now + self.lifetime,
+            address,
+            agent,
+        };
+        open.insert(TokenHash::of(&token), session);
+        Ok(Some(token))
+    }
+
+    /// The session of a token, used now.
+    pub(crate) fn find(&self, token: &str, now: DateTime<Utc>) -> Option<SignedIn> {
+        let key = TokenHash::of(token);
+        let mut open = self.lock();
+        let session = open.get_mut(&key)?;
+        if session.ends <= now {
+            open.remove(&key);
+            return None;
+        }
+        session.used = now;
+        Some(session.clone())
+    }
+
+    /// Those of a login, the oldest first.
+    pub(crate) fn of(&self, login: &str, now: DateTime<Utc>) -> Vec<SignedIn> {
+        let open = self.lock();
+        let mut own: Vec<SignedIn> =
+            open.values().filter(|session| *session.login == *login && session.ends > now).cloned().collect();
+        own.sort_by_key(|session| session.opened);
+        own
+    }
+
+    pub(crate) fn close(&self, token: &str) {
+        self.lock().remove(&TokenHash::of(token));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(sessions: &Sessions, login: &str, now: DateTime<Utc>) -> Option<String> {
+        sessions.open(&Principal::builder(login).build(), None, Some(&"x".repeat(1_000)), now).unwrap()
+    }
+
+    #[test]
+    fn a_token_finds_its_session_until_it_ends() {
+        let (sessions, start) = (Sessions::new(Duration::from_secs(60)), DateTime::UNIX_EPOCH);
+        let token = open(&sessions, "ada", start).unwrap();
+        let later = start + Duration::from_secs(59);
+        assert_eq!(&*sessions.find(&token, later).unwrap().login, "ada");
+        assert!(sessions.find(&token[1..], later).is_none() && sessions.find("", later).is_none());
+        assert_eq!(sessions.of("ada", later)[0].agent.as_ref().unwrap().len(), AGENT_BYTES_MAX);
+        assert!(sessions.find(&token, start + Duration::from_secs(60)).is_none());
+        assert!(sessions.find(&token, start).is_none(), "it was forgotten");
+        let token = open(&sessions, "ada", start).unwrap();
+        sessions.close(&token);
+        assert!(sessions.find(&token, start).is_none());
+    }
+
+    #[test]
+    fn sessions_are_bounded_and_one_login_cannot_take_all() {
+        let (sessions, start) = (Sessions::new(Duration::from_secs(60)), DateTime::UNIX_EPOCH);
+        let first = open(&sessions, "sam", start).unwrap();
+        for n in 0..PER_LOGIN as u64 {
+            assert!(open(&sessions, "sam", start + Duration::from_millis(n + 1)).is_some());
+        }
+        assert!(sessions.find(&first, start).is_none(), "the one unused for longest ended");
+        for n in PER_LOGIN..ALL {
+            assert!(open(&sessions, &format!("u{}", n / PER_LOGIN), start).is_some());
+        }
+        assert!(open(&sessions, "one too many", start).is_none());
+        assert!(open(&sessions, "later", start + Duration::from_secs(61)).is_some());
+    }
+}
