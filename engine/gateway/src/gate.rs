@@ -3,6 +3,7 @@
 
 use futures::future::BoxFuture;
 use querygate_http::Readiness;
+use querygate_query_api::platform::Platform;
 use querygate_query_api::service::{Authenticator, QueryService};
 use querygate_types::Result;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) type Close = Arc<dyn Fn() + Send + Sync>;
 pub(crate) struct Gate {
     pub(crate) service: Arc<dyn QueryService>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) platform: Arc<dyn Platform>,
     pub(crate) readiness: ReadinessProbe,
     pub(crate) measure: Measure,
     pub(crate) reload: Reload,

@@ -16,6 +16,7 @@ mod metadata;
 mod naming;
 mod output;
 mod password;
+mod platform;
 mod process;
 mod serve;
 mod shell;

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use querygate_flight::{FlightConfig, FlightDoor};
 use querygate_http::{HttpConfig, HttpDoor, Pages, Probes};
 use querygate_pgwire_frontend::{DoorConfig, PostgresDoor, TlsSettings};
+use querygate_rest::{RestConfig, RestDoor};
 use querygate_types::{Error, ErrorCode, Result};
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub(crate) struct Bound {
     pub(crate) postgres: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) flight: Option<SocketAddr>,
+    pub(crate) rest: Option<SocketAddr>,
 }
 
 /// Stack of a thread that serves sockets, in bytes: a statement's tree is parsed, copied and dropped there, as deep as it is
@@ -81,8 +83,17 @@ impl Threads {
 /// Whether the doors can be opened where the configuration says: asked before anything that takes long, for the doors themselves
 /// are opened last, when there is something behind them.
 pub(crate) fn ports_are_free(config: &Config) -> Result<()> {
-    let doors = [("postgres", config.server.postgres), ("http", config.server.http), ("flight", config.flight.address)];
+    let doors = [
+        ("postgres", config.server.postgres),
+        ("http", config.server.http),
+        ("flight", config.flight.address),
+        ("rest", rest_address(config)),
+    ];
     doors.into_iter().try_for_each(|(door, address)| address.map_or(Ok(()), |address| is_free(door, address)))
+}
+
+fn rest_address(config: &Config) -> Option<SocketAddr> {
+    config.rest.as_ref().and_then(|rest| rest.address)
 }
 
 /// The same of one door.
@@ -114,7 +125,7 @@ pub(crate) fn serve_with(
     let result = threads.wire.block_on(async {
         let doors = Doors::bind(config, &gate, room, metrics).await?;
         let bound = doors.bound;
-        tracing::info!(postgres = ?bound.postgres, http = ?bound.http, flight = ?bound.flight, "ready");
+        tracing::info!(postgres = ?bound.postgres, http = ?bound.http, flight = ?bound.flight, rest = ?bound.rest, "ready");
         ready(bound);
         let beside = companion.map(|companion| threads.query.spawn(companion(gate.clone())));
         let served = doors.run(config, &gate, &threads.runtimes(), stop).await;
@@ -131,6 +142,7 @@ struct Doors {
     postgres: Option<PostgresDoor>,
     http: Option<HttpDoor>,
     flight: Option<FlightDoor>,
+    rest: Option<RestDoor>,
     bound: Bound,
 }
 
@@ -170,12 +182,14 @@ impl Doors {
             }
         };
         let flight = flight_door(config, gate, room).await?;
+        let rest = rest_door(config, gate).await?;
         let bound = Bound {
             postgres: postgres.as_ref().map(PostgresDoor::local_addr).transpose().map_err(Error::internal)?,
             http: http.as_ref().map(HttpDoor::local_addr).transpose().map_err(Error::internal)?,
             flight: flight.as_ref().map(FlightDoor::local_addr).transpose().map_err(Error::internal)?,
+            rest: rest.as_ref().map(RestDoor::local_addr).transpose().map_err(Error::internal)?,
         };
-        Ok(Self { postgres, http, flight, bound })
+        Ok(Self { postgres, http, flight, rest, bound })
     }
 
     async fn run(self, config: &Config, gate: &Gate, runtimes: &Runtimes, stop: CancellationToken) -> Result<()> {
@@ -185,6 +199,7 @@ impl Doors {
         let mut doors = Serving([
             ("postgres", self.postgres.map(|door| tokio::spawn(door.serve(doors_stop.clone())))),
             ("flight", self.flight.map(|door| tokio::spawn(door.serve(doors_stop.clone())))),
+            ("rest", self.rest.map(|door| tokio::spawn(door.serve(doors_stop.clone().cancelled_owned())))),
             ("http", self.http.map(|door| tokio::spawn(door.serve(http_stop.clone().cancelled_owned())))),
         ]);
         let watch = tokio::spawn(watch(
@@ -209,8 +224,8 @@ impl Doors {
         watch.abort();
         heal.abort();
         doors_stop.cancel();
-        let [postgres, flight, http] = doors.0.map(|(_, task)| task);
-        for task in [postgres, flight].into_iter().flatten() {
+        let [postgres, flight, rest, http] = doors.0.map(|(_, task)| task);
+        for task in [postgres, flight, rest].into_iter().flatten() {
             task.await.map_err(Error::internal)?;
         }
         http_stop.cancel();
@@ -292,6 +307,23 @@ async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<
     };
     let door = FlightDoor::bind(settings, Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
     door.await.map(Some).map_err(|e| cannot_bind("flight", address, &e))
+}
+
+async fn rest_door(config: &Config, gate: &Gate) -> Result<Option<RestDoor>> {
+    let Some(rest) = &config.rest else { return Ok(None) };
+    let Some(address) = rest.address else { return Ok(None) };
+    let settings = RestConfig {
+        body_max: rest.body_max,
+        session_lifetime: rest.session_lifetime,
+        extensions: rest.extensions,
+        drain_timeout: config.server.drain_timeout,
+        ..RestConfig::new(address, &config.server.database)
+    };
+    let readiness = Arc::clone(&gate.readiness);
+    let ready = Arc::new(move || readiness().is_ready());
+    let (service, authenticator) = (Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
+    let door = RestDoor::bind(settings, service, authenticator, Arc::clone(&gate.platform), ready);
+    door.await.map(Some).map_err(|e| cannot_bind("rest", address, &e))
 }
 
 fn cannot_bind(door: &str, address: SocketAddr, error: &std::io::Error) -> Error {

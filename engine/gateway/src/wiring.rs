@@ -20,6 +20,7 @@ use crate::auth::ConfigAuthenticator;
 use crate::config::Config;
 use crate::gate::{Gate, Runtimes};
 use crate::output::Output;
+use crate::platform::GatePlatform;
 use deployment::Builder;
 use futures::FutureExt;
 use querygate_catalog::deployment::Deployment;
@@ -69,7 +70,9 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
             }
         })
     };
+    let platform = Arc::new(GatePlatform::new(config, Arc::clone(&engine))?);
     Ok(Gate {
+        platform,
         service: Arc::new(GateService::new(engine)),
         authenticator: Arc::new(ConfigAuthenticator::new(config)?),
         readiness,

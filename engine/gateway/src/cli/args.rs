@@ -46,6 +46,8 @@ pub(super) enum Command {
     Introspect(IntrospectArgs),
     /// Add users with a SCRAM-SHA-256 verifier, list users
     User(UserArgs),
+    /// API keys for the REST door: add, list, revoke
+    Key(KeyArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  querygate completions bash > /etc/bash_completion.d/querygate")]
     Completions(CompletionsArgs),
@@ -88,6 +90,9 @@ pub(super) struct DemoArgs {
     /// Address of the Flight SQL port
     #[arg(long, value_name = "ADDR")]
     pub(super) flight: Option<SocketAddr>,
+    /// Address of the REST port
+    #[arg(long, value_name = "ADDR")]
+    pub(super) rest: Option<SocketAddr>,
     /// Make the folder and print the guide, but do not serve
     #[arg(long)]
     pub(super) seed_only: bool,
@@ -115,6 +120,9 @@ pub(super) struct ServeArgs {
     /// Address of the Flight SQL port instead of [flight] address
     #[arg(long, value_name = "ADDR")]
     flight: Option<SocketAddr>,
+    /// Address of the REST port instead of [rest] listen
+    #[arg(long, value_name = "ADDR")]
+    rest: Option<SocketAddr>,
 }
 
 impl ServeArgs {
@@ -127,6 +135,9 @@ impl ServeArgs {
         }
         if self.flight.is_some() {
             config.flight.address = self.flight;
+        }
+        if self.rest.is_some() {
+            config.rest.get_or_insert_default().address = self.rest;
         }
     }
 }
@@ -338,6 +349,55 @@ pub(super) struct UserAddArgs {
 pub(super) struct UserListArgs {
     #[command(flatten)]
     pub(super) config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    #[command(subcommand)]
+    pub(super) command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key for a user and print it, once
+    #[command(
+        after_help = "Examples:\n  querygate key add nora --name nightly --days 90\n  curl -H \"x-api-key: $KEY\" http://127.0.0.1:8090/api/v1/data/crm_accounts\n\nA key may do what its user may. The file that `keys` in [rest] names holds hashes; a running gate takes up a new key\nwithin a second."
+    )]
+    Add(KeyAddArgs),
+    /// List keys: id, first characters, user, name, when they were made and when they end
+    List(KeyListArgs),
+    /// End a key
+    Revoke(KeyRevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyAddArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// Login name of the user that the key is for
+    #[arg(value_name = "USER")]
+    pub(super) user: String,
+    /// What to call it
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Days after which it ends; without it, when it is revoked
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3_650))]
+    pub(super) days: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyListArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyRevokeArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// Id that `querygate key list` shows
+    #[arg(value_name = "ID")]
+    pub(super) id: String,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use super::args::DemoArgs;
 use super::{Ended, load, written};
-use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, POSTGRES_PORT};
+use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, POSTGRES_PORT, REST_PORT};
 use crate::demo::alerts::Alerts;
 use crate::demo::{self, Scale};
 use crate::output::Output;
@@ -30,8 +30,8 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     }))?;
     drop(runtime);
     let Some(mut config) = serving else {
-        let planned =
-            Bound { postgres: Some(args.pg.unwrap_or(loopback(POSTGRES_PORT))), http: args.http, flight: args.flight };
+        let postgres = Some(args.pg.unwrap_or(loopback(POSTGRES_PORT)));
+        let planned = Bound { postgres, http: args.http, flight: args.flight, rest: args.rest };
         output.text(&demo::guide_text(&seeded, planned, None)).map_err(written)?;
         return Ok(Ended::Well);
     };
@@ -56,8 +56,12 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
 
 /// The demo over private servers, which end with it.
 fn backends(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
-    let doors =
-        [("postgres", args.pg, POSTGRES_PORT), ("http", args.http, HTTP_PORT), ("flight", args.flight, FLIGHT_PORT)];
+    let doors = [
+        ("postgres", args.pg, POSTGRES_PORT),
+        ("http", args.http, HTTP_PORT),
+        ("flight", args.flight, FLIGHT_PORT),
+        ("rest", args.rest, REST_PORT),
+    ];
     for (door, address, port) in doors {
         crate::serve::is_free(door, address.unwrap_or(loopback(port)))?;
     }
@@ -81,6 +85,8 @@ fn configured(file: &Path, args: &DemoArgs, output: &mut Output) -> Result<Confi
     config.server.postgres = args.pg.or(config.server.postgres).or(Some(loopback(POSTGRES_PORT)));
     config.server.http = args.http.or(config.server.http).or(Some(loopback(HTTP_PORT)));
     config.flight.address = args.flight.or(config.flight.address).or(Some(loopback(FLIGHT_PORT)));
+    let rest = config.rest.get_or_insert_default();
+    rest.address = args.rest.or(rest.address).or(Some(loopback(REST_PORT)));
     if std::env::var_os("QUERYGATE_LOG").is_none() {
         // The guide is what a person should read.
         "warn".clone_into(&mut config.log.filter);

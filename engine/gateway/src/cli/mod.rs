@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod demo;
 mod extract;
+mod key;
 mod sql;
 mod user;
 
@@ -75,6 +76,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
         Command::Init(args) => crate::init::run(&args, output),
         Command::Introspect(args) => crate::introspect::run(&args, output),
         Command::User(args) => user::run(&args, output),
+        Command::Key(args) => key::run(&args, output),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "querygate", &mut script);
@@ -94,7 +96,8 @@ fn serve(args: &args::ServeArgs, output: &mut Output) -> Result<Ended> {
     args.apply(&mut config);
     crate::logging::start(&config.log);
     crate::serve::serve(&config, CancellationToken::new(), |bound| {
-        let ports = [("postgres", bound.postgres), ("http", bound.http), ("flight", bound.flight)];
+        let ports =
+            [("postgres", bound.postgres), ("http", bound.http), ("flight", bound.flight), ("rest", bound.rest)];
         let open: Vec<String> =
             ports.into_iter().filter_map(|(name, address)| Some(format!("{name} on {}", address?))).collect();
         // A closed terminal does not stop a server.

@@ -8,6 +8,7 @@ pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod resolve;
+mod rest;
 mod secret;
 mod server;
 mod sources;
@@ -20,6 +21,7 @@ mod write_user;
 pub(crate) use changes::{OnChange, SchemaChange};
 pub(crate) use flight::FLIGHT_PORT;
 pub(crate) use resolve::load;
+pub(crate) use rest::REST_PORT;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
 pub(crate) use users::User;
@@ -36,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) file: PathBuf,
     pub(crate) server: Server,
     pub(crate) flight: Flight,
+    /// `None`: there is no `[rest]`.
+    pub(crate) rest: Option<Rest>,
     pub(crate) metadata: Metadata,
     pub(crate) limits: Limits,
     pub(crate) sources: Vec<Source>,
@@ -95,6 +99,21 @@ pub(crate) struct Flight {
     pub(crate) token_lifetime: Duration,
     /// How long a ticket can be fetched.
     pub(crate) ticket_lifetime: Duration,
+}
+
+/// `[rest]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// Where the REST door listens; `None` for nowhere.
+    pub(crate) address: Option<SocketAddr>,
+    /// Whether answers say what this gate adds to ObjectStack's interface.
+    pub(crate) extensions: bool,
+    /// Bytes of a request's body.
+    pub(crate) body_max: usize,
+    /// How long a login is good for.
+    pub(crate) session_lifetime: Duration,
+    /// File of API keys; `None`: there are none.
+    pub(crate) keys: Option<PathBuf>,
 }
 
 /// PEM files.

@@ -5,7 +5,7 @@ use super::secret::Environment;
 use super::table::{At, Sink, Table};
 use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Server, Source, Tenancy, User, View,
-    flight, learning, server, sources, users,
+    flight, learning, rest, server, sources, users,
 };
 use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
@@ -67,6 +67,7 @@ pub(crate) fn parse(file: &Path, text: &str, environment: &Environment) -> (Opti
 fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink) -> Option<Config> {
     let server = server::resolve(root.table("server", "[server]"), environment);
     let flight = flight::resolve(root.table("flight", "[flight]"), server.as_ref(), environment);
+    let rest = rest::resolve(root.table("rest", "[rest]"), server.as_ref(), environment);
     let metadata = metadata(&root, root.table("metadata", "[metadata]"), environment);
     let limits = limits(root.table("limits", "[limits]"), environment);
     let sources = named(sink, root.tables("sources", "[[sources]]"), |table| {
@@ -87,6 +88,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         file: file.to_path_buf(),
         server: server?,
         flight: flight?,
+        rest: rest?,
         metadata: metadata?,
         limits,
         sources,

@@ -148,7 +148,7 @@ fn disk(path: &Path, error: &std::io::Error) -> Error {
 
 /// The guide as text, for the ports that were bound. `certificate`: the server's, where it has one.
 pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Path>) -> String {
-    let Bound { postgres, http, flight } = bound;
+    let Bound { postgres, http, flight, rest } = bound;
     let mut text = String::new();
     let made = if seeded.reused { "found" } else { "made" };
     text.push_str(&format!(
@@ -168,6 +168,9 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Pat
     }
     if let Some(address) = flight {
         text.push_str(&snippet::python(address, certificate));
+    }
+    if let Some(address) = rest {
+        text.push_str(&format!("\nObjectStack's REST interface: http://{address}/api/v1\n"));
     }
     text.push_str("\nTry, as each of them:\n");
     text.push_str(&questions_text(&seeded.guide.questions));
@@ -270,6 +273,7 @@ mod tests {
             postgres: "127.0.0.1:5433".parse().ok(),
             http: "127.0.0.1:8080".parse().ok(),
             flight: "127.0.0.1:8815".parse().ok(),
+            rest: "127.0.0.1:8090".parse().ok(),
         };
         let text = guide_text(&seeded, bound, Some(Path::new("/a b/server.pem")));
         assert!(text.contains("grpc+tls://127.0.0.1:8815") && text.contains("open(\"/a b/server.pem\")"), "{text}");

@@ -70,7 +70,7 @@ fn answer(user: &User, parts: &[Part], columns: &[&str], trade: &Trade) -> Vec<V
 
 /// The guide as text, for the ports that were bound.
 pub(crate) fn text(running: &Running, bound: Bound) -> String {
-    let Bound { postgres, http, flight } = bound;
+    let Bound { postgres, http, flight, rest: _ } = bound;
     let folder = running.folder.path().display();
     let mut text = format!(
         "\nThe demo is ready: {} rows in {}, started, loaded and introspected in {:.1} s in {folder}\n",

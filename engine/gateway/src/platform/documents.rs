@@ -1,0 +1,110 @@
+//! Metadata as its files have it, by type and name. Decides nothing.
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// A type of metadata.
+pub(super) struct Kind {
+    /// In the singular.
+    pub(super) name: &'static str,
+    /// The key of the stack that has its items.
+    key: &'static str,
+    pub(super) label: &'static str,
+    /// Keys that are shown; `None`: all. Types whose items may hold credentials show few.
+    shown: Option<&'static [&'static str]>,
+}
+
+const fn kind(name: &'static str, key: &'static str, label: &'static str) -> Kind {
+    Kind { name, key, label, shown: None }
+}
+
+const OUTLINE: &[&str] = &["name", "label", "description", "object", "active"];
+
+/// Every type that is listed.
+pub(super) const TYPES: &[Kind] = &[
+    kind("object", "objects", "Object"),
+    kind("app", "apps", "App"),
+    kind("view", "views", "View"),
+    kind("page", "pages", "Page"),
+    kind("dashboard", "dashboards", "Dashboard"),
+    kind("report", "reports", "Report"),
+    kind("dataset", "datasets", "Dataset"),
+    kind("analytics_cube", "analyticsCubes", "Analytics Cube"),
+    kind("action", "actions", "Action"),
+    kind("flow", "flows", "Flow"),
+    kind("hook", "hooks", "Hook"),
+    Kind { name: "job", key: "jobs", label: "Job", shown: Some(OUTLINE) },
+    Kind { name: "webhook", key: "webhooks", label: "Webhook", shown: Some(OUTLINE) },
+    Kind { name: "api", key: "apis", label: "API", shown: Some(OUTLINE) },
+    Kind { name: "datasource", key: "datasources", label: "Datasource", shown: Some(OUTLINE) },
+    Kind { name: "connector", key: "connectors", label: "Connector", shown: Some(OUTLINE) },
+    kind("mapping", "mappings", "Mapping"),
+    kind("email_template", "emailTemplates", "E-mail Template"),
+    kind("permission", "permissions", "Permission Set"),
+    kind("position", "positions", "Position"),
+    kind("capability", "capabilities", "Capability"),
+    kind("sharing_rule", "sharingRules", "Sharing Rule"),
+    kind("translation", "translations", "Translation"),
+    kind("doc", "docs", "Document"),
+    kind("book", "books", "Book"),
+    kind("agent", "agents", "Agent"),
+    kind("tool", "tools", "Tool"),
+    kind("skill", "skills", "Skill"),
+];
+
+/// The items of one version.
+pub(super) struct Documents {
+    pub(super) version: u64,
+    items: HashMap<&'static str, IndexMap<String, Value>>,
+}
+
+impl Documents {
+    pub(super) fn read(path: &Path, version: u64) -> Self {
+        let mut read = Self { version, items: HashMap::new() };
+        for document in querygate_metadata::load::documents(path) {
+            read.take(&document);
+        }
+        read
+    }
+
+    fn take(&mut self, stack: &Value) {
+        let package = stack.get("manifest").and_then(|manifest| manifest.get("id")).and_then(Value::as_str);
+        for kind in TYPES.iter().filter(|kind| kind.name != "object") {
+            let of_type = stack.get(kind.key);
+            let named: Vec<(Option<&String>, &Value)> = match of_type {
+                Some(Value::Array(items)) => items.iter().map(|item| (None, item)).collect(),
+                Some(Value::Object(items)) => items.iter().map(|(name, item)| (Some(name), item)).collect(),
+                Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => continue,
+            };
+            for (key, item) in named {
+                let Value::Object(item) = item else { continue };
+                let own = item.get("name").and_then(Value::as_str).or(key.map(String::as_str));
+                let Some(name) = own else { continue };
+                let shown = kind.shown(item, package);
+                self.items.entry(kind.name).or_default().insert(name.to_owned(), shown);
+            }
+        }
+        for inner in stack.get("packages").and_then(Value::as_array).into_iter().flatten() {
+            self.take(inner);
+        }
+    }
+
+    pub(super) fn items(&self, kind: &str) -> Vec<(String, Value)> {
+        let items = self.items.get(kind).into_iter().flatten();
+        items.map(|(name, item)| (name.clone(), item.clone())).collect()
+    }
+}
+
+impl Kind {
+    fn shown(&self, item: &Map<String, Value>, package: Option<&str>) -> Value {
+        let is_shown = |key: &str| self.shown.is_none_or(|shown| shown.contains(&key));
+        let mut shown: Map<String, Value> =
+            item.iter().filter(|(key, _)| is_shown(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+        if let Some(package) = package {
+            shown.entry("_packageId").or_insert_with(|| package.into());
+        }
+        Value::Object(shown)
+    }
+}

@@ -1,0 +1,210 @@
+//! API keys in a file: one line of JSON for each key that was made and each that was revoked. Holds hashes, no key.
+
+use querygate_query_api::platform::NewKey;
+use querygate_types::{Error, ErrorCode, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Bytes of the file.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Keys that hold at once.
+const KEYS_MAX: usize = 50_000;
+/// How often the file is looked at: a key that another process made or revoked is known after that.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A line of the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Made {
+        id: String,
+        name: String,
+        login: String,
+        hash: String,
+        prefix: String,
+        created_ms: i64,
+        expires_ms: Option<i64>,
+    },
+    Revoked {
+        revoked: String,
+    },
+}
+
+/// The file, and what was read of it last.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyFile {
+    path: PathBuf,
+    read: Arc<Mutex<Read>>,
+}
+
+#[derive(Debug, Default)]
+struct Read {
+    looked: Option<Instant>,
+    /// Time and size of the file that the keys are of.
+    of: Option<(Option<SystemTime>, u64)>,
+    /// By hash.
+    keys: HashMap<String, NewKey>,
+}
+
+impl KeyFile {
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub(crate) fn open(path: PathBuf) -> Result<Self> {
+        let file = Self { path, read: Arc::default() };
+        file.refresh(Instant::now())?;
+        Ok(file)
+    }
+
+    /// Login name of the owner of a key that holds now.
+    pub(super) fn owner(&self, hash: &str, now_ms: i64) -> Option<String> {
+        if let Err(error) = self.refresh(Instant::now()) {
+            // A file that cannot be read may have revoked any of them.
+            tracing::error!(%error, "API keys are not taken");
+            return None;
+        }
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = read.keys.get(hash)?;
+        key.expires_ms.is_none_or(|end| end > now_ms).then(|| key.login.clone())
+    }
+
+    /// Keys that were not revoked, the oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn list(&self) -> Result<Vec<NewKey>> {
+        self.refresh(Instant::now())?;
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys: Vec<NewKey> = read.keys.values().cloned().collect();
+        keys.sort_by(|one, other| one.created_ms.cmp(&other.created_ms).then_with(|| one.id.cmp(&other.id)));
+        Ok(keys)
+    }
+
+    /// # Errors
+    /// There are too many, or the file cannot be written.
+    pub(crate) fn add(&self, key: &NewKey) -> Result<()> {
+        if self.list()?.len() >= KEYS_MAX {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, format!("there are {KEYS_MAX} API keys already"))
+                .with_hint("Revoke some with `querygate key revoke`."));
+        }
+        let NewKey { id, name, login, hash, prefix, created_ms, expires_ms } = key.clone();
+        self.append(&Line::Made { id, name, login, hash, prefix, created_ms, expires_ms })
+    }
+
+    /// Whether there was such a key.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub(crate) fn revoke(&self, id: &str) -> Result<bool> {
+        if !self.list()?.iter().any(|key| key.id == id) {
+            return Ok(false);
+        }
+        self.append(&Line::Revoked { revoked: id.to_owned() })?;
+        Ok(true)
+    }
+
+    /// One write at the end, so that two processes do not mix their lines.
+    fn append(&self, line: &Line) -> Result<()> {
+        let mut text = serde_json::to_string(line).map_err(Error::internal)?;
+        text.push('\n');
+        let write = || -> std::io::Result<()> {
+            let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_data()
+        };
+        write().map_err(|error| unusable("written", &self.path, &error))?;
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
+        Ok(())
+    }
+
+    fn refresh(&self, now: Instant) -> Result<()> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.looked.is_some_and(|looked| now.saturating_duration_since(looked) < LOOK_EVERY) {
+            return Ok(());
+        }
+        let found = match std::fs::metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                *read = Read { looked: Some(now), ..Read::default() };
+                return Ok(());
+            }
+            Err(error) => return Err(unusable("read", &self.path, &error)),
+        };
+        let of = Some((found.modified().ok(), found.len()));
+        if read.of != of {
+            read.keys = keys_of(&self.path)?;
+            read.of = of;
+        }
+        read.looked = Some(now);
+        Ok(())
+    }
+}
+
+fn unusable(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorCode::ConfigInvalid, format!("the file of API keys cannot be {what}"))
+        .with_cause(format_args!("{}: {error}", path.display()))
+}
+
+fn keys_of(path: &Path) -> Result<HashMap<String, NewKey>> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| unusable("read", path, &error))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| unusable("read", path, &error))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Error::new(ErrorCode::ConfigInvalid, "the file of API keys is too large"));
+    }
+    let mut keys = HashMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let line: Line = serde_json::from_str(line).map_err(|error| {
+            let message = format!("line {} of the file of API keys is not one", number + 1);
+            Error::new(ErrorCode::ConfigInvalid, message).with_cause(error)
+        })?;
+        match line {
+            Line::Made { id, name, login, hash, prefix, created_ms, expires_ms } => {
+                keys.insert(hash.clone(), NewKey { id, name, login, hash, prefix, created_ms, expires_ms });
+            }
+            Line::Revoked { revoked } => keys.retain(|_, key: &mut NewKey| key.id != revoked),
+        }
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: &str, expires_ms: Option<i64>) -> NewKey {
+        NewKey {
+            id: id.to_owned(),
+            name: "n".to_owned(),
+            login: "ada".to_owned(),
+            hash: format!("hash of {id}"),
+            prefix: "osk_".to_owned(),
+            created_ms: 1,
+            expires_ms,
+        }
+    }
+
+    #[test]
+    fn keys_hold_until_they_end_or_are_revoked_and_outlive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.ndjson");
+        let file = KeyFile::open(path.clone()).unwrap();
+        assert_eq!(file.owner("hash of a", 0), None);
+        file.add(&key("a", None)).unwrap();
+        file.add(&key("b", Some(10))).unwrap();
+        assert_eq!(file.owner("hash of a", 5).as_deref(), Some("ada"));
+        assert_eq!((file.owner("hash of b", 9).is_some(), file.owner("hash of b", 10)), (true, None));
+        let again = KeyFile::open(path.clone()).unwrap();
+        assert!(again.owner("hash of a", 5).is_some());
+        assert!(again.revoke("a").unwrap() && !again.revoke("a").unwrap());
+        assert_eq!(again.owner("hash of a", 5), None);
+        assert_eq!(again.list().unwrap().len(), 1);
+        std::fs::write(&path, "{bad\n").unwrap();
+        assert!(KeyFile::open(path).is_err(), "a line that is none may have revoked a key");
+    }
+}

@@ -1,0 +1,178 @@
+//! What the REST door asks beside records, of the gate as it is now: users, keys, metadata, verdicts. Knows no HTTP.
+
+mod apps;
+mod documents;
+mod keys;
+mod objects;
+mod rights;
+mod verdict;
+
+pub(crate) use keys::KeyFile;
+
+use crate::config::Config;
+use async_trait::async_trait;
+use documents::Documents;
+use querygate_catalog::Deployment;
+use querygate_policy::{Evaluator, resolve_principal};
+use querygate_query::Engine;
+use querygate_query_api::platform::{Inquiry, NewKey, Person, Platform};
+use querygate_types::principal::{Posture, Principal};
+use querygate_types::{Error, ErrorCode, Result};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The gate, as the REST door asks about it.
+pub(crate) struct GatePlatform {
+    engine: Arc<Engine>,
+    /// The configured users by login name.
+    users: HashMap<String, Arc<Principal>>,
+    /// Login names by address in lower case.
+    addresses: HashMap<String, String>,
+    keys: Option<KeyFile>,
+    metadata: PathBuf,
+    documents: Mutex<Option<Arc<Documents>>>,
+}
+
+impl GatePlatform {
+    pub(crate) fn new(config: &Config, engine: Arc<Engine>) -> Result<Self> {
+        let logins = || config.users.iter().filter(|user| user.verifier.is_some());
+        let address =
+            |user: &crate::config::User| Some((user.principal.email.as_ref()?.to_lowercase(), user.name.clone()));
+        Ok(Self {
+            engine,
+            users: config.users.iter().map(|user| (user.name.clone(), Arc::clone(&user.principal))).collect(),
+            addresses: logins().filter_map(address).collect(),
+            keys: config.rest.as_ref().and_then(|rest| rest.keys.clone()).map(KeyFile::open).transpose()?,
+            metadata: config.metadata.path.clone(),
+            documents: Mutex::default(),
+        })
+    }
+
+    /// The files of the metadata, as they were when this version was first asked for.
+    fn documents(&self, version: u64) -> Arc<Documents> {
+        let mut kept = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.as_ref().filter(|documents| documents.version == version) {
+            Some(documents) => Arc::clone(documents),
+            None => {
+                let read = Arc::new(Documents::read(&self.metadata, version));
+                *kept = Some(Arc::clone(&read));
+                read
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A principal with all that it holds now.
+struct Resolved {
+    deployment: Arc<Deployment>,
+    principal: Principal,
+    now_ms: i64,
+}
+
+impl Resolved {
+    fn of(deployment: Arc<Deployment>, principal: &Principal) -> Self {
+        let now_ms = now_ms();
+        let principal = resolve_principal(principal.clone(), &deployment.policies, &deployment.facts, now_ms);
+        Self { deployment, principal, now_ms }
+    }
+
+    fn evaluator(&self) -> Evaluator<'_> {
+        let Deployment { policies, facts, .. } = self.deployment.as_ref();
+        Evaluator { policy: policies, principal: &self.principal, facts, now_ms: self.now_ms }
+    }
+
+    /// Whether the principal may know how rules are made.
+    fn administers(&self) -> bool {
+        self.principal.operator || self.principal.posture == Posture::PlatformAdmin
+    }
+}
+
+#[async_trait]
+impl Platform for GatePlatform {
+    fn login_of_email(&self, email: &str) -> Option<String> {
+        self.addresses.get(&email.to_lowercase()).cloned()
+    }
+
+    fn person(&self, login: &str) -> Option<Person> {
+        let resolved = Resolved::of(self.engine.deployment(), self.users.get(login)?);
+        let principal = &resolved.principal;
+        Some(Person {
+            user_id: principal.user_id.clone(),
+            name: principal.login.clone(),
+            email: principal.email.clone(),
+            positions: principal.positions.iter().cloned().collect(),
+            is_platform_admin: principal.posture == Posture::PlatformAdmin,
+        })
+    }
+
+    fn key_owner(&self, hash: &str, now_ms: i64) -> Option<String> {
+        self.keys.as_ref()?.owner(hash, now_ms)
+    }
+
+    async fn keep_key(&self, key: NewKey) -> Result<()> {
+        let Some(keys) = self.keys.clone() else {
+            return Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no API keys")
+                .with_hint("Name a file for them with `keys` in [rest]."));
+        };
+        tokio::task::spawn_blocking(move || keys.add(&key)).await.map_err(Error::internal)?
+    }
+
+    fn version(&self) -> u64 {
+        self.engine.deployment().version
+    }
+
+    fn types(&self) -> Vec<(&'static str, &'static str)> {
+        documents::TYPES.iter().map(|kind| (kind.name, kind.label)).collect()
+    }
+
+    fn items(&self, principal: &Arc<Principal>, kind: &str) -> Vec<(String, Value)> {
+        let resolved = Resolved::of(self.engine.deployment(), principal);
+        match kind {
+            "object" => objects::items(&resolved),
+            "app" => apps::items(&resolved, &self.documents(resolved.deployment.version)),
+            // What else is declared names objects, fields and rules.
+            _ if resolved.administers() => self.documents(resolved.deployment.version).items(kind),
+            _ => Vec::new(),
+        }
+    }
+
+    fn item(&self, principal: &Arc<Principal>, kind: &str, name: &str) -> Option<Value> {
+        if kind == "object" {
+            return objects::item(&Resolved::of(self.engine.deployment(), principal), name);
+        }
+        self.items(principal, kind).into_iter().find(|(other, _)| other == name).map(|(_, item)| item)
+    }
+
+    fn reads_every_object(&self, principal: &Arc<Principal>) -> bool {
+        let resolved = Resolved::of(self.engine.deployment(), principal);
+        let evaluator = resolved.evaluator();
+        resolved.deployment.tables.keys().all(|object| evaluator.decide_read(object).is_allowed())
+    }
+
+    fn rights(&self, principal: &Arc<Principal>) -> Value {
+        rights::rights(&Resolved::of(self.engine.deployment(), principal))
+    }
+
+    fn explain(&self, principal: &Arc<Principal>, inquiry: &Inquiry) -> Result<Value> {
+        let asks = Resolved::of(self.engine.deployment(), principal);
+        let Some(user_id) = inquiry.user_id.as_ref().filter(|id| **id != principal.user_id) else {
+            return Ok(verdict::of(&asks, inquiry, asks.administers()));
+        };
+        if !asks.administers() {
+            return Err(Error::new(ErrorCode::InsufficientPrivilege, "only administrators ask for other users"));
+        }
+        let other = self.users.values().find(|user| user.user_id == *user_id);
+        let stranger = || Principal::builder(user_id).build();
+        let other = other.map_or_else(stranger, |user| user.as_ref().clone());
+        Ok(verdict::of(&Resolved::of(Arc::clone(&asks.deployment), &other), inquiry, true))
+    }
+}

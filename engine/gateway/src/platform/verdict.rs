@@ -1,0 +1,81 @@
+//! Verdicts of the rules, layer by layer, as ObjectStack's interface tells them. Decides nothing itself.
+
+use super::Resolved;
+use super::rights::entries;
+use querygate_policy::write::WriteOperation;
+use querygate_policy::{Layer, LayerEffect, LayerVerdict};
+use querygate_query_api::platform::Inquiry;
+use serde_json::{Value, json};
+
+/// `whole`: with the names of sets, policies and rules.
+pub(super) fn of(resolved: &Resolved, inquiry: &Inquiry, whole: bool) -> Value {
+    let (allowed, layers) = decide(resolved, inquiry);
+    let principal = &resolved.principal;
+    let shown: Vec<Value> = layers.iter().map(|layer| told(layer, whole)).collect();
+    let mut answer = json!({
+        "allowed": allowed,
+        "object": inquiry.object,
+        "operation": inquiry.operation,
+        "principal": {
+            "userId": principal.user_id,
+            "positions": principal.positions,
+            "permissionSets": principal.permission_sets,
+            "principalKind": "human",
+        },
+        "layers": shown,
+    });
+    if let (true, Some(answer)) = (inquiry.operation == "read", answer.as_object_mut()) {
+        // A filter names columns that may be hidden from those it binds.
+        answer.insert("readFilter".to_owned(), Value::Null);
+    }
+    answer
+}
+
+fn decide(resolved: &Resolved, inquiry: &Inquiry) -> (bool, Vec<LayerVerdict>) {
+    let (evaluator, object) = (resolved.evaluator(), inquiry.object.as_str());
+    if resolved.deployment.snapshot.object(object).is_none() {
+        return (false, Vec::new());
+    }
+    let read = || {
+        let read = evaluator.decide_read(object);
+        (read.is_allowed() && read.unusable_rule().is_none(), read.layers().to_vec())
+    };
+    let write = |operation| {
+        let decision = evaluator.decide_target(object, operation);
+        (decision.refusal().is_none(), decision.layers().to_vec())
+    };
+    let right = |allowed: bool, layers: Vec<LayerVerdict>, detail: &str| {
+        let effect = if allowed { LayerEffect::Grants } else { LayerEffect::Denies };
+        let own =
+            LayerVerdict { layer: Layer::ObjectCrud, effect, detail: detail.to_owned(), contributors: Vec::new() };
+        let others = layers.into_iter().filter(|layer| layer.layer < Layer::ObjectCrud);
+        (allowed, others.chain([own]).collect())
+    };
+    match inquiry.operation.as_str() {
+        "read" => read(),
+        "create" => write(WriteOperation::Insert),
+        "update" => write(WriteOperation::Update),
+        "delete" => write(WriteOperation::Delete),
+        "export" => {
+            let (readable, layers) = read();
+            let may = entries(resolved, object).iter().any(|entry| entry.allow_export);
+            right(readable && may, layers, "export needs allowExport, which nothing implies")
+        }
+        "transfer" => {
+            let (editable, layers) = write(WriteOperation::Update);
+            let may = entries(resolved, object).iter().any(|entry| entry.allow_transfer || entry.modify_all_records);
+            right(editable && may, layers, "transfer needs allowTransfer or modifyAllRecords")
+        }
+        _ => right(false, read().1, "nothing grants this operation"),
+    }
+}
+
+fn told(layer: &LayerVerdict, whole: bool) -> Value {
+    let (detail, contributors) = if whole {
+        let contributors: Vec<Value> = layer.contributors.iter().map(|name| json!({"name": name})).collect();
+        (layer.detail.as_str(), contributors)
+    } else {
+        ("", Vec::new())
+    };
+    json!({"layer": layer.layer.name(), "verdict": layer.effect.name(), "detail": detail, "contributors": contributors})
+}
