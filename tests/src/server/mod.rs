@@ -3,6 +3,7 @@
 mod binary;
 mod demo;
 mod golden;
+mod http;
 mod process;
 mod psql;
 mod raw;
@@ -11,7 +12,8 @@ mod shop;
 pub use binary::binary;
 pub use demo::{DEMO_USERS, Demo, Question, Variant, demo, find_after, questions, shared_folder};
 pub use golden::{blessing, golden};
+pub use http::{Answer, Request};
 pub use process::{Server, connect, runtime};
 pub use psql::{Printed, psql, psql_with};
 pub use raw::{Frame, RawClient};
-pub use shop::{PASSWORD, Shop, add_user, change, execute};
+pub use shop::{PASSWORD, Shop, add_user, add_user_with, change, execute, sha256_hex};

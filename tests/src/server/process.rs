@@ -41,6 +41,8 @@ pub struct Server {
     pub postgres: SocketAddr,
     pub http: SocketAddr,
     pub flight: SocketAddr,
+    /// `None`: the configuration opens no REST door.
+    pub rest: Option<SocketAddr>,
 }
 
 impl Server {
@@ -69,7 +71,7 @@ impl Server {
             kept.grown.notify_all();
         });
         let unbound = "127.0.0.1:0".parse().unwrap();
-        let mut server = Self { keeper, output, pid: 0, postgres: unbound, http: unbound, flight: unbound };
+        let mut server = Self { keeper, output, pid: 0, postgres: unbound, http: unbound, flight: unbound, rest: None };
         server.pid = server.wait_for("pid ", 0)["pid ".len()..].parse().unwrap();
         server
     }
@@ -91,6 +93,7 @@ impl Server {
         };
         (server.postgres, server.http) = (address("postgres on "), address("http on "));
         server.flight = address("flight on ");
+        server.rest = line.contains("rest on ").then(|| address("rest on "));
         server
     }
 

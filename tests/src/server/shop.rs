@@ -86,10 +86,15 @@ impl Shop {
 
 /// Gives a user of a configuration the password.
 pub fn add_user(folder: &Path, user: &str) {
+    add_user_with(folder, user, PASSWORD);
+}
+
+/// Gives a user of a configuration a password.
+pub fn add_user_with(folder: &Path, user: &str, password: &str) {
     let mut command = Command::new(binary());
     command.args(["user", "add", user, "--write"]).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
 }
 
@@ -121,4 +126,11 @@ pub fn change(client: &Client, sql: &str) -> Result<u64, (String, String)> {
             Err((told.code().code().to_owned(), told.message().to_owned()))
         }
     }
+}
+
+/// SHA-256 of a text in hexadecimal digits.
+#[must_use]
+pub fn sha256_hex(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,10 @@
+//! The REST door through the real binary: an own stack over SQLite, and the vendor's recorded exchanges.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic and report")]
+
+#[path = "rest/own.rs"]
+mod own;
+#[path = "rest/replay.rs"]
+mod replay;
+#[path = "rest/world.rs"]
+mod world;

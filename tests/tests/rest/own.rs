@@ -1,0 +1,310 @@
+//! The door over a stack of its own: logins, what a reader gets and does not get, bounds, changes.
+
+use querygate_tests::server::{Answer, PASSWORD, Request, Server, add_user, binary, execute};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+use tempfile::TempDir;
+
+const STACK: &str = include_str!("stack.yaml");
+
+const ROWS: &str = r#"
+CREATE TABLE customers(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT);
+CREATE TABLE orders(id TEXT PRIMARY KEY NOT NULL, code TEXT UNIQUE, customer TEXT, region TEXT, total DECIMAL_TEXT(18,4), card TEXT,
+    margin DOUBLE, tags LIST_TEXT, extra TEXT, paid BOOLEAN, placed_on DATE_TEXT, placed_at TIMESTAMPTZ_TEXT);
+CREATE TABLE secrets(id TEXT PRIMARY KEY NOT NULL, word TEXT);
+INSERT INTO customers VALUES ('c1', 'Ann "A"', '+1555'), ('c2', 'Bob', NULL);
+INSERT INTO orders VALUES
+    ('o1', 'A-1', 'c1', 'eu', '12345678901234.5600', '4111111111111111', 0.5, '["x","y"]', '{"a":[1,null]}', 1, '2026-01-01', '2026-01-01T10:00:00.250Z'),
+    ('o2', 'A-2', 'c2', 'us', '10.0000', '5500000000000004', 2, '[]', NULL, 0, '2026-01-02', '2026-01-02T10:00:00.000Z'),
+    ('o3', 'A-3', 'c1', 'eu', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO secrets VALUES ('s1', 'hush');"#;
+
+struct Gate {
+    folder: TempDir,
+    server: Server,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("metadata")).unwrap();
+        std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
+        let mut config = "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
+             [rest]\nlisten = \"127.0.0.1:0\"\nkeys = \"keys.ndjson\"\nbody_max = \"64KB\"\n\
+             [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+             [[sources]]\nname = \"shop\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n"
+            .to_owned();
+        for (user, set) in [("nora", "shop_manager"), ("rita", "shop_reader")] {
+            let _ = writeln!(
+                config,
+                "[[users]]\nname = \"{user}\"\nemail = \"{user}@shop.example\"\npermission_sets = [\"{set}\"]"
+            );
+        }
+        std::fs::write(at("querygate.toml"), config).unwrap();
+        for user in ["nora", "rita"] {
+            add_user(folder.path(), user);
+        }
+        execute(&at("shop.sqlite"), ROWS);
+        let server = Server::serve(&at("querygate.toml"));
+        Self { folder, server }
+    }
+
+    fn send(&self, request: Request) -> Answer {
+        request.send(self.server.rest.unwrap())
+    }
+
+    fn sign_in(&self, user: &str, password: &str) -> Answer {
+        let body = json!({"email": format!("{user}@shop.example"), "password": password});
+        self.send(Request::new("POST", "/api/v1/auth/sign-in/email").json(&body))
+    }
+
+    fn token(&self, user: &str) -> String {
+        self.sign_in(user, PASSWORD).json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A request of a user, below `/api/v1`.
+    fn ask(&self, user: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let request = Request::new(method, &format!("/api/v1{path}"));
+        let request = request.header("authorization", &format!("Bearer {}", self.token(user)));
+        self.send(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+    }
+
+    fn get(&self, user: &str, path: &str) -> Value {
+        let answer = self.ask(user, "GET", path, None);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Status and code of a refusal.
+    fn refused(&self, user: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+        let answer = self.ask(user, method, path, body);
+        let body = answer.json();
+        let code = body["code"].as_str().or(body["error"]["code"].as_str()).unwrap_or_default();
+        (answer.status, code.to_owned())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// One gate for tests that change nothing.
+static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+
+#[test]
+fn who_shows_nothing_hears_nothing() {
+    let gate = &GATE;
+    let paths = ["/api/v1/data/shop_orders", "/api/v1/data/nope", "/api/v1/meta/object", "/api/v1/search?q=a"];
+    for path in paths {
+        let answer = gate.send(Request::new("GET", path));
+        let expected = json!({"error": "UNAUTHENTICATED", "code": "UNAUTHENTICATED",
+            "message": "Authentication is required to access this endpoint."});
+        assert_eq!((answer.status, answer.json()), (401, expected), "{path}");
+    }
+    for wrong in ["Bearer x", "Bearer osk_x", "ApiKey x", "Basic bm9yYTp4", "Bearer "] {
+        let request = Request::new("GET", "/api/v1/data/shop_orders").header("authorization", wrong);
+        assert_eq!(gate.send(request).status, 401, "{wrong}");
+    }
+    assert_eq!(gate.send(Request::new("GET", "/api/v1/auth/get-session")).json(), Value::Null);
+    assert_eq!(gate.send(Request::new("GET", "/api/v1/auth/me/permissions")).json(), json!({"authenticated": false}));
+    assert_eq!(gate.send(Request::new("GET", "/api/v1/discovery")).json()["routes"]["data"], "/api/v1/data");
+}
+
+#[test]
+fn logins_give_tokens_and_cookies_until_they_are_given_back() {
+    let gate = &GATE;
+    for (user, password) in [("nora", "wrong"), ("ghost", PASSWORD)] {
+        let answer = gate.sign_in(user, password);
+        assert_eq!((answer.status, answer.json()["code"].clone()), (401, json!("INVALID_EMAIL_OR_PASSWORD")), "{user}");
+    }
+    let answer = gate.sign_in("rita", PASSWORD);
+    assert_eq!(answer.json()["user"]["email"], "rita@shop.example");
+    let cookie = answer.header("set-cookie").unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    let by_cookie = |method: &str, path: &str| Request::new(method, path).header("cookie", cookie);
+    assert_eq!(gate.send(by_cookie("GET", "/api/v1/auth/get-session")).json()["user"]["name"], "rita");
+    let foreign = by_cookie("POST", "/api/v1/data/shop_orders").header("sec-fetch-site", "cross-site").json(&json!({}));
+    assert_eq!(gate.send(foreign).status, 403, "a page of another site changes nothing");
+    assert_eq!(gate.send(by_cookie("POST", "/api/v1/auth/sign-out")).status, 200);
+    assert_eq!(gate.send(by_cookie("GET", "/api/v1/data/shop_orders")).status, 401);
+}
+
+#[test]
+fn keys_open_what_their_owner_may_and_end_when_revoked() {
+    let gate = Gate::new();
+    let made = gate.ask("rita", "POST", "/keys", Some(&json!({"name": "robot"})));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let key = made.json()["data"]["key"].as_str().unwrap().to_owned();
+    assert!(key.starts_with("osk_"));
+    let stored = std::fs::read_to_string(gate.file("keys.ndjson")).unwrap();
+    assert!(!stored.contains(&key[12..]), "only a hash is kept");
+    let total = |header: &str, value: &str| {
+        let answer = gate.send(Request::new("GET", "/api/v1/data/shop_orders").header(header, value));
+        (answer.status, answer.json()["total"].clone())
+    };
+    assert_eq!(total("x-api-key", &key), (200, json!(2)));
+    assert_eq!(total("authorization", &format!("ApiKey {key}")), (200, json!(2)));
+    assert_eq!(total("authorization", &format!("Bearer {key}")), (200, json!(2)));
+    let run = |arguments: &[&str]| {
+        let output = Command::new(binary()).args(arguments).current_dir(gate.folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = run(&["key", "list"]);
+    assert!(listed.contains("robot") && listed.contains("rita"), "{listed}");
+    run(&["key", "revoke", made.json()["data"]["id"].as_str().unwrap()]);
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    assert_eq!(total("x-api-key", &key).0, 401);
+    let own = run(&["key", "add", "rita", "--name", "own"]);
+    let own = own.lines().find_map(|line| line.trim().strip_prefix("key: ")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    assert_eq!(total("x-api-key", own), (200, json!(2)));
+}
+
+#[test]
+fn values_are_written_as_the_vendor_writes_them() {
+    let record = |id: &str| GATE.ask("nora", "GET", &format!("/data/shop_orders/{id}"), None);
+    assert!(record("o1").text().contains("\"total\":12345678901234.56,"), "{}", record("o1").text());
+    assert_eq!(
+        record("o1").json()["record"],
+        json!({"id": "o1", "code": "A-1", "customer": "c1", "region": "eu", "total": 12_345_678_901_234.56,
+            "card": "************1111", "margin": 0.5, "tags": ["x", "y"], "extra": {"a": [1, null]}, "paid": true,
+            "placed_on": "2026-01-01", "placed_at": "2026-01-01T10:00:00.250Z"})
+    );
+    let empty = &record("o3").json()["record"];
+    for field in ["total", "card", "margin", "tags", "extra", "paid", "placed_on", "placed_at"] {
+        assert_eq!(empty.get(field), Some(&Value::Null), "{field} stays in the record");
+    }
+}
+
+#[test]
+fn lists_are_pages_of_what_the_reader_may_see() {
+    let gate = &GATE;
+    let ids = |page: &Value| {
+        page["records"].as_array().unwrap().iter().map(|record| record["id"].clone()).collect::<Vec<_>>()
+    };
+    let page = gate.get("nora", "/data/shop_orders?sort=-code&top=2&select=id");
+    assert_eq!(
+        (ids(&page), &page["total"], &page["hasMore"]),
+        (vec![json!("o3"), json!("o2")], &json!(3), &json!(true))
+    );
+    let page = gate.get("nora", "/data/shop_orders?region=eu&sort=code&skip=1&limit=5");
+    assert_eq!((ids(&page), &page["total"], &page["hasMore"]), (vec![json!("o3")], &json!(2), &json!(false)));
+    let page = gate.get("rita", "/data/shop_orders?sort=code");
+    assert_eq!((ids(&page), &page["total"]), (vec![json!("o1"), json!("o3")], &json!(2)));
+    assert!(page["records"][0].get("margin").is_none(), "{page}");
+    let query = json!({"where": {"$or": [{"paid": true}, {"total": {"$lt": 11}}]}, "orderBy": [{"field": "code", "order": "desc"}]});
+    let answer = gate.ask("nora", "POST", "/data/shop_orders/query", Some(&query));
+    assert_eq!(ids(&answer.json()), [json!("o2"), json!("o1")], "{}", answer.text());
+    let groups = json!({"groupBy": ["region"], "aggregations": [{"function": "count", "alias": "n"}]});
+    let answer = gate.ask("rita", "POST", "/data/shop_orders/query", Some(&groups)).json();
+    assert_eq!(answer["records"], json!([{"region": "eu", "n": 2}]), "only rows of the reader are counted");
+}
+
+#[test]
+fn references_are_expanded_where_the_reader_sees_them() {
+    let path = "/data/shop_orders?expand=customer&sort=code&select=id,customer&limit=1";
+    let page = GATE.get("nora", path);
+    assert_eq!(page["records"][0]["customer"], json!({"id": "c1", "name": "Ann \"A\"", "phone": "+1555"}));
+    let page = GATE.get("rita", path);
+    assert_eq!(page["records"][0]["customer"], "c1", "an object that is not readable leaves the id");
+    let refused = |path: &str| GATE.refused("nora", "GET", path, None);
+    assert_eq!(refused("/data/shop_orders?expand=code"), (400, "INVALID_FIELD".to_owned()));
+    assert_eq!(refused("/data/shop_orders?expand=a.b.c.d"), (400, "INVALID_QUERY".to_owned()));
+    assert_eq!(refused("/data/shop_orders/o1?select=nope"), (404, "INVALID_FIELD".to_owned()));
+}
+
+#[test]
+fn what_is_hidden_is_not_told() {
+    let refused = |path: &str| GATE.refused("rita", "GET", path, None);
+    assert_eq!(refused("/data/shop_orders/o2"), (404, "RECORD_NOT_FOUND".to_owned()));
+    assert_eq!(refused("/data/shop_orders/none"), (404, "RECORD_NOT_FOUND".to_owned()));
+    for path in ["/data/shop_orders?margin=1", "/data/shop_orders?sort=margin", "/data/shop_orders?card=x"] {
+        assert_eq!(refused(path).0, 403, "{path}");
+    }
+    assert_eq!(refused("/data/shop_secrets"), (403, "PERMISSION_DENIED".to_owned()));
+    assert_eq!(refused("/data/nope"), (404, "OBJECT_NOT_FOUND".to_owned()));
+    let item = GATE.get("rita", "/meta/object/shop_orders");
+    assert!(item["item"]["fields"].get("code").is_some() && item["item"]["fields"].get("margin").is_none(), "{item}");
+    assert_eq!(refused("/meta/object/shop_secrets"), (404, "RESOURCE_NOT_FOUND".to_owned()));
+    let apps = GATE.get("rita", "/me/apps").to_string();
+    assert!(apps.contains("shop_orders") && !apps.contains("shop_secrets"), "{apps}");
+    let permissions = GATE.get("rita", "/meta/permission");
+    assert_eq!(permissions["items"], json!([]), "how rules are made is for administrators");
+    let verdict = GATE.get("rita", "/security/explain?object=shop_orders&operation=read").to_string();
+    assert!(verdict.contains("\"allowed\":true") && !verdict.contains("europe"), "{verdict}");
+}
+
+#[test]
+fn metadata_has_tags() {
+    let token = format!("Bearer {}", GATE.token("rita"));
+    let get = |tag: Option<&str>| {
+        let request = Request::new("GET", "/api/v1/meta/object/shop_orders").header("authorization", &token);
+        GATE.send(match tag {
+            Some(tag) => request.header("if-none-match", tag),
+            None => request,
+        })
+    };
+    let tag = get(None).header("etag").unwrap().to_owned();
+    for has in [tag.clone(), tag.trim_matches('"').to_owned(), format!("W/{tag}")] {
+        assert_eq!(get(Some(&has)).status, 304, "{has}");
+    }
+    assert_eq!(get(Some("*")).status, 200);
+    let others = GATE.ask("nora", "GET", "/meta/object/shop_orders", None);
+    assert_ne!(others.header("etag"), Some(tag.as_str()), "who sees more has another one");
+}
+
+#[test]
+fn paths_verbs_and_bodies_have_bounds() {
+    let answer = GATE.ask("nora", "GET", "/nope", None);
+    assert_eq!((answer.status, answer.json()["error"]["code"].clone()), (404, json!("ENDPOINT_NOT_FOUND")));
+    assert_eq!(GATE.ask("nora", "GET", "/data/shop_orders/", None).status, 404);
+    let answer = GATE.ask("nora", "PUT", "/data/shop_orders", None);
+    assert_eq!((answer.status, answer.json()["error"]["code"].clone()), (405, json!("METHOD_NOT_ALLOWED")));
+    assert!(answer.header("allow").unwrap().contains("GET"), "{:?}", answer.headers);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert!(answer.header("x-request-id").is_some());
+    let large = json!({"where": {"code": "x".repeat(100_000)}});
+    let refused = |body: &Value| GATE.refused("nora", "POST", "/data/shop_orders/query", Some(body));
+    assert_eq!(refused(&large), (413, "PAYLOAD_TOO_LARGE".to_owned()));
+    let deep = (0..100).fold(json!({"code": "x"}), |inner, _| json!({"$not": inner}));
+    assert_eq!(refused(&json!({"where": deep})).0, 400);
+    assert_eq!(refused(&json!({"limit": null})), (400, "VALIDATION_FAILED".to_owned()));
+    assert_eq!(GATE.refused("nora", "GET", "/analytics/meta", None), (501, "NOT_IMPLEMENTED".to_owned()));
+    let preflight = GATE.send(Request::new("OPTIONS", "/api/v1/data/shop_orders"));
+    assert_eq!(preflight.status, 204);
+}
+
+#[test]
+fn records_leave_as_files_where_that_is_allowed() {
+    let path = "/data/shop_orders/export?fields=code,customer,region,placed_at&orderby=code:desc";
+    let answer = GATE.ask("nora", "GET", path, None);
+    let expected = "code,customer,region,placed_at\r\nA-3,\"Ann \"\"A\"\"\",Europe,\r\nA-2,Bob,America,2026-01-02 10:00:00\r\n\
+                    A-1,\"Ann \"\"A\"\"\",Europe,2026-01-01 10:00:00\r\n";
+    assert_eq!((answer.status, answer.text().as_str()), (200, expected));
+    assert_eq!(answer.header("x-export-format"), Some("csv"));
+    assert_eq!(GATE.refused("rita", "GET", path, None), (403, "EXPORT_NOT_PERMITTED".to_owned()));
+}
+
+#[test]
+fn a_large_answer_comes_whole() {
+    let gate = Gate::new();
+    execute(
+        &gate.file("shop.sqlite"),
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) \
+         INSERT INTO customers SELECT printf('n%06d', i), 'Name ' || i, NULL FROM n;",
+    );
+    let answer = gate.ask("nora", "GET", "/data/shop_customers?sort=id", None);
+    let page = answer.json();
+    assert_eq!(page["records"].as_array().unwrap().len(), 30_002);
+    assert_eq!((&page["total"], &page["records"][30_001]["id"]), (&json!(30_002), &json!("n030000")));
+    assert_eq!(answer.header("transfer-encoding"), Some("chunked"), "it was not made at once");
+}
