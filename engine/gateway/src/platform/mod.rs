@@ -12,7 +12,7 @@ pub(crate) use keys::KeyFile;
 use crate::config::Config;
 use async_trait::async_trait;
 use documents::Documents;
-use querygate_catalog::Deployment;
+use querygate_catalog::deployment::Deployment;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query::Engine;
 use querygate_query_api::platform::{Inquiry, NewKey, Person, Platform};

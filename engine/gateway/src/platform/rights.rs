@@ -19,7 +19,7 @@ pub(super) fn rights(resolved: &Resolved) -> Value {
     let (mut objects, mut fields) = (Map::new(), Map::new());
     for name in resolved.deployment.snapshot.objects.keys() {
         let Some((own, locked)) = of_object(resolved, name) else { continue };
-        objects.insert(name.clone(), own);
+        objects.insert(name.to_owned(), own);
         fields.extend(locked);
     }
     json!({

@@ -81,7 +81,7 @@ impl Work {
     async fn run(&self, asked: &Asked) -> Result<Rows, Refusal> {
         match self.session().run(&asked.prepared, &asked.parameters, Delivery::Batches).await? {
             Outcome::Rows(rows) => Ok(rows),
-            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => {
+            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) | Outcome::CopyIn(_) => {
                 Err(Error::internal("a question gave no rows").into())
             }
         }
