@@ -1,0 +1,287 @@
+//! One recording: its metadata, users, steps, and the store before each.
+
+use querygate_metadata::model::{DefaultValue, FieldType, Object, Snapshot, ValueType as Declared};
+use querygate_tests::harness::Fixture;
+use querygate_tests::server::{Shop, execute};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) type Row = Map<String, Value>;
+pub(crate) type Store = BTreeMap<String, BTreeMap<String, Row>>;
+
+/// Columns that tell when and by whom a row was changed; the gate's clock is not the recorded one.
+pub(crate) const STAMPS: [&str; 2] = ["created_at", "updated_at"];
+
+pub(crate) struct Recording {
+    data: Value,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Rows by object and id, as they are before the next step.
+    pub(crate) store: Store,
+}
+
+impl Recording {
+    pub(crate) fn load(number: usize) -> Option<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/objectstack/writes");
+        let text = std::fs::read_to_string(folder.join(format!("writes-{number}.json"))).ok()?;
+        let data: Value = serde_json::from_str(&text).unwrap();
+        let snapshot = Arc::new(Fixture::new(data["stack"].clone(), Vec::new()).snapshot());
+        let mut store = Store::new();
+        for (object, rows) in data["initial"]["rows"].as_object().unwrap() {
+            let table = store.entry(object.clone()).or_default();
+            for row in rows.as_array().unwrap() {
+                let row = resolved(row, 0).as_object().unwrap().clone();
+                table.insert(row["id"].as_str().unwrap().to_owned(), row);
+            }
+        }
+        Some(Self { data, snapshot, store })
+    }
+
+    /// The metadata without hooks.
+    pub(crate) fn stack(&self) -> String {
+        let mut stack = self.data["stack"].clone();
+        stack.as_object_mut().unwrap().remove("hooks");
+        stack.to_string()
+    }
+
+    pub(crate) fn steps(&self) -> Vec<Value> {
+        self.data["ops"].as_array().unwrap().clone()
+    }
+
+    /// Logins with what the configuration says of each.
+    pub(crate) fn users(&self) -> Vec<(String, String)> {
+        let list = |value: &Value| {
+            let names = value.as_array().unwrap().iter().map(|name| format!("\"{}\"", name.as_str().unwrap()));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let user = |persona: &Value| {
+            let context = &persona["context"];
+            let posture = if context["posture"] == "PLATFORM_ADMIN" { "platform_admin" } else { "member" };
+            let rights = format!(
+                "user_id = {}\nemail = {}\nposture = \"{posture}\"\npositions = [{}]\npermission_sets = [{}]",
+                context["userId"],
+                context["email"],
+                list(&context["positions"]),
+                list(&context["permissions"])
+            );
+            (persona["key"].as_str().unwrap().to_owned(), rights)
+        };
+        self.data["personas"].as_array().unwrap().iter().map(user).collect()
+    }
+
+    pub(crate) fn object(&self, name: &str) -> &Object {
+        self.snapshot.object(name).unwrap()
+    }
+
+    pub(crate) fn sql_name<'n>(&self, object: &'n str) -> &'n str {
+        object.strip_prefix("rnd_").unwrap_or(object)
+    }
+
+    /// Whether the vendor may have run code of the metadata in a step: on what it names, or on what it changed.
+    pub(crate) fn may_hook(&self, step: &Value) -> bool {
+        let operations = step["request"]["body"]["operations"].as_array().into_iter().flatten();
+        let named = operations.chain([step]).filter_map(|part| part["object"].as_str());
+        let changed = step["delta"].as_object().into_iter().flat_map(|delta| delta.keys().map(String::as_str));
+        let objects: Vec<&str> = named.chain(changed).collect();
+        let hooks = self.data["stack"]["hooks"].as_array().unwrap();
+        hooks.iter().any(|hook| objects.iter().any(|object| hook["object"] == *object))
+    }
+
+    /// The store that a step left.
+    pub(crate) fn after(&self, step: &Value) -> Store {
+        let mut store = self.store.clone();
+        let number = step["n"].as_i64().unwrap();
+        for (object, rows) in step["delta"].as_object().into_iter().flatten().filter(|(name, _)| *name != "$shares") {
+            let table = store.entry(object.clone()).or_default();
+            for (id, change) in rows.as_object().unwrap() {
+                match resolved(change, number) {
+                    Value::Object(fields) => table.entry(id.clone()).or_default().extend(fields),
+                    _ => drop(table.remove(id)),
+                }
+            }
+        }
+        store
+    }
+
+    fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.store.keys().filter_map(|name| self.snapshot.objects.get(name))
+    }
+
+    /// Makes the database with the first rows.
+    pub(crate) fn make(&self, file: &Path) {
+        let mut sql = String::new();
+        for object in self.objects() {
+            let columns: Vec<String> = columns(object).map(|(name, kind)| format!("\"{name}\" {kind}")).collect();
+            sql.push_str(&format!("CREATE TABLE \"{}\" ({});", object.name, columns.join(", ")));
+        }
+        execute(file, &format!("PRAGMA synchronous = OFF; BEGIN; {sql}{} COMMIT;", self.rows()));
+    }
+
+    /// Brings the database to the recorded rows, where it may have others.
+    pub(crate) fn restore(&self, shop: &Shop) {
+        let old: Vec<String> = self.objects().map(|object| format!("DELETE FROM \"{}\";", object.name)).collect();
+        // As one commit, and without waiting for the disk.
+        shop.execute(&format!("PRAGMA synchronous = OFF; BEGIN IMMEDIATE; {}{} COMMIT;", old.join(""), self.rows()));
+    }
+
+    /// Statements that store all rows.
+    fn rows(&self) -> String {
+        let mut sql = String::new();
+        for object in self.objects() {
+            for row in self.store.get(&object.name).into_iter().flat_map(BTreeMap::values) {
+                let cell = |name: &str| {
+                    let value = row.get(name).unwrap_or(&Value::Null);
+                    if fits(object, name, value) { literal(value) } else { "NULL".to_owned() }
+                };
+                let cells: Vec<String> = columns(object).map(|(name, _)| cell(name)).collect();
+                sql.push_str(&format!("INSERT INTO \"{}\" VALUES ({});", object.name, cells.join(", ")));
+            }
+        }
+        sql
+    }
+
+    /// What the database holds, by object, id and column, as SQLite writes literals.
+    pub(crate) fn stored(&self, shop: &Shop) -> BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>> {
+        let mut all: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>> = BTreeMap::new();
+        let mut cells = Vec::new();
+        for object in self.objects() {
+            all.entry(object.name.clone()).or_default();
+            for (name, _) in columns(object) {
+                cells.push(format!(
+                    "SELECT concat_ws(char(1), '{0}', id, '{name}', quote(\"{name}\")) FROM \"{0}\"",
+                    object.name
+                ));
+            }
+        }
+        for cell in shop.stored(&cells.join(" UNION ALL ")) {
+            let parts: Vec<&str> = cell.splitn(4, '\u{1}').collect();
+            let [object, id, name, value] = parts[..] else { panic!("{cell}") };
+            let rows = all.entry(object.to_owned()).or_default();
+            rows.entry(id.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
+        }
+        all
+    }
+}
+
+/// Whether a column of its type holds a value as the vendor stored it: texts of any form stand in its columns of all types.
+pub(crate) fn fits(object: &Object, name: &str, value: &Value) -> bool {
+    let Some(field) = object.field(name) else { return true };
+    if let (Declared::TextList, Value::Array(items)) = (field.value_type(), value) {
+        return items.iter().all(Value::is_string);
+    }
+    let Some(text) = value.as_str() else { return true };
+    let digits =
+        |from: usize, to: usize| text.get(from..to).is_some_and(|part| part.bytes().all(|b| b.is_ascii_digit()));
+    match field.value_type() {
+        Declared::Text | Declared::Uuid => true,
+        Declared::Json => !text.is_empty(),
+        Declared::Date => text.len() == 10 && digits(0, 4) && digits(5, 7) && digits(8, 10),
+        Declared::TimestampMillisUtc => text.ends_with('Z') && digits(0, 4),
+        Declared::Time => digits(0, 2) && digits(3, 5),
+        _ => false,
+    }
+}
+
+/// The columns of an object's table, with the types that the vendor's have.
+fn columns(object: &Object) -> impl Iterator<Item = (&str, &'static str)> {
+    object.fields.values().filter(|field| field.stored()).map(|field| {
+        let kind = match field.value_type() {
+            _ if field.name == "id" => "TEXT PRIMARY KEY NOT NULL",
+            Declared::Boolean => "BOOLEAN",
+            Declared::Float64 | Declared::Decimal { .. } => "REAL",
+            Declared::Int32 => "INTEGER",
+            Declared::Date => "DATE",
+            Declared::TimestampMillisUtc => "DATETIME",
+            Declared::Time => "TIME",
+            _ => "TEXT",
+        };
+        (field.name.as_str(), kind)
+    })
+}
+
+fn literal(value: &Value) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Bool(flag) => i32::from(*flag).to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(_) | Value::Object(_) => quoted(&value.to_string()),
+    }
+}
+
+/// The first difference between what was recorded and what is stored. An id that was made by the vendor is the gate's own.
+pub(crate) fn differs(
+    recording: &Recording,
+    before: &Store,
+    expected: &Store,
+    found: &BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+) -> Option<String> {
+    for (object, rows) in expected {
+        let there = found.get(object)?;
+        if let Some(extra) = there.keys().find(|id| !rows.contains_key(*id)) {
+            return Some(format!("{object} {extra} should not be there"));
+        }
+        for (id, row) in rows {
+            let Some(cells) = there.get(id) else { return Some(format!("{object} {id} is not there")) };
+            for (name, value) in row {
+                let is_new = !before.get(object).is_some_and(|rows| rows.contains_key(id));
+                let field = recording.object(object).field(name);
+                // The recorded day and clock are others, and the vendor does not give back what a refused record had drawn. Secrets were
+                // recorded as they are shown.
+                let is_other = field.is_some_and(|field| match field.field_type {
+                    FieldType::Autonumber => is_new,
+                    FieldType::Password | FieldType::Secret => true,
+                    _ => is_new && matches!(field.default, Some(DefaultValue::Now)),
+                });
+                let value = if fits(recording.object(object), name, value) { value } else { &Value::Null };
+                let Some(cell) = cells.get(name).filter(|_| !STAMPS.contains(&name.as_str())) else { continue };
+                if !is_other && !same(value, cell) {
+                    return Some(format!("{object} {id} {name}: {cell} instead of {value}"));
+                }
+            }
+        }
+    }
+    None
+}
+
+fn same(value: &Value, cell: &str) -> bool {
+    let text = cell.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).map(|text| text.replace("''", "'"));
+    let plain = text.as_deref().unwrap_or(cell);
+    match value {
+        Value::Null => cell == "NULL",
+        Value::Bool(flag) => plain == if *flag { "1" } else { "0" },
+        Value::Number(number) => plain.parse::<f64>().ok() == number.as_f64(),
+        Value::String(recorded) => plain == recorded || (recorded.len() == 10 && plain.starts_with(recorded.as_str())),
+        Value::Array(_) | Value::Object(_) => serde_json::from_str::<Value>(plain).ok().as_ref() == Some(value),
+    }
+}
+
+/// A recorded value with the clock's placeholders filled in.
+pub(crate) fn resolved(value: &Value, step: i64) -> Value {
+    match value {
+        Value::String(text) => Value::String(moment(text, step).unwrap_or_else(|| text.clone())),
+        Value::Array(items) => items.iter().map(|item| resolved(item, step)).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), resolved(value, step))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A step takes a minute, from 2026-03-15T10:00:00Z on.
+fn moment(text: &str, step: i64) -> Option<String> {
+    let at = |step: i64| {
+        let minutes = step + 600;
+        format!("{:02}:{:02}:00", minutes / 60, minutes % 60)
+    };
+    if text == "$today" {
+        return Some("2026-03-15".to_owned());
+    }
+    if text == "$now" {
+        return Some(format!("2026-03-15T{}.000Z", at(step)));
+    }
+    if let Some(rest) = text.strip_prefix("$time") {
+        return Some(at(if rest.is_empty() { step } else { rest.parse().ok()? }));
+    }
+    Some(format!("2026-03-15T{}.000Z", at(text.strip_prefix("$t")?.parse().ok()?)))
+}
