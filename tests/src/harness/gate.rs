@@ -21,6 +21,7 @@ use querygate_query_api::service::{ClientInfo, Delivery, Door, Prepared, QuerySe
 use querygate_types::Result;
 use querygate_types::principal::Principal;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -100,7 +101,7 @@ impl Fixture {
         let facts = Facts::from_rows(self.facts.iter().map(|(object, row)| (object.as_str(), row))).unwrap();
         let folder = folder.path().join(version.to_string());
         std::fs::create_dir_all(&folder).unwrap();
-        let (tables, sources) = place(&self.tables, layout, &folder, &self.watch).await;
+        let (tables, sources) = place(&self.tables, layout, &folder, (&self.watch, self.writes)).await;
         let deployment = Deployment {
             version,
             database: "test".to_owned(),
@@ -156,6 +157,12 @@ impl TestGate {
         assert_eq!(self.target_partitions, fixture.target_partitions);
         let version = self.gate.deployment().version + 1;
         self.gate.replace(runtime().block_on(fixture.deployment(version, &|_| layout, &self.folder))).unwrap();
+    }
+
+    /// The SQLite file of a gate whose rows lie in one.
+    #[must_use]
+    pub fn sqlite_file(&self) -> PathBuf {
+        self.folder.path().join("1").join(format!("{}.db", Layout::Sqlite.name()))
     }
 
     /// What the self-check found so far: outcome, detail, template.

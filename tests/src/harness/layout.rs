@@ -98,7 +98,7 @@ pub(super) async fn place(
     tables: &[Table],
     layout: &dyn Fn(&str) -> Layout,
     folder: &Path,
-    watch: &Watch,
+    (watch, writes): (&Watch, bool),
 ) -> (HashMap<String, SourceTable>, Vec<SourceStatus>) {
     let mut by_layout: BTreeMap<Layout, Vec<&Table>> = BTreeMap::new();
     for table in tables {
@@ -113,7 +113,7 @@ pub(super) async fn place(
             Layout::Parquet => files(&tables, &folder.join("files"), &mut placed).await,
             Layout::Sqlite | Layout::OtherSqlite => {
                 let path = folder.join(format!("{}.db", layout.name()));
-                sqlite(&tables, layout, &path, watch, &mut placed).await;
+                sqlite(&tables, layout, &path, (watch, writes), &mut placed).await;
             }
             Layout::Postgres => super::postgres::place(&tables, watch, &mut placed).await,
             Layout::MariaDb => super::mysql::place(&tables, watch, &mut placed).await,
@@ -155,7 +155,7 @@ async fn sqlite(
     tables: &[&Table],
     layout: Layout,
     path: &Path,
-    watch: &Watch,
+    (watch, writes): (&Watch, bool),
     placed: &mut HashMap<String, SourceTable>,
 ) {
     let mut writer = SqliteWriter::open(path).await.unwrap();
@@ -166,7 +166,7 @@ async fn sqlite(
     }
     writer.analyze().await.unwrap();
     writer.close().await.unwrap();
-    let options = SqliteOptions { readers: 3, writes: true, ..SqliteOptions::new(path) };
+    let options = SqliteOptions { readers: 3, writes, ..SqliteOptions::new(path) };
     let driver = watch.over(Arc::new(SqliteDriver::new(options)));
     for table in tables {
         let reference = TableRef::new([table.object.clone()]).unwrap();

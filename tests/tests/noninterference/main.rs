@@ -13,6 +13,7 @@ mod query;
 mod rule;
 mod totals;
 mod world;
+mod writes;
 
 use check::{Sabotage, World as Checked};
 use querygate_tests::harness::Rng;
@@ -67,6 +68,39 @@ fn run(cases: u64) {
     if only.is_none() && cases >= 1_000 {
         assert!(totals.nonempty() * 3 > cases, "too few queries have rows: the generator is blunt\n{totals}");
     }
+}
+
+#[test]
+fn changes_leave_hidden_rows_alone_and_answer_as_over_a_reduced_copy() {
+    let seed = number("SEED").unwrap_or(1);
+    let worlds = number("NONINTERFERENCE_HISTORIES").unwrap_or(200).div_ceil(writes::HISTORIES as u64);
+    let only = number("NONINTERFERENCE_WORLD");
+    let (next, all) = (AtomicU64::new(0), Mutex::new(writes::Found::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(n) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < worlds) {
+                    if only.is_none_or(|only| only == n) {
+                        let found = writes::histories(&mut Rng::part(seed ^ 0x77, n), n, false);
+                        all.lock().unwrap().add(found);
+                    }
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap();
+    println!("{all}");
+    assert!(all.differences.is_empty(), "seed {seed}:\n{}", all.differences.join("\n"));
+    if only.is_none() && worlds >= 10 {
+        assert!(all.changed * 6 > all.statements, "too few statements change anything: the generator is blunt\n{all}");
+    }
+}
+
+#[test]
+fn a_writer_that_is_let_at_hidden_rows_is_noticed() {
+    let noticed = (0..12).filter(|n| !writes::histories(&mut Rng::part(99, *n), *n, true).differences.is_empty());
+    let noticed = noticed.count();
+    assert!(noticed >= 4, "only {noticed} of 12 worlds notice");
 }
 
 /// Governance that is not applied must show, or the run above proves nothing.

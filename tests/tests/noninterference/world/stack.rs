@@ -26,7 +26,8 @@ impl World {
         let mut policies = Vec::new();
         let mut sharing = Vec::new();
         for object in &self.objects {
-            let mut right = json!({"allowRead": object.readable});
+            let mut right = json!({"allowRead": object.readable, "allowCreate": object.readable,
+                "allowEdit": object.readable, "allowDelete": object.readable});
             if object.reads_org {
                 right["readScope"] = json!("org");
             }
