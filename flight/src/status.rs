@@ -56,18 +56,19 @@ fn grpc_code(status: GrpcStatus) -> Code {
 pub(crate) fn status(error: &Error) -> Status {
     let code = error.code();
     crate::observe::failed(code.sqlstate());
-    let (message, detail, hint) = match code.audience() {
+    let (message, detail, hint, constraint) = match code.audience() {
         Audience::Client => {
             if let Some(cause) = error.cause() {
                 tracing::debug!(sqlstate = code.sqlstate(), cause, "a call failed");
             }
-            (error.message().to_owned(), detail(error), error.hint().map(str::to_owned))
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            (error.message().to_owned(), detail(error), owned(error.hint()), owned(error.constraint()))
         }
         Audience::Internal => {
             let incident = incident();
             tracing::error!(%incident, cause = error.cause().unwrap_or("unknown"), message = error.message(), "internal error");
             let hint = "The cause is in the server's log under this incident number.";
-            ("internal error".to_owned(), Some(format!("Incident {incident}.")), Some(hint.to_owned()))
+            ("internal error".to_owned(), Some(format!("Incident {incident}.")), Some(hint.to_owned()), None)
         }
     };
     let mut text = format!("{message} (SQLSTATE {})", code.sqlstate());
@@ -77,7 +78,7 @@ pub(crate) fn status(error: &Error) -> Status {
         }
     }
     let grpc = grpc_code(code.grpc());
-    let details = details(grpc, code, &text, detail, hint);
+    let details = details(grpc, code, &text, [("detail", detail), ("hint", hint), ("constraint", constraint)]);
     Status::with_details_and_metadata(grpc, text, details.encode_to_vec().into(), trailers(code))
 }
 
@@ -88,10 +89,9 @@ fn detail(error: &Error) -> Option<String> {
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
-fn details(grpc: Code, code: ErrorCode, text: &str, detail: Option<String>, hint: Option<String>) -> RpcStatus {
+fn details(grpc: Code, code: ErrorCode, text: &str, parts: [(&str, Option<String>); 3]) -> RpcStatus {
     let mut metadata = HashMap::from([("sqlstate".to_owned(), code.sqlstate().to_owned())]);
-    metadata.extend(detail.map(|text| ("detail".to_owned(), text)));
-    metadata.extend(hint.map(|text| ("hint".to_owned(), text)));
+    metadata.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))));
     let info = ErrorInfo { reason: format!("{code:?}"), domain: "querygate".to_owned(), metadata };
     let any = prost_types::Any {
         type_url: "type.googleapis.com/google.rpc.ErrorInfo".to_owned(),
@@ -130,6 +130,10 @@ pub(crate) fn error_of(status: &Status) -> Error {
         Some(detail) => error.with_detail(detail),
         None => error,
     };
+    let error = match info.metadata.get("constraint") {
+        Some(name) => error.with_constraint(name),
+        None => error,
+    };
     match info.metadata.get("hint") {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -163,9 +167,11 @@ mod tests {
     fn a_client_reads_back_what_a_gate_wrote() {
         for code in ErrorCode::ALL.iter().filter(|code| code.audience() == Audience::Client) {
             let error = Error::new(*code, "what happened").with_detail("Where.").with_hint("What to do.");
+            let error = error.with_constraint("rule");
             let read = error_of(&status(&error));
             assert_eq!((read.code(), read.message()), (*code, "what happened"));
             assert_eq!((read.detail(), read.hint()), (Some("Where."), Some("What to do.")));
+            assert_eq!(read.constraint(), Some("rule"));
         }
         let lost = error_of(&Status::unavailable("connection reset"));
         assert_eq!((lost.code(), lost.detail().is_some()), (ErrorCode::SourceLost, true));

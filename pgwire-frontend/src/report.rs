@@ -33,6 +33,8 @@ pub(crate) struct Report {
     pub(crate) hint: Option<String>,
     /// Where it happened, in the client's own words.
     pub(crate) context: Option<String>,
+    /// Name of the rule that was violated.
+    pub(crate) constraint: Option<String>,
     /// In characters of the client's text, from 1.
     pub(crate) position: Option<u32>,
 }
@@ -46,6 +48,7 @@ impl Report {
             detail: None,
             hint: None,
             context: None,
+            constraint: None,
             position: None,
         }
     }
@@ -99,6 +102,9 @@ impl Report {
         if let Some(position) = self.position {
             field(out, b'P', &position.to_string());
         }
+        if let Some(constraint) = &self.constraint {
+            field(out, b'n', constraint);
+        }
         out.byte(0);
         out.close(mark);
     }
@@ -137,6 +143,7 @@ impl From<Error> for Report {
                     detail: error.detail().map(str::to_owned),
                     hint: error.hint().map(str::to_owned),
                     context: error.context().map(str::to_owned),
+                    constraint: error.constraint().map(str::to_owned),
                     position: error.position(),
                 }
             }
@@ -192,12 +199,13 @@ mod tests {
             .with_hint("Look at the columns.")
             .with_detail("There is none.")
             .with_context("COPY t, line 2")
+            .with_constraint("rule")
             .with_position(8);
         let mut out = Vec::new();
         Report::from(error).write(&mut out);
         assert_eq!(
             &out[5..],
-            b"SERROR\0VERROR\0C42703\0Mcolumn \"x\" does not exist\0DThere is none.\0HLook at the columns.\0WCOPY t, line 2\0P8\0\0"
+            b"SERROR\0VERROR\0C42703\0Mcolumn \"x\" does not exist\0DThere is none.\0HLook at the columns.\0WCOPY t, line 2\0P8\0nrule\0\0"
         );
     }
 }

@@ -219,7 +219,12 @@ fn print_error(output: &mut Output, text: &str, error: &Error) -> io::Result<()>
     if let Some(position) = error.position() {
         show_position(output, text, position as usize)?;
     }
-    for (name, value) in [("DETAIL", error.detail()), ("HINT", error.hint()), ("CAUSE", error.cause())] {
+    for (name, value) in [
+        ("DETAIL", error.detail()),
+        ("HINT", error.hint()),
+        ("CONSTRAINT", error.constraint()),
+        ("CAUSE", error.cause()),
+    ] {
         if let Some(value) = value {
             output.note(&format!("{name}:  {value}"))?;
         }

@@ -7,10 +7,10 @@ mod support;
 use querygate_metadata::model::{DeleteBehavior, SummaryFunction, ValidationSeverity};
 use querygate_policy::CompiledPolicy;
 use querygate_policy::filter::FilterValue;
-use querygate_policy::rules::{Attempt, ObjectRules, Outcome, ReadonlyMode, delete_rules};
+use querygate_policy::rules::{Attempt, ObjectRules, Outcome, ReadonlyMode, delete_rules, refusal};
 use querygate_policy::write::Stamp;
+use querygate_types::ErrorCode;
 use querygate_types::principal::Principal;
-use querygate_types::{Error, ErrorCode};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use support::snapshot;
@@ -197,7 +197,7 @@ fn what_takes_no_value_is_refused_or_left_out() {
             "created_by readonly: Created By takes no value"
         ]
     );
-    assert_eq!(Error::from(refused.violations[0].clone()).code(), ErrorCode::GeneratedAlways);
+    assert_eq!(refusal(&refused.violations, "lines", &|_| true).unwrap().code(), ErrorCode::GeneratedAlways);
     // A lock that cannot be known, for want of the master, holds.
     let previous = json!({"id": "l1", "order": "o1", "late": "before", "status": null, "amount": null});
     for (status, expected) in [(Some("paid"), "before"), (Some("open"), "after"), (None, "before")] {
@@ -366,10 +366,51 @@ fn states_follow_the_machine() {
         let found = outcome.violations.first().map(|v| (v.code.name(), Value::Object(v.constraint.clone())));
         assert_eq!(found, expected, "{payload}");
         // The state before may be of a field that the caller does not see.
-        for violation in outcome.violations {
-            assert_eq!(Error::from(violation).message(), "no");
+        if let Some(error) = refusal(&outcome.violations, "lines", &|_| true) {
+            assert_eq!((error.message(), error.detail()), ("no", None));
         }
     }
+}
+
+#[test]
+fn a_refusal_tells_nothing_of_hidden_fields() {
+    let rules = json!([
+        {"type": "script", "name": "small", "message": "Too much.", "condition": "record.amount > 5"},
+        {"type": "conditional", "name": "outer", "message": "Outer.", "when": "record.status == 'open'", "then":
+            {"type": "script", "name": "inner", "message": "Not open.", "condition": "record.amount > 1"}},
+        {"type": "script", "name": "counted", "message": "Never.", "condition": "record.status > 1"},
+    ]);
+    let stack = lines(json!({"rank": {"type": "number", "label": "Rank", "required": true}}), rules);
+    let judged = |amount: i64, rank: Value| {
+        let payload = json!({"order": "o1", "amount": amount, "status": "open", "rank": rank});
+        judge(&stack, payload, None, None, ReadonlyMode::Refuse).violations
+    };
+    let told = |violations: &[_], hidden: &str| {
+        let error = refusal(violations, "lines", &|field| field != hidden).unwrap();
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        (error.code().sqlstate(), error.message().to_owned(), text(error.constraint()), text(error.detail()))
+    };
+    let plain = "new row for relation \"lines\" violates a rule about columns that are not shown";
+    let all = judged(9, json!(1));
+    let (code, message, name, detail) = told(&all, "nothing");
+    assert_eq!((code, message.as_str(), name.as_deref()), ("23514", "Too much.", Some("small")));
+    let detail = detail.unwrap();
+    assert!(detail.starts_with("Also: Not open; Validation rule 'counted' could not be evaluated ("), "{detail}");
+    let (_, message, name, detail) = told(&all, "status");
+    assert_eq!((message.as_str(), name.as_deref()), ("Too much.", Some("small")));
+    assert_eq!(detail, Some(format!("Also: Not open; {plain}.")));
+    assert_eq!(told(&all, "amount").2, None);
+    // An inner rule is found by what the outer one asks, too.
+    assert_eq!(told(&all[1..], "status").2, None);
+    assert_eq!(told(&all[1..], "nothing").2.as_deref(), Some("inner"));
+    // The contract of a field, of which even the name is hidden.
+    let missing = judged(1, json!(null));
+    assert_eq!(told(&missing, "nothing").1, "Rank is required");
+    assert_eq!(told(&missing, "rank"), ("23502", plain.to_owned(), None, None));
+    // Many are counted.
+    let many: Vec<_> = std::iter::repeat_n(all[0].clone(), 40).collect();
+    assert!(told(&many, "nothing").3.unwrap().ends_with("; and 29 more."));
+    assert!(refusal(&[], "lines", &|_| true).is_none());
 }
 
 #[test]

@@ -22,6 +22,7 @@ struct Parts {
     detail: Option<String>,
     hint: Option<String>,
     context: Option<String>,
+    constraint: Option<String>,
     position: Option<u32>,
     column: Option<usize>,
     vendor: Option<VendorCode>,
@@ -40,6 +41,7 @@ impl Error {
                 detail: None,
                 hint: None,
                 context: None,
+                constraint: None,
                 position: None,
                 column: None,
                 vendor: None,
@@ -73,6 +75,13 @@ impl Error {
     #[must_use]
     pub fn with_context(mut self, context: impl Into<String>) -> Self {
         self.inner.context = Some(context.into());
+        self
+    }
+
+    /// Name of the rule that was violated.
+    #[must_use]
+    pub fn with_constraint(mut self, name: impl Into<String>) -> Self {
+        self.inner.constraint = Some(name.into());
         self
     }
 
@@ -147,6 +156,12 @@ impl Error {
     #[must_use]
     pub fn context(&self) -> Option<&str> {
         self.inner.context.as_deref()
+    }
+
+    /// Name of the rule that was violated, for the client.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        self.inner.constraint.as_deref()
     }
 
     /// Position in the statement's text, in characters, from 1.

@@ -89,6 +89,15 @@ impl Rule {
         Ok(Self { condition, kinds })
     }
 
+    /// Fields of the record itself, as it is or as it was.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
+        let inputs = self.condition.inputs().iter().filter(|input| match input.root {
+            Root::Record | Root::Previous => true,
+            Root::Parent | Root::User => false,
+        });
+        inputs.filter_map(|input| input.name.as_deref())
+    }
+
     pub(super) fn names_parent(&self) -> bool {
         self.condition.names(Root::Parent)
     }

@@ -27,7 +27,7 @@ pub use related::{DeleteRule, ReferenceCheck, SummaryUpdate, delete_rules};
 pub use stamp::Stamp;
 pub(crate) use stamp::{is_dropped, json_of};
 pub use unique::{UniqueCheck, UniqueGroup};
-pub use violation::{Violation, ViolationCode};
+pub use violation::{Violation, ViolationCode, refusal};
 
 /// A record as JSON, by field name.
 pub(crate) type Row = serde_json::Map<String, serde_json::Value>;

@@ -221,6 +221,8 @@ impl DeleteRule<'_> {
             message,
             severity: ValidationSeverity::Error,
             constraint: Map::new(),
+            reads: Vec::new(),
+            is_authored: false,
         }
     }
 }

@@ -42,6 +42,8 @@ impl UniqueCheck<'_> {
             code: ViolationCode::Unique,
             severity: ValidationSeverity::Error,
             constraint: Map::new(),
+            reads: self.group.fields.clone(),
+            is_authored: false,
         }
     }
 }

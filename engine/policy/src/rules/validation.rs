@@ -21,6 +21,8 @@ pub(super) struct CompiledValidation {
     events: ValidationEvents,
     severity: ValidationSeverity,
     check: Check,
+    /// Fields that decide it.
+    reads: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl CompiledValidation {
             message: rule.message.clone(),
             events: rule.events,
             severity: rule.severity,
+            reads: check.reads(object),
             check,
         }
     }
@@ -94,7 +97,7 @@ impl CompiledValidation {
         let is_insert = written.scene.previous.is_none();
         let is_due = if is_insert { self.events.insert } else { self.events.update };
         let found = if is_due { self.find(written, object) } else { None };
-        found.map(|violation| Violation { severity: self.severity, ..violation })
+        found.map(|violation| Violation { severity: self.severity, reads: self.reads.clone(), ..violation })
     }
 
     fn find(&self, written: &Written<'_>, object: &Object) -> Option<Violation> {
@@ -170,6 +173,8 @@ impl CompiledValidation {
             message: self.message.clone(),
             severity: self.severity,
             constraint: Map::new(),
+            reads: self.reads.clone(),
+            is_authored: true,
         }
     }
 
@@ -180,7 +185,24 @@ impl CompiledValidation {
     fn unevaluable(&self, field: Option<&str>, fault: &str) -> Violation {
         let message = format!("Validation rule '{}' could not be evaluated ({fault}) — write rejected.", self.name);
         let constraint = [("rule", json!(self.name)), ("reason", json!("unevaluable")), ("fault", json!(fault))];
-        Violation { message, ..self.found(field, ViolationCode::Rule) }.with(constraint)
+        Violation { message, is_authored: false, ..self.found(field, ViolationCode::Rule) }.with(constraint)
+    }
+}
+
+impl Check {
+    /// The fields that it looks at; of one that cannot be evaluated, all.
+    fn reads(&self, object: &Object) -> Vec<String> {
+        match self {
+            Self::Condition { rule, field } => rule.fields().map(str::to_owned).chain(field.iter().cloned()).collect(),
+            Self::Format { field, .. } | Self::StateMachine { field, .. } | Self::JsonSchema { field, .. } => {
+                vec![field.clone()]
+            }
+            Self::Conditional { when, then, otherwise } => {
+                let inner = std::iter::once(then).chain(otherwise).flat_map(|rule| rule.reads.iter().cloned());
+                when.fields().map(str::to_owned).chain(inner).collect()
+            }
+            Self::Broken => object.fields.keys().cloned().collect(),
+        }
     }
 }
 

@@ -158,6 +158,10 @@ pub struct Violation {
     /// What was demanded, for clients that make their own texts. Not part of an [`Error`]: a state may be of a field that the
     /// caller cannot read.
     pub constraint: Map<String, Value>,
+    /// Fields of the record that it was found by.
+    pub reads: Vec<String>,
+    /// Whether the message stands in the metadata, written for those who are refused, and was not made here.
+    pub is_authored: bool,
 }
 
 impl Violation {
@@ -171,6 +175,8 @@ impl Violation {
             message,
             severity: ValidationSeverity::Error,
             constraint: Map::new(),
+            reads: vec![field.name.clone()],
+            is_authored: false,
         }
     }
 
@@ -203,4 +209,42 @@ impl From<Violation> for Error {
         let (fault, vendor) = (violation.fault(), violation.code.vendor());
         Self::new(violation.code.error(), violation.message).with_vendor_code(vendor).with_faults(vec![fault])
     }
+}
+
+/// Bounds of what an error repeats of violations after the first.
+const OTHERS_MAX: usize = 10;
+const OTHERS_BYTES_MAX: usize = 2_000;
+
+/// The error of a record with these violations: the first one's code and message, the rule's name where a check failed, and the other
+/// messages as the detail. `reads`: whether the writer reads a field; of what was found by another one nothing is told but an
+/// author's message. `None`: nothing is wrong.
+pub fn refusal(violations: &[Violation], relation: &str, reads: &dyn Fn(&str) -> bool) -> Option<Error> {
+    let (first, others) = violations.split_first()?;
+    let error = Error::new(first.code.error(), told(first, relation, reads));
+    let error = match first.code.error() {
+        ErrorCode::CheckViolation if is_shown(first, reads) => error.with_constraint(&first.rule),
+        _ => error,
+    };
+    let mut detail = String::new();
+    for (number, other) in others.iter().enumerate() {
+        let message = told(other, relation, reads);
+        if number == OTHERS_MAX || detail.len() + message.len() > OTHERS_BYTES_MAX {
+            detail.push_str(&format!("; and {} more", others.len() - number));
+            break;
+        }
+        detail.push_str(if number == 0 { "Also: " } else { "; " });
+        detail.push_str(message.trim_end_matches('.'));
+    }
+    Some(if detail.is_empty() { error } else { error.with_detail(format!("{detail}.")) })
+}
+
+fn is_shown(violation: &Violation, reads: &dyn Fn(&str) -> bool) -> bool {
+    violation.reads.iter().all(|field| reads(field))
+}
+
+fn told(violation: &Violation, relation: &str, reads: &dyn Fn(&str) -> bool) -> String {
+    if violation.is_authored || is_shown(violation, reads) {
+        return violation.message.clone();
+    }
+    format!("new row for relation \"{relation}\" violates a rule about columns that are not shown")
 }

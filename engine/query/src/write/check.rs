@@ -53,7 +53,11 @@ impl Checked {
                             && !(check.group.organization.is_none()
                                 && targeted.table().keeps_unique(&check.group.fields))
                         {
-                            uniques.push((places, check.violation().into()));
+                            let violation = targeted.refusal(&[check.violation()]);
+                            uniques.push((
+                                places,
+                                violation.ok_or_else(|| Error::internal("a violation without an error"))?,
+                            ));
                         }
                     }
                 }
@@ -104,7 +108,7 @@ impl RowLookup for NoRows {
     }
 }
 
-fn is_related(filter: &RowFilter) -> bool {
+pub(super) fn is_related(filter: &RowFilter) -> bool {
     match filter {
         RowFilter::All | RowFilter::Nothing => false,
         RowFilter::Not(inner) => is_related(inner),

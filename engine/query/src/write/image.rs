@@ -110,7 +110,7 @@ fn finite(field: &str, values: &ArrayRef, value: serde_json::Value, row: usize) 
 fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &Masters) -> Result<Outcome> {
     let is_given = targeted.intent().record().is_some();
     targeted.permit().admit(previous, payload)?;
-    let mut outcome = targeted.rules().evaluate(&Attempt {
+    let outcome = targeted.rules().evaluate(&Attempt {
         payload,
         previous,
         parent: masters.after(previous, payload),
@@ -126,8 +126,8 @@ fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &
         refuse_unstored(targeted.table(), &outcome.given)?;
         return Ok(outcome);
     }
-    if let Some(violation) = outcome.violations.drain(..).next() {
-        return Err(violation.into());
+    if let Some(error) = targeted.refusal(&outcome.violations) {
+        return Err(error);
     }
     if !outcome.dropped.is_empty() {
         return Err(Error::internal("a value was left out of a change"));

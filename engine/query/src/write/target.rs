@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{Query, SetExpr};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
 use querygate_metadata::model::FieldType;
-use querygate_policy::rules::ObjectRules;
+use querygate_policy::rules::{ObjectRules, Violation, refusal};
 use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
 use querygate_policy::{Evaluator, RowFilter};
 use querygate_types::principal::Principal;
@@ -344,6 +344,13 @@ impl Targeted {
 
     pub(crate) fn rules(&self) -> &ObjectRules {
         &self.decided.rules
+    }
+
+    /// The error of a row with these violations, as the writer may hear it.
+    pub(crate) fn refusal(&self, violations: &[Violation]) -> Option<Error> {
+        let object = self.intent().object();
+        let hidden = object.decision.hidden_fields();
+        refusal(violations, &object.sql_name, &|field| !hidden.contains(field))
     }
 
     pub(crate) fn readable(&self) -> &RowFilter {
