@@ -6,6 +6,7 @@ use crate::wire::numeric;
 use bytes::{BufMut, BytesMut};
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::Violation;
+use querygate_types::json::jsonb;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tokio_postgres::types::Type;
@@ -37,6 +38,11 @@ pub(super) fn put(form: Form, value: &Value, out: &mut BytesMut) -> Result<()> {
         (Form::Numeric(column), Value::Decimal128 { value, scale, .. }) => decimal(column, *value, *scale, out)?,
         (Form::Text(most), Value::Text(text)) => out.put_slice(plain(text, most)?.as_bytes()),
         (Form::Json, Value::Text(text)) => out.put_slice(plain(text, None)?.as_bytes()),
+        (Form::Jsonb, Value::Text(text)) => {
+            // The version of the form.
+            out.put_u8(1);
+            out.put_slice(document(text)?.as_bytes());
+        }
         (Form::Uuid, Value::Text(text)) => out.put_u128(uuid(text)?),
         (Form::Bytea, Value::Binary(bytes)) => out.put_slice(bytes),
         (Form::Date, Value::Date(days)) => {
@@ -175,6 +181,12 @@ fn plain(text: &Arc<str>, most: Option<usize>) -> Result<&str> {
         return Err(Error::new(ErrorCode::StringDataTooLong, "text is too long"));
     }
     Ok(text)
+}
+
+/// A text that jsonb holds; it keeps its keys in order, each once, as it does for every client.
+fn document(text: &Arc<str>) -> Result<&str> {
+    let invalid = || Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type json");
+    jsonb(text).map(|_| text.as_ref()).ok_or_else(invalid)
 }
 
 /// The text that the server prints of a uuid. It reads others too, and gives this one back.

@@ -20,6 +20,8 @@ pub(super) enum Form {
     Text(Option<usize>),
     Uuid,
     Json,
+    /// The one type that keeps another text than it is given: the same document.
+    Jsonb,
     Bytea,
     Date,
     /// Microseconds that one step has.
@@ -70,6 +72,7 @@ impl Form {
             "character varying" => Self::Text(length(arguments)?),
             "uuid" => Self::Uuid,
             "json" => Self::Json,
+            "jsonb" => Self::Jsonb,
             "bytea" => Self::Bytea,
             "date" => Self::Date,
             "time without time zone" => Self::Time(step(arguments)?),
@@ -90,7 +93,7 @@ impl Form {
             ValueType::Decimal128 { .. } => {
                 matches!(self, Self::Numeric(_) | Self::Int2 | Self::Int4 | Self::Int8 | Self::Float4 | Self::Float8)
             }
-            ValueType::Text => matches!(self, Self::Text(_) | Self::Uuid | Self::Json),
+            ValueType::Text => matches!(self, Self::Text(_) | Self::Uuid | Self::Json | Self::Jsonb),
             ValueType::Binary => matches!(self, Self::Bytea),
             ValueType::Date => matches!(self, Self::Date),
             ValueType::Time => matches!(self, Self::Time(_)),
@@ -100,9 +103,9 @@ impl Form {
         }
     }
 
-    /// Whether rows are found by it: json has no equality.
+    /// Whether rows are found by it: json has no equality, and that of jsonb is not of texts.
     pub(super) const fn is_key(self) -> bool {
-        !matches!(self, Self::Json | Self::TextArray(..))
+        !matches!(self, Self::Json | Self::Jsonb | Self::TextArray(..))
     }
 
     /// The type of an array of such values.
@@ -119,6 +122,7 @@ impl Form {
             Self::Text(_) | Self::TextArray(..) => Type::TEXT_ARRAY,
             Self::Uuid => Type::UUID_ARRAY,
             Self::Json => Type::JSON_ARRAY,
+            Self::Jsonb => Type::JSONB_ARRAY,
             Self::Bytea => Type::BYTEA_ARRAY,
             Self::Date => Type::DATE_ARRAY,
             Self::Time(_) => Type::TIME_ARRAY,
@@ -140,6 +144,7 @@ impl Form {
             Self::Text(_) | Self::TextArray(..) => Type::TEXT,
             Self::Uuid => Type::UUID,
             Self::Json => Type::JSON,
+            Self::Jsonb => Type::JSONB,
             Self::Bytea => Type::BYTEA,
             Self::Date => Type::DATE,
             Self::Time(_) => Type::TIME,
@@ -188,7 +193,7 @@ mod tests {
             ("character varying", ValueType::Text, Some(Form::Text(None))),
             ("character(3)", ValueType::Text, None),
             ("citext", ValueType::Text, None),
-            ("jsonb", ValueType::Text, None),
+            ("jsonb", ValueType::Text, Some(Form::Jsonb)),
             ("json", ValueType::Text, Some(Form::Json)),
             ("uuid", ValueType::Text, Some(Form::Uuid)),
             ("time(3) without time zone", ValueType::Time, Some(Form::Time(1_000))),
