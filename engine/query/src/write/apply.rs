@@ -1,7 +1,7 @@
 //! Checked rows given to their source, and CHECK once more on what it has stored: triggers, defaults and generated columns of the
 //! source come after us.
 
-use super::check::{Checked, outside, passes};
+use super::check::{Checked, is_related, outside, passes};
 use super::follow::{Changed, Masters, draw, roll_up};
 use super::image::Imaged;
 use super::intent::unsupported;
@@ -141,9 +141,11 @@ impl Checked {
         let keys = (0..stored.num_rows()).map(|row| table.values(stored, row, table.key()));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let check = targeted.permit().check();
-        // Rows that are given back must be such that the writer may read.
-        let wanted = match targeted.intent().returning() {
-            Some(_) => RowFilter::And(vec![check.clone(), targeted.readable().clone()]),
+        // Rows that are given back must be such that the writer may read, which is judged where a SELECT judges it: here, unless other
+        // rows decide.
+        let readable = targeted.intent().returning().map(|_| targeted.readable());
+        let wanted = match readable.filter(|readable| is_related(readable)) {
+            Some(readable) => RowFilter::And(vec![check.clone(), readable.clone()]),
             None => check.clone(),
         };
         let found = locked(targeted, &keys, &wanted, transaction, context).await?;
@@ -151,7 +153,8 @@ impl Checked {
             return Err(outside(targeted));
         }
         for record in records(table.fields(), stored)? {
-            if !passes(check, &record)? {
+            let is_read = readable.map_or(Ok(true), |readable| passes(readable, &record))?;
+            if !is_read || !passes(check, &record)? {
                 return Err(outside(targeted));
             }
         }
