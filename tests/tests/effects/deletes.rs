@@ -32,6 +32,21 @@ fn what_forbids_a_delete_is_told_in_one_text() {
 }
 
 #[test]
+fn a_row_that_stands_in_a_list_of_references_stays() {
+    let shop = shop();
+    let nora = shop.client("nora");
+    shop.execute(r#"INSERT INTO bills VALUES ('b2', NULL, '["t9", "t4"]'), ('b3', NULL, '[]'), ('b4', NULL, NULL)"#);
+    let before = all(&shop);
+    for sql in ["DELETE FROM tickets WHERE id = 't4'", "DELETE FROM tickets WHERE id IN ('t1', 't4')"] {
+        assert_eq!(code(&nora, sql), "0A000", "{sql}");
+        assert_eq!(all(&shop), before, "{sql}");
+    }
+    assert_eq!(change(&nora, "DELETE FROM tickets WHERE id IN ('t1', 't2')"), Ok(2));
+    shop.execute(r#"UPDATE bills SET also = '["t9"]' WHERE id = 'b2'"#);
+    assert_eq!(change(&nora, "DELETE FROM tickets WHERE id = 't4'"), Ok(1));
+}
+
+#[test]
 fn references_are_emptied_where_the_metadata_says_so() {
     let shop = shop();
     let (nora, omar) = (shop.client("nora"), shop.client("omar"));

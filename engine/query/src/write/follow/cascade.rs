@@ -8,11 +8,11 @@ use crate::write::lock::having;
 use crate::write::rows::{Row, records, scalar};
 use crate::write::store::{Assigned, store};
 use crate::write::target::{Targeted, closed};
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use datafusion::common::ScalarValue;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use querygate_catalog::write::WriteTarget;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
@@ -156,7 +156,10 @@ impl Search<'_> {
                 let Some(child) = following.related(&dependent.object)? else { continue };
                 let field = place(&child.table, &dependent.field)?;
                 if child.object.field(&dependent.field).is_some_and(|field| field.multiple) {
-                    return Err(closed("records refer to it in lists"));
+                    if self.is_listed(&child.table, field, &values).await? {
+                        return Err(closed("records refer to it in lists"));
+                    }
+                    continue;
                 }
                 let by = (&[field][..], values.as_slice());
                 let found = having(&child.table, by, &RowFilter::All, self.transaction, self.context).await?;
@@ -190,6 +193,31 @@ impl Search<'_> {
             Ok(())
         }
         .boxed()
+    }
+
+    /// Whether a field of lists has one of these keys in any row. No source is asked for what is in its lists, so that all are read, a
+    /// batch at a time.
+    async fn is_listed(&mut self, table: &WriteTarget, field: usize, keys: &[Vec<Value>]) -> Result<bool> {
+        let texts = keys.iter().flatten().map(|key| match key {
+            Value::Text(text) => Ok(text.to_string()),
+            Value::Int16(number) => Ok(number.to_string()),
+            Value::Int32(number) => Ok(number.to_string()),
+            Value::Int64(number) => Ok(number.to_string()),
+            _ => Err(closed("lists hold no keys of this type")),
+        });
+        let texts = texts.collect::<Result<HashSet<String>>>()?;
+        let read = table.texts(field, "", None)?;
+        let mut batches = self.transaction.query(&read.statement, &read.values, self.context.clone()).await?;
+        while let Some(batch) = batches.try_next().await? {
+            let lists = batch.columns().first().and_then(|column| column.as_list_opt::<i32>());
+            for list in lists.ok_or_else(|| closed("references are in no list of texts"))?.iter().flatten() {
+                let items = list.as_string_opt::<i32>().ok_or_else(|| closed("references are in no list of texts"))?;
+                if items.iter().flatten().any(|item| texts.contains(item)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the principal may do this to all of these rows: by the source's judgement, and by that of the records.
