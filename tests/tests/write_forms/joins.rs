@@ -1,6 +1,7 @@
 //! UPDATE … FROM and DELETE … USING: rows that change by what other rows say.
 
-use super::{Gate, change, code, rows};
+use super::KIND;
+use crate::gate::{Gate, change, code, rows};
 
 fn cell(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -8,7 +9,7 @@ fn cell(text: &str) -> Option<String> {
 
 #[test]
 fn rows_are_updated_by_what_others_say() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let (nora, omar) = (gate.client("nora"), gate.client("omar"));
     let sql = "UPDATE orders AS o SET total = v.add + o.total, code = v.code
         FROM (VALUES ('o1', 1.5, 'n1'), ('o2', 2, 'n2'), ('o9', 3, 'n9')) AS v(id, add, code)
@@ -22,18 +23,18 @@ fn rows_are_updated_by_what_others_say() {
     let sql = "UPDATE orders SET code = 'n-' || notes.body FROM notes WHERE notes.id = orders.id";
     assert_eq!(change(&nora, sql), Ok(2));
     assert_eq!(
-        gate.stored("SELECT coalesce(code, '') || '|' || total FROM orders ORDER BY id"),
+        gate.stored("SELECT concat(coalesce(code, ''), '|', total) FROM orders ORDER BY id"),
         ["n-first|7", "n-second|0", "c3|7"]
     );
 }
 
 #[test]
 fn a_row_that_is_met_several_times_changes_once() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let nora = gate.client("nora");
     let sql = "UPDATE orders SET total = total + v.add FROM (VALUES (1), (1), (1)) AS v(add) WHERE orders.id <> 'o2'";
     assert_eq!(change(&nora, sql), Ok(2));
-    assert_eq!(gate.stored("SELECT '' || total FROM orders ORDER BY id"), ["11.5", "0", "8"]);
+    assert_eq!(gate.stored("SELECT concat(total) FROM orders ORDER BY id"), ["11.5", "0", "8"]);
     let sql = "DELETE FROM orders USING orders other WHERE orders.region = other.region RETURNING orders.*";
     assert_eq!(rows(&nora, sql).len(), 3);
     assert_eq!(gate.all().len(), 0);
@@ -41,7 +42,7 @@ fn a_row_that_is_met_several_times_changes_once() {
 
 #[test]
 fn rows_are_deleted_by_what_others_say() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let (nora, omar) = (gate.client("nora"), gate.client("omar"));
     let sql =
         "DELETE FROM orders o USING notes n JOIN (VALUES ('o1'), ('o2')) AS v(id) ON v.id = n.id WHERE n.id = o.id";
@@ -54,7 +55,7 @@ fn rows_are_deleted_by_what_others_say() {
 
 #[test]
 fn what_cannot_be_joined_is_refused() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let (omar, before) = (gate.client("omar"), gate.all());
     for (sql, expected) in [
         ("UPDATE orders SET total = 1 FROM notes RETURNING *", "0A000"),

@@ -1,13 +1,14 @@
 //! MERGE and TRUNCATE.
 
-use super::{Gate, change, code, rows};
+use super::KIND;
+use crate::gate::{Gate, change, code, rows};
 
 const SOURCE: &str =
     "(VALUES ('o1', 5, 'eu'), ('o3', 6, 'eu'), ('m1', 7, 'eu'), ('m2', NULL, 'eu')) AS s(id, total, region)";
 
 #[test]
 fn each_row_goes_to_the_first_clause_that_it_is_for() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let omar = gate.client("omar");
     let sql = format!(
         "MERGE INTO orders AS o USING {SOURCE} ON s.id = o.id
@@ -29,7 +30,7 @@ fn each_row_goes_to_the_first_clause_that_it_is_for() {
 
 #[test]
 fn clauses_are_governed_as_statements_are() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let (omar, rita, pia, before) = (gate.client("omar"), gate.client("rita"), gate.client("pia"), gate.all());
     let merge = |on: &str, rest: &str| format!("MERGE INTO orders AS o USING {SOURCE} ON {on} WHEN {rest}");
     for (on, rest, expected) in [
@@ -65,7 +66,7 @@ fn clauses_are_governed_as_statements_are() {
 
 #[test]
 fn a_table_is_truncated_by_those_who_may_change_all_of_it() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let (nora, omar, pia, before) = (gate.client("nora"), gate.client("omar"), gate.client("pia"), gate.all());
     for client in [&omar, &pia] {
         assert_eq!(code(client, "TRUNCATE orders"), "42501");

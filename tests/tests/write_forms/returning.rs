@@ -1,6 +1,8 @@
 //! RETURNING of what is computed of the changed rows.
 
-use super::{Gate, change, code, rows, runtime};
+use super::KIND;
+use crate::gate::{Gate, change, code, rows};
+use querygate_tests::server::runtime;
 
 fn cell(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -8,7 +10,7 @@ fn cell(text: &str) -> Option<String> {
 
 #[test]
 fn expressions_are_computed_of_what_is_stored_and_read() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let omar = gate.client("omar");
     let sql = "UPDATE orders o SET total = o.total + 1 WHERE o.id < 'o3'
         RETURNING o.total * 2 AS twice, upper(id) || '!', card || '?', CASE WHEN total > 11 THEN 'much' ELSE 'less' END";
@@ -37,7 +39,7 @@ fn expressions_are_computed_of_what_is_stored_and_read() {
 
 #[test]
 fn a_fault_of_an_expression_undoes_the_change() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let (omar, before) = (gate.client("omar"), gate.all());
     for (sql, expected) in [
         ("UPDATE orders SET total = 0 RETURNING 1 / total", "22012"),
@@ -58,7 +60,7 @@ fn a_fault_of_an_expression_undoes_the_change() {
 
 #[test]
 fn parameters_stand_in_what_is_given_back() {
-    let gate = Gate::new(true, true);
+    let gate = Gate::new(KIND);
     let nora = gate.client("nora");
     let sql = "UPDATE orders SET code = $2 WHERE id = $1 RETURNING length(id) + $3, code || $2, $4::int";
     runtime().block_on(async {

@@ -184,7 +184,7 @@ impl Source {
 }
 
 /// Tables in a kind's own types. SQLite's texts hold everything.
-fn declared(kind: Kind, tables: &str) -> String {
+pub(crate) fn declared(kind: Kind, tables: &str) -> String {
     let dates = tables.replace("_on text", "_on date");
     match kind {
         Kind::Sqlite => tables.to_owned(),
