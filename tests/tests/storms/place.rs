@@ -1,0 +1,209 @@
+//! A source of a test's own with accounts and transfers between them, and gates over it, which may die and be started again.
+
+use crate::{mariadb_server, postgres_server};
+use querygate_tests::server::{PASSWORD, Server, add_user, execute, runtime};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row};
+use std::ops::Deref;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+
+/// Accounts of the region that the writer may change; half as many are of another one.
+pub(crate) const ACCOUNTS: usize = 40;
+/// What every account begins with.
+pub(crate) const AMOUNT: i64 = 100;
+const LOGIN: &str = "reads and writes";
+
+pub(crate) enum Store {
+    Sqlite,
+    Postgres(postgres_server::Server),
+    MariaDb(mariadb_server::Server),
+}
+
+pub(crate) struct Place {
+    folder: TempDir,
+    pub(crate) store: Store,
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        Self::new(Store::Sqlite)
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self::new(Store::Postgres(postgres_server::Server::start().expect("PostgreSQL is installed")))
+    }
+
+    pub(crate) fn mariadb() -> Self {
+        Self::new(Store::MariaDb(mariadb_server::Server::start().expect("MariaDB is installed")))
+    }
+
+    fn new(store: Store) -> Self {
+        let place = Self { folder: TempDir::new().unwrap(), store };
+        place.fill();
+        place.configure();
+        place
+    }
+
+    fn fill(&self) {
+        let text = match self.store {
+            Store::MariaDb(_) => "varchar(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+            Store::Sqlite | Store::Postgres(_) => "text",
+        };
+        let mut sql = format!(
+            "CREATE TABLE accounts (id {text} PRIMARY KEY NOT NULL, region {text}, amount integer);
+             CREATE TABLE transfers (id {text} PRIMARY KEY NOT NULL, batch {text}, payer {text}, payee {text});"
+        );
+        let row = |at: usize| {
+            let region = if at < ACCOUNTS { "eu" } else { "us" };
+            format!("('a{at:03}', '{region}', {AMOUNT})")
+        };
+        let rows: Vec<String> = (0..ACCOUNTS + ACCOUNTS / 2).map(row).collect();
+        sql.push_str(&format!("INSERT INTO accounts VALUES {};", rows.join(", ")));
+        match &self.store {
+            Store::Sqlite => execute(&self.folder.path().join("shop.sqlite"), &sql),
+            Store::Postgres(server) => runtime().block_on(async {
+                let users = format!("CREATE USER reader PASSWORD '{LOGIN}'; CREATE USER writer PASSWORD '{LOGIN}'");
+                let client = server.client("postgres").await;
+                client.batch_execute(&users).await.unwrap();
+                client.batch_execute("CREATE DATABASE shop").await.unwrap();
+                let rights = "GRANT SELECT ON accounts, transfers TO reader;
+                    GRANT SELECT, INSERT, UPDATE, DELETE ON accounts, transfers TO writer";
+                server.client("shop").await.batch_execute(&(sql + rights)).await.unwrap();
+            }),
+            Store::MariaDb(server) => drop(server.sql(&format!(
+                "CREATE DATABASE shop; USE shop; {sql}
+                 CREATE USER reader@'127.0.0.1' IDENTIFIED BY '{LOGIN}'; CREATE USER writer@'127.0.0.1' IDENTIFIED BY '{LOGIN}';
+                 GRANT SELECT ON shop.* TO reader@'127.0.0.1';
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO writer@'127.0.0.1';"
+            ))),
+        }
+    }
+
+    fn configure(&self) {
+        let at = |name: &str| self.folder.path().join(name);
+        std::fs::create_dir(at("metadata")).unwrap();
+        std::fs::write(at("metadata/stack.yaml"), include_str!("stack.yaml")).unwrap();
+        std::fs::write(at("metadata/stack.querygate.json"), include_str!("stack.querygate.json")).unwrap();
+        std::fs::write(at("login"), LOGIN).unwrap();
+        let server = |kind: &str, port: u16| {
+            format!(
+                "kind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {port}\ndatabase = \"shop\"\nconnect_timeout = \"2s\"\n\
+                 user = \"reader\"\npassword = \"file:login\"\nwrite_user = \"writer\"\nwrite_password = \"file:login\"\n"
+            )
+        };
+        let source = match &self.store {
+            Store::Sqlite => "kind = \"sqlite\"\npath = \"shop.sqlite\"\n".to_owned(),
+            Store::Postgres(postgres) => server("postgres", postgres.port),
+            Store::MariaDb(mariadb) => server("mysql", mariadb.port),
+        };
+        let config = format!(
+            "[server]\ndatabase = \"shop\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+             [[sources]]\nname = \"shop\"\nwrites = true\n{source}\
+             [[users]]\nname = \"omar\"\npermission_sets = [\"shop_clerk\"]\nattributes = {{ region = \"eu\" }}\n"
+        );
+        std::fs::write(at("querygate.toml"), config).unwrap();
+        add_user(self.folder.path(), "omar");
+    }
+
+    pub(crate) fn serve(&self) -> Server {
+        Server::serve(&self.folder.path().join("querygate.toml"))
+    }
+
+    /// The first column of a query's rows, as the source itself says them.
+    pub(crate) fn stored(&self, sql: &str) -> Vec<String> {
+        match &self.store {
+            Store::Sqlite => runtime().block_on(async {
+                let options = SqliteConnectOptions::new().filename(self.folder.path().join("shop.sqlite"));
+                let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+                let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+                rows.iter().map(|row| row.get::<String, _>(0)).collect()
+            }),
+            Store::Postgres(server) => runtime().block_on(async {
+                let messages = server.client("shop").await.simple_query(sql).await.unwrap();
+                let rows = messages.into_iter().filter_map(|message| match message {
+                    SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
+                    _ => None,
+                });
+                rows.collect()
+            }),
+            Store::MariaDb(server) => server.sql(&format!("USE shop; {sql};")).lines().map(str::to_owned).collect(),
+        }
+    }
+
+    /// What the gate has left open at the source: transactions of the writing login, and locks that they hold.
+    pub(crate) fn open(&self) -> Vec<String> {
+        match &self.store {
+            // A writer that is still there keeps another one out.
+            Store::Sqlite => runtime().block_on(async {
+                let file = self.folder.path().join("shop.sqlite");
+                let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::ZERO);
+                let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+                let began = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await;
+                connection.close().await.unwrap();
+                began.err().map(|error| error.to_string()).into_iter().collect()
+            }),
+            Store::Postgres(_) => self.stored(
+                "SELECT concat_ws(' ', 'transaction', pid, state, query) FROM pg_stat_activity
+                     WHERE usename IN ('reader', 'writer') AND (xact_start IS NOT NULL OR state <> 'idle')
+                 UNION ALL SELECT concat_ws(' ', 'lock', l.pid, l.locktype, l.mode) FROM pg_locks l
+                     JOIN pg_stat_activity a USING (pid) WHERE a.usename IN ('reader', 'writer')",
+            ),
+            Store::MariaDb(_) => self.stored(
+                "SELECT concat_ws(' ', 'transaction', t.trx_state, t.trx_rows_locked, t.trx_query)
+                     FROM information_schema.innodb_trx t JOIN information_schema.processlist p
+                     ON p.id = t.trx_mysql_thread_id WHERE p.user IN ('reader', 'writer')",
+            ),
+        }
+    }
+
+    /// Waits until nothing is open, five seconds at most.
+    pub(crate) fn settle(&self) {
+        let until = Instant::now() + Duration::from_secs(5);
+        loop {
+            let open = self.open();
+            if open.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < until, "left open at the source: {open:#?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A session whose connection breaks when it is dropped, whatever still runs.
+pub(crate) struct Session {
+    client: Client,
+    connection: JoinHandle<()>,
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// A session; none where nothing answers.
+pub(crate) async fn open(address: &Config) -> Option<Session> {
+    let (client, connection) = address.connect(NoTls).await.ok()?;
+    let connection = tokio::spawn(async move { drop(connection.await) });
+    Some(Session { client, connection })
+}
+
+/// How the writer connects.
+pub(crate) fn address(gate: &Server) -> Config {
+    let mut config = gate.config("omar");
+    config.dbname("shop").password(PASSWORD).connect_timeout(Duration::from_secs(5));
+    config
+}
