@@ -129,6 +129,29 @@ impl Variant {
         Self { folder }
     }
 
+    /// One with a CRM database of its own, served as `querygate demo --writes` does.
+    ///
+    /// # Panics
+    /// When the copy cannot be made.
+    #[must_use]
+    pub fn writable() -> (Self, Server) {
+        let variant = Self::new(|config| config);
+        for name in ["crm.sqlite-wal", "crm.sqlite-shm"] {
+            let linked = variant.file("data").join(name);
+            if linked.exists() {
+                std::fs::remove_file(linked).unwrap();
+            }
+        }
+        let database = variant.file("data/crm.sqlite");
+        std::fs::remove_file(&database).unwrap();
+        std::fs::copy(shared_folder().join("data/crm.sqlite"), database).unwrap();
+        let mut server = Server::start(&["demo", "--writes", "--dir", variant.folder.path().to_str().unwrap()]);
+        let _ = server.wait_for("Ctrl-C stops.", 0);
+        let guide = server.lines();
+        server.postgres = find_after(&guide, "demo-ada@").trim_end_matches("/demo'").parse().unwrap();
+        (variant, server)
+    }
+
     /// A file of it.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! psql's own commands, as each user, against transcripts.
 
 use querygate_tests::server::{DEMO_USERS, Variant, demo, golden, psql, psql_with};
+use std::net::SocketAddr;
 
 /// What psql asks the catalog for, and what a person types first.
 const COMMANDS: [&str; 24] = [
@@ -80,12 +81,25 @@ fn tls_is_spoken_and_can_be_required() {
     assert_eq!(server.stop(), 0);
 }
 
-/// Letter by letter, but for blanks at the ends of lines, with which psql pads its headings.
+fn readme_session(number: usize) -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    readme.split("\n## A session\n").nth(1).unwrap().split("```\n").nth(2 * number + 1).unwrap().to_owned()
+}
+
 #[test]
 fn the_session_in_the_readme_is_a_real_one() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let session = readme.split("\n## A session\n").nth(1).unwrap().split("```\n").nth(1).unwrap();
-    let address = demo().server.postgres;
+    replay(&readme_session(0), demo().server.postgres, 11);
+}
+
+#[test]
+fn the_session_of_changes_in_the_readme_is_a_real_one() {
+    let (variant, server) = Variant::writable();
+    replay(&readme_session(1), server.postgres, 6);
+    drop((server, variant));
+}
+
+/// Letter by letter, but for blanks at the ends of lines, with which psql pads its headings.
+fn replay(session: &str, address: SocketAddr, least: usize) {
     let (mut user, mut asked) = ("", Vec::<(&str, &str, String)>::new());
     for line in session.lines() {
         if let Some(login) = line.strip_prefix("$ psql 'postgres://") {
@@ -98,7 +112,7 @@ fn the_session_in_the_readme_is_a_real_one() {
             answer.push('\n');
         }
     }
-    assert!(asked.len() >= 11, "{asked:?}");
+    assert!(asked.len() >= least, "{asked:?}");
     for (user, sql, expected) in asked {
         let plainly = ["-v", "VERBOSITY=default", "-c", sql];
         let printed = psql_with(address, user, &format!("demo-{user}"), "disable", &plainly);

@@ -99,6 +99,9 @@ pub(super) struct DemoArgs {
     /// Let the three users ask things all the time, one of them unusual, so that there is something to see
     #[arg(long, conflicts_with_all = ["seed_only", "backends"])]
     pub(super) traffic: bool,
+    /// Let sam change his opportunities, and ada all of them; what they change stays in the folder
+    #[arg(long, conflicts_with_all = ["backends"])]
+    pub(super) writes: bool,
     /// Start private database servers in a temporary folder and serve one query over all of them
     #[arg(long, conflicts_with_all = ["dir", "seed_only"])]
     pub(super) backends: bool,

@@ -18,7 +18,10 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     }
     let mut serving = None;
     if !args.seed_only {
-        let config = configured(&demo::describe(&args.dir)?.config(), args, output)?;
+        let mut config = configured(&demo::describe(&args.dir)?.config(), args, output)?;
+        if args.writes {
+            demo::changes::enable(&mut config);
+        }
         // Before the data are made, which takes a while.
         crate::serve::ports_are_free(&config)?;
         serving = Some(config);
@@ -49,6 +52,9 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
         let _ = output.text(&demo::guide_text(&seeded, bound, certificate.as_deref()));
         if args.traffic {
             let _ = output.text(&demo::traffic::guide_text(bound, alerted));
+        }
+        if args.writes {
+            let _ = output.text(demo::changes::GUIDE);
         }
     })?;
     Ok(Ended::Well)

@@ -10,6 +10,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod backends;
+pub(crate) mod changes;
 pub(crate) mod company;
 mod crm;
 pub(crate) mod guide;

@@ -143,7 +143,7 @@ pub(super) const TABLES: &[Table] = &[
         indexes: &["account_id", "owner_id", "stage"],
         fill: crm::opportunity,
         columns: &[
-            ("id", "TEXT PRIMARY KEY"),
+            ("id", "TEXT PRIMARY KEY NOT NULL"),
             ("account_id", "TEXT"),
             ("name", "TEXT"),
             ("stage", "TEXT"),
