@@ -14,6 +14,7 @@ mod parameters;
 mod rows;
 mod sessions;
 mod unreadable;
+mod writers;
 mod writes;
 
 /// `ASK="SELECT …" cargo test -p querygate-tests --test attacks -- --ignored --nocapture ask`: what both users are told.
