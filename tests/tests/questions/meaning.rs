@@ -262,3 +262,27 @@ fn questions_are_recorded_without_their_values() {
     assert!(told.contains("question {") && told.contains("w_task") && told.contains("w_nothing"), "{told}");
     assert!(!told.contains("build") && !told.contains("secret") && !told.contains("my_key"), "{told}");
 }
+
+/// A source that can compute an answer does: no more rows leave it than the answer has.
+#[test]
+fn sources_compute_answers() {
+    let fixture = fixture();
+    let gate = TestGate::new(&fixture, Layout::Sqlite);
+    let client = gate.client(&reader());
+    for body in [
+        json!({"where": {"hours": {"$gt": 1.5}}, "fields": ["id"]}),
+        json!({"where": {"$or": [{"status": {"$ne": "open"}}, {"$not": {"rank": {"$lt": 3}}}]}, "fields": ["id"]}),
+        json!({"where": {"title": {"$startsWith": "b"}}, "orderBy": [{"field": "hours", "order": "desc"}], "limit": 1}),
+        json!({"keys": ["t1", "t3"], "fields": ["title"]}),
+        json!({"where": {"due": {"$lte": "2026-12-31"}}, "aggregations": [{"function": "count", "alias": "n"}]}),
+        json!({"groupBy": ["status"], "aggregations": [{"function": "sum", "field": "hours", "alias": "s"}, {"function": "count", "alias": "n"}]}),
+    ] {
+        for form in [AnswerForm::Records, AnswerForm::Total] {
+            drop(fixture.watch.take());
+            let records = client.ask(&question("w_task", &body), form).unwrap();
+            let runs = fixture.watch.take();
+            let rows: usize = runs.iter().map(querygate_driver_api::testkit::watch::Run::rows).sum();
+            assert_eq!((runs.len(), rows), (1, records.len()), "{form:?} {body}");
+        }
+    }
+}

@@ -46,7 +46,7 @@ impl<'a> Evaluator<'a> {
         self.decision_of(found, operation, rights, denial)
     }
 
-    /// The stored records that row policies let an update or a delete reach, whoever owns them. Nothing of an unknown object.
+    /// The stored records that row policies let an update or a delete reach. Owners are another question. Nothing of an unknown object.
     #[must_use]
     pub fn policy_target(&self, object: &str, operation: WriteOperation) -> RowFilter {
         let Some(found) = self.object(object) else { return RowFilter::Nothing };

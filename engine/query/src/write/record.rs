@@ -40,7 +40,7 @@ pub(crate) struct WrittenRecord {
 
 impl WrittenRecord {
     /// # Errors
-    /// Internal: its key cannot be told.
+    /// Internal: it has no key that is a text or a number.
     pub(super) fn of(table: &WriteTarget, stored: &RecordBatch, dropped: Vec<Dropped>) -> Result<Self> {
         let key = table.key().first().and_then(|place| table.fields().get(*place));
         let rows = records(table.fields(), stored)?;

@@ -20,6 +20,7 @@ use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
 use querygate_policy::rules::{Attempt, ReadonlyMode};
 use querygate_policy::write::{DependentAction, WriteDecision, WritePermit};
+use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashSet};
@@ -66,7 +67,8 @@ struct Search<'a> {
 /// What every delete is refused with that dependents forbid: that they restrict it, or that the principal may not do to them what it
 /// asks for.
 fn referenced_still() -> Error {
-    Error::new(ErrorCode::ForeignKeyViolation, "a row is still referenced by others")
+    let text = "a row is still referenced by others";
+    Error::new(ErrorCode::ForeignKeyViolation, text).with_vendor_code(VendorCode::DeleteRestricted)
 }
 
 impl Taken {
