@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::Value;
 
-/// Bytes of an answer that are made before its status is sent: an error within them is told as one. Later ones end the connection.
+/// Bytes of an answer that are made before its status is sent: an error within them is answered as one. Later ones end the connection.
 const HEAD_BYTES: usize = 256 << 10;
 
 pub(crate) const JSON: &str = "application/json";

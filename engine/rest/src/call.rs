@@ -70,7 +70,7 @@ impl Call {
     /// The bytes of the body.
     ///
     /// # Errors
-    /// It is larger than so many bytes, or did not arrive whole.
+    /// It is larger than `most` bytes, or did not arrive whole.
     pub(crate) async fn bytes(self, most: usize) -> Result<Bytes, Refusal> {
         let too_large = |_| Refusal::new(Code::PayloadTooLarge, format!("A body has at most {most} bytes."));
         to_bytes(self.body.into_inner().unwrap_or_else(PoisonError::into_inner), most).await.map_err(too_large)

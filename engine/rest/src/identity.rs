@@ -5,6 +5,7 @@ use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::sessions::SignedIn;
 use crate::site::Site;
+use crate::work::Work;
 use axum::http::{Method, header};
 use chrono::{DateTime, Utc};
 use querygate_types::principal::Principal;
@@ -92,6 +93,15 @@ impl Site {
         };
         // A user whom the configuration no longer lets in is known by nothing.
         Some(Identity { principal: self.authenticator.principal(&login)?, session })
+    }
+
+    /// A session with the engine for who sent a request.
+    ///
+    /// # Errors
+    /// The request shows nothing that somebody is known by, or no session is to be had.
+    pub(crate) async fn work(&self, call: &Call) -> Result<Work, Refusal> {
+        let identity = self.identify(call)?;
+        self.open(&identity.principal, call).await
     }
 
     fn key_owner(&self, key: &str, now: DateTime<Utc>) -> Option<String> {

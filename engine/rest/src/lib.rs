@@ -11,6 +11,7 @@ mod answer;
 mod auth;
 mod call;
 mod code;
+mod config;
 mod data;
 mod discovery;
 mod door;
@@ -20,5 +21,8 @@ mod refusal;
 mod routes;
 mod sessions;
 mod site;
+mod values;
+mod work;
 
-pub use door::{RestConfig, RestDoor};
+pub use config::RestConfig;
+pub use door::RestDoor;

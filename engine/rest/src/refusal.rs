@@ -60,7 +60,7 @@ impl Refusal {
         Self::new(VendorCode::NotImplemented, format!("This gate has no {what}."))
     }
 
-    /// A parameter or body that is wrong, told with the field.
+    /// A parameter or body that is wrong, with the field.
     pub(crate) fn invalid(field: &str, code: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let faults = json!([{"field": field, "code": code, "message": &message}]);
@@ -183,7 +183,7 @@ impl From<Error> for Refusal {
             .collect();
         match (code, faults.first()) {
             (_, None) => refusal,
-            // One name that is not there is told as such.
+            // One name that is not there stands by itself.
             (Code::Vendor(VendorCode::InvalidField | VendorCode::InvalidSort), Some(first)) => {
                 refusal.with("field", first.get("field").cloned().unwrap_or_default())
             }

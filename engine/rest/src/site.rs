@@ -1,15 +1,15 @@
 //! What all routes share: services, sessions, bounds. Knows no route.
 
 use crate::call::Call;
-use crate::data::Work;
-use crate::door::RestConfig;
-use crate::identity::Identity;
+use crate::config::RestConfig;
 use crate::refusal::Refusal;
 use crate::sessions::Sessions;
+use crate::work::Work;
 use axum::extract::State;
 use querygate_query_api::platform::Platform;
 use querygate_query_api::service::{Authenticator, ClientInfo, Door, QueryService};
 use querygate_query_api::trace::TraceContext;
+use querygate_types::principal::Principal;
 use querygate_web::Attempts;
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,18 +54,11 @@ impl Site {
         }
     }
 
-    /// A session with the engine for who sent a request.
+    /// A session with the engine.
     ///
     /// # Errors
-    /// Nobody is known by it, or no session is to be had.
-    pub(crate) async fn work(&self, call: &Call) -> Result<Work, Refusal> {
-        let identity = self.identify(call)?;
-        self.work_of(&identity, call).await
-    }
-
-    /// # Errors
-    /// No session is to be had.
-    pub(crate) async fn work_of(&self, identity: &Identity, call: &Call) -> Result<Work, Refusal> {
+    /// None is to be had.
+    pub(crate) async fn open(&self, principal: &Arc<Principal>, call: &Call) -> Result<Work, Refusal> {
         let settings = vec![("application_name".to_owned(), "rest".to_owned())];
         let client = ClientInfo {
             door: Door::Rest,
@@ -73,8 +66,13 @@ impl Site {
             peer: call.peer.map(|peer| peer.0),
             settings,
         };
-        let session = self.service.open(Arc::clone(&identity.principal), client).await?;
+        let session = self.service.open(Arc::clone(principal), client).await?;
         session.follow_trace(call.header("traceparent").and_then(TraceContext::parse));
         Ok(Work::new(session))
+    }
+
+    /// Bytes of a body that a route of records reads.
+    pub(crate) fn body_max(&self) -> usize {
+        self.config.body_max
     }
 }

@@ -308,3 +308,52 @@ fn a_large_answer_comes_whole() {
     assert_eq!((&page["total"], &page["records"][30_001]["id"]), (&json!(30_002), &json!("n030000")));
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"), "it was not made at once");
 }
+
+#[test]
+fn records_are_changed_by_the_rules() {
+    let gate = Gate::new();
+    let made = gate.ask("nora", "POST", "/data/shop_customers", Some(&json!({"id": "c9", "name": "Cy"})));
+    assert_eq!((made.status, made.json()["record"]["name"].clone()), (201, json!("Cy")), "{}", made.text());
+    let changed = gate.ask("nora", "PATCH", "/data/shop_customers/c9", Some(&json!({"phone": "+15551"})));
+    assert_eq!(
+        (changed.status, changed.json()["record"]["phone"].clone()),
+        (200, json!("+15551")),
+        "{}",
+        changed.text()
+    );
+    let refused = |user: &str, method: &str, path: &str, body: Value| gate.refused(user, method, path, Some(&body));
+    assert_eq!(
+        refused("nora", "POST", "/data/shop_customers", json!({"id": "c8"})),
+        (400, "VALIDATION_FAILED".to_owned())
+    );
+    assert_eq!(
+        refused("nora", "POST", "/data/shop_customers", json!({"id": "c8", "name": "x", "nope": 1})),
+        (400, "INVALID_FIELD".to_owned())
+    );
+    assert_eq!(
+        refused("nora", "POST", "/data/shop_orders", json!({"id": "o8", "code": "A-1"})),
+        (409, "UNIQUE_VIOLATION".to_owned())
+    );
+    assert_eq!(refused("nora", "PATCH", "/data/shop_customers/none", json!({})), (404, "RECORD_NOT_FOUND".to_owned()));
+    assert_eq!(
+        refused("rita", "PATCH", "/data/shop_orders/o1", json!({"code": "x"})),
+        (403, "PERMISSION_DENIED".to_owned())
+    );
+    let batch = json!({"operations": [
+        {"object": "shop_customers", "action": "create", "data": {"name": "Ref"}},
+        {"object": "shop_orders", "action": "create", "data": {"id": "o9", "code": "R-1", "customer": {"$ref": 0}}}]});
+    let answer = gate.ask("nora", "POST", "/batch", Some(&batch));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let results = answer.json();
+    assert_eq!(results["results"][1]["customer"], results["results"][0]["id"]);
+    let many = json!([{"id": "m1", "name": "M1"}, {"id": "m2"}]);
+    assert_eq!(refused("nora", "POST", "/data/shop_customers/createMany", many), (400, "VALIDATION_FAILED".to_owned()));
+    assert_eq!(gate.refused("nora", "GET", "/data/shop_customers/m1", None).0, 404, "all or nothing");
+    let many = json!({"records": [{"id": "c1", "data": {"name": "One"}}, {"id": "none", "data": {}}, {"id": "c2", "data": {"name": "Two"}}]});
+    let answer = gate.ask("nora", "POST", "/data/shop_customers/updateMany", Some(&many)).json();
+    let codes: Vec<&Value> =
+        answer["results"].as_array().unwrap().iter().map(|row| &row["errors"][0]["code"]).collect();
+    assert_eq!(codes, [&Value::Null, &json!("RECORD_NOT_FOUND"), &json!("NOT_ATTEMPTED")], "{answer}");
+    assert_eq!(gate.ask("nora", "DELETE", "/data/shop_customers/c9", None).json()["success"], true);
+    assert_eq!(gate.refused("nora", "GET", "/data/shop_customers/c9", None), (404, "RECORD_NOT_FOUND".to_owned()));
+}

@@ -40,7 +40,11 @@ fn filled(text: &str, bound: &BTreeMap<String, String>) -> String {
 }
 
 fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
-    path.split('.').fold(value, |value, key| value.get(key).unwrap_or(&Value::Null))
+    let member = |value: &'a Value, key: &str| match key.parse::<usize>() {
+        Ok(place) => value.get(place),
+        Err(_) => value.get(key),
+    };
+    path.split('.').fold(value, |value, key| member(value, key).unwrap_or(&Value::Null))
 }
 
 /// What became of one scenario.

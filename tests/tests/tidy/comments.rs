@@ -24,7 +24,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("engine/catalog", 3),
     ("engine/driver-api", 14),
     ("engine/gateway", 39),
-    ("engine/http", 15),
+    ("engine/http", 14),
     ("engine/metadata", 7),
     ("engine/policy", 11),
     ("engine/query", 34),

@@ -1,4 +1,4 @@
-//! `/auth/me/*`, `/auth/config`, `/me/apps`: what the client asks about its user. Open to all; strangers are told that they are.
+//! `/auth/me/*`, `/auth/config`, `/me/apps`: what the client asks about its user. Open to all; strangers hear that they are.
 
 use crate::answer::{ok, wrapped};
 use crate::call::Call;

@@ -6,7 +6,7 @@ use querygate_query_api::question::{AggregateFunction, Aggregation, Bucket, Grou
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 
-/// Faults of a body, told together.
+/// Faults of a body, answered together.
 #[derive(Default)]
 struct Faults(Vec<Value>);
 
@@ -19,9 +19,12 @@ impl Faults {
         self.add(field, "invalid_type", format!("Invalid input: expected {expected}, received {}", kind(given)));
     }
 
-    fn refusal(self) -> Option<Refusal> {
-        let refused = Refusal::new(VendorCode::ValidationFailed, "Invalid query request");
-        (!self.0.is_empty()).then(|| refused.with("fields", self.0))
+    fn end(self) -> Result<(), Refusal> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.refusal()) }
+    }
+
+    fn refusal(self) -> Refusal {
+        Refusal::new(VendorCode::ValidationFailed, "Invalid query request").with("fields", self.0)
     }
 }
 
@@ -50,7 +53,7 @@ pub(crate) fn ask_of(object: &str, body: Value) -> Result<Ask, Refusal> {
         other => {
             let mut faults = Faults::default();
             faults.of_type("query", "object", &other);
-            return faults.refusal().map_or_else(|| Ok(Ask::default()), Err);
+            return Err(faults.refusal());
         }
     };
     if let Some(Value::String(named)) = body.get("object") {
@@ -63,9 +66,7 @@ pub(crate) fn ask_of(object: &str, body: Value) -> Result<Ask, Refusal> {
     for (key, value) in &body {
         read_key(key, value, &mut ask, &mut numbers, &mut faults);
     }
-    if let Some(refusal) = faults.refusal() {
-        return Err(refusal);
-    }
+    faults.end()?;
     ask.question.limit = numbers.0.and_then(limit_of);
     ask.question.offset = numbers.1.map(offset_of).transpose()?.flatten();
     ask.rest_only = ask.question.limit.is_none() && ask.question.offset.is_some();

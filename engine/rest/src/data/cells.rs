@@ -1,7 +1,7 @@
 //! Cells of imported rows as values of fields: labels of options, titles of related records, words for truth. Changes nothing.
 
-use super::work::Work;
 use crate::refusal::Refusal;
+use crate::work::Work;
 use querygate_query_api::question::{FieldDescription, JsonForm, ObjectDescription, Question};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};

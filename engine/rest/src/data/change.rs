@@ -2,12 +2,12 @@
 
 use super::list::about;
 use super::record::not_found;
-use super::values::Printer;
-use super::work::Work;
 use crate::answer::{JSON, ok, text};
 use crate::call::Call;
 use crate::refusal::Refusal;
 use crate::site::Shared;
+use crate::values::Printer;
+use crate::work::Work;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;

@@ -1,10 +1,10 @@
 //! Expanded references: the ids of a batch are looked up at once, with the reader's own rights. Knows no route.
 
 use super::ask::Expand;
-use super::values::Printer;
-use super::work::Work;
 use crate::code::Code;
 use crate::refusal::Refusal;
+use crate::values::Printer;
+use crate::work::Work;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_query_api::question::{ObjectDescription, Question};

@@ -3,13 +3,13 @@
 use super::ask::order_of;
 use super::conditions::filter_of;
 use super::record::refuse_unknown;
-use super::values::{Cells, Printer};
-use super::work::{Found, Work};
 use crate::answer::{JSON, Pieces, of_pieces};
 use crate::call::{Call, Parameters};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
+use crate::values::{Cells, Printer};
+use crate::work::{Found, Work};
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;

@@ -2,12 +2,12 @@
 
 use super::cells::{Cell, Readers, table};
 use super::change::refusal_of;
-use super::work::Work;
 use crate::answer::ok;
 use crate::call::Call;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
+use crate::work::Work;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use querygate_query_api::question::{ObjectDescription, Question};

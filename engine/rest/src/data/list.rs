@@ -2,13 +2,13 @@
 
 use super::ask::{Ask, Expand};
 use super::expand::{Expansions, check_names};
-use super::values::Printer;
-use super::work::{Found, Work};
 use super::{body, spelling};
 use crate::answer::{JSON, Pieces, of_pieces, ok};
 use crate::call::Call;
 use crate::refusal::{Envelope, Refusal};
-use crate::site::{Shared, Site};
+use crate::site::Shared;
+use crate::values::Printer;
+use crate::work::{Found, Work};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use querygate_query_api::holding::Holding;
@@ -162,12 +162,5 @@ impl Open {
             *printed += 1;
         }
         Ok(())
-    }
-}
-
-impl Site {
-    /// Bytes of a body that a route of records reads.
-    pub(crate) fn body_max(&self) -> usize {
-        self.config.body_max
     }
 }

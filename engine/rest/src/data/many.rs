@@ -2,26 +2,23 @@
 
 use super::change::{dropped_fields, printed, refusal_of, values_of};
 use super::list::about;
-use super::work::Work;
 use crate::answer::{JSON, text};
 use crate::call::Call;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
+use crate::work::Work;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use querygate_query_api::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
+use querygate_query_api::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange, record_id};
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
-use querygate_web::random_token;
 use serde_json::{Map, Value, json};
 
 /// Changes of one request.
 const CHANGES_MAX: usize = 200;
-/// Characters of an id that is made here.
-const ID_LENGTH: usize = 16;
 
 fn bound(count: usize) -> Result<(), Refusal> {
     if count <= CHANGES_MAX {
@@ -31,7 +28,7 @@ fn bound(count: usize) -> Result<(), Refusal> {
     Err(Refusal::new(VendorCode::BatchTooLarge, message).with("count", count).with("max", CHANGES_MAX))
 }
 
-/// What is wrong with a body, told as the vendor does.
+/// What is wrong with a body, in the vendor's form.
 struct Faults {
     what: &'static str,
     faults: Vec<Value>,
@@ -47,11 +44,12 @@ impl Faults {
     }
 
     fn end(self) -> Result<(), Refusal> {
-        if self.faults.is_empty() {
-            return Ok(());
-        }
+        if self.faults.is_empty() { Ok(()) } else { Err(self.refusal()) }
+    }
+
+    fn refusal(self) -> Refusal {
         let message = format!("Invalid {} request", self.what);
-        Err(Refusal::new(VendorCode::ValidationFailed, message).with("fields", self.faults))
+        Refusal::new(VendorCode::ValidationFailed, message).with("fields", self.faults)
     }
 
     /// The members of a list.
@@ -85,7 +83,7 @@ pub(crate) async fn create_many(State(site): Shared, Path(object): Path<String>,
         let Some(Value::Array(records)) = call.json_if_any(site.body_max()).await? else {
             let mut faults = Faults::new("createMany");
             faults.add("records", "invalid_type", "The body must be a JSON array of record objects");
-            return Err(faults.end().err().unwrap_or_else(Refusal::unauthenticated));
+            return Err(faults.refusal());
         };
         bound(records.len())?;
         let create = |record| Ok(RecordAction::Create { values: values_of(Some(record))? });
@@ -257,10 +255,7 @@ async fn results(
     on_failure: OnFailure,
 ) -> Result<Response, Refusal> {
     let changes = changes_of(object, actions);
-    let outcomes = match run(work, &changes, on_failure).await {
-        Ok(outcomes) => outcomes,
-        Err(refusal) => return Err(refusal),
-    };
+    let outcomes = run(work, &changes, on_failure).await?;
     let first_failure = outcomes.iter().enumerate().find_map(|(at, outcome)| match outcome {
         ChangeOutcome::Failed(error) => Some((at, error.message().to_owned())),
         ChangeOutcome::Made(_) | ChangeOutcome::Undone | ChangeOutcome::NotTried => None,
@@ -407,7 +402,7 @@ fn resolve_references(changes: &mut [RecordChange]) -> Result<(), Refusal> {
             let id = match target.get("id") {
                 Some(id) => id.clone(),
                 None => {
-                    let id: String = random_token()?.chars().take(ID_LENGTH).collect();
+                    let id = record_id()?;
                     target.insert("id".to_owned(), id.clone().into());
                     id.into()
                 }
@@ -436,7 +431,7 @@ mod tests {
             RecordAction::Create { values } => values.clone(),
             _ => panic!(),
         };
-        assert_eq!(values(0)["id"].as_str().unwrap().len(), ID_LENGTH);
+        assert_eq!(values(0)["id"].as_str().unwrap().len(), 16);
         assert!(values(0)["id"] == values(1)["up"] && values(1)["up"] == values(2)["up"]);
         assert!(values(1).get("id").is_none());
         for wrong in [json!({"up": {"$ref": 0}}), json!({"up": {"$ref": -1}}), json!({"up": {"$ref": "x"}})] {

@@ -13,8 +13,6 @@ mod many;
 mod record;
 mod search;
 mod spelling;
-mod values;
-mod work;
 
 pub(crate) use change::{create, delete, update};
 pub(crate) use export::export;
@@ -23,4 +21,3 @@ pub(crate) use list::{list, query};
 pub(crate) use many::{across, batch, create_many, delete_many, update_many};
 pub(crate) use record::get_record;
 pub(crate) use search::search;
-pub(crate) use work::Work;

@@ -3,12 +3,12 @@
 use super::ask::Expand;
 use super::expand::{Expansions, check_names};
 use super::list::{about, described};
-use super::work::Work;
 use crate::answer::{JSON, text};
 use crate::call::{Call, Parameters};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
+use crate::work::Work;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;

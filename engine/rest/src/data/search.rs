@@ -1,12 +1,12 @@
 //! `GET /search`: words in several objects, the records that changed last first.
 
 use super::record::refuse_unknown;
-use super::work::Work;
 use crate::answer::ok;
 use crate::call::Call;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
+use crate::work::Work;
 use axum::extract::State;
 use axum::response::Response;
 use querygate_query_api::question::{ObjectDescription, OrderKey, Question};
@@ -43,7 +43,7 @@ pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
             let message = "You do not have permission to search every object. Name some with 'objects'.";
             return Err(Refusal::new(VendorCode::PermissionDenied, message));
         }
-        let work = site.work_of(&identity, &call).await?;
+        let work = site.open(&identity.principal, &call).await?;
         let all = work.session().objects().await?;
         let wanted: Vec<&Arc<ObjectDescription>> = all
             .iter()

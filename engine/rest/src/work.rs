@@ -1,7 +1,7 @@
 //! One request's session with the engine: its questions and what they give. Knows no HTTP.
 
-use super::values::Printer;
 use crate::refusal::Refusal;
+use crate::values::Printer;
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};

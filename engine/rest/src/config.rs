@@ -1,0 +1,41 @@
+//! Settings of the door. Reads no file.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Settings of a [`RestDoor`](crate::RestDoor).
+#[derive(Debug, Clone)]
+pub struct RestConfig {
+    pub addr: SocketAddr,
+    /// Name of the database, for the sessions' own record.
+    pub database: String,
+    /// Connections served at once; further ones wait in the system's queue, and silent ones make room for them.
+    pub connection_max: usize,
+    /// Silence after which a connection is closed, and time for a request to arrive whole.
+    pub idle_timeout: Duration,
+    /// How long open requests may go on after shutdown began.
+    pub drain_timeout: Duration,
+    /// Bytes of a request's body.
+    pub body_max: usize,
+    /// How long a login is good for.
+    pub session_lifetime: Duration,
+    /// Whether answers say what this gate adds to ObjectStack's interface.
+    pub extensions: bool,
+}
+
+impl RestConfig {
+    /// Defaults for an address.
+    #[must_use]
+    pub fn new(addr: SocketAddr, database: &str) -> Self {
+        Self {
+            addr,
+            database: database.to_owned(),
+            connection_max: 256,
+            idle_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(5),
+            body_max: 4 << 20,
+            session_lifetime: Duration::from_secs(12 * 3_600),
+            extensions: false,
+        }
+    }
+}
