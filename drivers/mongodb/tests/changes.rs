@@ -8,12 +8,20 @@ use common::changing::{Target, writing};
 use common::server::Server;
 use common::suited::Suited;
 use common::{LIMITS, load, object_id};
+use futures::TryStreamExt;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Decimal128, Document, doc};
+use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::{Constant, ScalarExpr};
 use querygate_driver_api::testkit::changes;
 use querygate_driver_api::testkit::dataset::values;
 use querygate_driver_api::testkit::reference::order;
+use querygate_driver_api::testkit::suite::values_of;
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{ChangeOp, Writer};
 use querygate_types::ErrorCode;
@@ -222,6 +230,29 @@ async fn rules_of_the_source_are_told_by_their_kind_alone() {
     assert_eq!(collection.count_documents(doc! { "code": "changed" }).await.unwrap(), 1);
 }
 
+/// Rows of a transaction, counted by the server: those that are there, and none.
+async fn counted(target: &Target<'_>, rows: i64) {
+    let count = AggregateExpr {
+        function: AggregateFunction::CountStar,
+        args: vec![],
+        distinct: false,
+        filter: None,
+        value_type: ValueType::Int64,
+    };
+    for (truth, expected) in [(Constant::True, rows), (Constant::False, 0)] {
+        let scan = common::scan(target.driver, target.remote.table.name(), 0).await;
+        let scan = Relation::Filter { input: Box::new(scan), predicate: ScalarExpr::Constant(truth) };
+        let aggregates = vec![(ColumnId(9), count.clone())];
+        let relation = Relation::Aggregate { input: Box::new(scan), group: vec![], aggregates };
+        let output = vec![common::output(9, ValueType::Int64)];
+        let statement = target.driver.render(&Fragment { relation, output, parameters: vec![] }).unwrap();
+        let mut tx = target.begin().await;
+        let found = tx.query(&statement, &[], ExecuteContext::default()).await.unwrap();
+        let found = values_of(&found.try_collect::<Vec<_>>().await.unwrap()).unwrap();
+        assert_eq!(found, [[Value::Int64(expected)]]);
+    }
+}
+
 /// Whoever is on duty may leave while another stays. Each looks at both before leaving: locks keep one of them there.
 #[tokio::test(flavor = "multi_thread")]
 async fn locks_keep_what_was_read_until_the_commit() {
@@ -258,6 +289,7 @@ async fn locks_keep_what_was_read_until_the_commit() {
         collection.update_many(doc! {}, doc! { "$set": { "on": 1 } }).await.unwrap();
     }
     assert!(left >= 20 && refused > 0, "{left} left, {refused} were refused");
+    counted(&target, 2).await;
     // Locks leave nothing behind.
     let mut tx = target.begin().await;
     target.locked(&mut tx, Value::Int64(1), "on").await.unwrap();

@@ -22,7 +22,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("drivers/sql", 1),
     ("drivers/sqlite", 11),
     ("engine/catalog", 3),
-    ("engine/driver-api", 14),
+    ("engine/driver-api", 13),
     ("engine/gateway", 39),
     ("engine/http", 14),
     ("engine/metadata", 7),

@@ -76,7 +76,7 @@ impl MongoOptions {
         }
     }
 
-    /// The same database, by the writing user. `None`: there is none.
+    /// This database by its writing user. `None`: there is none.
     pub(crate) fn of_writer(&self) -> Option<Self> {
         let (user, password) = self.writer.clone()?;
         Some(Self { user: Some(user), password, connections: self.write_connections, ..self.clone() })

@@ -140,7 +140,7 @@ impl Question {
         Self::Find(Box::new(Found { filter, projection, ..Found::default() }))
     }
 
-    /// The same with the key of each document. `None`: what comes is no document as it is stored.
+    /// Adds the key of each document. `None`: what comes is no document as it is stored.
     pub(crate) fn with_key(self) -> Option<Self> {
         match self {
             Self::Find(found) => {

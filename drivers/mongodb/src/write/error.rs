@@ -19,18 +19,12 @@ pub(super) fn no_transactions() -> Error {
         .with_hint("An operator can make its server a replica set, of one member too.")
 }
 
-/// Maps a failure of the client or the server.
+/// Maps a failure of a change, or of a transaction's begin or end.
 pub(super) fn from_change(error: &mongodb::error::Error) -> Error {
     match error.kind.as_ref() {
         ErrorKind::Command(command) => {
             let told = from_number(command.code);
-            // Whatever else it is, the server has ended the transaction because of others.
-            let is_transient = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
-            let told = if told.code() == ErrorCode::SourceError && is_transient {
-                Violation::Serialization.error()
-            } else {
-                told
-            };
+            let told = if told.code() == ErrorCode::SourceError { ended(error).unwrap_or(told) } else { told };
             told.with_cause(error)
         }
         ErrorKind::Transaction { .. } => no_transactions().with_cause(error),
@@ -38,15 +32,44 @@ pub(super) fn from_change(error: &mongodb::error::Error) -> Error {
     }
 }
 
+/// Maps a failure of a read in a transaction.
+pub(super) fn from_read(error: &mongodb::error::Error) -> Error {
+    let known = match error.kind.as_ref() {
+        ErrorKind::Command(command) if command.code == 263 => Some(
+            Error::new(ErrorCode::FeatureNotSupported, "source does not answer this in a transaction")
+                .with_hint("Ask outside of the transaction, or ask for the parts of a UNION one after the other."),
+        ),
+        ErrorKind::Command(command) => because_of_others(command.code).map(Violation::error),
+        _ => None,
+    };
+    let told = known.unwrap_or_else(|| from_mongo(error));
+    let told = if told.code() == ErrorCode::SourceError { ended(error).unwrap_or(told) } else { told };
+    told.with_cause(error)
+}
+
+/// Whatever else it is, the server has ended the transaction because of others.
+fn ended(error: &mongodb::error::Error) -> Option<Error> {
+    error.contains_label(TRANSIENT_TRANSACTION_ERROR).then(|| Violation::Serialization.error())
+}
+
+fn because_of_others(code: i32) -> Option<Violation> {
+    match code {
+        // Another writer, a transaction that the server has ended, and a moment that it no longer has.
+        112 | 225 | 239 | 246 | 251 => Some(Violation::Serialization),
+        // Somebody else makes an index, say.
+        24 | 46 => Some(Violation::Locked),
+        _ => None,
+    }
+}
+
 /// Error codes of the server (its `error_codes.yml`).
 fn from_number(code: i32) -> Error {
+    if let Some(violation) = because_of_others(code) {
+        return violation.error();
+    }
     let violation = match code {
         11000 | 11001 | 12582 => Violation::Unique,
         121 => Violation::Check,
-        // Another writer, a transaction that the server has ended, and a moment that it no longer has.
-        112 | 225 | 239 | 246 | 251 => Violation::Serialization,
-        // Somebody else makes an index, say.
-        24 | 46 => Violation::Locked,
         // A path through an array or a value, a key that is changed, a document that is too deep.
         2 | 14 | 28 | 40 | 52 | 56 | 57 | 66 => Violation::Value,
         13 | 8000 => {

@@ -33,7 +33,7 @@ struct Documents {
 }
 
 impl Locks {
-    /// A document that nobody else is to write to.
+    /// A document that no other transaction is to write to.
     ///
     /// # Errors
     /// 54000: there are too many.

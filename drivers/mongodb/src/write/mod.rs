@@ -1,11 +1,12 @@
 //! Changes to a database, in transactions of their own by a user of their own. Nothing that was sent is sent again, but for a commit whose
-//! outcome was not told. Knows no policy.
+//! outcome is unknown. Knows no policy.
 
 mod error;
 mod locks;
 mod obstacles;
 mod print;
 mod reading;
+mod stages;
 mod store;
 mod transaction;
 

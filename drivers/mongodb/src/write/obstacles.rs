@@ -31,7 +31,7 @@ async fn rights(lease: &Lease) -> Result<Document> {
     lease.command(doc! { "connectionStatus": 1, "showPrivileges": true }).await
 }
 
-/// Actions that no right of the user gives it. Of a server that asks nobody who they are, none.
+/// Actions that no right of the user gives it. Of a server without logins, none.
 fn lacking(status: &Document, database: &str, collection: &str) -> Vec<&'static str> {
     let Ok(info) = status.get_document("authInfo") else { return Vec::new() };
     let is_nobody = info.get_array("authenticatedUsers").is_ok_and(Vec::is_empty);

@@ -1,6 +1,6 @@
 //! Reads in a transaction, one answer of the server after the other, and how waiting for an answer ends.
 
-use super::error::from_change;
+use super::error::from_read;
 use super::locks::Locks;
 use crate::connect::pool::Lease;
 use crate::documents::decode::Decoder;
@@ -39,10 +39,11 @@ impl Alarm {
         self.is_running
     }
 
-    /// Waits for an answer. When it must end before, the server's transaction is ended.
+    /// Waits for an answer, and maps its failure. When it must end before, the server's transaction is ended.
     pub(super) async fn watch<T>(
         &mut self,
         context: &ExecuteContext,
+        map: fn(&mongodb::error::Error) -> Error,
         run: impl Future<Output = mongodb::error::Result<T>>,
     ) -> Result<T> {
         if context.cancel.is_cancelled() {
@@ -57,11 +58,11 @@ impl Alarm {
                 error = context.over() => Err(error),
             }
         };
-        let told = match ran {
+        let ended = match ran {
             Ok(ran) => {
-                let told = ran.map_err(|error| from_change(&error));
-                self.lease.heard(told.as_ref().err());
-                told
+                let ended = ran.map_err(|error| map(&error));
+                self.lease.heard(ended.as_ref().err());
+                ended
             }
             Err(error) => {
                 self.end().await;
@@ -69,7 +70,7 @@ impl Alarm {
             }
         };
         self.is_running = false;
-        told
+        ended
     }
 
     /// Ends the server's transaction.
@@ -109,7 +110,8 @@ impl<'a> Reading<'a> {
         (decoder, keys): (Decoder, Keys<'a>),
         context: ExecuteContext,
     ) -> Result<Self> {
-        let cursor = alarm.watch(&context, ask(lease, &mut *session, collection, question, &context)).await?;
+        let cursor =
+            alarm.watch(&context, from_read, ask(lease, &mut *session, collection, question, &context)).await?;
         Ok(Self { cursor, session, alarm, decoder, keys, context, ready: VecDeque::new(), ended: false })
     }
 
@@ -122,7 +124,7 @@ impl<'a> Reading<'a> {
             let answer = {
                 let mut answers = self.cursor.stream(&mut *self.session);
                 let next = async { answers.next().await.transpose() };
-                self.alarm.watch(&self.context, next).await?
+                self.alarm.watch(&self.context, from_read, next).await?
             };
             match answer {
                 Some(answer) => self.take(&answer)?,
@@ -137,7 +139,7 @@ impl<'a> Reading<'a> {
 
     fn take(&mut self, answer: &RawBatch) -> Result<()> {
         let batch_rows = self.context.batch_rows.max(1);
-        let documents = answer.doc_slices().map_err(|error| from_change(&error))?;
+        let documents = answer.doc_slices().map_err(|error| from_read(&error))?;
         for document in walk::items(documents.as_bytes())? {
             let (kind, document) = document?;
             if kind != walk::DOCUMENT {

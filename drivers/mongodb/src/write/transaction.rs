@@ -4,6 +4,7 @@ use super::error::{Counts, counted, from_change, no_transactions};
 use super::locks::Locks;
 use super::print;
 use super::reading::{Alarm, Keys, Reading};
+use super::stages::without_union;
 use crate::connect::pool::{Lease, Pool};
 use crate::documents::bind::{self, Command};
 use crate::documents::decode::Decoder;
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 
 /// How long a rollback, or one try of a commit, may take.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How long a commit whose outcome is not told is asked for again, which the server takes once.
+/// How long a commit whose outcome is unknown is sent again, which the server takes once.
 const COMMIT: Duration = Duration::from_secs(20);
 const COMMIT_PAUSE: Duration = Duration::from_millis(100);
 /// How long locked documents may take to be written to before the commit.
@@ -58,8 +59,8 @@ impl fmt::Debug for MongoTransaction {
 }
 
 impl Drop for MongoTransaction {
-    /// The client rolls back by itself, but that waits for what the server still does for a call that was dropped. Nobody else gets
-    /// the session before that is ended.
+    /// The client rolls back by itself, but that waits for what the server still does for a call that was dropped. That is ended
+    /// before another transaction gets the session.
     fn drop(&mut self) {
         if self.alarm.is_running()
             && let Some(session) = self.session.take()
@@ -85,7 +86,7 @@ impl Part {
         Self { changes: RawArrayBuf::new(), bytes: 0, rows: row..row, keys: Vec::new() }
     }
 
-    /// Whether another change of so many bytes goes in it.
+    /// Whether another change of this size goes in it.
     fn takes(&self, bytes: usize) -> bool {
         self.rows.is_empty() || (self.rows.len() < CHANGES_AT_ONCE && self.bytes.saturating_add(bytes) <= BYTES_AT_ONCE)
     }
@@ -129,7 +130,9 @@ impl MongoTransaction {
     async fn run(&mut self, command: RawDocumentBuf, context: &ExecuteContext) -> Result<Counts> {
         let Self { lease, session, alarm, .. } = self;
         let (database, session) = (lease.database(), held(session)?);
-        let reply = alarm.watch(context, async { database.run_raw_command(command).session(session).await }).await?;
+        let reply = alarm
+            .watch(context, from_change, async { database.run_raw_command(command).session(session).await })
+            .await?;
         counted(&reply)
     }
 
@@ -200,7 +203,7 @@ impl MongoTransaction {
                 applied.count += counts.met;
                 if wants {
                     let found = self.found(change, stored(keys)?, context, applied).await?;
-                    // What had its values before is in nobody's way.
+                    // A document that had its values before was not written to.
                     if counts.modified == counts.met {
                         self.locks.written(table.name(), &found)?;
                     }
@@ -298,6 +301,7 @@ impl SourceTransaction for MongoTransaction {
             Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
         })?;
         let Command { collection, stages, stored, locks } = command;
+        let stages = without_union(stages);
         let question = Question::new(&collection, stages, stored.as_ref(), &KnownFields::default());
         let decoder = Decoder::new(statement, stored.as_ref(), context.batch_rows)?;
         let keyed = || Error::internal("a locked read gives no documents as they are stored");
@@ -390,7 +394,7 @@ impl SourceTransaction for MongoTransaction {
     }
 
     async fn rollback(mut self: Box<Self>) {
-        // The server is told when it is dropped.
+        // The server ends it when it is dropped.
         if self.alarm.is_running() {
             return;
         }

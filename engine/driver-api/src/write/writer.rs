@@ -21,7 +21,7 @@ pub enum Locking {
     Rows,
     /// One writer at a time, from begin to end: no row is ever locked by somebody else.
     Source,
-    /// Nobody waits: of two that change or lock a row at a time, one fails (40001), at its commit at the latest. A locked read is a
+    /// Writers do not wait: of two that change or lock a row at a time, one fails (40001), at its commit at the latest. A locked read is a
     /// plain one until then.
     Conflicts,
 }

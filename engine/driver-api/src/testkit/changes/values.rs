@@ -67,7 +67,7 @@ impl Changes {
         Ok(kept)
     }
 
-    /// The same where a failure ends the transaction: each value in one of its own, which is undone, then all that were taken.
+    /// Where a failure ends the transaction: each value in one of its own, which is undone, then all that were taken.
     async fn tried(&mut self, name: &str, all: &[Value]) -> Result<Vec<Value>> {
         let change = self.change(ChangeOp::Insert, &[name])?;
         let mut kept: Vec<Value> = Vec::new();
