@@ -1,6 +1,6 @@
 //! Rows that a client sends to be stored: the columns that they fill, and how COPY writes them. Knows no door and no source.
 
-use crate::outcome::CopyFormat;
+use crate::copy_format::CopyFormat;
 use arrow::datatypes::DataType;
 use querygate_types::PgType;
 use std::sync::Arc;

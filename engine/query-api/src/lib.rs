@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod arrivals;
 pub mod column;
+mod copy_format;
 pub mod holding;
 pub mod ingest;
 pub mod interval;

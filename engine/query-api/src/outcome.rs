@@ -1,6 +1,7 @@
 //! What executing a statement gives.
 
 use crate::column::Column;
+pub use crate::copy_format::CopyFormat;
 use crate::ingest::CopyIn;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -37,15 +38,6 @@ impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rows").field("columns", &self.columns).field("tag", &self.tag).finish_non_exhaustive()
     }
-}
-
-/// Format of `COPY … TO STDOUT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as the values of FORMAT")]
-pub enum CopyFormat {
-    Text,
-    Csv,
-    Binary,
 }
 
 /// Options of `COPY … TO STDOUT`, with PostgreSQL's defaults filled in.
