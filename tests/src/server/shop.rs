@@ -4,6 +4,7 @@ use super::{Server, binary, connect, runtime};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -58,6 +59,12 @@ impl Shop {
         let mut config = self.server.config(user);
         config.dbname("shop").password(PASSWORD);
         runtime().block_on(connect(&config))
+    }
+
+    /// Where Flight SQL is served.
+    #[must_use]
+    pub fn flight(&self) -> SocketAddr {
+        self.server.flight
     }
 
     /// The database.

@@ -21,20 +21,19 @@ CREATE TABLE crates(id text primary key not null, jars integer);
 CREATE TABLE jars(id text primary key not null, number text unique, crate text);
 CREATE TABLE kinds(id text primary key not null, flag boolean, small smallint, big bigint, single {single},
     double_of {double}, price numeric, day_on text, clock {time}, moment {moment}, local {local}, key_of {uuid},
-    bytes {bytes}, facts {json}, short_of varchar(12));
+    facts {json}, short_of varchar(12));
 INSERT INTO orders VALUES ('o1','ann','eu',10.5,'c1','2026-01-01'), ('o2','bob','us',0,'c2','2026-01-02'),
     ('o3','cy','eu',7,'c3','2026-01-03');
 INSERT INTO crates VALUES ('k1', 0), ('k2', 0);";
 
 /// The types of each kind of source that its tables are declared with: SQLite, PostgreSQL, MariaDB.
-const TYPES: [(&str, [&str; 3]); 8] = [
+const TYPES: [(&str, [&str; 3]); 7] = [
     ("{double}", ["double", "double precision", "double"]),
     ("{single}", ["real", "real", "float"]),
     ("{time}", ["text", "time", "time(6)"]),
     ("{moment}", ["text", "timestamptz", "datetime(3)"]),
     ("{local}", ["text", "timestamp", "datetime(6)"]),
     ("{uuid}", ["text", "uuid", "uuid"]),
-    ("{bytes}", ["blob", "bytea", "blob"]),
     ("{json}", ["text", "jsonb", "json"]),
 ];
 

@@ -1,6 +1,6 @@
 //! Flight clients from Python as their users have them: ADBC and pyarrow, installed into an environment of their own.
 
-use querygate_tests::server::{Server, Variant, binary, demo};
+use querygate_tests::server::{PASSWORD, Server, Shop, Variant, binary, demo};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -339,4 +339,85 @@ except (flight.FlightUnavailableError, flight.FlightInternalError):
     pass
 "#;
     script_at(python, server.flight, text, &[folder.to_str().unwrap()]);
+}
+
+const NOTES: &str = r#"
+manifest: { id: com.example.desk, namespace: desk, version: 1.0.0, type: app, name: Desk, engines: { protocol: "^17" } }
+datasources:
+  - { name: shop, driver: sqlite, config: {}, schemaMode: external, external: { allowWrites: true } }
+objects:
+  - name: desk_notes
+    label: Note
+    datasource: shop
+    external: { remoteName: notes, writable: true }
+    sharingModel: public_read_write
+    access: { default: private }
+    systemFields: false
+    fields:
+      id: { type: text, required: true }
+      words: { type: text }
+      weight: { type: number, max: 1000000 }
+      noted_on: { type: date }
+permissions:
+  - name: desk_all
+    label: Everything
+    objects:
+      desk_notes: { allowRead: true, allowCreate: true, allowEdit: true, allowDelete: true, viewAllRecords: true, modifyAllRecords: true }
+"#;
+
+#[test]
+fn adbc_appends_rows_and_binds_many() {
+    let Some(python) = python() else {
+        assert!(std::env::var_os("CI").is_none(), "python3 with venv and pip must be there in CI");
+        eprintln!("SKIPPED: Python clients of Flight absent");
+        return;
+    };
+    let rows = "CREATE TABLE notes(id text primary key not null, words text, weight double, noted_on text)";
+    let shop = Shop::new(NOTES, &[("ada", "permission_sets = [\"desk_all\"]")], rows);
+    let text = r#"
+import sys, datetime
+import adbc_driver_flightsql.dbapi as flight
+import pyarrow as pa
+from adbc_driver_manager import DatabaseOptions, Error
+login = {DatabaseOptions.USERNAME.value: "ada", DatabaseOptions.PASSWORD.value: sys.argv[2]}
+def connect(): return flight.connect(f"grpc://127.0.0.1:{sys.argv[1]}", db_kwargs=login, autocommit=True)
+def table(first, count, weight=lambda at: at + 0.5):
+    range_ = range(first, first + count)
+    return pa.table({
+        "id": [f"n{at}" for at in range_],
+        "words": pa.array(["some", None][at % 2] for at in range_).dictionary_encode(),
+        "weight": pa.array([weight(at) for at in range_], pa.float64()),
+        "noted_on": pa.array([datetime.date(2026, 1, 1 + at % 28) for at in range_], pa.date32()),
+    })
+def refused(what, state):
+    try: what()
+    except Error as error: assert f"SQLSTATE {state}" in str(error), error; return str(error)
+    raise AssertionError(f"not refused: {state}")
+with connect() as connection, connection.cursor() as cursor:
+    def count():
+        cursor.execute("SELECT count(*) FROM notes")
+        return cursor.fetchone()[0]
+    assert cursor.adbc_ingest("notes", table(0, 20000), mode="append") == 20000
+    assert count() == 20000
+    cursor.execute("SELECT words, weight, noted_on FROM notes WHERE id = 'n3'")
+    assert cursor.fetchone() == (None, 3.5, datetime.date(2026, 1, 4))
+    wrong = lambda at: 1e9 if at == 38000 else 1.0
+    told = refused(lambda: cursor.adbc_ingest("notes", table(20000, 20000, wrong), mode="append"), "23514")
+    assert "row 18001" in told, told
+    for mode in ["create", "replace", "create_append"]:
+        refused(lambda: cursor.adbc_ingest("notes", table(50000, 1), mode=mode), "0A000")
+    refused(lambda: cursor.adbc_ingest("notes", table(0, 1), mode="append"), "23505")
+    assert count() == 20000
+    # One change, which fails as a whole.
+    insert = "INSERT INTO notes (id, weight) VALUES ($1, $2)"
+    many = [(f"m{at}", float(at)) for at in range(100000)]
+    cursor.executemany(insert, many)
+    assert count() == 120000
+    told = refused(lambda: cursor.executemany(insert, [("k1", 1.0), ("k2", 2.0), ("m7", 3.0), ("k4", 4.0)]), "23505")
+    assert "row 3" in told, told
+    assert count() == 120000
+"#;
+    let out = script_at(python, shop.flight(), text, &[PASSWORD]);
+    assert!(out.is_some());
+    assert_eq!(shop.stored("SELECT cast(count(*) AS text) FROM notes"), ["120000"]);
 }
