@@ -90,7 +90,7 @@ fn defaults_numbers_and_summaries_are_those_of_an_insert() {
     let numbers = shop.stored("SELECT number FROM jars ORDER BY id");
     let expected: Vec<String> = (1..=9_000).map(|number| format!("J-{number:05}")).collect();
     assert_eq!(numbers, expected);
-    assert_eq!(shop.stored("SELECT concat_ws('', jars) FROM crates ORDER BY id"), ["3000", "3000"]);
+    assert_eq!(shop.stored("SELECT concat_ws('', CAST(jars AS integer)) FROM crates ORDER BY id"), ["3000", "3000"]);
     // Without a list of columns, those that are computed are left out.
     assert_eq!(copy(&nora, "COPY jars FROM STDIN", "last\tk1\n"), Ok(1));
     assert_eq!(shop.stored("SELECT number FROM jars WHERE id = 'last'"), ["J-09001"]);

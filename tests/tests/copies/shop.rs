@@ -17,7 +17,7 @@ const TABLES: &str =
     "CREATE TABLE orders(id text primary key not null, customer text, region text, total numeric, code text unique,
     placed_on text);
 CREATE TABLE items(id text primary key not null, order_id text, paid boolean, weight {double}, due {moment}, note text);
-CREATE TABLE crates(id text primary key not null, jars integer);
+CREATE TABLE crates(id text primary key not null, jars {double});
 CREATE TABLE jars(id text primary key not null, number text unique, crate text);
 CREATE TABLE kinds(id text primary key not null, flag boolean, small smallint, big bigint, single {single},
     double_of {double}, price numeric, day_on text, clock {time}, moment {moment}, local {local}, key_of {uuid},
@@ -33,7 +33,8 @@ const TYPES: [(&str, [&str; 3]); 7] = [
     ("{time}", ["text", "time", "time(6)"]),
     ("{moment}", ["text", "timestamptz", "datetime(3)"]),
     ("{local}", ["text", "timestamp", "datetime(6)"]),
-    ("{uuid}", ["text", "uuid", "uuid"]),
+    // MariaDB gives a uuid back in another form than it is stored in, so that it takes none.
+    ("{uuid}", ["text", "uuid", "varchar(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"]),
     ("{json}", ["text", "jsonb", "json"]),
 ];
 

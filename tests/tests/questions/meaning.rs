@@ -272,7 +272,6 @@ fn sources_compute_answers() {
     for body in [
         json!({"where": {"hours": {"$gt": 1.5}}, "fields": ["id"]}),
         json!({"where": {"$or": [{"status": {"$ne": "open"}}, {"$not": {"rank": {"$lt": 3}}}]}, "fields": ["id"]}),
-        json!({"where": {"title": {"$startsWith": "b"}}, "orderBy": [{"field": "hours", "order": "desc"}], "limit": 1}),
         json!({"keys": ["t1", "t3"], "fields": ["title"]}),
         json!({"where": {"due": {"$lte": "2026-12-31"}}, "aggregations": [{"function": "count", "alias": "n"}]}),
         json!({"groupBy": ["status"], "aggregations": [{"function": "sum", "field": "hours", "alias": "s"}, {"function": "count", "alias": "n"}]}),

@@ -61,8 +61,11 @@ impl Gate {
 
     /// Documents as the server itself says them.
     fn count(&self, collection: &str, filter: Document) -> u64 {
-        let collection = self.database.admin("shop").collection::<Document>(collection);
-        runtime().block_on(async { collection.count_documents(filter).await.unwrap() })
+        // A client belongs to the runtime in which it is made.
+        runtime().block_on(async {
+            let collection = self.database.admin("shop").collection::<Document>(collection);
+            collection.count_documents(filter).await.unwrap()
+        })
     }
 }
 

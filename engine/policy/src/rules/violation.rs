@@ -216,11 +216,13 @@ const OTHERS_MAX: usize = 10;
 const OTHERS_BYTES_MAX: usize = 2_000;
 
 /// The error of a record with these violations: the first one's code and message, the rule's name where a check failed, and the other
-/// messages as the detail. `reads`: whether the writer reads a field; of what was found by another one nothing is told but an
+/// messages as the detail. `reads`: whether the writer reads a field; of what was found by another one the client gets only an
 /// author's message. `None`: nothing is wrong.
 pub fn refusal(violations: &[Violation], relation: &str, reads: &dyn Fn(&str) -> bool) -> Option<Error> {
     let (first, others) = violations.split_first()?;
+    let faults = violations.iter().filter(|violation| is_shown(violation, reads)).map(Violation::fault).collect();
     let error = Error::new(first.code.error(), told(first, relation, reads));
+    let error = error.with_vendor_code(first.code.vendor()).with_faults(faults);
     let error = match first.code.error() {
         ErrorCode::CheckViolation if is_shown(first, reads) => error.with_constraint(&first.rule),
         _ => error,

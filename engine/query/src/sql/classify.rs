@@ -289,7 +289,7 @@ pub(crate) fn refused_write(ast: &Ast) -> Error {
     refused(ast).with_hint(ENABLE)
 }
 
-/// The same of rows that a client sends.
+/// COPY FROM, whose rows a client sends.
 pub(crate) fn disabled_copy() -> Error {
     unsupported("COPY FROM").with_hint(ENABLE)
 }

@@ -18,7 +18,7 @@ const BEFORE_BATCH: u32 = u32::MAX;
 /// How often a batch is stored anew because another writer takes the same number at the same time.
 const ATTEMPTS: usize = 3;
 
-/// What a change is told next.
+/// The next message to a change.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     Rows(RecordBatch),

@@ -59,7 +59,7 @@ impl GateSession {
         })
     }
 
-    /// The same for a table that no text names.
+    /// An ingestion into a table that no text names, prepared.
     pub(in crate::session) async fn prepare_target(&self, target: &IngestTarget) -> Result<PreparedStatement> {
         let quoted = |name: &String| Ident::with_quote('"', name);
         let words = target.catalog.iter().chain(&target.schema).chain([&target.table]);
@@ -92,7 +92,7 @@ impl GateSession {
         self.conclude(stored, own).await
     }
 
-    /// Ends a run that has stored so many rows, and the transaction if it is its own.
+    /// Ends a run, and the transaction where it is one of its own. Gives the number of stored rows.
     pub(in crate::session) async fn conclude(
         &self,
         stored: Result<(Run, usize)>,
@@ -179,7 +179,7 @@ impl GateSession {
                 }
                 passed += batch.num_rows();
             }
-            // Of a task that does not wait any more, its own error is told.
+            // A task that has ended gives its own error.
             drop(passage.arrivals.send(Arrival::End).await);
             Ok(())
         });
