@@ -58,6 +58,10 @@ impl Server {
         let mut keeper = Command::new("/bin/sh");
         keeper.arg("-c").arg(KEEPER).args(wrapper).arg(binary());
         keeper.args(arguments).args(["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]);
+        if arguments.first() == Some(&"demo") {
+            // A configuration says whether this door is open; the demo's always is.
+            keeper.args(["--rest", "127.0.0.1:0"]);
+        }
         keeper.env_remove("QUERYGATE_LOG").env("NO_COLOR", "1");
         let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Output::default());

@@ -85,7 +85,7 @@ fn the_demo_says_that_its_port_is_taken_before_it_makes_anything() {
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("d");
-    let others = ["--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"];
+    let others = ["--http", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--rest", "127.0.0.1:0"];
     let arguments = [&["demo", "--dir", dir.to_str().unwrap(), "--pg", &address][..], &others].concat();
     let (code, _, said) = run_apart(&arguments);
     assert_eq!(code, Some(1), "{said}");
