@@ -85,7 +85,7 @@ pub struct CopyInOptions {
     pub escape: u8,
     /// What becomes of rows that do not fit.
     pub on_error: OnError,
-    /// What is told of them.
+    /// How much notices say of rows that were left out.
     pub log_verbosity: LogVerbosity,
 }
 

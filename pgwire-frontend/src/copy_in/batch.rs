@@ -10,7 +10,7 @@ use querygate_query_api::zone::Zone;
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::sync::Arc;
 
-/// A batch is whole when it holds so many bytes.
+/// A batch is whole when it holds this number of bytes.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// A value that is none of its column's type.

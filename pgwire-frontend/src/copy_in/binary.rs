@@ -11,9 +11,9 @@ const WITH_OIDS: i32 = 1 << 16;
 /// What lies at the front of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A row of so many bytes; its values are in the cells.
+    /// A row of this number of bytes; its values are in the cells.
     Row(usize),
-    /// What is not a row, of so many bytes.
+    /// What is not a row, of this number of bytes.
     Skip(usize),
     Part,
     End,
@@ -31,7 +31,7 @@ impl Rows {
     /// Reads the first row. `is_all`: nothing follows.
     ///
     /// # Errors
-    /// 22P04: it is no row of so many values.
+    /// 22P04: it is no row of this number of values.
     pub(super) fn find(&mut self, input: &[u8], columns: usize, is_all: bool, cells: &mut Cells) -> Result<Found> {
         if self.ended {
             return if input.is_empty() { Ok(Found::End) } else { Err(bad("received copy data after EOF marker")) };

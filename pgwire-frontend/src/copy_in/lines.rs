@@ -194,7 +194,7 @@ mod tests {
         Style { format, delimiter: b',', quote: b'"', escape, null: Vec::new(), default: None }
     }
 
-    /// Lines of a text that comes in pieces of so many bytes.
+    /// Lines of a text that comes in pieces of this number of bytes.
     fn lines(style: &Style, text: &str, piece: usize) -> Result<Vec<(String, u64)>> {
         let (mut lines, mut input, mut found) = (Lines::new(style), Vec::new(), Vec::new());
         let mut rest = text.as_bytes();
