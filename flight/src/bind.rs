@@ -18,11 +18,11 @@ use querygate_types::network::Inet;
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::sync::Arc;
 
-/// Sets of values of one call at most.
-const BINDINGS_MAX: usize = 65_536;
+/// What a set of values counts for at least, in bytes: rows of nulls take no room in a message and would be unbounded.
+const BINDING_BYTES_MIN: usize = 16;
 
-/// The rows of a client's messages; `None` when they hold no schema, so nothing to bind.
-pub(crate) fn decode(messages: Vec<FlightData>) -> Result<Option<RecordBatch>> {
+/// The rows of a client's messages; `None` when they hold no schema, so nothing to bind. `bytes_max` bounds their number too.
+pub(crate) fn decode(messages: Vec<FlightData>, bytes_max: usize) -> Result<Option<RecordBatch>> {
     let messages: Vec<FlightData> = messages.into_iter().filter(|m| !m.data_header.is_empty()).collect();
     if messages.is_empty() {
         return Ok(None);
@@ -30,19 +30,19 @@ pub(crate) fn decode(messages: Vec<FlightData>) -> Result<Option<RecordBatch>> {
     messages.iter().try_for_each(refuse_compressed)?;
     let stream = FlightRecordBatchStream::new_from_flight_data(stream::iter(messages.into_iter().map(Ok)));
     // Everything is here already: the stream never waits.
-    let decoded = collected(stream).now_or_never();
+    let decoded = collected(stream, bytes_max / BINDING_BYTES_MIN).now_or_never();
     decoded.ok_or_else(|| Error::internal("a decoder waits for nothing"))?
 }
 
-async fn collected(mut stream: FlightRecordBatchStream) -> Result<Option<RecordBatch>> {
+async fn collected(mut stream: FlightRecordBatchStream, rows_max: usize) -> Result<Option<RecordBatch>> {
     let broken = |error: &dyn std::fmt::Display| {
         Error::new(ErrorCode::ProtocolViolation, "the parameters are not valid Arrow data").with_cause(error)
     };
     let mut batches = Vec::new();
     let mut rows = 0;
     while let Some(batch) = stream.try_next().await.map_err(|error| broken(&error))? {
-        rows += batch.num_rows();
-        if rows > BINDINGS_MAX {
+        rows = batch.num_rows().saturating_add(rows);
+        if rows > rows_max {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many rows of parameters")
                 .with_hint("Bind fewer rows at a time."));
         }

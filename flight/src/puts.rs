@@ -31,7 +31,7 @@ pub(crate) async fn put(
         Put::Parameters { handle } => {
             let statement = session.statement(&handle)?;
             let received = receive(shared, first, messages).await?;
-            let bound = match decode(received)? {
+            let bound = match decode(received, shared.config.parameter_bytes_max)? {
                 Some(values) => Some(bound(&statement, &values).await?),
                 None => None,
             };
@@ -52,7 +52,7 @@ pub(crate) async fn put(
         Put::PreparedUpdate { handle } => {
             let statement = session.statement(&handle)?;
             let received = receive(shared, first, messages).await?;
-            let Bound { described, bindings } = match decode(received)? {
+            let Bound { described, bindings } = match decode(received, shared.config.parameter_bytes_max)? {
                 None => statement.next(),
                 Some(values) => bound(&statement, &values).await?,
             };
