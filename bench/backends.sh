@@ -11,6 +11,11 @@ run_pooled() {
     PGPASSWORD=bench pgbench -i -q -s "$BENCH_SCALE" -h 127.0.0.1 -p "$pg_port" -U bench postgres >"$work/pgbench.init" 2>&1
     start_pgbouncer
     start_gate bench_pgbench_accounts 'bid >= 1'
+    local older= older_pg= newer=$gate newer_pg=$gate_pg
+    if [[ -n ${BEFORE:-} ]]; then
+        GATE=$BEFORE serve_gate
+        older=$gate older_pg=$gate_pg gate=$newer gate_pg=$newer_pg
+    fi
     printf '\n### pgbench -S -M prepared, scale %s, %s s each\n\n%s\n\n' "$BENCH_SCALE" "$SECONDS_EACH" "$(machine)"
     echo "| server | clients | transactions/s | mean ms | its CPU µs a transaction | ÷ PgBouncer |"
     echo "|---|---|---|---|---|---|"
@@ -27,9 +32,10 @@ run_pooled() {
             pooled "PgBouncer, transaction, -M extended" "$pgbouncer_port" shared "$clients" "$pgbouncer" extended
         fi
         pooled "Querygate, row policy" "${gate_pg##*:}" demo "$clients" "$gate" prepared
+        [[ -z $older ]] || pooled "Querygate before, row policy" "${older_pg##*:}" demo "$clients" "$older" prepared
         [[ $clients -gt 100 ]] || pooled "PostgreSQL 15, direct" "$pg_port" postgres "$clients" "" prepared
     done
-    kill "$gate" && wait "$gate" || true
+    kill $gate $older && wait $gate $older || true
     kill -INT "$pgbouncer" && wait "$pgbouncer" || true
     gate= pgbouncer=
 }
@@ -88,66 +94,6 @@ INI
 setpriv_postgres() { [[ $(id -u) == 0 ]] && echo setpriv --reuid postgres --regid postgres --clear-groups || true; }
 
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
-
-# start_gate OBJECT USING: the real binary over the server, introspected, with a policy that every row passes and each must be
-# tested for. User bench has it; where a third argument says "apart", only user narrow does.
-start_gate() {
-    local home=$work/gate program=$PWD/$programs/querygate
-    [[ $programs == /* ]] && program=$programs/querygate
-    mkdir -p "$home"
-    printf bench >"$home/password"
-    (cd "$home" && "$program" introspect "postgres://bench@127.0.0.1:$pg_port/postgres" --password file:password --namespace bench -o metadata) \
-        >"$work/introspect.log" 2>&1 || { cat "$work/introspect.log" >&2; exit 1; }
-    python3 - "$home/metadata/bench.json" "$1" "$2" "${3:-}" <<'PY'
-import copy, json, sys
-stack = json.load(open(sys.argv[1]))
-policy = {"name": "every_row", "object": sys.argv[2], "operation": "select", "using": sys.argv[3]}
-sets = stack["packages"][0]["manifest"]["permissions"]
-sets.append({**copy.deepcopy(sets[0]), "name": "bench_narrow"})
-for narrowed in sets[1:] if sys.argv[4] == "apart" else sets:
-    narrowed.setdefault("rowLevelSecurity", []).append(policy)
-json.dump(stack, open(sys.argv[1], "w"))
-PY
-    local verifier
-    verifier=$(echo bench | "$program" user add bench | sed -n '/^verifier/p')
-    cat >"$home/querygate.toml" <<TOML
-[server]
-database = "demo"
-connection_max = 2000
-[metadata]
-path = "metadata"
-[limits]
-queries_waiting_max = 2000
-${LEARNS:+[learning]
-directory = \"learnt\"
-}[[sources]]
-name = "bench"
-kind = "postgres"
-host = "127.0.0.1"
-port = $pg_port
-user = "bench"
-database = "postgres"
-password = "file:password"
-pool_size = 16
-[[users]]
-name = "bench"
-$verifier
-user_id = "bench"
-permission_sets = ["bench_reader"]
-[[users]]
-name = "narrow"
-$verifier
-user_id = "narrow"
-permission_sets = ["bench_narrow"]
-TOML
-    QUERYGATE_LOG=warn "$program" serve -c "$home/querygate.toml" --pg 127.0.0.1:0 --http 127.0.0.1:0 --flight 127.0.0.1:0 >"$work/gate.log" 2>&1 &
-    gate=$!
-    until gate_pg=$(sed -n 's/.*postgres on \([0-9.:]*\).*/\1/p' "$work/gate.log") && [[ -n $gate_pg ]]; do
-        kill -0 "$gate" || { cat "$work/gate.log" >&2; exit 1; }
-        sleep 0.1
-    done
-    gate_flight=$(sed -n 's/.*flight on \([0-9.:]*\).*/\1/p' "$work/gate.log")
-}
 
 # Ten columns of PostgreSQL into a client's Arrow table: through the gate's ports, and straight from the server.
 run_extract() {
