@@ -7,7 +7,7 @@ use crate::write::find::{
     Find, Finds, Untyped, call, computed, names, no_skeleton, refuse_unseen, resolved, seen, skeleton, untyped_items,
 };
 use crate::write::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
-use crate::write::rows::Row;
+use crate::write::values::rows::Row;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, SelectItem, SetExpr,

@@ -1,7 +1,7 @@
 //! One record that is given as values: found by its key without a query, and refused with everything that is wrong with it. What a
 //! change may reach by a key is what its permit's target passes, whether or not the principal reads it.
 
-use super::rows::{Row, records, scalar};
+use crate::write::values::rows::{Row, records, scalar};
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use chrono::DateTime;
@@ -41,7 +41,7 @@ pub(crate) struct WrittenRecord {
 impl WrittenRecord {
     /// # Errors
     /// Internal: it has no key that is a text or a number.
-    pub(super) fn of(table: &WriteTarget, stored: &RecordBatch, dropped: Vec<Dropped>) -> Result<Self> {
+    pub(in crate::write) fn of(table: &WriteTarget, stored: &RecordBatch, dropped: Vec<Dropped>) -> Result<Self> {
         let key = table.key().first().and_then(|place| table.fields().get(*place));
         let rows = records(table.fields(), stored)?;
         let id = match key.and_then(|key| rows.first()?.get(&key.name)) {
@@ -97,7 +97,7 @@ impl GivenRecord {
     }
 
     /// Of the rows that row policies let this change reach; whose they are is another question.
-    pub(super) fn policy_rows(&self) -> &RowFilter {
+    pub(in crate::write) fn policy_rows(&self) -> &RowFilter {
         &self.policy_rows
     }
 
@@ -121,7 +121,7 @@ impl GivenRecord {
     }
 
     /// The key as the source compares it; `None`: no key of this table is such a text.
-    pub(super) fn key(&self, table: &WriteTarget) -> Result<Option<Vec<Value>>> {
+    pub(in crate::write) fn key(&self, table: &WriteTarget) -> Result<Option<Vec<Value>>> {
         let [place] = table.key() else {
             return Err(unsupported("a change by key of a record with several keys"));
         };
@@ -134,7 +134,7 @@ impl GivenRecord {
 
     /// # Errors
     /// `CONCURRENT_UPDATE`: the record is another one than the caller knows.
-    pub(super) fn refuse_other_version(&self, table: &WriteTarget, stored: &RecordBatch) -> Result<()> {
+    pub(in crate::write) fn refuse_other_version(&self, table: &WriteTarget, stored: &RecordBatch) -> Result<()> {
         let Some(expected) = &self.expected_version else { return Ok(()) };
         let rows = records(table.fields(), stored)?;
         let current = rows.first().and_then(|row| row.get("updated_at")).and_then(Json::as_str);
@@ -153,7 +153,7 @@ impl GivenRecord {
     ///
     /// # Errors
     /// 22P02: it is none of the column's type.
-    pub(super) fn stored(object: &Object, field: &str, value: &Json, own: &DataType) -> Result<ScalarValue> {
+    pub(in crate::write) fn stored(object: &Object, field: &str, value: &Json, own: &DataType) -> Result<ScalarValue> {
         let declared = object.field(field).map(querygate_metadata::model::Field::value_type);
         match declared {
             // A text is a document like any other: it is stored with its quotes.
@@ -169,7 +169,7 @@ impl GivenRecord {
 ///
 /// # Errors
 /// 0A000: the source has no such column, or it cannot be stored as it is.
-pub(super) fn refuse_unstored(table: &WriteTarget, given: &Row) -> Result<()> {
+pub(in crate::write) fn refuse_unstored(table: &WriteTarget, given: &Row) -> Result<()> {
     for name in given.keys() {
         let own = table.place(name).and_then(|place| table.fields().get(place));
         if !own.is_some_and(|own| own.is_writable()) {
@@ -180,7 +180,7 @@ pub(super) fn refuse_unstored(table: &WriteTarget, given: &Row) -> Result<()> {
 }
 
 /// Everything that is wrong with a record, as one error.
-pub(super) fn refused(violations: Vec<Violation>) -> Error {
+pub(in crate::write) fn refused(violations: Vec<Violation>) -> Error {
     let faults: Vec<FieldFault> = violations.iter().map(Violation::fault).collect();
     let messages: Vec<&str> = violations.iter().map(|violation| violation.message.as_str()).collect();
     let Some(first) = violations.first() else { return Error::internal("a record was refused for nothing") };
@@ -192,16 +192,16 @@ fn unsupported(what: &str) -> Error {
         .with_vendor_code(VendorCode::NotImplemented)
 }
 
-pub(super) fn not_found() -> Error {
+pub(in crate::write) fn not_found() -> Error {
     Error::new(ErrorCode::UndefinedObject, "there is no such record").with_vendor_code(VendorCode::RecordNotFound)
 }
 
-pub(super) fn denied() -> Error {
+pub(in crate::write) fn denied() -> Error {
     Error::new(ErrorCode::InsufficientPrivilege, "you do not have permission to perform this action")
         .with_vendor_code(VendorCode::PermissionDenied)
 }
 
-pub(super) fn forbidden() -> Error {
+pub(in crate::write) fn forbidden() -> Error {
     Error::new(ErrorCode::InsufficientPrivilege, "you do not have access to change or delete this record")
         .with_vendor_code(VendorCode::Forbidden)
 }

@@ -2,9 +2,9 @@
 //! computed in the gate: no query finds it first, and none has to be looked at again. The source is asked for the key under the policies
 //! alone, so that no expression of the statement meets a hidden row.
 
-use super::computation::Computation;
-use super::target::{Form, Targeted};
 use crate::bind::statement::Bound;
+use crate::write::target::{Form, Targeted};
+use crate::write::values::computation::Computation;
 use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -58,7 +58,7 @@ impl ByKey {
         }
     }
 
-    pub(super) fn read(&self) -> &LockedRead {
+    pub(in crate::write) fn read(&self) -> &LockedRead {
         &self.read
     }
 
@@ -66,7 +66,7 @@ impl ByKey {
     ///
     /// # Errors
     /// What an expression says of a row.
-    pub(super) fn found(&self, targeted: &Targeted, stored: &RecordBatch) -> Result<RecordBatch> {
+    pub(in crate::write) fn found(&self, targeted: &Targeted, stored: &RecordBatch) -> Result<RecordBatch> {
         self.computation.rows(targeted.intent().object().table.columns(), stored)
     }
 }

@@ -1,9 +1,9 @@
 //! `INSERT … VALUES ($1, …)` for many sets of values: the sets are the new rows themselves.
 
-use super::assignment::is_stored_as;
-use super::intent::RowSource;
-use super::target::{Form, Targeted};
-use super::texts::in_form;
+use crate::write::intent::RowSource;
+use crate::write::target::{Form, Targeted};
+use crate::write::values::assignment::is_stored_as;
+use crate::write::values::texts::in_form;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
 use datafusion::sql::sqlparser::ast::{Expr, SetExpr, Statement as Ast, Value};

@@ -1,13 +1,13 @@
 //! MERGE as it is written, and the query that finds its rows: each row of its source beside the row of the table that matches, and which
 //! of its clauses it is for.
 
-use crate::write::conflict::query::{is_volatile, there, when};
 use crate::write::find::{
     Find, Finds, Untyped, call, computed, is_default, no_skeleton, refuse_unseen, resolved, seen, skeleton,
     untyped_items,
 };
+use crate::write::forms::conflict::query::{is_volatile, there, when};
 use crate::write::intent::{WriteIntent, assigned, field_named, quoted, refuse_twice, target, unsupported};
-use crate::write::rows::Row;
+use crate::write::values::rows::Row;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Merge, MergeAction, MergeClause,

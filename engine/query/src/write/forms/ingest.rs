@@ -1,9 +1,9 @@
 //! Rows that come while they are stored: each batch takes the steps of an INSERT, all of them in the block of their statement. Nothing of
 //! them holds unless the last one came and the block was committed.
 
-use super::target::Targeted;
-use super::transaction::{Change, Rows, begun, change};
 use crate::books::change_log::ChangeLog;
+use crate::write::target::Targeted;
+use crate::write::transaction::{Change, Rows, begun, change};
 use arrow::array::RecordBatch;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;

@@ -3,8 +3,8 @@
 pub(crate) mod intent;
 
 use crate::write::apply::Applied;
-use crate::write::conflict::taken;
 use crate::write::find::Find;
+use crate::write::forms::conflict::taken;
 use crate::write::lock::{Locked, key_columns};
 use crate::write::target::Targeted;
 use arrow::array::{Array, AsArray, RecordBatch};

@@ -1,8 +1,8 @@
 //! `SELECT … FOR UPDATE` and `FOR SHARE`: the query that finds the rows of one table, with their keys behind its own columns, and
 //! the locks on those of them that the principal may update.
 
-use super::intent::{locked_table, quoted, unsupported};
-use super::lock::read;
+use crate::write::intent::{locked_table, quoted, unsupported};
+use crate::write::lock::read;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use datafusion::common::ScalarValue;

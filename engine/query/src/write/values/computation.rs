@@ -1,10 +1,10 @@
 //! What is computed in the gate of rows of one table, as the principal reads them: plain projections, of RETURNING over changed rows, and
 //! over a condition, of a change over a locked row.
 
-use super::intent::unsupported;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
 use crate::errors::{Stage as Doing, translate};
+use crate::write::intent::unsupported;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -200,7 +200,7 @@ impl Computation {
     ///
     /// # Errors
     /// What an expression says of a row.
-    pub(super) fn rows(&self, columns: &[GovernedColumn], stored: &RecordBatch) -> Result<RecordBatch> {
+    pub(in crate::write) fn rows(&self, columns: &[GovernedColumn], stored: &RecordBatch) -> Result<RecordBatch> {
         let lost = || Error::internal("a column that is to be given back is not there");
         let count = stored.num_rows();
         let mut arrays = Vec::with_capacity(self.read.len());

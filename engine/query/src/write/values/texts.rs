@@ -10,7 +10,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// 22P02: a text that is no value of the field's type.
-pub(super) fn in_form(values: ArrayRef, field: &Field) -> Result<ArrayRef> {
+pub(in crate::write) fn in_form(values: ArrayRef, field: &Field) -> Result<ArrayRef> {
     let Some(texts) = values.as_string_opt::<i32>() else { return Ok(values) };
     match field.value_type() {
         ValueType::Uuid => {
