@@ -1,11 +1,11 @@
 //! One result on its way to a client: a task that encodes ahead by a message or two, and a response that ends exactly as
 //! the query did. A client that does not read slows the query; one that reads nothing for long ends it.
 
-use crate::encode::Encoder;
+use crate::messages::encode::Encoder;
 use crate::observe;
-use crate::running::Fetch;
-use crate::session::FlightSession;
+use crate::sessions::session::FlightSession;
 use crate::status::status;
+use crate::tickets::running::Fetch;
 use arrow_flight::FlightData;
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use querygate_query_api::holding::Holding;

@@ -1,8 +1,8 @@
 //! Statements on an engine session: described without being run, run with bound values. Knows no message and no ticket.
 
-use crate::bind::Bindings;
 use crate::command::unsupported;
-use crate::wire::result_schema;
+use crate::messages::wire::result_schema;
+use crate::sessions::bind::Bindings;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt as _, TryStreamExt as _, stream};

@@ -1,7 +1,7 @@
 //! Tickets: what a client shows to fetch a result. Sealed, and bound to principal, statement, snapshot, result schema and
 //! expiry. Knows nothing of how the statement is run.
 
-use crate::seal::{Id, Purpose, Seal, later_ms, now_ms};
+use crate::tickets::seal::{Id, Purpose, Seal, later_ms, now_ms};
 use arrow_flight::sql::{Any, ProstMessageExt as _, TicketStatementQuery};
 use arrow_flight::{FlightEndpoint, Ticket};
 use bytes::Bytes;

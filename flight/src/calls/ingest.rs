@@ -1,8 +1,8 @@
 //! CommandStatementIngest: a client's batches appended to a table as they come, all or none of them. Knows no statement.
 
-use crate::bind::refuse_compressed;
 use crate::command::Ingest;
-use crate::session::FlightSession;
+use crate::sessions::bind::refuse_compressed;
+use crate::sessions::session::FlightSession;
 use arrow::array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};

@@ -1,6 +1,6 @@
 //! Queries of the door's own, on the principal's session: values are bound, results come as texts.
 
-use crate::statement::{Ran, describe, run};
+use crate::sessions::statement::{Ran, describe, run};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;

@@ -4,8 +4,8 @@
 //! arrow-flight's own encoder measures a batch by the memory behind it, which counts shared buffers once per column, and
 //! turns a large list into a list; so the messages are made here, from the same IPC generator.
 
-use crate::merge::{MESSAGE_BYTES, MESSAGE_ROWS, Merger, wire_bytes};
-use crate::wire::to_wire;
+use crate::messages::merge::{MESSAGE_BYTES, MESSAGE_ROWS, Merger, wire_bytes};
+use crate::messages::wire::to_wire;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
@@ -184,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn what_arrives_is_what_was_promised_in_messages_of_a_bounded_size() {
         let batch = sample(200_000);
-        let schema = crate::wire::wire_schema(&batch.schema());
+        let schema = crate::messages::wire::wire_schema(&batch.schema());
         for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
             let (received, largest) =
                 round_trip(&[batch.slice(0, 70_000), batch.slice(70_000, 130_000)], &schema, compression).await;
@@ -202,7 +202,7 @@ mod tests {
     #[tokio::test]
     async fn crumbs_travel_together_and_dictionaries_stay() {
         let batch = sample(120_000);
-        let schema = crate::wire::wire_schema(&batch.schema());
+        let schema = crate::messages::wire::wire_schema(&batch.schema());
         let crumbs: Vec<RecordBatch> = (0..120_000).step_by(100).map(|at| batch.slice(at, 100)).collect();
         let (received, largest) = round_trip(&crumbs, &schema, Compression::None).await;
         let rows: Vec<usize> = received.iter().map(RecordBatch::num_rows).collect();

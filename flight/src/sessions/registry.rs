@@ -1,7 +1,7 @@
 //! The sessions of a door: found by token, bounded by the engine, ended when idle. Knows no password.
 
-use crate::seal::{Id, Purpose, Seal, later_ms, now_ms, random_id};
-use crate::session::{FlightSession, SessionLimits};
+use crate::sessions::session::{FlightSession, SessionLimits};
+use crate::tickets::seal::{Id, Purpose, Seal, later_ms, now_ms, random_id};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use prost::Message;

@@ -1,12 +1,12 @@
 //! DoPut: values for a prepared statement, and statements that return no rows. Bounded before anything is decoded.
 
-use crate::bind::{Bindings, bind, declared_by_values, decode};
+use crate::calls::ingest::ingest;
 use crate::command::{Put, put as read_put, unsupported};
-use crate::ingest::ingest;
-use crate::session::{Bound, FlightSession, PreparedStatement};
+use crate::messages::wire::result_schema;
+use crate::sessions::bind::{Bindings, bind, declared_by_values, decode};
+use crate::sessions::session::{Bound, FlightSession, PreparedStatement};
+use crate::sessions::statement::{Described, describe, run_effects};
 use crate::shared::Shared;
-use crate::statement::{Described, describe, run_effects};
-use crate::wire::result_schema;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};

@@ -1,13 +1,13 @@
 //! DoAction: the closed list of actions. What is not on it is refused.
 
+use crate::calls::info;
+use crate::calls::options::{self, CloseSessionResult, SetSessionOptionsRequest};
 use crate::command::{action, plain_action, substrait, unsupported};
-use crate::encode::schema_bytes;
-use crate::info;
-use crate::options::{self, CloseSessionResult, SetSessionOptionsRequest};
-use crate::session::{FlightSession, ending};
+use crate::messages::encode::schema_bytes;
+use crate::messages::wire::parameter_schema;
+use crate::sessions::session::{FlightSession, ending};
+use crate::sessions::statement::describe;
 use crate::shared::Shared;
-use crate::statement::describe;
-use crate::wire::parameter_schema;
 use arrow_flight::sql::{
     ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,

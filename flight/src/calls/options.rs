@@ -1,9 +1,9 @@
 //! Session options: Flight's messages for them, and the settings of the session behind. Decides no setting itself.
 
-use crate::encode::Compression;
-use crate::info::endpoints;
-use crate::own_queries::set_config;
-use crate::session::FlightSession;
+use crate::calls::info::endpoints;
+use crate::messages::encode::Compression;
+use crate::sessions::own_queries::set_config;
+use crate::sessions::session::FlightSession;
 use prost::Message;
 use querygate_types::{ErrorCode, Result};
 use std::collections::HashMap;

@@ -1,15 +1,15 @@
 //! DoGet: a ticket in, its result out, as it was promised or not at all.
 
-use crate::bind::Bindings;
+use crate::calls::info::schema_digest;
+use crate::calls::stream::{Held, Messages, canceled, send};
 use crate::command::{Query, query};
-use crate::encode::{Compression, Encoder};
-use crate::info::schema_digest;
+use crate::messages::encode::{Compression, Encoder};
 use crate::metadata;
-use crate::session::{Bound, FlightSession};
+use crate::sessions::bind::Bindings;
+use crate::sessions::session::{Bound, FlightSession};
+use crate::sessions::statement::{Described, describe, run_all};
 use crate::shared::Shared;
-use crate::statement::{Described, describe, run_all};
-use crate::stream::{Held, Messages, canceled, send};
-use crate::ticket::TicketBody;
+use crate::tickets::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::Ticket;
 use futures::{StreamExt as _, stream};

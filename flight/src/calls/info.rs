@@ -1,14 +1,14 @@
 //! What a client learns before it fetches: a result's schema and the ticket for it. Runs only what gives no rows.
 
-use crate::bind::Bindings;
 use crate::command::{MetadataCommand, Query, command_bytes, query, query_of};
-use crate::encode::schema_bytes;
+use crate::messages::encode::schema_bytes;
 use crate::metadata;
-use crate::seal::{later_ms, random_id};
-use crate::session::{Bound, FlightSession};
+use crate::sessions::bind::Bindings;
+use crate::sessions::session::{Bound, FlightSession};
+use crate::sessions::statement::{Described, describe, parts, run_effects};
 use crate::shared::Shared;
-use crate::statement::{Described, describe, parts, run_effects};
-use crate::ticket::TicketBody;
+use crate::tickets::seal::{later_ms, random_id};
+use crate::tickets::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{
     CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaResult, Ticket,

@@ -1,9 +1,9 @@
 //! Which flights are being fetched, so that a client can cancel them, which were cancelled, how far they are, and what is kept
 //! for them. Knows no statement.
 
-use crate::progress::{Place, Progress};
-use crate::seal::{Id, later_ms, now_ms};
-use crate::ticket::TicketBody;
+use crate::tickets::progress::{Place, Progress};
+use crate::tickets::seal::{Id, later_ms, now_ms};
+use crate::tickets::ticket::TicketBody;
 use querygate_query_api::parts::Kept;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,11 +4,11 @@
 //! the same time opens another. So a client that always is in a transaction, as ADBC's default connection, keeps its
 //! settings and costs one engine session.
 
-use crate::bind::Bindings;
 use crate::command::unsupported;
-use crate::encode::Compression;
-use crate::seal::{Id, now_ms, random_id};
-use crate::statement::{Described, command};
+use crate::messages::encode::Compression;
+use crate::sessions::bind::Bindings;
+use crate::sessions::statement::{Described, command};
+use crate::tickets::seal::{Id, now_ms, random_id};
 use querygate_query_api::holding::Holding;
 use querygate_query_api::service::{ClientInfo, QueryService, Session, TransactionStatus};
 use querygate_query_api::trace::TraceContext;
@@ -222,7 +222,7 @@ impl FlightSession {
             let opened = service.open(Arc::clone(&self.principal), self.client.clone()).await?;
             let options = self.state().options.clone();
             for (name, value) in options {
-                crate::own_queries::set_config(&opened, &name, &value).await?;
+                crate::sessions::own_queries::set_config(&opened, &name, &value).await?;
             }
             opened
         };

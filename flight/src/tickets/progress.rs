@@ -1,7 +1,7 @@
 //! How much of a flight its client has fetched, over all its endpoints. Bounded; knows no stream.
 
-use crate::seal::{Id, now_ms};
-use crate::ticket::TicketBody;
+use crate::tickets::seal::{Id, now_ms};
+use crate::tickets::ticket::TicketBody;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
