@@ -2,12 +2,12 @@
 
 use crate::config::DoorConfig;
 use crate::connection::Connection;
-use crate::copy::CopyStyle;
+use crate::connection::copy_out::CopyStyle;
+use crate::connection::halt::Halt;
+use crate::connection::stream::{RowSource, Shape, expand};
+use crate::connection::width::check_width;
 use crate::decode::{decode_parameter, session_zone};
-use crate::halt::Halt;
 use crate::report::Report;
-use crate::stream::{RowSource, Shape, expand};
-use crate::width::check_width;
 use crate::wire::{Bind, Format, Parse, Target, Writer};
 use arrow::array::ArrayRef;
 use querygate_query_api::holding::Holding;

@@ -1,6 +1,6 @@
 //! One step of the engine, ended early when its result is not wanted any more. Knows no message.
 
-use crate::halt::{Closing, Halt};
+use crate::connection::halt::{Closing, Halt};
 use crate::report::Report;
 use crate::shared::Shared;
 use crate::transport::Transport;

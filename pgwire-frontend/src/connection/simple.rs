@@ -1,11 +1,11 @@
 //! The simple query protocol: several statements in one text, the first error ends the rest. Knows no portal.
 
 use crate::connection::Connection;
-use crate::copy::CopyStyle;
-use crate::halt::{Closing, Halt};
+use crate::connection::copy_out::CopyStyle;
+use crate::connection::halt::{Closing, Halt};
+use crate::connection::stream::{RowSource, Shape};
+use crate::connection::width::check_width;
 use crate::report::Report;
-use crate::stream::{RowSource, Shape};
-use crate::width::check_width;
 use crate::wire::{Format, Writer};
 use querygate_query_api::outcome::{CommandTag, Outcome};
 use querygate_query_api::service::{Delivery, Statement};

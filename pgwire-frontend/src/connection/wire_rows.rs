@@ -1,9 +1,9 @@
 //! Rows that the session hands on as messages: sent as they are. Knows no source.
 
 use crate::connection::Connection;
+use crate::connection::halt::Halt;
+use crate::connection::stream::CHUNK_BYTES;
 use crate::encode::Style;
-use crate::halt::Halt;
-use crate::stream::CHUNK_BYTES;
 use crate::wire::Format;
 use querygate_query_api::outcome::CommandTag;
 use querygate_query_api::service::Prepared;

@@ -9,10 +9,10 @@ mod fields;
 mod lines;
 mod places;
 
+use crate::connection::guard::CANCEL_PATIENCE;
+use crate::connection::halt::{Closing, Halt};
 use crate::connection::{Connection, kind};
 use crate::decode::session_zone;
-use crate::guard::CANCEL_PATIENCE;
-use crate::halt::{Closing, Halt};
 use crate::report::{Report, write_notice};
 use crate::wire::{Format, FrameLimits, Message, Phase, Writer, next_message};
 use arrow::array::RecordBatch;

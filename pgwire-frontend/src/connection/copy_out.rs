@@ -1,10 +1,10 @@
 //! COPY … TO STDOUT: headers, trailers and completion around the rows. Knows no value.
 
 use crate::connection::Connection;
+use crate::connection::halt::Halt;
+use crate::connection::stream::RowSource;
+use crate::connection::width::check_width;
 use crate::encode::{CopyText, Shape};
-use crate::halt::Halt;
-use crate::stream::RowSource;
-use crate::width::check_width;
 use crate::wire::{Format, Writer};
 use querygate_query_api::outcome::{CopyFormat, CopyOptions, Rows};
 use tokio_util::sync::CancellationToken;

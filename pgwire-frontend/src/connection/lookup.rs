@@ -3,15 +3,15 @@
 
 use crate::cancel::{CancelSlot, Known};
 use crate::connection::Connection;
+use crate::connection::halt::{Closing, Halt};
+use crate::connection::stream::CHUNK_BYTES;
+use crate::connection::wire_rows::TAG_NAME;
 use crate::decode::given;
-use crate::halt::{Closing, Halt};
 use crate::observe::Kind;
 use crate::report::Report;
 use crate::shared::Shared;
-use crate::stream::CHUNK_BYTES;
 use crate::transport::Transport;
 use crate::wire::{Asked, Format, VALUES_MAX, Writer};
-use crate::written::TAG_NAME;
 use bytes::Buf;
 use querygate_query_api::service::{LookUp, LookUpOutcome, Prepared, Session};
 use querygate_types::wire_rows::{Given, WireForm, WireRows};

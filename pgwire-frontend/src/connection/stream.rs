@@ -2,8 +2,8 @@
 //! client slows the query. Knows no portal name and no SQL.
 
 use crate::connection::Connection;
+use crate::connection::halt::{Closing, Halt};
 use crate::encode::{BatchEncoder, Style};
-use crate::halt::{Closing, Halt};
 use crate::report::Report;
 use crate::wire::{Format, frame_end};
 use arrow::record_batch::RecordBatch;
