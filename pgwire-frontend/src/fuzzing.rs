@@ -7,7 +7,7 @@ use crate::startup::packet::first_packet;
 use crate::wire::{Format, FrameLimits, Message, Phase, next_message};
 use bytes::{Bytes, BytesMut};
 use querygate_query_api::scram::ScramVerifier;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::PgType;
 
 /// Largest frame in fuzzing.

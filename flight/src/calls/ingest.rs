@@ -12,7 +12,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
-use querygate_query_api::ingest::{IngestColumn, IngestTarget};
+use querygate_query_api::requests::ingest::{IngestColumn, IngestTarget};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tonic::Streaming;

@@ -5,8 +5,8 @@ use crate::decode::{Decimal, Value, column, value_of};
 use crate::wire::Format;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use querygate_query_api::ingest::IngestColumn;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::requests::ingest::IngestColumn;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::sync::Arc;
 

@@ -8,9 +8,9 @@ use super::lines::{Found, Lines};
 use crate::wire::Format;
 use arrow::array::RecordBatch;
 use bytes::{Buf, BytesMut};
-use querygate_query_api::ingest::{CopyHeader, CopyIn, LogVerbosity, OnError};
 use querygate_query_api::outcome::CopyFormat;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::requests::ingest::{CopyHeader, CopyIn, LogVerbosity, OnError};
+use querygate_query_api::values::zone::Zone;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What one row takes, at most.

@@ -2,8 +2,8 @@
 //! NULL is concerned, which general readers of CSV do not tell.
 
 use super::cells::{Cells, Kind};
-use querygate_query_api::ingest::{CopyInOptions, IngestColumn};
 use querygate_query_api::outcome::CopyFormat;
+use querygate_query_api::requests::ingest::{CopyInOptions, IngestColumn};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// How lines are written.

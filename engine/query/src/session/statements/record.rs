@@ -20,8 +20,8 @@ use querygate_policy::Evaluator;
 use querygate_policy::rules::{Dropped, DroppedReason};
 use querygate_policy::write::WriteOperation;
 use querygate_query_api::outcome::Outcome;
-use querygate_query_api::question::{AnswerColumn, AnswerForm, Question};
-use querygate_query_api::record_change::{
+use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, Question};
+use querygate_query_api::requests::record_change::{
     ChangeOutcome, ChangedRecord, DropReason, DroppedField, OnFailure, RecordAction, RecordChange,
 };
 use querygate_query_api::service::Delivery;

@@ -13,7 +13,7 @@ use querygate_policy::Evaluator;
 use querygate_policy::filter::RowFilter;
 use querygate_policy::rules::{Dropped, Violation};
 use querygate_policy::write::WriteOperation;
-use querygate_query_api::record_change::{RecordAction, RecordChange, record_id};
+use querygate_query_api::requests::record_change::{RecordAction, RecordChange, record_id};
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;

@@ -1,7 +1,7 @@
 //! Time zones by name, abbreviation or offset, as PostgreSQL reads them: the offset at an instant, the offset of a wall clock. Doors
 //! that print instants and engines that compute with them mean the same. Knows no clock.
 
-use crate::zone_rules;
+use crate::values::zone_rules;
 use chrono::{
     DateTime, Datelike as _, MappedLocalTime, NaiveDate, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _,
 };

@@ -1,6 +1,6 @@
 //! Changes of single records by their values, as ObjectStack's interface has them, beside SQL. Knows no plan and no HTTP.
 
-use crate::question::AnswerColumn;
+use crate::requests::question::AnswerColumn;
 use arrow::record_batch::RecordBatch;
 use querygate_types::{Error, Result};
 use ring::rand::{SecureRandom, SystemRandom};
