@@ -2,12 +2,12 @@
 
 use crate::config::FlightConfig;
 use crate::observe;
-use crate::running::Running;
-use crate::seal::Seal;
 use crate::service::Service;
-use crate::session::SessionLimits;
-use crate::sessions::Sessions;
+use crate::sessions::registry::Sessions;
+use crate::sessions::session::SessionLimits;
 use crate::shared::Shared;
+use crate::tickets::running::Running;
+use crate::tickets::seal::Seal;
 use crate::transport::{Admitted, Places, Transport};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use querygate_query_api::service::{Authenticator, QueryService};

@@ -7,36 +7,20 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
 )]
 
-mod actions;
-mod bind;
+mod calls;
 mod client;
 mod command;
 mod config;
 mod door;
-mod encode;
-mod get;
-mod handshake;
-mod info;
-mod ingest;
-mod merge;
+mod messages;
 mod metadata;
 mod observe;
-mod options;
-mod own_queries;
-mod progress;
-mod puts;
-mod running;
-mod seal;
 mod service;
-mod session;
 mod sessions;
 mod shared;
-mod statement;
 mod status;
-mod stream;
-mod ticket;
+mod tickets;
 mod transport;
-mod wire;
 
 pub use client::{ClientOptions, ClientTls, FlightClient, RemoteResult};
 pub use config::FlightConfig;

@@ -1,12 +1,12 @@
 //! The gRPC service: finds the caller's session, hands the call on, and turns what comes back into gRPC. Panics end the
 //! call, not the connection. Decides nothing itself.
 
+use crate::calls::{actions, get, handshake, info, puts};
 use crate::observe;
-use crate::session::FlightSession;
+use crate::sessions::session::FlightSession;
 use crate::shared::Shared;
 use crate::status::status;
 use crate::transport::Caller;
-use crate::{actions, get, handshake, info, puts};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,

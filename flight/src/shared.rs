@@ -1,9 +1,9 @@
 //! What all calls of a door share.
 
 use crate::config::FlightConfig;
-use crate::running::Running;
-use crate::seal::Seal;
-use crate::sessions::Sessions;
+use crate::sessions::registry::Sessions;
+use crate::tickets::running::Running;
+use crate::tickets::seal::Seal;
 use querygate_query_api::service::{Authenticator, QueryService};
 use std::sync::Arc;
 use tokio::sync::Semaphore;

@@ -141,7 +141,7 @@ pub(crate) fn error_of(status: &Status) -> Error {
 }
 
 fn incident() -> String {
-    let id = crate::seal::random_id().unwrap_or_default();
+    let id = crate::tickets::seal::random_id().unwrap_or_default();
     id.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 

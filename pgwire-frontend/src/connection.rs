@@ -1,11 +1,23 @@
 //! The life of one session: waits for messages, hands each to the simple or extended protocol, and ends it in order.
 //! Knows no SQL.
 
+mod copy_in;
+mod copy_out;
+mod extended;
+mod guard;
+mod halt;
+mod idle;
+mod lookup;
+mod simple;
+mod stream;
+mod width;
+mod wire_rows;
+
 use crate::cancel::{CancelSlot, Known, Registration};
-use crate::extended::Extended;
-use crate::guard::Guard;
-use crate::halt::{Closing, Halt};
-use crate::idle::Idle;
+use crate::connection::extended::Extended;
+use crate::connection::guard::Guard;
+use crate::connection::halt::{Closing, Halt};
+use crate::connection::idle::Idle;
 use crate::observe::{self, Kind};
 use crate::report::{Report, write_notice};
 use crate::shared::Shared;

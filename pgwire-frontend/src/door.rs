@@ -1,10 +1,10 @@
 //! The listener: accepts, bounds the number of clients, drains at shutdown. Knows no frame.
 
-use crate::auth::tls_server_end_point;
 use crate::config::DoorConfig;
 use crate::connection::Connection;
 use crate::observe::{self, Counts};
 use crate::shared::{ALPN, Ending, Shared, Tls};
+use crate::startup::auth::tls_server_end_point;
 use crate::startup::{Opened, open};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;

@@ -1,13 +1,13 @@
 //! What fuzz targets and corpus replays call: every reader of hostile bytes, with the properties that must hold. Knows no
 //! socket.
 
-use crate::auth::Exchange;
 use crate::decode::decode_parameter;
-use crate::startup_packet::first_packet;
+use crate::startup::auth::Exchange;
+use crate::startup::packet::first_packet;
 use crate::wire::{Format, FrameLimits, Message, Phase, next_message};
 use bytes::{Bytes, BytesMut};
 use querygate_query_api::scram::ScramVerifier;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::PgType;
 
 /// Largest frame in fuzzing.

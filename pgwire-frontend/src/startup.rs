@@ -1,13 +1,16 @@
 //! From accept to ReadyForQuery: encryption, protocol negotiation, SCRAM, opening the session. Allocates only small
 //! buffers until the client has proved who it is.
 
-use crate::auth::{Exchange, Refused, SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
+pub(crate) mod auth;
+pub(crate) mod packet;
+
 use crate::cancel::{Registration, SecretBytes};
 use crate::observe;
 use crate::random;
 use crate::report::Report;
 use crate::shared::{ALPN, Shared, Tls};
-use crate::startup_packet::{FirstPacket, LONG_KEYS_MINOR, NEWEST_MINOR, Startup, first_packet};
+use crate::startup::auth::{Exchange, Refused, SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
+use crate::startup::packet::{FirstPacket, LONG_KEYS_MINOR, NEWEST_MINOR, Startup, first_packet};
 use crate::transport::Transport;
 use crate::wire::{FrameLimits, Message, Phase, Reader, Short, Writer, next_message};
 use base64::Engine as _;

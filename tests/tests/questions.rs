@@ -20,7 +20,7 @@ mod records;
 #[path = "questions/twin.rs"]
 mod twin;
 
-use querygate_query_api::question::{AggregateFunction, Aggregation, Bucket, GroupKey, OrderKey, Question};
+use querygate_query_api::requests::question::{AggregateFunction, Aggregation, Bucket, GroupKey, OrderKey, Question};
 use serde_json::Value;
 
 /// A question from the JSON of a request's body.

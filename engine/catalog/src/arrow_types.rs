@@ -3,9 +3,9 @@
 use arrow::datatypes::{DataType, Field as ArrowField, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use querygate_metadata::model::{Field, Object, ValueType};
 use querygate_query_api::column::ENUM_LABELS_KEY;
-use querygate_query_api::network::NETWORK;
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;

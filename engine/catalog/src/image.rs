@@ -12,8 +12,8 @@ use querygate_pg_catalog::image::{
     CatalogImage, Column, EnumType, ForeignKey, Index, IndexColumn, Key, Relation, RelationKind, Role, Schema,
 };
 use querygate_pg_catalog::{OidSpace, quote_ident};
-use querygate_query_api::network::NETWORK;
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
 use querygate_types::{PgType, ReferentialAction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

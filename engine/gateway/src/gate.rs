@@ -3,7 +3,7 @@
 
 use futures::future::BoxFuture;
 use querygate_http::Readiness;
-use querygate_query_api::platform::Platform;
+use querygate_query_api::requests::platform::Platform;
 use querygate_query_api::service::{Authenticator, QueryService};
 use querygate_types::Result;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Answers of questions, from asking to rows.
 
 use crate::outcome::{Outcome, Rows};
-use crate::question::{AnswerColumn, AnswerForm, Question};
+use crate::requests::question::{AnswerColumn, AnswerForm, Question};
 use crate::service::{Delivery, Session};
 use querygate_types::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! A result column as doors describe it, and the one mapping from Arrow fields to Postgres types.
 
-use crate::network::NETWORK;
-use crate::timetz::TimeTz;
+use crate::values::network::NETWORK;
+use crate::values::timetz::TimeTz;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use querygate_types::{PgType, array_types};
 

@@ -2,7 +2,7 @@
 
 use crate::column::Column;
 pub use crate::copy_format::CopyFormat;
-use crate::ingest::CopyIn;
+use crate::requests::ingest::CopyIn;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;

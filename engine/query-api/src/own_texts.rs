@@ -1,9 +1,9 @@
 //! Texts of values whose types Arrow's clients do not know, wherever in a column they are: in lists, rows and maps, too. Knows no client.
 
 use crate::column::pg_type_of;
-use crate::network::{NETWORK, network_at, network_text};
-use crate::timetz::TimeTz;
-use crate::wide_numeric::{WIDE_NUMERIC, numeric_cell};
+use crate::values::network::{NETWORK, network_at, network_text};
+use crate::values::timetz::TimeTz;
+use crate::values::wide_numeric::{WIDE_NUMERIC, numeric_cell};
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, StringArray, StructArray,
 };

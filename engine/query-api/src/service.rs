@@ -2,11 +2,11 @@
 
 use crate::column::Column;
 use crate::holding::{Holding, Uncounted};
-use crate::ingest::{IngestColumn, IngestTarget};
 use crate::outcome::{BatchStream, Effect, Notification, Outcome};
 use crate::parts::{Part, Parts, Split};
-use crate::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
-use crate::record_change::{ChangeOutcome, OnFailure, RecordChange};
+use crate::requests::ingest::{IngestColumn, IngestTarget};
+use crate::requests::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
+use crate::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use crate::scram::ScramVerifier;
 use crate::trace::TraceContext;
 use arrow::array::ArrayRef;

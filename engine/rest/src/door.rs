@@ -3,7 +3,7 @@
 use crate::config::RestConfig;
 use crate::routes::routes;
 use crate::site::Site;
-use querygate_query_api::platform::Platform;
+use querygate_query_api::requests::platform::Platform;
 use querygate_query_api::service::{Authenticator, QueryService};
 use querygate_web::{Bounds, serve};
 use std::future::Future;

@@ -8,7 +8,7 @@ use crate::site::{Shared, Site};
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use querygate_query_api::platform::Inquiry;
+use querygate_query_api::requests::platform::Inquiry;
 use querygate_types::principal::Principal;
 use querygate_web::TokenHash;
 use serde_json::{Map, Value, json};

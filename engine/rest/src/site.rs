@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use crate::sessions::Sessions;
 use crate::work::Work;
 use axum::extract::State;
-use querygate_query_api::platform::Platform;
+use querygate_query_api::requests::platform::Platform;
 use querygate_query_api::service::{Authenticator, ClientInfo, Door, QueryService};
 use querygate_query_api::trace::TraceContext;
 use querygate_types::principal::Principal;

@@ -8,8 +8,8 @@ use arrow::datatypes::{
 };
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
-use querygate_query_api::question::{AnswerColumn, JsonForm};
-use querygate_query_api::wide_numeric::wide_numeric;
+use querygate_query_api::requests::question::{AnswerColumn, JsonForm};
+use querygate_query_api::values::wide_numeric::wide_numeric;
 use querygate_types::json::print::quoted;
 use querygate_types::{Error, Result};
 use serde::de::IgnoredAny;

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Outcome, Rows};
-use querygate_query_api::question::{AnswerColumn, AnswerForm, Question};
+use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, Question};
 use querygate_query_api::service::{Asked, Delivery, Session};
 use querygate_types::Error;
 use std::sync::Arc;

@@ -52,7 +52,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::timetz::TimeTz;
 use std::sync::Arc;
 
 /// Lays the semantics over a state. Twice is as once.

@@ -8,8 +8,8 @@ mod server;
 pub use connect::{ClientOptions, ClientTls};
 pub use result::RemoteResult;
 
-use crate::get::COMPRESSION_HEADER;
-use crate::info::ENDPOINTS_HEADER;
+use crate::calls::get::COMPRESSION_HEADER;
+use crate::calls::info::ENDPOINTS_HEADER;
 use crate::status::error_of;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;

@@ -1,9 +1,9 @@
 //! GetCatalogs, GetDbSchemas, GetTables, GetTableTypes. Rows come from `information_schema` as the principal sees it.
 
 use super::columns;
-use crate::encode::schema_bytes;
-use crate::own_queries::ask;
-use crate::statement::describe;
+use crate::messages::encode::schema_bytes;
+use crate::sessions::own_queries::ask;
+use crate::sessions::statement::describe;
 use arrow::array::{ArrayRef, AsArray, BinaryArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;

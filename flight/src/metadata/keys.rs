@@ -3,7 +3,7 @@
 
 use super::columns;
 use crate::command::TableName;
-use crate::own_queries::ask;
+use crate::sessions::own_queries::ask;
 use arrow::array::{ArrayRef, Int32Array, StringArray, UInt8Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;

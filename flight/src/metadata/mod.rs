@@ -7,7 +7,7 @@ mod server;
 mod types;
 
 use crate::command::MetadataCommand;
-use crate::session::FlightSession;
+use crate::sessions::session::FlightSession;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use querygate_types::{Error, Result};

@@ -6,7 +6,7 @@ use super::{numeric, utf8};
 use crate::encode::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
 use crate::wire::{Reader, Short};
 use arrow::datatypes::IntervalMonthDayNano;
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::timetz::TimeTz;
 use querygate_types::bits::of_bytes;
 use querygate_types::network::{Family, Inet, colons};
 use querygate_types::{Error, ErrorCode, PgType, Result, array_types};

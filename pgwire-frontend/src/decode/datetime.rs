@@ -3,8 +3,8 @@
 
 use super::syntax;
 use crate::calendar::{days_of_civil, days_of_month};
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;

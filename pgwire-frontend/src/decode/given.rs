@@ -3,7 +3,7 @@
 use super::value::{Decimal, Value};
 use super::{binary, text, utf8};
 use crate::wire::Format;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::PgType;
 use querygate_types::wire_rows::Given;
 

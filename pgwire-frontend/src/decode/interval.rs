@@ -2,7 +2,7 @@
 
 use super::syntax;
 use arrow::datatypes::IntervalMonthDayNano;
-use querygate_query_api::interval::{IntervalFault, read_interval};
+use querygate_query_api::values::interval::{IntervalFault, read_interval};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 /// What PostgreSQL reads. Hours beyond 292 years do not fit.

@@ -21,7 +21,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use querygate_query_api::column::arrow_type_of;
 use querygate_query_api::service::Session;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use super::{array, datetime, interval, numeric, out_of_range, syntax};
-use querygate_query_api::zone::Zone;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::network::{self, Inet};
 use querygate_types::{Error, ErrorCode, PgType, Result, array_types, bits, uuid};
 

@@ -8,8 +8,8 @@ use arrow::array::{Array, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray, 
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use querygate_query_api::column::pg_type_of;
-use querygate_query_api::network::NETWORK;
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
 use querygate_types::{Error, PgType, Result, array_types};
 
 /// One column of a batch, ready to be written row by row.

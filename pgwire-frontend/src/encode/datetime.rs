@@ -3,8 +3,8 @@
 use crate::calendar::civil_of_days;
 use crate::digits::{push_2, push_i64, push_padded};
 use crate::wire::Writer;
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const MICROS_PER_DAY: i64 = 86_400_000_000;

@@ -5,7 +5,7 @@ use super::column::{Column, JsonKind, Tree, Values};
 use super::datetime::{self, Layout};
 use super::physical::Spans;
 use super::text;
-use querygate_query_api::wide_numeric::numeric_cell;
+use querygate_query_api::values::wide_numeric::numeric_cell;
 use querygate_types::Result;
 use std::io::Write as _;
 

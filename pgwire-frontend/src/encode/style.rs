@@ -2,7 +2,7 @@
 
 use querygate_query_api::column::Column;
 use querygate_query_api::service::Session;
-use querygate_query_api::zone::Zone;
+use querygate_query_api::values::zone::Zone;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use arrow::array::*;
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::*;
 use querygate_query_api::column::{column_of, pg_type_of};
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::timetz::TimeTz;
 use querygate_types::{ErrorCode, PgType};
 use std::sync::Arc;
 

@@ -8,8 +8,8 @@ use super::style::{ByteaOutput, IntervalStyle};
 use super::{float, json, numeric};
 use crate::digits::push_i64;
 use arrow::datatypes::TimeUnit;
-use querygate_query_api::network::{network_at, network_text};
-use querygate_query_api::wide_numeric::numeric_cell;
+use querygate_query_api::values::network::{network_at, network_text};
+use querygate_query_api::values::wide_numeric::numeric_cell;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Appends a value that is not NULL.

@@ -6,8 +6,8 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use querygate_query_api::column::{Column, column_of};
-use querygate_query_api::ingest::{CopyHeader, CopyIn, CopyInOptions, IngestColumn, LogVerbosity, OnError};
 use querygate_query_api::outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
+use querygate_query_api::requests::ingest::{CopyHeader, CopyIn, CopyInOptions, IngestColumn, LogVerbosity, OnError};
 use querygate_query_api::scram::ScramVerifier;
 use querygate_query_api::service::{
     Authenticator, ClientInfo, Delivery, Prepared, QueryService, Session, Statement, TransactionStatus,

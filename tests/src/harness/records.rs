@@ -4,8 +4,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
 use querygate_query_api::outcome::Rows;
-use querygate_query_api::question::{AnswerColumn, JsonForm};
-use querygate_query_api::wide_numeric::nearest_doubles;
+use querygate_query_api::requests::question::{AnswerColumn, JsonForm};
+use querygate_query_api::values::wide_numeric::nearest_doubles;
 use querygate_types::Result;
 use serde_json::{Map, Value, json};
 

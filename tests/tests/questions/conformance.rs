@@ -1,7 +1,7 @@
 //! The vendor's published query cases, end to end through the engine, over each layout of rows, with the verdicts printed.
 
 use super::{question, twin};
-use querygate_query_api::question::AnswerForm;
+use querygate_query_api::requests::question::AnswerForm;
 use querygate_tests::harness::{Answer, Client, Fixture, Layout, Records, TestGate};
 use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};

@@ -2,7 +2,7 @@
 //! bound once.
 
 use super::question;
-use querygate_query_api::question::{AnswerForm, Question};
+use querygate_query_api::requests::question::{AnswerForm, Question};
 use querygate_tests::harness::{Client, Fixture, Layout, TestGate, runtime};
 use querygate_types::principal::Principal;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What a question may name, and what it tells: hidden and masked fields, hidden rows, objects that are not the reader's.
 
 use super::question;
-use querygate_query_api::question::AnswerForm;
+use querygate_query_api::requests::question::AnswerForm;
 use querygate_tests::harness::{Client, Fixture, Layout, TestGate};
 use querygate_types::Result;
 use querygate_types::principal::Principal;

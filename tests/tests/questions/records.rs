@@ -3,8 +3,8 @@
 
 use super::conformance::shared;
 use super::question;
-use querygate_query_api::question::AnswerForm;
-use querygate_query_api::record_change::{
+use querygate_query_api::requests::question::AnswerForm;
+use querygate_query_api::requests::record_change::{
     ChangeOutcome, ChangedRecord, DropReason, OnFailure, RecordAction, RecordChange,
 };
 use querygate_tests::harness::{Client, Fixture, Layout, TestGate, records_of, runtime};

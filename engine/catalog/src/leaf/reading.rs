@@ -12,10 +12,10 @@ use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_metadata::model::ValueType;
-use querygate_query_api::interval::{IntervalFault, read_interval};
-use querygate_query_api::network::NETWORK;
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::interval::{IntervalFault, read_interval};
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_types::network::Inet;
 use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode, PgType};
@@ -266,7 +266,7 @@ mod tests {
         assert!(column.is_null(0) && column.data_type() == &reading.arrow());
         Some(match reading {
             TextReading::Numeric => {
-                querygate_query_api::wide_numeric::wide_numeric(column.as_binary(), 1).unwrap().to_string()
+                querygate_query_api::values::wide_numeric::wide_numeric(column.as_binary(), 1).unwrap().to_string()
             }
             TextReading::Interval => {
                 let value = column.as_primitive::<arrow::datatypes::IntervalMonthDayNanoType>().value(1);
@@ -274,7 +274,7 @@ mod tests {
             }
             TextReading::TimeTz => TimeTz::of_key(column.as_fixed_size_binary().value(1)).unwrap().to_string(),
             TextReading::Inet | TextReading::Cidr => {
-                querygate_query_api::network::network_at(column.as_fixed_size_binary(), 1).unwrap().to_string()
+                querygate_query_api::values::network::network_at(column.as_fixed_size_binary(), 1).unwrap().to_string()
             }
         })
     }

@@ -18,7 +18,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use querygate_pg_catalog::LeafToken;
 use querygate_policy::{Permit, RowFilter};
 use querygate_query_api::column::TYPE_MODIFIER_KEY;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_types::Error;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::output::Output;
 use crate::platform::KeyFile;
 use chrono::{DateTime, SecondsFormat, Utc};
-use querygate_query_api::platform::NewKey;
+use querygate_query_api::requests::platform::NewKey;
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_web::{TokenHash, random_token};
 

@@ -1,6 +1,6 @@
 //! API keys in a file: one line of JSON for each key that was made and each that was revoked. Holds hashes, no key.
 
-use querygate_query_api::platform::NewKey;
+use querygate_query_api::requests::platform::NewKey;
 use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -15,7 +15,7 @@ use documents::Documents;
 use querygate_catalog::deployment::Deployment;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query::Engine;
-use querygate_query_api::platform::{Inquiry, NewKey, Person, Platform};
+use querygate_query_api::requests::platform::{Inquiry, NewKey, Person, Platform};
 use querygate_types::principal::{Posture, Principal};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;

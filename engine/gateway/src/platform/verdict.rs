@@ -4,7 +4,7 @@ use super::Resolved;
 use super::rights::entries;
 use querygate_policy::write::WriteOperation;
 use querygate_policy::{Layer, LayerEffect, LayerVerdict};
-use querygate_query_api::platform::Inquiry;
+use querygate_query_api::requests::platform::Inquiry;
 use serde_json::{Value, json};
 
 /// `whole`: with the names of sets, policies and rules.

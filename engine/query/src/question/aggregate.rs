@@ -7,7 +7,7 @@ use datafusion::execution::SessionState;
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::logical_expr::expr::AggregateFunction as Call;
 use datafusion::logical_expr::{Expr, cast, lit, when};
-use querygate_query_api::question::{AggregateFunction, JsonForm};
+use querygate_query_api::requests::question::{AggregateFunction, JsonForm};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 

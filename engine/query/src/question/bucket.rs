@@ -3,7 +3,7 @@
 use super::refusal::query;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, lit};
-use querygate_query_api::question::{Bucket, JsonForm};
+use querygate_query_api::requests::question::{Bucket, JsonForm};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 

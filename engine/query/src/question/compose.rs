@@ -21,7 +21,7 @@ use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_metadata::model::{Field, FieldType};
 use querygate_policy::filter::RowFilter;
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
-use querygate_query_api::question::{AnswerColumn, AnswerForm, JsonForm, OrderKey, Question};
+use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, JsonForm, OrderKey, Question};
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, Result, limits};
 use serde_json::Value;
@@ -271,7 +271,7 @@ impl<'a> Composer<'a> {
 
     fn aggregate(
         &mut self,
-        aggregation: &querygate_query_api::question::Aggregation,
+        aggregation: &querygate_query_api::requests::question::Aggregation,
         schema: &Schema,
     ) -> Result<(Aggregate, Output)> {
         let field = match aggregation.field.as_deref() {
@@ -363,7 +363,8 @@ impl<'a> Composer<'a> {
     }
 
     fn total(&self, plan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
-        let counted = Aggregate::new(self.state, querygate_query_api::question::AggregateFunction::Count, None, None)?;
+        let counted =
+            Aggregate::new(self.state, querygate_query_api::requests::question::AggregateFunction::Count, None, None)?;
         let plan = plan.aggregate(Vec::<Expr>::new(), vec![counted.call]).map_err(internal)?;
         let column = Expr::Column(Name::from(plan.schema().qualified_field(0)));
         plan.project(vec![column.alias("total")]).map_err(internal)

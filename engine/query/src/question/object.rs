@@ -4,7 +4,7 @@
 use super::refusal::{denied, field as refused_field, guarded};
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_metadata::model::{Field, FieldType, ValueType};
-use querygate_query_api::question::{FieldDescription, JsonForm, ObjectDescription};
+use querygate_query_api::requests::question::{FieldDescription, JsonForm, ObjectDescription};
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;

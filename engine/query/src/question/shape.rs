@@ -5,7 +5,7 @@ use super::bucket;
 use crate::sql::template::{Template, of_text};
 use arrow::datatypes::DataType;
 use querygate_policy::filter::{CompareOp, RowFilter, Test, TextKind};
-use querygate_query_api::question::{AggregateFunction, AnswerForm, Bucket};
+use querygate_query_api::requests::question::{AggregateFunction, AnswerForm, Bucket};
 use serde_json::{Map, Value, json};
 
 /// What is known of a question's shape.

@@ -23,11 +23,11 @@ use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use querygate_query_api::column::Column;
 use querygate_query_api::holding::Holding;
-use querygate_query_api::ingest::IngestTarget;
 use querygate_query_api::outcome::{BatchStream, Effect, Notification, Outcome};
 use querygate_query_api::parts::{Parts, Split};
-use querygate_query_api::question::{AnswerForm, ObjectDescription, Question};
-use querygate_query_api::record_change::{ChangeOutcome, OnFailure, RecordChange};
+use querygate_query_api::requests::ingest::IngestTarget;
+use querygate_query_api::requests::question::{AnswerForm, ObjectDescription, Question};
+use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use querygate_query_api::service::Asked;
 use querygate_query_api::service::{
     Delivery, Door, LookUp, LookUpRefusal, Prepared, Resting, Session, Statement, TransactionStatus,

@@ -1,6 +1,6 @@
 //! Questions, which stand beside statements of SQL. Knows no plan.
 
-use querygate_query_api::question::{AnswerForm, Question};
+use querygate_query_api::requests::question::{AnswerForm, Question};
 
 /// A question as a class of statement.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use crate::sql::tokens::is_word;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use datafusion::sql::sqlparser::parser::{IsOptional, Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
-use querygate_query_api::ingest::{CopyHeader, CopyInOptions, LogVerbosity, OnError};
 use querygate_query_api::outcome::CopyFormat;
+use querygate_query_api::requests::ingest::{CopyHeader, CopyInOptions, LogVerbosity, OnError};
 use querygate_types::{Error, ErrorCode, Result};
 use std::fmt;
 

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
-use querygate_query_api::question::Question;
+use querygate_query_api::requests::question::Question;
 use querygate_query_api::service::Statement;
 use querygate_telemetry_api::trace::{StageTime, StatementTrace, TraceContext};
 use querygate_types::{Error, ErrorCode, Result, limits};

@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use querygate_query_api::wide_numeric::numeric_cell;
+use querygate_query_api::values::wide_numeric::numeric_cell;
 
 /// The rows of batches, cells parted by bars.
 pub(crate) fn lines_of(batches: &[RecordBatch]) -> Vec<String> {

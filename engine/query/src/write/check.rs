@@ -2,8 +2,8 @@
 
 use super::follow::Taken;
 use super::image::Imaged;
-use super::rows::Row;
 use super::target::{Targeted, closed};
+use crate::write::values::rows::Row;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::filter::{RowFilter, RowLookup, Test};

@@ -1,12 +1,12 @@
 //! The query that finds the rows of a change: an ordinary governed query over what the principal reads, with the values that the
 //! statement computes of each row beside it.
 
-use super::assignment::{Literal, cast_to, literal, sql_type};
-use super::conflict::intent::OnConflict;
-use super::conflict::query::taken;
 use super::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
-use super::rows::Row;
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
+use crate::write::forms::conflict::intent::OnConflict;
+use crate::write::forms::conflict::query::taken;
+use crate::write::values::assignment::{Literal, cast_to, literal, sql_type};
+use crate::write::values::rows::Row;
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement as Ast, TableAlias, TableFactor,
     TableWithJoins, Value, Values,

@@ -2,9 +2,9 @@
 
 use super::follow::Masters;
 use super::lock::Locked;
-use super::record::{GivenRecord, refuse_unstored, refused};
-use super::rows::{Row, json, records, scalar};
 use super::target::Targeted;
+use crate::write::forms::record::{GivenRecord, refuse_unstored, refused};
+use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
 use querygate_policy::rules::{Attempt, Dropped, Outcome, ReadonlyMode};

@@ -1,8 +1,8 @@
 //! What a statement wants to change: one object, the fields that it gives values to, where the rows come from. Decides nothing.
 
-use super::conflict::intent::OnConflict;
-use super::merge::intent::MergeIntent;
-use super::record::GivenRecord;
+use crate::write::forms::conflict::intent::OnConflict;
+use crate::write::forms::merge::intent::MergeIntent;
+use crate::write::forms::record::GivenRecord;
 use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, CascadeOption, Delete, Expr, FromTable, Ident, Insert, ObjectName, ObjectNamePart,
     Query, SelectItem, SetExpr, Statement as Ast, TableFactor, TableObject, TableWithJoins, Truncate,

@@ -1,13 +1,13 @@
 //! The rows of a change, locked in the source's transaction as they were found.
 
-use super::assignment::{fit, within};
-use super::by_key::ByKey;
 use super::find::Find;
 use super::intent::RowSource;
-use super::record::{GivenRecord, denied, forbidden, not_found};
 use super::store::schema;
 use super::target::Targeted;
-use super::texts::in_form;
+use crate::write::forms::by_key::ByKey;
+use crate::write::forms::record::{GivenRecord, denied, forbidden, not_found};
+use crate::write::values::assignment::{fit, within};
+use crate::write::values::texts::in_form;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{cast, concat_batches, take, take_record_batch};
 use arrow::datatypes::SchemaRef;

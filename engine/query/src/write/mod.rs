@@ -3,25 +3,16 @@
 //! [`Checked`](check::Checked), [`Applied`](apply::Applied). Only what is checked can be applied. Knows no session and no door.
 
 pub(crate) mod apply;
-pub(crate) mod assignment;
-pub(crate) mod by_key;
 pub(crate) mod check;
-pub(crate) mod computation;
-pub(crate) mod conflict;
 pub(crate) mod explain;
 pub(crate) mod find;
 pub(crate) mod follow;
+pub(crate) mod forms;
 pub(crate) mod image;
-pub(crate) mod ingest;
 pub(crate) mod intent;
 pub(crate) mod lock;
-pub(crate) mod locking;
-pub(crate) mod merge;
-pub(crate) mod record;
 pub(crate) mod returning;
-pub(crate) mod rows;
-pub(crate) mod sets;
 mod store;
 pub(crate) mod target;
-mod texts;
 pub(crate) mod transaction;
+pub(crate) mod values;

@@ -1,9 +1,9 @@
 //! RETURNING: columns of the changed rows, as the principal reads them, or what is computed of those.
 
-use super::computation::Computation;
 use super::find::select;
 use super::intent::{WriteIntent, folded, unsupported};
 use crate::bind::statement::Bound;
+use crate::write::values::computation::Computation;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;

@@ -1,13 +1,13 @@
 //! What a principal may do with the table that it wants to change, and the query that finds the rows. Reads no row.
 
-use super::assignment::admit;
-use super::conflict::Conflict;
 use super::find::{Find, Finds, Untyped, find};
 use super::follow::Following;
 use super::intent::{RowSource, WriteIntent, unsupported};
-use super::merge::Merge;
 use super::returning::{Returning, Wanted};
 use crate::bind::statement::Bound;
+use crate::write::forms::conflict::Conflict;
+use crate::write::forms::merge::Merge;
+use crate::write::values::assignment::admit;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field as ArrowField, Schema};

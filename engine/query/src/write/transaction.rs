@@ -1,13 +1,13 @@
 //! One statement's change in the transaction block of its session.
 
 use super::apply::{Applied, Attempt};
-use super::by_key::ByKey;
-use super::conflict;
 use super::lock::Locked;
-use super::merge;
-use super::record::WrittenRecord;
 use super::target::{Form, Targeted};
 use crate::books::change_log::ChangeLog;
+use crate::write::forms::by_key::ByKey;
+use crate::write::forms::conflict;
+use crate::write::forms::merge;
+use crate::write::forms::record::WrittenRecord;
 use arrow::array::RecordBatch;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;

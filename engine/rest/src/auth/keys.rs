@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
-use querygate_query_api::platform::NewKey;
+use querygate_query_api::requests::platform::NewKey;
 use querygate_types::vendor::VendorCode;
 use querygate_web::{TokenHash, random_token};
 use serde_json::{Value, json};

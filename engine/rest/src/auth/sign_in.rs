@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
-use querygate_query_api::platform::Person;
+use querygate_query_api::requests::platform::Person;
 use querygate_types::vendor::VendorCode;
 use querygate_web::Attempt;
 use serde_json::{Value, json};

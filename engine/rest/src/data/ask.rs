@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::refusal::Refusal;
-use querygate_query_api::question::{OrderKey, Question};
+use querygate_query_api::requests::question::{OrderKey, Question};
 use querygate_types::vendor::VendorCode;
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use super::ask::{Ask, Expand, limit_of, offset_of, same_object};
 use crate::refusal::Refusal;
-use querygate_query_api::question::{AggregateFunction, Aggregation, Bucket, GroupKey, OrderKey, Question};
+use querygate_query_api::requests::question::{AggregateFunction, Aggregation, Bucket, GroupKey, OrderKey, Question};
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 

@@ -2,7 +2,7 @@
 
 use crate::refusal::Refusal;
 use crate::work::Work;
-use querygate_query_api::question::{FieldDescription, JsonForm, ObjectDescription, Question};
+use querygate_query_api::requests::question::{FieldDescription, JsonForm, ObjectDescription, Question};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 

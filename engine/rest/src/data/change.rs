@@ -11,7 +11,7 @@ use crate::work::Work;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use querygate_query_api::record_change::{
+use querygate_query_api::requests::record_change::{
     ChangeOutcome, ChangedRecord, DroppedField, OnFailure, RecordAction, RecordChange,
 };
 use querygate_types::Error;

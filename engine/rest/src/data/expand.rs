@@ -7,7 +7,7 @@ use crate::values::Printer;
 use crate::work::Work;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use querygate_query_api::question::{ObjectDescription, Question};
+use querygate_query_api::requests::question::{ObjectDescription, Question};
 use querygate_types::vendor::VendorCode;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};

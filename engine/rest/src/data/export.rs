@@ -14,7 +14,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use chrono::DateTime;
-use querygate_query_api::question::{FieldDescription, JsonForm, ObjectDescription, OrderKey, Question};
+use querygate_query_api::requests::question::{FieldDescription, JsonForm, ObjectDescription, OrderKey, Question};
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Value, json};

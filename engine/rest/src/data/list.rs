@@ -12,7 +12,7 @@ use crate::work::{Found, Work};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use querygate_query_api::holding::Holding;
-use querygate_query_api::question::ObjectDescription;
+use querygate_query_api::requests::question::ObjectDescription;
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;

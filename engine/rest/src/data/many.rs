@@ -11,7 +11,7 @@ use crate::work::Work;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use querygate_query_api::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange, record_id};
+use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange, record_id};
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;

@@ -12,7 +12,7 @@ use crate::work::Work;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use querygate_query_api::question::{ObjectDescription, Question};
+use querygate_query_api::requests::question::{ObjectDescription, Question};
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
 use serde_json::json;

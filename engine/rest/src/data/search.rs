@@ -9,7 +9,7 @@ use crate::site::Shared;
 use crate::work::Work;
 use axum::extract::State;
 use axum::response::Response;
-use querygate_query_api::question::{ObjectDescription, OrderKey, Question};
+use querygate_query_api::requests::question::{ObjectDescription, OrderKey, Question};
 use querygate_types::vendor::VendorCode;
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use super::conditions::filter_of;
 use crate::call::Parameters;
 use crate::code::Code;
 use crate::refusal::Refusal;
-use querygate_query_api::question::Question;
+use querygate_query_api::requests::question::Question;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value};
 

@@ -24,9 +24,9 @@ use datafusion::logical_expr::{
 };
 pub(crate) use querygate_query_api::column::TYPE_MODIFIER_KEY;
 use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
-use querygate_query_api::network::NETWORK;
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 

@@ -12,9 +12,9 @@ use arrow::datatypes::{
 };
 use datafusion::common::{Result, internal_err};
 use querygate_query_api::column::pg_type_of;
-use querygate_query_api::network::{NETWORK, network_at, network_text};
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::wide_numeric::numeric_cell;
+use querygate_query_api::values::network::{NETWORK, network_at, network_text};
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::wide_numeric::numeric_cell;
 
 /// The text of a row's value; `None` for NULL.
 pub(crate) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {

@@ -3,7 +3,7 @@
 use crate::fault::external;
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringArray, StringViewArray};
 use datafusion::common::{Result, ScalarValue};
-use querygate_query_api::network::network_at;
+use querygate_query_api::values::network::network_at;
 use querygate_types::network::{Inet, NoNetwork};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
-use querygate_query_api::network::NETWORK;
+use querygate_query_api::values::network::NETWORK;
 use querygate_resources::{Working, work};
 use querygate_types::{Error, ErrorCode, PgType, network, uuid};
 use std::sync::Arc;

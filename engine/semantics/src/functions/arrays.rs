@@ -12,7 +12,7 @@ use arrow::row::{RowConverter, SortField};
 use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_resources::{charge, own_bytes, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;

@@ -12,7 +12,7 @@ use crate::times::datetime::parse::days_in;
 use crate::times::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::timetz::TimeTz;
 use querygate_types::{Error, ErrorCode};
 
 const SIX: &[P] = &[P::Int, P::Int, P::Int, P::Int, P::Int, P::Double];

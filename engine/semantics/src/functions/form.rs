@@ -5,9 +5,9 @@ use crate::numbers::wide::{is_nearest_double, nearest_double};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
 use querygate_query_api::column::PG_TYPE_KEY;
-use querygate_query_api::network::NETWORK;
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use std::sync::Arc;
 
 /// A parameter's type.

@@ -12,7 +12,7 @@ use crate::times::local_moments;
 use crate::times::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::timetz::TimeTz;
 use querygate_types::{Error, ErrorCode};
 
 pub(super) const DEFS: &[Def] = &[

@@ -7,7 +7,7 @@ use crate::fault::external;
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
-use querygate_query_api::network::NETWORK;
+use querygate_query_api::values::network::NETWORK;
 use querygate_types::network::{Family, Inet};
 use querygate_types::{Error, ErrorCode, PgType};
 

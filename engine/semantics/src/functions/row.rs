@@ -11,8 +11,8 @@ use arrow::datatypes::{
 };
 use datafusion::common::{Result, ScalarValue, internal_err};
 use querygate_query_api::column::PG_TYPE_KEY;
-use querygate_query_api::network::network_at;
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::network::network_at;
+use querygate_query_api::values::timetz::TimeTz;
 use querygate_resources::own_bytes;
 use querygate_types::network::Inet;
 use querygate_types::numeric::Numeric;

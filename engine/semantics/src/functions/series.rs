@@ -10,7 +10,7 @@ use crate::times::datetime::moment::moved;
 use arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, LargeBinaryBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_resources::proceed;
 use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode};

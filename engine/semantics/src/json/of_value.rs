@@ -7,7 +7,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Field, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
 use querygate_query_api::column::PG_TYPE_KEY;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use std::sync::Arc;
 
 /// Whether a field holds JSON already.

@@ -3,7 +3,7 @@
 use crate::casts::text::put_digits;
 use crate::fault::external;
 use datafusion::common::Result;
-use querygate_query_api::zone::Zone as Rules;
+use querygate_query_api::values::zone::Zone as Rules;
 
 /// Microseconds of a second.
 pub(crate) const SECOND: i64 = 1_000_000;

@@ -6,7 +6,7 @@ use crate::casts::conversions::modifier;
 use arrow::array::{ArrayRef, AsArray, FixedSizeBinaryArray, Time64MicrosecondArray};
 use arrow::datatypes::{DataType, Field, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_err};
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::timetz::TimeTz;
 use std::sync::Arc;
 
 /// What a second's last digit that a type keeps is worth.

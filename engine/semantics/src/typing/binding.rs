@@ -24,8 +24,8 @@ use datafusion::logical_expr::{
     BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, lit,
 };
 use querygate_query_api::column::pg_type_of;
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_rules::nullable;
 use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode, PgType, TypeCategory};

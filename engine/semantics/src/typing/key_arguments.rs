@@ -12,8 +12,8 @@ use datafusion::logical_expr::{
     Signature,
 };
 use querygate_query_api::column::pg_type_of;
-use querygate_query_api::network::NETWORK;
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
 use std::sync::Arc;
 
 /// Functions whose arguments and result are of one type.

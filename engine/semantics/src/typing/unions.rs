@@ -9,7 +9,7 @@ use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
 use querygate_query_api::column::{PG_TYPE_KEY, TYPE_MODIFIER_KEY, pg_type_of};
-use querygate_query_api::network::NETWORK;
+use querygate_query_api::values::network::NETWORK;
 use querygate_types::PgType;
 use std::sync::Arc;
 

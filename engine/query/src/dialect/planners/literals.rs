@@ -11,8 +11,8 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use querygate_query_api::column::{ENUM_LABELS_KEY, PG_TYPE_KEY, TYPE_MODIFIER_KEY};
-use querygate_query_api::network::NETWORK;
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
 use querygate_semantics::function;
 use querygate_semantics::split_array;
 use querygate_semantics::typing::{check_label, is_checked_text, is_jsonb};

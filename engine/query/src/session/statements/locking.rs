@@ -9,7 +9,7 @@ use crate::run::bounds::Bounds;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::{Classified, refuse_changes};
-use crate::write::locking::{LockingRead, refuse_combined};
+use crate::write::forms::locking::{LockingRead, refuse_combined};
 use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::sql::sqlparser::ast::Query;

@@ -15,7 +15,7 @@ use crate::sql::parse::Parsed;
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_policy::Evaluator;
 use querygate_policy::query_filter::FilterContext;
-use querygate_query_api::question::{AnswerForm, ObjectDescription, Question};
+use querygate_query_api::requests::question::{AnswerForm, ObjectDescription, Question};
 use querygate_query_api::service::Asked;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex};

@@ -8,8 +8,8 @@ use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
 use crate::sql::parse::Parsed;
 use crate::sql::template::of_text;
+use crate::write::forms::record::{GivenRecord, WrittenRecord};
 use crate::write::intent::WriteIntent;
-use crate::write::record::{GivenRecord, WrittenRecord};
 use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::Ended;
 use arrow::compute::concat_batches;
@@ -20,8 +20,8 @@ use querygate_policy::Evaluator;
 use querygate_policy::rules::{Dropped, DroppedReason};
 use querygate_policy::write::WriteOperation;
 use querygate_query_api::outcome::Outcome;
-use querygate_query_api::question::{AnswerColumn, AnswerForm, Question};
-use querygate_query_api::record_change::{
+use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, Question};
+use querygate_query_api::requests::record_change::{
     ChangeOutcome, ChangedRecord, DropReason, DroppedField, OnFailure, RecordAction, RecordChange,
 };
 use querygate_query_api::service::Delivery;

@@ -3,7 +3,7 @@
 use super::prepared::PreparedStatement;
 use super::write::{objects, verb};
 use crate::session::gate_session::GateSession;
-use crate::write::sets::{cells, rows};
+use crate::write::forms::sets::{cells, rows};
 use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Statement as Ast;
 use futures::StreamExt;

@@ -3,8 +3,8 @@
 
 use super::master_of;
 use crate::write::lock::{Locked, having};
-use crate::write::rows::{Row, records};
 use crate::write::target::Targeted;
+use crate::write::values::rows::{Row, records};
 use arrow::array::ArrayRef;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
@@ -40,7 +40,7 @@ impl Masters {
             for row in 0..array.len() {
                 let value = Value::from_array(array.as_ref(), row)?;
                 if !value.is_null() {
-                    values.insert(crate::write::rows::json(array, row)?.to_string(), vec![value]);
+                    values.insert(crate::write::values::rows::json(array, row)?.to_string(), vec![value]);
                 }
             }
         }

@@ -2,8 +2,8 @@
 //! the transaction. So none is left out, and none is given twice.
 
 use crate::write::lock::having;
-use crate::write::rows::Row;
 use crate::write::target::{Targeted, closed};
+use crate::write::values::rows::Row;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;

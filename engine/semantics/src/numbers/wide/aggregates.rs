@@ -15,7 +15,7 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ExprSchemable, Signature, Volatility,
 };
-use querygate_query_api::wide_numeric::{WIDE_NUMERIC, wide_numeric};
+use querygate_query_api::values::wide_numeric::{WIDE_NUMERIC, wide_numeric};
 use querygate_types::numeric::Numeric;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::logical_plan::Aggregate;
 use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
-use querygate_query_api::wide_numeric::{NEAREST_DOUBLE_KEY, WIDE_NUMERIC};
+use querygate_query_api::values::wide_numeric::{NEAREST_DOUBLE_KEY, WIDE_NUMERIC};
 use std::sync::Arc;
 
 /// A node that groups, with the averages in it taken apart.

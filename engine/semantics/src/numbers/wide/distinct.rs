@@ -5,7 +5,7 @@ use crate::fault::external;
 use arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::Accumulator;
-use querygate_query_api::wide_numeric::{WIDE_NUMERIC, wide_numeric};
+use querygate_query_api::values::wide_numeric::{WIDE_NUMERIC, wide_numeric};
 use querygate_types::numeric::{Numeric, ordered_key};
 use std::collections::BTreeMap;
 

@@ -19,8 +19,8 @@ use datafusion::logical_expr::{
     Case, Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound,
     WindowFrameUnits, cast, lit,
 };
-use querygate_query_api::timetz::TimeTz;
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use std::sync::Arc;
 
 /// The key of a value.

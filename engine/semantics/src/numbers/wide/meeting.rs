@@ -12,7 +12,7 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union, Values, cast,
 };
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use std::sync::Arc;
 
 /// Sides of one type, where one of them is wide. Whether there was one.

@@ -26,7 +26,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use querygate_query_api::wide_numeric::{WIDE_NUMERIC, wide_numeric};
+use querygate_query_api::values::wide_numeric::{WIDE_NUMERIC, wide_numeric};
 use querygate_resources::proceed;
 use querygate_types::numeric::{NotNumeric, Numeric, ordered_key};
 use std::sync::Arc;

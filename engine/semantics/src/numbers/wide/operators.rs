@@ -10,7 +10,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast};
-use querygate_query_api::wide_numeric::WIDE_NUMERIC;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 
 /// `+ - * / %` as a call; the operator where no side is wide, or one is a double, which both are then.
 pub(super) fn calculated(binary: BinaryExpr, schema: &DFSchema) -> Result<std::result::Result<Expr, BinaryExpr>> {

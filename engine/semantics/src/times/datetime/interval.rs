@@ -2,7 +2,7 @@
 
 use super::Wrong;
 use crate::times::zone::{DAY, SECOND};
-use querygate_query_api::interval::{IntervalFault, read_interval};
+use querygate_query_api::values::interval::{IntervalFault, read_interval};
 
 /// Months, days and microseconds, which Postgres keeps apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

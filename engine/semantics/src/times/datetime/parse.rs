@@ -5,7 +5,7 @@ use super::names::{is_day, month};
 use super::token::{Token, tokens};
 use crate::times::civil::Date;
 use crate::times::zone::{DAY, SECOND, Zone, offset};
-use querygate_query_api::timetz::TimeTz;
+use querygate_query_api::values::timetz::TimeTz;
 
 /// What a text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

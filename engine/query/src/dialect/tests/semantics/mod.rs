@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::CatalogImage;
-use querygate_query_api::wide_numeric::numeric_cell;
+use querygate_query_api::values::wide_numeric::numeric_cell;
 use querygate_semantics::{described, install, text};
 use std::sync::{Arc, OnceLock};
 

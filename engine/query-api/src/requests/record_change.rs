@@ -1,0 +1,130 @@
+//! Changes of single records by their values, as ObjectStack's interface has them, beside SQL. Knows no plan and no HTTP.
+
+use crate::requests::question::AnswerColumn;
+use arrow::record_batch::RecordBatch;
+use querygate_types::{Error, Result};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Map, Value};
+
+/// A change of one record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordChange {
+    /// The object, by its name in metadata.
+    pub object: String,
+    /// What is done.
+    pub action: RecordAction,
+}
+
+/// What is done to a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RecordAction {
+    /// A record is added.
+    Create {
+        /// Its values, by the names of fields; its key may be among them.
+        values: Map<String, Value>,
+    },
+    /// Fields of a record get other values.
+    Update {
+        /// The record's key.
+        id: String,
+        /// The new values, by the names of fields.
+        values: Map<String, Value>,
+        /// `updated_at` of the record as the caller knows it; another one refuses the change.
+        expected_version: Option<String>,
+    },
+    /// A record is taken away, with those that follow it.
+    Delete {
+        /// The record's key.
+        id: String,
+        /// `updated_at` of the record as the caller knows it; another one refuses the change.
+        expected_version: Option<String>,
+    },
+}
+
+/// A change that was made.
+#[derive(Debug, Clone)]
+pub struct ChangedRecord {
+    /// The record's key.
+    pub id: String,
+    /// The record as it is stored now and as the caller may see it: a batch of one row, with what its columns are. `None` of one that was
+    /// taken away, or that the caller does not see.
+    pub record: Option<(Vec<AnswerColumn>, RecordBatch)>,
+    /// Fields whose values were dropped.
+    pub dropped: Vec<DroppedField>,
+}
+
+/// A field that took no value of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedField {
+    /// Its name in metadata.
+    pub field: String,
+    /// Why.
+    pub reason: DropReason,
+}
+
+/// Why a value was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// The field is not for callers to write.
+    Readonly,
+    /// The field's condition holds for this record.
+    ReadonlyWhen,
+}
+
+impl DropReason {
+    /// As ObjectStack spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Readonly => "readonly",
+            Self::ReadonlyWhen => "readonly_when",
+        }
+    }
+}
+
+/// What happens to several changes when one of them fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnFailure {
+    /// Nothing of them is stored.
+    UndoAll,
+    /// What was done before stays, what comes after is not tried.
+    Stop,
+    /// The others are made.
+    Continue,
+}
+
+/// What became of one of several changes.
+#[derive(Debug)]
+pub enum ChangeOutcome {
+    /// It is stored.
+    Made(ChangedRecord),
+    /// It failed, and nothing of it is stored.
+    Failed(Error),
+    /// It was made and is undone, because another one failed.
+    Undone,
+    /// It was not tried, because another one failed.
+    NotTried,
+}
+
+/// A key for a new record: 16 characters that stand in a URL as they are.
+///
+/// # Errors
+/// Internal: the system has no randomness.
+pub fn record_id() -> Result<String> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    let mut random = [0_u8; 16];
+    SystemRandom::new().fill(&mut random).map_err(|_| Error::internal("the system has no randomness"))?;
+    Ok(random.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 64))).map(|letter| char::from(*letter)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_of_one_length_and_differ() {
+        let keys: std::collections::HashSet<String> = (0..100).map(|_| record_id().unwrap()).collect();
+        assert_eq!(keys.len(), 100);
+        assert!(keys.iter().all(|key| key.len() == 16));
+    }
+}

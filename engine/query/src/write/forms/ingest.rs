@@ -1,0 +1,150 @@
+//! Rows that come while they are stored: each batch takes the steps of an INSERT, all of them in the block of their statement. Nothing of
+//! them holds unless the last one came and the block was committed.
+
+use crate::books::change_log::ChangeLog;
+use crate::write::target::Targeted;
+use crate::write::transaction::{Change, Rows, begun, change};
+use arrow::array::RecordBatch;
+use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::write::Transaction;
+use querygate_resources::TransactionBlock;
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+use tokio::sync::mpsc::Receiver;
+
+/// The savepoint before each batch. Ids of a session's own savepoints count up from 0.
+const BEFORE_BATCH: u32 = u32::MAX;
+
+/// How often a batch is stored anew because another writer takes the same number at the same time.
+const ATTEMPTS: usize = 3;
+
+/// The next message to a change.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    Rows(RecordBatch),
+    /// There are no more. A sender that is gone without it takes everything back.
+    End,
+}
+
+/// Rows on their way into a table.
+pub(crate) struct Intake {
+    pub(crate) targeted: Arc<Targeted>,
+    pub(crate) arrivals: Receiver<Arrival>,
+    pub(crate) log: ChangeLog,
+    pub(crate) context: ExecuteContext,
+}
+
+/// Why rows are not stored.
+struct Refused {
+    error: Error,
+    /// Another writer may be the reason.
+    is_raced: bool,
+}
+
+impl Intake {
+    /// Stores all rows that arrive, and says how many; `None`: they broke off. Between two batches the block is for others: what
+    /// the rows refer to is read in it.
+    ///
+    /// # Errors
+    /// Whatever is wrong with a row, which the error names; 57014. Then the block is to be rolled back.
+    pub(crate) async fn store(mut self, block: &TransactionBlock) -> Result<Option<usize>> {
+        let mut stored = 0;
+        loop {
+            let arrival = tokio::select! {
+                biased;
+                () = self.context.cancel.cancelled() => None,
+                arrival = self.arrivals.recv() => arrival,
+            };
+            match arrival {
+                Some(Arrival::Rows(rows)) => stored += self.store_batch(&rows, stored, block).await?,
+                Some(Arrival::End) => break,
+                None => return Ok(None),
+            }
+        }
+        begun(&self.log, &self.targeted, stored).await?;
+        Ok(Some(stored))
+    }
+
+    async fn store_batch(&self, rows: &RecordBatch, before: usize, block: &TransactionBlock) -> Result<usize> {
+        let table = self.targeted.table();
+        let mut branch = block.branch().await;
+        let transaction = branch.enter((table.source(), table.driver()), &self.context).await?;
+        transaction.savepoint(BEFORE_BATCH).await?;
+        let mut attempts = ATTEMPTS;
+        let stored = loop {
+            attempts -= 1;
+            match self.change(rows, transaction).await {
+                Ok(stored) => break transaction.release(BEFORE_BATCH).await.map(|()| stored),
+                Err(Refused { is_raced: true, .. })
+                    if attempts > 0 && transaction.rollback_to(BEFORE_BATCH).await.is_ok() => {}
+                Err(Refused { error, .. }) if is_of_a_row(&error) => {
+                    break Err(self.first_wrong(rows, before, error, transaction).await);
+                }
+                Err(Refused { error, .. }) => break Err(error),
+            }
+        };
+        branch.rests();
+        stored
+    }
+
+    async fn change(&self, rows: &RecordBatch, transaction: &mut Transaction) -> Result<usize, Refused> {
+        let refused = |error, is_raced| Err(Refused { error, is_raced });
+        match change(&self.targeted, &Rows::Found(rows.clone()), transaction, &self.context).await {
+            Ok(Change::Done { count, .. }) => Ok(count),
+            Ok(Change::Moved(Some(error))) => refused(error, true),
+            Ok(Change::Moved(None)) => refused(Error::internal("a new row was not as it was found"), false),
+            Err(error) => refused(error, false),
+        }
+    }
+
+    /// The error of the first row of a batch that has one, with its place. Sources say of many rows only that one is wrong: the half
+    /// that it must be in is stored again, without the other, until it is alone.
+    async fn first_wrong(
+        &self,
+        rows: &RecordBatch,
+        before: usize,
+        mut error: Error,
+        transaction: &mut Transaction,
+    ) -> Error {
+        let (mut first, mut end) = (0, rows.num_rows());
+        while first < end {
+            if transaction.rollback_to(BEFORE_BATCH).await.is_err() {
+                return error;
+            }
+            let half = (end - first).div_ceil(2);
+            match self.change(&rows.slice(first, half), transaction).await {
+                // Its cause has gone, or lies in several rows together.
+                Ok(_) if first + half == end => return error,
+                Ok(_) => {
+                    let kept = transaction.release(BEFORE_BATCH).await;
+                    if kept.is_err() || transaction.savepoint(BEFORE_BATCH).await.is_err() {
+                        return error;
+                    }
+                    first += half;
+                }
+                Err(Refused { error: own, .. }) if !is_of_a_row(&own) => return own,
+                Err(Refused { error: own, .. }) if half == 1 => return at_row(own, before + first),
+                Err(Refused { error: own, .. }) => {
+                    end = first + half;
+                    error = own;
+                }
+            }
+        }
+        error
+    }
+}
+
+/// An error of one of the rows that a client gave.
+pub(crate) fn at_row(error: Error, row: usize) -> Error {
+    match u64::try_from(row) {
+        Ok(row) => error.with_row(row),
+        Err(_) => error,
+    }
+}
+
+/// Whether an error is about a row's values, and so about one of the rows.
+pub(crate) fn is_of_a_row(error: &Error) -> bool {
+    let code = error.code();
+    let state = code.sqlstate();
+    state.starts_with("22") || state.starts_with("23") || code == ErrorCode::InsufficientPrivilege
+}

@@ -1,0 +1,207 @@
+//! One record that is given as values: found by its key without a query, and refused with everything that is wrong with it. What a
+//! change may reach by a key is what its permit's target passes, whether or not the principal reads it.
+
+use crate::write::values::rows::{Row, records, scalar};
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use chrono::DateTime;
+use datafusion::common::ScalarValue;
+use querygate_catalog::write::WriteTarget;
+use querygate_driver_api::value::Value;
+use querygate_metadata::model::{Object, ValueType};
+use querygate_policy::Evaluator;
+use querygate_policy::filter::RowFilter;
+use querygate_policy::rules::{Dropped, Violation};
+use querygate_policy::write::WriteOperation;
+use querygate_query_api::requests::record_change::{RecordAction, RecordChange, record_id};
+use querygate_types::vendor::{FieldFault, VendorCode};
+use querygate_types::{Error, ErrorCode, Result};
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
+
+/// What a caller wants of one record.
+#[derive(Debug)]
+pub(crate) struct GivenRecord {
+    /// Its key; `None` of one that is added.
+    id: Option<String>,
+    values: Row,
+    /// `updated_at` as the caller knows it.
+    expected_version: Option<String>,
+    /// Of those rows that the operation's rights may reach, those that row policies let pass: what is left is the owner's.
+    policy_rows: RowFilter,
+}
+
+/// A record that was changed.
+#[derive(Debug, Clone)]
+pub(crate) struct WrittenRecord {
+    pub(crate) id: String,
+    pub(crate) dropped: Vec<Dropped>,
+}
+
+impl WrittenRecord {
+    /// # Errors
+    /// Internal: it has no key that is a text or a number.
+    pub(in crate::write) fn of(table: &WriteTarget, stored: &RecordBatch, dropped: Vec<Dropped>) -> Result<Self> {
+        let key = table.key().first().and_then(|place| table.fields().get(*place));
+        let rows = records(table.fields(), stored)?;
+        let id = match key.and_then(|key| rows.first()?.get(&key.name)) {
+            Some(Json::String(text)) => text.clone(),
+            Some(Json::Number(number)) => number.to_string(),
+            Some(Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_)) | None => {
+                return Err(Error::internal("a record was stored without a key"));
+            }
+        };
+        Ok(Self { id, dropped })
+    }
+}
+
+impl GivenRecord {
+    /// The operation of a change, and its record. A new record without a key gets one, where its key is a text.
+    ///
+    /// # Errors
+    /// Internal: there is no randomness.
+    pub(crate) fn of(
+        change: &RecordChange,
+        object: &Object,
+        evaluator: &Evaluator<'_>,
+    ) -> Result<(WriteOperation, Self)> {
+        let given = |id: Option<&String>, values: Row, version: Option<&String>, policy_rows| Self {
+            id: id.cloned(),
+            values,
+            expected_version: version.cloned(),
+            policy_rows,
+        };
+        let policy_rows = |operation| evaluator.policy_target(&object.name, operation);
+        Ok(match &change.action {
+            RecordAction::Create { values } => {
+                let mut values = values.clone();
+                let key = object.referenced_field().filter(|key| values.get(&key.name).is_none_or(Json::is_null));
+                if let Some(key) = key {
+                    match key.value_type() {
+                        ValueType::Text => drop(values.insert(key.name.clone(), Json::String(record_id()?))),
+                        // The source numbers its records, or says that it does not.
+                        _ => drop(values.shift_remove(&key.name)),
+                    }
+                }
+                (WriteOperation::Insert, given(None, values, None, RowFilter::All))
+            }
+            RecordAction::Update { id, values, expected_version } => {
+                let operation = WriteOperation::Update;
+                (operation, given(Some(id), values.clone(), expected_version.as_ref(), policy_rows(operation)))
+            }
+            RecordAction::Delete { id, expected_version } => {
+                let operation = WriteOperation::Delete;
+                (operation, given(Some(id), Row::new(), expected_version.as_ref(), policy_rows(operation)))
+            }
+        })
+    }
+
+    /// Of the rows that row policies let this change reach; whose they are is another question.
+    pub(in crate::write) fn policy_rows(&self) -> &RowFilter {
+        &self.policy_rows
+    }
+
+    pub(crate) fn values(&self) -> &Row {
+        &self.values
+    }
+
+    /// The keys that a value of a reference names, each once; `None`: there is no such value.
+    pub(crate) fn referred(&self, field: &str) -> Option<Vec<ScalarValue>> {
+        let value = self.values.get(field)?;
+        let members = match value {
+            Json::Array(members) => members.as_slice(),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
+                std::slice::from_ref(value)
+            }
+        };
+        // What is no text at all, the field's own contract refuses.
+        let texts = members.iter().filter_map(Json::as_str).filter(|text| !text.is_empty());
+        let texts: BTreeSet<&str> = texts.collect();
+        Some(texts.into_iter().map(|text| ScalarValue::Utf8(Some(text.to_owned()))).collect())
+    }
+
+    /// The key as the source compares it; `None`: no key of this table is such a text.
+    pub(in crate::write) fn key(&self, table: &WriteTarget) -> Result<Option<Vec<Value>>> {
+        let [place] = table.key() else {
+            return Err(unsupported("a change by key of a record with several keys"));
+        };
+        let field = table.fields().get(*place).ok_or_else(|| Error::internal("a key that is no field"))?;
+        let id = self.id.as_ref().ok_or_else(|| Error::internal("a record is changed that has no key"))?;
+        let Ok(value) = scalar(&Json::String(id.clone()), &field.value_type().to_arrow()) else { return Ok(None) };
+        let array = value.to_array().map_err(Error::internal)?;
+        Ok(Some(vec![Value::from_array(array.as_ref(), 0)?]))
+    }
+
+    /// # Errors
+    /// `CONCURRENT_UPDATE`: the record is another one than the caller knows.
+    pub(in crate::write) fn refuse_other_version(&self, table: &WriteTarget, stored: &RecordBatch) -> Result<()> {
+        let Some(expected) = &self.expected_version else { return Ok(()) };
+        let rows = records(table.fields(), stored)?;
+        let current = rows.first().and_then(|row| row.get("updated_at")).and_then(Json::as_str);
+        let instant = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis());
+        let is_same = current.is_some_and(|current| {
+            current == expected || instant(expected).is_some_and(|expected| instant(current) == Some(expected))
+        });
+        if is_same {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::SerializationFailure, "the record was changed since it was read")
+            .with_vendor_code(VendorCode::ConcurrentUpdate))
+    }
+
+    /// What is to be stored of a value that a record has after its rules.
+    ///
+    /// # Errors
+    /// 22P02: it is none of the column's type.
+    pub(in crate::write) fn stored(object: &Object, field: &str, value: &Json, own: &DataType) -> Result<ScalarValue> {
+        let declared = object.field(field).map(querygate_metadata::model::Field::value_type);
+        match declared {
+            // A text is a document like any other: it is stored with its quotes.
+            Some(ValueType::Json | ValueType::JsonText) if !value.is_null() => {
+                ScalarValue::Utf8(Some(value.to_string())).cast_to(own).map_err(Error::internal)
+            }
+            Some(_) | None => scalar(value, own),
+        }
+    }
+}
+
+/// Whether every field that was given a value takes it.
+///
+/// # Errors
+/// 0A000: the source has no such column, or it cannot be stored as it is.
+pub(in crate::write) fn refuse_unstored(table: &WriteTarget, given: &Row) -> Result<()> {
+    for name in given.keys() {
+        let own = table.place(name).and_then(|place| table.fields().get(place));
+        if !own.is_some_and(|own| own.is_writable()) {
+            return Err(unsupported(&format!("a value for column \"{name}\"")));
+        }
+    }
+    Ok(())
+}
+
+/// Everything that is wrong with a record, as one error.
+pub(in crate::write) fn refused(violations: Vec<Violation>) -> Error {
+    let faults: Vec<FieldFault> = violations.iter().map(Violation::fault).collect();
+    let messages: Vec<&str> = violations.iter().map(|violation| violation.message.as_str()).collect();
+    let Some(first) = violations.first() else { return Error::internal("a record was refused for nothing") };
+    Error::new(first.code.error(), messages.join("; ")).with_vendor_code(first.code.vendor()).with_faults(faults)
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))
+        .with_vendor_code(VendorCode::NotImplemented)
+}
+
+pub(in crate::write) fn not_found() -> Error {
+    Error::new(ErrorCode::UndefinedObject, "there is no such record").with_vendor_code(VendorCode::RecordNotFound)
+}
+
+pub(in crate::write) fn denied() -> Error {
+    Error::new(ErrorCode::InsufficientPrivilege, "you do not have permission to perform this action")
+        .with_vendor_code(VendorCode::PermissionDenied)
+}
+
+pub(in crate::write) fn forbidden() -> Error {
+    Error::new(ErrorCode::InsufficientPrivilege, "you do not have access to change or delete this record")
+        .with_vendor_code(VendorCode::Forbidden)
+}

@@ -1,0 +1,114 @@
+//! DoPut: values for a prepared statement, and statements that return no rows. Bounded before anything is decoded.
+
+use crate::calls::ingest::ingest;
+use crate::command::{Put, put as read_put, unsupported};
+use crate::messages::wire::result_schema;
+use crate::sessions::bind::{Bindings, bind, declared_by_values, decode};
+use crate::sessions::session::{Bound, FlightSession, PreparedStatement};
+use crate::sessions::statement::{Described, describe, run_effects};
+use crate::shared::Shared;
+use arrow::record_batch::RecordBatch;
+use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
+use arrow_flight::{FlightData, PutResult};
+use prost::Message as _;
+use querygate_query_api::service::{Prepared, Session};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+use tonic::Streaming;
+
+/// Handles one DoPut and gives its one answer.
+pub(crate) async fn put(
+    shared: &Shared,
+    session: &FlightSession,
+    mut messages: Streaming<FlightData>,
+) -> Result<PutResult> {
+    let first = next(&mut messages).await?;
+    let first = first.ok_or_else(|| Error::new(ErrorCode::ProtocolViolation, "the call holds no command"))?;
+    let descriptor = first.flight_descriptor.clone();
+    let descriptor = descriptor
+        .ok_or_else(|| Error::new(ErrorCode::ProtocolViolation, "the first message holds no flight descriptor"))?;
+    match read_put(&descriptor)? {
+        Put::Parameters { handle } => {
+            let statement = session.statement(&handle)?;
+            let received = receive(shared, first, messages).await?;
+            let bound = match decode(received, shared.config.parameter_bytes_max)? {
+                Some(values) => Some(bound(&statement, &values).await?),
+                None => None,
+            };
+            session.bind(&statement, bound)?;
+            let result = DoPutPreparedStatementResult { prepared_statement_handle: None };
+            Ok(PutResult { app_metadata: result.encode_to_vec().into() })
+        }
+        Put::Ingest(command) => {
+            let stored = ingest(session, command, first, messages).await?;
+            let record_count = i64::try_from(stored).map_err(Error::internal)?;
+            Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })
+        }
+        Put::Update { sql, transaction } => {
+            let engine = session.engine(transaction.as_deref())?;
+            let described = describe(&engine, &sql, &[]).await?;
+            update(&engine, &described.prepared, &Bindings::none()).await
+        }
+        Put::PreparedUpdate { handle } => {
+            let statement = session.statement(&handle)?;
+            let received = receive(shared, first, messages).await?;
+            let Bound { described, bindings } = match decode(received, shared.config.parameter_bytes_max)? {
+                None => statement.next(),
+                Some(values) => bound(&statement, &values).await?,
+            };
+            update(&statement.engine, &described.prepared, &bindings).await
+        }
+    }
+}
+
+/// A statement with a client's values. Whole-number parameters that it gives numbers with a fraction are of the client's type, as
+/// they would be had the client named it, and numerics have their values' places.
+async fn bound(statement: &PreparedStatement, values: &RecordBatch) -> Result<Bound> {
+    let engine = &statement.engine;
+    let inferred = statement.described.prepared.parameter_types();
+    let described = match declared_by_values(inferred, values) {
+        Some(types) => describe(engine, &statement.sql, &types).await?,
+        None => statement.described.clone(),
+    };
+    let bindings = Arc::new(bind(values, described.prepared.parameter_types(), engine)?);
+    // One schema holds the results of all executions.
+    let fitted = engine.fitted(&described.prepared, bindings.columns()).await?;
+    let schema = result_schema(fitted.as_ref());
+    Ok(Bound { described: Described { prepared: fitted, schema }, bindings })
+}
+
+async fn next(messages: &mut Streaming<FlightData>) -> Result<Option<FlightData>> {
+    messages.message().await.map_err(|status| {
+        let code = match status.code() {
+            tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => ErrorCode::ProgramLimitExceeded,
+            _ => ErrorCode::ProtocolViolation,
+        };
+        Error::new(code, "the client's stream broke off or a message is too large").with_cause(status)
+    })
+}
+
+/// All messages of a call, up to the bound.
+async fn receive(shared: &Shared, first: FlightData, mut messages: Streaming<FlightData>) -> Result<Vec<FlightData>> {
+    let size = |message: &FlightData| message.data_header.len() + message.data_body.len();
+    let mut bytes = size(&first);
+    let mut received = vec![first];
+    while let Some(message) = next(&mut messages).await? {
+        bytes = bytes.saturating_add(size(&message)).saturating_add(64);
+        if bytes > shared.config.parameter_bytes_max {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "the parameters are too large")
+                .with_hint("Bind fewer rows at a time."));
+        }
+        received.push(message);
+    }
+    Ok(received)
+}
+
+/// Runs a statement that returns no rows, once per set of values.
+async fn update(engine: &Arc<dyn Session>, prepared: &Arc<dyn Prepared>, bindings: &Bindings) -> Result<PutResult> {
+    if prepared.columns().is_some() {
+        engine.fail_transaction();
+        return Err(unsupported("a statement that returns rows as an update").with_hint("Run it as a query."));
+    }
+    let record_count = run_effects(engine, prepared, bindings).await?;
+    Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })
+}

@@ -1,0 +1,284 @@
+//! Values that a client binds: decoded from its Arrow messages and cast to what the statement takes. Knows no statement.
+
+use crate::command::unsupported;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options, concat_batches};
+use arrow::datatypes::{DataType, TimeUnit};
+use arrow::error::ArrowError;
+use arrow::ipc::{MessageHeader, root_as_message};
+use arrow::record_batch::RecordBatch;
+use arrow_flight::FlightData;
+use arrow_flight::decode::FlightRecordBatchStream;
+use futures::{FutureExt as _, TryStreamExt as _, stream};
+use querygate_query_api::column::arrow_type_of;
+use querygate_query_api::service::Session;
+use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_types::network::Inet;
+use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use std::sync::Arc;
+
+/// What a set of values counts for at least, in bytes: rows of nulls take no room in a message and would be unbounded.
+const BINDING_BYTES_MIN: usize = 16;
+
+/// The rows of a client's messages; `None` when they hold no schema, so nothing to bind. `bytes_max` bounds their number too.
+pub(crate) fn decode(messages: Vec<FlightData>, bytes_max: usize) -> Result<Option<RecordBatch>> {
+    let messages: Vec<FlightData> = messages.into_iter().filter(|m| !m.data_header.is_empty()).collect();
+    if messages.is_empty() {
+        return Ok(None);
+    }
+    messages.iter().try_for_each(refuse_compressed)?;
+    let stream = FlightRecordBatchStream::new_from_flight_data(stream::iter(messages.into_iter().map(Ok)));
+    // Everything is here already: the stream never waits.
+    let decoded = collected(stream, bytes_max / BINDING_BYTES_MIN).now_or_never();
+    decoded.ok_or_else(|| Error::internal("a decoder waits for nothing"))?
+}
+
+async fn collected(mut stream: FlightRecordBatchStream, rows_max: usize) -> Result<Option<RecordBatch>> {
+    let broken = |error: &dyn std::fmt::Display| {
+        Error::new(ErrorCode::ProtocolViolation, "the parameters are not valid Arrow data").with_cause(error)
+    };
+    let mut batches = Vec::new();
+    let mut rows = 0;
+    while let Some(batch) = stream.try_next().await.map_err(|error| broken(&error))? {
+        rows = batch.num_rows().saturating_add(rows);
+        if rows > rows_max {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many rows of parameters")
+                .with_hint("Bind fewer rows at a time."));
+        }
+        batches.push(batch);
+    }
+    match stream.schema() {
+        Some(schema) => concat_batches(schema, &batches).map(Some).map_err(|error| broken(&error)),
+        None => Ok(None),
+    }
+}
+
+/// A compressed body says how large it becomes, and a false number would be reserved; parameters need no compression.
+pub(crate) fn refuse_compressed(message: &FlightData) -> Result<()> {
+    let header = root_as_message(&message.data_header).map_err(|error| {
+        Error::new(ErrorCode::ProtocolViolation, "the parameters are not valid Arrow data").with_cause(error)
+    })?;
+    let compressed = match header.header_type() {
+        MessageHeader::RecordBatch => header.header_as_record_batch().and_then(|b| b.compression()).is_some(),
+        MessageHeader::DictionaryBatch => {
+            header.header_as_dictionary_batch().and_then(|b| b.data()).and_then(|b| b.compression()).is_some()
+        }
+        _ => false,
+    };
+    if compressed { Err(unsupported("a compressed batch of values")) } else { Ok(()) }
+}
+
+/// Values of a statement's parameters: a column for each, a row for each execution.
+#[derive(Debug, Clone)]
+pub(crate) struct Bindings {
+    columns: Vec<ArrayRef>,
+    rows: usize,
+}
+
+impl Bindings {
+    /// One execution without values.
+    pub(crate) fn none() -> Self {
+        Self { columns: Vec::new(), rows: 1 }
+    }
+
+    /// Executions.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The one-value arrays of an execution.
+    pub(crate) fn row(&self, row: usize) -> Vec<ArrayRef> {
+        self.columns.iter().map(|column| column.slice(row, 1)).collect()
+    }
+
+    /// Values of all executions.
+    pub(crate) fn columns(&self) -> &[ArrayRef] {
+        &self.columns
+    }
+
+    /// Memory held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.get_array_memory_size()).sum()
+    }
+}
+
+/// The types to describe a statement with for values whose types have no place in those that it inferred: fractions in whole
+/// numbers, decimals in doubles, numbers and moments in texts. `None`: all have.
+pub(crate) fn declared_by_values(inferred: &[PgType], values: &RecordBatch) -> Option<Vec<Option<PgType>>> {
+    let declared = |(inferred, column): (&PgType, &ArrayRef)| {
+        let own = own_type(column.data_type())?;
+        let integers = matches!(own, PgType::Int2 | PgType::Int4 | PgType::Int8);
+        let has_place = match inferred {
+            PgType::Text | PgType::Varchar => false,
+            PgType::Int2 | PgType::Int4 | PgType::Int8 => {
+                integers || matches!(column.data_type(), DataType::Decimal128(_, ..=0) | DataType::Decimal256(_, ..=0))
+            }
+            PgType::Float4 | PgType::Float8 => integers || matches!(own, PgType::Float4 | PgType::Float8),
+            // Its own rules convert it, or refuse it by name.
+            _ => true,
+        };
+        (!has_place).then_some(own)
+    };
+    let declared: Vec<Option<PgType>> = inferred.iter().zip(values.columns()).map(declared).collect();
+    declared.iter().any(Option::is_some).then_some(declared)
+}
+
+/// The type that an Arrow type says. `None`: a text, which may be one of any type, or a type without a word here.
+const fn own_type(given: &DataType) -> Option<PgType> {
+    match given {
+        DataType::Boolean => Some(PgType::Bool),
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 => Some(PgType::Int2),
+        DataType::Int32 | DataType::UInt16 => Some(PgType::Int4),
+        DataType::Int64 | DataType::UInt32 => Some(PgType::Int8),
+        DataType::Float16 | DataType::Float32 => Some(PgType::Float4),
+        DataType::Float64 => Some(PgType::Float8),
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..)
+        | DataType::UInt64 => Some(PgType::Numeric),
+        DataType::Date32 | DataType::Date64 => Some(PgType::Date),
+        DataType::Time32(_) | DataType::Time64(_) => Some(PgType::Time),
+        DataType::Timestamp(_, None) => Some(PgType::Timestamp),
+        DataType::Timestamp(_, Some(_)) => Some(PgType::Timestamptz),
+        DataType::Interval(_) => Some(PgType::Interval),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            Some(PgType::Bytea)
+        }
+        DataType::Null
+        | DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Duration(_)
+        | DataType::List(_)
+        | DataType::ListView(_)
+        | DataType::FixedSizeList(..)
+        | DataType::LargeList(_)
+        | DataType::LargeListView(_)
+        | DataType::Struct(_)
+        | DataType::Union(..)
+        | DataType::Dictionary(..)
+        | DataType::Map(..)
+        | DataType::RunEndEncoded(..) => None,
+    }
+}
+
+/// Casts each column to its parameter's type.
+pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Session>) -> Result<Bindings> {
+    if values.num_columns() > limits::PARAMETERS_MAX {
+        return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many parameters"));
+    }
+    let columns: Vec<ArrayRef> = values
+        .columns()
+        .iter()
+        .enumerate()
+        .map(|(index, column)| match types.get(index) {
+            Some(pg_type) => convert(column, *pg_type, index + 1, engine),
+            // One too many: the engine's own error says so.
+            None => Ok(Arc::clone(column)),
+        })
+        .collect::<Result<_>>()?;
+    Ok(Bindings { columns, rows: values.num_rows() })
+}
+
+fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn Session>) -> Result<ArrayRef> {
+    let wanted =
+        arrow_type_of(pg_type).ok_or_else(|| unsupported(&format!("a parameter of type {}", pg_type.sql_name())))?;
+    let given = column.data_type();
+    if given == &wanted {
+        if wanted == TimeTz::ARROW || wanted == NETWORK {
+            keys(column, pg_type, number)?;
+        }
+        return Ok(Arc::clone(column));
+    }
+    if pg_type == PgType::Numeric && keeps_places(given) {
+        return Ok(Arc::clone(column));
+    }
+    // Read by the rules of the type's texts, as through any door.
+    if matches!(given, DataType::Utf8) {
+        return Ok(Arc::clone(column));
+    }
+    if matches!(given, DataType::LargeUtf8 | DataType::Utf8View) {
+        return cast_with_options(column, &DataType::Utf8, &CastOptions { safe: false, ..CastOptions::default() })
+            .map_err(|error| refused(&error, given, pg_type, number));
+    }
+    let mismatch = || {
+        Error::new(
+            ErrorCode::DatatypeMismatch,
+            format!("parameter ${number} is of type {} but the value is of Arrow type {given}", pg_type.sql_name()),
+        )
+    };
+    if !can_cast_types(given, &wanted) {
+        return Err(mismatch());
+    }
+    refuse_guessing(given, &wanted, number, engine)?;
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(column, &wanted, &options).map_err(|error| refused(&error, given, pg_type, number))
+}
+
+/// Bytes of the length of a key may be no time of day with a zone, or no address.
+fn keys(column: &ArrayRef, pg_type: PgType, number: usize) -> Result<()> {
+    let keys = column.as_fixed_size_binary();
+    let is_key = |key: &[u8]| {
+        if pg_type == PgType::Timetz { TimeTz::of_key(key).is_some() } else { Inet::of_key(key).is_some() }
+    };
+    if keys.iter().flatten().all(is_key) {
+        return Ok(());
+    }
+    let pg_type = pg_type.sql_name();
+    let message = format!("invalid binary value for parameter ${number} of type {pg_type}");
+    Err(Error::new(ErrorCode::InvalidTextRepresentation, message).with_hint("Bind its text."))
+}
+
+/// Numerics in the types that the engine takes them in with their own places.
+const fn keeps_places(given: &DataType) -> bool {
+    matches!(given, DataType::Decimal128(_, 0..) | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Utf8)
+}
+
+/// Between moments with and without a time zone stands the session's zone; only in UTC are both the same number.
+fn refuse_guessing(given: &DataType, wanted: &DataType, number: usize, engine: &Arc<dyn Session>) -> Result<()> {
+    let zoned = |data_type: &DataType| match data_type {
+        DataType::Timestamp(
+            TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond,
+            zone,
+        ) => Some(zone.is_some()),
+        DataType::Date32 | DataType::Date64 | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(false),
+        _ => None,
+    };
+    let (Some(from), Some(to)) = (zoned(given), zoned(wanted)) else { return Ok(()) };
+    let zone = engine.setting("TimeZone").unwrap_or_default();
+    if from == to || ["UTC", "Etc/UTC", "GMT", "Etc/GMT"].iter().any(|utc| zone.eq_ignore_ascii_case(utc)) {
+        return Ok(());
+    }
+    Err(unsupported(&format!("converting the time zone of parameter ${number}"))
+        .with_hint("Bind a value of the parameter's own type, or SET TimeZone = 'UTC'."))
+}
+
+fn refused(error: &ArrowError, given: &DataType, pg_type: PgType, number: usize) -> Error {
+    let is_text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let (code, what) = if is_text {
+        (ErrorCode::InvalidTextRepresentation, "invalid input syntax")
+    } else {
+        (ErrorCode::NumericOutOfRange, "value out of range")
+    };
+    Error::new(code, format!("{what} for parameter ${number} of type {}", pg_type.sql_name())).with_cause(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::FixedSizeBinaryArray;
+
+    #[test]
+    fn bytes_that_are_no_time_are_refused() {
+        let column = |key: &[u8]| -> ArrayRef {
+            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size([None, Some(key)].into_iter(), 12).unwrap())
+        };
+        assert!(keys(&column(&TimeTz { micros: 1, east: 3_600 }.key()), PgType::Timetz, 1).is_ok());
+        assert_eq!(
+            keys(&column(&[7; 12]), PgType::Timetz, 1).unwrap_err().code(),
+            ErrorCode::InvalidTextRepresentation
+        );
+    }
+}
