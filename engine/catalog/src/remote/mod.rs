@@ -3,8 +3,8 @@
 mod call;
 mod exec;
 mod keys;
+mod lookup;
 mod plain;
-mod point;
 mod source_error;
 mod statistics;
 mod table;
@@ -13,7 +13,7 @@ mod worth;
 pub use call::FragmentCall;
 pub use exec::{AllKeys, SourcePlanning};
 pub(crate) use exec::{CompiledFragment, FragmentExec, heard};
+pub(crate) use lookup::looks_up;
 pub use plain::PlainScans;
-pub(crate) use point::looks_up;
 pub use table::{DriverTable, LostField, RemoteField};
 pub(crate) use worth::Expected;

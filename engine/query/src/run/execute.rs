@@ -2,8 +2,8 @@
 
 use crate::errors::{Stage, translate};
 use crate::run::admission::{Permit, Place};
-use crate::run::bounds::Bounds;
-use crate::run::waiting::{Charge, Charged, Pieces};
+use crate::run::interrupt::Interrupt;
+use crate::run::pieces::{Charge, Charged, Pieces};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -27,7 +27,7 @@ const BATCHES_IN_FLIGHT: usize = 2;
 /// What a running statement holds.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    pub(crate) bounds: Bounds,
+    pub(crate) interrupt: Interrupt,
     /// Admission; given back while nobody reads, and when the stream ends.
     pub(crate) permit: Turn,
     /// Whose connections to sources it holds; told when nobody reads.
@@ -71,7 +71,7 @@ pub(crate) fn run_batches(
     guard: Guard,
 ) -> BatchStream {
     let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
-    let cancel = guard.bounds.token().clone();
+    let cancel = guard.interrupt.token().clone();
     let task = runtime.spawn(async move {
         let mut guard = guard;
         let work = AssertUnwindSafe(drive(opened, &mut guard, &sender)).catch_unwind().await;
@@ -98,7 +98,9 @@ enum Sent {
 async fn drive(opened: impl FnOnce() -> BatchStream, guard: &mut Guard, sender: &mpsc::Sender<Sent>) -> Result<()> {
     let mut stream = opened();
     loop {
-        let Some(batch) = guard.bounds.within(async { stream.next().await.transpose() }).await? else { return Ok(()) };
+        let Some(batch) = guard.interrupt.within(async { stream.next().await.transpose() }).await? else {
+            return Ok(());
+        };
         if batch.num_rows() == 0 {
             continue;
         }
@@ -124,7 +126,7 @@ async fn room<'a>(guard: &mut Guard, sender: &'a mpsc::Sender<Sent>) -> Result<O
             Err(_) => Ok(None),
         }
     };
-    let waited = guard.bounds.within(waited).await?;
+    let waited = guard.interrupt.within(waited).await?;
     Ok(waited.map(|(place, turn)| {
         guard.permit = turn;
         place

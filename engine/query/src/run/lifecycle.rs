@@ -6,10 +6,10 @@ use crate::books::learning_feed::MeasuredStatement;
 use crate::books::observe::{Activity, FragmentRecord, Observer, QueryRecord};
 use crate::errors::Owner;
 use crate::run::admission::{Admission, Permit, Place};
-use crate::run::bounds::Bounds;
 use crate::run::execute::{self, Guard, Turn};
+use crate::run::interrupt::Interrupt;
 use crate::run::memory::Account;
-use crate::run::row_limit;
+use crate::run::row_limit::exceeded;
 use crate::run::session_block::SessionBlock;
 use crate::run::start_time::StartTime;
 use crate::sql::locate::located_in;
@@ -131,11 +131,11 @@ impl SessionRuns {
         self.resources.admission.admit(&self.login).await
     }
 
-    /// Bounds of work that begins now and may take so long.
-    pub(crate) fn bounds(&self, timeout: Option<Duration>) -> Bounds {
+    /// Interrupt of work that begins now and may take so long.
+    pub(crate) fn interrupt(&self, timeout: Option<Duration>) -> Interrupt {
         let token = CancellationToken::new();
         *self.cancel() = LastToken { token: token.clone(), is_shared: false };
-        Bounds::new(token, timeout.map(|timeout| Instant::now() + timeout))
+        Interrupt::new(token, timeout.map(|timeout| Instant::now() + timeout))
     }
 
     /// Ends what began last, if it still runs.
@@ -143,12 +143,12 @@ impl SessionRuns {
         self.cancel().token.cancel();
     }
 
-    fn look_up_bounds(&self, deadline: Option<Instant>) -> Bounds {
+    fn look_up_interrupt(&self, deadline: Option<Instant>) -> Interrupt {
         let mut cancel = self.cancel();
         if !cancel.is_shared || cancel.token.is_cancelled() {
             *cancel = LastToken { token: CancellationToken::new(), is_shared: true };
         }
-        Bounds::new(cancel.token.clone(), deadline)
+        Interrupt::new(cancel.token.clone(), deadline)
     }
 
     fn cancel(&self) -> MutexGuard<'_, LastToken> {
@@ -229,14 +229,14 @@ impl Run {
     }
 
     /// Its bounds, as those of the session's last run; it may take so long from its beginning.
-    pub(crate) fn bounds(&self, timeout: Option<Duration>) -> Bounds {
+    pub(crate) fn interrupt(&self, timeout: Option<Duration>) -> Interrupt {
         let deadline = timeout.map(|timeout| self.started + timeout);
-        self.runs.bounds(None).until(deadline)
+        self.runs.interrupt(None).until(deadline)
     }
 
-    /// Bounds of a look-up, which shares its token with the look-ups before and after it.
-    pub(crate) fn look_up_bounds(&self, timeout: Option<Duration>) -> Bounds {
-        self.runs.look_up_bounds(timeout.map(|timeout| self.started + timeout))
+    /// Interrupt of a look-up, which shares its token with the look-ups before and after it.
+    pub(crate) fn look_up_interrupt(&self, timeout: Option<Duration>) -> Interrupt {
+        self.runs.look_up_interrupt(timeout.map(|timeout| self.started + timeout))
     }
 
     /// Waits for a turn, unless it has one.
@@ -305,13 +305,13 @@ impl Run {
     ///
     /// # Errors
     /// 53200: an account is full. 53300: a turn was needed and not given.
-    pub(crate) async fn guard(&mut self, bounds: Bounds) -> Result<(Guard, Arc<dyn MemoryPool>, Arc<Holder>)> {
+    pub(crate) async fn guard(&mut self, interrupt: Interrupt) -> Result<(Guard, Arc<dyn MemoryPool>, Arc<Holder>)> {
         self.admit().await?;
         let permit = self.permit.take().ok_or_else(|| Error::internal("a run has no turn"))?;
         let account = self.runs.statement_account();
         let holder = self.runs.holder(&account);
         let memory = execute::begun(&account)?;
-        let guard = Guard { bounds, permit: Turn::new(permit), holder: Some(Arc::clone(&holder)), memory };
+        let guard = Guard { interrupt, permit: Turn::new(permit), holder: Some(Arc::clone(&holder)), memory };
         Ok((guard, account, holder))
     }
 
@@ -354,7 +354,7 @@ impl Run {
 
     /// The error of a result with so many rows, if that is more than one may have.
     pub(crate) fn too_many(&self, rows: u64) -> Option<Error> {
-        row_limit::exceeded(self.runs.resources.rows_max, rows)
+        exceeded(self.runs.resources.rows_max, rows)
     }
 
     /// The error with its place in the statement.

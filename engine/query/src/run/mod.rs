@@ -2,13 +2,12 @@
 //! on their way to a reader), and its record. Knows no session and no plan's making.
 
 pub(crate) mod admission;
-pub(crate) mod bounds;
 pub(crate) mod compare;
 pub(crate) mod execute;
+pub(crate) mod interrupt;
 pub(crate) mod lifecycle;
 pub(crate) mod memory;
+pub(crate) mod pieces;
 pub(crate) mod row_limit;
-pub(crate) mod rows;
 pub(crate) mod session_block;
 pub(crate) mod start_time;
-pub(crate) mod waiting;

@@ -236,8 +236,8 @@ impl Session for GateSession {
         self.admits(parsed.class())?;
         let began = StartTime::now();
         let declared = without_values(parameter_types);
-        let bounds = self.runs.bounds(self.timeout());
-        let prepared = bounds.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await;
+        let interrupt = self.runs.interrupt(self.timeout());
+        let prepared = interrupt.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await;
         if self.learning_feed.traces() {
             parsed.trace_binding(StageTime { began: began.at, took: began.started.elapsed() });
         }

@@ -102,13 +102,13 @@ async fn a_cancel_ends_the_run_that_began_last_and_none_after_it() {
     let f = fixture();
     f.runs.cancel_last();
     let look_up = f.begin();
-    let bounds = look_up.look_up_bounds(None);
-    assert!(!bounds.token().is_cancelled(), "a cancel of nothing does not count");
-    let again = f.begin().look_up_bounds(None);
+    let interrupt = look_up.look_up_interrupt(None);
+    assert!(!interrupt.token().is_cancelled(), "a cancel of nothing does not count");
+    let again = f.begin().look_up_interrupt(None);
     f.runs.cancel_last();
-    assert!(bounds.token().is_cancelled() && again.token().is_cancelled(), "look-ups share a token");
-    let long = f.begin().bounds(None);
-    assert!(!long.token().is_cancelled() && !f.begin().look_up_bounds(None).token().is_cancelled());
+    assert!(interrupt.token().is_cancelled() && again.token().is_cancelled(), "look-ups share a token");
+    let long = f.begin().interrupt(None);
+    assert!(!long.token().is_cancelled() && !f.begin().look_up_interrupt(None).token().is_cancelled());
     f.runs.cancel_last();
     assert!(!long.token().is_cancelled(), "a look-up never has the token of other runs");
 }

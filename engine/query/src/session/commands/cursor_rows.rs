@@ -1,8 +1,8 @@
 //! Where a cursor stands among its rows, and the rows that a scrollable one keeps to go back to. Knows no session.
 
 use crate::errors::{Stage, translate};
-use crate::run::bounds::Bounds;
-use crate::run::waiting::compact;
+use crate::run::interrupt::Interrupt;
+use crate::run::pieces::compact;
 use crate::sql::classify::Walk;
 use arrow::array::UInt32Array;
 use arrow::compute::take;
@@ -87,7 +87,7 @@ impl Reading {
     }
 
     /// Goes to where the rows of a walk begin.
-    pub(in crate::session) async fn set_out(&mut self, walk: Walk, bounds: &Bounds) -> Result<Stretch> {
+    pub(in crate::session) async fn set_out(&mut self, walk: Walk, interrupt: &Interrupt) -> Result<Stretch> {
         self.admits(walk)?;
         let stretch = |back, rows: Option<u64>| Stretch { back, rows: rows.unwrap_or(u64::MAX) };
         match walk {
@@ -99,21 +99,21 @@ impl Reading {
             Walk::Forward(rows) => Ok(stretch(false, rows)),
             Walk::Backward(rows) => Ok(stretch(true, rows)),
             Walk::Absolute(0) => {
-                self.go_to(0, bounds).await?;
+                self.go_to(0, interrupt).await?;
                 Ok(stretch(false, Some(0)))
             }
             Walk::Absolute(row) if row > 0 => {
-                self.go_to(row.unsigned_abs() - 1, bounds).await?;
+                self.go_to(row.unsigned_abs() - 1, interrupt).await?;
                 Ok(stretch(false, Some(1)))
             }
             Walk::Absolute(row) => {
-                while self.forward(u64::MAX, bounds).await?.is_some() {}
+                while self.forward(u64::MAX, interrupt).await?.is_some() {}
                 self.go_back(row.unsigned_abs() - 1);
                 Ok(stretch(true, Some(1)))
             }
             Walk::Relative(rows) if rows > 0 => {
                 if !self.after {
-                    self.go_to(self.passed.saturating_add(rows.unsigned_abs() - 1), bounds).await?;
+                    self.go_to(self.passed.saturating_add(rows.unsigned_abs() - 1), interrupt).await?;
                 }
                 Ok(stretch(false, Some(1)))
             }
@@ -125,12 +125,12 @@ impl Reading {
     }
 
     /// Stands on a row, counted from the first; before it, or behind the last one if there are fewer.
-    async fn go_to(&mut self, row: u64, bounds: &Bounds) -> Result<()> {
+    async fn go_to(&mut self, row: u64, interrupt: &Interrupt) -> Result<()> {
         if row < self.passed || (row == self.passed && self.after) {
             (self.passed, self.after) = (row, false);
         }
         while self.passed < row {
-            if self.forward(row - self.passed, bounds).await?.is_none() {
+            if self.forward(row - self.passed, interrupt).await?.is_none() {
                 break;
             }
         }
@@ -146,11 +146,15 @@ impl Reading {
     }
 
     /// Some of the next rows, `wanted` at most. `None`: there are no more, or none is wanted.
-    pub(in crate::session) async fn forward(&mut self, wanted: u64, bounds: &Bounds) -> Result<Option<RecordBatch>> {
+    pub(in crate::session) async fn forward(
+        &mut self,
+        wanted: u64,
+        interrupt: &Interrupt,
+    ) -> Result<Option<RecordBatch>> {
         if self.after || wanted == 0 {
             return Ok(None);
         }
-        let Some(batch) = self.ahead(bounds).await? else {
+        let Some(batch) = self.ahead(interrupt).await? else {
             self.after = true;
             return Ok(None);
         };
@@ -178,7 +182,7 @@ impl Reading {
     }
 
     /// The rows behind the current one that are at hand; where there are none, a batch is read.
-    async fn ahead(&mut self, bounds: &Bounds) -> Result<Option<RecordBatch>> {
+    async fn ahead(&mut self, interrupt: &Interrupt) -> Result<Option<RecordBatch>> {
         let at_hand = match &mut self.store {
             Store::Passing(rest) => rest.take(),
             Store::Kept(kept) => kept.behind(self.passed),
@@ -187,7 +191,7 @@ impl Reading {
             return Ok(at_hand);
         }
         while let Some(stream) = self.stream.as_mut() {
-            match bounds.within(async { stream.next().await.transpose() }).await? {
+            match interrupt.within(async { stream.next().await.transpose() }).await? {
                 None => self.stream = None,
                 Some(batch) if batch.num_rows() == 0 => {}
                 Some(batch) => {
@@ -278,11 +282,11 @@ mod tests {
     }
 
     async fn fetch(reading: &mut Reading, walk: Walk) -> Result<Vec<i64>> {
-        let bounds = Bounds::new(CancellationToken::new(), None);
-        let Stretch { back, mut rows } = reading.set_out(walk, &bounds).await?;
+        let interrupt = Interrupt::new(CancellationToken::new(), None);
+        let Stretch { back, mut rows } = reading.set_out(walk, &interrupt).await?;
         let mut found = Vec::new();
         loop {
-            let batch = if back { reading.backward(rows)? } else { reading.forward(rows, &bounds).await? };
+            let batch = if back { reading.backward(rows)? } else { reading.forward(rows, &interrupt).await? };
             let Some(batch) = batch else { return Ok(found) };
             rows -= batch.num_rows() as u64;
             found.extend(batch.column(0).as_primitive::<Int64Type>().values());

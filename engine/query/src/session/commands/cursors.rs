@@ -2,7 +2,7 @@
 //! memory, within a bound.
 
 use super::cursor_rows::{Reading, Stretch};
-use crate::run::bounds::Bounds;
+use crate::run::interrupt::Interrupt;
 use crate::session::gate_session::{GateSession, Inner};
 use crate::session::statements::prepared::PreparedStatement;
 use crate::session::transaction::outside;
@@ -40,14 +40,14 @@ struct Fetch {
     /// `None`: the cursor has not set out yet.
     left: Option<Stretch>,
     home: Weak<Mutex<Inner>>,
-    bounds: Bounds,
+    interrupt: Interrupt,
 }
 
 impl Fetch {
     /// The next rows. A cursor whose rows failed is gone.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
-        let batch = step(&mut cursor.reading, self.walk, &mut self.left, &self.bounds).await;
+        let batch = step(&mut cursor.reading, self.walk, &mut self.left, &self.interrupt).await;
         batch.inspect_err(|_| self.cursor = None)
     }
 }
@@ -56,14 +56,14 @@ async fn step(
     reading: &mut Reading,
     walk: Walk,
     left: &mut Option<Stretch>,
-    bounds: &Bounds,
+    interrupt: &Interrupt,
 ) -> Result<Option<RecordBatch>> {
     let stretch = match *left {
         Some(stretch) => stretch,
-        None => reading.set_out(walk, bounds).await?,
+        None => reading.set_out(walk, interrupt).await?,
     };
     let Stretch { back, rows } = stretch;
-    let batch = if back { reading.backward(rows)? } else { reading.forward(rows, bounds).await? };
+    let batch = if back { reading.backward(rows)? } else { reading.forward(rows, interrupt).await? };
     let read = batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
     *left = Some(Stretch { back, rows: rows - read });
     Ok(batch)
@@ -130,8 +130,8 @@ impl GateSession {
         };
         let (columns, schema) = (Arc::clone(&cursor.columns), Arc::clone(&cursor.schema));
         let home = Weak::clone(&self.writer.inner);
-        let bounds = self.runs.bounds(self.inner().settings.timeout());
-        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, bounds };
+        let interrupt = self.runs.interrupt(self.inner().settings.timeout());
+        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, interrupt };
         let batches = futures::stream::try_unfold(fetch, |mut fetch| async {
             Ok(fetch.next().await?.map(|batch| (batch, fetch)))
         });

@@ -4,7 +4,7 @@ use super::prepared::{Kind, PreparedStatement};
 use super::write::COPIES;
 use crate::books::clock::now_ms;
 use crate::errors::{Stage, translate};
-use crate::run::bounds::Bounds;
+use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::session::transaction_end::OwnTransaction;
@@ -33,7 +33,7 @@ const BATCHES_AHEAD: usize = 1;
 struct Passage<'a> {
     prepared: &'a PreparedStatement,
     targeted: &'a Targeted,
-    bounds: &'a Bounds,
+    interrupt: &'a Interrupt,
     /// Pays for what is on its way.
     account: MemoryReservation,
     arrivals: mpsc::Sender<Arrival>,
@@ -68,8 +68,8 @@ impl GateSession {
         let parsed = Arc::new(Parsed::ingest(copy));
         self.admits(parsed.class())?;
         let Classified::CopyIn(copy) = parsed.class() else { return Err(lost()) };
-        let bounds = self.runs.bounds(self.timeout());
-        bounds.within(self.prepare_copy(Arc::clone(&parsed), copy)).await
+        let interrupt = self.runs.interrupt(self.timeout());
+        interrupt.within(self.prepare_copy(Arc::clone(&parsed), copy)).await
     }
 
     /// Says what rows are to be sent.
@@ -148,15 +148,15 @@ impl GateSession {
         targeted: &Arc<Targeted>,
         mut rows: BatchStream,
     ) -> Result<usize> {
-        let bounds = &run.bounds(self.timeout());
+        let interrupt = &run.interrupt(self.timeout());
         run.planned();
-        let permit = bounds.within(run.turn()).await?;
+        let permit = interrupt.within(run.turn()).await?;
         // The task ends by itself: a caller that stops waiting for it cancels it.
-        let token = bounds.token().child_token();
+        let token = interrupt.token().child_token();
         let _leaving = token.clone().drop_guard();
         let context = ExecuteContext {
             cancel: token,
-            deadline: bounds.deadline().map(tokio::time::Instant::into_std),
+            deadline: interrupt.deadline().map(tokio::time::Instant::into_std),
             ..ExecuteContext::default()
         };
         let (sender, arrivals) = mpsc::channel(BATCHES_AHEAD);
@@ -169,8 +169,8 @@ impl GateSession {
             intake.store(&block).await
         });
         let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
-        let mut passage = Passage { prepared, targeted, bounds, account, arrivals: sender };
-        let handed = bounds.within(async {
+        let mut passage = Passage { prepared, targeted, interrupt, account, arrivals: sender };
+        let handed = interrupt.within(async {
             let mut passed = 0;
             while let Some(batch) = rows.next().await {
                 let batch = batch?;
@@ -210,7 +210,7 @@ impl GateSession {
             let bytes = batch.get_array_memory_size().saturating_mul(COPIES * (BATCHES_AHEAD + 1));
             let bytes = bytes.max(passage.account.size());
             passage.account.try_resize(bytes).map_err(|error| translate(&error, Stage::Execute))?;
-            let of = (passage.prepared, passage.bounds);
+            let of = (passage.prepared, passage.interrupt);
             if let Err(error) = self.refer(of, passage.targeted, &part).await {
                 if !is_of_a_row(&error) {
                     return Err(error);
@@ -232,7 +232,7 @@ impl GateSession {
     /// The first of some rows that refers to a record that is not there.
     async fn first_lost(
         &self,
-        of: (&PreparedStatement, &Bounds),
+        of: (&PreparedStatement, &Interrupt),
         targeted: &Targeted,
         rows: &RecordBatch,
     ) -> Result<usize> {

@@ -5,7 +5,7 @@ use super::start::Invocation;
 use crate::bind::statement::Bound;
 use crate::books::clock::now_ms;
 use crate::errors::{Stage, translate};
-use crate::run::bounds::Bounds;
+use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::{Classified, refuse_changes};
@@ -69,10 +69,10 @@ impl GateSession {
         let with_keys = self.bind_query(locking.query(), &prepared.declared, None).await?;
         let with_keys = self.refreshed(&with_keys, locking.query(), (&prepared.declared, parameters)).await?;
         let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
-        let bounds = run.bounds(self.timeout());
+        let interrupt = run.interrupt(self.timeout());
         let of = Invocation { prepared, bound: &with_keys, parameters, part: None, is_find: true };
         let read = async {
-            let found = bounds.within(self.found(&mut run, &bounds, of)).await?;
+            let found = interrupt.within(self.found(&mut run, &interrupt, of)).await?;
             run.planned();
             let account = MemoryConsumer::new("locked rows").register(&self.runs.statement_account());
             account
@@ -80,9 +80,9 @@ impl GateSession {
                 .map_err(|error| translate(&error, Stage::Execute))?;
             let locked = {
                 let permit = run.turn().await?;
-                let token = bounds.token().child_token();
+                let token = interrupt.token().child_token();
                 let _leaving = token.clone().drop_guard();
-                let context = context(&bounds, token);
+                let context = context(&interrupt, token);
                 let locking = Arc::clone(locking);
                 let task = self.gate.runtime().spawn(async move {
                     let _held = permit;
@@ -95,7 +95,7 @@ impl GateSession {
                 });
                 task.await.map_err(|join| Error::internal(format!("locks were not taken: {join}")))??
             };
-            let found = bounds.within(self.found(&mut run, &bounds, of)).await?;
+            let found = interrupt.within(self.found(&mut run, &interrupt, of)).await?;
             locking.shown(&found, &locked)
         };
         match read.await {
@@ -108,8 +108,8 @@ impl GateSession {
 /// Of the found rows: as they were found, their keys, as they are found again.
 const COPIES: usize = 3;
 
-fn context(bounds: &Bounds, cancel: tokio_util::sync::CancellationToken) -> ExecuteContext {
-    let deadline = bounds.deadline().map(tokio::time::Instant::into_std);
+fn context(interrupt: &Interrupt, cancel: tokio_util::sync::CancellationToken) -> ExecuteContext {
+    let deadline = interrupt.deadline().map(tokio::time::Instant::into_std);
     ExecuteContext { cancel, deadline, ..ExecuteContext::default() }
 }
 

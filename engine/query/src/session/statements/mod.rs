@@ -2,6 +2,7 @@
 
 mod ingest;
 pub(super) mod locking;
+pub(super) mod lookup;
 mod lookup_cache;
 pub(super) mod parts;
 pub(super) mod prepared;
@@ -13,5 +14,4 @@ pub(super) mod self_check;
 mod sets;
 pub(super) mod start;
 pub(super) mod trial;
-pub(super) mod wire_rows;
 mod write;

@@ -28,7 +28,7 @@ impl GateSession {
             // The bound on a result's rows has to see all of them.
             return Ok(Parts::default());
         }
-        let bounds = self.runs.bounds(self.inner().settings.timeout());
+        let interrupt = self.runs.interrupt(self.inner().settings.timeout());
         let work = async {
             let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
             let Some(plain) = Plain::of(&bound) else { return Ok(Parts::default()) };
@@ -43,6 +43,6 @@ impl GateSession {
             let holder = self.runs.holder(self.runs.account());
             self.on_workers(async move { plain.parts(&plan, split, &holder).await }).await
         };
-        bounds.within(work).await
+        interrupt.within(work).await
     }
 }

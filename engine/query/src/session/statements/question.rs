@@ -25,8 +25,8 @@ impl GateSession {
     pub(in crate::session) async fn bind_asked(&self, question: &Question, form: AnswerForm) -> Result<Asked> {
         let asking = Arc::new(Asking { question: question.clone(), form });
         let began = StartTime::now();
-        let bounds = self.runs.bounds(self.timeout());
-        let asked = bounds.within(self.bind_question(&asking)).await;
+        let interrupt = self.runs.interrupt(self.timeout());
+        let asked = interrupt.within(self.bind_question(&asking)).await;
         match asked.and_then(|(composed, bound)| self.asked(Arc::clone(&asking), composed, bound)) {
             Ok(asked) => Ok(asked),
             Err(error) => {

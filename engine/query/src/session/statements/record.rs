@@ -144,8 +144,8 @@ impl GateSession {
         };
         let objects = Arc::from([targeted.intent().object().sql_name.clone()]);
         let mut run = self.begin_run_at(&prepared, objects, began);
-        let bounds = run.bounds(self.timeout());
-        match self.attempt((&mut run, &bounds), &prepared, (&targeted, None), &[]).await {
+        let interrupt = run.interrupt(self.timeout());
+        match self.attempt((&mut run, &interrupt), &prepared, (&targeted, None), &[]).await {
             Ok(Ended::Done { record: Some(written), count, .. }) => {
                 run.note(|record| record.changed = count as u64);
                 run.end(Ok(()))?;

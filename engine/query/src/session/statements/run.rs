@@ -4,7 +4,7 @@ use super::prepared::{Kind, PreparedStatement};
 use super::start::Invocation;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
-use crate::run::bounds::Bounds;
+use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
@@ -86,13 +86,13 @@ impl GateSession {
         delivery: Delivery<'_>,
     ) -> Result<Outcome> {
         let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
-        let bounds = run.bounds(self.timeout());
+        let interrupt = run.interrupt(self.timeout());
         let part = match delivery {
             Delivery::Batches => None,
             Delivery::Part(part) => Some(part),
             Delivery::Messages(form) => {
                 if self.look_up_refusal(bound).is_none() {
-                    match bounds.within(self.messages(&mut run, bound, parameters, form)).await {
+                    match interrupt.within(self.messages(&mut run, bound, parameters, form)).await {
                         Ok(Ok(rows)) => {
                             self.keep_look_up(prepared, bound);
                             return run.deliver(rows).map(Outcome::Messages);
@@ -105,7 +105,7 @@ impl GateSession {
             }
         };
         // Boxed: what reads batches is large, and look-ups should make no room for it.
-        Box::pin(self.run_rows((run, bounds), prepared, bound, parameters, part)).await.map(Outcome::Rows)
+        Box::pin(self.run_rows((run, interrupt), prepared, bound, parameters, part)).await.map(Outcome::Rows)
     }
 
     /// Runs a bound query. The run ends with its rows.
@@ -116,8 +116,8 @@ impl GateSession {
         parameters: &[ArrayRef],
     ) -> Result<Rows> {
         let run = self.begin_run(prepared, Arc::clone(bound.objects()));
-        let bounds = run.bounds(self.timeout());
-        self.run_rows((run, bounds), prepared, bound, parameters, None).await
+        let interrupt = run.interrupt(self.timeout());
+        self.run_rows((run, interrupt), prepared, bound, parameters, None).await
     }
 
     /// Runs a query of constants on behalf of a statement, whose record is the only one.
@@ -127,20 +127,20 @@ impl GateSession {
         bound: &Arc<Bound>,
     ) -> Result<Rows> {
         let run = Run::unrecorded(&self.runs, &outer.parsed, StartTime::now().started);
-        let bounds = run.bounds(self.timeout());
-        self.run_rows((run, bounds), outer, bound, &[], None).await
+        let interrupt = run.interrupt(self.timeout());
+        self.run_rows((run, interrupt), outer, bound, &[], None).await
     }
 
     async fn run_rows(
         &self,
-        (mut run, bounds): (Run, Bounds),
+        (mut run, interrupt): (Run, Interrupt),
         prepared: &PreparedStatement,
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
         part: Option<&Part>,
     ) -> Result<Rows> {
         let of = Invocation { prepared, bound, parameters, part, is_find: false };
-        let started = bounds.within(self.start_rows(&mut run, &bounds, of)).await;
+        let started = interrupt.within(self.start_rows(&mut run, &interrupt, of)).await;
         run.planned();
         let batches = match started {
             Ok(batches) => batches,

@@ -7,9 +7,9 @@ use crate::books::checks::{CheckRecord, Finding, WHOLE};
 use crate::books::observe::QueryRecord;
 use crate::gate::Engine;
 use crate::plan::executable::PlanOptions;
-use crate::run::bounds::Bounds;
 use crate::run::compare::Comparison;
 use crate::run::execute::{self, Guard, Turn};
+use crate::run::interrupt::Interrupt;
 use crate::session::gate_session::GateSession;
 use crate::session::workspace::with_runner;
 use crate::sql::template::Template;
@@ -199,11 +199,11 @@ impl Check {
         let account = self.gate.resources().statement_account(&self.gate.account(&self.login));
         let guard = Guard {
             memory: execute::begun(&account)?,
-            bounds: Bounds::new(self.cancel.child_token(), Some(Instant::now() + CHECK_TIME)),
+            interrupt: Interrupt::new(self.cancel.child_token(), Some(Instant::now() + CHECK_TIME)),
             permit: Turn::new(permit),
             holder: None,
         };
-        let context = self.gate.task_context((state, &plan), account, guard.bounds.stop(), None, None);
+        let context = self.gate.task_context((state, &plan), account, guard.interrupt.stop(), None, None);
         let mut batches = execute::run(self.gate.runtime(), plan, context, guard);
         let (mut kept, mut rows) = (Vec::new(), 0);
         while let Some(batch) = batches.next().await {

@@ -7,8 +7,8 @@ use crate::errors::{self, translate};
 use crate::plan::executable::{self, Executable, PlanOptions};
 use crate::plan::rule_trace::{Step, steps};
 use crate::plan::variant::{Asking, Chosen};
-use crate::run::bounds::Bounds;
 use crate::run::execute;
+use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::parse::Parsed;
@@ -58,19 +58,19 @@ impl GateSession {
     pub(in crate::session) async fn start_rows(
         &self,
         run: &mut Run,
-        bounds: &Bounds,
+        interrupt: &Interrupt,
         of: Invocation<'_>,
     ) -> Result<BatchStream> {
         run.admit().await?;
         let asking = || {
             // A part is a share of one plan: all its shares must come of the same.
             let alone = (of.part.is_none() && !of.is_find).then_some(&of.prepared.parsed)?;
-            self.asking(alone, matches!(of.prepared.kind, Kind::Explain(..)), bounds.deadline())
+            self.asking(alone, matches!(of.prepared.kind, Kind::Explain(..)), interrupt.deadline())
         };
         let whole = executable::choose_whole(of.bound, asking);
         if of.part.is_none()
             && whole.as_ref().is_none_or(Chosen::is_default)
-            && let Some(batches) = self.start_fragment(run, bounds, of).await?
+            && let Some(batches) = self.start_fragment(run, interrupt, of).await?
         {
             run.note(|record| record.choose(|| whole.as_ref().map(Chosen::record)));
             return Ok(batches);
@@ -82,12 +82,12 @@ impl GateSession {
             Some(executable) => executable,
             None => self.plan_on_workers(of.bound, &state, of.parameters, asking).await?,
         };
-        let batches = match self.start_plan(run, bounds, of, (&executable, &state)).await? {
+        let batches = match self.start_plan(run, interrupt, of, (&executable, &state)).await? {
             Started::Goes(batches) => batches,
             Started::Lost(lost) => {
                 let chosen = told_at_once(executable.chosen().cloned(), lost);
                 executable = self.plan_on_workers(of.bound, &state, of.parameters, None).await?;
-                let Started::Goes(batches) = self.start_plan(run, bounds, of, (&executable, &state)).await? else {
+                let Started::Goes(batches) = self.start_plan(run, interrupt, of, (&executable, &state)).await? else {
                     return Err(Error::internal("the default was not run"));
                 };
                 judged(batches, chosen, lost).await
@@ -98,12 +98,17 @@ impl GateSession {
             record.fragments = Arc::clone(executable.records());
         });
         let whole = (of.part.is_none() && !of.is_find).then_some((of.bound, of.parameters, &state));
-        Ok(self.checked(whole, || executable.pushed_to(), run.record(), batches, bounds.token()))
+        Ok(self.checked(whole, || executable.pushed_to(), run.record(), batches, interrupt.token()))
     }
 
     /// Runs a statement that one source runs as a whole. Rows that are found by a key are waited for here: there is no more to it
     /// than a message to the source and one back. Others are read where queries run. `None`: it is to be planned.
-    async fn start_fragment(&self, run: &mut Run, bounds: &Bounds, of: Invocation<'_>) -> Result<Option<BatchStream>> {
+    async fn start_fragment(
+        &self,
+        run: &mut Run,
+        interrupt: &Interrupt,
+        of: Invocation<'_>,
+    ) -> Result<Option<BatchStream>> {
         let Some((call, records)) = executable::call(of.bound, of.parameters)? else { return Ok(None) };
         run.reuse_plan(records);
         let source = call.source().to_owned();
@@ -116,7 +121,7 @@ impl GateSession {
             Ok(Ok(batches)) => batches,
             // Given when rows are read, as the error of any statement.
             Err(error) => futures::stream::iter([Err(error)]).boxed(),
-            Ok(Err(_)) if call.is_accepted() => match self.read_fragment(run, bounds, call).await {
+            Ok(Err(_)) if call.is_accepted() => match self.read_fragment(run, interrupt, call).await {
                 Ok(batches) => batches,
                 Err(error) => futures::stream::iter([Err(error)]).boxed(),
             },
@@ -131,12 +136,12 @@ impl GateSession {
         }
         let state = self.statement_state(of.bound).await?;
         let whole = Some((of.bound, of.parameters, &state));
-        Ok(Some(self.checked(whole, || source, run.record(), batches, bounds.token())))
+        Ok(Some(self.checked(whole, || source, run.record(), batches, interrupt.token())))
     }
 
-    async fn read_fragment(&self, run: &mut Run, bounds: &Bounds, call: FragmentCall) -> Result<BatchStream> {
+    async fn read_fragment(&self, run: &mut Run, interrupt: &Interrupt, call: FragmentCall) -> Result<BatchStream> {
         let runs = run.measured().map(Arc::clone);
-        let (guard, account, holder) = run.guard(bounds.clone()).await?;
+        let (guard, account, holder) = run.guard(interrupt.clone()).await?;
         let ahead = Ahead::new(&account);
         let opened = move || counted(call.start(Some(holder), runs), ahead);
         Ok(execute::run_batches(self.gate.runtime(), opened, guard))
@@ -173,7 +178,7 @@ impl GateSession {
     async fn start_plan(
         &self,
         run: &mut Run,
-        bounds: &Bounds,
+        interrupt: &Interrupt,
         of: Invocation<'_>,
         (executable, state): (&Executable, &Arc<SessionState>),
     ) -> Result<Started> {
@@ -183,7 +188,7 @@ impl GateSession {
         };
         let chosen = executable.chosen().filter(|chosen| !chosen.is_default());
         // Dropping the stream cancels its token, which must not be the statement's.
-        let own = chosen.map_or_else(|| bounds.clone(), |_| bounds.child());
+        let own = chosen.map_or_else(|| interrupt.clone(), |_| interrupt.child());
         let stop = own.stop();
         let runs = run.measured().map(Arc::clone);
         let (guard, account, holder) = run.guard(own).await?;

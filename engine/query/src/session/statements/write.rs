@@ -8,7 +8,7 @@ use crate::books::clock::now_ms;
 use crate::dialect::parameters::Declared;
 use crate::errors::{Stage, translate};
 use crate::plan::executable::started;
-use crate::run::bounds::Bounds;
+use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::refused_write;
@@ -118,8 +118,8 @@ impl GateSession {
                 Some(own) => own,
                 None => self.begin_run(prepared, objects(&targeted, bound.as_deref())),
             };
-            let bounds = own.bounds(self.timeout());
-            let ended = self.attempt((&mut own, &bounds), prepared, (&targeted, bound.as_ref()), parameters).await;
+            let interrupt = own.interrupt(self.timeout());
+            let ended = self.attempt((&mut own, &interrupt), prepared, (&targeted, bound.as_ref()), parameters).await;
             match ended {
                 Ok(Ended::Done { count, returned, record: _ }) => return Ok((own, targeted, count, returned)),
                 Ok(Ended::Moved(why)) => {
@@ -254,7 +254,7 @@ impl GateSession {
 
     pub(in crate::session) async fn attempt(
         &self,
-        (run, bounds): (&mut Run, &Bounds),
+        (run, interrupt): (&mut Run, &Interrupt),
         prepared: &PreparedStatement,
         (targeted, bound): (&Arc<Targeted>, Option<&Arc<Bound>>),
         parameters: &[ArrayRef],
@@ -263,7 +263,7 @@ impl GateSession {
             // One row, whose size is not known yet.
             Some(by_key) => (WrittenRows::Key(by_key), 0),
             None => {
-                let found = self.found_rows((&mut *run, bounds), prepared, (targeted, bound), parameters).await?;
+                let found = self.found_rows((&mut *run, interrupt), prepared, (targeted, bound), parameters).await?;
                 if found.num_rows() == 0 {
                     run.planned();
                     let none =
@@ -271,7 +271,7 @@ impl GateSession {
                     return Ok(Ended::Done { count: 0, returned: none, record: None });
                 }
                 for (part, rows) in targeted.parts(&found)? {
-                    bounds.within(self.refer((prepared, bounds), &part, &rows)).await?;
+                    interrupt.within(self.refer((prepared, interrupt), &part, &rows)).await?;
                 }
                 let bytes = found.get_array_memory_size();
                 (WrittenRows::Found(found), bytes)
@@ -282,11 +282,11 @@ impl GateSession {
         account.try_grow(bytes.saturating_mul(COPIES)).map_err(|error| translate(&error, Stage::Execute))?;
         let permit = run.turn().await?;
         // The task ends by itself: a caller that stops waiting for it cancels it.
-        let token = bounds.token().child_token();
+        let token = interrupt.token().child_token();
         let _leaving = token.clone().drop_guard();
         let context = ExecuteContext {
             cancel: token,
-            deadline: bounds.deadline().map(tokio::time::Instant::into_std),
+            deadline: interrupt.deadline().map(tokio::time::Instant::into_std),
             ..ExecuteContext::default()
         };
         let (targeted, log) = (Arc::clone(targeted), run.change_log());
@@ -318,7 +318,7 @@ impl GateSession {
     /// The rows that the query of a change finds; one without columns where it has none.
     async fn found_rows(
         &self,
-        (run, bounds): (&mut Run, &Bounds),
+        (run, interrupt): (&mut Run, &Interrupt),
         prepared: &PreparedStatement,
         (targeted, bound): (&Arc<Targeted>, Option<&Arc<Bound>>),
         parameters: &[ArrayRef],
@@ -326,7 +326,7 @@ impl GateSession {
         match bound {
             Some(bound) => {
                 let of = Invocation { prepared, bound, parameters, part: None, is_find: true };
-                let found = bounds.within(self.found(run, bounds, of)).await?;
+                let found = interrupt.within(self.found(run, interrupt, of)).await?;
                 targeted.fitted(found, &|value, wanted| bound.fitted(value, wanted))
             }
             None => {
@@ -340,12 +340,12 @@ impl GateSession {
     pub(in crate::session) async fn found(
         &self,
         run: &mut Run,
-        bounds: &Bounds,
+        interrupt: &Interrupt,
         of: Invocation<'_>,
     ) -> Result<RecordBatch> {
         let schema = Arc::clone(of.bound.schema());
         // The stream ends its own token when it is dropped.
-        let own = bounds.child();
+        let own = interrupt.child();
         let mut batches = self.start_rows(run, &own, of).await?;
         let (mut kept, mut rows, mut bytes) = (Vec::new(), 0, 0);
         while let Some(batch) = batches.next().await {
@@ -366,7 +366,7 @@ impl GateSession {
     /// Whether every record that a value refers to is there for the principal: one that is hidden is not.
     pub(in crate::session) async fn refer(
         &self,
-        (prepared, bounds): (&PreparedStatement, &Bounds),
+        (prepared, interrupt): (&PreparedStatement, &Interrupt),
         targeted: &Targeted,
         found: &RecordBatch,
     ) -> Result<()> {
@@ -411,7 +411,7 @@ impl GateSession {
                 let parameters = parameters.map_err(Error::internal)?;
                 let of = Invocation { prepared, bound: &bound, parameters: &parameters, part: None, is_find: true };
                 let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
-                let there = self.found(&mut run, bounds, of).await?;
+                let there = self.found(&mut run, interrupt, of).await?;
                 let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
                 let is_there = |value: &ScalarValue| {
                     there.iter().any(|known| known.cast_to(&value.data_type()).is_ok_and(|known| known == *value))

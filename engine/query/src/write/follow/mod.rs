@@ -5,13 +5,13 @@
 mod cascade;
 mod master;
 mod number;
-mod rollup;
+mod summary;
 mod total;
 
 pub(crate) use cascade::Taken;
 pub(crate) use master::Masters;
 pub(crate) use number::draw;
-pub(crate) use rollup::{Changed, roll_up};
+pub(crate) use summary::{Changed, roll_up};
 
 use super::target::closed;
 use querygate_catalog::PrincipalCatalog;

@@ -1,4 +1,5 @@
-//! When work has to end: a cancel request or a deadline. The one place that waits for either of them.
+//! What ends a statement's work early: a cancel request or a deadline. The one place of the engine that waits for either of them;
+//! drivers wait for theirs through `querygate_driver_api::execution`.
 
 use futures::future::poll_fn;
 use querygate_resources::Stop;
@@ -11,23 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 /// What ends work early.
 #[derive(Debug, Clone)]
-pub(crate) struct Bounds {
+pub(crate) struct Interrupt {
     cancel: CancellationToken,
     /// `None`: it may take any time.
     deadline: Option<Instant>,
 }
 
-impl Bounds {
+impl Interrupt {
     pub(crate) fn new(cancel: CancellationToken, deadline: Option<Instant>) -> Self {
         Self { cancel, deadline }
     }
 
-    /// These bounds with another deadline.
+    /// The same cancel request with another deadline.
     pub(crate) fn until(self, deadline: Option<Instant>) -> Self {
         Self { deadline, ..self }
     }
 
-    /// Bounds within these, whose token can be cancelled alone.
+    /// One that ends with this one, and whose token can be cancelled alone.
     pub(crate) fn child(&self) -> Self {
         Self { cancel: self.cancel.child_token(), deadline: self.deadline }
     }
@@ -40,12 +41,12 @@ impl Bounds {
         self.deadline
     }
 
-    /// These bounds in the form that operators of a plan ask.
+    /// In the form that operators of a plan ask.
     pub(crate) fn stop(&self) -> Arc<Stop> {
         Stop::new(self.cancel.clone(), self.deadline)
     }
 
-    /// Waits for work within the bounds.
+    /// Waits for work until it has to end.
     ///
     /// # Errors
     /// 57014: it was cancelled, or took too long. Else the work's own.
@@ -106,10 +107,10 @@ mod tests {
     #[tokio::test]
     async fn work_ends_at_its_deadline_or_by_a_cancel_and_else_as_it_does() {
         let soon = Some(Instant::now() + Duration::from_millis(30));
-        let late = Bounds::new(CancellationToken::new(), soon);
+        let late = Interrupt::new(CancellationToken::new(), soon);
         assert_eq!(late.within(never()).await.unwrap_err().code(), ErrorCode::StatementTimeout);
         assert_eq!(late.within_polled(never()).await.unwrap_err().code(), ErrorCode::StatementTimeout);
-        let free = Bounds::new(CancellationToken::new(), None);
+        let free = Interrupt::new(CancellationToken::new(), None);
         assert_eq!(free.within(async { Ok(1) }).await.unwrap(), 1);
         assert_eq!(free.within_polled(async { Ok(1) }).await.unwrap(), 1);
         let child = free.child();
@@ -121,8 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_that_is_cancelled_ends_nothing_else() {
-        let bounds = Bounds::new(CancellationToken::new(), None);
-        bounds.child().token().cancel();
-        assert!(bounds.within(async { Ok(()) }).await.is_ok());
+        let interrupt = Interrupt::new(CancellationToken::new(), None);
+        interrupt.child().token().cancel();
+        assert!(interrupt.within(async { Ok(()) }).await.is_ok());
     }
 }
