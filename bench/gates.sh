@@ -58,6 +58,7 @@ write_pool_size = 16'
 }
 
 introspect_gate() {
+    rm -rf "$work/gate/metadata"
     mkdir -p "$work/gate"
     printf bench >"$work/gate/password"
     (cd "$work/gate" && "$(gate_program)" introspect "postgres://bench@127.0.0.1:$pg_port/postgres" --password file:password \
@@ -107,6 +108,8 @@ TOML
 
 # serve_gate [WRAPPER ...]: starts it, through a command that runs the one that it is given.
 serve_gate() {
+    # The log of a gate before this one has its address.
+    : >"$work/gate.log"
     QUERYGATE_LOG=warn "$@" "$(gate_program)" serve -c "$work/gate/querygate.toml" --pg 127.0.0.1:0 --http 127.0.0.1:0 \
         --flight 127.0.0.1:0 >"$work/gate.log" 2>&1 &
     gate=$!
@@ -140,14 +143,14 @@ run_counted() {
         stop_gate
         for clients in 1 16; do
             counts=
-            for count in 800 4000; do
+            for count in 2000 22000; do
                 serve_gate valgrind -q --tool=callgrind --callgrind-out-file="$work/callgrind.$count"
                 PGPASSWORD=bench pgbench -n -S -M prepared -t "$((count / clients))" -c "$clients" -j 1 -h 127.0.0.1 \
                     -p "${gate_pg##*:}" -U bench demo >"$work/pgbench.log" 2>&1 || { tail -5 "$work/pgbench.log" >&2; return 1; }
                 stop_gate
                 counts+=" $(sed -n 's/^summary: //p' "$work/callgrind.$count")"
             done
-            python3 -c "import sys; few, many = map(int, sys.argv[3:]); print(f'| {sys.argv[1]} | {sys.argv[2]} | {(many - few) / 3200:,.0f} |')" \
+            python3 -c "import sys; few, many = map(int, sys.argv[3:]); print(f'| {sys.argv[1]} | {sys.argv[2]} | {(many - few) / 20000:,.0f} |')" \
                 "$GATE" "$clients" $counts
         done
     done
