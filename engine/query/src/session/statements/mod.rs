@@ -15,3 +15,4 @@ pub(super) mod start;
 pub(super) mod trial;
 pub(super) mod wire_rows;
 mod write;
+pub(super) mod write_cache;
