@@ -14,6 +14,8 @@ mod mariadb_server;
 mod mongodb_server;
 #[path = "writes/outages.rs"]
 mod outages;
+#[path = "writes/pipelined.rs"]
+mod pipelined;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 mod postgres_server;
 #[path = "writes/servers.rs"]

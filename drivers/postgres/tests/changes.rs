@@ -3,12 +3,15 @@
 
 mod common;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int32Type;
 use common::{LIMITS, PASSWORD, Server, plain, server};
 use futures::TryStreamExt;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{Ask, ExecuteContext, NativeStatement};
-use querygate_driver_api::identifier::TableRef;
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
+use querygate_driver_api::identifier::{ColumnId, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
 use querygate_driver_api::testkit::changes;
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{
@@ -189,6 +192,54 @@ async fn rules_of_the_source_are_told_by_their_kind_alone() {
         Err(CommitError::RolledBack(error)) => assert_eq!(error.code(), ErrorCode::UniqueViolation),
         other => panic!("{other:?}"),
     }
+}
+
+/// The column `small` of every row of `shop.child`.
+async fn all_small(driver: &PostgresDriver) -> Arc<NativeStatement> {
+    let remote = driver.describe(&TableRef::new(["shop", "child"]).unwrap()).await.unwrap();
+    let column = remote.columns.iter().find(|column| column.name.as_str() == "small").unwrap();
+    let (id, value_type) = (ColumnId(0), ValueType::Int32);
+    let scanned = ScanColumn {
+        id,
+        name: column.name.clone(),
+        value_type,
+        nullable: true,
+        collation: Collation::Binary,
+        encoding: Encoding::Canonical,
+    };
+    let relation = Relation::Scan { table: remote.table.clone(), columns: vec![scanned] };
+    let output = vec![OutputColumn { id, name: "small".to_owned(), value_type, nullable: true }];
+    driver.render(&Fragment { relation, output, parameters: Vec::new() }).unwrap()
+}
+
+#[tokio::test]
+async fn a_read_behind_a_change_sees_it() {
+    let Some(server) = server() else { return };
+    server.database("behind", "").await.batch_execute(RULES).await.unwrap();
+    let driver = driver(server, "behind").await;
+    let update = change(&driver, "child", ChangeOp::Update, &["id"], &["small"]).await;
+    let (read, all) = (all_small(&driver).await, context());
+    let small = |value: i32| set(&update, &[Value::Int32(1), Value::Int32(value)]);
+    // At first the server knows neither statement, later both.
+    for value in 3..9 {
+        let mut tx = driver.writer().unwrap().begin(Begin::default(), &all).await.unwrap();
+        let (applied, found) = tx.apply_and_read(&update, &small(value), (&read, &[]), &all).await.unwrap();
+        assert_eq!(applied.count, 1);
+        let found: Vec<i32> =
+            found.iter().flat_map(|batch| batch.column(0).as_primitive::<Int32Type>().values().to_vec()).collect();
+        assert!(found.contains(&value) && found.len() == 2, "{found:?}");
+        assert!(tx.mark().is_some());
+        tx.commit().await.unwrap();
+    }
+    // What is wrong with the change is told, and not that the read behind it came too late.
+    let mut tx = driver.writer().unwrap().begin(Begin::default(), &all).await.unwrap();
+    let error = tx.apply_and_read(&update, &small(11), (&read, &[]), &all).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CheckViolation);
+    assert!(tx.has_failed());
+    tx.rollback().await;
+    // A transaction in which nothing was done has not begun, and ends all the same.
+    driver.writer().unwrap().begin(Begin::default(), &all).await.unwrap().commit().await.unwrap();
+    driver.writer().unwrap().begin(Begin::default(), &all).await.unwrap().rollback().await;
 }
 
 #[tokio::test]

@@ -1,20 +1,21 @@
 //! The table behind an object as it is changed: reads that lock rows by their values and a policy, and the shapes of changes. Knows
 //! no statement. Decides nothing: its callers have a permit.
 
+mod key_read;
 mod reads;
 
+pub use key_read::KeyRead;
 pub use reads::PlainRead;
 
 use crate::federation::{FragmentPolicy, Tables};
 use crate::remote::DriverTable;
 use arrow::array::RecordBatch;
-use datafusion::common::ScalarValue;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::fragment::{Fragment, OutputColumn};
 use querygate_driver_api::identifier::{ColumnId, Identifier};
 use querygate_driver_api::relation::{Relation, ScanColumn};
-use querygate_driver_api::remote::TableKind;
+use querygate_driver_api::remote::{RemoteTable, TableKind};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{
@@ -35,6 +36,8 @@ const LOCK: Lock = Lock { strength: LockStrength::Update, wait: LockWait::Wait }
 #[derive(Debug)]
 pub struct WriteTarget {
     table: DriverTable,
+    /// What the source said of the table.
+    described: Arc<RemoteTable>,
     tables: Tables,
     fields: Vec<TargetField>,
     key: Vec<usize>,
@@ -76,6 +79,8 @@ impl TargetField {
 pub struct LockedRead {
     pub statement: Arc<NativeStatement>,
     pub values: Vec<Value>,
+    /// Whether it finds one row by the table's key.
+    pub by_key: bool,
 }
 
 impl WriteTarget {
@@ -114,7 +119,15 @@ impl WriteTarget {
         };
         let sets = std::iter::once(&described.primary_key).chain(&described.unique);
         let unique = sets.filter(|set| !set.is_empty()).filter_map(names).collect();
-        Ok(Self { table, tables, fields, key, unique })
+        Ok(Self { table, described, tables, fields, key, unique })
+    }
+
+    /// Whether the source has said nothing else of the table since; asks it again after some seconds.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn is_current(&self) -> Result<bool> {
+        Ok(Arc::ptr_eq(&self.table.described().await?, &self.described))
     }
 
     #[must_use]
@@ -192,13 +205,7 @@ impl WriteTarget {
     /// # Errors
     /// As [`having`](Self::having).
     pub fn lock_text(&self, filter: &RowFilter) -> Result<Arc<str>> {
-        let any = |place: &usize| {
-            let field = self.fields.get(*place).ok_or_else(|| Error::internal("a field that is not the table's"))?;
-            let value = ScalarValue::new_default(&field.value_type().to_arrow()).map_err(Error::internal)?;
-            Value::from_array(value.to_array().map_err(Error::internal)?.as_ref(), 0)
-        };
-        let key = self.key.iter().map(any).collect::<Result<Vec<_>>>()?;
-        self.locked(&[key], filter).map(|read| Arc::clone(&read.statement.text))
+        self.key_read(filter).map(|read| Arc::clone(read.text()))
     }
 
     /// Locks the rows with one of these combinations of values (NULL is found, too) that pass a filter, and gives all fields of
@@ -215,7 +222,7 @@ impl WriteTarget {
         let (fragment, bound) = self.fragment(by, values, filter, &all)?;
         let statement = self.writer()?.render_locked(&fragment, lock).map_err(|_| inexact())?;
         self.accepts(&statement, &bound)?;
-        Ok(LockedRead { statement, values: bound })
+        Ok(LockedRead { statement, values: bound, by_key: false })
     }
 
     /// The rows with one of these combinations of values that pass a filter, with some of their fields.

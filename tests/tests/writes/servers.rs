@@ -41,13 +41,18 @@ pub(crate) fn client_of(server: &Server, user: &str) -> Client {
 
 /// Tables, their metadata and a configuration.
 pub(crate) fn prepared(kind: Kind) -> (TempDir, Source) {
+    prepared_with(kind, "")
+}
+
+/// The same with more tables, as SQL of the source's own.
+pub(crate) fn prepared_with(kind: Kind, more: &str) -> (TempDir, Source) {
     let folder = TempDir::new().unwrap();
     let tables = match kind {
         Kind::Postgres => POSTGRES,
         Kind::MariaDb => MARIADB,
         Kind::Sqlite => unreachable!("it is no server"),
     };
-    let source = Source::made(kind, folder.path(), tables);
+    let source = Source::made(kind, folder.path(), &format!("{tables}\n{more}"));
     introspected(folder.path(), &source.address(), "shop");
     let config = format!(
         "[server]\ndatabase = \"shop\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n[log]\naudit = \"audit.ndjson\"\n{}\

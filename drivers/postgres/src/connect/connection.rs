@@ -3,6 +3,7 @@
 use crate::connect::options::PostgresOptions;
 use crate::connect::tls::Encryption;
 use crate::error::{cannot_connect, from_postgres, timed_out_connecting, unavailable};
+use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::pool::Place;
 use querygate_types::{PlannerSetting, Result};
 use std::collections::HashMap;
@@ -109,6 +110,7 @@ impl Connector {
             statements: Mutex::default(),
             opened: Instant::now(),
             idle_since: Instant::now(),
+            search_path: None,
             place: None,
         };
         prepared_for_us(&self.source, &connection.client).await?;
@@ -144,6 +146,8 @@ pub(crate) struct Connection {
     statements: Mutex<Prepared>,
     pub(crate) opened: Instant,
     pub(crate) idle_since: Instant,
+    /// The schema that changes were made with on it, behind the server's own; `None`: none, or it is not known which.
+    pub(crate) search_path: Option<String>,
     /// Of the pool's connections, in the budget of all sources.
     pub(crate) place: Option<Place>,
 }
@@ -188,6 +192,20 @@ impl Connection {
         }
         self.remember(key, &statement);
         Ok(statement)
+    }
+
+    /// As [`prepared`](Self::prepared). `by_key`: one plan is as good as another.
+    pub(crate) async fn prepared_read(
+        &self,
+        statement: &NativeStatement,
+        types: &[Type],
+        by_key: bool,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        if by_key {
+            self.prepared_change(&statement.text, types).await
+        } else {
+            self.prepared(&statement.text, types, None).await
+        }
     }
 
     /// As [`prepared`](Self::prepared), for a change. Its lists find rows by their key, for which one plan is as good as another

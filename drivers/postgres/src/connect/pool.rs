@@ -219,6 +219,13 @@ impl Resting for Pool {
 }
 
 impl Lease {
+    /// Another connection in the place of one that was lost.
+    pub(crate) async fn renew(&mut self) -> Result<()> {
+        self.connection.place = None;
+        self.connection = self.pool.connection().await?;
+        Ok(())
+    }
+
     /// Keeps the connection for the next. Nothing runs on it any more.
     pub(crate) fn give_back(self) {
         let Self { mut connection, pool, _permit } = self;

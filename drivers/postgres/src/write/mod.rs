@@ -1,11 +1,14 @@
-//! Changes to a database, on connections of their own by a user of their own. Nothing that was sent is sent again. Knows no policy.
+//! Changes to a database, on connections of their own by a user of their own. Nothing that was sent is sent again, but what was lost with
+//! its connection before its transaction had begun. Knows no policy.
 
+mod alarm;
 mod cell;
 mod encode;
 mod error;
 mod fate;
 mod form;
 mod obstacles;
+mod pipeline;
 mod print;
 mod reading;
 mod transaction;
@@ -26,7 +29,7 @@ use querygate_driver_api::write::{
     Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction, TxMark,
     WriteCapabilities, Writer,
 };
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, Result};
 use std::sync::Arc;
 use transaction::PostgresTransaction;
 
@@ -80,15 +83,8 @@ impl Writer for PostgresDriver {
 
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
         CAPABILITIES.admit(begin)?;
-        let pool = self.writers()?;
-        match PostgresTransaction::begin(pool, begin, context).await {
-            // The server was restarted behind an idle connection: nothing had begun there.
-            Err(error) if error.code() == ErrorCode::SourceLost => {
-                PostgresTransaction::begin(pool, begin, context).await
-            }
-            begun => begun,
-        }
-        .map(|begun| Transaction::new(Box::new(begun)))
+        let begun = PostgresTransaction::begin(self.writers()?, begin, context).await?;
+        Ok(Transaction::new(Box::new(begun)))
     }
 
     async fn obstacles(&self, table: &RemoteTable) -> Result<Vec<String>> {

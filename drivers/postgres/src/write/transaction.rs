@@ -1,131 +1,98 @@
 //! One transaction on a connection of its own.
 
+use super::alarm::{Alarm, Answer, REST};
 use super::encode::{COPY_HEADER, COPY_TRAILER, arrays, copied, forms};
 use super::error::from_change;
+use super::pipeline::{self, Answered, First, ReadBehind};
 use super::reading::Reading;
 use super::{fate, print};
 use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
 use crate::error::{is_lost, unavailable};
-use crate::wire::bind::Parameters;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures::{SinkExt, StreamExt, TryStreamExt};
-use querygate_driver_api::execution::ending::canceled;
+use futures::{SinkExt, TryStreamExt};
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
-use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
-use querygate_driver_api::write::change::STORED_BYTES_MAX;
 use querygate_driver_api::write::{
     Applied, Begin, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_postgres::Column;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{CancelToken, Column};
 
-/// How long a cancelled statement has to end; then its connection is closed.
-const REST: Duration = Duration::from_secs(1);
 /// How long a statement has that only begins or ends something.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Bytes of COPY's messages, about.
 const COPIED_BYTES: usize = 256 * 1024;
 
-/// A transaction that may write.
+/// A transaction that may write. Its BEGIN goes with its first statement, in one way to the server.
 #[derive(Debug)]
 pub(super) struct PostgresTransaction {
     lease: Lease,
     alarm: Alarm,
-    mark: TxMark,
-    /// The schema in which triggers and defaults of the source look for what they name, once one is set.
+    /// What begins it, as long as that was not sent.
+    begin: Option<String>,
+    /// Known once it has begun.
+    mark: Option<TxMark>,
+    /// The schema in which triggers and defaults of the source look for what they name, where it is known which.
     schema: Option<String>,
 }
 
-type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
-
-/// Stops what the server still does for a transaction that was dropped in the middle of a statement: it would look for its client
-/// only later, and hold its locks until then.
-struct Alarm {
-    pool: Arc<Pool>,
-    token: CancelToken,
-    is_running: bool,
-    keeps_savepoints: bool,
-}
-
-impl Alarm {
-    /// Waits for an answer, or stops the statement when it must end.
-    async fn watch<T>(&mut self, context: &ExecuteContext, run: impl Future<Output = Answer<T>>) -> Result<Answer<T>> {
-        if context.cancel.is_cancelled() {
-            return Err(canceled());
-        }
-        self.is_running = true;
-        let mut run = std::pin::pin!(run);
-        let ran = tokio::select! {
-            biased;
-            ran = &mut run => ran,
-            error = context.over() => {
-                self.stop(async { run.await.map(drop) }).await;
-                return Err(error);
-            }
-        };
-        self.is_running = false;
-        Ok(ran)
-    }
-
-    /// Asks the server to stop, and hears the statement to its end. Only one that says it was cancelled leaves the connection as it
-    /// was: a cancel that comes late would hit the next statement.
-    async fn stop(&mut self, rest: impl Future<Output = Answer<()>>) {
-        self.pool.connector().cancel(self.token.clone()).await;
-        let ended = tokio::time::timeout(REST, rest).await;
-        let stopped = matches!(ended, Ok(Err(error)) if error.code() == Some(&SqlState::QUERY_CANCELED));
-        self.keeps_savepoints &= stopped;
-        self.is_running = !stopped;
-    }
-}
-
-impl fmt::Debug for Alarm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alarm").field("is_running", &self.is_running).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if self.is_running
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let (pool, token) = (Arc::clone(&self.pool), self.token.clone());
-            runtime.spawn(async move { pool.connector().cancel(token).await });
-        }
-    }
-}
-
 impl PostgresTransaction {
+    /// Nothing is sent yet.
+    ///
     /// # Errors
-    /// 08001, 08006: no connection, or one that had been lost; 25006: the server takes no changes; 57014.
+    /// 08001: no connection; 57014.
     pub(super) async fn begin(pool: &Arc<Pool>, begin: Begin, context: &ExecuteContext) -> Result<Self> {
         let lease = pool.lease(context.deadline, &context.cancel).await?;
-        let token = lease.connection.client.cancel_token();
-        let mut alarm = Alarm { pool: Arc::clone(pool), token, is_running: false, keeps_savepoints: true };
-        let level = begin.isolation.sql();
-        let text = format!("BEGIN ISOLATION LEVEL {level} READ WRITE; {}", fate::MARK);
-        let answer = alarm.watch(context, lease.connection.client.simple_query(&text)).await?;
-        let answer = answer.map_err(|error| match error.code() {
+        let (alarm, schema) = (Alarm::of(&lease, pool), lease.connection.search_path.clone());
+        let text = format!("BEGIN ISOLATION LEVEL {} READ WRITE; {}", begin.isolation.sql(), fate::MARK);
+        Ok(Self { lease, alarm, begin: Some(text), mark: None, schema })
+    }
+
+    /// Why it has not begun. Whatever was sent behind its BEGIN ran in no transaction, where the session changes nothing.
+    fn not_begun(&self, error: &tokio_postgres::Error) -> Error {
+        match error.code() {
             // A standby has no transactions that write.
             Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
-                let text = format!("source \"{}\" is read-only", pool.source());
-                Error::new(ErrorCode::ReadOnlyTransaction, text).with_cause(&error)
+                let text = format!("source \"{}\" is read-only", self.source());
+                Error::new(ErrorCode::ReadOnlyTransaction, text).with_cause(error)
             }
-            _ => from_change(pool.source(), &error),
-        })?;
-        let mark = fate::mark(&answer).ok_or_else(|| Error::internal("a transaction without a number"))?;
-        Ok(Self { lease, alarm, mark, schema: None })
+            _ => from_change(self.source(), error),
+        }
+    }
+
+    /// Another connection for one that was lost before the transaction had begun there, as when the server was restarted. Nothing of
+    /// what was sent is stored: there was no COMMIT.
+    async fn renew(&mut self, begin: Option<String>, context: &ExecuteContext) -> Result<()> {
+        tokio::select! {
+            biased;
+            error = context.over() => return Err(error),
+            renewed = self.lease.renew() => renewed?,
+        }
+        self.alarm = Alarm::of(&self.lease, &Arc::clone(&self.alarm.pool));
+        self.schema.clone_from(&self.lease.connection.search_path);
+        self.begin = begin;
+        Ok(())
+    }
+
+    /// Waits until it has begun.
+    async fn ready(&mut self) -> Result<()> {
+        let Some(text) = self.begin.take() else { return Ok(()) };
+        self.alarm.is_running = true;
+        let begun = tokio::time::timeout(ANSWER, self.lease.connection.client.simple_query(&text)).await;
+        let Ok(begun) = begun else { return Err(unavailable(self.source(), "does not answer")) };
+        self.alarm.is_running = false;
+        let answer = begun.map_err(|error| self.not_begun(&error))?;
+        self.mark = Some(fate::mark(&answer).ok_or_else(|| Error::internal("a transaction without a number"))?);
+        Ok(())
     }
 
     fn source(&self) -> &str {
@@ -148,6 +115,7 @@ impl PostgresTransaction {
 
     /// Runs a statement of our own words, which ends at once.
     async fn run(&mut self, text: &str) -> Result<()> {
+        self.ready().await?;
         self.alarm.is_running = true;
         let ran = tokio::time::timeout(ANSWER, self.lease.connection.client.batch_execute(text)).await;
         let Ok(ran) = ran else {
@@ -166,7 +134,8 @@ impl PostgresTransaction {
             return Ok(None);
         }
         let quoted = crate::compile::dialect::quote(schema).map_err(Error::internal)?;
-        Ok(Some(format!("SET LOCAL search_path = pg_catalog, {quoted}")))
+        // Of the session: a path that came and went with each transaction would have the server plan every statement anew.
+        Ok(Some(format!("SET search_path = pg_catalog, {quoted}")))
     }
 
     /// What [`path`](Self::path) says was done.
@@ -183,6 +152,72 @@ impl PostgresTransaction {
     }
 }
 
+impl PostgresTransaction {
+    /// Applies a change, and reads behind it.
+    async fn change(
+        &mut self,
+        change: &NativeChange,
+        rows: &ChangeSet,
+        read: Option<(&Arc<NativeStatement>, &[Value])>,
+        context: &ExecuteContext,
+    ) -> Result<(Applied, Vec<RecordBatch>)> {
+        let forms = forms(&change.shape)?;
+        let types: Vec<Type> = forms.iter().map(|form| form.array()).collect();
+        let read = read.map(|(statement, values)| ReadBehind::of(statement, values, context)).transpose()?;
+        let mut first = First::default();
+        let Answered { changed, found } = loop {
+            first.begin = self.begin.take();
+            let (path, connection) = (self.path(&change.shape.table)?, &self.lease.connection);
+            let sent = arrays(&forms, rows.rows())?;
+            let behind =
+                pipeline::change(connection, path.as_deref(), (&change.statement, &types, sent), read.as_ref());
+            let answer = self.alarm.watch(context, first.with(connection, behind)).await?;
+            if let Some(answered) = self.settled(answer, &mut first, context).await? {
+                break answered;
+            }
+        };
+        self.entered(&change.shape.table);
+        let mut applied = Applied { count: changed.count(), stored: Vec::new() };
+        if let Some(stored) = changed.decoded(self.source(), &change.statement)? {
+            applied.keep(stored)?;
+        }
+        let found = match (&read, found) {
+            (Some(read), Some(found)) => found.decoded(self.source(), read.statement())?,
+            (_, _) => None,
+        };
+        Ok((applied, found.into_iter().collect()))
+    }
+
+    /// What was answered behind a transaction's BEGIN. `None`: it is to be sent again, as its connection was lost before the transaction
+    /// had begun.
+    async fn settled<T>(
+        &mut self,
+        answer: Answer<(Option<TxMark>, T)>,
+        first: &mut First,
+        context: &ExecuteContext,
+    ) -> Result<Option<T>> {
+        let error = match answer {
+            Ok((mark, behind)) => {
+                self.mark = mark.or_else(|| self.mark.take());
+                return match (&self.mark, first.begin.is_some()) {
+                    (None, true) => Err(Error::internal("a transaction without a number")),
+                    (_, _) => Ok(Some(behind)),
+                };
+            }
+            Err(error) => error,
+        };
+        if first.has_begun {
+            return Err(self.failed(&error));
+        }
+        if !is_lost(&error) || first.is_again {
+            return Err(self.not_begun(&error));
+        }
+        first.is_again = true;
+        self.renew(first.begin.take(), context).await?;
+        Ok(None)
+    }
+}
+
 #[async_trait]
 impl SourceTransaction for PostgresTransaction {
     async fn query<'a>(
@@ -191,69 +226,43 @@ impl SourceTransaction for PostgresTransaction {
         values: &[Value],
         context: ExecuteContext,
     ) -> Result<Rows<'a>> {
-        Fragment::check_values(&statement.parameters, values)?;
-        let parameters = Parameters::of(statement, values).map_err(|refusal| {
-            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
-        })?;
+        let parameters = pipeline::parameters(statement, values)?;
         let types: Vec<Type> = parameters.types().cloned().collect();
-        let connection = &self.lease.connection;
-        let begun = self.alarm.watch(&context, async {
-            let prepared = connection.prepared(&statement.text, &types, None).await?;
-            let rows = connection.client.query_raw(&prepared, parameters.values().cloned()).await?;
-            Ok((prepared, rows))
-        });
-        let (prepared, rows) = begun.await?.map_err(|error| self.failed(&error))?;
+        let mut first = First::default();
+        let (prepared, rows) = loop {
+            first.begin = self.begin.take();
+            let connection = &self.lease.connection;
+            let read = async {
+                let prepared = connection.prepared_read(statement, &types, context.by_key).await?;
+                let rows = connection.client.query_raw(&prepared, parameters.values().cloned()).await?;
+                Ok((prepared, rows))
+            };
+            let answer = self.alarm.watch(&context, first.with(connection, read)).await?;
+            if let Some(begun) = self.settled(answer, &mut first, &context).await? {
+                break begun;
+            }
+        };
         let columns = prepared.columns().iter().map(Column::type_);
         let decoder = Decoder::new(self.source(), statement, columns, context.batch_rows.max(1))?;
         Ok(Reading::new(self, rows, decoder, context).stream())
     }
 
     async fn apply(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied> {
-        let forms = forms(&change.shape)?;
-        let sent = arrays(&forms, rows.rows())?;
-        let types: Vec<Type> = forms.iter().map(|form| form.array()).collect();
-        let path = self.path(&change.shape.table)?;
-        let NativeChange { statement, shape, .. } = change;
-        let connection = &self.lease.connection;
-        let enter = async {
-            match &path {
-                Some(path) => connection.client.batch_execute(path).await,
-                None => Ok(()),
-            }
-        };
-        let change = async {
-            let prepared = connection.prepared_change(&statement.text, &types).await?;
-            let rows = connection.client.query_raw(&prepared, sent).await?;
-            let mut rows = std::pin::pin!(rows);
-            let (mut stored, mut bytes) = (Vec::new(), 0);
-            while let Some(row) = rows.next().await {
-                let row = row?;
-                bytes += row.raw_size_bytes();
-                // What is too much is heard to its end, and told then.
-                if bytes <= STORED_BYTES_MAX {
-                    stored.push(row);
-                }
-            }
-            Ok((prepared, rows.rows_affected(), stored, bytes))
-        };
-        // One way to the server and back: where the first of the two fails, so does the other.
-        let changed = self.alarm.watch(context, async { tokio::try_join!(enter, change) }).await?;
-        let ((), (prepared, count, stored, bytes)) = changed.map_err(|error| self.failed(&error))?;
-        self.entered(&shape.table);
-        if bytes > STORED_BYTES_MAX {
-            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "stored rows of one change are too large"));
-        }
-        let mut applied = Applied { count: count.unwrap_or(0), stored: Vec::new() };
-        if !stored.is_empty() {
-            let columns = prepared.columns().iter().map(Column::type_);
-            let mut decoder = Decoder::new(self.source(), statement, columns, stored.len())?;
-            stored.iter().try_for_each(|row| decoder.push(row))?;
-            applied.keep(decoder.finish()?)?;
-        }
-        Ok(applied)
+        self.change(change, rows, None, context).await.map(|(applied, _)| applied)
+    }
+
+    async fn apply_and_read(
+        &mut self,
+        change: &NativeChange,
+        rows: &ChangeSet,
+        read: (&Arc<NativeStatement>, &[Value]),
+        context: &ExecuteContext,
+    ) -> Result<(Applied, Vec<RecordBatch>)> {
+        self.change(change, rows, Some(read), context).await
     }
 
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
+        self.ready().await?;
         let forms = forms(&change.shape)?;
         let text = print::copy(&change.shape).map_err(Error::internal)?;
         self.enter(&change.shape.table).await?;
@@ -318,14 +327,19 @@ impl SourceTransaction for PostgresTransaction {
     }
 
     fn mark(&self) -> Option<TxMark> {
-        Some(self.mark.clone())
+        self.mark.clone()
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), CommitError> {
+        if self.begin.is_some() {
+            self.lease.give_back();
+            return Ok(());
+        }
         self.alarm.is_running = false;
         // A COMMIT of what has failed would be answered like one that succeeded; the statement before it is not.
         let committed = self.lease.connection.client.batch_execute("SELECT 1; COMMIT").await;
         let Err(error) = committed else {
+            self.lease.connection.search_path = self.schema;
             self.lease.give_back();
             return Ok(());
         };
@@ -335,13 +349,16 @@ impl SourceTransaction for PostgresTransaction {
             self.rollback().await;
             return Err(CommitError::RolledBack(told));
         }
-        Err(CommitError::unknown(&told, Some(self.mark.clone())))
+        Err(CommitError::unknown(&told, self.mark.clone()))
     }
 
     async fn rollback(self: Box<Self>) {
         if self.alarm.is_running {
             // The cancel is on its way, and the connection is closed.
             return;
+        }
+        if self.begin.is_some() {
+            return self.lease.give_back();
         }
         let undone = tokio::time::timeout(REST, self.lease.connection.client.batch_execute("ROLLBACK")).await;
         if matches!(undone, Ok(Ok(()))) {

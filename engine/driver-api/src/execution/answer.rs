@@ -39,6 +39,8 @@ pub struct ExecuteContext {
     /// A setting of the source's planner for this execution alone: whatever comes of it, the next one on its connection is
     /// planned without.
     pub setting: Option<PlannerSetting>,
+    /// Whether it finds rows by their key, for which one plan is as good as another whatever the values are.
+    pub by_key: bool,
 }
 
 impl Default for ExecuteContext {
@@ -49,6 +51,7 @@ impl Default for ExecuteContext {
             batch_rows: limits::BATCH_ROWS,
             share: None,
             setting: None,
+            by_key: false,
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
 use crate::value::Value;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::stream::{BoxStream, Stream};
+use futures::{StreamExt, TryStreamExt};
 use querygate_types::{Error, ErrorCode, Result};
 use std::fmt;
 use std::pin::Pin;
@@ -82,6 +82,22 @@ pub trait SourceTransaction: Send + fmt::Debug {
     /// # Errors
     /// A [`Violation`]; 22xxx: a value that the column would not give back as it is; 57014: cancelled, out of time.
     async fn apply(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied>;
+
+    /// Applies a change, and reads what is stored then. A source that takes both at once does not wait for the first one's answer.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply) and [`query`](Self::query).
+    async fn apply_and_read(
+        &mut self,
+        change: &NativeChange,
+        rows: &ChangeSet,
+        (statement, values): (&Arc<NativeStatement>, &[Value]),
+        context: &ExecuteContext,
+    ) -> Result<(Applied, Vec<RecordBatch>)> {
+        let applied = self.apply(change, rows, context).await?;
+        let read = self.query(statement, values, context.clone()).await?.try_collect().await?;
+        Ok((applied, read))
+    }
 
     /// Inserts any number of rows in the source's fastest way. Nothing is given back.
     ///
@@ -239,18 +255,25 @@ impl Transaction {
         self.enter()?;
         let applied =
             if rows.is_empty() { Ok(Applied::default()) } else { self.inner.apply(change, rows, context).await };
-        let applied = applied.and_then(|applied| {
-            let stored: usize = applied.stored.iter().map(RecordBatch::num_rows).sum();
-            if u64::try_from(rows.len()).ok() != Some(applied.count) {
-                let cause = format!("{} rows instead of {}", applied.count, rows.len());
-                return Err(Violation::Serialization.error().with_cause(cause));
-            }
-            if !change.shape.returning.is_empty() && stored != rows.len() {
-                return Err(Error::internal("a source gave back other rows than it changed"));
-            }
-            Ok(applied)
-        });
+        let applied = applied.and_then(|applied| met(change, rows, applied));
         self.leave(applied)
+    }
+
+    /// As [`apply`](Self::apply) of some rows, and reads what is stored then.
+    ///
+    /// # Errors
+    /// As there; those of the read.
+    pub async fn apply_and_read(
+        &mut self,
+        change: &NativeChange,
+        rows: &ChangeSet,
+        read: (&Arc<NativeStatement>, &[Value]),
+        context: &ExecuteContext,
+    ) -> Result<(Applied, Vec<RecordBatch>)> {
+        self.enter()?;
+        let done = self.inner.apply_and_read(change, rows, read, context).await;
+        let done = done.and_then(|(applied, read)| Ok((met(change, rows, applied)?, read)));
+        self.leave(done)
     }
 
     /// Inserts any number of rows in the source's fastest way.
@@ -365,6 +388,19 @@ impl Transaction {
         let place = self.savepoints.iter().position(|known| *known == id);
         place.ok_or_else(|| Error::internal("a savepoint that is not set"))
     }
+}
+
+/// What a change did, if it met the rows that it was for.
+fn met(change: &NativeChange, rows: &ChangeSet, applied: Applied) -> Result<Applied> {
+    let stored: usize = applied.stored.iter().map(RecordBatch::num_rows).sum();
+    if u64::try_from(rows.len()).ok() != Some(applied.count) {
+        let cause = format!("{} rows instead of {}", applied.count, rows.len());
+        return Err(Violation::Serialization.error().with_cause(cause));
+    }
+    if !change.shape.returning.is_empty() && stored != rows.len() {
+        return Err(Error::internal("a source gave back other rows than it changed"));
+    }
+    Ok(applied)
 }
 
 /// Rows of a query, which tell the transaction how they ended.

@@ -1,14 +1,15 @@
 //! The set form of write verdicts: the stored records that a write may reach and the records it may leave, as row filters that
 //! a source can apply. Agrees with [`Evaluator::decide_write`], which judges one record at a time.
 
-use super::decision::{Assignment, OwnerRule, WriteDecision, WriteVerdict};
+use super::decision::{Assignment, OwnerRule, WriteDecision, WritePermit, WriteVerdict};
 use super::gates::DEPTH_MAX;
 use super::image::id_of;
 use super::{WriteDenial, WriteOperation};
 use crate::evaluator::{Bound, Evaluator, Rights};
 use crate::filter::{RowFilter, Test};
-use crate::rules::{delete_behavior, is_dropped};
+use crate::rules::{Stamp, delete_behavior, is_dropped};
 use querygate_metadata::model::{AccessLevel, DeleteBehavior, Field, Object, RowOperation, SharingModel};
+use querygate_types::{Error, Result};
 use std::collections::BTreeMap;
 
 /// What the delete of a record does to the records that refer to it by one field. Asked for each record that goes, and again
@@ -44,6 +45,16 @@ impl<'a> Evaluator<'a> {
         let rights = self.rights(found);
         let denial = self.write_denial(found, operation, rights);
         self.decision_of(found, operation, rights, denial)
+    }
+
+    /// What the platform fills in a permitted write at this evaluator's time.
+    ///
+    /// # Errors
+    /// Internal: the permit is for an object that is not known.
+    pub fn stamps_of(&self, permit: &WritePermit) -> Result<Vec<Stamp>> {
+        let object = self.object(permit.object());
+        let object = object.ok_or_else(|| Error::internal("a permit for an object that is not known"))?;
+        Ok(self.stamps(object, permit.operation()))
     }
 
     /// The stored records that row policies let an update or a delete reach. Owners are another question. Nothing of an unknown object.

@@ -165,6 +165,11 @@ impl Bound {
         self.parameters.iter().map(|p| p.pg_type).collect()
     }
 
+    /// The types in which the plan takes the parameters' values.
+    pub(crate) fn planned_types(&self) -> impl Iterator<Item = &DataType> {
+        self.parameters.iter().map(|parameter| &parameter.planned)
+    }
+
     /// The types to bind the statement anew with, for values that it cannot be given in the types that it is planned with: a
     /// numeric has as many places as its value. `None`: it can.
     pub(crate) fn declared_for(

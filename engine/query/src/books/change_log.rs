@@ -56,7 +56,7 @@ impl ChangeLog {
     /// # Errors
     /// 53100: the line is not in the file, so that nothing may be stored.
     pub(crate) async fn begun(&self, object: &str, operation: &str, rows: usize) -> Result<()> {
-        let line = self.line("begun", json!({ "object": object, "operation": operation, "rows": rows }));
+        let line = || self.line("begun", json!({ "object": object, "operation": operation, "rows": rows }));
         if self.observer.audited(line).await {
             return Ok(());
         }
@@ -67,7 +67,7 @@ impl ChangeLog {
 
     /// Says how a transaction ended whose changes these are, from the statement of this number on. What cannot be written now is counted like every other line that is missing.
     pub(crate) async fn ended_since(&self, first: u64, outcome: ChangeOutcome) {
-        let line = self.line(outcome.name(), json!({ "first_query": first }));
+        let line = || self.line(outcome.name(), json!({ "first_query": first }));
         if !self.observer.audited(line).await {
             tracing::error!(
                 query = self.query,

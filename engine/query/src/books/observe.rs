@@ -239,9 +239,9 @@ impl Observer {
     }
 
     /// Whether a line is in the audit file to stay, where there is one.
-    pub(crate) async fn audited(&self, line: String) -> bool {
+    pub(crate) async fn audited(&self, line: impl FnOnce() -> String) -> bool {
         match &self.audit {
-            Some(audit) => audit.line(line).await,
+            Some(audit) => audit.line(line()).await,
             None => true,
         }
     }

@@ -141,14 +141,15 @@ impl GateSession {
                 (Kind::Locking(bound), Some(columns))
             }
             Classified::Write(ast) => {
-                let (parameter_types, columns, schema) = self.prepare_write(ast, declared).await?;
+                let described = self.prepare_write(ast, declared).await?;
                 return Ok(PreparedStatement {
                     parsed: Arc::clone(&parsed),
                     declared: declared.to_vec(),
-                    kind: Kind::Write(schema),
-                    parameter_types,
-                    columns,
+                    kind: Kind::Write(described.schema),
+                    parameter_types: described.types,
+                    columns: described.columns,
                     look_up: Mutex::default(),
+                    write: Mutex::new(described.cached),
                     _plan: None,
                 });
             }
@@ -165,8 +166,7 @@ impl GateSession {
                         (Kind::Explain(bound, *style, Arc::clone(&nested)), columns)
                     }
                     Classified::Write(ast) => {
-                        let (types, ..) = self.prepare_write(ast, declared).await?;
-                        change_types = types;
+                        change_types = self.prepare_write(ast, declared).await?.types;
                         (Kind::ExplainWrite(*style, Arc::clone(&nested)), columns)
                     }
                     // The statement that has this name is looked up when it is explained.
@@ -189,6 +189,7 @@ impl GateSession {
             parameter_types,
             columns,
             look_up: Mutex::default(),
+            write: Mutex::default(),
             _plan: plan,
         })
     }

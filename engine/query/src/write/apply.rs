@@ -6,13 +6,15 @@ use super::follow::{Changed, Masters, draw, roll_up};
 use super::image::Imaged;
 use super::intent::unsupported;
 use super::lock::{Locked, locked, read};
-use super::store::{Assigned, store};
+use super::store::{Assigned, Storing, operation};
 use super::target::Targeted;
 use crate::write::values::rows::records;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
+use querygate_catalog::write::LockedRead;
 use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::value::Value;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
 use querygate_policy::rules::Dropped;
@@ -96,10 +98,11 @@ impl Checked {
             let stored = imaged.locked().stored().ok_or_else(lost)?.clone();
             return Ok(Attempt::Applied(Applied { count, stored, dropped: imaged.dropped().to_vec() }));
         }
-        let of = (targeted.table(), targeted.permit());
+        let (table, op) = (targeted.table(), operation(targeted.operation()));
+        let change = targeted.rendered().change((table, targeted.permit()), op, &places)?;
         let assigned = Assigned { places: &places, columns: &columns };
-        let stored = store(of, imaged.locked().stored(), assigned, count, (&mut *transaction, context)).await;
-        let stored = match stored {
+        let storing = Storing { table, change: &change, locked: imaged.locked().stored(), assigned, count };
+        let (stored, found) = match stored(&targeted, storing, (&mut *transaction, context)).await {
             Err(error) if drawn.is_first && error.code() == ErrorCode::UniqueViolation => {
                 return Ok(Attempt::Raced(error));
             }
@@ -108,7 +111,7 @@ impl Checked {
         match targeted.operation() {
             WriteOperation::Delete => {}
             WriteOperation::Insert | WriteOperation::Update => {
-                self.look(&targeted, &stored, transaction, context).await?;
+                self.look(&targeted, (&stored, found), transaction, context).await?;
             }
         }
         changed.push(self.changed(&targeted, &stored)?);
@@ -129,26 +132,24 @@ impl Checked {
         Ok(Changed { object, before: self.imaged().previous().to_vec(), after })
     }
 
-    /// Whether what is stored passes: by the source's own judgement, which sees other rows, and by that of the records.
+    /// Whether what is stored passes: by the source's own judgement, which sees other rows, and by that of the records. `found`: what
+    /// was asked of the source together with the change.
     async fn look(
         &self,
         targeted: &Targeted,
-        stored: &RecordBatch,
+        (stored, found): (&RecordBatch, Option<Found>),
         transaction: &mut Transaction,
         context: &ExecuteContext,
     ) -> Result<()> {
         let table = targeted.table();
+        let (check, readable) = (targeted.permit().check(), to_be_readable(targeted));
         let keys = (0..stored.num_rows()).map(|row| table.values(stored, row, table.key()));
         let keys = keys.collect::<Result<Vec<_>>>()?;
-        let check = targeted.permit().check();
-        // Rows that are given back must be such that the writer may read, which is judged where a SELECT judges it: here, unless other
-        // rows decide.
-        let readable = targeted.intent().returning().map(|_| targeted.readable());
-        let wanted = match readable.filter(|readable| is_related(readable)) {
-            Some(readable) => RowFilter::And(vec![check.clone(), readable.clone()]),
-            None => check.clone(),
+        let found = match found {
+            Some(found) if found.keys == keys => found.rows,
+            // The source made the keys, or others of them.
+            Some(_) | None => locked(targeted, &keys, &wanted(targeted), transaction, context).await?,
         };
-        let found = locked(targeted, &keys, &wanted, transaction, context).await?;
         if found.num_rows() != stored.num_rows() {
             return Err(outside(targeted));
         }
@@ -166,6 +167,53 @@ impl Checked {
         }
         Ok(())
     }
+}
+
+/// Stored rows with these keys that pass in their source.
+struct Found {
+    keys: Vec<Vec<Value>>,
+    rows: RecordBatch,
+}
+
+/// Stores rows. Where their keys are known before, the source is asked in one go which of them pass then.
+async fn stored(
+    targeted: &Targeted,
+    storing: Storing<'_>,
+    way: (&mut Transaction, &ExecuteContext),
+) -> Result<(RecordBatch, Option<Found>)> {
+    let keys = match targeted.operation() {
+        WriteOperation::Delete => None,
+        WriteOperation::Insert | WriteOperation::Update => storing.keys()?,
+    };
+    let Some(keys) = keys else { return Ok((storing.store(way).await?, None)) };
+    let read = stored_read(targeted, &keys)?;
+    let (stored, rows) = storing.store_and_read(&read, way).await?;
+    Ok((stored, Some(Found { keys, rows })))
+}
+
+/// Which rows the writer must be able to read afterwards: rows that are given back must be such. It is judged where a SELECT judges it:
+/// here, unless other rows decide.
+fn to_be_readable(targeted: &Targeted) -> Option<&RowFilter> {
+    targeted.intent().returning().map(|_| targeted.readable())
+}
+
+/// What stored rows must pass in their source.
+fn wanted(targeted: &Targeted) -> RowFilter {
+    let check = targeted.permit().check();
+    match to_be_readable(targeted).filter(|readable| is_related(readable)) {
+        Some(readable) => RowFilter::And(vec![check.clone(), readable.clone()]),
+        None => check.clone(),
+    }
+}
+
+/// The read of stored rows with these keys that pass.
+fn stored_read(targeted: &Targeted, keys: &[Vec<Value>]) -> Result<LockedRead> {
+    let table = targeted.table();
+    let read = match keys {
+        [key] => targeted.rendered().check(table, key, || wanted(targeted))?,
+        _ => None,
+    };
+    read.map_or_else(|| table.having(table.key(), keys, &wanted(targeted)), Ok)
 }
 
 /// Whether no two rows of the table have the values that one of these has there. A NULL among them is like no other.

@@ -88,7 +88,7 @@ fn native(targeted: &Targeted, finds: bool) -> Result<Vec<(&'static str, String)
     };
     let is_stored = |name: &String| {
         op != ChangeOp::Delete
-            && (targeted.assigned().contains(name) || targeted.permit().stamps().iter().any(|own| own.field == *name))
+            && (targeted.assigned().contains(name) || targeted.stamps().iter().any(|own| own.field == *name))
     };
     let places: Vec<usize> =
         table.fields().iter().enumerate().filter(|(_, field)| is_stored(&field.name)).map(|(at, _)| at).collect();

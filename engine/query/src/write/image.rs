@@ -115,7 +115,7 @@ fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &
         previous,
         parent: masters.after(previous, payload),
         principal: targeted.principal(),
-        stamps: targeted.permit().stamps(),
+        stamps: targeted.stamps(),
         readonly: if is_given { ReadonlyMode::Drop } else { ReadonlyMode::Refuse },
         now_ms: targeted.now_ms(),
     });
@@ -138,7 +138,7 @@ fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &
 /// What is stored: fields of the statement, stamps, and of new rows everything that has a value. What a source lacks is not.
 fn places(targeted: &Targeted, records: &[Row], given: &[Row]) -> Vec<usize> {
     let table = targeted.table();
-    let stamps = targeted.permit().stamps();
+    let stamps = targeted.stamps();
     let is_insert = targeted.operation() == WriteOperation::Insert;
     let is_stored = |name: &String| {
         targeted.assigned().contains(name)

@@ -2,15 +2,14 @@
 
 use super::find::Find;
 use super::intent::RowSource;
-use super::store::schema;
+use super::store::{schema, together};
 use super::target::Targeted;
 use crate::write::forms::by_key::ByKey;
 use crate::write::forms::record::{GivenRecord, denied, forbidden, not_found};
 use crate::write::values::assignment::{fit, within};
 use crate::write::values::texts::in_form;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
-use arrow::compute::{cast, concat_batches, take, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::{cast, take, take_record_batch};
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
 use querygate_catalog::write::{LockedRead, WriteTarget};
@@ -211,20 +210,14 @@ pub(crate) async fn having(
     together(&schema(table), batches)
 }
 
-/// Batches of all fields of a table under their names.
-fn together(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<RecordBatch> {
-    let named = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec());
-    let batches = batches.into_iter().map(named).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
-    concat_batches(schema, &batches).map_err(Error::internal)
-}
-
 /// All rows of one locked read.
 pub(crate) async fn read(
     read: &LockedRead,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Vec<RecordBatch>> {
-    let rows = transaction.query(&read.statement, &read.values, context.clone()).await?;
+    let context = ExecuteContext { by_key: read.by_key, ..context.clone() };
+    let rows = transaction.query(&read.statement, &read.values, context).await?;
     rows.try_collect().await
 }
 

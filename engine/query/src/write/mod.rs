@@ -11,6 +11,7 @@ pub(crate) mod forms;
 pub(crate) mod image;
 pub(crate) mod intent;
 pub(crate) mod lock;
+mod rendered;
 pub(crate) mod returning;
 mod store;
 pub(crate) mod target;

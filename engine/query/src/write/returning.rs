@@ -124,6 +124,14 @@ impl Returning {
         Ok(Self { schema, columns: columns.into(), source: Source::Columns(places) })
     }
 
+    /// Whether it is the same whatever the statement's values are.
+    pub(super) fn lasts(&self) -> bool {
+        match self.source {
+            Source::Columns(_) => true,
+            Source::Computed(_) => false,
+        }
+    }
+
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
     }

@@ -3,8 +3,9 @@
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use querygate_catalog::write::WriteTarget;
+use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::value::Value;
 use querygate_driver_api::write::change::ROWS_MAX;
 use querygate_driver_api::write::{ChangeOp, ChangeSet, NativeChange, Transaction, Violation};
 use querygate_policy::write::{WriteOperation, WritePermit};
@@ -28,37 +29,116 @@ pub(super) async fn store(
     locked: Option<&RecordBatch>,
     assigned: Assigned<'_>,
     count: usize,
-    (transaction, context): (&mut Transaction, &ExecuteContext),
+    way: (&mut Transaction, &ExecuteContext),
 ) -> Result<RecordBatch> {
-    let operation = permit.operation();
-    let op = match operation {
+    let change = table.change(permit, operation(permit.operation()), assigned.places)?;
+    Storing { table, change: &change, locked, assigned, count }.store(way).await
+}
+
+/// The change of a permitted operation.
+pub(super) const fn operation(operation: WriteOperation) -> ChangeOp {
+    match operation {
         WriteOperation::Insert => ChangeOp::Insert,
         WriteOperation::Update => ChangeOp::Update,
         WriteOperation::Delete => ChangeOp::Delete,
-    };
-    let change = table.change(permit, op, assigned.places)?;
-    let rows = rows(table, locked, assigned, count, &change)?;
-    let schema = schema(table);
-    let mut stored = Vec::new();
-    let mut applied = 0;
-    for first in (0..count).step_by(ROWS_MAX) {
-        let part = rows.slice(first, ROWS_MAX.min(count - first));
-        let some = transaction.apply(&change, &ChangeSet::new(&change.shape, part)?, context).await?;
-        applied += usize::try_from(some.count).map_err(Error::internal)?;
-        for batch in some.stored {
-            stored.push(RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()).map_err(Error::internal)?);
+    }
+}
+
+/// Rows that are to be stored by a rendered change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Storing<'a> {
+    pub(super) table: &'a WriteTarget,
+    pub(super) change: &'a NativeChange,
+    pub(super) locked: Option<&'a RecordBatch>,
+    pub(super) assigned: Assigned<'a>,
+    pub(super) count: usize,
+}
+
+impl Storing<'_> {
+    /// As [`store`], which makes the change.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn store(
+        self,
+        (transaction, context): (&mut Transaction, &ExecuteContext),
+    ) -> Result<RecordBatch> {
+        let rows = self.rows()?;
+        let mut stored = Vec::new();
+        let mut applied = 0;
+        for first in (0..self.count).step_by(ROWS_MAX) {
+            let part = ChangeSet::new(&self.change.shape, rows.slice(first, ROWS_MAX.min(self.count - first)))?;
+            let some = transaction.apply(self.change, &part, context).await?;
+            applied += usize::try_from(some.count).map_err(Error::internal)?;
+            stored.extend(some.stored);
+        }
+        self.stored(applied, stored)
+    }
+
+    /// As [`store`](Self::store), of rows that one set holds, and reads what is stored then.
+    ///
+    /// # Errors
+    /// As there; those of the read.
+    pub(super) async fn store_and_read(
+        self,
+        read: &LockedRead,
+        (transaction, context): (&mut Transaction, &ExecuteContext),
+    ) -> Result<(RecordBatch, RecordBatch)> {
+        let rows = ChangeSet::new(&self.change.shape, self.rows()?)?;
+        let context = ExecuteContext { by_key: read.by_key, ..context.clone() };
+        let read = (&read.statement, read.values.as_slice());
+        let (applied, found) = transaction.apply_and_read(self.change, &rows, read, &context).await?;
+        let count = usize::try_from(applied.count).map_err(Error::internal)?;
+        Ok((self.stored(count, applied.stored)?, together(&schema(self.table), found)?))
+    }
+
+    /// The keys of the rows; `None`: the source makes them, or they are more than one read looks for.
+    pub(super) fn keys(self) -> Result<Option<Vec<Vec<Value>>>> {
+        let shape = &self.change.shape;
+        let makes_keys = shape.op == ChangeOp::Insert && shape.key.is_empty();
+        if makes_keys || self.count > self.table.rows_at_once(shape.key.len()).min(ROWS_MAX) {
+            return Ok(None);
+        }
+        let rows = self.rows()?;
+        let keys = rows.columns().get(..shape.key.len()).unwrap_or_default();
+        let key = |row| keys.iter().map(|values| Value::from_array(values.as_ref(), row)).collect();
+        (0..self.count).map(key).collect::<Result<_>>().map(Some)
+    }
+
+    fn stored(self, applied: usize, stored: Vec<RecordBatch>) -> Result<RecordBatch> {
+        if applied != self.count {
+            return Err(Violation::Serialization.error());
+        }
+        match (self.change.shape.op, self.locked) {
+            (ChangeOp::Delete, Some(locked)) => Ok(locked.clone()),
+            (ChangeOp::Delete, None) => Err(Error::internal("rows were deleted that were not locked")),
+            (ChangeOp::Insert | ChangeOp::Update, _) => together(&schema(self.table), stored),
         }
     }
-    if applied != count {
-        return Err(Violation::Serialization.error());
-    }
-    match (operation, locked) {
-        (WriteOperation::Delete, Some(locked)) => Ok(locked.clone()),
-        (WriteOperation::Delete, None) => Err(Error::internal("rows were deleted that were not locked")),
-        (WriteOperation::Insert | WriteOperation::Update, _) => {
-            concat_batches(&schema, &stored).map_err(Error::internal)
+
+    /// The rows of the change, in the order of its columns: what is stored, and keys by which rows are found.
+    fn rows(self) -> Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        for place in self.table.places_of(self.change) {
+            let own = self.assigned.places.iter().position(|own| *own == place);
+            let own = own.and_then(|at| self.assigned.columns.get(at));
+            let found = || self.locked.and_then(|locked| locked.columns().get(place));
+            let values = own.or_else(found).ok_or_else(|| Error::internal("a change of a column without values"))?;
+            columns.push(Arc::clone(values));
         }
+        let named = self.change.shape.columns().zip(&columns);
+        let fields = named.map(|(column, values)| Field::new(column.name.as_str(), values.data_type().clone(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = RecordBatchOptions::new().with_row_count(Some(self.count));
+        RecordBatch::try_new_with_options(schema, columns, &options).map_err(Error::internal)
     }
+}
+
+/// Batches of all fields of a table under their names.
+pub(super) fn together(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<RecordBatch> {
+    let named = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec());
+    let batches = batches.into_iter().map(named).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+    concat_batches(schema, &batches).map_err(Error::internal)
 }
 
 /// All fields of a table's rows.
@@ -67,26 +147,4 @@ pub(super) fn schema(table: &WriteTarget) -> SchemaRef {
     Arc::new(Schema::new(
         fields.map(|field| Field::new(&field.name, field.value_type().to_arrow(), true)).collect::<Vec<_>>(),
     ))
-}
-
-/// The rows of a change, in the order of its columns: what is stored, and keys by which rows are found.
-fn rows(
-    table: &WriteTarget,
-    locked: Option<&RecordBatch>,
-    assigned: Assigned<'_>,
-    count: usize,
-    change: &NativeChange,
-) -> Result<RecordBatch> {
-    let mut columns: Vec<ArrayRef> = Vec::new();
-    for place in table.places_of(change) {
-        let own = assigned.places.iter().position(|own| *own == place).and_then(|at| assigned.columns.get(at));
-        let found = || locked.and_then(|locked| locked.columns().get(place));
-        let values = own.or_else(found).ok_or_else(|| Error::internal("a change of a column without values"))?;
-        columns.push(Arc::clone(values));
-    }
-    let named = change.shape.columns().zip(&columns);
-    let fields = named.map(|(column, values)| Field::new(column.name.as_str(), values.data_type().clone(), true));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let options = RecordBatchOptions::new().with_row_count(Some(count));
-    RecordBatch::try_new_with_options(schema, columns, &options).map_err(Error::internal)
 }

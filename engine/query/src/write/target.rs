@@ -1,13 +1,17 @@
 //! What a principal may do with the table that it wants to change, and the query that finds the rows. Reads no row.
 
+mod again;
+
 use super::find::{Find, Finds, Untyped, find};
 use super::follow::Following;
 use super::intent::{RowSource, WriteIntent, unsupported};
+use super::rendered::Rendered;
 use super::returning::{Returning, Wanted};
 use crate::bind::statement::Bound;
 use crate::write::forms::conflict::Conflict;
 use crate::write::forms::merge::Merge;
 use crate::write::values::assignment::admit;
+use again::Moment;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field as ArrowField, Schema};
@@ -15,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{Query, SetExpr};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
 use querygate_metadata::model::FieldType;
-use querygate_policy::rules::{ObjectRules, Violation, refusal};
+use querygate_policy::rules::{ObjectRules, Stamp, Violation, refusal};
 use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
 use querygate_policy::{Evaluator, RowFilter};
 use querygate_types::principal::Principal;
@@ -54,10 +58,13 @@ struct Taken {
 /// A change whose query is bound: everything about it is known but its rows.
 #[derive(Debug)]
 pub(crate) struct Targeted {
-    decided: Decided,
-    assigned: Vec<String>,
+    decided: Arc<Decided>,
+    assigned: Arc<[String]>,
     form: Form,
-    returning: Option<Returning>,
+    returning: Option<Arc<Returning>>,
+    moment: Moment,
+    /// What was rendered of it for its source, whatever its values are.
+    rendered: Arc<Rendered>,
 }
 
 /// Whether a statement makes one kind of change, or several.
@@ -268,8 +275,8 @@ impl Decided {
         };
         let returning = match (own.returning.take(), computed) {
             (None, None) => None,
-            (Some(Wanted::Columns(columns)), None) => Some(columns),
-            (Some(Wanted::Computed(_)), Some(computed)) => Some(computed),
+            (Some(Wanted::Columns(columns)), None) => Some(Arc::new(columns)),
+            (Some(Wanted::Computed(_)), Some(computed)) => Some(Arc::new(computed)),
             (None | Some(Wanted::Columns(_)), Some(_)) | (Some(Wanted::Computed(_)), None) => {
                 return Err(Error::internal("what is to be given back is not what was bound"));
             }
@@ -283,11 +290,13 @@ impl Decided {
         self.aimed_at(assigned, Form::Plain, None)
     }
 
-    fn aimed_at(self, assigned: Vec<String>, form: Form, returning: Option<Returning>) -> Result<Targeted> {
+    fn aimed_at(self, assigned: Vec<String>, form: Form, returning: Option<Arc<Returning>>) -> Result<Targeted> {
         for field in &assigned {
             self.takes(field)?;
         }
-        Ok(Targeted { decided: self, assigned, form, returning })
+        let moment = Moment { now_ms: self.now_ms, stamps: self.permit.stamps().to_vec() };
+        let (decided, assigned, rendered) = (Arc::new(self), assigned.into(), Arc::default());
+        Ok(Targeted { decided, assigned, form, returning, moment, rendered })
     }
 
     /// All of these fields but those whose values are made here, as PostgreSQL leaves generated columns out.
@@ -326,6 +335,15 @@ impl Decided {
 }
 
 impl Targeted {
+    /// What the platform fills in.
+    pub(crate) fn stamps(&self) -> &[Stamp] {
+        &self.moment.stamps
+    }
+
+    pub(super) fn rendered(&self) -> &Rendered {
+        &self.rendered
+    }
+
     pub(crate) fn operation(&self) -> WriteOperation {
         self.decided.intent.operation()
     }
@@ -366,7 +384,7 @@ impl Targeted {
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
-        self.decided.now_ms
+        self.moment.now_ms
     }
 
     pub(crate) fn find(&self) -> Option<&Find> {
@@ -374,7 +392,7 @@ impl Targeted {
     }
 
     pub(crate) fn returning(&self) -> Option<&Returning> {
-        self.returning.as_ref()
+        self.returning.as_deref()
     }
 
     /// Found rows with the values of new ones in the types of their columns, which `cast` makes of one value.
@@ -397,7 +415,7 @@ impl Targeted {
             Form::Plain | Form::Merge(_) => 0,
         };
         let mut arrays = found.columns().to_vec();
-        for (array, field) in arrays.iter_mut().skip(first).zip(&self.assigned) {
+        for (array, field) in arrays.iter_mut().skip(first).zip(self.assigned()) {
             let own = self.table().place(field).and_then(|place| self.table().fields().get(place));
             let wanted = own.map(|own| own.value_type().to_arrow());
             let Some(wanted) = wanted.filter(|wanted| wanted != array.data_type() && !array.data_type().is_null())

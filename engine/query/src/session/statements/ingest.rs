@@ -55,6 +55,7 @@ impl GateSession {
             parameter_types: Vec::new(),
             columns: None,
             look_up: Mutex::default(),
+            write: Mutex::default(),
             _plan: None,
         })
     }

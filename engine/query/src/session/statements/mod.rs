@@ -15,3 +15,4 @@ mod sets;
 pub(super) mod start;
 pub(super) mod trial;
 mod write;
+pub(super) mod write_cache;

@@ -1,6 +1,7 @@
 //! Prepared statements: what preparing found out about one, and the same statement bound in another way.
 
 use super::lookup_cache::CachedLookup;
+use super::write_cache::CachedWrite;
 use crate::bind::statement::Bound;
 use crate::dialect::parameters::Declared;
 use crate::sql::classify::ExplainStyle;
@@ -24,6 +25,7 @@ pub(crate) struct PreparedStatement {
     pub(in crate::session) parameter_types: Vec<PgType>,
     pub(in crate::session) columns: Option<Arc<[Column]>>,
     pub(in crate::session) look_up: Mutex<Option<Arc<CachedLookup>>>,
+    pub(in crate::session) write: Mutex<Option<Arc<CachedWrite>>>,
     /// The charge of its plan.
     pub(in crate::session) _plan: Option<Arc<MemoryReservation>>,
 }
@@ -35,7 +37,7 @@ pub(in crate::session) enum Kind {
     /// A query whose rows are locked.
     Locking(Arc<Bound>),
     Copy(Arc<Bound>, CopyOptions),
-    /// A change, with the schema of what it gives back. All else is found out anew by each run.
+    /// A change, with the schema of what it gives back.
     Write(Option<SchemaRef>),
     /// Rows that come, for these columns. All else is found out anew by each run.
     Ingest(Arc<[IngestColumn]>),
@@ -61,6 +63,7 @@ impl PreparedStatement {
             parameter_types: self.parameter_types.clone(),
             columns: self.columns.clone(),
             look_up: Mutex::default(),
+            write: Mutex::default(),
             _plan: Some(plan),
         }
     }

@@ -54,6 +54,7 @@ impl GateSession {
             columns: Some(Arc::clone(bound.columns())),
             kind: super::prepared::Kind::Query(bound),
             look_up: Mutex::default(),
+            write: Mutex::default(),
             _plan: Some(plan),
         };
         Ok(Asked { prepared: Arc::new(prepared), parameters, columns })

@@ -132,6 +132,7 @@ impl GateSession {
             parameter_types: Vec::new(),
             columns: None,
             look_up: Mutex::default(),
+            write: Mutex::default(),
             _plan: None,
         };
         let targeted = match self.aim_at_record(change).await {

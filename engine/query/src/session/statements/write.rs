@@ -2,6 +2,7 @@
 
 use super::prepared::PreparedStatement;
 use super::start::Invocation;
+use super::write_cache::CachedWrite;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
 use crate::books::clock::now_ms;
@@ -20,6 +21,7 @@ use crate::write::returning::Returning;
 use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::{Ended, Rows as WrittenRows, carry_out};
 use crate::write::values::computation::Computation;
+use crate::write::values::plain::plain_rows;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -44,7 +46,12 @@ const BYTES_MAX: usize = 64 << 20;
 const ATTEMPTS: usize = 3;
 
 /// The description of a change, before it runs.
-type Described = (Vec<PgType>, Option<Arc<[Column]>>, Option<SchemaRef>);
+pub(in crate::session) struct DescribedWrite {
+    pub(in crate::session) types: Vec<PgType>,
+    pub(in crate::session) columns: Option<Arc<[Column]>>,
+    pub(in crate::session) schema: Option<SchemaRef>,
+    pub(in crate::session) cached: Option<Arc<CachedWrite>>,
+}
 
 /// A change with the query that finds its rows, and the types of its parameters.
 pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>, Vec<PgType>);
@@ -63,8 +70,10 @@ impl GateSession {
         &self,
         ast: &Ast,
         declared: &[Option<Declared>],
-    ) -> Result<Described> {
-        let (targeted, _, types) = self.aim(ast, declared, None).await?;
+    ) -> Result<DescribedWrite> {
+        let aimed = self.aim(ast, declared, None).await?;
+        let cached = self.cacheable_write(&aimed).await?;
+        let (targeted, _, types) = aimed;
         let returning = targeted.returning();
         if returning.is_some() && self.door == Door::FlightSql {
             // A ticket may be redeemed more than once, and a change is made once.
@@ -72,7 +81,8 @@ impl GateSession {
             return Err(Error::new(ErrorCode::FeatureNotSupported, text)
                 .with_hint("Send the change without RETURNING, or by the Postgres protocol."));
         }
-        Ok((types, returning.map(|r| Arc::clone(r.columns())), returning.map(|r| Arc::clone(r.schema()))))
+        let columns = returning.map(|returning| Arc::clone(returning.columns()));
+        Ok(DescribedWrite { types, columns, schema: returning.map(|returning| Arc::clone(returning.schema())), cached })
     }
 
     pub(in crate::session) async fn run_write(
@@ -113,7 +123,7 @@ impl GateSession {
         let mut run: Option<Run> = None;
         let mut error = Violation::Serialization.error();
         for _ in 0..ATTEMPTS {
-            let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
+            let (targeted, bound, _) = self.aim_again(prepared, ast, parameters).await?;
             let mut own = match run.take() {
                 Some(own) => own,
                 None => self.begin_run(prepared, objects(&targeted, bound.as_deref())),
@@ -161,6 +171,16 @@ impl GateSession {
             }
         }
         Ok(())
+    }
+
+    /// The change of a run: as an earlier one was decided and bound, or anew.
+    async fn aim_again(&self, prepared: &PreparedStatement, ast: &Ast, parameters: &[ArrayRef]) -> Result<Aimed> {
+        if let Some(aimed) = self.cached_write(prepared).await? {
+            return Ok(aimed);
+        }
+        let aimed = Box::pin(self.aim(ast, &prepared.declared, Some(parameters))).await?;
+        self.keep_write(prepared, &aimed).await?;
+        Ok(aimed)
     }
 
     /// Decides, and binds the query that finds the rows. `given`: values, for whose places it is bound.
@@ -325,8 +345,14 @@ impl GateSession {
     ) -> Result<RecordBatch> {
         match bound {
             Some(bound) => {
-                let of = Invocation { prepared, bound, parameters, part: None, is_find: true };
-                let found = interrupt.within(self.found(run, interrupt, of)).await?;
+                let (_, state, _) = self.current().await?;
+                let found = match plain_rows(bound, parameters, &state, chrono::Utc::now())? {
+                    Some(rows) => rows,
+                    None => {
+                        let of = Invocation { prepared, bound, parameters, part: None, is_find: true };
+                        interrupt.within(self.found(run, interrupt, of)).await?
+                    }
+                };
                 targeted.fitted(found, &|value, wanted| bound.fitted(value, wanted))
             }
             None => {

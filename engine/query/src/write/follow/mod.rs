@@ -113,6 +113,11 @@ impl Following {
         Ok(Self { deployment, dependents, tables })
     }
 
+    /// Whether it is the same for another run of the statement: nothing follows of it that is stamped, and no other table is concerned.
+    pub(super) fn lasts(&self) -> bool {
+        self.tables.is_empty() && self.dependents.values().all(Vec::is_empty)
+    }
+
     /// The table of an object. `None`: it has none, and so no rows.
     ///
     /// # Errors

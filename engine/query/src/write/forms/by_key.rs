@@ -5,6 +5,7 @@
 use crate::bind::statement::Bound;
 use crate::write::target::{Form, Targeted};
 use crate::write::values::computation::Computation;
+use crate::write::values::computation::template::Template;
 use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -37,9 +38,13 @@ impl ByKey {
             return Ok(None);
         }
         let (table, columns) = (targeted.table(), targeted.intent().object().table.columns());
-        let Some((computation, equal)) = Computation::where_equal(bound, bound.values(given)?, state, columns)? else {
-            return Ok(None);
+        let values = bound.values(given)?;
+        let template = targeted.rendered().template(|| Template::of(bound, state, columns));
+        let computed = match template.map(|template| template.with(&values)).transpose()?.flatten() {
+            Some(computed) => Some(computed),
+            None => Computation::where_equal(bound, values, state, columns)?,
         };
+        let Some((computation, equal)) = computed else { return Ok(None) };
         if equal.len() != table.key().len() {
             return Ok(None);
         }
@@ -50,8 +55,11 @@ impl ByKey {
             let Some((_, value)) = equal.iter().find(is_it) else { return Ok(None) };
             key.push(Value::from_array(value.to_array().map_err(Error::internal)?.as_ref(), 0)?);
         }
-        let shown = RowFilter::And(vec![targeted.permit().target().clone(), targeted.readable().clone()]);
-        match table.having(table.key(), &[key], &shown) {
+        let shown = || RowFilter::And(vec![targeted.permit().target().clone(), targeted.readable().clone()]);
+        if let Some(read) = targeted.rendered().target(table, &key, shown)? {
+            return Ok(Some(Self { read, computation }));
+        }
+        match table.having(table.key(), &[key], &shown()) {
             Ok(read) => Ok(Some(Self { read, computation })),
             Err(error) if error.code() == ErrorCode::FeatureNotSupported => Ok(None),
             Err(error) => Err(error),

@@ -1,6 +1,8 @@
 //! What is computed in the gate of rows of one table, as the principal reads them: plain projections, of RETURNING over changed rows, and
 //! over a condition, of a change over a locked row.
 
+pub(in crate::write) mod template;
+
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
 use crate::errors::{Stage as Doing, translate};

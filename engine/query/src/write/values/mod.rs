@@ -2,5 +2,6 @@
 
 pub(crate) mod assignment;
 pub(crate) mod computation;
+pub(crate) mod plain;
 pub(crate) mod rows;
 pub(in crate::write) mod texts;
