@@ -6,6 +6,7 @@ use querygate_resources::Stop;
 use querygate_types::{Error, ErrorCode, Result};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -58,17 +59,48 @@ impl Interrupt {
             done = work => done,
         }
     }
+}
 
-    /// Waits like [`within`](Self::within), for work that its caller polls after each cancel request: registers no waker, which
-    /// would cost a look-up some hundred instructions.
+/// How often the look-ups of a session were to be cancelled.
+#[derive(Debug, Default)]
+pub(crate) struct LookUpCancels(AtomicU64);
+
+impl LookUpCancels {
+    /// Ends those that run.
+    pub(crate) fn request(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// For a look-up that begins now: no request before it ends it.
+    pub(crate) fn interrupt(&self, deadline: Option<Instant>) -> LookUpInterrupt<'_> {
+        LookUpInterrupt { cancels: &self.0, before: self.0.load(Ordering::Acquire), deadline }
+    }
+}
+
+/// What ends a look-up early.
+#[derive(Debug)]
+pub(crate) struct LookUpInterrupt<'a> {
+    cancels: &'a AtomicU64,
+    /// Requests before it began.
+    before: u64,
+    deadline: Option<Instant>,
+}
+
+impl LookUpInterrupt<'_> {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancels.load(Ordering::Acquire) != self.before
+    }
+
+    /// Waits for work that its caller polls after each cancel request: registers no waker, which would cost a look-up some hundred
+    /// instructions.
     ///
     /// # Errors
-    /// As of [`within`](Self::within).
-    pub(crate) async fn within_polled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// As of [`Interrupt::within`].
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut timer = self.deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
         let mut work = pin!(work);
         poll_fn(|context| {
-            if self.cancel.is_cancelled() {
+            if self.is_cancelled() {
                 return Poll::Ready(Err(canceled()));
             }
             if timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready()) {
@@ -109,15 +141,24 @@ mod tests {
         let soon = Some(Instant::now() + Duration::from_millis(30));
         let late = Interrupt::new(CancellationToken::new(), soon);
         assert_eq!(late.within(never()).await.unwrap_err().code(), ErrorCode::StatementTimeout);
-        assert_eq!(late.within_polled(never()).await.unwrap_err().code(), ErrorCode::StatementTimeout);
         let free = Interrupt::new(CancellationToken::new(), None);
         assert_eq!(free.within(async { Ok(1) }).await.unwrap(), 1);
-        assert_eq!(free.within_polled(async { Ok(1) }).await.unwrap(), 1);
         let child = free.child();
         free.token().cancel();
         assert_eq!(free.within(never()).await.unwrap_err().code(), ErrorCode::QueryCanceled);
-        assert_eq!(free.within_polled(never()).await.unwrap_err().code(), ErrorCode::QueryCanceled);
         assert_eq!(child.within(never()).await.unwrap_err().code(), ErrorCode::QueryCanceled, "a child ends with it");
+    }
+
+    #[tokio::test]
+    async fn a_look_up_ends_at_its_deadline_or_by_a_cancel_after_its_beginning() {
+        let cancels = LookUpCancels::default();
+        let soon = Some(Instant::now() + Duration::from_millis(30));
+        assert_eq!(cancels.interrupt(soon).within(never()).await.unwrap_err().code(), ErrorCode::StatementTimeout);
+        let running = cancels.interrupt(None);
+        assert_eq!(running.within(async { Ok(1) }).await.unwrap(), 1);
+        cancels.request();
+        assert_eq!(running.within(never()).await.unwrap_err().code(), ErrorCode::QueryCanceled);
+        assert_eq!(cancels.interrupt(None).within(async { Ok(1) }).await.unwrap(), 1, "it came before");
     }
 
     #[tokio::test]

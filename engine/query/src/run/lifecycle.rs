@@ -7,7 +7,7 @@ use crate::books::observe::{Activity, FragmentRecord, Observer, QueryRecord};
 use crate::errors::Owner;
 use crate::run::admission::{Admission, Permit, Place};
 use crate::run::execute::{self, Guard, Turn};
-use crate::run::interrupt::Interrupt;
+use crate::run::interrupt::{Interrupt, LookUpCancels, LookUpInterrupt};
 use crate::run::memory::Account;
 use crate::run::row_limit::exceeded;
 use crate::run::session_block::SessionBlock;
@@ -21,6 +21,7 @@ use querygate_resources::{Holder, SourceShares};
 use querygate_telemetry_api::FirstRow;
 use querygate_types::wire_rows::WireRows;
 use querygate_types::{Error, ErrorCode, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -57,17 +58,13 @@ pub(crate) struct SessionRuns {
     activity: Arc<Activity>,
     /// Its user's share of memory.
     account: Arc<dyn MemoryPool>,
-    cancel: Mutex<LastToken>,
+    /// Of the run that began last and is no look-up. It fires when its rows are dropped, too.
+    cancel: Mutex<CancellationToken>,
+    /// Look-ups are ended by a number: a token for each would cost a tenth of what they do.
+    look_up_cancels: LookUpCancels,
+    /// Whether what began last is a look-up.
+    looks_up: AtomicBool,
     block: SessionBlock,
-}
-
-/// The token of the run that began last.
-#[derive(Debug, Default)]
-struct LastToken {
-    token: CancellationToken,
-    /// Look-ups that follow each other share one token: nothing but a cancel request fires it. The token of any other run fires
-    /// when its rows are dropped.
-    is_shared: bool,
 }
 
 /// Who runs statements in a session, and by which door.
@@ -93,6 +90,8 @@ impl SessionRuns {
             activity,
             account,
             cancel: Mutex::default(),
+            look_up_cancels: LookUpCancels::default(),
+            looks_up: AtomicBool::new(false),
             block: SessionBlock::default(),
         })
     }
@@ -131,27 +130,30 @@ impl SessionRuns {
         self.resources.admission.admit(&self.login).await
     }
 
-    /// Interrupt of work that begins now and may take so long.
+    /// What ends work that begins now and may take so long.
     pub(crate) fn interrupt(&self, timeout: Option<Duration>) -> Interrupt {
         let token = CancellationToken::new();
-        *self.cancel() = LastToken { token: token.clone(), is_shared: false };
+        *self.cancel() = token.clone();
+        self.looks_up.store(false, Ordering::Release);
         Interrupt::new(token, timeout.map(|timeout| Instant::now() + timeout))
     }
 
     /// Ends what began last, if it still runs.
     pub(crate) fn cancel_last(&self) {
-        self.cancel().token.cancel();
-    }
-
-    fn look_up_interrupt(&self, deadline: Option<Instant>) -> Interrupt {
-        let mut cancel = self.cancel();
-        if !cancel.is_shared || cancel.token.is_cancelled() {
-            *cancel = LastToken { token: CancellationToken::new(), is_shared: true };
+        if self.looks_up.load(Ordering::Acquire) {
+            self.look_up_cancels.request();
+        } else {
+            self.cancel().cancel();
         }
-        Interrupt::new(cancel.token.clone(), deadline)
     }
 
-    fn cancel(&self) -> MutexGuard<'_, LastToken> {
+    /// What ends a look-up that begins now, and those that began since the last other run.
+    pub(crate) fn look_up_interrupt(&self, deadline: Option<Instant>) -> LookUpInterrupt<'_> {
+        self.looks_up.store(true, Ordering::Release);
+        self.look_up_cancels.interrupt(deadline)
+    }
+
+    fn cancel(&self) -> MutexGuard<'_, CancellationToken> {
         self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -198,9 +200,7 @@ impl Run {
             reads: Vec::new(),
             told: measured,
         };
-        let mut run = Self::unrecorded(runs, statement, began.started);
-        run.record = Some(record);
-        run
+        Self::new(runs, statement, began.started, Some(record))
     }
 
     /// Where changes of the statement are written down before they are stored.
@@ -213,30 +213,22 @@ impl Run {
 
     /// Begins a run on behalf of a statement that has a record of its own.
     pub(crate) fn unrecorded(runs: &Arc<SessionRuns>, statement: &Arc<Parsed>, started: Instant) -> Self {
+        Self::new(runs, statement, started, None)
+    }
+
+    fn new(runs: &Arc<SessionRuns>, statement: &Arc<Parsed>, started: Instant, record: Option<QueryRecord>) -> Self {
         runs.activity.enter();
-        Self {
-            runs: Arc::clone(runs),
-            statement: Arc::clone(statement),
-            started,
-            permit: None,
-            record: None,
-            is_over: false,
-        }
+        Self { runs: Arc::clone(runs), statement: Arc::clone(statement), started, permit: None, record, is_over: false }
     }
 
     pub(crate) fn started(&self) -> Instant {
         self.started
     }
 
-    /// Its bounds, as those of the session's last run; it may take so long from its beginning.
+    /// What ends it, as the session's last run; it may take so long from its beginning.
     pub(crate) fn interrupt(&self, timeout: Option<Duration>) -> Interrupt {
         let deadline = timeout.map(|timeout| self.started + timeout);
         self.runs.interrupt(None).until(deadline)
-    }
-
-    /// Interrupt of a look-up, which shares its token with the look-ups before and after it.
-    pub(crate) fn look_up_interrupt(&self, timeout: Option<Duration>) -> Interrupt {
-        self.runs.look_up_interrupt(timeout.map(|timeout| self.started + timeout))
     }
 
     /// Waits for a turn, unless it has one.
@@ -335,7 +327,7 @@ impl Run {
     ///
     /// # Errors
     /// 54000: there are more than one may have.
-    pub(crate) fn deliver(mut self, rows: WireRows) -> Result<WireRows> {
+    pub(crate) fn deliver(&mut self, rows: WireRows) -> Result<WireRows> {
         self.note(|record| {
             record.rows = rows.rows;
             if let Some(told) = &mut record.told {
@@ -344,7 +336,10 @@ impl Run {
             }
         });
         match self.too_many(rows.rows) {
-            Some(error) => Err(self.fail(error)),
+            Some(error) => {
+                self.close(Some(error.code()));
+                Err(self.located(error))
+            }
             None => {
                 self.close(None);
                 Ok(rows)
@@ -372,9 +367,9 @@ impl Run {
     /// Gives back the turn, leaves the session's activity and closes the record, once.
     pub(crate) fn close(&mut self, error: Option<ErrorCode>) {
         self.leave();
-        if let Some(mut record) = self.record.take() {
-            record.total = self.started.elapsed();
-            record.error = error;
+        let total = self.started.elapsed();
+        self.note(|record| (record.total, record.error) = (total, error));
+        if let Some(record) = self.record.take() {
             self.runs.activity.count();
             self.runs.resources.observer.finished(record);
         }

@@ -3,12 +3,15 @@
 use crate::books::change_log::ChangeLog;
 use querygate_catalog::deployment::Deployment;
 use querygate_resources::TransactionBlock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A session's transaction block. Empty: its statements have nothing in common at any source.
 #[derive(Debug, Default)]
 pub(crate) struct SessionBlock {
     block: Mutex<Option<OpenBlock>>,
+    /// The same as whether there is one, for statements that ask nothing else.
+    is_open: AtomicBool,
     /// Number of the first statement that changed rows, and the lines of the last one.
     changes: Mutex<Option<(u64, ChangeLog)>>,
 }
@@ -27,17 +30,22 @@ impl SessionBlock {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.slot().is_some()
+        self.is_open.load(Ordering::Acquire)
     }
 
     /// The block, which is made if there is none.
     pub(crate) fn open_or(&self, make: impl FnOnce() -> OpenBlock) -> Arc<TransactionBlock> {
-        Arc::clone(&self.slot().get_or_insert_with(make).block)
+        let mut slot = self.slot();
+        let block = Arc::clone(&slot.get_or_insert_with(make).block);
+        self.is_open.store(true, Ordering::Release);
+        block
     }
 
     /// The block, for its end: later statements are not in it.
     pub(crate) fn take(&self) -> Option<OpenBlock> {
-        self.slot().take()
+        let mut slot = self.slot();
+        self.is_open.store(false, Ordering::Release);
+        slot.take()
     }
 
     /// A change of the block is in the audit file, where its end is to be, too.

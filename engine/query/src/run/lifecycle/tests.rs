@@ -50,7 +50,7 @@ fn rows(rows: u64) -> WireRows {
 async fn a_session_is_active_while_a_run_of_any_kind_goes_on() {
     let f = fixture();
     assert_eq!((f.activity.state(), f.activity.statements()), ("idle", 0));
-    let (look_up, constants) = (f.begin(), Run::unrecorded(&f.runs, &f.statement, Instant::now()));
+    let (mut look_up, constants) = (f.begin(), Run::unrecorded(&f.runs, &f.statement, Instant::now()));
     assert_eq!(f.activity.state(), "active");
     drop(constants);
     assert_eq!((f.activity.state(), f.activity.statements()), ("active", 1));
@@ -101,14 +101,22 @@ async fn the_turn_comes_back_with_the_end_of_the_run() {
 async fn a_cancel_ends_the_run_that_began_last_and_none_after_it() {
     let f = fixture();
     f.runs.cancel_last();
-    let look_up = f.begin();
-    let interrupt = look_up.look_up_interrupt(None);
-    assert!(!interrupt.token().is_cancelled(), "a cancel of nothing does not count");
-    let again = f.begin().look_up_interrupt(None);
+    let look_up = f.runs.look_up_interrupt(None);
+    assert!(!look_up.is_cancelled(), "a cancel of nothing does not count");
+    let again = f.runs.look_up_interrupt(None);
     f.runs.cancel_last();
-    assert!(interrupt.token().is_cancelled() && again.token().is_cancelled(), "look-ups share a token");
+    assert!(look_up.is_cancelled() && again.is_cancelled(), "look-ups end together");
     let long = f.begin().interrupt(None);
-    assert!(!long.token().is_cancelled() && !f.begin().look_up_interrupt(None).token().is_cancelled());
+    let next = f.runs.look_up_interrupt(None);
+    assert!(!long.token().is_cancelled() && !next.is_cancelled());
     f.runs.cancel_last();
-    assert!(!long.token().is_cancelled(), "a look-up never has the token of other runs");
+    assert!(!long.token().is_cancelled() && next.is_cancelled(), "a look-up began last");
+    let last = f.begin().interrupt(None);
+    let others = f.runs.look_up_interrupt(None);
+    let newest = f.begin().interrupt(None);
+    f.runs.cancel_last();
+    assert!(
+        !last.token().is_cancelled() && !others.is_cancelled() && newest.token().is_cancelled(),
+        "what began last ends"
+    );
 }

@@ -90,8 +90,8 @@ impl GateSession {
         (form, began): (WireForm, StartTime),
     ) -> Result<LookUpOutcome> {
         let mut run = self.begin_run_at(prepared, Arc::clone(cached.bound.objects()), began);
-        let interrupt = run.look_up_interrupt(cached.timeout);
-        match interrupt.within_polled(self.find(&mut run, &cached, values, form)).await {
+        let interrupt = self.runs.look_up_interrupt(cached.timeout.map(|timeout| run.started() + timeout));
+        match interrupt.within(self.find(&mut run, &cached, values, form)).await {
             Ok(Ok(rows)) => run.deliver(rows).map(LookUpOutcome::Rows),
             Ok(Err(declined)) => {
                 run.withdraw();
