@@ -29,7 +29,7 @@ pub(crate) struct Measures {
     pub(crate) bytes: u64,
     pub(crate) choice: Option<Choice>,
     pub(crate) runs: Arc<FragmentRuns>,
-    /// `None`: nobody traces.
+    /// `None`: tracing is off.
     trace: Option<Box<StatementTrace>>,
 }
 

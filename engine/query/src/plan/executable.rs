@@ -78,7 +78,7 @@ impl Executable {
         self.cached
     }
 
-    /// Whether it is the plan that is made where nobody advises.
+    /// Whether it is the plan that is made without advice.
     pub(crate) fn is_default(&self) -> bool {
         self.chosen.as_ref().is_none_or(Chosen::is_default)
     }

@@ -34,7 +34,7 @@ pub(crate) struct Parsed {
     bytes: usize,
     /// The charge for them, kept as long as anybody has the statement or one that it carries.
     charge: OnceLock<Arc<MemoryReservation>>,
-    /// Empty where nobody traces.
+    /// Empty where tracing is off.
     trace: OnceLock<Arc<ParsedTrace>>,
 }
 
@@ -46,7 +46,7 @@ struct ParsedTrace {
     stages: Mutex<Stages>,
 }
 
-/// Parsing and binding, until a run has told of them.
+/// Parsing and binding, until a run has reported them.
 #[derive(Debug, Default)]
 struct Stages {
     parse: Option<StageTime>,

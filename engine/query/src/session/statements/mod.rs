@@ -4,6 +4,7 @@ mod ingest;
 pub(super) mod locking;
 pub(super) mod lookup;
 mod lookup_cache;
+mod parameter_numbers;
 pub(super) mod parts;
 pub(super) mod prepared;
 mod question;

@@ -1,5 +1,6 @@
 //! Changes: finding their rows as any query does, and handing them to the transaction of their source.
 
+use super::parameter_numbers::numbers;
 use super::prepared::PreparedStatement;
 use super::start::Invocation;
 use super::write_cache::CachedWrite;
@@ -13,7 +14,6 @@ use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::refused_write;
-use crate::sql::walk::{ON, Reader, Step, look};
 use crate::write::find::existing;
 use crate::write::forms::by_key::ByKey;
 use crate::write::intent::WriteIntent;
@@ -27,7 +27,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::sql::sqlparser::ast::{Expr, Query, Statement as Ast, Value};
+use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use futures::StreamExt;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Violation;
@@ -35,7 +35,7 @@ use querygate_query_api::column::Column;
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_query_api::service::Door;
 use querygate_types::vendor::{FieldFault, VendorCode};
-use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -461,26 +461,6 @@ impl GateSession {
         let batches = run.rows(futures::stream::iter([Ok(batch)]).boxed());
         Ok(Outcome::Rows(Rows { columns, schema, batches, tag: CommandTag::Counted(verb) }))
     }
-}
-
-/// The numbers of a query's parameters.
-fn numbers(query: &Query) -> HashSet<usize> {
-    struct Numbers(HashSet<usize>);
-    impl Reader for Numbers {
-        fn expr(&mut self, expr: &Expr) -> Step {
-            if let Expr::Value(value) = expr
-                && let Value::Placeholder(name) = &value.value
-                && let Ok(number) = name.trim_start_matches('$').parse::<usize>()
-                && number <= limits::PARAMETERS_MAX
-            {
-                self.0.insert(number);
-            }
-            ON
-        }
-    }
-    let mut numbers = Numbers(HashSet::new());
-    look(query, &mut numbers);
-    numbers.0
 }
 
 /// SQL names of the table that is changed and of those that are read for it.

@@ -14,7 +14,7 @@ use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection};
+use datafusion::logical_expr::{BinaryExpr, EmptyRelation, Expr, Filter, LogicalPlan, Operator, Projection};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_catalog::leaf::GovernedColumn;
@@ -263,15 +263,23 @@ fn step(stage: Stage<'_>, state: &SessionState) -> Result<Step> {
     })
 }
 
+/// An expression as the analyzer leaves it, whose arithmetic and casts are checked, and simplified.
 fn simplified(expr: &Expr, input: &DFSchemaRef, state: &SessionState) -> Result<Expr> {
+    let failed = |e| translate(&e, Doing::Plan);
+    let rows = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(input) });
+    let plan = Projection::try_new(vec![expr.clone()], Arc::new(rows)).map(LogicalPlan::Projection).map_err(failed)?;
+    let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(failed)?;
+    let LogicalPlan::Projection(Projection { expr: mut analyzed, .. }) = plan else {
+        return Err(unsupported("an expression of this kind here"));
+    };
+    let expr = analyzed.pop().ok_or_else(|| Error::internal("a projection lost its expression"))?.unalias();
     let context = SimplifyContext::builder()
         .with_schema(Arc::clone(input))
         .with_config_options(Arc::clone(state.config_options()))
         .with_query_execution_start_time(state.execution_props().query_execution_start_time)
         .build();
     let simplifier = ExprSimplifier::new(context);
-    let expr = simplifier.coerce(expr.clone(), input).and_then(|expr| simplifier.simplify(expr));
-    expr.map_err(|e| translate(&e, Doing::Plan))
+    simplifier.simplify(expr).map_err(failed)
 }
 
 /// Whether an expression reads rows of its own.

@@ -1,5 +1,5 @@
 //! New rows whose values stand in the statement: constants, parameters, the time, and what is made of one of them. They are computed here,
-//! with no plan around them. Whatever is wrong with one is told by the plan, which is run then.
+//! with no plan around them. What is wrong with one is reported by the plan, which is run then.
 
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;

@@ -202,7 +202,7 @@ fn equalities(predicate: &Expr, input: &DFSchema, shape: &Shape<'_>) -> Option<V
     Some(equal)
 }
 
-/// An expression with values in the place of the columns behind the first so many.
+/// An expression with values in the place of the columns behind a number of first ones.
 fn filled(expr: &Arc<dyn PhysicalExpr>, own: usize, values: &[ScalarValue]) -> Result<Arc<dyn PhysicalExpr>> {
     let value = |expr: Arc<dyn PhysicalExpr>| {
         let column = expr.downcast_ref::<PhysicalColumn>();
