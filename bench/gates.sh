@@ -67,7 +67,7 @@ introspect_gate() {
 
 # configure_gate SECTIONS SETTINGS: what is said of the gate beside the usual, and of its source.
 configure_gate() {
-    local verifier users=bench
+    local verifier
     verifier=$(echo bench | "$(gate_program)" user add bench | sed -n '/^verifier/p')
     cat >"$work/gate/querygate.toml" <<TOML
 [server]

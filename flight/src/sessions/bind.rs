@@ -18,10 +18,12 @@ use querygate_types::network::Inet;
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::sync::Arc;
 
-/// What a set of values counts for at least, in bytes: rows of nulls take no room in a message and would be unbounded.
-const BINDING_BYTES_MIN: usize = 16;
+/// What a value counts for at least, in bytes: nulls take no room in a message, and take some once they are of their parameter's type.
+const VALUE_BYTES_MIN: usize = 16;
+/// What a value counts for at least that may share its room in the message with others, and has its own once it is of its parameter's type.
+const SHARED_VALUE_BYTES_MIN: usize = 1024;
 
-/// The rows of a client's messages; `None` when they hold no schema, so nothing to bind. `bytes_max` bounds their number too.
+/// The rows of a client's messages; `None` when they hold no schema, so nothing to bind. `bytes_max` bounds the number of values, too.
 pub(crate) fn decode(messages: Vec<FlightData>, bytes_max: usize) -> Result<Option<RecordBatch>> {
     let messages: Vec<FlightData> = messages.into_iter().filter(|m| !m.data_header.is_empty()).collect();
     if messages.is_empty() {
@@ -30,19 +32,20 @@ pub(crate) fn decode(messages: Vec<FlightData>, bytes_max: usize) -> Result<Opti
     messages.iter().try_for_each(refuse_compressed)?;
     let stream = FlightRecordBatchStream::new_from_flight_data(stream::iter(messages.into_iter().map(Ok)));
     // Everything is here already: the stream never waits.
-    let decoded = collected(stream, bytes_max / BINDING_BYTES_MIN).now_or_never();
+    let decoded = collected(stream, bytes_max).now_or_never();
     decoded.ok_or_else(|| Error::internal("a decoder waits for nothing"))?
 }
 
-async fn collected(mut stream: FlightRecordBatchStream, rows_max: usize) -> Result<Option<RecordBatch>> {
+async fn collected(mut stream: FlightRecordBatchStream, bytes_max: usize) -> Result<Option<RecordBatch>> {
     let broken = |error: &dyn std::fmt::Display| {
         Error::new(ErrorCode::ProtocolViolation, "the parameters are not valid Arrow data").with_cause(error)
     };
     let mut batches = Vec::new();
-    let mut rows = 0;
+    let mut bytes: usize = 0;
     while let Some(batch) = stream.try_next().await.map_err(|error| broken(&error))? {
-        rows = batch.num_rows().saturating_add(rows);
-        if rows > rows_max {
+        let row: usize = batch.columns().iter().map(|column| value_bytes_min(column.data_type())).sum();
+        bytes = batch.num_rows().saturating_mul(row.max(VALUE_BYTES_MIN)).saturating_add(bytes);
+        if bytes > bytes_max {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many rows of parameters")
                 .with_hint("Bind fewer rows at a time."));
         }
@@ -51,6 +54,41 @@ async fn collected(mut stream: FlightRecordBatchStream, rows_max: usize) -> Resu
     match stream.schema() {
         Some(schema) => concat_batches(schema, &batches).map(Some).map_err(|error| broken(&error)),
         None => Ok(None),
+    }
+}
+
+const fn value_bytes_min(given: &DataType) -> usize {
+    match given {
+        DataType::Null
+        | DataType::Boolean
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64
+        | DataType::Float16
+        | DataType::Float32
+        | DataType::Float64
+        | DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..)
+        | DataType::Date32
+        | DataType::Date64
+        | DataType::Time32(_)
+        | DataType::Time64(_)
+        | DataType::Timestamp(..)
+        | DataType::Duration(_)
+        | DataType::Interval(_)
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::FixedSizeBinary(_)
+        | DataType::Utf8
+        | DataType::LargeUtf8 => VALUE_BYTES_MIN,
+        _ => SHARED_VALUE_BYTES_MIN,
     }
 }
 

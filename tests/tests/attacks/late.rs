@@ -21,8 +21,9 @@ fn what_computes_long_hears_its_timeout() {
         let answer = iris.run(sql);
         let took = began.elapsed();
         println!("{took:?} {sql}");
-        // A fast machine reaches the end of its memory before that of its time.
-        assert!(matches!(answer.code(), Some("57014" | "53200")), "{sql}: {answer}");
+        // Texts: a fast machine reaches the end of its memory before that of its time.
+        let expected: &[&str] = if sql.contains("repeat(") { &["57014", "53200"] } else { &["57014"] };
+        assert!(answer.code().is_some_and(|code| expected.contains(&code)), "{sql}: {answer}");
         // Nothing of it may run on: a statement of another session is answered in time.
         let other = company.ada();
         let began = Instant::now();

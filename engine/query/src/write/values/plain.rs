@@ -31,6 +31,8 @@ pub(crate) fn plain_rows(
         return Ok(None);
     }
     let plan = bound.with_values(bound.values(given)?)?;
+    // Casts and arithmetic are those of queries only where the analyzer has seen them.
+    let Ok(plan) = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) else { return Ok(None) };
     Ok(computed(&plan, state, now).and_then(|rows| as_described(&rows, bound.schema()).ok()))
 }
 
