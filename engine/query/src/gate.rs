@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-/// Interrupt and places of a gate. Sizes in bytes.
+/// Bounds and places of a gate. Sizes in bytes.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Memory that all statements together may hold.

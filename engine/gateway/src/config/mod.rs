@@ -185,9 +185,9 @@ pub(crate) struct Source {
     pub(crate) kind: SourceKind,
     /// Whether operators may make and drop suggested indexes there; `None`: as `[learning]` says.
     pub(crate) apply_indexes: Option<bool>,
-    /// What is done when its tables change.
     /// Whether operators may have its files written in another layout.
     pub(crate) apply_layouts: bool,
+    /// What is done when its tables change.
     pub(crate) schema_change: SchemaChange,
 }
 
