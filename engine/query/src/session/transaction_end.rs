@@ -79,14 +79,18 @@ impl GateSession {
     /// Stores what the transaction changed, if it changed anything. A client that stops waiting does not stop it.
     ///
     /// # Errors
-    /// 42501: a right was taken away. The source's; 08007.
+    /// 42501: a right was taken away. 53200: the rows of holdable cursors are too many. The source's; 08007.
     pub(in crate::session) async fn commit_block(&self) -> Result<()> {
         let Some(OpenBlock { block, version }) = self.runs.block().take() else { return Ok(()) };
         if !block.takes_part() {
             return Ok(());
         }
         let changes = self.runs.block().take_changes();
-        if let Err(error) = self.write_rights_hold(&version) {
+        let ready = match self.write_rights_hold(&version) {
+            Ok(()) => self.keep_cursors().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ready {
             block.branch().await.rollback().await;
             ended(changes, ChangeOutcome::RolledBack).await;
             return Err(error);
@@ -121,9 +125,19 @@ impl GateSession {
         let ended = self.inner().transaction.end_implicit();
         match ended {
             None => Ok(()),
-            Some(true) => self.commit_block().await,
+            Some(true) => {
+                let committed = self.commit_block().await;
+                let inner = &mut *self.inner();
+                if committed.is_ok() {
+                    inner.commit_cursors()
+                } else {
+                    inner.roll_back_cursors()
+                }
+                committed
+            }
             Some(false) => {
                 self.drop_block().await;
+                self.inner().roll_back_cursors();
                 Ok(())
             }
         }
@@ -147,6 +161,7 @@ impl GateSession {
         }
         let inner = &mut *self.inner();
         let settings = inner.transaction.rollback_to(name)?;
+        inner.roll_back_cursors_to(id);
         inner.restore(settings);
         Ok(())
     }

@@ -22,11 +22,18 @@ pub(in crate::session) struct Cursor {
     schema: SchemaRef,
     reading: Reading,
     pub(in crate::session) hold: bool,
+    /// Savepoints that its transaction had set when it was declared; `None`: that transaction was committed, or there was none.
+    uncommitted_since: Option<u32>,
     pub(in crate::session) statement: Arc<str>,
     pub(in crate::session) since: SystemTime,
 }
 
 impl Cursor {
+    /// Whether it is open where a transaction is (`Some`) or no longer is.
+    fn outlives(&self, transaction: Option<u32>) -> bool {
+        transaction.is_some() || (self.hold && self.uncommitted_since.is_none())
+    }
+
     pub(in crate::session) const fn scrolls(&self) -> bool {
         self.reading.scrolls()
     }
@@ -73,15 +80,14 @@ impl Drop for Fetch {
     fn drop(&mut self) {
         let (Some(cursor), Some(home)) = (self.cursor.take(), self.home.upgrade()) else { return };
         let mut inner = home.lock().unwrap_or_else(PoisonError::into_inner);
-        if cursor.hold || inner.transaction.is_open() {
+        if cursor.outlives(inner.transaction.savepoints_set()) {
             inner.cursors.insert(std::mem::take(&mut self.name), cursor);
         }
     }
 }
 
 impl GateSession {
-    /// DECLARE: runs the query and keeps its stream. A holdable cursor outlives the transaction; as nothing is written,
-    /// its rows are the same then.
+    /// DECLARE: runs the query and keeps its stream. A holdable cursor outlives a transaction that is committed.
     pub(in crate::session) async fn declare(
         &self,
         prepared: &PreparedStatement,
@@ -114,6 +120,7 @@ impl GateSession {
             schema: rows.schema,
             reading,
             hold,
+            uncommitted_since: self.inner().transaction.savepoints_set(),
             statement: Arc::clone(prepared.parsed.shared_text()),
             since: SystemTime::now(),
         };
@@ -164,6 +171,42 @@ impl GateSession {
         }
         let tag = if name.is_some() { "CLOSE CURSOR" } else { "CLOSE CURSOR ALL" };
         Ok(Outcome::Command(CommandTag::Fixed(tag.to_owned())))
+    }
+
+    /// Reads what the transaction's holdable cursors have not read: its source gives no rows after its end.
+    ///
+    /// # Errors
+    /// 53200: they are more than the session's cursors may keep. Those of reading.
+    pub(in crate::session) async fn keep_cursors(&self) -> Result<()> {
+        let is_kept = |(_, cursor): &(&String, &mut Cursor)| cursor.hold && cursor.uncommitted_since.is_some();
+        let names: Vec<String> =
+            self.inner().cursors.iter_mut().filter(is_kept).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            // Taken out while rows are awaited, as by FETCH.
+            let Some(mut cursor) = self.inner().cursors.remove(&name) else { continue };
+            let interrupt = self.runs.interrupt(self.inner().settings.timeout());
+            cursor.reading.read_ahead(&self.kept_rows, &interrupt).await?;
+            self.inner().cursors.insert(name, cursor);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Ends the cursors of a transaction that was committed, but for the holdable ones.
+    pub(in crate::session) fn commit_cursors(&mut self) {
+        self.cursors.retain(|_, cursor| cursor.hold);
+        self.cursors.values_mut().for_each(|cursor| cursor.uncommitted_since = None);
+    }
+
+    /// Ends all cursors of a transaction that was rolled back.
+    pub(in crate::session) fn roll_back_cursors(&mut self) {
+        self.cursors.retain(|_, cursor| cursor.uncommitted_since.is_none());
+    }
+
+    /// Ends the cursors that were declared after a savepoint.
+    pub(in crate::session) fn roll_back_cursors_to(&mut self, savepoint: u32) {
+        self.cursors.retain(|_, cursor| cursor.uncommitted_since.is_none_or(|set| set <= savepoint));
     }
 }
 

@@ -221,7 +221,11 @@ impl GateSession {
             return Ok(done("COMMIT"));
         };
         inner.restore(settings);
-        inner.cursors.retain(|_, cursor| cursor.hold && committed);
+        if committed {
+            inner.commit_cursors();
+        } else {
+            inner.roll_back_cursors();
+        }
         Ok(done(if committed { "COMMIT" } else { "ROLLBACK" }))
     }
 
@@ -231,7 +235,7 @@ impl GateSession {
         match inner.transaction.rollback() {
             Some(settings) => {
                 inner.restore(settings);
-                inner.cursors.retain(|_, cursor| cursor.hold);
+                inner.roll_back_cursors();
             }
             None => inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress"))),
         }
