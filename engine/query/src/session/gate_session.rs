@@ -53,6 +53,8 @@ pub(crate) struct GateSession {
     pub(super) writer: Arc<Writer>,
     pub(super) listening: Listening,
     pub(super) runs: Arc<SessionRuns>,
+    /// What others are shown of it.
+    pub(super) activity: Arc<Activity>,
     /// Tells learning of them.
     pub(super) learning_feed: Arc<LearningFeed>,
     /// Memory of what its scrollable cursors have read.
@@ -105,7 +107,8 @@ impl GateSession {
         Self {
             prepared_memory: MemoryConsumer::new("prepared statements").register(&held),
             kept_rows: Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX),
-            runs: SessionRuns::new(Arc::clone(gate.resources()), runner, activity, account),
+            runs: SessionRuns::new(Arc::clone(gate.resources()), runner, Arc::clone(&activity), account),
+            activity,
             gate,
             login,
             principal,
