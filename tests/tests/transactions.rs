@@ -394,6 +394,10 @@ fn cursors_live_as_long_as_what_they_were_declared_in() {
     declare("before");
     done(&nora, "BEGIN; INSERT INTO orders (id, region, total) VALUES ('o4', 'eu', 40)");
     declare("kept");
+    done(
+        &nora,
+        "DECLARE unread CURSOR WITH HOLD FOR SELECT n FROM orders, generate_series(1, 30000) AS t(n) WHERE id = 'o4'",
+    );
     done(&nora, "DECLARE passing CURSOR FOR SELECT id FROM orders");
     assert_eq!(ask(&nora, "FETCH 2 FROM kept").unwrap(), ["o1", "o2"]);
     done(&nora, "SAVEPOINT s");
@@ -405,6 +409,18 @@ fn cursors_live_as_long_as_what_they_were_declared_in() {
     done(&nora, "DELETE FROM orders WHERE id = 'o4'");
     assert_eq!(all("kept").unwrap(), ["o3", "o4"]);
     assert_eq!(all("before").unwrap(), ["o1", "o2", "o3"]);
+    assert_eq!(all("unread").unwrap().len(), 30_000);
+
+    // A text of several statements is a block, which its ROLLBACK undoes.
+    let block = "INSERT INTO orders (id) VALUES ('o5'); DECLARE b CURSOR WITH HOLD FOR SELECT id FROM orders; ROLLBACK";
+    done(&nora, block);
+    assert_eq!(code(&nora, "FETCH 1 FROM b"), "34000");
+    let block =
+        "INSERT INTO orders (id) VALUES ('o5'); DECLARE b CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id;
+        COMMIT; SELECT 1/0";
+    assert_eq!(code(&nora, block), "22012");
+    done(&nora, "DELETE FROM orders WHERE id = 'o5'");
+    assert_eq!(all("b").unwrap(), ["o1", "o2", "o3", "o5"]);
 
     declare("through");
     assert_eq!(code(&nora, "BEGIN; SELECT 1/0"), "22012");

@@ -6,6 +6,7 @@ use super::reading::ReadingExpr;
 use super::table::{ColumnOrigin, GovernedColumn};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
+use datafusion::common::DataFusionError;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_types::{Error, Result};
@@ -37,7 +38,13 @@ impl GovernedColumn {
         };
         let Some(made) = made else { return Ok(None) };
         let values = made.evaluate(raw).and_then(|values| values.into_array(raw.num_rows()));
-        values.map(Some).map_err(Error::internal)
+        values.map(Some).map_err(|error| match error {
+            DataFusionError::External(cause) => match cause.downcast::<Error>() {
+                Ok(own) => *own,
+                Err(other) => Error::internal(other),
+            },
+            other => Error::internal(other),
+        })
     }
 
     fn formula_over(&self, formula: &FormulaColumn, raw: &RecordBatch) -> Option<Arc<dyn PhysicalExpr>> {
@@ -45,20 +52,24 @@ impl GovernedColumn {
         Some(Arc::new(FormulaExpr::new(formula, inputs, self.field.data_type().clone())))
     }
 
-    /// Whether [`view`](Self::view) has its values, and has the same ones again of the same row. A formula may ask for the time.
+    /// Whether [`view`](Self::view) has its values of every row, and the same ones again of the same row. A formula may ask for the
+    /// time, and a text may be one that cannot be read: it must not stand in the way of a change that does not look at it.
     #[must_use]
     pub fn is_viewed(&self) -> bool {
         match (&self.origin, &self.mask) {
-            (ColumnOrigin::Raw(_) | ColumnOrigin::Text(..), None) => true,
+            (ColumnOrigin::Raw(_), None) => true,
             (ColumnOrigin::Raw(_), Some(_)) => *self.field.data_type() == DataType::Utf8,
-            (ColumnOrigin::Text(..), Some(_)) | (ColumnOrigin::Formula(_), _) => false,
+            (ColumnOrigin::Text(..) | ColumnOrigin::Formula(_), _) => false,
         }
     }
 
-    /// Whether [`view`](Self::view) has its values, be it those of now.
+    /// Whether [`view`](Self::view) has its values.
     #[must_use]
     pub fn is_given_back(&self) -> bool {
-        self.is_viewed() || (matches!(self.origin, ColumnOrigin::Formula(_)) && self.mask.is_none())
+        match (&self.origin, &self.mask) {
+            (ColumnOrigin::Raw(_), _) => self.is_viewed(),
+            (ColumnOrigin::Text(..) | ColumnOrigin::Formula(_), mask) => mask.is_none(),
+        }
     }
 }
 
@@ -69,6 +80,8 @@ fn column_of(raw: &RecordBatch, index: usize) -> Option<Arc<dyn PhysicalExpr>> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::leaf::TextReading;
     use crate::testing::{deployed, stack, visible};
     use arrow::array::{Array as _, AsArray as _};
     use datafusion::prelude::SessionContext;
@@ -94,6 +107,25 @@ mod tests {
             (column.field.name().clone(), column.is_stored(), texts)
         };
         people.table.columns().iter().map(column).collect()
+    }
+
+    #[test]
+    fn texts_are_read_as_a_scan_reads_them() {
+        let texts: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["1.50", "2"]));
+        let raw = RecordBatch::try_from_iter([("n", texts)]).unwrap();
+        let reading = TextReading::Numeric;
+        let column = GovernedColumn {
+            field: arrow::datatypes::Field::new("n", reading.arrow(), true),
+            origin: ColumnOrigin::Text(0, reading),
+            mask: None,
+        };
+        assert!(column.is_given_back() && !column.is_viewed());
+        assert_eq!(column.view(&raw).unwrap().unwrap().data_type(), &reading.arrow());
+        let wrong: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["one"]));
+        let refused = column.view(&RecordBatch::try_from_iter([("n", wrong)]).unwrap()).unwrap_err();
+        assert_eq!(refused.code(), querygate_types::ErrorCode::DataException);
+        let none = RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
+        assert!(column.view(&none).unwrap().is_none());
     }
 
     fn of<'a>(shown: &'a [Shown], name: &str) -> Option<&'a Shown> {

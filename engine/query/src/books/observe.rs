@@ -284,6 +284,14 @@ impl Observer {
         }
     }
 
+    /// The COPY FROM that sessions of a login run: the session, its table, how far it is.
+    pub(crate) fn copies(&self, login: &str) -> Vec<(u64, String, Arc<CopyProgress>)> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = sessions.values().filter(|session| session.login == login);
+        own.filter_map(|session| session.activity.copy().map(|(table, progress)| (session.id, table, progress)))
+            .collect()
+    }
+
     /// Newest last.
     pub(crate) fn queries(&self) -> Vec<Arc<QueryRecord>> {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()

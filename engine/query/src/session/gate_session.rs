@@ -1,6 +1,6 @@
 //! The life of a statement in a session: split, prepare, execute. Frames and formats are the door's.
 
-use super::commands::cursors::Cursor;
+use super::commands::cursors::{Cursor, Ends};
 use super::commands::listen::Listening;
 use super::statements::prepared::{Kind, PreparedStatement, ours};
 use super::transaction::Transaction;
@@ -70,6 +70,7 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) transaction: Transaction,
     pub(super) cursors: HashMap<String, Cursor>,
+    pub(super) ends: Ends,
     pub(super) prepared: HashMap<String, Arc<dyn Prepared>>,
     /// Names that SQL deallocated, for the door to forget.
     pub(super) deallocated: Vec<String>,
@@ -99,6 +100,7 @@ impl GateSession {
             settings,
             transaction: Transaction::default(),
             cursors: HashMap::new(),
+            ends: Ends::default(),
             prepared: HashMap::new(),
             deallocated: Vec::new(),
             effects: Vec::new(),

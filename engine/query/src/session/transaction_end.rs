@@ -81,16 +81,19 @@ impl GateSession {
     /// # Errors
     /// 42501: a right was taken away. 53200: the rows of holdable cursors are too many. The source's; 08007.
     pub(in crate::session) async fn commit_block(&self) -> Result<()> {
+        if self.runs.block().open().is_some_and(|block| block.takes_part())
+            && let Err(error) = self.keep_cursors().await
+        {
+            self.drop_block().await;
+            return Err(error);
+        }
+        // From here to the task, nothing is waited for while the block is at hand.
         let Some(OpenBlock { block, version }) = self.runs.block().take() else { return Ok(()) };
         if !block.takes_part() {
             return Ok(());
         }
         let changes = self.runs.block().take_changes();
-        let ready = match self.write_rights_hold(&version) {
-            Ok(()) => self.keep_cursors().await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ready {
+        if let Err(error) = self.write_rights_hold(&version) {
             block.branch().await.rollback().await;
             ended(changes, ChangeOutcome::RolledBack).await;
             return Err(error);

@@ -109,18 +109,15 @@ impl GateSession {
 
     /// The COPY FROM of all sessions of this login.
     fn copies(&self) -> Vec<RunningCopy> {
-        let sessions = self.gate.observer().sessions().into_iter().filter(|session| session.login == *self.login);
-        let copies = sessions.filter_map(|session| {
-            let (table, progress) = session.activity.copy()?;
-            Some(RunningCopy {
-                backend_pid: i32::try_from(session.id).unwrap_or(i32::MAX),
-                table,
-                bytes: progress.bytes(),
-                rows: progress.rows(),
-                skipped: progress.skipped(),
-            })
+        let copies = self.gate.observer().copies(&self.login).into_iter();
+        let shown = copies.map(|(session, table, progress)| RunningCopy {
+            backend_pid: i32::try_from(session).unwrap_or(i32::MAX),
+            table,
+            bytes: progress.bytes(),
+            rows: progress.rows(),
+            skipped: progress.skipped(),
         });
-        copies.collect()
+        shown.collect()
     }
 
     /// Binds a query, or finds it bound. `text`: the statement's own text; `None` where another statement carries it.

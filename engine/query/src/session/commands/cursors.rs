@@ -28,10 +28,23 @@ pub(in crate::session) struct Cursor {
     pub(in crate::session) since: SystemTime,
 }
 
+/// How many transactions of the session ended, and how often one went back to a savepoint.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::session) struct Ends {
+    commits: u64,
+    rollbacks: u64,
+}
+
 impl Cursor {
-    /// Whether it is open where a transaction is (`Some`) or no longer is.
-    fn outlives(&self, transaction: Option<u32>) -> bool {
-        transaction.is_some() || (self.hold && self.uncommitted_since.is_none())
+    /// Whether it is still open after it was away since `before`, and now belongs to no transaction where that was committed.
+    fn comes_back(&mut self, before: Ends, now: Ends) -> bool {
+        if self.uncommitted_since.is_none() {
+            return true;
+        }
+        if before.commits != now.commits {
+            self.uncommitted_since = None;
+        }
+        before.rollbacks == now.rollbacks && (before.commits == now.commits || self.hold)
     }
 
     pub(in crate::session) const fn scrolls(&self) -> bool {
@@ -47,6 +60,8 @@ struct Fetch {
     /// `None`: the cursor has not set out yet.
     left: Option<Stretch>,
     home: Weak<Mutex<Inner>>,
+    /// When it took the cursor.
+    ends: Ends,
     interrupt: Interrupt,
 }
 
@@ -78,9 +93,9 @@ async fn step(
 
 impl Drop for Fetch {
     fn drop(&mut self) {
-        let (Some(cursor), Some(home)) = (self.cursor.take(), self.home.upgrade()) else { return };
+        let (Some(mut cursor), Some(home)) = (self.cursor.take(), self.home.upgrade()) else { return };
         let mut inner = home.lock().unwrap_or_else(PoisonError::into_inner);
-        if cursor.outlives(inner.transaction.savepoints_set()) {
+        if cursor.comes_back(self.ends, inner.ends) {
             inner.cursors.insert(std::mem::take(&mut self.name), cursor);
         }
     }
@@ -130,15 +145,15 @@ impl GateSession {
 
     pub(in crate::session) async fn fetch(&self, name: &str, walk: Walk) -> Result<Outcome> {
         // Taken out while rows are awaited: the lock is never held over an await.
-        let cursor = {
+        let (cursor, ends) = {
             let inner = &mut *self.inner();
             inner.cursors.get(name).ok_or_else(|| no_cursor(name))?.reading.admits(walk)?;
-            inner.cursors.remove(name).ok_or_else(|| no_cursor(name))?
+            (inner.cursors.remove(name).ok_or_else(|| no_cursor(name))?, inner.ends)
         };
         let (columns, schema) = (Arc::clone(&cursor.columns), Arc::clone(&cursor.schema));
         let home = Weak::clone(&self.writer.inner);
         let interrupt = self.runs.interrupt(self.inner().settings.timeout());
-        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, interrupt };
+        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, ends, interrupt };
         let batches = futures::stream::try_unfold(fetch, |mut fetch| async {
             Ok(fetch.next().await?.map(|batch| (batch, fetch)))
         });
@@ -195,17 +210,20 @@ impl GateSession {
 impl Inner {
     /// Ends the cursors of a transaction that was committed, but for the holdable ones.
     pub(in crate::session) fn commit_cursors(&mut self) {
+        self.ends.commits += 1;
         self.cursors.retain(|_, cursor| cursor.hold);
         self.cursors.values_mut().for_each(|cursor| cursor.uncommitted_since = None);
     }
 
     /// Ends all cursors of a transaction that was rolled back.
     pub(in crate::session) fn roll_back_cursors(&mut self) {
+        self.ends.rollbacks += 1;
         self.cursors.retain(|_, cursor| cursor.uncommitted_since.is_none());
     }
 
     /// Ends the cursors that were declared after a savepoint.
     pub(in crate::session) fn roll_back_cursors_to(&mut self, savepoint: u32) {
+        self.ends.rollbacks += 1;
         self.cursors.retain(|_, cursor| cursor.uncommitted_since.is_none_or(|set| set <= savepoint));
     }
 }

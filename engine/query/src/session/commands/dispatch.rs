@@ -217,6 +217,7 @@ impl GateSession {
         }
         let inner = &mut *self.inner();
         let Some((settings, committed)) = inner.transaction.commit() else {
+            inner.commit_cursors();
             inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
             return Ok(done("COMMIT"));
         };
@@ -237,7 +238,10 @@ impl GateSession {
                 inner.restore(settings);
                 inner.roll_back_cursors();
             }
-            None => inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress"))),
+            None => {
+                inner.roll_back_cursors();
+                inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
+            }
         }
         done("ROLLBACK")
     }
