@@ -5,7 +5,7 @@ use crate::holding::{Holding, Uncounted};
 use crate::outcome::{BatchStream, Effect, Notification, Outcome};
 use crate::parts::{Part, Parts, Split};
 use crate::requests::ingest::{IngestColumn, IngestTarget};
-use crate::requests::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
+use crate::requests::question::{AnswerColumn, AnswerForm, ChangeRights, ObjectDescription, Question};
 use crate::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use crate::scram::ScramVerifier;
 use crate::trace::TraceContext;
@@ -306,6 +306,15 @@ pub trait Session: Send + Sync {
     /// `OBJECT_NOT_FOUND`, `OBJECT_API_DISABLED`, or `PERMISSION_DENIED` where it is not to be read by the principal.
     async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
         let _ = name;
+        Err(unasked())
+    }
+
+    /// What the principal may do with one of them beside reading it.
+    ///
+    /// # Errors
+    /// As [`object`](Self::object).
+    async fn change_rights(&self, object: &str) -> Result<ChangeRights> {
+        let _ = object;
         Err(unasked())
     }
 

@@ -1,11 +1,14 @@
 //! A request as the routes read it: parameters decoded, the body read when it is asked for, within bounds. Knows no route.
 
 use crate::code::Code;
-use crate::refusal::Refusal;
+use crate::refusal::{Envelope, Refusal};
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{ConnectInfo, FromRequest, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
+use axum::response::Response;
 use querygate_web::Peer;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
@@ -41,6 +44,19 @@ impl<S: Sync> FromRequest<S> for Call {
             peer,
             body: Mutex::new(body),
         })
+    }
+}
+
+/// The parts of a path that name something.
+pub(crate) struct Named<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let unreadable = |_| Refusal::new(Code::InvalidRequest, "The path cannot be read as UTF-8 text.");
+        let named = Path::<T>::from_request_parts(parts, state).await.map_err(unreadable);
+        named.map(|Path(named)| Self(named)).map_err(|refusal| refusal.into_answer(Envelope::Flat))
     }
 }
 

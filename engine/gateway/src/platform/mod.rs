@@ -152,6 +152,10 @@ impl Platform for GatePlatform {
         self.items(principal, kind).into_iter().find(|(other, _)| other == name).map(|(_, item)| item)
     }
 
+    fn declared(&self, kind: &str) -> Vec<(String, Value)> {
+        self.documents(self.engine.deployment().version).items(kind)
+    }
+
     fn reads_every_object(&self, principal: &Arc<Principal>) -> bool {
         let resolved = Resolved::of(self.engine.deployment(), principal);
         let evaluator = resolved.evaluator();

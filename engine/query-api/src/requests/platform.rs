@@ -83,6 +83,9 @@ pub trait Platform: Send + Sync {
         self.items(principal, kind).into_iter().find(|(other, _)| other == name).map(|(_, item)| item)
     }
 
+    /// The items of a type as they are declared, for any principal: they name objects and fields, and are not to be shown as they are.
+    fn declared(&self, kind: &str) -> Vec<(String, Value)>;
+
     /// Whether the principal may read every object that is there.
     fn reads_every_object(&self, principal: &Arc<Principal>) -> bool;
 

@@ -26,7 +26,7 @@ use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Effect, Notification, Outcome};
 use querygate_query_api::parts::{Parts, Split};
 use querygate_query_api::requests::ingest::IngestTarget;
-use querygate_query_api::requests::question::{AnswerForm, ObjectDescription, Question};
+use querygate_query_api::requests::question::{AnswerForm, ChangeRights, ObjectDescription, Question};
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use querygate_query_api::service::Asked;
 use querygate_query_api::service::{
@@ -333,6 +333,10 @@ impl Session for GateSession {
 
     async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
         self.described_object(name).await
+    }
+
+    async fn change_rights(&self, object: &str) -> Result<ChangeRights> {
+        self.open_changes(object).await
     }
 
     async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
