@@ -1,6 +1,6 @@
 //! Records whose key is a number or several fields, and verdicts on single records.
 
-use crate::own::{GATE, Gate};
+use crate::own::Gate;
 use serde_json::{Value, json};
 
 #[test]
@@ -50,18 +50,22 @@ fn a_number_is_a_key_like_any_other() {
 
 #[test]
 fn a_key_of_several_fields_is_no_path() {
-    let answer = GATE.ask("nora", "GET", "/data/shop_lines/o1", None);
+    let gate = Gate::new();
+    let answer = gate.ask("nora", "GET", "/data/shop_lines/o1", None);
     assert_eq!((answer.status, &answer.json()["code"]), (501, &json!("NOT_IMPLEMENTED")));
     assert!(answer.json()["error"].as_str().unwrap().contains("order_id, line"), "{}", answer.text());
     for (method, body) in [("PATCH", json!({"amount": 1})), ("DELETE", Value::Null)] {
-        let refused = GATE.refused("nora", method, "/data/shop_lines/o1", Some(&body));
+        let refused = gate.refused("nora", method, "/data/shop_lines/o1", Some(&body));
         assert_eq!(refused, (501, "NOT_IMPLEMENTED".to_owned()), "{method}");
     }
     assert_eq!(
-        GATE.get("nora", "/data/shop_lines?order_id=o1&line=2")["records"],
+        gate.get("nora", "/data/shop_lines?order_id=o1&line=2")["records"],
         json!([{"order_id": "o1", "line": 2, "amount": 1}])
     );
-    assert_eq!(GATE.refused("rita", "GET", "/data/shop_lines/o1", None), (403, "PERMISSION_DENIED".to_owned()));
+    let made = gate.ask("nora", "POST", "/data/shop_lines", Some(&json!({"order_id": "o3", "line": 7, "amount": 3.5})));
+    assert_eq!((made.status, &made.json()["id"]), (201, &json!("o3,7")), "{}", made.text());
+    assert_eq!(made.json()["record"], json!({"order_id": "o3", "line": 7, "amount": 3.5}));
+    assert_eq!(gate.refused("rita", "GET", "/data/shop_lines/o1", None), (403, "PERMISSION_DENIED".to_owned()));
 }
 
 #[test]

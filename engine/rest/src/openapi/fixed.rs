@@ -2,11 +2,14 @@
 
 use super::answers::{Asks, answer, of_type, responses, with_tag, wrapped};
 use super::object::{in_path, operation, with_body, with_optional_body, with_parameters};
-use super::shape::{Shape, any, closed, flag, formatted, list, nullable, object, one_of, requires, text, with, words};
+use super::shape::{
+    Shape, any, closed, flag, formatted, list, named, nullable, object, one_of, requires, text, with, words,
+};
 use super::{Document, Seen, query};
 use crate::refusal::Envelope;
 use crate::verdict::OPERATIONS;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{KnownFormat, Required, ResponseBuilder, Type};
 
@@ -48,7 +51,23 @@ pub(super) fn add_open(document: &mut Document) {
     let asked = open(operation("docs", "about", "A page that shows this document"));
     let page = of_type("A page.", "text/html", text());
     document.add(HttpMethod::Get, "/docs", asked.responses(responses("200", page, Envelope::Wrapped, Asks::Read)));
+    add_languages(document);
     add_logins(document);
+}
+
+fn add_languages(document: &mut Document) {
+    let mut add = |path: &str, id: &str, summary: &str, parts: &[&str]| {
+        let asked = open(operation(id, "i18n", summary));
+        let asked = parts.iter().fold(asked, |asked, part| asked.parameter(in_path(part, "Its name.")));
+        let shown = answer(summary, wrapped(object()));
+        let asked = asked.responses(responses("200", shown, Envelope::Wrapped, Asks::Read));
+        document.add(HttpMethod::Get, path, asked);
+    };
+    add("/i18n/locales", "locales", "Languages that there are labels in", &[]);
+    let path = "/i18n/translations/{locale}";
+    add(path, "translations", "Labels of what you may see, in a language", &["locale"]);
+    let path = "/i18n/labels/{object}/{locale}";
+    add(path, "labels", "Labels of an object's fields that you may see, in a language", &["object", "locale"]);
 }
 
 fn add_logins(document: &mut Document) {
@@ -77,6 +96,7 @@ fn formatted_email() -> Shape {
 /// What is for who is known.
 pub(super) fn add_known(document: &mut Document, seen: &[Seen]) {
     add_accounts(document);
+    add_analytics(document);
     add_metadata(document);
     add_verdicts(document);
     let hits = [
@@ -181,6 +201,51 @@ fn add_verdicts(document: &mut Document) {
     );
     let asked = asked.responses(responses("200", shown(), Envelope::Wrapped, Asks::ReadByBody));
     document.add(HttpMethod::Post, "/security/explain", asked);
+}
+
+/// Measures by dimensions.
+fn add_analytics(document: &mut Document) {
+    let asked = operation("analytics_meta", "analytics", "Cubes that you may ask");
+    let asked = asked.parameter(in_query("cube", text(), false, "This one only."));
+    let shown = answer("Cubes.", wrapped(list(object())));
+    document.add(
+        HttpMethod::Get,
+        "/analytics/meta",
+        asked.responses(responses("200", shown, Envelope::Wrapped, Asks::Read)),
+    );
+    let time: [(&'static str, Shape); 3] = [
+        ("dimension", text().into()),
+        ("granularity", words(["day", "week", "month", "quarter", "year"]).into()),
+        ("dateRange", list(text()).min_items(Some(2)).max_items(Some(2)).into()),
+    ];
+    let selected = || -> [(&'static str, Shape); 7] {
+        let time = requires(with(object(), time.clone()), &["dimension"]);
+        let direction = words(["asc", "desc"]);
+        [
+            ("measures", list(text()).min_items(Some(1)).into()),
+            ("dimensions", list(text()).into()),
+            ("timeDimensions", list(time).into()),
+            ("where", named("Filter")),
+            ("order", object().additional_properties(Some(AdditionalProperties::RefOr(direction.into()))).into()),
+            ("limit", query::total()),
+            ("offset", query::total()),
+        ]
+    };
+    let rows =
+        || -> [(&'static str, Shape); 2] { [("rows", list(object()).into()), ("fields", list(object()).into())] };
+    let cube: [(&'static str, Shape); 2] = [("cube", text().min_length(Some(1)).into()), ("timezone", text().into())];
+    let body = requires(with(closed(cube), selected()), &["cube", "measures"]);
+    let asked = with_body(operation("analytics_query", "analytics", "Measures of a cube or of an object"), body);
+    let shown = answer("Rows.", wrapped(requires(closed(rows()), &["rows", "fields"])));
+    let asked = asked.responses(responses("200", shown, Envelope::Wrapped, Asks::ReadByBody));
+    document.add(HttpMethod::Post, "/analytics/query", asked);
+    let selection = requires(with(object(), selected()), &["measures"]);
+    let keys = [("datasetName", text().into()), ("dataset", object().into()), ("selection", selection.into())];
+    let body = requires(with(object(), keys), &["selection"]);
+    let asked = with_body(operation("analytics_dataset", "analytics", "Measures of a dataset"), body);
+    let shown = answer("Rows.", requires(with(object(), rows()), &["rows", "fields"]));
+    let asked = asked.responses(responses("200", shown, Envelope::Message, Asks::ReadByBody));
+    document.add(HttpMethod::Post, "/analytics/dataset/query", asked);
 }
 
 /// Changes of several objects in one transaction.
