@@ -19,6 +19,7 @@ mod identity;
 mod meta;
 mod refusal;
 mod routes;
+mod sender;
 mod sessions;
 mod site;
 mod values;

@@ -6,12 +6,12 @@ use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
 use crate::{auth, data, discovery, meta};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
-use querygate_web::random_token;
+use querygate_web::{Peer, random_token};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,7 +51,16 @@ const MISSING_OF_ITEMS: [&str; 10] =
     ["layers", "published", "references", "history", "diff", "audit", "publish", "rollback", "tree", "overlay"];
 
 pub(crate) fn routes(site: Arc<Site>) -> Router {
-    table().layer(middleware::from_fn(around)).with_state(site)
+    let entrance = middleware::from_fn_with_state(Arc::clone(&site), enter);
+    table().layer(entrance).layer(middleware::from_fn(around)).with_state(site)
+}
+
+/// Finds out who sent a request before its route does anything.
+async fn enter(State(site): Shared, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+    let sender = site.sender(request.headers(), peer).await;
+    request.extensions_mut().insert(sender);
+    next.run(request).await
 }
 
 fn table() -> Router<Arc<Site>> {
