@@ -17,6 +17,7 @@ mod discovery;
 mod door;
 mod identity;
 mod meta;
+mod rates;
 mod refusal;
 mod routes;
 mod sender;

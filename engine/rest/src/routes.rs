@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
+use crate::sender::Sender;
 use crate::site::{Shared, Site};
 use crate::{auth, data, discovery, meta};
 use axum::Router;
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use querygate_web::{Peer, random_token};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Services of the vendor's that this gate has not: the path, the open ones last.
 const MISSING: [(&str, &str); 27] = [
@@ -55,12 +56,26 @@ pub(crate) fn routes(site: Arc<Site>) -> Router {
     table().layer(entrance).layer(middleware::from_fn(around)).with_state(site)
 }
 
-/// Finds out who sent a request before its route does anything.
+/// Finds out who sent a request, and whether there were too many, before its route does anything.
 async fn enter(State(site): Shared, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
-    let sender = site.sender(request.headers(), peer).await;
+    let sender = match peer.and_then(|peer| site.rates.wait_of_address(peer)) {
+        Some(wait) => return too_often(wait, "address"),
+        None => site.sender(request.headers(), peer).await,
+    };
+    if let Sender::Known(identity) = &sender
+        && let Some(wait) = site.rates.wait_of_user(&identity.principal.login, identity.credential.as_deref())
+    {
+        return too_often(wait, "user");
+    }
     request.extensions_mut().insert(sender);
     next.run(request).await
+}
+
+fn too_often(wait: Duration, whose: &'static str) -> Response {
+    metrics::counter!("querygate_rest_limited_total", "by" => whose).increment(1);
+    let refusal = Refusal::new(Code::TooManyRequests, "Too many requests. Try again later.");
+    refusal.retry_after(wait).into_answer(Envelope::Flat)
 }
 
 fn table() -> Router<Arc<Site>> {

@@ -118,3 +118,20 @@ fn wrong_keys_get_one_answer_and_count_against_who_tries() {
     assert_eq!((refused[0].as_str(), refused.last().unwrap().as_str()), ("401", "429"));
     assert_eq!(world.over_rest(&key), Ok("3".to_owned()), "what holds is not kept out");
 }
+
+#[test]
+fn too_many_requests_by_one_key_or_user_wait() {
+    let world = World::with_rest("requests_per_key = 2\nrequests_per_user = 4");
+    let keys = [world.new_key(&["nora"]).1, world.new_key(&["nora"]).1, world.new_key(&["nora"]).1];
+    let all = |key: &str| (0..40).map(|_| world.get(key, "/data/shop_orders")).collect::<Vec<_>>();
+    let answers = all(&keys[0]);
+    let limited = answers.iter().find(|answer| answer.status == 429).expect("a key is limited");
+    assert!(limited.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1, "{limited:?}");
+    assert_eq!((answers[0].status, limited.json()["code"].as_str()), (200, Some("TOO_MANY_REQUESTS")));
+    // Another key of the user has a rate of its own, within the user's.
+    assert_eq!(world.get(&keys[1], "/data/shop_orders").status, 200);
+    let refused = keys.iter().flat_map(|key| all(key)).filter(|answer| answer.status == 429).count();
+    assert!(refused > 40, "{refused}");
+    // Who shows nothing that is known is not counted as somebody.
+    assert_eq!(world.get("osk_x", "/data/shop_orders").status, 401);
+}

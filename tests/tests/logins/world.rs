@@ -48,6 +48,11 @@ impl World {
         Self::with("", &format!("[[issuers]]\nissuer = \"{issuer}\"\naudience = \"querygate\"\n"))
     }
 
+    /// A gate whose `[rest]` says this too.
+    pub(crate) fn with_rest(rest: &str) -> Self {
+        Self::with(rest, "")
+    }
+
     fn with(rest: &str, issuer: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);

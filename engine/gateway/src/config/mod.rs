@@ -117,6 +117,10 @@ pub(crate) struct Rest {
     pub(crate) body_max: usize,
     /// How long a login is good for.
     pub(crate) session_lifetime: Duration,
+    /// Requests a second from one address; 0: any number. So the next two.
+    pub(crate) requests_per_address: u32,
+    pub(crate) requests_per_user: u32,
+    pub(crate) requests_per_key: u32,
     /// File of API keys, as [server] may name it too.
     pub(crate) keys: Option<PathBuf>,
 }
