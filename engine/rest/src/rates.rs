@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Counters of one kind: a name has the one that its hash says, so that there are never more, whatever names come. Two names of one
 /// counter share a rate; which ones they are is random in each process.
 const SLOTS: u64 = 1 << 16;
-/// A pause of so many seconds is saved up and may be spent at once.
+/// Seconds of a pause that are saved up, to be spent at once.
 const BURST_SECONDS: u32 = 2;
 
 /// The rates of a door.
