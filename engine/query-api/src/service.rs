@@ -8,6 +8,7 @@ use crate::requests::ingest::{IngestColumn, IngestTarget};
 use crate::requests::question::{AnswerColumn, AnswerForm, ChangeRights, ObjectDescription, Question};
 use crate::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use crate::scram::ScramVerifier;
+use crate::tokens::Tokens;
 use crate::trace::TraceContext;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
@@ -72,6 +73,10 @@ pub trait Authenticator: Send + Sync {
     fn principal(&self, user: &str) -> Option<Arc<Principal>>;
     /// Whether the database name of the startup packet is served.
     fn has_database(&self, database: &str) -> bool;
+    /// What programs may show in place of a password; `None`: nothing.
+    fn tokens(&self) -> Option<&dyn Tokens> {
+        None
+    }
 }
 
 /// The one door into data.

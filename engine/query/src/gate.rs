@@ -324,7 +324,12 @@ impl Engine {
         deployment: &Arc<Deployment>,
         principal: &Arc<Principal>,
     ) -> Result<Arc<Workspace>> {
-        let key = (deployment.version, principal.login.clone());
+        // A user's narrowed credentials have workspaces of their own beside the user's.
+        let holder = match &principal.scope {
+            None => principal.login.clone(),
+            Some(scope) => format!("{}\n{scope}", principal.login),
+        };
+        let key = (deployment.version, holder);
         if let Some(found) = self.workspaces.get(&key)
             && found.catalog.login() == principal
             && found.until_ms.is_none_or(|until| crate::books::clock::now_ms() < until)

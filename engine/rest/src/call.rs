@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
+use crate::sender::Sender;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -25,6 +26,7 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) peer: Option<Peer>,
+    pub(crate) sender: Sender,
     query: Option<String>,
     /// In a lock that is never taken: handlers share the call between threads, and a body alone cannot be.
     body: Mutex<Body>,
@@ -36,12 +38,14 @@ impl<S: Sync> FromRequest<S> for Call {
     async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
         let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+        let sender = parts.extensions.get::<Sender>().cloned().unwrap_or(Sender::Unknown);
         Ok(Self {
             method: parts.method,
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             peer,
+            sender,
             body: Mutex::new(body),
         })
     }

@@ -55,7 +55,7 @@ fn answered(answer: Result<Value, Refusal>) -> Response {
 impl Site {
     /// Translations of the objects that the principal may read. A stranger reads none.
     async fn translated(&self, call: &Call, locale: &str) -> Result<Map<String, Value>, Refusal> {
-        let Some(identity) = self.known(call) else { return Ok(Map::new()) };
+        let Some(identity) = call.sender.known() else { return Ok(Map::new()) };
         let bundle = self.platform.declared("locale").into_iter().find(|(code, _)| code == locale);
         let Some((_, Value::Object(objects))) = bundle else { return Ok(Map::new()) };
         let work = self.open(&identity.principal, call).await?;

@@ -3,8 +3,8 @@
 use crate::answer::wrapped;
 use crate::call::{Call, Named};
 use crate::code::Code;
-use crate::identity::Identity;
 use crate::refusal::{Envelope, Refusal};
+use crate::sender::Identity;
 use crate::site::{Shared, Site};
 use axum::extract::State;
 use axum::http::StatusCode;

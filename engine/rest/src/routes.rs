@@ -3,17 +3,18 @@
 use crate::call::Call;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
+use crate::sender::Sender;
 use crate::site::{Shared, Site};
 use crate::{analytics, auth, data, discovery, docs, i18n, meta, openapi, packages, verdict};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
-use querygate_web::random_token;
+use querygate_web::{Peer, random_token};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Services of the vendor's that this gate has not: the path, the open ones last.
 const MISSING: [(&str, &str); 24] = [
@@ -66,7 +67,30 @@ const MISSING_OF_ITEMS: [&str; 10] =
     ["layers", "published", "references", "history", "diff", "audit", "publish", "rollback", "tree", "overlay"];
 
 pub(crate) fn routes(site: Arc<Site>) -> Router {
-    table().layer(middleware::from_fn(around)).with_state(site)
+    let entrance = middleware::from_fn_with_state(Arc::clone(&site), enter);
+    table().layer(entrance).layer(middleware::from_fn(around)).with_state(site)
+}
+
+/// Finds out who sent a request, and whether there were too many, before its route does anything.
+async fn enter(State(site): Shared, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+    let sender = match peer.and_then(|peer| site.rates.wait_of_address(peer)) {
+        Some(wait) => return too_often(wait, "address"),
+        None => site.sender(request.headers(), peer).await,
+    };
+    if let Sender::Known(identity) = &sender
+        && let Some(wait) = site.rates.wait_of_user(&identity.principal.login, identity.credential.as_deref())
+    {
+        return too_often(wait, "user");
+    }
+    request.extensions_mut().insert(sender);
+    next.run(request).await
+}
+
+fn too_often(wait: Duration, whose: &'static str) -> Response {
+    metrics::counter!("querygate_rest_limited_total", "by" => whose).increment(1);
+    let refusal = Refusal::new(Code::TooManyRequests, "Too many requests. Try again later.");
+    refusal.retry_after(wait).into_answer(Envelope::Flat)
 }
 
 fn table() -> Router<Arc<Site>> {

@@ -3,8 +3,8 @@
 use crate::answer::ok;
 use crate::call::Call;
 use crate::code::Code;
-use crate::identity::Identity;
 use crate::refusal::{Envelope, Refusal};
+use crate::sender::Identity;
 use crate::site::{Shared, Site};
 use crate::work::Work;
 use axum::extract::State;

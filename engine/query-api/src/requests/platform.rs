@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use querygate_types::Result;
-use querygate_types::principal::Principal;
+use querygate_types::principal::{Principal, Scope};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ pub struct NewKey {
     pub created_ms: i64,
     /// When it ends, in milliseconds since 1970; `None`: when it is revoked.
     pub expires_ms: Option<i64>,
+    /// What it is good for of its owner's rights; `None`: all.
+    pub scope: Option<Scope>,
 }
 
 /// What is asked of the rules: may somebody do something.
@@ -59,9 +61,6 @@ pub trait Platform: Send + Sync {
 
     /// A user who may log in.
     fn person(&self, login: &str) -> Option<Person>;
-
-    /// Login name of the owner of a key with this hash that holds now.
-    fn key_owner(&self, hash: &str, now_ms: i64) -> Option<String>;
 
     /// Keeps a key.
     ///

@@ -73,7 +73,7 @@ impl Document {
 
 pub(crate) async fn openapi(State(site): Shared, call: Call) -> Response {
     let answer = async {
-        let seen = match site.known(&call) {
+        let seen = match call.sender.known() {
             None => None,
             Some(identity) => Some(site.seen(&site.open(&identity.principal, &call).await?).await?),
         };
