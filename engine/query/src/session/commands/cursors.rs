@@ -125,11 +125,16 @@ impl GateSession {
         }
         let bound = self.bind_query(query, &[], None).await?;
         let rows = self.run_bound(prepared, &bound, &[]).await?;
-        let reading = if scroll {
+        let mut reading = if scroll {
             Reading::scrolling(rows.batches, &self.kept_rows)
         } else {
             Reading::forward_only(rows.batches)
         };
+        if self.runs.block().is_open() {
+            // What the transaction changes after this is not in the cursor's rows.
+            let interrupt = self.runs.interrupt(self.inner().settings.timeout());
+            reading.begin(&interrupt).await?;
+        }
         let cursor = Cursor {
             columns: rows.columns,
             schema: rows.schema,
