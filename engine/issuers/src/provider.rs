@@ -46,7 +46,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
         Algorithm::ES256 => (AlgorithmFamily::Ec, Way::Other(&known::ECDSA_P256_SHA256_FIXED)),
         Algorithm::ES384 => (AlgorithmFamily::Ec, Way::Other(&known::ECDSA_P384_SHA384_FIXED)),
         Algorithm::EdDSA => (AlgorithmFamily::Ed, Way::Other(&known::ED25519)),
-        // Among them those with a secret: a key that everybody can fetch is none.
+        // HS256 and its like sign with a secret, and published keys are no secrets.
         _ => return Err(unsupported()),
     };
     if key.family() != family {

@@ -314,10 +314,10 @@ pub trait Session: Send + Sync {
         Err(unasked())
     }
 
-    /// What the principal may do with one of them beside reading it.
+    /// What the principal may do with an object beside reading it.
     ///
     /// # Errors
-    /// As [`object`](Self::object).
+    /// `OBJECT_NOT_FOUND`, `OBJECT_API_DISABLED`, or `PERMISSION_DENIED` where it is not to be read by the principal.
     async fn change_rights(&self, object: &str) -> Result<ChangeRights> {
         let _ = object;
         Err(unasked())

@@ -7,7 +7,7 @@ use querygate_types::principal::Principal;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Names by which somebody administers. Claims give them only where the configuration names them.
+/// Permission sets and positions whose holders administer. Claims give them only where the configuration names them.
 const ADMINISTER: [&str; 3] = ["admin_full_access", "platform_admin", "organization_admin"];
 
 /// What is known of users and of issuers.

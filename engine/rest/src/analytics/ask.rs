@@ -113,7 +113,7 @@ impl Selection {
     /// What is asked of a dataset.
     ///
     /// # Errors
-    /// As [`of_query`](Self::of_query).
+    /// It names no measure, or something in it is of another type.
     pub(super) fn of_dataset(body: &Map<String, Value>) -> Result<Self, Refusal> {
         let selection = body.get("selection").and_then(Value::as_object);
         let measures = selection.and_then(|selection| selection.get("measures")).and_then(Value::as_array);
