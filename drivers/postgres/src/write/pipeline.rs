@@ -1,9 +1,9 @@
 //! Statements of a transaction that go to the server behind each other, before the first is answered. Futures are polled, and so sent, in
 //! the order in which they are joined; where one fails, those behind it do, and the first error says why.
 
-use super::alarm::Answer;
 use super::encode::Sent;
 use super::fate;
+use super::stop::Answer;
 use crate::connect::connection::Connection;
 use crate::decode::Decoder;
 use crate::wire::bind::Parameters;

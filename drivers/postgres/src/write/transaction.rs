@@ -1,10 +1,10 @@
 //! One transaction on a connection of its own.
 
-use super::alarm::{Alarm, Answer, REST};
 use super::encode::{COPY_HEADER, COPY_TRAILER, arrays, copied, forms};
 use super::error::from_change;
 use super::pipeline::{self, Answered, First, ReadBehind};
 use super::reading::Reading;
+use super::stop::{Answer, PostgresStop, guard};
 use super::{fate, print};
 use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
@@ -16,8 +16,9 @@ use futures::{SinkExt, TryStreamExt};
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
+use querygate_driver_api::write::statement_guard::STOP_TIME;
 use querygate_driver_api::write::{
-    Applied, Begin, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TxMark, Violation,
+    Applied, Begin, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, StatementGuard, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::future::Future;
@@ -36,7 +37,7 @@ const COPIED_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct PostgresTransaction {
     lease: Lease,
-    alarm: Alarm,
+    running: StatementGuard<PostgresStop>,
     /// What begins it, as long as that was not sent.
     begin: Option<String>,
     /// Known once it has begun.
@@ -52,9 +53,9 @@ impl PostgresTransaction {
     /// 08001: no connection; 57014.
     pub(super) async fn begin(pool: &Arc<Pool>, begin: Begin, context: &ExecuteContext) -> Result<Self> {
         let lease = pool.lease(context.deadline, &context.cancel).await?;
-        let (alarm, schema) = (Alarm::of(&lease, pool), lease.connection.search_path.clone());
+        let (running, schema) = (guard(&lease, pool), lease.connection.search_path.clone());
         let text = format!("BEGIN ISOLATION LEVEL {} READ WRITE; {}", begin.isolation.sql(), fate::MARK);
-        Ok(Self { lease, alarm, begin: Some(text), mark: None, schema })
+        Ok(Self { lease, running, begin: Some(text), mark: None, schema })
     }
 
     /// Why it has not begun. Whatever was sent behind its BEGIN ran in no transaction, where the session changes nothing.
@@ -77,7 +78,7 @@ impl PostgresTransaction {
             error = context.over() => return Err(error),
             renewed = self.lease.renew() => renewed?,
         }
-        self.alarm = Alarm::of(&self.lease, &Arc::clone(&self.alarm.pool));
+        self.running = guard(&self.lease, &Arc::clone(&self.running.server().pool));
         self.schema.clone_from(&self.lease.connection.search_path);
         self.begin = begin;
         Ok(())
@@ -86,21 +87,21 @@ impl PostgresTransaction {
     /// Waits until it has begun.
     async fn ready(&mut self) -> Result<()> {
         let Some(text) = self.begin.take() else { return Ok(()) };
-        self.alarm.is_running = true;
+        self.running.is_running = true;
         let begun = tokio::time::timeout(ANSWER, self.lease.connection.client.simple_query(&text)).await;
         let Ok(begun) = begun else { return Err(unavailable(self.source(), "does not answer")) };
-        self.alarm.is_running = false;
+        self.running.is_running = false;
         let answer = begun.map_err(|error| self.not_begun(&error))?;
         self.mark = Some(fate::mark(&answer).ok_or_else(|| Error::internal("a transaction without a number"))?);
         Ok(())
     }
 
     fn source(&self) -> &str {
-        self.alarm.pool.source()
+        self.running.server().pool.source()
     }
 
     pub(super) fn failed(&mut self, error: &tokio_postgres::Error) -> Error {
-        self.alarm.keeps_savepoints &= !is_lost(error);
+        self.running.keeps_savepoints &= !is_lost(error);
         if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
             // Its tables are others than when the statement was prepared.
             self.lease.connection.forget();
@@ -110,19 +111,19 @@ impl PostgresTransaction {
 
     /// Stops the statement whose rest is given.
     pub(super) async fn stop(&mut self, rest: impl Future<Output = Answer<()>>) {
-        self.alarm.stop(rest).await;
+        self.running.stop(rest).await;
     }
 
     /// Runs a statement of our own words, which ends at once.
     async fn run(&mut self, text: &str) -> Result<()> {
         self.ready().await?;
-        self.alarm.is_running = true;
+        self.running.is_running = true;
         let ran = tokio::time::timeout(ANSWER, self.lease.connection.client.batch_execute(text)).await;
         let Ok(ran) = ran else {
-            self.alarm.keeps_savepoints = false;
+            self.running.keeps_savepoints = false;
             return Err(unavailable(self.source(), "does not answer"));
         };
-        self.alarm.is_running = false;
+        self.running.is_running = false;
         ran.map_err(|error| self.failed(&error))
     }
 
@@ -171,7 +172,7 @@ impl PostgresTransaction {
             let sent = arrays(&forms, rows.rows())?;
             let behind =
                 pipeline::change(connection, path.as_deref(), (&change.statement, &types, sent), read.as_ref());
-            let answer = self.alarm.watch(context, first.with(connection, behind)).await?;
+            let answer = self.running.watch(context, first.with(connection, behind)).await?;
             if let Some(answered) = self.settled(answer, &mut first, context).await? {
                 break answered;
             }
@@ -237,7 +238,7 @@ impl SourceTransaction for PostgresTransaction {
                 let rows = connection.client.query_raw(&prepared, parameters.values().cloned()).await?;
                 Ok((prepared, rows))
             };
-            let answer = self.alarm.watch(&context, first.with(connection, read)).await?;
+            let answer = self.running.watch(&context, first.with(connection, read)).await?;
             if let Some(begun) = self.settled(answer, &mut first, &context).await? {
                 break begun;
             }
@@ -268,7 +269,7 @@ impl SourceTransaction for PostgresTransaction {
         self.enter(&change.shape.table).await?;
         let (mut failure, mut sent) = (None, 0_u64);
         let connection = &self.lease.connection;
-        let loaded = self.alarm.watch(context, async {
+        let loaded = self.running.watch(context, async {
             let sink = connection.client.copy_in::<_, Bytes>(&text).await?;
             let mut sink = std::pin::pin!(sink);
             sink.send(Bytes::from_static(COPY_HEADER)).await?;
@@ -323,7 +324,7 @@ impl SourceTransaction for PostgresTransaction {
     }
 
     fn keeps_savepoints(&self) -> bool {
-        self.alarm.keeps_savepoints
+        self.running.keeps_savepoints
     }
 
     fn mark(&self) -> Option<TxMark> {
@@ -335,7 +336,7 @@ impl SourceTransaction for PostgresTransaction {
             self.lease.give_back();
             return Ok(());
         }
-        self.alarm.is_running = false;
+        self.running.is_running = false;
         // A COMMIT of what has failed would be answered like one that succeeded; the statement before it is not.
         let committed = self.lease.connection.client.batch_execute("SELECT 1; COMMIT").await;
         let Err(error) = committed else {
@@ -353,14 +354,14 @@ impl SourceTransaction for PostgresTransaction {
     }
 
     async fn rollback(self: Box<Self>) {
-        if self.alarm.is_running {
+        if self.running.is_running {
             // The cancel is on its way, and the connection is closed.
             return;
         }
         if self.begin.is_some() {
             return self.lease.give_back();
         }
-        let undone = tokio::time::timeout(REST, self.lease.connection.client.batch_execute("ROLLBACK")).await;
+        let undone = tokio::time::timeout(STOP_TIME, self.lease.connection.client.batch_execute("ROLLBACK")).await;
         if matches!(undone, Ok(Ok(()))) {
             self.lease.give_back();
         }
