@@ -367,27 +367,27 @@ impl SourceTransaction for MongoTransaction {
         let began = Instant::now();
         let mut is_first = true;
         loop {
-            let told = match tokio::time::timeout(ANSWER, session.commit_transaction()).await {
+            let refusal = match tokio::time::timeout(ANSWER, session.commit_transaction()).await {
                 Ok(Ok(())) => {
                     lease.heard(None);
                     return Ok(());
                 }
                 Ok(Err(error)) => {
-                    let told = from_change(&error);
-                    lease.heard(Some(&told));
+                    let refusal = from_change(&error);
+                    lease.heard(Some(&refusal));
                     if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
-                        told
+                        refusal
                     } else if is_rolled_back(&error, is_first) {
-                        return Err(CommitError::RolledBack(told));
+                        return Err(CommitError::RolledBack(refusal));
                     } else {
-                        return Err(CommitError::unknown(&told, None));
+                        return Err(CommitError::unknown(&refusal, None));
                     }
                 }
                 Err(_) => crate::error::unreachable("source does not answer"),
             };
             is_first = false;
             if began.elapsed() > COMMIT {
-                return Err(CommitError::unknown(&told, None));
+                return Err(CommitError::unknown(&refusal, None));
             }
             tokio::time::sleep(COMMIT_PAUSE).await;
         }

@@ -45,8 +45,8 @@ pub(super) struct MysqlTransaction {
     rendering: MysqlCapabilities,
     /// Tables that were found to be undone with the transaction.
     known: HashSet<TableRef>,
-    /// A result was dropped before its end, and what the server said of the rest was not heard.
-    is_unheard: bool,
+    /// A result was dropped before its end, and what the server said of the rest was not read.
+    has_unread_rows: bool,
 }
 
 /// A connection at its server.
@@ -99,7 +99,7 @@ impl MysqlTransaction {
         let begun =
             running.watch(context, lease.session.connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await?;
         begun.map_err(|error| from_change(&error))?;
-        Ok(Self { lease, running, rendering, known: HashSet::new(), is_unheard: false })
+        Ok(Self { lease, running, rendering, known: HashSet::new(), has_unread_rows: false })
     }
 
     fn failed(&mut self, error: &sqlx::Error) -> Error {
@@ -109,7 +109,7 @@ impl MysqlTransaction {
     }
 
     async fn run(&mut self, text: String) -> Result<()> {
-        self.heard().await?;
+        self.verify_open().await?;
         self.running.is_running = true;
         let ran = tokio::time::timeout(ANSWER, self.lease.session.connection.execute(AssertSqlSafe(text))).await;
         let Ok(ran) = ran else {
@@ -122,8 +122,8 @@ impl MysqlTransaction {
 
     /// Whether the transaction is still there after a result that was not read to its end: in its rest, the server may have ended it,
     /// and would store what comes next at once.
-    async fn heard(&mut self) -> Result<()> {
-        if !self.is_unheard {
+    async fn verify_open(&mut self) -> Result<()> {
+        if !self.has_unread_rows {
             return Ok(());
         }
         let lost = || Error::new(ErrorCode::SourceLost, "source ended the transaction");
@@ -138,12 +138,12 @@ impl MysqlTransaction {
             self.running.keeps_savepoints = false;
             return Err(lost());
         }
-        self.is_unheard = false;
+        self.has_unread_rows = false;
         Ok(())
     }
 
     async fn enter(&mut self, table: &TableRef, context: &ExecuteContext) -> Result<()> {
-        self.heard().await?;
+        self.verify_open().await?;
         if self.known.contains(table) {
             return Ok(());
         }
@@ -275,14 +275,14 @@ impl SourceTransaction for MysqlTransaction {
         let arguments = bind::arguments(statement, values).map_err(|refusal| {
             Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
         })?;
-        self.heard().await?;
+        self.verify_open().await?;
         let decoder = Decoder::new(statement, context.batch_rows.max(1));
         let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments).persistent(false);
-        let Self { lease, running, is_unheard, .. } = self;
-        // Until it is heard to its end.
-        *is_unheard = true;
+        let Self { lease, running, has_unread_rows, .. } = self;
+        // Until it is read to its end.
+        *has_unread_rows = true;
         let rows = query.fetch(&mut lease.session.connection);
-        let reading = Reading { rows, running, is_unheard, decoder, context, ended: false };
+        let reading = Reading { rows, running, has_unread_rows, decoder, context, ended: false };
         Ok(try_unfold(reading, |mut reading| async move {
             let batch = reading.batch().await?;
             Ok(batch.map(|batch| (batch, reading)))
@@ -348,7 +348,7 @@ impl SourceTransaction for MysqlTransaction {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), CommitError> {
-        if let Err(error) = self.heard().await {
+        if let Err(error) = self.verify_open().await {
             self.rollback().await;
             return Err(CommitError::RolledBack(error));
         }
@@ -357,12 +357,12 @@ impl SourceTransaction for MysqlTransaction {
             self.lease.release(true);
             return Ok(());
         };
-        let told = from_change(&error);
-        if number(&error).is_some() && told.code() != ErrorCode::SourceLost {
+        let refusal = from_change(&error);
+        if number(&error).is_some() && refusal.code() != ErrorCode::SourceLost {
             self.rollback().await;
-            return Err(CommitError::RolledBack(told));
+            return Err(CommitError::RolledBack(refusal));
         }
-        Err(CommitError::unknown(&told, None))
+        Err(CommitError::unknown(&refusal, None))
     }
 
     async fn rollback(mut self: Box<Self>) {
@@ -380,7 +380,7 @@ impl SourceTransaction for MysqlTransaction {
 struct Reading<'a> {
     rows: BoxStream<'a, Ran<MySqlRow>>,
     running: &'a mut StatementGuard<MysqlStop>,
-    is_unheard: &'a mut bool,
+    has_unread_rows: &'a mut bool,
     decoder: Decoder,
     context: ExecuteContext,
     ended: bool,
@@ -408,12 +408,12 @@ impl Reading<'_> {
             match row {
                 Some(Ok(row)) => self.decoder.push(&row)?,
                 Some(Err(error)) => {
-                    *self.is_unheard = false;
+                    *self.has_unread_rows = false;
                     self.running.keeps_savepoints &= number(&error).is_some_and(|number| number != 1213);
                     return Err(from_change(&error));
                 }
                 None => {
-                    *self.is_unheard = false;
+                    *self.has_unread_rows = false;
                     self.ended = true;
                 }
             }

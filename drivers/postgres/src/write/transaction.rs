@@ -2,7 +2,7 @@
 
 use super::encode::{COPY_HEADER, COPY_TRAILER, arrays, copied, forms};
 use super::error::from_change;
-use super::pipeline::{self, Answered, First, ReadBehind};
+use super::pipeline::{self, Answered, FirstStatement, ReadBehind};
 use super::reading::Reading;
 use super::stop::{Answer, PostgresStop, guard};
 use super::{fate, print};
@@ -165,7 +165,7 @@ impl PostgresTransaction {
         let forms = forms(&change.shape)?;
         let types: Vec<Type> = forms.iter().map(|form| form.array()).collect();
         let read = read.map(|(statement, values)| ReadBehind::of(statement, values, context)).transpose()?;
-        let mut first = First::default();
+        let mut first = FirstStatement::default();
         let Answered { changed, found } = loop {
             first.begin = self.begin.take();
             let (path, connection) = (self.path(&change.shape.table)?, &self.lease.connection);
@@ -194,7 +194,7 @@ impl PostgresTransaction {
     async fn settled<T>(
         &mut self,
         answer: Answer<(Option<TxMark>, T)>,
-        first: &mut First,
+        first: &mut FirstStatement,
         context: &ExecuteContext,
     ) -> Result<Option<T>> {
         let error = match answer {
@@ -210,10 +210,10 @@ impl PostgresTransaction {
         if first.has_begun {
             return Err(self.failed(&error));
         }
-        if !is_lost(&error) || first.is_again {
+        if !is_lost(&error) || first.is_retry {
             return Err(self.not_begun(&error));
         }
-        first.is_again = true;
+        first.is_retry = true;
         self.renew(first.begin.take(), context).await?;
         Ok(None)
     }
@@ -229,7 +229,7 @@ impl SourceTransaction for PostgresTransaction {
     ) -> Result<Rows<'a>> {
         let parameters = pipeline::parameters(statement, values)?;
         let types: Vec<Type> = parameters.types().cloned().collect();
-        let mut first = First::default();
+        let mut first = FirstStatement::default();
         let (prepared, rows) = loop {
             first.begin = self.begin.take();
             let connection = &self.lease.connection;
@@ -344,13 +344,13 @@ impl SourceTransaction for PostgresTransaction {
             self.lease.give_back();
             return Ok(());
         };
-        let told = from_change(self.source(), &error);
+        let refusal = from_change(self.source(), &error);
         // What the server refuses in words of its own was not stored.
         if error.as_db_error().is_some() && !is_lost(&error) {
             self.rollback().await;
-            return Err(CommitError::RolledBack(told));
+            return Err(CommitError::RolledBack(refusal));
         }
-        Err(CommitError::unknown(&told, self.mark.clone()))
+        Err(CommitError::unknown(&refusal, self.mark.clone()))
     }
 
     async fn rollback(self: Box<Self>) {

@@ -99,7 +99,7 @@ impl Checked {
             return Ok(Attempt::Applied(Applied { count, stored, dropped: imaged.dropped().to_vec() }));
         }
         let (table, op) = (targeted.table(), operation(targeted.operation()));
-        let change = targeted.rendered().change((table, targeted.permit()), op, &places)?;
+        let change = targeted.native().change((table, targeted.permit()), op, &places)?;
         let assigned = Assigned { places: &places, columns: &columns };
         let storing = Storing { table, change: &change, locked: imaged.locked().stored(), assigned, count };
         let (stored, found) = match stored(&targeted, storing, (&mut *transaction, context)).await {
@@ -210,7 +210,7 @@ fn wanted(targeted: &Targeted) -> RowFilter {
 fn stored_read(targeted: &Targeted, keys: &[Vec<Value>]) -> Result<LockedRead> {
     let table = targeted.table();
     let read = match keys {
-        [key] => targeted.rendered().check(table, key, || wanted(targeted))?,
+        [key] => targeted.native().check(table, key, || wanted(targeted))?,
         _ => None,
     };
     read.map_or_else(|| table.having(table.key(), keys, &wanted(targeted)), Ok)

@@ -125,7 +125,7 @@ impl Returning {
     }
 
     /// Whether it is the same whatever the statement's values are.
-    pub(super) fn lasts(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         match self.source {
             Source::Columns(_) => true,
             Source::Computed(_) => false,

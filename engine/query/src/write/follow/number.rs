@@ -87,7 +87,7 @@ async fn highest(
     context: &ExecuteContext,
 ) -> Result<u64> {
     if !format.is_readable() {
-        return Err(closed("the end of an autonumber's counter cannot be told"));
+        return Err(closed("the end of an autonumber's counter cannot be found"));
     }
     let table = targeted.table();
     match table.writer()?.capabilities().locking {

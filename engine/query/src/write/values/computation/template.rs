@@ -129,12 +129,12 @@ fn opened(expr: &Expr, input: &DFSchemaRef) -> Option<Expr> {
         _ => Ok(Transformed::no(part)),
     };
     let expr = expr.clone().transform_up(column).data().ok()?;
-    let mut lasts = true;
+    let mut keeps_types = true;
     let look = expr.apply(|part| {
-        lasts &= !has_parameter(part) || keeps_type(part, input);
-        Ok(if lasts { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        keeps_types &= !has_parameter(part) || keeps_type(part, input);
+        Ok(if keeps_types { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
-    look.is_ok_and(|_| lasts).then_some(expr)
+    look.is_ok_and(|_| keeps_types).then_some(expr)
 }
 
 fn has_parameter(expr: &Expr) -> bool {
