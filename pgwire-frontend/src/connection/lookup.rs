@@ -112,7 +112,9 @@ fn begun<'a>(session: &'a Arc<dyn Session>, request: &'a AtOnce, asked: &Asked<'
 async fn attended(
     mut step: LookUp<'_>,
     shared: &Shared,
-    (slot, waker, transport): (&CancelSlot, &mut Known, &Transport),
+    slot: &CancelSlot,
+    waker: &mut Known,
+    transport: &Transport,
     session: &Arc<dyn Session>,
 ) -> Result<LookUpOutcome, Halt> {
     let mut peeked = false;

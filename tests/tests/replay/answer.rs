@@ -149,7 +149,7 @@ fn ties(sql: &str) -> bool {
     sql[last..].matches(')').count() > sql[last..].matches('(').count()
 }
 
-fn rows((answer, names): (&Answer, &Names), ordered: bool) -> Vec<Vec<Option<String>>> {
+fn rows(answer: &Answer, names: &Names, ordered: bool) -> Vec<Vec<Option<String>>> {
     let cell = |cell: &Option<Vec<u8>>| {
         cell.as_ref().map(|bytes| match std::str::from_utf8(bytes) {
             Ok(text) => text.parse().ok().and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| text.to_owned()),

@@ -132,7 +132,9 @@ impl CommandResult {
 pub(super) async fn change(
     connection: &Connection,
     path: Option<&str>,
-    (statement, types, sent): (&NativeStatement, &[Type], Vec<Sent>),
+    statement: &NativeStatement,
+    types: &[Type],
+    sent: Vec<Sent>,
     read: Option<&ReadBehind<'_>>,
 ) -> Answer<Answered> {
     let enter = async {

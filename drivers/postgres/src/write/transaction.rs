@@ -18,7 +18,8 @@ use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::statement_guard::STOP_TIME;
 use querygate_driver_api::write::{
-    Applied, Begin, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, StatementGuard, TxMark, Violation,
+    Applied, Begin, ChangeSet, CommitError, NativeChange, ReadAfter, Rows, SourceTransaction, StatementGuard, TxMark,
+    Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::future::Future;
@@ -159,19 +160,18 @@ impl PostgresTransaction {
         &mut self,
         change: &NativeChange,
         rows: &ChangeSet,
-        read: Option<(&Arc<NativeStatement>, &[Value])>,
+        read: Option<ReadAfter<'_>>,
         context: &ExecuteContext,
     ) -> Result<(Applied, Vec<RecordBatch>)> {
         let forms = forms(&change.shape)?;
         let types: Vec<Type> = forms.iter().map(|form| form.array()).collect();
-        let read = read.map(|(statement, values)| ReadBehind::of(statement, values, context)).transpose()?;
+        let read = read.map(|read| ReadBehind::of(read.statement, read.values, context)).transpose()?;
         let mut first = FirstStatement::default();
         let Answered { changed, found } = loop {
             first.begin = self.begin.take();
             let (path, connection) = (self.path(&change.shape.table)?, &self.lease.connection);
             let sent = arrays(&forms, rows.rows())?;
-            let behind =
-                pipeline::change(connection, path.as_deref(), (&change.statement, &types, sent), read.as_ref());
+            let behind = pipeline::change(connection, path.as_deref(), &change.statement, &types, sent, read.as_ref());
             let answer = self.running.watch(context, first.with(connection, behind)).await?;
             if let Some(answered) = self.settled(answer, &mut first, context).await? {
                 break answered;
@@ -256,7 +256,7 @@ impl SourceTransaction for PostgresTransaction {
         &mut self,
         change: &NativeChange,
         rows: &ChangeSet,
-        read: (&Arc<NativeStatement>, &[Value]),
+        read: ReadAfter<'_>,
         context: &ExecuteContext,
     ) -> Result<(Applied, Vec<RecordBatch>)> {
         self.change(change, rows, Some(read), context).await

@@ -69,7 +69,9 @@ impl SqliteTransaction {
     /// Changes some rows: all that one statement takes, or the last.
     async fn chunk(
         &mut self,
-        (change, text, kept): (&NativeChange, Arc<str>, bool),
+        change: &NativeChange,
+        text: Arc<str>,
+        kept: bool,
         values: SqliteArguments,
         context: &ExecuteContext,
         applied: &mut Applied,
@@ -124,7 +126,7 @@ impl SqliteTransaction {
             if context.cancel.is_cancelled() {
                 return Err(querygate_driver_api::execution::ending::canceled());
             }
-            self.chunk((change, text, kept), values, context, &mut applied).await?;
+            self.chunk(change, text, kept, values, context, &mut applied).await?;
             first += count;
         }
         Ok(applied)

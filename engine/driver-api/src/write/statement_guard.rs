@@ -15,7 +15,7 @@ pub const STOP_TIME: Duration = Duration::from_secs(1);
 /// How the server is asked to stop what it does for one connection.
 #[async_trait]
 pub trait ServerStop: Clone + Send + Sync + 'static {
-    /// What the driver is told of a statement that failed.
+    /// The error of a statement that failed.
     type Failure: Send;
 
     /// Asks the server to stop the statement. Nothing is known of it when this returns.

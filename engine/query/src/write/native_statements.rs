@@ -61,7 +61,8 @@ impl NativeStatements {
     /// As [`WriteTarget::change`].
     pub(super) fn change(
         &self,
-        (table, permit): (&WriteTarget, &WritePermit),
+        table: &WriteTarget,
+        permit: &WritePermit,
         op: ChangeOp,
         places: &[usize],
     ) -> Result<Arc<NativeChange>> {

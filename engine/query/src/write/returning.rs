@@ -56,7 +56,7 @@ impl Wanted {
         if intent.reads_others() {
             return Err(unsupported("RETURNING of expressions beside other tables"));
         }
-        let query = select(&intent.object().sql_name, intent.name(), (&[], items.to_vec()), None)?;
+        let query = select(&intent.object().sql_name, intent.name(), &[], items.to_vec(), None)?;
         Ok(Self::Computed(query))
     }
 
