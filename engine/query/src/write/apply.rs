@@ -248,3 +248,6 @@ async fn unique(
     let counts = |found: &Vec<ScalarValue>| found.first().is_some_and(|first| !first.is_null());
     Ok(times.iter().all(|(found, times)| *times <= 1 || !counts(found)))
 }
+
+#[cfg(test)]
+mod tests;

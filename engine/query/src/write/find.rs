@@ -406,3 +406,6 @@ pub(crate) fn existing(table: &str, field: &str, count: usize) -> Result<Query> 
     let items = vec![SelectItem::ExprWithAlias { expr: column(), alias: quoted("k") }];
     select(table, &called, &[], items, Some(selection))
 }
+
+#[cfg(test)]
+mod tests;

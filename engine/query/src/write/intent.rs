@@ -438,3 +438,6 @@ pub(crate) fn plain_values(query: &mut Query) -> Option<&mut datafusion::sql::sq
 pub(crate) fn unsupported(what: &str) -> Error {
     Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))
 }
+
+#[cfg(test)]
+mod tests;

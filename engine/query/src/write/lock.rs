@@ -299,3 +299,6 @@ fn fitted(targeted: &Targeted, values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
     }
     Ok(fitted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,6 @@ fn column(expr: &Expr, intent: &WriteIntent, called: &str) -> Result<usize> {
 fn is_named(name: &ObjectName, called: &str) -> bool {
     matches!(name.0.as_slice(), [ObjectNamePart::Identifier(ident)] if folded(ident) == called)
 }
+
+#[cfg(test)]
+mod tests;

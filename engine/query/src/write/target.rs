@@ -467,3 +467,6 @@ pub(crate) fn closed(reason: &str) -> Error {
         .with_hint("An operator finds the reason in the log and with `querygate check`.")
         .with_cause(reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -364,3 +364,6 @@ fn distinct(table: &WriteTarget, rows: &RecordBatch, field: usize) -> Result<Vec
     }
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests;

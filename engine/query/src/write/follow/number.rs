@@ -175,3 +175,6 @@ async fn scan(
     }
     Ok((seen, highest))
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,3 +242,6 @@ fn typed(table: &WriteTarget, key: usize, value: &Json) -> Result<Value> {
     let array = scalar(value, &field.value_type().to_arrow())?.to_array().map_err(Error::internal)?;
     Value::from_array(array.as_ref(), 0)
 }
+
+#[cfg(test)]
+mod tests;

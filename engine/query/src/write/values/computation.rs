@@ -268,3 +268,6 @@ fn has_query(expr: &Expr) -> bool {
     // The closure never fails.
     expr.exists(is_query).unwrap_or(true)
 }
+
+#[cfg(test)]
+mod tests;

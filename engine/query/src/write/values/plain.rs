@@ -86,3 +86,6 @@ fn computed(plan: LogicalPlan, state: &SessionState, now: DateTime<Utc>) -> Opti
     let schema = Schema::new(nullable.collect::<Vec<_>>());
     RecordBatch::try_new_with_options(Arc::new(schema), columns, &count).ok()
 }
+
+#[cfg(test)]
+mod tests;

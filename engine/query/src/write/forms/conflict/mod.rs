@@ -354,3 +354,6 @@ fn twice() -> Error {
         "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
     )
 }
+
+#[cfg(test)]
+mod tests;
