@@ -314,3 +314,6 @@ impl GateSession {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

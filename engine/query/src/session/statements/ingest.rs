@@ -313,3 +313,6 @@ fn unchanged(columns: Arc<[IngestColumn]>, known: &[IngestColumn]) -> Result<Arc
 fn lost() -> Error {
     Error::internal("a statement of rows lost its table")
 }
+
+#[cfg(test)]
+mod tests;

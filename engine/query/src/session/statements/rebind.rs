@@ -56,3 +56,6 @@ impl GateSession {
         Ok(fitting)
     }
 }
+
+#[cfg(test)]
+mod tests;
