@@ -35,6 +35,28 @@ fn a_row_that_is_found_twice_changes_once() {
     ]);
 }
 
+/// Values are computed of the row as it is changed: what each session adds is there. The steps pass over the number that a rule refuses.
+#[test]
+fn concurrent_changes_of_one_row_follow_each_other() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    owner.run("UPDATE jobs SET hours = 0 WHERE id = 'j1'");
+    let seats: Vec<_> = (0..4).map(|_| yard.owner()).collect();
+    std::thread::scope(|scope| {
+        for seat in &seats {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let add = || seat.run("UPDATE jobs SET hours = hours + 5 WHERE id = 'j1'");
+                    let answers: Vec<String> =
+                        (0..100).map(|_| add()).take_while(|answer| answer != "UPDATE 1").collect();
+                    assert!(answers.len() < 100, "{answers:?}");
+                }
+            });
+        }
+    });
+    assert_eq!(yard.stored("hours", "FROM yard_jobs WHERE id = 'j1'"), ["100.0"]);
+}
+
 /// A change by its key and one by another condition find the same rows.
 #[test]
 fn a_key_finds_the_row_that_a_query_finds() {
