@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
@@ -77,6 +77,7 @@ impl FlightDoor {
             running: Arc::new(Running::default()),
             streams: Arc::new(Semaphore::new(config.stream_max.min(Semaphore::MAX_PERMITS))),
             logins: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            first_calls: Mutex::new(()),
             shutdown: CancellationToken::new(),
             config,
             service,

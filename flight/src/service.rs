@@ -50,33 +50,53 @@ fn trace_context(metadata: &MetadataMap) -> Option<TraceContext> {
     metadata.get("traceparent")?.to_str().ok().and_then(TraceContext::parse)
 }
 
-impl Service {
-    /// The session whose token the call carries, in either of the headers that clients use for it.
-    fn caller<T>(&self, request: &Request<T>) -> Result<Arc<FlightSession>> {
-        let session = self.session(request.metadata())?;
-        connection(request).map_or(Ok(()), Caller::is_known)?;
-        session.follow_trace(trace_context(request.metadata()));
-        Ok(session)
-    }
+/// What a call shows of its caller, apart from the call: a stream of messages is not for two threads.
+struct Shown {
+    token: Option<String>,
+    application: Option<String>,
+    trace: Option<TraceContext>,
+    connection: Option<Caller>,
+}
 
-    fn session(&self, metadata: &MetadataMap) -> Result<Arc<FlightSession>> {
+/// The token is in either of the headers that clients use for it.
+fn shown<T>(request: &Request<T>) -> Shown {
+    let metadata = request.metadata();
+    let text = |value: &AsciiMetadataValue| value.to_str().ok().map(str::to_owned);
+    let bearer = metadata.get("authorization").and_then(text).and_then(|header| {
+        let (scheme, token) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    });
+    let token = bearer.or_else(|| {
+        let bytes = metadata.get_bin("auth-token-bin")?.to_bytes().ok()?;
+        String::from_utf8(bytes.to_vec()).ok()
+    });
+    Shown {
+        token,
+        application: handshake::application(metadata),
+        trace: trace_context(metadata),
+        connection: connection(request).cloned(),
+    }
+}
+
+impl Service {
+    /// The session that a call belongs to.
+    async fn caller(&self, shown: Shown) -> Result<Arc<FlightSession>> {
+        let Shown { token, application, trace, connection } = shown;
         if self.0.shutdown.is_cancelled() {
             return Err(Error::new(ErrorCode::AdminShutdown, "the server is shutting down"));
         }
-        let text = |value: &AsciiMetadataValue| value.to_str().ok().map(str::to_owned);
-        let bearer = metadata.get("authorization").and_then(text).and_then(|header| {
-            let (scheme, token) = header.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-        });
-        let token = bearer.or_else(|| {
-            let bytes = metadata.get_bin("auth-token-bin")?.to_bytes().ok()?;
-            String::from_utf8(bytes.to_vec()).ok()
-        });
         let token = token.ok_or_else(|| {
             Error::new(ErrorCode::InvalidAuthorization, "the call carries no session token")
                 .with_hint("Log in with Handshake and send its token as \"authorization: Bearer …\".")
         })?;
-        self.0.sessions.find(&token, &self.0.seal)
+        let peer = connection.as_ref().map(|connection| connection.peer);
+        let session = match self.0.sessions.find(&token, &self.0.seal) {
+            Ok(session) => session,
+            Err(error) => handshake::by_token(&self.0, &token, application, peer).await?.ok_or(error)?,
+        };
+        connection.as_ref().map_or(Ok(()), Caller::is_known)?;
+        session.follow_trace(trace);
+        Ok(session)
     }
 }
 
@@ -110,7 +130,7 @@ impl FlightService for Service {
         request: Request<Criteria>,
     ) -> std::result::Result<Response<Self::ListFlightsStream>, Status> {
         call("list_flights", async {
-            self.caller(&request)?;
+            self.caller(shown(&request)).await?;
             Err(crate::command::unsupported("listing flights").with_hint("Ask for tables with GetTables."))
         })
         .await
@@ -121,7 +141,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<FlightInfo>, Status> {
         call("get_flight_info", async {
-            let session = self.caller(&request)?;
+            let session = self.caller(shown(&request)).await?;
             let split = info::split(&self.0, request.metadata(), &session)?;
             info::flight_info(&self.0, &session, request.into_inner(), split).await.map(Response::new)
         })
@@ -133,7 +153,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<PollInfo>, Status> {
         call("poll_flight_info", async {
-            let session = self.caller(&request)?;
+            let session = self.caller(shown(&request)).await?;
             let split = info::split(&self.0, request.metadata(), &session)?;
             info::poll_info(&self.0, &session, request.into_inner(), split).await.map(Response::new)
         })
@@ -145,7 +165,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<SchemaResult>, Status> {
         call("get_schema", async {
-            let session = self.caller(&request)?;
+            let session = self.caller(shown(&request)).await?;
             info::schema(&session, request.get_ref()).await.map(Response::new)
         })
         .await
@@ -153,7 +173,7 @@ impl FlightService for Service {
 
     async fn do_get(&self, request: Request<Ticket>) -> std::result::Result<Response<Self::DoGetStream>, Status> {
         call("do_get", async {
-            let session = self.caller(&request)?;
+            let session = self.caller(shown(&request)).await?;
             let compression = get::compression(request.metadata(), &session)?;
             let messages = get::fetch(&self.0, session, request.get_ref(), compression).await?;
             Ok(Response::new(messages.boxed()))
@@ -166,7 +186,7 @@ impl FlightService for Service {
         request: Request<Streaming<FlightData>>,
     ) -> std::result::Result<Response<Self::DoPutStream>, Status> {
         call("do_put", async {
-            let session = self.caller(&request)?;
+            let session = self.caller(shown(&request)).await?;
             let result = puts::put(&self.0, &session, request.into_inner()).await?;
             Ok(Response::new(answers(vec![result])))
         })
@@ -178,7 +198,7 @@ impl FlightService for Service {
         request: Request<Streaming<FlightData>>,
     ) -> std::result::Result<Response<Self::DoExchangeStream>, Status> {
         call("do_exchange", async {
-            self.caller(&request)?;
+            self.caller(shown(&request)).await?;
             Err(crate::command::unsupported("DoExchange"))
         })
         .await
@@ -186,7 +206,7 @@ impl FlightService for Service {
 
     async fn do_action(&self, request: Request<Action>) -> std::result::Result<Response<Self::DoActionStream>, Status> {
         call("do_action", async {
-            let session = self.caller(&request)?;
+            let session = self.caller(shown(&request)).await?;
             let results = actions::act(&self.0, &session, request.into_inner()).await?;
             Ok(Response::new(answers(results)))
         })
@@ -198,7 +218,7 @@ impl FlightService for Service {
         request: Request<Empty>,
     ) -> std::result::Result<Response<Self::ListActionsStream>, Status> {
         call("list_actions", async {
-            self.caller(&request)?;
+            self.caller(shown(&request)).await?;
             Ok(Response::new(answers(actions::list())))
         })
         .await

@@ -6,7 +6,7 @@ use crate::tickets::running::Running;
 use crate::tickets::seal::Seal;
 use querygate_query_api::service::{Authenticator, QueryService};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// The state of a door.
@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<Semaphore>,
     /// Passwords checked at the same time: each costs milliseconds of a processor.
     pub(crate) logins: Semaphore,
+    /// A call that shows a token without a handshake opens a session: one at a time.
+    pub(crate) first_calls: Mutex<()>,
     /// No new sessions and streams.
     pub(crate) shutdown: CancellationToken,
 }

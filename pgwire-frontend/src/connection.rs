@@ -27,6 +27,7 @@ use bytes::BytesMut;
 use futures::FutureExt as _;
 use querygate_query_api::outcome::Effect;
 use querygate_query_api::service::{Session, TransactionStatus};
+use querygate_query_api::tokens::{Standing, no_longer_holds};
 use querygate_types::{Error, ErrorCode};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -62,6 +63,8 @@ pub(crate) struct Connection {
     /// Reported settings that changed; sent before ReadyForQuery, as PostgreSQL does.
     changed_settings: Vec<(String, String)>,
     registration: Registration,
+    /// Of the token that opened the session, which ends with it.
+    standing: Option<Arc<dyn Standing>>,
 }
 
 enum Input {
@@ -94,7 +97,14 @@ impl Connection {
             in_block: false,
             changed_settings: Vec::new(),
             registration,
+            standing: None,
         }
+    }
+
+    /// This connection, of a session that a token opened.
+    pub(crate) fn lasting(mut self, standing: Option<Arc<dyn Standing>>) -> Self {
+        self.standing = standing;
+        self
     }
 
     /// Serves until either side ends it.
@@ -104,6 +114,9 @@ impl Connection {
                 Ok(input) => input,
                 Err(closing) => break closing,
             };
+            if self.standing.as_ref().is_some_and(|standing| !standing.holds()) {
+                break Closing::Saying(no_longer_holds().into());
+            }
             match AssertUnwindSafe(self.handle(input)).catch_unwind().await {
                 Ok(Ok(())) => {}
                 Ok(Err(closing)) => break closing,

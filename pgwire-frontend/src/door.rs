@@ -122,9 +122,9 @@ async fn client(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, arrival: 
     let _counted = observe::Connected::new();
     let opened = AssertUnwindSafe(opening(&shared, tcp, peer, arrival)).catch_unwind().await;
     match opened {
-        Ok(Some(Opened { transport, session, registration, place })) => {
+        Ok(Some(Opened { transport, session, registration, place, standing })) => {
             tracing::Span::current().record("process_id", registration.process_id);
-            Connection::new(Arc::clone(&shared), transport, session, registration).run().await;
+            Connection::new(Arc::clone(&shared), transport, session, registration).lasting(standing).run().await;
             drop(place);
         }
         Ok(None) => {}

@@ -3,6 +3,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod packet;
+mod token;
 
 use crate::cancel::{Registration, SecretBytes};
 use crate::observe;
@@ -17,6 +18,7 @@ use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
 use querygate_query_api::arrivals::Arrival;
 use querygate_query_api::service::{ClientInfo, Door, Session};
+use querygate_query_api::tokens::{Proven, Standing, TOKEN_USER};
 use querygate_types::{Error, ErrorCode, limits};
 use std::io;
 use std::net::SocketAddr;
@@ -32,6 +34,14 @@ pub(crate) struct Opened {
     pub(crate) session: Arc<dyn Session>,
     pub(crate) registration: Registration,
     pub(crate) place: OwnedSemaphorePermit,
+    /// Of the token that opened the session.
+    pub(crate) standing: Option<Arc<dyn Standing>>,
+}
+
+/// What is still to be sent to a client that may come in, and the token by which it may.
+struct Admission {
+    out: Vec<u8>,
+    token: Option<Proven>,
 }
 
 /// Largest authentication message (`PG_MAX_AUTH_TOKEN_LENGTH`).
@@ -83,14 +93,17 @@ pub(crate) async fn open(shared: &Shared, tcp: TcpStream, peer: SocketAddr, arri
             observe::refused(over.reason());
             Err(over.report().into())
         }
-        proven = prove(shared, &mut transport, &startup) => proven,
+        proven = prove(shared, &mut transport, &startup, peer) => proven,
     };
-    let placed = proven.and_then(|out| Ok((out, place(shared)?)));
+    let placed = proven.and_then(|admission| Ok((admission, place(shared)?)));
     let ended = match placed {
-        Ok((out, place)) => {
+        Ok((admission, place)) => {
             drop(waiting);
-            match establish(shared, &mut transport, startup, peer, out).await {
-                Ok((session, registration)) => return Some(Opened { transport, session, registration, place }),
+            let standing = admission.token.as_ref().map(|token| Arc::clone(&token.standing));
+            match establish(shared, &mut transport, startup, peer, admission).await {
+                Ok((session, registration)) => {
+                    return Some(Opened { transport, session, registration, place, standing });
+                }
                 Err(ended) => {
                     end(shared, &mut transport, ended).await;
                     return None;
@@ -276,7 +289,12 @@ async fn read_first_packet(transport: &mut Transport) -> Result<FirstPacket, End
 }
 
 /// Negotiates and authenticates; gives what is still to be sent.
-async fn prove(shared: &Shared, transport: &mut Transport, startup: &Startup) -> Result<Vec<u8>, Ended> {
+async fn prove(
+    shared: &Shared,
+    transport: &mut Transport,
+    startup: &Startup,
+    peer: SocketAddr,
+) -> Result<Admission, Ended> {
     // Told before it is asked for a password, as PostgreSQL does.
     if shared.places.available_permits() == 0 {
         return Err(no_place());
@@ -291,7 +309,11 @@ async fn prove(shared: &Shared, transport: &mut Transport, startup: &Startup) ->
         }
         out.close(mark);
     }
-    Handshake { shared, transport, out, input: BytesMut::new() }.scram(&startup.user).await
+    let handshake = Handshake { shared, transport, out, input: BytesMut::new() };
+    match shared.auth.tokens() {
+        Some(tokens) if startup.user == TOKEN_USER => handshake.token(tokens, peer).await,
+        Some(_) | None => Ok(Admission { out: handshake.scram(&startup.user).await?, token: None }),
+    }
 }
 
 /// Opens the session of a user who proved the password, and says so.
@@ -300,11 +322,16 @@ async fn establish(
     transport: &mut Transport,
     startup: Startup,
     peer: SocketAddr,
-    mut out: Vec<u8>,
+    Admission { mut out, token }: Admission,
 ) -> Result<(Arc<dyn Session>, Registration), Ended> {
-    tracing::Span::current().record("user", startup.user.as_str());
-    let failed = || Ended::from(password_failed(&startup.user));
-    let principal = shared.auth.principal(&startup.user).ok_or_else(failed)?;
+    let principal = match token {
+        Some(token) => token.principal,
+        None => {
+            let failed = || Ended::from(password_failed(&startup.user));
+            shared.auth.principal(&startup.user).ok_or_else(failed)?
+        }
+    };
+    tracing::Span::current().record("user", principal.login.as_str());
     if !shared.auth.has_database(&startup.database) {
         return Err(Report::fatal(
             ErrorCode::UndefinedDatabase,

@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic and report")]
 
+#[path = "rest/analytics.rs"]
+mod analytics;
+#[path = "rest/keys.rs"]
+mod keys;
+#[path = "rest/openapi.rs"]
+mod openapi;
 #[path = "rest/own.rs"]
 mod own;
 #[path = "rest/replay.rs"]

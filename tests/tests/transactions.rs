@@ -163,7 +163,7 @@ fn savepoints_undo_what_came_after_them() {
     assert_eq!(seen(&nora), ["1", "20", "30"]);
     done(&nora, "ROLLBACK TO before");
     assert_eq!(seen(&nora), ["10", "20", "30"]);
-    assert_eq!(code(&nora, "RELEASE a"), "42704");
+    assert_eq!(code(&nora, "RELEASE a"), "3B001");
     done(&nora, "ROLLBACK TO before; UPDATE orders SET total = 7 WHERE id = 'o3'; COMMIT");
     assert_eq!(gate.totals(), ["10", "20", "7"]);
 }
@@ -375,4 +375,56 @@ fn who_only_reads_keeps_nobody_from_writing() {
     done(&nora, "UPDATE orders SET total = 7 WHERE id = 'o1'");
     done(&omar, "COMMIT");
     assert_eq!(gate.totals(), ["7", "20", "30"]);
+}
+
+/// As PostgreSQL: a holdable cursor belongs to its transaction until that is committed, and keeps the rows that it stood for.
+#[test]
+fn cursors_live_as_long_as_what_they_were_declared_in() {
+    let gate = Gate::new();
+    let nora = gate.client("nora");
+    let declare =
+        |name: &str| done(&nora, &format!("DECLARE {name} CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id"));
+    let all = |name: &str| ask(&nora, &format!("FETCH ALL FROM {name}"));
+
+    done(&nora, "BEGIN");
+    declare("a");
+    done(&nora, "ROLLBACK");
+    assert_eq!(code(&nora, "FETCH 1 FROM a"), "34000");
+
+    declare("before");
+    done(&nora, "BEGIN; INSERT INTO orders (id, region, total) VALUES ('o4', 'eu', 40)");
+    declare("kept");
+    done(
+        &nora,
+        "DECLARE unread CURSOR WITH HOLD FOR SELECT n FROM orders, generate_series(1, 30000) AS t(n) WHERE id = 'o4'",
+    );
+    done(&nora, "DECLARE passing CURSOR FOR SELECT id FROM orders");
+    assert_eq!(ask(&nora, "FETCH 2 FROM kept").unwrap(), ["o1", "o2"]);
+    done(&nora, "SAVEPOINT s");
+    declare("later");
+    done(&nora, "ROLLBACK TO s");
+    assert_eq!(code(&nora, "FETCH 1 FROM later"), "34000");
+    done(&nora, "ROLLBACK TO s; COMMIT");
+    assert_eq!(code(&nora, "FETCH 1 FROM passing"), "34000");
+    done(&nora, "DELETE FROM orders WHERE id = 'o4'");
+    assert_eq!(all("kept").unwrap(), ["o3", "o4"]);
+    assert_eq!(all("before").unwrap(), ["o1", "o2", "o3"]);
+    assert_eq!(all("unread").unwrap().len(), 30_000);
+
+    // A text of several statements is a block, which its ROLLBACK undoes.
+    let block = "INSERT INTO orders (id) VALUES ('o5'); DECLARE b CURSOR WITH HOLD FOR SELECT id FROM orders; ROLLBACK";
+    done(&nora, block);
+    assert_eq!(code(&nora, "FETCH 1 FROM b"), "34000");
+    let block =
+        "INSERT INTO orders (id) VALUES ('o5'); DECLARE b CURSOR WITH HOLD FOR SELECT id FROM orders ORDER BY id;
+        COMMIT; SELECT 1/0";
+    assert_eq!(code(&nora, block), "22012");
+    done(&nora, "DELETE FROM orders WHERE id = 'o5'");
+    assert_eq!(all("b").unwrap(), ["o1", "o2", "o3", "o5"]);
+
+    declare("through");
+    assert_eq!(code(&nora, "BEGIN; SELECT 1/0"), "22012");
+    done(&nora, "COMMIT");
+    assert_eq!(all("through").unwrap(), ["o1", "o2", "o3"]);
+    assert_eq!(code(&nora, "BEGIN; ROLLBACK TO nothing"), "3B001");
 }

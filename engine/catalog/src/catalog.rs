@@ -58,6 +58,13 @@ impl PrincipalCatalog {
         WholeFragment::find(plan, &self.opener(), context)
     }
 
+    /// Whether an object is stored where changes are taken. A single one may still be refused.
+    #[must_use]
+    pub fn takes_changes(&self, object: &str) -> bool {
+        let has_key = |table: &DriverTable| table.key().is_some_and(|key| !key.is_empty());
+        self.remotes.tables().get(object).is_some_and(|table| table.driver().writer().is_some() && has_key(table))
+    }
+
     /// The table that a permit's object is stored in, as its source describes it now.
     ///
     /// # Errors

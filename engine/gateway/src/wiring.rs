@@ -16,11 +16,11 @@ pub(crate) use files::memory_rows;
 pub(crate) use sources::MEMORY_SOURCE_BYTES_MAX;
 pub(crate) use writes::write_findings;
 
-use crate::auth::ConfigAuthenticator;
+use crate::auth::{ConfigAuthenticator, GateTokens};
 use crate::config::Config;
 use crate::gate::{Gate, Runtimes};
 use crate::output::Output;
-use crate::platform::GatePlatform;
+use crate::platform::{GatePlatform, KeyFile};
 use deployment::Builder;
 use futures::FutureExt;
 use querygate_catalog::deployment::Deployment;
@@ -70,11 +70,13 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
             }
         })
     };
-    let platform = Arc::new(GatePlatform::new(config, Arc::clone(&engine))?);
+    let keys = config.key_file().map(KeyFile::open).transpose()?;
+    let tokens = GateTokens::new(config, keys.clone())?;
+    let platform = Arc::new(GatePlatform::new(config, Arc::clone(&engine), keys));
     Ok(Gate {
         platform,
         service: Arc::new(GateService::new(engine)),
-        authenticator: Arc::new(ConfigAuthenticator::new(config)?),
+        authenticator: Arc::new(ConfigAuthenticator::new(config)?.with_tokens(tokens)),
         readiness,
         measure,
         reload,

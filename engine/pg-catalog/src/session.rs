@@ -21,6 +21,8 @@ pub struct SessionVars {
     pub client_port: Option<i32>,
     /// Open cursors, for `pg_cursors`.
     pub cursors: Vec<OpenCursor>,
+    /// For `pg_stat_progress_copy`, also those of other sessions of the same user.
+    pub copies: Vec<RunningCopy>,
     /// Where `set_config` goes; without one it is refused.
     pub writer: Option<SettingsWriter>,
 }
@@ -34,6 +36,19 @@ pub struct OpenCursor {
     pub scrollable: bool,
     /// Microseconds since 1970 UTC.
     pub created_micros: i64,
+}
+
+/// A COPY FROM that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningCopy {
+    pub backend_pid: i32,
+    /// A table of schema `public`.
+    pub table: String,
+    /// Bytes of its data so far.
+    pub bytes: u64,
+    /// Rows so far, without those that were skipped.
+    pub rows: u64,
+    pub skipped: u64,
 }
 
 /// Changes a session's settings on behalf of `set_config`, by the rules of SET.

@@ -84,6 +84,8 @@ pub enum DenyReason {
     RequiredPermissions,
     /// No held permission set grants the operation.
     NoGrant,
+    /// The credential that was shown is not good for it.
+    OutOfScope,
 }
 
 /// Whether an object can be read at all. An allowed read may still have a row filter that passes nothing.
@@ -167,6 +169,7 @@ impl ReadDecision {
             Verdict::Deny(DenyReason::UnknownObject) => 1,
             Verdict::Deny(DenyReason::RequiredPermissions) => 2,
             Verdict::Deny(DenyReason::NoGrant) => 3,
+            Verdict::Deny(DenyReason::OutOfScope) => 4,
         });
         fingerprint.filter(&self.row_filter);
         fingerprint.number(self.hidden_fields.len() as u64);
@@ -201,7 +204,7 @@ impl ReadDecision {
             Verdict::Deny(DenyReason::UnknownObject) => {
                 Err(Error::new(ErrorCode::UndefinedTable, format!("object \"{}\" does not exist", self.object)))
             }
-            Verdict::Deny(DenyReason::RequiredPermissions | DenyReason::NoGrant) => {
+            Verdict::Deny(DenyReason::RequiredPermissions | DenyReason::NoGrant | DenyReason::OutOfScope) => {
                 Err(Error::new(ErrorCode::InsufficientPrivilege, format!("permission denied for \"{}\"", self.object)))
             }
         }

@@ -7,7 +7,7 @@ use crate::unusable::broken_master;
 use querygate_metadata::model::{
     AccessDefault, Facts, Field, MaskingRule, Object, PermissionSet, RowOperation, Scope, SharingModel,
 };
-use querygate_types::principal::Principal;
+use querygate_types::principal::{Principal, ScopedOperation};
 use std::collections::BTreeSet;
 
 /// Evaluates decisions for one principal. Cheap to make: borrow the parts, ask, drop.
@@ -83,7 +83,8 @@ impl<'a> Evaluator<'a> {
     /// Whether the caller may take the object's records away as a file. No other right implies it.
     #[must_use]
     pub fn may_export(&self, object: &'a Object) -> bool {
-        self.mentions(object).any(|(_, entry)| entry.allow_export)
+        self.principal.in_scope(&object.name, ScopedOperation::Read)
+            && self.mentions(object).any(|(_, entry)| entry.allow_export)
     }
 
     pub(crate) fn rights(&self, object: &'a Object) -> Rights {

@@ -4,6 +4,7 @@ use crate::decision::{DenyReason, Layer, LayerEffect, LayerVerdict, ReadDecision
 use crate::evaluator::{Bound, Evaluator, Rights};
 use crate::filter::RowFilter;
 use querygate_metadata::model::{AccessLevel, Object, ObjectOperation, RowOperation, SharingModel, TenancyPosture};
+use querygate_types::principal::ScopedOperation;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<'a> Evaluator<'a> {
@@ -22,10 +23,12 @@ impl<'a> Evaluator<'a> {
         let holds_required = self.holds_all(required);
         layers.push(required_layer(required, holds_required));
         layers.push(self.crud_layer(object, rights));
-        let deny = match (holds_required, rights.read) {
-            (false, _) => Some(DenyReason::RequiredPermissions),
-            (true, false) => Some(DenyReason::NoGrant),
-            (true, true) => None,
+        let in_scope = self.principal.in_scope(&object.name, ScopedOperation::Read);
+        let deny = match (in_scope, holds_required, rights.read) {
+            (false, _, _) => Some(DenyReason::OutOfScope),
+            (true, false, _) => Some(DenyReason::RequiredPermissions),
+            (true, true, false) => Some(DenyReason::NoGrant),
+            (true, true, true) => None,
         };
         if let Some(reason) = deny {
             return self.denied(&object.name, reason, object.fields.keys().cloned().collect(), layers);
@@ -104,7 +107,9 @@ impl<'a> Evaluator<'a> {
             .mentions(object)
             .filter(|(_, e)| e.allow_read || e.view_all_records || e.modify_all_records)
             .map(|(set, _)| set.name.clone());
-        if rights.read {
+        if !self.principal.in_scope(&object.name, ScopedOperation::Read) {
+            layer(Layer::ObjectCrud, LayerEffect::Denies, "the key that was shown is not for reading this object", [])
+        } else if rights.read {
             layer(Layer::ObjectCrud, LayerEffect::Grants, "a permission set grants read", granting)
         } else {
             layer(Layer::ObjectCrud, LayerEffect::Denies, "no permission set grants read", [])

@@ -17,5 +17,6 @@ pub mod parts;
 pub mod requests;
 pub mod scram;
 pub mod service;
+pub mod tokens;
 pub mod trace;
 pub mod values;

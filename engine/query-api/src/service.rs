@@ -5,9 +5,10 @@ use crate::holding::{Holding, Uncounted};
 use crate::outcome::{BatchStream, Effect, Notification, Outcome};
 use crate::parts::{Part, Parts, Split};
 use crate::requests::ingest::{IngestColumn, IngestTarget};
-use crate::requests::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
+use crate::requests::question::{AnswerColumn, AnswerForm, ChangeRights, ObjectDescription, Question};
 use crate::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use crate::scram::ScramVerifier;
+use crate::tokens::Tokens;
 use crate::trace::TraceContext;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
@@ -72,6 +73,10 @@ pub trait Authenticator: Send + Sync {
     fn principal(&self, user: &str) -> Option<Arc<Principal>>;
     /// Whether the database name of the startup packet is served.
     fn has_database(&self, database: &str) -> bool;
+    /// What programs may show in place of a password; `None`: nothing.
+    fn tokens(&self) -> Option<&dyn Tokens> {
+        None
+    }
 }
 
 /// The one door into data.
@@ -306,6 +311,15 @@ pub trait Session: Send + Sync {
     /// `OBJECT_NOT_FOUND`, `OBJECT_API_DISABLED`, or `PERMISSION_DENIED` where it is not to be read by the principal.
     async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
         let _ = name;
+        Err(unasked())
+    }
+
+    /// What the principal may do with one of them beside reading it.
+    ///
+    /// # Errors
+    /// As [`object`](Self::object).
+    async fn change_rights(&self, object: &str) -> Result<ChangeRights> {
+        let _ = object;
         Err(unasked())
     }
 

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-/// Interrupt and places of a gate. Sizes in bytes.
+/// Bounds and places of a gate. Sizes in bytes.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Memory that all statements together may hold.
@@ -324,7 +324,12 @@ impl Engine {
         deployment: &Arc<Deployment>,
         principal: &Arc<Principal>,
     ) -> Result<Arc<Workspace>> {
-        let key = (deployment.version, principal.login.clone());
+        // A user's narrowed credentials have workspaces of their own beside the user's.
+        let holder = match &principal.scope {
+            None => principal.login.clone(),
+            Some(scope) => format!("{}\n{scope}", principal.login),
+        };
+        let key = (deployment.version, holder);
         if let Some(found) = self.workspaces.get(&key)
             && found.catalog.login() == principal
             && found.until_ms.is_none_or(|until| crate::books::clock::now_ms() < until)

@@ -1,10 +1,12 @@
 //! Answers: JSON at once, or rows as they come, whose first part decides about the status. Knows no route.
 
+use crate::call::Call;
 use crate::refusal::Refusal;
 use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
+use querygate_web::TokenHash;
 use serde_json::Value;
 
 /// Bytes of an answer that are made before its status is sent: an error within them is answered as one. Later ones end the connection.
@@ -27,6 +29,23 @@ pub(crate) fn wrapped(status: StatusCode, data: &Value) -> Response {
 
 pub(crate) fn text(status: StatusCode, content_type: &'static str, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+/// JSON with its entity tag, or 304 where the client has it. What a principal does not see is not in the text, so it is not in the
+/// tag.
+pub(crate) fn tagged(call: &Call, body: String) -> Response {
+    let tag = format!("\"{}\"", TokenHash::of(&body).hex());
+    let has = call.header("if-none-match").is_some_and(|given| {
+        let given = given.trim();
+        let given = given.strip_prefix("W/").unwrap_or(given);
+        given == tag || given == tag.trim_matches('"')
+    });
+    let mut answer = if has { StatusCode::NOT_MODIFIED.into_response() } else { text(StatusCode::OK, JSON, body) };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    answer
 }
 
 /// What makes an answer piece by piece.

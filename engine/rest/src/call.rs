@@ -1,11 +1,15 @@
 //! A request as the routes read it: parameters decoded, the body read when it is asked for, within bounds. Knows no route.
 
 use crate::code::Code;
-use crate::refusal::Refusal;
+use crate::refusal::{Envelope, Refusal};
+use crate::sender::Sender;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{ConnectInfo, FromRequest, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
+use axum::response::Response;
 use querygate_web::Peer;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +26,7 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) peer: Option<Peer>,
+    pub(crate) sender: Sender,
     query: Option<String>,
     /// In a lock that is never taken: handlers share the call between threads, and a body alone cannot be.
     body: Mutex<Body>,
@@ -33,14 +38,29 @@ impl<S: Sync> FromRequest<S> for Call {
     async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
         let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+        let sender = parts.extensions.get::<Sender>().cloned().unwrap_or(Sender::Unknown);
         Ok(Self {
             method: parts.method,
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             peer,
+            sender,
             body: Mutex::new(body),
         })
+    }
+}
+
+/// The parts of a path that name something.
+pub(crate) struct Named<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let unreadable = |_| Refusal::new(Code::InvalidRequest, "The path cannot be read as UTF-8 text.");
+        let named = Path::<T>::from_request_parts(parts, state).await.map_err(unreadable);
+        named.map(|Path(named)| Self(named)).map_err(|refusal| refusal.into_answer(Envelope::Flat))
     }
 }
 

@@ -36,6 +36,11 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// Every code.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        OWN.into_iter().chain(VendorCode::ALL.iter().copied().map(Self::Vendor))
+    }
+
     /// As clients compare it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -120,9 +125,42 @@ impl Code {
     }
 }
 
+/// The door's own, for descriptions.
+const OWN: [Code; 23] = [
+    Code::BadRequest,
+    Code::BatchNotAtomic,
+    Code::BatchUnresolvedRef,
+    Code::Canceled,
+    Code::EndpointNotFound,
+    Code::ExportNotPermitted,
+    Code::FormNotFound,
+    Code::Internal,
+    Code::InvalidCredentials,
+    Code::InvalidEmail,
+    Code::InvalidLink,
+    Code::InvalidRequest,
+    Code::MethodNotAllowed,
+    Code::NotFound,
+    Code::PayloadTooLarge,
+    Code::QueryObjectMismatch,
+    Code::ResourceNotFound,
+    Code::SelfRegistrationClosed,
+    Code::ServiceUnavailable,
+    Code::Timeout,
+    Code::TooManyRequests,
+    Code::Unauthenticated,
+    Code::UnsupportedQueryParam,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_has_its_own_name() {
+        let names: std::collections::HashSet<&str> = Code::all().map(Code::name).collect();
+        assert_eq!(names.len(), OWN.len() + VendorCode::ALL.len());
+    }
 
     #[test]
     fn every_error_of_the_gate_keeps_its_class_of_status() {

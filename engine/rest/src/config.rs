@@ -21,6 +21,12 @@ pub struct RestConfig {
     pub session_lifetime: Duration,
     /// Whether answers say what this gate adds to ObjectStack's interface.
     pub extensions: bool,
+    /// Requests a second from one address outside of this machine; 0: any number. So the next two.
+    pub requests_per_address: u32,
+    /// Those of one user.
+    pub requests_per_user: u32,
+    /// Those by one API key, or by the tokens of one user of an issuer.
+    pub requests_per_key: u32,
 }
 
 impl RestConfig {
@@ -36,6 +42,9 @@ impl RestConfig {
             body_max: 4 << 20,
             session_lifetime: Duration::from_secs(12 * 3_600),
             extensions: false,
+            requests_per_address: 500,
+            requests_per_user: 2_000,
+            requests_per_key: 1_000,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the interface says of itself: discovery, health, readiness, and the answers to paths that are none.
 
-use crate::answer::{json as json_answer, ok, text, wrapped};
+use crate::answer::{json as json_answer, ok, wrapped};
 use crate::call::Call;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
@@ -19,10 +19,11 @@ fn described(site: &Site) -> Value {
     let off = json!({"enabled": false, "status": "unavailable", "message": "This gate serves records and metadata."});
     let mut services = json!({
         "metadata": on("/api/v1/meta"), "data": on("/api/v1/data"), "auth": on("/api/v1/auth"),
+        "analytics": on("/api/v1/analytics"),
+        "i18n": on("/api/v1/i18n"),
     });
     if let Some(services) = services.as_object_mut() {
         for service in [
-            "analytics",
             "automation",
             "cache",
             "queue",
@@ -31,7 +32,6 @@ fn described(site: &Site) -> Value {
             "realtime",
             "notification",
             "ai",
-            "i18n",
             "storage",
             "search",
             "file-storage",
@@ -45,14 +45,15 @@ fn described(site: &Site) -> Value {
         "name": "ObjectStack API",
         "apiName": "ObjectStack API",
         "environment": "production",
-        "routes": {"data": "/api/v1/data", "metadata": "/api/v1/meta", "auth": "/api/v1/auth"},
+        "routes": {"data": "/api/v1/data", "metadata": "/api/v1/meta", "auth": "/api/v1/auth", "analytics": "/api/v1/analytics",
+            "packages": "/api/v1/packages", "i18n": "/api/v1/i18n"},
         "locale": {"default": "en", "supported": ["en"], "timezone": "UTC"},
         "services": services,
         "capabilities": {
             "comments": enabled(false), "automation": enabled(false), "cron": enabled(false), "search": enabled(true),
             "export": enabled(true), "chunkedUpload": enabled(false), "transactionalBatch": enabled(true),
-            "websockets": enabled(false), "files": enabled(false), "analytics": enabled(false), "ai": enabled(false),
-            "notifications": enabled(false), "i18n": enabled(false),
+            "websockets": enabled(false), "files": enabled(false), "analytics": enabled(true), "ai": enabled(false),
+            "notifications": enabled(false), "i18n": enabled(true),
         },
         "scoping": {"enabled": false, "resolution": "auto", "scoped": false},
     });
@@ -83,13 +84,6 @@ pub(crate) async fn ready(State(site): Shared) -> Response {
         return wrapped(StatusCode::OK, &json!({"status": "ready"}));
     }
     Refusal::new(Code::ServiceUnavailable, "No source answers yet.").into_answer(Envelope::Wrapped)
-}
-
-/// A page for people who open the address in a browser.
-pub(crate) async fn docs() -> Response {
-    let page = "<!doctype html><title>ObjectStack API</title><p>ObjectStack's REST interface. \
-                <a href=\"/api/v1/discovery\">Discovery</a> lists its routes.</p>";
-    text(StatusCode::OK, "text/html; charset=utf-8", page.to_owned())
 }
 
 pub(crate) async fn no_such_path(call: Call) -> Response {

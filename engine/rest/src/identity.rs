@@ -1,30 +1,21 @@
-//! Who sent a request: a session's token, a cookie, or an API key. Knows no route.
+//! Who sent a request: found before its route, by a session's token, a cookie, an API key or a token of an issuer.
 
 use crate::call::Call;
 use crate::code::Code;
 use crate::refusal::Refusal;
-use crate::sessions::SignedIn;
+use crate::sender::{Identity, Sender};
 use crate::site::Site;
 use crate::work::Work;
-use axum::http::{Method, header};
-use chrono::{DateTime, Utc};
-use querygate_types::principal::Principal;
+use axum::http::{HeaderMap, Method, header};
+use chrono::Utc;
+use querygate_query_api::tokens::{TokenRefusal, Tokens};
 use querygate_types::vendor::VendorCode;
-use querygate_web::TokenHash;
-use std::sync::Arc;
+use querygate_web::Peer;
 
 /// The vendor's name of the cookie.
 pub(crate) const COOKIE: &str = "better-auth.session_token";
 /// What every key begins with.
 pub(crate) const KEY_PREFIX: &str = "osk_";
-
-/// Who sent a request.
-#[derive(Debug, Clone)]
-pub(crate) struct Identity {
-    pub(crate) principal: Arc<Principal>,
-    /// `None` of a key: it has no session.
-    pub(crate) session: Option<SignedIn>,
-}
 
 /// What a request shows to be known by.
 enum Shown<'a> {
@@ -35,11 +26,11 @@ enum Shown<'a> {
     Unreadable,
 }
 
-fn shown(call: &Call) -> Shown<'_> {
-    if let Some(value) = call.headers.get("x-api-key") {
+fn shown(headers: &HeaderMap) -> Shown<'_> {
+    if let Some(value) = headers.get("x-api-key") {
         return value.to_str().map_or(Shown::Unreadable, Shown::Key);
     }
-    if let Some(value) = call.headers.get(header::AUTHORIZATION) {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
         let Ok(value) = value.to_str() else { return Shown::Unreadable };
         let (scheme, credential) = value.trim().split_once(' ').unwrap_or((value, ""));
         let credential = credential.trim();
@@ -50,49 +41,63 @@ fn shown(call: &Call) -> Shown<'_> {
             _ => Shown::Unreadable,
         };
     }
-    cookie(call).map_or(Shown::Nothing, Shown::Cookie)
+    cookie(headers).map_or(Shown::Nothing, Shown::Cookie)
 }
 
 /// The session's token in a cookie.
-pub(crate) fn cookie(call: &Call) -> Option<&str> {
-    let lines = call.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, token)| token)
 }
 
 /// The session's token that a request shows, in whatever place.
 pub(crate) fn token(call: &Call) -> Option<&str> {
-    match shown(call) {
+    match shown(&call.headers) {
         Shown::Token(token) | Shown::Cookie(token) => Some(token),
         Shown::Nothing | Shown::Key(_) | Shown::Unreadable => None,
     }
 }
 
 impl Site {
+    /// Looks at what a request shows.
+    pub(crate) async fn sender(&self, headers: &HeaderMap, peer: Option<Peer>) -> Sender {
+        match shown(headers) {
+            Shown::Nothing | Shown::Unreadable => Sender::Unknown,
+            Shown::Cookie(token) => self.signed_in(token),
+            Shown::Token(token) => match (self.signed_in(token), self.authenticator.tokens()) {
+                (Sender::Unknown, Some(tokens)) if tokens.has_form(token) => proven(tokens, token, peer).await,
+                (sender, _) => sender,
+            },
+            Shown::Key(key) => match self.authenticator.tokens() {
+                Some(tokens) => proven(tokens, key, peer).await,
+                None => Sender::Unknown,
+            },
+        }
+    }
+
+    fn signed_in(&self, token: &str) -> Sender {
+        let Some(session) = self.sessions.find(token, Utc::now()) else { return Sender::Unknown };
+        // A user whom the configuration no longer lets in is known by nothing.
+        match self.authenticator.principal(&session.login) {
+            Some(principal) => Sender::Known(Identity { principal, session: Some(session), credential: None }),
+            None => Sender::Unknown,
+        }
+    }
+
     /// # Errors
     /// The request shows nothing that somebody is known by now.
     pub(crate) fn identify(&self, call: &Call) -> Result<Identity, Refusal> {
-        let identity = self.known(call).ok_or_else(Refusal::unauthenticated)?;
-        if matches!(shown(call), Shown::Cookie(_)) && changes(&call.method) && comes_from_elsewhere(call) {
+        let identity = match &call.sender {
+            Sender::Known(identity) => identity.clone(),
+            Sender::Unknown => return Err(Refusal::unauthenticated()),
+            Sender::Refused(refusal) => return Err(refused(*refusal)),
+        };
+        if matches!(shown(&call.headers), Shown::Cookie(_)) && changes(&call.method) && comes_from_elsewhere(call) {
             let message = "A change by a cookie must come from this origin.";
             return Err(Refusal::new(Code::Vendor(VendorCode::Forbidden), message));
         }
         Ok(identity)
-    }
-
-    /// Who sent a request that anyone may send.
-    pub(crate) fn known(&self, call: &Call) -> Option<Identity> {
-        let now = Utc::now();
-        let (login, session) = match shown(call) {
-            Shown::Token(token) | Shown::Cookie(token) => {
-                let session = self.sessions.find(token, now)?;
-                (session.login.to_string(), Some(session))
-            }
-            Shown::Key(key) => (self.key_owner(key, now)?, None),
-            Shown::Nothing | Shown::Unreadable => return None,
-        };
-        // A user whom the configuration no longer lets in is known by nothing.
-        Some(Identity { principal: self.authenticator.principal(&login)?, session })
     }
 
     /// A session with the engine for who sent a request.
@@ -103,9 +108,26 @@ impl Site {
         let identity = self.identify(call)?;
         self.open(&identity.principal, call).await
     }
+}
 
-    fn key_owner(&self, key: &str, now: DateTime<Utc>) -> Option<String> {
-        self.platform.key_owner(&TokenHash::of(key).hex(), now.timestamp_millis())
+async fn proven(tokens: &dyn Tokens, token: &str, peer: Option<Peer>) -> Sender {
+    match tokens.prove(token, peer.map(|peer| peer.0)).await {
+        Ok(proven) => {
+            Sender::Known(Identity { principal: proven.principal, session: None, credential: Some(proven.id) })
+        }
+        Err(refusal) => Sender::Refused(refusal),
+    }
+}
+
+fn refused(refusal: TokenRefusal) -> Refusal {
+    match refusal {
+        TokenRefusal::Wrong => Refusal::unauthenticated(),
+        TokenRefusal::TooOften(wait) => {
+            Refusal::new(Code::TooManyRequests, "Too many attempts. Wait a minute.").retry_after(wait)
+        }
+        TokenRefusal::Unavailable => {
+            Refusal::new(Code::ServiceUnavailable, "Tokens cannot be checked now: their issuer does not answer.")
+        }
     }
 }
 

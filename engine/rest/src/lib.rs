@@ -7,6 +7,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
 )]
 
+mod analytics;
 mod answer;
 mod auth;
 mod call;
@@ -14,14 +15,21 @@ mod code;
 mod config;
 mod data;
 mod discovery;
+mod docs;
 mod door;
+mod i18n;
 mod identity;
 mod meta;
+mod openapi;
+mod packages;
+mod rates;
 mod refusal;
 mod routes;
+mod sender;
 mod sessions;
 mod site;
 mod values;
+mod verdict;
 mod work;
 
 pub use config::RestConfig;

@@ -1,23 +1,15 @@
-//! `/meta` and `/security/explain`: metadata as the principal sees it, with entity tags; verdicts.
+//! `/meta`: metadata as the principal sees it, with entity tags.
 
-use crate::answer::{JSON, ok};
-use crate::call::Call;
+use crate::answer::{ok, tagged};
+use crate::call::{Call, Named};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use querygate_query_api::requests::platform::Inquiry;
+use axum::extract::State;
+use axum::response::Response;
 use querygate_types::principal::Principal;
-use querygate_web::TokenHash;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-
-/// Operations that a verdict can be about.
-const OPERATIONS: [&str; 8] = ["read", "create", "update", "delete", "transfer", "restore", "purge", "export"];
-/// Largest body of a request for a verdict.
-const BODY_BYTES_MAX: usize = 64 << 10;
 
 fn flat(answer: Result<Response, Refusal>) -> Response {
     answer.unwrap_or_else(|refusal| refusal.into_answer(Envelope::Flat))
@@ -51,7 +43,7 @@ impl Site {
     }
 }
 
-pub(crate) async fn items(State(site): Shared, Path(kind): Path<String>, call: Call) -> Response {
+pub(crate) async fn items(State(site): Shared, Named(kind): Named<String>, call: Call) -> Response {
     let answer = || {
         let identity = site.identify(&call)?;
         let Some(kind) = site.kind(&kind) else {
@@ -69,7 +61,7 @@ pub(crate) async fn items(State(site): Shared, Path(kind): Path<String>, call: C
     flat(answer())
 }
 
-pub(crate) async fn item(State(site): Shared, Path((kind, name)): Path<(String, String)>, call: Call) -> Response {
+pub(crate) async fn item(State(site): Shared, Named((kind, name)): Named<(String, String)>, call: Call) -> Response {
     let answer = || {
         let identity = site.identify(&call)?;
         let (kind, item) = site.item(&identity.principal, &kind, &name)?;
@@ -79,8 +71,8 @@ pub(crate) async fn item(State(site): Shared, Path((kind, name)): Path<(String, 
         body.insert("name".to_owned(), name.as_str().into());
         body.extend(sortability.map(|value| ("sortability".to_owned(), value)));
         body.insert("item".to_owned(), item);
-        let tagged = call.parameters()?.one("package")?.is_none();
-        Ok(if tagged { with_tag(&call, &Value::Object(body)) } else { ok(&Value::Object(body)) })
+        let is_tagged = call.parameters()?.one("package")?.is_none();
+        Ok(if is_tagged { tagged(&call, Value::Object(body).to_string()) } else { ok(&Value::Object(body)) })
     };
     flat(answer())
 }
@@ -98,32 +90,10 @@ fn sortability(item: &Value) -> Value {
     json!({"fields": fields})
 }
 
-/// The body with its entity tag, or 304 where the client has it. What a principal does not see is not in the body, so it is not in
-/// the tag.
-fn with_tag(call: &Call, body: &Value) -> Response {
-    let body = body.to_string();
-    let tag = format!("\"{}\"", TokenHash::of(&body).hex());
-    let has = call.header("if-none-match").is_some_and(|given| {
-        let given = given.trim();
-        let given = given.strip_prefix("W/").unwrap_or(given);
-        given == tag || given == tag.trim_matches('"')
-    });
-    let mut answer = if has {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        ([(header::CONTENT_TYPE, JSON)], body).into_response()
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        answer.headers_mut().insert(header::ETAG, tag);
-    }
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    answer
-}
-
 /// `/meta/object/:name/state/:field`: what a state machine lets a field become.
 pub(crate) async fn state(
     State(site): Shared,
-    Path((kind, name, field)): Path<(String, String, String)>,
+    Named((kind, name, field)): Named<(String, String, String)>,
     call: Call,
 ) -> Response {
     let answer = || {
@@ -141,32 +111,4 @@ pub(crate) async fn state(
         Ok(ok(&json!({"object": name, "field": field, "from": from, "next": next})))
     };
     flat(answer())
-}
-
-pub(crate) async fn explain(State(site): Shared, call: Call) -> Response {
-    let answer = async {
-        let identity = site.identify(&call)?;
-        let given = if call.method == axum::http::Method::GET {
-            let parameters = call.parameters()?;
-            let pairs = parameters.iter().map(|(name, value)| (name.to_owned(), Value::from(value)));
-            pairs.collect::<Map<String, Value>>()
-        } else {
-            call.object(BODY_BYTES_MAX).await?
-        };
-        let text = |key: &str| given.get(key).and_then(Value::as_str).map(str::to_owned);
-        let Some(object) = text("object").filter(|object| !object.is_empty()) else {
-            return Err(Refusal::invalid("object", "required", "'object' is required"));
-        };
-        let operation = text("operation").unwrap_or_default();
-        if !OPERATIONS.contains(&operation.as_str()) {
-            let message = format!("'operation' must be one of {}", OPERATIONS.join(", "));
-            return Err(Refusal::invalid("operation", "invalid_option", message));
-        }
-        if given.get("recordId").is_some_and(|id| !id.is_null()) {
-            return Err(Refusal::not_implemented("verdict on single records; leave out 'recordId'"));
-        }
-        let inquiry = Inquiry { object, operation, user_id: text("userId") };
-        Ok(ok(&site.platform.explain(&identity.principal, &inquiry)?))
-    };
-    answer.await.unwrap_or_else(|refusal| refusal.into_answer(Envelope::Wrapped))
 }

@@ -3,33 +3,31 @@
 use crate::call::Call;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
+use crate::sender::Sender;
 use crate::site::{Shared, Site};
-use crate::{auth, data, discovery, meta};
+use crate::{analytics, auth, data, discovery, docs, i18n, meta, openapi, packages, verdict};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
-use querygate_web::random_token;
+use querygate_web::{Peer, random_token};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Services of the vendor's that this gate has not: the path, the open ones last.
-const MISSING: [(&str, &str); 27] = [
+const MISSING: [(&str, &str); 24] = [
     ("/automation", "automation"),
     ("/notifications", "notifications"),
     ("/reports", "reports"),
     ("/approvals", "approvals"),
-    ("/analytics", "analytics"),
-    ("/packages", "registry of packages over REST"),
     ("/sharing", "sharing rules over REST"),
     ("/share-links", "share links"),
     ("/share-links/{token}", "share links"),
     ("/ai", "AI service"),
     ("/mcp", "MCP service"),
     ("/ui", "service for views"),
-    ("/i18n", "service for translations"),
     ("/email", "e-mail"),
     ("/datasources", "datasources over REST"),
     ("/actions", "actions"),
@@ -40,10 +38,28 @@ const MISSING: [(&str, &str); 27] = [
     ("/feeds", "feeds"),
     ("/activities", "activities"),
     ("/meta/_drafts", "drafts of metadata"),
+    ("/meta/_migrate-stored", "drafts of metadata"),
     ("/meta/diagnostics", "diagnostics of metadata over REST; `querygate check` has them"),
     ("/security/my-delegable-scope", "delegated administration"),
     ("/security/suggested-bindings", "suggested bindings"),
-    ("/openapi.json", "description as OpenAPI"),
+];
+
+/// What users do with their own accounts at the vendor's: here the operator does.
+const MISSING_OF_ACCOUNTS: [(&str, &str); 14] = [
+    ("/auth/update-user", "changes of users: they are the operator's"),
+    ("/auth/change-password", "changes of users: they are the operator's"),
+    ("/auth/set-initial-password", "changes of users: they are the operator's"),
+    ("/auth/change-email", "changes of users: they are the operator's"),
+    ("/auth/delete-user", "changes of users: they are the operator's"),
+    ("/auth/send-verification-email", "e-mail"),
+    ("/auth/verify-email", "e-mail"),
+    ("/auth/sign-in/social", "logins by other providers"),
+    ("/auth/list-accounts", "logins by other providers"),
+    ("/auth/link-social", "logins by other providers"),
+    ("/auth/unlink-account", "logins by other providers"),
+    ("/auth/revoke-session", "ends of other sessions: they end by themselves"),
+    ("/auth/revoke-sessions", "ends of other sessions: they end by themselves"),
+    ("/auth/revoke-other-sessions", "ends of other sessions: they end by themselves"),
 ];
 
 /// What can be asked of an item beside itself.
@@ -51,7 +67,30 @@ const MISSING_OF_ITEMS: [&str; 10] =
     ["layers", "published", "references", "history", "diff", "audit", "publish", "rollback", "tree", "overlay"];
 
 pub(crate) fn routes(site: Arc<Site>) -> Router {
-    table().layer(middleware::from_fn(around)).with_state(site)
+    let entrance = middleware::from_fn_with_state(Arc::clone(&site), enter);
+    table().layer(entrance).layer(middleware::from_fn(around)).with_state(site)
+}
+
+/// Finds out who sent a request, and whether there were too many, before its route does anything.
+async fn enter(State(site): Shared, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+    let sender = match peer.and_then(|peer| site.rates.wait_of_address(peer)) {
+        Some(wait) => return too_often(wait, "address"),
+        None => site.sender(request.headers(), peer).await,
+    };
+    if let Sender::Known(identity) = &sender
+        && let Some(wait) = site.rates.wait_of_user(&identity.principal.login, identity.credential.as_deref())
+    {
+        return too_often(wait, "user");
+    }
+    request.extensions_mut().insert(sender);
+    next.run(request).await
+}
+
+fn too_often(wait: Duration, whose: &'static str) -> Response {
+    metrics::counter!("querygate_rest_limited_total", "by" => whose).increment(1);
+    let refusal = Refusal::new(Code::TooManyRequests, "Too many requests. Try again later.");
+    refusal.retry_after(wait).into_answer(Envelope::Flat)
 }
 
 fn table() -> Router<Arc<Site>> {
@@ -69,7 +108,9 @@ fn own() -> Router<Arc<Site>> {
         .route("/discovery", get(discovery::discovery))
         .route("/health", get(discovery::health))
         .route("/ready", get(discovery::ready))
-        .route("/docs", get(discovery::docs))
+        .route("/openapi.json", get(openapi::openapi))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
 }
 
 fn accounts() -> Router<Arc<Site>> {
@@ -105,6 +146,10 @@ fn records() -> Router<Arc<Site>> {
         .route("/data/{object}/{id}/shares/{share}", lacking("manual shares"))
         .route("/data/import/jobs", lacking("jobs of imports"))
         .route("/data/import/jobs/{*rest}", lacking("jobs of imports"))
+        .route("/analytics/meta", get(analytics::meta))
+        .route("/analytics/query", post(analytics::query))
+        .route("/analytics/sql", post(analytics::sql))
+        .route("/analytics/dataset/query", post(analytics::dataset))
         .route("/batch", post(data::across))
         .route("/search", get(data::search))
 }
@@ -116,7 +161,14 @@ fn metadata() -> Router<Arc<Site>> {
         .route("/meta/{kind}", get(meta::items))
         .route("/meta/{kind}/{name}", get(meta::item).put(not_served).delete(not_served))
         .route("/meta/{kind}/{name}/state/{field}", get(meta::state))
-        .route("/security/explain", get(meta::explain).post(meta::explain));
+        .route("/security/explain", get(verdict::explain).post(verdict::explain));
+    let routes = routes
+        .route("/packages", get(packages::list).post(packages::change))
+        .route("/packages/{id}", get(packages::get).patch(packages::change_one).delete(packages::change_one))
+        .route("/packages/{id}/{*part}", any(packages::change_part))
+        .route("/i18n/locales", get(i18n::locales))
+        .route("/i18n/labels/{object}/{locale}", get(i18n::labels))
+        .route("/i18n/translations/{locale}", get(i18n::translations));
     MISSING_OF_ITEMS.iter().fold(routes, |routes, part| {
         let what = lacking("history, references and layers of metadata over REST");
         routes.route(&format!("/meta/{{kind}}/{{name}}/{part}"), what)
@@ -128,10 +180,11 @@ fn missing() -> Router<Arc<Site>> {
         .route("/forms/{slug}", any(no_form))
         .route("/forms/{slug}/submit", any(no_form))
         .route("/share-links/{token}/resolve", any(no_link));
+    let none = none.route("/auth/two-factor/{step}", lacking("second factors"));
+    let none = MISSING_OF_ACCOUNTS.iter().fold(none, |routes, (path, what)| routes.route(path, lacking(what)));
     MISSING.iter().fold(none, |routes, (path, what)| {
         let routes = routes.route(path, lacking(what));
-        let is_leaf =
-            ["/meta/", "/security/", "/share-links", "/openapi.json"].iter().any(|leaf| path.starts_with(leaf));
+        let is_leaf = ["/meta/", "/security/", "/share-links"].iter().any(|leaf| path.starts_with(leaf));
         if is_leaf {
             return routes;
         }

@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::config::RestConfig;
+use crate::rates::Rates;
 use crate::refusal::Refusal;
 use crate::sessions::Sessions;
 use crate::work::Work;
@@ -28,6 +29,7 @@ pub(crate) struct Site {
     pub(crate) sessions: Sessions,
     pub(crate) attempts: Attempts,
     pub(crate) logins: Semaphore,
+    pub(crate) rates: Rates,
     pub(crate) since: Instant,
 }
 
@@ -43,6 +45,7 @@ impl Site {
     ) -> Self {
         Self {
             sessions: Sessions::new(config.session_lifetime),
+            rates: Rates::new(&config),
             config,
             service,
             authenticator,

@@ -184,11 +184,12 @@ impl Cells {
     pub(crate) fn texts(&self, row: usize) -> Vec<String> {
         match self {
             Self::Text(array) if array.is_valid(row) => vec![array.value(row).to_owned()],
+            Self::Signed(array) if array.is_valid(row) => vec![array.value(row).to_string()],
+            Self::Unsigned(array) if array.is_valid(row) => vec![array.value(row).to_string()],
             Self::List(array, _) if array.is_valid(row) => {
-                let items = array.value(row);
-                items
-                    .as_string_opt::<i32>()
-                    .map_or_else(Vec::new, |items| items.iter().flatten().map(str::to_owned).collect())
+                let items = cast(&array.value(row), &DataType::Utf8).ok();
+                let items = items.as_ref().and_then(|items| items.as_string_opt::<i32>());
+                items.map_or_else(Vec::new, |items| items.iter().flatten().map(str::to_owned).collect())
             }
             _ => Vec::new(),
         }

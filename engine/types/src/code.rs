@@ -29,6 +29,7 @@ pub enum ErrorCode {
     UndefinedParameter,
     UndefinedSchema,
     UndefinedDatabase,
+    UndefinedSavepoint,
     AmbiguousColumn,
     DuplicateAlias,
     DuplicateCursor,
@@ -166,6 +167,7 @@ impl ErrorCode {
         Self::UndefinedParameter,
         Self::UndefinedSchema,
         Self::UndefinedDatabase,
+        Self::UndefinedSavepoint,
         Self::AmbiguousColumn,
         Self::DuplicateAlias,
         Self::DuplicateCursor,
@@ -260,6 +262,7 @@ impl ErrorCode {
             Self::UndefinedParameter => "42P02",
             Self::UndefinedSchema => "3F000",
             Self::UndefinedDatabase => "3D000",
+            Self::UndefinedSavepoint => "3B001",
             Self::AmbiguousColumn => "42702",
             Self::DuplicateAlias => "42712",
             Self::DuplicateCursor => "42P03",
@@ -379,6 +382,7 @@ impl ErrorCode {
             | Self::UndefinedObject
             | Self::UndefinedSchema
             | Self::UndefinedDatabase
+            | Self::UndefinedSavepoint
             | Self::InvalidCursorName
             | Self::InvalidStatementName
             | Self::ConnectionDoesNotExist => GrpcStatus::NotFound,

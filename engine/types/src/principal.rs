@@ -1,5 +1,9 @@
 //! Who asks: identity, tenant, positions, permission sets, attributes. Knows nothing of how they were proved.
 
+mod scope;
+
+pub use scope::{Scope, ScopedOperation};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a principal's administration reaches (ObjectStack `posture`).
@@ -53,9 +57,25 @@ pub struct Principal {
     pub attributes: BTreeMap<String, AttributeValue>,
     /// May see everybody's rows in schema `querygate` and full native text in EXPLAIN.
     pub operator: bool,
+    /// What the credential is good for that the user showed; `None`: for all that the user may do.
+    pub scope: Option<Scope>,
 }
 
 impl Principal {
+    /// Whether the credential is good for an operation on an object, as far as it narrows anything.
+    #[must_use]
+    pub fn in_scope(&self, object: &str, operation: ScopedOperation) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.allows(object, operation))
+    }
+
+    /// This user by a credential that is good for less. Who operates the gate does not by such a credential.
+    #[must_use]
+    pub fn narrowed(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self.operator = false;
+        self
+    }
+
     /// Starts a principal with a login name; the user id defaults to it.
     #[must_use]
     pub fn builder(login: &str) -> PrincipalBuilder {
@@ -72,6 +92,7 @@ impl Principal {
                 posture: Posture::Member,
                 attributes: BTreeMap::new(),
                 operator: false,
+                scope: None,
             },
         }
     }

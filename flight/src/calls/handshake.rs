@@ -1,6 +1,8 @@
 //! Logging in: name and password in, session token out. Known and unknown users cost the same and get the same answer.
 
 use crate::observe;
+use crate::sessions::registry::Shown;
+use crate::sessions::session::FlightSession;
 use crate::shared::Shared;
 use crate::transport::Caller;
 use arrow_flight::{BasicAuth, HandshakeRequest};
@@ -9,8 +11,10 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::Message as _;
 use querygate_query_api::service::{ClientInfo, Door};
+use querygate_query_api::tokens::{Standing, TOKEN_USER, Tokens};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::Streaming;
 use tonic::metadata::MetadataMap;
@@ -23,9 +27,24 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// PostgreSQL's bound on `application_name`.
 const APPLICATION_BYTES_MAX: usize = 63;
 
-struct Credentials {
-    user: String,
-    password: String,
+enum Credentials {
+    Password { user: String, password: String },
+    Token(String),
+}
+
+impl Credentials {
+    fn new(user: &str, password: &str) -> Self {
+        if user == TOKEN_USER {
+            return Self::Token(password.to_owned());
+        }
+        Self::Password { user: user.to_owned(), password: password.to_owned() }
+    }
+}
+
+/// Who was let in.
+struct Admitted {
+    principal: Arc<Principal>,
+    standing: Option<Arc<dyn Standing>>,
 }
 
 /// Opens a session for a user who proves the password; gives its token.
@@ -42,20 +61,64 @@ pub(crate) async fn login(
         Some(credentials) => credentials,
         None => from_payload(shared, messages).await?,
     };
-    let principal = authenticate(shared, credentials).await?;
+    let peer = connection.as_ref().map(|connection| connection.peer);
+    let Admitted { principal, standing } = match (credentials, shared.auth.tokens()) {
+        (Credentials::Token(token), Some(tokens)) => proven(tokens, &token, peer).await?,
+        (Credentials::Token(_), None) => return Err(no_tokens()),
+        (Credentials::Password { user, password }, _) => authenticate(shared, user, password).await?,
+    };
     connection.as_ref().map_or(Ok(()), Caller::is_known)?;
-    let peer = connection.map(|connection| connection.peer);
-    let settings = application(metadata).map(|name| ("application_name".to_owned(), name)).into_iter().collect();
-    let client = ClientInfo { door: Door::FlightSql, database: shared.config.database.clone(), peer, settings };
-    let token = shared.sessions.open(shared.service.as_ref(), Arc::clone(&principal), client, &shared.seal).await?;
-    tracing::info!(user = principal.login, "Flight session opened");
-    Ok(token)
+    let client = client(shared, application(metadata), peer);
+    let session = shared.sessions.open(shared.service.as_ref(), (principal, standing), client).await?;
+    tracing::info!(user = session.principal.login, "Flight session opened");
+    Ok(shared.sessions.token(&session, &shared.seal))
+}
+
+fn client(shared: &Shared, application: Option<String>, peer: Option<SocketAddr>) -> ClientInfo {
+    let settings = application.map(|name| ("application_name".to_owned(), name)).into_iter().collect();
+    ClientInfo { door: Door::FlightSql, database: shared.config.database.clone(), peer, settings }
+}
+
+/// The session of an API key or an issuer's token that calls show without a handshake. All that show the same one share it.
+pub(crate) async fn by_token(
+    shared: &Shared,
+    token: &str,
+    application: Option<String>,
+    peer: Option<SocketAddr>,
+) -> Result<Option<Arc<FlightSession>>> {
+    let Some(tokens) = shared.auth.tokens().filter(|tokens| tokens.has_form(token)) else { return Ok(None) };
+    let shown = Shown::of(token);
+    if let Some(session) = shared.sessions.of_token(&shown) {
+        return Ok(Some(session));
+    }
+    let Admitted { principal, standing } = proven(tokens, token, peer).await?;
+    // One at a time, so that the first calls of a client do not open a session each.
+    let _turn = shared.first_calls.lock().await;
+    if let Some(session) = shared.sessions.of_token(&shown) {
+        return Ok(Some(session));
+    }
+    let client = client(shared, application, peer);
+    let session = shared.sessions.open(shared.service.as_ref(), (principal, standing), client).await?;
+    shared.sessions.show(shown, &session);
+    tracing::info!(user = session.principal.login, "Flight session opened");
+    Ok(Some(session))
+}
+
+async fn proven(tokens: &dyn Tokens, token: &str, peer: Option<SocketAddr>) -> Result<Admitted> {
+    let proven = tokens.prove(token, peer).await.map_err(|refusal| {
+        observe::refused("token");
+        Error::from(refusal)
+    })?;
+    Ok(Admitted { principal: proven.principal, standing: Some(proven.standing) })
 }
 
 fn from_header(metadata: &MetadataMap) -> Result<Option<Credentials>> {
     let Some(header) = metadata.get("authorization") else { return Ok(None) };
     let header = header.to_str().map_err(|_| malformed())?;
     let (scheme, encoded) = header.split_once(' ').ok_or_else(malformed)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Some(Credentials::Token(encoded.trim().to_owned())));
+    }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(Error::new(ErrorCode::InvalidAuthorization, "a handshake needs a user and a password")
             .with_hint("Send \"authorization: Basic …\"."));
@@ -63,7 +126,7 @@ fn from_header(metadata: &MetadataMap) -> Result<Option<Credentials>> {
     let decoded = BASE64.decode(encoded.trim()).map_err(|_| malformed())?;
     let text = String::from_utf8(decoded).map_err(|_| malformed())?;
     let (user, password) = text.split_once(':').ok_or_else(malformed)?;
-    Ok(Some(Credentials { user: user.to_owned(), password: password.to_owned() }))
+    Ok(Some(Credentials::new(user, password)))
 }
 
 /// Older clients send a message instead of a header.
@@ -74,7 +137,13 @@ async fn from_payload(shared: &Shared, mut messages: Streaming<HandshakeRequest>
     if auth.username.is_empty() {
         return Err(malformed());
     }
-    Ok(Credentials { user: auth.username, password: auth.password })
+    Ok(Credentials::new(&auth.username, &auth.password))
+}
+
+fn no_tokens() -> Error {
+    observe::refused("token");
+    Error::new(ErrorCode::InvalidAuthorization, "a handshake needs a user and a password")
+        .with_hint("Send \"authorization: Basic …\"; this gate takes no API keys and no issuers' tokens.")
 }
 
 fn malformed() -> Error {
@@ -84,13 +153,12 @@ fn malformed() -> Error {
 }
 
 /// The same work for a user that does not exist: the authenticator makes up a verifier that no password fits.
-async fn authenticate(shared: &Shared, credentials: Credentials) -> Result<Arc<Principal>> {
-    let Credentials { user, password } = credentials;
+async fn authenticate(shared: &Shared, user: String, password: String) -> Result<Admitted> {
     let _turn = shared.logins.acquire().await.map_err(Error::internal)?;
     let verifier = shared.auth.scram_verifier(&user);
     let proved = tokio::task::spawn_blocking(move || verifier.proves(&password)).await.map_err(Error::internal)?;
     match (proved, shared.auth.principal(&user)) {
-        (true, Some(principal)) => Ok(principal),
+        (true, Some(principal)) => Ok(Admitted { principal, standing: None }),
         (true | false, _) => {
             observe::refused("password");
             Err(Error::new(ErrorCode::InvalidPassword, format!("password authentication failed for user \"{user}\"")))
@@ -99,7 +167,7 @@ async fn authenticate(shared: &Shared, credentials: Credentials) -> Result<Arc<P
 }
 
 /// What the client says it is, as far as a setting may hold it.
-fn application(metadata: &MetadataMap) -> Option<String> {
+pub(crate) fn application(metadata: &MetadataMap) -> Option<String> {
     let agent = metadata.get("user-agent")?.to_str().ok()?;
     let printable = agent.chars().filter(|c| (' '..='~').contains(c));
     Some(printable.take(APPLICATION_BYTES_MAX).collect())

@@ -6,8 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use prost::Message;
 use querygate_query_api::service::{ClientInfo, QueryService};
+use querygate_query_api::tokens::{Standing, no_longer_holds};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
+use ring::digest;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,9 +27,23 @@ struct TokenBody {
     expires_ms: u64,
 }
 
+/// A token that calls show without a handshake, as its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Shown([u8; digest::SHA256_OUTPUT_LEN]);
+
+impl Shown {
+    pub(crate) fn of(token: &str) -> Self {
+        let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        Self(hash)
+    }
+}
+
 /// Open sessions.
 pub(crate) struct Sessions {
     open: Mutex<HashMap<Id, Arc<FlightSession>>>,
+    /// Sessions of tokens that are shown without a handshake.
+    shown: Mutex<HashMap<Shown, Id>>,
     limits: SessionLimits,
     idle: Duration,
     token_lifetime: Duration,
@@ -42,28 +58,50 @@ impl Sessions {
         token_lifetime: Duration,
         kill: CancellationToken,
     ) -> Self {
-        Self { open: Mutex::default(), limits, idle, token_lifetime, kill }
+        Self { open: Mutex::default(), shown: Mutex::default(), limits, idle, token_lifetime, kill }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<FlightSession>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session and gives its token.
+    /// Opens a session. `standing`: of the token that opens it.
     pub(crate) async fn open(
         &self,
         service: &dyn QueryService,
-        principal: Arc<Principal>,
+        (principal, standing): (Arc<Principal>, Option<Arc<dyn Standing>>),
         client: ClientInfo,
-        seal: &Seal,
-    ) -> Result<String> {
+    ) -> Result<Arc<FlightSession>> {
         let id = random_id()?;
         let main = service.open(Arc::clone(&principal), client.clone()).await?;
-        let login = principal.login.clone();
         let session = FlightSession::new(id, principal, client, main, self.limits, self.kill.child_token());
-        self.lock().insert(id, Arc::new(session));
-        let body = TokenBody { session: id.to_vec(), login, expires_ms: later_ms(self.token_lifetime) };
-        Ok(BASE64.encode(seal.close(Purpose::Token, &body.encode_to_vec())))
+        let session = Arc::new(session.lasting(standing));
+        self.lock().insert(id, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// The token of a session.
+    pub(crate) fn token(&self, session: &FlightSession, seal: &Seal) -> String {
+        let (id, login) = (session.id.to_vec(), session.principal.login.clone());
+        let body = TokenBody { session: id, login, expires_ms: later_ms(self.token_lifetime) };
+        BASE64.encode(seal.close(Purpose::Token, &body.encode_to_vec()))
+    }
+
+    fn shown(&self) -> MutexGuard<'_, HashMap<Shown, Id>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session that calls with this token have, while it holds.
+    pub(crate) fn of_token(&self, shown: &Shown) -> Option<Arc<FlightSession>> {
+        let id = self.shown().get(shown).copied()?;
+        let session = self.lock().get(&id).cloned().filter(|session| session.holds())?;
+        session.touch();
+        Some(session)
+    }
+
+    /// Calls with this token have this session from now on.
+    pub(crate) fn show(&self, shown: Shown, session: &FlightSession) {
+        self.shown().insert(shown, session.id);
     }
 
     /// The session of a token. One answer for a forged, an expired and an ended one.
@@ -72,6 +110,9 @@ impl Sessions {
             Error::new(ErrorCode::InvalidAuthorization, "the session token is not valid or its session has ended")
                 .with_hint("Connect again.")
         })?;
+        if !session.holds() {
+            return Err(no_longer_holds());
+        }
         session.touch();
         Ok(session)
     }
@@ -89,21 +130,23 @@ impl Sessions {
     /// Ends one session.
     pub(crate) async fn close(&self, id: Id) {
         let closed = self.lock().remove(&id);
+        self.shown().retain(|_, other| *other != id);
         if let Some(session) = closed {
             session.close().await;
         }
     }
 
-    /// Ends sessions that nobody used for long. One that a call or a stream holds is not idle.
+    /// Ends sessions that were idle for long, and those of tokens that no longer hold. One that a call or a stream holds is not idle.
     pub(crate) async fn sweep(&self) {
         let limit = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
         let idle: Vec<Id> = {
             let open = self.lock();
-            let idle = open.values().filter(|s| Arc::strong_count(s) == 1 && s.idle_ms() >= limit);
+            let is_over = |s: &FlightSession| s.idle_ms() >= limit || !s.holds();
+            let idle = open.values().filter(|s| Arc::strong_count(s) == 1 && is_over(s));
             idle.map(|session| session.id).collect()
         };
         for id in idle {
-            tracing::info!("an idle Flight session ended");
+            tracing::info!("a Flight session ended: it was idle, or its token no longer holds");
             self.close(id).await;
         }
     }

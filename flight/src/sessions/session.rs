@@ -11,6 +11,7 @@ use crate::sessions::statement::{Described, command};
 use crate::tickets::seal::{Id, now_ms, random_id};
 use querygate_query_api::holding::Holding;
 use querygate_query_api::service::{ClientInfo, QueryService, Session, TransactionStatus};
+use querygate_query_api::tokens::Standing;
 use querygate_query_api::trace::TraceContext;
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
@@ -98,6 +99,8 @@ pub(crate) struct FlightSession {
     limits: SessionLimits,
     used_ms: AtomicU64,
     state: Mutex<State>,
+    /// Of the token that opened it, with which it ends.
+    standing: Option<Arc<dyn Standing>>,
 }
 
 impl FlightSession {
@@ -111,7 +114,18 @@ impl FlightSession {
     ) -> Self {
         let (used_ms, state) = (AtomicU64::new(now_ms()), Mutex::default());
         let holding = main.holding();
-        Self { id, principal, cancel, main, holding, client, limits, used_ms, state }
+        Self { id, principal, cancel, main, holding, client, limits, used_ms, state, standing: None }
+    }
+
+    /// This session, opened by a token.
+    pub(crate) fn lasting(mut self, standing: Option<Arc<dyn Standing>>) -> Self {
+        self.standing = standing;
+        self
+    }
+
+    /// Whether the token that opened it still holds.
+    pub(crate) fn holds(&self) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing.holds())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -354,6 +354,7 @@ impl Session for FakeSession {
                         on_error: OnError::Stop,
                         log_verbosity: LogVerbosity::Default,
                     },
+                    progress: Arc::default(),
                 }))
             }
             "wait" => {

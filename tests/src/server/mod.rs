@@ -6,6 +6,7 @@ mod golden;
 mod http;
 mod process;
 mod psql;
+mod python;
 mod raw;
 mod shop;
 
@@ -15,5 +16,6 @@ pub use golden::{blessing, golden};
 pub use http::{Answer, Request};
 pub use process::{Server, connect, runtime};
 pub use psql::{Printed, psql, psql_with};
+pub use python::python_environment;
 pub use raw::{Frame, RawClient};
 pub use shop::{PASSWORD, Shop, add_user, add_user_with, change, execute, sha256_hex};

@@ -110,6 +110,30 @@ fn rows_that_do_not_fit_may_be_left_out() {
 }
 
 #[test]
+fn progress_is_shown_to_sessions_of_the_same_user() {
+    let shop = Shop::new(Kind::Sqlite, true);
+    let (nora, beside, omar) = (shop.client("nora"), shop.client("nora"), shop.client("omar"));
+    let seen = "SELECT command || ' ' || type || ' ' || relid::regclass::text FROM pg_stat_progress_copy
+        WHERE datname = current_database() AND tuples_processed > 0 AND bytes_processed > 1000 AND pid <> pg_backend_pid()";
+    let many: Bytes = (0..20_000).map(|at| format!("l{at}\n")).collect::<String>().into();
+    runtime().block_on(async {
+        let mut sink = pin!(nora.copy_in::<_, Bytes>("COPY orders (id) FROM STDIN").await.unwrap());
+        sink.send(many.clone()).await.unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while beside.query(seen, &[]).await.unwrap().is_empty() {
+            assert!(Instant::now() < until, "no progress is shown");
+        }
+        let rows = beside.query(seen, &[]).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["COPY FROM PIPE orders"]);
+        assert_eq!(omar.query("SELECT * FROM pg_stat_progress_copy", &[]).await.unwrap().len(), 0);
+    });
+    let until = Instant::now() + Duration::from_secs(30);
+    while one(&beside, "SELECT count(*) FROM pg_stat_progress_copy") != "0" {
+        assert!(Instant::now() < until, "a copy that was given up is still shown");
+    }
+}
+
+#[test]
 fn who_leaves_leaves_nothing() {
     let shop = Shop::new(Kind::Sqlite, true);
     let (nora, before) = (shop.client("nora"), shop.orders());

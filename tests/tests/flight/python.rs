@@ -1,6 +1,6 @@
 //! Flight clients from Python as their users have them: ADBC and pyarrow, installed into an environment of their own.
 
-use querygate_tests::server::{PASSWORD, Server, Shop, Variant, binary, demo};
+use querygate_tests::server::{PASSWORD, Server, Shop, Variant, demo, python_environment};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,22 +12,8 @@ pub(crate) const ADBC_DRIVER: &str = "import adbc_driver_flightsql; print(adbc_d
 
 /// An environment with the clients, made once beside the binary. `None` where Python or the packages cannot be had.
 pub(crate) fn python() -> Option<&'static Path> {
-    static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
-        let folder = binary().parent()?.join("querygate-test-flight-python");
-        let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
-        let installed = PACKAGES.join("\n");
-        if std::fs::read_to_string(&ready).is_ok_and(|packages| packages == installed) {
-            return Some(python);
-        }
-        let succeeded = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
-        let made = succeeded(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            && succeeded(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
-        if made {
-            std::fs::write(ready, installed).unwrap();
-            return Some(python);
-        }
-        None
-    });
+    static PYTHON: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| Some(python_environment("flight-python", &PACKAGES)?.join("bin/python")));
     PYTHON.as_deref()
 }
 

@@ -15,20 +15,24 @@ CREATE TABLE customers(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT);
 CREATE TABLE orders(id TEXT PRIMARY KEY NOT NULL, code TEXT UNIQUE, customer TEXT, region TEXT, total DECIMAL_TEXT(18,4), card TEXT,
     margin DOUBLE, tags LIST_TEXT, extra TEXT, paid BOOLEAN, placed_on DATE_TEXT, placed_at TIMESTAMPTZ_TEXT);
 CREATE TABLE secrets(id TEXT PRIMARY KEY NOT NULL, word TEXT);
+CREATE TABLE tickets(id INTEGER PRIMARY KEY NOT NULL, title TEXT NOT NULL, parent INTEGER);
+CREATE TABLE lines(order_id TEXT NOT NULL, line INTEGER NOT NULL, amount DOUBLE, PRIMARY KEY (order_id, line));
 INSERT INTO customers VALUES ('c1', 'Ann "A"', '+1555'), ('c2', 'Bob', NULL);
 INSERT INTO orders VALUES
     ('o1', 'A-1', 'c1', 'eu', '12345678901234.5600', '4111111111111111', 0.5, '["x","y"]', '{"a":[1,null]}', 1, '2026-01-01', '2026-01-01T10:00:00.250Z'),
     ('o2', 'A-2', 'c2', 'us', '10.0000', '5500000000000004', 2, '[]', NULL, 0, '2026-01-02', '2026-01-02T10:00:00.000Z'),
     ('o3', 'A-3', 'c1', 'eu', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO secrets VALUES ('s1', 'hush');"#;
+INSERT INTO secrets VALUES ('s1', 'hush');
+INSERT INTO tickets VALUES (41, 'Lamp', NULL), (42, 'Bulb', 41), (43, 'Wire', 77);
+INSERT INTO lines VALUES ('o1', 1, 2.5), ('o1', 2, 1);"#;
 
-struct Gate {
+pub(crate) struct Gate {
     folder: TempDir,
-    server: Server,
+    pub(crate) server: Server,
 }
 
 impl Gate {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
@@ -53,7 +57,7 @@ impl Gate {
         Self { folder, server }
     }
 
-    fn send(&self, request: Request) -> Answer {
+    pub(crate) fn send(&self, request: Request) -> Answer {
         request.send(self.server.rest.unwrap())
     }
 
@@ -62,12 +66,12 @@ impl Gate {
         self.send(Request::new("POST", "/api/v1/auth/sign-in/email").json(&body))
     }
 
-    fn token(&self, user: &str) -> String {
+    pub(crate) fn token(&self, user: &str) -> String {
         self.sign_in(user, PASSWORD).json()["token"].as_str().unwrap().to_owned()
     }
 
     /// A request of a user, below `/api/v1`.
-    fn ask(&self, user: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub(crate) fn ask(&self, user: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let request = Request::new(method, &format!("/api/v1{path}"));
         let request = request.header("authorization", &format!("Bearer {}", self.token(user)));
         self.send(match body {
@@ -76,14 +80,14 @@ impl Gate {
         })
     }
 
-    fn get(&self, user: &str, path: &str) -> Value {
+    pub(crate) fn get(&self, user: &str, path: &str) -> Value {
         let answer = self.ask(user, "GET", path, None);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         answer.json()
     }
 
     /// Status and code of a refusal.
-    fn refused(&self, user: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+    pub(crate) fn refused(&self, user: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
         let answer = self.ask(user, method, path, body);
         let body = answer.json();
         let code = body["code"].as_str().or(body["error"]["code"].as_str()).unwrap_or_default();
@@ -96,7 +100,7 @@ impl Gate {
 }
 
 /// One gate for tests that change nothing.
-static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+pub(crate) static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
 
 #[test]
 fn who_shows_nothing_hears_nothing() {
@@ -278,7 +282,7 @@ fn paths_verbs_and_bodies_have_bounds() {
     let deep = (0..100).fold(json!({"code": "x"}), |inner, _| json!({"$not": inner}));
     assert_eq!(refused(&json!({"where": deep})).0, 400);
     assert_eq!(refused(&json!({"limit": null})), (400, "VALIDATION_FAILED".to_owned()));
-    assert_eq!(GATE.refused("nora", "GET", "/analytics/meta", None), (501, "NOT_IMPLEMENTED".to_owned()));
+    assert_eq!(GATE.refused("nora", "GET", "/automation/flows", None), (501, "NOT_IMPLEMENTED".to_owned()));
     let preflight = GATE.send(Request::new("OPTIONS", "/api/v1/data/shop_orders"));
     assert_eq!(preflight.status, 204);
 }

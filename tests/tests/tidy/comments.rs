@@ -30,7 +30,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("engine/query", 31),
     ("engine/semantics", 21),
     ("engine/telemetry-api", 1),
-    ("flight", 21),
+    ("flight", 20),
     ("models", 33),
     ("optimizer/learning", 83),
     ("optimizer/rules", 14),

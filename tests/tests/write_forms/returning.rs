@@ -38,6 +38,26 @@ fn expressions_are_computed_of_what_is_stored_and_read() {
 }
 
 #[test]
+fn formulas_are_computed_of_what_was_stored() {
+    let gate = Gate::new(KIND);
+    let nora = gate.client("nora");
+    let sql = "INSERT INTO goods (id, kind, size) VALUES ('g2', 'new', 3) RETURNING *";
+    let names = ["id", "kind", "size", "price", "made_on", "ready", "facts", "tags", "shown_as"];
+    let given = rows(&nora, sql);
+    assert_eq!((given.len(), given[0].len()), (1, names.len()));
+    assert_eq!((&given[0][1], &given[0][8]), (&cell("new"), &cell("new of g2")));
+    let sql = "UPDATE goods SET kind = 'old' WHERE shown_as = 'new of g2' RETURNING shown_as, upper(shown_as)";
+    assert_eq!(rows(&nora, sql), [[cell("old of g2"), cell("OLD OF G2")]]);
+    let sql = "DELETE FROM goods WHERE id = 'g2' RETURNING goods.*";
+    assert_eq!(rows(&nora, sql)[0][8], cell("old of g2"));
+    for sql in
+        ["UPDATE goods SET shown_as = 'x' WHERE id = 'g1'", "INSERT INTO goods (id, shown_as) VALUES ('g3', 'x')"]
+    {
+        assert_eq!(code(&nora, sql), "428C9", "{sql}");
+    }
+}
+
+#[test]
 fn a_fault_of_an_expression_undoes_the_change() {
     let gate = Gate::new(KIND);
     let (omar, before) = (gate.client("omar"), gate.all());

@@ -5,10 +5,11 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Floa
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Schema, TimeUnit, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::{Result, exec_err, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_policy::formula::{Cell, Formula};
+use querygate_types::{Error, ErrorCode};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -119,7 +120,8 @@ impl Output {
                 let text = value.and_then(|value| value.render().ok());
                 let made = builder.values_slice().len() + text.as_ref().map_or(0, String::len);
                 if made > BATCH_TEXT_BYTES_MAX {
-                    return exec_err!("a formula makes more than {BATCH_TEXT_BYTES_MAX} bytes of text in one batch");
+                    let text = format!("a formula makes more than {BATCH_TEXT_BYTES_MAX} bytes of text in one batch");
+                    return Err(DataFusionError::External(Box::new(Error::new(ErrorCode::ProgramLimitExceeded, text))));
                 }
                 builder.append_option(text);
             }

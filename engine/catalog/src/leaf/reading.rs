@@ -84,7 +84,7 @@ impl TextReading {
     }
 
     /// The Arrow type of what is read.
-    const fn arrow(self) -> DataType {
+    pub(super) const fn arrow(self) -> DataType {
         match self {
             Self::Numeric => WIDE_NUMERIC,
             Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),

@@ -1,9 +1,11 @@
 //! The authenticator over the configured users. No I/O, no clock.
 
+use crate::auth::tokens::GateTokens;
 use crate::config::Config;
 use crate::verifier;
 use querygate_query_api::scram::ScramVerifier;
 use querygate_query_api::service::Authenticator;
+use querygate_query_api::tokens::Tokens;
 use querygate_types::principal::Principal;
 use querygate_types::{Error, Result};
 use ring::rand::SystemRandom;
@@ -43,6 +45,7 @@ pub(crate) struct ConfigAuthenticator {
     mock_key: hmac::Key,
     /// Iterations and salt length of each configured verifier: made-up ones are like one of them.
     shapes: Vec<(u32, usize)>,
+    tokens: Option<GateTokens>,
 }
 
 impl std::fmt::Debug for ConfigAuthenticator {
@@ -71,7 +74,13 @@ impl ConfigAuthenticator {
             shapes,
             users: config.users.iter().map(|user| (user.name.clone(), known(user))).collect(),
             database: config.server.database.clone(),
+            tokens: None,
         })
+    }
+
+    /// Takes tokens too.
+    pub(crate) fn with_tokens(self, tokens: Option<GateTokens>) -> Self {
+        Self { tokens, ..self }
     }
 
     /// A verifier that no password fits: its keys are the output of a keyed hash, not of a password. Stable per
@@ -120,6 +129,10 @@ impl Authenticator for ConfigAuthenticator {
 
     fn has_database(&self, database: &str) -> bool {
         database == self.database
+    }
+
+    fn tokens(&self) -> Option<&dyn Tokens> {
+        self.tokens.as_ref().map(|tokens| tokens as &dyn Tokens)
     }
 }
 

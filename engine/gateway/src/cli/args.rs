@@ -46,7 +46,7 @@ pub(super) enum Command {
     Introspect(IntrospectArgs),
     /// Add users with a SCRAM-SHA-256 verifier, list users
     User(UserArgs),
-    /// API keys for the REST door: add, list, revoke
+    /// API keys for programs, at all doors: add, list, revoke
     Key(KeyArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  querygate completions bash > /etc/bash_completion.d/querygate")]
@@ -364,7 +364,7 @@ pub(super) struct KeyArgs {
 pub(super) enum KeyCommand {
     /// Make a key for a user and print it, once
     #[command(
-        after_help = "Examples:\n  querygate key add nora --name nightly --days 90\n  curl -H \"x-api-key: $KEY\" http://127.0.0.1:8090/api/v1/data/crm_accounts\n\nA key may do what its user may. The file that `keys` in [rest] names holds hashes; a running gate takes up a new key\nwithin a second."
+        after_help = "Examples:\n  querygate key add nora --name nightly --days 90\n  querygate key add nora --scope 'crm_*:read' --scope orders:read,update\n  curl -H \"x-api-key: $KEY\" http://127.0.0.1:8090/api/v1/data/crm_accounts\n\nA key may do what its user may, or less with --scope: object:operations, where * ends a beginning of names and write is\ncreate, update and delete. It is good at every door: x-api-key or Authorization: Bearer over REST, Bearer over Flight\nSQL, and as the password of user __token__ at the Postgres port, over TLS.\n\nThe file that `keys` in [server] names holds hashes; a running gate takes a new key at once."
     )]
     Add(KeyAddArgs),
     /// List keys: id, first characters, user, name, when they were made and when they end
@@ -386,6 +386,9 @@ pub(super) struct KeyAddArgs {
     /// Days after which it ends; without it, when it is revoked
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3_650))]
     pub(super) days: Option<u16>,
+    /// What it is good for of its user's rights, as crm_*:read or orders:read,update; several may be given. Without it: all
+    #[arg(long, value_name = "SCOPE")]
+    pub(super) scope: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `querygate key`: API keys in the file that `[rest] keys` names. Prints a key once, and keeps its hash.
+//! `querygate key`: API keys in the file that `keys` in [server] names. Prints a key once, and keeps its hash.
 
 use super::args::{KeyAddArgs, KeyArgs, KeyCommand};
 use super::{Ended, load, written};
@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::platform::KeyFile;
 use chrono::{DateTime, SecondsFormat, Utc};
 use querygate_query_api::requests::platform::NewKey;
+use querygate_types::principal::Scope;
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_web::{TokenHash, random_token};
 
@@ -32,10 +33,9 @@ pub(super) fn run(args: &KeyArgs, output: &mut Output) -> Result<Ended> {
 }
 
 fn file(config: &Config) -> Result<KeyFile> {
-    let path = config.rest.as_ref().and_then(|rest| rest.keys.clone());
-    let path = path.ok_or_else(|| {
+    let path = config.key_file().ok_or_else(|| {
         Error::new(ErrorCode::ConfigInvalid, "this configuration keeps no API keys")
-            .with_hint("Name a file for them with `keys` in [rest].")
+            .with_hint("Name a file for them with `keys` in [server].")
     })?;
     KeyFile::open(path)
 }
@@ -57,6 +57,7 @@ fn add(args: &KeyAddArgs, output: &mut Output) -> Result<Ended> {
         hash: TokenHash::of(&key).hex(),
         prefix: key.chars().take(KNOWN_BY).collect(),
         created_ms: now.timestamp_millis(),
+        scope: scope(&args.scope)?,
         expires_ms: args.days.map(|days| (now + chrono::Duration::days(i64::from(days))).timestamp_millis()),
     };
     file.add(&kept)?;
@@ -65,14 +66,22 @@ fn add(args: &KeyAddArgs, output: &mut Output) -> Result<Ended> {
     Ok(Ended::Well)
 }
 
+fn scope(given: &[String]) -> Result<Option<Scope>> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    Scope::parse(given.iter().map(String::as_str)).map(Some)
+}
+
 fn list(config: &Config, output: &mut Output) -> Result<Ended> {
     let day = |ms: i64| {
         DateTime::from_timestamp_millis(ms).map_or_else(String::new, |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
     };
     for key in file(config)?.list()? {
         let end = key.expires_ms.map_or_else(|| "until revoked".to_owned(), |end| format!("until {}", day(end)));
-        let line =
-            format!("{}  {}…  {}  {}  made {}  {end}", key.id, key.prefix, key.login, key.name, day(key.created_ms));
+        let scope = key.scope.as_ref().map_or_else(|| "all of its user".to_owned(), Scope::to_string);
+        let made = day(key.created_ms);
+        let line = format!("{}  {}…  {}  {}  made {made}  {end}  {scope}", key.id, key.prefix, key.login, key.name);
         output.line(&line).map_err(written)?;
     }
     Ok(Ended::Well)

@@ -3,6 +3,7 @@
 mod changes;
 pub(crate) mod diagnostic;
 mod flight;
+mod issuers;
 mod learning;
 pub(crate) mod mongodb;
 pub(crate) mod mysql;
@@ -20,6 +21,7 @@ mod write_user;
 
 pub(crate) use changes::{OnChange, SchemaChange};
 pub(crate) use flight::FLIGHT_PORT;
+pub(crate) use issuers::{Issuer, TokenUsers};
 pub(crate) use resolve::load;
 pub(crate) use rest::REST_PORT;
 pub(crate) use secret::{Environment, Secret};
@@ -44,6 +46,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) sources: Vec<Source>,
     pub(crate) users: Vec<User>,
+    pub(crate) issuers: Vec<Issuer>,
     pub(crate) views: Vec<View>,
     pub(crate) governance: Governance,
     pub(crate) log: Log,
@@ -80,6 +83,8 @@ pub(crate) struct Server {
     pub(crate) query_workers: usize,
     /// How long an orderly stop waits for running statements.
     pub(crate) drain_timeout: Duration,
+    /// File of API keys.
+    pub(crate) keys: Option<PathBuf>,
 }
 
 /// `[flight]`.
@@ -112,7 +117,11 @@ pub(crate) struct Rest {
     pub(crate) body_max: usize,
     /// How long a login is good for.
     pub(crate) session_lifetime: Duration,
-    /// File of API keys; `None`: there are none.
+    /// Requests a second from one address; 0: any number. So the next two.
+    pub(crate) requests_per_address: u32,
+    pub(crate) requests_per_user: u32,
+    pub(crate) requests_per_key: u32,
+    /// File of API keys, as [server] may name it too.
     pub(crate) keys: Option<PathBuf>,
 }
 
@@ -185,9 +194,9 @@ pub(crate) struct Source {
     pub(crate) kind: SourceKind,
     /// Whether operators may make and drop suggested indexes there; `None`: as `[learning]` says.
     pub(crate) apply_indexes: Option<bool>,
-    /// What is done when its tables change.
     /// Whether operators may have its files written in another layout.
     pub(crate) apply_layouts: bool,
+    /// What is done when its tables change.
     pub(crate) schema_change: SchemaChange,
 }
 
@@ -334,6 +343,12 @@ impl Config {
     /// The user of this name.
     pub(crate) fn user(&self, name: &str) -> Option<&User> {
         self.users.iter().find(|user| user.name == name)
+    }
+
+    /// The file of API keys; `None`: there are none.
+    pub(crate) fn key_file(&self) -> Option<PathBuf> {
+        let of_rest = || self.rest.as_ref().and_then(|rest| rest.keys.clone());
+        self.server.keys.clone().or_else(of_rest)
     }
 
     /// A path of the file, seen from the file's folder.

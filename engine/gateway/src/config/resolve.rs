@@ -4,8 +4,8 @@ use super::diagnostic::{Diagnostic, Report};
 use super::secret::Environment;
 use super::table::{At, Sink, Table};
 use super::{
-    Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Server, Source, Tenancy, User, View,
-    flight, learning, rest, server, sources, users,
+    Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source, Tenancy, User, View,
+    flight, issuers, learning, rest, server, sources, users,
 };
 use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
@@ -76,12 +76,14 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     });
     let mut users = named(sink, root.tables("users", "[[users]]"), users::resolve);
     users::fill_colleagues(&mut users);
+    let issuers = named(sink, root.tables("issuers", "[[issuers]]"), issuers::resolve);
     let views = named(sink, root.tables("views", "[[views]]"), view);
     let governance = governance(root.table("governance", "[governance]"));
     let log = log(root.table("log", "[log]"), environment);
     let (writes, block_limits) = writes(root.table("writes", "[writes]"));
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
-    warn_about(sink, &sources, &users, server.as_ref());
+    warn_about(sink, &sources, (&users, !issuers.is_empty()), server.as_ref());
+    one_key_file(sink, server.as_ref(), rest.as_ref());
     warn_of_writes(sink, &sources, writes);
     root.finish();
     Some(Config {
@@ -93,6 +95,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         limits,
         sources,
         users,
+        issuers,
         views,
         governance,
         log,
@@ -133,11 +136,20 @@ fn named<'a, T>(sink: &Sink, tables: Vec<Table<'a>>, one: impl Fn(Table<'a>) -> 
     all
 }
 
-fn warn_about(sink: &Sink, sources: &[Source], users: &[User], server: Option<&Server>) {
+/// Keys are of all doors: there is one file of them.
+fn one_key_file(sink: &Sink, server: Option<&Server>, rest: Option<&Option<Rest>>) {
+    let of_rest = rest.and_then(|rest| rest.as_ref()).and_then(|rest| rest.keys.as_ref());
+    if of_rest.is_some() && server.is_some_and(|server| server.keys.is_some()) {
+        let message = "[server] and [rest] both name a file of API `keys`: keep the one of [server]";
+        sink.push(Diagnostic::error(None, message));
+    }
+}
+
+fn warn_about(sink: &Sink, sources: &[Source], (users, has_issuers): (&[User], bool), server: Option<&Server>) {
     if sources.is_empty() {
         sink.push(Diagnostic::warning(None, "there is no [[sources]]: no table will have rows"));
     }
-    if !users.iter().any(|user| user.verifier.is_some()) {
+    if !has_issuers && !users.iter().any(|user| user.verifier.is_some()) {
         let help = "add one with `querygate user add NAME`";
         sink.push(Diagnostic::warning(None, "no user has a verifier: nobody can log in").help(help));
     }

@@ -16,6 +16,9 @@ impl Default for Rest {
             extensions: false,
             body_max: 4 << 20,
             session_lifetime: Duration::from_secs(12 * 3_600),
+            requests_per_address: 500,
+            requests_per_user: 2_000,
+            requests_per_key: 1_000,
             keys: None,
         }
     }
@@ -45,6 +48,16 @@ pub(super) fn resolve(
             table.error(given.span, "`session_lifetime` must be longer than nothing, and a year at most");
         } else {
             rest.session_lifetime = given.value;
+        }
+    }
+    let rates = [
+        ("requests_per_address", &mut rest.requests_per_address),
+        ("requests_per_user", &mut rest.requests_per_user),
+        ("requests_per_key", &mut rest.requests_per_key),
+    ];
+    for (key, rate) in rates {
+        if let Some(given) = table.number(key, 0..=1_000_000) {
+            *rate = u32::try_from(given.value).unwrap_or(u32::MAX);
         }
     }
     rest.keys = table.text("keys").map(|file| Config::resolve_path(environment.folder(), &file.value));

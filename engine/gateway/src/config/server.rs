@@ -50,6 +50,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
         wire_workers: (threads / 2).clamp(1, 2),
         query_workers: threads.max(2),
         drain_timeout: Duration::from_secs(30),
+        keys: None,
     };
     let Some(table) = table else { return Some(server) };
     let postgres = address(&table, "postgres", POSTGRES_PORT);
@@ -94,6 +95,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     if let Some(drain) = table.duration("drain_timeout") {
         server.drain_timeout = drain.value;
     }
+    server.keys = table.text("keys").map(|file| path(&file));
     table.finish();
     server.postgres = postgres.ok()?;
     server.http = http.ok()?;

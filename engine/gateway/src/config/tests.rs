@@ -128,6 +128,7 @@ fn a_full_configuration_resolves() {
             wire_workers: 1,
             query_workers: 3,
             drain_timeout: Duration::from_secs(5),
+            keys: None,
         }
     );
     let metadata = Metadata { path: "/etc/qg/meta".into(), posture: Tenancy::Group, watch_interval: Duration::ZERO };

@@ -4,6 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::table::{At, Table, a_type};
 use crate::verifier;
 use querygate_query_api::scram::ScramVerifier;
+use querygate_query_api::tokens::TOKEN_USER;
 use querygate_types::principal::{AttributeValue, Posture, Principal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,6 +47,12 @@ pub(super) fn resolve(table: Table<'_>) -> Option<(At<String>, User)> {
         }
     };
     let login = name.as_ref().map(|n| n.value.clone()).unwrap_or_default();
+    if let Some(name) = name.as_ref().filter(|name| name.value == TOKEN_USER) {
+        table.error(
+            name.span.clone(),
+            format!("\"{TOKEN_USER}\" stands for whoever a token says, and is no user's name"),
+        );
+    }
     let principal = principal(&table, &login);
     table.finish();
     let name = name?;
@@ -108,7 +115,7 @@ fn values(texts: Vec<At<String>>) -> BTreeSet<String> {
 }
 
 /// Names that `current_user` has by itself.
-const OWN_KEYS: &[&str] = &["id", "email", "organization_id", "positions", "org_user_ids"];
+pub(super) const OWN_KEYS: &[&str] = &["id", "email", "organization_id", "positions", "org_user_ids"];
 
 fn attributes(table: &Table<'_>) -> Option<BTreeMap<String, AttributeValue>> {
     let mut attributes = BTreeMap::new();

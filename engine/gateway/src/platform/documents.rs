@@ -1,7 +1,7 @@
 //! Metadata as its files have it, by type and name. Decides nothing.
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -86,8 +86,25 @@ impl Documents {
                 self.items.entry(kind.name).or_default().insert(name.to_owned(), shown);
             }
         }
+        if let (Some(package), Some(manifest)) = (package, stack.get("manifest")) {
+            self.items.entry("package").or_default().insert(package.to_owned(), manifest.clone());
+        }
+        for bundle in stack.get("translations").and_then(Value::as_array).into_iter().flatten() {
+            self.take_translations(bundle);
+        }
         for inner in stack.get("packages").and_then(Value::as_array).into_iter().flatten() {
             self.take(inner);
+        }
+    }
+
+    /// Labels of objects by language; a later label of one object takes the place of an earlier one.
+    fn take_translations(&mut self, bundle: &Value) {
+        for (locale, bundle) in bundle.as_object().into_iter().flatten() {
+            let Some(Value::Object(objects)) = bundle.get("objects") else { continue };
+            let known = self.items.entry("locale").or_default().entry(locale.clone()).or_insert_with(|| json!({}));
+            if let Value::Object(known) = known {
+                known.extend(objects.iter().map(|(name, labels)| (name.clone(), labels.clone())));
+            }
         }
     }
 

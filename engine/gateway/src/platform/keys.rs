@@ -1,6 +1,7 @@
 //! API keys in a file: one line of JSON for each key that was made and each that was revoked. Holds hashes, no key.
 
 use querygate_query_api::requests::platform::NewKey;
+use querygate_types::principal::Scope;
 use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -8,14 +9,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Bytes of the file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Keys that hold at once.
 const KEYS_MAX: usize = 50_000;
-/// How often the file is looked at: a key that another process made or revoked is known after that.
+/// How often the file is looked at for keys that another process revoked. For one that it made, whenever a key is not known.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A line of the file.
@@ -30,6 +31,9 @@ enum Line {
         prefix: String,
         created_ms: i64,
         expires_ms: Option<i64>,
+        /// As `Scope` prints it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
     },
     Revoked {
         revoked: String,
@@ -61,16 +65,28 @@ impl KeyFile {
         Ok(file)
     }
 
-    /// Login name of the owner of a key that holds now.
-    pub(super) fn owner(&self, hash: &str, now_ms: i64) -> Option<String> {
+    /// The key with a hash, if it holds now.
+    pub(crate) fn held(&self, hash: &str, now_ms: i64) -> Option<NewKey> {
+        let found = self.find(hash, now_ms);
+        if found.is_some() {
+            return found;
+        }
+        // It may have been made a moment ago.
+        self.lock().looked = None;
+        self.find(hash, now_ms)
+    }
+
+    fn find(&self, hash: &str, now_ms: i64) -> Option<NewKey> {
         if let Err(error) = self.refresh(Instant::now()) {
             // A file that cannot be read may have revoked any of them.
             tracing::error!(%error, "API keys are not taken");
             return None;
         }
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = read.keys.get(hash)?;
-        key.expires_ms.is_none_or(|end| end > now_ms).then(|| key.login.clone())
+        self.lock().keys.get(hash).filter(|key| key.expires_ms.is_none_or(|end| end > now_ms)).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Read> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keys that were not revoked, the oldest first.
@@ -79,7 +95,7 @@ impl KeyFile {
     /// The file cannot be read.
     pub(crate) fn list(&self) -> Result<Vec<NewKey>> {
         self.refresh(Instant::now())?;
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = self.lock();
         let mut keys: Vec<NewKey> = read.keys.values().cloned().collect();
         keys.sort_by(|one, other| one.created_ms.cmp(&other.created_ms).then_with(|| one.id.cmp(&other.id)));
         Ok(keys)
@@ -92,8 +108,9 @@ impl KeyFile {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, format!("there are {KEYS_MAX} API keys already"))
                 .with_hint("Revoke some with `querygate key revoke`."));
         }
-        let NewKey { id, name, login, hash, prefix, created_ms, expires_ms } = key.clone();
-        self.append(&Line::Made { id, name, login, hash, prefix, created_ms, expires_ms })
+        let NewKey { id, name, login, hash, prefix, created_ms, expires_ms, scope } = key.clone();
+        let scope = scope.map(|scope| scope.to_string());
+        self.append(&Line::Made { id, name, login, hash, prefix, created_ms, expires_ms, scope })
     }
 
     /// Whether there was such a key.
@@ -118,12 +135,12 @@ impl KeyFile {
             file.sync_data()
         };
         write().map_err(|error| unusable("written", &self.path, &error))?;
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
+        self.lock().looked = None;
         Ok(())
     }
 
     fn refresh(&self, now: Instant) -> Result<()> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.lock();
         if read.looked.is_some_and(|looked| now.saturating_duration_since(looked) < LOOK_EVERY) {
             return Ok(());
         }
@@ -164,8 +181,9 @@ fn keys_of(path: &Path) -> Result<HashMap<String, NewKey>> {
             Error::new(ErrorCode::ConfigInvalid, message).with_cause(error)
         })?;
         match line {
-            Line::Made { id, name, login, hash, prefix, created_ms, expires_ms } => {
-                keys.insert(hash.clone(), NewKey { id, name, login, hash, prefix, created_ms, expires_ms });
+            Line::Made { id, name, login, hash, prefix, created_ms, expires_ms, scope } => {
+                let scope = scope.map(|scope| Scope::parse(scope.split_whitespace())).transpose()?;
+                keys.insert(hash.clone(), NewKey { id, name, login, hash, prefix, created_ms, expires_ms, scope });
             }
             Line::Revoked { revoked } => keys.retain(|_, key: &mut NewKey| key.id != revoked),
         }
@@ -186,6 +204,7 @@ mod tests {
             prefix: "osk_".to_owned(),
             created_ms: 1,
             expires_ms,
+            scope: None,
         }
     }
 
@@ -194,17 +213,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.ndjson");
         let file = KeyFile::open(path.clone()).unwrap();
-        assert_eq!(file.owner("hash of a", 0), None);
+        assert_eq!(file.held("hash of a", 0), None);
         file.add(&key("a", None)).unwrap();
         file.add(&key("b", Some(10))).unwrap();
-        assert_eq!(file.owner("hash of a", 5).as_deref(), Some("ada"));
-        assert_eq!((file.owner("hash of b", 9).is_some(), file.owner("hash of b", 10)), (true, None));
+        assert_eq!(file.held("hash of a", 5).unwrap().login, "ada");
+        assert_eq!((file.held("hash of b", 9).is_some(), file.held("hash of b", 10)), (true, None));
         let again = KeyFile::open(path.clone()).unwrap();
-        assert!(again.owner("hash of a", 5).is_some());
+        assert!(again.held("hash of a", 5).is_some());
         assert!(again.revoke("a").unwrap() && !again.revoke("a").unwrap());
-        assert_eq!(again.owner("hash of a", 5), None);
+        assert_eq!(again.held("hash of a", 5), None);
         assert_eq!(again.list().unwrap().len(), 1);
+        let narrow = NewKey { scope: Some(Scope::parse(["orders:read"]).unwrap()), ..key("c", None) };
+        again.add(&narrow).unwrap();
+        assert_eq!(file.held("hash of c", 5), Some(narrow), "what another process made is known at once");
         std::fs::write(&path, "{bad\n").unwrap();
         assert!(KeyFile::open(path).is_err(), "a line that is none may have revoked a key");
+        let wide = r#"{"id":"d","name":"n","login":"ada","hash":"h","prefix":"osk_","created_ms":1,"expires_ms":null,"scope":"all"}"#;
+        std::fs::write(folder.path().join("wide.ndjson"), wide).unwrap();
+        assert!(KeyFile::open(folder.path().join("wide.ndjson")).is_err(), "a scope that is none narrows nothing");
     }
 }

@@ -37,18 +37,18 @@ pub(crate) struct GatePlatform {
 }
 
 impl GatePlatform {
-    pub(crate) fn new(config: &Config, engine: Arc<Engine>) -> Result<Self> {
+    pub(crate) fn new(config: &Config, engine: Arc<Engine>, keys: Option<KeyFile>) -> Self {
         let logins = || config.users.iter().filter(|user| user.verifier.is_some());
         let address =
             |user: &crate::config::User| Some((user.principal.email.as_ref()?.to_lowercase(), user.name.clone()));
-        Ok(Self {
+        Self {
             engine,
             users: config.users.iter().map(|user| (user.name.clone(), Arc::clone(&user.principal))).collect(),
             addresses: logins().filter_map(address).collect(),
-            keys: config.rest.as_ref().and_then(|rest| rest.keys.clone()).map(KeyFile::open).transpose()?,
+            keys,
             metadata: config.metadata.path.clone(),
             documents: Mutex::default(),
-        })
+        }
     }
 
     /// The files of the metadata, as they were when this version was first asked for.
@@ -114,14 +114,10 @@ impl Platform for GatePlatform {
         })
     }
 
-    fn key_owner(&self, hash: &str, now_ms: i64) -> Option<String> {
-        self.keys.as_ref()?.owner(hash, now_ms)
-    }
-
     async fn keep_key(&self, key: NewKey) -> Result<()> {
         let Some(keys) = self.keys.clone() else {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no API keys")
-                .with_hint("Name a file for them with `keys` in [rest]."));
+                .with_hint("Name a file for them with `keys` in [server]."));
         };
         tokio::task::spawn_blocking(move || keys.add(&key)).await.map_err(Error::internal)?
     }
@@ -150,6 +146,10 @@ impl Platform for GatePlatform {
             return objects::item(&Resolved::of(self.engine.deployment(), principal), name);
         }
         self.items(principal, kind).into_iter().find(|(other, _)| other == name).map(|(_, item)| item)
+    }
+
+    fn declared(&self, kind: &str) -> Vec<(String, Value)> {
+        self.documents(self.engine.deployment().version).items(kind)
     }
 
     fn reads_every_object(&self, principal: &Arc<Principal>) -> bool {

@@ -1,4 +1,4 @@
-//! Relations that show the session itself: `pg_settings`, `pg_stat_activity`, `pg_cursors`. They are built at each scan.
+//! Relations that show the session itself: `pg_settings`, `pg_stat_activity`, `pg_cursors`, and the copies of its user. They are built at each scan.
 
 use super::Fill;
 use crate::cell::Cell;
@@ -13,6 +13,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_stat_activity" => activity,
         "pg_stat_database" => database,
         "pg_cursors" => cursors,
+        "pg_stat_progress_copy" => copies,
         "pg_stat_ssl" | "pg_stat_gssapi" => own_process,
         _ => return None,
     })
@@ -75,6 +76,26 @@ fn cursors(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("is_binary", false.into()),
             ("is_scrollable", cursor.scrollable.into()),
             ("creation_time", Cell::Micros(cursor.created_micros)),
+        ])?;
+    }
+    Ok(())
+}
+
+/// How long the data is, nobody knows who reads it from a client.
+fn copies(objects: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
+    let count = |count: u64| Cell::Int(i64::try_from(count).unwrap_or(i64::MAX));
+    for copy in &vars.copies {
+        rows.push(vec![
+            ("pid", copy.backend_pid.into()),
+            ("datid", objects.database_oid.into()),
+            ("datname", (&objects.image.database).into()),
+            ("relid", objects.relation_in("public", &copy.table).map_or(0, |relation| relation.oid).into()),
+            ("command", "COPY FROM".into()),
+            ("type", "PIPE".into()),
+            ("bytes_processed", count(copy.bytes)),
+            ("bytes_total", 0_i32.into()),
+            ("tuples_processed", count(copy.rows)),
+            ("tuples_excluded", count(copy.skipped)),
         ])?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::{WriteDenial, WriteOperation};
 use crate::evaluator::{Evaluator, Rights};
 use querygate_metadata::model::{ManagedBy, Object, ObjectOperation};
+use querygate_types::principal::ScopedOperation;
 
 impl Evaluator<'_> {
     /// Whether the principal may change all records of an object, those of other owners among them.
@@ -52,6 +53,14 @@ impl Evaluator<'_> {
             ObjectOperation::Update => rights.edit,
             ObjectOperation::Delete => rights.delete,
         };
+        let scoped = match operation {
+            WriteOperation::Insert => ScopedOperation::Create,
+            WriteOperation::Update => ScopedOperation::Update,
+            WriteOperation::Delete => ScopedOperation::Delete,
+        };
+        if !self.principal.in_scope(&object.name, scoped) {
+            return Some(WriteDenial::NoGrant);
+        }
         if !self.holds_all(object.required_permissions.of(right)) {
             return Some(WriteDenial::RequiredPermissions);
         }

@@ -4,6 +4,7 @@ use crate::copy_format::CopyFormat;
 use arrow::datatypes::DataType;
 use querygate_types::PgType;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A table and the columns of the rows that are to be stored in it, in their order, as a client names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +90,51 @@ pub struct CopyInOptions {
     pub log_verbosity: LogVerbosity,
 }
 
+/// How far a COPY is: counted by the door that reads its data, shown by `pg_stat_progress_copy` as long as the door keeps it.
+#[derive(Debug, Default)]
+pub struct CopyProgress {
+    bytes: AtomicU64,
+    rows: AtomicU64,
+    skipped: AtomicU64,
+}
+
+impl CopyProgress {
+    /// Counts bytes of data that came.
+    pub fn add_bytes(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts rows that go on to be stored.
+    pub fn add_rows(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a row that is left out.
+    pub fn add_skipped(&self) {
+        self.skipped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Bytes that came.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Rows that went on to be stored.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Rows that were left out.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+}
+
 /// A COPY that waits for its rows: the door reads them and hands them to [`Session::ingest`](crate::Session::ingest).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CopyIn {
     /// As the statement calls it.
     pub table: String,
@@ -98,4 +142,6 @@ pub struct CopyIn {
     pub columns: Arc<[IngestColumn]>,
     /// How rows are written.
     pub options: CopyInOptions,
+    /// What the door counts.
+    pub progress: Arc<CopyProgress>,
 }

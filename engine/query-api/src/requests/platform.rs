@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use querygate_types::Result;
-use querygate_types::principal::Principal;
+use querygate_types::principal::{Principal, Scope};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ pub struct NewKey {
     pub created_ms: i64,
     /// When it ends, in milliseconds since 1970; `None`: when it is revoked.
     pub expires_ms: Option<i64>,
+    /// What it is good for of its owner's rights; `None`: all.
+    pub scope: Option<Scope>,
 }
 
 /// What is asked of the rules: may somebody do something.
@@ -60,9 +62,6 @@ pub trait Platform: Send + Sync {
     /// A user who may log in.
     fn person(&self, login: &str) -> Option<Person>;
 
-    /// Login name of the owner of a key with this hash that holds now.
-    fn key_owner(&self, hash: &str, now_ms: i64) -> Option<String>;
-
     /// Keeps a key.
     ///
     /// # Errors
@@ -82,6 +81,9 @@ pub trait Platform: Send + Sync {
     fn item(&self, principal: &Arc<Principal>, kind: &str, name: &str) -> Option<Value> {
         self.items(principal, kind).into_iter().find(|(other, _)| other == name).map(|(_, item)| item)
     }
+
+    /// The items of a type as they are declared, for any principal: they name objects and fields, and are not to be shown as they are.
+    fn declared(&self, kind: &str) -> Vec<(String, Value)>;
 
     /// Whether the principal may read every object that is there.
     fn reads_every_object(&self, principal: &Arc<Principal>) -> bool;

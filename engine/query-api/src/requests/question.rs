@@ -148,6 +148,8 @@ pub struct ObjectDescription {
     pub description: Option<String>,
     /// The field that finds one record; `None` where it is hidden from the reader, or where there are several.
     pub key: Option<String>,
+    /// The fields that find one record only together; empty where one does, or where the reader does not see all of them.
+    pub key_fields: Vec<String>,
     /// The field that names a record to people.
     pub name_field: Option<String>,
     /// Fields that the reader may see, in the order of columns.
@@ -156,6 +158,20 @@ pub struct ObjectDescription {
     pub api_methods: Option<Vec<String>>,
     /// Whether the reader may take records away as a file.
     pub may_export: bool,
+}
+
+/// What a reader may do with an object's records beside reading them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeRights {
+    /// Whether records may be added. Here and below: rights allow it, and nothing of the object or its source stands in the way; a
+    /// single change may still be refused.
+    pub create: bool,
+    /// Whether records may be changed.
+    pub update: bool,
+    /// Whether records may be taken away.
+    pub delete: bool,
+    /// Fields that the reader sees and must not write.
+    pub locked_fields: Vec<String>,
 }
 
 impl ObjectDescription {

@@ -5,6 +5,7 @@ use crate::books::learning_feed::{MeasuredStatement, tell, tell_so_far};
 use crate::sql::template::Template;
 use metrics::{Counter, Histogram};
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
+use querygate_query_api::requests::ingest::CopyProgress;
 use querygate_query_api::service::Door;
 use querygate_telemetry_api::Telemetry;
 use querygate_telemetry_api::advice::Choice;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 /// A finished statement.
@@ -93,9 +94,22 @@ pub(crate) struct Activity {
     ended: AtomicU64,
     /// Runs that have not ended.
     running: AtomicU64,
+    /// The table of the last COPY FROM, and how far that is; gone when its door has ended it.
+    copy: Mutex<Option<(String, Weak<CopyProgress>)>>,
 }
 
 impl Activity {
+    /// A COPY FROM begins.
+    pub(crate) fn copies_into(&self, table: &str, progress: &Arc<CopyProgress>) {
+        *self.copy.lock().unwrap_or_else(PoisonError::into_inner) = Some((table.to_owned(), Arc::downgrade(progress)));
+    }
+
+    /// The table and the progress of the COPY FROM that runs now.
+    pub(crate) fn copy(&self) -> Option<(String, Arc<CopyProgress>)> {
+        let copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        copy.as_ref().and_then(|(table, progress)| Some((table.clone(), progress.upgrade()?)))
+    }
+
     /// A run begins.
     pub(crate) fn enter(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
@@ -268,6 +282,14 @@ impl Observer {
         if let Some(audit) = &self.audit {
             audit.close();
         }
+    }
+
+    /// The COPY FROM that sessions of a login run: the session, its table, how far it is.
+    pub(crate) fn copies(&self, login: &str) -> Vec<(u64, String, Arc<CopyProgress>)> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = sessions.values().filter(|session| session.login == login);
+        own.filter_map(|session| session.activity.copy().map(|(table, progress)| (session.id, table, progress)))
+            .collect()
     }
 
     /// Newest last.

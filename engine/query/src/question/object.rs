@@ -91,14 +91,17 @@ pub(crate) fn describe(visible: &VisibleObject, may_export: bool) -> ObjectDescr
     let object = &visible.object;
     let key = object.referenced_field().map(|key| key.name.clone());
     let fields: Vec<_> = visible.fields().map(|field| Arc::new(describe_field(visible, field))).collect();
+    let sees = |name: &String| fields.iter().any(|field| field.name == *name);
+    let parts: Vec<String> = object.key().iter().map(|part| part.name.clone()).collect();
     ObjectDescription {
         name: object.name.clone(),
         sql_name: visible.sql_name.clone(),
         label: object.label.clone(),
         plural_label: object.plural_label.clone(),
         description: object.description.clone(),
-        key: key.filter(|key| fields.iter().any(|field| field.name == *key)),
-        name_field: object.name_field.clone().filter(|name| fields.iter().any(|field| field.name == *name)),
+        key_fields: if key.is_none() && parts.iter().all(sees) { parts } else { Vec::new() },
+        key: key.filter(sees),
+        name_field: object.name_field.clone().filter(sees),
         fields,
         api_methods: object.api_methods.clone(),
         may_export,

@@ -1,6 +1,6 @@
 //! The life of a statement in a session: split, prepare, execute. Frames and formats are the door's.
 
-use super::commands::cursors::Cursor;
+use super::commands::cursors::{Cursor, Ends};
 use super::commands::listen::Listening;
 use super::statements::prepared::{Kind, PreparedStatement, ours};
 use super::transaction::Transaction;
@@ -26,7 +26,7 @@ use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Effect, Notification, Outcome};
 use querygate_query_api::parts::{Parts, Split};
 use querygate_query_api::requests::ingest::IngestTarget;
-use querygate_query_api::requests::question::{AnswerForm, ObjectDescription, Question};
+use querygate_query_api::requests::question::{AnswerForm, ChangeRights, ObjectDescription, Question};
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use querygate_query_api::service::Asked;
 use querygate_query_api::service::{
@@ -53,6 +53,8 @@ pub(crate) struct GateSession {
     pub(super) writer: Arc<Writer>,
     pub(super) listening: Listening,
     pub(super) runs: Arc<SessionRuns>,
+    /// What others are shown of it.
+    pub(super) activity: Arc<Activity>,
     /// Tells learning of them.
     pub(super) learning_feed: Arc<LearningFeed>,
     /// Memory of what its scrollable cursors have read.
@@ -68,6 +70,7 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) transaction: Transaction,
     pub(super) cursors: HashMap<String, Cursor>,
+    pub(super) ends: Ends,
     pub(super) prepared: HashMap<String, Arc<dyn Prepared>>,
     /// Names that SQL deallocated, for the door to forget.
     pub(super) deallocated: Vec<String>,
@@ -97,6 +100,7 @@ impl GateSession {
             settings,
             transaction: Transaction::default(),
             cursors: HashMap::new(),
+            ends: Ends::default(),
             prepared: HashMap::new(),
             deallocated: Vec::new(),
             effects: Vec::new(),
@@ -105,7 +109,8 @@ impl GateSession {
         Self {
             prepared_memory: MemoryConsumer::new("prepared statements").register(&held),
             kept_rows: Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX),
-            runs: SessionRuns::new(Arc::clone(gate.resources()), runner, activity, account),
+            runs: SessionRuns::new(Arc::clone(gate.resources()), runner, Arc::clone(&activity), account),
+            activity,
             gate,
             login,
             principal,
@@ -328,6 +333,10 @@ impl Session for GateSession {
 
     async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
         self.described_object(name).await
+    }
+
+    async fn change_rights(&self, object: &str) -> Result<ChangeRights> {
+        self.open_changes(object).await
     }
 
     async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {

@@ -191,6 +191,12 @@ impl Transaction {
         }
     }
 
+    /// How many savepoints the open transaction has set so far, those that are gone among them; `None`: no transaction is open.
+    pub(super) fn savepoints_set(&self) -> Option<u32> {
+        let implicit = self.implicit.as_ref().map(|_| 0);
+        self.open.as_ref().map(|open| open.next_savepoint).or(implicit)
+    }
+
     /// The id of the savepoint that is set next.
     pub(super) fn next_savepoint(&self) -> Result<u32> {
         let open = self.open.as_ref().ok_or_else(|| outside("SAVEPOINT"))?;
@@ -235,7 +241,7 @@ pub(super) fn outside(what: &str) -> Error {
 }
 
 fn missing(name: &str) -> Error {
-    Error::new(ErrorCode::UndefinedObject, format!("savepoint \"{name}\" does not exist"))
+    Error::new(ErrorCode::UndefinedSavepoint, format!("savepoint \"{name}\" does not exist"))
 }
 
 impl Inner {

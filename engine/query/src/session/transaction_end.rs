@@ -79,8 +79,15 @@ impl GateSession {
     /// Stores what the transaction changed, if it changed anything. A client that stops waiting does not stop it.
     ///
     /// # Errors
-    /// 42501: a right was taken away. The source's; 08007.
+    /// 42501: a right was taken away. 53200: the rows of holdable cursors are too many. The source's; 08007.
     pub(in crate::session) async fn commit_block(&self) -> Result<()> {
+        if self.runs.block().open().is_some_and(|block| block.takes_part())
+            && let Err(error) = self.keep_cursors().await
+        {
+            self.drop_block().await;
+            return Err(error);
+        }
+        // From here to the task, nothing is waited for while the block is at hand.
         let Some(OpenBlock { block, version }) = self.runs.block().take() else { return Ok(()) };
         if !block.takes_part() {
             return Ok(());
@@ -121,9 +128,19 @@ impl GateSession {
         let ended = self.inner().transaction.end_implicit();
         match ended {
             None => Ok(()),
-            Some(true) => self.commit_block().await,
+            Some(true) => {
+                let committed = self.commit_block().await;
+                let inner = &mut *self.inner();
+                if committed.is_ok() {
+                    inner.commit_cursors()
+                } else {
+                    inner.roll_back_cursors()
+                }
+                committed
+            }
             Some(false) => {
                 self.drop_block().await;
+                self.inner().roll_back_cursors();
                 Ok(())
             }
         }
@@ -147,6 +164,7 @@ impl GateSession {
         }
         let inner = &mut *self.inner();
         let settings = inner.transaction.rollback_to(name)?;
+        inner.roll_back_cursors_to(id);
         inner.restore(settings);
         Ok(())
     }

@@ -15,7 +15,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::deployment::Deployment;
-use querygate_pg_catalog::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
+use querygate_pg_catalog::{OpenCursor, RunningCopy, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::outcome::Effect;
 use querygate_resources::Metered;
 use querygate_types::{Error, ErrorCode, Result};
@@ -100,10 +100,24 @@ impl GateSession {
             search_path: Some(path),
             started_micros: micros(self.since),
             cursors: inner.cursors.iter().map(cursor).collect(),
+            copies: self.copies(),
             client_address: self.peer.map(|p| p.ip().to_string()),
             client_port: self.peer.map(|p| i32::from(p.port())),
             writer: Some(SettingsWriter(Arc::clone(&self.writer) as Arc<dyn SetSetting>)),
         })
+    }
+
+    /// The COPY FROM of all sessions of this login.
+    fn copies(&self) -> Vec<RunningCopy> {
+        let copies = self.gate.observer().copies(&self.login).into_iter();
+        let shown = copies.map(|(session, table, progress)| RunningCopy {
+            backend_pid: i32::try_from(session).unwrap_or(i32::MAX),
+            table,
+            bytes: progress.bytes(),
+            rows: progress.rows(),
+            skipped: progress.skipped(),
+        });
+        shown.collect()
     }
 
     /// Binds a query, or finds it bound. `text`: the statement's own text; `None` where another statement carries it.

@@ -1,4 +1,4 @@
-//! Interrupt what a short text can unfold into, before it is planned: planning takes no notice of a time limit.
+//! Bounds what a short text can unfold into, before it is planned: planning takes no notice of a time limit.
 
 use crate::sql::walk::{ON, Reader, Step, Stop, look, read};
 use datafusion::sql::sqlparser::ast::{

@@ -1,4 +1,4 @@
-//! Interrupt the operators of a text between cutting it into tokens and parsing them. Knows tokens, no grammar.
+//! Bounds the operators of a text between cutting it into tokens and parsing them. Knows tokens, no grammar.
 //!
 //! A chain of operators becomes a tree as deep as the chain is long: walking or dropping it needs that much stack, and
 //! the engine's coercion takes time that grows with the square of an arithmetic chain. The parser's own depth limit does

@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::VisibleObject;
 use querygate_catalog::leaf::GovernedColumn;
 use querygate_catalog::write::WriteTarget;
+use querygate_metadata::model::FieldType;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
 use std::collections::HashSet;
@@ -321,6 +322,10 @@ pub(super) fn computed(
 fn typed(object: &VisibleObject, target: &WriteTarget, field: &str, value: Expr) -> Result<Expr> {
     let own = target.place(field).and_then(|place| target.fields().get(place)).filter(|own| own.is_writable());
     let declared = object.object.field(field);
+    if declared.is_some_and(|declared| declared.field_type == FieldType::Formula) {
+        let text = format!("cannot store a value in column \"{field}\" of relation \"{}\"", object.sql_name);
+        return Err(Error::new(ErrorCode::GeneratedAlways, text).with_detail("It is computed of other columns."));
+    }
     let data_type = own.zip(declared).and_then(|(own, declared)| sql_type(own.value_type(), declared));
     let data_type = data_type.ok_or_else(|| unsupported(&format!("a value for column \"{field}\"")))?;
     Ok(cast_to(value, data_type))

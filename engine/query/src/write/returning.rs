@@ -86,7 +86,7 @@ impl Returning {
         let mut fields: Vec<Field> = Vec::new();
         let served = object.table.schema();
         let mut add = |place: usize, alias: Option<String>| -> Result<()> {
-            let column = object.table.columns().get(place).filter(|column| column.is_viewed());
+            let column = object.table.columns().get(place).filter(|column| column.is_given_back());
             let Some(field) = column.and_then(|_| served.fields().get(place)) else {
                 return Err(unsupported("RETURNING of a column of such a type"));
             };

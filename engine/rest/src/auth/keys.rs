@@ -2,6 +2,7 @@
 
 use crate::answer::wrapped;
 use crate::call::Call;
+use crate::code::Code;
 use crate::identity::KEY_PREFIX;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
@@ -28,6 +29,10 @@ pub(crate) async fn add_key(State(site): Shared, call: Call) -> Response {
 impl Site {
     async fn add_key(&self, call: Call) -> Result<Response, Refusal> {
         let identity = self.identify(&call)?;
+        if identity.principal.scope.is_some() {
+            let message = "A narrowed API key makes no keys.";
+            return Err(Refusal::new(Code::Vendor(VendorCode::PermissionDenied), message));
+        }
         let body = call.object(BODY_BYTES_MAX).await?;
         let name = match body.get("name").and_then(Value::as_str).map(str::trim) {
             None | Some("") => "API Key".to_owned(),
@@ -48,6 +53,7 @@ impl Site {
             prefix: prefix.clone(),
             created_ms: now.timestamp_millis(),
             expires_ms,
+            scope: None,
         };
         self.platform.keep_key(kept).await?;
         let data = json!({"id": id, "name": name, "prefix": prefix, "key": key});

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 pub(crate) async fn permissions(State(site): Shared, call: Call) -> Response {
-    match site.known(&call) {
+    match call.sender.known() {
         None => ok(&json!({"authenticated": false})),
         Some(identity) => {
             let mut body = json!({"authenticated": true});
@@ -23,15 +23,15 @@ pub(crate) async fn permissions(State(site): Shared, call: Call) -> Response {
     }
 }
 
-pub(crate) async fn localization(State(site): Shared, call: Call) -> Response {
-    match site.known(&call) {
+pub(crate) async fn localization(call: Call) -> Response {
+    match call.sender.known() {
         None => ok(&json!({"authenticated": false})),
         Some(_) => ok(&json!({"authenticated": true, "currency": null, "locale": "en-US", "timezone": "UTC"})),
     }
 }
 
 pub(crate) async fn apps(State(site): Shared, call: Call) -> Response {
-    let apps = match site.known(&call) {
+    let apps = match call.sender.known() {
         None => Vec::new(),
         Some(identity) => site.platform.items(&identity.principal, "app").into_iter().map(|(_, app)| app).collect(),
     };

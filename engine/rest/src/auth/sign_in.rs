@@ -127,7 +127,7 @@ fn session(session: &SignedIn, user_id: &str, token: Option<&str>) -> Value {
 }
 
 pub(crate) async fn get_session(State(site): Shared, call: Call) -> Response {
-    let found = site.known(&call).and_then(|identity| {
+    let found = call.sender.known().and_then(|identity| {
         let person = site.platform.person(&identity.principal.login)?;
         Some((identity.session?, person))
     });

@@ -3,12 +3,12 @@
 use super::list::about;
 use super::record::not_found;
 use crate::answer::{JSON, ok, text};
-use crate::call::Call;
+use crate::call::{Call, Named};
 use crate::refusal::Refusal;
 use crate::site::Shared;
 use crate::values::Printer;
 use crate::work::Work;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use querygate_query_api::requests::record_change::{
@@ -20,7 +20,7 @@ use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
-pub(crate) async fn create(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn create(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let values = values_of(call.json_if_any(site.body_max()).await?)?;
@@ -30,7 +30,7 @@ pub(crate) async fn create(State(site): Shared, Path(object): Path<String>, call
     about(&object, answer.await)
 }
 
-pub(crate) async fn update(State(site): Shared, Path((object, id)): Path<(String, String)>, call: Call) -> Response {
+pub(crate) async fn update(State(site): Shared, Named((object, id)): Named<(String, String)>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let in_header = version_of_header(&call)?;
@@ -45,7 +45,7 @@ pub(crate) async fn update(State(site): Shared, Path((object, id)): Path<(String
     about(&object, answer.await)
 }
 
-pub(crate) async fn delete(State(site): Shared, Path((object, id)): Path<(String, String)>, call: Call) -> Response {
+pub(crate) async fn delete(State(site): Shared, Named((object, id)): Named<(String, String)>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let parameters = call.parameters()?;

@@ -97,11 +97,12 @@ impl Expansions {
             out.push(']');
             return true;
         }
-        match ids.first() {
-            Some(id) => {
-                one(id, out);
+        match ids.first().and_then(|id| related.get(id)) {
+            Some(record) => {
+                out.push_str(record);
                 true
             }
+            // The key stays as it is, a text or a number.
             None => false,
         }
     }

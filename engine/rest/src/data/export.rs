@@ -4,13 +4,13 @@ use super::ask::order_of;
 use super::conditions::filter_of;
 use super::record::refuse_unknown;
 use crate::answer::{JSON, Pieces, of_pieces};
-use crate::call::{Call, Parameters};
+use crate::call::{Call, Named, Parameters};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::values::{Cells, Printer};
 use crate::work::{Found, Work};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use chrono::DateTime;
@@ -29,7 +29,7 @@ const PIECE_BYTES: usize = 32 << 10;
 const PARAMETERS: [&str; 9] =
     ["fields", "filter", "format", "header", "limit", "orderby", "page", "search", "searchFields"];
 
-pub(crate) async fn export(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let described = work.session().object(&object).await.ok().filter(|described| described.may_export);

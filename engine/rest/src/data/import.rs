@@ -3,12 +3,12 @@
 use super::cells::{Cell, Readers, table};
 use super::change::refusal_of;
 use crate::answer::ok;
-use crate::call::Call;
+use crate::call::{Call, Named};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::work::Work;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use querygate_query_api::requests::question::{ObjectDescription, Question};
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
@@ -22,7 +22,7 @@ const ROWS_MAX: usize = 5_000;
 /// Changes that are made at once.
 const CHANGES_AT_ONCE: usize = 200;
 
-pub(crate) async fn import(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn import(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let body = call.object(site.body_max()).await?;

@@ -4,12 +4,12 @@ use super::ask::{Ask, Expand};
 use super::expand::{Expansions, check_names};
 use super::{body, spelling};
 use crate::answer::{JSON, Pieces, of_pieces, ok};
-use crate::call::Call;
+use crate::call::{Call, Named};
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::values::Printer;
 use crate::work::{Found, Work};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use querygate_query_api::holding::Holding;
 use querygate_query_api::requests::question::ObjectDescription;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Bytes that one piece of an answer aims at.
 const PIECE_BYTES: usize = 32 << 10;
 
-pub(crate) async fn list(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;
@@ -32,7 +32,7 @@ pub(crate) async fn list(State(site): Shared, Path(object): Path<String>, call: 
     about(&object, answer.await)
 }
 
-pub(crate) async fn query(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn query(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;

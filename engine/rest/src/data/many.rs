@@ -3,12 +3,12 @@
 use super::change::{dropped_fields, printed, refusal_of, values_of};
 use super::list::about;
 use crate::answer::{JSON, text};
-use crate::call::Call;
+use crate::call::{Call, Named};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::work::Work;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange, record_id};
@@ -70,6 +70,11 @@ fn on_failure(body: &Map<String, Value>, faults: &mut Faults) -> OnFailure {
     if options.is_some_and(|options| options.contains_key("validateOnly")) {
         faults.add("options.validateOnly", "invalid_type", "There is no dry run: leave `options.validateOnly` out.");
     }
+    for key in ["atomic", "continueOnError", "returnRecords"] {
+        if options.and_then(|options| options.get(key)).is_some_and(|given| !given.is_boolean() && !given.is_null()) {
+            faults.add(format!("options.{key}"), "invalid_type", "Invalid input: expected boolean");
+        }
+    }
     match (is("atomic"), is("continueOnError")) {
         (true, _) => OnFailure::UndoAll,
         (false, true) => OnFailure::Continue,
@@ -77,7 +82,7 @@ fn on_failure(body: &Map<String, Value>, faults: &mut Faults) -> OnFailure {
     }
 }
 
-pub(crate) async fn create_many(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let Some(Value::Array(records)) = call.json_if_any(site.body_max()).await? else {
@@ -136,7 +141,7 @@ async fn run(work: &Work, changes: &[RecordChange], on_failure: OnFailure) -> Re
     Ok(outcomes)
 }
 
-pub(crate) async fn update_many(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let body = call.object(site.body_max()).await?;
@@ -166,7 +171,7 @@ fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAct
     Some(RecordAction::Update { id: id?.to_owned(), values, expected_version: None })
 }
 
-pub(crate) async fn delete_many(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let body = call.object(site.body_max()).await?;
@@ -187,7 +192,7 @@ pub(crate) async fn delete_many(State(site): Shared, Path(object): Path<String>,
     about(&object, answer.await)
 }
 
-pub(crate) async fn batch(State(site): Shared, Path(object): Path<String>, call: Call) -> Response {
+pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let body = call.object(site.body_max()).await?;

@@ -4,22 +4,21 @@ use super::ask::Expand;
 use super::expand::{Expansions, check_names};
 use super::list::{about, described};
 use crate::answer::{JSON, text};
-use crate::call::{Call, Parameters};
+use crate::call::{Call, Named, Parameters};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::work::Work;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use querygate_query_api::requests::question::{ObjectDescription, Question};
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
-use serde_json::json;
 
 pub(crate) async fn get_record(
     State(site): Shared,
-    Path((object, id)): Path<(String, String)>,
+    Named((object, id)): Named<(String, String)>,
     call: Call,
 ) -> Response {
     let answer = async {
@@ -64,6 +63,22 @@ pub(crate) fn not_found(object: &str, id: &str) -> Refusal {
     Refusal::new(VendorCode::RecordNotFound, format!("Record {id} not found in {object}"))
 }
 
+/// Why a record is not to be had by a key.
+fn without_key(object: &ObjectDescription, id: &str) -> Refusal {
+    match object.key_fields.as_slice() {
+        // The reader sees no key at all.
+        [] => not_found(&object.name, id),
+        fields => {
+            let message = format!(
+                "A record of '{}' is found by several fields, and not by one key: ask for it with a filter on {}.",
+                object.name,
+                fields.join(", ")
+            );
+            Refusal::new(VendorCode::NotImplemented, message)
+        }
+    }
+}
+
 /// What is wanted of one record.
 #[derive(Debug, Default)]
 struct ByKey {
@@ -88,11 +103,13 @@ impl ByKey {
     async fn record(&self, work: &Work, object: &ObjectDescription, id: &str) -> Result<String, Refusal> {
         Expand::check_bounds(&self.expand)?;
         check_names(object, &self.expand)?;
-        let key = object.key.as_deref().ok_or_else(|| not_found(&object.name, id))?;
+        if object.key.is_none() {
+            return Err(without_key(object, id));
+        }
         let question = Question {
             object: object.name.clone(),
+            keys: Some(vec![id.to_owned()]),
             fields: self.fields.clone(),
-            filter: Some(json!({key: id})),
             limit: Some(1),
             ..Question::default()
         };

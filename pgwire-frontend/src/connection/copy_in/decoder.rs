@@ -9,7 +9,7 @@ use crate::wire::Format;
 use arrow::array::RecordBatch;
 use bytes::{Buf, BytesMut};
 use querygate_query_api::outcome::CopyFormat;
-use querygate_query_api::requests::ingest::{CopyHeader, CopyIn, LogVerbosity, OnError};
+use querygate_query_api::requests::ingest::{CopyHeader, CopyIn, CopyProgress, LogVerbosity, OnError};
 use querygate_query_api::values::zone::Zone;
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -27,7 +27,6 @@ pub(super) struct Decoder {
     batch: Batch,
     awaits_header: bool,
     ended: bool,
-    skipped: u64,
     /// What the client is to hear of rows that were left out.
     notices: Vec<String>,
 }
@@ -61,16 +60,20 @@ impl Decoder {
             rows,
             cells: Cells::default(),
             ended: false,
-            skipped: 0,
             notices: Vec::new(),
         }
     }
 
     pub(super) fn push(&mut self, data: &[u8]) {
+        self.copy.progress.add_bytes(data.len());
         // What follows the end is read to be thrown away.
         if !self.ended {
             self.input.extend_from_slice(data);
         }
+    }
+
+    pub(super) fn progress(&self) -> &CopyProgress {
+        &self.copy.progress
     }
 
     /// What it holds of memory, about.
@@ -85,7 +88,7 @@ impl Decoder {
 
     /// What the client is to hear at the end.
     pub(super) fn summary(&self) -> Option<String> {
-        match (self.skipped, self.copy.options.log_verbosity) {
+        match (self.copy.progress.skipped(), self.copy.options.log_verbosity) {
             (0, _) | (_, LogVerbosity::Silent) => None,
             (1, _) => Some("1 row was skipped due to data type incompatibility".to_owned()),
             (rows, _) => Some(format!("{rows} rows were skipped due to data type incompatibility")),
@@ -200,7 +203,7 @@ impl Decoder {
                 if self.copy.options.on_error == OnError::Ignore
                     && misfit.error.code() != ErrorCode::CharacterNotInRepertoire =>
             {
-                self.skipped += 1;
+                self.copy.progress.add_skipped();
                 if self.copy.options.log_verbosity == LogVerbosity::Verbose {
                     let skips = self.skips(&misfit);
                     self.notices.push(skips);

@@ -129,6 +129,7 @@ impl Connection {
                 match next {
                     Ok(Some((batch, lines))) => {
                         feed.places.remember(lines);
+                        decoder.progress().add_rows(batch.num_rows());
                         self.hand(feed, Ok(batch), token).await?;
                     }
                     Ok(None) => break,

@@ -145,6 +145,27 @@ impl Reading {
         }
     }
 
+    /// Reads all that is left, into memory of this pool, which it gives back as the cursor passes the rows.
+    ///
+    /// # Errors
+    /// 53200: more than the pool has.
+    pub(in crate::session) async fn read_ahead(
+        &mut self,
+        pool: &Arc<dyn MemoryPool>,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let whole = MemoryConsumer::new("cursor").register(pool);
+        let mut batches = Vec::new();
+        while let Some(batch) = interrupt.within(async { stream.next().await.transpose() }).await? {
+            let (batch, bytes, _) = compact(batch, SLACK_BYTES)?;
+            whole.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))?;
+            batches.push((batch, whole.split(bytes)));
+        }
+        self.stream = Some(futures::stream::iter(batches).map(|(batch, _memory)| Ok(batch)).boxed());
+        Ok(())
+    }
+
     /// Some of the next rows, `wanted` at most. `None`: there are no more, or none is wanted.
     pub(in crate::session) async fn forward(
         &mut self,
@@ -291,6 +312,23 @@ mod tests {
             rows -= batch.num_rows() as u64;
             found.extend(batch.column(0).as_primitive::<Int64Type>().values());
         }
+    }
+
+    #[tokio::test]
+    async fn rows_read_ahead_are_charged_until_they_are_passed() {
+        let memory = pool(1 << 20);
+        let interrupt = Interrupt::new(CancellationToken::new(), None);
+        for mut reading in [Reading::forward_only(numbers(7)), Reading::scrolling(numbers(7), &memory)] {
+            assert_eq!(fetch(&mut reading, Walk::Forward(Some(2))).await.unwrap(), [1, 2]);
+            reading.read_ahead(&memory, &interrupt).await.unwrap();
+            assert!(memory.reserved() > 0);
+            assert_eq!(fetch(&mut reading, Walk::Forward(None)).await.unwrap(), [3, 4, 5, 6, 7]);
+            drop(reading);
+            assert_eq!(memory.reserved(), 0);
+        }
+        let mut reading = Reading::forward_only(numbers(7));
+        let refused = reading.read_ahead(&pool(8), &interrupt).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::OutOfMemory);
     }
 
     /// What PostgreSQL answers for `DECLARE c SCROLL CURSOR FOR SELECT generate_series(1, 7)`.

@@ -22,11 +22,31 @@ pub(in crate::session) struct Cursor {
     schema: SchemaRef,
     reading: Reading,
     pub(in crate::session) hold: bool,
+    /// Savepoints that its transaction had set when it was declared; `None`: that transaction was committed, or there was none.
+    uncommitted_since: Option<u32>,
     pub(in crate::session) statement: Arc<str>,
     pub(in crate::session) since: SystemTime,
 }
 
+/// How many transactions of the session ended, and how often one went back to a savepoint.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::session) struct Ends {
+    commits: u64,
+    rollbacks: u64,
+}
+
 impl Cursor {
+    /// Whether it is still open after it was away since `before`, and now belongs to no transaction where that was committed.
+    fn comes_back(&mut self, before: Ends, now: Ends) -> bool {
+        if self.uncommitted_since.is_none() {
+            return true;
+        }
+        if before.commits != now.commits {
+            self.uncommitted_since = None;
+        }
+        before.rollbacks == now.rollbacks && (before.commits == now.commits || self.hold)
+    }
+
     pub(in crate::session) const fn scrolls(&self) -> bool {
         self.reading.scrolls()
     }
@@ -40,6 +60,8 @@ struct Fetch {
     /// `None`: the cursor has not set out yet.
     left: Option<Stretch>,
     home: Weak<Mutex<Inner>>,
+    /// When it took the cursor.
+    ends: Ends,
     interrupt: Interrupt,
 }
 
@@ -71,17 +93,16 @@ async fn step(
 
 impl Drop for Fetch {
     fn drop(&mut self) {
-        let (Some(cursor), Some(home)) = (self.cursor.take(), self.home.upgrade()) else { return };
+        let (Some(mut cursor), Some(home)) = (self.cursor.take(), self.home.upgrade()) else { return };
         let mut inner = home.lock().unwrap_or_else(PoisonError::into_inner);
-        if cursor.hold || inner.transaction.is_open() {
+        if cursor.comes_back(self.ends, inner.ends) {
             inner.cursors.insert(std::mem::take(&mut self.name), cursor);
         }
     }
 }
 
 impl GateSession {
-    /// DECLARE: runs the query and keeps its stream. A holdable cursor outlives the transaction; as nothing is written,
-    /// its rows are the same then.
+    /// DECLARE: runs the query and keeps its stream. A holdable cursor outlives a transaction that is committed.
     pub(in crate::session) async fn declare(
         &self,
         prepared: &PreparedStatement,
@@ -114,6 +135,7 @@ impl GateSession {
             schema: rows.schema,
             reading,
             hold,
+            uncommitted_since: self.inner().transaction.savepoints_set(),
             statement: Arc::clone(prepared.parsed.shared_text()),
             since: SystemTime::now(),
         };
@@ -123,15 +145,15 @@ impl GateSession {
 
     pub(in crate::session) async fn fetch(&self, name: &str, walk: Walk) -> Result<Outcome> {
         // Taken out while rows are awaited: the lock is never held over an await.
-        let cursor = {
+        let (cursor, ends) = {
             let inner = &mut *self.inner();
             inner.cursors.get(name).ok_or_else(|| no_cursor(name))?.reading.admits(walk)?;
-            inner.cursors.remove(name).ok_or_else(|| no_cursor(name))?
+            (inner.cursors.remove(name).ok_or_else(|| no_cursor(name))?, inner.ends)
         };
         let (columns, schema) = (Arc::clone(&cursor.columns), Arc::clone(&cursor.schema));
         let home = Weak::clone(&self.writer.inner);
         let interrupt = self.runs.interrupt(self.inner().settings.timeout());
-        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, interrupt };
+        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, ends, interrupt };
         let batches = futures::stream::try_unfold(fetch, |mut fetch| async {
             Ok(fetch.next().await?.map(|batch| (batch, fetch)))
         });
@@ -164,6 +186,45 @@ impl GateSession {
         }
         let tag = if name.is_some() { "CLOSE CURSOR" } else { "CLOSE CURSOR ALL" };
         Ok(Outcome::Command(CommandTag::Fixed(tag.to_owned())))
+    }
+
+    /// Reads what the transaction's holdable cursors have not read: its source gives no rows after its end.
+    ///
+    /// # Errors
+    /// 53200: they are more than the session's cursors may keep. Those of reading.
+    pub(in crate::session) async fn keep_cursors(&self) -> Result<()> {
+        let is_kept = |(_, cursor): &(&String, &mut Cursor)| cursor.hold && cursor.uncommitted_since.is_some();
+        let names: Vec<String> =
+            self.inner().cursors.iter_mut().filter(is_kept).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            // Taken out while rows are awaited, as by FETCH.
+            let Some(mut cursor) = self.inner().cursors.remove(&name) else { continue };
+            let interrupt = self.runs.interrupt(self.inner().settings.timeout());
+            cursor.reading.read_ahead(&self.kept_rows, &interrupt).await?;
+            self.inner().cursors.insert(name, cursor);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Ends the cursors of a transaction that was committed, but for the holdable ones.
+    pub(in crate::session) fn commit_cursors(&mut self) {
+        self.ends.commits += 1;
+        self.cursors.retain(|_, cursor| cursor.hold);
+        self.cursors.values_mut().for_each(|cursor| cursor.uncommitted_since = None);
+    }
+
+    /// Ends all cursors of a transaction that was rolled back.
+    pub(in crate::session) fn roll_back_cursors(&mut self) {
+        self.ends.rollbacks += 1;
+        self.cursors.retain(|_, cursor| cursor.uncommitted_since.is_none());
+    }
+
+    /// Ends the cursors that were declared after a savepoint.
+    pub(in crate::session) fn roll_back_cursors_to(&mut self, savepoint: u32) {
+        self.ends.rollbacks += 1;
+        self.cursors.retain(|_, cursor| cursor.uncommitted_since.is_none_or(|set| set <= savepoint));
     }
 }
 

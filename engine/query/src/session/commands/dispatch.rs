@@ -217,11 +217,16 @@ impl GateSession {
         }
         let inner = &mut *self.inner();
         let Some((settings, committed)) = inner.transaction.commit() else {
+            inner.commit_cursors();
             inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
             return Ok(done("COMMIT"));
         };
         inner.restore(settings);
-        inner.cursors.retain(|_, cursor| cursor.hold && committed);
+        if committed {
+            inner.commit_cursors();
+        } else {
+            inner.roll_back_cursors();
+        }
         Ok(done(if committed { "COMMIT" } else { "ROLLBACK" }))
     }
 
@@ -231,9 +236,12 @@ impl GateSession {
         match inner.transaction.rollback() {
             Some(settings) => {
                 inner.restore(settings);
-                inner.cursors.retain(|_, cursor| cursor.hold);
+                inner.roll_back_cursors();
             }
-            None => inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress"))),
+            None => {
+                inner.roll_back_cursors();
+                inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
+            }
         }
         done("ROLLBACK")
     }

@@ -79,7 +79,9 @@ impl GateSession {
         let targeted = self.aim_ingest(copy).await?;
         let columns = unchanged(ingested(&targeted, copy)?, known)?;
         let table = targeted.intent().object().sql_name.clone();
-        Ok(Outcome::CopyIn(CopyIn { table, columns, options: copy.options.clone() }))
+        let progress = Arc::default();
+        self.activity.copies_into(&table, &progress);
+        Ok(Outcome::CopyIn(CopyIn { table, columns, options: copy.options.clone(), progress }))
     }
 
     pub(in crate::session) async fn run_ingest(&self, prepared: &PreparedStatement, rows: BatchStream) -> Result<u64> {

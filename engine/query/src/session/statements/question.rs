@@ -15,7 +15,8 @@ use crate::sql::parse::Parsed;
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_policy::Evaluator;
 use querygate_policy::query_filter::FilterContext;
-use querygate_query_api::requests::question::{AnswerForm, ObjectDescription, Question};
+use querygate_policy::write::WriteOperation;
+use querygate_query_api::requests::question::{AnswerForm, ChangeRights, ObjectDescription, Question};
 use querygate_query_api::service::Asked;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex};
@@ -124,15 +125,40 @@ impl GateSession {
         let workspace = self.workspace().await?;
         Ok(described(&workspace.catalog, visible(&workspace.catalog, name)?))
     }
+
+    /// What the principal may do with one of them beside reading it.
+    pub(in crate::session) async fn open_changes(&self, name: &str) -> Result<ChangeRights> {
+        let workspace = self.workspace().await?;
+        let catalog = &workspace.catalog;
+        let visible = visible(catalog, name)?;
+        let evaluator = evaluator(catalog);
+        let policies = &catalog.deployment().policies;
+        let takes_changes = self.gate.options().writes && catalog.takes_changes(name);
+        let open = |operation| {
+            takes_changes
+                && evaluator.decide_target(name, operation).refusal().is_none()
+                && policies.write_obstacles(name, operation).is_empty()
+        };
+        let sees = |locked: &String| visible.fields().any(|field| field.name == *locked);
+        Ok(ChangeRights {
+            create: open(WriteOperation::Insert),
+            update: open(WriteOperation::Update),
+            delete: open(WriteOperation::Delete),
+            locked_fields: evaluator.not_editable_fields(name).into_iter().filter(sees).collect(),
+        })
+    }
 }
 
-fn described(catalog: &PrincipalCatalog, visible: &VisibleObject) -> Arc<ObjectDescription> {
+fn evaluator(catalog: &PrincipalCatalog) -> Evaluator<'_> {
     let deployment = catalog.deployment();
-    let evaluator = Evaluator {
+    Evaluator {
         policy: &deployment.policies,
         principal: catalog.principal(),
         facts: &deployment.facts,
         now_ms: now_ms(),
-    };
-    Arc::new(describe(visible, evaluator.may_export(&visible.object)))
+    }
+}
+
+fn described(catalog: &PrincipalCatalog, visible: &VisibleObject) -> Arc<ObjectDescription> {
+    Arc::new(describe(visible, evaluator(catalog).may_export(&visible.object)))
 }

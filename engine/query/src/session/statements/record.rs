@@ -28,7 +28,7 @@ use querygate_query_api::requests::record_change::{
 use querygate_query_api::service::Delivery;
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
 
 /// Changes of one call.
@@ -175,18 +175,30 @@ impl GateSession {
     }
 
     async fn changed(&self, operation: WriteOperation, object: &str, written: WrittenRecord) -> Result<ChangedRecord> {
-        let WrittenRecord { id, dropped } = written;
+        let WrittenRecord { id, parts, dropped } = written;
         let record = match operation {
             WriteOperation::Delete => None,
-            WriteOperation::Insert | WriteOperation::Update => self.read_back(object, &id).await?,
+            WriteOperation::Insert | WriteOperation::Update => self.read_back(object, &id, parts).await?,
         };
         Ok(ChangedRecord { id, record, dropped: dropped.into_iter().map(told).collect() })
     }
 
     /// The record as the principal reads it; `None`: not at all.
-    async fn read_back(&self, object: &str, id: &str) -> Result<Option<(Vec<AnswerColumn>, RecordBatch)>> {
-        let keys = Some(vec![id.to_owned()]);
-        let question = Question { object: object.to_owned(), keys, ..Question::default() };
+    async fn read_back(
+        &self,
+        object: &str,
+        id: &str,
+        parts: Option<Map<String, Value>>,
+    ) -> Result<Option<(Vec<AnswerColumn>, RecordBatch)>> {
+        let question = Question { object: object.to_owned(), ..Question::default() };
+        let question = match parts {
+            None => Question { keys: Some(vec![id.to_owned()]), ..question },
+            // A filter would take such a text for a token.
+            Some(parts) if parts.values().any(|part| part.as_str().is_some_and(|text| text.starts_with('{'))) => {
+                return Ok(None);
+            }
+            Some(parts) => Question { filter: Some(Value::Object(parts)), ..question },
+        };
         let asked = match self.bind_asked(&question, AnswerForm::Records).await {
             Ok(asked) => asked,
             Err(error) if error.vendor_code() == Some(VendorCode::PermissionDenied) => return Ok(None),

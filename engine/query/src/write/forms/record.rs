@@ -34,7 +34,10 @@ pub(crate) struct GivenRecord {
 /// A record that was changed.
 #[derive(Debug, Clone)]
 pub(crate) struct WrittenRecord {
+    /// Its key as a text; the parts of one of several fields have commas between them.
     pub(crate) id: String,
+    /// The fields of its key with their values, where there are several.
+    pub(crate) parts: Option<Row>,
     pub(crate) dropped: Vec<Dropped>,
 }
 
@@ -42,16 +45,25 @@ impl WrittenRecord {
     /// # Errors
     /// Internal: it has no key that is a text or a number.
     pub(in crate::write) fn of(table: &WriteTarget, stored: &RecordBatch, dropped: Vec<Dropped>) -> Result<Self> {
-        let key = table.key().first().and_then(|place| table.fields().get(*place));
-        let rows = records(table.fields(), stored)?;
-        let id = match key.and_then(|key| rows.first()?.get(&key.name)) {
-            Some(Json::String(text)) => text.clone(),
-            Some(Json::Number(number)) => number.to_string(),
-            Some(Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_)) | None => {
-                return Err(Error::internal("a record was stored without a key"));
-            }
-        };
-        Ok(Self { id, dropped })
+        let names = table.key().iter().filter_map(|place| table.fields().get(*place)).map(|field| &field.name);
+        let stored = records(table.fields(), stored)?.into_iter().next().unwrap_or_default();
+        let mut parts = Row::new();
+        let mut texts = Vec::new();
+        for name in names {
+            let value = stored.get(name).cloned().unwrap_or_default();
+            texts.push(match &value {
+                Json::String(text) => text.clone(),
+                Json::Number(number) => number.to_string(),
+                Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => {
+                    return Err(Error::internal("a record was stored without a key"));
+                }
+            });
+            parts.insert(name.clone(), value);
+        }
+        if texts.is_empty() {
+            return Err(Error::internal("a record was stored without a key"));
+        }
+        Ok(Self { id: texts.join(","), parts: (parts.len() > 1).then_some(parts), dropped })
     }
 }
 

@@ -95,11 +95,15 @@ impl<'a> Shape<'a> {
         };
         let shape = Self { stages, scanned: &scan.projected_schema, places };
         let used = shape.used()?;
-        let is_viewed = |at: &usize| {
+        let is_given_back = |at: &usize| {
             let column = shape.places.get(*at).and_then(|place| columns.get(*place));
-            column.is_some_and(GovernedColumn::is_viewed)
+            column.is_some_and(GovernedColumn::is_given_back)
         };
-        if used.iter().all(is_viewed) { Ok(shape) } else { Err(unsupported("RETURNING of a column of such a type")) }
+        if used.iter().all(is_given_back) {
+            Ok(shape)
+        } else {
+            Err(unsupported("RETURNING of a column of such a type"))
+        }
     }
 
     /// Columns of the table that expressions name.

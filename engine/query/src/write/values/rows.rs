@@ -47,8 +47,10 @@ pub(crate) fn json(array: &ArrayRef, row: usize) -> Result<Json> {
         Value::Text(text) => Json::String(text.as_ref().to_owned()),
         Value::Date(days) => Json::String(date(days)?.format("%Y-%m-%d").to_string()),
         Value::Time(micros) => {
-            let millis = DateTime::from_timestamp_micros(micros).ok_or_else(beyond)?;
-            Json::String(millis.format("%H:%M:%S%.3f").to_string())
+            let time = DateTime::from_timestamp_micros(micros).ok_or_else(beyond)?;
+            // As rules spell it, so that a time of microseconds is not taken for one that a rule has changed.
+            let spelling = if time.timestamp_subsec_millis() == 0 { "%H:%M:%S" } else { "%H:%M:%S%.3f" };
+            Json::String(time.format(spelling).to_string())
         }
         Value::Timestamp { micros, .. } => {
             let instant = DateTime::from_timestamp_micros(micros).ok_or_else(beyond)?;
@@ -148,7 +150,7 @@ fn refused(cause: &dyn std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Date32Array, Decimal128Array, Int64Array, TimestampMicrosecondArray};
+    use arrow::array::{Date32Array, Decimal128Array, Int64Array, Time64MicrosecondArray, TimestampMicrosecondArray};
 
     #[test]
     fn values_are_what_rules_expect() {
@@ -165,6 +167,13 @@ mod tests {
             let back = scalar(&expected, array.data_type()).unwrap();
             assert_eq!(back, ScalarValue::try_from_array(&array, 0).unwrap(), "{expected}");
         }
+    }
+
+    /// Another spelling would be taken for a value that a rule made, which has milliseconds only.
+    #[test]
+    fn times_are_spelled_as_rules_spell_them() {
+        let times: ArrayRef = Arc::new(Time64MicrosecondArray::from(vec![45_000_000_123, 45_000_250_123]));
+        assert_eq!([json(&times, 0).unwrap(), json(&times, 1).unwrap()], ["12:30:00", "12:30:00.250"]);
     }
 
     #[test]

@@ -1,0 +1,188 @@
+//! `/analytics`: measures by dimensions of one object, each asked as a governed question. Who lacks a right on an object or a field
+//! has neither in what is listed nor in what is computed.
+
+mod ask;
+mod model;
+
+use crate::answer::{JSON, text, wrapped};
+use crate::call::Call;
+use crate::code::Code;
+use crate::refusal::{Envelope, Refusal};
+use crate::sender::Identity;
+use crate::site::{Shared, Site};
+use crate::work::Work;
+use ask::Selection;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use model::{Asked, Model};
+use querygate_query_api::requests::question::{JsonForm, ObjectDescription};
+use querygate_types::json::print::quoted;
+use querygate_types::vendor::VendorCode;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Rows where no number is given, and at most.
+const ROWS_MAX: u64 = 10_000;
+/// Largest body.
+const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// `GET /analytics/meta`: cubes whose object the principal may read.
+pub(crate) async fn meta(State(site): Shared, call: Call) -> Response {
+    let answer = async {
+        let identity = site.identify(&call)?;
+        let parameters = call.parameters()?;
+        let wanted = parameters.one("cube")?;
+        let work = site.open(&identity.principal, &call).await?;
+        let mut cubes = Vec::new();
+        for (name, cube) in site.platform.declared("analytics_cube") {
+            if wanted.is_some_and(|wanted| wanted != name) {
+                continue;
+            }
+            let Some(object) = readable(&work, model::object_of(&cube)).await? else { continue };
+            cubes.push(Model::of_cube(&name, &cube, object).told());
+        }
+        Ok(wrapped(StatusCode::OK, &Value::Array(cubes)))
+    };
+    answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Wrapped))
+}
+
+/// `POST /analytics/query`.
+pub(crate) async fn query(State(site): Shared, call: Call) -> Response {
+    let answer = async {
+        let identity = site.identify(&call)?;
+        let work = site.open(&identity.principal, &call).await?;
+        let (cube, selection) = Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
+        let model = site.cube(&work, &cube).await?;
+        let (rows, fields, _) = run(&work, &model, &selection, false).await?;
+        let fields = Value::Array(fields);
+        Ok(text(
+            StatusCode::OK,
+            JSON,
+            format!("{{\"success\":true,\"data\":{{\"rows\":[{rows}],\"fields\":{fields}}}}}"),
+        ))
+    };
+    answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Wrapped))
+}
+
+/// `POST /analytics/sql`. Questions are never printed as SQL here.
+pub(crate) async fn sql(State(site): Shared, call: Call) -> Response {
+    let answer = async {
+        site.identify(&call)?;
+        Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
+        Err(Refusal::not_implemented("SQL text of a query: it is planned without"))
+    };
+    answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Wrapped))
+}
+
+/// `POST /analytics/dataset/query`: a dataset of the metadata, or one that the body describes.
+pub(crate) async fn dataset(State(site): Shared, call: Call) -> Response {
+    let answer = async {
+        let identity: Identity = site.identify(&call)?;
+        let work = site.open(&identity.principal, &call).await?;
+        let body = call.object(BODY_BYTES_MAX).await?;
+        let selection = Selection::of_dataset(&body)?;
+        let model = site.dataset(&work, &body).await?;
+        let (rows, fields, raw) = run(&work, &model, &selection, true).await?;
+        let (object, fields) = (Value::from(model.object.name.as_str()), Value::Array(fields));
+        let of_dimensions: Map<String, Value> = selection
+            .dimensions
+            .iter()
+            .filter_map(|name| Some((name.clone(), model.dimension(name).ok()?.field.into())))
+            .collect();
+        let of_dimensions = Value::Object(of_dimensions);
+        let body = format!(
+            "{{\"rows\":[{rows}],\"fields\":{fields},\"object\":{object},\"dimensionFields\":{of_dimensions},\
+             \"drillRawRows\":[{raw}]}}"
+        );
+        Ok(text(StatusCode::OK, JSON, body))
+    };
+    answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Message))
+}
+
+/// An object, where the principal may read it.
+async fn readable(work: &Work, name: Option<&str>) -> Result<Option<Arc<ObjectDescription>>, Refusal> {
+    let Some(name) = name else { return Ok(None) };
+    match work.session().object(name).await.map_err(Refusal::from) {
+        Ok(object) => Ok(Some(object)),
+        Err(refusal) if matches!(refusal.status().as_u16(), 403 | 404) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+impl Site {
+    /// A cube of the metadata, or an object as one. One that the principal may not read is as one that is not there.
+    async fn cube(&self, work: &Work, name: &str) -> Result<Model, Refusal> {
+        let declared = self.platform.declared("analytics_cube").into_iter().find(|(other, _)| other == name);
+        let model = match &declared {
+            Some((_, cube)) => {
+                readable(work, model::object_of(cube)).await?.map(|object| Model::of_cube(name, cube, object))
+            }
+            None => readable(work, Some(name)).await?.map(|object| Model::of_object(name, object)),
+        };
+        model.ok_or_else(|| Refusal::new(VendorCode::ObjectNotFound, format!("There is no cube '{name}'.")))
+    }
+
+    async fn dataset(&self, work: &Work, body: &Map<String, Value>) -> Result<Model, Refusal> {
+        let named = body.get("datasetName").or(body.get("dataset")).and_then(Value::as_str);
+        let found = match (named, body.get("dataset")) {
+            (Some(name), _) => {
+                self.platform.declared("dataset").into_iter().find(|(other, _)| other == name).map(|(_, found)| found)
+            }
+            (None, Some(given @ Value::Object(_))) => {
+                model::check_dataset(given)?;
+                Some(given.clone())
+            }
+            (None, _) => {
+                let message = "body.dataset or body.datasetName is required.";
+                return Err(Refusal::new(VendorCode::ValidationFailed, message));
+            }
+        };
+        let name = named.unwrap_or("dataset");
+        let model = match &found {
+            Some(found) => {
+                let object = found.get("object").and_then(Value::as_str);
+                readable(work, object).await?.map(|object| Model::of_dataset(name, found, object))
+            }
+            None => None,
+        };
+        model.ok_or_else(|| Refusal::new(Code::NotFound, format!("Dataset \"{name}\" not found.")))
+    }
+}
+
+/// Rows as JSON, what their columns are, and the rows with values in place of labels.
+async fn run(
+    work: &Work,
+    model: &Model,
+    selection: &Selection,
+    labels: bool,
+) -> Result<(String, Vec<Value>, String), Refusal> {
+    let Asked { question, fields } = model.asked(selection)?;
+    let mut found = work.find(&question).await?;
+    let dimensions = question.group_by.len();
+    let (mut rows, mut raw) = (String::new(), String::new());
+    while let Some(printer) = found.next().await? {
+        for row in 0..printer.rows {
+            if !rows.is_empty() {
+                rows.push(',');
+                raw.push(',');
+            }
+            let label = |column: usize, row: usize, out: &mut String| {
+                let Some(field) =
+                    model.group_field(&question, column).filter(|field| labels && field.form == JsonForm::Text)
+                else {
+                    return false;
+                };
+                let value = printer.cells(column).and_then(|cells| cells.texts(row).pop());
+                let label = value.and_then(|value| field.options.iter().find(|(option, _)| *option == value));
+                label.is_some_and(|(_, label)| {
+                    quoted(label, out);
+                    true
+                })
+            };
+            printer.print(row, &mut rows, label, |_| false)?;
+            printer.print(row, &mut raw, |_, _, _| false, |column| column >= dimensions)?;
+        }
+    }
+    Ok((rows, fields, raw))
+}

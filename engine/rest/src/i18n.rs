@@ -1,0 +1,80 @@
+//! `/i18n`: labels of objects and fields in other languages, of those that the principal may see.
+
+use crate::answer::wrapped;
+use crate::call::{Call, Named};
+use crate::refusal::{Envelope, Refusal};
+use crate::site::{Shared, Site};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use querygate_query_api::requests::question::ObjectDescription;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Language of names that have no translation.
+const DEFAULT: &str = "en";
+
+pub(crate) async fn locales(State(site): Shared) -> Response {
+    let mut codes: Vec<String> = site.platform.declared("locale").into_iter().map(|(code, _)| code).collect();
+    if !codes.iter().any(|code| code == DEFAULT) {
+        codes.insert(0, DEFAULT.to_owned());
+    }
+    let told = codes.iter().map(|code| json!({"code": code, "label": code, "isDefault": code == DEFAULT}));
+    wrapped(StatusCode::OK, &json!({"locales": told.collect::<Vec<_>>()}))
+}
+
+pub(crate) async fn labels(
+    State(site): Shared,
+    Named((object, locale)): Named<(String, String)>,
+    call: Call,
+) -> Response {
+    let answer = async {
+        let mut objects = site.translated(&call, &locale).await?;
+        let labels = objects.remove(&object).and_then(|mut own| own.get_mut("fields").map(Value::take));
+        Ok(json!({"object": object, "locale": locale, "labels": labels.unwrap_or_else(|| json!({}))}))
+    };
+    answered(answer.await)
+}
+
+pub(crate) async fn translations(State(site): Shared, Named(locale): Named<String>, call: Call) -> Response {
+    let answer = async {
+        let objects = site.translated(&call, &locale).await?;
+        let bundle = if objects.is_empty() { json!({}) } else { json!({"objects": objects}) };
+        Ok(json!({"locale": locale, "translations": bundle}))
+    };
+    answered(answer.await)
+}
+
+fn answered(answer: Result<Value, Refusal>) -> Response {
+    match answer {
+        Ok(data) => wrapped(StatusCode::OK, &data),
+        Err(refusal) => refusal.into_answer(Envelope::Wrapped),
+    }
+}
+
+impl Site {
+    /// Translations of the objects that the principal may read. A stranger reads none.
+    async fn translated(&self, call: &Call, locale: &str) -> Result<Map<String, Value>, Refusal> {
+        let Some(identity) = call.sender.known() else { return Ok(Map::new()) };
+        let bundle = self.platform.declared("locale").into_iter().find(|(code, _)| code == locale);
+        let Some((_, Value::Object(objects))) = bundle else { return Ok(Map::new()) };
+        let work = self.open(&identity.principal, call).await?;
+        let seen = work.session().objects().await?;
+        Ok(seen
+            .iter()
+            .filter_map(|object| Some((object.name.clone(), of(object, objects.get(&object.name)?))))
+            .collect())
+    }
+}
+
+/// The translations of an object, without fields that its reader does not see.
+fn of(object: &Arc<ObjectDescription>, bundle: &Value) -> Value {
+    let mut own = Map::new();
+    for key in ["label", "pluralLabel", "description"] {
+        own.extend(bundle.get(key).filter(|label| label.is_string()).map(|label| (key.to_owned(), label.clone())));
+    }
+    let fields = bundle.get("fields").and_then(Value::as_object).into_iter().flatten();
+    let fields = fields.filter(|(name, _)| object.field(name).is_some());
+    own.insert("fields".to_owned(), fields.map(|(name, label)| (name.clone(), label.clone())).collect());
+    Value::Object(own)
+}

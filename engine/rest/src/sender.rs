@@ -1,0 +1,35 @@
+//! Who sent a request, as its route finds it. Looks at no header.
+
+use crate::sessions::SignedIn;
+use querygate_query_api::tokens::TokenRefusal;
+use querygate_types::principal::Principal;
+use std::sync::Arc;
+
+/// Who sent a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) principal: Arc<Principal>,
+    /// `None` of a key or an issuer's token: it has no session.
+    pub(crate) session: Option<SignedIn>,
+    /// Names the key or token.
+    pub(crate) credential: Option<Arc<str>>,
+}
+
+/// What is known of who sent a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Sender {
+    Unknown,
+    Known(Identity),
+    /// What was shown could not be looked at.
+    Refused(TokenRefusal),
+}
+
+impl Sender {
+    /// Who it is, for routes that are open to all.
+    pub(crate) fn known(&self) -> Option<Identity> {
+        match self {
+            Self::Known(identity) => Some(identity.clone()),
+            Self::Unknown | Self::Refused(_) => None,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Python as its users have it: an environment of its own with packages of the registry.
+
+use super::binary;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// An environment with these packages, made once beside the binary: its folder. `None` where Python or the packages cannot be had,
+/// which must not be so in CI.
+pub fn python_environment(name: &str, packages: &[&str]) -> Option<PathBuf> {
+    let folder = binary().parent()?.join(format!("querygate-test-{name}"));
+    let ready = folder.join("ready");
+    let installed = packages.join("\n");
+    if std::fs::read_to_string(&ready).is_ok_and(|packages| packages == installed) {
+        return Some(folder);
+    }
+    let succeeded = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    let made = succeeded(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+        && succeeded(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet"]).args(packages));
+    if made {
+        std::fs::write(ready, installed).unwrap();
+        return Some(folder);
+    }
+    assert!(std::env::var_os("CI").is_none(), "python3 with venv and pip must be there in CI");
+    eprintln!("SKIPPED: {} cannot be installed from PyPI", packages.join(", "));
+    None
+}

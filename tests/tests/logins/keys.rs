@@ -1,0 +1,137 @@
+//! API keys: made while the gate runs, at every door, narrowed, revoked.
+
+use crate::flight::orders_by_handshake;
+use crate::provider::encoded;
+use crate::world::{TOKEN_USER, World};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use querygate_tests::server::Request;
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_key_lets_a_program_in_at_every_door_as_soon_as_it_is_made() {
+    let world = World::new();
+    let (_, key) = world.new_key(&["nora"]);
+    assert!(world.everywhere(&key).into_iter().all(|seen| seen == Ok("3".to_owned())));
+    let ca = world.folder().join("ca.pem");
+    let basic = format!("Basic {}", STANDARD.encode(format!("{TOKEN_USER}:{key}")));
+    for header in [format!("Bearer {key}"), basic] {
+        assert_eq!(orders_by_handshake(world.server.flight, &ca, &header), Ok("3".to_owned()));
+    }
+    let answer = Request::new("GET", "/api/v1/data/shop_orders").header("x-api-key", &key);
+    assert_eq!(answer.send(world.server.rest.unwrap()).status, 200);
+    let who = world.psql(&key, "verify-ca", &["-c", "SELECT current_user, session_user"]);
+    assert!(!who.success, "the authority is not known: {}", who.both());
+    let who = world.psql(&key, "require", &["-c", "SELECT current_user, session_user"]);
+    assert_eq!(who.out.trim(), "nora|nora", "{}", who.both());
+    let lines = world.server.lines().join("\n");
+    assert!(!lines.contains(&key) && !lines.contains(&encoded(&key)), "a key is in the log");
+}
+
+#[test]
+fn a_narrowed_key_is_good_for_its_scope_at_every_door() {
+    let world = World::new();
+    let (_, key) = world.new_key(&["nora", "--scope", "shop_orders:read,create"]);
+    assert!(world.everywhere(&key).into_iter().all(|seen| seen == Ok("3".to_owned())));
+    let run = |sql: &str| world.psql(&key, "require", &["-c", sql]);
+    for (sql, code) in [
+        ("SELECT * FROM customers", "42P01"),
+        ("UPDATE orders SET code = 'x'", "42501"),
+        ("DELETE FROM orders", "42501"),
+        ("INSERT INTO customers(id, name) VALUES ('c3', 'x')", "42P01"),
+    ] {
+        let printed = run(sql);
+        assert!(!printed.success && printed.err.contains(code), "{sql}: {}", printed.both());
+    }
+    let stored = run("INSERT INTO orders(id, code) VALUES ('o9', 'N-9')");
+    assert!(stored.success, "{}", stored.both());
+    for (path, status) in [("/data/shop_orders", 200), ("/data/shop_customers", 403), ("/data/shop_orders/o1", 200)] {
+        assert_eq!(world.get(&key, path).status, status, "{path}");
+    }
+    let rest = |method: &str, path: &str| {
+        let request = Request::new(method, path).header("x-api-key", &key).json(&serde_json::json!({"code": "y"}));
+        request.send(world.server.rest.unwrap()).status
+    };
+    assert_eq!(rest("PATCH", "/api/v1/data/shop_orders/o1"), 403);
+    assert_eq!(rest("POST", "/api/v1/keys"), 403, "it would make a key that is good for more");
+    // This user by another credential is not narrowed, and does not widen this one.
+    let (_, wide) = world.new_key(&["nora"]);
+    assert!(world.psql(&wide, "require", &["-c", "SELECT * FROM customers"]).success);
+    assert!(!run("SELECT * FROM customers").success);
+}
+
+#[test]
+fn a_revoked_key_ends_sessions_and_opens_none() {
+    let world = World::new();
+    let (id, key) = world.new_key(&["nora"]);
+    assert_eq!(world.over_flight(&format!("Bearer {key}")), Ok("3".to_owned()));
+    let revoke = format!(
+        "\\! {} key revoke {id} -c {}/querygate.toml 2>/dev/null",
+        querygate_tests::server::binary().display(),
+        world.folder().display()
+    );
+    let statements = ["-c", "SELECT 1", "-c", &revoke, "-c", "\\! sleep 1.5", "-c", "SELECT 2"];
+    let session = world.psql(&key, "require", &statements);
+    assert!(session.out.contains('1') && !session.out.contains('2'), "{}", session.both());
+    assert!(session.err.contains("no longer holds"), "{}", session.both());
+    let [postgres, flight, rest] = world.everywhere(&key);
+    assert!(postgres.unwrap_err().1.contains("not valid"));
+    assert_eq!(flight.unwrap_err().0, "Unauthenticated");
+    assert_eq!(rest.unwrap_err().0, "401");
+    assert!(!world.key(&["list"]).contains(&id));
+}
+
+#[test]
+fn without_tls_a_token_is_not_even_asked_for() {
+    let world = World::new();
+    let (_, key) = world.new_key(&["nora"]);
+    let plain = world.psql(&key, "disable", &["-c", "SELECT 1"]);
+    assert!(!plain.success && plain.err.contains("over TLS only"), "{}", plain.both());
+    let mut tcp = std::net::TcpStream::connect(world.server.postgres).unwrap();
+    let body = format!("\0\x03\0\0user\0{TOKEN_USER}\0database\0demo\0\0");
+    let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+    tcp.write_all(&[&length[..], body.as_bytes()].concat()).unwrap();
+    let mut answer = Vec::new();
+    tcp.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer[0], b'E', "{}", String::from_utf8_lossy(&answer));
+    assert!(String::from_utf8_lossy(&answer).contains("C28000"));
+}
+
+#[test]
+fn wrong_keys_get_one_answer_and_count_against_who_tries() {
+    let world = World::new();
+    let (_, key) = world.new_key(&["nora"]);
+    let mut said = Vec::new();
+    for wrong in [&format!("{key}x"), "osk_", "osk_x", &key[..key.len() - 1], "something", ""] {
+        let printed = world.over_postgres(wrong).unwrap_err();
+        // libpq sends no empty password.
+        said.extend((!wrong.is_empty()).then_some(printed.1));
+    }
+    assert!(said.iter().all(|words| words == "the API key or token is not valid"), "{said:?}");
+    let wrong = format!("{key}x");
+    let began = Instant::now();
+    let mut refused = Vec::new();
+    while began.elapsed() < Duration::from_secs(30) && refused.len() < 30 {
+        refused.push(world.over_rest(&wrong).unwrap_err().0);
+    }
+    assert_eq!((refused[0].as_str(), refused.last().unwrap().as_str()), ("401", "429"));
+    assert_eq!(world.over_rest(&key), Ok("3".to_owned()), "what holds is not kept out");
+}
+
+#[test]
+fn too_many_requests_by_one_key_or_user_wait() {
+    let world = World::with_rest("requests_per_key = 2\nrequests_per_user = 4");
+    let keys = [world.new_key(&["nora"]).1, world.new_key(&["nora"]).1, world.new_key(&["nora"]).1];
+    let all = |key: &str| (0..40).map(|_| world.get(key, "/data/shop_orders")).collect::<Vec<_>>();
+    let answers = all(&keys[0]);
+    let limited = answers.iter().find(|answer| answer.status == 429).expect("a key is limited");
+    assert!(limited.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1, "{limited:?}");
+    assert_eq!((answers[0].status, limited.json()["code"].as_str()), (200, Some("TOO_MANY_REQUESTS")));
+    // Another key of the user has a rate of its own, within the user's.
+    assert_eq!(world.get(&keys[1], "/data/shop_orders").status, 200);
+    let refused = keys.iter().flat_map(|key| all(key)).filter(|answer| answer.status == 429).count();
+    assert!(refused > 40, "{refused}");
+    // Who shows nothing that is known is not counted as somebody.
+    assert_eq!(world.get("osk_x", "/data/shop_orders").status, 401);
+}

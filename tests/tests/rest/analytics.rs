@@ -1,0 +1,120 @@
+//! Measures by dimensions, packages and translations: what is computed and told is what the principal may see.
+
+use crate::own::GATE;
+use querygate_tests::server::Request;
+use serde_json::{Value, json};
+
+fn asked(user: &str, body: &Value) -> Value {
+    let answer = GATE.ask(user, "POST", "/analytics/query", Some(body));
+    assert_eq!(answer.status, 200, "{body}: {}", answer.text());
+    answer.json()["data"]["rows"].clone()
+}
+
+fn refused(user: &str, body: &Value) -> (u16, String) {
+    GATE.refused(user, "POST", "/analytics/query", Some(body))
+}
+
+#[test]
+fn measures_are_computed_by_dimensions() {
+    let query = json!({"cube": "shop_sales", "measures": ["orders", "shop_sales.earned"], "dimensions": ["region"], "order": {"region": "asc"}});
+    assert_eq!(
+        asked("nora", &query),
+        json!([{"region": "eu", "orders": 2, "earned": 0.5}, {"region": "us", "orders": 1, "earned": 2}])
+    );
+    let query = json!({"cube": "shop_orders", "measures": ["count", "margin_max"], "where": {"paid": true}});
+    assert_eq!(asked("nora", &query), json!([{"count": 1, "margin_max": 0.5}]));
+    let query = json!({"cube": "shop_orders", "measures": ["count"], "order": {"placed_on": "asc"},
+        "timeDimensions": [{"dimension": "placed_on", "granularity": "month", "dateRange": ["2026-01-01", "2026-01-01"]}]});
+    assert_eq!(asked("nora", &query), json!([{"placed_on": "2026-01", "count": 1}]));
+    let dataset = json!({"datasetName": "orders_by", "selection": {"measures": ["order_count"], "dimensions": ["region"], "order": {"region": "asc"}}});
+    let answer = GATE.ask("nora", "POST", "/analytics/dataset/query", Some(&dataset)).json();
+    assert_eq!(
+        answer["rows"],
+        json!([{"region": "Europe", "order_count": 2}, {"region": "America", "order_count": 1}])
+    );
+    assert_eq!(answer["drillRawRows"], json!([{"region": "eu"}, {"region": "us"}]), "{answer}");
+}
+
+#[test]
+fn measures_have_the_rights_of_records() {
+    let query = json!({"cube": "shop_sales", "measures": ["orders"]});
+    assert_eq!((asked("nora", &query), asked("rita", &query)), (json!([{"orders": 3}]), json!([{"orders": 2}])));
+    let hidden = [
+        json!({"cube": "shop_sales", "measures": ["earned"]}),
+        json!({"cube": "shop_orders", "measures": ["margin_sum"]}),
+        json!({"cube": "shop_sales", "measures": ["orders"], "dimensions": ["margin"]}),
+        json!({"cube": "shop_sales", "measures": ["orders"], "dimensions": ["paying"]}),
+        json!({"cube": "shop_sales", "measures": ["twice"]}),
+    ];
+    for query in &hidden {
+        let unknown = query
+            .to_string()
+            .replace("earned", "absent")
+            .replace("margin", "absent")
+            .replace("paying", "absent")
+            .replace("twice", "absent");
+        let text = |query: &Value| GATE.ask("rita", "POST", "/analytics/query", Some(query)).text();
+        let told = text(query)
+            .replace("earned", "absent")
+            .replace("margin", "absent")
+            .replace("paying", "absent")
+            .replace("twice", "absent");
+        assert_eq!(told, text(&serde_json::from_str(&unknown).unwrap()), "what is hidden is as what is not there");
+        assert_eq!(refused("rita", query), (400, "INVALID_FIELD".to_owned()), "{query}");
+    }
+    let by = json!({"cube": "shop_sales", "measures": ["orders"], "where": {"margin": {"$gt": 1}}});
+    assert_eq!(refused("rita", &by), (403, "PERMISSION_DENIED".to_owned()));
+    for cube in ["shop_hush", "shop_secrets", "shop_absent"] {
+        let told = GATE.ask("rita", "POST", "/analytics/query", Some(&json!({"cube": cube, "measures": ["count"]})));
+        assert_eq!((told.status, told.text().replace(cube, "x")), (404, told_of_none()), "{cube}");
+    }
+    let listed = GATE.get("rita", "/analytics/meta");
+    let expected = json!([{"name": "shop_sales", "title": "Sales",
+        "measures": [{"name": "shop_sales.orders", "type": "count", "title": "Orders"}],
+        "dimensions": [{"name": "shop_sales.region", "type": "string", "title": "Region"}]}]);
+    assert_eq!(listed["data"], expected);
+    assert_eq!(GATE.get("nora", "/analytics/meta")["data"].as_array().unwrap().len(), 2);
+    let dataset = json!({"datasetName": "orders_by", "selection": {"measures": ["earned"]}});
+    assert_eq!(
+        GATE.refused("rita", "POST", "/analytics/dataset/query", Some(&dataset)),
+        (400, "INVALID_FIELD".to_owned())
+    );
+    for (method, path) in [("GET", "/meta"), ("POST", "/query"), ("POST", "/sql"), ("POST", "/dataset/query")] {
+        let request = Request::new(method, &format!("/api/v1/analytics{path}")).json(&query);
+        assert_eq!(GATE.send(request).status, 401, "{path}");
+    }
+}
+
+fn told_of_none() -> String {
+    json!({"success": false, "error": {"code": "OBJECT_NOT_FOUND", "message": "There is no cube 'x'.", "httpStatus": 404}}).to_string()
+}
+
+#[test]
+fn questions_are_refused_that_are_none() {
+    for wrong in [json!({}), json!({"cube": "shop_sales"}), json!({"cube": "shop_sales", "measures": []}), json!([1])] {
+        assert_eq!(refused("nora", &wrong), (400, "VALIDATION_FAILED".to_owned()), "{wrong}");
+    }
+    let sql =
+        GATE.refused("nora", "POST", "/analytics/sql", Some(&json!({"cube": "shop_sales", "measures": ["orders"]})));
+    assert_eq!(sql, (501, "NOT_IMPLEMENTED".to_owned()));
+}
+
+#[test]
+fn labels_are_those_of_what_is_seen() {
+    let labels = |user: &str| GATE.get(user, "/i18n/labels/shop_orders/de")["data"]["labels"].clone();
+    assert_eq!(labels("nora"), json!({"code": {"label": "Nummer"}, "margin": {"label": "Marge"}}));
+    assert_eq!(labels("rita"), json!({"code": {"label": "Nummer"}}));
+    let bundle = GATE.get("rita", "/i18n/translations/de").to_string();
+    assert!(bundle.contains("Bestellung") && !bundle.contains("Geheimnis") && !bundle.contains("Marge"), "{bundle}");
+    let stranger = GATE.send(Request::new("GET", "/api/v1/i18n/translations/de")).json();
+    assert_eq!(stranger["data"], json!({"locale": "de", "translations": {}}));
+    assert_eq!(GATE.get("rita", "/i18n/labels/shop_secrets/de"), GATE.get("rita", "/i18n/labels/shop_secrets/de"));
+    assert_eq!(GATE.get("rita", "/i18n/locales")["data"]["locales"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn packages_are_for_who_administers() {
+    for path in ["/packages", "/packages/com.example.shop"] {
+        assert_eq!(GATE.refused("rita", "GET", path, None), (403, "PERMISSION_DENIED".to_owned()), "{path}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Records whose key is a number or several fields, and verdicts on single records.
+
+use crate::own::Gate;
+use serde_json::{Value, json};
+
+#[test]
+fn a_number_is_a_key_like_any_other() {
+    let gate = Gate::new();
+    let got = gate.get("nora", "/data/shop_tickets/42");
+    assert_eq!(got, json!({"object": "shop_tickets", "id": "42", "record": {"id": 42, "title": "Bulb", "parent": 41}}));
+    let refused = |path: &str| gate.refused("nora", "GET", path, None);
+    for wrong in ["7", "x", "4.2", "99999999999999999999", "%7Btoday%7D", "-1"] {
+        assert_eq!(refused(&format!("/data/shop_tickets/{wrong}")), (404, "RECORD_NOT_FOUND".to_owned()), "{wrong}");
+    }
+    let ids = |path: &str| {
+        let page = gate.get("nora", path);
+        page["records"].as_array().unwrap().iter().map(|record| record["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("/data/shop_tickets?id=42"), [json!(42)]);
+    assert_eq!(
+        ids("/data/shop_tickets?filter=%7B%22id%22:%7B%22$in%22:[41,43]%7D%7D&sort=-id"),
+        [json!(43), json!(41)]
+    );
+    assert_eq!(ids("/data/shop_tickets?sort=title&top=1&skip=1"), [json!(41)]);
+    let expanded = gate.get("nora", "/data/shop_tickets?expand=parent&sort=id&select=id,parent");
+    assert_eq!(
+        expanded["records"],
+        json!([{"id": 41, "parent": null}, {"id": 42, "parent": {"id": 41, "title": "Lamp", "parent": null}}, {"id": 43, "parent": 77}]),
+        "the key of a record that is not there stays a number"
+    );
+    let changed = gate.ask("nora", "PATCH", "/data/shop_tickets/42", Some(&json!({"title": "Tube"})));
+    assert_eq!((changed.status, &changed.json()["record"]["title"]), (200, &json!("Tube")), "{}", changed.text());
+    let made = gate.ask("nora", "POST", "/data/shop_tickets", Some(&json!({"title": "New"})));
+    assert_eq!(
+        (made.status, &made.json()["id"], &made.json()["record"]["id"]),
+        (201, &json!("44"), &json!(44)),
+        "{}",
+        made.text()
+    );
+    let many = json!({"records": [{"id": "41", "data": {"title": "One"}}, {"id": "nope", "data": {}}], "options": {"continueOnError": true}});
+    let many = gate.ask("nora", "POST", "/data/shop_tickets/updateMany", Some(&many)).json();
+    assert_eq!(
+        (&many["succeeded"], &many["results"][1]["errors"][0]["code"]),
+        (&json!(1), &json!("RECORD_NOT_FOUND")),
+        "{many}"
+    );
+    assert_eq!(gate.ask("nora", "DELETE", "/data/shop_tickets/44", None).json()["success"], true);
+    assert_eq!(refused("/data/shop_tickets/44"), (404, "RECORD_NOT_FOUND".to_owned()));
+}
+
+#[test]
+fn a_key_of_several_fields_is_no_path() {
+    let gate = Gate::new();
+    let answer = gate.ask("nora", "GET", "/data/shop_lines/o1", None);
+    assert_eq!((answer.status, &answer.json()["code"]), (501, &json!("NOT_IMPLEMENTED")));
+    assert!(answer.json()["error"].as_str().unwrap().contains("order_id, line"), "{}", answer.text());
+    for (method, body) in [("PATCH", json!({"amount": 1})), ("DELETE", Value::Null)] {
+        let refused = gate.refused("nora", method, "/data/shop_lines/o1", Some(&body));
+        assert_eq!(refused, (501, "NOT_IMPLEMENTED".to_owned()), "{method}");
+    }
+    assert_eq!(
+        gate.get("nora", "/data/shop_lines?order_id=o1&line=2")["records"],
+        json!([{"order_id": "o1", "line": 2, "amount": 1}])
+    );
+    let made = gate.ask("nora", "POST", "/data/shop_lines", Some(&json!({"order_id": "o3", "line": 7, "amount": 3.5})));
+    assert_eq!((made.status, &made.json()["id"]), (201, &json!("o3,7")), "{}", made.text());
+    assert_eq!(made.json()["record"], json!({"order_id": "o3", "line": 7, "amount": 3.5}));
+    assert_eq!(gate.refused("rita", "GET", "/data/shop_lines/o1", None), (403, "PERMISSION_DENIED".to_owned()));
+}
+
+#[test]
+fn verdicts_are_given_on_single_records() {
+    let gate = Gate::new();
+    let verdict = |user: &str, object: &str, operation: &str, id: &str| {
+        let path = format!("/security/explain?object={object}&operation={operation}&recordId={id}");
+        let verdict = gate.get(user, &path);
+        (verdict["allowed"].as_bool().unwrap(), verdict["record"]["outcome"].as_str().unwrap().to_owned())
+    };
+    let (admitted, excluded) = ((true, "admitted".to_owned()), (false, "excluded".to_owned()));
+    assert_eq!(verdict("nora", "shop_orders", "read", "o2"), admitted);
+    assert_eq!(verdict("rita", "shop_orders", "read", "o1"), admitted);
+    // Of another region, and none at all: the same answer.
+    for id in ["o2", "none"] {
+        let path = format!("/security/explain?object=shop_orders&operation=read&recordId={id}");
+        let told = gate.ask("rita", "GET", &path, None).text().replace(&format!("\"{id}\""), "\"id\"");
+        let other = gate.ask("rita", "GET", &path.replace(id, "else"), None).text().replace("\"else\"", "\"id\"");
+        assert_eq!(told, other, "{id}");
+        assert_eq!(verdict("rita", "shop_orders", "read", id), excluded);
+    }
+    assert_eq!(verdict("rita", "shop_orders", "update", "o1"), excluded, "rita changes no order");
+    assert_eq!(verdict("rita", "shop_tickets", "update", "42"), admitted);
+    assert_eq!(verdict("rita", "shop_tickets", "update", "7"), excluded);
+    assert_eq!(verdict("rita", "shop_tickets", "delete", "42"), excluded);
+    assert_eq!(verdict("nora", "shop_tickets", "delete", "43"), admitted);
+    assert_eq!(gate.get("nora", "/data/shop_tickets/43")["record"]["title"], "Wire", "nothing was done");
+    let body = json!({"object": "shop_tickets", "operation": "update", "recordId": "42"});
+    assert_eq!(gate.ask("rita", "POST", "/security/explain", Some(&body)).json()["allowed"], true);
+}
