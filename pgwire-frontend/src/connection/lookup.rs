@@ -38,8 +38,7 @@ impl Connection {
             let Some(step) = begun(&self.session, &request, &asked) else { return Ok(false) };
             step
         };
-        let waiting = (&*self.slot, &mut self.waker, &self.transport);
-        let found = attended(step, &self.shared, waiting, &self.session).await;
+        let found = attended(step, &self.shared, &self.slot, &mut self.waker, &self.transport, &self.session).await;
         let outcome = match found {
             Ok(LookUpOutcome::Rows(written)) => Ok(written),
             Ok(LookUpOutcome::Declined(_)) => return Ok(false),
