@@ -3,11 +3,16 @@
 use super::binary;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// One test makes an environment; others that ask for it wait.
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// An environment with these packages, made once beside the binary: its folder. `None` where Python or the packages cannot be had,
 /// which must not be so in CI.
 pub fn python_environment(name: &str, packages: &[&str]) -> Option<PathBuf> {
     let folder = binary().parent()?.join(format!("querygate-test-{name}"));
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let ready = folder.join("ready");
     let installed = packages.join("\n");
     if std::fs::read_to_string(&ready).is_ok_and(|packages| packages == installed) {
