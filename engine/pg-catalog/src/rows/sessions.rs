@@ -81,7 +81,7 @@ fn cursors(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// How long the data is, nobody knows who reads it from a client.
+/// The length of data that comes from a client is not known before its end.
 fn copies(objects: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
     let count = |count: u64| Cell::Int(i64::try_from(count).unwrap_or(i64::MAX));
     for copy in &vars.copies {

@@ -130,17 +130,12 @@ impl GateSession {
             None => Ok(()),
             Some(true) => {
                 let committed = self.commit_block().await;
-                let inner = &mut *self.inner();
-                if committed.is_ok() {
-                    inner.commit_cursors()
-                } else {
-                    inner.roll_back_cursors()
-                }
+                self.inner().end_cursors(committed.is_ok());
                 committed
             }
             Some(false) => {
                 self.drop_block().await;
-                self.inner().roll_back_cursors();
+                self.inner().end_cursors(false);
                 Ok(())
             }
         }

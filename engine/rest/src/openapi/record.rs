@@ -40,6 +40,10 @@ fn as_read(described: &ObjectDescription, all: &[Seen]) -> Shape {
     for field in &described.fields {
         record = record.property(field.name.as_str(), read_value(field, all));
     }
+    if described.fields.iter().all(|field| field.name != "id") {
+        let note = "Only of a new record that you cannot read: its key, several fields with commas between them.";
+        record = record.property("id", of(Type::String).description(Some(note)));
+    }
     record.additional_properties(Some(AdditionalProperties::FreeForm(false))).into()
 }
 

@@ -145,6 +145,14 @@ impl Reading {
         }
     }
 
+    /// Reads the first rows, so that the statement's reads have begun.
+    pub(in crate::session) async fn begin(&mut self, interrupt: &Interrupt) -> Result<()> {
+        let Some(mut stream) = self.stream.take() else { return Ok(()) };
+        let first = interrupt.within(async { stream.next().await.transpose() }).await?;
+        self.stream = first.map(|first| futures::stream::iter([Ok(first)]).chain(stream).boxed());
+        Ok(())
+    }
+
     /// Reads all that is left, into memory of this pool, which it gives back as the cursor passes the rows.
     ///
     /// # Errors

@@ -125,11 +125,16 @@ impl GateSession {
         }
         let bound = self.bind_query(query, &[], None).await?;
         let rows = self.run_bound(prepared, &bound, &[]).await?;
-        let reading = if scroll {
+        let mut reading = if scroll {
             Reading::scrolling(rows.batches, &self.kept_rows)
         } else {
             Reading::forward_only(rows.batches)
         };
+        if self.runs.block().is_open() {
+            // What the transaction changes after this is not in the cursor's rows.
+            let interrupt = self.runs.interrupt(self.inner().settings.timeout());
+            reading.begin(&interrupt).await?;
+        }
         let cursor = Cursor {
             columns: rows.columns,
             schema: rows.schema,
@@ -208,17 +213,16 @@ impl GateSession {
 }
 
 impl Inner {
-    /// Ends the cursors of a transaction that was committed, but for the holdable ones.
-    pub(in crate::session) fn commit_cursors(&mut self) {
-        self.ends.commits += 1;
-        self.cursors.retain(|_, cursor| cursor.hold);
-        self.cursors.values_mut().for_each(|cursor| cursor.uncommitted_since = None);
-    }
-
-    /// Ends all cursors of a transaction that was rolled back.
-    pub(in crate::session) fn roll_back_cursors(&mut self) {
-        self.ends.rollbacks += 1;
-        self.cursors.retain(|_, cursor| cursor.uncommitted_since.is_none());
+    /// Ends the cursors of a transaction: all where it was rolled back, but the holdable ones where it was committed.
+    pub(in crate::session) fn end_cursors(&mut self, committed: bool) {
+        if committed {
+            self.ends.commits += 1;
+            self.cursors.retain(|_, cursor| cursor.hold);
+            self.cursors.values_mut().for_each(|cursor| cursor.uncommitted_since = None);
+        } else {
+            self.ends.rollbacks += 1;
+            self.cursors.retain(|_, cursor| cursor.uncommitted_since.is_none());
+        }
     }
 
     /// Ends the cursors that were declared after a savepoint.

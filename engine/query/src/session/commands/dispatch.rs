@@ -217,31 +217,22 @@ impl GateSession {
         }
         let inner = &mut *self.inner();
         let Some((settings, committed)) = inner.transaction.commit() else {
-            inner.commit_cursors();
+            inner.end_cursors(true);
             inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
             return Ok(done("COMMIT"));
         };
         inner.restore(settings);
-        if committed {
-            inner.commit_cursors();
-        } else {
-            inner.roll_back_cursors();
-        }
+        inner.end_cursors(committed);
         Ok(done(if committed { "COMMIT" } else { "ROLLBACK" }))
     }
 
     async fn rollback(&self) -> Outcome {
         self.drop_block().await;
         let inner = &mut *self.inner();
+        inner.end_cursors(false);
         match inner.transaction.rollback() {
-            Some(settings) => {
-                inner.restore(settings);
-                inner.roll_back_cursors();
-            }
-            None => {
-                inner.roll_back_cursors();
-                inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
-            }
+            Some(settings) => inner.restore(settings),
+            None => inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress"))),
         }
         done("ROLLBACK")
     }
