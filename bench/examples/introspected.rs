@@ -49,7 +49,7 @@ fn main() -> Result<(), Failure> {
     let written = tempfile::tempdir()?;
     let sides = match kind {
         Kind::Parquet => parquet_sides(&runtime, folder, written.path())?,
-        Kind::Postgres(port) => postgres_sides(&runtime, port, (folder, scale), written.path())?,
+        Kind::Postgres(port) => postgres_sides(&runtime, port, folder, scale, written.path())?,
     };
     match rest.get(1) {
         Some(query) => explain(&runtime, &sides, query),
@@ -151,7 +151,8 @@ fn parquet_sides(runtime: &Runtime, folder: &Path, written: &Path) -> Result<Vec
 fn postgres_sides(
     runtime: &Runtime,
     port: u16,
-    (folder, scale): (&Path, f64),
+    folder: &Path,
+    scale: f64,
     written: &Path,
 ) -> Result<Vec<(&'static str, Side)>, Failure> {
     let (client, own) = runtime.block_on(async {

@@ -58,7 +58,7 @@ impl Gate {
     }
 
     fn raw(&self, user: &str) -> RawClient {
-        RawClient::login_to(self.server.postgres, (user, PASSWORD), "shop")
+        RawClient::login_to(self.server.postgres, user, PASSWORD, "shop")
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -6,6 +6,8 @@
 
 #[path = "writes/documents.rs"]
 mod documents;
+#[path = "writes/explain_and_audit.rs"]
+mod explain_and_audit;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;
@@ -22,8 +24,6 @@ mod postgres_server;
 mod servers;
 #[path = "writes/source.rs"]
 mod source;
-#[path = "writes/told.rs"]
-mod told;
 
 /// Over a file.
 #[path = "writes"]

@@ -61,7 +61,7 @@ impl MongoDriver {
             Ok(answer) => answer,
             Err(_) => {
                 let silent = crate::error::unreachable("source does not answer");
-                self.pool.heard(Some(&silent));
+                self.pool.note_answer(Some(&silent));
                 Err(silent)
             }
         }
@@ -175,7 +175,7 @@ impl Driver for MongoDriver {
         let answer = tokio::time::timeout(HEALTH_TIMEOUT, lease.command(doc! { "ping": 1 })).await;
         let silent = || Err(crate::error::unreachable("source does not answer"));
         let answer = answer.unwrap_or_else(|_| silent());
-        lease.heard(answer.as_ref().err());
+        lease.note_answer(answer.as_ref().err());
         // A connection that broke a moment ago is the same to who asks for health.
         answer.map(drop).map_err(|error| match error.code() {
             ErrorCode::SourceLost => crate::error::unreachable("source cannot be reached").with_cause(error),

@@ -53,7 +53,7 @@ async fn run(lease: Lease, asked: Asked, context: ExecuteContext, delivery: Deli
         session = lease.session() => match session {
             Ok(session) => session,
             Err(error) => {
-                lease.heard(Some(&error));
+                lease.note_answer(Some(&error));
                 return delivery.end(Err(error)).await;
             }
         },
@@ -69,7 +69,7 @@ async fn run(lease: Lease, asked: Asked, context: ExecuteContext, delivery: Deli
     };
     match end {
         End::Over(outcome) => {
-            lease.heard(outcome.as_ref().err());
+            lease.note_answer(outcome.as_ref().err());
             drop((session, lease));
             delivery.end(outcome.map_err(|error| explain(error, &context))).await;
         }

@@ -35,7 +35,7 @@ pub(crate) async fn execute(
     };
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let (delivery, batches) = delivery();
-    tokio::spawn(run(lease, (statement, text), arguments, context, delivery));
+    tokio::spawn(run(lease, statement, text, arguments, context, delivery));
     Ok(batches)
 }
 
@@ -55,19 +55,19 @@ enum End {
 
 async fn run(
     mut lease: Lease,
-    (statement, text): (Arc<NativeStatement>, Arc<str>),
+    statement: Arc<NativeStatement>,
+    text: Arc<str>,
     arguments: MySqlArguments,
     context: ExecuteContext,
     delivery: Delivery,
 ) {
-    let asked = (&*statement, &text);
-    let (mut end, mut clean) = once(&mut lease, asked, arguments.clone(), &context, &delivery).await;
+    let (mut end, mut clean) = once(&mut lease, &statement, &text, arguments.clone(), &context, &delivery).await;
     for _ in 1..ATTEMPTS_MAX {
         // A server with many tables forgets some, and may give up on preparing anew what uses them.
         if !matches!(end, End::Outdated(_)) || lease.session.connection.clear_cached_statements().await.is_err() {
             break;
         }
-        (end, clean) = once(&mut lease, asked, arguments.clone(), &context, &delivery).await;
+        (end, clean) = once(&mut lease, &statement, &text, arguments.clone(), &context, &delivery).await;
     }
     if !clean && matches!(end, End::Stopped(_)) {
         let (pool, id) = (lease.pool(), lease.session.id);
@@ -88,7 +88,8 @@ async fn run(
 /// One attempt. Whether the connection can be used again.
 async fn once(
     lease: &mut Lease,
-    (statement, text): (&NativeStatement, &Arc<str>),
+    statement: &NativeStatement,
+    text: &Arc<str>,
     arguments: MySqlArguments,
     context: &ExecuteContext,
     delivery: &Delivery,

@@ -15,7 +15,7 @@ use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
 use querygate_driver_api::testkit::changes;
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{
-    Begin, ChangeOp, ChangeSet, ChangeShape, CommitError, Fate, Isolation, NativeChange, TargetColumn,
+    Begin, ChangeOp, ChangeSet, ChangeShape, CommitError, Fate, Isolation, NativeChange, ReadAfter, TargetColumn,
 };
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_types::ErrorCode;
@@ -223,7 +223,8 @@ async fn a_read_behind_a_change_sees_it() {
     // At first the server knows neither statement, later both.
     for value in 3..9 {
         let mut tx = driver.writer().unwrap().begin(Begin::default(), &all).await.unwrap();
-        let (applied, found) = tx.apply_and_read(&update, &small(value), (&read, &[]), &all).await.unwrap();
+        let (applied, found) =
+            tx.apply_and_read(&update, &small(value), ReadAfter { statement: &read, values: &[] }, &all).await.unwrap();
         assert_eq!(applied.count, 1);
         let found: Vec<i32> =
             found.iter().flat_map(|batch| batch.column(0).as_primitive::<Int32Type>().values().to_vec()).collect();
@@ -233,7 +234,8 @@ async fn a_read_behind_a_change_sees_it() {
     }
     // What is wrong with the change is told, and not that the read behind it came too late.
     let mut tx = driver.writer().unwrap().begin(Begin::default(), &all).await.unwrap();
-    let error = tx.apply_and_read(&update, &small(11), (&read, &[]), &all).await.unwrap_err();
+    let error =
+        tx.apply_and_read(&update, &small(11), ReadAfter { statement: &read, values: &[] }, &all).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::CheckViolation);
     assert!(tx.has_failed());
     tx.rollback().await;

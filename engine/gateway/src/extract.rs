@@ -162,8 +162,7 @@ async fn begun(client: &FlightClient, extraction: &Extraction, output: &mut Outp
 fn prepared(client: &FlightClient, extraction: &Extraction, result: RemoteResult, parts: Parts) -> Result<Work> {
     let schema = extraction.file.schema(&result.schema)?;
     writer::try_out(&schema, &extraction.file)?;
-    let file = (schema, extraction.file.clone());
-    Ok(Work::new(client.clone(), result, parts, file, extraction.compression))
+    Ok(Work::new(client.clone(), result, parts, schema, extraction.file.clone(), extraction.compression))
 }
 
 fn until_renewal(work: &Work) -> Duration {

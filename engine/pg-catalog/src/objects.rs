@@ -311,7 +311,7 @@ impl Objects {
                 continue;
             };
             for key in &relation.foreign_keys {
-                self.add_foreign_key((position, relation), key, &unique_indexes, ids);
+                self.add_foreign_key(position, relation, key, &unique_indexes, ids);
             }
         }
     }
@@ -358,7 +358,8 @@ impl Objects {
 
     fn add_foreign_key(
         &mut self,
-        (relation, declared): (usize, &Relation),
+        relation: usize,
+        declared: &Relation,
         key: &ForeignKey,
         unique_indexes: &HashMap<usize, Vec<usize>>,
         ids: &mut Allocator,

@@ -338,7 +338,7 @@ impl Engine {
         }
         let starts = self.start_settings()?;
         let live = |token: &LeafToken| {
-            let own = system::tables((self.observer(), &self.checks), token, deployment, principal, starts.all());
+            let own = system::tables(self.observer(), &self.checks, token, deployment, principal, starts.all());
             let supplied = system::extensions::tables(&self.options.extensions, token, principal);
             own.into_iter().chain(supplied).collect()
         };
@@ -375,7 +375,8 @@ impl Engine {
     /// fragments are measured. `account`: what pays for it.
     pub(crate) fn task_context(
         &self,
-        (state, plan): (&SessionState, &Arc<dyn ExecutionPlan>),
+        state: &SessionState,
+        plan: &Arc<dyn ExecutionPlan>,
         account: Arc<dyn MemoryPool>,
         stop: Arc<Stop>,
         holder: Option<&Arc<Holder>>,

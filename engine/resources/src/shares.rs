@@ -199,14 +199,15 @@ impl Holder {
     /// A statement of a session.
     #[must_use]
     pub fn new(shares: &Arc<SourceShares>, login: &str, session: u64) -> Arc<Self> {
-        Self::in_block(shares, (login, session), None)
+        Self::in_block(shares, login, session, None)
     }
 
     /// A statement of a session in a transaction block, with the account that pays for its rows.
     #[must_use]
     pub fn in_block(
         shares: &Arc<SourceShares>,
-        (login, session): (&str, u64),
+        login: &str,
+        session: u64,
         block: Option<(Arc<TransactionBlock>, Arc<dyn MemoryPool>)>,
     ) -> Arc<Self> {
         Arc::new(Self { shares: Arc::clone(shares), login: login.into(), session, block, resting: Mutex::default() })
@@ -218,8 +219,10 @@ impl Holder {
     /// As [`hold`](Self::hold); as [`TransactionBlock::read`].
     pub async fn run(
         self: &Arc<Self>,
-        (source, driver): (&Arc<str>, &Arc<dyn Driver>),
-        (statement, values): (&Arc<NativeStatement>, &[Value]),
+        source: &Arc<str>,
+        driver: &Arc<dyn Driver>,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
         context: ExecuteContext,
     ) -> Result<BatchStream> {
         if let Some((block, account)) = &self.block {
@@ -229,7 +232,7 @@ impl Holder {
             }
         }
         let begin = driver.run(statement, values, Ask::Batches(context)).map(|answer| answer?.batches());
-        self.hold((source, driver), begin).await
+        self.hold(source, driver, begin).await
     }
 
     /// Its result is not being read from now on.
@@ -260,7 +263,8 @@ impl Holder {
     /// 53300: its session or its user holds a share of them with results that are not being read. What `begin` says.
     pub async fn hold(
         self: &Arc<Self>,
-        (source, driver): (&Arc<str>, &Arc<dyn Driver>),
+        source: &Arc<str>,
+        driver: &Arc<dyn Driver>,
         begin: impl Future<Output = Result<BatchStream>>,
     ) -> Result<BatchStream> {
         let Some(pool) = driver.pool() else { return begin.await };

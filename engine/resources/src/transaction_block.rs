@@ -141,7 +141,7 @@ impl TransactionBlock {
         branch.lives()?;
         let begins = |writer| branch.open.is_none() && self.begins_with_a_read(writer);
         if read.driver.writer().is_some_and(begins) {
-            branch.enter((read.source, read.driver), &context).await?;
+            branch.enter(read.source, read.driver, &context).await?;
         }
         let Some(open) = branch.open.as_mut().filter(|open| open.source == *read.source) else { return Ok(None) };
         let account = MemoryConsumer::new("rows of a transaction").register(read.account);
@@ -167,7 +167,8 @@ impl Branch {
     /// 0A000: another source takes part, or this one cannot be changed. The source's.
     pub async fn enter(
         &mut self,
-        (source, driver): (&Arc<str>, &Arc<dyn Driver>),
+        source: &Arc<str>,
+        driver: &Arc<dyn Driver>,
         context: &ExecuteContext,
     ) -> Result<&mut Transaction> {
         self.lives()?;

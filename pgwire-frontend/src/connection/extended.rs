@@ -352,7 +352,7 @@ impl Connection {
                     Ok(Outcome::Messages(rows)) => self.send_messages(&rows, &token).await.map(PortalState::Read),
                     // Boxed: rows that come as messages make no room for what reads batches.
                     Ok(outcome) => {
-                        Box::pin(self.first_outcome((prepared, outcome), &portal.formats, rows_max, &token)).await
+                        Box::pin(self.first_outcome(prepared, outcome, &portal.formats, rows_max, &token)).await
                     }
                     Err(halt) => Err(halt),
                 }
@@ -370,7 +370,8 @@ impl Connection {
 
     async fn first_outcome(
         &mut self,
-        (prepared, outcome): (&Arc<dyn Prepared>, Outcome),
+        prepared: &Arc<dyn Prepared>,
+        outcome: Outcome,
         formats: &[Format],
         rows_max: Option<u64>,
         token: &CancellationToken,

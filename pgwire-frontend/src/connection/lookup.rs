@@ -38,8 +38,7 @@ impl Connection {
             let Some(step) = begun(&self.session, &request, &asked) else { return Ok(false) };
             step
         };
-        let waiting = (&*self.slot, &mut self.waker, &self.transport);
-        let found = attended(step, &self.shared, waiting, &self.session).await;
+        let found = attended(step, &self.shared, &self.slot, &mut self.waker, &self.transport, &self.session).await;
         let outcome = match found {
             Ok(LookUpOutcome::Rows(written)) => Ok(written),
             Ok(LookUpOutcome::Declined(_)) => return Ok(false),
@@ -112,7 +111,9 @@ fn begun<'a>(session: &'a Arc<dyn Session>, request: &'a AtOnce, asked: &Asked<'
 async fn attended(
     mut step: LookUp<'_>,
     shared: &Shared,
-    (slot, waker, transport): (&CancelSlot, &mut Known, &Transport),
+    slot: &CancelSlot,
+    waker: &mut Known,
+    transport: &Transport,
     session: &Arc<dyn Session>,
 ) -> Result<LookUpOutcome, Halt> {
     let mut peeked = false;

@@ -101,7 +101,7 @@ impl Fixture {
         let facts = Facts::from_rows(self.facts.iter().map(|(object, row)| (object.as_str(), row))).unwrap();
         let folder = folder.path().join(version.to_string());
         std::fs::create_dir_all(&folder).unwrap();
-        let (tables, sources) = place(&self.tables, layout, &folder, (&self.watch, self.writes)).await;
+        let (tables, sources) = place(&self.tables, layout, &folder, &self.watch, self.writes).await;
         let deployment = Deployment {
             version,
             database: "test".to_owned(),

@@ -98,7 +98,8 @@ pub(super) async fn place(
     tables: &[Table],
     layout: &dyn Fn(&str) -> Layout,
     folder: &Path,
-    (watch, writes): (&Watch, bool),
+    watch: &Watch,
+    writes: bool,
 ) -> (HashMap<String, SourceTable>, Vec<SourceStatus>) {
     let mut by_layout: BTreeMap<Layout, Vec<&Table>> = BTreeMap::new();
     for table in tables {
@@ -113,7 +114,7 @@ pub(super) async fn place(
             Layout::Parquet => files(&tables, &folder.join("files"), &mut placed).await,
             Layout::Sqlite | Layout::OtherSqlite => {
                 let path = folder.join(format!("{}.db", layout.name()));
-                sqlite(&tables, layout, &path, (watch, writes), &mut placed).await;
+                sqlite(&tables, layout, &path, watch, writes, &mut placed).await;
             }
             Layout::Postgres => super::postgres::place(&tables, watch, &mut placed).await,
             Layout::MariaDb => super::mysql::place(&tables, watch, &mut placed).await,
@@ -155,7 +156,8 @@ async fn sqlite(
     tables: &[&Table],
     layout: Layout,
     path: &Path,
-    (watch, writes): (&Watch, bool),
+    watch: &Watch,
+    writes: bool,
     placed: &mut HashMap<String, SourceTable>,
 ) {
     let mut writer = SqliteWriter::open(path).await.unwrap();

@@ -41,12 +41,12 @@ impl RawClient {
     /// Connects and logs in as a user of the demo, up to the first ReadyForQuery.
     #[must_use]
     pub fn login(address: SocketAddr, user: &str) -> Self {
-        Self::login_to(address, (user, &format!("demo-{user}")), "demo")
+        Self::login_to(address, user, &format!("demo-{user}"), "demo")
     }
 
     /// Connects and logs in with a password, up to the first ReadyForQuery.
     #[must_use]
-    pub fn login_to(address: SocketAddr, (user, password): (&str, &str), database: &str) -> Self {
+    pub fn login_to(address: SocketAddr, user: &str, password: &str, database: &str) -> Self {
         let mut client = Self::connect(address);
         client.startup(&[("user", user), ("database", database)]);
         let sasl = client.read().unwrap();

@@ -14,15 +14,10 @@ pub(crate) fn compare(client: &Client, recording: &Recording, step: &Value) -> R
     let records = many.chain(body.get("record"));
     let object = step["object"].as_str().unwrap_or_default();
     let number = step["n"].as_i64().unwrap();
-    records.map(|record| one(client, recording, (object, step), &resolved(record, number))).sum()
+    records.map(|record| one(client, recording, object, step, &resolved(record, number))).sum()
 }
 
-fn one(
-    client: &Client,
-    recording: &Recording,
-    (object, step): (&str, &Value),
-    record: &Value,
-) -> Result<usize, String> {
+fn one(client: &Client, recording: &Recording, object: &str, step: &Value, record: &Value) -> Result<usize, String> {
     let Some(id) = record["id"].as_str() else { return Ok(0) };
     let name = recording.sql_name(object);
     let sql = format!("SELECT * FROM {name} WHERE id = '{}'", id.replace('\'', "''"));

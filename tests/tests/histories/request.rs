@@ -185,7 +185,7 @@ impl Maker<'_> {
                 return Err("the vendor's own failure");
             }
             let drops = result["droppedFields"].is_array() || self.step["body"]["droppedFields"].is_array();
-            requests.push(self.part(object, (record, result), (code, drops))?);
+            requests.push(self.part(object, record, result, (code, drops))?);
         }
         if requests.is_empty() {
             Err("nothing that was attempted")
@@ -194,7 +194,7 @@ impl Maker<'_> {
         }
     }
 
-    fn part(&self, object: &str, (record, result): (&Value, &Value), told: Told) -> Result<Request, &'static str> {
+    fn part(&self, object: &str, record: &Value, result: &Value, told: Told) -> Result<Request, &'static str> {
         let operation = match self.step["kind"].as_str().unwrap() {
             "updateMany" => "update",
             "deleteMany" => "delete",

@@ -133,8 +133,8 @@ pub(crate) fn difference(sql: &str, there: (&Answer, &Names), here: (&Answer, &N
         answer.columns.iter().map(|(_, oid)| name(oid)).collect::<Vec<_>>()
     };
     let ordered = sql.to_lowercase().contains("order by");
-    let same_rows = rows(there, ordered) == rows(here, ordered)
-        || (ordered && rows(there, false) == rows(here, false) && ties(sql));
+    let same_rows = rows(there.0, there.1, ordered) == rows(here.0, here.1, ordered)
+        || (ordered && rows(there.0, there.1, false) == rows(here.0, here.1, false) && ties(sql));
     match (typed(there) == typed(here), same_rows) {
         (true, true) => None,
         (false, _) => Some(Difference::Types),
@@ -149,7 +149,7 @@ fn ties(sql: &str) -> bool {
     sql[last..].matches(')').count() > sql[last..].matches('(').count()
 }
 
-fn rows((answer, names): (&Answer, &Names), ordered: bool) -> Vec<Vec<Option<String>>> {
+fn rows(answer: &Answer, names: &Names, ordered: bool) -> Vec<Vec<Option<String>>> {
     let cell = |cell: &Option<Vec<u8>>| {
         cell.as_ref().map(|bytes| match std::str::from_utf8(bytes) {
             Ok(text) => text.parse().ok().and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| text.to_owned()),

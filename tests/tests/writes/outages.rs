@@ -99,8 +99,8 @@ fn others_go_on(omar: &Client, answers: bool) {
 /// Until the gate has noticed that the server is back.
 fn again(omar: &Client) {
     let until = Instant::now() + Duration::from_secs(60);
-    while let Err(told) = ask(omar, CHANGE) {
-        assert!(Instant::now() < until, "{told:?}");
+    while let Err(refusal) = ask(omar, CHANGE) {
+        assert!(Instant::now() < until, "{refusal:?}");
         std::thread::sleep(Duration::from_millis(200));
     }
 }

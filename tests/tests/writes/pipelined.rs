@@ -189,7 +189,7 @@ fn one_row_takes_few_ways() {
         ready(&omar, "INSERT INTO ticket (id, title, region) VALUES ($1, $2, 'eu')", &[Type::INT8, Type::TEXT]);
     let given_key = ready(&omar, "INSERT INTO ticket (title, region) VALUES ($1, 'eu')", &[Type::TEXT]);
     let delete = ready(&omar, "DELETE FROM ticket WHERE id = $1", &[Type::INT8]);
-    // The server has to be told of each statement once.
+    // Each statement is prepared once at the server.
     run(&omar, &update, &[&"x", &50_i64]).unwrap();
     run(&omar, &own_key, &[&60_i64, &"x"]).unwrap();
     run(&omar, &given_key, &[&"x"]).unwrap();
@@ -337,7 +337,7 @@ fn time_and_rights_are_those_of_each_run() {
     assert_eq!(gate.source.stored("SELECT title FROM ticket WHERE id = 50"), ["c"]);
 }
 
-/// An error of any of the statements that are sent together is told as what it is, and leaves nothing open.
+/// An error of any of the statements that are sent together has its own code, and leaves nothing open.
 #[test]
 fn errors_in_the_middle_leave_nothing() {
     let gate = Gate::new();
@@ -349,11 +349,11 @@ fn errors_in_the_middle_leave_nothing() {
         "INSERT INTO ticket (id, title, code, region) VALUES ($1, 'n', $2, $3)",
         &[Type::INT8, Type::TEXT, Type::TEXT],
     );
-    for (id, code, region, told) in
+    for (id, code, region, message) in
         [(50_i64, "x", "eu", "23505"), (70, "taken", "eu", "23505"), (70, "x", "us", "42501")]
     {
-        assert_eq!(run(&omar, &insert, &[&id, &code, &region]), Err(told.to_owned()));
-        assert!(gate.left_open().is_empty(), "{told}");
+        assert_eq!(run(&omar, &insert, &[&id, &code, &region]), Err(message.to_owned()));
+        assert!(gate.left_open().is_empty(), "{message}");
     }
     // A trigger moves the stored row out of reach: the look behind the change says so.
     let update = ready(&omar, "UPDATE ticket SET title = $1 WHERE id = $2", &[Type::TEXT, Type::INT8]);
@@ -373,7 +373,7 @@ fn errors_in_the_middle_leave_nothing() {
     });
     assert_eq!(run(&omar, &update, &[&"late", &50_i64]), Err("57014".to_owned()));
     cancel.join().unwrap();
-    // Two that wait for each other: one of them is told, the other goes on.
+    // Two that wait for each other: one of them fails, the other goes on.
     ask(&omar, "BEGIN").unwrap();
     run(&omar, &update, &[&"mine", &51_i64]).unwrap();
     let waits = std::thread::spawn({

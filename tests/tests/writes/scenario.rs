@@ -79,8 +79,8 @@ fn change(client: &Client, sql: &str) -> Result<u64, (String, String)> {
             Ok(count.unwrap())
         }
         Err(error) => {
-            let told = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}"));
-            Err((told.code().code().to_owned(), told.message().to_owned()))
+            let refusal = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}"));
+            Err((refusal.code().code().to_owned(), refusal.message().to_owned()))
         }
     }
 }
@@ -204,8 +204,8 @@ fn what_is_given_back_is_what_the_principal_reads() {
     assert_eq!(star, [[cell("o5"), cell("eu"), cell("2.5000"), None, None, None]]);
     assert_eq!(rows(&nora, "DELETE FROM orders WHERE id = 'o5' RETURNING card, total"), [[None, cell("2.5000")]]);
     for hidden in ["customer", "no_such_column"] {
-        let told = change(&omar, &format!("UPDATE orders SET total = 1 RETURNING {hidden}")).unwrap_err();
-        assert_eq!(told, ("42703".to_owned(), format!("column {hidden} does not exist")));
+        let refusal = change(&omar, &format!("UPDATE orders SET total = 1 RETURNING {hidden}")).unwrap_err();
+        assert_eq!(refusal, ("42703".to_owned(), format!("column {hidden} does not exist")));
     }
     assert_eq!(code(&omar, "UPDATE orders SET total = 1 RETURNING sum(total)"), "0A000");
     assert_eq!(gate.all()[0], "o1|ann|eu|10.5|4111111111111111|c9|2026-01-01");

@@ -107,8 +107,8 @@ fn open(file: &Path) {
 /// Cells of the rows that a statement gives, or code and text of its error.
 pub(crate) fn ask(client: &Client, sql: &str) -> Result<Vec<Vec<Option<String>>>, (String, String)> {
     let messages = runtime().block_on(client.simple_query(sql)).map_err(|error| {
-        let told = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}"));
-        (told.code().code().to_owned(), format!("{} {:?} {:?}", told.message(), told.detail(), told.hint()))
+        let refusal = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}"));
+        (refusal.code().code().to_owned(), format!("{} {:?} {:?}", refusal.message(), refusal.detail(), refusal.hint()))
     })?;
     let rows = messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
@@ -312,7 +312,7 @@ fn a_check_says_what_changes_lack() {
         };
         assert!(found.contains(other), "{kind:?}\n{found}");
         assert!(!checked(folder.path(), &["--offline"]).contains("lacks"), "{kind:?}");
-        // What is lacking is refused, and told without the server's words.
+        // What is lacking is refused, without the server's words.
         let server = Server::serve(&folder.path().join("querygate.toml"));
         let omar = client_of(&server, "omar");
         ask(&omar, "INSERT INTO ticket (title, region) VALUES ('x', 'eu')").unwrap();

@@ -60,7 +60,7 @@ pub(super) async fn look(
         })
     };
     let columns = collection.fields().iter().map(column).collect::<Result<_>>()?;
-    let indexes = indexes(lease, name, (&stats, sharded)).await?;
+    let indexes = indexes(lease, name, &stats, sharded).await?;
     // A document is fetched even where its index holds all that is asked: only the document says that a field is no list.
     let abilities = IndexAbilities { partial: false, code_point: false, covering: false };
     let table = IndexedTable { table: table.clone(), rows, columns, indexes, writes: None, abilities };
@@ -99,7 +99,7 @@ async fn read(lease: &Lease, name: &str, mut collection: Collection) -> Result<C
         Ok::<_, mongodb::error::Error>(collection)
     };
     let outcome = outcome.await.map_err(|error| from_mongo(&error));
-    lease.heard(outcome.as_ref().err());
+    lease.note_answer(outcome.as_ref().err());
     outcome
 }
 
@@ -127,7 +127,7 @@ async fn used(lease: &Lease, name: &str) -> Result<HashMap<String, (u64, f64)>> 
     Ok(used)
 }
 
-async fn indexes(lease: &Lease, name: &str, (stats, sharded): (&Document, bool)) -> Result<Vec<ExistingIndex>> {
+async fn indexes(lease: &Lease, name: &str, stats: &Document, sharded: bool) -> Result<Vec<ExistingIndex>> {
     let used = used(lease, name).await?;
     let sizes = stats.get_document("indexSizes").ok();
     let mut found = Vec::new();

@@ -161,7 +161,7 @@ impl Pool {
     }
 
     /// Notes how an attempt ended.
-    pub(crate) fn heard(&self, error: Option<&Error>) {
+    pub(crate) fn note_answer(&self, error: Option<&Error>) {
         match error {
             Some(error) if error.code() == ErrorCode::SourceUnavailable => self.breaker.failed(Instant::now(), error),
             // That it was lost is the statement's own fate; others find it out of reach.
@@ -202,7 +202,7 @@ impl Lease {
     /// What the deployment says.
     pub(crate) async fn command(&self, command: Document) -> Result<Document> {
         let outcome = self.database().run_command(command).await.map_err(|error| from_mongo(&error));
-        self.pool.heard(outcome.as_ref().err());
+        self.pool.note_answer(outcome.as_ref().err());
         outcome
     }
 
@@ -215,7 +215,7 @@ impl Lease {
         let admin = self.client.database("admin");
         let hello = admin.run_command(doc! { "hello": 1 }).selection_criteria(primary).await;
         let hello = hello.map_err(|error| from_mongo(&error));
-        self.pool.heard(hello.as_ref().err());
+        self.pool.note_answer(hello.as_ref().err());
         hello
     }
 
@@ -234,8 +234,8 @@ impl Lease {
     }
 
     /// Notes how a statement ended.
-    pub(crate) fn heard(&self, error: Option<&Error>) {
-        self.pool.heard(error);
+    pub(crate) fn note_answer(&self, error: Option<&Error>) {
+        self.pool.note_answer(error);
     }
 
     /// Stops everything that runs in the session with this id, and its transaction. Best effort: who waits for the end of it must not wait for ever, and a

@@ -44,7 +44,7 @@ pub(crate) async fn documents(lease: &Lease, command: Document) -> Result<Vec<Do
         Err(error) => Err(error),
     };
     let outcome = outcome.map_err(|error| crate::error::from_mongo(&error));
-    lease.heard(outcome.as_ref().err());
+    lease.note_answer(outcome.as_ref().err());
     outcome
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn fields(lease: &Lease, collection: &str, is_table: bool) -> R
     for end in ends {
         let sort = end.map(|direction| doc! { "$sort": { "_id": direction } });
         let pipeline: Vec<Document> = sort.into_iter().chain([doc! { "$limit": DOCUMENTS }]).collect();
-        read(lease, (collection, TIME_MAX), pipeline, &mut fields).await?;
+        read(lease, collection, TIME_MAX, pipeline, &mut fields).await?;
     }
     let complete = !fields.others;
     Ok((fields.listed(), complete))
@@ -58,7 +58,7 @@ pub(crate) async fn fields(lease: &Lease, collection: &str, is_table: bool) -> R
 /// while. And whether no document has others of them; of a collection without documents nothing is known.
 pub(crate) async fn rare(lease: &Lease, collection: &str, paths: &[String]) -> Result<(Vec<(String, Kinds)>, bool)> {
     let mut fields = Fields::default();
-    if read(lease, (collection, TIME_MAX), vec![doc! { "$limit": 1 }], &mut Fields::default()).await? == 0 {
+    if read(lease, collection, TIME_MAX, vec![doc! { "$limit": 1 }], &mut Fields::default()).await? == 0 {
         return Ok((Vec::new(), false));
     }
     let mut left: Vec<&String> = paths.iter().filter(|path| place::path(path).is_ok()).collect();
@@ -68,7 +68,7 @@ pub(crate) async fn rare(lease: &Lease, collection: &str, paths: &[String]) -> R
         let has = left.iter().map(|path| doc! { path.as_str(): { "$exists": true } });
         let pipeline = vec![doc! { "$match": { "$or": has.collect::<Vec<_>>() } }, doc! { "$limit": RARE_DOCUMENTS }];
         let time = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        match read(lease, (collection, time), pipeline, &mut fields).await {
+        match read(lease, collection, time, pipeline, &mut fields).await {
             Ok(_) => {}
             Err(error) if error.code() == ErrorCode::StatementTimeout => {
                 complete = false;
@@ -89,18 +89,20 @@ pub(crate) async fn rare(lease: &Lease, collection: &str, paths: &[String]) -> R
 /// Notes the documents that a pipeline gives. Returns how many.
 async fn read(
     lease: &Lease,
-    (collection, time): (&str, Duration),
+    collection: &str,
+    time: Duration,
     pipeline: Vec<Document>,
     fields: &mut Fields,
 ) -> Result<usize> {
-    let outcome = noted(lease, (collection, time), pipeline, fields).await;
-    lease.heard(outcome.as_ref().err());
+    let outcome = noted(lease, collection, time, pipeline, fields).await;
+    lease.note_answer(outcome.as_ref().err());
     outcome
 }
 
 async fn noted(
     lease: &Lease,
-    (collection, time): (&str, Duration),
+    collection: &str,
+    time: Duration,
     pipeline: Vec<Document>,
     fields: &mut Fields,
 ) -> Result<usize> {

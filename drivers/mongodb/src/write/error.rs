@@ -23,9 +23,10 @@ pub(super) fn no_transactions() -> Error {
 pub(super) fn from_change(error: &mongodb::error::Error) -> Error {
     match error.kind.as_ref() {
         ErrorKind::Command(command) => {
-            let told = from_number(command.code);
-            let told = if told.code() == ErrorCode::SourceError { ended(error).unwrap_or(told) } else { told };
-            told.with_cause(error)
+            let refusal = from_number(command.code);
+            let refusal =
+                if refusal.code() == ErrorCode::SourceError { ended(error).unwrap_or(refusal) } else { refusal };
+            refusal.with_cause(error)
         }
         ErrorKind::Transaction { .. } => no_transactions().with_cause(error),
         _ => from_mongo(error),
@@ -42,9 +43,9 @@ pub(super) fn from_read(error: &mongodb::error::Error) -> Error {
         ErrorKind::Command(command) => because_of_others(command.code).map(Violation::error),
         _ => None,
     };
-    let told = known.unwrap_or_else(|| from_mongo(error));
-    let told = if told.code() == ErrorCode::SourceError { ended(error).unwrap_or(told) } else { told };
-    told.with_cause(error)
+    let refusal = known.unwrap_or_else(|| from_mongo(error));
+    let refusal = if refusal.code() == ErrorCode::SourceError { ended(error).unwrap_or(refusal) } else { refusal };
+    refusal.with_cause(error)
 }
 
 /// Whatever else it is, the server has ended the transaction because of others.
@@ -91,8 +92,8 @@ fn from_number(code: i32) -> Error {
 pub(super) fn counted(reply: &Document) -> Result<Counts> {
     if let Ok([first, ..]) = reply.get_array("writeErrors").map(Vec::as_slice) {
         let code = first.as_document().and_then(|error| error.get_i32("code").ok());
-        let told = code.map_or_else(|| Error::new(ErrorCode::SourceError, "source failed"), from_number);
-        return Err(told.with_cause(first));
+        let refusal = code.map_or_else(|| Error::new(ErrorCode::SourceError, "source failed"), from_number);
+        return Err(refusal.with_cause(first));
     }
     if let Some(error) = reply.get("writeConcernError") {
         return Err(Error::new(ErrorCode::SourceError, "source failed").with_cause(error));
@@ -115,7 +116,7 @@ mod tests {
     fn replies_are_counted_and_refusals_name_nothing() {
         assert_eq!(counted(&doc! { "n": 2, "nModified": 1 }).unwrap(), Counts { met: 2, modified: 1 });
         assert_eq!(counted(&doc! { "n": 2_i64 }).unwrap(), Counts { met: 2, modified: 2 });
-        for (code, told) in [
+        for (code, refusal) in [
             (11000, ErrorCode::UniqueViolation),
             (121, ErrorCode::CheckViolation),
             (112, ErrorCode::SerializationFailure),
@@ -127,7 +128,7 @@ mod tests {
             let reply =
                 doc! { "n": 0, "writeErrors": [{ "index": 0, "code": code, "errmsg": "dup key { secret: 1 }" }] };
             let error = counted(&reply).unwrap_err();
-            assert_eq!(error.code(), told, "{code}");
+            assert_eq!(error.code(), refusal, "{code}");
             assert!(!format!("{error} {:?} {:?}", error.detail(), error.hint()).contains("secret"), "{code}");
         }
         assert!(counted(&doc! { "ok": 1 }).is_err());

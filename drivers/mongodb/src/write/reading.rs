@@ -61,7 +61,7 @@ impl Alarm {
         let ended = match ran {
             Ok(ran) => {
                 let ended = ran.map_err(|error| map(&error));
-                self.lease.heard(ended.as_ref().err());
+                self.lease.note_answer(ended.as_ref().err());
                 ended
             }
             Err(error) => {
@@ -87,6 +87,14 @@ pub(super) enum Keys<'a> {
     Listed(&'a mut Vec<Bson>),
 }
 
+/// What is asked of a collection, and what is made of the answer.
+pub(super) struct ReadQuery<'a, 'c> {
+    pub(super) collection: &'c str,
+    pub(super) question: Question,
+    pub(super) decoder: Decoder,
+    pub(super) keys: Keys<'a>,
+}
+
 /// A result that is being read.
 pub(super) struct Reading<'a> {
     cursor: SessionRawBatchCursor,
@@ -105,11 +113,13 @@ impl<'a> Reading<'a> {
     /// # Errors
     /// 40001, 55P03: others are in the way; 57014; what the server says.
     pub(super) async fn open(
-        (lease, session, alarm): (&Lease, &'a mut ClientSession, &'a mut Alarm),
-        (collection, question): (&str, Question),
-        (decoder, keys): (Decoder, Keys<'a>),
+        lease: &Lease,
+        session: &'a mut ClientSession,
+        alarm: &'a mut Alarm,
+        query: ReadQuery<'a, '_>,
         context: ExecuteContext,
     ) -> Result<Self> {
+        let ReadQuery { collection, question, decoder, keys } = query;
         let cursor =
             alarm.watch(&context, from_read, ask(lease, &mut *session, collection, question, &context)).await?;
         Ok(Self { cursor, session, alarm, decoder, keys, context, ready: VecDeque::new(), ended: false })

@@ -3,7 +3,7 @@
 use super::error::{Counts, counted, from_change, no_transactions};
 use super::locks::Locks;
 use super::print;
-use super::reading::{Alarm, Keys, Reading};
+use super::reading::{Alarm, Keys, ReadQuery, Reading};
 use super::stages::without_union;
 use crate::connect::pool::{Lease, Pool};
 use crate::documents::bind::{self, Command};
@@ -162,11 +162,11 @@ impl MongoTransaction {
             }
             if !part.takes(bytes) {
                 let full = std::mem::replace(&mut part, Part::from(row));
-                self.sent(change, rows, (full, wants), context, &mut applied).await?;
+                self.sent(change, rows, full, wants, context, &mut applied).await?;
             }
             part.push(statement, key);
         }
-        self.sent(change, rows, (part, wants), context, &mut applied).await?;
+        self.sent(change, rows, part, wants, context, &mut applied).await?;
         Ok(applied)
     }
 
@@ -174,7 +174,8 @@ impl MongoTransaction {
         &mut self,
         change: &NativeChange,
         rows: &ChangeSet,
-        (part, wants): (Part, bool),
+        part: Part,
+        wants: bool,
         context: &ExecuteContext,
         applied: &mut Applied,
     ) -> Result<()> {
@@ -232,9 +233,9 @@ impl MongoTransaction {
         let question = Question::chosen(filter, &stored);
         let Self { lease, session, alarm, .. } = self;
         let mut found = Vec::new();
-        let read = (decoder, Keys::Listed(&mut found));
-        let asked = (change.shape.table.name(), question);
-        let mut reading = Reading::open((lease, held(session)?, alarm), asked, read, context.clone()).await?;
+        let (collection, keys) = (change.shape.table.name(), Keys::Listed(&mut found));
+        let query = ReadQuery { collection, question, decoder, keys };
+        let mut reading = Reading::open(lease, held(session)?, alarm, query, context.clone()).await?;
         while let Some(batch) = reading.batch().await? {
             applied.keep(batch)?;
         }
@@ -308,8 +309,8 @@ impl SourceTransaction for MongoTransaction {
         let question = if locks { question.with_key().ok_or_else(keyed)? } else { question };
         let Self { lease, session, alarm, locks: own } = self;
         let keys = if locks { Keys::Locked(own, collection.clone()) } else { Keys::None };
-        let asked = (collection.as_str(), question);
-        let reading = Reading::open((lease, held(session)?, alarm), asked, (decoder, keys), context).await?;
+        let query = ReadQuery { collection: &collection, question, decoder, keys };
+        let reading = Reading::open(lease, held(session)?, alarm, query, context).await?;
         Ok(try_unfold(reading, |mut reading| async move {
             let batch = reading.batch().await?;
             Ok(batch.map(|batch| (batch, reading)))
@@ -367,27 +368,27 @@ impl SourceTransaction for MongoTransaction {
         let began = Instant::now();
         let mut is_first = true;
         loop {
-            let told = match tokio::time::timeout(ANSWER, session.commit_transaction()).await {
+            let refusal = match tokio::time::timeout(ANSWER, session.commit_transaction()).await {
                 Ok(Ok(())) => {
-                    lease.heard(None);
+                    lease.note_answer(None);
                     return Ok(());
                 }
                 Ok(Err(error)) => {
-                    let told = from_change(&error);
-                    lease.heard(Some(&told));
+                    let refusal = from_change(&error);
+                    lease.note_answer(Some(&refusal));
                     if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
-                        told
+                        refusal
                     } else if is_rolled_back(&error, is_first) {
-                        return Err(CommitError::RolledBack(told));
+                        return Err(CommitError::RolledBack(refusal));
                     } else {
-                        return Err(CommitError::unknown(&told, None));
+                        return Err(CommitError::unknown(&refusal, None));
                     }
                 }
                 Err(_) => crate::error::unreachable("source does not answer"),
             };
             is_first = false;
             if began.elapsed() > COMMIT {
-                return Err(CommitError::unknown(&told, None));
+                return Err(CommitError::unknown(&refusal, None));
             }
             tokio::time::sleep(COMMIT_PAUSE).await;
         }

@@ -36,10 +36,10 @@ async fn asked(
     if binary::text(&read_only.map_err(|error| from_change(&error))?, 0)?.as_deref() == Some("1") {
         return Ok(vec!["the server is read-only".to_owned()]);
     }
-    let told = |error: sqlx::Error| from_change(&error);
-    (&mut *connection).execute("START TRANSACTION READ WRITE").await.map_err(told)?;
+    let refused = |error: sqlx::Error| from_change(&error);
+    (&mut *connection).execute("START TRANSACTION READ WRITE").await.map_err(refused)?;
     let found = probed(connection, schema, table, key).await;
-    (&mut *connection).execute("ROLLBACK").await.map_err(told)?;
+    (&mut *connection).execute("ROLLBACK").await.map_err(refused)?;
     found
 }
 

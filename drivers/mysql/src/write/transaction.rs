@@ -11,25 +11,22 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
-use querygate_driver_api::execution::ending::canceled;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Applied, Begin, ChangeOp, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TxMark, Violation,
+    Applied, Begin, ChangeOp, ChangeSet, CommitError, NativeChange, Rows, ServerStop, SourceTransaction,
+    StatementGuard, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::{AssertSqlSafe, Executor};
 use std::collections::HashSet;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a stopped statement has to end; then its connection is closed.
-const REST: Duration = Duration::from_secs(1);
 /// How long a statement has that only begins or ends something.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Rows that are read back at a time.
@@ -44,68 +41,43 @@ pub(super) const HAS_TRANSACTIONS: &str = "SELECT 1 FROM information_schema.TABL
 /// A transaction that may write.
 pub(super) struct MysqlTransaction {
     lease: Lease,
-    alarm: Alarm,
+    running: StatementGuard<MysqlStop>,
     rendering: MysqlCapabilities,
     /// Tables that were found to be undone with the transaction.
     known: HashSet<TableRef>,
-    /// A result was dropped before its end, and what the server said of the rest was not heard.
-    is_unheard: bool,
+    /// A result was dropped before its end, and what the server said of the rest was not read.
+    has_unread_rows: bool,
 }
 
-/// Ends what the server still does for a transaction that was dropped in the middle of a statement.
-struct Alarm {
+/// A connection at its server.
+#[derive(Clone)]
+struct MysqlStop {
     pool: Arc<Pool>,
     id: u64,
-    is_running: bool,
-    keeps_savepoints: bool,
 }
 
 type Ran<T> = std::result::Result<T, sqlx::Error>;
 
-impl Alarm {
-    /// Waits for an answer, or stops the statement when it must end. A kill that comes late would hit the next statement: only one
-    /// that was seen to hit leaves the connection as it was.
-    async fn watch<T>(&mut self, context: &ExecuteContext, run: impl Future<Output = Ran<T>>) -> Result<Ran<T>> {
-        if context.cancel.is_cancelled() {
-            return Err(canceled());
-        }
-        self.is_running = true;
-        let mut run = std::pin::pin!(run);
-        let ran = tokio::select! {
-            biased;
-            ran = &mut run => ran,
-            error = context.over() => {
-                self.stop(async { run.await.map(drop) }).await;
-                return Err(error);
-            }
-        };
-        self.is_running = false;
-        Ok(ran)
-    }
+#[async_trait]
+impl ServerStop for MysqlStop {
+    type Failure = sqlx::Error;
 
-    async fn stop(&mut self, rest: impl Future<Output = Ran<()>>) {
+    async fn stop(&self) {
         self.pool.kill(self.id).await;
-        let ended = tokio::time::timeout(REST, rest).await;
-        let stopped = matches!(&ended, Ok(Err(error)) if number(error) == Some(1317));
-        self.keeps_savepoints &= stopped;
-        self.is_running = !stopped;
     }
-}
 
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if self.is_running
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let (pool, id) = (Arc::clone(&self.pool), self.id);
-            runtime.spawn(async move { pool.end(id).await });
-        }
+    async fn abandon(&self) {
+        self.pool.end(self.id).await;
+    }
+
+    fn is_stopped(failure: &sqlx::Error) -> bool {
+        number(failure) == Some(1317)
     }
 }
 
 impl fmt::Debug for MysqlTransaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MysqlTransaction").field("id", &self.alarm.id).finish_non_exhaustive()
+        f.debug_struct("MysqlTransaction").field("id", &self.running.server().id).finish_non_exhaustive()
     }
 }
 
@@ -120,63 +92,64 @@ impl MysqlTransaction {
     ) -> Result<Self> {
         let mut lease = pool.lease(context.deadline, &context.cancel).await?;
         let id = lease.session.id;
-        let mut alarm = Alarm { pool: Arc::clone(pool), id, is_running: false, keeps_savepoints: true };
+        let mut running = StatementGuard::new(MysqlStop { pool: Arc::clone(pool), id });
         // Not REPEATABLE READ, whose locks on gaps between rows would be on rows that the writer may not see.
         let level = begin.isolation.sql();
         let text = format!("{STRICT}; SET TRANSACTION ISOLATION LEVEL {level}; START TRANSACTION READ WRITE");
-        let begun = alarm.watch(context, lease.session.connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await?;
+        let begun =
+            running.watch(context, lease.session.connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await?;
         begun.map_err(|error| from_change(&error))?;
-        Ok(Self { lease, alarm, rendering, known: HashSet::new(), is_unheard: false })
+        Ok(Self { lease, running, rendering, known: HashSet::new(), has_unread_rows: false })
     }
 
     fn failed(&mut self, error: &sqlx::Error) -> Error {
         // A deadlock ends the whole transaction, and whatever is no word of the server's may have.
-        self.alarm.keeps_savepoints &= number(error).is_some_and(|number| number != 1213);
+        self.running.keeps_savepoints &= number(error).is_some_and(|number| number != 1213);
         from_change(error)
     }
 
     async fn run(&mut self, text: String) -> Result<()> {
-        self.heard().await?;
-        self.alarm.is_running = true;
+        self.verify_open().await?;
+        self.running.is_running = true;
         let ran = tokio::time::timeout(ANSWER, self.lease.session.connection.execute(AssertSqlSafe(text))).await;
         let Ok(ran) = ran else {
-            self.alarm.keeps_savepoints = false;
+            self.running.keeps_savepoints = false;
             return Err(crate::error::unreachable("source does not answer"));
         };
-        self.alarm.is_running = false;
+        self.running.is_running = false;
         ran.map(drop).map_err(|error| self.failed(&error))
     }
 
     /// Whether the transaction is still there after a result that was not read to its end: in its rest, the server may have ended it,
     /// and would store what comes next at once.
-    async fn heard(&mut self) -> Result<()> {
-        if !self.is_unheard {
+    async fn verify_open(&mut self) -> Result<()> {
+        if !self.has_unread_rows {
             return Ok(());
         }
         let lost = || Error::new(ErrorCode::SourceLost, "source ended the transaction");
         if self.lease.session.flavor != Flavor::MariaDb {
-            self.alarm.keeps_savepoints = false;
+            self.running.keeps_savepoints = false;
             return Err(lost().with_cause("a result was not read to its end"));
         }
         let there = sqlx::raw_sql("SELECT @@in_transaction").fetch_one(&mut self.lease.session.connection);
         let there = tokio::time::timeout(ANSWER, there).await.map_err(|_| lost())?;
         let there = there.map_err(|error| self.failed(&error))?;
         if crate::wire::binary::text(&there, 0)?.as_deref() != Some("1") {
-            self.alarm.keeps_savepoints = false;
+            self.running.keeps_savepoints = false;
             return Err(lost());
         }
-        self.is_unheard = false;
+        self.has_unread_rows = false;
         Ok(())
     }
 
     async fn enter(&mut self, table: &TableRef, context: &ExecuteContext) -> Result<()> {
-        self.heard().await?;
+        self.verify_open().await?;
         if self.known.contains(table) {
             return Ok(());
         }
         let schema = table.schema().unwrap_or(&self.rendering.schema).to_owned();
         let asked = sqlx::query(HAS_TRANSACTIONS).bind(schema).bind(table.name().to_owned());
-        let found = self.alarm.watch(context, asked.fetch_optional(&mut self.lease.session.connection)).await?;
+        let found = self.running.watch(context, asked.fetch_optional(&mut self.lease.session.connection)).await?;
         if found.map_err(|error| self.failed(&error))?.is_none() {
             let text = "source keeps the table in a way that undoes nothing";
             return Err(Error::new(ErrorCode::FeatureNotSupported, text));
@@ -196,7 +169,7 @@ impl MysqlTransaction {
             let text = if kept { Arc::clone(&full) } else { text(part)? };
             let values = bound(change, rows, first, part)?;
             let query = sqlx::query_with(AssertSqlSafe(text), values).persistent(kept);
-            let ran = self.alarm.watch(context, query.execute(&mut self.lease.session.connection)).await?;
+            let ran = self.running.watch(context, query.execute(&mut self.lease.session.connection)).await?;
             count += ran.map_err(|error| self.failed(&error))?.rows_affected();
             first += part;
         }
@@ -215,7 +188,7 @@ impl MysqlTransaction {
             let values = bound(change, rows, first, part)?;
             let query =
                 sqlx::query_with(AssertSqlSafe(format!("{text}{returned}")), values).persistent(part == at_once);
-            let stored = self.alarm.watch(context, query.fetch_all(&mut self.lease.session.connection)).await?;
+            let stored = self.running.watch(context, query.fetch_all(&mut self.lease.session.connection)).await?;
             let stored = stored.map_err(|error| self.failed(&error))?;
             let mut decoder = Decoder::new(&change.statement, stored.len());
             stored.iter().try_for_each(|row| decoder.push(row))?;
@@ -248,7 +221,7 @@ impl MysqlTransaction {
             let arguments = bind::arguments(statement, &values).map_err(Error::internal)?;
             let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments);
             let query = query.persistent(part == FOUND_AT_ONCE);
-            let found = self.alarm.watch(context, query.fetch_all(&mut self.lease.session.connection)).await?;
+            let found = self.running.watch(context, query.fetch_all(&mut self.lease.session.connection)).await?;
             let found = found.map_err(|error| self.failed(&error))?;
             if !found.is_empty() {
                 let mut decoder = Decoder::new(statement, found.len());
@@ -302,14 +275,14 @@ impl SourceTransaction for MysqlTransaction {
         let arguments = bind::arguments(statement, values).map_err(|refusal| {
             Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
         })?;
-        self.heard().await?;
+        self.verify_open().await?;
         let decoder = Decoder::new(statement, context.batch_rows.max(1));
         let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments).persistent(false);
-        let Self { lease, alarm, is_unheard, .. } = self;
-        // Until it is heard to its end.
-        *is_unheard = true;
+        let Self { lease, running, has_unread_rows, .. } = self;
+        // Until it is read to its end.
+        *has_unread_rows = true;
         let rows = query.fetch(&mut lease.session.connection);
-        let reading = Reading { rows, alarm, is_unheard, decoder, context, ended: false };
+        let reading = Reading { rows, running, has_unread_rows, decoder, context, ended: false };
         Ok(try_unfold(reading, |mut reading| async move {
             let batch = reading.batch().await?;
             Ok(batch.map(|batch| (batch, reading)))
@@ -367,7 +340,7 @@ impl SourceTransaction for MysqlTransaction {
     }
 
     fn keeps_savepoints(&self) -> bool {
-        self.alarm.keeps_savepoints
+        self.running.keeps_savepoints
     }
 
     fn mark(&self) -> Option<TxMark> {
@@ -375,7 +348,7 @@ impl SourceTransaction for MysqlTransaction {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), CommitError> {
-        if let Err(error) = self.heard().await {
+        if let Err(error) = self.verify_open().await {
             self.rollback().await;
             return Err(CommitError::RolledBack(error));
         }
@@ -384,16 +357,16 @@ impl SourceTransaction for MysqlTransaction {
             self.lease.release(true);
             return Ok(());
         };
-        let told = from_change(&error);
-        if number(&error).is_some() && told.code() != ErrorCode::SourceLost {
+        let refusal = from_change(&error);
+        if number(&error).is_some() && refusal.code() != ErrorCode::SourceLost {
             self.rollback().await;
-            return Err(CommitError::RolledBack(told));
+            return Err(CommitError::RolledBack(refusal));
         }
-        Err(CommitError::unknown(&told, None))
+        Err(CommitError::unknown(&refusal, None))
     }
 
     async fn rollback(mut self: Box<Self>) {
-        if self.alarm.is_running {
+        if self.running.is_running {
             // Its connection is being ended, and closed here.
             return;
         }
@@ -406,8 +379,8 @@ impl SourceTransaction for MysqlTransaction {
 /// A result that is being read.
 struct Reading<'a> {
     rows: BoxStream<'a, Ran<MySqlRow>>,
-    alarm: &'a mut Alarm,
-    is_unheard: &'a mut bool,
+    running: &'a mut StatementGuard<MysqlStop>,
+    has_unread_rows: &'a mut bool,
     decoder: Decoder,
     context: ExecuteContext,
     ended: bool,
@@ -427,7 +400,7 @@ impl Reading<'_> {
                         }
                         Ok(())
                     };
-                    self.alarm.stop(rest).await;
+                    self.running.stop(rest).await;
                     return Err(error);
                 }
                 row = self.rows.next() => row,
@@ -435,12 +408,12 @@ impl Reading<'_> {
             match row {
                 Some(Ok(row)) => self.decoder.push(&row)?,
                 Some(Err(error)) => {
-                    *self.is_unheard = false;
-                    self.alarm.keeps_savepoints &= number(&error).is_some_and(|number| number != 1213);
+                    *self.has_unread_rows = false;
+                    self.running.keeps_savepoints &= number(&error).is_some_and(|number| number != 1213);
                     return Err(from_change(&error));
                 }
                 None => {
-                    *self.is_unheard = false;
+                    *self.has_unread_rows = false;
                     self.ended = true;
                 }
             }

@@ -1,7 +1,6 @@
 //! Changes to a database, on connections of their own by a user of their own. Nothing that was sent is sent again, but what was lost with
 //! its connection before its transaction had begun. Knows no policy.
 
-mod alarm;
 mod cell;
 mod encode;
 mod error;
@@ -11,6 +10,7 @@ mod obstacles;
 mod pipeline;
 mod print;
 mod reading;
+mod stop;
 mod transaction;
 
 use crate::connect::pool::Pool;

@@ -28,10 +28,10 @@ pub(super) async fn of(pool: &Arc<Pool>, table: &TableRef) -> Result<Vec<String>
     let asked = lease.connection.client.query_opt(ASKED, &[&schema, &name]).await;
     let found = asked.map_err(|error| from_change(pool.source(), &error))?;
     lease.give_back();
-    found.as_ref().map_or_else(|| Ok(vec!["the table is not there".to_owned()]), told)
+    found.as_ref().map_or_else(|| Ok(vec!["the table is not there".to_owned()]), obstacles_in)
 }
 
-fn told(found: &Row) -> Result<Vec<String>> {
+fn obstacles_in(found: &Row) -> Result<Vec<String>> {
     let is = |at: usize| found.try_get::<_, bool>(at).map_err(Error::internal);
     let mut obstacles = Vec::new();
     if is(0)? {

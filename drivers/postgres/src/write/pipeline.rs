@@ -1,9 +1,9 @@
 //! Statements of a transaction that go to the server behind each other, before the first is answered. Futures are polled, and so sent, in
 //! the order in which they are joined; where one fails, those behind it do, and the first error says why.
 
-use super::alarm::Answer;
 use super::encode::Sent;
 use super::fate;
+use super::stop::Answer;
 use crate::connect::connection::Connection;
 use crate::decode::Decoder;
 use crate::wire::bind::Parameters;
@@ -23,16 +23,16 @@ use tokio_postgres::{Column, Row, RowStream, Statement};
 
 /// The first statement of a transaction, which goes with what begins it.
 #[derive(Debug, Default)]
-pub(super) struct First {
+pub(super) struct FirstStatement {
     /// `None`: the transaction has begun before.
     pub(super) begin: Option<String>,
     /// Whether the server has answered that it has.
     pub(super) has_begun: bool,
     /// Whether it goes over a second connection.
-    pub(super) is_again: bool,
+    pub(super) is_retry: bool,
 }
 
-impl First {
+impl FirstStatement {
     /// Runs something behind what begins the transaction.
     pub(super) async fn with<T>(
         &mut self,
@@ -79,26 +79,26 @@ impl<'a> ReadBehind<'a> {
 
 /// What a change, and a read behind it, were answered.
 pub(super) struct Answered {
-    pub(super) changed: Heard,
-    pub(super) found: Option<Heard>,
+    pub(super) changed: CommandResult,
+    pub(super) found: Option<CommandResult>,
 }
 
-/// Rows of a statement that was heard to its end.
-pub(super) struct Heard {
+/// Rows and tag of a statement that was read to its end.
+pub(super) struct CommandResult {
     statement: Statement,
     rows: Vec<Row>,
     bytes: usize,
     count: Option<u64>,
 }
 
-impl Heard {
+impl CommandResult {
     async fn of(statement: Statement, rows: impl Future<Output = Answer<RowStream>>) -> Answer<Self> {
         let mut stream = std::pin::pin!(rows.await?);
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while let Some(row) = stream.next().await {
             let row = row?;
             bytes += row.raw_size_bytes();
-            // What is too much is heard to its end, and told then.
+            // What is too much is read to its end, and refused then.
             if bytes <= STORED_BYTES_MAX {
                 rows.push(row);
             }
@@ -132,7 +132,9 @@ impl Heard {
 pub(super) async fn change(
     connection: &Connection,
     path: Option<&str>,
-    (statement, types, sent): (&NativeStatement, &[Type], Vec<Sent>),
+    statement: &NativeStatement,
+    types: &[Type],
+    sent: Vec<Sent>,
     read: Option<&ReadBehind<'_>>,
 ) -> Answer<Answered> {
     let enter = async {
@@ -151,12 +153,12 @@ pub(super) async fn change(
             }
             None => None,
         };
-        let changed = Heard::of(prepared.clone(), connection.client.query_raw(&prepared, sent));
+        let changed = CommandResult::of(prepared.clone(), connection.client.query_raw(&prepared, sent));
         let found = async {
             match behind {
                 Some((prepared, parameters)) => {
                     let rows = connection.client.query_raw(&prepared, parameters.values().cloned());
-                    Heard::of(prepared.clone(), rows).await.map(Some)
+                    CommandResult::of(prepared.clone(), rows).await.map(Some)
                 }
                 None => Ok(None),
             }

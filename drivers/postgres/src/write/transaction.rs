@@ -1,10 +1,10 @@
 //! One transaction on a connection of its own.
 
-use super::alarm::{Alarm, Answer, REST};
 use super::encode::{COPY_HEADER, COPY_TRAILER, arrays, copied, forms};
 use super::error::from_change;
-use super::pipeline::{self, Answered, First, ReadBehind};
+use super::pipeline::{self, Answered, FirstStatement, ReadBehind};
 use super::reading::Reading;
+use super::stop::{Answer, PostgresStop, guard};
 use super::{fate, print};
 use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
@@ -16,8 +16,10 @@ use futures::{SinkExt, TryStreamExt};
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
+use querygate_driver_api::write::statement_guard::STOP_TIME;
 use querygate_driver_api::write::{
-    Applied, Begin, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TxMark, Violation,
+    Applied, Begin, ChangeSet, CommitError, NativeChange, ReadAfter, Rows, SourceTransaction, StatementGuard, TxMark,
+    Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::future::Future;
@@ -36,7 +38,7 @@ const COPIED_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct PostgresTransaction {
     lease: Lease,
-    alarm: Alarm,
+    running: StatementGuard<PostgresStop>,
     /// What begins it, as long as that was not sent.
     begin: Option<String>,
     /// Known once it has begun.
@@ -52,9 +54,9 @@ impl PostgresTransaction {
     /// 08001: no connection; 57014.
     pub(super) async fn begin(pool: &Arc<Pool>, begin: Begin, context: &ExecuteContext) -> Result<Self> {
         let lease = pool.lease(context.deadline, &context.cancel).await?;
-        let (alarm, schema) = (Alarm::of(&lease, pool), lease.connection.search_path.clone());
+        let (running, schema) = (guard(&lease, pool), lease.connection.search_path.clone());
         let text = format!("BEGIN ISOLATION LEVEL {} READ WRITE; {}", begin.isolation.sql(), fate::MARK);
-        Ok(Self { lease, alarm, begin: Some(text), mark: None, schema })
+        Ok(Self { lease, running, begin: Some(text), mark: None, schema })
     }
 
     /// Why it has not begun. Whatever was sent behind its BEGIN ran in no transaction, where the session changes nothing.
@@ -77,7 +79,7 @@ impl PostgresTransaction {
             error = context.over() => return Err(error),
             renewed = self.lease.renew() => renewed?,
         }
-        self.alarm = Alarm::of(&self.lease, &Arc::clone(&self.alarm.pool));
+        self.running = guard(&self.lease, &Arc::clone(&self.running.server().pool));
         self.schema.clone_from(&self.lease.connection.search_path);
         self.begin = begin;
         Ok(())
@@ -86,21 +88,21 @@ impl PostgresTransaction {
     /// Waits until it has begun.
     async fn ready(&mut self) -> Result<()> {
         let Some(text) = self.begin.take() else { return Ok(()) };
-        self.alarm.is_running = true;
+        self.running.is_running = true;
         let begun = tokio::time::timeout(ANSWER, self.lease.connection.client.simple_query(&text)).await;
         let Ok(begun) = begun else { return Err(unavailable(self.source(), "does not answer")) };
-        self.alarm.is_running = false;
+        self.running.is_running = false;
         let answer = begun.map_err(|error| self.not_begun(&error))?;
         self.mark = Some(fate::mark(&answer).ok_or_else(|| Error::internal("a transaction without a number"))?);
         Ok(())
     }
 
     fn source(&self) -> &str {
-        self.alarm.pool.source()
+        self.running.server().pool.source()
     }
 
     pub(super) fn failed(&mut self, error: &tokio_postgres::Error) -> Error {
-        self.alarm.keeps_savepoints &= !is_lost(error);
+        self.running.keeps_savepoints &= !is_lost(error);
         if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
             // Its tables are others than when the statement was prepared.
             self.lease.connection.forget();
@@ -110,19 +112,19 @@ impl PostgresTransaction {
 
     /// Stops the statement whose rest is given.
     pub(super) async fn stop(&mut self, rest: impl Future<Output = Answer<()>>) {
-        self.alarm.stop(rest).await;
+        self.running.stop(rest).await;
     }
 
     /// Runs a statement of our own words, which ends at once.
     async fn run(&mut self, text: &str) -> Result<()> {
         self.ready().await?;
-        self.alarm.is_running = true;
+        self.running.is_running = true;
         let ran = tokio::time::timeout(ANSWER, self.lease.connection.client.batch_execute(text)).await;
         let Ok(ran) = ran else {
-            self.alarm.keeps_savepoints = false;
+            self.running.keeps_savepoints = false;
             return Err(unavailable(self.source(), "does not answer"));
         };
-        self.alarm.is_running = false;
+        self.running.is_running = false;
         ran.map_err(|error| self.failed(&error))
     }
 
@@ -158,20 +160,19 @@ impl PostgresTransaction {
         &mut self,
         change: &NativeChange,
         rows: &ChangeSet,
-        read: Option<(&Arc<NativeStatement>, &[Value])>,
+        read: Option<ReadAfter<'_>>,
         context: &ExecuteContext,
     ) -> Result<(Applied, Vec<RecordBatch>)> {
         let forms = forms(&change.shape)?;
         let types: Vec<Type> = forms.iter().map(|form| form.array()).collect();
-        let read = read.map(|(statement, values)| ReadBehind::of(statement, values, context)).transpose()?;
-        let mut first = First::default();
+        let read = read.map(|read| ReadBehind::of(read.statement, read.values, context)).transpose()?;
+        let mut first = FirstStatement::default();
         let Answered { changed, found } = loop {
             first.begin = self.begin.take();
             let (path, connection) = (self.path(&change.shape.table)?, &self.lease.connection);
             let sent = arrays(&forms, rows.rows())?;
-            let behind =
-                pipeline::change(connection, path.as_deref(), (&change.statement, &types, sent), read.as_ref());
-            let answer = self.alarm.watch(context, first.with(connection, behind)).await?;
+            let behind = pipeline::change(connection, path.as_deref(), &change.statement, &types, sent, read.as_ref());
+            let answer = self.running.watch(context, first.with(connection, behind)).await?;
             if let Some(answered) = self.settled(answer, &mut first, context).await? {
                 break answered;
             }
@@ -193,7 +194,7 @@ impl PostgresTransaction {
     async fn settled<T>(
         &mut self,
         answer: Answer<(Option<TxMark>, T)>,
-        first: &mut First,
+        first: &mut FirstStatement,
         context: &ExecuteContext,
     ) -> Result<Option<T>> {
         let error = match answer {
@@ -209,10 +210,10 @@ impl PostgresTransaction {
         if first.has_begun {
             return Err(self.failed(&error));
         }
-        if !is_lost(&error) || first.is_again {
+        if !is_lost(&error) || first.is_retry {
             return Err(self.not_begun(&error));
         }
-        first.is_again = true;
+        first.is_retry = true;
         self.renew(first.begin.take(), context).await?;
         Ok(None)
     }
@@ -228,7 +229,7 @@ impl SourceTransaction for PostgresTransaction {
     ) -> Result<Rows<'a>> {
         let parameters = pipeline::parameters(statement, values)?;
         let types: Vec<Type> = parameters.types().cloned().collect();
-        let mut first = First::default();
+        let mut first = FirstStatement::default();
         let (prepared, rows) = loop {
             first.begin = self.begin.take();
             let connection = &self.lease.connection;
@@ -237,7 +238,7 @@ impl SourceTransaction for PostgresTransaction {
                 let rows = connection.client.query_raw(&prepared, parameters.values().cloned()).await?;
                 Ok((prepared, rows))
             };
-            let answer = self.alarm.watch(&context, first.with(connection, read)).await?;
+            let answer = self.running.watch(&context, first.with(connection, read)).await?;
             if let Some(begun) = self.settled(answer, &mut first, &context).await? {
                 break begun;
             }
@@ -255,7 +256,7 @@ impl SourceTransaction for PostgresTransaction {
         &mut self,
         change: &NativeChange,
         rows: &ChangeSet,
-        read: (&Arc<NativeStatement>, &[Value]),
+        read: ReadAfter<'_>,
         context: &ExecuteContext,
     ) -> Result<(Applied, Vec<RecordBatch>)> {
         self.change(change, rows, Some(read), context).await
@@ -268,7 +269,7 @@ impl SourceTransaction for PostgresTransaction {
         self.enter(&change.shape.table).await?;
         let (mut failure, mut sent) = (None, 0_u64);
         let connection = &self.lease.connection;
-        let loaded = self.alarm.watch(context, async {
+        let loaded = self.running.watch(context, async {
             let sink = connection.client.copy_in::<_, Bytes>(&text).await?;
             let mut sink = std::pin::pin!(sink);
             sink.send(Bytes::from_static(COPY_HEADER)).await?;
@@ -323,7 +324,7 @@ impl SourceTransaction for PostgresTransaction {
     }
 
     fn keeps_savepoints(&self) -> bool {
-        self.alarm.keeps_savepoints
+        self.running.keeps_savepoints
     }
 
     fn mark(&self) -> Option<TxMark> {
@@ -335,7 +336,7 @@ impl SourceTransaction for PostgresTransaction {
             self.lease.give_back();
             return Ok(());
         }
-        self.alarm.is_running = false;
+        self.running.is_running = false;
         // A COMMIT of what has failed would be answered like one that succeeded; the statement before it is not.
         let committed = self.lease.connection.client.batch_execute("SELECT 1; COMMIT").await;
         let Err(error) = committed else {
@@ -343,24 +344,24 @@ impl SourceTransaction for PostgresTransaction {
             self.lease.give_back();
             return Ok(());
         };
-        let told = from_change(self.source(), &error);
+        let refusal = from_change(self.source(), &error);
         // What the server refuses in words of its own was not stored.
         if error.as_db_error().is_some() && !is_lost(&error) {
             self.rollback().await;
-            return Err(CommitError::RolledBack(told));
+            return Err(CommitError::RolledBack(refusal));
         }
-        Err(CommitError::unknown(&told, self.mark.clone()))
+        Err(CommitError::unknown(&refusal, self.mark.clone()))
     }
 
     async fn rollback(self: Box<Self>) {
-        if self.alarm.is_running {
+        if self.running.is_running {
             // The cancel is on its way, and the connection is closed.
             return;
         }
         if self.begin.is_some() {
             return self.lease.give_back();
         }
-        let undone = tokio::time::timeout(REST, self.lease.connection.client.batch_execute("ROLLBACK")).await;
+        let undone = tokio::time::timeout(STOP_TIME, self.lease.connection.client.batch_execute("ROLLBACK")).await;
         if matches!(undone, Ok(Ok(()))) {
             self.lease.give_back();
         }

@@ -51,10 +51,10 @@ impl SqliteTransaction {
     }
 
     fn failed(&mut self, error: &sqlx::Error) -> Error {
-        let told = from_change(error);
+        let refusal = from_change(error);
         // Whatever is not listed may have ended the transaction.
         self.keeps_savepoints &= matches!(
-            told.code(),
+            refusal.code(),
             ErrorCode::UniqueViolation
                 | ErrorCode::NotNullViolation
                 | ErrorCode::ForeignKeyViolation
@@ -63,13 +63,15 @@ impl SqliteTransaction {
                 | ErrorCode::DataException
                 | ErrorCode::SourceSchemaChanged
         );
-        told
+        refusal
     }
 
     /// Changes some rows: all that one statement takes, or the last.
     async fn chunk(
         &mut self,
-        (change, text, kept): (&NativeChange, Arc<str>, bool),
+        change: &NativeChange,
+        text: Arc<str>,
+        kept: bool,
         values: SqliteArguments,
         context: &ExecuteContext,
         applied: &mut Applied,
@@ -124,7 +126,7 @@ impl SqliteTransaction {
             if context.cancel.is_cancelled() {
                 return Err(querygate_driver_api::execution::ending::canceled());
             }
-            self.chunk((change, text, kept), values, context, &mut applied).await?;
+            self.chunk(change, text, kept, values, context, &mut applied).await?;
             first += count;
         }
         Ok(applied)
@@ -226,14 +228,14 @@ impl SourceTransaction for SqliteTransaction {
             lease.release(true).await;
             return Ok(());
         };
-        let told = from_change(&error);
-        let is_known = matches!(error, sqlx::Error::Database(_)) && told.code() != ErrorCode::SourceLost;
+        let refusal = from_change(&error);
+        let is_known = matches!(error, sqlx::Error::Database(_)) && refusal.code() != ErrorCode::SourceLost;
         if !is_known {
-            return Err(CommitError::unknown(&told, None));
+            return Err(CommitError::unknown(&refusal, None));
         }
         // A transaction whose commit is refused is still open.
         self.rollback().await;
-        Err(CommitError::RolledBack(told))
+        Err(CommitError::RolledBack(refusal))
     }
 
     async fn rollback(mut self: Box<Self>) {

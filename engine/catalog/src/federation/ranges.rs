@@ -132,7 +132,7 @@ pub async fn row_ranges(
     let Some((key, (relation, id))) = keyed else { return Ok(RowRanges::default()) };
     let share = kept.as_ref().map(|kept| SnapshotShare { snapshot: Arc::clone(&kept.name), pages: None });
     let context = ExecuteContext { share, ..ExecuteContext::default() };
-    let ranges = key_ranges(compiled, &context, (&relation, id, key.value_type), of).await?;
+    let ranges = key_ranges(compiled, &context, &relation, id, key.value_type, of).await?;
     Ok(ranges.map(|ranges| RowRanges::of(ranges, kept)).unwrap_or_default())
 }
 
@@ -140,17 +140,19 @@ pub async fn row_ranges(
 async fn key_ranges(
     compiled: &CompiledFragment,
     context: &ExecuteContext,
-    (relation, id, value_type): (&Relation, ColumnId, ValueType),
+    relation: &Relation,
+    id: ColumnId,
+    value_type: ValueType,
     of: usize,
 ) -> Result<Option<Vec<Rows>>> {
-    let Some(Value::Int64(rows)) = ask(compiled, context, counted(relation), ValueType::Int64).await? else {
+    let Some(Value::Int64(rows)) = ask(compiled, context, counted(relation)).await? else {
         return Ok(None);
     };
     let rows = u64::try_from(rows).map_err(Error::internal)?;
     let mut ends: Vec<Value> = Vec::new();
     for part in 1..of as u64 {
         let place = u64::try_from(u128::from(rows) * u128::from(part) / of as u128).map_err(Error::internal)?;
-        let found = ask(compiled, context, at_place(relation, id, place), value_type).await?;
+        let found = ask(compiled, context, at_place(relation, id, place, value_type)).await?;
         // Without a kept snapshot rows come and go between two questions: there may be nothing at a place any more, or a key below
         // the one before, which would give rows to two ranges.
         ends.extend(found.filter(|value| is_above(value, ends.last())));
@@ -217,7 +219,7 @@ fn of_keys(whole: &CompiledFragment, key: &RemoteColumn, range: &KeyRange) -> Re
     }
     // A template of its own would be one for each range.
     let known = Arc::clone(&whole.known);
-    known.template((&whole.driver, &whole.source), &whole.fragment, &whole.statement);
+    known.template(&whole.driver, &whole.source, &whole.fragment, &whole.statement);
     let (values, fragment) = (values.into(), Arc::new(fragment));
     Ok(Some(CompiledFragment { fragment, statement, values, known, part: true, setting: None, ..whole.clone() }))
 }
@@ -340,7 +342,7 @@ fn condition(key: ColumnId, range: &KeyRange, parameters: &mut Vec<ValueType>, v
     }
 }
 
-fn counted(relation: &Relation) -> (Relation, ColumnId) {
+fn counted(relation: &Relation) -> ValueQuery {
     let id = ColumnId(FRESH + 1_000);
     let count = AggregateExpr {
         function: AggregateFunction::CountStar,
@@ -350,24 +352,29 @@ fn counted(relation: &Relation) -> (Relation, ColumnId) {
         value_type: ValueType::Int64,
     };
     let input = Box::new(relation.clone());
-    (Relation::Aggregate { input, group: Vec::new(), aggregates: vec![(id, count)] }, id)
+    let relation = Relation::Aggregate { input, group: Vec::new(), aggregates: vec![(id, count)] };
+    ValueQuery { relation, id, value_type: ValueType::Int64 }
 }
 
-fn at_place(relation: &Relation, key: ColumnId, place: u64) -> (Relation, ColumnId) {
+fn at_place(relation: &Relation, key: ColumnId, place: u64, value_type: ValueType) -> ValueQuery {
     let keys = vec![(key, ScalarExpr::Column(key))];
     let keys = Relation::Project { input: Box::new(relation.clone()), exprs: keys };
     let order = vec![SortKey { expr: ScalarExpr::Column(key), ascending: true, nulls_first: true }];
     let sorted = Relation::Sort { input: Box::new(keys), keys: order };
-    (Relation::Limit { input: Box::new(sorted), skip: place, fetch: Some(1) }, key)
+    let relation = Relation::Limit { input: Box::new(sorted), skip: place, fetch: Some(1) };
+    ValueQuery { relation, id: key, value_type }
+}
+
+/// A relation of one row and one column.
+struct ValueQuery {
+    relation: Relation,
+    id: ColumnId,
+    value_type: ValueType,
 }
 
 /// The one value that a relation over a fragment's rows gives; `None`: no row, or the source may not be asked.
-async fn ask(
-    whole: &CompiledFragment,
-    context: &ExecuteContext,
-    (relation, id): (Relation, ColumnId),
-    value_type: ValueType,
-) -> Result<Option<Value>> {
+async fn ask(whole: &CompiledFragment, context: &ExecuteContext, query: ValueQuery) -> Result<Option<Value>> {
+    let ValueQuery { relation, id, value_type } = query;
     let output = vec![OutputColumn { id, name: "value".to_owned(), value_type, nullable: true }];
     let fragment = Fragment { relation, output, parameters: whole.fragment.parameters.clone() };
     fragment.check()?;

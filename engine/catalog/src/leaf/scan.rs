@@ -51,7 +51,7 @@ impl GovernedTable {
         let plan = self.raw_scan(state, &output, &split, limit.filter(|_| !plain)).await?;
         let native = self.native(&plan, &split);
         let in_order = self.in_order(state, &plan, &split);
-        let reads = FileLeaf::of(&plan, (&self.source, &self.name), &split.raw, &self.policy.conjuncts);
+        let reads = FileLeaf::of(&plan, &self.source, &self.name, &split.raw, &self.policy.conjuncts);
         let plan = self.filtered(state, plan, &split).await?;
         let config = state.config_options();
         let plan = FilterPushdown::new().optimize(plan, config)?;

@@ -54,7 +54,8 @@ impl FileLeaf {
     /// `None`: the scan is not of Parquet files. `policy`: conditions of the row policy, in any place among the conjuncts.
     pub(crate) fn of(
         scan: &Arc<dyn ExecutionPlan>,
-        (source, table): (&Arc<str>, &Arc<str>),
+        source: &Arc<str>,
+        table: &Arc<str>,
         conjuncts: &[Expr],
         policy: &[Expr],
     ) -> Option<Arc<Self>> {
@@ -305,7 +306,7 @@ mod tests {
     fn leaf(scan: &Arc<dyn ExecutionPlan>, value: i32) -> Option<Arc<FileLeaf>> {
         let wall = col("tenant").eq(lit("secret"));
         let conjuncts = [col("a").in_list((0..value).map(lit).collect(), false), wall.clone()];
-        FileLeaf::of(scan, (&"lake".into(), &"events".into()), &conjuncts, &[wall])
+        FileLeaf::of(scan, &"lake".into(), &"events".into(), &conjuncts, &[wall])
     }
 
     /// Batches of one partition that end, fail or go on.

@@ -125,7 +125,8 @@ impl FragmentFacts {
     /// `statement` is the fragment's own text, without keys that a join adds while it runs.
     pub(crate) fn template(
         &self,
-        (driver, source): (&Arc<dyn Driver>, &Arc<str>),
+        driver: &Arc<dyn Driver>,
+        source: &Arc<str>,
         fragment: &Fragment,
         statement: &NativeStatement,
     ) -> Arc<FragmentTemplate> {
@@ -228,17 +229,17 @@ impl FragmentRun {
 
     /// All its rows are here, as messages.
     pub(crate) fn wire_rows(self, rows: &WireRows) {
-        self.all((rows.rows, rows.bytes), rows.nulls.iter().copied());
+        self.all(rows.rows, rows.bytes, rows.nulls.iter().copied());
     }
 
     /// All its rows are here, as one batch.
     pub(crate) fn batch(self, batch: &RecordBatch) {
-        let size = (batch.num_rows() as u64, batch_bytes(batch));
-        self.all(size, batch.columns().iter().map(|column| column.null_count() as u64));
+        let nulls = batch.columns().iter().map(|column| column.null_count() as u64);
+        self.all(batch.num_rows() as u64, batch_bytes(batch), nulls);
     }
 
     /// Looked up over a connection that was there: it waited for none.
-    fn all(self, (rows, bytes): (u64, u64), counted: impl Iterator<Item = u64>) {
+    fn all(self, rows: u64, bytes: u64, counted: impl Iterator<Item = u64>) {
         let total = self.asked.elapsed();
         let mut nulls = self.no_nulls();
         for (nulls, counted) in nulls.iter_mut().zip(counted) {

@@ -120,14 +120,14 @@ impl CompiledFragment {
     ) -> querygate_types::Result<querygate_driver_api::execution::BatchStream> {
         let context = ExecuteContext { setting: self.setting, ..context };
         let batches = match holder {
-            Some(holder) => holder.run((&self.source, &self.driver), (statement, values), context).await,
+            Some(holder) => holder.run(&self.source, &self.driver, statement, values, context).await,
             None => self.driver.run(statement, values, Ask::Batches(context)).await.and_then(Answer::batches),
         };
         batches.map(|batches| self.shaped(batches)).map_err(|error| heard(self, error))
     }
 
     pub(crate) fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> FragmentRun {
-        let template = self.known.template((&self.driver, &self.source), &self.fragment, &self.statement);
+        let template = self.known.template(&self.driver, &self.source, &self.fragment, &self.statement);
         FragmentRun::begin(runs, template, &self.known, narrowed || self.part)
     }
 

@@ -80,7 +80,7 @@ impl DriverTable {
         fields: Vec<RemoteField>,
         key: Option<Vec<usize>>,
     ) -> Self {
-        Self::without(driver, source, table, fields, (Vec::new(), Vec::new()), key)
+        Self::without(driver, source, table, fields, Vec::new(), Vec::new(), key)
     }
 
     /// As [`DriverTable::new`], with columns that cannot be read any more, and with what became of those that are served as
@@ -91,7 +91,8 @@ impl DriverTable {
         source: Arc<str>,
         table: TableRef,
         fields: Vec<RemoteField>,
-        (lost, widened): (Vec<LostField>, Vec<LostField>),
+        lost: Vec<LostField>,
+        widened: Vec<LostField>,
         key: Option<Vec<usize>>,
     ) -> Self {
         let served = fields.iter().map(|f| Field::new(&f.field, f.column.value_type.to_arrow(), f.column.nullable));

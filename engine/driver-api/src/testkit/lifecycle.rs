@@ -33,7 +33,7 @@ pub async fn run(driver: &dyn Driver, schema: &[&str]) -> Result<Vec<String>> {
     cancelled(driver, &endless, &mut failures).await?;
     out_of_time(driver, &endless, &mut failures).await?;
     abandoned(driver, &whole, &mut failures).await?;
-    planned(driver, (&whole, &endless), &mut failures).await?;
+    planned(driver, &whole, &endless, &mut failures).await?;
     looked_up(driver, &whole, &mut failures).await;
     Ok(failures)
 }
@@ -136,7 +136,8 @@ async fn bounded_batches(
 /// A planner's setting changes no row and no ending; a setting that a driver does not take is refused.
 async fn planned(
     driver: &dyn Driver,
-    (whole, endless): (&Arc<NativeStatement>, &Endless),
+    whole: &Arc<NativeStatement>,
+    endless: &Endless,
     failures: &mut Vec<String>,
 ) -> Result<()> {
     for setting in PlannerSetting::ALL {

@@ -3,17 +3,20 @@
 //! - [`change`]: the columns of a change and its rows;
 //! - [`lock`]: reads that keep others from changing what they read;
 //! - [`transaction`]: what happens between begin and commit, and what is known after it;
+//! - [`statement_guard`]: how a statement is stopped at its server;
 //! - [`writer`]: who begins transactions and prints changes;
 //! - [`violation`]: how refusals of a source are told.
 
 pub mod change;
 pub mod lock;
+pub mod statement_guard;
 pub mod transaction;
 pub mod violation;
 pub mod writer;
 
 pub use change::{Applied, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn};
 pub use lock::{Lock, LockStrength, LockWait};
-pub use transaction::{Begin, CommitError, Fate, Isolation, Rows, SourceTransaction, Transaction, TxMark};
+pub use statement_guard::{ServerStop, StatementGuard};
+pub use transaction::{Begin, CommitError, Fate, Isolation, ReadAfter, Rows, SourceTransaction, Transaction, TxMark};
 pub use violation::Violation;
 pub use writer::{Locking, WriteCapabilities, Writer};

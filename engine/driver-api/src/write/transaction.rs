@@ -61,6 +61,15 @@ pub enum CommitError {
     Unknown(Error, Option<TxMark>),
 }
 
+/// A read that follows a change: a rendered statement and its values.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadAfter<'a> {
+    /// Rendered by the same driver.
+    pub statement: &'a Arc<NativeStatement>,
+    /// One for each of its placeholders.
+    pub values: &'a [Value],
+}
+
 /// What a driver does inside of a transaction. Whatever was sent is sent once: nothing here is tried again. Dropped, its connection
 /// is closed and the source rolls back.
 #[async_trait]
@@ -91,11 +100,11 @@ pub trait SourceTransaction: Send + fmt::Debug {
         &mut self,
         change: &NativeChange,
         rows: &ChangeSet,
-        (statement, values): (&Arc<NativeStatement>, &[Value]),
+        read: ReadAfter<'_>,
         context: &ExecuteContext,
     ) -> Result<(Applied, Vec<RecordBatch>)> {
         let applied = self.apply(change, rows, context).await?;
-        let read = self.query(statement, values, context.clone()).await?.try_collect().await?;
+        let read = self.query(read.statement, read.values, context.clone()).await?.try_collect().await?;
         Ok((applied, read))
     }
 
@@ -267,7 +276,7 @@ impl Transaction {
         &mut self,
         change: &NativeChange,
         rows: &ChangeSet,
-        read: (&Arc<NativeStatement>, &[Value]),
+        read: ReadAfter<'_>,
         context: &ExecuteContext,
     ) -> Result<(Applied, Vec<RecordBatch>)> {
         self.enter()?;

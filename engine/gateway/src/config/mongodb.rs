@@ -80,7 +80,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Mo
     let user = table.text("user").map(|user| user.value);
     let password = super::sources::secret(table, "password", environment);
     let writer = write_user::resolve(table, environment);
-    let (tls, tls_ca) = tls::resolve(table, environment, (TLS, None));
+    let (tls, tls_ca) = tls::resolve(table, environment, TLS, None);
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
     let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
     let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));

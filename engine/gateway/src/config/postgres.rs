@@ -83,7 +83,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
     let writer = write_user::resolve(table, environment);
     let schema = table.text("schema").map_or_else(|| SCHEMA_DEFAULT.to_owned(), |schema| schema.value);
     let default = host.as_ref().map(|host| tls_default(&host.value));
-    let (tls, tls_ca) = tls::resolve(table, environment, (TLS, default));
+    let (tls, tls_ca) = tls::resolve(table, environment, TLS, default);
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
     let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
     let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));

@@ -42,7 +42,8 @@ impl Tls {
 pub(super) fn resolve(
     table: &Table<'_>,
     environment: &Environment,
-    (words, default): (&[(&'static str, Tls)], Option<Tls>),
+    words: &[(&'static str, Tls)],
+    default: Option<Tls>,
 ) -> (Option<Tls>, Option<PathBuf>) {
     let tls = table.choice("tls", words).map(|tls| tls.value);
     let authorities = table.text("tls_ca");

@@ -39,7 +39,8 @@ impl Work {
         client: FlightClient,
         result: RemoteResult,
         parts: Parts,
-        (schema, file): (SchemaRef, FileOptions),
+        schema: SchemaRef,
+        file: FileOptions,
         compression: Option<&'static str>,
     ) -> Self {
         let (result, parts) = (Mutex::new(result), Mutex::new(parts));

@@ -104,14 +104,14 @@ impl Changes {
             if let (None, Some(first)) = (&was, &is) {
                 known.first.insert(field.name.clone(), first.clone());
                 if again && done.is_none() {
-                    self.tell(object, Some(&field.name), (None, is.clone()), "served");
+                    self.tell(object, Some(&field.name), None, is.clone(), "served");
                 }
             }
-            known.note(self, object, &field.name, (was, is), done);
+            known.note(self, object, &field.name, was, is, done);
         }
         if known.gone {
             known.gone = false;
-            self.tell(object, None, (None, None), "restored");
+            self.tell(object, None, None, None, "restored");
         }
         known.built = Some(described.columns.clone());
         fitted
@@ -124,7 +124,7 @@ impl Changes {
         known.begin(object);
         if known.built.take().is_some() {
             known.gone = true;
-            self.tell(object, None, (None, None), Done::Refused.name());
+            self.tell(object, None, None, None, Done::Refused.name());
         }
     }
 
@@ -159,13 +159,7 @@ impl Changes {
         }
     }
 
-    fn tell(
-        &self,
-        object: &Object,
-        field: Option<&str>,
-        (was, is): (Option<String>, Option<String>),
-        done: &'static str,
-    ) {
+    fn tell(&self, object: &Object, field: Option<&str>, was: Option<String>, is: Option<String>, done: &'static str) {
         let source = object.datasource.as_str();
         tracing::warn!(source, object = object.name, field, was, is, done, "a source changed a table");
         metrics::counter!("querygate_source_schema_changes_total", "source" => source.to_owned(), "done" => done)
@@ -202,14 +196,15 @@ impl Known {
         changes: &Changes,
         object: &Object,
         field: &str,
-        types: (Option<String>, Option<String>),
+        was: Option<String>,
+        is: Option<String>,
         done: Option<Done>,
     ) {
-        let now = done.map(|done| (types.1.clone(), done));
+        let now = done.map(|done| (is.clone(), done));
         if self.told.get(field) == now.as_ref() {
             return;
         }
-        changes.tell(object, Some(field), types, now.as_ref().map_or("restored", |(_, done)| done.name()));
+        changes.tell(object, Some(field), was, is, now.as_ref().map_or("restored", |(_, done)| done.name()));
         match now {
             Some(now) => self.told.insert(field.to_owned(), now),
             None => self.told.remove(field),

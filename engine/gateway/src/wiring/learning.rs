@@ -19,7 +19,7 @@ pub(super) type Place = Arc<OnceLock<Weak<Engine>>>;
 pub(super) fn start(config: &config::Config, runtime: &Handle, gate: &Place) -> Result<Option<Arc<Learning>>> {
     let Some(settings) = &config.learning else { return Ok(None) };
     let options = LearningOptions { schemas: Some(schemas(gate)), ..options(settings)? };
-    Learning::start(options, plugins(config, settings, (runtime, gate))).map(Some)
+    Learning::start(options, plugins(config, settings, runtime, gate)).map(Some)
 }
 
 fn options(settings: &config::Learning) -> Result<LearningOptions> {
@@ -45,7 +45,8 @@ fn options(settings: &config::Learning) -> Result<LearningOptions> {
 fn plugins(
     config: &config::Config,
     settings: &config::Learning,
-    (runtime, gate): (&Handle, &Place),
+    runtime: &Handle,
+    gate: &Place,
 ) -> Vec<Arc<dyn Plugin>> {
     let indexes =
         IndexOptions { every: settings.suggest_every, budget: settings.index_budget, ..IndexOptions::default() };

@@ -216,7 +216,7 @@ impl Sources {
             .collect::<Option<Vec<_>>>()
             .filter(|key| !key.is_empty());
         let source = object.datasource.as_str().into();
-        let served = DriverTable::without(Arc::clone(driver), source, table, fields, (lost, widened), key);
+        let served = DriverTable::without(Arc::clone(driver), source, table, fields, lost, widened, key);
         Ok(served.declared(&object_schema(object)))
     }
 

@@ -107,8 +107,10 @@ impl Site {
     /// Makes a page for whom the cookie seats; others are sent to the login.
     async fn show(
         &self,
-        (headers, peer): (&HeaderMap, Peer),
-        (title, place): (&str, Place),
+        headers: &HeaderMap,
+        peer: Peer,
+        title: &str,
+        place: Place,
         view: impl AsyncFnOnce(&Reader, &Seat) -> Result<super::html::Html>,
     ) -> Response {
         let Some(seat) = self.seat(headers) else { return Redirect::to("/ui/login").into_response() };
@@ -132,7 +134,7 @@ impl Site {
 }
 
 async fn overview(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap) -> Response {
-    site.show((&headers, peer.0), ("Queries", Place::Overview), async |reader, _| views::overview(reader).await).await
+    site.show(&headers, peer.0, "Queries", Place::Overview, async |reader, _| views::overview(reader).await).await
 }
 
 async fn template(
@@ -142,16 +144,15 @@ async fn template(
     headers: HeaderMap,
 ) -> Response {
     let view = async |reader: &Reader, seat: &Seat| views::template(reader, seat, &fingerprint).await;
-    site.show((&headers, peer.0), ("One query", Place::Overview), view).await
+    site.show(&headers, peer.0, "One query", Place::Overview, view).await
 }
 
 async fn plans(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap) -> Response {
-    site.show((&headers, peer.0), ("Plan advisor", Place::Plans), async |reader, _| views::plans(reader).await).await
+    site.show(&headers, peer.0, "Plan advisor", Place::Plans, async |reader, _| views::plans(reader).await).await
 }
 
 async fn indexes(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap) -> Response {
-    site.show((&headers, peer.0), ("Index advice", Place::Indexes), async |reader, _| views::indexes(reader).await)
-        .await
+    site.show(&headers, peer.0, "Index advice", Place::Indexes, async |reader, _| views::indexes(reader).await).await
 }
 
 /// What a change would be, and the form that makes it.
@@ -162,7 +163,7 @@ async fn confirm(
     headers: HeaderMap,
 ) -> Response {
     let view = async |reader: &Reader, seat: &Seat| views::change(reader, seat, &action, &id).await;
-    site.show((&headers, peer.0), ("Change a source", Place::Indexes), view).await
+    site.show(&headers, peer.0, "Change a source", Place::Indexes, view).await
 }
 
 async fn change(
@@ -172,16 +173,16 @@ async fn change(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    call(&site, (&headers, peer.0), &body, Wish::Suggestion(&action)).await
+    call(&site, &headers, peer.0, &body, Wish::Suggestion(&action)).await
 }
 
 async fn anomalies(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap) -> Response {
     let view = async |reader: &Reader, seat: &Seat| views::anomalies(reader, seat).await;
-    site.show((&headers, peer.0), ("Anomalies", Place::Anomalies), view).await
+    site.show(&headers, peer.0, "Anomalies", Place::Anomalies, view).await
 }
 
 async fn sources(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap) -> Response {
-    site.show((&headers, peer.0), ("Sources", Place::Sources), async |reader, _| views::sources(reader).await).await
+    site.show(&headers, peer.0, "Sources", Place::Sources, async |reader, _| views::sources(reader).await).await
 }
 
 async fn login_form(State(site): Shared, headers: HeaderMap) -> Response {
@@ -260,7 +261,7 @@ async fn log_out(State(site): Shared, headers: HeaderMap, body: Bytes) -> Respon
 }
 
 /// Runs a procedure for somebody whose own form asked for it, and goes back to the page. The engine decides whether one may.
-async fn call(site: &Site, (headers, peer): (&HeaderMap, Peer), body: &Bytes, what: Wish<'_>) -> Response {
+async fn call(site: &Site, headers: &HeaderMap, peer: Peer, body: &Bytes, what: Wish<'_>) -> Response {
     let Some(seat) = site.seat(headers) else { return Redirect::to("/ui/login").into_response() };
     let fields = match own_form(&seat, headers, body) {
         Ok(fields) => fields,
@@ -298,7 +299,7 @@ fn not_done(error: &Error, place: Place, seat: &Seat) -> Response {
 }
 
 async fn acknowledge(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap, body: Bytes) -> Response {
-    call(&site, (&headers, peer.0), &body, Wish::Acknowledge).await
+    call(&site, &headers, peer.0, &body, Wish::Acknowledge).await
 }
 
 async fn decide(
@@ -308,7 +309,7 @@ async fn decide(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    call(&site, (&headers, peer.0), &body, Wish::Plan(&action)).await
+    call(&site, &headers, peer.0, &body, Wish::Plan(&action)).await
 }
 
 /// Fields of a form that our own page made for this seat; else the refusal.

@@ -191,7 +191,7 @@ impl<'a> Evaluator<'a> {
             let Some(fk) = child.field(&referrer.field) else { continue };
             let Some(behavior) = delete_behavior(fk) else { continue };
             for dependent in rows.rows_where(&child.name, &fk.name, id)? {
-                self.dependent(child, (fk, id), behavior, &dependent, rows, cascade)?;
+                self.dependent(child, Reference { fk, target: id }, behavior, &dependent, rows, cascade)?;
             }
         }
         cascade.depth -= 1;
@@ -202,7 +202,7 @@ impl<'a> Evaluator<'a> {
     fn dependent(
         &self,
         child: &'a Object,
-        (fk, target): (&Field, &str),
+        reference: Reference<'_>,
         behavior: DeleteBehavior,
         row: &Row,
         rows: &dyn RowLookup,
@@ -223,6 +223,7 @@ impl<'a> Evaluator<'a> {
                 let rights = self.rights(child);
                 self.inside_wall(child, row, rows)?;
                 self.stored_row(child, rights, RowOperation::Update, row, rows)?;
+                let Reference { fk, target } = reference;
                 if !self.field_rights(child, fk).1 {
                     return Err(Refusal::no_grant());
                 }
@@ -233,6 +234,13 @@ impl<'a> Evaluator<'a> {
             }
         }
     }
+}
+
+/// A field that holds the id of a record that goes.
+#[derive(Clone, Copy)]
+struct Reference<'r> {
+    fk: &'r Field,
+    target: &'r str,
 }
 
 /// What a delete took along so far. What is gone neither restricts nor is emptied by what goes later.

@@ -34,7 +34,8 @@ type Row = Vec<Cell>;
 
 /// The tables, bound to one principal.
 pub(crate) fn tables(
-    (observer, checks): (&Arc<Observer>, &Arc<Checks>),
+    observer: &Arc<Observer>,
+    checks: &Arc<Checks>,
     token: &LeafToken,
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,

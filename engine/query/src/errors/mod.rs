@@ -290,3 +290,6 @@ fn short_name(name: &str) -> &str {
         _ => name,
     }
 }
+
+#[cfg(test)]
+mod tests;

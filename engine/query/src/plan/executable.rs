@@ -103,7 +103,7 @@ pub(crate) async fn plan(
         if let Some(whole) = bound.whole(find) {
             let chosen = options.asking.take_if(|_| !whole.fragment.settings().is_empty());
             let chosen = chosen.and_then(|asking| asking.choose_whole(&whole.fragment));
-            if let Some(executable) = filled(bound, whole, &values, (known, chosen))? {
+            if let Some(executable) = filled(bound, whole, &values, known, chosen)? {
                 return Ok(executable);
             }
         }
@@ -179,7 +179,7 @@ pub(crate) fn choose_whole(bound: &Bound, asking: impl FnOnce() -> Option<Asking
 /// none, or was not found to be one yet.
 pub(crate) fn ready(bound: &Bound, parameters: &[ArrayRef], chosen: Option<Chosen>) -> Result<Option<Executable>> {
     match bound.whole_found() {
-        Some(whole) if !bound.asks().moment => filled(bound, whole, &bound.values(parameters)?, (true, chosen)),
+        Some(whole) if !bound.asks().moment => filled(bound, whole, &bound.values(parameters)?, true, chosen),
         Some(_) | None => Ok(None),
     }
 }
@@ -260,7 +260,8 @@ fn filled(
     bound: &Bound,
     whole: &Whole,
     values: &[ScalarValue],
-    (known, chosen): (bool, Option<Chosen>),
+    known: bool,
+    chosen: Option<Chosen>,
 ) -> Result<Option<Executable>> {
     let Some(placeholders) = placeholders(values)? else { return Ok(None) };
     let setting = chosen.as_ref().and_then(Chosen::setting);

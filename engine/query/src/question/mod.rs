@@ -13,3 +13,6 @@ mod shape;
 
 pub(crate) use compose::{Composed, compose};
 pub(crate) use shape::unread;
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,7 @@ impl SessionRuns {
     /// transaction changes.
     pub(crate) fn holder(&self, account: &Arc<dyn MemoryPool>) -> Arc<Holder> {
         let block = self.block.open().map(|block| (block, Arc::clone(account)));
-        Holder::in_block(&self.resources.source_shares, (&self.login, self.session), block)
+        Holder::in_block(&self.resources.source_shares, &self.login, self.session, block)
     }
 
     /// The transaction block of this session's statements.
@@ -177,7 +177,8 @@ impl Run {
         runs: &Arc<SessionRuns>,
         statement: &Arc<Parsed>,
         objects: Arc<[String]>,
-        (began, mut measured): (StartTime, Option<MeasuredStatement>),
+        began: StartTime,
+        mut measured: Option<MeasuredStatement>,
     ) -> Self {
         if let Some(measured) = &mut measured {
             measured.add_trace(statement);

@@ -102,3 +102,6 @@ impl Drop for RunRows {
         self.run.close(None);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,7 +252,7 @@ impl Session for GateSession {
             // Who looks for what is not there is worth a record.
             Err(error) => {
                 let told = self.told((began.at, began.started.into_std()));
-                Err(Run::begin(&self.runs, &parsed, Arc::default(), (began, told)).fail(error))
+                Err(Run::begin(&self.runs, &parsed, Arc::default(), began, told).fail(error))
             }
         }
     }
@@ -311,7 +311,7 @@ impl Session for GateSession {
         let (Kind::Query(bound), Classified::Query(query)) = (&own.kind, own.parsed.class()) else {
             return Ok(Arc::clone(prepared));
         };
-        let fitted = self.refreshed_query(bound, query, (own, parameters)).await?;
+        let fitted = self.refreshed_query(bound, query, own, parameters).await?;
         if Arc::ptr_eq(&fitted, bound) {
             return Ok(Arc::clone(prepared));
         }

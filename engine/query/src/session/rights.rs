@@ -45,3 +45,6 @@ impl GateSession {
         Some(self.learning_feed.begin(inner.settings.application(), began))
     }
 }
+
+#[cfg(test)]
+mod tests;

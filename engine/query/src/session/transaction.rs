@@ -320,3 +320,6 @@ impl GateSession {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -265,3 +265,6 @@ async fn ended(changes: Option<(u64, ChangeLog)>, outcome: ChangeOutcome) {
         log.ended_since(first, outcome).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,8 @@ impl GateSession {
             declared: declared.to_vec(),
             settings,
         };
-        if let Some(found) = self.gate.bound().get(&key) {
+        // Of a workspace that was made anew since, its statements are of the one before.
+        if let Some(found) = self.gate.bound().get(&key).filter(|found| Arc::ptr_eq(found.workspace(), &workspace)) {
             return Ok(found);
         }
         let bound = self.bind_on_workers(&workspace, &state, query, declared).await?;

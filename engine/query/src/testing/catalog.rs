@@ -248,7 +248,7 @@ fn spec(object: &str, schema: &SchemaRef) -> TableSpec {
     }
 }
 
-async fn remote(driver: &Arc<dyn Driver>, object: &str, schema: &SchemaRef) -> DriverTable {
+pub(super) async fn remote(driver: &Arc<dyn Driver>, object: &str, schema: &SchemaRef) -> DriverTable {
     let reference = TableRef::new([object.to_owned()]).unwrap();
     let described = driver.describe(&reference).await.unwrap();
     let fields = schema.fields().iter().map(|field| {
@@ -272,7 +272,9 @@ fn value_type(data_type: &DataType) -> ValueType {
     match data_type {
         DataType::Utf8 | DataType::Utf8View => ValueType::Text,
         DataType::Int32 => ValueType::Int32,
+        DataType::Float64 => ValueType::Float64,
+        DataType::Boolean => ValueType::Boolean,
         DataType::Date32 => ValueType::Date,
-        other => panic!("no column of the shop is of type {other}"),
+        other => panic!("no column of a fixture is of type {other}"),
     }
 }

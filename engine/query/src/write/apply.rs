@@ -6,7 +6,7 @@ use super::follow::{Changed, Masters, draw, roll_up};
 use super::image::Imaged;
 use super::intent::unsupported;
 use super::lock::{Locked, locked, read};
-use super::store::{Assigned, Storing, operation};
+use super::store::{Assigned, RowsToStore, Storing, operation};
 use super::target::Targeted;
 use crate::write::values::rows::records;
 use arrow::array::RecordBatch;
@@ -99,10 +99,11 @@ impl Checked {
             return Ok(Attempt::Applied(Applied { count, stored, dropped: imaged.dropped().to_vec() }));
         }
         let (table, op) = (targeted.table(), operation(targeted.operation()));
-        let change = targeted.rendered().change((table, targeted.permit()), op, &places)?;
+        let change = targeted.native().change(table, targeted.permit(), op, &places)?;
         let assigned = Assigned { places: &places, columns: &columns };
-        let storing = Storing { table, change: &change, locked: imaged.locked().stored(), assigned, count };
-        let (stored, found) = match stored(&targeted, storing, (&mut *transaction, context)).await {
+        let rows = RowsToStore { locked: imaged.locked().stored(), assigned, count };
+        let storing = Storing { table, change: &change, rows };
+        let (stored, found) = match stored(&targeted, storing, transaction, context).await {
             Err(error) if drawn.is_first && error.code() == ErrorCode::UniqueViolation => {
                 return Ok(Attempt::Raced(error));
             }
@@ -111,7 +112,7 @@ impl Checked {
         match targeted.operation() {
             WriteOperation::Delete => {}
             WriteOperation::Insert | WriteOperation::Update => {
-                self.look(&targeted, (&stored, found), transaction, context).await?;
+                self.look(&targeted, &stored, found, transaction, context).await?;
             }
         }
         changed.push(self.changed(&targeted, &stored)?);
@@ -137,7 +138,8 @@ impl Checked {
     async fn look(
         &self,
         targeted: &Targeted,
-        (stored, found): (&RecordBatch, Option<Found>),
+        stored: &RecordBatch,
+        found: Option<Found>,
         transaction: &mut Transaction,
         context: &ExecuteContext,
     ) -> Result<()> {
@@ -179,15 +181,16 @@ struct Found {
 async fn stored(
     targeted: &Targeted,
     storing: Storing<'_>,
-    way: (&mut Transaction, &ExecuteContext),
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
 ) -> Result<(RecordBatch, Option<Found>)> {
     let keys = match targeted.operation() {
         WriteOperation::Delete => None,
         WriteOperation::Insert | WriteOperation::Update => storing.keys()?,
     };
-    let Some(keys) = keys else { return Ok((storing.store(way).await?, None)) };
+    let Some(keys) = keys else { return Ok((storing.store(transaction, context).await?, None)) };
     let read = stored_read(targeted, &keys)?;
-    let (stored, rows) = storing.store_and_read(&read, way).await?;
+    let (stored, rows) = storing.store_and_read(&read, transaction, context).await?;
     Ok((stored, Some(Found { keys, rows })))
 }
 
@@ -210,7 +213,7 @@ fn wanted(targeted: &Targeted) -> RowFilter {
 fn stored_read(targeted: &Targeted, keys: &[Vec<Value>]) -> Result<LockedRead> {
     let table = targeted.table();
     let read = match keys {
-        [key] => targeted.rendered().check(table, key, || wanted(targeted))?,
+        [key] => targeted.native().check(table, key, || wanted(targeted))?,
         _ => None,
     };
     read.map_or_else(|| table.having(table.key(), keys, &wanted(targeted)), Ok)
@@ -245,3 +248,6 @@ async fn unique(
     let counts = |found: &Vec<ScalarValue>| found.first().is_some_and(|first| !first.is_null());
     Ok(times.iter().all(|(found, times)| *times <= 1 || !counts(found)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,3 +98,6 @@ fn native(targeted: &Targeted, finds: bool) -> Result<Vec<(&'static str, String)
     }
     Ok(native)
 }
+
+#[cfg(test)]
+mod tests;

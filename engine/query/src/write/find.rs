@@ -4,7 +4,7 @@
 use super::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use crate::write::forms::conflict::intent::OnConflict;
-use crate::write::forms::conflict::query::taken;
+use crate::write::forms::conflict::query::{Upsert, taken};
 use crate::write::values::assignment::{Literal, cast_to, literal, sql_type};
 use crate::write::values::rows::Row;
 use datafusion::sql::sqlparser::ast::{
@@ -74,9 +74,11 @@ pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget, defaults: &Row) -
         RowSource::Given { fields, named, query: Some(query), .. } => {
             let mut query = query.as_ref().clone();
             let assigned = match plain_values(&mut query) {
-                Some(values) => given((intent.object(), target), (fields, *named), values, &mut untyped)?,
+                Some(values) => {
+                    given(Destination { object: intent.object(), target, fields }, *named, values, &mut untyped)?
+                }
                 None => {
-                    type_literals((intent.object(), target), fields, &mut query)?;
+                    type_literals(Destination { object: intent.object(), target, fields }, &mut query)?;
                     fields.clone()
                 }
             };
@@ -85,24 +87,25 @@ pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget, defaults: &Row) -
                     Finds::One(Find { query: Arc::new(query), seen: Vec::new(), assigned })
                 }
                 Some(OnConflict::Update { key, update }) => {
-                    taken((key, update), (target, defaults), (query, assigned), &mut untyped)?
+                    let upsert = Upsert { key, update, rows: query, given: assigned };
+                    taken(upsert, target, defaults, &mut untyped)?
                 }
             }
         }
         RowSource::Record { .. } => Finds::Nothing,
-        RowSource::Merged(merge) => merge.find(intent.object(), (target, defaults), &mut untyped)?,
+        RowSource::Merged(merge) => merge.find(intent.object(), target, defaults, &mut untyped)?,
         RowSource::Found { name, from, selection, values } => {
             let object = intent.object();
             let values = resolved(object, values, defaults)?;
             refuse_unseen(object, name, selection.as_ref(), &values)?;
             let (fields, items) = untyped_items(object, &values)?;
             if !fields.is_empty() {
-                let query = select(&object.sql_name, name, (from, items), None)?;
+                let query = select(&object.sql_name, name, from, items, None)?;
                 untyped.push(Untyped { query, fields });
             }
             let (seen, mut items) = seen(object, name);
             items.append(&mut computed(object, target, &values, |value| value)?);
-            let query = select(&object.sql_name, name, (from, items), selection.clone())?;
+            let query = select(&object.sql_name, name, from, items, selection.clone())?;
             let assigned = values.iter().map(|(field, _)| field.clone()).collect();
             Finds::One(Find { query: Arc::new(query), seen, assigned })
         }
@@ -171,8 +174,17 @@ pub(super) fn resolved(
     values.iter().map(resolve).collect()
 }
 
+/// The columns that new values are for.
+#[derive(Clone, Copy)]
+struct Destination<'a> {
+    object: &'a VisibleObject,
+    target: &'a WriteTarget,
+    fields: &'a [String],
+}
+
 /// Gives constants and parameters of a SELECT the types of their columns, as VALUES would.
-fn type_literals((object, target): (&VisibleObject, &WriteTarget), fields: &[String], query: &mut Query) -> Result<()> {
+fn type_literals(to: Destination<'_>, query: &mut Query) -> Result<()> {
+    let Destination { object, target, fields } = to;
     let SetExpr::Select(select) = query.body.as_mut() else { return Ok(()) };
     if select.projection.len() > fields.len() {
         return Ok(());
@@ -193,12 +205,8 @@ fn type_literals((object, target): (&VisibleObject, &WriteTarget), fields: &[Str
 
 /// Casts the cells of `VALUES` to the types of their columns, which gives parameters their types, too. A column whose cells are all
 /// DEFAULT is left out.
-fn given(
-    (object, target): (&VisibleObject, &WriteTarget),
-    (fields, named): (&[String], bool),
-    values: &mut Values,
-    untyped: &mut Vec<Untyped>,
-) -> Result<Vec<String>> {
+fn given(to: Destination<'_>, named: bool, values: &mut Values, untyped: &mut Vec<Untyped>) -> Result<Vec<String>> {
+    let Destination { object, target, fields } = to;
     let count = values.rows.first().map_or(0, |row| row.len());
     if values.rows.len() > VALUES_MAX {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many rows in VALUES"));
@@ -327,7 +335,8 @@ fn typed(object: &VisibleObject, target: &WriteTarget, field: &str, value: Expr)
 pub(super) fn select(
     table: &str,
     name: &Ident,
-    (others, items): (&[TableWithJoins], Vec<SelectItem>),
+    others: &[TableWithJoins],
+    items: Vec<SelectItem>,
     selection: Option<Expr>,
 ) -> Result<Query> {
     let mut query = skeleton("SELECT 1 FROM t AS a")?;
@@ -341,7 +350,7 @@ pub(super) fn select(
 }
 
 /// A query of our own words, parts of which are put in afterwards.
-pub(super) fn skeleton(sql: &str) -> Result<Query> {
+pub(crate) fn skeleton(sql: &str) -> Result<Query> {
     let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(Error::internal)?;
     match parsed.pop() {
         Some(Ast::Query(query)) => Ok(*query),
@@ -400,5 +409,8 @@ pub(crate) fn existing(table: &str, field: &str, count: usize) -> Result<Query> 
     let selection =
         Expr::InList { expr: Box::new(column()), list: (1..=count).map(parameter).collect(), negated: false };
     let items = vec![SelectItem::ExprWithAlias { expr: column(), alias: quoted("k") }];
-    select(table, &called, (&[], items), Some(selection))
+    select(table, &called, &[], items, Some(selection))
 }
+
+#[cfg(test)]
+mod tests;

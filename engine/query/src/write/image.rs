@@ -54,7 +54,7 @@ impl Imaged {
         let places = places(&targeted, &records, &given);
         let mut columns = Vec::with_capacity(places.len());
         for place in &places {
-            columns.push(column(&targeted, *place, locked.given(), (&payloads, &records))?);
+            columns.push(column(&targeted, *place, locked.given(), &payloads, &records)?);
         }
         Ok(Self { locked, previous, records, places, columns, dropped })
     }
@@ -157,7 +157,8 @@ fn column(
     targeted: &Targeted,
     place: usize,
     given: &[ArrayRef],
-    (payloads, records): (&[Row], &[Row]),
+    payloads: &[Row],
+    records: &[Row],
 ) -> Result<ArrayRef> {
     let field =
         targeted.table().fields().get(place).ok_or_else(|| Error::internal("a field that is not the table's"))?;

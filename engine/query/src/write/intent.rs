@@ -114,7 +114,8 @@ impl WriteIntent {
     pub(super) fn of_conflict(
         object: VisibleObject,
         name: Ident,
-        (assignments, selection): (&[Assignment], Option<Expr>),
+        assignments: &[Assignment],
+        selection: Option<Expr>,
         returning: Option<Vec<SelectItem>>,
     ) -> Result<Self> {
         let values = assigned(&object, assignments)?;
@@ -239,7 +240,7 @@ impl WriteIntent {
         refuse_twice(&fields)?;
         let name = insert.table_alias.as_ref().map_or_else(|| quoted(&object.sql_name), |alias| alias.alias.clone());
         let on_conflict = match &insert.on {
-            Some(on) => Some(OnConflict::of(on, (&object, &name), catalog, insert.returning.as_deref())?),
+            Some(on) => Some(OnConflict::of(on, &object, &name, catalog, insert.returning.as_deref())?),
             None => None,
         };
         let query = insert.source.clone();
@@ -437,3 +438,6 @@ pub(crate) fn plain_values(query: &mut Query) -> Option<&mut datafusion::sql::sq
 pub(crate) fn unsupported(what: &str) -> Error {
     Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,7 @@ async fn by_record(
     let table = targeted.table();
     let Some(key) = record.key(table)? else { return Err(not_found()) };
     let keys = [key];
-    let by = (table.key(), keys.as_slice());
+    let by = KeyValues { places: table.key(), values: &keys };
     let stored = having(table, by, targeted.permit().target(), transaction, context).await?;
     if stored.num_rows() == 1 {
         record.refuse_other_version(table, &stored)?;
@@ -192,20 +192,28 @@ pub(crate) async fn locked(
     context: &ExecuteContext,
 ) -> Result<RecordBatch> {
     let table = targeted.table();
-    having(table, (table.key(), keys), filter, transaction, context).await
+    having(table, KeyValues { places: table.key(), values: keys }, filter, transaction, context).await
+}
+
+/// Combinations of values that fields of a table have together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyValues<'a> {
+    pub(crate) places: &'a [usize],
+    pub(crate) values: &'a [Vec<Value>],
 }
 
 /// Locks the rows of a table with one of these combinations of values that pass a filter, and gives all fields of them.
 pub(crate) async fn having(
     table: &WriteTarget,
-    (by, values): (&[usize], &[Vec<Value>]),
+    by: KeyValues<'_>,
     filter: &RowFilter,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<RecordBatch> {
     let mut batches = Vec::new();
-    for some in values.chunks(table.rows_at_once(by.len())) {
-        batches.extend(read(&table.having(by, some, filter)?, transaction, context).await?);
+    let KeyValues { places, values } = by;
+    for some in values.chunks(table.rows_at_once(places.len())) {
+        batches.extend(read(&table.having(places, some, filter)?, transaction, context).await?);
     }
     together(&schema(table), batches)
 }
@@ -291,3 +299,6 @@ fn fitted(targeted: &Targeted, values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
     }
     Ok(fitted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ pub(crate) mod forms;
 pub(crate) mod image;
 pub(crate) mod intent;
 pub(crate) mod lock;
-mod rendered;
+mod native_statements;
 pub(crate) mod returning;
 mod store;
 pub(crate) mod target;

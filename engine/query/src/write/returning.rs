@@ -56,7 +56,7 @@ impl Wanted {
         if intent.reads_others() {
             return Err(unsupported("RETURNING of expressions beside other tables"));
         }
-        let query = select(&intent.object().sql_name, intent.name(), (&[], items.to_vec()), None)?;
+        let query = select(&intent.object().sql_name, intent.name(), &[], items.to_vec(), None)?;
         Ok(Self::Computed(query))
     }
 
@@ -125,7 +125,7 @@ impl Returning {
     }
 
     /// Whether it is the same whatever the statement's values are.
-    pub(super) fn lasts(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         match self.source {
             Source::Columns(_) => true,
             Source::Computed(_) => false,
@@ -182,3 +182,6 @@ fn column(expr: &Expr, intent: &WriteIntent, called: &str) -> Result<usize> {
 fn is_named(name: &ObjectName, called: &str) -> bool {
     matches!(name.0.as_slice(), [ObjectNamePart::Identifier(ident)] if folded(ident) == called)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::change::ROWS_MAX;
-use querygate_driver_api::write::{ChangeOp, ChangeSet, NativeChange, Transaction, Violation};
+use querygate_driver_api::write::{ChangeOp, ChangeSet, NativeChange, ReadAfter, Transaction, Violation};
 use querygate_policy::write::{WriteOperation, WritePermit};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
@@ -19,20 +19,28 @@ pub(super) struct Assigned<'a> {
     pub(super) columns: &'a [ArrayRef],
 }
 
+/// Rows of a change: those that were locked for it, and the values that are stored of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowsToStore<'a> {
+    pub(super) locked: Option<&'a RecordBatch>,
+    pub(super) assigned: Assigned<'a>,
+    pub(super) count: usize,
+}
+
 /// Changes rows, which an update and a delete find by the keys of locked ones. Gives all fields of them as they are stored; of deleted
 /// ones, as they were.
 ///
 /// # Errors
 /// The source's; 40001: other rows were met than were locked.
 pub(super) async fn store(
-    (table, permit): (&WriteTarget, &WritePermit),
-    locked: Option<&RecordBatch>,
-    assigned: Assigned<'_>,
-    count: usize,
-    way: (&mut Transaction, &ExecuteContext),
+    table: &WriteTarget,
+    permit: &WritePermit,
+    rows: RowsToStore<'_>,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
 ) -> Result<RecordBatch> {
-    let change = table.change(permit, operation(permit.operation()), assigned.places)?;
-    Storing { table, change: &change, locked, assigned, count }.store(way).await
+    let change = table.change(permit, operation(permit.operation()), rows.assigned.places)?;
+    Storing { table, change: &change, rows }.store(transaction, context).await
 }
 
 /// The change of a permitted operation.
@@ -49,9 +57,7 @@ pub(super) const fn operation(operation: WriteOperation) -> ChangeOp {
 pub(super) struct Storing<'a> {
     pub(super) table: &'a WriteTarget,
     pub(super) change: &'a NativeChange,
-    pub(super) locked: Option<&'a RecordBatch>,
-    pub(super) assigned: Assigned<'a>,
-    pub(super) count: usize,
+    pub(super) rows: RowsToStore<'a>,
 }
 
 impl Storing<'_> {
@@ -59,15 +65,12 @@ impl Storing<'_> {
     ///
     /// # Errors
     /// As there.
-    pub(super) async fn store(
-        self,
-        (transaction, context): (&mut Transaction, &ExecuteContext),
-    ) -> Result<RecordBatch> {
-        let rows = self.rows()?;
+    pub(super) async fn store(self, transaction: &mut Transaction, context: &ExecuteContext) -> Result<RecordBatch> {
+        let rows = self.batch()?;
         let mut stored = Vec::new();
         let mut applied = 0;
-        for first in (0..self.count).step_by(ROWS_MAX) {
-            let part = ChangeSet::new(&self.change.shape, rows.slice(first, ROWS_MAX.min(self.count - first)))?;
+        for first in (0..self.rows.count).step_by(ROWS_MAX) {
+            let part = ChangeSet::new(&self.change.shape, rows.slice(first, ROWS_MAX.min(self.rows.count - first)))?;
             let some = transaction.apply(self.change, &part, context).await?;
             applied += usize::try_from(some.count).map_err(Error::internal)?;
             stored.extend(some.stored);
@@ -82,11 +85,12 @@ impl Storing<'_> {
     pub(super) async fn store_and_read(
         self,
         read: &LockedRead,
-        (transaction, context): (&mut Transaction, &ExecuteContext),
+        transaction: &mut Transaction,
+        context: &ExecuteContext,
     ) -> Result<(RecordBatch, RecordBatch)> {
-        let rows = ChangeSet::new(&self.change.shape, self.rows()?)?;
+        let rows = ChangeSet::new(&self.change.shape, self.batch()?)?;
         let context = ExecuteContext { by_key: read.by_key, ..context.clone() };
-        let read = (&read.statement, read.values.as_slice());
+        let read = ReadAfter { statement: &read.statement, values: &read.values };
         let (applied, found) = transaction.apply_and_read(self.change, &rows, read, &context).await?;
         let count = usize::try_from(applied.count).map_err(Error::internal)?;
         Ok((self.stored(count, applied.stored)?, together(&schema(self.table), found)?))
@@ -96,20 +100,20 @@ impl Storing<'_> {
     pub(super) fn keys(self) -> Result<Option<Vec<Vec<Value>>>> {
         let shape = &self.change.shape;
         let makes_keys = shape.op == ChangeOp::Insert && shape.key.is_empty();
-        if makes_keys || self.count > self.table.rows_at_once(shape.key.len()).min(ROWS_MAX) {
+        if makes_keys || self.rows.count > self.table.rows_at_once(shape.key.len()).min(ROWS_MAX) {
             return Ok(None);
         }
-        let rows = self.rows()?;
+        let rows = self.batch()?;
         let keys = rows.columns().get(..shape.key.len()).unwrap_or_default();
         let key = |row| keys.iter().map(|values| Value::from_array(values.as_ref(), row)).collect();
-        (0..self.count).map(key).collect::<Result<_>>().map(Some)
+        (0..self.rows.count).map(key).collect::<Result<_>>().map(Some)
     }
 
     fn stored(self, applied: usize, stored: Vec<RecordBatch>) -> Result<RecordBatch> {
-        if applied != self.count {
+        if applied != self.rows.count {
             return Err(Violation::Serialization.error());
         }
-        match (self.change.shape.op, self.locked) {
+        match (self.change.shape.op, self.rows.locked) {
             (ChangeOp::Delete, Some(locked)) => Ok(locked.clone()),
             (ChangeOp::Delete, None) => Err(Error::internal("rows were deleted that were not locked")),
             (ChangeOp::Insert | ChangeOp::Update, _) => together(&schema(self.table), stored),
@@ -117,19 +121,19 @@ impl Storing<'_> {
     }
 
     /// The rows of the change, in the order of its columns: what is stored, and keys by which rows are found.
-    fn rows(self) -> Result<RecordBatch> {
+    fn batch(self) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = Vec::new();
         for place in self.table.places_of(self.change) {
-            let own = self.assigned.places.iter().position(|own| *own == place);
-            let own = own.and_then(|at| self.assigned.columns.get(at));
-            let found = || self.locked.and_then(|locked| locked.columns().get(place));
+            let own = self.rows.assigned.places.iter().position(|own| *own == place);
+            let own = own.and_then(|at| self.rows.assigned.columns.get(at));
+            let found = || self.rows.locked.and_then(|locked| locked.columns().get(place));
             let values = own.or_else(found).ok_or_else(|| Error::internal("a change of a column without values"))?;
             columns.push(Arc::clone(values));
         }
         let named = self.change.shape.columns().zip(&columns);
         let fields = named.map(|(column, values)| Field::new(column.name.as_str(), values.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let options = RecordBatchOptions::new().with_row_count(Some(self.count));
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows.count));
         RecordBatch::try_new_with_options(schema, columns, &options).map_err(Error::internal)
     }
 }

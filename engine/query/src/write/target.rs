@@ -1,17 +1,16 @@
 //! What a principal may do with the table that it wants to change, and the query that finds the rows. Reads no row.
 
-mod again;
+mod reuse;
 
 use super::find::{Find, Finds, Untyped, find};
 use super::follow::Following;
 use super::intent::{RowSource, WriteIntent, unsupported};
-use super::rendered::Rendered;
+use super::native_statements::NativeStatements;
 use super::returning::{Returning, Wanted};
 use crate::bind::statement::Bound;
 use crate::write::forms::conflict::Conflict;
 use crate::write::forms::merge::Merge;
 use crate::write::values::assignment::admit;
-use again::Moment;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field as ArrowField, Schema};
@@ -24,6 +23,7 @@ use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
 use querygate_policy::{Evaluator, RowFilter};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, PgType, Result};
+use reuse::StatementTime;
 use std::sync::Arc;
 
 /// A change that is allowed in principle.
@@ -62,9 +62,9 @@ pub(crate) struct Targeted {
     assigned: Arc<[String]>,
     form: Form,
     returning: Option<Arc<Returning>>,
-    moment: Moment,
-    /// What was rendered of it for its source, whatever its values are.
-    rendered: Arc<Rendered>,
+    time: StatementTime,
+    /// Rendered for its source, whatever its values are.
+    native: Arc<NativeStatements>,
 }
 
 /// Whether a statement makes one kind of change, or several.
@@ -294,9 +294,9 @@ impl Decided {
         for field in &assigned {
             self.takes(field)?;
         }
-        let moment = Moment { now_ms: self.now_ms, stamps: self.permit.stamps().to_vec() };
-        let (decided, assigned, rendered) = (Arc::new(self), assigned.into(), Arc::default());
-        Ok(Targeted { decided, assigned, form, returning, moment, rendered })
+        let time = StatementTime { now_ms: self.now_ms, stamps: self.permit.stamps().to_vec() };
+        let (decided, assigned, native) = (Arc::new(self), assigned.into(), Arc::default());
+        Ok(Targeted { decided, assigned, form, returning, time, native })
     }
 
     /// All of these fields but those whose values are made here, as PostgreSQL leaves generated columns out.
@@ -337,11 +337,11 @@ impl Decided {
 impl Targeted {
     /// What the platform fills in.
     pub(crate) fn stamps(&self) -> &[Stamp] {
-        &self.moment.stamps
+        &self.time.stamps
     }
 
-    pub(super) fn rendered(&self) -> &Rendered {
-        &self.rendered
+    pub(super) fn native(&self) -> &NativeStatements {
+        &self.native
     }
 
     pub(crate) fn operation(&self) -> WriteOperation {
@@ -384,7 +384,7 @@ impl Targeted {
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
-        self.moment.now_ms
+        self.time.now_ms
     }
 
     pub(crate) fn find(&self) -> Option<&Find> {
@@ -467,3 +467,6 @@ pub(crate) fn closed(reason: &str) -> Error {
         .with_hint("An operator finds the reason in the log and with `querygate check`.")
         .with_cause(reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ pub(crate) async fn carry_out(
 ) -> Result<Ended> {
     let table = targeted.table();
     let mut branch = block.branch().await;
-    let transaction = branch.enter((table.source(), table.driver()), &context).await?;
+    let transaction = branch.enter(table.source(), table.driver(), &context).await?;
     let changed = change(&targeted, &rows, transaction, &context).await;
     branch.rests();
     let (count, returned, record) = match changed? {
@@ -105,7 +105,7 @@ pub(super) async fn change(
             Some(Attempt::Raced(error)) => return Ok(Change::Moved(Some(error))),
             None => None,
         },
-        Form::Conflict(conflict) => conflict::change((targeted, conflict), found()?, transaction, context).await?,
+        Form::Conflict(conflict) => conflict::change(targeted, conflict, found()?, transaction, context).await?,
         Form::Merge(merge) => merge::change(merge, found()?, transaction, context).await?,
     };
     let Some(Applied { count, stored, dropped }) = applied else { return Ok(Change::Moved(None)) };

@@ -123,7 +123,7 @@ fn of_one_pattern(texts: &[ColumnarValue], insensitive: bool) -> Option<Result<C
 }
 
 /// Our own function computes them row by row.
-fn expressions_of(args: ScalarFunctionArgs, (flags, negated): (&str, bool)) -> Result<ColumnarValue> {
+fn expressions_of(args: ScalarFunctionArgs, flags: &str, negated: bool) -> Result<ColumnarValue> {
     let Some(function) = functions::in_zone("regexp_like", Zone::UTC) else {
         return internal_err!("a function of ours");
     };
@@ -254,9 +254,9 @@ impl ScalarUDFImpl for Stepwise {
             return Err(too_long());
         }
         if let What::Operator(op) = self.what
-            && let Some(own) = expression(op)
+            && let Some((flags, negated)) = expression(op)
         {
-            return expressions_of(args, own);
+            return expressions_of(args, flags, negated);
         }
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };

@@ -53,7 +53,7 @@ pub(crate) fn write(array: &dyn Array, row: usize, field: &Field, zone: Zone, ou
             let micros = micros.as_primitive::<TimestampMicrosecondType>().value(0);
             quoted(&json_moment(micros, own.as_ref().map(|_| zone)), out);
         }
-        DataType::List(_) | DataType::Struct(_) => write_parts(array, row, field, zone, (",", out))?,
+        DataType::List(_) | DataType::Struct(_) => write_parts(array, row, field, zone, ",", out)?,
         _ => {
             let text = text_of(array, row, field, zone)?.unwrap_or_default();
             if is_json(field) { out.push_str(&text) } else { quoted(&text, out) }
@@ -68,7 +68,8 @@ pub(crate) fn write_parts(
     row: usize,
     field: &Field,
     zone: Zone,
-    (separator, out): (&str, &mut String),
+    separator: &str,
+    out: &mut String,
 ) -> Result<()> {
     match array.data_type() {
         DataType::List(item) => {

@@ -81,7 +81,7 @@ impl Book {
                 let (heads, incidents, login) = (&self.heads, &self.incidents, &happened.login);
                 let may_join = |group| {
                     let head = heads.get(&group).and_then(|head| incidents.get(head));
-                    head.is_some_and(|head| speaks_for(head, (&finding, severity, login.as_deref()), receiver))
+                    head.is_some_and(|head| speaks_for(head, &finding, severity, login.as_deref(), receiver))
                 };
                 let (group, head) = match self.groups.place(time, &happened.keys, may_join) {
                     Place::New(group) => (group, None),
@@ -209,7 +209,7 @@ fn detector(finding: &Finding) -> Option<&'static str> {
 
 /// Whether the alert of `head` may stand for another incident: somebody was told, of something no less grave; and what one
 /// principal does never stands for what is not its doing, nor is whoever takes data out hidden behind anything else.
-fn speaks_for(head: &Incident, (finding, severity, login): (&Finding, Severity, Option<&str>), receiver: bool) -> bool {
+fn speaks_for(head: &Incident, finding: &Finding, severity: Severity, login: Option<&str>, receiver: bool) -> bool {
     let told = match head.sent {
         Sent::Waiting | Sent::At(_) => true,
         Sent::Nowhere => !receiver,

@@ -123,7 +123,7 @@ impl Inner {
             let Some(rans) = rans.get(&source.name) else { continue };
             let pace = Pace { share, until: Instant::now() + SEARCH_MAX };
             let budget = f64::from(u32::try_from(self.options.budget >> 10).unwrap_or(u32::MAX)) * 1024.0;
-            let outcome = search(source.driver.as_ref(), rans, &self.runtime, (budget, pace));
+            let outcome = search(source.driver.as_ref(), rans, &self.runtime, budget, pace);
             let taken = outcome.and_then(|outcome| match outcome {
                 Some(outcome) => self.book().found(&source.name, advice_of(&source)?, outcome, seconds()),
                 None => Ok(0),

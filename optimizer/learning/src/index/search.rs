@@ -64,7 +64,8 @@ pub(crate) fn search(
     driver: &dyn Driver,
     rans: &[(u64, Ran)],
     runtime: &Handle,
-    (budget, pace): (f64, Pace),
+    budget: f64,
+    pace: Pace,
 ) -> Result<Option<Outcome>> {
     let Some(advice) = driver.index_advice() else { return Ok(None) };
     let mut rans: Vec<(u64, &Ran)> = rans.iter().map(|(fingerprint, ran)| (*fingerprint, ran)).collect();

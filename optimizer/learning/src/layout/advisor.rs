@@ -148,7 +148,7 @@ impl LayoutAdvisor {
         for source in sources() {
             let Some(rans) = rans.get(&source.name) else { continue };
             for (table, rans) in by_table(rans).into_iter().take(TABLES_MAX) {
-                match self.table((&source, table), &rans, runtime, seconds) {
+                match self.table(&source, table, &rans, runtime, seconds) {
                     Ok(count) => found += count,
                     Err(error) => {
                         let cause = error.cause();
@@ -163,7 +163,8 @@ impl LayoutAdvisor {
 
     fn table(
         &self,
-        (source, table): (&LayoutSource, &str),
+        source: &LayoutSource,
+        table: &str,
         rans: &[&(u64, Ran)],
         runtime: &Handle,
         seconds: i64,

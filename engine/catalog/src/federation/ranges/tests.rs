@@ -72,7 +72,7 @@ fn a_range_is_a_condition_on_the_tables_own_rows_with_the_policy_in_place() {
 fn counts_and_places_are_asked_of_what_the_reader_sees() {
     let (relation, id) = carry(&governed(), &key(), &mut { FRESH }).unwrap();
     assert!(relation.output().contains(&id));
-    for (asked, id) in [counted(&relation), at_place(&relation, id, 3)] {
+    for ValueQuery { relation: asked, id, .. } in [counted(&relation), at_place(&relation, id, 3, ValueType::Int64)] {
         checked(asked.clone(), id, vec![ValueType::Int64]);
         let mut below = &asked;
         while !matches!(below, Relation::Fence { .. }) {

@@ -32,7 +32,7 @@ fn fixture() -> Fixture {
 
 impl Fixture {
     fn begin(&self) -> Run {
-        Run::begin(&self.runs, &self.statement, Arc::default(), (StartTime::now(), None))
+        Run::begin(&self.runs, &self.statement, Arc::default(), StartTime::now(), None)
     }
 
     /// Rows and outcomes of what is recorded.

@@ -288,7 +288,7 @@ impl GateSession {
             return Err(super::explain::unexplained());
         };
         let values = self.arguments_of(outer, name, &inner.parameter_types, arguments).await?;
-        let bound = self.refreshed(bound, query, (&inner.declared, &values)).await?;
+        let bound = self.refreshed(bound, query, &inner.declared, &values).await?;
         super::explain::explain(self, inner, &bound, &values, style).await.map(Outcome::Rows)
     }
 

@@ -86,7 +86,7 @@ pub(crate) async fn explain(
         analyzed = Some((count, started.elapsed().as_secs_f64() * 1e3));
     }
     if style.json {
-        return document(&physical, (logical, steps), analyzed, notes);
+        return document(&physical, logical, steps, analyzed, notes);
     }
     let mut lines: Vec<String> = Vec::new();
     if let Some(logical) = logical {
@@ -119,7 +119,8 @@ fn indented(text: &str) -> Vec<String> {
 /// The lines of EXPLAIN in the shape of PostgreSQL's document, which programs read.
 fn document(
     physical: &str,
-    (logical, steps): (Option<String>, Vec<Step>),
+    logical: Option<String>,
+    steps: Vec<Step>,
     analyzed: Option<(usize, f64)>,
     notes: Vec<String>,
 ) -> Result<Rows> {

@@ -8,3 +8,6 @@ pub(crate) mod explain;
 mod explain_write;
 pub(super) mod listen;
 pub(crate) mod text;
+
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,7 @@ impl GateSession {
         self.admits(prepared.parsed.class())?;
         self.refuse_read_only("COPY FROM")?;
         let own = self.begin_own();
-        let stored = self.take_in(prepared, (copy, known), rows).await;
+        let stored = self.take_in(prepared, copy, known, rows).await;
         self.conclude(stored, own).await
     }
 
@@ -131,7 +131,8 @@ impl GateSession {
     async fn take_in(
         &self,
         prepared: &PreparedStatement,
-        (copy, known): (&CopyFrom, &[IngestColumn]),
+        copy: &CopyFrom,
+        known: &[IngestColumn],
         rows: BatchStream,
     ) -> Result<(Run, usize)> {
         let targeted = Arc::new(self.aim_ingest(copy).await?);
@@ -213,12 +214,12 @@ impl GateSession {
             let bytes = batch.get_array_memory_size().saturating_mul(COPIES * (BATCHES_AHEAD + 1));
             let bytes = bytes.max(passage.account.size());
             passage.account.try_resize(bytes).map_err(|error| translate(&error, Stage::Execute))?;
-            let of = (passage.prepared, passage.interrupt);
-            if let Err(error) = self.refer(of, passage.targeted, &part).await {
+            let Passage { prepared, interrupt, targeted, .. } = *passage;
+            if let Err(error) = self.refer(prepared, interrupt, targeted, &part).await {
                 if !is_of_a_row(&error) {
                     return Err(error);
                 }
-                let row = self.first_lost(of, passage.targeted, &part).await?;
+                let row = self.first_lost(prepared, interrupt, targeted, &part).await?;
                 // What is wrong with a row before it comes first.
                 if row > 0 && passage.arrivals.send(Arrival::Rows(part.slice(0, row))).await.is_err() {
                     return Ok(false);
@@ -235,14 +236,15 @@ impl GateSession {
     /// The first of some rows that refers to a record that is not there.
     async fn first_lost(
         &self,
-        of: (&PreparedStatement, &Interrupt),
+        prepared: &PreparedStatement,
+        interrupt: &Interrupt,
         targeted: &Targeted,
         rows: &RecordBatch,
     ) -> Result<usize> {
         let (mut sound, mut end) = (0, rows.num_rows());
         while end - sound > 1 {
             let half = (end - sound) / 2;
-            match self.refer(of, targeted, &rows.slice(sound, half)).await {
+            match self.refer(prepared, interrupt, targeted, &rows.slice(sound, half)).await {
                 Ok(()) => sound += half,
                 Err(error) if is_of_a_row(&error) => end = sound + half,
                 Err(error) => return Err(error),
@@ -313,3 +315,6 @@ fn unchanged(columns: Arc<[IngestColumn]>, known: &[IngestColumn]) -> Result<Arc
 fn lost() -> Error {
     Error::internal("a statement of rows lost its table")
 }
+
+#[cfg(test)]
+mod tests;

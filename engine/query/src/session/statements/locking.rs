@@ -32,12 +32,13 @@ impl GateSession {
     pub(in crate::session) async fn run_locking(
         &self,
         prepared: &PreparedStatement,
-        (query, lock): (&Query, Lock),
+        query: &Query,
+        lock: Lock,
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
         self.refuse_read_only("SELECT FOR UPDATE")?;
-        let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
+        let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
         let workspace = self.workspace().await?;
         let locking = Arc::new(LockingRead::of(query, lock, &workspace.catalog, now_ms()).await?);
         let own = self.begin_own();
@@ -67,7 +68,7 @@ impl GateSession {
     ) -> Result<(Run, RecordBatch)> {
         let block = self.block_of_change()?.ok_or_else(|| Error::internal("a lock was in no transaction"))?;
         let with_keys = self.bind_query(locking.query(), &prepared.declared, None).await?;
-        let with_keys = self.refreshed(&with_keys, locking.query(), (&prepared.declared, parameters)).await?;
+        let with_keys = self.refreshed(&with_keys, locking.query(), &prepared.declared, parameters).await?;
         let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
         let interrupt = run.interrupt(self.timeout());
         let of = Invocation { prepared, bound: &with_keys, parameters, part: None, is_find: true };
@@ -88,7 +89,7 @@ impl GateSession {
                     let _held = permit;
                     let table = locking.table();
                     let mut branch = block.branch().await;
-                    let transaction = branch.enter((table.source(), table.driver()), &context).await?;
+                    let transaction = branch.enter(table.source(), table.driver(), &context).await?;
                     let locked = locking.lock(&found, transaction, &context).await;
                     branch.rests();
                     locked

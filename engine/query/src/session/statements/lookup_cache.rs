@@ -79,7 +79,7 @@ impl GateSession {
         let began = StartTime::now();
         let cached = self.cached_look_up(prepared, began.at)?;
         let values = cached.bound.given(given).ok_or(LookUpRefusal::Values)?;
-        Ok(Box::pin(self.look_up_again(prepared, cached, values, (form, began))))
+        Ok(Box::pin(self.look_up_again(prepared, cached, values, form, began)))
     }
 
     async fn look_up_again(
@@ -87,7 +87,8 @@ impl GateSession {
         prepared: &PreparedStatement,
         cached: Arc<CachedLookup>,
         values: Vec<Value>,
-        (form, began): (WireForm, StartTime),
+        form: WireForm,
+        began: StartTime,
     ) -> Result<LookUpOutcome> {
         let mut run = self.begin_run_at(prepared, Arc::clone(cached.bound.objects()), began);
         let interrupt = self.runs.look_up_interrupt(cached.timeout.map(|timeout| run.started() + timeout));

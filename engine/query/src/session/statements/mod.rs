@@ -10,6 +10,7 @@ pub(super) mod prepared;
 mod question;
 pub(super) mod rebind;
 mod record;
+mod references;
 pub(super) mod run;
 pub(super) mod self_check;
 mod sets;

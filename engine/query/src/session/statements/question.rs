@@ -34,7 +34,7 @@ impl GateSession {
                 let (text, template) = unread(&question.object);
                 let parsed = Arc::new(Parsed::question(text.into(), template, asking));
                 let told = self.told((began.at, began.started.into_std()));
-                Err(Run::begin(&self.runs, &parsed, Arc::default(), (began, told)).fail(error))
+                Err(Run::begin(&self.runs, &parsed, Arc::default(), began, told).fail(error))
             }
         }
     }

@@ -15,27 +15,29 @@ impl GateSession {
         &self,
         bound: &Arc<Bound>,
         query: &Query,
-        given: (&[Option<Declared>], &[ArrayRef]),
+        declared: &[Option<Declared>],
+        parameters: &[ArrayRef],
     ) -> Result<Arc<Bound>> {
-        self.refreshed_by(bound, query, given, None).await
+        self.refreshed_by(bound, query, declared, parameters, None).await
     }
 
-    /// The same of a statement that is the query and nothing around it: bound anew by one run, it is found by the next.
+    /// Refreshes a statement that is the query and nothing around it: bound anew by one run, it is found by the next.
     pub(in crate::session) async fn refreshed_query(
         &self,
         bound: &Arc<Bound>,
         query: &Query,
-        (prepared, parameters): (&PreparedStatement, &[ArrayRef]),
+        prepared: &PreparedStatement,
+        parameters: &[ArrayRef],
     ) -> Result<Arc<Bound>> {
-        let given = (prepared.declared.as_slice(), parameters);
-        self.refreshed_by(bound, query, given, Some(prepared.parsed.shared_text())).await
+        self.refreshed_by(bound, query, &prepared.declared, parameters, Some(prepared.parsed.shared_text())).await
     }
 
     async fn refreshed_by(
         &self,
         bound: &Arc<Bound>,
         query: &Query,
-        (declared, parameters): (&[Option<Declared>], &[ArrayRef]),
+        declared: &[Option<Declared>],
+        parameters: &[ArrayRef],
         text: Option<&Arc<str>>,
     ) -> Result<Arc<Bound>> {
         let workspace = self.workspace().await?;
@@ -54,3 +56,6 @@ impl GateSession {
         Ok(fitting)
     }
 }
+
+#[cfg(test)]
+mod tests;

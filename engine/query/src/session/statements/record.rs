@@ -1,6 +1,7 @@
 //! Changes of records by their values: decided and carried out as those of SQL, one record at a time.
 
 use super::prepared::{Kind, PreparedStatement, ours};
+use super::write::WriteRun;
 use crate::books::clock::now_ms;
 use crate::question::object::visible;
 use crate::run::lifecycle::Run;
@@ -140,13 +141,14 @@ impl GateSession {
             // Who tries what is not allowed is worth a record.
             Err(error) => {
                 let told = self.told((began.at, began.started.into_std()));
-                return Err(Run::begin(&self.runs, &prepared.parsed, Arc::default(), (began, told)).fail(error));
+                return Err(Run::begin(&self.runs, &prepared.parsed, Arc::default(), began, told).fail(error));
             }
         };
         let objects = Arc::from([targeted.intent().object().sql_name.clone()]);
         let mut run = self.begin_run_at(&prepared, objects, began);
         let interrupt = run.interrupt(self.timeout());
-        match self.attempt((&mut run, &interrupt), &prepared, (&targeted, None), &[]).await {
+        let written = WriteRun { prepared: &prepared, targeted: &targeted, bound: None, parameters: &[] };
+        match self.attempt(&mut run, &interrupt, written).await {
             Ok(Ended::Done { record: Some(written), count, .. }) => {
                 run.note(|record| record.changed = count as u64);
                 run.end(Ok(()))?;

@@ -12,7 +12,6 @@ use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
 use futures::StreamExt;
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
-use querygate_query_api::parts::Part;
 use querygate_query_api::service::Delivery;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -27,7 +26,7 @@ impl GateSession {
         self.admits(prepared.parsed.class())?;
         match (&prepared.kind, prepared.parsed.class()) {
             (Kind::Query(bound), Classified::Query(query)) => {
-                let bound = self.refreshed_query(bound, query, (prepared, parameters)).await?;
+                let bound = self.refreshed_query(bound, query, prepared, parameters).await?;
                 self.run_query(prepared, &bound, parameters, delivery).await
             }
             (Kind::Query(bound), Classified::Question(asking)) => {
@@ -48,7 +47,7 @@ impl GateSession {
                 Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
             }
             (Kind::Locking(bound), Classified::Locking { query, lock }) => {
-                Box::pin(self.run_locking(prepared, (query, *lock), bound, parameters)).await
+                Box::pin(self.run_locking(prepared, query, *lock, bound, parameters)).await
             }
             (Kind::Locking(_), _) => Err(lost()),
             (Kind::Write(_), Classified::Write(ast)) => Box::pin(self.run_write(prepared, ast, parameters)).await,
@@ -56,7 +55,7 @@ impl GateSession {
             (Kind::Ingest(known), Classified::CopyIn(copy)) => Box::pin(self.begin_copy(copy, known)).await,
             (Kind::Ingest(_), _) => Err(lost()),
             (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {
-                let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
+                let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
                 let mut rows = self.run_bound(prepared, &bound, parameters).await?;
                 rows.tag = CommandTag::Counted("COPY");
                 Ok(Outcome::CopyOut(rows, options.clone()))
@@ -65,7 +64,7 @@ impl GateSession {
             (Kind::Explain(bound, style, explained), _) => {
                 let Classified::Query(query) = explained.class() else { return Err(lost()) };
                 // ANALYZE runs it, and each plan tells of rights.
-                let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
+                let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
                 let rows =
                     crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style).await?;
                 Ok(Outcome::Rows(rows))
@@ -105,7 +104,9 @@ impl GateSession {
             }
         };
         // Boxed: what reads batches is large, and look-ups should make no room for it.
-        Box::pin(self.run_rows((run, interrupt), prepared, bound, parameters, part)).await.map(Outcome::Rows)
+        Box::pin(self.run_rows(run, interrupt, Invocation { prepared, bound, parameters, part, is_find: false }))
+            .await
+            .map(Outcome::Rows)
     }
 
     /// Runs a bound query. The run ends with its rows.
@@ -117,7 +118,8 @@ impl GateSession {
     ) -> Result<Rows> {
         let run = self.begin_run(prepared, Arc::clone(bound.objects()));
         let interrupt = run.interrupt(self.timeout());
-        self.run_rows((run, interrupt), prepared, bound, parameters, None).await
+        let of = Invocation { prepared, bound, parameters, part: None, is_find: false };
+        self.run_rows(run, interrupt, of).await
     }
 
     /// Runs a query of constants on behalf of a statement, whose record is the only one.
@@ -128,18 +130,12 @@ impl GateSession {
     ) -> Result<Rows> {
         let run = Run::unrecorded(&self.runs, &outer.parsed, StartTime::now().started);
         let interrupt = run.interrupt(self.timeout());
-        self.run_rows((run, interrupt), outer, bound, &[], None).await
+        let of = Invocation { prepared: outer, bound, parameters: &[], part: None, is_find: false };
+        self.run_rows(run, interrupt, of).await
     }
 
-    async fn run_rows(
-        &self,
-        (mut run, interrupt): (Run, Interrupt),
-        prepared: &PreparedStatement,
-        bound: &Arc<Bound>,
-        parameters: &[ArrayRef],
-        part: Option<&Part>,
-    ) -> Result<Rows> {
-        let of = Invocation { prepared, bound, parameters, part, is_find: false };
+    async fn run_rows(&self, mut run: Run, interrupt: Interrupt, of: Invocation<'_>) -> Result<Rows> {
+        let bound = of.bound;
         let started = interrupt.within(self.start_rows(&mut run, &interrupt, of)).await;
         run.planned();
         let batches = match started {
@@ -165,7 +161,7 @@ impl GateSession {
         objects: Arc<[String]>,
         began: StartTime,
     ) -> Run {
-        Run::begin(&self.runs, &prepared.parsed, objects, (began, self.told((began.at, began.started.into_std()))))
+        Run::begin(&self.runs, &prepared.parsed, objects, began, self.told((began.at, began.started.into_std())))
     }
 }
 

@@ -82,12 +82,12 @@ impl GateSession {
             Some(executable) => executable,
             None => self.plan_on_workers(of.bound, &state, of.parameters, asking).await?,
         };
-        let batches = match self.start_plan(run, interrupt, of, (&executable, &state)).await? {
+        let batches = match self.start_plan(run, interrupt, of, &executable, &state).await? {
             Started::Goes(batches) => batches,
             Started::Lost(lost) => {
                 let chosen = told_at_once(executable.chosen().cloned(), lost);
                 executable = self.plan_on_workers(of.bound, &state, of.parameters, None).await?;
-                let Started::Goes(batches) = self.start_plan(run, interrupt, of, (&executable, &state)).await? else {
+                let Started::Goes(batches) = self.start_plan(run, interrupt, of, &executable, &state).await? else {
                     return Err(Error::internal("the default was not run"));
                 };
                 judged(batches, chosen, lost).await
@@ -180,7 +180,8 @@ impl GateSession {
         run: &mut Run,
         interrupt: &Interrupt,
         of: Invocation<'_>,
-        (executable, state): (&Executable, &Arc<SessionState>),
+        executable: &Executable,
+        state: &SessionState,
     ) -> Result<Started> {
         let physical = match of.part {
             Some(part) => crate::plan::parts::part_of(executable.physical(), part, of.bound)?,
@@ -192,7 +193,7 @@ impl GateSession {
         let stop = own.stop();
         let runs = run.measured().map(Arc::clone);
         let (guard, account, holder) = run.guard(own).await?;
-        let context = self.gate.task_context((state, &physical), account, stop, Some(&holder), runs);
+        let context = self.gate.task_context(state, &physical, account, stop, Some(&holder), runs);
         let batches = execute::run(self.gate.runtime(), physical, context, guard);
         run.note(|record| record.choose(|| executable.chosen().map(Chosen::record)));
         let Some(chosen) = chosen else { return Ok(Started::Goes(batches)) };

@@ -14,7 +14,6 @@ use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::refused_write;
-use crate::write::find::existing;
 use crate::write::forms::by_key::ByKey;
 use crate::write::intent::WriteIntent;
 use crate::write::returning::Returning;
@@ -22,10 +21,9 @@ use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::{Ended, Rows as WrittenRows, carry_out};
 use crate::write::values::computation::Computation;
 use crate::write::values::plain::plain_rows;
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use futures::StreamExt;
@@ -34,9 +32,7 @@ use querygate_driver_api::write::Violation;
 use querygate_query_api::column::Column;
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_query_api::service::Door;
-use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, PgType, Result};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Rows that one statement changes, at most, and what their values may take.
@@ -55,6 +51,15 @@ pub(in crate::session) struct DescribedWrite {
 
 /// A change with the query that finds its rows, and the types of its parameters.
 pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>, Vec<PgType>);
+
+/// One run of a change: its statement, what it changes, the query that finds its rows, and its parameters.
+#[derive(Clone, Copy)]
+pub(in crate::session) struct WriteRun<'a> {
+    pub(in crate::session) prepared: &'a PreparedStatement,
+    pub(in crate::session) targeted: &'a Arc<Targeted>,
+    pub(in crate::session) bound: Option<&'a Arc<Bound>>,
+    pub(in crate::session) parameters: &'a [ArrayRef],
+}
 
 /// A change that was carried out: its run, what it was, how many rows it changed, and what it gives back.
 type Change = (Run, Arc<Targeted>, usize, Option<RecordBatch>);
@@ -129,7 +134,8 @@ impl GateSession {
                 None => self.begin_run(prepared, objects(&targeted, bound.as_deref())),
             };
             let interrupt = own.interrupt(self.timeout());
-            let ended = self.attempt((&mut own, &interrupt), prepared, (&targeted, bound.as_ref()), parameters).await;
+            let written = WriteRun { prepared, targeted: &targeted, bound: bound.as_ref(), parameters };
+            let ended = self.attempt(&mut own, &interrupt, written).await;
             match ended {
                 Ok(Ended::Done { count, returned, record: _ }) => return Ok((own, targeted, count, returned)),
                 Ok(Ended::Moved(why)) => {
@@ -274,16 +280,16 @@ impl GateSession {
 
     pub(in crate::session) async fn attempt(
         &self,
-        (run, interrupt): (&mut Run, &Interrupt),
-        prepared: &PreparedStatement,
-        (targeted, bound): (&Arc<Targeted>, Option<&Arc<Bound>>),
-        parameters: &[ArrayRef],
+        run: &mut Run,
+        interrupt: &Interrupt,
+        written: WriteRun<'_>,
     ) -> Result<Ended> {
+        let WriteRun { prepared, targeted, bound, parameters } = written;
         let (rows, bytes) = match self.by_key(targeted, bound, parameters).await? {
             // One row, whose size is not known yet.
             Some(by_key) => (WrittenRows::Key(by_key), 0),
             None => {
-                let found = self.found_rows((&mut *run, interrupt), prepared, (targeted, bound), parameters).await?;
+                let found = self.found_rows(run, interrupt, written).await?;
                 if found.num_rows() == 0 {
                     run.planned();
                     let none =
@@ -291,7 +297,7 @@ impl GateSession {
                     return Ok(Ended::Done { count: 0, returned: none, record: None });
                 }
                 for (part, rows) in targeted.parts(&found)? {
-                    interrupt.within(self.refer((prepared, interrupt), &part, &rows)).await?;
+                    interrupt.within(self.refer(prepared, interrupt, &part, &rows)).await?;
                 }
                 let bytes = found.get_array_memory_size();
                 (WrittenRows::Found(found), bytes)
@@ -336,13 +342,8 @@ impl GateSession {
     }
 
     /// The rows that the query of a change finds; one without columns where it has none.
-    async fn found_rows(
-        &self,
-        (run, interrupt): (&mut Run, &Interrupt),
-        prepared: &PreparedStatement,
-        (targeted, bound): (&Arc<Targeted>, Option<&Arc<Bound>>),
-        parameters: &[ArrayRef],
-    ) -> Result<RecordBatch> {
+    async fn found_rows(&self, run: &mut Run, interrupt: &Interrupt, written: WriteRun<'_>) -> Result<RecordBatch> {
+        let WriteRun { prepared, targeted, bound, parameters } = written;
         match bound {
             Some(bound) => {
                 let (_, state, _) = self.current().await?;
@@ -389,67 +390,6 @@ impl GateSession {
         concat_batches(&schema, &kept).map_err(Error::internal)
     }
 
-    /// Whether every record that a value refers to is there for the principal: one that is hidden is not.
-    pub(in crate::session) async fn refer(
-        &self,
-        (prepared, interrupt): (&PreparedStatement, &Interrupt),
-        targeted: &Targeted,
-        found: &RecordBatch,
-    ) -> Result<()> {
-        let seen = targeted.find().map_or(0, |find| find.seen.len());
-        let object = &targeted.intent().object().object;
-        let record = targeted.intent().record();
-        let names: Vec<&String> =
-            record.map_or_else(|| targeted.assigned().iter().collect(), |record| record.values().keys().collect());
-        for (at, name) in names.into_iter().enumerate() {
-            let Some(field) = object.field(name).filter(|field| field.field_type.is_reference()) else { continue };
-            let Some(target) = field.reference.as_deref().filter(|target| !target.starts_with("sys_")) else {
-                continue;
-            };
-            let values = match record {
-                Some(record) => record.referred(name),
-                None => found.columns().get(seen + at).map(distinct).transpose()?,
-            };
-            let values = values.ok_or_else(|| Error::internal("a value is missing"))?;
-            if values.is_empty() {
-                continue;
-            }
-            let absent = || {
-                let text = format!("column \"{name}\" refers to a record that does not exist");
-                let message = format!("{}: no {target} record has this id", field.label);
-                let (field, label) = (name.clone(), Some(field.label.clone()));
-                let fault = FieldFault { field, code: "reference_not_found", message, label };
-                Error::new(ErrorCode::ForeignKeyViolation, text)
-                    .with_vendor_code(VendorCode::ValidationFailed)
-                    .with_faults(vec![fault])
-            };
-            let workspace = self.workspace().await?;
-            let visible = workspace.catalog.objects().iter().find(|visible| visible.object.name == target);
-            let visible = visible.ok_or_else(absent)?;
-            let key = visible.object.referenced_field().ok_or_else(absent)?;
-            if !visible.table.columns().iter().any(|column| *column.field.name() == key.name && column.is_open()) {
-                return Err(absent());
-            }
-            for some in values.chunks(REFERENCES_AT_ONCE) {
-                let query = existing(&visible.sql_name, &key.name, some.len())?;
-                let bound = self.bind_query(&query, &[], None).await?;
-                let parameters = some.iter().map(ScalarValue::to_array).collect::<std::result::Result<Vec<_>, _>>();
-                let parameters = parameters.map_err(Error::internal)?;
-                let of = Invocation { prepared, bound: &bound, parameters: &parameters, part: None, is_find: true };
-                let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
-                let there = self.found(&mut run, interrupt, of).await?;
-                let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
-                let is_there = |value: &ScalarValue| {
-                    there.iter().any(|known| known.cast_to(&value.data_type()).is_ok_and(|known| known == *value))
-                };
-                if !some.iter().all(is_there) {
-                    return Err(absent());
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn done(&self, mut run: Run, targeted: &Targeted, count: usize, returned: Option<RecordBatch>) -> Result<Outcome> {
         run.note(|record| record.changed = count as u64);
         let (verb, tag) = targeted.intent().tag(count);
@@ -477,19 +417,3 @@ pub(super) fn verb(ast: &Ast) -> String {
 
 /// Of the found rows: as they were found, locked, as records, as they are stored.
 pub(super) const COPIES: usize = 8;
-
-/// Values that one query looks for.
-const REFERENCES_AT_ONCE: usize = 200;
-
-/// The values of a column, each once, without NULL and empty texts.
-fn distinct(values: &ArrayRef) -> Result<Vec<ScalarValue>> {
-    let mut known = HashSet::new();
-    for row in 0..values.len() {
-        let value = ScalarValue::try_from_array(values, row).map_err(Error::internal)?;
-        let is_empty = value.is_null() || matches!(&value, ScalarValue::Utf8(Some(text)) if text.is_empty());
-        if !is_empty {
-            known.insert(value);
-        }
-    }
-    Ok(known.into_iter().collect())
-}

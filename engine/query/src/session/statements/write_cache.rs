@@ -49,7 +49,7 @@ impl GateSession {
         &self,
         (targeted, bound, types): &Aimed,
     ) -> Result<Option<Arc<CachedWrite>>> {
-        if !targeted.lasts() || types.iter().any(has_places) {
+        if !targeted.is_reusable() || types.iter().any(has_places) {
             return Ok(None);
         }
         let (workspace, state, _) = self.current().await?;

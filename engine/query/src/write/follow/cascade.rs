@@ -4,8 +4,8 @@
 use super::{DEPTH_MAX, RelatedTable, place, referenced};
 use crate::write::check::passes;
 use crate::write::follow::Changed;
-use crate::write::lock::having;
-use crate::write::store::{Assigned, store};
+use crate::write::lock::{KeyValues, having};
+use crate::write::store::{Assigned, RowsToStore, store};
 use crate::write::target::{Targeted, closed};
 use crate::write::values::rows::{Row, records, scalar};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
@@ -90,7 +90,7 @@ impl Taken {
         let mut search = Search { targeted, transaction, context, gone, taken, rows: 0, bytes: 0 };
         search.go(object, targeted.table(), deleted)?;
         let key = referenced(targeted.rules().object(), targeted.table())?;
-        search.follow(object, (targeted.table(), key), deleted, 0).await?;
+        search.follow(object, targeted.table(), key, deleted, 0).await?;
         search.spare()?;
         Ok(search.taken)
     }
@@ -113,9 +113,8 @@ impl Taken {
         for deleted in &self.deleted {
             let related = targeted.following().related(&deleted.object)?.ok_or_else(lost)?;
             let none = Assigned { places: &[], columns: &[] };
-            let of = (&related.table, &deleted.permit);
-            let count = deleted.rows.num_rows();
-            store(of, Some(&deleted.rows), none, count, (&mut *transaction, context)).await?;
+            let rows = RowsToStore { locked: Some(&deleted.rows), assigned: none, count: deleted.rows.num_rows() };
+            store(&related.table, &deleted.permit, rows, transaction, context).await?;
             let before = records(related.table.fields(), &deleted.rows)?;
             changed.push(Changed { object: deleted.object.clone(), before, after: Vec::new() });
         }
@@ -147,7 +146,8 @@ impl Search<'_> {
     fn follow<'s>(
         &'s mut self,
         object: &'s str,
-        (table, referenced): (&'s WriteTarget, usize),
+        table: &'s WriteTarget,
+        referenced: usize,
         rows: &'s RecordBatch,
         depth: usize,
     ) -> BoxFuture<'s, Result<()>> {
@@ -163,7 +163,7 @@ impl Search<'_> {
                     }
                     continue;
                 }
-                let by = (&[field][..], values.as_slice());
+                let by = KeyValues { places: &[field], values: &values };
                 let found = having(&child.table, by, &RowFilter::All, self.transaction, self.context).await?;
                 let found = self.left(&dependent.object, &child.table, &found)?;
                 if found.num_rows() == 0 {
@@ -179,8 +179,8 @@ impl Search<'_> {
                         }
                         self.go(&dependent.object, &child.table, &found)?;
                         if !following.dependents(&dependent.object).is_empty() {
-                            let of = (&child.table, child.referenced()?);
-                            self.follow(&dependent.object, of, &found, depth + 1).await?;
+                            let key = child.referenced()?;
+                            self.follow(&dependent.object, &child.table, key, &found, depth + 1).await?;
                         }
                         let object = dependent.object.clone();
                         self.taken.deleted.push(Deleted { object, permit, rows: found });
@@ -238,7 +238,14 @@ impl Search<'_> {
             }
         }
         let keys = (0..rows.num_rows()).map(|row| table.values(rows, row, table.key())).collect::<Result<Vec<_>>>()?;
-        let passed = having(table, (table.key(), &keys), permit.target(), self.transaction, self.context).await?;
+        let passed = having(
+            table,
+            KeyValues { places: table.key(), values: &keys },
+            permit.target(),
+            self.transaction,
+            self.context,
+        )
+        .await?;
         if passed.num_rows() == rows.num_rows() { Ok(permit) } else { Err(referenced_still()) }
     }
 
@@ -277,7 +284,9 @@ impl Emptied {
         // An earlier step may have emptied another reference of the same rows.
         let keys = (0..self.rows.num_rows()).map(|row| table.values(&self.rows, row, table.key()));
         let keys = keys.collect::<Result<Vec<_>>>()?;
-        let rows = having(table, (table.key(), &keys), &RowFilter::All, transaction, context).await?;
+        let rows =
+            having(table, KeyValues { places: table.key(), values: &keys }, &RowFilter::All, transaction, context)
+                .await?;
         let before = records(table.fields(), &rows)?;
         let name = table.fields().get(self.field).map(|field| field.name.clone()).ok_or_else(lost)?;
         let payload = Row::from_iter([(name.clone(), Json::Null)]);
@@ -302,11 +311,13 @@ impl Emptied {
         let mut places: Vec<usize> = stamps.filter(|place| *place != self.field).collect();
         places.push(self.field);
         let columns = columns(table, &places, &images)?;
-        let of = (table, &self.permit);
         let assigned = Assigned { places: &places, columns: &columns };
-        let stored = store(of, Some(&rows), assigned, rows.num_rows(), (&mut *transaction, context)).await?;
+        let to_store = RowsToStore { locked: Some(&rows), assigned, count: rows.num_rows() };
+        let stored = store(table, &self.permit, to_store, transaction, context).await?;
         let after = records(table.fields(), &stored)?;
-        let left = having(table, (table.key(), &keys), self.permit.check(), transaction, context).await?;
+        let left =
+            having(table, KeyValues { places: table.key(), values: &keys }, self.permit.check(), transaction, context)
+                .await?;
         if left.num_rows() != rows.num_rows() {
             return Err(referenced_still());
         }
@@ -353,3 +364,6 @@ fn distinct(table: &WriteTarget, rows: &RecordBatch, field: usize) -> Result<Vec
     }
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! transaction ends, so that what was decided by them still holds when it is stored. Decides nothing.
 
 use super::master_of;
-use crate::write::lock::{Locked, having};
+use crate::write::lock::{KeyValues, Locked, having};
 use crate::write::target::Targeted;
 use crate::write::values::rows::{Row, records};
 use arrow::array::ArrayRef;
@@ -47,7 +47,9 @@ impl Masters {
         // In the order of their keys, so that two writers do not wait for each other.
         let values: Vec<Vec<Value>> = values.into_values().collect();
         let key = master.referenced()?;
-        let rows = having(&master.table, (&[key], &values), &RowFilter::All, transaction, context).await?;
+        let rows =
+            having(&master.table, KeyValues { places: &[key], values: &values }, &RowFilter::All, transaction, context)
+                .await?;
         let name = master.table.fields().get(key).map(|field| field.name.clone()).unwrap_or_default();
         for record in records(master.table.fields(), &rows)? {
             let key = record.get(&name).unwrap_or(&Json::Null).to_string();

@@ -114,7 +114,7 @@ impl Following {
     }
 
     /// Whether it is the same for another run of the statement: nothing follows of it that is stamped, and no other table is concerned.
-    pub(super) fn lasts(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         self.tables.is_empty() && self.dependents.values().all(Vec::is_empty)
     }
 

@@ -1,7 +1,7 @@
 //! Autonumbers of new rows: one more than the highest that is stored, taken when nothing refuses the rows any more, and given up with
 //! the transaction. So none is left out, and none is given twice.
 
-use crate::write::lock::having;
+use crate::write::lock::{KeyValues, having};
 use crate::write::target::{Targeted, closed};
 use crate::write::values::rows::Row;
 use arrow::array::{ArrayRef, StringArray};
@@ -35,6 +35,14 @@ pub(crate) struct Numbers {
     pub(crate) is_first: bool,
 }
 
+/// An autonumber of a table: the field, and where its column is.
+#[derive(Clone, Copy)]
+struct Autonumber<'a> {
+    field: &'a Field,
+    format: &'a AutonumberFormat,
+    place: usize,
+}
+
 /// The texts of all autonumbers of new rows.
 ///
 /// # Errors
@@ -62,7 +70,7 @@ pub(crate) async fn draw(
             let prefix = format.prefix(record, targeted.now_ms()).ok_or_else(unset)?;
             let last = match counters.get(&scope) {
                 Some(last) => *last,
-                None => highest(targeted, (field, format, place), &prefix, transaction, context).await?,
+                None => highest(targeted, Autonumber { field, format, place }, &prefix, transaction, context).await?,
             };
             drawn.is_first |= last == 0;
             let next = last.checked_add(1);
@@ -81,18 +89,19 @@ pub(crate) async fn draw(
 /// The highest number with a prefix, 0 for none. No other transaction takes the next one before this one ends.
 async fn highest(
     targeted: &Targeted,
-    (field, format, place): (&Field, &AutonumberFormat, usize),
+    number: Autonumber<'_>,
     prefix: &str,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<u64> {
+    let Autonumber { field, format, place } = number;
     if !format.is_readable() {
-        return Err(closed("the end of an autonumber's counter cannot be told"));
+        return Err(closed("the end of an autonumber's counter cannot be found"));
     }
     let table = targeted.table();
     match table.writer()?.capabilities().locking {
         Locking::Source => {
-            let last = last(targeted, (format, place), prefix, transaction, context).await?;
+            let last = last(targeted, number, prefix, transaction, context).await?;
             return Ok(last.map_or(0, |(counter, _)| counter));
         }
         Locking::Rows | Locking::Conflicts => {}
@@ -107,13 +116,13 @@ async fn highest(
     // Who takes a number has locked the row of the one before. Without such a row the index lets one of two writers through.
     let mut locked = None;
     for _ in 0..ATTEMPTS {
-        let last = last(targeted, (format, place), prefix, transaction, context).await?;
+        let last = last(targeted, number, prefix, transaction, context).await?;
         let Some((counter, text)) = last else { return Ok(0) };
         if locked.as_ref() == Some(&text) {
             return Ok(counter);
         }
         let value = vec![vec![Value::text(text.as_str())]];
-        having(table, (&[place], &value), &RowFilter::All, transaction, context).await?;
+        having(table, KeyValues { places: &[place], values: &value }, &RowFilter::All, transaction, context).await?;
         locked = Some(text);
     }
     Err(Violation::Serialization.error())
@@ -122,28 +131,30 @@ async fn highest(
 /// The highest number that is stored, and its text.
 async fn last(
     targeted: &Targeted,
-    (format, place): (&AutonumberFormat, usize),
+    number: Autonumber<'_>,
     prefix: &str,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Option<(u64, String)>> {
+    let Autonumber { format, place, .. } = number;
     let table = targeted.table();
     if format.is_ordered()
         && let Ok(read) = table.texts(place, prefix, Some(LAST))
     {
-        let (seen, found) = scan(&read, (format, prefix), transaction, context).await?;
+        let (seen, found) = scan(&read, format, prefix, transaction, context).await?;
         if found.is_some() || seen < LAST {
             return Ok(found);
         }
     }
     let read = table.texts(place, prefix, None)?;
-    Ok(scan(&read, (format, prefix), transaction, context).await?.1)
+    Ok(scan(&read, format, prefix, transaction, context).await?.1)
 }
 
 /// How many texts there are, and the highest number among them.
 async fn scan(
     read: &PlainRead,
-    (format, prefix): (&AutonumberFormat, &str),
+    format: &AutonumberFormat,
+    prefix: &str,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<(u64, Option<(u64, String)>)> {
@@ -164,3 +175,6 @@ async fn scan(
     }
     Ok((seen, highest))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@
 use super::cascade::columns;
 use super::total::Total;
 use super::{DEPTH_MAX, RelatedTable, place};
-use crate::write::lock::having;
-use crate::write::store::{Assigned, store};
+use crate::write::lock::{KeyValues, having};
+use crate::write::store::{Assigned, RowsToStore, store};
 use crate::write::target::{Targeted, closed};
 use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::RecordBatch;
@@ -27,6 +27,21 @@ pub(crate) struct Changed {
     pub(crate) object: String,
     pub(crate) before: Vec<Row>,
     pub(crate) after: Vec<Row>,
+}
+
+/// Locked masters, by the field whose values references to them hold.
+#[derive(Clone, Copy)]
+struct LockedParents<'a> {
+    table: &'a WriteTarget,
+    key: usize,
+    rows: &'a RecordBatch,
+}
+
+/// Roll-ups of masters of one object, with the totals of each.
+#[derive(Clone, Copy)]
+struct Totals<'a> {
+    updates: &'a [SummaryUpdate],
+    totals: &'a [BTreeMap<String, Total>],
 }
 
 /// Computes the roll-ups of all masters of changed rows.
@@ -101,19 +116,21 @@ async fn of_parent(
         updates.iter().flat_map(|update| &update.parents).map(|value| (value.to_string(), value)).collect();
     let keys = wanted.values().map(|value| Ok(vec![typed(table, key, value)?])).collect::<Result<Vec<_>>>()?;
     // A master that is locked first shows all children that others have stored under its lock.
-    let rows = having(table, (&[key], &keys), &RowFilter::All, transaction, context).await?;
+    let rows =
+        having(table, KeyValues { places: &[key], values: &keys }, &RowFilter::All, transaction, context).await?;
     if rows.num_rows() == 0 {
         return Ok(None);
     }
     let before = records(table.fields(), &rows)?;
     let mut totals = Vec::with_capacity(updates.len());
     for update in updates {
-        totals.push(counted(targeted, update, (table, key, &rows), transaction, context).await?);
+        totals.push(counted(targeted, update, LockedParents { table, key, rows: &rows }, transaction, context).await?);
     }
+    let totals = Totals { updates, totals: &totals };
     let name = table.fields().get(key).map(|field| field.name.clone()).unwrap_or_default();
     let mut images = Vec::with_capacity(before.len());
     for record in &before {
-        images.push(image(targeted, (parent, &name), record, (updates, &totals), permit.stamps())?);
+        images.push(image(targeted, parent, &name, record, totals, permit.stamps())?);
     }
     let mut places = Vec::with_capacity(updates.len());
     for update in updates {
@@ -122,16 +139,18 @@ async fn of_parent(
     places.extend(permit.stamps().iter().filter_map(|stamp| table.place(&stamp.field)));
     let columns = columns(table, &places, &images)?;
     let assigned = Assigned { places: &places, columns: &columns };
-    let stored = store((table, &permit), Some(&rows), assigned, rows.num_rows(), (transaction, context)).await?;
+    let to_store = RowsToStore { locked: Some(&rows), assigned, count: rows.num_rows() };
+    let stored = store(table, &permit, to_store, transaction, context).await?;
     Ok(Some(Changed { object: object.to_owned(), before, after: records(table.fields(), &stored)? }))
 }
 
 /// The master with its new roll-ups.
 fn image(
     targeted: &Targeted,
-    (parent, key): (&RelatedTable, &str),
+    parent: &RelatedTable,
+    key: &str,
     record: &Row,
-    (updates, totals): (&[SummaryUpdate], &[BTreeMap<String, Total>]),
+    Totals { updates, totals }: Totals<'_>,
     stamps: &[querygate_policy::rules::Stamp],
 ) -> Result<Row> {
     let id = record.get(key).unwrap_or(&Json::Null);
@@ -162,7 +181,7 @@ fn image(
 async fn counted(
     targeted: &Targeted,
     update: &SummaryUpdate,
-    (parent, key, rows): (&WriteTarget, usize, &RecordBatch),
+    parents: LockedParents<'_>,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<BTreeMap<String, Total>> {
@@ -180,9 +199,10 @@ async fn counted(
     for column in update.filter.columns() {
         wanted.push(place(child, column)?);
     }
+    let LockedParents { table, key, rows } = parents;
     let mut masters = Vec::with_capacity(rows.num_rows());
     for row in 0..rows.num_rows() {
-        masters.push(parent.values(rows, row, &[key])?);
+        masters.push(table.values(rows, row, &[key])?);
     }
     let mut totals: BTreeMap<String, Total> = BTreeMap::new();
     for some in masters.chunks(child.rows_at_once(1)) {
@@ -222,3 +242,6 @@ fn typed(table: &WriteTarget, key: usize, value: &Json) -> Result<Value> {
     let array = scalar(value, &field.value_type().to_arrow())?.to_array().map_err(Error::internal)?;
     Value::from_array(array.as_ref(), 0)
 }
+
+#[cfg(test)]
+mod tests;

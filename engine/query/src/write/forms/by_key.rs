@@ -39,7 +39,7 @@ impl ByKey {
         }
         let (table, columns) = (targeted.table(), targeted.intent().object().table.columns());
         let values = bound.values(given)?;
-        let template = targeted.rendered().template(|| Template::of(bound, state, columns));
+        let template = targeted.native().template(|| Template::of(bound, state, columns));
         let computed = match template.map(|template| template.with(&values)).transpose()?.flatten() {
             Some(computed) => Some(computed),
             None => Computation::where_equal(bound, values, state, columns)?,
@@ -56,7 +56,7 @@ impl ByKey {
             key.push(Value::from_array(value.to_array().map_err(Error::internal)?.as_ref(), 0)?);
         }
         let shown = || RowFilter::And(vec![targeted.permit().target().clone(), targeted.readable().clone()]);
-        if let Some(read) = targeted.rendered().target(table, &key, shown)? {
+        if let Some(read) = targeted.native().target(table, &key, shown)? {
             return Ok(Some(Self { read, computation }));
         }
         match table.having(table.key(), &[key], &shown()) {

@@ -68,7 +68,7 @@ impl Intake {
     async fn store_batch(&self, rows: &RecordBatch, before: usize, block: &TransactionBlock) -> Result<usize> {
         let table = self.targeted.table();
         let mut branch = block.branch().await;
-        let transaction = branch.enter((table.source(), table.driver()), &self.context).await?;
+        let transaction = branch.enter(table.source(), table.driver(), &self.context).await?;
         transaction.savepoint(BEFORE_BATCH).await?;
         let mut attempts = ATTEMPTS;
         let stored = loop {

@@ -195,3 +195,6 @@ fn unlockable() -> Error {
     Error::new(ErrorCode::FeatureNotSupported, "FOR UPDATE and FOR SHARE are not allowed here")
         .with_hint("They lock the rows of one table, whose columns the query gives without joins, groups or DISTINCT.")
 }
+
+#[cfg(test)]
+mod tests;

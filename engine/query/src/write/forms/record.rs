@@ -217,3 +217,6 @@ pub(in crate::write) fn forbidden() -> Error {
     Error::new(ErrorCode::InsufficientPrivilege, "you do not have access to change or delete this record")
         .with_vendor_code(VendorCode::Forbidden)
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,6 @@ pub(crate) fn rows(targeted: &Targeted, cells: &[usize], parameters: &[ArrayRef]
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options);
     batch.map(Some).map_err(Error::internal)
 }
+
+#[cfg(test)]
+mod tests;

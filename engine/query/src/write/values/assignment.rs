@@ -211,3 +211,6 @@ fn is_assigned(found: &DataType, wanted: &DataType) -> bool {
         || matches!((found, wanted), (DataType::Timestamp(_, a), DataType::Timestamp(_, b)) if a.is_some() == b.is_some())
         || matches!((found, wanted), (DataType::Time64(_) | DataType::Time32(_), DataType::Time64(_)))
 }
+
+#[cfg(test)]
+mod tests;

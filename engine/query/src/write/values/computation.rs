@@ -7,15 +7,14 @@ use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
 use crate::errors::{Stage as Doing, translate};
 use crate::write::intent::unsupported;
+use crate::write::values::analyzed::Analyzed;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, EmptyRelation, Expr, Filter, LogicalPlan, Operator, Projection};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection};
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_catalog::leaf::GovernedColumn;
 use querygate_types::{Error, Result};
@@ -133,9 +132,9 @@ impl<'a> Shape<'a> {
         });
         let conditions: Vec<&&Filter> = conditions.collect();
         let [condition] = conditions.as_slice() else { return Ok(None) };
-        let predicate = simplified(&condition.predicate, condition.input.schema(), state)?;
+        let predicate = Analyzed::of(&condition.predicate, condition.input.schema(), state)?;
         let mut equal = Vec::new();
-        for conjunct in split_conjunction(&predicate) {
+        for conjunct in split_conjunction(predicate.expr()) {
             let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = conjunct else { return Ok(None) };
             let (column, value) = match (left.as_ref(), right.as_ref()) {
                 (Expr::Column(column), Expr::Literal(value, _)) | (Expr::Literal(value, _), Expr::Column(column)) => {
@@ -253,10 +252,7 @@ fn batch(fields: &[Arc<Field>], arrays: Vec<ArrayRef>, count: usize) -> Result<R
 }
 
 fn step(stage: Stage<'_>, state: &SessionState) -> Result<Step> {
-    let ready = |expr: &Expr, input: &DFSchemaRef| {
-        let expr = simplified(expr, input, state)?;
-        state.create_physical_expr(expr, input).map_err(|e| translate(&e, Doing::Plan))
-    };
+    let ready = |expr: &Expr, input: &DFSchemaRef| Analyzed::of(expr, input, state)?.physical(state);
     Ok(match stage {
         Stage::Filter(filter) => Step::Filter(ready(&filter.predicate, filter.input.schema())?),
         Stage::Projection(projection) => {
@@ -265,25 +261,6 @@ fn step(stage: Stage<'_>, state: &SessionState) -> Result<Step> {
             Step::Projection { exprs, fields: projection.schema.fields().iter().map(Arc::clone).collect() }
         }
     })
-}
-
-/// An expression as the analyzer leaves it, whose arithmetic and casts are checked, and simplified.
-fn simplified(expr: &Expr, input: &DFSchemaRef, state: &SessionState) -> Result<Expr> {
-    let failed = |e| translate(&e, Doing::Plan);
-    let rows = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(input) });
-    let plan = Projection::try_new(vec![expr.clone()], Arc::new(rows)).map(LogicalPlan::Projection).map_err(failed)?;
-    let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(failed)?;
-    let LogicalPlan::Projection(Projection { expr: mut analyzed, .. }) = plan else {
-        return Err(unsupported("an expression of this kind here"));
-    };
-    let expr = analyzed.pop().ok_or_else(|| Error::internal("a projection lost its expression"))?.unalias();
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::clone(input))
-        .with_config_options(Arc::clone(state.config_options()))
-        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
-        .build();
-    let simplifier = ExprSimplifier::new(context);
-    simplifier.simplify(expr).map_err(failed)
 }
 
 /// Whether an expression reads rows of its own.
@@ -295,3 +272,6 @@ fn has_query(expr: &Expr) -> bool {
     // The closure never fails.
     expr.exists(is_query).unwrap_or(true)
 }
+
+#[cfg(test)]
+mod tests;

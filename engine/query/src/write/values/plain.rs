@@ -3,14 +3,13 @@
 
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
+use crate::write::values::analyzed::{Analyzed, analyzed_values};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema};
 use chrono::{DateTime, Utc};
 use datafusion::common::{DFSchemaRef, ScalarValue};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use querygate_types::Result;
 use std::sync::Arc;
 
@@ -31,9 +30,7 @@ pub(crate) fn plain_rows(
         return Ok(None);
     }
     let plan = bound.with_values(bound.values(given)?)?;
-    // Casts and arithmetic are those of queries only where the analyzer has seen them.
-    let Ok(plan) = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) else { return Ok(None) };
-    Ok(computed(&plan, state, now).and_then(|rows| as_described(&rows, bound.schema()).ok()))
+    Ok(computed(plan, state, now).and_then(|rows| as_described(&rows, bound.schema()).ok()))
 }
 
 /// Whether a query is a few rows of plain values.
@@ -63,42 +60,32 @@ fn is_plain_value(value: &Expr, schema: &DFSchemaRef) -> bool {
 /// The function that is replaced by the statement's time.
 const NOW: &str = "now";
 
-fn computed(plan: &LogicalPlan, state: &SessionState, now: DateTime<Utc>) -> Option<RecordBatch> {
-    let LogicalPlan::Values(values) = plan else { return None };
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::clone(&values.schema))
-        .with_config_options(Arc::clone(state.config_options()))
-        .with_query_execution_start_time(Some(now))
-        .build();
-    let simplifier = ExprSimplifier::new(context);
+fn computed(plan: LogicalPlan, state: &SessionState, now: DateTime<Utc>) -> Option<RecordBatch> {
+    let (rows, schema) = analyzed_values(plan, state, now)?;
     let one = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one).ok()?;
-    let value = |value: &Expr| match unnamed(simplifier.simplify(value.clone()).ok()?) {
-        Expr::Literal(value, _) => Some(value),
-        other => {
-            let made = state.create_physical_expr(other, &values.schema).ok()?.evaluate(&row).ok()?;
+    let value = |value: &Analyzed| match value.expr() {
+        Expr::Literal(value, _) => Some(value.clone()),
+        _ => {
+            let made = value.physical(state).ok()?.evaluate(&row).ok()?;
             ScalarValue::try_from_array(&made.into_array(1).ok()?, 0).ok()
         }
     };
-    let schema = Arc::clone(values.schema.inner());
+    let schema = Arc::clone(schema.inner());
     let mut columns = Vec::with_capacity(schema.fields().len());
     for (at, field) in schema.fields().iter().enumerate() {
-        let column = values.values.iter().map(|row| value(row.get(at)?)).collect::<Option<Vec<_>>>()?;
+        let column = rows.iter().map(|row| value(row.get(at)?)).collect::<Option<Vec<_>>>()?;
         let column = ScalarValue::iter_to_array(column).ok()?;
         if column.data_type() != field.data_type() {
             return None;
         }
         columns.push(column);
     }
-    let count = RecordBatchOptions::new().with_row_count(Some(values.values.len()));
+    let count = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     let nullable = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
     let schema = Schema::new(nullable.collect::<Vec<_>>());
     RecordBatch::try_new_with_options(Arc::new(schema), columns, &count).ok()
 }
 
-fn unnamed(value: Expr) -> Expr {
-    match value {
-        Expr::Alias(alias) => unnamed(*alias.expr),
-        other => other,
-    }
-}
+#[cfg(test)]
+mod tests;

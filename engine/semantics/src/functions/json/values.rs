@@ -20,7 +20,7 @@ pub(in crate::functions) fn on_lines(row: &Row<'_>) -> Result<Value> {
     let mut out = String::new();
     let (array, at) = row.array(0);
     let separator = if row.bool(1) { ",\n " } else { "," };
-    write_parts(array.as_ref(), at, row.field(0), row.zone, (separator, &mut out))?;
+    write_parts(array.as_ref(), at, row.field(0), row.zone, separator, &mut out)?;
     Ok(Value::Text(out))
 }
 

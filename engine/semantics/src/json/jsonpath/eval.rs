@@ -416,7 +416,7 @@ fn compared(comparison: Comparison, a: &Node, b: &Node) -> Option<bool> {
             if equal(a, b) {
                 Ordering::Equal
             } else {
-                unequal(number(a)?, number(b)?, (a, b))?
+                unequal(number(a)?, number(b)?, a, b)?
             }
         }
         (Json::String(a), Json::String(b)) => a.cmp(b),
@@ -434,7 +434,7 @@ fn compared(comparison: Comparison, a: &Node, b: &Node) -> Option<bool> {
 }
 
 /// The order of two numbers that are not equal, which doubles may not tell apart.
-fn unequal(a: f64, b: f64, (left, right): (&Node, &Node)) -> Option<Ordering> {
+fn unequal(a: f64, b: f64, left: &Node, right: &Node) -> Option<Ordering> {
     let order = a.partial_cmp(&b)?;
     if order.is_ne() {
         return Some(order);

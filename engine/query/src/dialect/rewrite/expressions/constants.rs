@@ -172,12 +172,12 @@ pub(in crate::dialect) fn interval(expr: &mut Expr) {
             let last = last_field.as_ref().or(leading_field.as_ref());
             let seconds = matches!(last, Some(DateTimeField::Second)) && last_field.is_none();
             let precision = fractional_seconds_precision.or(leading_precision.filter(|_| seconds));
-            *expr = with_fields(literal, (leading_field.as_ref(), last), precision);
+            *expr = with_fields(literal, leading_field.as_ref(), last, precision);
         }
         Expr::Cast { expr: inner, data_type: DataType::Interval { fields: Some(fields), precision }, .. } => {
             let (first, last) = first_and_last(fields);
             *expr = match literal_text(inner) {
-                Some(literal) => with_fields(literal, (Some(&first), Some(&last)), *precision),
+                Some(literal) => with_fields(literal, Some(&first), Some(&last), *precision),
                 None => {
                     let value = std::mem::replace(inner.as_mut(), Expr::Value(Value::Null.into()));
                     cut(cast(value, DataType::Interval { fields: None, precision: *precision }), Some(&last))
@@ -209,7 +209,8 @@ fn first_and_last(fields: &IntervalFields) -> (DateTimeField, DateTimeField) {
 
 fn with_fields(
     literal: &str,
-    (first, last): (Option<&DateTimeField>, Option<&DateTimeField>),
+    first: Option<&DateTimeField>,
+    last: Option<&DateTimeField>,
     precision: Option<u64>,
 ) -> Expr {
     let plain = literal.trim();

@@ -22,7 +22,8 @@ impl OnConflict {
     /// 42703, 42704: a column or key that the principal does not see. 42601: DO UPDATE without a key. 0A000: another dialect's.
     pub(in crate::write) fn of(
         on: &OnInsert,
-        (object, name): (&VisibleObject, &Ident),
+        object: &VisibleObject,
+        name: &Ident,
         catalog: &PrincipalCatalog,
         returning: Option<&[SelectItem]>,
     ) -> Result<Self> {
@@ -46,9 +47,14 @@ impl OnConflict {
                 if folded(name) == EXCLUDED {
                     return Err(unsupported("a table that is called \"excluded\""));
                 }
-                let set = (update.assignments.as_slice(), update.selection.clone());
                 let returning = returning.map(<[SelectItem]>::to_vec);
-                let update = WriteIntent::of_conflict(object.clone(), name.clone(), set, returning)?;
+                let update = WriteIntent::of_conflict(
+                    object.clone(),
+                    name.clone(),
+                    &update.assignments,
+                    update.selection.clone(),
+                    returning,
+                )?;
                 Ok(Self::Update { key, update: Box::new(update) })
             }
         }

@@ -53,6 +53,22 @@ struct Split {
     unseen: Vec<usize>,
 }
 
+/// Values of one key in new rows. `None`: the row has none that another row could have.
+#[derive(Clone, Copy)]
+struct NewKeys<'a> {
+    places: &'a [usize],
+    values: &'a [Option<Key>],
+}
+
+/// New rows whose keys were found to be free.
+#[derive(Clone, Copy)]
+struct FreeRows<'a> {
+    conflict: &'a Conflict,
+    /// Of each key of the table, the values of all new rows.
+    keys: &'a [Vec<Option<Key>>],
+    split: &'a Split,
+}
+
 impl Conflict {
     pub(in crate::write) fn new(keys: Vec<Vec<usize>>, update: Option<Targeted>) -> Self {
         Self { keys, update: update.map(Arc::new) }
@@ -161,7 +177,8 @@ impl Conflict {
 /// # Errors
 /// 21000: a row would change twice. 42501: a row that is there may not be changed. 23505: it is hidden, or another key is taken.
 pub(crate) async fn change(
-    (targeted, conflict): (&Arc<Targeted>, &Conflict),
+    targeted: &Arc<Targeted>,
+    conflict: &Conflict,
     found: &RecordBatch,
     transaction: &mut Transaction,
     context: &ExecuteContext,
@@ -170,14 +187,17 @@ pub(crate) async fn change(
     let keys = keys(targeted, conflict, &proposed)?;
     let mut taken_keys = Vec::with_capacity(keys.len());
     for (places, values) in conflict.keys.iter().zip(&keys) {
-        taken_keys.push(existing(targeted, (places, values), &RowFilter::All, transaction, context).await?);
+        taken_keys.push(existing(targeted, NewKeys { places, values }, &RowFilter::All, transaction, context).await?);
     }
     let Some(split) = conflict.split(&keys, &taken_keys, &proposed)? else { return Ok(None) };
     if !split.unseen.is_empty() {
         for (places, values) in conflict.keys.iter().zip(&keys) {
             let unseen = split.unseen.iter().map(|row| values.get(*row).cloned().flatten()).collect::<Vec<_>>();
             let readable = targeted.readable();
-            if !existing(targeted, (places, &unseen), readable, transaction, context).await?.is_empty() {
+            if !existing(targeted, NewKeys { places, values: &unseen }, readable, transaction, context)
+                .await?
+                .is_empty()
+            {
                 return Ok(None);
             }
         }
@@ -200,7 +220,8 @@ pub(crate) async fn change(
     let mut applied: Vec<Applied> = Vec::new();
     if !split.insert.is_empty() {
         let rows = taken(&proposed.insert, split.insert.clone())?;
-        let Some(inserted) = inserted((targeted, conflict, &keys), &split, &rows, transaction, context).await? else {
+        let free = FreeRows { conflict, keys: &keys, split: &split };
+        let Some(inserted) = inserted(targeted, free, &rows, transaction, context).await? else {
             return Ok(None);
         };
         applied.push(inserted);
@@ -213,8 +234,8 @@ pub(crate) async fn change(
 
 /// Inserts rows whose keys are free. `None`: they were taken meanwhile.
 async fn inserted(
-    (targeted, conflict, keys): (&Arc<Targeted>, &Conflict, &[Vec<Option<Key>>]),
-    split: &Split,
+    targeted: &Arc<Targeted>,
+    FreeRows { conflict, keys, split }: FreeRows<'_>,
     rows: &RecordBatch,
     transaction: &mut Transaction,
     context: &ExecuteContext,
@@ -237,7 +258,10 @@ async fn inserted(
             for (places, values) in conflict.keys.iter().zip(keys) {
                 let row = |row: &u64| usize::try_from(*row).ok().and_then(|row| values.get(row)).cloned().flatten();
                 let own = split.insert.iter().map(row).collect::<Vec<_>>();
-                if !existing(targeted, (places, &own), &RowFilter::All, transaction, context).await?.is_empty() {
+                if !existing(targeted, NewKeys { places, values: &own }, &RowFilter::All, transaction, context)
+                    .await?
+                    .is_empty()
+                {
                     return Ok(None);
                 }
             }
@@ -278,12 +302,13 @@ fn keys(targeted: &Targeted, conflict: &Conflict, proposed: &Proposed) -> Result
 /// Those of some keys that rows have, which are locked, as far as they pass a filter.
 async fn existing(
     targeted: &Targeted,
-    (places, wanted): (&[usize], &[Option<Key>]),
+    keys: NewKeys<'_>,
     filter: &RowFilter,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<HashSet<Key>> {
     let table = targeted.table();
+    let NewKeys { places, values: wanted } = keys;
     let distinct: HashSet<&Key> = wanted.iter().flatten().collect();
     let value = |value: &ScalarValue| {
         let array = value.to_array().map_err(Error::internal)?;
@@ -329,3 +354,6 @@ fn twice() -> Error {
         "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
     )
 }
+
+#[cfg(test)]
+mod tests;

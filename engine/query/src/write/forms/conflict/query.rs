@@ -22,14 +22,24 @@ use std::sync::Arc;
 /// Rows whose keys are listed, so that the source need not give all of its rows.
 const LISTED_MAX: usize = 1_000;
 
+/// New rows, and the update of those that are there already.
+pub(in crate::write) struct Upsert<'a> {
+    pub(in crate::write) key: &'a [String],
+    pub(in crate::write) update: &'a WriteIntent,
+    pub(in crate::write) rows: Query,
+    /// Fields of the columns of `rows`.
+    pub(in crate::write) given: Vec<String>,
+}
+
 /// `SELECT wanted, seen…, new values…, computed values… FROM (new rows) AS excluded LEFT JOIN table ON keys`. What the update computes
 /// is computed of rows that it is for, and of no other.
 pub(in crate::write) fn taken(
-    (key, update): (&[String], &WriteIntent),
-    (target, defaults): (&WriteTarget, &Row),
-    (mut rows, given): (Query, Vec<String>),
+    upsert: Upsert<'_>,
+    target: &WriteTarget,
+    defaults: &Row,
     untyped: &mut Vec<Untyped>,
 ) -> Result<Finds> {
+    let Upsert { key, update, mut rows, given } = upsert;
     let object = update.object();
     let RowSource::Found { name, selection, values, .. } = update.rows() else { return Err(no_skeleton()) };
     let values = &resolved(object, values, defaults)?;
@@ -73,21 +83,16 @@ pub(in crate::write) fn taken(
     let on = on.ok_or_else(no_skeleton)?;
     let (fields, unknown) = untyped_items(object, values)?;
     if !fields.is_empty() {
-        let query = joined((rows.clone(), &given), (&object.sql_name, name), on.clone(), unknown)?;
+        let query = joined(rows.clone(), &given, &object.sql_name, name, on.clone(), unknown)?;
         untyped.push(Untyped { query, fields });
     }
-    let query = Arc::new(joined((rows, &given), (&object.sql_name, name), on, items)?);
+    let query = Arc::new(joined(rows, &given, &object.sql_name, name, on, items)?);
     let insert = Find { query: Arc::clone(&query), seen: Vec::new(), assigned: given };
     let update = Find { query, seen, assigned: values.iter().map(|(field, _)| field.clone()).collect() };
     Ok(Finds::Both { insert, update })
 }
 
-fn joined(
-    (rows, given): (Query, &[String]),
-    (table, name): (&str, &Ident),
-    on: Expr,
-    items: Vec<SelectItem>,
-) -> Result<Query> {
+fn joined(rows: Query, given: &[String], table: &str, name: &Ident, on: Expr, items: Vec<SelectItem>) -> Result<Query> {
     let mut query = skeleton("SELECT 1 FROM (SELECT 1) AS excluded LEFT JOIN t AS a ON true")?;
     let SetExpr::Select(select) = query.body.as_mut() else { return Err(no_skeleton()) };
     let Some(from) = select.from.first_mut() else { return Err(no_skeleton()) };

@@ -80,7 +80,8 @@ impl MergeIntent {
     pub(in crate::write) fn find(
         &self,
         object: &VisibleObject,
-        (target, defaults): (&WriteTarget, &Row),
+        target: &WriteTarget,
+        defaults: &Row,
         untyped: &mut Vec<Untyped>,
     ) -> Result<Finds> {
         let name = &self.name;

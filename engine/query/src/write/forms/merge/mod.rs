@@ -113,3 +113,6 @@ fn refuse_twice(parts: &[(Arc<Targeted>, RecordBatch)]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! What a change of a row by its key computes, made once for all values of its parameters: they are columns of it behind those of the
 //! table, and each run puts its values in their place.
 
-use super::{Computation, Shape, Stage, Step, simplified};
+use super::{Computation, Shape, Stage, Step};
 use crate::bind::statement::Bound;
 use crate::errors::{Stage as Doing, translate};
+use crate::write::values::analyzed::Analyzed;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue};
@@ -60,21 +61,19 @@ impl Template {
         let own = scanned.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
         let input = DFSchema::new_with_metadata(own.chain(parameters).collect(), HashMap::new()).ok()?;
         let input: DFSchemaRef = Arc::new(input);
-        let ready = |expr: &Expr| {
-            let expr = simplified(&opened(expr, &input)?, &input, state).ok()?;
-            state.create_physical_expr(expr, &input).ok()
-        };
-        let predicate = simplified(&opened(&filter.predicate, &input)?, &input, state).ok()?;
+        let ready = |expr: &Expr| Analyzed::of(&opened(expr, &input)?, &input, state).ok();
+        let predicate = ready(&filter.predicate)?;
+        let computed = |expr: &Expr| ready(expr)?.physical(state).ok();
         let used = shape.used().ok()?;
         let fields = shape.scanned.fields().iter().map(Arc::clone);
         let read = shape.places.iter().enumerate().zip(fields);
         Some(Self {
             read: read.map(|((at, place), field)| (used.contains(&at).then_some(*place), field)).collect(),
-            condition: ready(&filter.predicate)?,
-            exprs: projection.expr.iter().map(ready).collect::<Option<_>>()?,
+            condition: predicate.physical(state).ok()?,
+            exprs: projection.expr.iter().map(computed).collect::<Option<_>>()?,
             fields: projection.schema.fields().iter().map(Arc::clone).collect(),
             schema: Arc::clone(bound.schema()),
-            equal: equalities(&predicate, &input, &shape)?,
+            equal: equalities(predicate.expr(), &input, &shape)?,
             types,
         })
     }
@@ -130,12 +129,12 @@ fn opened(expr: &Expr, input: &DFSchemaRef) -> Option<Expr> {
         _ => Ok(Transformed::no(part)),
     };
     let expr = expr.clone().transform_up(column).data().ok()?;
-    let mut lasts = true;
+    let mut keeps_types = true;
     let look = expr.apply(|part| {
-        lasts &= !has_parameter(part) || keeps_type(part, input);
-        Ok(if lasts { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        keeps_types &= !has_parameter(part) || keeps_type(part, input);
+        Ok(if keeps_types { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
-    look.is_ok_and(|_| lasts).then_some(expr)
+    look.is_ok_and(|_| keeps_types).then_some(expr)
 }
 
 fn has_parameter(expr: &Expr) -> bool {

@@ -1,4 +1,4 @@
-//! What was rendered of a change for its source. It holds for every run of the statement: no value and no time is in it.
+//! The native statements of a change, kept for every run of the statement: no value and no time is in them.
 
 use super::values::computation::template::Template;
 use querygate_catalog::write::{KeyRead, LockedRead, WriteTarget};
@@ -14,7 +14,7 @@ const CHANGES_MAX: usize = 8;
 
 /// Filled as the statement runs.
 #[derive(Debug, Default)]
-pub(crate) struct Rendered {
+pub(crate) struct NativeStatements {
     template: OnceLock<Option<Template>>,
     /// The row of a key under the policies of reading and changing.
     target: OnceLock<Option<KeyRead>>,
@@ -23,7 +23,7 @@ pub(crate) struct Rendered {
     changes: Mutex<Vec<(Vec<usize>, Arc<NativeChange>)>>,
 }
 
-impl Rendered {
+impl NativeStatements {
     /// What a change of a row by its key computes. `None`: it depends on its values.
     pub(super) fn template(&self, make: impl FnOnce() -> Option<Template>) -> Option<&Template> {
         self.template.get_or_init(make).as_ref()
@@ -61,7 +61,8 @@ impl Rendered {
     /// As [`WriteTarget::change`].
     pub(super) fn change(
         &self,
-        (table, permit): (&WriteTarget, &WritePermit),
+        table: &WriteTarget,
+        permit: &WritePermit,
         op: ChangeOp,
         places: &[usize],
     ) -> Result<Arc<NativeChange>> {

@@ -9,34 +9,36 @@ use querygate_policy::rules::Stamp;
 use querygate_types::Result;
 use std::sync::Arc;
 
-/// When a change is made, and what the platform stamps its rows with at that time.
+/// The time that a statement began, and what the platform stamps its rows with at that time.
 #[derive(Debug)]
-pub(super) struct Moment {
+pub(super) struct StatementTime {
     pub(super) now_ms: i64,
     pub(super) stamps: Vec<Stamp>,
 }
 
 impl Decided {
-    /// Whether no part of it was made of the time.
-    fn lasts(&self) -> bool {
-        let has_moment = match self.intent.rows() {
+    /// Whether no part of it depends on the time.
+    fn is_reusable(&self) -> bool {
+        let depends_on_time = match self.intent.rows() {
             // A default may be the time, and stands in the query as a constant.
             RowSource::Found { values, .. } => values.iter().any(|(_, value)| is_default(value)),
             RowSource::Given { .. } => false,
             RowSource::Merged(_) | RowSource::Record { .. } | RowSource::Streamed { .. } => true,
         };
-        !has_moment && self.following.lasts()
+        !depends_on_time && self.following.is_reusable()
     }
 }
 
 impl Targeted {
     /// Whether nothing but values and the time make another run of the statement another change.
-    pub(crate) fn lasts(&self) -> bool {
+    pub(crate) fn is_reusable(&self) -> bool {
         let is_plain = match self.form {
             Form::Plain => true,
             Form::Conflict(_) | Form::Merge(_) => false,
         };
-        is_plain && self.returning.as_ref().is_none_or(|returning| returning.lasts()) && self.decided.lasts()
+        is_plain
+            && self.returning.as_ref().is_none_or(|returning| returning.is_reusable())
+            && self.decided.is_reusable()
     }
 
     /// The same change at another time, on the catalog that it was decided on. `None`: it is to be decided anew.
@@ -45,7 +47,7 @@ impl Targeted {
     /// The source's.
     pub(crate) async fn at(&self, catalog: &PrincipalCatalog, now_ms: i64) -> Result<Option<Self>> {
         let own = &self.decided;
-        if !self.lasts() || !own.table.is_current().await? {
+        if !self.is_reusable() || !own.table.is_current().await? {
             return Ok(None);
         }
         let deployment = catalog.deployment();
@@ -56,8 +58,8 @@ impl Targeted {
             assigned: Arc::clone(&self.assigned),
             form: Form::Plain,
             returning: self.returning.clone(),
-            moment: Moment { now_ms, stamps: evaluator.stamps_of(&own.permit)? },
-            rendered: Arc::clone(&self.rendered),
+            time: StatementTime { now_ms, stamps: evaluator.stamps_of(&own.permit)? },
+            native: Arc::clone(&self.native),
         }))
     }
 }

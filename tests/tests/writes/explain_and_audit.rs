@@ -1,4 +1,4 @@
-//! What is told of changes: by EXPLAIN, by the system catalog and in the audit file.
+//! What is shown and recorded of changes: by EXPLAIN, by the system catalog and in the audit file.
 
 use crate::servers::{Opened, ask, cells, client_of, prepared};
 use crate::source::Kind;
@@ -130,13 +130,13 @@ fn changes(folder: &Path) -> Vec<Value> {
 fn a_change_is_in_the_audit_file_before_it_is_stored() {
     let gate = Opened::new(Kind::Postgres);
     let omar = gate.client("omar");
-    let told = |line: &Value| (line["change"].as_str().unwrap().to_owned(), line["query"].as_u64().unwrap());
+    let recorded = |line: &Value| (line["change"].as_str().unwrap().to_owned(), line["query"].as_u64().unwrap());
     ask(&omar, "INSERT INTO ticket (id, title, region) VALUES (7, 'my title', 'eu'), (8, 'my title', 'eu')").unwrap();
     // The answer comes after both lines.
     let found = changes(gate.folder.path());
     assert_eq!(found.len(), 2, "{found:?}");
-    assert_eq!((told(&found[0]).0, told(&found[1]).0), ("begun".to_owned(), "committed".to_owned()));
-    assert_eq!(told(&found[0]).1, told(&found[1]).1);
+    assert_eq!((recorded(&found[0]).0, recorded(&found[1]).0), ("begun".to_owned(), "committed".to_owned()));
+    assert_eq!(recorded(&found[0]).1, recorded(&found[1]).1);
     assert_eq!(
         (&found[0]["object"], &found[0]["operation"], &found[0]["rows"], &found[0]["login"]),
         (&"ticket".into(), &"INSERT".into(), &2.into(), &"omar".into())

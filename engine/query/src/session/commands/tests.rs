@@ -1,0 +1,162 @@
+//! Tests of commands of a session: settings, prepared statements by SQL, DISCARD.
+
+use crate::testing::{Yard, options};
+use querygate_query_api::outcome::Effect;
+use querygate_query_api::service::Door;
+use querygate_types::limits;
+use querygate_types::principal::Principal;
+
+/// PostgreSQL, SET: unknown settings are 42704, impossible values 22023, settings of the server 55P02.
+#[test]
+fn settings_are_known_and_their_values_checked() {
+    let owner = Yard::new().owner();
+    for (sql, code) in [
+        ("SET nothing = 1", "42704"),
+        ("SHOW nothing", "42704"),
+        ("RESET nothing", "42704"),
+        ("SET statement_timeout = 'soon'", "22023"),
+        ("SET statement_timeout = -1", "22023"),
+        ("SET TimeZone = 'Mars/North'", "22023"),
+        ("SET client_encoding = 'LATIN9'", "22023"),
+        ("SET server_version = '9'", "55P02"),
+    ] {
+        assert_eq!(owner.code(sql), code, "{sql}");
+    }
+    owner.says(&[
+        ("SET TIME ZONE 'Europe/Zurich'", "SET"),
+        ("SHOW TimeZone", "Europe/Zurich"),
+        ("SET statement_timeout TO '1500ms'", "SET"),
+        ("SHOW statement_timeout", "1500ms"),
+        ("SET statement_timeout = DEFAULT", "SET"),
+        ("SHOW statement_timeout", "0"),
+        ("SET application_name TO 'one', 'two'", "SET"),
+    ]);
+}
+
+/// PostgreSQL reports settings that clients follow (ParameterStatus), when they change.
+#[test]
+fn settings_that_clients_follow_are_reported() {
+    let owner = Yard::new().owner();
+    owner.run("SET application_name = 'me'; SET statement_timeout = '5s'");
+    let reported: Vec<String> = owner
+        .session
+        .take_effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::ParameterStatus { name, value } => Some(format!("{name}={value}")),
+            Effect::Notice(_) => None,
+        })
+        .collect();
+    assert_eq!(reported, ["application_name=me"]);
+    let names: Vec<String> = owner.session.reported_settings().into_iter().map(|(name, _)| name).collect();
+    for name in [
+        "server_version",
+        "client_encoding",
+        "TimeZone",
+        "DateStyle",
+        "standard_conforming_strings",
+        "integer_datetimes",
+    ] {
+        assert!(names.iter().any(|own| own == name), "{name}: {names:?}");
+    }
+}
+
+/// PostgreSQL, PREPARE and EXECUTE.
+#[test]
+fn statements_are_prepared_by_name() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    owner.says(&[
+        ("PREPARE p (text) AS SELECT title FROM jobs WHERE id = $1", "PREPARE"),
+        ("EXECUTE p('j1')", "roof"),
+        ("EXECUTE p('j' || 2)", "wall"),
+        ("EXECUTE p(NULL)", ""),
+        ("PREPARE w AS UPDATE jobs SET hours = $1 WHERE id = $2 RETURNING hours", "PREPARE"),
+        ("EXECUTE w(2 + 2, 'j1')", "4.0"),
+        ("DEALLOCATE p", "DEALLOCATE"),
+    ]);
+    for (sql, code) in [
+        ("EXECUTE p('j1')", "26000"),
+        ("DEALLOCATE p", "26000"),
+        ("EXECUTE w(1)", "42601"),
+        ("EXECUTE w(1, 'j1', 2)", "42601"),
+        ("EXECUTE w('many', 'j1')", "22P02"),
+        ("PREPARE w AS SELECT 1", "42P05"),
+        ("PREPARE q (nothing) AS SELECT $1", "42704"),
+    ] {
+        assert_eq!(owner.code(sql), code, "{sql}");
+    }
+    owner.says(&[("DEALLOCATE ALL", "DEALLOCATE ALL"), ("PREPARE w AS SELECT 1", "PREPARE")]);
+    let mut gone = owner.session.take_deallocated();
+    gone.sort();
+    assert_eq!(gone, ["p", "w"], "the door forgets them, too");
+}
+
+/// Each is held in memory: as many as a session may have, and not more.
+#[test]
+fn prepared_statements_are_bounded() {
+    let owner = Yard::new().owner();
+    let long = format!("PREPARE big AS SELECT '{}'", "x".repeat(limits::PREPARED_BYTES_MAX.min(1 << 20)));
+    let code = owner.code(&long);
+    assert!(["00000", "54000", "54001"].contains(&code.as_str()), "{code}");
+    for number in 0..20 {
+        assert_eq!(owner.run(&format!("PREPARE p{number} AS SELECT {number}")), "PREPARE");
+    }
+    assert_eq!(owner.run("EXECUTE p19"), "19");
+}
+
+/// PostgreSQL, DISCARD ALL: settings, statements and cursors are those of a new session; not in a transaction.
+#[test]
+fn discard_makes_a_session_new() {
+    let owner = Yard::new().owner();
+    owner.says(&[
+        ("SET application_name = 'me'", "SET"),
+        ("PREPARE p AS SELECT 1", "PREPARE"),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "DECLARE CURSOR"),
+        ("DISCARD PLANS", "DISCARD PLANS"),
+        ("EXECUTE p", "1"),
+        ("DISCARD ALL", "DISCARD ALL"),
+        ("SHOW application_name", ""),
+    ]);
+    assert_eq!((owner.code("EXECUTE p"), owner.code("FETCH c")), ("26000".to_owned(), "34000".to_owned()));
+    assert_eq!(owner.code("BEGIN; DISCARD ALL"), "25001");
+}
+
+/// A startup packet gives settings their first value, to which RESET goes back; a wrong one refuses the session.
+#[test]
+fn a_session_begins_with_the_settings_of_its_client() {
+    let yard = Yard::with(options());
+    let olga = || Principal::builder("olga").permission_set("yard_owner").build();
+    let settings = [("application_name", "psql"), ("TimeZone", "Asia/Tokyo")];
+    let seat = yard.open(olga(), Door::Postgres, &settings).unwrap();
+    seat.says(&[
+        ("SHOW TimeZone", "Asia/Tokyo"),
+        ("SET TimeZone = 'UTC'", "SET"),
+        ("RESET ALL", "RESET"),
+        ("SHOW TimeZone", "Asia/Tokyo"),
+        ("SHOW application_name", "psql"),
+    ]);
+    let refused = yard.open(olga(), Door::Postgres, &[("TimeZone", "Mars/North")]).map(drop).unwrap_err();
+    assert_eq!(refused.code().sqlstate(), "22023");
+}
+
+/// Cursors: rows in order, kept over COMMIT only WITH HOLD, moved without being read (PostgreSQL, DECLARE, FETCH, MOVE).
+#[test]
+fn cursors_are_read_piece_by_piece() {
+    let owner = Yard::new().owner();
+    assert_eq!(owner.code("DECLARE c CURSOR FOR SELECT 1"), "25P01", "outside of a transaction");
+    owner.says(&[
+        ("BEGIN", "BEGIN"),
+        ("DECLARE c CURSOR FOR SELECT id FROM jobs ORDER BY id", "DECLARE CURSOR"),
+        ("DECLARE h CURSOR WITH HOLD FOR SELECT id FROM notes ORDER BY id", "DECLARE CURSOR"),
+        ("FETCH c", "j1"),
+        ("MOVE c", "MOVE 1"),
+        ("FETCH 5 FROM c", "j3"),
+        ("FETCH c", ""),
+        ("FETCH h", "n1"),
+        ("COMMIT", "COMMIT"),
+        ("FETCH ALL h", "n2; n3"),
+        ("CLOSE h", "CLOSE CURSOR"),
+    ]);
+    assert_eq!((owner.code("FETCH c"), owner.code("CLOSE h")), ("34000".to_owned(), "34000".to_owned()));
+}

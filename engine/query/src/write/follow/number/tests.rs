@@ -1,0 +1,62 @@
+//! Tests of autonumbers: one more than the highest, none left out and none twice.
+
+use crate::testing::Yard;
+use std::collections::BTreeSet;
+
+#[test]
+fn new_rows_have_the_next_numbers() {
+    let yard = Yard::new();
+    yard.owner().says(&[
+        ("INSERT INTO tokens (id) VALUES ('a') RETURNING number", "T-008"),
+        ("INSERT INTO tokens (id) VALUES ('b'), ('c') RETURNING number", "T-009; T-010"),
+        ("INSERT INTO tokens (id) SELECT id FROM notes ORDER BY id RETURNING number", "T-011; T-012; T-013"),
+    ]);
+}
+
+/// A number that was not stored is given again: numbers are those of rows.
+#[test]
+fn a_refused_row_takes_no_number() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    yard.refuses(&owner, &[("INSERT INTO tokens (id) VALUES ('a'), ('t1')", "23505")]);
+    owner.says(&[
+        ("BEGIN", "BEGIN"),
+        ("INSERT INTO tokens (id) VALUES ('a') RETURNING number", "T-008"),
+        ("ROLLBACK", "ROLLBACK"),
+        ("INSERT INTO tokens (id) VALUES ('b') RETURNING number", "T-008"),
+        ("DELETE FROM tokens WHERE id = 't7'", "DELETE 1"),
+        ("INSERT INTO tokens (id) VALUES ('c') RETURNING number", "T-009"),
+    ]);
+}
+
+/// The first number of an empty table is one, and texts of another form do not count.
+#[test]
+fn other_texts_are_no_numbers() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    owner.says(&[
+        ("DELETE FROM tokens", "DELETE 2"),
+        ("INSERT INTO tokens (id) VALUES ('a') RETURNING number", "T-001"),
+    ]);
+}
+
+/// Writers at the same time never take one number.
+#[test]
+fn writers_at_the_same_time_take_different_numbers() {
+    let yard = Yard::new();
+    let seats: Vec<_> = (0..3).map(|_| yard.owner()).collect();
+    std::thread::scope(|scope| {
+        for (writer, seat) in seats.iter().enumerate() {
+            scope.spawn(move || {
+                for row in 0..5 {
+                    let sql = format!("INSERT INTO tokens (id) VALUES ('w{writer}-{row}')");
+                    while seat.run(&sql) != "INSERT 0 1" {}
+                }
+            });
+        }
+    });
+    let numbers = yard.stored("number", "FROM yard_tokens");
+    let distinct: BTreeSet<&String> = numbers.iter().collect();
+    assert_eq!((numbers.len(), distinct.len()), (17, 17));
+    assert_eq!(numbers.iter().max().unwrap(), "T-022");
+}

@@ -1,0 +1,186 @@
+//! Tests of changes of single records by their values, as ObjectStack's interface has them (reference, sections 3, 6 and 9).
+
+use crate::testing::{Seat, Yard};
+use querygate_query_api::requests::record_change::{
+    ChangeOutcome, ChangedRecord, DropReason, OnFailure, RecordAction, RecordChange,
+};
+use querygate_types::Error;
+use serde_json::{Map, Value, json};
+
+fn values(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+fn create(object: &str, given: Value) -> RecordChange {
+    RecordChange { object: object.to_owned(), action: RecordAction::Create { values: values(given) } }
+}
+
+fn update(id: &str, given: Value) -> RecordChange {
+    let action = RecordAction::Update { id: id.to_owned(), values: values(given), expected_version: None };
+    RecordChange { object: "yard_jobs".to_owned(), action }
+}
+
+fn delete(id: &str) -> RecordChange {
+    let action = RecordAction::Delete { id: id.to_owned(), expected_version: None };
+    RecordChange { object: "yard_jobs".to_owned(), action }
+}
+
+fn one(seat: &Seat, change: RecordChange) -> Result<ChangedRecord, Error> {
+    match seat.change(&[change], OnFailure::UndoAll)?.pop() {
+        Some(ChangeOutcome::Made(changed)) => Ok(changed),
+        Some(ChangeOutcome::Failed(error)) => Err(error),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn code(seat: &Seat, change: RecordChange) -> &'static str {
+    one(seat, change).unwrap_err().vendor_code().map_or("none", |code| code.name())
+}
+
+/// What became of several changes, a word each.
+fn outcomes(seat: &Seat, changes: &[RecordChange], on_failure: OnFailure) -> String {
+    let word = |outcome: &ChangeOutcome| match outcome {
+        ChangeOutcome::Made(_) => "made",
+        ChangeOutcome::Failed(_) => "failed",
+        ChangeOutcome::Undone => "undone",
+        ChangeOutcome::NotTried => "not tried",
+    };
+    let outcomes = seat.change(changes, on_failure).unwrap();
+    outcomes.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+/// A record without a key gets one of 16 characters, and its defaults; a read-only value is dropped, and the caller hears of it.
+#[test]
+fn a_new_record_has_a_key_and_its_defaults() {
+    let yard = Yard::new();
+    let made = one(
+        &yard.owner(),
+        create(
+            "yard_jobs",
+            json!({"title": "new", "hours": "12", "ready": 1, "fixed": "x", "due": "2026-05-06T10:00:00Z"}),
+        ),
+    );
+    let made = made.unwrap();
+    assert_eq!(made.id.len(), 16);
+    assert_eq!(made.dropped.len(), 1, "{:?}", made.dropped);
+    assert_eq!((made.dropped[0].field.as_str(), made.dropped[0].reason), ("fixed", DropReason::Readonly));
+    let rest = format!("FROM yard_jobs WHERE id = '{}'", made.id);
+    assert_eq!(yard.stored("title, hours, ready, state, due, fixed", &rest), ["new|12.0|1|open|2026-05-06|NULL"]);
+}
+
+/// `readonlyWhen`: the value is dropped without a word to anybody but the caller.
+#[test]
+fn a_sealed_value_is_dropped() {
+    let yard = Yard::new();
+    let changed = one(&yard.owner(), update("j2", json!({"sealed": "new", "title": "later"}))).unwrap();
+    assert_eq!(changed.dropped[0].reason, DropReason::ReadonlyWhen);
+    assert_eq!(yard.stored("title, sealed", "FROM yard_jobs WHERE id = 'j2'"), ["later|x2"]);
+}
+
+/// All that is wrong with a record is said at once, each with its field (reference, section 9).
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let yard = Yard::new();
+    let before = yard.all();
+    let error = one(&yard.owner(), create("yard_jobs", json!({"hours": 1000, "state": "lost", "ready": "perhaps"})))
+        .unwrap_err();
+    assert_eq!(error.vendor_code().unwrap().name(), "VALIDATION_FAILED");
+    let mut faults: Vec<(&str, &str)> = error.faults().iter().map(|fault| (fault.field.as_str(), fault.code)).collect();
+    faults.sort_unstable();
+    assert_eq!(
+        faults,
+        [("hours", "max_value"), ("ready", "invalid_boolean"), ("state", "invalid_option"), ("title", "required")]
+    );
+    assert_eq!(yard.all(), before);
+}
+
+/// Which code a refusal has (reference, sections 6 and 9).
+#[test]
+fn refusals_have_the_codes_of_objectstack() {
+    let yard = Yard::new();
+    let (owner, clerk, reader) = (yard.owner(), yard.clerk(), yard.reader());
+    let before = yard.all();
+    for (seat, change, expected) in [
+        (&owner, update("none", json!({"title": "x"})), "RECORD_NOT_FOUND"),
+        (&owner, delete("none"), "RECORD_NOT_FOUND"),
+        (&owner, update("j1", json!({"nothing": 1})), "INVALID_FIELD"),
+        (&owner, update("j1", json!({"double": 1})), "INVALID_FIELD"),
+        (&owner, update("j1", json!({"hours": 13})), "VALIDATION_FAILED"),
+        (&owner, update("j1", json!({"crew": "none"})), "VALIDATION_FAILED"),
+        (&owner, update("j1", json!({"title": ""})), "VALIDATION_FAILED"),
+        (&owner, create("yard_jobs", json!({"id": "j1", "title": "x"})), "UNIQUE_VIOLATION"),
+        (&owner, create("yard_jobs", json!({"title": "x", "code": "k1"})), "UNIQUE_VIOLATION"),
+        (&owner, create("yard_crews", json!({"name": "x", "code": "N"})), "UNIQUE_VIOLATION"),
+        (&owner, delete("j2"), "DELETE_RESTRICTED"),
+        (&owner, create("yard_nothing", json!({})), "OBJECT_NOT_FOUND"),
+        (&clerk, update("j2", json!({"title": "x"})), "PERMISSION_DENIED"),
+        (&clerk, update("j1", json!({"region": "us"})), "PERMISSION_DENIED"),
+        (&clerk, update("j1", json!({"secret": "x"})), "PERMISSION_DENIED"),
+        (&clerk, create("yard_jobs", json!({"title": "x", "region": "us"})), "PERMISSION_DENIED"),
+        (&reader, update("j1", json!({"title": "x"})), "PERMISSION_DENIED"),
+        (&reader, delete("j1"), "PERMISSION_DENIED"),
+    ] {
+        let shown = format!("{change:?}");
+        assert_eq!(code(seat, change), expected, "{shown}");
+        assert_eq!(yard.all(), before, "{shown}");
+    }
+}
+
+/// Writing back a masked value would store the mask (reference, 6.9).
+#[test]
+fn a_masked_value_is_not_written_back() {
+    let yard = Yard::new();
+    let before = yard.all();
+    assert!(one(&yard.owner(), update("j1", json!({"card": "************1111"}))).is_err());
+    assert_eq!(yard.all(), before);
+}
+
+/// Several changes: all or none, up to the first that fails, or each for itself.
+#[test]
+fn several_changes_end_as_it_was_asked_for() {
+    let changes = |title: &str| {
+        [
+            update("j1", json!({"title": title})),
+            update("none", json!({"title": title})),
+            update("j3", json!({"title": title})),
+        ]
+    };
+    for (on_failure, expected, stored) in [
+        (OnFailure::UndoAll, "undone, failed, not tried", ["roof", "door"]),
+        (OnFailure::Stop, "made, failed, not tried", ["x", "door"]),
+        (OnFailure::Continue, "made, failed, made", ["x", "x"]),
+    ] {
+        let yard = Yard::new();
+        assert_eq!(outcomes(&yard.owner(), &changes("x"), on_failure), expected);
+        assert_eq!(yard.stored("title", "FROM yard_jobs WHERE id <> 'j2' ORDER BY id"), stored, "{on_failure:?}");
+    }
+}
+
+/// Inside of a transaction they are stored with it, and one that fails leaves it usable.
+#[test]
+fn changes_of_records_are_part_of_a_transaction() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    assert_eq!(owner.run("BEGIN"), "BEGIN");
+    let changes = [
+        update("j1", json!({"title": "x"})),
+        update("none", json!({"title": "x"})),
+        update("j3", json!({"title": "y"})),
+    ];
+    assert_eq!(outcomes(&owner, &changes, OnFailure::Continue), "made, failed, made");
+    assert_eq!(yard.stored("title", "FROM yard_jobs WHERE id = 'j1'"), ["roof"], "not yet");
+    assert_eq!(owner.run("COMMIT"), "COMMIT");
+    assert_eq!(yard.stored("title", "FROM yard_jobs WHERE id <> 'j2' ORDER BY id"), ["x", "y"]);
+    assert_eq!(owner.run("BEGIN READ ONLY"), "BEGIN");
+    assert_eq!(owner.change(&[delete("j3")], OnFailure::UndoAll).unwrap_err().code().sqlstate(), "25006");
+}
+
+/// What follows of a deleted record follows here, too.
+#[test]
+fn a_deleted_record_takes_its_details_along() {
+    let yard = Yard::new();
+    let gone = one(&yard.owner(), delete("j1")).unwrap();
+    assert_eq!((gone.id.as_str(), gone.record.is_none()), ("j1", true));
+    assert_eq!(yard.stored("id", "FROM yard_steps"), ["s3"]);
+    assert_eq!(yard.stored("jobs, hours", "FROM yard_crews WHERE id = 'c1'"), ["1.0|3.0"]);
+}
