@@ -11,6 +11,8 @@ mod explain_and_audit;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;
+#[path = "writes/memory.rs"]
+mod memory;
 #[path = "../../drivers/mongodb/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mongodb_server;

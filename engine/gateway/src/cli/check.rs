@@ -173,7 +173,7 @@ impl Check<'_> {
     /// What only the two together can show.
     fn across(&mut self, config: &Config, governance: &Governance) -> Result<()> {
         let snapshot = &governance.snapshot;
-        let in_memory = config.sources.iter().filter(|source| matches!(source.kind, SourceKind::Memory));
+        let in_memory = config.sources.iter().filter(|source| matches!(source.kind, SourceKind::Memory { .. }));
         let in_memory: BTreeSet<&str> = in_memory.map(|source| source.name.as_str()).collect();
         rules::memory(governance, &in_memory).iter().try_for_each(|finding| self.tell(finding))?;
         self.variables(config, governance)?;

@@ -208,7 +208,8 @@ impl Source {
             SourceKind::Mysql(server) => server.writer.is_some(),
             SourceKind::Postgres(server) => server.writer.is_some(),
             SourceKind::Mongodb(server) => server.writer.is_some(),
-            SourceKind::Files(_) | SourceKind::Memory => false,
+            SourceKind::Memory { writes } => *writes,
+            SourceKind::Files(_) => false,
         }
     }
 }
@@ -235,7 +236,10 @@ pub(crate) enum SourceKind {
     /// A folder or bucket of Parquet, CSV and NDJSON.
     Files(FileStore),
     /// Rows held in memory, filled from the metadata's seed `data`.
-    Memory,
+    Memory {
+        /// Whether its rows may be changed. Changes last as long as the process.
+        writes: bool,
+    },
 }
 
 /// Where files live.

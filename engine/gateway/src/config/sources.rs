@@ -26,7 +26,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("mysql", Kind::database(|table, at| super::mysql::resolve(table, at).map(SourceKind::Mysql))),
     ("postgres", Kind::database(|table, at| super::postgres::resolve(table, at).map(SourceKind::Postgres))),
     ("files", Kind { read: |table, at| files(table, at).map(SourceKind::Files), is_database: false }),
-    ("memory", Kind { read: |_, _| Some(SourceKind::Memory), is_database: false }),
+    ("memory", Kind { read: |table, _| Some(memory(table)), is_database: false }),
 ];
 const POOL_SIZE_DEFAULT: u32 = 4;
 
@@ -79,6 +79,10 @@ pub(super) fn check_name(table: &Table<'_>, name: At<String>) -> Option<At<Strin
             .help("use lower-case letters, digits and underscores, starting with a letter"),
     );
     None
+}
+
+fn memory(table: &Table<'_>) -> SourceKind {
+    SourceKind::Memory { writes: table.boolean("writes").is_some_and(|writes| writes.value) }
 }
 
 fn sqlite(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {

@@ -378,8 +378,10 @@ fn mistakes_of_writing_logins_have_their_places() {
     ] {
         check(&format!("{META}{SERVER}{keys}"), expected);
     }
-    let memory = "[[sources]]\nname = \"a\"\nkind = \"memory\"\nwrites = true\n";
-    check(&format!("{META}{memory}"), "unknown key `writes` in [[sources]]");
+    let files = "[[sources]]\nname = \"a\"\nkind = \"files\"\npath = \"f\"\nwrites = true\n";
+    check(&format!("{META}{files}"), "unknown key `writes` in [[sources]]");
+    let memory = files.replace("files", "memory").replace("path = \"f\"\n", "");
+    assert!(good(&format!("{META}[writes]\nenabled = true\n{memory}")).sources[0].takes_changes());
 }
 
 #[test]

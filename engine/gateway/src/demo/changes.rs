@@ -17,7 +17,7 @@ pub(crate) fn enable(config: &mut Config) {
     for source in config.sources.iter_mut().filter(|source| source.name == "crm") {
         match &mut source.kind {
             SourceKind::Sqlite { writes, .. } => *writes = true,
-            SourceKind::Memory
+            SourceKind::Memory { .. }
             | SourceKind::Files(_)
             | SourceKind::Postgres(_)
             | SourceKind::Mysql(_)

@@ -1,13 +1,14 @@
 //! Sources without a database: folders, buckets, and tables in memory.
 
+use super::changes::{columns, wanted};
 use crate::config::{FileStore, S3Store};
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use querygate_catalog::object_schema;
 use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, S3Config, TableSpec};
-use querygate_memory::{MemoryConfig, MemorySource, load_ndjson};
+use querygate_memory::{MemoryColumn, MemoryConfig, MemorySource, MemoryTableSpec, load_ndjson};
 use querygate_metadata::load::RowFile;
-use querygate_metadata::model::{Object, Snapshot};
+use querygate_metadata::model::{Field, Object, Snapshot, Uniqueness};
 use querygate_types::{Error, ErrorCode, Result};
 use std::io::BufReader;
 use std::sync::Arc;
@@ -116,4 +117,35 @@ pub(super) fn memory_table(
     let source = MemorySource::new(MemoryConfig { name: object.datasource.clone(), bytes_max: max });
     source.put(&object.name, schema, batches)?;
     Ok(source.table(&object.name)?)
+}
+
+/// The table in memory behind an object that may be changed. What metadata says is unique, and numbers that are given by themselves,
+/// are kept apart by the table itself.
+pub(super) fn changing_table(object: &Object) -> MemoryTableSpec {
+    let name = |field: &str| object.column_name(field).to_owned();
+    let tenant: Vec<String> = object.tenant_field().map(|field| name(&field.name)).into_iter().collect();
+    let within = |uniqueness: Uniqueness, fields: Vec<String>| match uniqueness {
+        Uniqueness::No => None,
+        Uniqueness::Organization => Some(tenant.iter().cloned().chain(fields).collect()),
+        Uniqueness::Global => Some(fields),
+    };
+    let own = |field: &Field| {
+        let is_numbered = field.autonumber_format.is_some();
+        let uniqueness =
+            if is_numbered && field.unique == Uniqueness::No { Uniqueness::Organization } else { field.unique };
+        within(uniqueness, vec![name(&field.name)])
+    };
+    let unique = object.fields.values().filter(|field| field.stored()).filter_map(own);
+    let indexes = object.indexes.iter().filter_map(|index| {
+        let fields = index.fields.iter().map(|field| name(field)).collect();
+        within(index.unique, fields)
+    });
+    MemoryTableSpec {
+        name: object.name.clone(),
+        columns: columns(object)
+            .map(|(name, field)| MemoryColumn { name: name.to_owned(), value_type: wanted(field) })
+            .collect(),
+        primary_key: object.key().into_iter().map(|field| name(&field.name)).collect(),
+        unique: unique.chain(indexes).collect(),
+    }
 }

@@ -2,7 +2,7 @@
 //! says why when it is read.
 
 use super::changes::{Changes, Fitted};
-use super::files::{file_spec, files_source, memory_table};
+use super::files::{changing_table, file_spec, files_source, memory_rows, memory_table};
 use crate::config::{Config, OnChange, SchemaChange, SourceKind};
 use datafusion::catalog::TableProvider;
 use futures::future::{BoxFuture, join_all};
@@ -15,6 +15,7 @@ use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::pool::Budget;
 use querygate_driver_api::remote::{LookedFor, RemoteTable};
 use querygate_files::FilesSource;
+use querygate_memory::ChangingMemory;
 use querygate_metadata::load::RowFile;
 use querygate_metadata::model::{Object, Snapshot};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
@@ -37,6 +38,8 @@ enum Opened {
     Driver(Arc<dyn Driver>),
     Files(Arc<FilesSource>),
     Memory,
+    /// Memory whose tables may be changed, and keep what they are changed to.
+    ChangingMemory(Arc<ChangingMemory>),
 }
 
 /// The configured sources by name.
@@ -102,7 +105,10 @@ impl Sources {
                     untidy.extend(source.apply_layouts.then(|| Arc::clone(&files)));
                     Opened::Files(files)
                 }
-                SourceKind::Memory => Opened::Memory,
+                SourceKind::Memory { writes } if config.writes && *writes => {
+                    Opened::ChangingMemory(Arc::new(ChangingMemory::new(MEMORY_SOURCE_BYTES_MAX)))
+                }
+                SourceKind::Memory { .. } => Opened::Memory,
             };
             opened.insert(source.name.clone(), made);
         }
@@ -121,7 +127,7 @@ impl Sources {
     pub(super) fn driver(&self, source: &str) -> Option<&Arc<dyn Driver>> {
         match self.opened.get(source)? {
             Opened::Driver(driver) => Some(driver),
-            Opened::Files(_) | Opened::Memory => None,
+            Opened::Files(_) | Opened::Memory | Opened::ChangingMemory(_) => None,
         }
     }
 
@@ -129,7 +135,7 @@ impl Sources {
     pub(super) async fn answers(&self, source: &str) -> bool {
         match self.opened.get(source) {
             Some(Opened::Driver(driver)) => driver.health().await.is_ok(),
-            Some(Opened::Files(_) | Opened::Memory) | None => false,
+            Some(Opened::Files(_) | Opened::Memory | Opened::ChangingMemory(_)) | None => false,
         }
     }
 
@@ -167,7 +173,7 @@ impl Sources {
             tables: counts.get(name.as_str()).copied().unwrap_or(0),
             driver: match source {
                 Opened::Driver(driver) => Some(Arc::clone(driver)),
-                Opened::Files(_) | Opened::Memory => None,
+                Opened::Files(_) | Opened::Memory | Opened::ChangingMemory(_) => None,
             },
         });
         (tables, status.collect())
@@ -194,6 +200,20 @@ impl Sources {
             Opened::Driver(driver) => Ok(Arc::new(self.driver_table(driver, object).await?)),
             Opened::Files(files) => Ok(files.table(&file_spec(files, object).await?).await?),
             Opened::Memory => memory_table(object, snapshot, row_files, self.memory_max),
+            Opened::ChangingMemory(memory) => {
+                let rows = || memory_rows(object, snapshot, row_files, self.memory_max);
+                match memory.put(&changing_table(object), rows) {
+                    // Lists of numbers are only read.
+                    Err(error) if error.code() == ErrorCode::FeatureNotSupported => {
+                        memory_table(object, snapshot, row_files, self.memory_max)
+                    }
+                    Err(error) => Err(error),
+                    Ok(()) => {
+                        let driver: Arc<dyn Driver> = Arc::<ChangingMemory>::clone(memory);
+                        Ok(Arc::new(self.driver_table(&driver, object).await?))
+                    }
+                }
+            }
         }
     }
 
@@ -242,6 +262,9 @@ impl Sources {
 
     /// What a source calls an object's table.
     pub(super) fn reference(&self, object: &Object) -> Result<TableRef> {
+        if let Some(Opened::ChangingMemory(_)) = self.opened.get(&object.datasource) {
+            return TableRef::new([object.name.as_str()]);
+        }
         let own = object.external.as_ref().and_then(|e| e.remote_schema.as_ref());
         let schema = own.or_else(|| self.schemas.get(&object.datasource)).cloned();
         TableRef::new(schema.into_iter().chain([object.table_name().to_owned()]))
@@ -257,7 +280,7 @@ impl Sources {
     pub(super) async fn changed(&self, snapshot: &Snapshot) -> bool {
         let drivers = self.opened.iter().filter_map(|(name, source)| match source {
             Opened::Driver(driver) => Some((name, driver)),
-            Opened::Files(_) | Opened::Memory => None,
+            Opened::Files(_) | Opened::Memory | Opened::ChangingMemory(_) => None,
         });
         for (name, driver) in drivers {
             let Some(notice) = driver.schema_notice() else { continue };
@@ -358,6 +381,6 @@ fn kind(source: &Opened) -> &'static str {
     match source {
         Opened::Driver(driver) => driver.kind(),
         Opened::Files(_) => "files",
-        Opened::Memory => "memory",
+        Opened::Memory | Opened::ChangingMemory(_) => "memory",
     }
 }

@@ -1,0 +1,236 @@
+//! What one transaction does to rows: it holds them, changes them, undoes that, and commits. Each step is whole, and none waits.
+
+use super::cells::{Cells, bytes, key};
+use super::store::{Row, State, Version, View, at};
+use querygate_driver_api::value::Value;
+use querygate_driver_api::write::Violation;
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A transaction's own part of the state.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) id: u64,
+    pub(super) snapshot: u64,
+    /// What was done, in its order.
+    log: Vec<Done>,
+    /// Tables that were read.
+    pub(super) read: BTreeSet<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Done {
+    table: Arc<str>,
+    row: u64,
+    before: Option<Option<Cells>>,
+    /// Whether the row was held before.
+    was_held: bool,
+}
+
+/// Why a step was not done.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// Another open transaction holds the row: it may be free soon.
+    Held,
+    Refused(Error),
+}
+
+impl From<Violation> for Stopped {
+    fn from(violation: Violation) -> Self {
+        Self::Refused(violation.error())
+    }
+}
+
+fn gone() -> Stopped {
+    Stopped::Refused(Error::new(ErrorCode::SourceSchemaChanged, "the table is not in the source any more"))
+}
+
+impl Open {
+    pub(super) fn begin(state: &mut State) -> Self {
+        let (id, snapshot) = (state.next_transaction, state.version);
+        state.next_transaction += 1;
+        *state.snapshots.entry(snapshot).or_default() += 1;
+        Self { id, snapshot, log: Vec::new(), read: BTreeSet::new() }
+    }
+
+    pub(super) const fn view(&self) -> View {
+        View::Of { transaction: self.id, snapshot: self.snapshot }
+    }
+
+    /// How much was done, for a savepoint.
+    pub(super) const fn done(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Keeps others from changing a row. One that has changed or held it since this one began was first.
+    pub(super) fn hold(&mut self, state: &mut State, table: &Arc<str>, row: u64) -> Result<(), Stopped> {
+        let chain = state.tables.get_mut(table).and_then(|table| table.rows.get_mut(&row));
+        let chain = chain.ok_or(Stopped::from(Violation::Serialization))?;
+        match chain.holder {
+            Some(holder) if holder == self.id => return Ok(()),
+            Some(_) => return Err(Stopped::Held),
+            None => {}
+        }
+        if chain.touched > self.snapshot || chain.versions.last().is_some_and(|last| last.since > self.snapshot) {
+            return Err(Violation::Serialization.into());
+        }
+        chain.holder = Some(self.id);
+        self.log.push(Done { table: Arc::clone(table), row, before: None, was_held: false });
+        Ok(())
+    }
+
+    /// The row that this transaction sees under its primary key.
+    pub(super) fn find(&self, state: &State, table: &Arc<str>, values: &[Value]) -> Result<Option<u64>, Stopped> {
+        let table = state.tables.get(table).ok_or_else(gone)?;
+        let (Some(places), Some(wanted)) = (table.keys.first(), key(values)) else { return Ok(None) };
+        let has = |row: &u64| {
+            let seen = table.rows.get(row).and_then(|row| row.seen(self.view()));
+            seen.is_some_and(|cells| key(at(cells, places)).as_ref() == Some(&wanted))
+        };
+        Ok(table.having(0, &wanted).into_iter().find(has))
+    }
+
+    /// Stores a new row.
+    pub(super) fn insert(&mut self, state: &mut State, table: &Arc<str>, cells: Cells) -> Result<(), Stopped> {
+        let row = state.next_row;
+        self.admit(state, table, row, &cells)?;
+        state.next_row += 1;
+        let found = state.tables.get_mut(table).ok_or_else(gone)?;
+        found.rows.insert(row, Row { holder: Some(self.id), ..Row::default() });
+        self.log.push(Done { table: Arc::clone(table), row, before: None, was_held: false });
+        self.set(state, table, row, Some(cells));
+        Ok(())
+    }
+
+    /// Makes something else of a row, or nothing.
+    pub(super) fn change(
+        &mut self,
+        state: &mut State,
+        table: &Arc<str>,
+        row: u64,
+        cells: Option<Cells>,
+    ) -> Result<(), Stopped> {
+        self.hold(state, table, row)?;
+        if let Some(cells) = &cells {
+            self.admit(state, table, row, cells)?;
+        }
+        let chain = state.tables.get(table).and_then(|table| table.rows.get(&row)).ok_or_else(gone)?;
+        self.log.push(Done { table: Arc::clone(table), row, before: chain.pending.clone(), was_held: true });
+        self.set(state, table, row, cells);
+        Ok(())
+    }
+
+    fn set(&self, state: &mut State, name: &Arc<str>, row: u64, cells: Option<Cells>) {
+        let Some(table) = state.tables.get_mut(name) else { return };
+        if let Some(cells) = &cells {
+            state.bytes += bytes(cells);
+            table.enter(row, cells);
+        }
+        let before = table.rows.get_mut(&row).and_then(|chain| chain.pending.replace(cells));
+        if let Some(before) = before.flatten() {
+            state.bytes = state.bytes.saturating_sub(bytes(&before));
+            table.leave(row, &before);
+        }
+    }
+
+    /// Whether no other row has the keys of this one.
+    fn admit(&self, state: &State, name: &Arc<str>, row: u64, cells: &Cells) -> Result<(), Stopped> {
+        let table = state.tables.get(name).ok_or_else(gone)?;
+        for (number, places) in table.keys.iter().enumerate() {
+            let Some(wanted) = key(at(cells, places)) else {
+                if number == 0 && table.has_primary {
+                    return Err(Violation::NotNull.into());
+                }
+                continue;
+            };
+            let has =
+                |cells: Option<&Cells>| cells.is_some_and(|cells| key(at(cells, places)).as_ref() == Some(&wanted));
+            for other in table.having(number, &wanted).into_iter().filter(|other| *other != row) {
+                let Some(chain) = table.rows.get(&other) else { continue };
+                let is_mine = chain.holder == Some(self.id);
+                if has(chain.seen(if is_mine { self.view() } else { View::Committed })) {
+                    // Its holder may be about to free the key.
+                    let is_freed = !is_mine && matches!(&chain.pending, Some(next) if !has(next.as_ref()));
+                    return Err(if is_freed { Stopped::Held } else { Violation::Unique.into() });
+                }
+                if !is_mine && chain.pending.iter().any(|next| has(next.as_ref())) {
+                    return Err(Stopped::Held);
+                }
+                // It was freed after this transaction began, which would see two rows of one key.
+                if !is_mine && has(chain.seen(self.view())) {
+                    return Err(Violation::Serialization.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Undoes what was done after that much.
+    pub(super) fn undo(&mut self, state: &mut State, done: usize) {
+        while self.log.len() > done {
+            let Some(Done { table: name, row, before, was_held }) = self.log.pop() else { return };
+            let Some(table) = state.tables.get_mut(&name) else { continue };
+            let Some(chain) = table.rows.get_mut(&row) else { continue };
+            let undone = std::mem::replace(&mut chain.pending, before.clone());
+            if !was_held {
+                chain.holder = None;
+            }
+            let is_nothing = chain.versions.is_empty() && chain.holder.is_none();
+            if is_nothing {
+                table.rows.remove(&row);
+            }
+            if let Some(undone) = undone.flatten() {
+                state.bytes = state.bytes.saturating_sub(bytes(&undone));
+                table.leave(row, &undone);
+            }
+            if let Some(before) = before.flatten() {
+                state.bytes += bytes(&before);
+                table.enter(row, &before);
+            }
+        }
+    }
+
+    /// Ends it without a trace.
+    pub(super) fn rollback(&mut self, state: &mut State) {
+        self.undo(state, 0);
+        self.close(state);
+    }
+
+    /// Makes everything seen by others. `alone`: nothing that it read may have changed since it began.
+    pub(super) fn commit(&mut self, state: &mut State, alone: bool) -> Result<()> {
+        let changed = |name: &Arc<str>| state.tables.get(name).is_none_or(|table| table.changed > self.snapshot);
+        if alone && !self.log.is_empty() && self.read.iter().any(changed) {
+            self.rollback(state);
+            return Err(Violation::Serialization.error());
+        }
+        let version = state.version + 1;
+        let log = std::mem::take(&mut self.log);
+        state.version = if log.is_empty() { state.version } else { version };
+        for Done { table: name, row, .. } in log {
+            let Some(table) = state.tables.get_mut(&name) else { continue };
+            let Some(chain) = table.rows.get_mut(&row) else { continue };
+            if chain.holder.take().is_none() {
+                continue;
+            }
+            chain.touched = version;
+            if let Some(cells) = chain.pending.take() {
+                chain.versions.push(Version { since: version, cells });
+                table.changed = version;
+                state.stale.insert((name, row));
+            }
+        }
+        self.close(state);
+        Ok(())
+    }
+
+    fn close(&self, state: &mut State) {
+        if let Some(count) = state.snapshots.get_mut(&self.snapshot) {
+            *count -= 1;
+            if *count == 0 {
+                state.snapshots.remove(&self.snapshot);
+            }
+        }
+        state.forget();
+    }
+}
