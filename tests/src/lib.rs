@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
 pub mod harness;
+pub mod questions;
+pub mod rest;
 pub mod server;

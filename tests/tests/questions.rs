@@ -11,14 +11,14 @@
 
 #[path = "questions/conformance.rs"]
 mod conformance;
+#[path = "questions/door.rs"]
+mod door;
 #[path = "questions/meaning.rs"]
 mod meaning;
 #[path = "questions/policy.rs"]
 mod policy;
 #[path = "questions/records.rs"]
 mod records;
-#[path = "questions/twin.rs"]
-mod twin;
 
 use querygate_query_api::requests::question::{AggregateFunction, Aggregation, Bucket, GroupKey, OrderKey, Question};
 use serde_json::Value;

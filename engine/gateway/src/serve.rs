@@ -316,6 +316,7 @@ async fn rest_door(config: &Config, gate: &Gate) -> Result<Option<RestDoor>> {
         body_max: rest.body_max,
         session_lifetime: rest.session_lifetime,
         extensions: rest.extensions,
+        strict_text_operators: rest.strict_text_operators,
         requests_per_address: rest.requests_per_address,
         requests_per_user: rest.requests_per_user,
         requests_per_key: rest.requests_per_key,

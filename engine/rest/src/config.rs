@@ -21,6 +21,8 @@ pub struct RestConfig {
     pub session_lifetime: Duration,
     /// Whether answers say what this gate adds to ObjectStack's interface.
     pub extensions: bool,
+    /// Whether text operators on fields that hold no texts are refused, in place of finding nothing.
+    pub strict_text_operators: bool,
     /// Requests a second from one address outside of this machine; 0: any number. So the next two.
     pub requests_per_address: u32,
     /// Those of one user.
@@ -42,6 +44,7 @@ impl RestConfig {
             body_max: 4 << 20,
             session_lifetime: Duration::from_secs(12 * 3_600),
             extensions: false,
+            strict_text_operators: false,
             requests_per_address: 500,
             requests_per_user: 2_000,
             requests_per_key: 1_000,

@@ -177,6 +177,12 @@ impl TestGate {
         answer.table().iter().map(|row| [text(&row[0]), text(&row[1]), text(&row[2])]).collect()
     }
 
+    /// What doors open sessions by.
+    #[must_use]
+    pub fn service(&self) -> Arc<dyn QueryService> {
+        Arc::new(GateService::new(Arc::clone(&self.gate)))
+    }
+
     /// A session of a principal.
     #[must_use]
     pub fn client(&self, principal: &Principal) -> Client {
@@ -194,8 +200,7 @@ impl TestGate {
             peer: None,
             settings: settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         };
-        let service = GateService::new(Arc::clone(&self.gate));
-        let session = runtime().block_on(service.open(Arc::new(principal.clone()), info))?;
+        let session = runtime().block_on(self.service().open(Arc::new(principal.clone()), info))?;
         Ok(Client { session })
     }
 }

@@ -116,8 +116,8 @@ pub(super) async fn place(
                 let path = folder.join(format!("{}.db", layout.name()));
                 sqlite(&tables, layout, &path, watch, writes, &mut placed).await;
             }
-            Layout::Postgres => super::postgres::place(&tables, watch, &mut placed).await,
-            Layout::MariaDb => super::mysql::place(&tables, watch, &mut placed).await,
+            Layout::Postgres => super::postgres::place(&tables, watch, writes, &mut placed).await,
+            Layout::MariaDb => super::mysql::place(&tables, watch, writes, &mut placed).await,
             Layout::MongoDb => super::mongodb::place(&tables, watch, &mut placed).await,
         }
         let name = layout.name().to_owned();

@@ -33,7 +33,7 @@ pub(super) fn is_there() -> bool {
 }
 
 /// Loads the tables into a schema of their own and opens them.
-pub(super) async fn place(tables: &[&Table], watch: &Watch, placed: &mut HashMap<String, SourceTable>) {
+pub(super) async fn place(tables: &[&Table], watch: &Watch, writes: bool, placed: &mut HashMap<String, SourceTable>) {
     static SCHEMAS: AtomicU64 = AtomicU64::new(0);
     let server = server().expect("MariaDB is installed");
     let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
@@ -51,10 +51,14 @@ pub(super) async fn place(tables: &[&Table], watch: &Watch, placed: &mut HashMap
         }
         write!(made, "ANALYZE TABLE `{}`;", table.object).unwrap();
     }
+    if writes {
+        write!(made, "GRANT ALL ON {schema}.* TO '{USER}'@'127.0.0.1';").unwrap();
+    }
     server.sql(&made);
     let mut options = MysqlOptions::new("127.0.0.1", server.port, USER, &schema);
     options.password = Some(PASSWORD.to_owned());
     options.connections = 3;
+    options.writer = writes.then(|| (USER.to_owned(), Some(PASSWORD.to_owned())));
     let driver = watch.over(Arc::new(MysqlDriver::new(&options)));
     for table in tables {
         let reference = TableRef::new([schema.clone(), table.object.clone()]).unwrap();

@@ -21,7 +21,7 @@ pub(super) fn is_there() -> bool {
 }
 
 /// Loads the tables into a schema of their own and opens them.
-pub(super) async fn place(tables: &[&Table], watch: &Watch, placed: &mut HashMap<String, SourceTable>) {
+pub(super) async fn place(tables: &[&Table], watch: &Watch, writes: bool, placed: &mut HashMap<String, SourceTable>) {
     static SCHEMAS: AtomicU64 = AtomicU64::new(0);
     let server = server::server().expect("PostgreSQL is installed");
     let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
@@ -38,7 +38,10 @@ pub(super) async fn place(tables: &[&Table], watch: &Watch, placed: &mut HashMap
     for table in tables {
         server::copy_rows(&client, &format!("{schema}.\"{}\"", table.object), &rows(table)).await;
     }
-    let options = PostgresOptions { pool_size: 3, ..server.options("postgres") };
+    let mut options = PostgresOptions { pool_size: 3, ..server.options("postgres") };
+    if writes {
+        options.writer = Some((options.user.clone(), options.password.clone()));
+    }
     let driver = watch.over(Arc::new(PostgresDriver::new(&options).unwrap()));
     for table in tables {
         let reference = TableRef::new([schema.clone(), table.object.clone()]).unwrap();

@@ -373,7 +373,7 @@ pub(crate) enum Sabotage {
 }
 
 impl Sabotage {
-    fn apply(self, stack: &mut Value) {
+    pub(crate) fn apply(self, stack: &mut Value) {
         let objects = stack["objects"].as_array().map_or(0, Vec::len);
         match self {
             Self::RowPolicies => stack["permissions"][0]["rowLevelSecurity"] = Value::from(Vec::<Value>::new()),

@@ -10,6 +10,7 @@
 mod check;
 mod oracle;
 mod query;
+mod questions;
 mod rule;
 mod totals;
 mod world;
@@ -67,6 +68,45 @@ fn run(cases: u64) {
     assert!(totals.real() == 0, "{} differences, seed {seed}; each is printed above", totals.real());
     if only.is_none() && cases >= 1_000 {
         assert!(totals.nonempty() * 3 > cases, "too few queries have rows: the generator is blunt\n{totals}");
+    }
+}
+
+/// `NONINTERFERENCE_QUESTIONS=20000` asks more.
+#[test]
+fn questions_over_rest_answer_as_over_a_reduced_copy() {
+    let seed = number("SEED").unwrap_or(1);
+    let asked = number("NONINTERFERENCE_QUESTIONS").unwrap_or(800);
+    let worlds = asked.div_ceil(2 * questions::QUESTIONS);
+    let only = number("NONINTERFERENCE_WORLD");
+    let (next, all) = (AtomicU64::new(0), Mutex::new(questions::Found::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(n) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < worlds) {
+                    if only.is_none_or(|only| only == n) && all.lock().unwrap().differences.len() < 20 {
+                        let found = questions::check(&mut Rng::part(seed ^ 0x51, n), &format!("seed {seed} world {n}"));
+                        all.lock().unwrap().add(found);
+                    }
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap();
+    println!("{all}");
+    assert!(all.differences.is_empty(), "{} differences, seed {seed}; each is printed above", all.differences.len());
+    if only.is_none() && worlds >= 10 {
+        assert!(
+            all.with_records * 3 > all.questions && all.denied() * 50 > all.questions,
+            "the generator is blunt\n{all}"
+        );
+    }
+}
+
+#[test]
+fn a_gate_that_forgets_a_rule_is_noticed_by_questions() {
+    for sabotage in [Sabotage::RowPolicies, Sabotage::Owners, Sabotage::Masks, Sabotage::Fields] {
+        let found: usize = (0..6).map(|n| questions::noticed(&mut Rng::part(99, n), sabotage)).sum();
+        assert!(found >= 5, "{sabotage:?}: only {found} of 240 questions notice");
     }
 }
 

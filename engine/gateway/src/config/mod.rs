@@ -113,6 +113,8 @@ pub(crate) struct Rest {
     pub(crate) address: Option<SocketAddr>,
     /// Whether answers say what this gate adds to ObjectStack's interface.
     pub(crate) extensions: bool,
+    /// Whether text operators on fields that hold no texts are refused.
+    pub(crate) strict_text_operators: bool,
     /// Bytes of a request's body.
     pub(crate) body_max: usize,
     /// How long a login is good for.

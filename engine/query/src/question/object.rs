@@ -115,7 +115,11 @@ pub(super) fn describe_field(visible: &VisibleObject, field: &Field) -> FieldDes
         name: field.name.clone(),
         label: field.label.clone(),
         type_name: field.field_type.name(),
-        form: if is_masked { JsonForm::Text } else { form(field.value_type()) },
+        form: match form(field.value_type()) {
+            // A mask is a text; of a list, a list of texts.
+            form if !is_masked || form == JsonForm::List => form,
+            _ => JsonForm::Text,
+        },
         is_list: field.multiple,
         is_masked,
         is_computed: field.field_type == FieldType::Formula,

@@ -12,7 +12,7 @@ use querygate_catalog::object_schema;
 use querygate_metadata::model::TenancyPosture;
 use querygate_tests::harness::{Fixture, Rng, Row, Table};
 use querygate_types::principal::Principal;
-use reduced::reduce;
+use reduced::{alike, reduce};
 pub(crate) use seen::SeenTable;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -214,6 +214,24 @@ impl World {
     /// The same metadata and policies over the visible rows alone.
     pub(crate) fn twin(&self) -> Fixture {
         self.fixture(self.stack(), &|at, row| self.visible(at)[row], false)
+    }
+
+    /// The same again, with something else in hidden fields and behind masks, where no rule reads it.
+    pub(crate) fn twin_without_secrets(&self) -> Fixture {
+        let mut fixture = self.twin();
+        for table in &mut fixture.tables {
+            let object = self.object(&table.object);
+            for field in object.fields.iter().filter(|field| field.payload) {
+                for cell in table.rows.iter_mut().filter_map(|row| row.get_mut(&field.name)) {
+                    match field.mask {
+                        _ if field.hidden || !object.readable => *cell = Value::Null,
+                        Some(mask) if !field.lifted => *cell = alike(mask, cell),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        fixture
     }
 
     /// No policy, no mask, no field security: what is hidden was removed, what is masked was rewritten.

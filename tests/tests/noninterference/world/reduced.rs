@@ -43,6 +43,21 @@ pub(super) fn masked(mask: Mask, value: &Value) -> Value {
     }
 }
 
+/// Another value that looks the same behind the mask.
+pub(super) fn alike(mask: Mask, value: &Value) -> Value {
+    match (mask, value) {
+        (Mask::Keep(0, 1), Value::Number(number)) if number.is_i64() => {
+            let digits = number.to_string();
+            let (head, tail) = digits.split_at(digits.len() - 1);
+            let tail = if head.is_empty() { "1" } else { tail };
+            Value::from(format!("{}{tail}", "1".repeat(head.len())).parse::<i64>().unwrap())
+        }
+        (_, Value::Number(_)) => value.clone(),
+        // A star stands for a star.
+        _ => masked(mask, value),
+    }
+}
+
 pub(super) fn masked_text(mask: Mask, text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     let (head, tail, domain) = match (mask, letters.iter().position(|c| *c == '@')) {
