@@ -1,6 +1,6 @@
 //! The provider of a governed table: its contract with the optimizer is the barrier.
 
-use super::barrier::is_leak_proof;
+use super::leak_proof::is_leak_proof;
 use super::formula::FormulaColumn;
 use super::mask::ColumnMask;
 use super::reading::TextReading;
