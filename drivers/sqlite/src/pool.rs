@@ -130,6 +130,8 @@ impl Lease {
             }
         }
         self.reader.interrupt.arm(None);
-        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.reader);
+        let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(self.reader);
+        debug_assert!(idle.len() <= self.readers.size, "a connection is opened only where none is idle");
     }
 }

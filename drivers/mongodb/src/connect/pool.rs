@@ -84,6 +84,7 @@ impl Pool {
 
     pub(crate) fn status(&self) -> PoolStatus {
         let available = self.permits.available_permits();
+        debug_assert!(available <= self.size, "a permit is given back once");
         let used = self.size.saturating_sub(available);
         let idle = self.open.load(Ordering::Relaxed).saturating_sub(used);
         let breaker = self.breaker.state(Instant::now());

@@ -105,6 +105,7 @@ fn makes_key(shape: &ChangeShape) -> bool {
 /// # Errors
 /// 40001: no document has such a key.
 pub(super) fn found(shape: &ChangeShape, rows: &ChangeSet, row: usize) -> Result<Document> {
+    debug_assert!(!shape.key.is_empty(), "without a key, every document would be found");
     let mut filter = Document::new();
     for (place, column) in shape.key.iter().enumerate() {
         guarded(&mut filter, column, doc! { "$eq": key_cell(rows, place, row, column)? })?;
@@ -117,6 +118,7 @@ pub(super) fn found(shape: &ChangeShape, rows: &ChangeSet, row: usize) -> Result
 /// # Errors
 /// As [`found`].
 pub(super) fn any_of(shape: &ChangeShape, rows: &ChangeSet, range: Range<usize>) -> Result<Document> {
+    debug_assert!(!range.is_empty(), "some rows are asked for");
     if let [column] = shape.key.as_slice() {
         let values = range.map(|row| key_cell(rows, 0, row, column)).collect::<Result<Vec<_>>>()?;
         let mut filter = Document::new();

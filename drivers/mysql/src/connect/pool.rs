@@ -211,7 +211,10 @@ impl Lease {
     pub(crate) fn release(mut self, clean: bool) {
         if clean && !self.pool.budget.is_wanted() {
             self.session.last_used = Instant::now();
-            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.session);
+            debug_assert!(self.session.place.is_some(), "a connection that rests counts among those of all sources");
+            let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push(self.session);
+            debug_assert!(idle.len() <= self.pool.size, "a connection is opened only where none is idle");
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn rows_at_once(shape: &ChangeShape) -> usize {
 /// # Errors
 /// A name that cannot be quoted, or a column by which no row is found.
 pub(super) fn text(shape: &ChangeShape, rows: usize, flavor: Option<Flavor>) -> Result<String, Refusal> {
+    debug_assert!((1..=rows_at_once(shape)).contains(&rows), "a statement takes as many rows as its kind allows");
     let table = table(&shape.table)?;
     let found = || {
         let found = shape.key.iter().map(|column| compared(column, flavor)).collect::<Result<Vec<_>, _>>()?;
