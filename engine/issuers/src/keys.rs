@@ -64,6 +64,8 @@ impl Keys {
         if changed || !self.is_due() {
             return known;
         }
+        // Before the answer: a caller that goes away meanwhile has tried too, and no other begins a fetch beside this one.
+        self.lock().tried = Some(Instant::now());
         let fetched = self.fetcher.keys(&self.issuer, &self.source).await;
         let now = Instant::now();
         let mut kept = self.lock();

@@ -12,6 +12,7 @@ use querygate_web::Peer;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::sync::{Mutex, PoisonError};
 
 /// Parameters of one request.
@@ -92,8 +93,13 @@ impl Call {
     /// # Errors
     /// It is larger than `most` bytes, or did not arrive whole.
     pub(crate) async fn bytes(self, most: usize) -> Result<Bytes, Refusal> {
-        let too_large = |_| Refusal::new(Code::PayloadTooLarge, format!("A body has at most {most} bytes."));
-        to_bytes(self.body.into_inner().unwrap_or_else(PoisonError::into_inner), most).await.map_err(too_large)
+        let unread = |error: axum::Error| {
+            if error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+                return Refusal::new(Code::PayloadTooLarge, format!("A body has at most {most} bytes."));
+            }
+            Refusal::new(Code::InvalidRequest, "The body did not arrive whole.")
+        };
+        to_bytes(self.body.into_inner().unwrap_or_else(PoisonError::into_inner), most).await.map_err(unread)
     }
 
     /// The body as JSON; `None` for one that is none, as the vendor takes it.

@@ -126,11 +126,14 @@ impl ChangingMemory {
         let rows = decoded(&columns, &rows()?)?;
         let (keys, has_primary) = kept(&rows, keys, has_primary);
         let mut state = self.shared.state();
-        state.tables.insert(spec.name.as_str().into(), Table::new(columns, keys, has_primary));
-        state.seed(&spec.name, rows);
-        if state.bytes > self.shared.bytes_max {
+        if state.tables.contains_key(spec.name.as_str()) {
+            return Ok(());
+        }
+        if !state.has_room(&rows, self.shared.bytes_max) {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "tables in memory exceed their size limit"));
         }
+        state.tables.insert(spec.name.as_str().into(), Table::new(columns, keys, has_primary));
+        state.seed(&spec.name, rows);
         Ok(())
     }
 

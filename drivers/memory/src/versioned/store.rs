@@ -176,6 +176,11 @@ impl State {
         }
     }
 
+    /// Whether these rows fit in beside what is held, within `most` bytes.
+    pub(super) fn has_room(&self, rows: &[Cells], most: usize) -> bool {
+        rows.iter().map(|cells| bytes(cells)).fold(self.bytes, usize::saturating_add) <= most
+    }
+
     /// Puts rows that are there from the beginning into a table.
     pub(super) fn seed(&mut self, name: &str, rows: Vec<Cells>) {
         let Self { tables, next_row, bytes: held, version, .. } = self;

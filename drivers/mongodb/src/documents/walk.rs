@@ -48,7 +48,10 @@ pub(crate) fn items(array: &[u8]) -> Result<impl Iterator<Item = Result<(u8, &[u
         let (&kind, named) = std::mem::take(&mut rest).split_first()?;
         let value = name_end(named).and_then(|end| split(kind, named.get(end + 1..).unwrap_or_default()));
         Some(value.map(|(value, after)| {
-            debug_assert!(value.len() + after.len() < named.len(), "each element ends, and takes its kind and its name");
+            debug_assert!(
+                value.len() + after.len() < named.len(),
+                "each element ends, and takes its kind and its name"
+            );
             rest = after;
             (kind, value)
         }))

@@ -1,9 +1,9 @@
 //! The governed leaf: policy, pushed conjuncts, masks and limit inside one table provider and one opaque plan node.
 //! Knows nothing of how a policy came about, and lets no optimizer rule look inside.
 
-mod leak_proof;
 mod exec;
 mod formula;
+mod leak_proof;
 mod mask;
 mod ordered;
 mod parts;

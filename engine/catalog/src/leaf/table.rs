@@ -1,7 +1,7 @@
 //! The provider of a governed table: its contract with the optimizer is the barrier.
 
-use super::leak_proof::is_leak_proof;
 use super::formula::FormulaColumn;
+use super::leak_proof::is_leak_proof;
 use super::mask::ColumnMask;
 use super::reading::TextReading;
 use super::related::RelatedKeys;

@@ -32,7 +32,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The one door into data.
+/// The one way to data.
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
@@ -111,7 +111,7 @@ impl Engine {
         Arc::clone(&self.deployment.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Its number.
+    /// The current deployment's version.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -226,7 +226,10 @@ impl Engine {
         // Boxed, so that finding one does not need the stack that making one needs.
         let made =
             Box::pin(crate::bind::workspace::build_workspace(deployment, principal, live, environment, config)).await?;
-        self.caches.workspaces.insert(key, Arc::clone(&made));
+        // A session that pinned an older deployment must not bring it back.
+        if deployment.version == self.version() {
+            self.caches.workspaces.insert(key, Arc::clone(&made));
+        }
         Ok(made)
     }
 

@@ -101,7 +101,7 @@ impl Place {
     /// Waits for a turn for as long as it takes: for a statement that was admitted, and rested.
     ///
     /// # Errors
-    /// 57P01 only: the gate ends.
+    /// None while the gate runs; 57P01 if its turns were closed.
     pub(crate) async fn turn(&self) -> Result<Permit> {
         let closed = |_| Error::new(ErrorCode::AdminShutdown, "the gate is shutting down");
         // The own one first: whoever has as many as he may stands in nobody's way.

@@ -1,5 +1,5 @@
-//! What ends a statement's work early: a cancel request or a deadline. The one place of the engine that waits for either of them;
-//! drivers wait for theirs through `querygate_driver_api::execution`.
+//! What ends a statement's work early: a cancel request or a deadline. Statements wait for either of them here; drivers, and tasks that
+//! change rows in a source, through `querygate_driver_api::execution`.
 
 use futures::future::poll_fn;
 use querygate_resources::Stop;

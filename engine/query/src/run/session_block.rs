@@ -55,6 +55,11 @@ impl SessionBlock {
         *changes = Some((first, log));
     }
 
+    /// The changes up to now, which stay until the transaction ends.
+    pub(crate) fn changes(&self) -> Option<(u64, ChangeLog)> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The changes up to now: the number of the first, and the lines of the last.
     pub(crate) fn take_changes(&self) -> Option<(u64, ChangeLog)> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -103,7 +103,10 @@ impl GateSession {
             ended(changes, ChangeOutcome::of(&committed)).await;
             committed
         });
-        task.await.map_err(|join| Error::internal(format!("a commit did not finish: {join}")))?
+        task.await.map_err(|join| {
+            tracing::error!(%join, "a commit did not finish");
+            Error::new(ErrorCode::TransactionOutcomeUnknown, "the outcome of the transaction is not known")
+        })?
     }
 
     /// Undoes what the transaction changed.
@@ -155,7 +158,8 @@ impl GateSession {
         let id = self.inner().transaction.savepoint_id(name, "ROLLBACK TO SAVEPOINT")?;
         if let Some(block) = self.runs.block().open() {
             block.branch().await.rollback_to(id).await?;
-            ended(self.runs.block().take_changes(), ChangeOutcome::RolledBackToSavepoint).await;
+            // What was changed before the savepoint ends with the transaction, which is logged then.
+            ended(self.runs.block().changes(), ChangeOutcome::RolledBackToSavepoint).await;
         }
         let inner = &mut *self.inner();
         let settings = inner.transaction.rollback_to(name)?;

@@ -168,21 +168,35 @@ impl Import {
             return Ok(Row::Change(RecordAction::Create { values }, "created"));
         }
         let mut filter = Map::new();
+        let failed = |field: Option<&String>, code: &str, error: String| {
+            Row::Failed(Failure { code: code.to_owned(), error, field: field.cloned() })
+        };
         for name in &self.matched_by {
-            filter.insert(name.clone(), values.get(name).cloned().unwrap_or_default());
+            match values.get(name) {
+                // Records without a value are not the one that is meant.
+                None | Some(Value::Null) => {
+                    return Ok(failed(Some(name), "REQUIRED", format!("{name} has no value to find a record by")));
+                }
+                Some(value) => _ = filter.insert(name.clone(), value.clone()),
+            }
         }
         let Some(key) = object.key.clone() else { return Ok(Row::Skipped) };
         let question = Question {
             object: self.object.clone(),
             fields: Some(vec![key]),
             filter: Some(Value::Object(filter)),
-            limit: Some(1),
+            limit: Some(2),
             ..Question::default()
         };
-        let found = match work.find(&question).await?.next().await? {
-            Some(printer) => printer.cells(0).and_then(|cells| cells.texts(0).pop()),
-            None => None,
-        };
+        let (mut found, mut several) = (None, false);
+        let mut records = work.find(&question).await?;
+        while let Some(printer) = records.next().await? {
+            several |= printer.rows > 1 || (printer.rows > 0 && found.is_some());
+            found = found.or_else(|| printer.cells(0).and_then(|cells| cells.texts(0).pop()));
+        }
+        if several {
+            return Ok(failed(None, "AMBIGUOUS_MATCH", "several records have these values".to_owned()));
+        }
         Ok(match (found, self.mode) {
             (Some(id), _) => Row::Change(RecordAction::Update { id, values, expected_version: None }, "updated"),
             (None, Mode::Upsert) => Row::Change(RecordAction::Create { values }, "created"),

@@ -75,7 +75,7 @@ impl GateSession {
 
     /// Says what rows are to be sent.
     pub(in crate::session) async fn begin_copy(&self, copy: &CopyFrom, known: &[IngestColumn]) -> Result<Outcome> {
-        self.refuse_read_only("COPY FROM")?;
+        self.refuse_read_only(|| "COPY FROM".to_owned())?;
         let targeted = self.aim_ingest(copy).await?;
         let columns = unchanged(ingested(&targeted, copy)?, known)?;
         let table = targeted.intent().object().sql_name.clone();
@@ -89,7 +89,7 @@ impl GateSession {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "this statement takes no rows"));
         };
         self.admits(prepared.parsed.class())?;
-        self.refuse_read_only("COPY FROM")?;
+        self.refuse_read_only(|| "COPY FROM".to_owned())?;
         let own = self.begin_own();
         let stored = self.take_in(prepared, copy, known, rows).await;
         self.conclude(stored, own).await

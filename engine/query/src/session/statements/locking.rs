@@ -37,7 +37,7 @@ impl GateSession {
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
-        self.refuse_read_only("SELECT FOR UPDATE")?;
+        self.refuse_read_only(|| "SELECT FOR UPDATE".to_owned())?;
         let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
         let workspace = self.workspace().await?;
         let locking = Arc::new(LockingRead::of(query, lock, &workspace.catalog, now_ms()).await?);
@@ -80,7 +80,7 @@ impl GateSession {
                 .try_grow(found.get_array_memory_size().saturating_mul(COPIES))
                 .map_err(|error| translate(&error, Stage::Execute))?;
             let locked = {
-                let permit = run.turn().await?;
+                let permit = interrupt.within(run.turn()).await?;
                 let token = interrupt.token().child_token();
                 let _leaving = token.clone().drop_guard();
                 let context = context(&interrupt, token);

@@ -50,7 +50,7 @@ impl GateSession {
                 .with_detail(format!("The limit is {CHANGES_MAX}."))
                 .with_vendor_code(VendorCode::BatchTooLarge));
         }
-        self.refuse_read_only("a change of records")?;
+        self.refuse_read_only(|| "a change of records".to_owned())?;
         match on_failure {
             OnFailure::UndoAll => self.change_together(changes).await,
             OnFailure::Stop => self.change_apart(changes, false).await,

@@ -19,7 +19,7 @@ impl GateSession {
     ) -> Result<Option<u64>> {
         let Some(cells) = cells(ast) else { return Ok(None) };
         self.admits(prepared.parsed.class())?;
-        self.refuse_read_only(&verb(ast))?;
+        self.refuse_read_only(|| verb(ast))?;
         let first: Vec<ArrayRef> = parameters.iter().map(|values| values.slice(0, values.len().min(1))).collect();
         let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(&first)).await?;
         let Some(rows) = rows(&targeted, &cells, parameters)? else { return Ok(None) };

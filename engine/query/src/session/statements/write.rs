@@ -96,7 +96,7 @@ impl GateSession {
         ast: &Ast,
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
-        self.refuse_read_only(&verb(ast))?;
+        self.refuse_read_only(|| verb(ast))?;
         let own = self.begin_own();
         match (self.change(prepared, ast, parameters, own.is_some()).await, own) {
             (Ok((run, targeted, count, returned)), own) => {
@@ -162,10 +162,11 @@ impl GateSession {
         !failed || alone
     }
 
-    pub(in crate::session) fn refuse_read_only(&self, verb: &str) -> Result<()> {
+    /// Refuses a change where the transaction or the session only reads. `verb`: what it is, asked only to say so.
+    pub(in crate::session) fn refuse_read_only(&self, verb: impl FnOnce() -> String) -> Result<()> {
         let inner = self.inner();
         let refused = || {
-            let text = format!("cannot execute {verb} in a read-only transaction");
+            let text = format!("cannot execute {} in a read-only transaction", verb());
             Err(Error::new(ErrorCode::ReadOnlyTransaction, text))
         };
         if inner.transaction.is_read_only() {
@@ -306,7 +307,7 @@ impl GateSession {
         run.planned();
         let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
         account.try_grow(bytes.saturating_mul(COPIES)).map_err(|error| translate(&error, Stage::Execute))?;
-        let permit = run.turn().await?;
+        let permit = interrupt.within(run.turn()).await?;
         // The task ends by itself: a caller that stops waiting for it cancels it.
         let token = interrupt.token().child_token();
         let _leaving = token.clone().drop_guard();
