@@ -2,6 +2,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+#[path = "learning/changes.rs"]
+mod changes;
+
 use querygate_tests::server::{RawClient, Server, Variant, psql, runtime};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};

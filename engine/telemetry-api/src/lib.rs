@@ -13,8 +13,8 @@ mod telemetry;
 mod times;
 pub mod trace;
 
-pub use record::StatementRecord;
+pub use record::{ChangedRows, StatementRecord};
 pub use run_accumulator::RunAccumulator;
-pub use run_sums::{EndedRun, FragmentSums, ROWS_MAX, RunSums, read_rows};
+pub use run_sums::{CHANGED_MAX, EndedRun, FragmentSums, ROWS_MAX, RunSums, read_rows};
 pub use telemetry::Telemetry;
 pub use times::{FirstRow, Times};

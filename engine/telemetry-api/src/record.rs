@@ -34,6 +34,8 @@ pub struct StatementRecord {
     pub total: Duration,
     /// Rows that the client was given.
     pub rows: u64,
+    /// Rows of its table that it changed: of the first of its objects.
+    pub changed: ChangedRows,
     /// Their bytes in memory: an upper bound of what went over the wire in columns.
     pub bytes: u64,
     /// `None`: success, or a reader that left early.
@@ -50,6 +52,14 @@ pub struct StatementRecord {
     pub under_way: bool,
     /// `None`: nobody traces.
     pub trace: Option<Box<StatementTrace>>,
+}
+
+/// Rows that a statement inserted, updated or deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChangedRows {
+    pub rows: u64,
+    /// Whether it deleted them.
+    pub deletes: bool,
 }
 
 impl StatementRecord {
@@ -91,6 +101,7 @@ impl<'a> EndedRun<'a> {
             planning: record.planning,
             total: record.total,
             rows: record.rows,
+            changed: record.changed.rows,
             bytes: record.bytes,
             cached: record.cached,
             special: record.error.is_some() || record.choice.is_some(),

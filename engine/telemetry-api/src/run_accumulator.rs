@@ -183,10 +183,10 @@ impl RunAccumulator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Telemetry;
     use crate::advice::{Choice, Stage};
     use crate::fragment::{FileReads, FragmentRecord, FragmentShape};
     use crate::run_sums::ROWS_MAX;
+    use crate::{ChangedRows, Telemetry};
     use querygate_query_api::service::Door;
     use querygate_types::ErrorCode;
     use std::time::UNIX_EPOCH;
@@ -249,6 +249,7 @@ mod tests {
             first_row: None,
             total: Duration::from_micros(40),
             rows: 1,
+            changed: ChangedRows::default(),
             bytes: 500,
             error: None,
             cached: true,

@@ -18,8 +18,11 @@ pub const fn read_rows(rows: u64, bytes: u64) -> u64 {
 /// Rows, as [`read_rows`] counts them, of a run that may be added up: what gives more is judged by itself.
 pub const ROWS_MAX: u64 = 200;
 
-/// Further runs of a statement, beside the one that a record is of. None of them failed, followed advice, read from files, or
-/// gave more than [`ROWS_MAX`] rows.
+/// Rows that a run may change that is added up.
+pub const CHANGED_MAX: u64 = 4;
+
+/// Further runs of a statement, beside the one that a record is of. None of them failed, followed advice, read from files,
+/// gave more than [`ROWS_MAX`] rows, or changed more than [`CHANGED_MAX`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunSums {
     pub runs: u64,
@@ -30,6 +33,9 @@ pub struct RunSums {
     /// Rows as [`read_rows`] counts them for each run: their sum, and the most of one run.
     pub read: u64,
     pub read_most: u64,
+    /// Rows that they changed: their sum, and the most of one run.
+    pub changed: u64,
+    pub changed_most: u64,
     pub planning: Times,
     pub total: Times,
     /// Of the record's fragment; each of the runs had it once, completely. Nothing where the record has none.
@@ -57,6 +63,8 @@ impl RunSums {
         self.bytes = self.bytes.saturating_add(run.bytes);
         self.read = self.read.saturating_add(read);
         self.read_most = self.read_most.max(read);
+        self.changed = self.changed.saturating_add(run.changed);
+        self.changed_most = self.changed_most.max(run.changed);
         self.planning.add(run.planning);
         self.total.add(run.total);
         for fragment in run.fragments {
@@ -76,6 +84,8 @@ impl RunSums {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.read = self.read.saturating_add(other.read);
         self.read_most = self.read_most.max(other.read_most);
+        self.changed = self.changed.saturating_add(other.changed);
+        self.changed_most = self.changed_most.max(other.changed_most);
         self.planning.merge(&other.planning);
         self.total.merge(&other.total);
         self.fragment.rows = self.fragment.rows.saturating_add(other.fragment.rows);
@@ -96,6 +106,7 @@ pub struct EndedRun<'a> {
     pub planning: Duration,
     pub total: Duration,
     pub rows: u64,
+    pub changed: u64,
     pub bytes: u64,
     pub cached: bool,
     /// Whether it failed, or ran a plan that somebody chose.
@@ -115,6 +126,10 @@ impl EndedRun<'_> {
             [one] => ordinary(one),
             [_, _, ..] => false,
         };
-        !self.special && fragment && self.total <= Times::LONGEST && read_rows(self.rows, self.bytes) <= ROWS_MAX
+        !self.special
+            && fragment
+            && self.total <= Times::LONGEST
+            && read_rows(self.rows, self.bytes) <= ROWS_MAX
+            && self.changed <= CHANGED_MAX
     }
 }

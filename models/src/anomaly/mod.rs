@@ -22,4 +22,4 @@ pub use level::{Direction, Level, LevelReading};
 pub use moments::Moments;
 pub use quality::{BUCKETS, Batch, Quality, QualityReading};
 pub use tail::Tail;
-pub use words::{Fault, Finding, Metric, Severity};
+pub use words::{Fault, Finding, Metric, Refusal, Severity};

@@ -113,6 +113,41 @@ pub enum Finding {
         /// Names of the detectors that found it unusual ([`super::PARTS`]).
         because: Vec<String>,
     },
+    /// A principal changes far more rows than ever.
+    Changes {
+        /// The principal.
+        who: String,
+        /// The object.
+        object: String,
+        /// Whether rows are deleted.
+        deletes: bool,
+        /// Rows.
+        rows: f64,
+        /// Seconds in which it did.
+        seconds: f64,
+        /// Usual rows an hour.
+        usual_an_hour: f64,
+    },
+    /// Statements of a principal meet one kind of refusal.
+    Refusals {
+        /// The principal.
+        who: String,
+        /// What refuses them.
+        refusal: Refusal,
+        /// Share now.
+        now: f64,
+        /// Usual share.
+        usual: f64,
+    },
+}
+
+/// Refusals that tell of what a principal does not see, if there are many of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// A key is taken (23505).
+    TakenKey,
+    /// A right is missing (42501).
+    MissingRight,
 }
 
 /// What is wrong with a column's data.
@@ -156,8 +191,8 @@ impl Finding {
                 by_factor((now + 1.0) / (usual + 1.0)).max(by_factor((usual + 1.0) / (now + 1.0)))
             }
             Self::Drift { factor, .. } => by_factor(*factor).min(Severity::Warning),
-            Self::Errors { now, .. } if *now >= 0.2 => Severity::Critical,
-            Self::Errors { .. } => Severity::Warning,
+            Self::Errors { now, .. } | Self::Refusals { now, .. } if *now >= 0.2 => Severity::Critical,
+            Self::Errors { .. } | Self::Refusals { .. } => Severity::Warning,
             Self::NewTemplates { now, .. } => {
                 if *now >= 100.0 {
                     Severity::Warning
@@ -165,7 +200,8 @@ impl Finding {
                     Severity::Notice
                 }
             }
-            Self::Extraction { rows, seconds, usual_an_hour, .. } => {
+            Self::Extraction { rows, seconds, usual_an_hour, .. }
+            | Self::Changes { rows, seconds, usual_an_hour, .. } => {
                 by_factor(rows / (usual_an_hour * seconds / 3600.0).max(1.0) / 10.0).max(Severity::Warning)
             }
             Self::Drip { .. } => Severity::Warning,
@@ -216,6 +252,18 @@ impl Finding {
                     text.push_str(&format!("; {} of all keys in a day, usual: {}", percent(*now), percent(*usual)));
                 }
                 text
+            }
+            Self::Changes { who, object, deletes, rows, seconds, usual_an_hour } => {
+                let verb = if *deletes { "deleted" } else { "changed" };
+                let (rows, time, usual) = (count(*rows), duration(*seconds), count(*usual_an_hour));
+                format!("{who} {verb} {rows} rows of {object} in {time}; usual: {usual} an hour")
+            }
+            Self::Refusals { who, refusal, now, usual } => {
+                let what = match refusal {
+                    Refusal::TakenKey => "meet a taken key (23505)",
+                    Refusal::MissingRight => "lack a right (42501)",
+                };
+                format!("{who}: {} of the statements {what}; usual: {}", percent(*now), percent(*usual))
             }
             Self::Drip { who, days, rows, usual } => {
                 format!("{who} read {} rows a day for {days} days; usual: {} a day", count(*rows), count(*usual))
@@ -317,6 +365,23 @@ mod tests {
             &Finding::Schema { subject: "source crm".into(), gone: 1, new: 0, changed: 2 },
             "source crm: the schema changed: columns gone: 1, new: 0, of another type: 2",
             Severity::Warning,
+        );
+        check(
+            &Finding::Changes {
+                who: "sam".into(),
+                object: "orders".into(),
+                deletes: true,
+                rows: 412.0,
+                seconds: 60.0,
+                usual_an_hour: 3.0,
+            },
+            "sam deleted 412 rows of orders in 60 seconds; usual: 3 an hour",
+            Severity::Critical,
+        );
+        check(
+            &Finding::Refusals { who: "sam".into(), refusal: Refusal::TakenKey, now: 0.3, usual: 0.001 },
+            "sam: 30% of the statements meet a taken key (23505); usual: 0.1%",
+            Severity::Critical,
         );
         check(
             &Finding::Drift { subject: "source crm".into(), metric: Metric::Latency, factor: 1.5 },

@@ -2,7 +2,7 @@
 
 use querygate_query_api::service::Door;
 use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate, TableShape};
-use querygate_telemetry_api::{EndedRun, RunAccumulator, StatementRecord, Telemetry};
+use querygate_telemetry_api::{ChangedRows, EndedRun, RunAccumulator, StatementRecord, Telemetry};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +28,7 @@ pub(crate) fn statement(login: &str, template: u64, rows: u64, seconds: i64) -> 
         first_row: Some(Duration::from_millis(1)),
         total: Duration::from_millis(2),
         rows,
+        changed: ChangedRows::default(),
         bytes: rows * 20,
         error: None,
         cached: false,

@@ -289,6 +289,7 @@ mod tests {
             total: Duration::ZERO,
             rows: 0,
             changed: 0,
+            deletes: false,
             error: None,
             cached: false,
             fragments: Arc::default(),

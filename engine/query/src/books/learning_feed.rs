@@ -6,7 +6,7 @@ use querygate_catalog::FragmentRuns;
 use querygate_telemetry_api::advice::Choice;
 use querygate_telemetry_api::fragment::FragmentRecord;
 use querygate_telemetry_api::trace::{StatementTrace, TraceContext};
-use querygate_telemetry_api::{EndedRun, FirstRow, RunAccumulator, StatementRecord, Telemetry};
+use querygate_telemetry_api::{ChangedRows, EndedRun, FirstRow, RunAccumulator, StatementRecord, Telemetry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -121,6 +121,7 @@ impl Measures {
             planning: record.planning,
             total: record.total,
             rows: record.rows,
+            changed: record.changed,
             bytes: *bytes,
             cached: record.cached,
             special: record.error.is_some() || choice.is_some() || followed,
@@ -185,6 +186,7 @@ fn statement(
         first_row,
         total: record.total,
         rows: record.rows,
+        changed: ChangedRows { rows: record.changed, deletes: record.deletes },
         bytes,
         error: record.error,
         cached: record.cached,

@@ -35,6 +35,8 @@ pub(crate) struct QueryRecord {
     pub(crate) rows: u64,
     /// Rows that a change inserted, updated or deleted.
     pub(crate) changed: u64,
+    /// Whether it deleted them.
+    pub(crate) deletes: bool,
     /// `None`: success.
     pub(crate) error: Option<ErrorCode>,
     pub(crate) cached: bool,

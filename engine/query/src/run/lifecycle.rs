@@ -195,6 +195,7 @@ impl Run {
             total: Duration::ZERO,
             rows: 0,
             changed: 0,
+            deletes: false,
             error: None,
             cached: false,
             fragments: Arc::default(),

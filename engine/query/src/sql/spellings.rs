@@ -77,6 +77,22 @@ pub(crate) fn rounded_interval(seen: &Token, rest: &[TokenWithSpan]) -> Option<(
         .then(|| (cast.into_iter().chain(to).collect(), at + 1))
 }
 
+/// `FOR NO KEY UPDATE` and `FOR KEY SHARE` are the next stronger locks, which the grammar knows.
+pub(crate) fn stronger_lock(seen: &Token, rest: &[TokenWithSpan]) -> Option<(Vec<Token>, usize)> {
+    let rest = rest.iter().enumerate().filter(|(_, token)| !matches!(token.token, Token::Whitespace(_)));
+    let next: Vec<(usize, &Token)> = rest.take(3).map(|(at, token)| (at, &token.token)).collect();
+    let are = |words: &[&str]| {
+        words.len() <= next.len() && words.iter().zip(&next).all(|(word, (_, token))| is_word(token, word))
+    };
+    let (strength, last) = match next[..] {
+        [_, _, (at, _)] if are(&["no", "key", "update"]) => ("UPDATE", at),
+        [_, (at, _), ..] if are(&["key", "share"]) => ("SHARE", at),
+        _ => return None,
+    };
+    let space = Token::Whitespace(Whitespace::Space);
+    Some((vec![seen.clone(), space, Token::make_keyword(strength)], last + 1))
+}
+
 /// `'1 day'::interval PRECEDING`: the grammar wants the text alone there. How many tokens are the cast's.
 pub(crate) fn framed<'a>(before: impl Iterator<Item = &'a TokenWithSpan>, rest: &[TokenWithSpan]) -> Option<usize> {
     let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
@@ -96,6 +112,25 @@ mod tests {
     use super::*;
     use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
     use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
+    #[test]
+    fn weaker_locks_are_the_next_stronger_ones() {
+        let read = |sql: &str| Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().unwrap();
+        for (sql, expected) in [
+            ("for no  key update nowait", Some(("for UPDATE", 7))),
+            ("FOR KEY SHARE", Some(("FOR SHARE", 4))),
+            ("for key", None),
+            ("for no key", None),
+            ("for update", None),
+            ("for \"no\" key update", None),
+        ] {
+            let tokens = read(sql);
+            let lock = stronger_lock(&tokens[0].token, &tokens[1..]);
+            let written = lock.map(|(tokens, used)| (tokens.iter().map(ToString::to_string).collect::<String>(), used));
+            let expected = expected.map(|(text, used)| (text.to_owned(), used));
+            assert_eq!(written, expected, "{sql}");
+        }
+    }
 
     #[test]
     fn a_text_behind_a_type_is_a_cast() {

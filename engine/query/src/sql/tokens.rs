@@ -1,7 +1,7 @@
 //! What is put right in a text's tokens before the grammar sees them: places as PostgreSQL counts them, and spellings that
 //! the grammar does not know or reads wrongly. Knows words, no statements.
 
-use crate::sql::spellings::{framed, rounded_interval, similar_substring, typed_text};
+use crate::sql::spellings::{framed, rounded_interval, similar_substring, stronger_lock, typed_text};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{
@@ -119,6 +119,7 @@ pub(crate) fn is_word(token: &Token, text: &str) -> bool {
 ///   number, and the sign of a number becomes part of it.
 /// - `f(VARIADIC a)` becomes `f(variadic => a)`, `ORDER BY a USING <` becomes `ORDER BY a ASC`, `TRIM(BOTH FROM a)` gets its blank, and
 ///   `:=` is `=>`.
+/// - `FOR NO KEY UPDATE` becomes `FOR UPDATE`, `FOR KEY SHARE` becomes `FOR SHARE`.
 /// - `DEFERRABLE`, which means nothing to a transaction that reads one snapshot, is left out.
 fn mended(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
@@ -195,6 +196,9 @@ fn respelled<'a>(
     }
     if is_word(seen, "interval") {
         return rounded_interval(seen, rest);
+    }
+    if is_word(seen, "for") {
+        return stronger_lock(seen, rest);
     }
     if let Some(typed) = typed_text(seen, rest) {
         return Some(typed);

@@ -1,7 +1,7 @@
 //! The incidents: which begin, join others, end, are muted, acknowledged, sent. Decides about alerts; sends none itself.
 
 use super::incident::{Incident, Sent};
-use super::stream::{BULK, DAY_SECONDS, ERRORS, EXTRACTION, NEW_TEMPLATES, drift_of, jump_of};
+use super::stream::{BULK, DAY_SECONDS, ERRORS, EXTRACTION, NEW_TEMPLATES, drift_of, jump_of, refused};
 use super::streams::Happened;
 use super::subject::Subject;
 use querygate_models::anomaly::{Change, Finding, Groups, Place, Severity};
@@ -203,6 +203,8 @@ fn detector(finding: &Finding) -> Option<&'static str> {
         Finding::NewTemplates { .. } => Some(NEW_TEMPLATES),
         Finding::Extraction { seconds, .. } if *seconds < DAY_SECONDS => Some(BULK),
         Finding::Extraction { .. } | Finding::Drip { .. } => Some(EXTRACTION),
+        Finding::Changes { .. } => Some(BULK),
+        Finding::Refusals { refusal, .. } => Some(refused(*refusal)),
         Finding::Quality { .. } | Finding::Schema { .. } | Finding::Series { .. } => None,
     }
 }
@@ -216,11 +218,12 @@ fn speaks_for(head: &Incident, finding: &Finding, severity: Severity, login: Opt
         Sent::GivenUp | Sent::Joined | Sent::Muted | Sent::OverBudget => false,
     };
     let anybodys = match finding {
-        Finding::Extraction { .. } | Finding::Drip { .. } => false,
+        Finding::Extraction { .. } | Finding::Drip { .. } | Finding::Changes { .. } => false,
         Finding::Jump { .. }
         | Finding::Drift { .. }
         | Finding::Errors { .. }
         | Finding::NewTemplates { .. }
+        | Finding::Refusals { .. }
         | Finding::Quality { .. }
         | Finding::Schema { .. }
         | Finding::Series { .. } => true,

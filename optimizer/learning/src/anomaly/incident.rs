@@ -80,6 +80,9 @@ pub(super) const fn kind(finding: &Finding) -> &'static str {
         Finding::Quality { .. } => "data quality",
         Finding::Schema { .. } => "schema",
         Finding::Series { .. } => "series",
+        Finding::Changes { deletes: false, .. } => "bulk change",
+        Finding::Changes { deletes: true, .. } => "bulk delete",
+        Finding::Refusals { .. } => "refusals",
     }
 }
 

@@ -2,6 +2,7 @@
 //! detectors are in `querygate-models`.
 
 mod book;
+mod changes;
 mod delivery;
 mod incident;
 mod listeners;

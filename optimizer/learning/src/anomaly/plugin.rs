@@ -237,7 +237,8 @@ impl Plugin for Anomalies {
             let (mut streams, mut qualities) = (locked(&self.streams), locked(&self.qualities));
             let one = |record| {
                 let read = streams.add(record, now.seconds);
-                read.into_iter().chain(qualities.add(record, now.seconds))
+                let changed = streams.add_changes(record, now.seconds);
+                read.into_iter().chain(changed).chain(qualities.add(record, now.seconds))
             };
             records.iter().flat_map(one).collect()
         };
@@ -345,17 +346,14 @@ async fn forget(gone: &HashSet<Subject>, store: &Store) -> Result<()> {
         return Ok(());
     }
     store.remove(STREAMS, &gone.iter().map(Subject::to_string).collect::<Vec<_>>()).await?;
-    let login = |subject: &Subject| match subject {
-        Subject::Principal(login) => Some(login.clone()),
-        Subject::Template(_) | Subject::Source(_) | Subject::Object(_) => None,
-    };
+    let login = |subject: &Subject| if let Subject::Principal(login) = subject { Some(login.clone()) } else { None };
     store.remove(KNOWN, &gone.iter().filter_map(login).collect::<Vec<_>>()).await
 }
 
 /// As the column `subject` shows it.
 fn checked_subject(subject: &str) -> Result<&str> {
     let subject = subject.trim();
-    let kinds = ["principal ", "template ", "source ", "object "];
+    let kinds = ["principal ", "template ", "source ", "object ", "changes ", "deletes "];
     if subject.len() <= 300 && kinds.iter().any(|kind| subject.len() > kind.len() && subject.starts_with(kind)) {
         return Ok(subject);
     }

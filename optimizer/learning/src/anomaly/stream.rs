@@ -4,10 +4,11 @@
 use super::subject::Subject;
 use querygate_models::anomaly::{
     Bulk, BulkReading, Change, Direction, ErrorRate, Extraction, Finding, Level, Metric, NewTemplates, Peers, Reads,
-    Rule, Watch,
+    Refusal, Rule, Watch,
 };
 use querygate_models::saved::Saved;
 use querygate_telemetry_api::RunSums;
+use querygate_types::ErrorCode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +22,12 @@ pub(super) const NEW_TEMPLATES: &str = "new templates";
 pub(super) const DAY_SECONDS: f64 = 86_400.0;
 /// Times that the median of an interval is taken from.
 const SAMPLES: usize = 64;
+/// Rows read that a changed row counts as, and a deleted one.
+const CHANGED_WEIGHT: u64 = 20;
+const DELETED_WEIGHT: u64 = 50;
+/// Refusals that are followed by themselves, with their codes.
+const REFUSALS: [(Refusal, ErrorCode); 2] =
+    [(Refusal::TakenKey, ErrorCode::UniqueViolation), (Refusal::MissingRight, ErrorCode::InsufficientPrivilege)];
 
 /// Sums of the running interval.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,12 +39,22 @@ pub(super) struct Sums {
     /// Milliseconds of the first so many.
     pub(super) times: Vec<f64>,
     pub(super) sqlstates: BTreeMap<&'static str, u64>,
+    /// Of [`REFUSALS`].
+    refused: [u64; 2],
     /// Objects and templates that the subject touched for the first time.
     pub(super) first_seen: u32,
     pub(super) new_templates: u64,
 }
 
 impl Sums {
+    /// A statement failed.
+    pub(super) fn fail(&mut self, error: ErrorCode) {
+        self.failed += 1;
+        *self.sqlstates.entry(error.sqlstate()).or_insert(0) += 1;
+        let refused = self.refused.iter_mut().zip(REFUSALS);
+        refused.filter(|(_, (_, code))| *code == error).for_each(|(count, _)| *count += 1);
+    }
+
     pub(super) fn time(&mut self, ms: f64) {
         if self.times.len() < SAMPLES {
             self.times.push(ms);
@@ -76,6 +93,8 @@ pub(super) struct Stream {
     levels: Vec<Leveled>,
     errors: ErrorRate,
     errors_watch: Watch,
+    /// Of [`REFUSALS`], of a principal.
+    refusals: Option<[(ErrorRate, Watch); 2]>,
     templates: Option<(NewTemplates, Watch)>,
     extraction: Option<(Extraction, Watch)>,
     pub(super) bulk: Option<(Bulk, Watch)>,
@@ -105,17 +124,20 @@ impl Stream {
             Subject::Template(_) => &[Metric::Latency, Metric::Rows],
             Subject::Source(_) => &[Metric::Latency],
             Subject::Object(_) => &[Metric::Statements],
+            Subject::Changes(..) | Subject::Deletes(..) => &[],
         };
         let principal = matches!(subject, Subject::Principal(_));
+        let bulk = subject.login().is_some();
         let watch = Watch::new(Rule::GATEWAY);
         Self {
             label,
             levels: metrics.iter().map(|metric| Leveled::new(*metric)).collect(),
             errors: ErrorRate::new(),
             errors_watch: watch.clone(),
+            refusals: principal.then(|| [(ErrorRate::new(), watch.clone()), (ErrorRate::new(), watch.clone())]),
             templates: principal.then(|| (NewTemplates::new(), watch)),
             extraction: principal.then(|| (Extraction::new(), Watch::new(Rule::EXTRACTION))),
-            bulk: principal.then(|| (Bulk::new(), Watch::new(Rule::EXTRACTION))),
+            bulk: bulk.then(|| (Bulk::new(), Watch::new(Rule::EXTRACTION))),
             hour: (0, 0, 0),
             last: 0,
             sums: Sums::default(),
@@ -126,6 +148,7 @@ impl Stream {
     pub(super) fn is_sound(&self) -> bool {
         self.levels.iter().all(|one| one.level.check().is_ok())
             && self.errors.check().is_ok()
+            && self.refusals.iter().flatten().all(|(one, _)| one.check().is_ok())
             && self.templates.as_ref().is_none_or(|(one, _)| one.check().is_ok())
             && self.extraction.as_ref().is_none_or(|(one, _)| one.check().is_ok())
             && self.bulk.as_ref().is_none_or(|(one, _)| one.check().is_ok())
@@ -140,7 +163,10 @@ impl Stream {
         let templates = self.templates.iter_mut().map(|(_, watch)| (NEW_TEMPLATES, watch));
         let extraction = self.extraction.iter_mut().map(|(_, watch)| (EXTRACTION, watch));
         let bulk = self.bulk.iter_mut().map(|(_, watch)| (BULK, watch));
-        levels.chain([(ERRORS, &mut self.errors_watch)]).chain(templates).chain(extraction).chain(bulk)
+        let refusals = self.refusals.iter_mut().flatten().zip(REFUSALS);
+        let refusals = refusals.map(|((_, watch), (refusal, _))| (refused(refusal), watch));
+        let errors = [(ERRORS, &mut self.errors_watch)];
+        levels.chain(errors).chain(refusals).chain(templates).chain(extraction).chain(bulk)
     }
 
     /// Detectors whose incident is under way.
@@ -195,6 +221,35 @@ impl Stream {
         Some(Event { detector: BULK, change, finding: None, peak: 0.0 })
     }
 
+    /// A change of rows, or several of a few rows each, at once. `most`: the rows of the largest.
+    pub(super) fn change(
+        &mut self,
+        time: i64,
+        (statements, rows, most): (u64, u64, u64),
+        object: &str,
+        deletes: bool,
+    ) -> Option<Event> {
+        let weight = if deletes { DELETED_WEIGHT } else { CHANGED_WEIGHT };
+        let (bulk, watch) = self.bulk.as_mut()?;
+        let (rows, most) = (rows.saturating_mul(weight), most.saturating_mul(weight));
+        // That others change as much is no excuse.
+        let reading = match statements {
+            1 => bulk.observe(time, rows, 0.0),
+            _ => bulk.learn(time, (statements, rows, most), 0.0),
+        };
+        let change = watch.observe(time, reading.score)?;
+        let weight = count(weight);
+        let finding = Finding::Changes {
+            who: self.label.clone(),
+            object: object.to_owned(),
+            deletes,
+            rows: reading.rows / weight,
+            seconds: reading.seconds,
+            usual_an_hour: reading.usual_an_hour / weight,
+        };
+        Some(event(BULK, change, finding, reading.score))
+    }
+
     /// Ends the running interval at `time`. `everywhere`: how many times the usual number of new templates all principals bring.
     pub(super) fn close(&mut self, time: i64, everywhere: f64, peers: &mut Peers) -> Vec<Event> {
         let sums = std::mem::take(&mut self.sums);
@@ -224,6 +279,17 @@ impl Stream {
             if let Some(change) = self.errors_watch.observe(time, reading.score) {
                 let finding = Finding::Errors { subject: self.label.clone(), now: reading.now, usual: reading.usual };
                 events.push(event(ERRORS, change, finding, reading.score));
+            }
+        }
+        if sums.statements > 0 {
+            for (((rate, watch), (refusal, _)), failed) in
+                self.refusals.iter_mut().flatten().zip(REFUSALS).zip(sums.refused)
+            {
+                let reading = rate.observe(failed, sums.statements);
+                let Some(change) = watch.observe(time, reading.score) else { continue };
+                let who = self.label.clone();
+                let finding = Finding::Refusals { who, refusal, now: reading.now, usual: reading.usual };
+                events.push(event(refused(refusal), change, finding, reading.score));
             }
         }
         if let Some((templates, watch)) = &mut self.templates {
@@ -305,6 +371,13 @@ pub(super) const fn jump_of(metric: Metric) -> &'static str {
         Metric::Rows => "rows",
         Metric::Bytes => "bytes",
         Metric::Statements => "statements",
+    }
+}
+
+pub(super) const fn refused(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::TakenKey => "taken keys",
+        Refusal::MissingRight => "missing rights",
     }
 }
 

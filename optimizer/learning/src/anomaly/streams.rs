@@ -81,9 +81,11 @@ impl Streams {
             sums.statements += record.runs();
             let (rows, more_rows) = match subject {
                 Subject::Principal(_) => (read, of_more(|more| more.read)),
-                Subject::Template(_) | Subject::Source(_) | Subject::Object(_) => {
-                    (record.rows, of_more(|more| more.rows))
-                }
+                Subject::Template(_)
+                | Subject::Source(_)
+                | Subject::Object(_)
+                | Subject::Changes(..)
+                | Subject::Deletes(..) => (record.rows, of_more(|more| more.rows)),
             };
             sums.rows = sums.rows.saturating_add(rows).saturating_add(more_rows);
             sums.bytes = sums.bytes.saturating_add(record.bytes).saturating_add(of_more(|more| more.bytes));
@@ -91,10 +93,7 @@ impl Streams {
                 None => {}
                 // What the client brought about is no fault of what it reads.
                 Some(error) if is_clients(error) && !matches!(subject, Subject::Principal(_)) => {}
-                Some(error) => {
-                    sums.failed += 1;
-                    *sums.sqlstates.entry(error.sqlstate()).or_insert(0) += 1;
-                }
+                Some(error) => sums.fail(error),
             }
             match subject {
                 Subject::Source(name) => {
@@ -103,7 +102,7 @@ impl Streams {
                     }
                 }
                 Subject::Template(_) if record.error.is_none() => sums.time(record.total.as_secs_f64() * 1e3),
-                Subject::Template(_) | Subject::Object(_) => {}
+                Subject::Template(_) | Subject::Object(_) | Subject::Changes(..) | Subject::Deletes(..) => {}
                 Subject::Principal(_) => {
                     sums.first_seen = sums.first_seen.saturating_add(first_seen);
                     sums.new_templates += u64::from(new_template);
@@ -253,7 +252,10 @@ impl Streams {
                 return None;
             }
             let label = match subject {
-                Subject::Principal(name) | Subject::Object(name) => name.clone(),
+                Subject::Principal(name)
+                | Subject::Object(name)
+                | Subject::Changes(name, _)
+                | Subject::Deletes(name, _) => name.clone(),
                 Subject::Source(name) => format!("source {name}"),
                 Subject::Template(_) => shortened(&record.template),
             };
@@ -315,10 +317,7 @@ impl Streams {
             for event in stream.close(end, everywhere, &mut self.peers) {
                 let keys = self.related.get(&subject).map(|keys| keys.iter().copied().collect()).unwrap_or_default();
                 let causes = self.causes(&subject, &event, &sqlstates, end);
-                let login = match &subject {
-                    Subject::Principal(login) => Some(login.clone()),
-                    Subject::Template(_) | Subject::Source(_) | Subject::Object(_) => None,
-                };
+                let login = subject.login().map(str::to_owned);
                 happened.push(Happened { subject: subject.clone(), event, keys, login, causes });
             }
         }

@@ -13,6 +13,10 @@ pub(super) enum Subject {
     Source(String),
     /// A governed table, by its SQL name.
     Object(String),
+    /// Rows that a login changes in a governed table.
+    Changes(String, String),
+    /// Rows that a login deletes from a governed table.
+    Deletes(String, String),
 }
 
 impl Subject {
@@ -23,6 +27,16 @@ impl Subject {
             Self::Template(_) => "template",
             Self::Source(_) => "source",
             Self::Object(_) => "object",
+            Self::Changes(..) => "changes",
+            Self::Deletes(..) => "deletes",
+        }
+    }
+
+    /// The login that it is about.
+    pub(super) fn login(&self) -> Option<&str> {
+        match self {
+            Self::Principal(login) | Self::Changes(login, _) | Self::Deletes(login, _) => Some(login),
+            Self::Template(_) | Self::Source(_) | Self::Object(_) => None,
         }
     }
 
@@ -43,6 +57,9 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Principal(name) | Self::Source(name) | Self::Object(name) => write!(f, "{} {name}", self.kind()),
+            Self::Changes(login, object) | Self::Deletes(login, object) => {
+                write!(f, "{} {login} {object}", self.kind())
+            }
             Self::Template(fingerprint) => write!(f, "template {fingerprint:016x}"),
         }
     }

@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt};
 use querygate_models::anomaly::ORDINARY_ROWS;
 use querygate_models::rng::Rng;
 use querygate_telemetry_api::system::{Cell, SystemExtension};
-use querygate_telemetry_api::{ROWS_MAX, StatementRecord};
+use querygate_telemetry_api::{ChangedRows, ROWS_MAX, RunSums, StatementRecord};
 use querygate_types::ErrorCode;
 use querygate_types::principal::Principal;
 use std::time::Duration;
@@ -103,6 +103,82 @@ fn a_bulk_read_on_the_first_day_is_told_at_once() {
     let [incident] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((incident.subject.to_string(), incident.sent), ("principal sam".to_owned(), Sent::Waiting));
     assert!(incident.finding.text().starts_with("sam read 50,000 rows of t in "), "{}", incident.finding.text());
+}
+
+/// Statements of sam, ten an hour: each changes a few rows, deletes one now and then, and is refused as `refused` says. On the last
+/// day `change` may alter them.
+fn changing(days: i64, change: impl Fn(i64, &mut StatementRecord)) -> Vec<Incident> {
+    let (mut streams, mut book, mut rng) = (Streams::default(), Book::default(), Rng::new(11));
+    let start = DAY - DAY % 86_400;
+    for step in 0..days * DAILY {
+        let time = start + step * INTERVAL;
+        for n in 0..20 {
+            let mut record = statement("sam", n % 4, 0, time);
+            record.changed = ChangedRows { rows: 1 + rng.below(4) as u64, deletes: n == 3 };
+            // A key is taken now and then, and a right is missing.
+            record.error = match (step * 20 + n as i64) % 997 {
+                5 => Some(ErrorCode::UniqueViolation),
+                6 => Some(ErrorCode::InsufficientPrivilege),
+                _ => None,
+            };
+            change(step, &mut record);
+            for happened in [streams.add(&record, time), streams.add_changes(&record, time)].into_iter().flatten() {
+                book.note(happened, time, true, 100);
+            }
+        }
+        for happened in streams.close(time + INTERVAL) {
+            book.note(happened, time, true, 100);
+        }
+    }
+    book.incidents.into_values().collect()
+}
+
+#[test]
+fn ordinary_days_of_changes_have_no_incident() {
+    let found = changing(12, |_, _| {});
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_mass_delete_by_somebody_who_deletes_little_is_told_at_once() {
+    let deletes = |at: i64, rows: u64, each: bool| {
+        changing(4, move |step, record| {
+            if step == at && record.changed.deletes {
+                record.changed.rows = rows;
+            }
+            // A loop of statements of one row each, which are added up.
+            if step == at && each {
+                let sums = RunSums { runs: rows, changed: rows, changed_most: 1, ..RunSums::default() };
+                record.changed = ChangedRows { rows: 1, deletes: true };
+                record.more = Some(Box::new(sums));
+            }
+        })
+    };
+    let found = deletes(3 * DAILY + 7, 5_000, false);
+    let [incident] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((incident.subject.to_string(), incident.sent), ("deletes sam t".to_owned(), Sent::Waiting));
+    let text = incident.finding.text();
+    assert!(text.starts_with("sam deleted 5,000 rows of t in "), "{text}");
+    assert!(incident.ended.is_some() && incident.login.as_deref() == Some("sam"));
+    assert!(!deletes(3 * DAILY + 7, 400, true).is_empty(), "a loop of single deletes");
+    assert!(deletes(3 * DAILY + 7, 60, false).is_empty(), "sixty rows are not many");
+}
+
+#[test]
+fn taken_keys_and_missing_rights_are_told_by_their_own_rates() {
+    for (error, text) in [
+        (ErrorCode::UniqueViolation, "meet a taken key (23505)"),
+        (ErrorCode::InsufficientPrivilege, "lack a right (42501)"),
+    ] {
+        let found = changing(6, |step, record| {
+            if step > 5 * DAILY && record.fingerprint == 1 {
+                record.error = Some(error);
+            }
+        });
+        let told: Vec<String> = found.iter().map(|incident| incident.finding.text()).collect();
+        assert!(told.iter().any(|told| told.starts_with("sam: ") && told.contains(text)), "{told:?}");
+        assert_eq!(found.iter().filter(|incident| incident.sent == Sent::Waiting).count(), 1, "{found:?}");
+    }
 }
 
 #[test]

@@ -236,6 +236,7 @@ fn runs(column: &str, text: &str, count: u64, millis: u64) -> Vec<StatementRecor
         first_row: None,
         total: Duration::from_millis(millis),
         rows: 1,
+        changed: querygate_telemetry_api::ChangedRows::default(),
         bytes: 8,
         error: None,
         cached: false,

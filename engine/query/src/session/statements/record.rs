@@ -150,7 +150,8 @@ impl GateSession {
         let written = WriteRun { prepared: &prepared, targeted: &targeted, bound: None, parameters: &[] };
         match self.attempt(&mut run, &interrupt, written).await {
             Ok(Ended::Done { record: Some(written), count, .. }) => {
-                run.note(|record| record.changed = count as u64);
+                let deletes = targeted.operation() == WriteOperation::Delete;
+                run.note(|record| (record.changed, record.deletes) = (count as u64, deletes));
                 run.end(Ok(()))?;
                 self.changed(targeted.operation(), &change.object, written).await
             }

@@ -392,8 +392,11 @@ impl GateSession {
     }
 
     fn done(&self, mut run: Run, targeted: &Targeted, count: usize, returned: Option<RecordBatch>) -> Result<Outcome> {
-        run.note(|record| record.changed = count as u64);
         let (verb, tag) = targeted.intent().tag(count);
+        run.note(|record| {
+            record.changed = count as u64;
+            record.deletes = matches!(verb, "DELETE" | "TRUNCATE TABLE");
+        });
         let (Some(returning), Some(batch)) = (targeted.returning(), returned) else {
             run.end(Ok(()))?;
             return Ok(Outcome::Command(CommandTag::Fixed(tag)));

@@ -50,6 +50,8 @@ fn statements_of_the_closed_list() {
         ("VALUES (1), (2)", "query"),
         ("WITH w AS (SELECT 1) SELECT * FROM w", "query"),
         ("SELECT a FROM t FOR SHARE SKIP LOCKED", "locking"),
+        ("SELECT a FROM t FOR NO KEY UPDATE NOWAIT", "locking"),
+        ("SELECT a FROM t FOR KEY SHARE", "locking"),
         ("INSERT INTO t VALUES (1)", "write"),
         ("UPDATE t SET a = 1", "write"),
         ("DELETE FROM t", "write"),
