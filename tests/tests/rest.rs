@@ -4,6 +4,8 @@
 
 #[path = "rest/analytics.rs"]
 mod analytics;
+#[path = "rest/attacks.rs"]
+mod attacks;
 #[path = "rest/keys.rs"]
 mod keys;
 #[path = "rest/openapi.rs"]

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 const STACK: &str = include_str!("stack.yaml");
 
-const ROWS: &str = r#"
+pub(crate) const ROWS: &str = r#"
 CREATE TABLE customers(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT);
 CREATE TABLE orders(id TEXT PRIMARY KEY NOT NULL, code TEXT UNIQUE, customer TEXT, region TEXT, total DECIMAL_TEXT(18,4), card TEXT,
     margin DOUBLE, tags LIST_TEXT, extra TEXT, paid BOOLEAN, placed_on DATE_TEXT, placed_at TIMESTAMPTZ_TEXT);
@@ -33,6 +33,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new() -> Self {
+        Self::over(ROWS)
+    }
+
+    /// With rows of these statements.
+    pub(crate) fn over(rows: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
@@ -52,7 +57,7 @@ impl Gate {
         for user in ["nora", "rita"] {
             add_user(folder.path(), user);
         }
-        execute(&at("shop.sqlite"), ROWS);
+        execute(&at("shop.sqlite"), rows);
         let server = Server::serve(&at("querygate.toml"));
         Self { folder, server }
     }

@@ -1,0 +1,118 @@
+# Records over REST; read by `run`, which has the functions that are not here.
+
+# A record by its key and a filtered page of 50, over the same rows of one PostgreSQL: the gate, and ObjectStack's own server. The
+# vendor's packages are installed from npm into $VENDOR once.
+run_rest() {
+    command -v wrk >"$work/which" || { echo "SKIPPED: wrk is absent (apt-get install wrk)"; return 0; }
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    local rows=$ROWS vendor=
+    ROWS=1000
+    start_postgres || return 0
+    ROWS=$rows
+    local vendor_port gate_rest
+    vendor_port=$(free_port) gate_rest=$(free_port)
+    # It makes its tables, the one of the bench among them.
+    start_vendor
+    fill_items
+    serve_items
+    local gate_token vendor_token=
+    gate_token=$(sign_in "$gate_rest" bench@bench.example bench-password)
+    [[ -z $vendor ]] || vendor_token=$(sign_in "$vendor_port" vendor@bench.example bench-password)
+    printf '\n### REST: a record of 100,000 by its key, a filtered page of 50 with its total, over PostgreSQL, %s s each\n\n%s\n\n' \
+        "$SECONDS_EACH" "$(machine)"
+    echo "| what | clients | server | requests/s | p50 ms | p95 ms | p99 ms | its CPU µs a request | failed |"
+    echo "|---|---|---|---|---|---|---|---|---|"
+    for kind in record page; do
+        for clients in ${REST_CLIENTS:-1 16 100}; do
+            requested "Querygate" "$gate_rest" "$gate_token" "$kind" "$clients" "$gate"
+            [[ -z $vendor ]] || requested "ObjectStack 17.4.0" "$vendor_port" "$vendor_token" "$kind" "$clients" "$vendor"
+        done
+    done
+    kill $gate $vendor && wait $gate $vendor || true
+    gate=
+}
+
+# requested NAME PORT TOKEN KIND CLIENTS PROCESS
+requested() {
+    local before after
+    before=$(ticks "$6")
+    TOKEN=$3 KIND=$4 wrk -t1 -c"$5" -d"${SECONDS_EACH}s" --timeout 20s -s bench/rest.lua "http://127.0.0.1:$2" >"$work/wrk.log" 2>&1 \
+        || { tail -5 "$work/wrk.log" >&2; return 1; }
+    after=$(ticks "$6")
+    # shellcheck disable=SC2046 # six numbers
+    set -- "$1" "$4" "$5" "$((after - before))" $(tail -1 "$work/wrk.log")
+    echo "| $2 | $3 | $1 | $5 | $6 | $7 | $8 | $(python3 -c "print(round($4 * 10_000 / max(1, $5 * $SECONDS_EACH)))") | $9 |"
+}
+
+start_vendor() {
+    VENDOR=${VENDOR:-$HOME/.cache/querygate/vendor}
+    command -v npm >"$work/which" || { echo "SKIPPED: the vendor's server, npm is absent"; return 0; }
+    mkdir -p "$VENDOR"
+    cp bench/vendor/* "$VENDOR/"
+    [[ -d $VENDOR/node_modules/@objectstack/driver-sql ]] || (cd "$VENDOR" && npm install --no-audit --no-fund) >"$work/npm.log" 2>&1 \
+        || { tail -3 "$work/npm.log"; echo "SKIPPED: the vendor's server does not install"; return 0; }
+    : >"$work/vendor.log"
+    (cd "$VENDOR" && exec node server.mjs "$vendor_port" "$pg_port" "$PWD/stack.json") >"$work/vendor.log" 2>&1 &
+    vendor=$!
+    until grep -q '^READY' "$work/vendor.log"; do
+        kill -0 "$vendor" || { tail -3 "$work/vendor.log" >&2; exit 1; }
+        sleep 0.3
+    done
+    curl -sf -H 'content-type: application/json' -H "origin: http://127.0.0.1:$vendor_port" -o "$work/signed" \
+        -d '{"email": "vendor@bench.example", "password": "bench-password", "name": "Bench"}' \
+        "http://127.0.0.1:$vendor_port/api/v1/auth/sign-up/email"
+}
+
+fill_items() {
+    PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -d postgres -v ON_ERROR_STOP=1 >"$work/fill.log" 2>&1 <<'SQL'
+create table if not exists bench_item (id varchar(255) primary key, created_at timestamptz, updated_at timestamptz, organization_id varchar(255),
+    created_by varchar(255), updated_by varchar(255), owner_id varchar(255), owning_business_unit_id varchar(255), name text, region text,
+    level real, amount real, note text, done boolean, due date);
+insert into bench_item (id, created_at, updated_at, owner_id, name, region, level, amount, note, done, due)
+    select 'i' || lpad(i::text, 7, '0'), at, at, 'u' || i % 50, 'item number ' || i, 'region ' || i % 200, i % 7, (i * 7919 % 100000) / 4.0,
+        'a note of some length about item ' || i, i % 3 = 0, date '2026-01-01' + i % 365
+    from generate_series(1, 100000) i, lateral (select timestamptz '2026-01-01' + i * interval '1 minute') of_row(at);
+create index on bench_item (region);
+vacuum analyze bench_item;
+SQL
+}
+
+# A gate over them, by the vendor's own stack.
+serve_items() {
+    rm -rf "$work/gate"
+    mkdir -p "$work/gate/metadata"
+    cp bench/vendor/stack.json "$work/gate/metadata/stack.json"
+    printf bench >"$work/gate/password"
+    local verifier
+    verifier=$(echo bench-password | "$(gate_program)" user add bench | sed -n '/^verifier/p')
+    cat >"$work/gate/querygate.toml" <<TOML
+[server]
+database = "bench"
+[rest]
+listen = "127.0.0.1:$gate_rest"
+requests_per_user = 0
+[metadata]
+path = "metadata"
+[[sources]]
+name = "default"
+kind = "postgres"
+host = "127.0.0.1"
+port = $pg_port
+user = "bench"
+database = "postgres"
+password = "file:password"
+pool_size = 16
+[[users]]
+name = "bench"
+$verifier
+email = "bench@bench.example"
+permission_sets = ["bench_reader"]
+TOML
+    serve_gate
+}
+
+# sign_in PORT ADDRESS PASSWORD
+sign_in() {
+    curl -sf -H 'content-type: application/json' -d "{\"email\": \"$2\", \"password\": \"$3\"}" \
+        "http://127.0.0.1:$1/api/v1/auth/sign-in/email" | python3 -c 'import json, sys; print(json.load(sys.stdin)["token"])'
+}
