@@ -211,6 +211,7 @@ fn statement() -> StatementRecord {
         first_row: Some(Duration::from_millis(4)),
         total: Duration::from_millis(5),
         rows: 12,
+        changed: ChangedRows::default(),
         bytes: 400,
         error: None,
         cached: false,
