@@ -95,9 +95,8 @@ setpriv_postgres() { [[ $(id -u) == 0 ]] && echo setpriv --reuid postgres --regi
 
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
 
-# Ten columns of PostgreSQL into a client's Arrow table: through the gate's ports, and straight from the server.
-run_extract() {
-    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+# The environment of Python's clients that move Arrow; made once.
+arrow_clients() {
     local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/extract-peers
     if [[ ! -e $home/ready ]]; then
         python3 -m venv "$home"
@@ -106,7 +105,14 @@ run_extract() {
             duckdb-extension-postgres-scanner==1.5.5 'psycopg[binary]==3.3.9'
         touch "$home/ready"
     fi
-    local rows=$ROWS
+    echo "$home"
+}
+
+# Ten columns of PostgreSQL into a client's Arrow table: through the gate's ports, and straight from the server.
+run_extract() {
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    local home rows=$ROWS
+    home=$(arrow_clients)
     ROWS=1000
     start_postgres || return 0
     ROWS=$rows

@@ -32,13 +32,17 @@ for source in package["datasources"]:
     source["external"]["allowWrites"] = True
 names = {found["name"] for found in package["objects"]}
 checks = {name: "bid >= 1" for name in ["pgbench_accounts", "pgbench_tellers", "pgbench_branches", "pgbench_history"]}
-checks = {table: check for table, check in (checks | {"loaded": "level >= 0"}).items() if f"bench_{table}" in names}
+checks = {table: check for table, check in (checks | {"loaded": "level >= 0", "ruled": "level >= 0"}).items() if f"bench_{table}" in names}
 for found in package["objects"]:
     found["external"]["writable"] = True
     found["sharingModel"] = "public_read_write"
     if found["name"] == "bench_pgbench_accounts":
         found["validations"] = [{"name": "credit", "type": "script", "condition": "record.abalance < -1000000000",
                                  "message": "An account has a limit of credit.", "severity": "error", "events": ["insert", "update"]}]
+    if found["name"] == "bench_ruled":
+        found["fields"]["level"] |= {"type": "lookup", "reference": "bench_levels"}
+        found["validations"] = [{"name": "worth", "type": "script", "condition": "record.amount < 0.0", "message": "An amount is no debt.",
+                                 "severity": "error", "events": ["insert", "update"]}]
     if found["name"] == "bench_numbered":
         found["fields"]["number"] = {"type": "autonumber", "autonumberFormat": "N-{00000000}"}
 rights = package["permissions"][0]

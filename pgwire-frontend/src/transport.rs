@@ -47,6 +47,8 @@ impl Transport {
                     None if input.is_empty() => *input = BytesMut::new(),
                     None => {}
                 }
+                // A task that has done much without a pause is given nothing until its next turn, however much lies there.
+                tokio::task::yield_now().await;
             },
             Self::Tls(tls) => {
                 let mut first = [0; 1];

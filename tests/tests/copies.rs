@@ -8,6 +8,8 @@
 mod flight;
 #[path = "copies/lines.rs"]
 mod lines;
+#[path = "copies/loads.rs"]
+mod loads;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;

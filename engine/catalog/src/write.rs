@@ -13,8 +13,8 @@ use arrow::array::RecordBatch;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::fragment::{Fragment, OutputColumn};
-use querygate_driver_api::identifier::{ColumnId, Identifier};
-use querygate_driver_api::relation::{Relation, ScanColumn};
+use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
+use querygate_driver_api::relation::{Encoding, Relation, ScanColumn};
 use querygate_driver_api::remote::{RemoteTable, TableKind};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::value::{Value, ValueType};
@@ -66,6 +66,21 @@ impl TargetField {
         let native = self.column.as_ref()?.native_type.to_lowercase();
         let rest = native.strip_prefix("varchar").or_else(|| native.strip_prefix("character varying"))?;
         rest.trim().strip_prefix('(')?.split(')').next()?.trim().parse().ok()
+    }
+
+    /// Its column's name in the source.
+    #[must_use]
+    pub fn column(&self) -> &Identifier {
+        &self.scan.name
+    }
+
+    /// Whether its source holds values in a form on which every operator is exact.
+    #[must_use]
+    pub fn is_canonical(&self) -> bool {
+        match self.scan.encoding {
+            Encoding::Canonical => true,
+            _ => false,
+        }
     }
 
     #[must_use]
@@ -176,6 +191,12 @@ impl WriteTarget {
     /// 0A000: it has no writer.
     pub fn writer(&self) -> Result<&dyn Writer> {
         writer(self.table.driver().as_ref())
+    }
+
+    /// The table in its source.
+    #[must_use]
+    pub fn remote(&self) -> &TableRef {
+        self.table.table()
     }
 
     /// Rows that one read may look for by this number of fields.

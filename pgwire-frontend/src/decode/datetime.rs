@@ -123,9 +123,15 @@ fn in_range(micros: i64, text: &str) -> Result<i64> {
     if micros < TIMESTAMP_FIRST { Err(out_of_range(text)) } else { Ok(micros) }
 }
 
+/// A text that begins with no digit, in small letters: it may be a word.
+fn word(text: &str) -> Option<String> {
+    let is_number = text.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    (!is_number).then(|| text.to_ascii_lowercase())
+}
+
 fn moment(pg_type: PgType, text: &str) -> Result<Moment> {
     let trimmed = text.trim_ascii();
-    match trimmed.to_ascii_lowercase().as_str() {
+    match word(trimmed).as_deref().unwrap_or_default() {
         "infinity" => return Ok(Moment::Infinity),
         "-infinity" => return Ok(Moment::MinusInfinity),
         "epoch" => return Ok(Moment::At(Parts { days: 0, micros: Some(0), zone: Some(Zone::UTC) })),

@@ -84,7 +84,7 @@ pub(crate) fn column(pg_type: PgType, values: Vec<Option<Value>>, data_type: &Da
 }
 
 /// Text of a parameter. Zero bytes are no characters in PostgreSQL.
-fn utf8(bytes: &[u8]) -> Result<&str> {
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str> {
     let wrong = |shown: String| {
         Error::new(ErrorCode::CharacterNotInRepertoire, format!("invalid byte sequence for encoding \"UTF8\": {shown}"))
     };

@@ -22,8 +22,8 @@ pub(super) fn parse(text: &str) -> Result<Decimal> {
         Some(b'+') => (false, trimmed.get(1..).unwrap_or_default()),
         _ => (false, trimmed),
     };
-    if let Some(value) = short(magnitude.as_bytes()) {
-        return Ok(Decimal { value: if negative { -value } else { value }, scale: 0 });
+    if let Some((value, scale)) = short(magnitude.as_bytes()) {
+        return Ok(Decimal { value: if negative { -value } else { value }, scale });
     }
     let is = |name: &str| magnitude.eq_ignore_ascii_case(name);
     if is("nan") {
@@ -52,14 +52,24 @@ pub(super) fn parse(text: &str) -> Result<Decimal> {
     scaled(value, fraction.checked_sub(exponent).ok_or_else(|| out_of_range(PgType::Numeric, text))?, negative)
 }
 
-/// A whole number of a few digits and nothing else.
+/// A few digits, with a point among them or not, and nothing else: their number, and how many are behind the point.
 #[cfg_attr(not(test), expect(clippy::arithmetic_side_effects, reason = "18 digits fit"))]
-fn short(digits: &[u8]) -> Option<i128> {
-    if digits.is_empty() || digits.len() > 18 {
+fn short(text: &[u8]) -> Option<(i128, u8)> {
+    if text.len() > 18 {
         return None;
     }
-    let digit = |value: u64, digit: &u8| digit.is_ascii_digit().then(|| value * 10 + u64::from(*digit - b'0'));
-    digits.iter().try_fold(0, digit).map(i128::from)
+    let (mut value, mut behind, mut digits) = (0_u64, None, 0);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                (value, digits, behind) =
+                    (value * 10 + u64::from(*byte - b'0'), digits + 1, behind.map(|some: u8| some + 1))
+            }
+            b'.' if behind.is_none() => behind = Some(0),
+            _ => return None,
+        }
+    }
+    (digits > 0).then(|| (i128::from(value), behind.unwrap_or(0)))
 }
 
 /// value · 10^−scale, a negative scale multiplied out.

@@ -1,6 +1,6 @@
 //! A gate over orders and what belongs to them, in a source of one kind, with three users of different rights.
 
-use crate::source::{Kind, PASSWORD, Source, add};
+use crate::source::{Kind, PASSWORD, Source, add, declared};
 use bytes::Bytes;
 use futures::{SinkExt, TryStreamExt};
 use querygate_tests::server::{Server, connect, runtime};
@@ -49,18 +49,24 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn new(kind: Kind, writes: bool) -> Self {
-        let folder = TempDir::new().unwrap();
         let column = match kind {
             Kind::Sqlite => 0,
             Kind::Postgres => 1,
             Kind::MariaDb => 2,
         };
         let tables = TYPES.iter().fold(TABLES.to_owned(), |tables, (word, types)| tables.replace(word, types[column]));
-        let source = Source::new(kind, folder.path(), &tables);
+        Self::over(kind, writes, &declared(kind, &tables), [STACK, COLUMNS])
+    }
+
+    /// Over other tables, which are declared as in the source, and metadata: the stack, and the types of its columns.
+    pub(crate) fn over(kind: Kind, writes: bool, tables: &str, metadata: [&str; 2]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let source = Source::made(kind, folder.path(), tables);
+        let [stack, columns] = metadata;
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
-        std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
-        std::fs::write(at("metadata/stack.querygate.json"), COLUMNS).unwrap();
+        std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
+        std::fs::write(at("metadata/stack.querygate.json"), columns).unwrap();
         let config = format!(
             "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
              [metadata]\npath = \"metadata\"\n[log]\naudit = \"audit.ndjson\"\n[writes]\nenabled = {writes}\n{}\
@@ -93,6 +99,11 @@ impl Shop {
         let mut config = self.server.config(user);
         config.dbname("shop").password(PASSWORD);
         runtime().block_on(connect(&config))
+    }
+
+    /// Runs statements in the source itself, as an administrator.
+    pub(crate) fn administer(&self, sql: &str) {
+        self.source.run(sql);
     }
 
     /// The first column of what is stored, as the source itself says it.

@@ -64,38 +64,50 @@ fn shifted(value: i128, digits: u32) -> Result<i128, Unreadable> {
     10_i128.checked_pow(digits).and_then(|power| value.checked_mul(power)).ok_or(Unreadable::TooWide)
 }
 
+/// Groups of four digits of a number at any scale, at most.
+const GROUPS_MAX: usize = 44;
+
 /// Writes `value` × 10^−`scale`.
 pub(crate) fn encode(value: i128, scale: i8, out: &mut BytesMut) {
-    let scale = usize::try_from(scale).unwrap_or(0);
-    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    // Whole groups on both sides of the point.
-    let text = format!("{whole:0>before$}{fraction:0<after$}", before = grouped(whole.len()), after = grouped(scale));
-    let mut groups: Vec<u16> = text.as_bytes().chunks(4).map(group).collect();
-    let mut weight = i16::try_from(grouped(whole.len()) / 4).unwrap_or(0) - 1;
-    let leading = groups.iter().take_while(|group| **group == 0).count();
-    groups.drain(..leading);
-    weight -= i16::try_from(leading).unwrap_or(0);
-    while groups.last() == Some(&0) {
-        groups.pop();
+    let scale = u16::try_from(scale).unwrap_or(0);
+    let fraction = scale.div_ceil(4);
+    let mut rest = value.unsigned_abs();
+    // From the last group to the first. The point lies between two of them.
+    let mut groups = [0_u16; GROUPS_MAX];
+    let mut count = 0_u16;
+    let mut digits = match scale % 4 {
+        0 => 4,
+        some => u32::from(some),
+    };
+    for group in &mut groups {
+        if rest == 0 && count >= fraction {
+            break;
+        }
+        let (more, last) = divided(rest, 10_u16.pow(digits));
+        *group = last * 10_u16.pow(4 - digits);
+        (rest, digits, count) = (more, 4, count + 1);
     }
-    if groups.is_empty() {
-        weight = 0;
-    }
-    debug_assert!(groups.iter().all(|group| *group < 10_000), "a group is four decimal digits");
-    out.put_u16(u16::try_from(groups.len()).unwrap_or(0));
+    let is_zero = |group: &&u16| **group == 0;
+    let written = groups.get(..usize::from(count)).unwrap_or_default();
+    let leading = written.iter().rev().take_while(is_zero).count();
+    let written = written.get(..written.len() - leading).unwrap_or_default();
+    let trailing = written.iter().take_while(is_zero).count();
+    let weight =
+        if written.is_empty() { 0 } else { i16::try_from(written.len()).unwrap_or(0) - fraction.cast_signed() - 1 };
+    let written = written.get(trailing..).unwrap_or_default();
+    out.put_u16(u16::try_from(written.len()).unwrap_or(0));
     out.put_i16(weight);
     out.put_u16(if value < 0 { NEGATIVE } else { POSITIVE });
-    out.put_u16(u16::try_from(scale).unwrap_or(0));
-    groups.into_iter().for_each(|group| out.put_u16(group));
+    out.put_u16(scale);
+    written.iter().rev().for_each(|group| out.put_u16(*group));
 }
 
-fn grouped(length: usize) -> usize {
-    length.div_ceil(4) * 4
-}
-
-fn group(digits: &[u8]) -> u16 {
-    digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'))
+/// A number divided, and what is left. Most numbers fit a register.
+fn divided(value: u128, by: u16) -> (u128, u16) {
+    match u64::try_from(value) {
+        Ok(value) => (u128::from(value / u64::from(by)), u16::try_from(value % u64::from(by)).unwrap_or(0)),
+        Err(_) => (value / u128::from(by), u16::try_from(value % u128::from(by)).unwrap_or(0)),
+    }
 }
 
 /// A double's shortest digits at `scale`, rounded half away from zero; none if it is not finite or too large.
@@ -138,6 +150,25 @@ mod tests {
                 encode(value, scale, &mut out);
                 assert_eq!(decode(&out, scale), Ok(value), "{value} at {scale}");
             }
+        }
+    }
+
+    /// No group of zeros stands at either end, and zero has none.
+    #[test]
+    fn numbers_are_written_as_the_server_writes_them() {
+        for (value, scale, expected) in [
+            (0, 4, bytes(0, POSITIVE, &[])),
+            (5, 1, bytes(-1, POSITIVE, &[5_000])),
+            (-1, 8, bytes(-2, NEGATIVE, &[1])),
+            (123_450_000, 2, bytes(1, POSITIVE, &[123, 4_500])),
+            (120_000_000, 2, bytes(1, POSITIVE, &[120])),
+            (12_345, 2, bytes(0, POSITIVE, &[123, 4_500])),
+        ] {
+            let mut out = BytesMut::new();
+            encode(value, scale, &mut out);
+            let mut expected = expected;
+            expected[7] = scale.unsigned_abs();
+            assert_eq!(out, expected[..], "{value} at {scale}");
         }
     }
 

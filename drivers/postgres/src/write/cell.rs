@@ -45,23 +45,29 @@ pub(super) fn put(form: Form, value: &Value, out: &mut BytesMut) -> Result<()> {
         }
         (Form::Uuid, Value::Text(text)) => out.put_u128(uuid(text)?),
         (Form::Bytea, Value::Binary(bytes)) => out.put_slice(bytes),
-        (Form::Date, Value::Date(days)) => {
-            let days = days.checked_sub(EPOCH_DAYS).filter(|days| DAYS.contains(days));
-            out.put_i32(days.ok_or_else(beyond)?);
-        }
+        (Form::Date, Value::Date(days)) => day(*days, out)?,
         (Form::Time(step), Value::Time(micros)) => {
             if !(0..DAY_MICROS).contains(micros) {
                 return Err(beyond());
             }
             out.put_i64(stepped(*micros, step)?);
         }
-        (Form::Timestamp { step, .. }, Value::Timestamp { micros, .. }) => {
-            let micros = micros.checked_sub(EPOCH_MICROS).filter(|micros| MICROS.contains(micros));
-            out.put_i64(stepped(micros.ok_or_else(beyond)?, step)?);
-        }
+        (Form::Timestamp { step, .. }, Value::Timestamp { micros, .. }) => instant(*micros, step, out)?,
         (Form::TextArray(_, most), Value::TextList(items)) => literal(items, most, out)?,
         _ => return Err(Error::internal("a value of another type than its column's")),
     }
+    Ok(())
+}
+
+pub(super) fn day(days: i32, out: &mut BytesMut) -> Result<()> {
+    let days = days.checked_sub(EPOCH_DAYS).filter(|days| DAYS.contains(days));
+    out.put_i32(days.ok_or_else(beyond)?);
+    Ok(())
+}
+
+pub(super) fn instant(micros: i64, step: i64, out: &mut BytesMut) -> Result<()> {
+    let micros = micros.checked_sub(EPOCH_MICROS).filter(|micros| MICROS.contains(micros));
+    out.put_i64(stepped(micros.ok_or_else(beyond)?, step)?);
     Ok(())
 }
 
@@ -93,7 +99,7 @@ pub(super) fn put_alone(form: Form, value: &Value, out: &mut BytesMut) -> Result
     Ok(())
 }
 
-fn integer(form: Form, value: i64, out: &mut BytesMut) -> Result<()> {
+pub(super) fn integer(form: Form, value: i64, out: &mut BytesMut) -> Result<()> {
     match form {
         Form::Int2 => out.put_i16(i16::try_from(value).map_err(|_| out_of_range())?),
         Form::Int4 => out.put_i32(i32::try_from(value).map_err(|_| out_of_range())?),
@@ -155,7 +161,7 @@ fn digits(value: i128, scale: i8) -> String {
     format!("{value}e-{scale}")
 }
 
-fn decimal(column: Option<(u8, i8)>, value: i128, scale: i8, out: &mut BytesMut) -> Result<()> {
+pub(super) fn decimal(column: Option<(u8, i8)>, value: i128, scale: i8, out: &mut BytesMut) -> Result<()> {
     if let Some((precision, places)) = column {
         let power = |digits: i32| u32::try_from(digits).ok().and_then(|digits| 10_i128.checked_pow(digits));
         let more = i32::from(scale) - i32::from(places);
@@ -173,7 +179,7 @@ fn decimal(column: Option<(u8, i8)>, value: i128, scale: i8, out: &mut BytesMut)
 }
 
 /// The server has no NUL in texts, and cuts blanks off the end of one that is too long.
-fn plain(text: &Arc<str>, most: Option<usize>) -> Result<&str> {
+pub(super) fn plain(text: &str, most: Option<usize>) -> Result<&str> {
     if text.contains('\0') {
         return Err(Error::new(ErrorCode::CharacterNotInRepertoire, "text with a NUL character"));
     }

@@ -1,7 +1,8 @@
 //! Rows as the server takes them: as one array for each column, or in COPY's binary format.
 
-use super::cell::{put, put_alone};
+use super::cell::put;
 use super::form::Form;
+use super::values::Values;
 use arrow::array::{Array, RecordBatch};
 use bytes::{BufMut, BytesMut};
 use querygate_driver_api::value::Value;
@@ -64,7 +65,8 @@ fn array(form: Form, column: &dyn Array) -> Result<Sent> {
         out.put_i32(1);
     }
     for row in 0..column.len() {
-        cell(&Value::from_array(column, row)?, &mut out, |value, out| put(form, value, out))?;
+        let value = Value::from_array(column, row)?;
+        cell(value.is_null(), &mut out, |out| put(form, &value, out))?;
     }
     Ok(Sent(out))
 }
@@ -72,23 +74,24 @@ fn array(form: Form, column: &dyn Array) -> Result<Sent> {
 /// The rows in COPY's binary format, without its header and trailer.
 pub(super) fn copied(forms: &[Form], rows: &RecordBatch, out: &mut BytesMut) -> Result<()> {
     let count = i16::try_from(forms.len()).map_err(Error::internal)?;
+    let columns: Vec<_> = forms.iter().zip(rows.columns()).map(|(form, column)| Values::of(*form, column)).collect();
     for row in 0..rows.num_rows() {
         out.put_i16(count);
-        for (form, column) in forms.iter().zip(rows.columns()) {
-            cell(&Value::from_array(column.as_ref(), row)?, out, |value, out| put_alone(*form, value, out))?;
+        for values in &columns {
+            cell(values.is_null(row), out, |out| values.put(row, out))?;
         }
     }
     Ok(())
 }
 
 /// A value with its length before it; −1 for NULL.
-fn cell(value: &Value, out: &mut BytesMut, put: impl Fn(&Value, &mut BytesMut) -> Result<()>) -> Result<()> {
+fn cell(is_null: bool, out: &mut BytesMut, put: impl FnOnce(&mut BytesMut) -> Result<()>) -> Result<()> {
     let place = out.len();
     out.put_i32(-1);
-    if value.is_null() {
+    if is_null {
         return Ok(());
     }
-    put(value, out)?;
+    put(out)?;
     let start = place + size_of::<i32>();
     let length = i32::try_from(out.len() - start).map_err(Error::internal)?;
     let head = out.get_mut(place..start).ok_or_else(|| Error::internal("a value lost its length"))?;

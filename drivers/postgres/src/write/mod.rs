@@ -1,6 +1,7 @@
 //! Changes to a database, on connections of their own by a user of their own. Nothing that was sent is sent again, but what was lost with
 //! its connection before its transaction had begun. Knows no policy.
 
+mod alterations;
 mod cell;
 mod encode;
 mod error;
@@ -12,6 +13,7 @@ mod print;
 mod reading;
 mod stop;
 mod transaction;
+mod values;
 
 use crate::connect::pool::Pool;
 use crate::driver::PostgresDriver;

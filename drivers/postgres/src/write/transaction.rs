@@ -5,7 +5,7 @@ use super::error::from_change;
 use super::pipeline::{self, Answered, FirstStatement, ReadBehind};
 use super::reading::Reading;
 use super::stop::{Answer, PostgresStop, guard};
-use super::{fate, print};
+use super::{alterations, fate, print};
 use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
 use crate::error::{is_lost, unavailable};
@@ -18,8 +18,8 @@ use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::statement_guard::STOP_TIME;
 use querygate_driver_api::write::{
-    Applied, Begin, ChangeSet, CommitError, NativeChange, ReadAfter, Rows, SourceTransaction, StatementGuard, TxMark,
-    Violation,
+    Alterations, Applied, Begin, ChangeSet, CommitError, Isolation, NativeChange, ReadAfter, Rows, SourceTransaction,
+    StatementGuard, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::future::Future;
@@ -41,6 +41,7 @@ pub(super) struct PostgresTransaction {
     running: StatementGuard<PostgresStop>,
     /// What begins it, as long as that was not sent.
     begin: Option<String>,
+    isolation: Isolation,
     /// Known once it has begun.
     mark: Option<TxMark>,
     /// The schema in which triggers and defaults of the source look for what they name, where it is known which.
@@ -56,7 +57,7 @@ impl PostgresTransaction {
         let lease = pool.lease(context.deadline, &context.cancel).await?;
         let (running, schema) = (guard(&lease, pool), lease.connection.search_path.clone());
         let text = format!("BEGIN ISOLATION LEVEL {} READ WRITE; {}", begin.isolation.sql(), fate::MARK);
-        Ok(Self { lease, running, begin: Some(text), mark: None, schema })
+        Ok(Self { lease, running, begin: Some(text), isolation: begin.isolation, mark: None, schema })
     }
 
     /// Why it has not begun. Whatever was sent behind its BEGIN ran in no transaction, where the session changes nothing.
@@ -307,6 +308,23 @@ impl SourceTransaction for PostgresTransaction {
             // A trigger of the source left rows out.
             (None, _) => Err(Violation::Serialization.error()),
         }
+    }
+
+    async fn alterations(&mut self, table: &TableRef) -> Result<Option<Alterations>> {
+        match self.isolation {
+            Isolation::ReadCommitted => {}
+            // It would tell of a moment before the one in which rows were stored.
+            Isolation::RepeatableRead | Isolation::Serializable => return Ok(None),
+        }
+        self.ready().await?;
+        self.running.is_running = true;
+        let asked = tokio::time::timeout(ANSWER, alterations::of(&self.lease.connection.client, table)).await;
+        let Ok(asked) = asked else {
+            self.running.keeps_savepoints = false;
+            return Err(unavailable(self.source(), "does not answer"));
+        };
+        self.running.is_running = false;
+        asked.map_err(|error| self.failed(&error))?
     }
 
     async fn savepoint(&mut self, id: u32) -> Result<()> {

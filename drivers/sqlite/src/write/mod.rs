@@ -1,5 +1,6 @@
 //! Changes to a database: one writing connection beside the readers, whose transactions wait for each other. Knows no policy.
 
+mod alterations;
 mod error;
 mod print;
 mod store;

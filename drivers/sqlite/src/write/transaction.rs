@@ -1,7 +1,7 @@
 //! One transaction on the writing connection.
 
 use super::error::from_change;
-use super::{print, store};
+use super::{alterations, print, store};
 use crate::bind::{add, arguments};
 use crate::decode::Decoder;
 use crate::error::from_sqlx;
@@ -12,9 +12,11 @@ use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Applied, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TargetColumn, TxMark, Violation,
+    Alterations, Applied, ChangeSet, ChangeShape, CommitError, NativeChange, Rows, SourceTransaction, TargetColumn,
+    TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -186,6 +188,8 @@ impl SourceTransaction for SqliteTransaction {
 
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
         let mut count = 0;
+        let shape = ChangeShape { returning: Vec::new(), ..change.shape.clone() };
+        let change = &NativeChange { shape, statement: change.statement.clone() };
         while let Some(batch) = next(&mut rows, context).await? {
             for first in (0..batch.num_rows()).step_by(limits::BATCH_ROWS) {
                 let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
@@ -198,6 +202,12 @@ impl SourceTransaction for SqliteTransaction {
             }
         }
         Ok(count)
+    }
+
+    async fn alterations(&mut self, table: &TableRef) -> Result<Option<Alterations>> {
+        self.lease.reader.interrupt.arm(None);
+        let asked = alterations::of(&mut self.lease.reader.connection, table).await;
+        asked.map_err(|error| self.failed(&error))?
     }
 
     async fn savepoint(&mut self, id: u32) -> Result<()> {

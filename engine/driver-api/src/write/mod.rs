@@ -17,6 +17,8 @@ pub mod writer;
 pub use change::{Applied, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn};
 pub use lock::{Lock, LockStrength, LockWait};
 pub use statement_guard::{ServerStop, StatementGuard};
-pub use transaction::{Begin, CommitError, Fate, Isolation, ReadAfter, Rows, SourceTransaction, Transaction, TxMark};
+pub use transaction::{
+    Alterations, Begin, CommitError, Fate, Isolation, ReadAfter, Rows, SourceTransaction, Transaction, TxMark,
+};
 pub use violation::Violation;
 pub use writer::{Locking, WriteCapabilities, Writer};

@@ -3,6 +3,7 @@
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
 use super::violation::Violation;
 use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
+use crate::identifier::{Identifier, TableRef};
 use crate::value::Value;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -70,6 +71,15 @@ pub struct ReadAfter<'a> {
     pub values: &'a [Value],
 }
 
+/// What a source makes of new rows by itself: all others are stored as they are given, and each of them is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alterations {
+    /// Columns that may get a value where none is given: their defaults, numbers, what is computed.
+    pub filled: Vec<Identifier>,
+    /// Columns that may hold a given value in another form.
+    pub reformed: Vec<Identifier>,
+}
+
 /// What a driver does inside of a transaction. Whatever was sent is sent once: nothing here is tried again. Dropped, its connection
 /// is closed and the source rolls back.
 #[async_trait]
@@ -113,6 +123,15 @@ pub trait SourceTransaction: Send + fmt::Debug {
     /// # Errors
     /// As [`apply`](Self::apply); the stream's own.
     async fn load(&mut self, change: &NativeChange, rows: BatchStream, context: &ExecuteContext) -> Result<u64>;
+
+    /// What the source makes of new rows of a table by itself. `None`: more than that, or it is not known. What was said after rows of
+    /// the table were stored in the transaction holds until its end.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    async fn alterations(&mut self, _table: &TableRef) -> Result<Option<Alterations>> {
+        Ok(None)
+    }
 
     /// Sets a savepoint, whose id is new.
     async fn savepoint(&mut self, id: u32) -> Result<()>;
@@ -296,6 +315,16 @@ impl Transaction {
             ChangeOp::Update | ChangeOp::Delete => Err(Error::internal("only an insert loads rows")),
         };
         self.leave(loaded)
+    }
+
+    /// What the source makes of new rows of a table by itself.
+    ///
+    /// # Errors
+    /// As [`SourceTransaction::alterations`]; 25P02 after a failure.
+    pub async fn alterations(&mut self, table: &TableRef) -> Result<Option<Alterations>> {
+        self.enter()?;
+        let told = self.inner.alterations(table).await;
+        self.leave(told)
     }
 
     /// Sets a savepoint, whose id must be new.

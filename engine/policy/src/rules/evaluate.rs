@@ -325,7 +325,7 @@ impl ObjectRules {
 }
 
 /// Whether the field's contract looks at written values. What the platform fills is its own business.
-fn is_checked(field: &Field) -> bool {
+pub(super) fn is_checked(field: &Field) -> bool {
     let is_filled = field.system && !field.field_type.is_reference() && field.name != "id";
     field.stored() && !is_filled && field.field_type != FieldType::Autonumber
 }

@@ -8,6 +8,7 @@ mod contract;
 mod defaults;
 mod domains;
 mod evaluate;
+mod kept;
 mod object;
 mod related;
 mod schema;
@@ -21,6 +22,7 @@ mod violation;
 
 pub use autonumber::AutonumberFormat;
 pub use evaluate::{Attempt, Dropped, DroppedReason, Outcome, ReadonlyMode};
+pub use kept::{ColumnContracts, GivenValue, ValueContract};
 pub use object::{ObjectRules, RuleFault};
 pub(crate) use related::delete_behavior;
 pub use related::{DeleteRule, ReferenceCheck, SummaryUpdate, delete_rules};

@@ -74,6 +74,15 @@ impl CompiledValidation {
         &self.name
     }
 
+    pub(super) fn is_for_inserts(&self) -> bool {
+        self.events.insert
+    }
+
+    /// Fields that decide it.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &str> {
+        self.reads.iter().map(String::as_str)
+    }
+
     fn compile(rule: &Validation, object: &Object, faults: &mut Vec<RuleFault>) -> Self {
         let check = match compile_check(rule, object, faults) {
             Ok(check) => check,

@@ -89,7 +89,7 @@ impl Imaged {
 }
 
 /// The statement's values of one row.
-fn payload(targeted: &Targeted, given: &[ArrayRef], row: usize) -> Result<Row> {
+pub(super) fn payload(targeted: &Targeted, given: &[ArrayRef], row: usize) -> Result<Row> {
     if let Some(record) = targeted.intent().record() {
         return Ok(record.values().clone());
     }
@@ -107,7 +107,7 @@ fn finite(field: &str, values: &ArrayRef, value: serde_json::Value, row: usize) 
 }
 
 /// The row as it would be stored.
-fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &Masters) -> Result<Outcome> {
+pub(super) fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &Masters) -> Result<Outcome> {
     let is_given = targeted.intent().record().is_some();
     targeted.permit().admit(previous, payload)?;
     let outcome = targeted.rules().evaluate(&Attempt {
@@ -136,7 +136,7 @@ fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &
 }
 
 /// What is stored: fields of the statement, stamps, and of new rows everything that has a value. What a source lacks is not.
-fn places(targeted: &Targeted, records: &[Row], given: &[Row]) -> Vec<usize> {
+pub(super) fn places(targeted: &Targeted, records: &[Row], given: &[Row]) -> Vec<usize> {
     let table = targeted.table();
     let stamps = targeted.stamps();
     let is_insert = targeted.operation() == WriteOperation::Insert;

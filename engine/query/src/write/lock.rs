@@ -53,25 +53,12 @@ impl Locked {
             };
             return Ok(Some(Self { targeted: Arc::clone(targeted), stored, given: Vec::new(), count: 1 }));
         }
-        if let RowSource::Streamed { .. } = targeted.intent().rows() {
-            let object = &targeted.intent().object().object;
-            let given = targeted.assigned().iter().zip(fitted(targeted, found.columns())?);
-            let given = given.map(|(name, values)| match object.field(name) {
-                Some(field) => in_form(values, field),
-                None => Err(Error::internal("a value is for no field")),
-            });
-            let given = given.collect::<Result<Vec<_>>>()?;
+        if let Some(given) = new_rows(targeted, found)? {
             return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given, count: found.num_rows() }));
         }
         let Some(find) = targeted.find() else {
             return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given: Vec::new(), count: 1 }));
         };
-        if find.seen.is_empty() {
-            let all = UInt64Array::from_iter_values(0..found.num_rows() as u64);
-            let given = given(targeted, find, found, &all)?;
-            let count = found.num_rows();
-            return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given, count }));
-        }
         let keys = keys(targeted, find, found)?;
         let stored = locked(targeted, &keys, targeted.permit().target(), transaction, context).await?;
         let Some((of_found, of_stored)) = matched(targeted, find, found, &stored)? else { return Ok(None) };
@@ -120,6 +107,26 @@ impl Locked {
 
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+}
+
+/// The statement's values of rows that are in no table yet, for each of the assigned fields. `None`: it changes rows that are.
+///
+/// # Errors
+/// Values that their columns do not hold.
+pub(super) fn new_rows(targeted: &Targeted, found: &RecordBatch) -> Result<Option<Vec<ArrayRef>>> {
+    if let RowSource::Streamed { .. } = targeted.intent().rows() {
+        let object = &targeted.intent().object().object;
+        let given = targeted.assigned().iter().zip(fitted(targeted, found.columns())?);
+        let given = given.map(|(name, values)| match object.field(name) {
+            Some(field) => in_form(values, field),
+            None => Err(Error::internal("a value is for no field")),
+        });
+        return given.collect::<Result<_>>().map(Some);
+    }
+    match targeted.find() {
+        Some(find) if find.seen.is_empty() => fitted(targeted, found.columns()).map(Some),
+        Some(_) | None => Ok(None),
     }
 }
 

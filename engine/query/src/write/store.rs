@@ -3,6 +3,7 @@
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use futures::{StreamExt, stream};
 use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
@@ -76,6 +77,15 @@ impl Storing<'_> {
             stored.extend(some.stored);
         }
         self.stored(applied, stored)
+    }
+
+    /// Inserts the rows in the source's fastest way, which gives nothing back but their number.
+    ///
+    /// # Errors
+    /// The source's.
+    pub(super) async fn load(self, transaction: &mut Transaction, context: &ExecuteContext) -> Result<u64> {
+        let rows = stream::iter([Ok(self.batch()?)]).boxed();
+        transaction.load(self.change, rows, context).await
     }
 
     /// As [`store`](Self::store), of rows that one set holds, and reads what is stored then.

@@ -1,7 +1,8 @@
 //! Values of rows collected into batches, each in the type of its column.
 
 use super::cells::Cells;
-use crate::decode::{Decimal, Value, column, value_of};
+use super::collected::{Collected, Item, is_text};
+use crate::decode::{Decimal, Value, utf8, value_of};
 use crate::wire::Format;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -27,8 +28,8 @@ pub(super) struct Batch {
     schema: SchemaRef,
     format: Format,
     zone: Zone,
-    values: Vec<Vec<Option<Value>>>,
-    row: Vec<Option<Value>>,
+    values: Vec<Collected>,
+    row: Vec<Item>,
     /// The line that each row is in.
     lines: Vec<u64>,
     bytes: usize,
@@ -38,7 +39,7 @@ impl Batch {
     pub(super) fn new(columns: Arc<[IngestColumn]>, format: Format, zone: Zone) -> Self {
         let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let values = columns.iter().map(|_| Vec::new()).collect();
+        let values = columns.iter().map(Collected::new).collect();
         Self { columns, schema, format, zone, values, row: Vec::new(), lines: Vec::new(), bytes: 0 }
     }
 
@@ -56,16 +57,21 @@ impl Batch {
         self.row.clear();
         let mut bytes = 0;
         for (at, (cell, column)) in cells.iter().zip(self.columns.iter()).enumerate() {
-            let value = cell.map(|cell| self.value(column, cell, at)).transpose();
-            self.row.push(value.map_err(|error| Misfit { column: at, error })?);
-            bytes += size_of::<Option<Value>>() + cell.map_or(0, <[u8]>::len);
+            let item = cell.map_or(Ok(Item::Null), |cell| self.item(column, cell, at));
+            self.row.push(item.map_err(|error| Misfit { column: at, error })?);
+            bytes += size_of::<Value>() + cell.map_or(0, <[u8]>::len);
         }
-        for (values, value) in self.values.iter_mut().zip(self.row.drain(..)) {
-            values.push(value);
+        let items = self.values.iter_mut().zip(self.row.drain(..)).zip(cells.iter());
+        for (at, ((values, item), cell)) in items.enumerate() {
+            values.push(item, cell.unwrap_or_default()).map_err(|error| Misfit { column: at, error })?;
         }
         self.lines.push(line);
         self.bytes += bytes + size_of::<u64>();
         Ok(())
+    }
+
+    fn item(&self, column: &IngestColumn, cell: &[u8], at: usize) -> Result<Item> {
+        if is_text(column) { utf8(cell).map(|_| Item::Text) } else { self.value(column, cell, at).map(Item::Value) }
     }
 
     fn value(&self, column: &IngestColumn, cell: &[u8], at: usize) -> Result<Value> {
@@ -96,7 +102,7 @@ impl Batch {
         let lines = std::mem::take(&mut self.lines);
         self.bytes = 0;
         let typed = self.columns.iter().zip(&mut self.values);
-        let arrays = typed.map(|(own, values)| column(own.pg_type, std::mem::take(values), &own.data_type));
+        let arrays = typed.map(|(own, values)| values.take(own));
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(lines.len()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options);

@@ -4,6 +4,7 @@
 mod batch;
 mod binary;
 mod cells;
+mod collected;
 mod decoder;
 mod fields;
 mod lines;

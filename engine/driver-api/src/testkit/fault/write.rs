@@ -4,12 +4,13 @@ use super::{Fault, FaultyDriver};
 use crate::capability::Refusal;
 use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
+use crate::identifier::TableRef;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable};
 use crate::value::{Value, ValueType};
 use crate::write::{
-    Applied, Begin, ChangeSet, ChangeShape, CommitError, Fate, Lock, NativeChange, Rows, SourceTransaction,
-    Transaction, TxMark, WriteCapabilities, Writer,
+    Alterations, Applied, Begin, ChangeSet, ChangeShape, CommitError, Fate, Lock, NativeChange, Rows,
+    SourceTransaction, Transaction, TxMark, WriteCapabilities, Writer,
 };
 use async_trait::async_trait;
 use querygate_types::{Error, ErrorCode, Result};
@@ -94,6 +95,10 @@ impl SourceTransaction for FaultyTransaction {
 
     async fn load(&mut self, change: &NativeChange, rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
         self.inner.load(change, rows, context).await
+    }
+
+    async fn alterations(&mut self, table: &TableRef) -> Result<Option<Alterations>> {
+        self.inner.alterations(table).await
     }
 
     async fn savepoint(&mut self, id: u32) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Rows that a client sends to be stored: COPY FROM and its like of other doors.
 
 use super::prepared::{Kind, PreparedStatement};
+use super::references::KnownReferences;
 use super::write::COPIES;
 use crate::books::clock::now_ms;
 use crate::errors::{Stage, translate};
@@ -36,6 +37,7 @@ struct Passage<'a> {
     interrupt: &'a Interrupt,
     /// Pays for what is on its way.
     account: MemoryReservation,
+    known: KnownReferences,
     arrivals: mpsc::Sender<Arrival>,
 }
 
@@ -165,7 +167,7 @@ impl GateSession {
         };
         let (sender, arrivals) = mpsc::channel(BATCHES_AHEAD);
         let log = run.change_log();
-        let intake = Intake { targeted: Arc::clone(targeted), arrivals, log: log.clone(), context };
+        let intake = Intake::new(targeted, arrivals, log.clone(), context);
         let block =
             self.block_of_change()?.ok_or_else(|| Error::internal("rows were to be stored in no transaction"))?;
         let task = self.gate.runtime().spawn(async move {
@@ -173,7 +175,8 @@ impl GateSession {
             intake.store(&block).await
         });
         let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
-        let mut passage = Passage { prepared, targeted, interrupt, account, arrivals: sender };
+        let mut passage =
+            Passage { prepared, targeted, interrupt, account, known: KnownReferences::default(), arrivals: sender };
         let handed = interrupt.within(async {
             let mut passed = 0;
             while let Some(batch) = rows.next().await {
@@ -215,11 +218,11 @@ impl GateSession {
             let bytes = bytes.max(passage.account.size());
             passage.account.try_resize(bytes).map_err(|error| translate(&error, Stage::Execute))?;
             let Passage { prepared, interrupt, targeted, .. } = *passage;
-            if let Err(error) = self.refer(prepared, interrupt, targeted, &part).await {
+            if let Err(error) = self.refer(prepared, interrupt, targeted, &part, &mut passage.known).await {
                 if !is_of_a_row(&error) {
                     return Err(error);
                 }
-                let row = self.first_lost(prepared, interrupt, targeted, &part).await?;
+                let row = self.first_lost(passage, &part).await?;
                 // What is wrong with a row before it comes first.
                 if row > 0 && passage.arrivals.send(Arrival::Rows(part.slice(0, row))).await.is_err() {
                     return Ok(false);
@@ -234,17 +237,12 @@ impl GateSession {
     }
 
     /// The first of some rows that refers to a record that is not there.
-    async fn first_lost(
-        &self,
-        prepared: &PreparedStatement,
-        interrupt: &Interrupt,
-        targeted: &Targeted,
-        rows: &RecordBatch,
-    ) -> Result<usize> {
+    async fn first_lost(&self, passage: &mut Passage<'_>, rows: &RecordBatch) -> Result<usize> {
+        let Passage { prepared, interrupt, targeted, .. } = *passage;
         let (mut sound, mut end) = (0, rows.num_rows());
         while end - sound > 1 {
             let half = (end - sound) / 2;
-            match self.refer(prepared, interrupt, targeted, &rows.slice(sound, half)).await {
+            match self.refer(prepared, interrupt, targeted, &rows.slice(sound, half), &mut passage.known).await {
                 Ok(()) => sound += half,
                 Err(error) if is_of_a_row(&error) => end = sound + half,
                 Err(error) => return Err(error),

@@ -8,13 +8,39 @@ use crate::session::gate_session::GateSession;
 use crate::write::find::existing;
 use crate::write::target::Targeted;
 use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-/// Values that one query looks for.
-const REFERENCES_AT_ONCE: usize = 200;
+/// Values that one query looks for. Fewer are filled up to the next of these, so that few queries are bound.
+const REFERENCES_AT_ONCE: [usize; 4] = [1, 20, 200, 1_000];
+/// Bytes of the values that a statement remembers, about.
+const KNOWN_BYTES_MAX: usize = 4 << 20;
+
+/// Records that values of a statement's rows refer to, and that were found to be there: they are not looked for again.
+#[derive(Debug, Default)]
+pub(in crate::session) struct KnownReferences {
+    values: HashMap<String, HashSet<ScalarValue>>,
+    bytes: usize,
+}
+
+impl KnownReferences {
+    fn knows(&self, name: &str, value: &ScalarValue) -> bool {
+        self.values.get(name).is_some_and(|known| known.contains(value))
+    }
+
+    fn learn(&mut self, name: &str, values: &[ScalarValue]) {
+        let bytes: usize = values.iter().map(|value| value.size() + size_of::<ScalarValue>()).sum();
+        if self.bytes + bytes > KNOWN_BYTES_MAX {
+            self.values.clear();
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+        self.values.entry(name.to_owned()).or_default().extend(values.iter().cloned());
+    }
+}
 
 impl GateSession {
     /// Whether every record that a value refers to is there for the principal: one that is hidden is not.
@@ -24,6 +50,7 @@ impl GateSession {
         interrupt: &Interrupt,
         targeted: &Targeted,
         found: &RecordBatch,
+        known: &mut KnownReferences,
     ) -> Result<()> {
         let seen = targeted.find().map_or(0, |find| find.seen.len());
         let object = &targeted.intent().object().object;
@@ -39,7 +66,8 @@ impl GateSession {
                 Some(record) => record.referred(name),
                 None => found.columns().get(seen + at).map(distinct).transpose()?,
             };
-            let values = values.ok_or_else(|| Error::internal("a value is missing"))?;
+            let mut values = values.ok_or_else(|| Error::internal("a value is missing"))?;
+            values.retain(|value| !known.knows(name, value));
             if values.is_empty() {
                 continue;
             }
@@ -59,21 +87,24 @@ impl GateSession {
             if !visible.table.columns().iter().any(|column| *column.field.name() == key.name && column.is_open()) {
                 return Err(absent());
             }
-            for some in values.chunks(REFERENCES_AT_ONCE) {
-                let query = existing(&visible.sql_name, &key.name, some.len())?;
+            let [.., most] = REFERENCES_AT_ONCE;
+            for some in values.chunks(most) {
+                let count = REFERENCES_AT_ONCE.into_iter().find(|count| *count >= some.len()).unwrap_or(most);
+                let query = existing(&visible.sql_name, &key.name, count)?;
                 let bound = self.bind_query(&query, &[], None).await?;
-                let parameters = some.iter().map(ScalarValue::to_array).collect::<std::result::Result<Vec<_>, _>>();
+                let filled = some.iter().chain(some.last().into_iter().cycle()).take(count);
+                let parameters = filled.map(ScalarValue::to_array).collect::<std::result::Result<Vec<_>, _>>();
                 let parameters = parameters.map_err(Error::internal)?;
                 let of = Invocation { prepared, bound: &bound, parameters: &parameters, part: None, is_find: true };
                 let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
                 let there = self.found(&mut run, interrupt, of).await?;
                 let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
-                let is_there = |value: &ScalarValue| {
-                    there.iter().any(|known| known.cast_to(&value.data_type()).is_ok_and(|known| known == *value))
-                };
-                if !some.iter().all(is_there) {
+                let own = some.first().map_or(DataType::Null, ScalarValue::data_type);
+                let there: HashSet<ScalarValue> = there.iter().filter_map(|value| value.cast_to(&own).ok()).collect();
+                if !some.iter().all(|value| there.contains(value)) {
                     return Err(absent());
                 }
+                known.learn(name, some);
             }
         }
         Ok(())

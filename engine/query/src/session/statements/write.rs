@@ -2,6 +2,7 @@
 
 use super::parameter_numbers::numbers;
 use super::prepared::PreparedStatement;
+use super::references::KnownReferences;
 use super::start::Invocation;
 use super::write_cache::CachedWrite;
 use crate::bind::statement::Bound;
@@ -298,7 +299,8 @@ impl GateSession {
                     return Ok(Ended::Done { count: 0, returned: none, record: None });
                 }
                 for (part, rows) in targeted.parts(&found)? {
-                    interrupt.within(self.refer(prepared, interrupt, &part, &rows)).await?;
+                    let known = &mut KnownReferences::default();
+                    interrupt.within(self.refer(prepared, interrupt, &part, &rows, known)).await?;
                 }
                 let bytes = found.get_array_memory_size();
                 (WrittenRows::Found(found), bytes)
@@ -320,8 +322,14 @@ impl GateSession {
         let block = self.block_of_change()?.ok_or_else(|| Error::internal("a change was in no transaction"))?;
         let logged = log.clone();
         let task = self.gate.runtime().spawn(async move {
-            let _held = (permit, account);
-            carry_out(targeted, rows, &block, &log, context).await
+            let _held = permit;
+            let ended = carry_out(targeted, rows, &block, &log, context).await?;
+            // What formulas and expressions of RETURNING make is known when it is made.
+            if let Ended::Done { returned: Some(returned), .. } = &ended {
+                let bytes = returned.get_array_memory_size();
+                account.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))?;
+            }
+            Ok(ended)
         });
         let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
         if matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {

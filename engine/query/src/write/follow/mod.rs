@@ -205,7 +205,7 @@ fn place(table: &WriteTarget, field: &str) -> Result<usize> {
 
 /// The reference to the master whose row is locked while a record is stored, and the master's object: it decides who may, or a rule
 /// reads it.
-fn master_of(rules: &ObjectRules) -> Option<(&Field, &str)> {
+pub(super) fn master_of(rules: &ObjectRules) -> Option<(&Field, &str)> {
     let object = rules.object();
     let is_controlled = match object.sharing_model {
         SharingModel::ControlledByParent => true,

@@ -2,15 +2,18 @@
 //! them holds unless the last one came and the block was committed.
 
 use crate::books::change_log::ChangeLog;
+use crate::run::interrupt::Interrupt;
+use crate::write::load::{Loadable, takes_loads};
 use crate::write::target::Targeted;
 use crate::write::transaction::{Change, Rows, begun, change};
 use arrow::array::RecordBatch;
 use querygate_driver_api::execution::ExecuteContext;
-use querygate_driver_api::write::Transaction;
+use querygate_driver_api::write::{Alterations, Transaction};
 use querygate_resources::TransactionBlock;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
+use tokio::time::Instant;
 
 /// The savepoint before each batch. Ids of a session's own savepoints count up from 0.
 const BEFORE_BATCH: u32 = u32::MAX;
@@ -28,10 +31,22 @@ pub(crate) enum Arrival {
 
 /// Rows on their way into a table.
 pub(crate) struct Intake {
-    pub(crate) targeted: Arc<Targeted>,
-    pub(crate) arrivals: Receiver<Arrival>,
-    pub(crate) log: ChangeLog,
-    pub(crate) context: ExecuteContext,
+    targeted: Arc<Targeted>,
+    arrivals: Receiver<Arrival>,
+    log: ChangeLog,
+    context: ExecuteContext,
+    way: Way,
+}
+
+/// How batches are stored, by what is known so far.
+#[derive(Debug, Clone, PartialEq)]
+enum Way {
+    /// They may be loaded. The source was not asked yet.
+    Unasked,
+    /// They are loaded, where their rows let it. `holds`: what the source said of its table stays so until the end.
+    Loads { alterations: Alterations, holds: bool },
+    /// As any other change.
+    Rows,
 }
 
 /// Why rows are not stored.
@@ -42,6 +57,16 @@ struct Refused {
 }
 
 impl Intake {
+    pub(crate) fn new(
+        targeted: &Arc<Targeted>,
+        arrivals: Receiver<Arrival>,
+        log: ChangeLog,
+        context: ExecuteContext,
+    ) -> Self {
+        let way = if takes_loads(targeted) { Way::Unasked } else { Way::Rows };
+        Self { targeted: Arc::clone(targeted), arrivals, log, context, way }
+    }
+
     /// Stores all rows that arrive, and says how many; `None`: they broke off. Between two batches the block is for others: what
     /// the rows refer to is read in it.
     ///
@@ -49,12 +74,11 @@ impl Intake {
     /// Whatever is wrong with a row, which the error names; 57014. Then the block is to be rolled back.
     pub(crate) async fn store(mut self, block: &TransactionBlock) -> Result<Option<usize>> {
         let mut stored = 0;
+        let deadline = self.context.deadline.map(Instant::from_std);
+        let interrupt = Interrupt::new(self.context.cancel.clone(), deadline);
         loop {
-            let arrival = tokio::select! {
-                biased;
-                () = self.context.cancel.cancelled() => None,
-                arrival = self.arrivals.recv() => arrival,
-            };
+            let arrivals = &mut self.arrivals;
+            let arrival = interrupt.within(async { Ok(arrivals.recv().await) }).await?;
             match arrival {
                 Some(Arrival::Rows(rows)) => stored += self.store_batch(&rows, stored, block).await?,
                 Some(Arrival::End) => break,
@@ -65,13 +89,59 @@ impl Intake {
         Ok(Some(stored))
     }
 
-    async fn store_batch(&self, rows: &RecordBatch, before: usize, block: &TransactionBlock) -> Result<usize> {
-        let table = self.targeted.table();
+    async fn store_batch(&mut self, rows: &RecordBatch, before: usize, block: &TransactionBlock) -> Result<usize> {
+        let targeted = Arc::clone(&self.targeted);
+        let table = targeted.table();
         let mut branch = block.branch().await;
         let transaction = branch.enter(table.source(), table.driver(), &self.context).await?;
         transaction.savepoint(BEFORE_BATCH).await?;
+        let stored = match self.loaded(rows, transaction).await {
+            Ok(Some(loaded)) => transaction.release(BEFORE_BATCH).await.map(|()| loaded),
+            Ok(None) => self.changed(rows, before, transaction).await,
+            Err(error) => Err(error),
+        };
+        branch.rests();
+        stored
+    }
+
+    /// Loads a batch. `None`: its rows take the steps of other changes; nothing of them is stored.
+    async fn loaded(&mut self, rows: &RecordBatch, transaction: &mut Transaction) -> Result<Option<usize>> {
+        let targeted = Arc::clone(&self.targeted);
+        let table = targeted.table().remote();
+        if self.way == Way::Unasked {
+            self.way = Way::of(transaction.alterations(table).await?, false);
+        }
+        let Way::Loads { alterations, holds } = &self.way else { return Ok(None) };
+        let (said, holds) = (alterations.clone(), *holds);
+        let Some(loadable) = Loadable::of(&targeted, rows, &said) else { return Ok(None) };
+        match loadable.load(transaction, &self.context).await {
+            Ok(count) => {
+                if !holds {
+                    // Rows are in the table, which keeps triggers from being made before the transaction ends.
+                    self.way = Way::of(transaction.alterations(table).await?, true);
+                }
+                if self.way == (Way::Loads { alterations: said, holds: true }) {
+                    return Ok(Some(count));
+                }
+            }
+            Err(error) if is_interrupt(&error) => return Err(error),
+            // Of many rows, the source has not said which one is wrong.
+            Err(error) => {
+                if transaction.rollback_to(BEFORE_BATCH).await.is_err() {
+                    return Err(error);
+                }
+                self.way = Way::Rows;
+                return Ok(None);
+            }
+        }
+        transaction.rollback_to(BEFORE_BATCH).await?;
+        Ok(None)
+    }
+
+    /// Stores a batch as any other change, after its savepoint.
+    async fn changed(&self, rows: &RecordBatch, before: usize, transaction: &mut Transaction) -> Result<usize> {
         let mut attempts = ATTEMPTS;
-        let stored = loop {
+        loop {
             attempts -= 1;
             match self.change(rows, transaction).await {
                 Ok(stored) => break transaction.release(BEFORE_BATCH).await.map(|()| stored),
@@ -82,9 +152,7 @@ impl Intake {
                 }
                 Err(Refused { error, .. }) => break Err(error),
             }
-        };
-        branch.rests();
-        stored
+        }
     }
 
     async fn change(&self, rows: &RecordBatch, transaction: &mut Transaction) -> Result<usize, Refused> {
@@ -132,6 +200,18 @@ impl Intake {
         }
         error
     }
+}
+
+impl Way {
+    /// By what the source says.
+    fn of(alterations: Option<Alterations>, holds: bool) -> Self {
+        alterations.map_or(Self::Rows, |alterations| Self::Loads { alterations, holds })
+    }
+}
+
+/// Whether rows are not waited for any more.
+fn is_interrupt(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::QueryCanceled | ErrorCode::StatementTimeout)
 }
 
 /// An error of one of the rows that a client gave.
