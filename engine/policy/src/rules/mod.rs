@@ -20,6 +20,8 @@ mod validation;
 mod violation;
 
 pub use autonumber::AutonumberFormat;
+pub(crate) use condition::HookCondition;
+pub use condition::HookScene;
 pub use evaluate::{Attempt, Dropped, DroppedReason, Outcome, ReadonlyMode};
 pub use object::{ObjectRules, RuleFault};
 pub(crate) use related::delete_behavior;
