@@ -149,6 +149,7 @@ run_counted() {
                     -p "${gate_pg##*:}" -U bench demo >"$work/pgbench.log" 2>&1 || { tail -5 "$work/pgbench.log" >&2; return 1; }
                 stop_gate
                 counts+=" $(sed -n 's/^summary: //p' "$work/callgrind.$count")"
+                [[ -z ${KEEP:-} ]] || cp "$work/callgrind.$count" "$KEEP/$(basename "$GATE").$clients.$count"
             done
             python3 -c "import sys; few, many = map(int, sys.argv[3:]); print(f'| {sys.argv[1]} | {sys.argv[2]} | {(many - few) / 20000:,.0f} |')" \
                 "$GATE" "$clients" $counts

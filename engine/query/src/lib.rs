@@ -6,8 +6,8 @@
 mod bind;
 mod books;
 mod dialect;
+mod engine;
 mod errors;
-mod gate;
 mod plan;
 mod question;
 mod rules;
@@ -19,7 +19,7 @@ mod sql;
 mod testing;
 mod write;
 
-pub use gate::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions};
 pub use session::GateService;
 #[doc(hidden)]
 pub use sql::fuzzing;

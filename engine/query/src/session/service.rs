@@ -1,6 +1,6 @@
 //! The one `QueryService`: opens sessions on a gate.
 
-use crate::gate::Engine;
+use crate::engine::Engine;
 use crate::session::GateSession;
 use async_trait::async_trait;
 use querygate_query_api::service::{ClientInfo, QueryService, Session};

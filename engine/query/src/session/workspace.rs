@@ -7,8 +7,8 @@ use crate::bind::statement::{Bound, bind};
 use crate::bind::workspace::{Workspace, with_config};
 use crate::dialect::parameters::Declared;
 use crate::dialect::subqueries::apply::SubplanRunner;
+use crate::engine::caches::{BOUND_TEXT_MAX, BoundKey};
 use crate::errors::{Stage, translate};
-use crate::gate::{BOUND_TEXT_MAX, BoundKey};
 use crate::plan::executable::Subplans;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -73,7 +73,8 @@ impl GateSession {
         let searched = workspace.catalog.searched(&schemas(&path, &self.principal.login))?;
         let state = self
             .gate
-            .states()
+            .caches()
+            .states
             .get_with(shared, || with_runner(for_settings(workspace.catalog.state(), zone, searched), &workspace));
         inner.current = Some(Current {
             workspace: Arc::clone(&workspace),
@@ -137,11 +138,13 @@ impl GateSession {
             settings,
         };
         // Of a workspace that was made anew since, its statements are of the one before.
-        if let Some(found) = self.gate.bound().get(&key).filter(|found| Arc::ptr_eq(found.workspace(), &workspace)) {
+        if let Some(found) =
+            self.gate.caches().bound.get(&key).filter(|found| Arc::ptr_eq(found.workspace(), &workspace))
+        {
             return Ok(found);
         }
         let bound = self.bind_on_workers(&workspace, &state, query, declared).await?;
-        self.gate.bound().insert(key, Arc::clone(&bound));
+        self.gate.caches().bound.insert(key, Arc::clone(&bound));
         Ok(bound)
     }
 }

@@ -2,7 +2,7 @@
 //! codes of jobs and the numbers of tokens unique; those of crews only the gate does. Knows no expectation.
 
 use super::catalog::{on_runtime, remote};
-use crate::gate::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions};
 use crate::session::GateService;
 use crate::testing::lines_of;
 use arrow::array::{ArrayRef, StringArray};

@@ -1,7 +1,7 @@
 //! Tests of the limit on rows.
 
 use super::*;
-use crate::gate::EngineOptions;
+use crate::engine::EngineOptions;
 use crate::testing::{Yard, options};
 use querygate_types::ErrorCode;
 

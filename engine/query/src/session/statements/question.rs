@@ -3,7 +3,7 @@
 use super::prepared::PreparedStatement;
 use crate::bind::statement::{Bound, bind_plan};
 use crate::books::clock::now_ms;
-use crate::gate::{BOUND_TEXT_MAX, BoundKey};
+use crate::engine::caches::{BOUND_TEXT_MAX, BoundKey};
 use crate::question::object::{describe, visible};
 use crate::question::{Composed, compose, unread};
 use crate::run::lifecycle::Run;
@@ -86,11 +86,14 @@ impl GateSession {
                 declared: Vec::new(),
                 settings,
             };
-            if let Some(bound) = gate.bound().get(&key) {
+            // As of statements: what an earlier workspace of the principal bound is not of this one.
+            if let Some(bound) =
+                gate.caches().bound.get(&key).filter(|bound| Arc::ptr_eq(bound.workspace(), &workspace))
+            {
                 return Ok((composed, bound));
             }
             let bound = Arc::new(bind_plan(&workspace, &state, composed.plan.clone())?);
-            gate.bound().insert(key, Arc::clone(&bound));
+            gate.caches().bound.insert(key, Arc::clone(&bound));
             Ok((composed, bound))
         })
         .await

@@ -5,7 +5,7 @@ use crate::bind::statement::Bound;
 use crate::bind::workspace::with_config;
 use crate::books::checks::{CheckRecord, Finding, WHOLE};
 use crate::books::observe::QueryRecord;
-use crate::gate::Engine;
+use crate::engine::Engine;
 use crate::plan::executable::PlanOptions;
 use crate::run::compare::Comparison;
 use crate::run::execute::{self, Guard, Turn};

@@ -62,8 +62,8 @@ fn savepoints_are_a_stack() {
     assert_eq!(transaction.savepoint_ids(), [0, 1, 4], "an id is never used again");
     transaction.release("b").unwrap();
     assert_eq!(transaction.savepoint_ids(), [0]);
-    assert_eq!(transaction.release("b").unwrap_err().code(), ErrorCode::UndefinedObject);
-    assert_eq!(transaction.rollback_to("b").map(drop).unwrap_err().code(), ErrorCode::UndefinedObject);
+    assert_eq!(transaction.release("b").unwrap_err().code(), ErrorCode::UndefinedSavepoint);
+    assert_eq!(transaction.rollback_to("b").map(drop).unwrap_err().code(), ErrorCode::UndefinedSavepoint);
 }
 
 #[test]

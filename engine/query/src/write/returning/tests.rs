@@ -22,6 +22,7 @@ fn expressions_are_computed_of_the_changed_rows() {
     let yard = Yard::new();
     yard.owner().says(&[
         ("UPDATE jobs SET hours = 6 WHERE id = 'j1' RETURNING hours * 2, upper(title), 1 + 1", "12.0|ROOF|2"),
+        ("UPDATE jobs SET hours = 7 WHERE id = 'j1' RETURNING double", "14.0"),
         ("UPDATE jobs SET hours = NULL WHERE id = 'j1' RETURNING coalesce(hours, -1), hours IS NULL", "-1.0|true"),
         ("INSERT INTO notes (id, words) VALUES ('a', 'x'), ('b', NULL) RETURNING id || coalesce(words, '-')", "ax; b-"),
         ("UPDATE jobs SET hours = 0 WHERE id = 'j1' RETURNING 1 / hours", "22012 division by zero"),
@@ -40,7 +41,6 @@ fn rows_are_given_as_their_principal_reads_them() {
         &clerk,
         &[
             ("UPDATE jobs SET title = 'y' RETURNING secret", "42703"),
-            ("UPDATE jobs SET title = 'y' RETURNING double", "0A000"),
             ("UPDATE jobs SET title = 'y' RETURNING upper(secret)", "42703"),
             ("UPDATE jobs SET title = 'y' RETURNING (SELECT max(id) FROM jobs)", "0A000"),
             ("UPDATE jobs SET title = 'y' RETURNING count(*)", "0A000"),

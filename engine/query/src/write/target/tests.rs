@@ -35,7 +35,7 @@ fn computed_fields_take_no_value() {
     yard.refuses(
         &yard.owner(),
         &[
-            ("UPDATE jobs SET double = 4", "0A000"),
+            ("UPDATE jobs SET double = 4", "428C9"),
             ("INSERT INTO tokens (id, number) VALUES ('x', 'T-100')", "428C9"),
             ("UPDATE tokens SET number = 'T-100'", "428C9"),
             ("UPDATE crews SET hours = 100", "428C9"),

@@ -7,7 +7,8 @@ fn locked_rows_are_those_of_the_query() {
     let yard = Yard::new();
     yard.owner().says(&[
         ("SELECT id, title FROM jobs WHERE region = 'eu' ORDER BY id FOR UPDATE", "j1|roof; j3|door"),
-        ("SELECT title FROM jobs AS j ORDER BY id LIMIT 1 FOR UPDATE OF j", "roof"),
+        ("SELECT title FROM jobs AS j ORDER BY id LIMIT 1 FOR UPDATE", "roof"),
+        ("SELECT title FROM jobs AS j ORDER BY id LIMIT 1 FOR UPDATE OF j", "0A000 FOR UPDATE OF is not supported"),
         ("SELECT id FROM jobs WHERE false FOR SHARE", ""),
     ]);
 }

@@ -1,116 +1,36 @@
-//! The gate. Holds the current deployment, the catalogs made from it, and every bound on work.
+//! The engine: the current deployment, what sessions share, and every bound on work.
 
-use crate::bind::statement::Bound;
+pub(crate) mod caches;
+mod options;
+
+use caches::Caches;
+pub use options::EngineOptions;
+
 use crate::bind::workspace::{Workspace, with_key_lists};
 use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
 use crate::books::system;
-use crate::dialect::parameters::Declared;
 use crate::run::admission::{Admission, Permit, SessionPlace, SessionPlaces, TurnBounds};
 use crate::run::lifecycle::Resources;
 use crate::run::memory::Accounts;
 use crate::settings::list::Settings;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
-use moka::sync::Cache;
 use querygate_catalog::FragmentRuns;
 use querygate_catalog::deployment::{Deployment, SourceStatus};
 use querygate_catalog::leaf::tell_uses;
 use querygate_pg_catalog::LeafToken;
 use querygate_query_api::service::ClientInfo;
 use querygate_resources::Stop;
-use querygate_resources::{BlockLimits, Holder, ShareBounds, SourceShares};
-use querygate_telemetry_api::Telemetry;
-use querygate_telemetry_api::advice::PlanAdvisor;
-use querygate_telemetry_api::system::SystemExtension;
+use querygate_resources::{Holder, SourceShares};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
-
-/// Bounds and places of a gate. Sizes in bytes.
-#[derive(Debug, Clone)]
-pub struct EngineOptions {
-    /// Memory that all statements together may hold.
-    pub memory_total: usize,
-    /// Memory that one statement may hold.
-    pub memory_per_query: usize,
-    /// Memory that all of one user may hold: statements, cursors, what is prepared, what waits to be read.
-    pub memory_per_user: usize,
-    /// Where statements spill; `None`: the system's temporary folder.
-    pub spill_dir: Option<PathBuf>,
-    /// Temporary files of all statements together.
-    pub spill_max: u64,
-    /// Statements that run at the same time.
-    pub queries_max: usize,
-    /// Those of one user.
-    pub queries_per_user_max: usize,
-    /// Statements that wait for their turn; more are refused.
-    pub queries_waiting_max: usize,
-    /// Rows of one result; `None`: any number.
-    pub rows_max: Option<u64>,
-    /// How long a statement waits for its turn.
-    pub queue_timeout: Duration,
-    pub sessions_max: usize,
-    /// Those of one user.
-    pub sessions_per_user_max: usize,
-    /// What results may hold of the sources' connections.
-    pub source_shares: ShareBounds,
-    /// Start value of `statement_timeout`; `None`: no limit.
-    pub statement_timeout: Option<Duration>,
-    /// Append-only audit file.
-    pub audit: Option<PathBuf>,
-    /// Degree of parallelism of one statement.
-    pub target_partitions: usize,
-    /// Start value of `querygate.verify_sample`: the share of pushed reads, from 0 to 1, that are also computed here and
-    /// compared.
-    pub verify_sample: f64,
-    /// Where records of finished statements go.
-    pub telemetry: Option<Arc<dyn Telemetry>>,
-    /// Further relations and procedures of schema `querygate`.
-    pub extensions: Vec<Arc<dyn SystemExtension>>,
-    /// Who chooses among valid plans.
-    pub advisor: Option<Arc<dyn PlanAdvisor>>,
-    /// Whether INSERT, UPDATE and DELETE are taken at all; each source says so for itself, too.
-    pub writes: bool,
-    /// How long a transaction may take part in a source that it changes.
-    pub block_limits: BlockLimits,
-}
-
-impl Default for EngineOptions {
-    fn default() -> Self {
-        Self {
-            memory_total: 4 << 30,
-            memory_per_query: 1 << 30,
-            memory_per_user: 2 << 30,
-            spill_dir: None,
-            spill_max: 32 << 30,
-            queries_max: 64,
-            queries_per_user_max: 32,
-            queries_waiting_max: 1_000,
-            rows_max: None,
-            queue_timeout: Duration::from_secs(30),
-            sessions_max: 1_000,
-            sessions_per_user_max: 500,
-            source_shares: ShareBounds::default(),
-            statement_timeout: None,
-            audit: None,
-            target_partitions: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-            verify_sample: 0.0,
-            telemetry: None,
-            extensions: Vec::new(),
-            advisor: None,
-            writes: false,
-            block_limits: BlockLimits::default(),
-        }
-    }
-}
 
 /// The one door into data.
 #[derive(Debug)]
@@ -122,44 +42,13 @@ pub struct Engine {
     deployment: RwLock<Arc<Deployment>>,
     /// Of the current deployment, for those who only compare it.
     version: AtomicU64,
-    workspaces: Cache<(u64, String), Arc<Workspace>>,
-    states: Cache<StateKey, Arc<SessionState>>,
-    bound: Cache<BoundKey, Arc<Bound>>,
-    /// What they may take, charged to the gate as long as it runs.
-    _bound_memory: MemoryReservation,
+    caches: Caches,
     session_places: Arc<SessionPlaces>,
     checks: Arc<Checks>,
 }
 
 /// What a session begins with: who connects, its settings, its place among its user's sessions.
 pub(crate) type Opened<'a> = (&'a ClientInfo, Settings, SessionPlace);
-
-/// What an engine state depends on: a principal's catalog, and the settings that names and literals depend on.
-type StateKey = (LeafToken, Arc<str>);
-
-/// Workspaces kept: one per principal and version.
-const WORKSPACES_MAX: u64 = 1_000;
-/// Engine states kept.
-const STATES_MAX: u64 = 1_000;
-/// Bytes of bound statements kept, as they are estimated; of the memory of all statements, a share at most.
-const BOUND_MAX: usize = 128 << 20;
-const BOUND_SHARE: usize = 32;
-/// Texts longer than this are bound anew each time: a few of them would push out all others.
-pub(crate) const BOUND_TEXT_MAX: usize = 64 << 10;
-
-/// What a bound statement depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct BoundKey {
-    pub(crate) token: LeafToken,
-    pub(crate) text: Arc<str>,
-    pub(crate) declared: Vec<Option<Declared>>,
-    /// Settings that names and literals depend on.
-    pub(crate) settings: Arc<str>,
-}
-
-fn weight_of(key: &BoundKey, bound: &Bound) -> u32 {
-    u32::try_from(bound.bytes().saturating_add(key.text.len()).saturating_add(key.settings.len())).unwrap_or(u32::MAX)
-}
 
 fn resources(options: &EngineOptions, runtime: tokio::runtime::Handle, observer: Observer) -> Resources {
     Resources {
@@ -198,14 +87,13 @@ impl Engine {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|e| config("the spill folder cannot be used", &e))?;
-        let bound_max = (options.memory_total / BOUND_SHARE).min(BOUND_MAX);
-        let bound_memory = MemoryConsumer::new("bound statements").register(accounts.total());
-        bound_memory.try_grow(bound_max).map_err(|e| config("limits.memory_total", &e))?;
+        let caches =
+            Caches::new(options.memory_total, accounts.total()).map_err(|e| config("limits.memory_total", &e))?;
         let telemetry = options.telemetry.clone();
         let observer = Observer::new(options.audit.as_deref(), telemetry)
             .map_err(|e| config("the audit file cannot be opened", &e))?;
         Ok(Arc::new(Self {
-            _bound_memory: bound_memory,
+            caches,
             session_places: SessionPlaces::new(options.sessions_per_user_max),
             resources: Arc::new(resources(&options, runtime, observer)),
             options,
@@ -213,12 +101,6 @@ impl Engine {
             accounts,
             version: AtomicU64::new(deployment.version),
             deployment: RwLock::new(Arc::new(deployment)),
-            workspaces: Cache::new(WORKSPACES_MAX),
-            states: Cache::new(STATES_MAX),
-            bound: Cache::builder()
-                .max_capacity(bound_max as u64)
-                .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
-                .build(),
             checks: Arc::default(),
         }))
     }
@@ -247,10 +129,7 @@ impl Engine {
         self.version.store(deployment.version, Ordering::Release);
         *current = Arc::new(deployment);
         drop(current);
-        // What was made from another version holds all of it in memory; sessions that pinned it keep their own.
-        self.workspaces.invalidate_all();
-        self.states.invalidate_all();
-        self.bound.invalidate_all();
+        self.caches.clear();
         metrics::counter!("querygate_deployments_total").increment(1);
         Ok(())
     }
@@ -330,7 +209,7 @@ impl Engine {
             Some(scope) => format!("{}\n{scope}", principal.login),
         };
         let key = (deployment.version, holder);
-        if let Some(found) = self.workspaces.get(&key)
+        if let Some(found) = self.caches.workspaces.get(&key)
             && found.catalog.login() == principal
             && found.until_ms.is_none_or(|until| crate::books::clock::now_ms() < until)
         {
@@ -347,18 +226,13 @@ impl Engine {
         // Boxed, so that finding one does not need the stack that making one needs.
         let made =
             Box::pin(crate::bind::workspace::build_workspace(deployment, principal, live, environment, config)).await?;
-        self.workspaces.insert(key, Arc::clone(&made));
+        self.caches.workspaces.insert(key, Arc::clone(&made));
         Ok(made)
     }
 
-    /// Engine states that sessions of one principal and equal settings share.
-    pub(crate) fn states(&self) -> &Cache<StateKey, Arc<SessionState>> {
-        &self.states
-    }
-
-    /// Statements bound before, by everything that binding depends on.
-    pub(crate) fn bound(&self) -> &Cache<BoundKey, Arc<Bound>> {
-        &self.bound
+    /// What sessions share of the current deployment.
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.caches
     }
 
     /// What runs of statements share.

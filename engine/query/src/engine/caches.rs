@@ -1,0 +1,78 @@
+//! What sessions share: workspaces, engine states, bound statements.
+
+use crate::bind::statement::Bound;
+use crate::bind::workspace::Workspace;
+use crate::dialect::parameters::Declared;
+use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use moka::sync::Cache;
+use querygate_pg_catalog::LeafToken;
+use std::sync::Arc;
+
+/// What is kept of one deployment, with the rights of its reader in each key.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    /// By version of the deployment and login, with the scope of narrowed credentials.
+    pub(super) workspaces: Cache<(u64, String), Arc<Workspace>>,
+    /// Engine states that sessions of one principal and equal settings share.
+    pub(crate) states: Cache<StateKey, Arc<SessionState>>,
+    /// Statements bound before, by everything that binding depends on.
+    pub(crate) bound: Cache<BoundKey, Arc<Bound>>,
+    /// What bound statements may take, charged to the engine as long as it runs.
+    _bound_memory: MemoryReservation,
+}
+
+impl Caches {
+    /// Empty ones. `memory_total`: what all statements together may hold, in bytes, out of `total`.
+    ///
+    /// # Errors
+    /// The pool has not even the share of bound statements.
+    pub(super) fn new(memory_total: usize, total: &Arc<dyn MemoryPool>) -> datafusion::error::Result<Self> {
+        let bound_max = (memory_total / BOUND_SHARE).min(BOUND_MAX);
+        let bound_memory = MemoryConsumer::new("bound statements").register(total);
+        bound_memory.try_grow(bound_max)?;
+        Ok(Self {
+            workspaces: Cache::new(WORKSPACES_MAX),
+            states: Cache::new(STATES_MAX),
+            bound: Cache::builder()
+                .max_capacity(bound_max as u64)
+                .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
+                .build(),
+            _bound_memory: bound_memory,
+        })
+    }
+
+    /// Forgets all: what was made from another version holds all of it in memory; sessions that pinned it keep their own.
+    pub(super) fn clear(&self) {
+        self.workspaces.invalidate_all();
+        self.states.invalidate_all();
+        self.bound.invalidate_all();
+    }
+}
+
+/// What an engine state depends on: a principal's catalog, and the settings that names and literals depend on.
+type StateKey = (LeafToken, Arc<str>);
+
+/// Workspaces kept: one per principal and version.
+const WORKSPACES_MAX: u64 = 1_000;
+/// Engine states kept.
+const STATES_MAX: u64 = 1_000;
+/// Bytes of bound statements kept, as they are estimated; of the memory of all statements, a share at most.
+const BOUND_MAX: usize = 128 << 20;
+const BOUND_SHARE: usize = 32;
+/// Texts longer than this are bound anew each time: a few of them would push out all others.
+pub(crate) const BOUND_TEXT_MAX: usize = 64 << 10;
+
+/// What a bound statement depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct BoundKey {
+    pub(crate) token: LeafToken,
+    pub(crate) text: Arc<str>,
+    pub(crate) declared: Vec<Option<Declared>>,
+    /// Settings that names and literals depend on.
+    pub(crate) settings: Arc<str>,
+}
+
+fn weight_of(key: &BoundKey, bound: &Bound) -> u32 {
+    u32::try_from(bound.bytes().saturating_add(key.text.len()).saturating_add(key.settings.len())).unwrap_or(u32::MAX)
+}
