@@ -195,14 +195,14 @@ fn rules_of_applications_compile() {
 /// What would run when rows are read is not left out: nothing is read.
 #[test]
 fn an_object_with_a_hook_of_reads_is_not_read() {
-    let stack = |events: Value| json!({"hooks": [{"name": "h", "object": "t_note", "events": events, "body": {"language": "js", "source": ""}}]});
+    let hooks = |events: Value| json!({"hooks": [{"name": "h", "object": "t_note", "events": events, "body": {"language": "js", "source": ""}}]});
     for (events, is_closed) in [
         (json!(["beforeFind"]), true),
         (json!(["afterInsert", "afterFind"]), true),
         (json!(["afterRead"]), true),
         (json!(["beforeInsert"]), false),
     ] {
-        let own = stack(events.clone());
+        let own = stack(json!({}), hooks(events.clone()));
         let policy = CompiledPolicy::compile(snapshot(&own), Vec::new());
         let named = policy.unusable().iter().any(|rule| rule.rule == "h" && rule.object == "t_note");
         assert_eq!(named, is_closed, "{events}");

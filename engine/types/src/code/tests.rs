@@ -1,3 +1,5 @@
+//! Codes have states and statuses of their own, and say whether trying again can help.
+
 use super::*;
 
 #[test]
