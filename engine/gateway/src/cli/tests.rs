@@ -310,24 +310,3 @@ fn access_judges_the_record_to_create() {
     assert!(locked.text.contains("not permitted to edit [pay]"), "{}", locked.text);
     assert!(!ran("[1]").code && ran("[1]").text.contains("--record is not a JSON object"));
 }
-
-#[test]
-fn a_hook_is_tried_on_a_record() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("stack.json");
-    let source = "if (ctx.input.title === 'no') { const e = new Error('Not this'); e.code = 'NO'; throw e; } \
-                  ctx.log.info('seen'); ctx.input.title = ctx.input.title.trim() + new Date().getUTCFullYear();";
-    let mut stack: serde_json::Value = serde_json::from_str(STACK).unwrap();
-    stack["hooks"] = serde_json::json!([{"name": "h", "object": "t_notes", "events": ["beforeInsert"],
-        "body": {"language": "js", "source": source, "capabilities": ["log"]}}]);
-    fs::write(&file, stack.to_string()).unwrap();
-    let file = file.to_str().unwrap();
-    let at = ["--at", "2020-05-06T10:00:00Z"];
-    let ran = querygate(&[&["hook", "test", file, "--record", r#"{"title": " a "}"#][..], &at].concat(), "");
-    assert!(ran.code && ran.text.contains(r#"{"title":"a2020"}"#), "{}", ran.text);
-    assert!(ran.text.contains("info: seen") && ran.text.contains("KiB"), "{}", ran.text);
-    let ran = querygate(&["hook", "test", file, "--record", r#"{"title": "no"}"#], "");
-    assert!(!ran.code && ran.text.contains("refused: Not this (NO)"), "{}", ran.text);
-    let ran = querygate(&["hook", "test", file, "--record", "{}", "--event", "afterInsert"], "");
-    assert!(!ran.code && ran.text.contains("no such event"), "{}", ran.text);
-}
