@@ -2,11 +2,12 @@
 
 use crate::expression::{DropReason, Template, compile};
 use crate::formula::{self, Formula};
+use crate::hooks::{self, ObjectHook, ObjectHooks};
 use crate::query_filter::Column;
 use crate::rules::ObjectRules;
 use querygate_metadata::model::{
-    AccessLevel, Dialect, Expression, FieldType, Location, Object, PermissionSet, Recipient, RowOperation, RowPolicy,
-    Snapshot, TenancyPosture,
+    AccessLevel, Dialect, Expression, FieldType, HookEvent, Location, Object, PermissionSet, Recipient, RowOperation,
+    RowPolicy, Snapshot, TenancyPosture,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -70,6 +71,8 @@ pub struct CompiledPolicy {
     formulas: HashMap<String, BTreeMap<String, Result<Arc<Formula>, DropReason>>>,
     /// What written records must be, by object.
     rules: HashMap<String, Arc<ObjectRules>>,
+    /// By object.
+    hooks: HashMap<String, ObjectHooks>,
 }
 
 impl CompiledPolicy {
@@ -89,6 +92,7 @@ impl CompiledPolicy {
             sharing: HashMap::new(),
             formulas: HashMap::new(),
             rules: HashMap::new(),
+            hooks: hooks::compile(&snapshot),
             snapshot: Arc::clone(&snapshot),
         };
         for object in snapshot.objects.values() {
@@ -208,6 +212,16 @@ impl CompiledPolicy {
     #[must_use]
     pub fn rules(&self, object: &str) -> Option<&Arc<ObjectRules>> {
         self.rules.get(object)
+    }
+
+    /// The hooks of an object at an event, in the order in which they run.
+    #[must_use]
+    pub fn hooks(&self, object: &str, event: HookEvent) -> &[Arc<ObjectHook>] {
+        self.hooks.get(object).map(|hooks| hooks.of(event)).unwrap_or_default()
+    }
+
+    pub(crate) fn object_hooks(&self, object: &str) -> Option<&ObjectHooks> {
+        self.hooks.get(object)
     }
 
     /// Formulas that do not compile, so that their fields are not served, with the reason: object, field, reason.

@@ -205,9 +205,14 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The rule for which no row of an object can be shown, though the caller may read it: every policy that bounds the read
-    /// dropped out and one of them cannot be applied at all, or the masters that its rows follow are not to be had. What it
+    /// dropped out and one of them cannot be applied at all, or the masters that its rows follow are not to be had; or a hook of
+    /// reads, as none is run. What it
     /// names is for operators.
     pub(crate) fn unusable_rule(&self, object: &'a Object) -> Option<String> {
+        let hooks = self.policy.object_hooks(&object.name);
+        if let Some((name, _)) = hooks.and_then(|hooks| hooks.of_reads().first()) {
+            return Some(name.clone());
+        }
         if broken_master(object, self.policy.snapshot()).is_some() {
             return Some("controlled_by_parent".to_owned());
         }

@@ -11,6 +11,7 @@ mod evaluator;
 mod expression;
 pub mod filter;
 pub mod formula;
+pub mod hooks;
 mod layers;
 mod mask;
 mod pattern;

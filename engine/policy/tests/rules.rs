@@ -70,6 +70,7 @@ fn judge(stack: &Value, payload: Value, previous: Option<Value>, parent: Option<
         principal: &principal,
         stamps: &stamps,
         readonly: mode,
+        made: &[],
         now_ms: NOW_MS,
     })
 }

@@ -262,6 +262,7 @@ impl Replay {
             principal: &principal,
             stamps: permit.stamps(),
             readonly: ReadonlyMode::Drop,
+            made: &[],
             now_ms: clock(number),
         }))
     }

@@ -40,9 +40,11 @@ fn reasons(stack: &Value) -> [Vec<String>; 3] {
 
 #[test]
 fn each_obstacle_is_told() {
-    let hook = |object: Value, events: Value| {
-        json!({"hooks": [{"name": "h", "object": object, "events": events,
-        "body": {"language": "js", "source": ""}}]})
+    let hook = |object: Value, events: Value, more: Value| {
+        let mut hook =
+            json!({"name": "h", "object": object, "events": events, "body": {"language": "js", "source": ""}});
+        hook.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"hooks": [hook]})
     };
     let rule = |rule: Value| json!({"validations": [rule]});
     let checked = |check: &str, operation: &str| {
@@ -69,11 +71,38 @@ fn each_obstacle_is_told() {
         (json!({"managedBy": "engine-owned"}), json!({}), all("its records are written by the platform (managedBy)")),
         (
             json!({}),
-            hook(json!("t_note"), json!(["beforeInsert", "afterFind"])),
-            of("the hook 'h' is not run", true, false, false),
+            hook(json!("t_note"), json!(["beforeInsert", "afterUpdate"]), json!({})),
+            of("", false, false, false),
         ),
-        (json!({}), hook(json!(["t_note"]), json!(["afterDelete"])), of("the hook 'h' is not run", false, false, true)),
-        (json!({}), hook(json!("*"), json!(["beforeUpdate"])), of("the hook 'h' is not run", false, true, false)),
+        (
+            json!({}),
+            hook(json!("t_note"), json!(["beforeInsert", "afterFind"]), json!({"handler": "f", "body": null})),
+            of("the hook 'h' is not run: it has no body, and code of a host is not run", true, false, false),
+        ),
+        (
+            json!({}),
+            hook(json!(["t_note"]), json!(["afterDelete"]), json!({"condition": "record.nowhere == 1"})),
+            of(
+                "the hook 'h' is not run: its condition cannot be evaluated: there is no column 'nowhere'",
+                false,
+                false,
+                true,
+            ),
+        ),
+        (
+            json!({}),
+            hook(
+                json!("*"),
+                json!(["beforeUpdate"]),
+                json!({"body": {"language": "js", "source": "", "capabilities": ["api.write"]}}),
+            ),
+            of("the hook 'h' is not run: the capability 'api.write' is not served", false, true, false),
+        ),
+        (
+            json!({}),
+            hook(json!("t_note"), json!(["onSave"]), json!({})),
+            all("the hook 'h' is not run: there is no event 'onSave'"),
+        ),
         (
             json!({"fields": {"sum": {"type": "number", "label": "S", "expression": "record.size + 1"}}}),
             json!({}),
@@ -160,5 +189,22 @@ fn rules_of_applications_compile() {
             .collect();
         println!("{file}: {faults:?}");
         assert!(faults.is_empty(), "{file}: {faults:#?}");
+    }
+}
+
+/// What would run when rows are read is not left out: nothing is read.
+#[test]
+fn an_object_with_a_hook_of_reads_is_not_read() {
+    let hooks = |events: Value| json!({"hooks": [{"name": "h", "object": "t_note", "events": events, "body": {"language": "js", "source": ""}}]});
+    for (events, is_closed) in [
+        (json!(["beforeFind"]), true),
+        (json!(["afterInsert", "afterFind"]), true),
+        (json!(["afterRead"]), true),
+        (json!(["beforeInsert"]), false),
+    ] {
+        let own = stack(json!({}), hooks(events.clone()));
+        let policy = CompiledPolicy::compile(snapshot(&own), Vec::new());
+        let named = policy.unusable().iter().any(|rule| rule.rule == "h" && rule.object == "t_note");
+        assert_eq!(named, is_closed, "{events}");
     }
 }

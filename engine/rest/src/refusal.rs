@@ -4,7 +4,7 @@ use crate::code::Code;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use querygate_types::Error;
-use querygate_types::vendor::VendorCode;
+use querygate_types::vendor::{Raised, VendorCode};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct Refusal {
     /// Where the route's own envelope is not the one.
     envelope: Option<Envelope>,
     retry_after: Option<Duration>,
+    /// Whether its code is not said: the metadata's own code raised it without one.
+    is_bare: bool,
 }
 
 impl Refusal {
@@ -46,6 +48,19 @@ impl Refusal {
             extra: Map::new(),
             envelope: None,
             retry_after: None,
+            is_bare: false,
+        }
+    }
+
+    /// An error that a hook raised, in the words of the hook.
+    fn raised(error: &Error, raised: &Raised) -> Self {
+        let mut refusal = Self::new(VendorCode::ValidationError, error.message());
+        if let Some(status) = raised.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+            refusal.status = status;
+        }
+        match &raised.code {
+            Some(code) => refusal.with("declaredCode", code.as_str()),
+            None => Self { is_bare: true, ..refusal },
         }
     }
 
@@ -124,7 +139,9 @@ impl Refusal {
             Envelope::Flat => {
                 let mut body = Map::new();
                 body.insert("error".to_owned(), message.into());
-                body.insert("code".to_owned(), code.into());
+                if !self.is_bare {
+                    body.insert("code".to_owned(), code.into());
+                }
                 body.extend(self.extra);
                 Value::Object(body)
             }
@@ -157,6 +174,9 @@ impl From<VendorCode> for Code {
 impl From<Error> for Refusal {
     /// The text of an internal error stays in the log.
     fn from(error: Error) -> Self {
+        if let Some(raised) = error.raised() {
+            return Self::raised(&error, raised);
+        }
         let code = Code::of(&error);
         if code == Code::Internal {
             tracing::error!(%error, cause = error.cause(), "a request failed");

@@ -81,6 +81,8 @@ pub enum ErrorCode {
     UniqueViolation,
     CheckViolation,
     GeneratedAlways,
+    RaisedException,
+    ExternalRoutineException,
     SerializationFailure,
     DeadlockDetected,
     LockNotAvailable,
@@ -217,6 +219,8 @@ impl ErrorCode {
         Self::UniqueViolation,
         Self::CheckViolation,
         Self::GeneratedAlways,
+        Self::RaisedException,
+        Self::ExternalRoutineException,
         Self::SerializationFailure,
         Self::DeadlockDetected,
         Self::LockNotAvailable,
@@ -312,6 +316,8 @@ impl ErrorCode {
             Self::UniqueViolation => "23505",
             Self::CheckViolation => "23514",
             Self::GeneratedAlways => "428C9",
+            Self::RaisedException => "P0001",
+            Self::ExternalRoutineException => "38000",
             Self::SerializationFailure => "40001",
             Self::DeadlockDetected => "40P01",
             Self::LockNotAvailable => "55P03",
@@ -371,6 +377,7 @@ impl ErrorCode {
             | Self::NotNullViolation
             | Self::CheckViolation
             | Self::GeneratedAlways
+            | Self::RaisedException
             | Self::ConfigInvalid
             | Self::MetadataInvalid => GrpcStatus::InvalidArgument,
             Self::NumericOutOfRange | Self::DivisionByZero | Self::DatetimeOverflow | Self::IntervalFieldOverflow => {
@@ -417,9 +424,11 @@ impl ErrorCode {
             | Self::CannotConnectNow
             | Self::AdminShutdown => GrpcStatus::Unavailable,
             // An unknown outcome must not look like one that may be tried again: it may have been stored.
-            Self::StatementOutcomeUnknown | Self::TransactionOutcomeUnknown | Self::SourceError | Self::Internal => {
-                GrpcStatus::Internal
-            }
+            Self::StatementOutcomeUnknown
+            | Self::TransactionOutcomeUnknown
+            | Self::ExternalRoutineException
+            | Self::SourceError
+            | Self::Internal => GrpcStatus::Internal,
         }
     }
 
@@ -467,32 +476,4 @@ impl ErrorCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_has_a_five_character_sqlstate_and_a_real_http_status() {
-        for code in ErrorCode::ALL {
-            assert_eq!(code.sqlstate().len(), 5, "{code:?}");
-            assert!((400..=599).contains(&code.http()), "{code:?}");
-        }
-    }
-
-    #[test]
-    fn a_change_is_tried_again_only_where_it_was_surely_undone() {
-        let retry = |state: &str| ErrorCode::ALL.iter().find(|code| code.sqlstate() == state).map(|code| code.retry());
-        for undone in ["40001", "40P01", "55P03"] {
-            assert_eq!(retry(undone), Some(RetryClass::Later), "{undone}");
-        }
-        for known_or_unsure in ["08007", "22P04", "23502", "23503", "23505", "23514", "40003", "428C9"] {
-            assert_eq!(retry(known_or_unsure), Some(RetryClass::Never), "{known_or_unsure}");
-        }
-    }
-
-    #[test]
-    fn all_lists_each_code_once() {
-        let unique: std::collections::HashSet<_> = ErrorCode::ALL.iter().collect();
-        assert_eq!(unique.len(), ErrorCode::ALL.len());
-        assert_eq!(ErrorCode::ALL.len(), ErrorCode::Internal as usize + 1);
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 use crate::ErrorCode;
-use crate::vendor::{FieldFault, VendorCode};
+use crate::vendor::{FieldFault, Raised, VendorCode};
 use std::fmt;
 
 /// Result with the shared error.
@@ -27,6 +27,7 @@ struct Parts {
     column: Option<usize>,
     vendor: Option<VendorCode>,
     faults: Vec<FieldFault>,
+    raised: Option<Raised>,
     row: Option<u64>,
     cause: Option<String>,
 }
@@ -46,6 +47,7 @@ impl Error {
                 column: None,
                 vendor: None,
                 faults: Vec::new(),
+                raised: None,
                 row: None,
                 cause: None,
             }),
@@ -111,6 +113,13 @@ impl Error {
     #[must_use]
     pub fn with_faults(mut self, faults: Vec<FieldFault>) -> Self {
         self.inner.faults = faults;
+        self
+    }
+
+    /// What the metadata's own code says of the error that it raised.
+    #[must_use]
+    pub fn with_raised(mut self, raised: Raised) -> Self {
+        self.inner.raised = Some(raised);
         self
     }
 
@@ -186,6 +195,12 @@ impl Error {
     #[must_use]
     pub fn faults(&self) -> &[FieldFault] {
         &self.inner.faults
+    }
+
+    /// What the metadata's own code says of it.
+    #[must_use]
+    pub fn raised(&self) -> Option<&Raised> {
+        self.inner.raised.as_ref()
     }
 
     /// Place of the row that it is about, among those that a client gave.

@@ -108,6 +108,15 @@ impl VendorCode {
     }
 }
 
+/// An error's names in the metadata's own code, as an author wrote them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Raised {
+    /// A word that clients compare.
+    pub code: Option<String>,
+    /// An HTTP status of an error.
+    pub status: Option<u16>,
+}
+
 /// What is wrong with one field of a record or of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldFault {

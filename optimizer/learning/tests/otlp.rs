@@ -15,7 +15,7 @@ use querygate_learning::{Learning, LearningOptions, OtlpOptions, OtlpProtocol};
 use querygate_query_api::service::Door;
 use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate};
 use querygate_telemetry_api::trace::{StageTime, StatementTrace, TraceContext};
-use querygate_telemetry_api::{StatementRecord, Telemetry};
+use querygate_telemetry_api::{ChangedRows, StatementRecord, Telemetry};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

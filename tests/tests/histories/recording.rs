@@ -38,10 +38,10 @@ impl Recording {
         Some(Self { data, snapshot, store })
     }
 
-    /// The metadata without hooks.
+    /// The metadata without hooks that ask for other records.
     pub(crate) fn stack(&self) -> String {
         let mut stack = self.data["stack"].clone();
-        stack.as_object_mut().unwrap().remove("hooks");
+        stack["hooks"].as_array_mut().unwrap().retain(|hook| !asks(hook));
         stack.to_string()
     }
 
@@ -78,14 +78,27 @@ impl Recording {
         object.strip_prefix("rnd_").unwrap_or(object)
     }
 
-    /// Whether the vendor may have run code of the metadata in a step: on what it names, or on what it changed.
-    pub(crate) fn may_hook(&self, step: &Value) -> bool {
+    /// Why the vendor's hooks may have done something else in a step, if they may.
+    pub(crate) fn hooked(&self, step: &Value) -> Option<&'static str> {
+        let answer = step["body"].to_string();
+        if answer.contains("After the fact") {
+            return Some("an error after a change, which undoes it here");
+        }
+        self.concerns(step, &asks).then_some("a hook that asks for other records, which is not run")
+    }
+
+    /// Whether an object that a step names or changes has a hook.
+    pub(crate) fn has_hooks(&self, step: &Value) -> bool {
+        self.concerns(step, &|_| true)
+    }
+
+    fn concerns(&self, step: &Value, is_one: &dyn Fn(&Value) -> bool) -> bool {
         let operations = step["request"]["body"]["operations"].as_array().into_iter().flatten();
         let named = operations.chain([step]).filter_map(|part| part["object"].as_str());
         let changed = step["delta"].as_object().into_iter().flat_map(|delta| delta.keys().map(String::as_str));
         let objects: Vec<&str> = named.chain(changed).collect();
-        let hooks = self.data["stack"]["hooks"].as_array().unwrap();
-        hooks.iter().any(|hook| objects.iter().any(|object| hook["object"] == *object))
+        let mut hooks = self.data["stack"]["hooks"].as_array().unwrap().iter().filter(|hook| is_one(hook));
+        hooks.any(|hook| objects.iter().any(|object| hook["object"] == *object))
     }
 
     /// The store that a step left.
@@ -162,6 +175,11 @@ impl Recording {
         }
         all
     }
+}
+
+/// Whether a hook asks for other records, or changes them.
+fn asks(hook: &Value) -> bool {
+    hook["body"]["capabilities"].as_array().unwrap().iter().any(|name| name.as_str().unwrap().starts_with("api."))
 }
 
 /// Whether a column of its type holds a value as the vendor stored it: texts of any form stand in its columns of all types.

@@ -45,7 +45,9 @@ pub(crate) fn plan(recording: &Recording, step: &Value) -> Result<Plan, &'static
     let maker = Maker { recording, step, number: step["n"].as_i64().unwrap() };
     let body = &step["request"]["body"];
     let status = step["status"].as_i64().unwrap();
-    let code = (status >= 400).then(|| step["body"]["code"].as_str().unwrap_or("INTERNAL_ERROR").to_owned());
+    // A hook's own error has no code.
+    let unnamed = if (400..500).contains(&status) { "HOOK" } else { "INTERNAL_ERROR" };
+    let code = (status >= 400).then(|| step["body"]["code"].as_str().unwrap_or(unnamed).to_owned());
     let drops = step["body"]["droppedFields"].is_array();
     if status == 500 || status == 418 {
         return Err("the vendor's own failure");

@@ -70,7 +70,8 @@ fn is_refused(code: &str, verb: Verb, answer: &Answer) -> bool {
         "UNIQUE_VIOLATION" => state == "23505",
         "DELETE_RESTRICTED" => state == "23503",
         "INVALID_FIELD" => matches!(state, "42703" | "428C9"),
-        "VALIDATION_ERROR" => matches!(state, "23514" | "42501"),
+        "VALIDATION_ERROR" => matches!(state, "23514" | "42501" | "P0001"),
+        "HOOK" => state == "P0001",
         "MISSING_REQUIRED_FIELD" => matches!(state, "23502" | "42501"),
         _ => false,
     }
@@ -126,4 +127,19 @@ fn on_purpose(
         return Some("a record that is changed and not seen".into());
     }
     None
+}
+
+/// What SQL says in another way whatever hooks do, by the text of a difference.
+pub(crate) fn of_sql(difference: &str) -> Option<&'static str> {
+    let has = |text: &str| difference.contains(text);
+    Some(match () {
+        () if has("received string") => "a structure that SQL gives as a text",
+        () if has("is not a text[]") => "a list that the source's column does not hold",
+        () if has("\"428C9\"") => "a value that the vendor drops and SQL refuses",
+        () if has("\"42804\"") => "a type that SQL refuses before any rule",
+        () if has("\"23503\"") && has("instead of") => "a reference that is looked up first",
+        () if has("\"23502\"") && has("PERMISSION_DENIED") => "a rule that is asked before CHECK",
+        () if has("stored otherwise") && has("instead of \"2026-03-15") => "a default of the clock",
+        () => return None,
+    })
 }

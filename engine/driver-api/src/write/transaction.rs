@@ -162,6 +162,9 @@ pub struct Transaction {
     inner: Box<dyn SourceTransaction>,
     standing: Standing,
     savepoints: Vec<u32>,
+    /// Of each savepoint, how much was to be done after the commit when it was set.
+    marks: Vec<usize>,
+    after: Vec<AfterCommit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,6 +236,18 @@ impl fmt::Display for CommitError {
 
 impl std::error::Error for CommitError {}
 
+/// Something to do once a transaction is stored.
+struct AfterCommit(Box<dyn FnOnce() + Send + Sync>);
+
+impl fmt::Debug for AfterCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AfterCommit")
+    }
+}
+
+/// Things to do after the commit of one transaction, at most.
+const AFTER_MAX: usize = 1_000;
+
 fn has_failed() -> Error {
     let text = "current transaction is aborted, commands ignored until end of transaction block";
     Error::new(ErrorCode::InFailedTransaction, text)
@@ -242,7 +257,7 @@ impl Transaction {
     /// A transaction that has just begun.
     #[must_use]
     pub fn new(inner: Box<dyn SourceTransaction>) -> Self {
-        Self { inner, standing: Standing::Sound, savepoints: Vec::new() }
+        Self { inner, standing: Standing::Sound, savepoints: Vec::new(), marks: Vec::new(), after: Vec::new() }
     }
 
     /// Runs a statement that the driver rendered, with or without locks.
@@ -342,6 +357,7 @@ impl Transaction {
         let set = self.inner.savepoint(id).await;
         self.leave(set)?;
         self.savepoints.push(id);
+        self.marks.push(self.after.len());
         Ok(())
     }
 
@@ -359,6 +375,8 @@ impl Transaction {
         let undone = self.inner.rollback_to(id).await;
         self.leave(undone)?;
         self.savepoints.truncate(place + 1);
+        self.after.truncate(self.marks.get(place).copied().unwrap_or_default());
+        self.marks.truncate(place + 1);
         Ok(())
     }
 
@@ -372,6 +390,7 @@ impl Transaction {
         let released = self.inner.release(id).await;
         self.leave(released)?;
         self.savepoints.truncate(place);
+        self.marks.truncate(place);
         Ok(())
     }
 
@@ -396,7 +415,22 @@ impl Transaction {
             self.rollback().await;
             return Err(CommitError::RolledBack(has_failed()));
         }
-        self.inner.commit().await
+        let Self { inner, after, .. } = self;
+        inner.commit().await?;
+        after.into_iter().for_each(|AfterCommit(task)| task());
+        Ok(())
+    }
+
+    /// Does something when all this is stored, unless what was done until now is undone before. No caller hears how it ends.
+    ///
+    /// # Errors
+    /// 54000: too much waits for the commit.
+    pub fn when_committed(&mut self, task: impl FnOnce() + Send + Sync + 'static) -> Result<()> {
+        if self.after.len() >= AFTER_MAX {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too much is to be done after the commit"));
+        }
+        self.after.push(AfterCommit(Box::new(task)));
+        Ok(())
     }
 
     /// Undoes everything.

@@ -48,6 +48,8 @@ pub(super) enum Command {
     User(UserArgs),
     /// API keys for programs, at all doors: add, list, revoke
     Key(KeyArgs),
+    /// Hooks of the metadata: run one on a record that is given
+    Hook(HookArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  querygate completions bash > /etc/bash_completion.d/querygate")]
     Completions(CompletionsArgs),
@@ -352,6 +354,43 @@ pub(super) struct UserAddArgs {
 pub(super) struct UserListArgs {
     #[command(flatten)]
     pub(super) config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HookArgs {
+    #[command(subcommand)]
+    pub(super) command: HookCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HookCommand {
+    /// Run one hook, and print what it leaves of the record, its lines, its time and its memory
+    #[command(
+        after_help = "Example:\n  querygate hook test metadata --hook tidy_title --record '{\"title\": \" A \"}'"
+    )]
+    Test(HookTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HookTestArgs {
+    /// Metadata: a file or a folder
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Name of the hook, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub(super) hook: Option<String>,
+    /// The event; the hook's first one where it is not given
+    #[arg(long, value_name = "EVENT")]
+    pub(super) event: Option<String>,
+    /// What is given of the record, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(super) record: String,
+    /// The stored record, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(super) previous: Option<String>,
+    /// The time at which the hook's clock stands; now where it is not given
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod demo;
 mod extract;
+mod hook;
 mod key;
 mod sql;
 mod user;
@@ -77,6 +78,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
         Command::Introspect(args) => crate::introspect::run(&args, output),
         Command::User(args) => user::run(&args, output),
         Command::Key(args) => key::run(&args, output),
+        Command::Hook(args) => hook::run(&args, output),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "querygate", &mut script);

@@ -6,6 +6,7 @@ mod expression;
 mod facts;
 mod field;
 mod field_type;
+mod hook;
 mod object;
 mod permission;
 mod snapshot;
@@ -27,6 +28,7 @@ pub use field::{
     SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
 };
 pub use field_type::FieldType;
+pub use hook::{Hook, HookCapability, HookEvent, HookScript, OnError, RunAs};
 pub use object::{
     AccessDefault, External, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions,
     SharingModel, Tenancy, UniqueKey,

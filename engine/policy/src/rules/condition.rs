@@ -186,3 +186,33 @@ fn cell(kind: ColumnKind, value: Option<&Value>) -> Cell {
         .unwrap_or_else(|| Cell::Text(text.clone())),
     }
 }
+
+/// What a hook's condition looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct HookScene<'r> {
+    /// The record as it is stored, with what is to be changed of it.
+    pub record: &'r Row,
+    /// The record before; of a new one there is none.
+    pub previous: Option<&'r Row>,
+    pub principal: &'r Principal,
+    pub now_ms: i64,
+}
+
+/// The condition of a hook.
+#[derive(Debug)]
+pub(crate) struct HookCondition(Rule);
+
+impl HookCondition {
+    /// # Errors
+    /// Why it cannot be evaluated.
+    pub(crate) fn compile(expression: &Expression, object: &Object) -> Result<Self, String> {
+        Rule::compile(expression, object, None, Reach::Previous).map(Self).map_err(|reason| reason.text)
+    }
+
+    /// # Errors
+    /// Why it has no value for a record, in words that name none.
+    pub(crate) fn holds(&self, scene: HookScene<'_>) -> Result<bool, &'static str> {
+        let HookScene { record, previous, principal, now_ms } = scene;
+        self.0.holds(&Scene { record, previous, parent: None, principal, now_ms }).map_err(Unknown::reason)
+    }
+}

@@ -37,6 +37,8 @@ pub struct Attempt<'r> {
     /// What the platform fills; a permit has them.
     pub stamps: &'r [Stamp],
     pub readonly: ReadonlyMode,
+    /// Fields of the payload that a hook has set, which may set those that take no value of a caller.
+    pub made: &'r [String],
     /// Milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -122,6 +124,9 @@ impl ObjectRules {
         }
         if field.name == "id" {
             return self.keeps_id(attempt, field, outcome);
+        }
+        if attempt.made.contains(&field.name) {
+            return false;
         }
         if !is_dropped(field) && !is_own && !is_number {
             return false;
@@ -310,7 +315,8 @@ impl ObjectRules {
 
     fn apply_stamps(&self, attempt: &Attempt<'_>, record: &mut Row) {
         let is_stored = |stamp: &&Stamp| self.object.field(&stamp.field).is_some_and(Field::stored);
-        attempt.stamps.iter().filter(is_stored).for_each(|stamp| stamp.apply(record));
+        let is_ours = |stamp: &&Stamp| !attempt.made.contains(&stamp.field);
+        attempt.stamps.iter().filter(is_stored).filter(is_ours).for_each(|stamp| stamp.apply(record));
     }
 
     fn scene<'s>(&self, attempt: &Attempt<'s>, record: &'s Row) -> Scene<'s> {

@@ -21,6 +21,8 @@ mod validation;
 mod violation;
 
 pub use autonumber::AutonumberFormat;
+pub(crate) use condition::HookCondition;
+pub use condition::HookScene;
 pub use evaluate::{Attempt, Dropped, DroppedReason, Outcome, ReadonlyMode};
 pub use kept::{ColumnContracts, GivenValue, ValueContract};
 pub use object::{ObjectRules, RuleFault};

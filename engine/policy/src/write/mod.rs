@@ -11,7 +11,7 @@ mod target;
 
 pub use crate::rules::Stamp;
 pub use decision::{Assignment, OwnerRule, WriteDecision, WritePermit, WriteVerdict};
-pub use obstacles::WriteObstacle;
+pub use obstacles::{WriteObstacle, events_of};
 pub use refusal::{Refusal, RefusalCode, WriteDenial, WriteOperation};
 pub use target::{Dependent, DependentAction};
 

@@ -3,8 +3,7 @@
 use super::exposure::{is_managed, takes_method};
 use super::{RefusalCode, WriteOperation};
 use crate::compiled::CompiledPolicy;
-use querygate_metadata::model::{Declared, Field, Object, RowOperation, WriteBarrier};
-use serde_json::Value;
+use querygate_metadata::model::{Field, HookEvent, Object, RowOperation, WriteBarrier};
 
 /// A reason why records of an object are not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +18,8 @@ pub enum WriteObstacle {
     Managed,
     /// Nothing tells its records apart, so that none can be locked and looked at.
     NoKey,
-    /// Code that runs when it is written, and that is not run here.
-    Hook(String),
+    /// Code that runs when it is written, and that cannot be run here.
+    Hook { name: String, reason: String },
     /// A validation, a condition, a default or a roll-up that cannot be evaluated here.
     Rule { name: String, reason: String },
     /// A stored field whose value is computed on write.
@@ -40,7 +39,7 @@ impl WriteObstacle {
             }
             Self::NotServed => RefusalCode::ApiDisabled,
             Self::Method(_) => RefusalCode::ApiMethodNotAllowed,
-            Self::NoKey | Self::Hook(_) | Self::Rule { .. } | Self::StoredExpression(_) | Self::Check { .. } => {
+            Self::NoKey | Self::Hook { .. } | Self::Rule { .. } | Self::StoredExpression(_) | Self::Check { .. } => {
                 RefusalCode::NotSupported
             }
         }
@@ -59,7 +58,7 @@ impl WriteObstacle {
             Self::Method(method) => format!("enable.apiMethods does not list '{method}'"),
             Self::Managed => "its records are written by the platform (managedBy)".to_owned(),
             Self::NoKey => "it has no key".to_owned(),
-            Self::Hook(name) => format!("the hook '{name}' is not run"),
+            Self::Hook { name, reason } => format!("the hook '{name}' is not run: {reason}"),
             Self::Rule { name, reason } => format!("the rule '{name}' is not evaluated: {reason}"),
             Self::StoredExpression(field) => format!("the expression of the stored field '{field}' is not evaluated"),
             Self::Check { policy, reason } => format!("the check of policy '{policy}' cannot be applied: {reason}"),
@@ -86,8 +85,11 @@ impl CompiledPolicy {
         if object.key().is_empty() {
             obstacles.push(WriteObstacle::NoKey);
         }
-        let hooks = self.snapshot().hooks.iter().filter(|hook| fires(hook, &object.name, operation));
-        obstacles.extend(hooks.map(|hook| WriteObstacle::Hook(hook.name.clone())));
+        for (name, reason) in
+            self.object_hooks(&object.name).into_iter().flat_map(|hooks| hooks.faults(events_of(operation)))
+        {
+            obstacles.push(WriteObstacle::Hook { name: name.to_owned(), reason: reason.to_owned() });
+        }
         for fault in self.rules(&object.name).into_iter().flat_map(|rules| rules.faults()) {
             obstacles.push(WriteObstacle::Rule { name: fault.rule.clone(), reason: fault.reason.clone() });
         }
@@ -121,24 +123,12 @@ fn is_computed_on_write(field: &Field) -> bool {
     field.expression.is_some() && field.stored()
 }
 
-/// Whether a hook runs on this kind of write of an object. One that does not say what it is for might.
-fn fires(hook: &Declared, object: &str, operation: WriteOperation) -> bool {
-    let moment = match operation {
-        WriteOperation::Insert => "Insert",
-        WriteOperation::Update => "Update",
-        WriteOperation::Delete => "Delete",
-    };
-    let texts = |key: &str| match hook.value.get(key) {
-        Some(Value::String(text)) => Some(vec![text.as_str()]),
-        Some(Value::Array(items)) => Some(items.iter().filter_map(Value::as_str).collect()),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => None,
-    };
-    let is_for = texts("object").is_none_or(|names| names.iter().any(|name| *name == object || *name == "*"));
-    let is_at = texts("events").is_none_or(|events| {
-        events.iter().any(|event| {
-            let event = event.strip_prefix("before").or_else(|| event.strip_prefix("after"));
-            event.is_none_or(|event| event == moment)
-        })
-    });
-    is_for && is_at
+/// The events before and after a write.
+#[must_use]
+pub const fn events_of(operation: WriteOperation) -> (HookEvent, HookEvent) {
+    match operation {
+        WriteOperation::Insert => (HookEvent::BeforeInsert, HookEvent::AfterInsert),
+        WriteOperation::Update => (HookEvent::BeforeUpdate, HookEvent::AfterUpdate),
+        WriteOperation::Delete => (HookEvent::BeforeDelete, HookEvent::AfterDelete),
+    }
 }

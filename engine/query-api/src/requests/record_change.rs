@@ -117,6 +117,20 @@ pub fn record_id() -> Result<String> {
     Ok(random.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 64))).map(|letter| char::from(*letter)).collect())
 }
 
+/// A random UUID, of version 4.
+///
+/// # Errors
+/// Internal: the system has no randomness.
+pub fn random_uuid() -> Result<String> {
+    let mut random = [0_u8; 16];
+    SystemRandom::new().fill(&mut random).map_err(|_| Error::internal("the system has no randomness"))?;
+    let mut bits = u128::from_be_bytes(random);
+    bits = (bits & !(0xf_u128 << 76)) | (4_u128 << 76);
+    bits = (bits & !(0b11_u128 << 62)) | (0b10_u128 << 62);
+    let digits = format!("{bits:032x}");
+    querygate_types::uuid::canonical(&digits).ok_or_else(|| Error::internal("a uuid has no text"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +140,14 @@ mod tests {
         let keys: std::collections::HashSet<String> = (0..100).map(|_| record_id().unwrap()).collect();
         assert_eq!(keys.len(), 100);
         assert!(keys.iter().all(|key| key.len() == 16));
+    }
+
+    #[test]
+    fn uuids_are_random_ones() {
+        let text = random_uuid().unwrap();
+        let at = |place: usize| text.as_bytes().get(place).copied();
+        assert_eq!((text.len(), at(14), at(8)), (36, Some(b'4'), Some(b'-')));
+        assert!(matches!(at(19), Some(b'8' | b'9' | b'a' | b'b')), "{text}");
+        assert_ne!(text, random_uuid().unwrap());
     }
 }

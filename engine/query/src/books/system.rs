@@ -1,6 +1,7 @@
 //! Schema `querygate`: what the gate knows of itself, as tables. A principal sees its own rows, an operator all.
 
 pub(crate) mod extensions;
+mod hooks;
 
 use crate::books::checks::{CheckRecord, Checks};
 use crate::books::clock::now_ms;
@@ -62,6 +63,8 @@ pub(crate) fn tables(
     let objects = move || object_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let policies = move || policy_rows(&d, &p);
+    let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
+    let hooks = move || hooks::rows(&d, &p);
     let settings = move || starts.iter().map(|(n, v, h)| vec![text(n), text(v), text(h)]).collect();
     vec![
         table(token, "queries", QUERIES, queries),
@@ -74,6 +77,7 @@ pub(crate) fn tables(
         table(token, "audit", AUDIT, audit),
         table(token, "self_checks", CHECKS, checks),
         table(token, "schema_changes", SCHEMA_CHANGES, changes),
+        table(token, "hooks", hooks::HOOKS, hooks),
     ]
 }
 

@@ -3,6 +3,7 @@
 
 use super::check::{Checked, is_related, outside, passes};
 use super::follow::{Changed, Masters, draw, roll_up};
+use super::hooks::{HookRow, Hooks, shown};
 use super::image::Imaged;
 use super::intent::unsupported;
 use super::lock::{Locked, locked, read};
@@ -60,7 +61,7 @@ impl Applied {
     /// Whatever is wrong with it.
     pub(super) async fn of(locked: Locked, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Attempt> {
         let masters = Masters::of(&locked, transaction, context).await?;
-        let checked = Checked::of(Imaged::of(locked, &masters)?, transaction, context).await?;
+        let checked = Checked::of(Imaged::of(locked, &masters, context).await?, transaction, context).await?;
         checked.apply(transaction, context).await
     }
 
@@ -96,6 +97,7 @@ impl Checked {
             // Nothing but a key that stays as it is.
             let lost = || Error::internal("rows were changed that were not locked");
             let stored = imaged.locked().stored().ok_or_else(lost)?.clone();
+            self.tell_hooks(&targeted, &stored, transaction, context).await?;
             return Ok(Attempt::Applied(Applied { count, stored, dropped: imaged.dropped().to_vec() }));
         }
         let (table, op) = (targeted.table(), operation(targeted.operation()));
@@ -115,9 +117,33 @@ impl Checked {
                 self.look(&targeted, &stored, found, transaction, context).await?;
             }
         }
+        self.tell_hooks(&targeted, &stored, transaction, context).await?;
         changed.push(self.changed(&targeted, &stored)?);
         roll_up(&targeted, changed, transaction, context).await?;
         Ok(Attempt::Applied(Applied { count, stored, dropped: self.imaged().dropped().to_vec() }))
+    }
+
+    /// Runs the hooks after the change.
+    async fn tell_hooks(
+        &self,
+        targeted: &Targeted,
+        stored: &RecordBatch,
+        transaction: &mut Transaction,
+        context: &ExecuteContext,
+    ) -> Result<()> {
+        let Some(hooks) = Hooks::after(targeted) else { return Ok(()) };
+        let (imaged, object) = (self.imaged(), &targeted.intent().object().object);
+        let mut results = match targeted.operation() {
+            WriteOperation::Delete => Vec::new(),
+            WriteOperation::Insert | WriteOperation::Update => records(targeted.table().fields(), stored)?,
+        }
+        .into_iter();
+        let rows = (0..imaged.locked().count()).map(|row| HookRow {
+            input: imaged.inputs().get(row).cloned().unwrap_or_default(),
+            previous: imaged.previous().get(row).map(|previous| shown(object, previous.clone())),
+            result: results.next().map(|result| shown(object, result)),
+        });
+        hooks.conclude(rows.collect(), transaction, context).await
     }
 
     /// The statement's own rows, before and after it.

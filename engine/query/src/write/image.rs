@@ -1,12 +1,14 @@
 //! Rows as a change is to leave them: the statement's values, defaults, stamps, and what the table's own rules make of them.
 
 use super::follow::Masters;
+use super::hooks::{HookRow, Hooks, MadeRow, shown, shown_payload};
 use super::lock::Locked;
 use super::target::Targeted;
 use crate::write::forms::record::{GivenRecord, refuse_unstored, refused};
 use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
+use querygate_driver_api::execution::ExecuteContext;
 use querygate_policy::rules::{Attempt, Dropped, Outcome, ReadonlyMode};
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
@@ -24,29 +26,43 @@ pub(crate) struct Imaged {
     columns: Vec<ArrayRef>,
     /// What a caller gave and is not stored.
     dropped: Vec<Dropped>,
+    inputs: Vec<Row>,
+}
+
+/// Values of the rows: as the statement gives them, as hooks left them, as they are to be stored.
+#[derive(Clone, Copy)]
+struct Values<'a> {
+    payloads: &'a [Row],
+    made: &'a [MadeRow],
+    records: &'a [Row],
 }
 
 impl Imaged {
     /// # Errors
-    /// What the permit says of the values, and the rules of the rows.
-    pub(crate) fn of(locked: Locked, masters: &Masters) -> Result<Self> {
+    /// What the permit says of the values, what hooks say of the rows, and the rules of the rows.
+    pub(crate) async fn of(locked: Locked, masters: &Masters, context: &ExecuteContext) -> Result<Self> {
         let targeted = Arc::clone(locked.targeted());
         let previous = match locked.stored() {
             Some(stored) => records(targeted.table().fields(), stored)?,
             None => Vec::new(),
         };
         if targeted.operation() == WriteOperation::Delete {
+            hooked(&targeted, &previous, &vec![Row::new(); previous.len()], masters, context).await?;
             let none = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             let (records, places, columns, dropped) = none;
-            return Ok(Self { locked, previous, records, places, columns, dropped });
+            return Ok(Self { locked, previous, records, places, columns, dropped, inputs: Vec::new() });
         }
         let mut payloads = Vec::with_capacity(locked.count());
-        let mut records = Vec::with_capacity(locked.count());
-        let (mut given, mut dropped) = (Vec::with_capacity(locked.count()), Vec::new());
         for row in 0..locked.count() {
             let payload = payload(&targeted, locked.given(), row)?;
-            let outcome = record(&targeted, previous.get(row), &payload, masters)?;
+            targeted.permit().admit(previous.get(row), &payload)?;
             payloads.push(payload);
+        }
+        let made = hooked(&targeted, &previous, &payloads, masters, context).await?;
+        let mut records = Vec::with_capacity(locked.count());
+        let (mut given, mut dropped) = (Vec::with_capacity(locked.count()), Vec::new());
+        for (row, made) in made.iter().enumerate() {
+            let outcome = record(&targeted, previous.get(row), made, masters)?;
             records.push(outcome.record);
             given.push(outcome.given);
             dropped.extend(outcome.dropped);
@@ -54,9 +70,16 @@ impl Imaged {
         let places = places(&targeted, &records, &given);
         let mut columns = Vec::with_capacity(places.len());
         for place in &places {
-            columns.push(column(&targeted, *place, locked.given(), &payloads, &records)?);
+            let of = Values { payloads: &payloads, made: &made, records: &records };
+            columns.push(column(&targeted, *place, locked.given(), of)?);
         }
-        Ok(Self { locked, previous, records, places, columns, dropped })
+        let inputs = made.into_iter().map(|made| made.payload).collect();
+        Ok(Self { locked, previous, records, places, columns, dropped, inputs })
+    }
+
+    /// What was given of each row, with what hooks made of it.
+    pub(crate) fn inputs(&self) -> &[Row] {
+        &self.inputs
     }
 
     pub(crate) fn locked(&self) -> &Locked {
@@ -106,19 +129,68 @@ fn finite(field: &str, values: &ArrayRef, value: serde_json::Value, row: usize) 
     Ok(value)
 }
 
-/// The row as it would be stored.
-pub(super) fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &Masters) -> Result<Outcome> {
+/// The values of the rows as hooks before the change leave them.
+async fn hooked(
+    targeted: &Targeted,
+    previous: &[Row],
+    payloads: &[Row],
+    masters: &Masters,
+    context: &ExecuteContext,
+) -> Result<Vec<MadeRow>> {
+    let Some(hooks) = Hooks::before(targeted) else {
+        return Ok(payloads.iter().cloned().map(MadeRow::from).collect());
+    };
+    let object = &targeted.intent().object().object;
+    let mut rows = Vec::with_capacity(payloads.len());
+    for (row, payload) in payloads.iter().enumerate() {
+        let before = previous.get(row).map(|before| shown(object, before.clone()));
+        let mut input = shown_payload(targeted, payload);
+        if targeted.operation() == WriteOperation::Insert {
+            let own = evaluated(targeted, None, &MadeRow::from(payload.clone()), masters).record;
+            let is_stamp = |name: &String| targeted.stamps().iter().any(|stamp| stamp.field == *name);
+            let defaults = shown(object, own).into_iter();
+            let mut defaults: Row = defaults.filter(|(name, value)| !value.is_null() && !is_stamp(name)).collect();
+            defaults.extend(input);
+            input = defaults;
+        }
+        rows.push(HookRow { input, previous: before, result: None });
+    }
+    let seen: Vec<Row> = rows.iter().map(|row| row.input.clone()).collect();
+    let left = hooks.run(rows, context).await?;
+    let mut made = Vec::with_capacity(left.len());
+    for (row, ((payload, seen), left)) in payloads.iter().zip(&seen).zip(&left).enumerate() {
+        let own = MadeRow::of(payload, seen, left);
+        own.refuse_unfit(object, targeted.table(), previous.get(row))?;
+        made.push(own);
+    }
+    Ok(made)
+}
+
+fn evaluated(targeted: &Targeted, previous: Option<&Row>, made: &MadeRow, masters: &Masters) -> Outcome {
     let is_given = targeted.intent().record().is_some();
-    targeted.permit().admit(previous, payload)?;
-    let outcome = targeted.rules().evaluate(&Attempt {
-        payload,
+    targeted.rules().evaluate(&Attempt {
+        payload: &made.payload,
         previous,
-        parent: masters.after(previous, payload),
+        parent: masters.after(previous, &made.payload),
         principal: targeted.principal(),
         stamps: targeted.stamps(),
         readonly: if is_given { ReadonlyMode::Drop } else { ReadonlyMode::Refuse },
+        made: &made.made,
         now_ms: targeted.now_ms(),
-    });
+    })
+}
+
+/// The row as it would be stored.
+pub(super) fn record(
+    targeted: &Targeted,
+    previous: Option<&Row>,
+    made: &MadeRow,
+    masters: &Masters,
+) -> Result<Outcome> {
+    let is_given = targeted.intent().record().is_some();
+    let outcome = evaluated(targeted, previous, made, masters);
+    let made: Row = outcome.given.iter().filter(|(name, _)| made.made.contains(name)).map(owned).collect();
+    refuse_unstored(targeted.table(), &made)?;
     if is_given {
         if !outcome.violations.is_empty() {
             return Err(refused(outcome.violations));
@@ -133,6 +205,10 @@ pub(super) fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row,
         return Err(Error::internal("a value was left out of a change"));
     }
     Ok(outcome)
+}
+
+fn owned((name, value): (&String, &serde_json::Value)) -> (String, serde_json::Value) {
+    (name.clone(), value.clone())
 }
 
 /// What is stored: fields of the statement, stamps, and of new rows everything that has a value. What a source lacks is not.
@@ -157,19 +233,22 @@ fn column(
     targeted: &Targeted,
     place: usize,
     given: &[ArrayRef],
-    payloads: &[Row],
-    records: &[Row],
+    Values { payloads, made, records }: Values<'_>,
 ) -> Result<ArrayRef> {
     let field =
         targeted.table().fields().get(place).ok_or_else(|| Error::internal("a field that is not the table's"))?;
     let wanted = field.value_type().to_arrow();
     let own = targeted.assigned().iter().position(|name| *name == field.name).and_then(|at| given.get(at));
     let mut values = Vec::with_capacity(records.len());
-    for (row, (payload, record)) in payloads.iter().zip(records).enumerate() {
+    for (row, ((payload, made), record)) in payloads.iter().zip(made).zip(records).enumerate() {
         let value = record.get(&field.name).unwrap_or(&serde_json::Value::Null);
+        let is_made = made.made.contains(&field.name);
         values.push(match own {
-            Some(own) if payload.get(&field.name) == Some(value) => {
+            Some(own) if !is_made && payload.get(&field.name) == Some(value) => {
                 ScalarValue::try_from_array(own, row).map_err(Error::internal)?
+            }
+            Some(_) | None if is_made => {
+                GivenRecord::stored(&targeted.intent().object().object, &field.name, value, &wanted)?
             }
             None if targeted.intent().record().is_some() => {
                 GivenRecord::stored(&targeted.intent().object().object, &field.name, value, &wanted)?

@@ -383,6 +383,10 @@ impl Targeted {
         &self.decided.principal
     }
 
+    pub(crate) fn shared_principal(&self) -> &Arc<Principal> {
+        &self.decided.principal
+    }
+
     pub(crate) fn now_ms(&self) -> i64 {
         self.time.now_ms
     }

@@ -1,9 +1,11 @@
 //! What a delete takes along: dependents that go with their targets, and dependents that lose a reference. All of it is decided as the
 //! principal and before anything is changed; whatever forbids it has one text.
 
+use super::hooked::{Updated, conclude_update, updated};
 use super::{DEPTH_MAX, RelatedTable, place, referenced};
 use crate::write::check::passes;
 use crate::write::follow::Changed;
+use crate::write::hooks::{HookRow, Hooks};
 use crate::write::lock::{KeyValues, having};
 use crate::write::store::{Assigned, RowsToStore, store};
 use crate::write::target::{Targeted, closed};
@@ -19,7 +21,7 @@ use querygate_driver_api::value::Value;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
 use querygate_policy::rules::{Attempt, ReadonlyMode};
-use querygate_policy::write::{DependentAction, WriteDecision, WritePermit};
+use querygate_policy::write::{DependentAction, WriteDecision, WriteOperation, WritePermit, events_of};
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
@@ -112,10 +114,18 @@ impl Taken {
         }
         for deleted in &self.deleted {
             let related = targeted.following().related(&deleted.object)?.ok_or_else(lost)?;
-            let none = Assigned { places: &[], columns: &[] };
-            let rows = RowsToStore { locked: Some(&deleted.rows), assigned: none, count: deleted.rows.num_rows() };
-            store(&related.table, &deleted.permit, rows, transaction, context).await?;
             let before = records(related.table.fields(), &deleted.rows)?;
+            let rows: Vec<HookRow> = before.iter().map(|row| HookRow::gone(&related.object, row)).collect();
+            let (event_before, event_after) = events_of(WriteOperation::Delete);
+            if let Some(hooks) = Hooks::following(targeted, &deleted.object, event_before) {
+                hooks.run(rows.clone(), context).await?;
+            }
+            let none = Assigned { places: &[], columns: &[] };
+            let to_store = RowsToStore { locked: Some(&deleted.rows), assigned: none, count: deleted.rows.num_rows() };
+            store(&related.table, &deleted.permit, to_store, transaction, context).await?;
+            if let Some(hooks) = Hooks::following(targeted, &deleted.object, event_after) {
+                hooks.conclude(rows, transaction, context).await?;
+            }
             changed.push(Changed { object: deleted.object.clone(), before, after: Vec::new() });
         }
         Ok(changed)
@@ -290,15 +300,17 @@ impl Emptied {
         let before = records(table.fields(), &rows)?;
         let name = table.fields().get(self.field).map(|field| field.name.clone()).ok_or_else(lost)?;
         let payload = Row::from_iter([(name.clone(), Json::Null)]);
+        let made = updated(targeted, child, &before, &vec![payload; before.len()], context).await?;
         let mut images = Vec::with_capacity(before.len());
-        for previous in &before {
+        for (previous, made) in before.iter().zip(&made) {
             let outcome = child.rules.evaluate(&Attempt {
-                payload: &payload,
+                payload: &made.payload,
                 previous: Some(previous),
                 parent: None,
                 principal: targeted.principal(),
                 stamps: self.permit.stamps(),
                 readonly: ReadonlyMode::Drop,
+                made: &made.made,
                 now_ms: targeted.now_ms(),
             });
             let is_empty = outcome.record.get(&name).is_none_or(Json::is_null);
@@ -310,6 +322,12 @@ impl Emptied {
         let stamps = self.permit.stamps().iter().filter_map(|stamp| table.place(&stamp.field));
         let mut places: Vec<usize> = stamps.filter(|place| *place != self.field).collect();
         places.push(self.field);
+        let own = made.iter().flat_map(|made| &made.made).map(|name| child.place(name)).collect::<Result<Vec<_>>>()?;
+        for place in own {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         let columns = columns(table, &places, &images)?;
         let assigned = Assigned { places: &places, columns: &columns };
         let to_store = RowsToStore { locked: Some(&rows), assigned, count: rows.num_rows() };
@@ -326,6 +344,8 @@ impl Emptied {
                 return Err(referenced_still());
             }
         }
+        conclude_update(targeted, child, Updated { made, before: &before, after: &after }, transaction, context)
+            .await?;
         Ok(Changed { object: self.object.clone(), before, after })
     }
 }

@@ -3,6 +3,7 @@
 //! known before the transaction begins.
 
 mod cascade;
+mod hooked;
 mod master;
 mod number;
 mod summary;
@@ -17,8 +18,9 @@ use super::target::closed;
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::deployment::Deployment;
 use querygate_catalog::write::WriteTarget;
-use querygate_metadata::model::{Field, Object, SharingModel};
+use querygate_metadata::model::{Field, HookEvent, Object, SharingModel};
 use querygate_policy::Evaluator;
+use querygate_policy::hooks::ObjectHook;
 use querygate_policy::rules::ObjectRules;
 use querygate_policy::write::{Dependent, DependentAction, WriteObstacle, WriteOperation, WritePermit};
 use querygate_types::principal::Principal;
@@ -139,6 +141,11 @@ impl Following {
         rules.map(Arc::as_ref).ok_or_else(|| Error::internal("rows of an object that is not known were changed"))
     }
 
+    /// The hooks of an object at an event.
+    pub(crate) fn hooks(&self, object: &str, event: HookEvent) -> &[Arc<ObjectHook>] {
+        self.deployment.policies.hooks(object, event)
+    }
+
     fn dependents(&self, object: &str) -> &[Dependent] {
         self.dependents.get(object).map(Vec::as_slice).unwrap_or_default()
     }
@@ -159,7 +166,7 @@ impl Following {
                 // A decision says so.
                 WriteObstacle::Barrier(_) | WriteObstacle::Managed => {}
                 WriteObstacle::NoKey
-                | WriteObstacle::Hook(_)
+                | WriteObstacle::Hook { .. }
                 | WriteObstacle::Rule { .. }
                 | WriteObstacle::StoredExpression(_)
                 | WriteObstacle::Check { .. } => return Err(closed(&format!("of '{object}', {}", obstacle.reason()))),

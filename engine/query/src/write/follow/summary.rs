@@ -2,8 +2,10 @@
 //! makes, with its stamps and the rules of the master, and with what follows of that.
 
 use super::cascade::columns;
+use super::hooked::{Updated, conclude_update, updated};
 use super::total::Total;
 use super::{DEPTH_MAX, RelatedTable, place};
+use crate::write::hooks::MadeRow;
 use crate::write::lock::{KeyValues, having};
 use crate::write::store::{Assigned, RowsToStore, store};
 use crate::write::target::{Targeted, closed};
@@ -128,31 +130,34 @@ async fn of_parent(
     }
     let totals = Totals { updates, totals: &totals };
     let name = table.fields().get(key).map(|field| field.name.clone()).unwrap_or_default();
+    let payloads: Vec<Row> = before.iter().map(|record| rolled_up(&name, record, totals)).collect();
+    let made = updated(targeted, parent, &before, &payloads, context).await?;
     let mut images = Vec::with_capacity(before.len());
-    for record in &before {
-        images.push(image(targeted, parent, &name, record, totals, permit.stamps())?);
+    for (record, made) in before.iter().zip(&made) {
+        images.push(image(targeted, parent, record, made, permit.stamps())?);
     }
     let mut places = Vec::with_capacity(updates.len());
     for update in updates {
         places.push(parent.place(&update.field)?);
     }
-    places.extend(permit.stamps().iter().filter_map(|stamp| table.place(&stamp.field)));
+    let stamps = permit.stamps().iter().filter_map(|stamp| table.place(&stamp.field));
+    let own = made.iter().flat_map(|made| &made.made).map(|name| parent.place(name)).collect::<Result<Vec<_>>>()?;
+    for place in stamps.chain(own) {
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
     let columns = columns(table, &places, &images)?;
     let assigned = Assigned { places: &places, columns: &columns };
     let to_store = RowsToStore { locked: Some(&rows), assigned, count: rows.num_rows() };
     let stored = store(table, &permit, to_store, transaction, context).await?;
-    Ok(Some(Changed { object: object.to_owned(), before, after: records(table.fields(), &stored)? }))
+    let after = records(table.fields(), &stored)?;
+    conclude_update(targeted, parent, Updated { made, before: &before, after: &after }, transaction, context).await?;
+    Ok(Some(Changed { object: object.to_owned(), before, after }))
 }
 
-/// The master with its new roll-ups.
-fn image(
-    targeted: &Targeted,
-    parent: &RelatedTable,
-    key: &str,
-    record: &Row,
-    Totals { updates, totals }: Totals<'_>,
-    stamps: &[querygate_policy::rules::Stamp],
-) -> Result<Row> {
+/// The new roll-ups of a master.
+fn rolled_up(key: &str, record: &Row, Totals { updates, totals }: Totals<'_>) -> Row {
     let id = record.get(key).unwrap_or(&Json::Null);
     let mut payload = Row::new();
     for (update, totals) in updates.iter().zip(totals) {
@@ -161,13 +166,25 @@ fn image(
             payload.insert(update.field.clone(), total.value(update.function));
         }
     }
+    payload
+}
+
+/// The master with its new roll-ups.
+fn image(
+    targeted: &Targeted,
+    parent: &RelatedTable,
+    record: &Row,
+    made: &MadeRow,
+    stamps: &[querygate_policy::rules::Stamp],
+) -> Result<Row> {
     let outcome = parent.rules.evaluate(&Attempt {
-        payload: &payload,
+        payload: &made.payload,
         previous: Some(record),
         parent: None,
         principal: targeted.principal(),
         stamps,
         readonly: ReadonlyMode::Keep,
+        made: &made.made,
         now_ms: targeted.now_ms(),
     });
     if outcome.violations.is_empty() {

@@ -226,5 +226,6 @@ pub(crate) fn at_row(error: Error, row: usize) -> Error {
 pub(crate) fn is_of_a_row(error: &Error) -> bool {
     let code = error.code();
     let state = code.sqlstate();
-    state.starts_with("22") || state.starts_with("23") || code == ErrorCode::InsufficientPrivilege
+    let is_refused = matches!(code, ErrorCode::InsufficientPrivilege | ErrorCode::RaisedException);
+    state.starts_with("22") || state.starts_with("23") || is_refused
 }

@@ -7,6 +7,7 @@ mod judgement;
 
 use super::check::passes;
 use super::follow::{Masters, master_of};
+use super::hooks::{Hooks, MadeRow};
 use super::image::{payload, places, record};
 use super::lock::new_rows;
 use super::store::{Assigned, RowsToStore, Storing};
@@ -52,7 +53,10 @@ pub(crate) fn takes_loads(targeted: &Targeted) -> bool {
     };
     let (rules, table) = (targeted.rules(), targeted.table());
     let is_unique = |fields: &[String]| table.keeps_unique(fields);
+    // A script sees each row before it is stored, and as it is stored.
+    let has_hooks = Hooks::before(targeted).is_some() || Hooks::after(targeted).is_some();
     brings_rows
+        && !has_hooks
         && targeted.returning().is_none()
         && master_of(rules).is_none()
         && rules.unique_groups().all(|group| group.organization.is_none() && is_unique(&group.fields))
@@ -73,7 +77,7 @@ impl Loadable {
         }
         // What no row is given is the same in all of them, so that the first one's evaluation tells it.
         let first = payload(targeted, &given, 0).ok()?;
-        let outcome = record(targeted, None, &first, &Masters::default()).ok()?;
+        let outcome = record(targeted, None, &MadeRow::from(first), &Masters::default()).ok()?;
         let places = places(targeted, std::slice::from_ref(&outcome.record), std::slice::from_ref(&outcome.given));
         if places.is_empty() || !is_stored_alike(targeted, &places, alterations) {
             return None;

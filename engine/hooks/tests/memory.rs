@@ -1,0 +1,29 @@
+//! Memory of a process whose scripts leave garbage. It is alone, as others would be counted with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
+
+mod common;
+
+use common::{call, script};
+use querygate_hooks::Sandbox;
+use serde_json::json;
+
+#[test]
+fn memory_does_not_grow_with_calls() {
+    let resident = || {
+        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+        text.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap() * 4096
+    };
+    let hook = script("const a = {}; a.a = a; ctx.input.x = [a].length; Array.prototype.kept = a", &[]);
+    let mut sandbox = Sandbox::new();
+    let mut run = |times: usize| {
+        for _ in 0..times {
+            sandbox.run(&hook, &call(&json!({}))).made.unwrap();
+        }
+    };
+    run(500);
+    let before = resident();
+    run(3_000);
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes more after 3,000 calls");
+}

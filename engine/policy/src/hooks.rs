@@ -1,0 +1,180 @@
+//! The hooks of a snapshot: for each object and event those that run, in their order, with their conditions compiled; and why others
+//! cannot be run, so that what they are for is refused. Runs no script.
+
+mod tally;
+
+use crate::rules::HookCondition;
+pub use crate::rules::HookScene;
+use querygate_metadata::model::{Declared, Hook, HookCapability, HookEvent, Location, Object, Snapshot};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+pub use tally::HookTally;
+
+/// A hook of an object.
+#[derive(Debug)]
+pub struct ObjectHook {
+    hook: Arc<Hook>,
+    condition: Option<HookCondition>,
+    tally: Arc<HookTally>,
+}
+
+impl ObjectHook {
+    /// What the metadata says of it.
+    #[must_use]
+    pub fn hook(&self) -> &Hook {
+        &self.hook
+    }
+
+    /// How it has run since its metadata was loaded.
+    #[must_use]
+    pub fn tally(&self) -> &Arc<HookTally> {
+        &self.tally
+    }
+
+    /// Whether it runs for a record.
+    ///
+    /// # Errors
+    /// Why that is not known, in words that name no value: then the operation is refused.
+    pub fn applies(&self, scene: HookScene<'_>) -> Result<bool, &'static str> {
+        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(scene))
+    }
+}
+
+/// The hooks of one object.
+#[derive(Debug, Default)]
+pub(crate) struct ObjectHooks {
+    events: BTreeMap<HookEvent, Vec<Arc<ObjectHook>>>,
+    /// Hooks that cannot be run, with the reason. Without events: it may be for any.
+    faults: Vec<HookFault>,
+    /// The hooks of reads, which are not run: with each, where it stands.
+    reads: Vec<(String, Location)>,
+}
+
+#[derive(Debug)]
+struct HookFault {
+    name: String,
+    reason: String,
+    events: Vec<HookEvent>,
+}
+
+/// A declaration that was read once, for all objects.
+enum ReadHook<'d> {
+    Known(Arc<Hook>, &'d Location),
+    Unknown(&'d Declared, String),
+}
+
+/// Compiles the hooks of all objects.
+pub(crate) fn compile(snapshot: &Snapshot) -> HashMap<String, ObjectHooks> {
+    let mut read: Vec<ReadHook<'_>> = snapshot
+        .hooks
+        .iter()
+        .map(|declared| match Hook::read(declared) {
+            Ok(hook) => ReadHook::Known(Arc::new(hook), &declared.location),
+            Err(reason) => ReadHook::Unknown(declared, reason),
+        })
+        .collect();
+    // Equal priorities stay in the order of their declarations.
+    read.sort_by_key(|read| match read {
+        ReadHook::Known(hook, _) => hook.priority,
+        ReadHook::Unknown(..) => i64::MAX,
+    });
+    let objects = snapshot.objects.values().map(|object| (object.name.clone(), of_object(object, &read)));
+    objects.filter(|(_, hooks)| !hooks.events.is_empty() || !hooks.faults.is_empty()).collect()
+}
+
+fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
+    let mut hooks = ObjectHooks::default();
+    let is_for = |target: &str| target == object.name || target == "*";
+    for read in read {
+        match read {
+            ReadHook::Known(hook, at) if hook.targets.iter().any(|target| is_for(target)) => {
+                hooks.add(object, hook);
+                if hook.events.iter().any(|event| is_of_reads(*event)) {
+                    hooks.reads.push((hook.name.clone(), (*at).clone()));
+                }
+            }
+            ReadHook::Known(..) => {}
+            ReadHook::Unknown(declared, reason) => {
+                let texts = |key: &str| texts(&declared.value, key);
+                if texts("object").is_none_or(|names| names.iter().any(|name| is_for(name))) {
+                    // An event that is not known may be any.
+                    let events = texts("events").and_then(|names| names.into_iter().map(HookEvent::of).collect());
+                    let (name, events): (_, Vec<HookEvent>) = (declared.name.clone(), events.unwrap_or_default());
+                    if events.is_empty() || events.iter().any(|event| is_of_reads(*event)) {
+                        hooks.reads.push((name.clone(), declared.location.clone()));
+                    }
+                    hooks.faults.push(HookFault { name, reason: reason.clone(), events });
+                }
+            }
+        }
+    }
+    hooks
+}
+
+impl ObjectHooks {
+    fn add(&mut self, object: &Object, hook: &Arc<Hook>) {
+        let compiled = hook.condition.as_ref().map(|condition| HookCondition::compile(condition, object)).transpose();
+        let reason = match &compiled {
+            Err(reason) => Some(format!("its condition cannot be evaluated: {reason}")),
+            Ok(_) => unserved(hook),
+        };
+        if let Some(reason) = reason {
+            self.faults.push(HookFault { name: hook.name.clone(), reason, events: hook.events.clone() });
+            return;
+        }
+        let own =
+            Arc::new(ObjectHook { hook: Arc::clone(hook), condition: compiled.ok().flatten(), tally: Arc::default() });
+        for event in &hook.events {
+            self.events.entry(*event).or_default().push(Arc::clone(&own));
+        }
+    }
+
+    pub(crate) fn of(&self, event: HookEvent) -> &[Arc<ObjectHook>] {
+        self.events.get(&event).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The hooks of reads, which are not run: with each, where it stands.
+    pub(crate) fn of_reads(&self) -> &[(String, Location)] {
+        &self.reads
+    }
+
+    /// Hooks of these events that cannot be run: name and reason.
+    pub(crate) fn faults(&self, (before, after): (HookEvent, HookEvent)) -> impl Iterator<Item = (&str, &str)> {
+        let is_at = move |fault: &&HookFault| {
+            fault.events.is_empty() || fault.events.iter().any(|event| *event == before || *event == after)
+        };
+        self.faults.iter().filter(is_at).map(|fault| (fault.name.as_str(), fault.reason.as_str()))
+    }
+}
+
+/// What a hook needs that is not there.
+fn unserved(hook: &Hook) -> Option<String> {
+    let is_served = |capability: &&HookCapability| match capability {
+        HookCapability::CryptoUuid | HookCapability::Log => true,
+        HookCapability::ApiRead | HookCapability::ApiWrite | HookCapability::ApiTransaction => false,
+    };
+    let missing = hook.script.capabilities.iter().find(|capability| !is_served(capability))?;
+    Some(format!("the capability '{}' is not served", missing.name()))
+}
+
+const fn is_of_reads(event: HookEvent) -> bool {
+    match event {
+        HookEvent::BeforeFind | HookEvent::AfterFind => true,
+        HookEvent::BeforeInsert
+        | HookEvent::AfterInsert
+        | HookEvent::BeforeUpdate
+        | HookEvent::AfterUpdate
+        | HookEvent::BeforeDelete
+        | HookEvent::AfterDelete => false,
+    }
+}
+
+/// One text or a list of texts; `None`: it says nothing that is known.
+fn texts<'v>(hook: &'v Value, key: &str) -> Option<Vec<&'v str>> {
+    match hook.get(key) {
+        Some(Value::String(text)) => Some(vec![text]),
+        Some(Value::Array(items)) => items.iter().map(Value::as_str).collect(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => None,
+    }
+}

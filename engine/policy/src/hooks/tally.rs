@@ -1,0 +1,139 @@
+//! How a hook has run: counts, and how long its runs took, in classes. Shared by all statements.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Classes of run times: each is a quarter longer than the one before, the first is up to 16 microseconds, the last beyond a minute.
+const CLASSES: usize = 72;
+const FIRST_MICROS: f64 = 16.0;
+const STEP: f64 = 1.25;
+/// Changes whose runs after their commit have not ended, at most.
+const WAITING_MAX: usize = 1_000;
+
+/// Runs of one hook.
+#[derive(Debug)]
+pub struct HookTally {
+    runs: AtomicU64,
+    faults: AtomicU64,
+    took: [AtomicU64; CLASSES],
+    /// Runs that were given up, and that have not ended.
+    lost: AtomicUsize,
+    /// Changes whose runs after their commit have not ended.
+    waiting: AtomicUsize,
+}
+
+impl Default for HookTally {
+    fn default() -> Self {
+        Self {
+            runs: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            took: [const { AtomicU64::new(0) }; CLASSES],
+            lost: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl HookTally {
+    /// Counts a run that has ended.
+    pub fn count(&self, took: Duration, is_fault: bool) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.faults.fetch_add(u64::from(is_fault), Ordering::Relaxed);
+        let is_within = |class: &usize| took.as_secs_f64() * 1e6 <= bound(*class);
+        let class = (0..CLASSES).find(is_within).unwrap_or(CLASSES - 1);
+        if let Some(count) = self.took.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs that have ended.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    /// Runs that left nothing behind but an error.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+
+    /// The time within which this part of the runs ended, a quarter too long at most. `None`: there was none.
+    #[must_use]
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let counts: Vec<u64> = self.took.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let all: u64 = counts.iter().sum();
+        let mut seen = 0;
+        for (class, count) in counts.iter().enumerate() {
+            seen += count;
+            if *count > 0 && seen as f64 >= all as f64 * part {
+                return Some(Duration::from_secs_f64(bound(class) / 1e6));
+            }
+        }
+        None
+    }
+
+    /// Begins runs after a commit, unless too many wait.
+    #[must_use]
+    pub fn wait(&self) -> bool {
+        let begun = self.waiting.fetch_add(1, Ordering::AcqRel) < WAITING_MAX;
+        if !begun {
+            self.waited();
+        }
+        begun
+    }
+
+    /// Ends runs after a commit.
+    pub fn waited(&self) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// A run is given up, which does not end.
+    pub fn lose(&self) {
+        self.lost.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A run that was given up has ended.
+    pub fn find(&self) {
+        self.lost.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether a run that was given up has not ended: then no other begins.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire) > 0
+    }
+}
+
+/// The longest time of a class, in microseconds.
+fn bound(class: usize) -> f64 {
+    let class = i32::try_from(class).unwrap_or(i32::MAX);
+    FIRST_MICROS * STEP.powi(class)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_near() {
+        let tally = HookTally::default();
+        assert_eq!(tally.quantile(0.5), None);
+        (1..=100).for_each(|ms| tally.count(Duration::from_millis(ms), ms > 90));
+        assert_eq!((tally.runs(), tally.faults()), (100, 10));
+        let ms = |part| tally.quantile(part).unwrap().as_millis();
+        assert!((50..=63).contains(&ms(0.5)), "{}", ms(0.5));
+        assert!((95..=119).contains(&ms(0.95)), "{}", ms(0.95));
+        tally.count(Duration::from_secs(100_000), true);
+        assert!(tally.quantile(1.0).unwrap() > Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_lost_run_is_found_again() {
+        let tally = HookTally::default();
+        tally.lose();
+        assert!(tally.is_lost());
+        tally.find();
+        assert!(!tally.is_lost());
+    }
+}

@@ -1,0 +1,61 @@
+//! `querygate.hooks`: the hooks of changes and how they have run since their metadata was loaded.
+
+use super::{Cell, Columns, Kind, Row, count, text};
+use querygate_catalog::deployment::Deployment;
+use querygate_metadata::model::HookEvent;
+use querygate_policy::hooks::ObjectHook;
+use querygate_policy::write::{WriteOperation, events_of};
+use querygate_types::principal::Principal;
+use std::time::Duration;
+
+pub(super) const HOOKS: Columns = &[
+    ("object", Kind::Text),
+    ("event", Kind::Text),
+    ("name", Kind::Text),
+    ("priority", Kind::Integer),
+    ("asynchronous", Kind::Flag),
+    ("runs", Kind::Integer),
+    ("faults", Kind::Integer),
+    ("p50_ms", Kind::Float),
+    ("p95_ms", Kind::Float),
+    ("given_up", Kind::Flag),
+];
+
+/// For operators only: hooks name what others may not see.
+pub(super) fn rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
+    if !principal.operator {
+        return Vec::new();
+    }
+    let operations = [WriteOperation::Insert, WriteOperation::Update, WriteOperation::Delete];
+    let mut rows = Vec::new();
+    for object in deployment.snapshot.objects.keys() {
+        for (before, after) in operations.map(events_of) {
+            for event in [before, after] {
+                rows.extend(deployment.policies.hooks(object, event).iter().map(|hook| row(object, event, hook)));
+            }
+        }
+    }
+    rows
+}
+
+/// Counts are of a hook of an object, for all of its events together.
+fn row(object: &str, event: HookEvent, hook: &ObjectHook) -> Row {
+    let tally = hook.tally();
+    let ms = |took: Option<Duration>| took.map_or(Cell::Absent, |took| Cell::Float(took.as_secs_f64() * 1e3));
+    vec![
+        text(object),
+        text(event.name()),
+        text(&hook.hook().name),
+        Cell::Integer(hook.hook().priority),
+        Cell::Flag(hook.hook().is_async && event.is_after()),
+        number(tally.runs()),
+        number(tally.faults()),
+        ms(tally.quantile(0.5)),
+        ms(tally.quantile(0.95)),
+        Cell::Flag(tally.is_lost()),
+    ]
+}
+
+fn number(value: u64) -> Cell {
+    count(usize::try_from(value).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,69 @@
+//! Hooks of rows that are updated because of a change of others: of dependents that lose a reference, of masters whose roll-ups move.
+
+use super::RelatedTable;
+use crate::write::hooks::{HookRow, Hooks, MadeRow, shown};
+use crate::write::target::Targeted;
+use crate::write::values::rows::Row;
+use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::write::Transaction;
+use querygate_policy::write::{WriteOperation, events_of};
+use querygate_types::Result;
+
+/// Rows that were updated.
+pub(super) struct Updated<'a> {
+    pub(super) made: Vec<MadeRow>,
+    pub(super) before: &'a [Row],
+    pub(super) after: &'a [Row],
+}
+
+/// What hooks before an update make of its values.
+///
+/// # Errors
+/// P0001, 38000: a hook refuses it, or fails. 0A000: it sets what is not set here.
+pub(super) async fn updated(
+    targeted: &Targeted,
+    of: &RelatedTable,
+    before: &[Row],
+    payloads: &[Row],
+    context: &ExecuteContext,
+) -> Result<Vec<MadeRow>> {
+    let (event, _) = events_of(WriteOperation::Update);
+    let Some(hooks) = Hooks::following(targeted, &of.object.name, event) else {
+        return Ok(payloads.iter().cloned().map(MadeRow::from).collect());
+    };
+    let seen: Vec<Row> = payloads.iter().map(|payload| shown(&of.object, payload.clone())).collect();
+    let row = |(input, before): (&Row, &Row)| HookRow {
+        input: input.clone(),
+        previous: Some(shown(&of.object, before.clone())),
+        result: None,
+    };
+    let left = hooks.run(seen.iter().zip(before).map(row).collect(), context).await?;
+    let mut made = Vec::with_capacity(left.len());
+    for (((payload, seen), left), before) in payloads.iter().zip(&seen).zip(&left).zip(before) {
+        let own = MadeRow::of(payload, seen, left);
+        own.refuse_unfit(&of.object, &of.table, Some(before))?;
+        made.push(own);
+    }
+    Ok(made)
+}
+
+/// Runs the hooks after an update.
+///
+/// # Errors
+/// As of [`updated`].
+pub(super) async fn conclude_update(
+    targeted: &Targeted,
+    of: &RelatedTable,
+    Updated { made, before, after }: Updated<'_>,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<()> {
+    let (_, event) = events_of(WriteOperation::Update);
+    let Some(hooks) = Hooks::following(targeted, &of.object.name, event) else { return Ok(()) };
+    let rows = made.into_iter().zip(before).zip(after).map(|((made, before), after)| HookRow {
+        input: made.payload,
+        previous: Some(shown(&of.object, before.clone())),
+        result: Some(shown(&of.object, after.clone())),
+    });
+    hooks.conclude(rows.collect(), transaction, context).await
+}

@@ -1,0 +1,208 @@
+//! The work of hooks, on a thread of its own: every hook for every row, one after the other.
+
+use super::HookRow;
+use super::refusal::{Audience, failed, refused};
+use crate::write::values::rows::Row;
+use querygate_hooks::{Call, Fault, Host, LogLevel, LogLine, Made, Sandbox};
+use querygate_metadata::model::{HookEvent, OnError};
+use querygate_policy::hooks::{HookScene, ObjectHook};
+use querygate_query_api::requests::record_change::random_uuid;
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
+use serde_json::{Map, Value, json};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How much longer than it may a call can take before it is given up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What hooks are to be run for.
+pub(super) struct Job {
+    pub(super) hooks: Vec<Arc<ObjectHook>>,
+    pub(super) event: HookEvent,
+    pub(super) object: String,
+    pub(super) principal: Arc<Principal>,
+    pub(super) now_ms: i64,
+    pub(super) audience: Audience,
+    /// Its rows among those of the statement.
+    pub(super) place: Place,
+    pub(super) until: Until,
+    pub(super) progress: Arc<Progress>,
+}
+
+/// Until when the statement may run.
+#[derive(Clone, Default)]
+pub(super) struct Until {
+    pub(super) cancel: CancellationToken,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Until {
+    fn goes_on(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"));
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            return Err(Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout"));
+        }
+        Ok(())
+    }
+}
+
+/// The call that is running, and when it should have ended.
+#[derive(Default)]
+pub(super) struct Progress {
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+enum Running {
+    #[default]
+    Nothing,
+    Until(Instant, Arc<ObjectHook>),
+    /// It was given up.
+    Lost(Arc<ObjectHook>),
+}
+
+impl Progress {
+    fn begin(&self, hook: &Arc<ObjectHook>) {
+        if let Some(end) = Instant::now().checked_add(hook.hook().script.cpu + GRACE) {
+            *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Running::Until(end, Arc::clone(hook));
+        }
+    }
+
+    fn end(&self) {
+        let was = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Running::Lost(hook) = was {
+            hook.tally().find();
+        }
+    }
+
+    /// The hook whose call goes on after its end; from then on no other call of it begins.
+    pub(super) fn lose(&self) -> Option<Arc<ObjectHook>> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Running::Until(end, hook) = &*running else { return None };
+        if Instant::now() < *end {
+            return None;
+        }
+        let lost = Arc::clone(hook);
+        lost.tally().lose();
+        *running = Running::Lost(Arc::clone(&lost));
+        Some(lost)
+    }
+}
+
+struct Platform;
+
+impl Host for Platform {
+    fn api(&self, _request: &str) -> String {
+        json!({"ok": false, "message": "records are not served to hooks"}).to_string()
+    }
+
+    fn uuid(&self) -> Option<String> {
+        random_uuid().ok()
+    }
+}
+
+impl Job {
+    /// What is to be stored of each row.
+    pub(super) fn run(&self, rows: Vec<HookRow>) -> Result<Vec<Row>> {
+        let mut sandbox = Sandbox::new();
+        let mut inputs = Vec::with_capacity(rows.len());
+        for (index, mut row) in rows.into_iter().enumerate() {
+            for hook in &self.hooks {
+                self.until.goes_on()?;
+                if !self.applies(hook, &row)? {
+                    continue;
+                }
+                self.progress.begin(hook);
+                let report = sandbox.run(&hook.hook().script, &self.call(&row, self.place.first + index));
+                self.progress.end();
+                hook.tally().count(report.took, report.made.is_err());
+                report.log.iter().for_each(|line| log(&hook.hook().name, line));
+                match report.made {
+                    Ok(made) => self.take(made, &mut row),
+                    Err(fault) => self.refuse(hook, &fault)?,
+                }
+            }
+            inputs.push(row.input);
+        }
+        Ok(inputs)
+    }
+
+    fn applies(&self, hook: &ObjectHook, row: &HookRow) -> Result<bool> {
+        let mut record = row.previous.clone().unwrap_or_default();
+        match &row.result {
+            Some(result) => record.clone_from(result),
+            None => record.extend(row.input.clone()),
+        }
+        let (previous, principal) = (row.previous.as_ref(), self.principal.as_ref());
+        let scene = HookScene { record: &record, previous, principal, now_ms: self.now_ms };
+        hook.applies(scene).map_err(|reason| failed(hook.hook(), &format!("its condition has no value: {reason}")))
+    }
+
+    /// What a hook made: after a change it is a copy, which is dropped.
+    fn take(&self, made: Made, row: &mut HookRow) {
+        if !self.event.is_after() {
+            row.input = made.input;
+            row.input.extend(made.returned.unwrap_or_default());
+        }
+    }
+
+    fn refuse(&self, hook: &ObjectHook, fault: &Fault) -> Result<()> {
+        let error = refused(hook.hook(), fault, self.audience);
+        let is_waited_for = !(hook.hook().is_async && self.event.is_after());
+        match hook.hook().on_error {
+            OnError::Log if is_waited_for => {
+                tracing::warn!(
+                    hook = hook.hook().name,
+                    cause = error.cause(),
+                    "a hook failed, which its metadata accepts"
+                );
+                Ok(())
+            }
+            OnError::Abort | OnError::Log => Err(error),
+        }
+    }
+
+    fn call(&self, row: &HookRow, index: usize) -> Call {
+        let mut held = Map::new();
+        let principal = &self.principal;
+        held.insert("event".to_owned(), self.event.name().into());
+        held.insert("object".to_owned(), self.object.as_str().into());
+        held.insert("input".to_owned(), row.input.clone().into());
+        held.insert("previous".to_owned(), row.previous.clone().map_or(Value::Null, Value::Object));
+        if let Some(result) = &row.result {
+            held.insert("result".to_owned(), result.clone().into());
+        }
+        let positions: Vec<&String> = principal.positions.iter().collect();
+        let session =
+            json!({"userId": principal.user_id, "positions": positions, "tenantId": principal.organization_id});
+        held.insert("session".to_owned(), session);
+        held.insert("user".to_owned(), json!({"id": principal.user_id, "email": principal.email}));
+        let mode = if self.place.count == 1 { "record" } else { "per-row" };
+        held.insert("dispatch".to_owned(), json!({"mode": mode, "index": index}));
+        let seed = u32::try_from(index).unwrap_or_default()
+            ^ u32::try_from(self.now_ms.rem_euclid(1 << 32)).unwrap_or_default();
+        Call { held, now_ms: self.now_ms, seed, host: Rc::new(Platform) }
+    }
+}
+
+/// Rows among those of their statement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) first: usize,
+    pub(super) count: usize,
+}
+
+fn log(hook: &str, line: &LogLine) {
+    let text = line.text.as_str();
+    match line.level {
+        LogLevel::Debug => tracing::debug!(hook, text, "a hook says"),
+        LogLevel::Info => tracing::info!(hook, text, "a hook says"),
+        LogLevel::Warn => tracing::warn!(hook, text, "a hook says"),
+        LogLevel::Error => tracing::error!(hook, text, "a hook says"),
+    }
+}

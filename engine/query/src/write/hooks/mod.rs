@@ -1,0 +1,170 @@
+//! Hooks of rows that are changed: before they are judged by their rules, and after they are stored, in the same transaction. A hook
+//! makes values and refuses rows; what it may not do with them, the steps after it say.
+
+mod detached;
+mod job;
+mod refusal;
+mod values;
+
+use super::target::Targeted;
+use crate::write::values::rows::Row;
+use job::{Job, Place, Until};
+use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::write::Transaction;
+use querygate_metadata::model::{HookEvent, Object};
+use querygate_policy::RowFilter;
+use querygate_policy::hooks::ObjectHook;
+use querygate_policy::write::events_of;
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
+use refusal::Audience;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+pub(crate) use values::{MadeRow, shown, shown_payload};
+
+/// Rows of one statement that hooks look at, at most.
+const ROWS_MAX: usize = 10_000;
+/// How often a script is looked after that should have ended.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A row as hooks of one event see it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HookRow {
+    /// What is given: hooks before a change may make another of it.
+    pub(crate) input: Row,
+    /// The stored row; of a new one there is none.
+    pub(crate) previous: Option<Row>,
+    /// The row as it is stored after the change.
+    pub(crate) result: Option<Row>,
+}
+
+impl HookRow {
+    /// A row that goes.
+    pub(crate) fn gone(object: &Object, row: &Row) -> Self {
+        Self { previous: Some(shown(object, row.clone())), ..Self::default() }
+    }
+}
+
+/// The hooks of an object at one event of a statement.
+pub(crate) struct Hooks<'a> {
+    hooks: &'a [Arc<ObjectHook>],
+    event: HookEvent,
+    object: &'a str,
+    principal: Arc<Principal>,
+    now_ms: i64,
+    audience: Audience,
+}
+
+impl<'a> Hooks<'a> {
+    /// Those before the change of a statement; `None`: there are none.
+    pub(crate) fn before(targeted: &'a Targeted) -> Option<Self> {
+        Self::of(targeted, events_of(targeted.operation()).0)
+    }
+
+    /// Those after it.
+    pub(crate) fn after(targeted: &'a Targeted) -> Option<Self> {
+        Self::of(targeted, events_of(targeted.operation()).1)
+    }
+
+    fn of(targeted: &'a Targeted, event: HookEvent) -> Option<Self> {
+        let decision = &targeted.intent().object().decision;
+        let is_open = decision.hidden_fields().is_empty() && decision.masks().is_empty();
+        // A record that is named by its key may be changed by who does not read it.
+        let is_read = targeted.intent().record().is_none() || *targeted.readable() == RowFilter::All;
+        let audience = if is_open && is_read { Audience::ReadsAll } else { Audience::ReadsPart };
+        Self::on(targeted, targeted.permit().object(), event, audience)
+    }
+
+    /// Those of an object whose rows are changed by what follows of a statement. Who sent that may see none of them.
+    pub(crate) fn following(targeted: &'a Targeted, object: &'a str, event: HookEvent) -> Option<Self> {
+        Self::on(targeted, object, event, Audience::ReadsNothing)
+    }
+
+    fn on(targeted: &'a Targeted, object: &'a str, event: HookEvent, audience: Audience) -> Option<Self> {
+        let hooks = targeted.following().hooks(object, event);
+        let principal = Arc::clone(targeted.shared_principal());
+        let now_ms = targeted.now_ms();
+        (!hooks.is_empty()).then_some(Self { hooks, event, object, principal, now_ms, audience })
+    }
+
+    /// Runs those that the statement waits for, for each row, and gives back what is to be stored of each.
+    ///
+    /// # Errors
+    /// P0001: a hook refuses a row. 38000: one failed. 54000: too many rows. 57014.
+    pub(crate) async fn run(&self, rows: Vec<HookRow>, context: &ExecuteContext) -> Result<Vec<Row>> {
+        if rows.len() > ROWS_MAX {
+            let text = format!("hooks run for {ROWS_MAX} rows of a statement at most");
+            return Err(
+                Error::new(ErrorCode::ProgramLimitExceeded, text).with_hint("Change them in several statements.")
+            );
+        }
+        let (hooks, _) = self.parted();
+        if hooks.is_empty() {
+            return Ok(rows.into_iter().map(|row| row.input).collect());
+        }
+        let all = Place { first: 0, count: rows.len() };
+        finished(self.job(hooks, all, Until { cancel: context.cancel.clone(), deadline: context.deadline }), rows).await
+    }
+
+    /// Runs those after a change: those that the statement waits for now, the others when it is committed.
+    ///
+    /// # Errors
+    /// As of [`run`](Self::run).
+    pub(crate) async fn conclude(
+        &self,
+        rows: Vec<HookRow>,
+        transaction: &mut Transaction,
+        context: &ExecuteContext,
+    ) -> Result<()> {
+        self.run(rows.clone(), context).await?;
+        let (_, detached) = self.parted();
+        for hook in detached {
+            let job = self.job(vec![hook], Place { first: 0, count: rows.len() }, Until::default());
+            let (rows, runtime) = (rows.clone(), Handle::current());
+            transaction.when_committed(move || drop(runtime.spawn(detached::run(job, rows))))?;
+        }
+        Ok(())
+    }
+
+    /// Hooks that are waited for, and those that are not.
+    fn parted(&self) -> (Vec<Arc<ObjectHook>>, Vec<Arc<ObjectHook>>) {
+        let is_detached = |hook: &Arc<ObjectHook>| hook.hook().is_async && self.event.is_after();
+        self.hooks.iter().cloned().partition(|hook| !is_detached(hook))
+    }
+
+    fn job(&self, hooks: Vec<Arc<ObjectHook>>, place: Place, until: Until) -> Job {
+        Job {
+            hooks,
+            event: self.event,
+            object: self.object.to_owned(),
+            principal: Arc::clone(&self.principal),
+            now_ms: self.now_ms,
+            audience: self.audience,
+            place,
+            until,
+            progress: Arc::default(),
+        }
+    }
+}
+
+/// Runs a job to its end, or until a script does not stop.
+async fn finished(job: Job, rows: Vec<HookRow>) -> Result<Vec<Row>> {
+    if let Some(lost) = job.hooks.iter().find(|hook| hook.tally().is_lost()) {
+        return Err(refusal::failed(lost.hook(), "a run of it has not ended"));
+    }
+    let progress = Arc::clone(&job.progress);
+    let mut running = tokio::task::spawn_blocking(move || job.run(rows));
+    loop {
+        tokio::select! {
+            done = &mut running => {
+                return done.map_err(|join| Error::internal(format!("a hook did not finish: {join}")))?;
+            }
+            () = tokio::time::sleep(LOOK) => {
+                if let Some(lost) = progress.lose() {
+                    return Err(refusal::failed(lost.hook(), "it does not stop"));
+                }
+            }
+        }
+    }
+}
