@@ -5,7 +5,7 @@
 use querygate_learning::{Learning, LearningOptions};
 use querygate_query_api::service::Door;
 use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate};
-use querygate_telemetry_api::{StatementRecord, Telemetry};
+use querygate_telemetry_api::{ChangedRows, StatementRecord, Telemetry};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,6 +16,7 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         began: SystemTime::UNIX_EPOCH,
         estimated_rows: Some(10),
         rows: 10,
+        changed: ChangedRows::default(),
         bytes: 400,
         acquire: Duration::from_micros(30),
         first_row: Some(Duration::from_micros(400)),
@@ -40,6 +41,7 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         first_row: Some(Duration::from_micros(500)),
         total: Duration::from_micros(600),
         rows: 10,
+        changed: ChangedRows::default(),
         bytes: 400,
         error: None,
         cached: true,

@@ -1,5 +1,7 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
+mod reading;
+
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
 use super::violation::Violation;
 use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
@@ -7,13 +9,12 @@ use crate::identifier::{Identifier, TableRef};
 use crate::value::Value;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use futures::stream::{BoxStream, Stream};
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use querygate_types::{Error, ErrorCode, Result};
+use reading::Reading;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 /// Savepoints of one transaction, at most.
 const SAVEPOINTS_MAX: usize = 1_000;
@@ -277,7 +278,7 @@ impl Transaction {
         }
         let Self { inner, standing, .. } = self;
         match inner.query(statement, values, context).await {
-            Ok(rows) => Ok(Reading { rows, standing, ended: false }.boxed()),
+            Ok(rows) => Ok(Reading::new(rows, standing).boxed()),
             Err(error) => {
                 *standing = Standing::Failed;
                 Err(error)
@@ -473,39 +474,4 @@ fn met(change: &NativeChange, rows: &ChangeSet, applied: Applied) -> Result<Appl
         return Err(Error::internal("a source gave back other rows than it changed"));
     }
     Ok(applied)
-}
-
-/// Rows of a query, which tell the transaction how they ended.
-struct Reading<'a> {
-    rows: Rows<'a>,
-    standing: &'a mut Standing,
-    ended: bool,
-}
-
-impl Stream for Reading<'_> {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let next = self.rows.poll_next_unpin(context);
-        match &next {
-            Poll::Ready(Some(Err(_))) => {
-                self.ended = true;
-                *self.standing = Standing::Failed;
-            }
-            Poll::Ready(None) => self.ended = true,
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-        }
-        next
-    }
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        if *self.standing == Standing::Running {
-            *self.standing = Standing::Sound;
-        }
-    }
 }
