@@ -30,7 +30,7 @@ pub(super) struct Query {
     pub(super) hold: Option<Wait>,
 }
 
-/// As [`LockWait`], by its name.
+/// The name of a [`LockWait`] in a statement's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Wait {
@@ -71,7 +71,7 @@ pub(super) enum Expr {
     Contains(Box<Self>, Box<Self>),
 }
 
-/// As [`ComparisonOp`], by its sign.
+/// The sign of a [`ComparisonOp`] in a statement's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Op {
     #[serde(rename = "=")]

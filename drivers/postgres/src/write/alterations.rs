@@ -15,7 +15,7 @@ const ASKED: &str = "SELECT a.attname::text, a.atthasdef OR a.attidentity <> '' 
        AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
        AND NOT EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid)";
 
-/// `None`: anything may become of them.
+/// What becomes of new rows of a table. `None`: anything may.
 ///
 /// # Errors
 /// Of the connection, first; a name that is none.
@@ -28,10 +28,11 @@ pub(super) async fn of(
         Err(error) => return Ok(Err(error)),
     };
     let columns = client.query(ASKED, &[&schema, &name]).await?;
-    Ok(told(&columns))
+    Ok(alterations_of(&columns))
 }
 
-fn told(columns: &[Row]) -> Result<Option<Alterations>> {
+/// What the server's answer says; `None`: it has no row for the table, which is none or has a trigger or a rule.
+fn alterations_of(columns: &[Row]) -> Result<Option<Alterations>> {
     let mut alterations = Alterations::default();
     for column in columns {
         let name: String = column.try_get(0).map_err(Error::internal)?;
