@@ -31,6 +31,8 @@ mod differences;
 mod doors;
 #[path = "backends/every_type.rs"]
 mod every_type;
+#[path = "backends/parquet_extremes.rs"]
+mod parquet_extremes;
 #[path = "backends/parquet_types.rs"]
 mod parquet_types;
 #[path = "own_types/printed.rs"]
