@@ -19,6 +19,7 @@ mod source;
 #[path = "write_forms"]
 mod sqlite {
     const KIND: super::source::Kind = super::source::Kind::Sqlite;
+    mod casts;
     mod joins;
     mod merges;
     mod parameters;
@@ -32,6 +33,7 @@ mod sqlite {
 #[path = "write_forms"]
 mod postgres {
     const KIND: super::source::Kind = super::source::Kind::Postgres;
+    mod casts;
     mod joins;
     mod merges;
     mod parameters;
@@ -45,6 +47,7 @@ mod postgres {
 #[path = "write_forms"]
 mod mariadb {
     const KIND: super::source::Kind = super::source::Kind::MariaDb;
+    mod casts;
     mod joins;
     mod merges;
     mod parameters;

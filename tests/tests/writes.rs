@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 #![allow(clippy::duplicate_mod, reason = "the scenario is one for all kinds")]
 
+#[path = "writes/by_key.rs"]
+mod by_key;
 #[path = "writes/documents.rs"]
 mod documents;
 #[path = "writes/explain_and_audit.rs"]

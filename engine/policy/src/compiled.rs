@@ -63,16 +63,16 @@ pub(crate) struct CompiledSharing {
 /// Everything the evaluator needs of one snapshot. Immutable; share it in an `Arc` beside its snapshot.
 #[derive(Debug)]
 pub struct CompiledPolicy {
-    snapshot: Arc<Snapshot>,
-    sets: BTreeMap<String, Arc<PermissionSet>>,
-    row_policies: HashMap<String, Vec<CompiledRowPolicy>>,
-    sharing: HashMap<String, Vec<CompiledSharing>>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) sets: BTreeMap<String, Arc<PermissionSet>>,
+    pub(crate) row_policies: HashMap<String, Vec<CompiledRowPolicy>>,
+    pub(crate) sharing: HashMap<String, Vec<CompiledSharing>>,
     /// By object and field.
-    formulas: HashMap<String, BTreeMap<String, Result<Arc<Formula>, DropReason>>>,
+    pub(crate) formulas: HashMap<String, BTreeMap<String, Result<Arc<Formula>, DropReason>>>,
     /// What written records must be, by object.
-    rules: HashMap<String, Arc<ObjectRules>>,
+    pub(crate) rules: HashMap<String, Arc<ObjectRules>>,
     /// By object.
-    hooks: HashMap<String, ObjectHooks>,
+    pub(crate) hooks: HashMap<String, ObjectHooks>,
 }
 
 impl CompiledPolicy {

@@ -10,9 +10,9 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
 /// A value as a literal's text, sent in one of the two formats.
 #[derive(Debug)]
-struct Given {
-    text: Option<&'static str>,
-    format: Format,
+pub(super) struct Given {
+    pub(super) text: Option<&'static str>,
+    pub(super) format: Format,
 }
 
 type Written = Result<IsNull, Box<dyn std::error::Error + Sync + Send>>;
@@ -83,16 +83,16 @@ fn numeric(text: &str, out: &mut BytesMut) {
 }
 
 /// A statement, the types of its parameters, and values of each run of it.
-struct Form {
-    sql: &'static str,
-    types: &'static [Type],
-    runs: &'static [&'static [Option<&'static str>]],
+pub(super) struct Form {
+    pub(super) sql: &'static str,
+    pub(super) types: &'static [Type],
+    pub(super) runs: &'static [&'static [Option<&'static str>]],
 }
 
 const ALL: [Type; 8] =
     [Type::TEXT, Type::VARCHAR, Type::INT4, Type::NUMERIC, Type::DATE, Type::BOOL, Type::JSONB, Type::TEXT_ARRAY];
 
-const FORMS: &[Form] = &[
+pub(super) const FORMS: &[Form] = &[
     Form {
         sql: "INSERT INTO goods (id, kind, size, price, made_on, ready, facts, tags) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         types: &ALL,
@@ -217,6 +217,10 @@ const FORMS: &[Form] = &[
     },
 ];
 
+/// Types of parameters said and not said, each in both formats.
+pub(super) const WAYS: [(bool, Format); 4] =
+    [(true, Format::Binary), (true, Format::Text), (false, Format::Binary), (false, Format::Text)];
+
 const RESET: &str = "DELETE FROM goods";
 const FILL: &str = "INSERT INTO goods (id, kind, size, price, made_on, ready) VALUES ('g1', 'fine', 10, 2.5, '2026-01-01', false),
     ('g2', 'fine', 20, 5, '2026-01-02', true), ('g3', 'plain', 30, 7.5, '2026-01-03', NULL), ('g4', NULL, 40, NULL, NULL, true)";
@@ -230,7 +234,7 @@ fn stored(client: &Client) -> Vec<String> {
 }
 
 /// The statement with its values as literals.
-fn literal(form: &Form, values: &[Option<&str>]) -> String {
+pub(super) fn literal(form: &Form, values: &[Option<&str>]) -> String {
     let mut sql = form.sql.to_owned();
     for (at, value) in values.iter().enumerate().rev() {
         let literal = value.map_or_else(|| "NULL".to_owned(), |text| format!("'{}'", text.replace('\'', "''")));
@@ -254,25 +258,25 @@ async fn run(client: &Client, form: &Form, is_typed: bool, values: &[Option<&'st
     changed.unwrap_or_else(|error| panic!("{KIND:?} {} {is_typed} {format:?} {values:?}: {error:?}", form.sql))
 }
 
-#[test]
-fn a_change_with_parameters_is_that_with_literals() {
+/// The same rows before each run.
+pub(super) fn reset(client: &Client) {
+    change(client, RESET).unwrap();
+    assert_eq!(change(client, FILL), Ok(4));
+}
+
+/// Runs each form in all ways, and says how often that was.
+pub(super) fn compare(forms: &[Form]) -> usize {
     let gate = Gate::new(KIND);
     let nora = gate.client("nora");
-    let reset = || {
-        change(&nora, RESET).unwrap();
-        assert_eq!(change(&nora, FILL), Ok(4));
-    };
     let mut runs = 0;
-    for form in FORMS {
+    for form in forms {
         for values in form.runs {
-            reset();
+            reset(&nora);
             let sql = literal(form, values);
             let count = change(&nora, &sql).unwrap_or_else(|error| panic!("{KIND:?} {sql}: {error:?}"));
             let expected = stored(&nora);
-            for (is_typed, format) in
-                [(true, Format::Binary), (true, Format::Text), (false, Format::Binary), (false, Format::Text)]
-            {
-                reset();
+            for (is_typed, format) in WAYS {
+                reset(&nora);
                 let changed = runtime().block_on(run(&nora, form, is_typed, values, format));
                 assert_eq!(changed, count, "{KIND:?} {} {is_typed} {format:?} {values:?}", form.sql);
                 assert_eq!(stored(&nora), expected, "{KIND:?} {} {is_typed} {format:?} {values:?}", form.sql);
@@ -280,6 +284,12 @@ fn a_change_with_parameters_is_that_with_literals() {
             }
         }
     }
+    runs
+}
+
+#[test]
+fn a_change_with_parameters_is_that_with_literals() {
+    let runs = compare(FORMS);
     assert!(runs >= 100, "only {runs}");
 }
 

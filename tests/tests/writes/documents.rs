@@ -1,6 +1,7 @@
 //! Changes of documents: metadata that `querygate introspect` writes of a MongoDB database, opened by hand, changed through the
 //! Postgres door. Fields that the metadata does not know stay as they are.
 
+use crate::by_key::{Keys, changes_rows_by_their_keys};
 use crate::mongodb_server::{PASSWORD, Server as MongoDb, USER, WRITER};
 use crate::servers::{ask, cells, checked, client_of, introspected};
 use crate::source::add;
@@ -9,6 +10,7 @@ use mongodb::bson::{Decimal128, Document, doc};
 use querygate_tests::server::{Server, runtime};
 use tempfile::TempDir;
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 struct Gate {
     database: MongoDb,
@@ -200,4 +202,25 @@ fn a_server_alone_is_read_and_not_changed() {
     assert_eq!(ask(&omar, "SELECT sum(credits) FROM ticket").unwrap(), [cells(&["2"])]);
     let found = checked(gate.folder.path(), &[]);
     assert!(found.contains("`shop_ticket`: the deployment has no transactions"), "{found}");
+}
+
+#[test]
+fn documents_are_changed_by_their_keys() {
+    let Some(database) = runtime().block_on(MongoDb::start_replicated()) else { return };
+    let gate = Gate::over(database);
+    let omar = gate.client("omar");
+    let own = ask(&omar, "INSERT INTO ticket (title, region) VALUES ('mine', 'eu') RETURNING id").unwrap();
+    let own = own[0][0].clone().unwrap();
+    let hidden = runtime().block_on(async {
+        let tickets = gate.database.admin("shop").collection::<Document>("ticket");
+        let found = tickets.find_one(doc! { "title": "hidden" }).await.unwrap().unwrap();
+        found.get_object_id("_id").unwrap().to_hex()
+    });
+    // The same number in other letters is another text.
+    let (upper, short) = (own.to_uppercase(), own[..23].to_owned());
+    assert_ne!(upper, own);
+    let others = [hidden.as_str(), &upper, &short, "", "no number", "000000000000000000000000"];
+    changes_rows_by_their_keys(&omar, &Keys { key_type: Type::TEXT, own: &own, others: &others });
+    assert_eq!(gate.count("ticket", doc! { "title": "hidden" }), 1);
+    assert_eq!(gate.count("ticket", doc! {}), 3);
 }

@@ -1,6 +1,7 @@
 //! What only servers have: metadata that `querygate introspect` writes and an operator opens, values that the server itself gives,
 //! refusals of its own, rights of its logins, types, and servers that are gone.
 
+use crate::by_key::{Keys, changes_rows_by_their_keys};
 use crate::source::{Kind, PASSWORD, Source, add};
 use querygate_tests::server::{Server, binary, connect, runtime};
 use serde_json::{Value, json};
@@ -145,6 +146,19 @@ fn what_the_server_gives_comes_back() {
         assert_eq!(gate.source.stored("SELECT count(*) FROM ticket WHERE due = '2026-05-06' AND amount > 1"), ["2500"]);
         ask(&omar, "DELETE FROM ticket WHERE title LIKE 'n%'").unwrap();
         assert_eq!(gate.source.stored("SELECT count(*) FROM ticket"), ["3"], "{kind:?}");
+    }
+}
+
+#[test]
+fn rows_are_changed_by_their_keys() {
+    for kind in SERVERS {
+        let opened = Opened::new(kind);
+        let omar = opened.client("omar");
+        let own = ask(&omar, "INSERT INTO ticket (title, region) VALUES ('mine', 'eu') RETURNING id").unwrap();
+        let own = own[0][0].clone().unwrap();
+        let others = ["1", "0", "-7", "9223372036854775807"];
+        changes_rows_by_their_keys(&omar, &Keys { key_type: Type::INT8, own: &own, others: &others });
+        assert_eq!(opened.source.stored("SELECT title FROM ticket"), ["hidden"], "{kind:?}");
     }
 }
 

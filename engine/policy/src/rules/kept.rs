@@ -4,7 +4,7 @@
 use super::Row;
 use super::condition::Scene;
 use super::domains;
-use super::object::{FieldDefault, FieldRules, ObjectRules};
+use super::object::ObjectRules;
 use super::stamp::{Stamp, is_dropped};
 use super::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
 use super::validation::Written;
@@ -62,7 +62,8 @@ enum Kind {
     Time,
 }
 
-/// New records of an object that are judged column by column, but for what their validations read.
+/// The contracts of fields that a statement gives values to, and the validations of their records. What else has a say in a record is
+/// listed by [`CompiledPolicy::mechanisms`](crate::CompiledPolicy::mechanisms).
 #[derive(Debug)]
 pub struct ColumnContracts<'r> {
     rules: &'r ObjectRules,
@@ -70,22 +71,9 @@ pub struct ColumnContracts<'r> {
 }
 
 impl ObjectRules {
-    /// The contracts of these fields, where nothing but validations looks at a new record as a whole, and what the other fields get
-    /// is the same for each record. `None`: records are evaluated one by one.
+    /// The contracts of these fields. `None`: values of one of them are judged with their record only.
     #[must_use]
     pub fn by_columns(&self, assigned: &[String], stamps: &[Stamp]) -> Option<ColumnContracts<'_>> {
-        if !self.rollups.is_empty() || self.parent_field().is_some() {
-            return None;
-        }
-        for (field, FieldRules { default, readonly_when: _, required_when, autonumber }) in self.pairs() {
-            let is_alike = match default {
-                None | Some(FieldDefault::Literal(_) | FieldDefault::Now | FieldDefault::CurrentUser) => true,
-                Some(FieldDefault::Computed(_) | FieldDefault::Broken) => assigned.contains(&field.name),
-            };
-            if !is_alike || required_when.is_some() || autonumber.is_some() {
-                return None;
-            }
-        }
         let contracts = assigned.iter().map(|name| self.contract(name, stamps)).collect::<Option<_>>()?;
         Some(ColumnContracts { rules: self, contracts })
     }
@@ -105,11 +93,6 @@ impl ObjectRules {
         let is_required = is_checked && (field.required || field.not_null) && !field.readonly;
         let kind = if is_checked { kind(field)? } else { Kind::Any };
         Some(ValueContract { field, kind, takes_null: !is_filled && !is_required })
-    }
-
-    /// Sets of fields that no two records share.
-    pub fn unique_groups(&self) -> impl Iterator<Item = &super::UniqueGroup> {
-        self.uniques.iter()
     }
 }
 

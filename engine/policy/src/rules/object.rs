@@ -57,7 +57,7 @@ pub struct ObjectRules {
     pub(super) validations: Vec<CompiledValidation>,
     pub(super) uniques: Vec<UniqueGroup>,
     pub(super) rollups: Vec<Rollup>,
-    faults: Vec<RuleFault>,
+    pub(super) faults: Vec<RuleFault>,
 }
 
 impl ObjectRules {

@@ -176,6 +176,10 @@ pub struct WritePermit {
 }
 
 impl WritePermit {
+    pub(super) const fn decision(&self) -> &WriteDecision {
+        &self.decision
+    }
+
     #[must_use]
     pub fn object(&self) -> &str {
         &self.decision.object

@@ -5,6 +5,7 @@ mod explain;
 mod exposure;
 mod gates;
 mod image;
+mod mechanism;
 mod obstacles;
 mod refusal;
 mod target;

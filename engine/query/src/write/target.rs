@@ -1,5 +1,6 @@
 //! What a principal may do with the table that it wants to change, and the query that finds the rows. Reads no row.
 
+mod arrival;
 mod reuse;
 
 use super::find::{Find, Finds, Untyped, find};

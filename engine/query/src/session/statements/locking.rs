@@ -73,12 +73,11 @@ impl GateSession {
         let interrupt = run.interrupt(self.timeout());
         let of = Invocation { prepared, bound: &with_keys, parameters, part: None, is_find: true };
         let read = async {
-            let found = interrupt.within(self.found(&mut run, &interrupt, of)).await?;
-            run.planned();
             let account = MemoryConsumer::new("locked rows").register(&self.runs.statement_account());
-            account
-                .try_grow(found.get_array_memory_size().saturating_mul(COPIES))
-                .map_err(|error| translate(&error, Stage::Execute))?;
+            let found = interrupt.within(self.found(&mut run, &interrupt, of, &account)).await?;
+            run.planned();
+            let bytes = found.get_array_memory_size();
+            account.try_resize(bytes.saturating_mul(COPIES)).map_err(|error| translate(&error, Stage::Execute))?;
             let locked = {
                 let permit = interrupt.within(run.turn()).await?;
                 let token = interrupt.token().child_token();
@@ -96,7 +95,9 @@ impl GateSession {
                 });
                 task.await.map_err(|join| Error::internal(format!("locks were not taken: {join}")))??
             };
-            let found = interrupt.within(self.found(&mut run, &interrupt, of)).await?;
+            // What was found first is gone but for its keys.
+            account.resize(bytes);
+            let found = interrupt.within(self.found(&mut run, &interrupt, of, &account)).await?;
             locking.shown(&found, &locked)
         };
         match read.await {

@@ -10,6 +10,7 @@ use crate::write::target::Targeted;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{HashMap, HashSet};
@@ -97,7 +98,8 @@ impl GateSession {
                 let parameters = parameters.map_err(Error::internal)?;
                 let of = Invocation { prepared, bound: &bound, parameters: &parameters, part: None, is_find: true };
                 let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
-                let there = self.found(&mut run, interrupt, of).await?;
+                let account = MemoryConsumer::new("references").register(&self.runs.statement_account());
+                let there = self.found(&mut run, interrupt, of, &account).await?;
                 let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
                 let own = some.first().map_or(DataType::Null, ScalarValue::data_type);
                 let there: HashSet<ScalarValue> = there.iter().filter_map(|value| value.cast_to(&own).ok()).collect();

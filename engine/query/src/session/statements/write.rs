@@ -25,7 +25,7 @@ use crate::write::values::plain::plain_rows;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use futures::StreamExt;
 use querygate_driver_api::execution::ExecuteContext;
@@ -292,11 +292,12 @@ impl GateSession {
         written: WriteRun<'_>,
     ) -> Result<Ended> {
         let WriteRun { prepared, targeted, bound, parameters } = written;
+        let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
         let (rows, bytes) = match self.by_key(targeted, bound, parameters).await? {
             // One row, whose size is not known yet.
             Some(by_key) => (WrittenRows::Key(by_key), 0),
             None => {
-                let found = self.found_rows(run, interrupt, written).await?;
+                let found = self.found_rows(run, interrupt, written, &account).await?;
                 if found.num_rows() == 0 {
                     run.planned();
                     let none =
@@ -312,8 +313,7 @@ impl GateSession {
             }
         };
         run.planned();
-        let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
-        account.try_grow(bytes.saturating_mul(COPIES)).map_err(|error| translate(&error, Stage::Execute))?;
+        account.try_resize(bytes.saturating_mul(COPIES)).map_err(|error| translate(&error, Stage::Execute))?;
         let permit = interrupt.within(run.turn()).await?;
         // The task ends by itself: a caller that stops waiting for it cancels it.
         let token = interrupt.token().child_token();
@@ -356,7 +356,13 @@ impl GateSession {
     }
 
     /// The rows that the query of a change finds; one without columns where it has none.
-    async fn found_rows(&self, run: &mut Run, interrupt: &Interrupt, written: WriteRun<'_>) -> Result<RecordBatch> {
+    async fn found_rows(
+        &self,
+        run: &mut Run,
+        interrupt: &Interrupt,
+        written: WriteRun<'_>,
+        account: &MemoryReservation,
+    ) -> Result<RecordBatch> {
         let WriteRun { prepared, targeted, bound, parameters } = written;
         match bound {
             Some(bound) => {
@@ -365,7 +371,7 @@ impl GateSession {
                     Some(rows) => rows,
                     None => {
                         let of = Invocation { prepared, bound, parameters, part: None, is_find: true };
-                        interrupt.within(self.found(run, interrupt, of)).await?
+                        interrupt.within(self.found(run, interrupt, of, account)).await?
                     }
                 };
                 targeted.fitted(found, &|value, wanted| bound.fitted(value, wanted))
@@ -377,12 +383,13 @@ impl GateSession {
         }
     }
 
-    /// All found rows. The bound on them is the statement's.
+    /// All found rows, which `account` pays for as they come. The bound on them is the statement's.
     pub(in crate::session) async fn found(
         &self,
         run: &mut Run,
         interrupt: &Interrupt,
         of: Invocation<'_>,
+        account: &MemoryReservation,
     ) -> Result<RecordBatch> {
         let schema = Arc::clone(of.bound.schema());
         // The stream ends its own token when it is dropped.
@@ -392,7 +399,10 @@ impl GateSession {
         while let Some(batch) = batches.next().await {
             let batch = as_described(&batch?, &schema)?;
             rows += batch.num_rows();
-            bytes += batch.get_array_memory_size();
+            let own = batch.get_array_memory_size();
+            bytes += own;
+            // As it came, and as part of all of them.
+            account.try_grow(own.saturating_mul(2)).map_err(|error| translate(&error, Stage::Execute))?;
             if rows > ROWS_MAX || bytes > BYTES_MAX {
                 return Err(Error::new(ErrorCode::ProgramLimitExceeded, "the statement changes too many rows at once")
                     .with_detail(format!("The limit is {ROWS_MAX} rows, and {BYTES_MAX} bytes."))

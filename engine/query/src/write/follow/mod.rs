@@ -21,7 +21,7 @@ use querygate_catalog::write::WriteTarget;
 use querygate_metadata::model::{Field, HookEvent, Object, SharingModel};
 use querygate_policy::Evaluator;
 use querygate_policy::hooks::ObjectHook;
-use querygate_policy::rules::ObjectRules;
+use querygate_policy::rules::{Mechanism, ObjectRules};
 use querygate_policy::write::{Dependent, DependentAction, WriteObstacle, WriteOperation, WritePermit};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
@@ -144,6 +144,11 @@ impl Following {
     /// The hooks of an object at an event.
     pub(crate) fn hooks(&self, object: &str, event: HookEvent) -> &[Arc<ObjectHook>] {
         self.deployment.policies.hooks(object, event)
+    }
+
+    /// Everything that has a say when a new record is stored that this permits.
+    pub(crate) fn mechanisms<'p>(&'p self, permit: &'p WritePermit) -> Option<Vec<Mechanism<'p>>> {
+        self.deployment.policies.mechanisms(permit)
     }
 
     fn dependents(&self, object: &str) -> &[Dependent] {

@@ -3,7 +3,7 @@
 
 use crate::books::change_log::ChangeLog;
 use crate::run::interrupt::Interrupt;
-use crate::write::load::{Loadable, takes_loads};
+use crate::write::load::Loads;
 use crate::write::target::Targeted;
 use crate::write::transaction::{Change, Rows, begun, change};
 use arrow::array::RecordBatch;
@@ -41,7 +41,7 @@ pub(crate) struct Intake {
 /// How batches are stored, by what is known so far.
 #[derive(Debug, Clone, PartialEq)]
 enum Way {
-    /// They may be loaded. The source was not asked yet.
+    /// The source was not asked yet.
     Unasked,
     /// They are loaded, where their rows let it. `holds`: what the source said of its table stays so until the end.
     Loads { alterations: Alterations, holds: bool },
@@ -63,8 +63,7 @@ impl Intake {
         log: ChangeLog,
         context: ExecuteContext,
     ) -> Self {
-        let way = if takes_loads(targeted) { Way::Unasked } else { Way::Rows };
-        Self { targeted: Arc::clone(targeted), arrivals, log, context, way }
+        Self { targeted: Arc::clone(targeted), arrivals, log, context, way: Way::Unasked }
     }
 
     /// Stores all rows that arrive, and says how many; `None`: they broke off. Between two batches the block is for others: what
@@ -74,13 +73,17 @@ impl Intake {
     /// Whatever is wrong with a row, which the error names; 57014. Then the block is to be rolled back.
     pub(crate) async fn store(mut self, block: &TransactionBlock) -> Result<Option<usize>> {
         let mut stored = 0;
+        let targeted = Arc::clone(&self.targeted);
+        let loads = Loads::of(&targeted);
         let deadline = self.context.deadline.map(Instant::from_std);
         let interrupt = Interrupt::new(self.context.cancel.clone(), deadline);
         loop {
             let arrivals = &mut self.arrivals;
             let arrival = interrupt.within(async { Ok(arrivals.recv().await) }).await?;
             match arrival {
-                Some(Arrival::Rows(rows)) => stored += self.store_batch(&rows, stored, block).await?,
+                Some(Arrival::Rows(rows)) => {
+                    stored += self.store_batch(loads.as_ref(), &rows, stored, block).await?;
+                }
                 Some(Arrival::End) => break,
                 None => return Ok(None),
             }
@@ -89,13 +92,19 @@ impl Intake {
         Ok(Some(stored))
     }
 
-    async fn store_batch(&mut self, rows: &RecordBatch, before: usize, block: &TransactionBlock) -> Result<usize> {
+    async fn store_batch(
+        &mut self,
+        loads: Option<&Loads<'_>>,
+        rows: &RecordBatch,
+        before: usize,
+        block: &TransactionBlock,
+    ) -> Result<usize> {
         let targeted = Arc::clone(&self.targeted);
         let table = targeted.table();
         let mut branch = block.branch().await;
         let transaction = branch.enter(table.source(), table.driver(), &self.context).await?;
         transaction.savepoint(BEFORE_BATCH).await?;
-        let stored = match self.loaded(rows, transaction).await {
+        let stored = match self.loaded(loads, rows, transaction).await {
             Ok(Some(loaded)) => transaction.release(BEFORE_BATCH).await.map(|()| loaded),
             Ok(None) => self.changed(rows, before, transaction).await,
             Err(error) => Err(error),
@@ -105,7 +114,13 @@ impl Intake {
     }
 
     /// Loads a batch. `None`: its rows take the steps of other changes; nothing of them is stored.
-    async fn loaded(&mut self, rows: &RecordBatch, transaction: &mut Transaction) -> Result<Option<usize>> {
+    async fn loaded(
+        &mut self,
+        loads: Option<&Loads<'_>>,
+        rows: &RecordBatch,
+        transaction: &mut Transaction,
+    ) -> Result<Option<usize>> {
+        let Some(loads) = loads else { return Ok(None) };
         let targeted = Arc::clone(&self.targeted);
         let table = targeted.table().remote();
         if self.way == Way::Unasked {
@@ -113,7 +128,7 @@ impl Intake {
         }
         let Way::Loads { alterations, holds } = &self.way else { return Ok(None) };
         let (said, holds) = (alterations.clone(), *holds);
-        let Some(loadable) = Loadable::of(&targeted, rows, &said) else { return Ok(None) };
+        let Some(loadable) = loads.rows(rows, &said) else { return Ok(None) };
         match loadable.load(transaction, &self.context).await {
             Ok(count) => {
                 if !holds {

@@ -1,4 +1,4 @@
-//! Whether the source would judge stored rows as the gate judges the given ones, so that it need not be asked: of tests for which equal
+//! Whether rows are judged by their columns alone, and whether the source would judge stored rows as the gate judges the given ones, so that it need not be asked: of tests for which equal
 //! values are enough, and of values that it stores as they are given.
 
 use crate::write::target::Targeted;
@@ -7,14 +7,42 @@ use querygate_driver_api::value::ValueType;
 use querygate_driver_api::write::Alterations;
 use querygate_policy::RowFilter;
 use querygate_policy::filter::{FilterValue, Test};
+use querygate_policy::rules::Mechanism;
 
 /// Digits that a double keeps of every decimal.
 const EXACT_DIGITS: u8 = 15;
 /// The first number with more of them.
 const EXACT_END: u64 = 1_000_000_000_000_000;
 
+/// Whether a mechanism refuses or changes no row that its columns, CHECK and validations let pass.
+pub(super) fn is_by_columns(mechanism: &Mechanism<'_>, targeted: &Targeted) -> bool {
+    let table = targeted.table();
+    match mechanism {
+        // They see each row before it is stored, or as it is stored, or other rows beside it.
+        Mechanism::Hook
+        | Mechanism::Fault(_)
+        | Mechanism::RollUp
+        | Mechanism::Master
+        | Mechanism::Autonumber(_)
+        | Mechanism::Expression(_)
+        | Mechanism::RequiredWhen(_) => false,
+        Mechanism::OwnDefault(field) => targeted.assigned().contains(&field.name),
+        // The source keeps them, or they are asked for afterwards.
+        Mechanism::Unique(group) => group.organization.is_none() && table.keeps_unique(&group.fields),
+        Mechanism::Check(filter) => is_judged_alike(filter, table),
+        // Asked of each row, or of each value of its columns.
+        Mechanism::Validation | Mechanism::Contract(_) | Mechanism::Mask(_) | Mechanism::Owner => true,
+        // Looked for before the rows are stored.
+        Mechanism::Reference(_) => true,
+        // The same in all rows.
+        Mechanism::SameDefault(_) | Mechanism::Stamp(_) => true,
+        // Of stored rows only.
+        Mechanism::ReadonlyWhen(_) => true,
+    }
+}
+
 /// Whether a row that passes a filter here passes it in the source.
-pub(super) fn is_judged_alike(filter: &RowFilter, table: &WriteTarget) -> bool {
+fn is_judged_alike(filter: &RowFilter, table: &WriteTarget) -> bool {
     implies(filter, table, true)
 }
 

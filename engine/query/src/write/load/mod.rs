@@ -6,73 +6,68 @@ mod columns;
 mod judgement;
 
 use super::check::passes;
-use super::follow::{Masters, master_of};
-use super::hooks::{Hooks, MadeRow};
+use super::follow::Masters;
+use super::hooks::MadeRow;
 use super::image::{payload, places, record};
 use super::lock::new_rows;
 use super::store::{Assigned, RowsToStore, Storing};
-use super::target::{Form, Targeted};
-use crate::write::intent::RowSource;
+use super::target::Targeted;
 use crate::write::values::rows::{Row, json, scalar};
 use arrow::array::{ArrayRef, RecordBatch};
 use columns::keeps;
-use judgement::{is_judged_alike, is_stored_alike};
+use judgement::{is_by_columns, is_stored_alike};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::{Alterations, ChangeOp, Transaction};
 use querygate_policy::rules::ColumnContracts;
-use querygate_policy::write::{OwnerRule, WriteOperation};
+use querygate_policy::write::OwnerRule;
 use querygate_types::{Error, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Rows that may be stored as they are, which only [`Loadable::of`] makes.
+/// A change whose rows may be loaded, which only [`Loads::of`] says: nothing but their own columns has a say in them. What is said of the
+/// statement is said of each of its batches.
 #[derive(Debug)]
-pub(crate) struct Loadable {
-    targeted: Arc<Targeted>,
+pub(crate) struct Loads<'t> {
+    targeted: &'t Arc<Targeted>,
+    contracts: ColumnContracts<'t>,
+    /// Fields that CHECK and validations look at.
+    read: BTreeSet<&'t str>,
+}
+
+/// Rows that may be stored as they are, which only [`Loads::rows`] makes.
+#[derive(Debug)]
+pub(crate) struct Loadable<'t> {
+    targeted: &'t Targeted,
     /// Fields that are stored, as places of the table's, and their values.
     places: Vec<usize>,
     columns: Vec<ArrayRef>,
     count: usize,
 }
 
-/// Whether rows of a change may be loaded at all: nothing but their own columns has a say in them. What is said of the statement is said
-/// of each of its batches.
-pub(crate) fn takes_loads(targeted: &Targeted) -> bool {
-    let brings_rows = match (targeted.operation(), targeted.form(), targeted.intent().rows()) {
-        (WriteOperation::Insert, Form::Plain, RowSource::Streamed { .. }) => true,
-        (WriteOperation::Insert, Form::Plain, RowSource::Given { .. }) => {
-            targeted.find().is_some_and(|find| find.seen.is_empty())
+impl<'t> Loads<'t> {
+    /// `None`: the change's rows take the steps of other changes.
+    pub(crate) fn of(targeted: &'t Arc<Targeted>) -> Option<Self> {
+        if !targeted.only_stores() {
+            return None;
         }
-        (
-            WriteOperation::Insert,
-            Form::Plain,
-            RowSource::Found { .. } | RowSource::Merged(_) | RowSource::Record { .. },
-        )
-        | (WriteOperation::Insert, Form::Conflict(_) | Form::Merge(_), _)
-        | (WriteOperation::Update | WriteOperation::Delete, _, _) => false,
-    };
-    let (rules, table) = (targeted.rules(), targeted.table());
-    let is_unique = |fields: &[String]| table.keeps_unique(fields);
-    // A script sees each row before it is stored, and as it is stored.
-    let has_hooks = Hooks::before(targeted).is_some() || Hooks::after(targeted).is_some();
-    brings_rows
-        && !has_hooks
-        && targeted.returning().is_none()
-        && master_of(rules).is_none()
-        && rules.unique_groups().all(|group| group.organization.is_none() && is_unique(&group.fields))
-        && is_judged_alike(targeted.permit().check(), table)
-        && rules.by_columns(targeted.assigned(), targeted.stamps()).is_some()
-}
-
-impl Loadable {
-    /// The rows of a batch, where each of them would be stored as it is. `None`: one may not, or that is not sure.
-    pub(crate) fn of(targeted: &Arc<Targeted>, found: &RecordBatch, alterations: &Alterations) -> Option<Self> {
-        if !takes_loads(targeted) || found.num_rows() == 0 {
+        let permit = targeted.permit();
+        let mechanisms = targeted.following().mechanisms(permit)?;
+        if !mechanisms.iter().all(|mechanism| is_by_columns(mechanism, targeted)) {
             return None;
         }
         let contracts = targeted.rules().by_columns(targeted.assigned(), targeted.stamps())?;
+        let read = permit.check().columns().into_iter().chain(contracts.reads()).collect();
+        Some(Self { targeted, contracts, read })
+    }
+
+    /// The rows of a batch, where each of them would be stored as it is. `None`: one may not, or that is not sure.
+    pub(crate) fn rows(&self, found: &RecordBatch, alterations: &Alterations) -> Option<Loadable<'t>> {
+        if found.num_rows() == 0 {
+            return None;
+        }
+        let targeted = self.targeted;
         let given = new_rows(targeted, found).ok()??;
-        if !contracts.contracts().iter().zip(&given).all(|(contract, values)| keeps(contract, values)) {
+        if !self.contracts.contracts().iter().zip(&given).all(|(contract, values)| keeps(contract, values)) {
             return None;
         }
         // What no row is given is the same in all of them, so that the first one's evaluation tells it.
@@ -82,14 +77,50 @@ impl Loadable {
         if places.is_empty() || !is_stored_alike(targeted, &places, alterations) {
             return None;
         }
-        if !each_passes(targeted, &contracts, &given, &outcome.record) {
+        if !self.each_passes(&given, &outcome.record) {
             return None;
         }
         let columns = places.iter().map(|place| column(targeted, *place, &given, &outcome.record, found.num_rows()));
         let columns = columns.collect::<Option<Vec<_>>>()?;
-        Some(Self { targeted: Arc::clone(targeted), places, columns, count: found.num_rows() })
+        Some(Loadable { targeted, places, columns, count: found.num_rows() })
     }
 
+    /// Whether each row passes CHECK and the validations, and is such as the permit admits. Only what these look at is made a record.
+    fn each_passes(&self, given: &[ArrayRef], first: &Row) -> bool {
+        let (targeted, read) = (self.targeted, &self.read);
+        let (permit, assigned) = (targeted.permit(), targeted.assigned());
+        let owner = match permit.owner() {
+            OwnerRule::Free => None,
+            OwnerRule::Guarded { field, me: _ } => Some(field),
+        };
+        let admitted = |name: &String| permit.masks().contains_key(name) || owner == Some(name);
+        let places = |is_read: &dyn Fn(&String) -> bool| -> Vec<(&String, &ArrayRef)> {
+            assigned.iter().zip(given).filter(|(name, _)| is_read(name)).collect()
+        };
+        let of_record = places(&|name| read.contains(name.as_str()));
+        let of_payload = places(&admitted);
+        let mut record: Row = first
+            .iter()
+            .filter(|(name, _)| read.contains(name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let mut payload = Row::new();
+        let rows = if of_record.is_empty() && of_payload.is_empty() {
+            1
+        } else {
+            given.first().map_or(1, |values| values.len())
+        };
+        (0..rows).all(|row| {
+            let is_read = fill(&mut record, &of_record, row) && fill(&mut payload, &of_payload, row);
+            is_read
+                && permit.admit(None, &payload).is_ok()
+                && self.contracts.passes(&record, targeted.principal(), targeted.now_ms())
+                && passes(permit.check(), &record).is_ok_and(|passes| passes)
+        })
+    }
+}
+
+impl Loadable<'_> {
     /// Stores the rows.
     ///
     /// # Errors
@@ -117,37 +148,6 @@ fn column(targeted: &Targeted, place: usize, given: &[ArrayRef], first: &Row, co
     scalar(value, &field.value_type().to_arrow()).ok()?.to_array_of_size(count).ok()
 }
 
-/// Whether each row passes CHECK and the validations, and is such as the permit admits. Only what these look at is made a record.
-fn each_passes(targeted: &Targeted, contracts: &ColumnContracts<'_>, given: &[ArrayRef], first: &Row) -> bool {
-    let (permit, assigned) = (targeted.permit(), targeted.assigned());
-    let read: BTreeSet<&str> = permit.check().columns().into_iter().chain(contracts.reads()).collect();
-    let owner = match permit.owner() {
-        OwnerRule::Free => None,
-        OwnerRule::Guarded { field, me: _ } => Some(field),
-    };
-    let admitted = |name: &String| permit.masks().contains_key(name) || owner == Some(name);
-    let places = |is_read: &dyn Fn(&String) -> bool| -> Vec<(&String, &ArrayRef)> {
-        assigned.iter().zip(given).filter(|(name, _)| is_read(name)).collect()
-    };
-    let of_record = places(&|name| read.contains(name.as_str()));
-    let of_payload = places(&admitted);
-    let mut record: Row = first
-        .iter()
-        .filter(|(name, _)| read.contains(name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    let mut payload = Row::new();
-    let rows =
-        if of_record.is_empty() && of_payload.is_empty() { 1 } else { given.first().map_or(1, |values| values.len()) };
-    (0..rows).all(|row| {
-        let is_read = fill(&mut record, &of_record, row) && fill(&mut payload, &of_payload, row);
-        is_read
-            && permit.admit(None, &payload).is_ok()
-            && contracts.passes(&record, targeted.principal(), targeted.now_ms())
-            && passes(permit.check(), &record).is_ok_and(|passes| passes)
-    })
-}
-
 /// Puts the values of a row into a record that had those of another.
 fn fill(record: &mut Row, columns: &[(&String, &ArrayRef)], row: usize) -> bool {
     columns.iter().all(|(name, values)| {
@@ -159,3 +159,6 @@ fn fill(record: &mut Row, columns: &[(&String, &ArrayRef)], row: usize) -> bool 
         true
     })
 }
+
+#[cfg(test)]
+mod tests;
