@@ -8,21 +8,45 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use querygate_web::Peer;
+use querygate_web::{Peer, random_token};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::error::Error as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parameters of one request.
 const PARAMETERS_MAX: usize = 256;
 /// How deep a body nests; deeper ones are refused.
 const DEPTH_MAX: usize = 64;
 
+/// Characters of a request's number: as many as no two requests have alike.
+const ID_LENGTH: usize = 22;
+
+/// The number of a request, made here: in its answer, in log lines and in the audit file.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(Arc<str>);
+
+impl RequestId {
+    pub(crate) fn new() -> Self {
+        // Without randomness of the system no login is had either; such a request goes without a number.
+        let token = random_token().unwrap_or_default();
+        Self(token.get(..ID_LENGTH).unwrap_or_default().into())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
 /// A request.
 #[derive(Debug)]
 pub(crate) struct Call {
+    pub(crate) id: Option<RequestId>,
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
@@ -41,6 +65,7 @@ impl<S: Sync> FromRequest<S> for Call {
         let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
         let sender = parts.extensions.get::<Sender>().cloned().unwrap_or(Sender::Unknown);
         Ok(Self {
+            id: parts.extensions.get::<RequestId>().cloned(),
             method: parts.method,
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),

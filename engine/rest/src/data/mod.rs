@@ -11,6 +11,7 @@ mod import;
 mod list;
 mod many;
 mod record;
+mod references;
 mod search;
 mod spelling;
 
