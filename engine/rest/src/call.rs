@@ -101,16 +101,7 @@ impl Call {
     /// # Errors
     /// There are too many.
     pub(crate) fn parameters(&self) -> Result<Parameters, Refusal> {
-        let query = self.query.as_deref().unwrap_or_default();
-        let mut pairs = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if pairs.len() == PARAMETERS_MAX {
-                let message = format!("There are more than {PARAMETERS_MAX} query parameters.");
-                return Err(Refusal::new(Code::InvalidRequest, message));
-            }
-            pairs.push((name.into_owned(), value.into_owned()));
-        }
-        Ok(Parameters { pairs })
+        Parameters::read(self.query.as_deref().unwrap_or_default().as_bytes())
     }
 
     /// The bytes of the body.
@@ -132,12 +123,7 @@ impl Call {
     /// # Errors
     /// It is too large, or nests too deep.
     pub(crate) async fn json_if_any(self, most: usize) -> Result<Option<Value>, Refusal> {
-        let bytes = self.bytes(most).await?;
-        if nests_deep(&bytes) {
-            let message = format!("A body nests at most {DEPTH_MAX} levels deep.");
-            return Err(Refusal::invalid("_body", "too_deep", message));
-        }
-        Ok(serde_json::from_slice(&bytes).ok())
+        json_of(&self.bytes(most).await?)
     }
 
     /// The body as an object. ObjectStack takes one that is no JSON, or null, for an empty one.
@@ -153,6 +139,18 @@ impl Call {
             }
         }
     }
+}
+
+/// A body as JSON; `None` for one that is none.
+///
+/// # Errors
+/// It nests too deep.
+pub(crate) fn json_of(bytes: &[u8]) -> Result<Option<Value>, Refusal> {
+    if nests_deep(bytes) {
+        let message = format!("A body nests at most {DEPTH_MAX} levels deep.");
+        return Err(Refusal::invalid("_body", "too_deep", message));
+    }
+    Ok(serde_json::from_slice(bytes).ok())
 }
 
 /// Whether brackets outside of strings nest deeper than the bound.
@@ -188,6 +186,22 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
+    /// Those of a query, in their order.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub(crate) fn read(query: &[u8]) -> Result<Self, Refusal> {
+        let mut pairs = Vec::new();
+        for (name, value) in form_urlencoded::parse(query) {
+            if pairs.len() == PARAMETERS_MAX {
+                let message = format!("There are more than {PARAMETERS_MAX} query parameters.");
+                return Err(Refusal::new(Code::InvalidRequest, message));
+            }
+            pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self { pairs })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
