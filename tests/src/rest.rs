@@ -111,6 +111,10 @@ impl Platform for Entrance {
         None
     }
 
+    fn keeps_keys(&self) -> bool {
+        false
+    }
+
     async fn keep_key(&self, _: NewKey) -> Result<()> {
         Err(Error::new(ErrorCode::FeatureNotSupported, "keys"))
     }

@@ -8,6 +8,8 @@
     reason = "tests panic and report"
 )]
 
+#[path = "logins/adbc.rs"]
+mod adbc;
 #[path = "logins/flight.rs"]
 mod flight;
 #[path = "logins/issued.rs"]

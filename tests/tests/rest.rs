@@ -6,6 +6,8 @@
 mod analytics;
 #[path = "rest/attacks.rs"]
 mod attacks;
+#[path = "rest/guide.rs"]
+mod guide;
 #[path = "rest/keys.rs"]
 mod keys;
 #[path = "rest/openapi.rs"]

@@ -30,14 +30,30 @@ struct Discovery {
     jwks_uri: String,
 }
 
+/// The certificates that the system trusts. What cannot be read of them is told: an issuer below it cannot be reached.
+fn trusted_roots() -> rustls::RootCertStore {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "certificates that the system trusts cannot be read");
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    let (_, unreadable) = roots.add_parsable_certificates(found.certs);
+    if unreadable > 0 {
+        tracing::warn!(unreadable, "certificates that the system trusts are left out: they are malformed");
+    }
+    if roots.is_empty() {
+        tracing::error!("the system trusts no certificate: no issuer is reached over https");
+    }
+    roots
+}
+
 impl Fetcher {
     /// Trusts the certificates that the system trusts.
     ///
     /// # Errors
     /// What the TLS library says of its own versions.
     pub(crate) fn new() -> Result<Self, String> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = trusted_roots();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

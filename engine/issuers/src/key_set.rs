@@ -49,6 +49,10 @@ impl KeySet {
     /// Reads a document. A key that is not for checking signatures, or that is not understood, is left out.
     pub(crate) fn read(document: &[u8]) -> Result<Self, String> {
         let document: Document = serde_json::from_slice(document).map_err(|_| "it is not a set of keys".to_owned())?;
+        if document.keys.len() > KEYS_MAX {
+            let keys = document.keys.len();
+            tracing::error!(keys, most = KEYS_MAX, "keys of an issuer are left out: tokens by them are refused");
+        }
         let keys: Vec<Key> = document.keys.into_iter().take(KEYS_MAX).filter_map(Key::read).collect();
         if keys.is_empty() {
             return Err("there is no key in it that checks signatures".to_owned());

@@ -409,6 +409,11 @@ pub trait Session: Send + Sync {
         let _ = parent;
     }
 
+    /// Statements that begin from now on are of this request, which the door has told its client the number of; `None`: of none.
+    fn follow_request(&self, id: Option<Arc<str>>) {
+        let _ = id;
+    }
+
     /// A charge for what the door holds for this session, of nothing yet.
     fn holding(&self) -> Box<dyn Holding> {
         Box::new(Uncounted)

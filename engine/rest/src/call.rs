@@ -8,21 +8,45 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use querygate_web::Peer;
+use querygate_web::{Peer, random_token};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::error::Error as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parameters of one request.
 const PARAMETERS_MAX: usize = 256;
 /// How deep a body nests; deeper ones are refused.
 const DEPTH_MAX: usize = 64;
 
+/// Characters of a request's number: as many as no two requests have alike.
+const ID_LENGTH: usize = 22;
+
+/// The number of a request, made here: in its answer, in log lines and in the audit file.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(Arc<str>);
+
+impl RequestId {
+    pub(crate) fn new() -> Self {
+        // Without randomness of the system no login is had either; such a request goes without a number.
+        let token = random_token().unwrap_or_default();
+        Self(token.get(..ID_LENGTH).unwrap_or_default().into())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
 /// A request.
 #[derive(Debug)]
 pub(crate) struct Call {
+    pub(crate) id: Option<RequestId>,
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
@@ -41,6 +65,7 @@ impl<S: Sync> FromRequest<S> for Call {
         let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
         let sender = parts.extensions.get::<Sender>().cloned().unwrap_or(Sender::Unknown);
         Ok(Self {
+            id: parts.extensions.get::<RequestId>().cloned(),
             method: parts.method,
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
@@ -76,16 +101,7 @@ impl Call {
     /// # Errors
     /// There are too many.
     pub(crate) fn parameters(&self) -> Result<Parameters, Refusal> {
-        let query = self.query.as_deref().unwrap_or_default();
-        let mut pairs = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if pairs.len() == PARAMETERS_MAX {
-                let message = format!("There are more than {PARAMETERS_MAX} query parameters.");
-                return Err(Refusal::new(Code::InvalidRequest, message));
-            }
-            pairs.push((name.into_owned(), value.into_owned()));
-        }
-        Ok(Parameters { pairs })
+        Parameters::read(self.query.as_deref().unwrap_or_default().as_bytes())
     }
 
     /// The bytes of the body.
@@ -107,12 +123,7 @@ impl Call {
     /// # Errors
     /// It is too large, or nests too deep.
     pub(crate) async fn json_if_any(self, most: usize) -> Result<Option<Value>, Refusal> {
-        let bytes = self.bytes(most).await?;
-        if nests_deep(&bytes) {
-            let message = format!("A body nests at most {DEPTH_MAX} levels deep.");
-            return Err(Refusal::invalid("_body", "too_deep", message));
-        }
-        Ok(serde_json::from_slice(&bytes).ok())
+        json_of(&self.bytes(most).await?)
     }
 
     /// The body as an object. ObjectStack takes one that is no JSON, or null, for an empty one.
@@ -128,6 +139,18 @@ impl Call {
             }
         }
     }
+}
+
+/// A body as JSON; `None` for one that is none.
+///
+/// # Errors
+/// It nests too deep.
+pub(crate) fn json_of(bytes: &[u8]) -> Result<Option<Value>, Refusal> {
+    if nests_deep(bytes) {
+        let message = format!("A body nests at most {DEPTH_MAX} levels deep.");
+        return Err(Refusal::invalid("_body", "too_deep", message));
+    }
+    Ok(serde_json::from_slice(bytes).ok())
 }
 
 /// Whether brackets outside of strings nest deeper than the bound.
@@ -163,6 +186,22 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
+    /// Those of a query, in their order.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub(crate) fn read(query: &[u8]) -> Result<Self, Refusal> {
+        let mut pairs = Vec::new();
+        for (name, value) in form_urlencoded::parse(query) {
+            if pairs.len() == PARAMETERS_MAX {
+                let message = format!("There are more than {PARAMETERS_MAX} query parameters.");
+                return Err(Refusal::new(Code::InvalidRequest, message));
+            }
+            pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self { pairs })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

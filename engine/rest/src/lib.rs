@@ -17,6 +17,7 @@ mod data;
 mod discovery;
 mod docs;
 mod door;
+pub mod fuzzing;
 mod i18n;
 mod identity;
 mod meta;

@@ -1,6 +1,6 @@
 //! The table of routes, and the headers of every answer.
 
-use crate::call::Call;
+use crate::call::{Call, RequestId};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::sender::Sender;
@@ -12,9 +12,10 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
-use querygate_web::{Peer, random_token};
+use querygate_web::Peer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument as _;
 
 /// Services of the vendor's that this gate has not: the path, the open ones last.
 const MISSING: [(&str, &str); 24] = [
@@ -218,11 +219,21 @@ fn refused(site: &Site, call: &Call, what: &str) -> Response {
 }
 
 /// What every answer has: a number, who may read it, and that no browser guesses at it.
-async fn around(request: Request, next: Next) -> Response {
+async fn around(mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let is_preflight = request.method() == Method::OPTIONS;
-    let mut answer = if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let id = RequestId::new();
+    let span = tracing::error_span!("request", id = id.text());
+    request.extensions_mut().insert(id.clone());
+    let mut answer = if is_preflight {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).instrument(span.clone()).await
+    };
     let status = answer.status();
+    if status.is_server_error() {
+        span.in_scope(|| tracing::warn!(status = status.as_u16(), "a request was not answered"));
+    }
     let headers = answer.headers_mut();
     let fixed = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
@@ -243,8 +254,8 @@ async fn around(request: Request, next: Next) -> Response {
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if let Ok(Ok(number)) = random_token().map(|token| HeaderValue::from_str(&token[..22])) {
-        headers.insert(HeaderName::from_static("x-request-id"), number);
+    if let Ok(id) = HeaderValue::from_str(id.text()) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     let class = match status.as_u16() / 100 {
         2 | 3 => "answered",

@@ -1,6 +1,6 @@
 //! What all routes share: services, sessions, bounds. Knows no route.
 
-use crate::call::Call;
+use crate::call::{Call, RequestId};
 use crate::config::RestConfig;
 use crate::rates::Rates;
 use crate::refusal::Refusal;
@@ -74,6 +74,7 @@ impl Site {
         };
         let session = self.service.open(Arc::clone(principal), client).await?;
         session.follow_trace(call.header("traceparent").and_then(TraceContext::parse));
+        session.follow_request(call.id.as_ref().map(RequestId::shared));
         Ok(Work::new(session))
     }
 

@@ -9,9 +9,10 @@ use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Outcome, Rows};
-use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, Question};
+use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
 use querygate_query_api::service::{Asked, Delivery, Session};
 use querygate_types::Error;
+use querygate_types::vendor::VendorCode;
 use std::sync::Arc;
 
 /// A session that ends with the request, whether it was answered or its client left.
@@ -46,6 +47,22 @@ impl Work {
 
     pub(crate) fn session(&self) -> &dyn Session {
         self.session.0.as_ref()
+    }
+
+    /// An object; `None` of one that the principal does not see.
+    ///
+    /// # Errors
+    /// What else stands in the way, which says nothing of the object.
+    pub(crate) async fn object_if_seen(&self, name: &str) -> Result<Option<Arc<ObjectDescription>>, Error> {
+        match self.session().object(name).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) => match error.vendor_code() {
+                Some(VendorCode::ObjectNotFound | VendorCode::PermissionDenied | VendorCode::ObjectApiDisabled) => {
+                    Ok(None)
+                }
+                Some(_) | None => Err(error),
+            },
+        }
     }
 
     pub(crate) fn holding(&self) -> Box<dyn Holding> {

@@ -37,6 +37,8 @@ pub fn demo() -> &'static Demo {
         server.postgres = find_after(&guide, "demo-ada@").trim_end_matches("/demo'").parse().unwrap();
         server.flight = find_after(&guide, "grpc://").trim_end_matches("\",").parse().unwrap();
         server.http = find_after(&guide, "curl http://").trim_end_matches("/readyz,").parse().unwrap();
+        let rest = find_after(&guide, "ObjectStack's REST interface: http://");
+        server.rest = rest.trim_end_matches("/api/v1").parse().ok();
         let questions = questions(&guide);
         Demo { server, guide, questions }
     });

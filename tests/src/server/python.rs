@@ -1,12 +1,23 @@
 //! Python as its users have it: an environment of its own with packages of the registry.
 
 use super::binary;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// One test makes an environment; others that ask for it wait.
 static MAKING: Mutex<()> = Mutex::new(());
+
+/// Clients of Flight SQL.
+const FLIGHT_PACKAGES: [&str; 6] =
+    ["adbc-driver-flightsql", "adbc-driver-manager", "pyarrow", "pandas", "polars", "duckdb"];
+
+/// A Python with the clients of Flight SQL, made once beside the binary. `None` where it cannot be had, which must not be so in CI.
+pub fn flight_python() -> Option<&'static Path> {
+    static PYTHON: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| Some(python_environment("flight-python", &FLIGHT_PACKAGES)?.join("bin/python")));
+    PYTHON.as_deref()
+}
 
 /// An environment with these packages, made once beside the binary: its folder. `None` where Python or the packages cannot be had,
 /// which must not be so in CI.

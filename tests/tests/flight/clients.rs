@@ -1,14 +1,14 @@
 //! Clients that are not Python: arrow-flight's own Flight SQL client in Rust, and ADBC from C.
 
 use crate::client::channel;
-use crate::python::{ADBC_DRIVER, python};
+use crate::python::ADBC_DRIVER;
 use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use arrow_flight::FlightInfo;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables, EndTransaction, SqlInfo};
 use futures::TryStreamExt as _;
-use querygate_tests::server::{DEMO_USERS, demo, runtime};
+use querygate_tests::server::{DEMO_USERS, demo, flight_python, runtime};
 use std::process::Command;
 use std::sync::Arc;
 use tonic::transport::Channel;
@@ -85,7 +85,7 @@ fn the_rust_client_queries_binds_describes_and_ends_transactions() {
 
 #[test]
 fn adbc_works_from_c() {
-    let Some(python) = python() else {
+    let Some(python) = flight_python() else {
         assert!(std::env::var_os("CI").is_none(), "python3 with venv and pip must be there in CI");
         eprintln!("SKIPPED: the ADBC driver is absent");
         return;

@@ -1,26 +1,17 @@
 //! Flight clients from Python as their users have them: ADBC and pyarrow, installed into an environment of their own.
 
-use querygate_tests::server::{PASSWORD, Server, Shop, Variant, demo, python_environment};
+use querygate_tests::server::{PASSWORD, Server, Shop, Variant, demo, flight_python};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::LazyLock;
 
-const PACKAGES: [&str; 6] = ["adbc-driver-flightsql", "adbc-driver-manager", "pyarrow", "pandas", "polars", "duckdb"];
 /// Prints where the driver's shared library is.
 pub(crate) const ADBC_DRIVER: &str = "import adbc_driver_flightsql; print(adbc_driver_flightsql._driver_path())";
-
-/// An environment with the clients, made once beside the binary. `None` where Python or the packages cannot be had.
-pub(crate) fn python() -> Option<&'static Path> {
-    static PYTHON: LazyLock<Option<PathBuf>> =
-        LazyLock::new(|| Some(python_environment("flight-python", &PACKAGES)?.join("bin/python")));
-    PYTHON.as_deref()
-}
 
 /// Runs a script with the port and the printed guide's addresses; it must succeed. Each script is a process of its own,
 /// because a driver that fell over stays down.
 fn script(text: &str, arguments: &[&str]) -> Option<String> {
-    let Some(python) = python() else {
+    let Some(python) = flight_python() else {
         assert!(std::env::var_os("CI").is_none(), "python3 with venv and pip must be there in CI");
         eprintln!("SKIPPED: Python clients of Flight absent");
         return None;
@@ -294,7 +285,7 @@ fn tls_is_mutual_when_an_authority_for_clients_is_named() {
     let folder = variant.folder.path();
     let made = Command::new("/bin/sh").arg("-c").arg(CERTIFICATES).current_dir(folder).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let Some(python) = python() else {
+    let Some(python) = flight_python() else {
         eprintln!("SKIPPED: Python clients of Flight absent");
         return;
     };
@@ -353,7 +344,7 @@ permissions:
 
 #[test]
 fn adbc_appends_rows_and_binds_many() {
-    let Some(python) = python() else {
+    let Some(python) = flight_python() else {
         assert!(std::env::var_os("CI").is_none(), "python3 with venv and pip must be there in CI");
         eprintln!("SKIPPED: Python clients of Flight absent");
         return;

@@ -49,6 +49,44 @@ fn a_number_is_a_key_like_any_other() {
 }
 
 #[test]
+fn references_in_a_batch_keep_the_type_of_the_key() {
+    let gate = Gate::new();
+    let create = |title: &str, parent: Value| json!({"object": "shop_tickets", "action": "create", "data": {"title": title, "parent": parent}});
+    let batch = |operations: &[Value]| gate.ask("nora", "POST", "/batch", Some(&json!({"operations": operations})));
+    // Numbers that the source gives, that the request gives, and texts that the gate gives.
+    let answer = batch(&[
+        create("Root", Value::Null),
+        create("Branch", json!({"$ref": 0})),
+        create("Leaf", json!({"$ref": 1})),
+        json!({"object": "shop_tickets", "action": "create", "data": {"id": 90, "title": "Given"}}),
+        json!({"object": "shop_tickets", "action": "update", "id": "41", "data": {"parent": {"$ref": 3}}}),
+        json!({"object": "shop_customers", "action": "create", "data": {"name": "Dee"}}),
+        json!({"object": "shop_orders", "action": "create", "data": {"id": "o7", "code": "A-7", "customer": {"$ref": 5}}}),
+    ]);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let results = answer.json()["results"].clone();
+    let parents: Vec<&Value> = [1, 2, 4].iter().map(|at| &results[*at]["parent"]).collect();
+    assert_eq!(parents, [&results[0]["id"], &results[1]["id"], &json!(90)], "{results}");
+    assert!(results[0]["id"].is_u64() && results[5]["id"].is_string(), "{results}");
+    assert_eq!(results[6]["customer"], results[5]["id"]);
+    // A failure after records that were already made undoes them.
+    let count = || gate.get("nora", "/data/shop_tickets?limit=1")["total"].clone();
+    let before = count();
+    let wrong = [create("One", Value::Null), create("Two", json!({"$ref": 0})), create("Three", json!("no number"))];
+    let refused = batch(&wrong);
+    assert!((400..500).contains(&refused.status), "{}", refused.text());
+    assert_eq!(count(), before);
+    let refused = batch(&[create("One", json!({"$ref": 1})), create("Two", Value::Null)]);
+    assert_eq!((refused.status, &refused.json()["code"]), (400, &json!("BATCH_UNRESOLVED_REF")));
+    let refused = batch(&[
+        create("One", Value::Null),
+        json!({"object": "shop_secrets", "action": "create", "data": {"word": {"$ref": 0}}}),
+    ]);
+    assert!(refused.status >= 400, "{}", refused.text());
+    assert_eq!(count(), before);
+}
+
+#[test]
 fn a_key_of_several_fields_is_no_path() {
     let gate = Gate::new();
     let answer = gate.ask("nora", "GET", "/data/shop_lines/o1", None);

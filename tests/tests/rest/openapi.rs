@@ -89,6 +89,7 @@ fn a_description_has_what_its_reader_may_see_and_do() {
             && !paths(&rita).contains("/api/v1/data/shop_orders/export")
     );
     assert!(!paths(&nora).contains("/api/v1/data/shop_lines/{id}"), "a key of two fields has no path");
+    assert!(paths(&rita).contains("/api/v1/keys"), "this gate keeps keys");
     // A source of read-only metadata takes no changes, whatever the rights.
     assert_eq!(operations(&nora, "/api/v1/data/shop_secrets"), strings(&["get"]));
 }

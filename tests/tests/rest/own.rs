@@ -42,7 +42,7 @@ impl Gate {
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
         std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
-        let mut config = "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
+        let mut config = "[log]\nfilter = \"info,querygate_rest=debug\"\naudit = \"audit.ndjson\"\n[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
              [rest]\nlisten = \"127.0.0.1:0\"\nkeys = \"keys.ndjson\"\nbody_max = \"64KB\"\n\
              [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
              [[sources]]\nname = \"shop\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n"
@@ -60,6 +60,23 @@ impl Gate {
         execute(&at("shop.sqlite"), rows);
         let server = Server::serve(&at("querygate.toml"));
         Self { folder, server }
+    }
+
+    /// Lines of the audit file with this text, once there is one.
+    pub(crate) fn audited(&self, text: &str) -> Vec<Value> {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            let lines = std::fs::read_to_string(self.file("audit.ndjson")).unwrap_or_default();
+            let found: Vec<Value> = lines
+                .lines()
+                .filter(|line| line.contains(text))
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            if !found.is_empty() || std::time::Instant::now() > deadline {
+                return found;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn send(&self, request: Request) -> Answer {
@@ -293,6 +310,28 @@ fn paths_verbs_and_bodies_have_bounds() {
 }
 
 #[test]
+fn the_number_of_a_request_stands_in_the_log_and_in_the_audit_file() {
+    let gate = Gate::new();
+    let number = |answer: &Answer| answer.header("x-request-id").unwrap().to_owned();
+    let listed = number(&gate.ask("nora", "GET", "/data/shop_orders?limit=1", None));
+    let refused = number(&gate.ask("rita", "GET", "/data/shop_secrets", None));
+    assert_ne!(listed, refused);
+    let changed = number(&gate.ask("nora", "PATCH", "/data/shop_customers/c1", Some(&json!({"phone": "+1777"}))));
+    for line in gate.audited(&listed) {
+        assert_eq!((&line["request"], &line["login"]), (&json!(listed), &json!("nora")), "{line}");
+        assert!(line["objects"].to_string().contains("orders"), "{line}");
+    }
+    assert!(!gate.audited(&listed).is_empty());
+    let written = gate.audited(&changed);
+    assert!(written.iter().any(|line| line["change"] == "begun" && line["request"] == json!(changed)), "{written:?}");
+    let told = gate.server.wait_for(&format!("id=\"{refused}\""), 0);
+    assert!(told.contains("a request was refused"), "{told}");
+    // A number of the client's own is not taken over.
+    let forged = Request::new("GET", "/api/v1/health").header("x-request-id", "mine");
+    assert_ne!(gate.send(forged).header("x-request-id"), Some("mine"));
+}
+
+#[test]
 fn records_leave_as_files_where_that_is_allowed() {
     let path = "/data/shop_orders/export?fields=code,customer,region,placed_at&orderby=code:desc";
     let answer = GATE.ask("nora", "GET", path, None);
@@ -301,6 +340,12 @@ fn records_leave_as_files_where_that_is_allowed() {
     assert_eq!((answer.status, answer.text().as_str()), (200, expected));
     assert_eq!(answer.header("x-export-format"), Some("csv"));
     assert_eq!(GATE.refused("rita", "GET", path, None), (403, "EXPORT_NOT_PERMITTED".to_owned()));
+    // What is not there, not seen and not to be exported are one answer; what is wrong with a request is another.
+    for path in ["/data/nope/export", "/data/shop_secrets/export"] {
+        assert_eq!(GATE.refused("rita", "GET", path, None), (403, "EXPORT_NOT_PERMITTED".to_owned()), "{path}");
+    }
+    let filter = "/data/shop_orders/export?filter=%7B%22nope%22:1%7D";
+    assert_eq!(GATE.refused("nora", "GET", filter, None), (400, "INVALID_FIELD".to_owned()));
 }
 
 #[test]

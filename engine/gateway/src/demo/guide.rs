@@ -37,6 +37,17 @@ pub(crate) struct Guide {
     /// Rows in all sources.
     pub(crate) rows: u64,
     pub(crate) questions: Vec<Question>,
+    /// By login: the contacts that the user reads through REST.
+    pub(crate) contacts: Vec<(String, Contacts)>,
+}
+
+/// Contacts as one user reads them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contacts {
+    /// How many there are for the user.
+    pub(crate) total: u64,
+    /// Last names, e-mail addresses and phone numbers of the first, by id.
+    pub(crate) first: Vec<[String; 3]>,
 }
 
 /// Which accounts a user may read: all; own and shared; one region.
@@ -86,7 +97,19 @@ pub(super) fn build(company: &Company, rows: u64, events: &EventFigures, logs: &
             answers: answers(&|user| Answer::Rows(clicks(logs, user))),
         },
     ];
-    Guide { rows, questions }
+    let read = |user: &DemoUser| (user.login.to_owned(), read_contacts(company, user));
+    Guide { rows, questions, contacts: DEMO_USERS.iter().map(read).collect() }
+}
+
+fn read_contacts(company: &Company, user: &DemoUser) -> Contacts {
+    let accounts = company.account_count();
+    let all = 0..company.scale.rows(CONTACTS);
+    let total = all.filter(|number| sees_account(user, company, number % accounts)).count() as u64;
+    let without_id = |row: Vec<String>| match <[String; 4]>::try_from(row) {
+        Ok([_, last_name, email, phone]) => Some([last_name, email, phone]),
+        Err(_) => None,
+    };
+    Contacts { total, first: contacts(company, user).into_iter().filter_map(without_id).collect() }
 }
 
 /// Rows of one CRM table, made again.

@@ -171,7 +171,7 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Pat
         text.push_str(&snippet::python(address, certificate));
     }
     if let Some(address) = rest {
-        text.push_str(&format!("\nObjectStack's REST interface: http://{address}/api/v1\n"));
+        text.push_str(&snippet::records(address, &seeded.guide.contacts));
     }
     text.push_str("\nTry, as each of them:\n");
     text.push_str(&questions_text(&seeded.guide.questions));

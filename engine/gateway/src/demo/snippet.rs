@@ -1,6 +1,8 @@
-//! The lines of Python that reach the demo through Flight SQL. Knows no protocol.
+//! Lines of programs that reach the demo through Flight SQL and REST, with what the latter print. Knows no protocol.
 
+use super::guide::Contacts;
 use super::{DEMO_USERS, DemoUser};
+use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -31,4 +33,50 @@ From Python, as Arrow (pip install adbc-driver-flightsql adbc-driver-manager pya
           print(table["name"][:3].to_pylist())
 "#
     )
+}
+
+/// Lines of a shell and of JavaScript that read contacts as each user of the demo, and what they print.
+pub(super) fn records(address: SocketAddr, contacts: &[(String, Contacts)]) -> String {
+    let logins: Vec<&str> = contacts.iter().map(|(login, _)| login.as_str()).collect();
+    let (words, texts) = (logins.join(" "), logins.join("', '"));
+    let mut text = format!(
+        r#"
+ObjectStack's REST interface: http://{address}/api/v1
+
+From a shell:
+  for user in {words}; do
+    token=$(curl -s -d "{{\"email\": \"$user@crm.example\", \"password\": \"demo-$user\"}}" http://{address}/api/v1/auth/sign-in/email | sed 's/.*"token":"\([^"]*\)".*/\1/')
+    echo "$user $(curl -s -H "Authorization: Bearer $token" 'http://{address}/api/v1/data/crm_contacts?select=last_name,email,phone&sort=id&limit=1')"
+  done
+It prints:
+"#
+    );
+    for (login, Contacts { total, first }) in contacts {
+        let record =
+            |[last_name, email, phone]: &[String; 3]| json!({"last_name": last_name, "email": email, "phone": phone});
+        let records: Vec<_> = first.iter().take(1).map(record).collect();
+        let page = json!({"object": "crm_contacts", "records": records, "total": total, "hasMore": *total > 1});
+        text.push_str(&format!("  {login} {page}\n"));
+    }
+    text.push_str(&format!(
+        r#"
+With ObjectStack's own client (npm install @objectstack/client@17.4.0):
+  import {{ ObjectStackClient }} from '@objectstack/client';
+  for (const user of ['{texts}']) {{
+    const client = new ObjectStackClient({{ baseUrl: 'http://{address}' }});
+    await client.auth.login({{ type: 'email', email: `${{user}}@crm.example`, password: `demo-${{user}}` }});
+    const page = await client.data.query('crm_contacts', {{
+      fields: ['last_name', 'email', 'phone'], orderBy: [{{ field: 'id', order: 'asc' }}], limit: 2,
+    }});
+    for (const contact of page.records) console.log(user, contact.last_name, contact.email, contact.phone);
+  }}
+It prints:
+"#
+    ));
+    for (login, contacts) in contacts {
+        for contact in &contacts.first {
+            text.push_str(&format!("  {login} {}\n", contact.join(" ")));
+        }
+    }
+    text
 }

@@ -114,6 +114,10 @@ impl Platform for GatePlatform {
         })
     }
 
+    fn keeps_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
     async fn keep_key(&self, key: NewKey) -> Result<()> {
         let Some(keys) = self.keys.clone() else {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no API keys")

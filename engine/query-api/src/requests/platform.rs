@@ -62,6 +62,9 @@ pub trait Platform: Send + Sync {
     /// A user who may log in.
     fn person(&self, login: &str) -> Option<Person>;
 
+    /// Whether keys can be made: there is a place for them.
+    fn keeps_keys(&self) -> bool;
+
     /// Keeps a key.
     ///
     /// # Errors

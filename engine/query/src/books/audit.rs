@@ -252,7 +252,7 @@ fn ends(bytes: impl Iterator<Item = u8>) -> u64 {
 
 fn line(record: &QueryRecord) -> String {
     let at = chrono::DateTime::<chrono::Utc>::from(record.started).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let line = serde_json::json!({
+    let mut line = serde_json::json!({
         "at": at,
         "query": record.id,
         "session": record.session,
@@ -266,6 +266,9 @@ fn line(record: &QueryRecord) -> String {
         "ms": record.total.as_secs_f64() * 1e3,
         "outcome": record.error.map_or("ok", ErrorCode::sqlstate),
     });
+    if let (Some(line), Some(request)) = (line.as_object_mut(), record.request.as_deref()) {
+        line.insert("request".to_owned(), request.into());
+    }
     format!("{line}\n")
 }
 
@@ -283,6 +286,7 @@ mod tests {
             login: "ada".into(),
             session: 1,
             door: Door::Shell,
+            request: None,
             template: Arc::new(template("select 1")),
             objects: Arc::default(),
             planning: Duration::ZERO,

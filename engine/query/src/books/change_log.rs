@@ -17,6 +17,8 @@ pub(crate) struct ChangeLog {
     pub(crate) session: u64,
     pub(crate) login: Arc<str>,
     pub(crate) door: Door,
+    /// The number of the door's request, where it has one.
+    pub(crate) request: Option<Arc<str>>,
 }
 
 /// What became of a change that had begun.
@@ -88,6 +90,7 @@ impl ChangeLog {
             "change": what,
         });
         if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
+            line.extend(self.request.as_deref().map(|id| ("request".to_owned(), id.into())));
             line.extend(more);
         }
         format!("{line}\n")

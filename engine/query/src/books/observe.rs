@@ -27,6 +27,8 @@ pub(crate) struct QueryRecord {
     pub(crate) login: Arc<str>,
     pub(crate) session: u64,
     pub(crate) door: Door,
+    /// The number of the door's request, where it has one.
+    pub(crate) request: Option<Arc<str>>,
     pub(crate) template: Arc<Template>,
     /// SQL names of the governed tables it read.
     pub(crate) objects: Arc<[String]>,

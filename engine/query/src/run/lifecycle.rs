@@ -65,6 +65,8 @@ pub(crate) struct SessionRuns {
     /// Whether what began last is a look-up.
     looks_up: AtomicBool,
     block: SessionBlock,
+    /// The number of the door's request that statements are of now.
+    request: Mutex<Option<Arc<str>>>,
 }
 
 /// Who runs statements in a session, and by which door.
@@ -93,7 +95,17 @@ impl SessionRuns {
             look_up_cancels: LookUpCancels::default(),
             looks_up: AtomicBool::new(false),
             block: SessionBlock::default(),
+            request: Mutex::default(),
         })
+    }
+
+    /// Statements from now on are of this request.
+    pub(crate) fn follow_request(&self, id: Option<Arc<str>>) {
+        *self.request.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    fn request(&self) -> Option<Arc<str>> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn account(&self) -> &Arc<dyn MemoryPool> {
@@ -189,6 +201,7 @@ impl Run {
             login: Arc::clone(&runs.login),
             session: runs.session,
             door: runs.door,
+            request: runs.request(),
             template: Arc::clone(statement.template()),
             objects,
             planning: Duration::ZERO,
@@ -210,7 +223,8 @@ impl Run {
         let SessionRuns { resources, login, session, door, .. } = self.runs.as_ref();
         let observer = Arc::clone(&resources.observer);
         let query = self.record.as_ref().map_or(0, |record| record.id);
-        ChangeLog { observer, query, session: *session, login: Arc::clone(login), door: *door }
+        let request = self.record.as_ref().and_then(|record| record.request.clone());
+        ChangeLog { observer, query, session: *session, login: Arc::clone(login), door: *door, request }
     }
 
     /// Begins a run on behalf of a statement that has a record of its own.

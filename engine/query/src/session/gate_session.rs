@@ -420,6 +420,10 @@ impl Session for GateSession {
         self.learning_feed.follow_trace(parent);
     }
 
+    fn follow_request(&self, id: Option<Arc<str>>) {
+        self.runs.follow_request(id);
+    }
+
     fn cancel(&self) {
         self.runs.cancel_last();
     }

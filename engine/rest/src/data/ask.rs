@@ -34,18 +34,16 @@ pub(crate) struct Expand {
 }
 
 impl Expand {
-    /// Adds a path of references, as `project.account`.
-    pub(crate) fn add(to: &mut Vec<Self>, path: &str) {
-        let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
-        let at = match to.iter().position(|expand| expand.field == first) {
-            Some(at) => at,
-            None => {
-                to.push(Self { field: first.to_owned(), ..Self::default() });
-                to.len() - 1
+    /// Adds a path of references, as `project.account`. Of a path that is too long as much as is refused for it: a tree as deep as a
+    /// client says has no place on a stack.
+    pub(crate) fn add(mut to: &mut Vec<Self>, path: &str) {
+        for field in path.split('.').take(EXPAND_DEPTH_MAX + 1) {
+            let at = to.iter().position(|expand| expand.field == field).unwrap_or(to.len());
+            if at == to.len() {
+                to.push(Self { field: field.to_owned(), ..Self::default() });
             }
-        };
-        if let (Some(rest), Some(expand)) = (rest, to.get_mut(at)) {
-            Self::add(&mut expand.inner, rest);
+            let Some(expand) = to.get_mut(at) else { return };
+            to = &mut expand.inner;
         }
     }
 
@@ -172,7 +170,10 @@ mod tests {
         }
         assert_eq!((tree.len(), depth(&tree), count(&tree)), (2, 3, 4));
         Expand::check_bounds(&tree).unwrap();
-        Expand::add(&mut tree, "a.b.c.d");
-        assert!(Expand::check_bounds(&tree).is_err());
+        for long in ["a.b.c.d".to_owned(), "a.".repeat(1_000_000)] {
+            let mut tree = Vec::new();
+            Expand::add(&mut tree, &long);
+            assert!(Expand::check_bounds(&tree).is_err());
+        }
     }
 }

@@ -127,7 +127,7 @@ impl<'a> Readers<'a> {
 async fn titles(work: &Work, target: &str, texts: &BTreeSet<&str>) -> Result<HashMap<String, String>, Refusal> {
     let mut found = HashMap::new();
     // Ids of an object that the importer does not see are left for the engine to judge.
-    let Ok(object) = work.session().object(target).await else {
+    let Some(object) = work.object_if_seen(target).await? else {
         return Ok(texts.iter().map(|text| ((*text).to_owned(), (*text).to_owned())).collect());
     };
     let Some(key) = object.key.clone() else { return Ok(found) };

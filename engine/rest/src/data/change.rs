@@ -97,6 +97,22 @@ async fn one(work: &Work, object: &str, action: RecordAction) -> Result<ChangedR
     }
 }
 
+/// Makes changes; one outcome for each.
+pub(crate) async fn make(
+    work: &Work,
+    changes: &[RecordChange],
+    on_failure: OnFailure,
+) -> Result<Vec<ChangeOutcome>, Refusal> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let outcomes = work.session().change(changes, on_failure).await?;
+    if outcomes.len() != changes.len() {
+        return Err(Error::internal("changes have other numbers than their outcomes").into());
+    }
+    Ok(outcomes)
+}
+
 /// The refusal of one change.
 pub(crate) fn refusal_of(error: Error, object: &str, id: Option<&str>) -> Refusal {
     match (error.vendor_code(), id) {

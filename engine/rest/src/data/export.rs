@@ -14,7 +14,10 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use chrono::DateTime;
-use querygate_query_api::requests::question::{FieldDescription, JsonForm, ObjectDescription, OrderKey, Question};
+use querygate_query_api::requests::question::{
+    AnswerColumn, FieldDescription, JsonForm, ObjectDescription, OrderKey, Question,
+};
+use querygate_types::Error;
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Value, json};
@@ -32,11 +35,7 @@ const PARAMETERS: [&str; 9] =
 pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let described = work.session().object(&object).await.ok().filter(|described| described.may_export);
-        let Some(described) = described else {
-            let message = format!("Export is not permitted on object '{object}' for this user");
-            return Err(Refusal::new(Code::ExportNotPermitted, message));
-        };
+        let described = exportable(&work, &object).await?;
         let parameters = call.parameters()?;
         refuse_unknown(&parameters, &PARAMETERS)?;
         refuse_repeated(&parameters)?;
@@ -58,6 +57,15 @@ pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, ca
         Ok(answer)
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.about(&object).into_answer(Envelope::Flat))
+}
+
+/// The object, where the reader may take its records away. One that the reader does not see is as one that is not to be taken away.
+async fn exportable(work: &Work, object: &str) -> Result<Arc<ObjectDescription>, Refusal> {
+    let seen = work.object_if_seen(object).await?.filter(|described| described.may_export);
+    seen.ok_or_else(|| {
+        let message = format!("Export is not permitted on object '{object}' for this user");
+        Refusal::new(Code::ExportNotPermitted, message)
+    })
 }
 
 fn refuse_repeated(parameters: &Parameters) -> Result<(), Refusal> {
@@ -181,10 +189,19 @@ impl Pieces for Rows {
                         if self.printed > 0 {
                             out.push(',');
                         }
+                        let mut failure = None;
                         let instead = |column: usize, row: usize, out: &mut String| {
-                            dressed(&printer, &titles, column, row).map(|text| quoted(&text, out)).is_some()
+                            match dressed(&printer, &titles, column, row) {
+                                Ok(None) => return false,
+                                Ok(Some(text)) => quoted(&text, out),
+                                Err(error) => failure = Some(error),
+                            }
+                            true
                         };
                         printer.print(row, &mut out, instead, |_| false)?;
+                        if let Some(error) = failure {
+                            return Err(error.into());
+                        }
                     }
                 }
                 self.printed += 1;
@@ -216,7 +233,7 @@ impl Rows {
                 cells.push(String::new());
                 continue;
             };
-            cells.push(match dressed(printer, titles, column, row) {
+            cells.push(match dressed(printer, titles, column, row)? {
                 Some(text) => text,
                 None => plain(values, row)?,
             });
@@ -257,25 +274,29 @@ fn line(cells: impl Iterator<Item = String>, out: &mut String) {
 type Titles = HashMap<usize, HashMap<String, String>>;
 
 /// What people read in place of a value; `None`: the value itself.
-fn dressed(printer: &Printer, titles: &Titles, column: usize, row: usize) -> Option<String> {
-    let (described, values) = (printer.columns.get(column)?, printer.cells(column)?);
+fn dressed(printer: &Printer, titles: &Titles, column: usize, row: usize) -> Result<Option<String>, Error> {
+    let (Some(described), Some(values)) = (printer.columns.get(column), printer.cells(column)) else {
+        return Err(Error::internal("a file has a column without cells"));
+    };
     if described.form == JsonForm::Instant {
         let mut text = String::new();
-        values.print(row, &mut text).ok()?;
-        let at = DateTime::parse_from_rfc3339(text.trim_matches('"')).ok()?;
-        return Some(at.format("%Y-%m-%d %H:%M:%S").to_string());
+        values.print(row, &mut text)?;
+        // Null, and instants beyond the calendar, stay as they are.
+        let at = DateTime::parse_from_rfc3339(text.trim_matches('"')).ok();
+        return Ok(at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()));
     }
-    let texts = values.texts(row);
-    if texts.is_empty() {
-        return None;
-    }
-    let field = described.field.as_ref()?;
+    Ok(named(described, titles.get(&column), &values.texts(row)))
+}
+
+/// Labels of options, or titles of related records, in place of these texts.
+fn named(column: &AnswerColumn, titles: Option<&HashMap<String, String>>, texts: &[String]) -> Option<String> {
+    let field = column.field.as_ref().filter(|_| !texts.is_empty())?;
     let shown = |text: &String| -> String {
         let label = field.options.iter().find(|(value, _)| value == text).map(|(_, label)| label);
-        let title = titles.get(&column).and_then(|titles| titles.get(text));
+        let title = titles.and_then(|titles| titles.get(text));
         label.or(title).unwrap_or(text).clone()
     };
-    if field.options.is_empty() && !titles.contains_key(&column) {
+    if field.options.is_empty() && titles.is_none() {
         return None;
     }
     Some(texts.iter().map(shown).collect::<Vec<_>>().join(", "))
@@ -288,7 +309,7 @@ async fn titles(work: &Work, printer: &Printer) -> Result<Titles, Refusal> {
         let target = column.field.as_ref().and_then(|field| field.references.as_deref());
         let (Some(target), Some(cells)) = (target, printer.cells(at)) else { continue };
         // Who does not see the related object reads ids.
-        let Ok(object) = work.session().object(target).await else { continue };
+        let Some(object) = work.object_if_seen(target).await? else { continue };
         let (Some(key), Some(name)) = (&object.key, &object.name_field) else { continue };
         if object.field(name).is_none() {
             continue;

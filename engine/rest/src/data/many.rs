@@ -1,7 +1,8 @@
 //! `createMany`, `updateMany`, `deleteMany` and `batch` of one object, and `/batch` across objects.
 
-use super::change::{dropped_fields, printed, refusal_of, values_of};
+use super::change::{dropped_fields, make, printed, refusal_of, values_of};
 use super::list::about;
+use super::references;
 use crate::answer::{JSON, text};
 use crate::call::{Call, Named};
 use crate::code::Code;
@@ -11,8 +12,7 @@ use crate::work::Work;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange, record_id};
-use querygate_types::Error;
+use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
@@ -95,7 +95,7 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
         let actions = records.into_iter().map(create).collect::<Result<Vec<_>, Refusal>>()?;
         let changes = changes_of(&object, actions);
         let mut made = Vec::new();
-        for outcome in run(&work, &changes, OnFailure::UndoAll).await? {
+        for outcome in make(&work, &changes, OnFailure::UndoAll).await? {
             match outcome {
                 ChangeOutcome::Made(changed) => made.push(changed),
                 ChangeOutcome::Failed(error) => return Err(error.into()),
@@ -128,17 +128,6 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
 
 fn changes_of(object: &str, actions: Vec<RecordAction>) -> Vec<RecordChange> {
     actions.into_iter().map(|action| RecordChange { object: object.to_owned(), action }).collect()
-}
-
-async fn run(work: &Work, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>, Refusal> {
-    if changes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let outcomes = work.session().change(changes, on_failure).await?;
-    if outcomes.len() != changes.len() {
-        return Err(Error::internal("changes have other numbers than their outcomes").into());
-    }
-    Ok(outcomes)
 }
 
 pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
@@ -260,7 +249,7 @@ async fn results(
     on_failure: OnFailure,
 ) -> Result<Response, Refusal> {
     let changes = changes_of(object, actions);
-    let outcomes = run(work, &changes, on_failure).await?;
+    let outcomes = make(work, &changes, on_failure).await?;
     let first_failure = outcomes.iter().enumerate().find_map(|(at, outcome)| match outcome {
         ChangeOutcome::Failed(error) => Some((at, error.message().to_owned())),
         ChangeOutcome::Made(_) | ChangeOutcome::Undone | ChangeOutcome::NotTried => None,
@@ -327,9 +316,8 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
             changes.extend(operation_of(at, operation, &mut faults));
         }
         faults.end()?;
-        resolve_references(&mut changes)?;
         let mut body = String::from("{\"results\":[");
-        let outcomes = run(&work, &changes, OnFailure::UndoAll).await?;
+        let outcomes = references::run(&work, &mut changes).await?;
         for (at, (outcome, change)) in outcomes.into_iter().zip(&changes).enumerate() {
             match outcome {
                 ChangeOutcome::Made(changed) => {
@@ -378,69 +366,4 @@ fn operation_of(at: usize, operation: &Value, faults: &mut Faults) -> Option<Rec
         }
     };
     Some(RecordChange { object, action })
-}
-
-/// The number in `{"$ref": n}`.
-fn reference(value: &Value) -> Option<Option<usize>> {
-    let map = value.as_object().filter(|map| map.len() == 1)?;
-    let number = map.get("$ref")?;
-    Some(number.as_u64().and_then(|number| usize::try_from(number).ok()))
-}
-
-/// Puts the id of an earlier create in place of each `{"$ref": n}`: creates that are referred to get their id here.
-fn resolve_references(changes: &mut [RecordChange]) -> Result<(), Refusal> {
-    for at in 0..changes.len() {
-        let (before, rest) = changes.split_at_mut(at);
-        let Some(RecordChange {
-            action: RecordAction::Create { values } | RecordAction::Update { values, .. }, ..
-        }) = rest.first_mut()
-        else {
-            continue;
-        };
-        for (field, value) in values.iter_mut() {
-            let Some(number) = reference(value) else { continue };
-            let target = number.and_then(|number| before.get_mut(number));
-            let Some(RecordChange { action: RecordAction::Create { values: target }, .. }) = target else {
-                let message = format!("operation {at}: '{field}' refers to no earlier create");
-                return Err(Refusal::new(Code::BatchUnresolvedRef, message));
-            };
-            let id = match target.get("id") {
-                Some(id) => id.clone(),
-                None => {
-                    let id = record_id()?;
-                    target.insert("id".to_owned(), id.clone().into());
-                    id.into()
-                }
-            };
-            *value = id;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn create(values: Value) -> RecordChange {
-        let values = values.as_object().unwrap().clone();
-        RecordChange { object: "o".to_owned(), action: RecordAction::Create { values } }
-    }
-
-    #[test]
-    fn references_get_the_ids_of_earlier_creates() {
-        let mut changes =
-            [create(json!({"a": 1})), create(json!({"up": {"$ref": 0}})), create(json!({"up": {"$ref": 0}}))];
-        resolve_references(&mut changes).unwrap();
-        let values = |at: usize| match &changes[at].action {
-            RecordAction::Create { values } => values.clone(),
-            _ => panic!(),
-        };
-        assert_eq!(values(0)["id"].as_str().unwrap().len(), 16);
-        assert!(values(0)["id"] == values(1)["up"] && values(1)["up"] == values(2)["up"]);
-        assert!(values(1).get("id").is_none());
-        for wrong in [json!({"up": {"$ref": 0}}), json!({"up": {"$ref": -1}}), json!({"up": {"$ref": "x"}})] {
-            assert!(resolve_references(&mut [create(wrong)]).is_err());
-        }
-    }
 }

@@ -11,13 +11,18 @@ mod import;
 mod list;
 mod many;
 mod record;
+mod references;
 mod search;
 mod spelling;
 
+pub(crate) use ask::Ask;
+pub(crate) use body::ask_of as of_body;
 pub(crate) use change::{create, delete, update};
+pub(crate) use conditions::filter_of;
 pub(crate) use export::export;
 pub(crate) use import::import;
 pub(crate) use list::{list, query};
 pub(crate) use many::{across, batch, create_many, delete_many, update_many};
 pub(crate) use record::get_record;
 pub(crate) use search::search;
+pub(crate) use spelling::ask_of as of_parameters;

@@ -125,6 +125,10 @@ fn add_accounts(document: &mut Document) {
     };
     get("/auth/list-sessions", "list_sessions", "The own sessions");
     get("/auth/organization/list", "list_organizations", "Organizations that the user belongs to");
+}
+
+/// Keys of programs, where the gate keeps some.
+pub(super) fn add_keys(document: &mut Document) {
     let keys =
         [("name", text().into()), ("expires_at", formatted(nullable(Type::String), KnownFormat::DateTime).into())];
     let made = [("id", text().into()), ("name", text().into()), ("prefix", text().into()), ("key", text().into())];

@@ -77,7 +77,8 @@ pub(crate) async fn openapi(State(site): Shared, call: Call) -> Response {
             None => None,
             Some(identity) => Some(site.seen(&site.open(&identity.principal, &call).await?).await?),
         };
-        let text = serde_json::to_string(&describe(seen.as_deref())).map_err(querygate_types::Error::internal)?;
+        let text = serde_json::to_string(&describe(seen.as_deref(), site.platform.keeps_keys()))
+            .map_err(querygate_types::Error::internal)?;
         Ok(tagged(&call, text))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Wrapped))
@@ -96,12 +97,15 @@ impl Site {
 }
 
 /// The document. `None`: for a stranger.
-fn describe(seen: Option<&[Seen]>) -> OpenApi {
+fn describe(seen: Option<&[Seen]>, keeps_keys: bool) -> OpenApi {
     let mut document = Document { paths: Paths::new(), components: answers::components(Components::builder()) };
     fixed::add_open(&mut document);
     if let Some(seen) = seen {
         document.name(query::schemas());
         fixed::add_known(&mut document, seen);
+        if keeps_keys {
+            fixed::add_keys(&mut document);
+        }
         for one in seen {
             object::add(&mut document, one, seen);
         }
