@@ -13,6 +13,8 @@
 mod conformance;
 #[path = "questions/door.rs"]
 mod door;
+#[path = "questions/expansions.rs"]
+mod expansions;
 #[path = "questions/meaning.rs"]
 mod meaning;
 #[path = "questions/policy.rs"]

@@ -132,7 +132,7 @@ pub struct Asked {
     /// One array of one value for each of the statement's parameters.
     pub parameters: Vec<ArrayRef>,
     /// What each column of the answer is, in their order.
-    pub columns: Vec<AnswerColumn>,
+    pub columns: Arc<[AnswerColumn]>,
 }
 
 /// How a run hands over the rows of its statement.

@@ -29,9 +29,11 @@ mod routes;
 mod sender;
 mod sessions;
 mod site;
+mod texts;
 mod values;
 mod verdict;
 mod work;
 
 pub use config::RestConfig;
 pub use door::RestDoor;
+pub use values::print_rows;

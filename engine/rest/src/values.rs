@@ -1,5 +1,6 @@
 //! Values of Arrow as ObjectStack writes them in JSON. Knows no question.
 
+use crate::texts::{self, trimmed};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeBinaryArray, ListArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -7,13 +8,11 @@ use arrow::datatypes::{
     TimeUnit, TimestampMicrosecondType, UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
-use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 use querygate_query_api::requests::question::{AnswerColumn, JsonForm};
 use querygate_query_api::values::wide_numeric::wide_numeric;
 use querygate_types::json::print::quoted;
 use querygate_types::{Error, Result};
 use serde::de::IgnoredAny;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Rows of one batch, ready to be printed.
@@ -95,6 +94,21 @@ impl Printer {
         out.push('}');
         Ok(())
     }
+}
+
+/// Rows of a batch as answers have them: objects, with commas between.
+///
+/// # Errors
+/// The columns are not the batch's.
+pub fn print_rows(columns: &Arc<[AnswerColumn]>, batch: &RecordBatch, out: &mut String) -> Result<()> {
+    let printer = Printer::new(columns, batch)?;
+    for row in 0..printer.rows {
+        if row > 0 {
+            out.push(',');
+        }
+        printer.print(row, out, |_, _, _| false, |_| false)?;
+    }
+    Ok(())
 }
 
 impl Cells {
@@ -210,10 +224,14 @@ impl Cells {
             Self::Text(array) => quoted(array.value(row), out),
             Self::Json(array) => json(array.value(row), out),
             Self::Boolean(array) => out.push_str(if array.value(row) { "true" } else { "false" }),
-            Self::Signed(array) => write(out, format_args!("{}", array.value(row))),
-            Self::Unsigned(array) => write(out, format_args!("{}", array.value(row))),
-            Self::Float(array) => float(array.value(row), out),
-            Self::Decimal(array) => out.push_str(trimmed(&array.value_as_string(row))),
+            Self::Signed(array) => texts::signed(array.value(row), out),
+            Self::Unsigned(array) => texts::unsigned(array.value(row), out),
+            Self::Float(array) => texts::float(array.value(row), out),
+            Self::Decimal(array) => {
+                if texts::scaled(array.value(row), array.scale(), out).is_none() {
+                    out.push_str(trimmed(&array.value_as_string(row)));
+                }
+            }
             Self::WideDecimal(array) => out.push_str(trimmed(&array.value_as_string(row))),
             Self::Numeric(array) => {
                 let text = wide_numeric(array, row)?.to_string();
@@ -226,17 +244,17 @@ impl Cells {
             }
             Self::Date(array) => {
                 out.push('"');
-                date(array.value(row), out);
+                texts::date(array.value(row), out);
                 out.push('"');
             }
             Self::Instant(array) => {
                 out.push('"');
-                instant(array.value(row), out);
+                texts::instant(array.value(row), out);
                 out.push('"');
             }
             Self::Time(array) => {
                 out.push('"');
-                time(array.value(row), out);
+                texts::time(array.value(row), out);
                 out.push('"');
             }
             Self::List(array, form) => {
@@ -268,64 +286,9 @@ fn item_form(item: &DataType) -> JsonForm {
     }
 }
 
-fn write(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a string does not fail.
-    let _ = out.write_fmt(text);
-}
-
 /// A text of JSON as it is; a text that is none becomes a string.
 fn json(text: &str, out: &mut String) {
     if serde_json::from_str::<IgnoredAny>(text).is_ok() { out.push_str(text) } else { quoted(text, out) }
-}
-
-/// Without zeros after the last place that says something.
-fn trimmed(text: &str) -> &str {
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
-}
-
-/// As JavaScript prints it: whole numbers without a point, exponents for very large and very small ones.
-fn float(value: f64, out: &mut String) {
-    if !value.is_finite() {
-        out.push_str("null");
-        return;
-    }
-    let size = value.abs();
-    if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        write(out, format_args!("{value:e}"));
-    } else {
-        // Negative zero is zero.
-        write(out, format_args!("{}", value + 0.0));
-    }
-}
-
-pub(crate) fn date(days: i32, out: &mut String) {
-    match NaiveDate::from_epoch_days(days) {
-        Some(date) if (0..=9_999).contains(&date.year()) => {
-            write(out, format_args!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day()));
-        }
-        Some(date) => write(out, format_args!("{date}")),
-        None => write(out, format_args!("{days}")),
-    }
-}
-
-pub(crate) fn instant(micros: i64, out: &mut String) {
-    match DateTime::from_timestamp_micros(micros) {
-        Some(at) => write(out, format_args!("{}", at.format("%Y-%m-%dT%H:%M:%S%.3fZ"))),
-        None => write(out, format_args!("{micros}")),
-    }
-}
-
-fn time(micros: i64, out: &mut String) {
-    let seconds = u32::try_from(micros.div_euclid(1_000_000)).unwrap_or(0);
-    let millis = micros.rem_euclid(1_000_000) / 1_000;
-    match chrono::NaiveTime::from_num_seconds_from_midnight_opt(seconds, 0) {
-        Some(at) => write(out, format_args!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())),
-        // PostgreSQL has 24:00:00.
-        None => out.push_str("24:00:00"),
-    }
-    if millis > 0 {
-        write(out, format_args!(".{millis:03}"));
-    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl Work {
     pub(crate) async fn find(&self, question: &Question) -> Result<Found, Refusal> {
         let asked = self.session().ask(question, AnswerForm::Records).await?;
         let rows = self.run(&asked).await?;
-        Ok(Found { columns: asked.columns.into(), batches: rows.batches })
+        Ok(Found { columns: asked.columns, batches: rows.batches })
     }
 
     /// How many records there are before the page is cut.

@@ -5,6 +5,7 @@ use arrow::record_batch::RecordBatch;
 use querygate_types::{Error, Result};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// A change of one record.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +49,7 @@ pub struct ChangedRecord {
     pub id: String,
     /// The record as it is stored now and as the caller may see it: a batch of one row, with what its columns are. `None` of one that was
     /// taken away, or that the caller does not see.
-    pub record: Option<(Vec<AnswerColumn>, RecordBatch)>,
+    pub record: Option<(Arc<[AnswerColumn]>, RecordBatch)>,
     /// Fields whose values were dropped.
     pub dropped: Vec<DroppedField>,
 }

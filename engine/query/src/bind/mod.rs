@@ -8,6 +8,7 @@ mod missing_columns;
 pub(crate) mod nulls;
 pub(crate) mod origin;
 pub(crate) mod output_types;
+mod parameters;
 pub(crate) mod plan_bytes;
 pub(crate) mod statement;
 pub(crate) mod verify;

@@ -5,12 +5,13 @@ use crate::bind::mask_guard::refuse_masked_predicates;
 use crate::bind::missing_columns::translate_binding;
 use crate::bind::nulls;
 use crate::bind::origin::trace;
+use crate::bind::parameters::parameters_of;
 use crate::bind::plan_bytes::plan_bytes;
 use crate::bind::verify::{Inventory, verify_bound};
 use crate::bind::volatility::Asks;
 use crate::bind::workspace::Workspace;
 use crate::books::observe::FragmentRecord;
-use crate::dialect::parameters::{Declared, Parameter, Uses, narrowed};
+use crate::dialect::parameters::{Declared, Parameter, narrowed};
 use crate::dialect::{
     Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships,
 };
@@ -19,24 +20,23 @@ use crate::rules::drop_primary_keys::without_keys;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;
 use crate::sql::refuse::{refuse_full_using, refuse_ignored, refused_later, refused_or_unknown};
+use crate::sql::template::Template;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::federation::WholeFragment;
 use querygate_driver_api::value::Value;
-use querygate_query_api::column::{Column, arrow_type_of, column_of, pg_type_of};
+use querygate_query_api::column::{Column, column_of};
+use querygate_query_api::requests::question::AnswerColumn;
 use querygate_semantics as semantics;
 use querygate_types::wire_rows::Given;
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// A statement bound on one principal's catalog, its scans verified. Only [`bind`] makes one.
@@ -54,6 +54,8 @@ pub(crate) struct Bound {
     scalar_subqueries: bool,
     objects: Arc<[String]>,
     whole: OnceLock<Option<Whole>>,
+    /// Of a question.
+    answer: Option<Answer>,
     /// What it takes of memory, estimated.
     bytes: usize,
     /// The charge for that, as long as anybody has prepared it.
@@ -67,6 +69,14 @@ pub(crate) struct Whole {
     pub(crate) records: OnceLock<Arc<[FragmentRecord]>>,
     /// The client's types, where its rows may go to the client as the source writes them.
     pub(crate) written: Option<Box<[PgType]>>,
+}
+
+/// What is known of a question's answer once it is bound, whatever values it is asked with.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) columns: Arc<[AnswerColumn]>,
+    /// What records say of the question.
+    pub(crate) template: Arc<Template>,
 }
 
 /// What a bound statement takes beside its plan, with what is kept of one that a source runs as a whole.
@@ -132,6 +142,11 @@ impl Bound {
     /// What the statement asks of the moment and the session it runs in.
     pub(crate) fn asks(&self) -> Asks {
         self.asks
+    }
+
+    /// What a question answers; `None`: it is SQL.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
     }
 
     /// SQL names of the governed tables it reads.
@@ -275,9 +290,18 @@ pub(crate) async fn bind(
 }
 
 /// Binds a plan that no SQL says. It names governed tables of this workspace only, which is verified as of any plan.
-pub(crate) fn bind_plan(workspace: &Arc<Workspace>, state: &SessionState, plan: LogicalPlan) -> Result<Bound> {
+pub(crate) fn bind_plan(
+    workspace: &Arc<Workspace>,
+    state: &SessionState,
+    plan: LogicalPlan,
+    answer: Answer,
+) -> Result<Bound> {
     let plan = settled(plan, state, &workspace.dialect, &[])?;
-    finish(workspace, state, plan, &[])
+    let bound = finish(workspace, state, plan, &[])?;
+    if bound.columns.len() != answer.columns.len() {
+        return Err(Error::internal("a question lost columns when it was bound"));
+    }
+    Ok(Bound { answer: Some(answer), ..bound })
 }
 
 /// Verifies a plan whose names were looked up, and describes it.
@@ -310,6 +334,7 @@ fn finish(
         workspace: Arc::clone(workspace),
         objects,
         whole: OnceLock::new(),
+        answer: None,
     })
 }
 
@@ -392,107 +417,6 @@ fn describe(delivered: &DFSchema) -> Result<(Vec<Column>, SchemaRef)> {
     let fields: Vec<Field> = fields.iter().map(named).collect();
     let columns: Vec<Column> = fields.iter().map(column_of).collect();
     Ok((columns, Arc::new(Schema::new(fields))))
-}
-
-/// Parameters that stand for a value of a type whose texts have several forms: read by the type, not by its Arrow type.
-fn types_with_forms(plan: &LogicalPlan) -> HashMap<String, PgType> {
-    let mut types = HashMap::new();
-    // The closures never fail, so neither does the walk.
-    let _ = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|e| {
-                if let Expr::Cast(cast) = e
-                    && let Expr::Placeholder(p) = cast.expr.as_ref()
-                {
-                    let pg_type = pg_type_of(&cast.field);
-                    if semantics::has_forms(pg_type) || pg_type == PgType::Cidr {
-                        types.insert(p.id.clone(), pg_type);
-                    }
-                }
-                if let Expr::Placeholder(Placeholder { id, field: Some(field) }) = e
-                    && let pg_type = pg_type_of(field)
-                    && (pg_type == PgType::Cidr || pg_type.element().is_some_and(semantics::has_forms))
-                {
-                    types.insert(id.clone(), pg_type);
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
-    types
-}
-
-/// Types that the statement gives its parameters: the engine's, and what a cast or a LIMIT around one says.
-fn inferred_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
-    let mut types = plan.get_parameter_types().map_err(|e| translate(&e, Stage::Plan))?;
-    let mut found: Vec<(String, DataType)> = Vec::new();
-    // The closures never fail, so neither does the walk.
-    let _ = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Limit(limit) = node {
-            for bound in [&limit.skip, &limit.fetch].into_iter().flatten() {
-                if let Expr::Placeholder(p) = bound.as_ref() {
-                    found.push((p.id.clone(), DataType::Int64));
-                }
-            }
-        }
-        node.apply_expressions(|expr| {
-            expr.apply(|e| {
-                if let Expr::Cast(cast) = e
-                    && let Expr::Placeholder(p) = cast.expr.as_ref()
-                {
-                    found.push((p.id.clone(), cast.field.data_type().clone()));
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
-    for (id, data_type) in found {
-        let slot = types.entry(id).or_default();
-        if slot.is_none() {
-            *slot = Some(data_type);
-        }
-    }
-    Ok(types)
-}
-
-/// Types of `$1…$n`: the client's where it gave one, else inferred, else text.
-fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -> Result<Vec<Parameter>> {
-    let inferred = inferred_types(plan)?;
-    let with_forms = types_with_forms(plan);
-    let uses = Uses::of(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    let mut count = declared.len();
-    for name in inferred.keys() {
-        let number: usize = name.trim_start_matches('$').parse().unwrap_or(0);
-        if number == 0 || number > limits::PARAMETERS_MAX {
-            return Err(Error::new(ErrorCode::UndefinedParameter, format!("there is no parameter {name}")));
-        }
-        count = count.max(number);
-    }
-    (1..=count)
-        .map(|number| {
-            let planned = inferred.get(&format!("${number}")).cloned().flatten();
-            let declared = declared.get(number - 1).copied().flatten().map(|declared| declared.pg_type);
-            let read_as = with_forms.get(&format!("${number}")).copied();
-            let pg_type = match (declared, &planned) {
-                (Some(PgType::Unknown) | None, Some(planned)) => {
-                    read_as.unwrap_or_else(|| pg_type_of(&Field::new("p", planned.clone(), true)))
-                }
-                (Some(declared), _) => declared,
-                (None, None) => PgType::Text,
-            };
-            let planned = match planned {
-                Some(planned) => planned,
-                None => arrow_type_of(pg_type).ok_or_else(|| {
-                    Error::new(
-                        ErrorCode::IndeterminateDatatype,
-                        format!("could not determine data type of parameter ${number}"),
-                    )
-                })?,
-            };
-            let shows = uses.only_compared(&format!("${number}")).is_none();
-            Ok(Parameter { pg_type, planned, shows, read_as })
-        })
-        .collect()
 }
 
 #[cfg(test)]

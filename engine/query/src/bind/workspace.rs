@@ -32,10 +32,11 @@ use querygate_catalog::leaf::GovernedExec;
 use querygate_catalog::live::LiveTable;
 use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 use querygate_pg_catalog::LeafToken;
+use querygate_query_api::requests::question::ObjectDescription;
 use querygate_types::principal::Principal;
 use querygate_types::{Error, Result, limits};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of keys of which a join makes a list for its other side.
 const KEY_BYTES_MAX: usize = 4 << 20;
@@ -93,6 +94,25 @@ pub(crate) struct Workspace {
     pub(crate) dialect: Dialect,
     /// When a membership begins or ends next, in milliseconds since 1970: rights are evaluated anew then.
     pub(crate) until_ms: Option<i64>,
+    /// What doors were told of its objects, by SQL name.
+    descriptions: Mutex<HashMap<String, Arc<ObjectDescription>>>,
+}
+
+impl Workspace {
+    /// What doors are told of an object, made once. It depends on nothing but the principal's rights, which are this workspace's.
+    pub(crate) fn description(
+        &self,
+        sql_name: &str,
+        make: impl FnOnce() -> ObjectDescription,
+    ) -> Arc<ObjectDescription> {
+        let mut known = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(description) = known.get(sql_name) {
+            return Arc::clone(description);
+        }
+        let description = Arc::new(make());
+        known.insert(sql_name.to_owned(), Arc::clone(&description));
+        description
+    }
 }
 
 /// Makes a principal's catalog: governed tables, then views in their order, then the system catalog over all.
@@ -121,7 +141,7 @@ pub(crate) async fn build_workspace(
     let dialect = Dialect::new(&pg);
     let state = state(&builder, &pg, &dialect, environment, config)?;
     let until_ms = deployment.facts.next_boundary(now);
-    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, until_ms }))
+    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, until_ms, descriptions: Mutex::default() }))
 }
 
 /// Rows of `pg_settings`; a session's own values replace these.

@@ -323,10 +323,6 @@ impl Observer {
     pub(crate) fn sessions(&self) -> Vec<SessionRecord> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
-
-    pub(crate) fn session_count(&self) -> usize {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 /// The record where the oldest one was, unless somebody reads that.
@@ -388,7 +384,7 @@ mod tests {
             let rising = numbers.windows(2).filter(|pair| pair[0] < pair[1]).count();
             assert!((300..700).contains(&rising), "{rising} of 999 rise");
         }
-        assert_eq!(one.session_count(), 1_000);
+        assert_eq!(one.sessions().len(), 1_000);
         assert_ne!(queries[0], other.next_query(), "each process has numbers of its own");
     }
 }

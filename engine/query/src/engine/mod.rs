@@ -94,7 +94,7 @@ impl Engine {
             .map_err(|e| config("the audit file cannot be opened", &e))?;
         Ok(Arc::new(Self {
             caches,
-            session_places: SessionPlaces::new(options.sessions_per_user_max),
+            session_places: SessionPlaces::new(options.sessions_max, options.sessions_per_user_max),
             resources: Arc::new(resources(&options, runtime, observer)),
             options,
             environment,
@@ -174,10 +174,6 @@ impl Engine {
 
     /// A place for one more session of this user.
     pub(crate) fn session_place(&self, login: &str) -> Result<SessionPlace> {
-        if self.resources.observer.session_count() >= self.options.sessions_max {
-            return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
-                .with_hint("Close idle sessions, or raise server.connection_max."));
-        }
         self.session_places.take(login)
     }
 

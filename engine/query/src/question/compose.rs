@@ -1,29 +1,32 @@
 //! Makes the plan of a question, over the principal's own governed table.
 
 use super::aggregate::Aggregate;
-use super::object::{Standing, absent, describe_field, form, open, standing, visible};
+use super::object::{Standing, describe_field, form, open, standing, visible};
 use super::parameters::Parameters;
+use super::reading::Reading;
 use super::refusal::{field as refused_field, guarded, query};
 use super::shape::Shape;
 use super::{bucket, filter, search};
+use crate::bind::statement::Answer;
 use crate::errors::{Stage, translate};
 use crate::sql::asking::Asking;
-use crate::sql::template::Template;
 use arrow::array::ArrayRef;
 use arrow::datatypes::Schema;
-use datafusion::common::{Column as Name, ScalarValue, TableReference};
-use datafusion::datasource::provider_as_source;
+use datafusion::common::{Column as Name, TableReference};
+use datafusion::datasource::{TableProvider as _, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use querygate_catalog::row_filter::user_filter;
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
-use querygate_metadata::model::{Field, FieldType};
+use querygate_metadata::model::FieldType;
 use querygate_policy::filter::RowFilter;
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
-use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, JsonForm, OrderKey, Question};
+use querygate_query_api::requests::question::{
+    AggregateFunction, Aggregation, AnswerColumn, AnswerForm, JsonForm, OrderKey, Question,
+};
 use querygate_types::vendor::VendorCode;
-use querygate_types::{Error, Result, limits};
+use querygate_types::{Error, Result};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -39,10 +42,9 @@ pub(crate) struct Composed {
     pub(crate) plan: LogicalPlan,
     /// One array of one value for each parameter.
     pub(crate) parameters: Vec<ArrayRef>,
-    pub(crate) columns: Vec<AnswerColumn>,
     /// Everything but the values.
     pub(crate) text: Arc<str>,
-    pub(crate) template: Template,
+    pub(crate) answer: Answer,
 }
 
 /// Looks a question's names up and plans it. Nothing is verified yet.
@@ -56,43 +58,31 @@ pub(crate) fn compose(
     context: &FilterContext,
 ) -> Result<Composed> {
     let question = &asking.question;
-    let counts = [question.order.len(), question.group_by.len(), question.aggregations.len()];
-    if counts.into_iter().any(|count| count > KEYS_MAX) {
-        return Err(query(format!("at most {KEYS_MAX} keys of an order, groups and aggregations are taken")));
+    if !is_grouped(question) {
+        return Reading::of(asking, catalog, state, context)?.composed();
     }
-    let visible = visible(catalog, &question.object)?;
-    let shape = Shape { object: question.object.clone(), ..Shape::default() };
-    let mut composer = Composer { visible, state, context, parameters: Parameters::default(), shape };
-    let rows = composer.rows(question)?;
-    let is_grouped = !question.group_by.is_empty() || !question.aggregations.is_empty();
-    let (plan, columns) =
-        if is_grouped { composer.groups(rows, question)? } else { composer.records(rows, question)? };
-    let (plan, columns) = match asking.form {
-        AnswerForm::Records => (composer.page(plan, question, is_grouped)?, columns),
-        AnswerForm::Total => {
-            composer.shape.order.clear();
-            (
-                composer.total(plan)?,
-                vec![AnswerColumn { name: "total".to_owned(), form: JsonForm::Number, field: None }],
-            )
-        }
-    };
-    let plan = plan.build().map_err(internal)?;
-    Ok(Composed {
-        plan,
-        text: composer.shape.text(asking.form, &composer.parameters.types()).into(),
-        template: composer.shape.template(asking.form),
-        parameters: composer.parameters.arrays()?,
-        columns,
-    })
+    let mut composer = Composer::new(question, catalog, state, context)?;
+    let filter = composer.filter(question)?;
+    let rows = composer.rows(filter)?;
+    let (plan, columns) = composer.groups(rows, question)?;
+    if asking.form == AnswerForm::Records {
+        composer.order(question, true);
+    }
+    composer.composed(plan, columns, asking.form)
 }
 
-struct Composer<'a> {
-    visible: &'a VisibleObject,
+/// Whether a question is about groups, and not about records.
+pub(super) fn is_grouped(question: &Question) -> bool {
+    !question.group_by.is_empty() || !question.aggregations.is_empty()
+}
+
+/// Reads a question: looks names up, collects values and the shape.
+pub(super) struct Composer<'a> {
+    pub(super) visible: &'a VisibleObject,
     state: &'a SessionState,
     context: &'a FilterContext,
-    parameters: Parameters,
-    shape: Shape,
+    pub(super) parameters: Parameters,
+    pub(super) shape: Shape,
 }
 
 /// A column of groups before they are filtered.
@@ -107,11 +97,23 @@ struct Output {
 }
 
 impl<'a> Composer<'a> {
-    /// The rows that the question is about.
-    fn rows(&mut self, question: &Question) -> Result<LogicalPlanBuilder> {
-        let table = provider_as_source(Arc::clone(&self.visible.table) as _);
-        let name = TableReference::bare(self.visible.sql_name.as_str());
-        let scan = LogicalPlanBuilder::scan(name, table, None).map_err(internal)?;
+    pub(super) fn new(
+        question: &Question,
+        catalog: &'a PrincipalCatalog,
+        state: &'a SessionState,
+        context: &'a FilterContext,
+    ) -> Result<Self> {
+        let counts = [question.order.len(), question.group_by.len(), question.aggregations.len()];
+        if counts.into_iter().any(|count| count > KEYS_MAX) {
+            return Err(query(format!("at most {KEYS_MAX} keys of an order, groups and aggregations are taken")));
+        }
+        let visible = visible(catalog, &question.object)?;
+        let shape = Shape { object: question.object.clone(), ..Shape::default() };
+        Ok(Self { visible, state, context, parameters: Parameters::default(), shape })
+    }
+
+    /// Which rows the question is about; `None`: all.
+    pub(super) fn filter(&mut self, question: &Question) -> Result<Option<Expr>> {
         let mut filters = Vec::new();
         if let Some(keys) = &question.keys {
             filters.push(filter::of_keys(keys, self.visible)?);
@@ -124,67 +126,86 @@ impl<'a> Composer<'a> {
         }
         let filter = RowFilter::And(filters).simplify();
         if filter.is_all() {
-            return Ok(scan);
+            return Ok(None);
         }
-        let schema = scan.schema().as_arrow().clone();
-        let expr = self.lowered(&filter, &schema)?;
+        let expr = self.lowered(&filter, &self.visible.table.schema())?;
         self.shape.filter = Some(filter);
-        scan.filter(expr).map_err(internal)
+        Ok(Some(expr))
     }
 
     fn lowered(&mut self, filter: &RowFilter, schema: &Schema) -> Result<Expr> {
         user_filter(filter, schema, &mut |value| self.parameters.add(value))
     }
 
-    fn records(
-        &mut self,
-        rows: LogicalPlanBuilder,
-        question: &Question,
-    ) -> Result<(LogicalPlanBuilder, Vec<AnswerColumn>)> {
-        let fields = self.fields(question.fields.as_deref())?;
-        self.shape.fields = fields.iter().map(|field| field.name.clone()).collect();
-        for OrderKey { field, descending } in &question.order {
-            let field = open(self.visible, field, VendorCode::InvalidSort)?;
-            if form(field.value_type()) == JsonForm::List {
-                let message = format!("'{}' is a list: lists have no order", field.name);
-                return Err(refused_field(VendorCode::InvalidSort, &field.name, message));
+    /// Order and page. Pages of equal keys must not overlap: the record's key comes last, or the columns of the groups.
+    pub(super) fn order(&mut self, question: &Question, is_grouped: bool) {
+        (self.shape.limit, self.shape.offset) = (question.limit, question.offset);
+        if question.limit.is_none() && question.offset.is_none() {
+            return;
+        }
+        let last: Vec<String> = match is_grouped {
+            true => self.shape.groups.iter().map(|(_, _, name)| name.clone()).collect(),
+            false => self.visible.object.key().iter().map(|key| key.name.clone()).collect(),
+        };
+        for name in last {
+            let is_open = is_grouped || matches!(standing(self.visible, &name), Standing::Open(_));
+            if is_open && !self.shape.order.iter().any(|(own, _)| *own == name) {
+                self.shape.order.push((name, false));
             }
-            self.shape.order.push((field.name.clone(), *descending));
         }
-        let names = fields.iter().map(|field| named(&field.name));
-        let plan = rows.project(names.collect::<Vec<_>>()).map_err(internal)?;
-        let columns = fields.iter().map(|field| self.answer_of(field)).collect();
-        Ok((plan, columns))
     }
 
-    fn answer_of(&self, field: &Field) -> AnswerColumn {
-        let described = describe_field(self.visible, field);
-        AnswerColumn { name: field.name.clone(), form: described.form, field: Some(Arc::new(described)) }
+    /// The scan of the object, with these of its rows.
+    pub(super) fn rows(&self, filter: Option<Expr>) -> Result<LogicalPlanBuilder> {
+        let table = provider_as_source(Arc::clone(&self.visible.table) as _);
+        let name = TableReference::bare(self.visible.sql_name.as_str());
+        let scan = LogicalPlanBuilder::scan(name, table, None).map_err(internal)?;
+        match filter {
+            None => Ok(scan),
+            Some(filter) => scan.filter(filter).map_err(internal),
+        }
     }
 
-    /// The fields that are shown. To name a computed one is to name all, as in ObjectStack.
-    fn fields(&self, wanted: Option<&[String]>) -> Result<Vec<&'a Field>> {
-        let visible = self.visible;
-        let all = || visible.fields().collect::<Vec<_>>();
-        let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Ok(all()) };
-        if wanted.len() > limits::RESULT_COLUMNS_MAX {
-            return Err(query(format!("at most {} fields are taken", limits::RESULT_COLUMNS_MAX)));
+    /// The whole plan: rows in the order and with the bounds of the shape, or their number.
+    pub(super) fn composed(
+        mut self,
+        rows: LogicalPlanBuilder,
+        columns: Vec<AnswerColumn>,
+        form: AnswerForm,
+    ) -> Result<Composed> {
+        let (plan, columns) = match form {
+            AnswerForm::Records => (self.paged(rows)?, columns),
+            AnswerForm::Total => {
+                self.shape.order.clear();
+                let column = AnswerColumn { name: "total".to_owned(), form: JsonForm::Number, field: None };
+                (self.total(rows)?, vec![column])
+            }
+        };
+        Ok(Composed {
+            plan: plan.build().map_err(internal)?,
+            text: self.shape.text(form, &self.parameters.types()).into(),
+            parameters: self.parameters.arrays()?,
+            answer: Answer { columns: columns.into(), template: Arc::new(self.shape.template(form)) },
+        })
+    }
+
+    fn paged(&self, plan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
+        let keys =
+            self.shape.order.iter().map(|(name, descending)| SortExpr::new(named(name), !descending, !descending));
+        let keys: Vec<SortExpr> = keys.collect();
+        let plan = if keys.is_empty() { plan } else { plan.sort(keys).map_err(internal)? };
+        let rows = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+        match (self.shape.offset, self.shape.limit) {
+            (None, None) => Ok(plan),
+            (skip, fetch) => plan.limit(skip.map_or(0, rows), fetch.map(rows)).map_err(internal),
         }
-        let (mut fields, mut is_all) = (Vec::with_capacity(wanted.len()), false);
-        for name in wanted {
-            let Some(field) = visible.object.field(name) else {
-                return Err(absent(visible, name, VendorCode::InvalidField));
-            };
-            is_all |= field.field_type == FieldType::Formula;
-            fields.push(&field.name);
-        }
-        // What is hidden is left out, and what is named twice stands once.
-        let shown = |field: &&Field| fields.contains(&&field.name);
-        let mut shown: Vec<&Field> = visible.fields().filter(|field| is_all || shown(field)).collect();
-        if !is_all {
-            shown.sort_by_key(|field| fields.iter().position(|name| **name == field.name));
-        }
-        Ok(shown)
+    }
+
+    fn total(&self, plan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
+        let counted = Aggregate::new(self.state, AggregateFunction::Count, None, None)?;
+        let plan = plan.aggregate(Vec::<Expr>::new(), vec![counted.call]).map_err(internal)?;
+        let column = Expr::Column(Name::from(plan.schema().qualified_field(0)));
+        plan.project(vec![column.alias("total")]).map_err(internal)
     }
 
     fn groups(
@@ -269,11 +290,7 @@ impl<'a> Composer<'a> {
         Ok(keys)
     }
 
-    fn aggregate(
-        &mut self,
-        aggregation: &querygate_query_api::requests::question::Aggregation,
-        schema: &Schema,
-    ) -> Result<(Aggregate, Output)> {
+    fn aggregate(&mut self, aggregation: &Aggregation, schema: &Schema) -> Result<(Aggregate, Output)> {
         let field = match aggregation.field.as_deref() {
             None | Some("*") => None,
             Some(name) => Some(open(self.visible, name, VendorCode::InvalidField)?),
@@ -327,51 +344,9 @@ impl<'a> Composer<'a> {
             (Err(error), _) => Err(Error::from(error)),
         }
     }
-
-    /// Order and page. Pages of equal keys must not overlap: the record's key comes last, or the columns of the groups.
-    fn page(&mut self, plan: LogicalPlanBuilder, question: &Question, is_grouped: bool) -> Result<LogicalPlanBuilder> {
-        let is_paged = question.limit.is_some() || question.offset.is_some();
-        if is_paged {
-            let last: Vec<String> = match is_grouped {
-                true => self.shape.groups.iter().map(|(_, _, name)| name.clone()).collect(),
-                false => self.visible.object.key().iter().map(|key| key.name.clone()).collect(),
-            };
-            for name in last {
-                let is_open = is_grouped || matches!(standing(self.visible, &name), Standing::Open(_));
-                if is_open && !self.shape.order.iter().any(|(own, _)| *own == name) {
-                    self.shape.order.push((name, false));
-                }
-            }
-        }
-        let keys =
-            self.shape.order.iter().map(|(name, descending)| SortExpr::new(named(name), !descending, !descending));
-        let keys: Vec<SortExpr> = keys.collect();
-        let plan = if keys.is_empty() { plan } else { plan.sort(keys).map_err(internal)? };
-        if !is_paged {
-            return Ok(plan);
-        }
-        let mut bound = |rows: Option<u64>| match rows {
-            None => Ok(None),
-            Some(rows) => {
-                let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-                self.parameters.add(ScalarValue::Int64(Some(rows))).map(Some)
-            }
-        };
-        let (skip, fetch) = (bound(question.offset)?, bound(question.limit)?);
-        (self.shape.limit, self.shape.offset) = (fetch.is_some(), skip.is_some());
-        plan.limit_by_expr(skip, fetch).map_err(internal)
-    }
-
-    fn total(&self, plan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
-        let counted =
-            Aggregate::new(self.state, querygate_query_api::requests::question::AggregateFunction::Count, None, None)?;
-        let plan = plan.aggregate(Vec::<Expr>::new(), vec![counted.call]).map_err(internal)?;
-        let column = Expr::Column(Name::from(plan.schema().qualified_field(0)));
-        plan.project(vec![column.alias("total")]).map_err(internal)
-    }
 }
 
-fn named(name: &str) -> Expr {
+pub(super) fn named(name: &str) -> Expr {
     Expr::Column(Name::new_unqualified(name))
 }
 
@@ -391,6 +366,6 @@ fn refuse_equal_names(outputs: &[Output]) -> Result<()> {
     Ok(())
 }
 
-fn internal(error: DataFusionError) -> Error {
+pub(super) fn internal(error: DataFusionError) -> Error {
     translate(&error, Stage::Plan)
 }

@@ -7,11 +7,13 @@ mod compose;
 mod filter;
 pub(crate) mod object;
 mod parameters;
+mod reading;
 mod refusal;
 mod search;
 mod shape;
 
 pub(crate) use compose::{Composed, compose};
+pub(crate) use reading::{Reading, is_short};
 pub(crate) use shape::unread;
 
 #[cfg(test)]

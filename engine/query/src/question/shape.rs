@@ -21,8 +21,9 @@ pub(super) struct Shape {
     pub(super) having: Option<RowFilter>,
     /// Column of the answer or field, and whether it descends.
     pub(super) order: Vec<(String, bool)>,
-    pub(super) limit: bool,
-    pub(super) offset: bool,
+    /// Rows of the page and before it. They are part of the plan: of one whose bounds are known, a source can be given the whole.
+    pub(super) limit: Option<u64>,
+    pub(super) offset: Option<u64>,
 }
 
 impl Shape {
@@ -76,9 +77,9 @@ impl Shape {
         if !order.is_empty() {
             map.insert("orderBy".to_owned(), json!(order));
         }
-        for (key, is_there) in [("limit", self.limit), ("offset", self.offset)] {
-            if is_there {
-                map.insert(key.to_owned(), json!("?"));
+        for (key, rows) in [("limit", self.limit), ("offset", self.offset)] {
+            if let Some(rows) = rows {
+                map.insert(key.to_owned(), if exact { json!(rows) } else { json!("?") });
             }
         }
         Value::Object(map)
@@ -215,11 +216,12 @@ mod tests {
             aggregates: vec![(AggregateFunction::Sum, Some("n".to_owned()), "my_alias".to_owned(), None)],
             having: Some(RowFilter::Test(having)),
             order: vec![("my_alias".to_owned(), true)],
-            limit: true,
+            limit: Some(7_531),
             ..Shape::default()
         };
         let told = shape.template(AnswerForm::Records).text.to_string();
         assert!(!told.contains("my_") && !told.contains("secret") && !told.contains("hidden"), "{told}");
+        assert!(!told.contains("7531"), "{told}");
         assert!(told.contains("\"week\"") && told.contains("[\"?\"]") && told.contains("a1"), "{told}");
         let exact = shape.text(AnswerForm::Records, &[DataType::Utf8]);
         assert!(exact.contains("my_alias") && exact.contains("[\"?\",2]") && !exact.contains("secret"), "{exact}");

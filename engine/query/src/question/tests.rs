@@ -291,3 +291,58 @@ fn objects_are_described_as_their_reader_sees_them() {
     assert_eq!(code(describe(&yard.clerk(), "yard_nothing").unwrap_err()), "OBJECT_NOT_FOUND");
     assert_eq!(code(describe(&yard.clerk(), "yard_bills").unwrap_err()), "PERMISSION_DENIED");
 }
+
+/// A question that was asked once is not planned again, whatever its values are and whichever session of its principal asks it.
+#[test]
+fn questions_are_planned_once_for_all_sessions_of_a_principal() {
+    let yard = Yard::new();
+    let page = |title: &str| {
+        jobs(|question| {
+            question.filter = Some(json!({"title": {"$startsWith": title}}));
+            question.limit = Some(2);
+        })
+    };
+    let record = |id: &str| jobs(|question| (question.keys, question.limit) = (Some(vec![id.to_owned()]), Some(1)));
+    let cached = |login: &str| {
+        yard.seat(login, "yard_owner").run(
+            "SELECT cached, count(*) FROM querygate.queries WHERE template LIKE 'question %' GROUP BY 1 ORDER BY 1",
+        )
+    };
+    for (asked, title) in ["ro", "do", "ro"].into_iter().enumerate() {
+        let (seat, ids) = (yard.owner(), ["j1", "j2", "j3"]);
+        answer(&seat, &page(title));
+        assert_eq!(answer(&seat, &record(ids[asked])), ids[asked]);
+    }
+    assert_eq!(cached("olga"), "false|2; true|4");
+    // Another principal has plans of its own.
+    assert_eq!(answer(&yard.seat("otto", "yard_owner"), &record("j1")), "j1");
+    assert_eq!(cached("otto"), "false|1");
+}
+
+/// What was bound is of one version of the rights: the next question is answered by those of now, in sessions that are open, too.
+#[test]
+fn bound_questions_end_with_the_rights_that_they_were_bound_on() {
+    let yard = Yard::new();
+    let clerk = yard.clerk();
+    let record = |id: &str| jobs(|question| (question.keys, question.limit) = (Some(vec![id.to_owned()]), Some(1)));
+    for _ in 0..3 {
+        assert_eq!(answer(&clerk, &record("j1")), "j1");
+        assert_eq!(answer(&clerk, &record("j2")), "", "of another region");
+        assert_eq!(answer(&yard.owner(), &record("j2")), "j2");
+    }
+    yard.replace(|mut stack| {
+        stack["permissions"][1]["rowLevelSecurity"][0]["using"] = json!("region == 'us'");
+        stack
+    });
+    for seat in [&clerk, &yard.clerk()] {
+        assert_eq!(answer(seat, &record("j1")), "");
+        assert_eq!(answer(seat, &record("j2")), "j2");
+    }
+    yard.replace(|mut stack| {
+        stack["permissions"][1]["objects"].as_object_mut().unwrap().remove("yard_jobs");
+        stack
+    });
+    for seat in [&clerk, &yard.clerk()] {
+        assert_eq!(code(seat, &record("j2")), "PERMISSION_DENIED");
+    }
+}

@@ -1,6 +1,7 @@
 //! Turns to run statements, and places for sessions: so many at once, and so many of one user, so that nobody keeps all others
 //! waiting. Who waits for a turn waits among the user's own first. Knows no statement.
 
+use super::by_login::ByLogin;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,8 +28,7 @@ pub(crate) struct Admission {
     bounds: TurnBounds,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
-    /// By login; as many as there are users.
-    users: Mutex<HashMap<String, Arc<Own>>>,
+    users: ByLogin<Own>,
 }
 
 /// What one user has of them.
@@ -63,7 +63,7 @@ pub(crate) struct Permit {
 impl Admission {
     pub(crate) fn new(bounds: TurnBounds) -> Self {
         let turns = Arc::new(Semaphore::new(bounds.running.min(Semaphore::MAX_PERMITS)));
-        Self { bounds, turns, waiting: AtomicUsize::new(0), users: Mutex::default() }
+        Self { bounds, turns, waiting: AtomicUsize::new(0), users: ByLogin::default() }
     }
 
     /// A turn for a statement of this user.
@@ -86,14 +86,9 @@ impl Admission {
 
     /// Where statements of this user ask for turns.
     pub(crate) fn place(&self, login: &str) -> Place {
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = users.get(login) {
-            return Place { all: Arc::clone(&self.turns), own: Arc::clone(own) };
-        }
         let turns = self.bounds.running_per_user.clamp(1, Semaphore::MAX_PERMITS);
-        let own = Arc::new(Own { turns: Arc::new(Semaphore::new(turns)), waiting: AtomicUsize::new(0) });
-        users.insert(login.to_owned(), Arc::clone(&own));
-        Place { all: Arc::clone(&self.turns), own }
+        let make = || Arc::new(Own { turns: Arc::new(Semaphore::new(turns)), waiting: AtomicUsize::new(0) });
+        Place { all: Arc::clone(&self.turns), own: self.users.of(login, make) }
     }
 }
 
@@ -147,11 +142,18 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Sessions that are open, by login.
+/// Sessions that are open: of all, and by login.
 #[derive(Debug)]
 pub(crate) struct SessionPlaces {
+    all: usize,
     per_user: usize,
-    open: Mutex<HashMap<String, usize>>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_login: HashMap<String, usize>,
 }
 
 /// The place of one session, given back when dropped.
@@ -162,31 +164,39 @@ pub(crate) struct SessionPlace {
 }
 
 impl SessionPlaces {
-    pub(crate) fn new(per_user: usize) -> Arc<Self> {
-        Arc::new(Self { per_user, open: Mutex::default() })
+    pub(crate) fn new(all: usize, per_user: usize) -> Arc<Self> {
+        Arc::new(Self { all, per_user, taken: Mutex::default() })
     }
 
+    /// Counts and takes in one step: of sessions that are opened at once, no more than there are places for get one.
+    ///
     /// # Errors
-    /// 53300: this user has as many as one may have.
+    /// 53300: all places are taken, or this user has as many as one may have.
     pub(crate) fn take(self: &Arc<Self>, login: &str) -> Result<SessionPlace> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(login.to_owned()).or_default();
-        if *count >= self.per_user {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.all >= self.all {
+            return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
+                .with_hint("Close idle sessions, or raise server.connection_max."));
+        }
+        let own = taken.by_login.get(login).copied().unwrap_or(0);
+        if own >= self.per_user {
             return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions of this user")
                 .with_hint("Close idle sessions, or raise server.connections_per_user_max."));
         }
-        *count += 1;
+        taken.all += 1;
+        taken.by_login.insert(login.to_owned(), own + 1);
         Ok(SessionPlace { places: Arc::clone(self), login: login.to_owned() })
     }
 }
 
 impl Drop for SessionPlace {
     fn drop(&mut self) {
-        let mut open = self.places.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.login) {
+        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all = taken.all.saturating_sub(1);
+        if let Some(count) = taken.by_login.get_mut(&self.login) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.login);
+                taken.by_login.remove(&self.login);
             }
         }
     }
@@ -254,13 +264,36 @@ mod tests {
 
     #[test]
     fn sessions_of_one_user_are_bounded_and_end() {
-        let places = SessionPlaces::new(2);
+        let places = SessionPlaces::new(100, 2);
         let (one, _two) = (places.take("ada").unwrap(), places.take("ada").unwrap());
         assert_eq!(places.take("ada").unwrap_err().code(), ErrorCode::TooManyConnections);
         let _other = places.take("sam").unwrap();
         drop(one);
         places.take("ada").unwrap();
-        assert_eq!(places.open.lock().unwrap().len(), 2);
+        assert_eq!(places.taken.lock().unwrap().by_login.len(), 2);
+    }
+
+    #[test]
+    fn sessions_that_are_opened_at_once_get_no_more_places_than_there_are() {
+        let places = SessionPlaces::new(7, 100);
+        let logins: Vec<String> = (0..8).map(|n| format!("u{n}")).collect();
+        let start = std::sync::Barrier::new(logins.len());
+        for _ in 0..50 {
+            let open = |login: &String| {
+                start.wait();
+                (0..4).map(|_| places.take(login)).collect::<Vec<_>>()
+            };
+            let opened: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = logins.iter().map(|login| scope.spawn(move || open(login))).collect();
+                threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(opened.iter().filter(|place| place.is_ok()).count(), 7);
+            let refused = opened.iter().find_map(|place| place.as_ref().err()).unwrap();
+            assert!(refused.hint().unwrap().contains("connection_max"), "{refused:?}");
+            drop(opened);
+            let taken = places.taken.lock().unwrap();
+            assert_eq!((taken.all, taken.by_login.len()), (0, 0));
+        }
     }
 
     #[tokio::test]

@@ -1,13 +1,13 @@
 //! Accounts of memory, one inside another: a statement's or a session's, its user's, the gate's. Whoever holds bytes holds a
 //! reservation of the innermost account, which charges all of them and gives back when it is dropped. Knows no statement.
 
+use super::by_login::ByLogin;
 use crate::errors::Owner;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// An account inside another one, with a bound of its own.
 #[derive(Debug)]
@@ -90,14 +90,14 @@ impl MemoryPool for Account {
 pub(crate) struct Accounts {
     total: Arc<dyn MemoryPool>,
     per_user: usize,
-    /// By login; as many as there are users.
-    users: Mutex<HashMap<String, Arc<dyn MemoryPool>>>,
+    /// Of a login that has no session there is nothing to be charged.
+    users: ByLogin<dyn MemoryPool>,
 }
 
 impl Accounts {
     pub(crate) fn new(total: usize, per_user: usize) -> Self {
         let pool = Arc::new(FairSpillPool::new(total));
-        Self { total: Account::new(Owner::Gate, pool, total), per_user, users: Mutex::default() }
+        Self { total: Account::new(Owner::Gate, pool, total), per_user, users: ByLogin::default() }
     }
 
     pub(crate) fn total(&self) -> &Arc<dyn MemoryPool> {
@@ -106,13 +106,7 @@ impl Accounts {
 
     /// A user's share, which all of the user's sessions and statements are charged to.
     pub(crate) fn user(&self, login: &str) -> Arc<dyn MemoryPool> {
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = users.get(login) {
-            return Arc::clone(account);
-        }
-        let account = Account::new(Owner::User, Arc::clone(&self.total), self.per_user);
-        users.insert(login.to_owned(), Arc::clone(&account));
-        account
+        self.users.of(login, || Account::new(Owner::User, Arc::clone(&self.total), self.per_user))
     }
 }
 

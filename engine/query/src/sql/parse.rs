@@ -66,12 +66,12 @@ impl Parsed {
     }
 
     /// A question, under what records say of it.
-    pub(crate) fn question(text: Arc<str>, template: Template, asking: Arc<Asking>) -> Self {
+    pub(crate) fn question(text: Arc<str>, template: Arc<Template>, asking: Arc<Asking>) -> Self {
         let bytes = asking_bytes(&asking.question).saturating_add(2 * text.len()).saturating_add(STATEMENT_BYTES);
         Self {
             text,
             class: Classified::Question(asking),
-            template: OnceLock::from(Arc::new(template)),
+            template: OnceLock::from(template),
             bytes,
             charge: OnceLock::new(),
             trace: OnceLock::new(),

@@ -126,8 +126,7 @@ pub(crate) fn printed(changed: &ChangedRecord) -> Result<String, Error> {
     let mut out = String::new();
     match &changed.record {
         Some((columns, batch)) if batch.num_rows() > 0 => {
-            let columns = columns.clone().into();
-            Printer::new(&columns, batch)?.print(0, &mut out, |_, _, _| false, |_| false)?;
+            Printer::new(columns, batch)?.print(0, &mut out, |_, _, _| false, |_| false)?;
         }
         _ => {
             out.push_str("{\"id\":");

@@ -11,6 +11,7 @@ use querygate_query_api::requests::question::{ObjectDescription, Question};
 use querygate_types::vendor::VendorCode;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Ids that one question asks for.
 const IDS_PER_QUESTION: usize = 1_000;
@@ -21,9 +22,18 @@ const REFERENCES: [&str; 4] = ["lookup", "master_detail", "user", "tree"];
 /// Related records by id, printed.
 type Related = HashMap<String, String>;
 
-/// Related records of a batch: one map for each column that is expanded.
+/// Related records of some batches: one map for each column that is expanded. Columns that point at records of one object in one
+/// way share theirs.
 #[derive(Debug, Default)]
-pub(crate) struct Expansions(HashMap<usize, Related>);
+pub(crate) struct Expansions(HashMap<usize, Arc<Related>>);
+
+/// Columns whose related records are looked up together.
+struct Together<'a> {
+    target: String,
+    expand: &'a Expand,
+    columns: Vec<usize>,
+    ids: BTreeSet<String>,
+}
 
 /// Every name in the tree's first level is a reference that the reader sees.
 ///
@@ -48,25 +58,18 @@ pub(crate) fn check_names(object: &ObjectDescription, expand: &[Expand]) -> Resu
 }
 
 impl Expansions {
-    /// Looks up what the references of a batch point at.
+    /// Looks up what the references of batches of one answer point at: each level of references is asked for once.
     pub(crate) fn of<'a>(
         work: &'a Work,
-        printer: &'a Printer,
+        printers: &'a [Printer],
         expand: &'a [Expand],
     ) -> BoxFuture<'a, Result<Self, Refusal>> {
         async move {
             let mut found = HashMap::new();
-            for one in expand {
-                let Some(column) = printer.columns.iter().position(|column| column.name == one.field) else {
-                    // Not among the fields that were asked for.
-                    continue;
-                };
-                let field = printer.columns.get(column).and_then(|column| column.field.as_ref());
-                let Some(target) = field.and_then(|field| field.references.as_deref()) else { continue };
-                let Some(cells) = printer.cells(column) else { continue };
-                let ids: BTreeSet<String> = (0..printer.rows).flat_map(|row| cells.texts(row)).collect();
+            for Together { target, expand, columns, ids } in together(printers, expand) {
                 let ids: Vec<String> = ids.into_iter().collect();
-                found.insert(column, related(work, target, &ids, one).await?);
+                let related = Arc::new(related(work, &target, &ids, expand).await?);
+                found.extend(columns.into_iter().map(|column| (column, Arc::clone(&related))));
             }
             Ok(Self(found))
         }
@@ -75,7 +78,7 @@ impl Expansions {
 
     /// Bytes of the printed records.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.values().flatten().map(|(id, record)| id.len() + record.len() + 64).sum()
+        self.0.values().flat_map(|related| related.iter()).map(|(id, record)| id.len() + record.len() + 64).sum()
     }
 
     /// Prints the related record in place of the id; `false`: the column is not expanded.
@@ -106,6 +109,33 @@ impl Expansions {
             None => false,
         }
     }
+}
+
+fn together<'a>(printers: &[Printer], expand: &'a [Expand]) -> Vec<Together<'a>> {
+    let Some(first) = printers.first() else { return Vec::new() };
+    let mut all: Vec<Together<'a>> = Vec::new();
+    for one in expand {
+        // One that is not among the fields that were asked for is passed over.
+        let places = first.columns.iter().enumerate().filter(|(_, column)| column.name == one.field);
+        for (column, described) in places.take(1) {
+            let Some(target) = described.field.as_ref().and_then(|field| field.references.clone()) else { continue };
+            let cells = printers.iter().filter_map(|printer| Some((printer.cells(column)?, printer.rows)));
+            let ids = cells.flat_map(|(cells, rows)| (0..rows).flat_map(|row| cells.texts(row)));
+            let ids: BTreeSet<String> = ids.collect();
+            let same = |known: &&mut Together<'_>| {
+                let Expand { field: _, fields, filter, inner } = known.expand;
+                known.target == target && (fields, filter, inner) == (&one.fields, &one.filter, &one.inner)
+            };
+            match all.iter_mut().find(same) {
+                Some(known) => {
+                    known.columns.push(column);
+                    known.ids.extend(ids);
+                }
+                None => all.push(Together { target, expand: one, columns: vec![column], ids }),
+            }
+        }
+    }
+    all
 }
 
 /// Whether a refusal says that the reader does not see the related records: then ids stay.
@@ -145,6 +175,7 @@ async fn related(work: &Work, target: &str, ids: &[String], expand: &Expand) -> 
         }
         names
     });
+    let mut printers = Vec::new();
     for chunk in ids.chunks(IDS_PER_QUESTION) {
         let mut filter = json!({&key: {"$in": chunk}});
         if let Some(own) = &expand.filter {
@@ -158,15 +189,18 @@ async fn related(work: &Work, target: &str, ids: &[String], expand: &Expand) -> 
             Err(refusal) => return Err(refusal),
         };
         while let Some(printer) = rows.next().await? {
-            let inner = Expansions::of(work, &printer, &expand.inner).await?;
-            let Some(at) = printer.columns.iter().position(|column| column.name == key) else { continue };
-            for row in 0..printer.rows {
-                let Some(id) = printer.cells(at).and_then(|cells| cells.texts(row).pop()) else { continue };
-                let mut record = String::new();
-                let instead = |column, row, out: &mut String| inner.print(&printer, column, row, out);
-                printer.print(row, &mut record, instead, |column| adds_key && column == at)?;
-                found.insert(id, record);
-            }
+            printers.push(printer);
+        }
+    }
+    let inner = Expansions::of(work, &printers, &expand.inner).await?;
+    for printer in &printers {
+        let Some(at) = printer.columns.iter().position(|column| column.name == key) else { continue };
+        for row in 0..printer.rows {
+            let Some(id) = printer.cells(at).and_then(|cells| cells.texts(row).pop()) else { continue };
+            let mut record = String::new();
+            let instead = |column, row, out: &mut String| inner.print(printer, column, row, out);
+            printer.print(row, &mut record, instead, |column| adds_key && column == at)?;
+            found.insert(id, record);
         }
     }
     Ok(found)

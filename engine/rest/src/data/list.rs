@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Bytes that one piece of an answer aims at.
 const PIECE_BYTES: usize = 32 << 10;
+/// Rows whose references are looked up together: so many ids go into one question.
+const GATHERED_ROWS: usize = 1_000;
 
 pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
@@ -70,9 +72,15 @@ async fn answer(work: Work, object: &ObjectDescription, ask: Ask) -> Result<Resp
         work.check(&ask.question).await?;
         return Ok(ok(&json!({"object": object.name, "records": [], "total": 0, "hasMore": false})));
     }
-    let found = work.find(&ask.question).await?;
+    let mut question = ask.question.clone();
+    if !ask.counts {
+        // Whether there are more is all that is said: one row more tells it, without a count.
+        question.limit = question.limit.map(|limit| limit.saturating_add(1));
+    }
+    let found = work.find(&question).await?;
     let holding = work.holding();
-    of_pieces(JSON, Page { work, ask, found, holding, begun: false, open: None, printed: 0, ended: false }).await
+    let page = Page { work, ask, found, holding, begun: false, open: None, printed: 0, is_cut: false, ended: false };
+    of_pieces(JSON, page).await
 }
 
 /// A page of records on its way out.
@@ -84,12 +92,15 @@ struct Page {
     begun: bool,
     open: Option<Open>,
     printed: u64,
+    /// A row came that is behind the page.
+    is_cut: bool,
     ended: bool,
 }
 
-/// A batch that is being printed.
+/// Batches that are being printed.
 struct Open {
-    printer: Printer,
+    printers: std::vec::IntoIter<Printer>,
+    printer: Option<Printer>,
     expansions: Expansions,
     row: usize,
 }
@@ -108,34 +119,57 @@ impl Pieces for Page {
         }
         loop {
             if let Some(open) = &mut self.open {
-                open.print(&mut out, &mut self.printed)?;
-                if open.row == open.printer.rows {
+                let most = self.ask.question.limit.unwrap_or(u64::MAX);
+                let ends = open.print(&mut out, &mut self.printed, most)?;
+                self.is_cut |= ends == End::Page;
+                if ends != End::Piece {
                     self.open = None;
                 }
                 if out.len() >= PIECE_BYTES {
                     return Ok(Some(out));
                 }
             }
+            if self.is_cut {
+                break;
+            }
             if self.open.is_none() {
-                let Some(printer) = self.found.next().await? else { break };
-                let expansions = Expansions::of(&self.work, &printer, &self.ask.expand).await?;
+                let printers = self.gather().await?;
+                if printers.is_empty() {
+                    break;
+                }
+                let expansions = Expansions::of(&self.work, &printers, &self.ask.expand).await?;
                 self.holding.resize(expansions.bytes())?;
-                self.open = Some(Open { printer, expansions, row: 0 });
+                let mut printers = printers.into_iter();
+                self.open = Some(Open { printer: printers.next(), printers, expansions, row: 0 });
             }
         }
         self.ended = true;
-        let total = self.total().await?;
         out.push(']');
+        let seen = self.ask.question.offset.unwrap_or(0).saturating_add(self.printed);
+        let mut has_more = self.is_cut;
         if self.ask.counts {
+            let total = self.total().await?;
+            has_more = seen < total;
             out.push_str(&format!(",\"total\":{}", if self.ask.rest_only { self.printed } else { total }));
         }
-        let seen = self.ask.question.offset.unwrap_or(0).saturating_add(self.printed);
-        out.push_str(&format!(",\"hasMore\":{}}}", self.ask.question.limit.is_some() && seen < total));
+        out.push_str(&format!(",\"hasMore\":{}}}", self.ask.question.limit.is_some() && has_more));
         Ok(Some(out))
     }
 }
 
 impl Page {
+    /// The next batches: one, or those whose references are looked up together.
+    async fn gather(&mut self) -> Result<Vec<Printer>, Refusal> {
+        let (mut printers, mut rows) = (Vec::new(), 0);
+        let most = if self.ask.expand.is_empty() { 1 } else { GATHERED_ROWS };
+        while rows < most {
+            let Some(printer) = self.found.next().await? else { break };
+            rows += printer.rows;
+            printers.push(printer);
+        }
+        Ok(printers)
+    }
+
     /// Asked of the source only where the page itself does not say it.
     async fn total(&mut self) -> Result<u64, Refusal> {
         let question = &self.ask.question;
@@ -148,19 +182,39 @@ impl Page {
     }
 }
 
+/// Why printing stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The piece is large enough.
+    Piece,
+    /// All rows are printed.
+    Rows,
+    /// The page is full, and there are more rows.
+    Page,
+}
+
 impl Open {
-    /// Prints rows until the piece is large enough.
-    fn print(&mut self, out: &mut String, printed: &mut u64) -> Result<(), Error> {
-        let (printer, expansions) = (&self.printer, &self.expansions);
-        while self.row < printer.rows && out.len() < PIECE_BYTES {
-            if *printed > 0 {
-                out.push(',');
+    /// Prints rows until the piece is large enough, or as many as the page has.
+    fn print(&mut self, out: &mut String, printed: &mut u64, most: u64) -> Result<End, Error> {
+        let expansions = &self.expansions;
+        while let Some(printer) = &self.printer {
+            while self.row < printer.rows {
+                if *printed >= most {
+                    return Ok(End::Page);
+                }
+                if out.len() >= PIECE_BYTES {
+                    return Ok(End::Piece);
+                }
+                if *printed > 0 {
+                    out.push(',');
+                }
+                let instead = |column, row, out: &mut String| expansions.print(printer, column, row, out);
+                printer.print(self.row, out, instead, |_| false)?;
+                self.row += 1;
+                *printed += 1;
             }
-            let instead = |column, row, out: &mut String| expansions.print(printer, column, row, out);
-            printer.print(self.row, out, instead, |_| false)?;
-            self.row += 1;
-            *printed += 1;
+            (self.printer, self.row) = (self.printers.next(), 0);
         }
-        Ok(())
+        Ok(End::Rows)
     }
 }

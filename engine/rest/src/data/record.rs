@@ -115,9 +115,11 @@ impl ByKey {
         };
         let mut found = work.find(&question).await?;
         let printer = found.next().await?.ok_or_else(|| not_found(&object.name, id))?;
-        let expansions = Expansions::of(work, &printer, &self.expand).await?;
+        let printers = [printer];
+        let expansions = Expansions::of(work, &printers, &self.expand).await?;
+        let [printer] = &printers;
         let mut record = String::new();
-        printer.print(0, &mut record, |column, row, out| expansions.print(&printer, column, row, out), |_| false)?;
+        printer.print(0, &mut record, |column, row, out| expansions.print(printer, column, row, out), |_| false)?;
         Ok(record)
     }
 }

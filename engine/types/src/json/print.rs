@@ -6,23 +6,58 @@ use std::fmt::Write as _;
 /// A string in quotes.
 pub fn quoted(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => {
-                // Writing to a string does not fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
+    let mut rest = text;
+    // What is escaped is ASCII, so that a text is cut between characters.
+    while let Some((plain, escaped)) = first_escaped(rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
+        out.push_str(plain);
+        let mut signs = escaped.chars();
+        signs.next().into_iter().for_each(|sign| escape(sign, out));
+        rest = signs.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+fn escape(sign: char, out: &mut String) {
+    match sign {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        sign => {
+            // Writing to a string does not fail.
+            let _ = write!(out, "\\u{:04x}", u32::from(sign));
         }
     }
-    out.push('"');
+}
+
+const fn is_escaped(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
+}
+
+/// Where the first byte is that does not stand in a string as it is. Eight bytes are looked at at once: most texts have none.
+fn first_escaped(bytes: &[u8]) -> Option<usize> {
+    let (words, last) = bytes.as_chunks::<8>();
+    let place = |start: usize, part: &[u8]| part.iter().position(|byte| is_escaped(*byte)).map(|at| start + at);
+    match words.iter().position(|word| has_escaped(u64::from_le_bytes(*word))) {
+        Some(at) => place(8 * at, words.get(at)?),
+        None => place(bytes.len() - last.len(), last),
+    }
+}
+
+/// Whether one of eight bytes is escaped.
+const fn has_escaped(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // The high bit of a byte is set where it was zero; a byte above one that was zero may get one, too.
+    const fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & HIGH
+    }
+    let low = word.wrapping_sub(ONES * b' ' as u64) & !word & HIGH;
+    low | zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64)) != 0
 }
 
 /// A value as jsonb keeps it: the last of equal keys, keys by length and bytes, numbers without an exponent.
@@ -158,5 +193,52 @@ fn write_pretty(node: &Node, level: usize, out: &mut String) {
             out.push('}');
         }
         _ => write_value(node, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a reader of JSON takes it back; and nothing is escaped that need not be.
+    #[test]
+    fn strings_of_every_length_are_quoted() {
+        let signs = [
+            "a",
+            "\"",
+            "\\",
+            "\n",
+            "\u{0}",
+            "\u{1f}",
+            "\u{20}",
+            "\u{7f}",
+            "\u{80}",
+            "ß",
+            "\u{a0}",
+            "漢",
+            "😀",
+            "\u{10ffff}",
+        ];
+        for sign in signs {
+            for before in 0..20 {
+                for after in [0, 1, 7, 8, 30] {
+                    let text = format!("{}{sign}{}{sign}", "x".repeat(before), "y".repeat(after));
+                    let mut out = String::new();
+                    quoted(&text, &mut out);
+                    let plain: String = text.chars().map(one).collect();
+                    assert_eq!(out, format!("\"{plain}\""), "{text:?}");
+                }
+            }
+        }
+    }
+
+    fn one(sign: char) -> String {
+        match sign {
+            '"' => "\\\"".to_owned(),
+            '\\' => "\\\\".to_owned(),
+            '\n' => "\\n".to_owned(),
+            sign if sign < ' ' => format!("\\u{:04x}", u32::from(sign)),
+            sign => sign.to_string(),
+        }
     }
 }

@@ -1,17 +1,21 @@
 //! Questions in a session: bound as statements are, and run as they are.
 
 use super::prepared::PreparedStatement;
-use crate::bind::statement::{Bound, bind_plan};
+use crate::bind::statement::{Answer, Bound, bind_plan};
+use crate::bind::workspace::Workspace;
 use crate::books::clock::now_ms;
+use crate::engine::Engine;
 use crate::engine::caches::{BOUND_TEXT_MAX, BoundKey};
 use crate::question::object::{describe, visible};
-use crate::question::{Composed, compose, unread};
+use crate::question::{Composed, Reading, compose, is_short, unread};
 use crate::run::lifecycle::Run;
 use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
 use crate::sql::asking::Asking;
 use crate::sql::classify::Classified;
 use crate::sql::parse::Parsed;
+use arrow::array::ArrayRef;
+use datafusion::execution::SessionState;
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_policy::Evaluator;
 use querygate_policy::query_filter::FilterContext;
@@ -21,6 +25,57 @@ use querygate_query_api::service::Asked;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex};
 
+/// A bound question with its values.
+struct BoundQuestion {
+    bound: Arc<Bound>,
+    parameters: Vec<ArrayRef>,
+    text: Arc<str>,
+}
+
+/// What a question is bound on, and where bound ones are kept.
+struct Places {
+    gate: Arc<Engine>,
+    workspace: Arc<Workspace>,
+    state: Arc<SessionState>,
+    /// Settings that binding depends on.
+    settings: Arc<str>,
+}
+
+impl Places {
+    fn key(&self, text: &Arc<str>) -> BoundKey {
+        let token = self.workspace.catalog.token().clone();
+        BoundKey { token, text: Arc::clone(text), declared: Vec::new(), settings: Arc::clone(&self.settings) }
+    }
+
+    /// As of statements: what an earlier workspace of the principal bound is not of this one.
+    fn known(&self, text: &Arc<str>) -> Option<Arc<Bound>> {
+        let bound = self.gate.caches().bound.get(&self.key(text))?;
+        Arc::ptr_eq(bound.workspace(), &self.workspace).then_some(bound)
+    }
+
+    /// A question about records that was bound for other values.
+    fn found(&self, asking: &Asking, context: &FilterContext) -> Result<Option<BoundQuestion>> {
+        let reading = Reading::of(asking, &self.workspace.catalog, &self.state, context)?;
+        let text: Arc<str> = reading.text().into();
+        let Some(bound) = self.known(&text) else { return Ok(None) };
+        Ok(Some(BoundQuestion { bound, parameters: reading.parameters()?, text }))
+    }
+
+    fn bind(&self, asking: &Asking, context: &FilterContext) -> Result<BoundQuestion> {
+        let Composed { plan, parameters, text, answer } =
+            compose(asking, &self.workspace.catalog, &self.state, context)?;
+        let is_kept = text.len() <= BOUND_TEXT_MAX;
+        if is_kept && let Some(bound) = self.known(&text) {
+            return Ok(BoundQuestion { bound, parameters, text });
+        }
+        let bound = Arc::new(bind_plan(&self.workspace, &self.state, plan, answer)?);
+        if is_kept {
+            self.gate.caches().bound.insert(self.key(&text), Arc::clone(&bound));
+        }
+        Ok(BoundQuestion { bound, parameters, text })
+    }
+}
+
 impl GateSession {
     /// Binds a question. One that fails leaves a record.
     pub(in crate::session) async fn bind_asked(&self, question: &Question, form: AnswerForm) -> Result<Asked> {
@@ -28,22 +83,24 @@ impl GateSession {
         let began = StartTime::now();
         let interrupt = self.runs.interrupt(self.timeout());
         let asked = interrupt.within(self.bind_question(&asking)).await;
-        match asked.and_then(|(composed, bound)| self.asked(Arc::clone(&asking), composed, bound)) {
+        match asked.and_then(|bound| self.asked(Arc::clone(&asking), bound)) {
             Ok(asked) => Ok(asked),
             Err(error) => {
                 let (text, template) = unread(&question.object);
-                let parsed = Arc::new(Parsed::question(text.into(), template, asking));
+                let parsed = Arc::new(Parsed::question(text.into(), Arc::new(template), asking));
                 let told = self.told((began.at, began.started.into_std()));
                 Err(Run::begin(&self.runs, &parsed, Arc::default(), began, told).fail(error))
             }
         }
     }
 
-    fn asked(&self, asking: Arc<Asking>, composed: Composed, bound: Arc<Bound>) -> Result<Asked> {
-        let Composed { parameters, columns, text, template, plan: _ } = composed;
+    fn asked(&self, asking: Arc<Asking>, BoundQuestion { bound, parameters, text }: BoundQuestion) -> Result<Asked> {
+        let Some(Answer { columns, template }) = bound.answer().cloned() else {
+            return Err(Error::internal("a question was bound as another statement"));
+        };
         let parameter_types = bound.parameter_types();
-        if parameter_types.len() != parameters.len() || bound.columns().len() != columns.len() {
-            return Err(Error::internal("a question lost parameters or columns when it was bound"));
+        if parameter_types.len() != parameters.len() {
+            return Err(Error::internal("a question lost parameters when it was bound"));
         }
         let parsed = Arc::new(Parsed::question(text, template, asking));
         parsed.charge(&self.prepared_memory)?;
@@ -61,8 +118,8 @@ impl GateSession {
         Ok(Asked { prepared: Arc::new(prepared), parameters, columns })
     }
 
-    /// Composes a question's plan and binds it, or finds it bound for other values.
-    async fn bind_question(&self, asking: &Arc<Asking>) -> Result<(Composed, Arc<Bound>)> {
+    /// Finds a question bound for other values, or composes its plan and binds it.
+    async fn bind_question(&self, asking: &Arc<Asking>) -> Result<BoundQuestion> {
         self.admits(&Classified::Question(Arc::clone(asking)))?;
         let (workspace, state, settings) = self.current().await?;
         let principal = workspace.catalog.principal();
@@ -72,31 +129,15 @@ impl GateSession {
             organization_id: principal.organization_id.clone(),
             strict_text_operators: self.inner().settings.flag("querygate.strict_text_operators"),
         };
-        let (asking, gate) = (Arc::clone(asking), Arc::clone(&self.gate));
+        let places = Places { gate: Arc::clone(&self.gate), workspace, state, settings };
+        if is_short(&asking.question)
+            && let Some(found) = places.found(asking, &context)?
+        {
+            return Ok(found);
+        }
+        let asking = Arc::clone(asking);
         // Where nested plans have the stack that they need, and hold up no wire.
-        self.on_workers(async move {
-            let composed = compose(&asking, &workspace.catalog, &state, &context)?;
-            if composed.text.len() > BOUND_TEXT_MAX {
-                let bound = Arc::new(bind_plan(&workspace, &state, composed.plan.clone())?);
-                return Ok((composed, bound));
-            }
-            let key = BoundKey {
-                token: workspace.catalog.token().clone(),
-                text: Arc::clone(&composed.text),
-                declared: Vec::new(),
-                settings,
-            };
-            // As of statements: what an earlier workspace of the principal bound is not of this one.
-            if let Some(bound) =
-                gate.caches().bound.get(&key).filter(|bound| Arc::ptr_eq(bound.workspace(), &workspace))
-            {
-                return Ok((composed, bound));
-            }
-            let bound = Arc::new(bind_plan(&workspace, &state, composed.plan.clone())?);
-            gate.caches().bound.insert(key, Arc::clone(&bound));
-            Ok((composed, bound))
-        })
-        .await
+        self.on_workers(async move { places.bind(&asking, &context) }).await
     }
 
     /// Binds anew when the version changed since; the question must still mean the same.
@@ -109,24 +150,23 @@ impl GateSession {
         if Arc::ptr_eq(&self.workspace().await?, bound.workspace()) {
             return Ok(Arc::clone(bound));
         }
-        let (composed, current) = Box::pin(self.bind_question(asking)).await?;
-        if composed.text != *prepared.parsed.shared_text() || current.columns() != bound.columns() {
+        let current = Box::pin(self.bind_question(asking)).await?;
+        if current.text != *prepared.parsed.shared_text() || current.bound.columns() != bound.columns() {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change result type"));
         }
-        Ok(current)
+        Ok(current.bound)
     }
 
     /// The objects that the principal may read.
     pub(in crate::session) async fn described_objects(&self) -> Result<Vec<Arc<ObjectDescription>>> {
         let workspace = self.workspace().await?;
-        let catalog = &workspace.catalog;
-        Ok(catalog.objects().iter().map(|visible| described(catalog, visible)).collect())
+        Ok(workspace.catalog.objects().iter().map(|visible| described(&workspace, visible)).collect())
     }
 
     /// One of them.
     pub(in crate::session) async fn described_object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
         let workspace = self.workspace().await?;
-        Ok(described(&workspace.catalog, visible(&workspace.catalog, name)?))
+        Ok(described(&workspace, visible(&workspace.catalog, name)?))
     }
 
     /// What the principal may do with one of them beside reading it.
@@ -162,6 +202,7 @@ fn evaluator(catalog: &PrincipalCatalog) -> Evaluator<'_> {
     }
 }
 
-fn described(catalog: &PrincipalCatalog, visible: &VisibleObject) -> Arc<ObjectDescription> {
-    Arc::new(describe(visible, evaluator(catalog).may_export(&visible.object)))
+fn described(workspace: &Workspace, visible: &VisibleObject) -> Arc<ObjectDescription> {
+    let may_export = || evaluator(&workspace.catalog).may_export(&visible.object);
+    workspace.description(&visible.sql_name, || describe(visible, may_export()))
 }

@@ -190,7 +190,7 @@ impl GateSession {
         object: &str,
         id: &str,
         parts: Option<Map<String, Value>>,
-    ) -> Result<Option<(Vec<AnswerColumn>, RecordBatch)>> {
+    ) -> Result<Option<(Arc<[AnswerColumn]>, RecordBatch)>> {
         let question = Question { object: object.to_owned(), ..Question::default() };
         let question = match parts {
             None => Question { keys: Some(vec![id.to_owned()]), ..question },

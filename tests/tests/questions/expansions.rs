@@ -1,0 +1,131 @@
+//! Records with their references in place, and pages without their total, through the REST door: what is answered, and how many
+//! statements the source runs for it.
+
+use querygate_tests::harness::{Fixture, Layout, TestGate};
+use querygate_tests::rest::RestServer;
+use querygate_types::principal::Principal;
+use serde_json::{Value, json};
+
+/// Visits of patients of doctors of clinics: three references one after the other, and two of one kind beside each other.
+fn fixture() -> Fixture {
+    let object = |name: &str, fields: Value| {
+        json!({"name": name, "label": name, "sharingModel": "public_read_write", "ownership": "none", "nameField": "name",
+            "tenancy": {"enabled": false}, "systemFields": {"audit": false}, "fields": fields})
+    };
+    let name = json!({"type": "text", "label": "Name"});
+    let to = |object: &str| json!({"type": "lookup", "label": object, "reference": object});
+    let read = json!({"allowRead": true});
+    let stack = json!({
+        "manifest": {"id": "test.v", "namespace": "v", "version": "1.0.0", "type": "app", "name": "v", "engines": {"protocol": "^17"}},
+        "objects": [
+            object("v_clinic", json!({"name": name})),
+            object("v_doctor", json!({"name": name, "clinic": to("v_clinic")})),
+            object("v_patient", json!({"name": name, "doctor": to("v_doctor")})),
+            object("v_visit", json!({"name": name, "patient": to("v_patient"), "guest": to("v_patient")})),
+        ],
+        "permissions": [
+            {"name": "v_reader", "label": "r",
+                "objects": {"v_clinic": read, "v_doctor": read, "v_patient": read, "v_visit": read}},
+            {"name": "v_guest", "label": "g", "objects": {"v_visit": read, "v_patient": read}},
+        ],
+    });
+    let mut fixture = Fixture::new(stack, Vec::new());
+    let named = |prefix: &str, count: usize, more: &dyn Fn(usize) -> Value| {
+        let row = |n: usize| {
+            let mut row = json!({"id": format!("{prefix}{n}"), "name": format!("{prefix} {n}")});
+            row.as_object_mut().unwrap().extend(more(n).as_object().unwrap().clone());
+            row
+        };
+        json!((0..count).map(row).collect::<Vec<_>>())
+    };
+    let rows = [
+        ("v_clinic", named("c", 3, &|_| json!({}))),
+        ("v_doctor", named("d", 7, &|n| json!({"clinic": format!("c{}", n % 3)}))),
+        ("v_patient", named("p", 40, &|n| json!({"doctor": format!("d{}", n % 7)}))),
+        (
+            "v_visit",
+            named("v", 120, &|n| json!({"patient": format!("p{}", n % 40), "guest": format!("p{}", (n + 1) % 40)})),
+        ),
+    ];
+    for (object, rows) in rows {
+        let table = Fixture::declared(&fixture.snapshot(), object, &rows);
+        fixture.tables.push(table);
+    }
+    fixture
+}
+
+/// A person by the name of the permission set.
+fn person(set: &str) -> Principal {
+    Principal::builder(set).permission_set(set).build()
+}
+
+#[test]
+fn three_levels_of_references_take_four_statements() {
+    let fixture = fixture();
+    let gate = TestGate::new(&fixture, Layout::Sqlite);
+    let (reader, guest) = (person("v_reader"), person("v_guest"));
+    let door = RestServer::over(&gate, &[&reader, &guest], |_| {});
+    let ask = |who: &str, path: &str| {
+        fixture.watch.take();
+        let answer = door.send(who, "GET", path, None);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        (answer.json(), fixture.watch.take().len())
+    };
+    let expanded = "expand=patient.doctor.clinic";
+    // Twice: bound anew, and from what was bound.
+    for _ in 0..2 {
+        let (page, statements) = ask("v_reader", &format!("/data/v_visit?top=50&sort=id&count=false&{expanded}"));
+        assert_eq!(statements, 4);
+        let records = page["records"].as_array().unwrap();
+        assert_eq!((records.len(), &page["hasMore"], page.get("total")), (50, &json!(true), None));
+        for record in records {
+            let number: usize = record["id"].as_str().unwrap()[1..].parse().unwrap();
+            let patient = number % 40;
+            let expected = [format!("p{patient}"), format!("d{}", patient % 7), format!("c {}", patient % 7 % 3)];
+            let found = [
+                &record["patient"]["id"],
+                &record["patient"]["doctor"]["id"],
+                &record["patient"]["doctor"]["clinic"]["name"],
+            ];
+            assert_eq!(found.map(|text| text.as_str().unwrap_or("none").to_owned()), expected, "{record}");
+        }
+    }
+    // All rows, whose total is said by the page; and two references of one kind, which are asked for together.
+    let (page, statements) = ask("v_reader", &format!("/data/v_visit?{expanded},guest.doctor.clinic"));
+    assert_eq!((statements, &page["total"], &page["hasMore"]), (4, &json!(120), &json!(false)));
+    let first = page["records"].as_array().unwrap().iter().find(|record| record["id"] == "v39").unwrap();
+    assert_eq!((&first["patient"]["id"], &first["guest"]["doctor"]["clinic"]["id"]), (&json!("p39"), &json!("c0")));
+    // A full page whose total is wanted asks for that, too.
+    let (page, statements) = ask("v_reader", &format!("/data/v_visit?top=50&{expanded}"));
+    assert_eq!((statements, &page["total"], &page["hasMore"]), (5, &json!(120), &json!(true)));
+    // What a reader does not see stays an id, and is not asked for.
+    let (page, statements) = ask("v_guest", &format!("/data/v_visit?top=5&count=false&{expanded}"));
+    assert_eq!(statements, 2);
+    assert!(page["records"][0]["patient"]["doctor"].is_string(), "{page}");
+}
+
+#[test]
+fn a_page_without_a_total_says_whether_there_are_more() {
+    let fixture = fixture();
+    let gate = TestGate::new(&fixture, Layout::Sqlite);
+    let reader = person("v_reader");
+    let door = RestServer::over(&gate, &[&reader], |_| {});
+    for (rest, records, more) in [
+        ("top=7", 7, false),
+        ("top=6", 6, true),
+        ("top=8", 7, false),
+        ("top=3&skip=4", 3, false),
+        ("top=3&skip=3", 3, true),
+        ("top=3&skip=7", 0, false),
+        ("top=0", 0, false),
+        ("skip=5", 2, false),
+    ] {
+        fixture.watch.take();
+        let answer = door.send("v_reader", "GET", &format!("/data/v_doctor?sort=id&count=false&{rest}"), None).json();
+        assert!(fixture.watch.take().len() <= 1, "{rest}");
+        let found = answer["records"].as_array().unwrap().len();
+        assert_eq!((found, &answer["hasMore"]), (records, &json!(more)), "{rest}: {answer}");
+        let counted = door.send("v_reader", "GET", &format!("/data/v_doctor?sort=id&{rest}"), None).json();
+        assert_eq!((&counted["records"], &counted["hasMore"]), (&answer["records"], &answer["hasMore"]), "{rest}");
+    }
+}
