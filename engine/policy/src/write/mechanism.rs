@@ -24,7 +24,7 @@ impl WritePermit {
             snapshot_version: _,
             operation: _,
             verdict: _,
-            // Told to administrators.
+            // For administrators.
             layers: _,
         } = self.decision();
         found.push(Mechanism::Check(check));

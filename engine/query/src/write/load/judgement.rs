@@ -34,7 +34,7 @@ pub(super) fn is_by_columns(mechanism: &Mechanism<'_>, targeted: &Targeted) -> b
         Mechanism::Validation | Mechanism::Contract(_) | Mechanism::Mask(_) | Mechanism::Owner => true,
         // Looked for before the rows are stored.
         Mechanism::Reference(_) => true,
-        // The same in all rows.
+        // All rows get one value.
         Mechanism::SameDefault(_) | Mechanism::Stamp(_) => true,
         // Of stored rows only.
         Mechanism::ReadonlyWhen(_) => true,
