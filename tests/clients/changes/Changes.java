@@ -224,6 +224,7 @@ public class Changes {
             try (Statement s = c.createStatement(ResultSet.TYPE_FORWARD_ONLY, ResultSet.CONCUR_UPDATABLE);
                     ResultSet r = s.executeQuery("select id, title from ticket where code = 'o1'")) { r.next(); r.deleteRow(); }
             c.commit();
+            try (ResultSet r = c.getMetaData().getColumns(null, "public", "ticket", "id")) { r.next(); expect("key that the source gives", r.getString("IS_AUTOINCREMENT"), "YES"); }
             expect("updatable result", one(c, "select title from ticket where code = 'one'"), "first");
             expect("deleted row", one(c, "select count(*) from ticket where code = 'o1'"), "0");
         }

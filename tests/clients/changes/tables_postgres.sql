@@ -11,3 +11,4 @@ CREATE TABLE ticket (
     done boolean NOT NULL DEFAULT false,
     region text NOT NULL
 );
+CREATE TABLE numbered (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), number text UNIQUE, note text);

@@ -11,6 +11,7 @@ CREATE TABLE ticket (
     done boolean NOT NULL DEFAULT false,
     region text NOT NULL
 );
+CREATE TABLE numbered (id integer PRIMARY KEY, number text UNIQUE, note text);
 CREATE TABLE pgbench_branches (bid integer PRIMARY KEY, bbalance integer, filler text);
 CREATE TABLE pgbench_tellers (tid integer PRIMARY KEY, bid integer, tbalance integer, filler text);
 CREATE TABLE pgbench_accounts (aid integer PRIMARY KEY, bid integer, abalance integer, filler text);
