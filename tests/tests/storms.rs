@@ -17,6 +17,9 @@ mod kills;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;
+#[path = "../../drivers/mongodb/tests/common/server.rs"]
+#[allow(dead_code, reason = "shared with the driver's own tests")]
+mod mongodb_server;
 #[path = "storms/place.rs"]
 mod place;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]

@@ -4,11 +4,16 @@
 use crate::deployment::Deployment;
 use crate::federation::Remotes;
 use crate::principal::VisibleObject;
+use querygate_driver_api::value::ValueType;
 use querygate_metadata::model::FieldType;
-use querygate_pg_catalog::image::{Column, Relation, TablePrivileges};
+use querygate_pg_catalog::image::{Column, Generation, Relation, TablePrivileges};
 use querygate_policy::Evaluator;
 use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
 use querygate_types::principal::Principal;
+
+fn is_whole(value_type: ValueType) -> bool {
+    matches!(value_type, ValueType::Int16 | ValueType::Int32 | ValueType::Int64)
+}
 
 /// Decides for one principal.
 pub(crate) struct WriteRights<'a> {
@@ -44,9 +49,19 @@ impl WriteRights<'_> {
         };
         relation.privileges =
             TablePrivileges { insert: whole(&insert), update: whole(&update), delete: delete.is_some() };
+        // The number that the source itself gives a new row: clients ask for it back.
+        let given = match key.as_slice() {
+            [place] if table.gives_key() => {
+                table.fields().get(*place).filter(|field| is_whole(field.column.value_type))
+            }
+            _ => None,
+        };
         for column in &mut relation.columns {
             column.insertable = takes(&insert, &*column);
             column.updatable = takes(&update, &*column) && !keys.contains(&column.name.as_str());
+            if column.insertable && given.is_some_and(|given| given.field == column.name) {
+                column.generation = Generation::IdentityByDefault;
+            }
         }
     }
 

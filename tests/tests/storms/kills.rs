@@ -123,26 +123,24 @@ async fn batch(client: &Client, id: &str) -> Result<(), Error> {
 fn examine(place: &Place, acknowledged: &BTreeSet<String>) -> usize {
     let mut amounts: BTreeMap<String, i64> = (0..ACCOUNTS).map(|at| (format!("a{at:03}"), AMOUNT)).collect();
     let mut stored = BTreeSet::new();
-    for line in place.stored("SELECT concat_ws('|', id, payer, payee) FROM transfers WHERE batch IS NULL") {
+    for line in place.transfers() {
         let [id, payer, payee] = line.split('|').collect::<Vec<_>>()[..] else { panic!("{line}") };
         stored.insert(id.to_owned());
         *amounts.get_mut(payer).unwrap() -= 1;
         *amounts.get_mut(payee).unwrap() += 1;
     }
-    for line in
-        place.stored("SELECT concat(batch, '|', count(*)) FROM transfers WHERE batch IS NOT NULL GROUP BY batch")
-    {
+    for line in place.batches() {
         let (id, rows) = line.split_once('|').unwrap();
         assert_eq!(rows, BATCH.to_string(), "{id} is stored by half");
         stored.insert(id.to_owned());
     }
-    let found = place.stored("SELECT concat(id, '|', amount) FROM accounts WHERE region = 'eu' ORDER BY id");
+    let found = place.amounts("eu");
     let expected: Vec<String> = amounts.iter().map(|(id, amount)| format!("{id}|{amount}")).collect();
     assert_eq!(found, expected, "a transfer was stored by half");
     let lost: Vec<_> = acknowledged.difference(&stored).collect();
     assert!(lost.is_empty(), "acknowledged and not stored: {lost:?}");
-    let others = place.stored("SELECT concat(count(*), '|', sum(amount)) FROM accounts WHERE region = 'us'");
-    assert_eq!(others, [format!("{}|{}", ACCOUNTS / 2, AMOUNT * (ACCOUNTS / 2) as i64)]);
+    let others: Vec<_> = (ACCOUNTS..ACCOUNTS + ACCOUNTS / 2).map(|at| format!("a{at:03}|{AMOUNT}")).collect();
+    assert_eq!(place.amounts("us"), others);
     stored.len() - acknowledged.len()
 }
 
@@ -210,6 +208,12 @@ fn a_gate_that_dies_over_mariadb_leaves_whole_changes() {
 }
 
 #[test]
+fn a_gate_that_dies_over_mongodb_leaves_whole_changes() {
+    let Some(place) = Place::mongodb() else { return };
+    gate_dies(&place, "MongoDB");
+}
+
+#[test]
 fn a_postgresql_that_dies_leaves_whole_changes() {
     let place = Place::postgres();
     let Store::Postgres(server) = &place.store else { unreachable!("it is one") };
@@ -249,4 +253,15 @@ fn a_mariadb_that_dies_leaves_whole_changes() {
     let place = Place::mariadb();
     let Store::MariaDb(server) = &place.store else { unreachable!("it is one") };
     source_dies(&place, "MariaDB", &|_| server.kill(), &|| server.resume());
+}
+
+#[test]
+fn a_mongodb_that_dies_leaves_whole_changes() {
+    let Some(place) = Place::mongodb() else { return };
+    let Store::MongoDb(server) = &place.store else { unreachable!("it is one") };
+    let resume = || {
+        server.resume();
+        runtime().block_on(async { server.until_primary(server.admin("admin").client()).await });
+    };
+    source_dies(&place, "MongoDB", &|_| server.kill(), &resume);
 }

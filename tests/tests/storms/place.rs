@@ -1,6 +1,8 @@
 //! A source of a test's own with accounts and transfers between them, and gates over it, which may die and be started again.
 
-use crate::{mariadb_server, postgres_server};
+use crate::{mariadb_server, mongodb_server, postgres_server};
+use futures::TryStreamExt;
+use mongodb::bson::{Document, doc};
 use querygate_tests::server::{PASSWORD, Server, add_user, execute, runtime};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
@@ -20,6 +22,7 @@ pub(crate) enum Store {
     Sqlite,
     Postgres(postgres_server::Server),
     MariaDb(mariadb_server::Server),
+    MongoDb(mongodb_server::Server),
 }
 
 pub(crate) struct Place {
@@ -40,6 +43,12 @@ impl Place {
         Self::new(Store::MariaDb(mariadb_server::Server::start().expect("MariaDB is installed")))
     }
 
+    /// Nothing where it is not installed.
+    pub(crate) fn mongodb() -> Option<Self> {
+        let server = runtime().block_on(mongodb_server::Server::start_replicated())?;
+        Some(Self::new(Store::MongoDb(server)))
+    }
+
     fn new(store: Store) -> Self {
         let place = Self { folder: TempDir::new().unwrap(), store };
         place.fill();
@@ -48,7 +57,8 @@ impl Place {
     }
 
     fn fill(&self) {
-        let text = match self.store {
+        let text = match &self.store {
+            Store::MongoDb(server) => return runtime().block_on(documents(server)),
             Store::MariaDb(_) => "varchar(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
             Store::Sqlite | Store::Postgres(_) => "text",
         };
@@ -79,15 +89,21 @@ impl Place {
                  GRANT SELECT ON shop.* TO reader@'127.0.0.1';
                  GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO writer@'127.0.0.1';"
             ))),
+            Store::MongoDb(_) => unreachable!("it has no tables"),
         }
     }
 
     fn configure(&self) {
         let at = |name: &str| self.folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
-        std::fs::write(at("metadata/stack.yaml"), include_str!("stack.yaml")).unwrap();
+        let mut stack = include_str!("stack.yaml").to_owned();
+        if matches!(self.store, Store::MongoDb(_)) {
+            stack = stack.replace("writable: true", "writable: true, columnMap: { _id: id }");
+        }
+        std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
         std::fs::write(at("metadata/stack.querygate.json"), include_str!("stack.querygate.json")).unwrap();
-        std::fs::write(at("login"), LOGIN).unwrap();
+        let login = if matches!(self.store, Store::MongoDb(_)) { mongodb_server::PASSWORD } else { LOGIN };
+        std::fs::write(at("login"), login).unwrap();
         let server = |kind: &str, port: u16| {
             format!(
                 "kind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {port}\ndatabase = \"shop\"\nconnect_timeout = \"2s\"\n\
@@ -98,6 +114,13 @@ impl Place {
             Store::Sqlite => "kind = \"sqlite\"\npath = \"shop.sqlite\"\n".to_owned(),
             Store::Postgres(postgres) => server("postgres", postgres.port),
             Store::MariaDb(mariadb) => server("mysql", mariadb.port),
+            Store::MongoDb(mongodb) => format!(
+                "kind = \"mongodb\"\nurl = \"mongodb://{}@127.0.0.1:{}/shop?authSource=admin&directConnection=true\"\ndatabase = \"shop\"\n\
+                 password = \"file:login\"\nwrite_user = \"{}\"\nwrite_password = \"file:login\"\n",
+                mongodb_server::USER,
+                mongodb.port,
+                mongodb_server::WRITER
+            ),
         };
         let config = format!(
             "[server]\ndatabase = \"shop\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
@@ -131,7 +154,46 @@ impl Place {
                 rows.collect()
             }),
             Store::MariaDb(server) => server.sql(&format!("USE shop; {sql};")).lines().map(str::to_owned).collect(),
+            Store::MongoDb(_) => unreachable!("it speaks no SQL"),
         }
+    }
+
+    /// Transfers that came alone, as `id|payer|payee`.
+    pub(crate) fn transfers(&self) -> Vec<String> {
+        if let Store::MongoDb(server) = &self.store {
+            let line = doc! { "$concat": ["$_id", "|", "$payer", "|", "$payee"] };
+            return lines(
+                server,
+                "transfers",
+                vec![doc! { "$match": { "batch": null } }, doc! { "$project": { "line": line } }],
+            );
+        }
+        self.stored("SELECT concat_ws('|', id, payer, payee) FROM transfers WHERE batch IS NULL")
+    }
+
+    /// Transfers that came together, as `batch|how many`.
+    pub(crate) fn batches(&self) -> Vec<String> {
+        if let Store::MongoDb(server) = &self.store {
+            let counted = doc! { "$group": { "_id": "$batch", "rows": { "$sum": 1 } } };
+            let line = doc! { "$concat": ["$_id", "|", { "$toString": "$rows" }] };
+            let all = doc! { "$match": { "batch": { "$nin": [null, SHOWN] } } };
+            return lines(server, "transfers", vec![all, counted, doc! { "$project": { "line": line } }]);
+        }
+        self.stored("SELECT concat(batch, '|', count(*)) FROM transfers WHERE batch IS NOT NULL GROUP BY batch")
+    }
+
+    /// Accounts of a region in the order of their keys, as `id|amount`.
+    pub(crate) fn amounts(&self, region: &str) -> Vec<String> {
+        if let Store::MongoDb(server) = &self.store {
+            let line = doc! { "$concat": ["$_id", "|", { "$toString": "$amount" }] };
+            let chosen = [doc! { "$match": { "region": region } }, doc! { "$sort": { "_id": 1 } }];
+            return lines(
+                server,
+                "accounts",
+                chosen.into_iter().chain([doc! { "$project": { "line": line } }]).collect(),
+            );
+        }
+        self.stored(&format!("SELECT concat(id, '|', amount) FROM accounts WHERE region = '{region}' ORDER BY id"))
     }
 
     /// What the gate has left open at the source: transactions of the writing login, and locks that they hold.
@@ -157,6 +219,15 @@ impl Place {
                      FROM information_schema.innodb_trx t JOIN information_schema.processlist p
                      ON p.id = t.trx_mysql_thread_id WHERE p.user IN ('reader', 'writer')",
             ),
+            Store::MongoDb(server) => {
+                let all = doc! { "$currentOp": { "allUsers": true, "idleSessions": true } };
+                let theirs = doc! { "$match": { "transaction": { "$exists": true }, "effectiveUsers.user": mongodb_server::WRITER } };
+                let found = runtime().block_on(async {
+                    let cursor = server.admin("admin").aggregate([all, theirs]).await.unwrap();
+                    cursor.try_collect::<Vec<Document>>().await.unwrap()
+                });
+                found.iter().map(|transaction| format!("transaction {transaction}")).collect()
+            }
         }
     }
 
@@ -172,6 +243,32 @@ impl Place {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// The batch of a document that shows the gate which fields transfers have.
+const SHOWN: &str = "shown";
+
+/// Accounts and no transfers. A transaction whose client is gone is the server's until its time is over, which is a minute.
+async fn documents(server: &mongodb_server::Server) {
+    let shop = server.admin("shop");
+    let account = |at: usize| {
+        let (region, amount) = (if at < ACCOUNTS { "eu" } else { "us" }, i32::try_from(AMOUNT).unwrap());
+        doc! { "_id": format!("a{at:03}"), "region": region, "amount": amount }
+    };
+    shop.collection::<Document>("accounts").insert_many((0..ACCOUNTS + ACCOUNTS / 2).map(account)).await.unwrap();
+    let shown = doc! { "_id": SHOWN, "batch": SHOWN, "payer": "", "payee": "" };
+    shop.collection::<Document>("transfers").insert_one(shown).await.unwrap();
+    let short = doc! { "setParameter": 1, "transactionLifetimeLimitSeconds": 2 };
+    server.admin("admin").run_command(short).await.unwrap();
+}
+
+/// The texts that a pipeline makes of documents.
+fn lines(server: &mongodb_server::Server, collection: &str, pipeline: Vec<Document>) -> Vec<String> {
+    let found = runtime().block_on(async {
+        let cursor = server.admin("shop").collection::<Document>(collection).aggregate(pipeline).await.unwrap();
+        cursor.try_collect::<Vec<Document>>().await.unwrap()
+    });
+    found.iter().map(|document| document.get_str("line").unwrap().to_owned()).collect()
 }
 
 /// A session whose connection breaks when it is dropped, whatever still runs.

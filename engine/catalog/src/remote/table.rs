@@ -61,6 +61,8 @@ struct Parts {
     /// Fields that are served as texts, though metadata declares something else.
     widened: Vec<LostField>,
     key: Option<Vec<usize>>,
+    /// Whether the source gives a new row its key where a statement does not.
+    gives_key: bool,
     schema: SchemaRef,
     stats: TableStats,
     described: Mutex<Option<(Instant, Arc<RemoteTable>)>>,
@@ -100,7 +102,21 @@ impl DriverTable {
         let schema = Arc::new(Schema::new(served.chain(refused).collect::<Vec<_>>()));
         let stats = TableStats::default();
         let described = Mutex::new(None);
-        Self { parts: Arc::new(Parts { driver, source, table, fields, lost, widened, key, schema, stats, described }) }
+        Self {
+            parts: Arc::new(Parts {
+                driver,
+                source,
+                table,
+                fields,
+                lost,
+                widened,
+                key,
+                gives_key: false,
+                schema,
+                stats,
+                described,
+            }),
+        }
     }
 
     /// Columns and keys as the source has them, asked for again after some seconds.
@@ -117,6 +133,15 @@ impl DriverTable {
         let described = Arc::new(self.parts.driver.describe(&self.parts.table).await?);
         *known() = Some((Instant::now(), Arc::clone(&described)));
         Ok(described)
+    }
+
+    /// Whether the source gives a new row its key where a statement does not.
+    #[must_use]
+    pub fn giving_key(mut self, gives_key: bool) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.parts) {
+            parts.gives_key = gives_key;
+        }
+        self
     }
 
     /// With the names of types that the object declares, where a source's own type does not say them: a text may be JSON.
@@ -169,6 +194,10 @@ impl DriverTable {
     #[must_use]
     pub fn key(&self) -> Option<&Vec<usize>> {
         self.parts.key.as_ref()
+    }
+
+    pub(crate) fn gives_key(&self) -> bool {
+        self.parts.gives_key
     }
 
     /// The names that the key's columns have in the source.

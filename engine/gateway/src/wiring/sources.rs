@@ -237,7 +237,9 @@ impl Sources {
             .filter(|key| !key.is_empty());
         let source = object.datasource.as_str().into();
         let served = DriverTable::without(Arc::clone(driver), source, table, fields, lost, widened, key);
-        Ok(served.declared(&object_schema(object)))
+        let is_given = |name| super::changes::find(&described.columns, name).is_some_and(|column| column.has_default);
+        let gives_key = described.primary_key.iter().all(|name| is_given(name.as_str()));
+        Ok(served.giving_key(gives_key).declared(&object_schema(object)))
     }
 
     /// An object's table as its source describes it now. Of a source that shows what some rows hold, fields that these have not

@@ -11,8 +11,8 @@ use crate::sql::asking::Asking;
 use crate::sql::copy_from::CopyFrom;
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LockType, NonBlock, Query, Reset, Statement as Ast,
-    UnaryOperator, UtilityOption, Value,
+    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LockType, NonBlock, ObjectName, Query, Reset,
+    Statement as Ast, UnaryOperator, UtilityOption, Value,
 };
 use querygate_driver_api::write::{Lock, LockStrength, LockWait};
 use querygate_query_api::outcome::{CopyFormat, CopyOptions};
@@ -32,6 +32,8 @@ pub(crate) enum Classified {
     Locking {
         query: Box<Query>,
         lock: Lock,
+        /// The table whose rows are locked, where the query says which.
+        of: Option<ObjectName>,
     },
     /// INSERT, UPDATE, DELETE, MERGE or TRUNCATE; refused where changes are not enabled.
     Write(Box<Ast>),
@@ -123,15 +125,12 @@ pub(crate) struct ExplainStyle {
     pub(crate) json: bool,
 }
 
-/// FOR UPDATE and FOR SHARE of the one table that a query reads.
+/// FOR UPDATE and FOR SHARE of the one table that a query reads, or names in OF.
 fn locking(mut query: Box<Query>) -> Result<Classified> {
     let mut clauses = std::mem::take(&mut query.locks);
     let (Some(clause), true) = (clauses.pop(), clauses.is_empty()) else {
         return Err(unsupported("more than one FOR UPDATE or FOR SHARE"));
     };
-    if clause.of.is_some() {
-        return Err(unsupported("FOR UPDATE OF"));
-    }
     let strength = match clause.lock_type {
         LockType::Update => LockStrength::Update,
         LockType::Share => LockStrength::Share,
@@ -141,7 +140,7 @@ fn locking(mut query: Box<Query>) -> Result<Classified> {
         Some(NonBlock::Nowait) => LockWait::NoWait,
         Some(NonBlock::SkipLocked) => LockWait::SkipLocked,
     };
-    Ok(Classified::Locking { query, lock: Lock { strength, wait } })
+    Ok(Classified::Locking { query, lock: Lock { strength, wait }, of: clause.of })
 }
 
 /// Finds the class of a statement, or refuses it.
@@ -362,10 +361,7 @@ fn copy(
 }
 
 /// `COPY t (a, b)` reads what `SELECT a, b FROM t` reads; built as a tree, not as text.
-fn table_query(
-    table: &datafusion::sql::sqlparser::ast::ObjectName,
-    columns: &[datafusion::sql::sqlparser::ast::Ident],
-) -> Result<Box<Query>> {
+fn table_query(table: &ObjectName, columns: &[datafusion::sql::sqlparser::ast::Ident]) -> Result<Box<Query>> {
     use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
     let Ok(mut statements) = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT * FROM t") else {
         return Err(Error::internal("the COPY skeleton does not parse"));

@@ -157,7 +157,9 @@ fn role(token: &Token) -> Role {
         | Token::Gt
         | Token::LtEq
         | Token::GtEq
-        | Token::Spaceship => Role::Test,
+        | Token::Spaceship
+        // One cast of each value is what programs write in long lists of them.
+        | Token::DoubleColon => Role::Test,
         Token::LBracket => Role::Index,
         _ => Role::Link,
     }
@@ -267,6 +269,7 @@ mod tests {
             format!("values {}", vec!["(1, 'x', true)"; 5_000].join(", ")),
             chain("case when a = 1 then b = 2 else c > 3 end", ", ", 400),
             chain("(a = 1) = (b = 2)", " and ", 100),
+            format!("values {}", vec!["($1::int, $2::varchar(20), null::numeric(10,2))"; 5_000].join(", ")),
             chain("1", "+", 400),
         ] {
             assert!(judge(&sql).is_ok(), "{:.60}", sql);

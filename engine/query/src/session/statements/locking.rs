@@ -12,7 +12,7 @@ use crate::sql::classify::{Classified, refuse_changes};
 use crate::write::forms::locking::{LockingRead, refuse_combined};
 use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::sql::sqlparser::ast::Query;
+use datafusion::sql::sqlparser::ast::{ObjectName, Query};
 use futures::StreamExt;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Lock;
@@ -32,15 +32,14 @@ impl GateSession {
     pub(in crate::session) async fn run_locking(
         &self,
         prepared: &PreparedStatement,
-        query: &Query,
-        lock: Lock,
+        (query, lock, of): (&Query, Lock, Option<&ObjectName>),
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
         self.refuse_read_only(|| "SELECT FOR UPDATE".to_owned())?;
         let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
         let workspace = self.workspace().await?;
-        let locking = Arc::new(LockingRead::of(query, lock, &workspace.catalog, now_ms()).await?);
+        let locking = Arc::new(LockingRead::of(query, lock, of, &workspace.catalog, now_ms()).await?);
         let own = self.begin_own();
         let read = self.locked_rows(prepared, &locking, &bound, parameters).await;
         match (read, own) {

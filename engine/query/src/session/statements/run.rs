@@ -46,8 +46,8 @@ impl GateSession {
             ) if matches!(delivery, Delivery::Part(_)) => {
                 Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
             }
-            (Kind::Locking(bound), Classified::Locking { query, lock }) => {
-                Box::pin(self.run_locking(prepared, query, *lock, bound, parameters)).await
+            (Kind::Locking(bound), Classified::Locking { query, lock, of }) => {
+                Box::pin(self.run_locking(prepared, (query.as_ref(), *lock, of.as_ref()), bound, parameters)).await
             }
             (Kind::Locking(_), _) => Err(lost()),
             (Kind::Write(_), Classified::Write(ast)) => Box::pin(self.run_write(prepared, ast, parameters)).await,

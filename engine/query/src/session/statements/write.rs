@@ -98,8 +98,10 @@ impl GateSession {
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
         self.refuse_read_only(|| verb(ast))?;
+        // The first change of a block may begin it anew: nothing else would be lost.
+        let alone = !self.runs.block().open().is_some_and(|block| block.takes_part());
         let own = self.begin_own();
-        match (self.change(prepared, ast, parameters, own.is_some()).await, own) {
+        match (self.change(prepared, ast, parameters, alone).await, own) {
             (Ok((run, targeted, count, returned)), own) => {
                 if let Some(own) = own
                     && let Err(error) = own.commit().await

@@ -18,12 +18,12 @@ pub(super) fn by_verb(verb: &str) -> Error {
     let hint = match verb {
         "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" => "This gate reads; write to the source itself.",
         "CREATE" | "ALTER" | "DROP" | "COMMENT" | "IMPORT" => {
-            "This gate reads; tables are made and changed in the source itself, views in the gate's configuration."
+            "Tables are made and changed in the source itself, views in the gate's configuration."
         }
         "GRANT" | "REVOKE" | "DENY" | "REASSIGN" => "Who may read what is written in the gate's metadata.",
         "DO" => "This gate runs no procedural code; run it in the source itself.",
         "ANALYZE" | "ANALYSE" | "VACUUM" | "CLUSTER" | "REINDEX" | "REFRESH" | "CHECKPOINT" => {
-            "This gate reads; do it in the source itself."
+            "Do it in the source itself."
         }
         _ => return super::unsupported(verb),
     };

@@ -8,7 +8,7 @@ use arrow::compute::filter_record_batch;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::sqlparser::ast::{Expr, LimitClause, Query, SelectItem, SetExpr, Value as SqlValue};
+use datafusion::sql::sqlparser::ast::{Expr, LimitClause, ObjectName, Query, SelectItem, SetExpr, Value as SqlValue};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
 use querygate_driver_api::execution::ExecuteContext;
@@ -37,15 +37,20 @@ type Key = Vec<ScalarValue>;
 
 impl LockingRead {
     /// # Errors
-    /// 42501: the principal may update none of the rows. 0A000: a query that is not of the rows of one table, or a table whose rows
-    /// cannot be locked.
-    pub(crate) async fn of(query: &Query, lock: Lock, catalog: &PrincipalCatalog, now_ms: i64) -> Result<Self> {
+    /// 42501: the principal may update none of the rows. 42P01: OF names no table of the query. 0A000: a query that is not of the
+    /// rows of one table, or a table whose rows cannot be locked.
+    pub(crate) async fn of(
+        query: &Query,
+        lock: Lock,
+        of: Option<&ObjectName>,
+        catalog: &PrincipalCatalog,
+        now_ms: i64,
+    ) -> Result<Self> {
         let SetExpr::Select(select) = query.body.as_ref() else { return Err(unlockable()) };
         if query.with.is_some() || select.distinct.is_some() || select.having.is_some() {
             return Err(unlockable());
         }
-        let [from] = select.from.as_slice() else { return Err(unlockable()) };
-        let (object, called) = locked_table(from, catalog)?;
+        let (object, called) = locked_table(&named::locked(&select.from, of)?, catalog)?;
         let deployment = catalog.deployment();
         let evaluator = Evaluator {
             policy: &deployment.policies,
@@ -99,13 +104,15 @@ impl LockingRead {
         let keys = keys.collect::<Result<Vec<_>>>()?;
         // One after the other where a limit says how many are wanted: no others are to be locked.
         let at_once = if self.limit.is_some() { 1 } else { self.table.rows_at_once(self.key) };
-        let mut locked = HashSet::new();
+        let (mut locked, mut rows_locked) = (HashSet::new(), 0);
         for some in keys.chunks(at_once) {
-            if self.limit.is_some_and(|limit| locked.len() >= limit) {
+            if self.limit.is_some_and(|limit| rows_locked >= limit) {
                 break;
             }
             let rows = self.table.locked_as(some, self.permit.target(), self.lock)?;
             for batch in read(&rows, transaction, context).await? {
+                // A join may have several rows for one of the table.
+                rows_locked += batch.num_rows();
                 for row in 0..batch.num_rows() {
                     let places = self.table.key().iter();
                     let key = places.map(|place| scalar(batch.columns().get(*place), row)).collect::<Result<Key>>()?;
@@ -129,6 +136,7 @@ impl LockingRead {
         }
         let own: Vec<usize> = (0..found.num_columns() - self.key).collect();
         let rows = filter_record_batch(found, &BooleanArray::from(is_locked)).map_err(Error::internal)?;
+        let rows = rows.slice(0, rows.num_rows().min(self.limit.unwrap_or(usize::MAX)));
         rows.project(&own).map_err(Error::internal)
     }
 
@@ -195,6 +203,8 @@ fn unlockable() -> Error {
     Error::new(ErrorCode::FeatureNotSupported, "FOR UPDATE and FOR SHARE are not allowed here")
         .with_hint("They lock the rows of one table, whose columns the query gives without joins, groups or DISTINCT.")
 }
+
+mod named;
 
 #[cfg(test)]
 mod tests;
