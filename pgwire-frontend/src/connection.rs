@@ -7,7 +7,7 @@ mod extended;
 mod guard;
 mod halt;
 mod idle;
-mod lookup;
+mod pipelined_lookup;
 mod simple;
 mod stream;
 mod width;

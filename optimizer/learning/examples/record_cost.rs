@@ -16,7 +16,6 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         began: SystemTime::UNIX_EPOCH,
         estimated_rows: Some(10),
         rows: 10,
-        changed: ChangedRows::default(),
         bytes: 400,
         acquire: Duration::from_micros(30),
         first_row: Some(Duration::from_micros(400)),

@@ -21,7 +21,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("drivers/postgres", 54),
     ("drivers/sql", 1),
     ("drivers/sqlite", 11),
-    ("engine/catalog", 3),
+    ("engine/catalog", 2),
     ("engine/driver-api", 13),
     ("engine/gateway", 39),
     ("engine/http", 14),

@@ -244,7 +244,7 @@ impl GovernedTable {
         let named = lost.into_iter().filter(|(index, _)| self.is_told && seen(*index));
         // What a source is found to hold is what its rows hold, hidden ones included.
         let of_rows = self.policy.restricts() && table.driver().samples();
-        let told = named.map(|(_, lost)| {
+        let changes = named.map(|(_, lost)| {
             let change = match (of_rows, lost.has_changed) {
                 (false, _) => lost.change.as_str(),
                 (true, true) => "is not what it was",
@@ -252,8 +252,8 @@ impl GovernedTable {
             };
             format!("column \"{}\" of \"{}\" {change}", lost.field, self.name)
         });
-        let told: Vec<String> = told.collect();
-        Err(DataFusionError::External(Box::new(table.refusal(has_changed, &told))))
+        let changes: Vec<String> = changes.collect();
+        Err(DataFusionError::External(Box::new(table.refusal(has_changed, &changes))))
     }
 
     async fn filtered(

@@ -51,22 +51,22 @@ fn walk<'a>(plan: &'a Arc<dyn ExecutionPlan>, leaves: &mut Vec<Leaf<'a>>) {
     };
     for (left, right) in joined {
         for (child, expr) in [left, right].into_iter().enumerate() {
-            told(below(child), expr, |uses, name| push(&mut uses.join, name));
+            record_use(below(child), expr, |uses, name| push(&mut uses.join, name));
         }
     }
     if let Some(aggregate) = any.downcast_ref::<AggregateExec>() {
         for (expr, _) in aggregate.group_expr().expr() {
-            told(below(0), expr, |uses, name| push(&mut uses.group, name));
+            record_use(below(0), expr, |uses, name| push(&mut uses.group, name));
         }
     }
     if let Some(sort) = any.downcast_ref::<SortExec>() {
         for key in sort.expr() {
-            told(below(0), &key.expr, |uses, name| push(&mut uses.order, (name, key.options.descending)));
+            record_use(below(0), &key.expr, |uses, name| push(&mut uses.order, (name, key.options.descending)));
         }
     }
 }
 
-fn told(leaves: &[Leaf<'_>], expr: &Arc<dyn PhysicalExpr>, tell: impl Fn(&mut Uses, String)) {
+fn record_use(leaves: &[Leaf<'_>], expr: &Arc<dyn PhysicalExpr>, tell: impl Fn(&mut Uses, String)) {
     let Some(column) = expr.downcast_ref::<Column>() else { return };
     let mut of = leaves.iter().filter(|(_, governed)| governed.is_open_column(column.name()));
     if let (Some((leaf, _)), None) = (of.next(), of.next()) {

@@ -2,8 +2,8 @@
 
 mod call;
 mod exec;
+mod key_reads;
 mod keys;
-mod lookup;
 mod plain;
 mod source_error;
 mod statistics;
@@ -13,7 +13,7 @@ mod worth;
 pub use call::FragmentCall;
 pub use exec::{AllKeys, SourcePlanning};
 pub(crate) use exec::{CompiledFragment, FragmentExec, heard};
-pub(crate) use lookup::looks_up;
+pub(crate) use key_reads::looks_up;
 pub use plain::PlainScans;
 pub use table::{DriverTable, LostField, RemoteField};
 pub(crate) use worth::Expected;

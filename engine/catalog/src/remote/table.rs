@@ -140,10 +140,10 @@ impl DriverTable {
     /// # Errors
     /// The source's; what was known stays.
     pub async fn measure(&self) -> querygate_types::Result<()> {
-        let told = self.parts.driver.statistics(&self.parts.table).await?;
+        let found = self.parts.driver.statistics(&self.parts.table).await?;
         let names = self.parts.fields.iter().map(|field| Some(field.column.name.as_str()));
         let lost = self.parts.lost.iter().map(|_| None);
-        self.parts.stats.keep(&told, &self.parts.schema, names.chain(lost));
+        self.parts.stats.keep(&found, &self.parts.schema, names.chain(lost));
         Ok(())
     }
 
@@ -209,10 +209,10 @@ impl DriverTable {
         self.parts.lost.iter().any(|lost| lost.field == field)
     }
 
-    /// The refusal of a statement that needs lost columns. `has_changed`: whether one of them was ever as declared. `told`:
+    /// The refusal of a statement that needs lost columns. `has_changed`: whether one of them was ever as declared. `changes`:
     /// what the reader may know of each. Asking for it has the source looked at again.
     #[must_use]
-    pub fn refusal(&self, has_changed: bool, told: &[String]) -> Error {
+    pub fn refusal(&self, has_changed: bool, changes: &[String]) -> Error {
         if let Some(notice) = self.parts.driver.schema_notice() {
             notice.give();
         }
@@ -228,7 +228,7 @@ impl DriverTable {
                 "Ask an operator: querygate.schema_changes says which columns are of another type than their fields.",
             )
         };
-        if told.is_empty() { error } else { error.with_detail(told.join("; ")) }
+        if changes.is_empty() { error } else { error.with_detail(changes.join("; ")) }
     }
 
     /// The leaf without policy, for translating the governed leaf's own conjuncts.

@@ -1,5 +1,5 @@
 //! DataFusion and Arrow errors in our closed codes. Their texts may quote values and hidden names, so none is passed on as
-//! it is: each known kind gets a text of ours, and the rest is internal.
+//! it is: each known kind gets a text of ours, and the rest is internal. The codes and their SQLSTATEs: `engine/types/src/code.rs`.
 
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 

@@ -114,7 +114,7 @@ impl Transaction {
     }
 
     /// The pinned version, unless its rights are known to hold under `current`.
-    pub(super) fn doubted(&self, current: u64) -> Option<Arc<Deployment>> {
+    pub(super) fn pinned_with_unchecked_rights(&self, current: u64) -> Option<Arc<Deployment>> {
         let open = self.open.as_ref().filter(|open| open.rights_hold != current)?;
         open.pinned.as_ref().filter(|pinned| pinned.version != current).map(Arc::clone)
     }
@@ -144,7 +144,7 @@ impl Transaction {
     }
 
     /// READ ONLY was asked for.
-    pub(super) fn promise_to_read(&mut self) {
+    pub(super) fn set_read_only(&mut self) {
         if let Some(open) = &mut self.open {
             open.read_only = true;
         }

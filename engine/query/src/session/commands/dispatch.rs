@@ -391,7 +391,7 @@ impl Inner {
             self.settings.set("transaction_isolation", level)?;
         }
         if modes.read_only == Some(true) {
-            self.transaction.promise_to_read();
+            self.transaction.set_read_only();
         }
         Ok(())
     }

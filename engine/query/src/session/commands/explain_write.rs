@@ -20,7 +20,7 @@ impl GateSession {
         parameters: &[ArrayRef],
         style: ExplainStyle,
     ) -> Result<Outcome> {
-        let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
+        let (targeted, bound, _) = self.target_write(ast, &prepared.declared, Some(parameters)).await?;
         let mut plan = ChangePlan::of(&targeted, self.shows_native_text())?;
         let find = match &bound {
             // The plan is of a query that would not run.

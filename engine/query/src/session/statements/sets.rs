@@ -21,7 +21,7 @@ impl GateSession {
         self.admits(prepared.parsed.class())?;
         self.refuse_read_only(|| verb(ast))?;
         let first: Vec<ArrayRef> = parameters.iter().map(|values| values.slice(0, values.len().min(1))).collect();
-        let (targeted, bound, _) = self.aim(ast, &prepared.declared, Some(&first)).await?;
+        let (targeted, bound, _) = self.target_write(ast, &prepared.declared, Some(&first)).await?;
         let Some(rows) = rows(&targeted, &cells, parameters)? else { return Ok(None) };
         let own = self.begin_own();
         let mut run = self.begin_run(prepared, objects(&targeted, bound.as_deref()));

@@ -51,7 +51,7 @@ pub(in crate::session) struct DescribedWrite {
 }
 
 /// A change with the query that finds its rows, and the types of its parameters.
-pub(in crate::session) type Aimed = (Arc<Targeted>, Option<Arc<Bound>>, Vec<PgType>);
+pub(in crate::session) type TargetedWrite = (Arc<Targeted>, Option<Arc<Bound>>, Vec<PgType>);
 
 /// One run of a change: its statement, what it changes, the query that finds its rows, and its parameters.
 #[derive(Clone, Copy)]
@@ -77,9 +77,9 @@ impl GateSession {
         ast: &Ast,
         declared: &[Option<Declared>],
     ) -> Result<DescribedWrite> {
-        let aimed = self.aim(ast, declared, None).await?;
-        let cached = self.cacheable_write(&aimed).await?;
-        let (targeted, _, types) = aimed;
+        let targeted_write = self.target_write(ast, declared, None).await?;
+        let cached = self.cacheable_write(&targeted_write).await?;
+        let (targeted, _, types) = targeted_write;
         let returning = targeted.returning();
         if returning.is_some() && self.door == Door::FlightSql {
             // A ticket may be redeemed more than once, and a change is made once.
@@ -129,7 +129,7 @@ impl GateSession {
         let mut run: Option<Run> = None;
         let mut error = Violation::Serialization.error();
         for _ in 0..ATTEMPTS {
-            let (targeted, bound, _) = self.aim_again(prepared, ast, parameters).await?;
+            let (targeted, bound, _) = self.target_write_again(prepared, ast, parameters).await?;
             let mut own = match run.take() {
                 Some(own) => own,
                 None => self.begin_run(prepared, objects(&targeted, bound.as_deref())),
@@ -182,22 +182,27 @@ impl GateSession {
     }
 
     /// The change of a run: as an earlier one was decided and bound, or anew.
-    async fn aim_again(&self, prepared: &PreparedStatement, ast: &Ast, parameters: &[ArrayRef]) -> Result<Aimed> {
-        if let Some(aimed) = self.cached_write(prepared).await? {
-            return Ok(aimed);
+    async fn target_write_again(
+        &self,
+        prepared: &PreparedStatement,
+        ast: &Ast,
+        parameters: &[ArrayRef],
+    ) -> Result<TargetedWrite> {
+        if let Some(targeted_write) = self.cached_write(prepared).await? {
+            return Ok(targeted_write);
         }
-        let aimed = Box::pin(self.aim(ast, &prepared.declared, Some(parameters))).await?;
-        self.keep_write(prepared, &aimed).await?;
-        Ok(aimed)
+        let targeted_write = Box::pin(self.target_write(ast, &prepared.declared, Some(parameters))).await?;
+        self.keep_write(prepared, &targeted_write).await?;
+        Ok(targeted_write)
     }
 
     /// Decides, and binds the query that finds the rows. `given`: values, for whose places it is bound.
-    pub(in crate::session) async fn aim(
+    pub(in crate::session) async fn target_write(
         &self,
         ast: &Ast,
         declared: &[Option<Declared>],
         given: Option<&[ArrayRef]>,
-    ) -> Result<Aimed> {
+    ) -> Result<TargetedWrite> {
         if !self.gate.options().writes {
             return Err(refused_write(ast));
         }

@@ -2,7 +2,7 @@
 //! the stamps of its own time, as long as metadata, principal, settings and what the source says of the table are the same.
 
 use super::prepared::PreparedStatement;
-use super::write::Aimed;
+use super::write::TargetedWrite;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::Workspace;
 use crate::books::clock::now_ms;
@@ -31,7 +31,7 @@ impl GateSession {
     ///
     /// # Errors
     /// The source's.
-    pub(in crate::session) async fn cached_write(&self, prepared: &PreparedStatement) -> Result<Option<Aimed>> {
+    pub(in crate::session) async fn cached_write(&self, prepared: &PreparedStatement) -> Result<Option<TargetedWrite>> {
         let Some(cached) = kept(prepared).clone() else { return Ok(None) };
         let (workspace, state, _) = self.current().await?;
         if !Arc::ptr_eq(&workspace, &cached.workspace) || !Arc::ptr_eq(&state, &cached.state) {
@@ -47,7 +47,7 @@ impl GateSession {
     /// 53200: an account is full.
     pub(in crate::session) async fn cacheable_write(
         &self,
-        (targeted, bound, types): &Aimed,
+        (targeted, bound, types): &TargetedWrite,
     ) -> Result<Option<Arc<CachedWrite>>> {
         if !targeted.is_reusable() || types.iter().any(has_places) {
             return Ok(None);
@@ -65,8 +65,12 @@ impl GateSession {
     ///
     /// # Errors
     /// 53200: an account is full.
-    pub(in crate::session) async fn keep_write(&self, prepared: &PreparedStatement, aimed: &Aimed) -> Result<()> {
-        let cached = self.cacheable_write(aimed).await?;
+    pub(in crate::session) async fn keep_write(
+        &self,
+        prepared: &PreparedStatement,
+        targeted_write: &TargetedWrite,
+    ) -> Result<()> {
+        let cached = self.cacheable_write(targeted_write).await?;
         *kept(prepared) = cached;
         Ok(())
     }
