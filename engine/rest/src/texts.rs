@@ -52,7 +52,7 @@ fn short(value: f64, out: &mut String) -> Option<()> {
     None
 }
 
-/// A number of so many hundredths, thousandths, …, without zeros after the last place that says something.
+/// A number of tenths, hundredths, … by its `places`, without zeros after the last place that says something.
 fn decimal(value: i64, places: u32, out: &mut String) {
     if value < 0 {
         out.push('-');

@@ -94,12 +94,12 @@ pub(crate) struct Workspace {
     pub(crate) dialect: Dialect,
     /// When a membership begins or ends next, in milliseconds since 1970: rights are evaluated anew then.
     pub(crate) until_ms: Option<i64>,
-    /// What doors were told of its objects, by SQL name.
+    /// Descriptions of its objects for doors, by SQL name.
     descriptions: Mutex<HashMap<String, Arc<ObjectDescription>>>,
 }
 
 impl Workspace {
-    /// What doors are told of an object, made once. It depends on nothing but the principal's rights, which are this workspace's.
+    /// The description of an object for doors, made once. It depends on nothing but the principal's rights, which are this workspace's.
     pub(crate) fn description(
         &self,
         sql_name: &str,

@@ -14,8 +14,8 @@ pub(crate) struct ByLogin<T: ?Sized>(Mutex<Kept<T>>);
 #[derive(Debug)]
 struct Kept<T: ?Sized> {
     of: HashMap<String, Arc<T>>,
-    /// So many are looked through for those that nobody holds; twice what was left the last time, so that it costs each new one
-    /// the same.
+    /// At this number those that are held no more are forgotten; twice what was left the last time, so that each new one costs
+    /// equally much.
     look_through_at: usize,
 }
 
@@ -33,7 +33,7 @@ impl<T: ?Sized> ByLogin<T> {
             return Arc::clone(own);
         }
         if kept.of.len() >= kept.look_through_at {
-            // Nobody can take a further hold of one but here, under the lock.
+            // A further hold of one is taken here only, under the lock.
             kept.of.retain(|_, own| Arc::strong_count(own) > 1);
             kept.look_through_at = (2 * kept.of.len()).max(KEPT_LEAST);
         }

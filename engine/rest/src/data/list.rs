@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// Bytes that one piece of an answer aims at.
 const PIECE_BYTES: usize = 32 << 10;
-/// Rows whose references are looked up together: so many ids go into one question.
+/// Rows whose references are looked up together: as many ids as go into one question.
 const GATHERED_ROWS: usize = 1_000;
 
 pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
