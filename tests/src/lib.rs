@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
+pub mod doors;
 pub mod harness;
 pub mod questions;
 pub mod rest;

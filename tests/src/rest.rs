@@ -10,9 +10,11 @@ use querygate_query_api::tokens::{Proven, Standing, TokenRefusal, Tokens};
 use querygate_rest::{RestConfig, RestDoor};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
+use ring::{digest, hmac, pbkdf2};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -33,8 +35,7 @@ impl RestServer {
         let mut config = RestConfig::new("127.0.0.1:0".parse().unwrap(), "test");
         (config.requests_per_user, config.requests_per_key) = (0, 0);
         settings(&mut config);
-        let people = people.iter().map(|who| (who.login.clone(), Arc::new((*who).clone())));
-        let entrance = Arc::new(Entrance { people: people.collect() });
+        let entrance = Arc::new(Entrance::of(people));
         let (authenticator, platform): (Arc<dyn Authenticator>, Arc<dyn Platform>) =
             (Arc::clone(&entrance) as _, entrance);
         let door = RestDoor::bind(config, gate.service(), authenticator, platform, Arc::new(|| true));
@@ -59,8 +60,16 @@ impl RestServer {
     }
 }
 
-struct Entrance {
+/// Lets people in whose login names are their passwords and tokens.
+pub(crate) struct Entrance {
     people: BTreeMap<String, Arc<Principal>>,
+}
+
+impl Entrance {
+    pub(crate) fn of(people: &[&Principal]) -> Self {
+        let people = people.iter().map(|who| (who.login.clone(), Arc::new((*who).clone())));
+        Self { people: people.collect() }
+    }
 }
 
 struct Always;
@@ -84,8 +93,18 @@ impl Tokens for Entrance {
 }
 
 impl Authenticator for Entrance {
-    fn scram_verifier(&self, _: &str) -> ScramVerifier {
-        ScramVerifier { iterations: 0, salt: Vec::new(), stored_key: [0; 32], server_key: [0; 32] }
+    fn scram_verifier(&self, user: &str) -> ScramVerifier {
+        let (salt, rounds) = (b"salt", NonZeroU32::new(4_096).unwrap());
+        let mut salted = [0; 32];
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, user.as_bytes(), &mut salted);
+        let key = |name: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &salted), name);
+        let stored = digest::digest(&digest::SHA256, key(b"Client Key").as_ref());
+        ScramVerifier {
+            iterations: rounds.get(),
+            salt: salt.to_vec(),
+            stored_key: stored.as_ref().try_into().unwrap(),
+            server_key: key(b"Server Key").as_ref().try_into().unwrap(),
+        }
     }
 
     fn principal(&self, user: &str) -> Option<Arc<Principal>> {

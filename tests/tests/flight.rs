@@ -31,6 +31,8 @@ mod printed;
 mod proxy;
 #[path = "flight/python.rs"]
 mod python;
+#[path = "flight/records.rs"]
+mod records;
 #[path = "flight/servers.rs"]
 mod servers;
 #[path = "flight/shell.rs"]

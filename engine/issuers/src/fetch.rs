@@ -30,7 +30,7 @@ struct Discovery {
     jwks_uri: String,
 }
 
-/// The certificates that the system trusts. What cannot be read of them is told: an issuer below it cannot be reached.
+/// The certificates that the system trusts. The log names those that cannot be read: issuers below them are not reached.
 fn trusted_roots() -> rustls::RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {

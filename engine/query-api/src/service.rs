@@ -409,7 +409,7 @@ pub trait Session: Send + Sync {
         let _ = parent;
     }
 
-    /// Statements that begin from now on are of this request, which the door has told its client the number of; `None`: of none.
+    /// Statements that begin from now on belong to the request of this number; `None`: to none.
     fn follow_request(&self, id: Option<Arc<str>>) {
         let _ = id;
     }

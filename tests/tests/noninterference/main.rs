@@ -8,10 +8,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests panic")]
 
 mod check;
+#[path = "../flight/client.rs"]
+#[expect(dead_code, reason = "tests of Flight SQL use all of it")]
+mod client;
+mod doors;
 mod oracle;
+#[path = "../own_types/printed.rs"]
+#[allow(dead_code, reason = "tests of types use all of it")]
+mod printed;
 mod query;
 mod questions;
 mod rule;
+#[path = "../flight/text.rs"]
+mod text;
 mod totals;
 mod world;
 mod writes;
@@ -141,6 +150,20 @@ fn a_writer_that_is_let_at_hidden_rows_is_noticed() {
     let noticed = (0..12).filter(|n| !writes::histories(&mut Rng::part(99, *n), *n, true).differences.is_empty());
     let noticed = noticed.count();
     assert!(noticed >= 4, "only {noticed} of 12 worlds notice");
+}
+
+/// `NONINTERFERENCE_DOORS=100` makes more worlds.
+#[test]
+fn records_of_random_worlds_are_the_same_at_every_door() {
+    let (seed, worlds) = (number("SEED").unwrap_or(1), number("NONINTERFERENCE_DOORS").unwrap_or(6));
+    let only = number("NONINTERFERENCE_WORLD");
+    let mut all = doors::Found::default();
+    for n in (0..worlds).filter(|n| only.is_none_or(|only| only == *n)) {
+        all.add(doors::check(&mut Rng::part(seed ^ 0x33, n), n));
+    }
+    println!("{worlds} worlds at three doors: {all}");
+    assert!(all.different.is_empty(), "seed {seed}:\n{}", all.different.join("\n"));
+    assert!(only.is_some() || (all.rows > 20 * worlds && all.refused > worlds), "the generator is blunt: {all}");
 }
 
 /// Governance that is not applied must show, or the run above proves nothing.

@@ -87,23 +87,46 @@ fn references_in_a_batch_keep_the_type_of_the_key() {
 }
 
 #[test]
-fn a_key_of_several_fields_is_no_path() {
+fn a_key_of_several_fields_is_a_path_with_commas() {
     let gate = Gate::new();
-    let answer = gate.ask("nora", "GET", "/data/shop_lines/o1", None);
-    assert_eq!((answer.status, &answer.json()["code"]), (501, &json!("NOT_IMPLEMENTED")));
-    assert!(answer.json()["error"].as_str().unwrap().contains("order_id, line"), "{}", answer.text());
-    for (method, body) in [("PATCH", json!({"amount": 1})), ("DELETE", Value::Null)] {
-        let refused = gate.refused("nora", method, "/data/shop_lines/o1", Some(&body));
-        assert_eq!(refused, (501, "NOT_IMPLEMENTED".to_owned()), "{method}");
-    }
+    let got = gate.get("nora", "/data/shop_lines/o1,2");
     assert_eq!(
-        gate.get("nora", "/data/shop_lines?order_id=o1&line=2")["records"],
-        json!([{"order_id": "o1", "line": 2, "amount": 1}])
+        got,
+        json!({"object": "shop_lines", "id": "o1,2", "record": {"order_id": "o1", "line": 2, "amount": 1}})
     );
+    let refused = |user: &str, method: &str, id: &str| {
+        gate.refused(user, method, &format!("/data/shop_lines/{id}"), Some(&json!({"amount": 1})))
+    };
+    for method in ["GET", "PATCH", "DELETE"] {
+        for wrong in ["o1", "o1,3", "o1,x", "o1,2,3", "2,o1", ",", "%7Btoday%7D,2"] {
+            assert_eq!(refused("nora", method, wrong), (404, "RECORD_NOT_FOUND".to_owned()), "{method} {wrong}");
+        }
+        assert_eq!(refused("rita", method, "o1,2"), (403, "PERMISSION_DENIED".to_owned()), "{method}");
+    }
+    let changed = gate.ask("nora", "PATCH", "/data/shop_lines/o1,2", Some(&json!({"amount": 7})));
+    assert_eq!(
+        (changed.status, &changed.json()["id"], &changed.json()["record"]["amount"]),
+        (200, &json!("o1,2"), &json!(7))
+    );
+    assert_eq!(gate.get("nora", "/data/shop_lines/o1,1")["record"]["amount"], 2.5, "no other line is changed");
     let made = gate.ask("nora", "POST", "/data/shop_lines", Some(&json!({"order_id": "o3", "line": 7, "amount": 3.5})));
     assert_eq!((made.status, &made.json()["id"]), (201, &json!("o3,7")), "{}", made.text());
     assert_eq!(made.json()["record"], json!({"order_id": "o3", "line": 7, "amount": 3.5}));
-    assert_eq!(gate.refused("rita", "GET", "/data/shop_lines/o1", None), (403, "PERMISSION_DENIED".to_owned()));
+    let many = json!({"records": [{"id": "o3,7", "data": {"amount": 4}}, {"id": "o3,8", "data": {"amount": 4}}], "options": {"continueOnError": true}});
+    let many = gate.ask("nora", "POST", "/data/shop_lines/updateMany", Some(&many)).json();
+    assert_eq!(
+        (&many["succeeded"], &many["results"][1]["errors"][0]["code"]),
+        (&json!(1), &json!("RECORD_NOT_FOUND")),
+        "{many}"
+    );
+    let explained = gate.get("nora", "/security/explain?object=shop_lines&operation=delete&recordId=o3,7");
+    assert_eq!(explained["record"]["outcome"], "admitted");
+    assert_eq!(gate.ask("nora", "DELETE", "/data/shop_lines/o3,7", None).json()["success"], true);
+    assert_eq!(gate.get("nora", "/data/shop_lines")["total"], 2);
+    assert_eq!(
+        gate.get("nora", "/data/shop_lines?order_id=o1&line=2")["records"],
+        json!([{"order_id": "o1", "line": 2, "amount": 7}])
+    );
 }
 
 #[test]

@@ -175,6 +175,12 @@ pub struct ChangeRights {
 }
 
 impl ObjectDescription {
+    /// Whether the reader finds one record by a text: the key, or its parts with commas.
+    #[must_use]
+    pub fn has_path(&self) -> bool {
+        self.key.is_some() || !self.key_fields.is_empty()
+    }
+
     /// A field that the reader may see.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Arc<FieldDescription>> {

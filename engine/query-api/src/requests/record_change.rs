@@ -107,6 +107,17 @@ pub enum ChangeOutcome {
     NotTried,
 }
 
+/// The texts of a record's key, one for each of its fields: those of several have commas between them. `None`: it is no such key. A
+/// text with a comma in it is a part of none.
+#[must_use]
+pub fn key_parts(id: &str, fields: usize) -> Option<Vec<&str>> {
+    if fields == 1 {
+        return Some(vec![id]);
+    }
+    let parts: Vec<&str> = id.split(',').collect();
+    (parts.len() == fields).then_some(parts)
+}
+
 /// A key for a new record: 16 characters that stand in a URL as they are.
 ///
 /// # Errors
@@ -135,6 +146,17 @@ pub fn random_uuid() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_several_fields_have_as_many_parts() {
+        assert_eq!(key_parts("a,b", 1), Some(vec!["a,b"]));
+        assert_eq!(key_parts("o1,2", 2), Some(vec!["o1", "2"]));
+        assert_eq!(key_parts(",", 2), Some(vec!["", ""]));
+        for wrong in ["o1", "o1,2,3", ""] {
+            assert_eq!(key_parts(wrong, 2), None, "{wrong}");
+        }
+        assert_eq!(key_parts("a", 0), None);
+    }
 
     #[test]
     fn keys_are_of_one_length_and_differ() {

@@ -3,8 +3,10 @@
 use super::object::{Standing, absent, open, standing};
 use super::refusal::{guarded, query};
 use querygate_catalog::VisibleObject;
+use querygate_metadata::model::Field;
 use querygate_policy::filter::{RowFilter, Test};
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter, one_of};
+use querygate_query_api::requests::record_change::key_parts;
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, Result, limits};
 use serde_json::Value;
@@ -45,14 +47,31 @@ pub(super) fn read(filter: &Value, visible: &VisibleObject, context: &FilterCont
 /// Records with one of these keys.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` where the key is hidden from the reader or masked; `INVALID_FIELD` of an object that has no key of one field.
+/// `PERMISSION_DENIED` where the key is hidden from the reader or masked; `INVALID_FIELD` of an object that has none.
 pub(super) fn of_keys(keys: &[String], visible: &VisibleObject) -> Result<RowFilter> {
-    let key = visible.object.referenced_field().map_or("id", |key| key.name.as_str());
-    let key = open(visible, key, VendorCode::InvalidField)?;
     if keys.len() > limits::KEY_LIST_MAX {
         return Err(query(format!("at most {} keys are taken", limits::KEY_LIST_MAX)));
     }
+    let (only, parts) = (visible.object.referenced_field(), visible.object.key());
+    if only.is_none() && parts.len() > 1 {
+        return of_composite_keys(keys, &parts, visible);
+    }
+    let key = open(visible, only.map_or("id", |key| key.name.as_str()), VendorCode::InvalidField)?;
     Ok(even(one_of(&key.name, key.into(), keys)))
+}
+
+/// Records that several fields find together.
+fn of_composite_keys(keys: &[String], parts: &[&Field], visible: &VisibleObject) -> Result<RowFilter> {
+    let open = |part: &&Field| open(visible, &part.name, VendorCode::InvalidField);
+    let fields = parts.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let one = |key: &String| match key_parts(key, fields.len()) {
+        None => RowFilter::Nothing,
+        Some(texts) => {
+            let equal = |(field, text): (&&Field, &str)| one_of(&field.name, (*field).into(), &[text.to_owned()]);
+            RowFilter::And(fields.iter().zip(texts).map(equal).collect())
+        }
+    };
+    Ok(RowFilter::Or(keys.iter().map(one).collect()).simplify())
 }
 
 /// The filter with lists of 1, 2, 4, 8, … members: a plan is bound for few lengths of lists. A member may stand in a list twice.

@@ -63,22 +63,6 @@ pub(crate) fn not_found(object: &str, id: &str) -> Refusal {
     Refusal::new(VendorCode::RecordNotFound, format!("Record {id} not found in {object}"))
 }
 
-/// Why a record is not to be had by a key.
-fn without_key(object: &ObjectDescription, id: &str) -> Refusal {
-    match object.key_fields.as_slice() {
-        // The reader sees no key at all.
-        [] => not_found(&object.name, id),
-        fields => {
-            let message = format!(
-                "A record of '{}' is found by several fields, and not by one key: ask for it with a filter on {}.",
-                object.name,
-                fields.join(", ")
-            );
-            Refusal::new(VendorCode::NotImplemented, message)
-        }
-    }
-}
-
 /// What is wanted of one record.
 #[derive(Debug, Default)]
 struct ByKey {
@@ -103,8 +87,8 @@ impl ByKey {
     async fn record(&self, work: &Work, object: &ObjectDescription, id: &str) -> Result<String, Refusal> {
         Expand::check_bounds(&self.expand)?;
         check_names(object, &self.expand)?;
-        if object.key.is_none() {
-            return Err(without_key(object, id));
+        if !object.has_path() {
+            return Err(not_found(&object.name, id));
         }
         let question = Question {
             object: object.name.clone(),

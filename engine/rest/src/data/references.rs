@@ -38,7 +38,7 @@ pub(super) async fn run(work: &Work, changes: &mut [RecordChange]) -> Result<Vec
     }
     let ended = work.session().end_block().await;
     let made = made?;
-    // What failed first is what is told.
+    // The client hears of the first failure.
     if !has_failed(&made) {
         ended?;
     }

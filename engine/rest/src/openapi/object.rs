@@ -116,7 +116,7 @@ fn add_reads(document: &mut Document, seen: &Seen, all: &[Seen]) {
         ));
         document.add(HttpMethod::Get, &format!("/data/{name}/export"), export);
     }
-    if object.key.is_some() && seen.opens("get") {
+    if object.has_path() && seen.opens("get") {
         let get = operation(&format!("get_{name}"), name, &format!("One record of {label}"));
         let get = with_parameters(get.parameter(in_path("id", "The record's key.")), query::of_record(object, all))
             .responses(responses("200", answer("The record.", one(object)), Envelope::Flat, Asks::Read));
@@ -138,7 +138,7 @@ fn add_changes(document: &mut Document, seen: &Seen) {
         ));
         document.add(HttpMethod::Post, &format!("/data/{name}"), create);
     }
-    if object.key.is_none() {
+    if !object.has_path() {
         return;
     }
     let path = format!("/data/{name}/{{id}}");
@@ -226,7 +226,7 @@ fn add_bulk(document: &mut Document, seen: &Seen) {
         let body = list(named(created(object))).max_items(Some(200));
         add("createMany", "Adds records, all or none,", body.into(), "201", shown.into());
     }
-    if seen.rights.update && object.key.is_some() {
+    if seen.rights.update && object.has_path() {
         let record = requires(
             with(super::shape::object(), [("id", text().into()), ("data", named(updated(object)))]),
             &["id", "data"],
@@ -235,7 +235,7 @@ fn add_bulk(document: &mut Document, seen: &Seen) {
         let body = requires(with(super::shape::object(), keys), &["records"]);
         add("updateMany", "Changes records", body.into(), "200", outcomes(object));
     }
-    if seen.rights.delete && object.key.is_some() {
+    if seen.rights.delete && object.has_path() {
         let keys = [("ids", list(text()).max_items(Some(200)).into()), ("options", options())];
         let body = requires(with(super::shape::object(), keys), &["ids"]);
         add("deleteMany", "Takes records away", body.into(), "200", outcomes(object));

@@ -13,7 +13,7 @@ use querygate_policy::Evaluator;
 use querygate_policy::filter::RowFilter;
 use querygate_policy::rules::{Dropped, Violation};
 use querygate_policy::write::WriteOperation;
-use querygate_query_api::requests::record_change::{RecordAction, RecordChange, record_id};
+use querygate_query_api::requests::record_change::{RecordAction, RecordChange, key_parts, record_id};
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
@@ -24,6 +24,8 @@ use std::collections::BTreeSet;
 pub(crate) struct GivenRecord {
     /// Its key; `None` of one that is added.
     id: Option<String>,
+    /// Fields that the text of the key is of.
+    key_fields: usize,
     values: Row,
     /// `updated_at` as the caller knows it.
     expected_version: Option<String>,
@@ -77,8 +79,10 @@ impl GivenRecord {
         object: &Object,
         evaluator: &Evaluator<'_>,
     ) -> Result<(WriteOperation, Self)> {
+        let key_fields = object.referenced_field().map_or_else(|| object.key().len(), |_| 1);
         let given = |id: Option<&String>, values: Row, version: Option<&String>, policy_rows| Self {
             id: id.cloned(),
+            key_fields,
             values,
             expected_version: version.cloned(),
             policy_rows,
@@ -134,14 +138,19 @@ impl GivenRecord {
 
     /// The key as the source compares it; `None`: no key of this table is such a text.
     pub(in crate::write) fn key(&self, table: &WriteTarget) -> Result<Option<Vec<Value>>> {
-        let [place] = table.key() else {
-            return Err(unsupported("a change by key of a record with several keys"));
-        };
-        let field = table.fields().get(*place).ok_or_else(|| Error::internal("a key that is no field"))?;
+        if table.key().len() != self.key_fields {
+            return Err(unsupported("a change of a record by another key than its table's"));
+        }
         let id = self.id.as_ref().ok_or_else(|| Error::internal("a record is changed that has no key"))?;
-        let Ok(value) = scalar(&Json::String(id.clone()), &field.value_type().to_arrow()) else { return Ok(None) };
-        let array = value.to_array().map_err(Error::internal)?;
-        Ok(Some(vec![Value::from_array(array.as_ref(), 0)?]))
+        let Some(texts) = key_parts(id, self.key_fields) else { return Ok(None) };
+        let mut key = Vec::with_capacity(texts.len());
+        for (place, text) in table.key().iter().zip(texts) {
+            let field = table.fields().get(*place).ok_or_else(|| Error::internal("a key that is no field"))?;
+            let Ok(value) = scalar(&Json::from(text), &field.value_type().to_arrow()) else { return Ok(None) };
+            let array = value.to_array().map_err(Error::internal)?;
+            key.push(Value::from_array(array.as_ref(), 0)?);
+        }
+        Ok(Some(key))
     }
 
     /// # Errors
