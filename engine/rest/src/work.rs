@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Outcome, Rows};
 use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
@@ -26,10 +26,13 @@ struct Closing(Arc<dyn Session>);
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.cancel();
-        let session = Arc::clone(&self.0);
         // Outside of a runtime the process is ending.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { session.close().await });
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let session = Arc::clone(&self.0);
+        let mut closing = async move { session.close().await }.boxed();
+        // One that has nothing open in a source ends at once; a task for it would wake another thread.
+        if (&mut closing).now_or_never().is_none() {
+            runtime.spawn(closing);
         }
     }
 }

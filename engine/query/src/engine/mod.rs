@@ -44,7 +44,24 @@ pub struct Engine {
     version: AtomicU64,
     caches: Caches,
     session_places: Arc<SessionPlaces>,
+    start_settings: Settings,
     checks: Arc<Checks>,
+}
+
+fn start_settings(options: &EngineOptions) -> Result<Settings> {
+    let mut settings = Settings::default();
+    if let Some(timeout) = options.statement_timeout {
+        settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
+    }
+    settings.writes = options.writes;
+    if options.writes {
+        settings.start("default_transaction_read_only", "off")?;
+        settings.start("transaction_read_only", "off")?;
+    }
+    if options.verify_sample > 0.0 {
+        settings.start("querygate.verify_sample", &options.verify_sample.to_string())?;
+    }
+    Ok(settings)
 }
 
 /// What a session begins with: who connects, its settings, its place among its user's sessions.
@@ -95,6 +112,7 @@ impl Engine {
         Ok(Arc::new(Self {
             caches,
             session_places: SessionPlaces::new(options.sessions_max, options.sessions_per_user_max),
+            start_settings: start_settings(&options)?,
             resources: Arc::new(resources(&options, runtime, observer)),
             options,
             environment,
@@ -156,20 +174,8 @@ impl Engine {
     }
 
     /// Settings that a session starts with, before its own.
-    pub(crate) fn start_settings(&self) -> Result<Settings> {
-        let mut settings = Settings::default();
-        if let Some(timeout) = self.options.statement_timeout {
-            settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
-        }
-        settings.writes = self.options.writes;
-        if self.options.writes {
-            settings.start("default_transaction_read_only", "off")?;
-            settings.start("transaction_read_only", "off")?;
-        }
-        if self.options.verify_sample > 0.0 {
-            settings.start("querygate.verify_sample", &self.options.verify_sample.to_string())?;
-        }
-        Ok(settings)
+    pub(crate) fn start_settings(&self) -> &Settings {
+        &self.start_settings
     }
 
     /// A place for one more session of this user.
@@ -211,7 +217,7 @@ impl Engine {
         {
             return Ok(found);
         }
-        let starts = self.start_settings()?;
+        let starts = self.start_settings();
         let live = |token: &LeafToken| {
             let own = system::tables(self.observer(), &self.checks, token, deployment, principal, starts.all());
             let supplied = system::extensions::tables(&self.options.extensions, token, principal);

@@ -25,7 +25,7 @@ impl GateService {
 impl QueryService for GateService {
     async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>> {
         let place = self.gate.session_place(&principal.login)?;
-        let mut settings = self.gate.start_settings()?.for_operator(principal.operator);
+        let mut settings = self.gate.start_settings().clone().for_operator(principal.operator);
         settings.start("session_authorization", &principal.login)?;
         for (name, value) in &client.settings {
             settings.startup(name, value)?;
