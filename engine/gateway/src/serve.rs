@@ -314,6 +314,7 @@ async fn rest_door(config: &Config, gate: &Gate) -> Result<Option<RestDoor>> {
     let Some(address) = rest.address else { return Ok(None) };
     let settings = RestConfig {
         body_max: rest.body_max,
+        rows_max: config.limits.rows_max,
         session_lifetime: rest.session_lifetime,
         extensions: rest.extensions,
         strict_text_operators: rest.strict_text_operators,

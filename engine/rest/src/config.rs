@@ -17,6 +17,8 @@ pub struct RestConfig {
     pub drain_timeout: Duration,
     /// Bytes of a request's body.
     pub body_max: usize,
+    /// Rows that the engine gives in one answer, where it has a limit.
+    pub rows_max: Option<u64>,
     /// How long a login is good for.
     pub session_lifetime: Duration,
     /// Whether answers say what this gate adds to ObjectStack's interface.
@@ -42,6 +44,7 @@ impl RestConfig {
             idle_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
             body_max: 4 << 20,
+            rows_max: None,
             session_lifetime: Duration::from_secs(12 * 3_600),
             extensions: false,
             strict_text_operators: false,

@@ -78,6 +78,11 @@ impl Site {
         Ok(Work::new(session))
     }
 
+    /// Rows that one answer may have.
+    pub(crate) fn rows_max(&self) -> u64 {
+        self.config.rows_max.unwrap_or(u64::MAX)
+    }
+
     /// Bytes of a body that a route of records reads.
     pub(crate) fn body_max(&self) -> usize {
         self.config.body_max

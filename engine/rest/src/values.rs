@@ -22,6 +22,8 @@ pub(crate) struct Printer {
     /// The keys with their colons, as they stand in an object.
     keys: Vec<String>,
     pub(crate) rows: usize,
+    /// Bytes of the batch in memory.
+    pub(crate) bytes: usize,
 }
 
 /// A column by how it is printed.
@@ -60,6 +62,7 @@ impl Printer {
             cells,
             keys: columns.iter().map(key).collect(),
             rows: batch.num_rows(),
+            bytes: batch.get_array_memory_size(),
         })
     }
 

@@ -37,6 +37,36 @@ impl Drop for Closing {
     }
 }
 
+/// Bytes that a request holds for a while, charged to its user as they grow.
+pub(crate) struct Held {
+    holding: Box<dyn Holding>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Charges so many more.
+    ///
+    /// # Errors
+    /// 53200: there is no room for them.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Error> {
+        self.set(self.bytes.saturating_add(bytes))
+    }
+
+    /// As many are held from now on.
+    ///
+    /// # Errors
+    /// As of [`Self::grow`].
+    pub(crate) fn set(&mut self, bytes: usize) -> Result<(), Error> {
+        self.holding.resize(bytes)?;
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 /// Rows of a question, and what their columns are.
 pub(crate) struct Found {
     pub(crate) columns: Arc<[AnswerColumn]>,
@@ -68,8 +98,9 @@ impl Work {
         }
     }
 
-    pub(crate) fn holding(&self) -> Box<dyn Holding> {
-        self.session().holding()
+    /// Nothing is held yet.
+    pub(crate) fn held(&self) -> Held {
+        Held { holding: self.session().holding(), bytes: 0 }
     }
 
     /// Binds a question and runs nothing: whatever is wrong with it is found.

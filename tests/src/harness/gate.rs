@@ -55,6 +55,8 @@ pub struct Fixture {
     pub watch: Watch,
     /// Share of the pushed reads that are also computed in the gate.
     pub verify_sample: f64,
+    /// Rows that one answer may have.
+    pub rows_max: Option<u64>,
     /// `mask_in_predicates = "refuse"`.
     pub refuse_masked_predicates: bool,
     /// Whether rows may be changed, where their layout takes changes.
@@ -73,6 +75,7 @@ impl Fixture {
             target_partitions: 2,
             watch: Watch::default(),
             verify_sample: 0.0,
+            rows_max: None,
             refuse_masked_predicates: false,
             writes: false,
         }
@@ -145,6 +148,7 @@ impl TestGate {
             memory_per_user: 512 << 20,
             target_partitions: fixture.target_partitions,
             verify_sample: fixture.verify_sample,
+            rows_max: fixture.rows_max,
             writes: fixture.writes,
             ..EngineOptions::default()
         };

@@ -129,3 +129,40 @@ fn a_page_without_a_total_says_whether_there_are_more() {
         assert_eq!((&counted["records"], &counted["hasMore"]), (&answer["records"], &answer["hasMore"]), "{rest}");
     }
 }
+
+/// The row that says whether there are more is not asked for where the answer has no room for it.
+#[test]
+fn a_page_as_large_as_an_answer_may_be_is_given() {
+    let mut fixture = fixture();
+    fixture.rows_max = Some(5);
+    let gate = TestGate::new(&fixture, Layout::Sqlite);
+    let reader = person("v_reader");
+    let door = RestServer::over(&gate, &[&reader], |config| config.rows_max = Some(5));
+    for (rest, records, more) in [("top=4", 4, true), ("top=5", 5, true), ("top=5&skip=2", 5, false)] {
+        let answer = door.send("v_reader", "GET", &format!("/data/v_doctor?sort=id&count=false&{rest}"), None);
+        assert_eq!(answer.status, 200, "{rest}: {}", answer.text());
+        let answer = answer.json();
+        let found = answer["records"].as_array().unwrap().len();
+        assert_eq!((found, &answer["hasMore"], answer.get("total")), (records, &json!(more), None), "{rest}: {answer}");
+    }
+    let larger = door.send("v_reader", "GET", "/data/v_doctor?sort=id&count=false&top=6", None);
+    assert!(larger.status >= 400 || larger.json()["records"].as_array().unwrap().len() <= 5, "{}", larger.text());
+}
+
+/// References of many batches, whose columns stand where each batch has them.
+#[test]
+fn records_of_many_batches_are_expanded_within_the_memory_of_their_user() {
+    let fixture = fixture();
+    let gate = TestGate::new(&fixture, Layout::Memory);
+    let reader = person("v_reader");
+    let door = RestServer::over(&gate, &[&reader], |_| {});
+    let page =
+        door.send("v_reader", "GET", "/data/v_visit?sort=id&count=false&expand=patient.doctor,guest", None).json();
+    let records = page["records"].as_array().unwrap();
+    assert_eq!(records.len(), 120);
+    for record in records {
+        let number: usize = record["id"].as_str().unwrap()[1..].parse().unwrap();
+        assert_eq!(record["patient"]["doctor"]["id"], format!("d{}", number % 40 % 7), "{record}");
+        assert_eq!(record["guest"]["id"], format!("p{}", (number + 1) % 40), "{record}");
+    }
+}

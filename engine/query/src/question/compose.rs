@@ -33,6 +33,8 @@ use std::sync::Arc;
 
 /// Keys of an order, keys of groups and computed values of one question.
 const KEYS_MAX: usize = 64;
+/// Rows that a plan counts to.
+const MOST_ROWS: usize = usize::MAX >> 1;
 /// Bytes of a name that a caller makes up.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -194,7 +196,7 @@ impl<'a> Composer<'a> {
             self.shape.order.iter().map(|(name, descending)| SortExpr::new(named(name), !descending, !descending));
         let keys: Vec<SortExpr> = keys.collect();
         let plan = if keys.is_empty() { plan } else { plan.sort(keys).map_err(internal)? };
-        let rows = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+        let rows = |rows: u64| usize::try_from(rows).unwrap_or(MOST_ROWS).min(MOST_ROWS);
         match (self.shape.offset, self.shape.limit) {
             (None, None) => Ok(plan),
             (skip, fetch) => plan.limit(skip.map_or(0, rows), fetch.map(rows)).map_err(internal),

@@ -4,7 +4,7 @@ use super::ask::Expand;
 use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::values::Printer;
-use crate::work::Work;
+use crate::work::{Held, Work};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_query_api::requests::question::{ObjectDescription, Question};
@@ -16,22 +16,28 @@ use std::sync::Arc;
 /// Ids that one question asks for.
 const IDS_PER_QUESTION: usize = 1_000;
 
+/// Bytes of an entry beside its texts.
+const ENTRY_BYTES: usize = 64;
+
 /// Types of fields that can be expanded.
 const REFERENCES: [&str; 4] = ["lookup", "master_detail", "user", "tree"];
 
 /// Related records by id, printed.
 type Related = HashMap<String, String>;
 
-/// Related records of some batches: one map for each column that is expanded. Columns that point at records of one object in one
-/// way share theirs.
-#[derive(Debug, Default)]
-pub(crate) struct Expansions(HashMap<usize, Arc<Related>>);
+/// Related records of some batches: one map for each field that is expanded. Fields that point at records of one object in one way
+/// share theirs.
+pub(crate) struct Expansions {
+    by_field: Vec<(String, Arc<Related>)>,
+    /// The records' bytes, as long as they are kept.
+    _held: Held,
+}
 
-/// Columns whose related records are looked up together.
+/// Fields whose related records are looked up together.
 struct Together<'a> {
     target: String,
     expand: &'a Expand,
-    columns: Vec<usize>,
+    fields: Vec<&'a str>,
     ids: BTreeSet<String>,
 }
 
@@ -65,25 +71,22 @@ impl Expansions {
         expand: &'a [Expand],
     ) -> BoxFuture<'a, Result<Self, Refusal>> {
         async move {
-            let mut found = HashMap::new();
-            for Together { target, expand, columns, ids } in together(printers, expand) {
+            let (mut by_field, mut held) = (Vec::new(), work.held());
+            for Together { target, expand, fields, ids } in together(printers, expand) {
                 let ids: Vec<String> = ids.into_iter().collect();
-                let related = Arc::new(related(work, &target, &ids, expand).await?);
-                found.extend(columns.into_iter().map(|column| (column, Arc::clone(&related))));
+                let related = Arc::new(related(work, &target, &ids, expand, &mut held).await?);
+                by_field.extend(fields.into_iter().map(|field| (field.to_owned(), Arc::clone(&related))));
             }
-            Ok(Self(found))
+            Ok(Self { by_field, _held: held })
         }
         .boxed()
     }
 
-    /// Bytes of the printed records.
-    pub(crate) fn bytes(&self) -> usize {
-        self.0.values().flat_map(|related| related.iter()).map(|(id, record)| id.len() + record.len() + 64).sum()
-    }
-
     /// Prints the related record in place of the id; `false`: the column is not expanded.
     pub(crate) fn print(&self, printer: &Printer, column: usize, row: usize, out: &mut String) -> bool {
-        let (Some(related), Some(cells)) = (self.0.get(&column), printer.cells(column)) else { return false };
+        let field = printer.columns.get(column).map(|column| &column.name);
+        let related = self.by_field.iter().find_map(|(own, related)| (Some(own) == field).then_some(related));
+        let (Some(related), Some(cells)) = (related, printer.cells(column)) else { return false };
         let one = |id: &String, out: &mut String| match related.get(id) {
             Some(record) => out.push_str(record),
             None => querygate_types::json::print::quoted(id, out),
@@ -111,27 +114,29 @@ impl Expansions {
     }
 }
 
+/// What is looked up for batches. Their columns may stand in other places in each: metadata may change between two questions.
 fn together<'a>(printers: &[Printer], expand: &'a [Expand]) -> Vec<Together<'a>> {
-    let Some(first) = printers.first() else { return Vec::new() };
     let mut all: Vec<Together<'a>> = Vec::new();
     for one in expand {
-        // One that is not among the fields that were asked for is passed over.
-        let places = first.columns.iter().enumerate().filter(|(_, column)| column.name == one.field);
-        for (column, described) in places.take(1) {
-            let Some(target) = described.field.as_ref().and_then(|field| field.references.clone()) else { continue };
-            let cells = printers.iter().filter_map(|printer| Some((printer.cells(column)?, printer.rows)));
-            let ids = cells.flat_map(|(cells, rows)| (0..rows).flat_map(|row| cells.texts(row)));
-            let ids: BTreeSet<String> = ids.collect();
+        for printer in printers {
+            // One that is not among the fields that were asked for is passed over.
+            let Some(column) = printer.columns.iter().position(|column| column.name == one.field) else { continue };
+            let described = printer.columns.get(column).and_then(|column| column.field.as_ref());
+            let Some(target) = described.and_then(|field| field.references.clone()) else { continue };
+            let Some(cells) = printer.cells(column) else { continue };
+            let ids = (0..printer.rows).flat_map(|row| cells.texts(row));
             let same = |known: &&mut Together<'_>| {
                 let Expand { field: _, fields, filter, inner } = known.expand;
                 known.target == target && (fields, filter, inner) == (&one.fields, &one.filter, &one.inner)
             };
             match all.iter_mut().find(same) {
                 Some(known) => {
-                    known.columns.push(column);
+                    if !known.fields.contains(&one.field.as_str()) {
+                        known.fields.push(&one.field);
+                    }
                     known.ids.extend(ids);
                 }
-                None => all.push(Together { target, expand: one, columns: vec![column], ids }),
+                None => all.push(Together { target, expand: one, fields: vec![&one.field], ids: ids.collect() }),
             }
         }
     }
@@ -151,7 +156,14 @@ fn hides(refusal: &Refusal) -> bool {
     )
 }
 
-async fn related(work: &Work, target: &str, ids: &[String], expand: &Expand) -> Result<Related, Refusal> {
+/// Records of an object by their ids. What they take when they are printed is charged to `kept`.
+async fn related(
+    work: &Work,
+    target: &str,
+    ids: &[String],
+    expand: &Expand,
+    kept: &mut Held,
+) -> Result<Related, Refusal> {
     let mut found = Related::new();
     if ids.is_empty() {
         return Ok(found);
@@ -175,7 +187,7 @@ async fn related(work: &Work, target: &str, ids: &[String], expand: &Expand) -> 
         }
         names
     });
-    let mut printers = Vec::new();
+    let (mut printers, mut held) = (Vec::new(), work.held());
     for chunk in ids.chunks(IDS_PER_QUESTION) {
         let mut filter = json!({&key: {"$in": chunk}});
         if let Some(own) = &expand.filter {
@@ -189,6 +201,7 @@ async fn related(work: &Work, target: &str, ids: &[String], expand: &Expand) -> 
             Err(refusal) => return Err(refusal),
         };
         while let Some(printer) = rows.next().await? {
+            held.grow(printer.bytes)?;
             printers.push(printer);
         }
     }
@@ -200,6 +213,7 @@ async fn related(work: &Work, target: &str, ids: &[String], expand: &Expand) -> 
             let mut record = String::new();
             let instead = |column, row, out: &mut String| inner.print(printer, column, row, out);
             printer.print(row, &mut record, instead, |column| adds_key && column == at)?;
+            kept.grow(id.len() + record.len() + ENTRY_BYTES)?;
             found.insert(id, record);
         }
     }

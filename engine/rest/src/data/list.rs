@@ -8,10 +8,9 @@ use crate::call::{Call, Named};
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::values::Printer;
-use crate::work::{Found, Work};
+use crate::work::{Found, Held, Work};
 use axum::extract::State;
 use axum::response::Response;
-use querygate_query_api::holding::Holding;
 use querygate_query_api::requests::question::ObjectDescription;
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
@@ -23,13 +22,15 @@ use std::sync::Arc;
 const PIECE_BYTES: usize = 32 << 10;
 /// Rows whose references are looked up together: as many ids as go into one question.
 const GATHERED_ROWS: usize = 1_000;
+/// Bytes of their batches beyond which no further one is waited for.
+const GATHERED_BYTES: usize = 8 << 20;
 
 pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;
         let ask = spelling::ask_of(&object, &call.parameters()?)?;
-        answer(work, &described, ask).await
+        answer(work, &described, ask, site.rows_max()).await
     };
     about(&object, answer.await)
 }
@@ -40,7 +41,7 @@ pub(crate) async fn query(State(site): Shared, Named(object): Named<String>, cal
         let described = described(&work, &object, "list").await?;
         let body = call.json_if_any(site.body_max()).await?;
         let ask = body::ask_of(&object, body.unwrap_or_default())?;
-        answer(work, &described, ask).await
+        answer(work, &described, ask, site.rows_max()).await
     };
     about(&object, answer.await)
 }
@@ -65,7 +66,7 @@ pub(crate) async fn described(work: &Work, object: &str, method: &str) -> Result
     Ok(described)
 }
 
-async fn answer(work: Work, object: &ObjectDescription, ask: Ask) -> Result<Response, Refusal> {
+async fn answer(work: Work, object: &ObjectDescription, ask: Ask, rows_max: u64) -> Result<Response, Refusal> {
     Expand::check_bounds(&ask.expand)?;
     check_names(object, &ask.expand)?;
     if ask.question.limit == Some(0) {
@@ -73,13 +74,16 @@ async fn answer(work: Work, object: &ObjectDescription, ask: Ask) -> Result<Resp
         return Ok(ok(&json!({"object": object.name, "records": [], "total": 0, "hasMore": false})));
     }
     let mut question = ask.question.clone();
-    if !ask.counts {
-        // Whether there are more is all that is said: one row more tells it, without a count.
-        question.limit = question.limit.map(|limit| limit.saturating_add(1));
+    // Where whether there are more is all that is said, one row more tells it without a count. A page that is as large as an answer
+    // may be has no room for that row.
+    let looks_behind = !ask.counts && question.limit.is_some_and(|limit| limit < rows_max);
+    if looks_behind {
+        question.limit = question.limit.map(|limit| limit + 1);
     }
     let found = work.find(&question).await?;
-    let holding = work.holding();
-    let page = Page { work, ask, found, holding, begun: false, open: None, printed: 0, is_cut: false, ended: false };
+    let held = work.held();
+    let (begun, open, printed, is_cut, ended) = (false, None, 0, false, false);
+    let page = Page { work, ask, looks_behind, found, held, begun, open, printed, is_cut, ended };
     of_pieces(JSON, page).await
 }
 
@@ -87,8 +91,11 @@ async fn answer(work: Work, object: &ObjectDescription, ask: Ask) -> Result<Resp
 struct Page {
     work: Work,
     ask: Ask,
+    /// One row more than the page has was asked for.
+    looks_behind: bool,
     found: Found,
-    holding: Box<dyn Holding>,
+    /// Batches that are being printed.
+    held: Held,
     begun: bool,
     open: Option<Open>,
     printed: u64,
@@ -138,7 +145,6 @@ impl Pieces for Page {
                     break;
                 }
                 let expansions = Expansions::of(&self.work, &printers, &self.ask.expand).await?;
-                self.holding.resize(expansions.bytes())?;
                 let mut printers = printers.into_iter();
                 self.open = Some(Open { printer: printers.next(), printers, expansions, row: 0 });
             }
@@ -147,10 +153,12 @@ impl Pieces for Page {
         out.push(']');
         let seen = self.ask.question.offset.unwrap_or(0).saturating_add(self.printed);
         let mut has_more = self.is_cut;
-        if self.ask.counts {
+        if self.ask.counts || (self.ask.question.limit.is_some() && !self.looks_behind) {
             let total = self.total().await?;
             has_more = seen < total;
-            out.push_str(&format!(",\"total\":{}", if self.ask.rest_only { self.printed } else { total }));
+            if self.ask.counts {
+                out.push_str(&format!(",\"total\":{}", if self.ask.rest_only { self.printed } else { total }));
+            }
         }
         out.push_str(&format!(",\"hasMore\":{}}}", self.ask.question.limit.is_some() && has_more));
         Ok(Some(out))
@@ -161,9 +169,11 @@ impl Page {
     /// The next batches: one, or those whose references are looked up together.
     async fn gather(&mut self) -> Result<Vec<Printer>, Refusal> {
         let (mut printers, mut rows) = (Vec::new(), 0);
+        self.held.set(0)?;
         let most = if self.ask.expand.is_empty() { 1 } else { GATHERED_ROWS };
-        while rows < most {
+        while rows < most && self.held.bytes() < GATHERED_BYTES {
             let Some(printer) = self.found.next().await? else { break };
+            self.held.grow(printer.bytes)?;
             rows += printer.rows;
             printers.push(printer);
         }

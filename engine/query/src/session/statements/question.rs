@@ -64,7 +64,7 @@ impl Places {
     fn bind(&self, asking: &Asking, context: &FilterContext) -> Result<BoundQuestion> {
         let Composed { plan, parameters, text, answer } =
             compose(asking, &self.workspace.catalog, &self.state, context)?;
-        let is_kept = text.len() <= BOUND_TEXT_MAX;
+        let is_kept = text.len() <= BOUND_TEXT_MAX && is_first_page(&asking.question);
         if is_kept && let Some(bound) = self.known(&text) {
             return Ok(BoundQuestion { bound, parameters, text });
         }
@@ -74,6 +74,20 @@ impl Places {
         }
         Ok(BoundQuestion { bound, parameters, text })
     }
+}
+
+/// Pages that are kept of one question: the bounds of a page are part of its plan, and who walks through an object's records must
+/// not displace what others ask for.
+const PAGES_KEPT: u64 = 4;
+/// Rows of a page that is kept.
+const PAGE_ROWS_KEPT: u64 = 1_001;
+
+/// Whether the plan of a page is worth to be kept. A page may have been asked for with one row more, to see whether it is the last.
+fn is_first_page(question: &Question) -> bool {
+    let (limit, offset) = (question.limit.unwrap_or(0), question.offset.unwrap_or(0));
+    let begins_a_page = |rows: u64| rows > 0 && offset % rows == 0 && offset / rows < PAGES_KEPT;
+    let is_early = offset == 0 || begins_a_page(limit) || begins_a_page(limit.saturating_sub(1));
+    limit <= PAGE_ROWS_KEPT && is_early
 }
 
 impl GateSession {
@@ -131,6 +145,7 @@ impl GateSession {
         };
         let places = Places { gate: Arc::clone(&self.gate), workspace, state, settings };
         if is_short(&asking.question)
+            && is_first_page(&asking.question)
             && let Some(found) = places.found(asking, &context)?
         {
             return Ok(found);
