@@ -44,7 +44,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Charges so many more.
+    /// Charges this number of bytes, too.
     ///
     /// # Errors
     /// 53200: there is no room for them.
@@ -52,7 +52,7 @@ impl Held {
         self.set(self.bytes.saturating_add(bytes))
     }
 
-    /// As many are held from now on.
+    /// The number of bytes that are held from now on.
     ///
     /// # Errors
     /// As of [`Self::grow`].
