@@ -3,9 +3,11 @@
 
 mod key_read;
 mod reads;
+mod row_update;
 
 pub use key_read::KeyRead;
 pub use reads::PlainRead;
+pub use row_update::{KeyUpdate, NewValue, NewValueExpr};
 
 use crate::federation::{FragmentPolicy, Tables};
 use crate::remote::DriverTable;

@@ -11,6 +11,7 @@ mod obstacles;
 mod pipeline;
 mod print;
 mod reading;
+mod row_update;
 mod stop;
 mod transaction;
 mod values;
@@ -28,8 +29,8 @@ use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::value::ValueType;
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
-    Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction, TxMark,
-    WriteCapabilities, Writer,
+    Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, RowUpdate, Transaction,
+    TxMark, WriteCapabilities, Writer,
 };
 use querygate_types::{Error, Result};
 use std::sync::Arc;
@@ -45,6 +46,23 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
 impl PostgresDriver {
     fn writers(&self) -> Result<&Arc<Pool>> {
         self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))
+    }
+
+    /// A read whose rows are locked.
+    fn locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
+        let statement = self.render(fragment)?;
+        let strength = match lock.strength {
+            LockStrength::Update => "UPDATE",
+            LockStrength::Share => "SHARE",
+        };
+        let wait = match lock.wait {
+            LockWait::Wait => "",
+            LockWait::NoWait => " NOWAIT",
+            LockWait::SkipLocked => " SKIP LOCKED",
+        };
+        // The whole statement is one block over one table; blocks of its conditions lock nothing.
+        let text = format!("{} FOR {strength}{wait}", statement.text);
+        Ok(Arc::new(NativeStatement { text: text.into(), ..NativeStatement::clone(&statement) }))
     }
 }
 
@@ -68,19 +86,12 @@ impl Writer for PostgresDriver {
 
     fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
         lockable(fragment)?;
-        let statement = self.render(fragment)?;
-        let strength = match lock.strength {
-            LockStrength::Update => "UPDATE",
-            LockStrength::Share => "SHARE",
-        };
-        let wait = match lock.wait {
-            LockWait::Wait => "",
-            LockWait::NoWait => " NOWAIT",
-            LockWait::SkipLocked => " SKIP LOCKED",
-        };
-        // The whole statement is one block over one table; blocks of its conditions lock nothing.
-        let text = format!("{} FOR {strength}{wait}", statement.text);
-        Ok(Arc::new(NativeStatement { text: text.into(), ..NativeStatement::clone(&statement) }))
+        self.locked(fragment, lock)
+    }
+
+    fn render_row_update(&self, update: &RowUpdate) -> Result<Arc<NativeStatement>, Refusal> {
+        let lock = Lock { strength: LockStrength::Update, wait: LockWait::Wait };
+        row_update::statement(update, &*self.locked(&update.locked, lock)?).map(Arc::new)
     }
 
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {

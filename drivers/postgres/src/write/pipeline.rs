@@ -92,7 +92,7 @@ pub(super) struct CommandResult {
 }
 
 impl CommandResult {
-    async fn of(statement: Statement, rows: impl Future<Output = Answer<RowStream>>) -> Answer<Self> {
+    pub(super) async fn of(statement: Statement, rows: impl Future<Output = Answer<RowStream>>) -> Answer<Self> {
         let mut stream = std::pin::pin!(rows.await?);
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while let Some(row) = stream.next().await {
@@ -137,12 +137,6 @@ pub(super) async fn change(
     sent: Vec<Sent>,
     read: Option<&ReadBehind<'_>>,
 ) -> Answer<Answered> {
-    let enter = async {
-        match path {
-            Some(path) => connection.client.batch_execute(path).await,
-            None => Ok(()),
-        }
-    };
     let work = async {
         // Both are known to the server before one is sent, so that the read comes behind the change.
         let prepared = connection.prepared_change(&statement.text, types).await?;
@@ -165,6 +159,21 @@ pub(super) async fn change(
         };
         let (changed, found) = join(changed, found).await;
         Ok(Answered { changed: changed?, found: found? })
+    };
+    entered(connection, path, work).await
+}
+
+/// Runs something behind the statement that sets its schema.
+pub(super) async fn entered<T>(
+    connection: &Connection,
+    path: Option<&str>,
+    work: impl Future<Output = Answer<T>>,
+) -> Answer<T> {
+    let enter = async {
+        match path {
+            Some(path) => connection.client.batch_execute(path).await,
+            None => Ok(()),
+        }
     };
     let (entered, answered) = join(enter, work).await;
     entered?;

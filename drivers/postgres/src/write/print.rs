@@ -58,7 +58,7 @@ fn columns_of(shape: &ChangeShape) -> Result<String, Refusal> {
 }
 
 /// Behind its schema, so that no other table of the name is meant.
-fn table(table: &TableRef) -> Result<String, Refusal> {
+pub(super) fn table(table: &TableRef) -> Result<String, Refusal> {
     if table.schema().is_none() {
         return Err(Refusal::new(RefusalReason::Name, "table has no schema"));
     }

@@ -4,6 +4,7 @@ use super::encode::{COPY_HEADER, COPY_TRAILER, arrays, copied, forms};
 use super::error::from_change;
 use super::pipeline::{self, Answered, FirstStatement, ReadBehind};
 use super::reading::Reading;
+use super::row_update::RowChange;
 use super::stop::{Answer, PostgresStop, guard};
 use super::{alterations, fate, print};
 use crate::connect::pool::{Lease, Pool};
@@ -261,6 +262,33 @@ impl SourceTransaction for PostgresTransaction {
         context: &ExecuteContext,
     ) -> Result<(Applied, Vec<RecordBatch>)> {
         self.change(change, rows, Some(read), context).await
+    }
+
+    async fn update_row(
+        &mut self,
+        table: &TableRef,
+        statement: &NativeStatement,
+        values: &[Value],
+        context: &ExecuteContext,
+    ) -> Result<Option<RecordBatch>> {
+        match self.isolation {
+            Isolation::ReadCommitted => {}
+            // What has a say in the table would be that of an earlier moment.
+            Isolation::RepeatableRead | Isolation::Serializable => return Ok(None),
+        }
+        let row = RowChange::of(statement, values)?;
+        let mut first = FirstStatement::default();
+        let changed = loop {
+            first.begin = self.begin.take();
+            let (path, connection) = (self.path(table)?, &self.lease.connection);
+            let behind = pipeline::entered(connection, path.as_deref(), row.run(connection));
+            let answer = self.running.watch(context, first.with(connection, behind)).await?;
+            if let Some(changed) = self.settled(answer, &mut first, context).await? {
+                break changed;
+            }
+        };
+        self.entered(table);
+        changed.decoded(self.source(), statement)
     }
 
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {

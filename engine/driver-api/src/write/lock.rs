@@ -42,7 +42,14 @@ pub enum LockWait {
 /// # Errors
 /// The fragment has another shape.
 pub fn lockable(fragment: &Fragment) -> Result<&TableRef, Refusal> {
-    let mut relation = &fragment.relation;
+    locked_table(&fragment.relation)
+}
+
+/// As [`lockable`], of a relation.
+///
+/// # Errors
+/// As there.
+pub fn locked_table(mut relation: &Relation) -> Result<&TableRef, Refusal> {
     loop {
         relation = match relation {
             Relation::Scan { table, .. } => return Ok(table),

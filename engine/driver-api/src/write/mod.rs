@@ -2,6 +2,7 @@
 //!
 //! - [`change`]: the columns of a change and its rows;
 //! - [`lock`]: reads that keep others from changing what they read;
+//! - [`row_update`]: a row that is locked and changed at once;
 //! - [`transaction`]: what happens between begin and commit, and what is known after it;
 //! - [`statement_guard`]: how a statement is stopped at its server;
 //! - [`writer`]: who begins transactions and prints changes;
@@ -9,6 +10,7 @@
 
 pub mod change;
 pub mod lock;
+pub mod row_update;
 pub mod statement_guard;
 pub mod transaction;
 pub mod violation;
@@ -16,6 +18,7 @@ pub mod writer;
 
 pub use change::{Applied, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn};
 pub use lock::{Lock, LockStrength, LockWait};
+pub use row_update::RowUpdate;
 pub use statement_guard::{ServerStop, StatementGuard};
 pub use transaction::{
     Alterations, Begin, CommitError, Fate, Isolation, ReadAfter, Rows, SourceTransaction, Transaction, TxMark,

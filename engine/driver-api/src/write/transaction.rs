@@ -119,6 +119,21 @@ pub trait SourceTransaction: Send + fmt::Debug {
         Ok((applied, read))
     }
 
+    /// Locks the row of a rendered [`RowUpdate`](super::RowUpdate) and changes it. Gives it as it was and as it is. `None`: nothing was
+    /// changed, whatever the reason; the row may be locked.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply) and [`query`](Self::query).
+    async fn update_row(
+        &mut self,
+        _table: &TableRef,
+        _statement: &NativeStatement,
+        _values: &[Value],
+        _context: &ExecuteContext,
+    ) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
+
     /// Inserts any number of rows in the source's fastest way. Nothing is given back.
     ///
     /// # Errors
@@ -318,6 +333,26 @@ impl Transaction {
         let done = self.inner.apply_and_read(change, rows, read, context).await;
         let done = done.and_then(|(applied, read)| Ok((met(change, rows, applied)?, read)));
         self.leave(done)
+    }
+
+    /// Locks a row and changes it, in one statement. `None`: no row was changed.
+    ///
+    /// # Errors
+    /// As [`SourceTransaction::update_row`]; 40001: several rows were changed; 25P02 after a failure.
+    pub async fn update_row(
+        &mut self,
+        table: &TableRef,
+        statement: &NativeStatement,
+        values: &[Value],
+        context: &ExecuteContext,
+    ) -> Result<Option<RecordBatch>> {
+        self.enter()?;
+        let done = self.inner.update_row(table, statement, values, context).await;
+        let one = done.and_then(|rows| match rows {
+            Some(rows) if rows.num_rows() > 1 => Err(Violation::Serialization.error()),
+            rows => Ok(rows.filter(|rows| rows.num_rows() == 1)),
+        });
+        self.leave(one)
     }
 
     /// Inserts any number of rows in the source's fastest way.

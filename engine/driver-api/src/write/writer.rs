@@ -2,8 +2,9 @@
 
 use super::change::{ChangeShape, NativeChange};
 use super::lock::Lock;
+use super::row_update::RowUpdate;
 use super::transaction::{Begin, Fate, Isolation, Transaction, TxMark};
-use crate::capability::Refusal;
+use crate::capability::{Refusal, RefusalReason};
 use crate::execution::{ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::relation::Encoding;
@@ -63,6 +64,14 @@ pub trait Writer: Send + Sync + fmt::Debug {
     /// # Errors
     /// As `render`; the fragment has another shape than [`lockable`](super::lock::lockable) takes.
     fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal>;
+
+    /// Prints the update of one row with its lock. For [`Transaction::update_row`] only.
+    ///
+    /// # Errors
+    /// As `render_locked`; the source does both in two statements, or would cast a value on its way.
+    fn render_row_update(&self, _update: &RowUpdate) -> Result<Arc<NativeStatement>, Refusal> {
+        Err(Refusal::new(RefusalReason::Operator, "the source locks a row and changes it in two statements"))
+    }
 
     /// Begins a transaction, on a connection of its own. Waits for it until cancel or deadline.
     ///

@@ -100,16 +100,23 @@ impl Checked {
             self.tell_hooks(&targeted, &stored, transaction, context).await?;
             return Ok(Attempt::Applied(Applied { count, stored, dropped: imaged.dropped().to_vec() }));
         }
-        let (table, op) = (targeted.table(), operation(targeted.operation()));
-        let change = targeted.native().change(table, targeted.permit(), op, &places)?;
-        let assigned = Assigned { places: &places, columns: &columns };
-        let rows = RowsToStore { locked: imaged.locked().stored(), assigned, count };
-        let storing = Storing { table, change: &change, rows };
-        let (stored, found) = match stored(&targeted, storing, transaction, context).await {
-            Err(error) if drawn.is_first && error.code() == ErrorCode::UniqueViolation => {
-                return Ok(Attempt::Raced(error));
+        let with_lock =
+            imaged.locked().changed().map(|changed| changed.holding(&places, &columns)).transpose()?.flatten();
+        let (stored, found) = match with_lock {
+            Some(stored) => (stored.clone(), Some(Found::of(&targeted, stored)?)),
+            None => {
+                let (table, op) = (targeted.table(), operation(targeted.operation()));
+                let change = targeted.native().change(table, targeted.permit(), op, &places)?;
+                let assigned = Assigned { places: &places, columns: &columns };
+                let rows = RowsToStore { locked: imaged.locked().stored(), assigned, count };
+                let storing = Storing { table, change: &change, rows };
+                match stored(&targeted, storing, transaction, context).await {
+                    Err(error) if drawn.is_first && error.code() == ErrorCode::UniqueViolation => {
+                        return Ok(Attempt::Raced(error));
+                    }
+                    stored => stored?,
+                }
             }
-            stored => stored?,
         };
         match targeted.operation() {
             WriteOperation::Delete => {}
@@ -201,6 +208,15 @@ impl Checked {
 struct Found {
     keys: Vec<Vec<Value>>,
     rows: RecordBatch,
+}
+
+impl Found {
+    /// A row that was changed under CHECK.
+    fn of(targeted: &Targeted, stored: &RecordBatch) -> Result<Self> {
+        let table = targeted.table();
+        let keys = (0..stored.num_rows()).map(|row| table.values(stored, row, table.key())).collect::<Result<_>>()?;
+        Ok(Self { keys, rows: stored.clone() })
+    }
 }
 
 /// Stores rows. Where their keys are known before, the source is asked in one go which of them pass then.

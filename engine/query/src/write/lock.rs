@@ -3,7 +3,8 @@
 use super::find::Find;
 use super::intent::RowSource;
 use super::store::{schema, together};
-use super::target::Targeted;
+use super::target::{Targeted, closed};
+use crate::write::forms::at_once::{ChangedRow, ReadyAtOnce};
 use crate::write::forms::by_key::ByKey;
 use crate::write::forms::record::{GivenRecord, denied, forbidden, not_found};
 use crate::write::values::assignment::{fit, within};
@@ -31,6 +32,8 @@ pub(crate) struct Locked {
     /// The statement's values for each of the assigned fields, in the types of their columns.
     given: Vec<ArrayRef>,
     count: usize,
+    /// What the row was changed to with its lock.
+    changed: Option<ChangedRow>,
 }
 
 impl Locked {
@@ -51,13 +54,31 @@ impl Locked {
                     Some(by_record(targeted, record, transaction, context).await?)
                 }
             };
-            return Ok(Some(Self { targeted: Arc::clone(targeted), stored, given: Vec::new(), count: 1 }));
+            return Ok(Some(Self {
+                targeted: Arc::clone(targeted),
+                stored,
+                given: Vec::new(),
+                count: 1,
+                changed: None,
+            }));
         }
         if let Some(given) = new_rows(targeted, found)? {
-            return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given, count: found.num_rows() }));
+            return Ok(Some(Self {
+                targeted: Arc::clone(targeted),
+                stored: None,
+                given,
+                count: found.num_rows(),
+                changed: None,
+            }));
         }
         let Some(find) = targeted.find() else {
-            return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given: Vec::new(), count: 1 }));
+            return Ok(Some(Self {
+                targeted: Arc::clone(targeted),
+                stored: None,
+                given: Vec::new(),
+                count: 1,
+                changed: None,
+            }));
         };
         let keys = keys(targeted, find, found)?;
         let stored = locked(targeted, &keys, targeted.permit().target(), transaction, context).await?;
@@ -65,7 +86,8 @@ impl Locked {
         let given = given(targeted, find, found, &of_found)?;
         let stored = take_record_batch(&stored, &of_stored).map_err(Error::internal)?;
         refuse_other_key(targeted, &stored, &given)?;
-        Ok(Some(Self { targeted: Arc::clone(targeted), count: stored.num_rows(), stored: Some(stored), given }))
+        let count = stored.num_rows();
+        Ok(Some(Self { targeted: Arc::clone(targeted), count, stored: Some(stored), given, changed: None }))
     }
 
     /// Locks the row that a statement names by its key, if there is one that it may change.
@@ -79,18 +101,34 @@ impl Locked {
         context: &ExecuteContext,
     ) -> Result<Self> {
         let find = targeted.find().ok_or_else(|| Error::internal("a change by key has no query"))?;
-        let batches = read(by_key.read(), transaction, context).await?;
-        let stored = together(&schema(targeted.table()), batches)?;
-        if stored.num_rows() > 1 {
-            return Err(Violation::Serialization.error());
-        }
+        let (stored, changed) = match by_key.at_once() {
+            None => (locked_row(targeted, by_key, transaction, context).await?, None),
+            Some(at_once) => match changed_row(targeted, at_once, transaction, context).await? {
+                Some((stored, changed)) => (stored, Some(changed)),
+                None => {
+                    let stored = locked_row(targeted, by_key, transaction, context).await?;
+                    if stored.num_rows() > 0 {
+                        targeted.native().lock_first();
+                    }
+                    (stored, None)
+                }
+            },
+        };
         let found = by_key.found(targeted, &stored)?;
         let all = UInt64Array::from_iter_values(0..found.num_rows() as u64);
         let given = given(targeted, find, &found, &all)?;
         // What the source holds for equal may differ in the gate.
+        if changed.is_some() && found.num_rows() != 1 {
+            return Err(closed("source and gate differ in whether a row has a key"));
+        }
         let stored = stored.slice(0, found.num_rows());
         refuse_other_key(targeted, &stored, &given)?;
-        Ok(Self { targeted: Arc::clone(targeted), count: stored.num_rows(), stored: Some(stored), given })
+        Ok(Self { targeted: Arc::clone(targeted), count: stored.num_rows(), stored: Some(stored), given, changed })
+    }
+
+    /// What the row was changed to with its lock, if it was.
+    pub(super) fn changed(&self) -> Option<&ChangedRow> {
+        self.changed.as_ref()
     }
 
     pub(crate) fn targeted(&self) -> &Arc<Targeted> {
@@ -108,6 +146,35 @@ impl Locked {
     pub(crate) fn count(&self) -> usize {
         self.count
     }
+}
+
+/// The row of a key, locked; none, if there is none that may be changed.
+async fn locked_row(
+    targeted: &Targeted,
+    by_key: &ByKey,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<RecordBatch> {
+    let batches = read(by_key.read(), transaction, context).await?;
+    let stored = together(&schema(targeted.table()), batches)?;
+    if stored.num_rows() > 1 {
+        return Err(Violation::Serialization.error());
+    }
+    Ok(stored)
+}
+
+/// The row of a key as it was, and what it was changed to as it was locked. `None`: nothing was changed.
+async fn changed_row(
+    targeted: &Targeted,
+    at_once: &ReadyAtOnce,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Option<(RecordBatch, ChangedRow)>> {
+    let (table, read) = (targeted.table(), &at_once.read);
+    let rows = transaction.update_row(table.remote(), &read.statement, &read.values, context).await?;
+    let Some(rows) = rows else { return Ok(None) };
+    let (stored, changed) = at_once.taken_apart(&rows, &schema(table))?;
+    Ok(Some((stored, changed)))
 }
 
 /// The statement's values of rows that are in no table yet, for each of the assigned fields. `None`: it changes rows that are.

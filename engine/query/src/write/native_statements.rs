@@ -1,5 +1,6 @@
 //! The native statements of a change, kept for every run of the statement: no value and no time is in them.
 
+use super::forms::at_once::AtOnce;
 use super::values::computation::template::Template;
 use querygate_catalog::write::{KeyRead, LockedRead, WriteTarget};
 use querygate_driver_api::value::Value;
@@ -7,6 +8,7 @@ use querygate_driver_api::write::{ChangeOp, NativeChange};
 use querygate_policy::RowFilter;
 use querygate_policy::write::WritePermit;
 use querygate_types::{ErrorCode, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Changes of different columns that one statement makes, at most: which have a value may differ from run to run.
@@ -21,6 +23,10 @@ pub(crate) struct NativeStatements {
     /// The row of a key under CHECK.
     check: OnceLock<Option<KeyRead>>,
     changes: Mutex<Vec<(Vec<usize>, Arc<NativeChange>)>>,
+    /// The change of the row of a key with its lock.
+    at_once: OnceLock<Option<AtOnce>>,
+    /// The source has not changed a row with its lock that it let be locked: the table's own rules stand against it.
+    locks_first: AtomicBool,
 }
 
 impl NativeStatements {
@@ -53,6 +59,29 @@ impl NativeStatements {
         filter: impl FnOnce() -> RowFilter,
     ) -> Result<Option<LockedRead>> {
         key_read(&self.check, table, key, filter)
+    }
+
+    /// The change of the row of a key in the statement that locks it. `None`: the row is locked first.
+    ///
+    /// # Errors
+    /// Internal ones.
+    pub(super) fn at_once(&self, make: impl FnOnce() -> Result<Option<AtOnce>>) -> Result<Option<&AtOnce>> {
+        if self.locks_first.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let made = match self.at_once.get() {
+            Some(made) => made,
+            None => {
+                let made = make()?;
+                self.at_once.get_or_init(|| made)
+            }
+        };
+        Ok(made.as_ref())
+    }
+
+    /// From now on, rows are locked first.
+    pub(super) fn lock_first(&self) {
+        self.locks_first.store(true, Ordering::Relaxed);
     }
 
     /// A change that stores these fields.

@@ -2,6 +2,7 @@
 //! computed in the gate: no query finds it first, and none has to be looked at again. The source is asked for the key under the policies
 //! alone, so that no expression of the statement meets a hidden row.
 
+use super::at_once::{AtOnce, ReadyAtOnce};
 use crate::bind::statement::Bound;
 use crate::write::target::{Form, Targeted};
 use crate::write::values::computation::Computation;
@@ -21,6 +22,8 @@ use querygate_types::{Error, ErrorCode, Result};
 pub(crate) struct ByKey {
     read: LockedRead,
     computation: Computation,
+    /// The change in the statement that locks the row.
+    at_once: Option<ReadyAtOnce>,
 }
 
 impl ByKey {
@@ -40,9 +43,15 @@ impl ByKey {
         let (table, columns) = (targeted.table(), targeted.intent().object().table.columns());
         let values = bound.values(given)?;
         let template = targeted.native().template(|| Template::of(bound, state, columns));
-        let computed = match template.map(|template| template.with(&values)).transpose()?.flatten() {
-            Some(computed) => Some(computed),
-            None => Computation::where_equal(bound, values, state, columns)?,
+        let ready = match template {
+            Some(template) => template.with(&values)?.map(|computed| (template, computed)),
+            None => None,
+        };
+        let (at_once, computed) = match ready {
+            Some((template, computed)) => {
+                (targeted.native().at_once(|| AtOnce::of(targeted, template))?, Some(computed))
+            }
+            None => (None, Computation::where_equal(bound, values.clone(), state, columns)?),
         };
         let Some((computation, equal)) = computed else { return Ok(None) };
         if equal.len() != table.key().len() {
@@ -55,12 +64,16 @@ impl ByKey {
             let Some((_, value)) = equal.iter().find(is_it) else { return Ok(None) };
             key.push(Value::from_array(value.to_array().map_err(Error::internal)?.as_ref(), 0)?);
         }
+        let at_once = match at_once {
+            Some(at_once) => at_once.with(targeted, &key, &values)?,
+            None => None,
+        };
         let shown = || RowFilter::And(vec![targeted.permit().target().clone(), targeted.readable().clone()]);
         if let Some(read) = targeted.native().target(table, &key, shown)? {
-            return Ok(Some(Self { read, computation }));
+            return Ok(Some(Self { read, computation, at_once }));
         }
         match table.having(table.key(), &[key], &shown()) {
-            Ok(read) => Ok(Some(Self { read, computation })),
+            Ok(read) => Ok(Some(Self { read, computation, at_once })),
             Err(error) if error.code() == ErrorCode::FeatureNotSupported => Ok(None),
             Err(error) => Err(error),
         }
@@ -68,6 +81,11 @@ impl ByKey {
 
     pub(in crate::write) fn read(&self) -> &LockedRead {
         &self.read
+    }
+
+    /// How the row is changed in the statement that locks it. `None`: it is locked first.
+    pub(in crate::write) fn at_once(&self) -> Option<&ReadyAtOnce> {
+        self.at_once.as_ref()
     }
 
     /// Of locked rows, what the change's query would have found.

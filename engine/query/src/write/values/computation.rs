@@ -1,6 +1,7 @@
 //! What is computed in the gate of rows of one table, as the principal reads them: plain projections, of RETURNING over changed rows, and
 //! over a condition, of a change over a locked row.
 
+mod in_source;
 pub(in crate::write) mod template;
 
 use crate::bind::statement::Bound;

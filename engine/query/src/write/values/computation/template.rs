@@ -1,6 +1,7 @@
 //! What a change of a row by its key computes, made once for all values of its parameters: they are columns of it behind those of the
 //! table, and each run puts its values in their place.
 
+use super::in_source::Row;
 use super::{Computation, Shape, Stage, Step};
 use crate::bind::statement::Bound;
 use crate::errors::{Stage as Doing, translate};
@@ -14,6 +15,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 use datafusion::physical_expr::expressions::{Column as PhysicalColumn, Literal};
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_catalog::leaf::GovernedColumn;
+use querygate_catalog::write::NewValueExpr;
 use querygate_types::{Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,6 +35,9 @@ pub(crate) struct Template {
     types: Vec<DataType>,
     /// Governed columns that the condition wants to have a value.
     equal: Vec<(usize, Wanted)>,
+    /// Of what is computed, that which a source computes as well; given values are parameters, and behind them constants.
+    in_source: Vec<Option<NewValueExpr>>,
+    constants: Vec<ScalarValue>,
 }
 
 #[derive(Debug)]
@@ -63,19 +68,34 @@ impl Template {
         let input: DFSchemaRef = Arc::new(input);
         let ready = |expr: &Expr| Analyzed::of(&opened(expr, &input)?, &input, state).ok();
         let predicate = ready(&filter.predicate)?;
-        let computed = |expr: &Expr| ready(expr)?.physical(state).ok();
+        let computed = projection.expr.iter().map(&ready).collect::<Option<Vec<_>>>()?;
+        let row = Row { input: &input, places: &shape.places, columns };
+        let mut constants = Vec::new();
+        let in_source = computed.iter().map(|expr| row.in_source(expr.expr(), types.len(), &mut constants)).collect();
         let used = shape.used().ok()?;
         let fields = shape.scanned.fields().iter().map(Arc::clone);
         let read = shape.places.iter().enumerate().zip(fields);
         Some(Self {
             read: read.map(|((at, place), field)| (used.contains(&at).then_some(*place), field)).collect(),
             condition: predicate.physical(state).ok()?,
-            exprs: projection.expr.iter().map(computed).collect::<Option<_>>()?,
+            exprs: computed.iter().map(|expr| expr.physical(state).ok()).collect::<Option<_>>()?,
+            in_source,
+            constants,
             fields: projection.schema.fields().iter().map(Arc::clone).collect(),
             schema: Arc::clone(bound.schema()),
             equal: equalities(predicate.expr(), &input, &shape)?,
             types,
         })
+    }
+
+    /// One of the computed values, as a source computes it of the row. `None`: it is not asked to.
+    pub(in crate::write) fn in_source(&self, at: usize) -> Option<NewValueExpr> {
+        self.in_source.get(at).cloned().flatten()
+    }
+
+    /// The constant that a given value is; `None`: it is a parameter.
+    pub(in crate::write) fn constant(&self, given: usize) -> Option<&ScalarValue> {
+        self.constants.get(given.checked_sub(self.types.len())?)
     }
 
     /// The computation for some values, and the values that governed columns are to have. `None`: they are not of the parameters'

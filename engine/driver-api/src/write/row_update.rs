@@ -1,0 +1,20 @@
+//! One row that is locked and changed in one statement, with what it was and what it is: for a caller that looks at both before it commits.
+
+use super::change::TargetColumn;
+use crate::fragment::Fragment;
+use crate::identifier::ColumnId;
+use crate::relation::ScanColumn;
+
+/// The update of one row by its key, before it is printed. No row is changed where the source would do anything else beside it, or
+/// make something else of its values: triggers and rules of its own.
+#[derive(Debug, Clone)]
+pub struct RowUpdate {
+    /// Which row, as [`lockable`](super::lock::lockable) takes it, under one projection: all columns wanted back, then the new values.
+    pub locked: Fragment,
+    /// Columns that find the row, with what the read calls them.
+    pub key: Vec<(TargetColumn, ColumnId)>,
+    /// Columns that get values, with what the read calls those.
+    pub assigned: Vec<(TargetColumn, ColumnId)>,
+    /// Columns wanted back, as the row was and behind that as it is.
+    pub returning: Vec<ScanColumn>,
+}
