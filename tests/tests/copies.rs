@@ -20,6 +20,8 @@ mod shop;
 #[path = "writes/source.rs"]
 #[allow(dead_code, reason = "shared with the tests of other changes")]
 mod source;
+#[path = "copies/updates.rs"]
+mod updates;
 
 /// Over a file.
 #[path = "copies"]

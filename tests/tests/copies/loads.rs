@@ -9,21 +9,21 @@ use std::fmt::Write as _;
 const OBJECTS: usize = 8;
 const ROUNDS: usize = 40;
 
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % end
     }
 
-    fn of<'a>(&mut self, some: &[&'a str]) -> &'a str {
+    pub(crate) fn of<'a>(&mut self, some: &[&'a str]) -> &'a str {
         some[self.below(some.len())]
     }
 }
 
 /// What a field may be: its metadata, its column's type in the source and in the metadata, values that are usual, and others.
-const KINDS: [(&str, &str, &str, &[&str], &[&str]); 14] = [
+pub(crate) const KINDS: [(&str, &str, &str, &[&str], &[&str]); 14] = [
     (
         "type: text, maxLength: 5",
         "text",
@@ -97,16 +97,16 @@ fn native(kind: Kind, declared: &str) -> &str {
 }
 
 /// An object, of which two tables are.
-struct Shape {
-    kinds: Vec<usize>,
+pub(crate) struct Shape {
+    pub(crate) kinds: Vec<usize>,
     check: Option<String>,
     validation: Option<String>,
     /// Whether its records have owners and stamps.
-    is_owned: bool,
+    pub(crate) is_owned: bool,
 }
 
 impl Shape {
-    fn random(random: &mut Random, is_owned: bool) -> Self {
+    pub(crate) fn random(random: &mut Random, is_owned: bool) -> Self {
         let kinds: Vec<usize> = (0..3 + random.below(4)).map(|_| random.below(KINDS.len())).collect();
         let at = random.below(kinds.len());
         let (field, kind) = (format!("f{at}"), kinds[at]);
@@ -124,12 +124,12 @@ impl Shape {
         Self { kinds, check: is_checked.then_some(condition), validation, is_owned }
     }
 
-    fn columns(&self, names_owner: bool) -> String {
+    pub(crate) fn columns(&self, names_owner: bool) -> String {
         let fields: String = (0..self.kinds.len()).map(|at| format!(", f{at}")).collect();
         if names_owner { fields + ", owner_id" } else { fields }
     }
 
-    fn row(&self, random: &mut Random, at: usize, owner: Option<&str>) -> String {
+    pub(crate) fn row(&self, random: &mut Random, at: usize, owner: Option<&str>) -> String {
         let mut row = format!("k{at}");
         for kind in &self.kinds {
             let (.., usual, other) = KINDS[*kind];
@@ -152,11 +152,25 @@ impl Shape {
     }
 }
 
+/// What is done with rows of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Inserts,
+    /// The table says by what text a statement changed a row, in a check of its own.
+    Updates,
+}
+
 /// Tables, the stack and the types of its columns. Where a statement stored a row, the table says by what text.
-fn world(kind: Kind, shapes: &[Shape]) -> (String, String, String) {
+pub(crate) fn world(kind: Kind, shapes: &[Shape], takes: Takes) -> (String, String, String) {
+    let (operation, events) = match takes {
+        Takes::Inserts => ("insert", "INSERT"),
+        Takes::Updates => ("update", "INSERT OR UPDATE"),
+    };
     let (mut tables, by_text) = match kind {
         Kind::Postgres => {
-            let same = "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';\n";
+            let same = "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';\n\
+                CREATE TABLE texts(made_by text);\n\
+                CREATE FUNCTION noted() RETURNS boolean LANGUAGE sql AS 'INSERT INTO public.texts VALUES (current_query()) RETURNING true';\n";
             (same.to_owned(), ", by_text text default current_query()")
         }
         Kind::Sqlite | Kind::MariaDb => (String::new(), ""),
@@ -164,7 +178,8 @@ fn world(kind: Kind, shapes: &[Shape]) -> (String, String, String) {
     let (mut objects, mut rights, mut policies, mut types) = (String::new(), String::new(), String::new(), Vec::new());
     for (number, shape) in shapes.iter().enumerate() {
         for name in [format!("plain{number}"), format!("watch{number}")] {
-            write!(tables, "CREATE TABLE {name}(id text primary key not null{by_text}").unwrap();
+            let noted = if takes == Takes::Updates && name.starts_with("plain") { " check (noted())" } else { "" };
+            write!(tables, "CREATE TABLE {name}(id text primary key not null{noted}{by_text}").unwrap();
             let (model, system, map) = if shape.is_owned {
                 let map: Vec<String> = STAMPS.iter().map(|(stamp, _)| format!("{stamp}: {stamp}")).collect();
                 ("private", "    ownership: user\n    tenancy: { enabled: false }\n", map.join(", "))
@@ -181,7 +196,7 @@ fn world(kind: Kind, shapes: &[Shape]) -> (String, String, String) {
             if let Some(condition) = &shape.validation {
                 writeln!(
                     objects,
-                    "    validations: [{{ name: rule, type: script, condition: \"{condition}\", message: Not so., severity: error, events: [insert] }}]"
+                    "    validations: [{{ name: rule, type: script, condition: \"{condition}\", message: Not so., severity: error, events: [insert, update] }}]"
                 )
                 .unwrap();
             }
@@ -198,11 +213,15 @@ fn world(kind: Kind, shapes: &[Shape]) -> (String, String, String) {
             }
             tables += ");\n";
             types.push(format!("\"shop_{name}\": {{\"columnTypes\": {{{}}}}}", own.join(", ")));
-            writeln!(rights, "      shop_{name}: {{ allowRead: true, allowCreate: true, allowDelete: true }}").unwrap();
+            writeln!(
+                rights,
+                "      shop_{name}: {{ allowRead: true, allowCreate: true, allowEdit: true, allowDelete: true }}"
+            )
+            .unwrap();
             if let Some(check) = &shape.check {
                 writeln!(
                     policies,
-                    "      - {{ name: rows_{name}, object: shop_{name}, operation: insert, using: \"true\", check: \"{check}\" }}"
+                    "      - {{ name: rows_{name}, object: shop_{name}, operation: {operation}, using: \"true\", check: \"{check}\" }}"
                 )
                 .unwrap();
             }
@@ -211,7 +230,7 @@ fn world(kind: Kind, shapes: &[Shape]) -> (String, String, String) {
             Kind::Sqlite => "BEGIN SELECT 1; END",
             Kind::Postgres | Kind::MariaDb => "FOR EACH ROW EXECUTE FUNCTION same()",
         };
-        writeln!(tables, "CREATE TRIGGER same{number} BEFORE INSERT ON watch{number} {does};").unwrap();
+        writeln!(tables, "CREATE TRIGGER same{number} BEFORE {events} ON watch{number} {does};").unwrap();
     }
     let policies = if policies.is_empty() { String::new() } else { format!("    rowLevelSecurity:\n{policies}") };
     let stack = format!(
@@ -225,7 +244,7 @@ fn world(kind: Kind, shapes: &[Shape]) -> (String, String, String) {
 }
 
 /// What came of a copy, in words that do not depend on which of the two tables it was for.
-fn alike(told: Result<u64, Told>) -> Result<u64, Told> {
+pub(crate) fn alike<T>(told: Result<T, Told>) -> Result<T, Told> {
     let same = |text: String| text.replace("watch", "plain");
     told.map_err(|(code, text, place)| (code, same(text), place.map(same)))
 }
@@ -234,7 +253,7 @@ fn alike(told: Result<u64, Told>) -> Result<u64, Told> {
 fn compare(kind: Kind, seed: u64) -> [usize; 2] {
     let mut random = Random(seed);
     let shapes: Vec<Shape> = (0..OBJECTS).map(|number| Shape::random(&mut random, number % 2 == 1)).collect();
-    let (tables, stack, types) = world(kind, &shapes);
+    let (tables, stack, types) = world(kind, &shapes, Takes::Inserts);
     let shop = Shop::over(kind, true, &tables, [&stack, &types]);
     let users = [("nora", shop.client("nora")), ("omar", shop.client("omar"))];
     let (mut loaded, mut outcomes) = ([0, 0], [0, 0]);
@@ -276,7 +295,7 @@ fn compare(kind: Kind, seed: u64) -> [usize; 2] {
 }
 
 /// The rows of a table, but for the instants of their stamps: whether both are there, and the same.
-fn stored(shop: &Shop, kind: Kind, shape: &Shape, table: &str) -> Vec<String> {
+pub(crate) fn stored(shop: &Shop, kind: Kind, shape: &Shape, table: &str) -> Vec<String> {
     let cell = |name: &str| match kind {
         Kind::Postgres => format!(", coalesce({name}::text, '~')"),
         Kind::Sqlite | Kind::MariaDb => format!(", coalesce(typeof({name}) || quote({name}), '~')"),
@@ -289,7 +308,7 @@ fn stored(shop: &Shop, kind: Kind, shape: &Shape, table: &str) -> Vec<String> {
     shop.stored(&format!("SELECT concat_ws('|', id{cells}) FROM {table} ORDER BY id"))
 }
 
-fn seeds() -> std::ops::RangeInclusive<u64> {
+pub(crate) fn seeds() -> std::ops::RangeInclusive<u64> {
     1..=std::env::var("LOAD_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(2)
 }
 

@@ -49,12 +49,6 @@ impl KeyUpdate {
     pub fn places(&self) -> &[usize] {
         &self.places
     }
-
-    /// The source's statement, with placeholders.
-    #[must_use]
-    pub fn text(&self) -> &Arc<str> {
-        &self.statement.text
-    }
 }
 
 impl WriteTarget {

@@ -232,11 +232,13 @@ impl QueryPlanner for ApplyingPlanner {
     }
 }
 
-/// The state with a session's own configuration.
+/// The state with a session's own configuration, in which the time zone stays: functions that know it are those of the state. Building
+/// one from its parts registers every function again, which takes longer than most statements.
 pub(crate) fn with_config(state: &SessionState, change: impl FnOnce(&mut SessionConfig)) -> SessionState {
-    let mut config = state.config().clone();
-    change(&mut config);
-    SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
+    let mut own = state.clone();
+    change(own.config_mut());
+    debug_assert_eq!(own.config_options().execution.time_zone, state.config_options().execution.time_zone);
+    own
 }
 
 /// A batch as its statement was described: under the names that the client asked for, of these types, without NULL where none was

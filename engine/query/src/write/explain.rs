@@ -1,6 +1,7 @@
 //! What a change would do, in words: its table, columns, locks, checks and rules. Shows no value, and no name that its principal does
 //! not see. Reads no row.
 
+use super::forms::at_once::ReadyAtOnce;
 use super::target::Targeted;
 use querygate_driver_api::write::ChangeOp;
 use querygate_policy::filter::RowFilter;
@@ -51,6 +52,19 @@ impl ChangePlan {
         }
         let (table, source) = (object.sql_name.clone(), targeted.table().source().to_string());
         Ok(Self { operation, table, source, details })
+    }
+
+    /// That the row is named by its key, and how it is changed in the statement that locks it.
+    pub(crate) fn names_row(&mut self, at_once: Option<&ReadyAtOnce>, full: bool) {
+        let Some(at_once) = at_once else {
+            return self.details.push(("Find", "the row of the key, as it is locked".to_owned()));
+        };
+        if full {
+            self.details.push(("Native change with lock", at_once.text().to_string()));
+        }
+        let found =
+            "the row of the key, changed in the statement that locks it, unless the table has triggers of its own";
+        self.details.push(("Find", found.to_owned()));
     }
 }
 

@@ -21,11 +21,13 @@ impl GateSession {
         style: ExplainStyle,
     ) -> Result<Outcome> {
         let (targeted, bound, _) = self.target_write(ast, &prepared.declared, Some(parameters)).await?;
-        let mut plan = ChangePlan::of(&targeted, self.shows_native_text())?;
+        let full = self.shows_native_text();
+        let mut plan = ChangePlan::of(&targeted, full)?;
+        let by_key = self.by_key(&targeted, bound.as_ref(), parameters).await?;
         let find = match &bound {
             // The plan is of a query that would not run.
-            Some(_) if self.by_key(&targeted, bound.as_ref(), parameters).await?.is_some() => {
-                plan.details.push(("Find", "the row of the key, as it is locked".to_owned()));
+            Some(_) if let Some(by_key) = by_key => {
+                plan.names_row(by_key.at_once(), full);
                 None
             }
             Some(bound) => Some(shown(self, prepared, bound, parameters, style).await?),

@@ -15,7 +15,7 @@ use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::refused_write;
-use crate::write::forms::by_key::ByKey;
+use crate::write::forms::by_key::{ByKey, locks_at_once};
 use crate::write::intent::WriteIntent;
 use crate::write::returning::Returning;
 use crate::write::target::{Decided, Targeted};
@@ -352,7 +352,7 @@ impl GateSession {
         bound: Option<&Arc<Bound>>,
         parameters: &[ArrayRef],
     ) -> Result<Option<ByKey>> {
-        let Some(bound) = bound else { return Ok(None) };
+        let Some(bound) = bound.filter(|_| locks_at_once(targeted)) else { return Ok(None) };
         let state = started(&self.statement_state(bound).await?, bound.asks());
         ByKey::of(targeted, bound, parameters, &state)
     }

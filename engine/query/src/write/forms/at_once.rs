@@ -6,6 +6,7 @@
 use crate::write::check::is_related;
 use crate::write::hooks::Hooks;
 use crate::write::target::{Form, Targeted};
+use crate::write::values::assignment::{fit, within};
 use crate::write::values::computation::template::Template;
 use crate::write::values::rows::{Row, scalar};
 use arrow::array::{ArrayRef, RecordBatch};
@@ -24,6 +25,8 @@ use std::sync::Arc;
 pub(crate) struct AtOnce {
     update: KeyUpdate,
     given: Vec<Given>,
+    /// Places of fields that get a given value as it is, and its number.
+    plain: Vec<(usize, usize)>,
 }
 
 /// Where a value of the statement comes from.
@@ -59,7 +62,13 @@ impl AtOnce {
         let permit = targeted.permit();
         let filter = RowFilter::And(vec![permit.target().clone(), targeted.readable().clone(), permit.check().clone()]);
         match targeted.table().key_update(permit, &filter, &new) {
-            Ok(update) => Ok(Some(Self { update, given })),
+            Ok(update) => {
+                let plain = new.iter().filter_map(|NewValue { place, value }| match value {
+                    NewValueExpr::Given(number, _) => Some((*place, *number)),
+                    NewValueExpr::Field(_) | NewValueExpr::Arithmetic { .. } => None,
+                });
+                Ok(Some(Self { update, given, plain: plain.collect() }))
+            }
             Err(error) if error.code() == ErrorCode::FeatureNotSupported => Ok(None),
             Err(error) => Err(error),
         }
@@ -76,14 +85,20 @@ impl AtOnce {
         values: &[ScalarValue],
     ) -> Result<Option<ReadyAtOnce>> {
         let mut new = Vec::with_capacity(self.given.len());
-        for given in &self.given {
+        for (number, given) in self.given.iter().enumerate() {
             let value = match given {
                 Given::Parameter(number) => values.get(*number).cloned(),
                 Given::Constant(value) => Some(value.clone()),
                 Given::Stamp(field, place) => stamped(targeted, field, *place)?,
             };
             let Some(value) = value else { return Ok(None) };
-            new.push(Value::from_array(value.to_array().map_err(Error::internal)?.as_ref(), 0)?);
+            let value = value.to_array().map_err(Error::internal)?;
+            let of_number = self.plain.iter().filter(|(_, own)| *own == number);
+            // What is wrong with it is said of a row that is there.
+            if !of_number.map(|(place, _)| place).all(|place| fits(targeted, *place, &value)) {
+                return Ok(None);
+            }
+            new.push(Value::from_array(value.as_ref(), 0)?);
         }
         let read = match targeted.table().with_values(&self.update, key, &new) {
             Ok(read) => read,
@@ -95,6 +110,11 @@ impl AtOnce {
 }
 
 impl ReadyAtOnce {
+    /// The source's statement, with placeholders.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.read.statement.text
+    }
+
     /// What came back: the row as it was, and what it was changed to.
     ///
     /// # Errors
@@ -133,6 +153,13 @@ impl ChangedRow {
         let holds = places.len() == self.places.len() && places.iter().zip(columns).all(is_stored);
         Ok(holds.then_some(&self.row))
     }
+}
+
+/// Whether a field's column takes a value.
+fn fits(targeted: &Targeted, place: usize, value: &ArrayRef) -> bool {
+    let Some(field) = targeted.table().fields().get(place) else { return false };
+    let fitted = fit(value, &field.value_type().to_arrow(), &field.name);
+    fitted.and_then(|fitted| within(fitted, field.length_max())).is_ok()
 }
 
 /// What each field gets, and where the values in it come from. `None`: more than the row is to be looked at before it is changed.

@@ -37,9 +37,6 @@ impl ByKey {
         given: &[ArrayRef],
         state: &SessionState,
     ) -> Result<Option<Self>> {
-        if !locks_at_once(targeted) {
-            return Ok(None);
-        }
         let (table, columns) = (targeted.table(), targeted.intent().object().table.columns());
         let values = bound.values(given)?;
         let template = targeted.native().template(|| Template::of(bound, state, columns));
@@ -84,7 +81,7 @@ impl ByKey {
     }
 
     /// How the row is changed in the statement that locks it. `None`: it is locked first.
-    pub(in crate::write) fn at_once(&self) -> Option<&ReadyAtOnce> {
+    pub(crate) fn at_once(&self) -> Option<&ReadyAtOnce> {
         self.at_once.as_ref()
     }
 
@@ -97,8 +94,8 @@ impl ByKey {
     }
 }
 
-/// Whether nothing has to be known of a row before it is locked. A reference is looked up as the principal, who has no lock.
-fn locks_at_once(targeted: &Targeted) -> bool {
+/// Whether nothing has to be known of a row before it is locked, so that [`ByKey::of`] may be asked. A reference is looked up as the principal, who has no lock.
+pub(crate) fn locks_at_once(targeted: &Targeted) -> bool {
     let changes_rows = match targeted.operation() {
         WriteOperation::Insert => false,
         WriteOperation::Update | WriteOperation::Delete => true,
