@@ -44,6 +44,8 @@ pub struct WriteTarget {
     /// Sets of fields that the source itself keeps unique.
     unique: Vec<Vec<String>>,
     only_inserts: bool,
+    /// Fields that the metadata calls the key.
+    named_by: Vec<usize>,
 }
 
 /// A field of the object that its source has.
@@ -108,6 +110,7 @@ impl WriteTarget {
             TableKind::View => return Err(unchangeable("it is a view of its source")),
         }
         let only_inserts = writer.only_inserts();
+        let named_by = table.key().cloned().unwrap_or_default();
         let key = match table.key().filter(|key| !key.is_empty()) {
             // Metadata may call columns a key; nothing there keeps them unique, and no row is found by them.
             _ if only_inserts => Vec::new(),
@@ -141,7 +144,7 @@ impl WriteTarget {
         };
         let sets = std::iter::once(&described.primary_key).chain(&described.unique);
         let unique = sets.filter(|set| !set.is_empty()).filter_map(names).collect();
-        Ok(Self { table, described, tables, fields, key, unique, only_inserts })
+        Ok(Self { table, described, tables, fields, key, unique, only_inserts, named_by })
     }
 
     /// Whether the source has said nothing else of the table since; asks it again after some seconds.
@@ -179,6 +182,12 @@ impl WriteTarget {
     pub fn keeps_unique(&self, fields: &[String]) -> bool {
         let is_same = |set: &Vec<String>| set.len() == fields.len() && set.iter().all(|name| fields.contains(name));
         self.unique.iter().any(is_same)
+    }
+
+    /// Fields whose values name a stored row to clients, as indexes: its key, also where no row is found by it.
+    #[must_use]
+    pub fn named_by(&self) -> &[usize] {
+        &self.named_by
     }
 
     /// Whether its source takes new rows and nothing else: none is found, locked or read there, and each is stored as it is given.

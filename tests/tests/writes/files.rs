@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures::SinkExt;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use querygate_tests::server::{Server, binary, connect, runtime};
+use querygate_tests::server::{Request, Server, binary, connect, runtime};
+use serde_json::{Value, json};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -91,9 +92,9 @@ impl Gate {
         std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
         lake(&at("lake"));
         let config = "[server]\ndatabase = \"lake\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n[log]\naudit = \"audit.log\"\n\
+             [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n[log]\naudit = \"audit.log\"\n[rest]\nlisten = \"127.0.0.1:0\"\n\
              [[sources]]\nname = \"lake\"\nkind = \"files\"\npath = \"lake\"\nwrites = true\n\
-             [[users]]\nname = \"nora\"\npermission_sets = [\"lake_manager\"]\n\
+             [[users]]\nname = \"nora\"\nemail = \"nora@lake.example\"\npermission_sets = [\"lake_manager\"]\n\
              [[users]]\nname = \"omar\"\npermission_sets = [\"lake_clerk\"]\npositions = [\"clerk\"]\nattributes = { region = \"eu\" }\n";
         std::fs::write(at("querygate.toml"), config).unwrap();
         add(folder.path(), "nora");
@@ -493,4 +494,34 @@ fn introspected_files_take_rows_of_every_type() {
     }
     assert_eq!(rows(&nora, "SELECT count(*) FROM events"), [(1 + extremes.len()).to_string()]);
     assert_eq!((gate.names("events").len(), gate.left().len()), (1 + extremes.len(), 0));
+}
+
+#[test]
+fn records_are_created_over_rest_and_not_changed() {
+    let gate = Gate::new();
+    let send = |request: Request| request.send(gate.server.rest.unwrap());
+    let login = json!({"email": "nora@lake.example", "password": PASSWORD});
+    let token = send(Request::new("POST", "/api/v1/auth/sign-in/email").json(&login)).json()["token"].clone();
+    let ask = |method: &str, path: &str, body: &Value| {
+        let request = Request::new(method, &format!("/api/v1/data/{path}"));
+        send(request.header("authorization", &format!("Bearer {}", token.as_str().unwrap())).json(body))
+    };
+    let created =
+        ask("POST", "lake_orders", &json!({"region": "eu", "amount": 2.5, "placed_at": "2026-02-03T04:05:06.789Z"}));
+    assert_eq!(created.status, 201, "{}", created.text());
+    let record = created.json()["record"].clone();
+    assert_eq!(
+        (&record["amount"], &record["placed_at"]),
+        (&json!(2.5), &json!("2026-02-03T04:05:06.789Z")),
+        "{record}"
+    );
+    let id = record["id"].as_str().unwrap();
+    assert_eq!(rows(&gate.client("nora"), &format!("SELECT amount FROM orders WHERE id = '{id}'")), ["2.5000"]);
+    let again = ask("POST", "lake_orders", &json!({"id": id, "region": "eu"}));
+    assert_eq!(again.status, 409, "{}", again.text());
+    for method in ["PATCH", "DELETE"] {
+        let refused = ask(method, &format!("lake_orders/{id}"), &json!({"region": "us"}));
+        assert_eq!(refused.status, 501, "{method} {}", refused.text());
+    }
+    assert_eq!((gate.names("orders").len(), gate.left().len()), (2, 0));
 }

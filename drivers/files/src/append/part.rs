@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Rows and bytes of one group of a file.
 const GROUP_ROWS: usize = 1024 * 1024;
-const GROUP_BYTES: usize = 128 * 1024 * 1024;
+const GROUP_BYTES: usize = 32 * 1024 * 1024;
 
 /// A file that is complete.
 #[derive(Debug, Clone)]

@@ -95,9 +95,11 @@ fn appends(table: &Arc<FileTable>, object: &Object) -> Result<DriverTable> {
         };
         Ok(RemoteField { field: field.name.clone(), column })
     };
-    let fields = columns(object).map(field).collect::<Result<Vec<_>>>()?;
+    let fields = columns(object).map(field).collect::<Result<Vec<RemoteField>>>()?;
+    let place = |key: &Field| fields.iter().position(|field| field.field == key.name);
+    let key = object.key().into_iter().map(place).collect::<Option<Vec<_>>>().filter(|key| !key.is_empty());
     let table = TableRef::new([object.name.as_str()])?;
-    Ok(DriverTable::new(Arc::new(target), object.datasource.as_str().into(), table, fields, None))
+    Ok(DriverTable::new(Arc::new(target), object.datasource.as_str().into(), table, fields, key))
 }
 
 fn format_of(name: &str) -> Option<FileFormat> {

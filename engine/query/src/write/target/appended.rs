@@ -69,6 +69,9 @@ pub(super) fn refuse_read(
         };
         return Err(super::closed(&format!("its source takes new rows only, and {reason}")));
     }
+    if intent.record().is_some() && table.named_by().is_empty() {
+        return Err(refused("a record without a key"));
+    }
     if intent.returning().is_some() && is_related(intent.object().decision.row_filter()) {
         return Err(refused("RETURNING where rows of other tables decide which are read"));
     }
