@@ -67,7 +67,8 @@ fn serve_gate(folder: &Path) -> Result<(), Failure> {
     let schema = provider.schema();
     let object = gate::object("b_wide", schema.fields().iter().map(|field| field.name().as_str()));
     let stack = gate::stack("b", vec![object], &[("b_wide", "color != 'black'")]);
-    let tables = HashMap::from([("b_wide".to_owned(), SourceTable { source: "files".into(), provider })]);
+    let tables =
+        HashMap::from([("b_wide".to_owned(), SourceTable { source: "files".into(), provider, appends: None })]);
     let gate = gate::gate(query.handle().clone(), gate::deployment(&stack, tables)?)?;
     let (door, address) = wire.block_on(door::bind_flight(Arc::new(GateService::new(gate))))?;
     let stop = CancellationToken::new();

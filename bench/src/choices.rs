@@ -187,9 +187,10 @@ pub async fn deployment(large: Large, driver: Arc<dyn Driver>, folder: &Path) ->
         Large::Parquet => ("keys", "facts"),
     };
     let place = Place { source: "postgres", driver, schema: "public", tables: &[] };
-    let remote_table = SourceTable { source: "postgres".into(), provider: Arc::new(opened(&place, remote).await?) };
+    let remote_table =
+        SourceTable { source: "postgres".into(), provider: Arc::new(opened(&place, remote).await?), appends: None };
     let spec = TableSpec::new(local, &format!("{local}.parquet"), FileFormat::Parquet, None);
-    let local_table = SourceTable { source: "files".into(), provider: files.table(&spec).await? };
+    let local_table = SourceTable { source: "files".into(), provider: files.table(&spec).await?, appends: None };
     let name = |table: &str| format!("bench_{table}");
     let tables = HashMap::from([(name(remote), remote_table), (name(local), local_table)]);
     let objects = TABLES.map(|(table, _)| {

@@ -146,7 +146,7 @@ pub async fn tpch_tables(folder: &Path) -> Result<HashMap<&'static str, SourceTa
     for table in tpch::TABLES {
         let spec = TableSpec::new(table, &format!("{table}.parquet"), FileFormat::Parquet, None);
         let provider = source.table(&spec).await?;
-        tables.insert(table, SourceTable { source: "tpch".into(), provider });
+        tables.insert(table, SourceTable { source: "tpch".into(), provider, appends: None });
     }
     Ok(tables)
 }

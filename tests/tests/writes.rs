@@ -10,6 +10,8 @@ mod by_key;
 mod documents;
 #[path = "writes/explain_and_audit.rs"]
 mod explain_and_audit;
+#[path = "writes/files.rs"]
+mod files;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod adapter;
+mod append;
 mod compat;
 mod config;
 mod error;
@@ -14,6 +15,7 @@ mod layout;
 mod listing;
 mod moved;
 mod nan;
+mod own_files;
 mod pattern;
 mod rewrite;
 mod source;
@@ -22,6 +24,7 @@ mod study;
 mod table;
 mod text;
 
+pub use append::AppendTarget;
 pub use config::{CsvOptions, FileFormat, FilesConfig, FilesLimits, Location, S3Config, TableSpec};
 pub use error::shared_error;
 pub use infer::Inferred;

@@ -4,17 +4,18 @@ use crate::config::{FileFormat, FilesConfig, Location, TableSpec};
 use crate::error::Names;
 use crate::footers::FooterReader;
 use crate::infer::{self, Inferred};
+use crate::listing::Fresh;
 use crate::moved::Moved;
 use crate::pattern;
 use crate::store;
-use crate::table::FileTable;
+use crate::table::{FileTable, Files};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What all tables of a source share.
 pub(crate) struct Shared {
@@ -25,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) moved: Arc<Moved>,
     /// Taken to list files, and alone to replace them: nobody lists half of each.
     pub(crate) replacing: tokio::sync::RwLock<()>,
+    /// What no other source has.
+    pub(crate) identity: Arc<()>,
+    /// Listings of all tables, of every version of the metadata that is still in use.
+    listings: Mutex<Vec<Weak<Fresh<Files>>>>,
 }
 
 impl Shared {
@@ -35,6 +40,21 @@ impl Shared {
         }
         let opened = store::open(&self.config, &self.moved)?;
         Ok(Arc::clone(self.store.get_or_init(|| opened)))
+    }
+
+    /// A table's listing, which is read again when files were added here.
+    pub(crate) fn listing(&self) -> Arc<Fresh<Files>> {
+        let listing = Arc::new(Fresh::new(self.config.refresh));
+        let mut all = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(&listing));
+        listing
+    }
+
+    /// No listing of before is trusted any more.
+    pub(crate) fn relist(&self) {
+        let all = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(Weak::upgrade).for_each(|listing| listing.invalidate());
     }
 
     pub(crate) fn footers(&self) -> Result<FooterReader> {
@@ -92,7 +112,17 @@ impl FilesSource {
     fn unopened(config: FilesConfig) -> Self {
         let footers: Arc<FileMetadataCache> = Arc::new(DefaultCache::new(config.limits.footer_bytes_max));
         let (store, moved, replacing) = (OnceLock::new(), Arc::default(), tokio::sync::RwLock::default());
-        Self { shared: Arc::new(Shared { config, store, footers, moved, replacing }) }
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                store,
+                footers,
+                moved,
+                replacing,
+                identity: Arc::default(),
+                listings: Mutex::default(),
+            }),
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -7,6 +7,7 @@ use crate::footers::{self, FOOTER_HINT, FooterReader};
 use crate::guard::{Guarded, Watch};
 use crate::layout::{self, Layout};
 use crate::listing::{self, Fresh};
+use crate::own_files::OwnFiles;
 use crate::pattern::FilePattern;
 use crate::source::Shared;
 use crate::text::{TextSource, TextTable};
@@ -27,8 +28,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion_datasource::compute_all_files_statistics;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::ObjectMeta;
 use object_store::memory::InMemory;
+use object_store::{ObjectMeta, ObjectStoreExt};
+use querygate_driver_api::execution::Uncommitted;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
@@ -90,7 +92,7 @@ impl FileTable {
             FileFormat::Csv(_) | FileFormat::Ndjson => schema,
         };
         Ok(Self {
-            files: Arc::new(Fresh::new(shared.config.refresh)),
+            files: shared.listing(),
             names,
             path: spec.pattern.clone(),
             pattern,
@@ -168,6 +170,20 @@ impl FileTable {
         let mut file = PartitionedFile::from(meta.clone()).with_partition_values(values);
         file.metadata_size_hint = Some(FOOTER_HINT);
         Ok(file.with_statistics(Arc::new(statistics)))
+    }
+
+    /// What the statement's own transaction has added.
+    async fn uncommitted(&self, state: &dyn Session, files: &Files) -> Result<Vec<PartitionedFile>> {
+        let shown = state.config().get_extension::<Uncommitted>();
+        let Some(written) = shown.and_then(|shown| shown.shown::<OwnFiles>()) else { return Ok(Vec::new()) };
+        let (store, reader) = (self.shared.store()?, self.shared.footers()?);
+        let mut own = Vec::new();
+        for path in written.of(&self.shared.identity, self.pattern.base()).await? {
+            let meta = store.head(&path).await.map_err(|error| self.names.store(&error))?;
+            let meta = ObjectMeta { location: path, ..meta };
+            own.push(self.file(&meta, 0, &files.layout, &files.partitions, &reader).await?);
+        }
+        Ok(own)
     }
 
     async fn footer_statistics(&self, reader: &FooterReader, meta: &ObjectMeta, layout: &Layout) -> Result<Statistics> {
@@ -299,7 +315,8 @@ impl TableProvider for FileTable {
         limit: Option<usize>,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         let files = self.files().await.map_err(external)?;
-        let kept = files.pruned(state, filters)?;
+        let mut kept = files.pruned(state, filters)?;
+        kept.extend(self.uncommitted(state, &files).await.map_err(external)?);
         if kept.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
         }

@@ -62,7 +62,14 @@ impl PrincipalCatalog {
     #[must_use]
     pub fn takes_changes(&self, object: &str) -> bool {
         let has_key = |table: &DriverTable| table.key().is_some_and(|key| !key.is_empty());
-        self.remotes.tables().get(object).is_some_and(|table| table.driver().writer().is_some() && has_key(table))
+        let is_changed = |table: &DriverTable| table.driver().writer().is_some() && has_key(table);
+        self.only_inserts(object) || self.remotes.tables().get(object).is_some_and(is_changed)
+    }
+
+    /// Whether an object is stored where new rows are taken and nothing else.
+    #[must_use]
+    pub fn only_inserts(&self, object: &str) -> bool {
+        self.deployment.tables.get(object).is_some_and(|table| table.appends.is_some())
     }
 
     /// The table that a permit's object is stored in, as its source describes it now.
@@ -73,8 +80,9 @@ impl PrincipalCatalog {
         if permit.user_id() != self.principal.user_id || permit.snapshot_version() != self.deployment.snapshot.version {
             return Err(Error::internal("a permit of another user or version was used"));
         }
-        let table =
-            self.remotes.tables().get(permit.object()).ok_or_else(|| unchangeable("its source takes no changes"))?;
+        let appends = || self.deployment.tables.get(permit.object())?.appends.as_ref();
+        let table = self.remotes.tables().get(permit.object()).or_else(appends);
+        let table = table.ok_or_else(|| unchangeable("its source takes no changes"))?;
         WriteTarget::of(table.clone(), Arc::clone(self.remotes.tables())).await
     }
 

@@ -1,6 +1,7 @@
 //! One immutable version of everything a statement is planned on: metadata, facts, source tables, views, names.
 //! Knows no principal.
 
+use crate::remote::DriverTable;
 use datafusion::catalog::TableProvider;
 use indexmap::IndexMap;
 use querygate_driver_api::driver::Driver;
@@ -18,6 +19,9 @@ pub struct SourceTable {
     pub source: Arc<str>,
     /// Provider whose columns are named as the object's fields. Fields that the source lacks are absent.
     pub provider: Arc<dyn TableProvider>,
+    /// Who stores new rows of a table that is read past its driver. `None`: none are stored, or the driver of
+    /// the provider stores them.
+    pub appends: Option<DriverTable>,
 }
 
 /// A view of the configuration. Runs with the reader's rights.

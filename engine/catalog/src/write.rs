@@ -45,6 +45,9 @@ pub struct WriteTarget {
     key: Vec<usize>,
     /// Sets of fields that the source itself keeps unique.
     unique: Vec<Vec<String>>,
+    only_inserts: bool,
+    /// Fields that the metadata calls the key.
+    named_by: Vec<usize>,
 }
 
 /// A field of the object that its source has.
@@ -108,7 +111,14 @@ impl WriteTarget {
             TableKind::Table => {}
             TableKind::View => return Err(unchangeable("it is a view of its source")),
         }
-        let key = table.key().cloned().filter(|key| !key.is_empty()).ok_or_else(|| unchangeable("it has no key"))?;
+        let only_inserts = writer.only_inserts();
+        let named_by = table.key().cloned().unwrap_or_default();
+        let key = match table.key().filter(|key| !key.is_empty()) {
+            // Metadata may call columns a key; nothing there keeps them unique, and no row is found by them.
+            _ if only_inserts => Vec::new(),
+            Some(key) => key.clone(),
+            None => return Err(unchangeable("it has no key")),
+        };
         let mut fields = Vec::with_capacity(table.fields().len());
         for (index, field) in table.fields().iter().enumerate() {
             let column = &field.column;
@@ -136,7 +146,7 @@ impl WriteTarget {
         };
         let sets = std::iter::once(&described.primary_key).chain(&described.unique);
         let unique = sets.filter(|set| !set.is_empty()).filter_map(names).collect();
-        Ok(Self { table, described, tables, fields, key, unique })
+        Ok(Self { table, described, tables, fields, key, unique, only_inserts, named_by })
     }
 
     /// Whether the source has said nothing else of the table since; asks it again after some seconds.
@@ -174,6 +184,18 @@ impl WriteTarget {
     pub fn keeps_unique(&self, fields: &[String]) -> bool {
         let is_same = |set: &Vec<String>| set.len() == fields.len() && set.iter().all(|name| fields.contains(name));
         self.unique.iter().any(is_same)
+    }
+
+    /// Fields whose values name a stored row to clients, as indexes: its key, also where no row is found by it.
+    #[must_use]
+    pub fn named_by(&self) -> &[usize] {
+        &self.named_by
+    }
+
+    /// Whether its source takes new rows and nothing else: none is found, locked or read there, and each is stored as it is given.
+    #[must_use]
+    pub fn only_inserts(&self) -> bool {
+        self.only_inserts
     }
 
     #[must_use]
@@ -385,6 +407,7 @@ fn writer(driver: &dyn Driver) -> Result<&dyn Writer> {
 }
 
 /// Why a table cannot be changed by any principal.
-pub(crate) fn unchangeable(reason: &str) -> Error {
+#[must_use]
+pub fn unchangeable(reason: &str) -> Error {
     Error::new(ErrorCode::FeatureNotSupported, "table cannot be changed").with_detail(format!("The reason: {reason}."))
 }

@@ -4,11 +4,12 @@
 use crate::deployment::Deployment;
 use crate::federation::Remotes;
 use crate::principal::VisibleObject;
+use crate::remote::DriverTable;
 use querygate_driver_api::value::ValueType;
 use querygate_metadata::model::FieldType;
 use querygate_pg_catalog::image::{Column, Generation, Relation, TablePrivileges};
 use querygate_policy::Evaluator;
-use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
+use querygate_policy::write::{Assignment, WriteObstacle, WriteOperation, WritePermit};
 use querygate_types::principal::Principal;
 
 fn is_whole(value_type: ValueType) -> bool {
@@ -26,13 +27,20 @@ pub(crate) struct WriteRights<'a> {
 impl WriteRights<'_> {
     /// Says in a relation what of it may be changed.
     pub(crate) fn tell(&self, visible: &VisibleObject, relation: &mut Relation) {
-        let Some(table) = self.remotes.tables().get(&visible.object.name) else { return };
-        let Some(key) = table.key().filter(|key| !key.is_empty() && table.driver().writer().is_some()) else { return };
+        let appends = self.appends(visible);
+        let Some(table) = appends.or_else(|| self.remotes.tables().get(&visible.object.name)) else { return };
+        let key = match appends {
+            Some(_) => &[],
+            None => match table.key().filter(|key| !key.is_empty() && table.driver().writer().is_some()) {
+                Some(key) => key.as_slice(),
+                None => return,
+            },
+        };
         let keys: Vec<&str> =
             key.iter().filter_map(|place| table.fields().get(*place)).map(|field| field.field.as_str()).collect();
         let insert = self.permit(visible, WriteOperation::Insert);
-        let update = self.permit(visible, WriteOperation::Update);
-        let delete = self.permit(visible, WriteOperation::Delete);
+        let of_stored = |operation| if appends.is_some() { None } else { self.permit(visible, operation) };
+        let (update, delete) = (of_stored(WriteOperation::Update), of_stored(WriteOperation::Delete));
         let takes = |permit: &Option<WritePermit>, column: &Column| {
             let is_free =
                 permit.as_ref().is_some_and(|permit| permit.assignment(&column.name) == Some(Assignment::Free));
@@ -50,7 +58,7 @@ impl WriteRights<'_> {
         relation.privileges =
             TablePrivileges { insert: whole(&insert), update: whole(&update), delete: delete.is_some() };
         // The number that the source itself gives a new row: clients ask for it back.
-        let given = match key.as_slice() {
+        let given = match key {
             [place] if table.gives_key() => {
                 table.fields().get(*place).filter(|field| is_whole(field.column.value_type))
             }
@@ -65,10 +73,17 @@ impl WriteRights<'_> {
         }
     }
 
+    /// Where the object's source takes new rows and nothing else.
+    fn appends(&self, visible: &VisibleObject) -> Option<&DriverTable> {
+        self.deployment.tables.get(&visible.object.name)?.appends.as_ref()
+    }
+
     fn permit(&self, visible: &VisibleObject, operation: WriteOperation) -> Option<WritePermit> {
         let Self { deployment, principal, now_ms, .. } = self;
         let policies = &deployment.policies;
-        if !policies.write_obstacles(&visible.object.name, operation).is_empty() {
+        let needs_key = self.appends(visible).is_none();
+        let obstacles = policies.write_obstacles(&visible.object.name, operation);
+        if obstacles.iter().any(|obstacle| needs_key || *obstacle != WriteObstacle::NoKey) {
             return None;
         }
         let evaluator = Evaluator { policy: policies, principal, facts: &deployment.facts, now_ms: *now_ms };

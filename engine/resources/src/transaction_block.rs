@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::{StreamExt, stream};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement, Uncommitted};
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{Begin, CommitError, Fate, Isolation, Locking, Transaction, Violation, Writer};
 use querygate_types::{Error, ErrorCode, Result};
@@ -20,6 +20,8 @@ use tokio::time::Instant;
 pub struct TransactionBlock {
     begin: Begin,
     branch: Mutex<Branch>,
+    /// What its transaction shows to statements that read the source past the driver.
+    uncommitted: Arc<Uncommitted>,
 }
 
 /// The block's part at its source. Locked by one statement at a time.
@@ -30,6 +32,7 @@ pub struct Branch {
     /// Savepoints that the session has set, in their order; set at the source when it takes part.
     savepoints: Vec<u32>,
     ended: Option<End>,
+    uncommitted: Arc<Uncommitted>,
 }
 
 /// How long a block may take part in a source.
@@ -82,8 +85,15 @@ impl TransactionBlock {
     #[must_use]
     pub fn new(isolation: Isolation, savepoints: Vec<u32>) -> Arc<Self> {
         let begin = Begin::with(isolation);
-        let branch = Branch { begin, open: None, savepoints, ended: None };
-        Arc::new(Self { begin, branch: Mutex::new(branch) })
+        let uncommitted = Arc::<Uncommitted>::default();
+        let branch = Branch { begin, open: None, savepoints, ended: None, uncommitted: Arc::clone(&uncommitted) };
+        Arc::new(Self { begin, branch: Mutex::new(branch), uncommitted })
+    }
+
+    /// What its transaction shows to statements that read the source past the driver. `None`: nothing.
+    #[must_use]
+    pub fn uncommitted(&self) -> Option<&Arc<Uncommitted>> {
+        Some(&self.uncommitted).filter(|uncommitted| !uncommitted.is_empty())
     }
 
     /// Rolls back what takes part for longer than it may, whatever its door knows of its client. Ends with the block.
@@ -180,7 +190,8 @@ impl Branch {
         if self.open.is_none() {
             let writer =
                 driver.writer().ok_or_else(|| Error::internal("a source without a writer was to take part"))?;
-            let mut transaction = writer.begin(self.begin, context).await?;
+            let context = ExecuteContext { uncommitted: Some(Arc::clone(&self.uncommitted)), ..context.clone() };
+            let mut transaction = writer.begin(self.begin, &context).await?;
             for id in &self.savepoints {
                 transaction.savepoint(*id).await?;
             }

@@ -131,7 +131,10 @@ fn memory(tables: &[&Table], placed: &mut HashMap<String, SourceTable>) {
     for table in tables {
         source.put(&table.object, Arc::clone(&table.schema), table.batches(ROWS_PER_BATCH)).unwrap();
         let provider = source.table(&table.object).unwrap();
-        placed.insert(table.object.clone(), SourceTable { source: Layout::Memory.name().into(), provider });
+        placed.insert(
+            table.object.clone(),
+            SourceTable { source: Layout::Memory.name().into(), provider, appends: None },
+        );
     }
 }
 
@@ -148,7 +151,10 @@ async fn files(tables: &[&Table], folder: &Path, placed: &mut HashMap<String, So
         let schema = Some(Arc::clone(&table.schema));
         let spec = querygate_files::TableSpec::new(&table.object, &name, FileFormat::Parquet, schema);
         let provider = source.table(&spec).await.unwrap();
-        placed.insert(table.object.clone(), SourceTable { source: Layout::Parquet.name().into(), provider });
+        placed.insert(
+            table.object.clone(),
+            SourceTable { source: Layout::Parquet.name().into(), provider, appends: None },
+        );
     }
 }
 
@@ -173,7 +179,7 @@ async fn sqlite(
     for table in tables {
         let reference = TableRef::new([table.object.clone()]).unwrap();
         let provider = Arc::new(open_table(&driver, table, layout, reference).await);
-        placed.insert(table.object.clone(), SourceTable { source: layout.name().into(), provider });
+        placed.insert(table.object.clone(), SourceTable { source: layout.name().into(), provider, appends: None });
     }
 }
 

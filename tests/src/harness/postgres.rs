@@ -46,7 +46,10 @@ pub(super) async fn place(tables: &[&Table], watch: &Watch, writes: bool, placed
     for table in tables {
         let reference = TableRef::new([schema.clone(), table.object.clone()]).unwrap();
         let provider = Arc::new(open_table(&driver, table, Layout::Postgres, reference).await);
-        placed.insert(table.object.clone(), SourceTable { source: Layout::Postgres.name().into(), provider });
+        placed.insert(
+            table.object.clone(),
+            SourceTable { source: Layout::Postgres.name().into(), provider, appends: None },
+        );
     }
 }
 

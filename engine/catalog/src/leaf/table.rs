@@ -418,7 +418,11 @@ mod tests {
     fn source() -> SourceTable {
         let names = ["id", "title", "phone", "salary", "owner_id", "parent"];
         let fields: Vec<Field> = names.into_iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-        SourceTable { source: "s".into(), provider: Arc::new(EmptyTable::new(Arc::new(Schema::new(fields)))) }
+        SourceTable {
+            source: "s".into(),
+            provider: Arc::new(EmptyTable::new(Arc::new(Schema::new(fields)))),
+            appends: None,
+        }
     }
 
     fn token() -> LeafToken {

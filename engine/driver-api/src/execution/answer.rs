@@ -1,11 +1,13 @@
 //! How a statement is asked of a driver, and the forms of its answer. Knows no source and no client.
 
+use super::uncommitted::Uncommitted;
 use crate::execution::SnapshotShare;
 use arrow::array::RecordBatch;
 use futures::stream::BoxStream;
 use querygate_types::wire_rows::{WireForm, WireRows};
 use querygate_types::{Error, PgType, PlannerSetting, Result, limits};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +43,9 @@ pub struct ExecuteContext {
     pub setting: Option<PlannerSetting>,
     /// Whether it finds rows by their key, for which one plan is as good as another whatever the values are.
     pub by_key: bool,
+    /// Where a transaction that begins shows what it has stored. `None`: nothing of it is read past
+    /// the driver.
+    pub uncommitted: Option<Arc<Uncommitted>>,
 }
 
 impl Default for ExecuteContext {
@@ -52,6 +57,7 @@ impl Default for ExecuteContext {
             share: None,
             setting: None,
             by_key: false,
+            uncommitted: None,
         }
     }
 }

@@ -5,8 +5,10 @@ mod delivery;
 pub mod ending;
 mod snapshot;
 mod statement;
+mod uncommitted;
 
 pub use answer::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, LookUp, Wanted};
 pub use delivery::{Delivery, delivery};
 pub use snapshot::{Pages, Snapshot, SnapshotAnswer, SnapshotShare};
 pub use statement::{Binding, BindingForm, NativeStatement};
+pub use uncommitted::Uncommitted;

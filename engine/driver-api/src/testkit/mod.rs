@@ -1,13 +1,14 @@
 //! The conformance suite that every driver passes, and a layer that makes a driver fail. Knows no driver.
 //!
 //! A driver's test loads [`dataset::tables`] into its source, then calls [`suite::run`] and [`lifecycle::run`], and
-//! [`changes::run`] on a source that can be changed. Each case of the suite is a fragment: either the driver refuses it, or its rows must equal those of [`reference::evaluate`], an interpreter of
+//! [`changes::run`] on a source that can be changed, [`inserts::run`] on one that takes new rows only. Each case of the suite is a fragment: either the driver refuses it, or its rows must equal those of [`reference::evaluate`], an interpreter of
 //! the vocabulary's written semantics that shares no code with any driver.
 
 pub mod changes;
 pub mod dataset;
 pub mod fault;
 mod functions;
+pub mod inserts;
 pub mod lifecycle;
 pub mod reference;
 pub mod suite;

@@ -46,6 +46,12 @@ pub trait Writer: Send + Sync + fmt::Debug {
     /// What its transactions can, which does not change.
     fn capabilities(&self) -> &WriteCapabilities;
 
+    /// Whether it takes new rows and nothing else: no row is ever found, locked or changed in its transactions, so that it has no key,
+    /// and what it stores is what it is given.
+    fn only_inserts(&self) -> bool {
+        false
+    }
+
     /// In which form values of a type are stored in a column, such that reading gives each of them back as it is. Single values that
     /// the column cannot hold so are refused when they are applied (22xxx), never changed.
     ///

@@ -211,7 +211,7 @@ impl Source {
             SourceKind::Postgres(server) => server.writer.is_some(),
             SourceKind::Mongodb(server) => server.writer.is_some(),
             SourceKind::Memory { writes } => *writes,
-            SourceKind::Files(_) => false,
+            SourceKind::Files { writes, .. } => *writes,
         }
     }
 }
@@ -236,7 +236,11 @@ pub(crate) enum SourceKind {
     /// A PostgreSQL database.
     Postgres(postgres::PostgresSource),
     /// A folder or bucket of Parquet, CSV and NDJSON.
-    Files(FileStore),
+    Files {
+        store: FileStore,
+        /// Whether it takes new rows, where changes are enabled at all.
+        writes: bool,
+    },
     /// Rows held in memory, filled from the metadata's seed `data`.
     Memory {
         /// Whether its rows may be changed. Changes last as long as the process.

@@ -25,7 +25,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("mongodb", Kind::database(|table, at| super::mongodb::resolve(table, at).map(SourceKind::Mongodb))),
     ("mysql", Kind::database(|table, at| super::mysql::resolve(table, at).map(SourceKind::Mysql))),
     ("postgres", Kind::database(|table, at| super::postgres::resolve(table, at).map(SourceKind::Postgres))),
-    ("files", Kind { read: |table, at| files(table, at).map(SourceKind::Files), is_database: false }),
+    ("files", Kind { read: |table, at| files(table, at), is_database: false }),
     ("memory", Kind { read: |table, _| Some(memory(table)), is_database: false }),
 ];
 const POOL_SIZE_DEFAULT: u32 = 4;
@@ -59,7 +59,7 @@ fn apply_indexes(table: &Table<'_>, kind: Option<Kind>) -> Option<bool> {
 fn apply_layouts(table: &Table<'_>, kind: Option<&SourceKind>) -> bool {
     let Some(given) = table.boolean("apply_layouts") else { return false };
     match kind {
-        Some(SourceKind::Files(FileStore::Local(_))) | None => given.value,
+        Some(SourceKind::Files { store: FileStore::Local(_), .. }) | None => given.value,
         Some(_) => {
             table.error(given.span, "`apply_layouts` is for files in a local folder only");
             false
@@ -94,7 +94,19 @@ fn sqlite(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {
     Some(SourceKind::Sqlite { path, pool_size: pool_size?, fixed_text, writes })
 }
 
-fn files(table: &Table<'_>, environment: &Environment) -> Option<FileStore> {
+fn files(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {
+    let writes = table.boolean("writes");
+    let store = file_store(table, environment)?;
+    match (&store, &writes) {
+        (FileStore::S3(_), Some(given)) if given.value => {
+            table.error(given.span.clone(), "`writes` of files is for a local folder only");
+            None
+        }
+        _ => Some(SourceKind::Files { store, writes: writes.is_some_and(|writes| writes.value) }),
+    }
+}
+
+fn file_store(table: &Table<'_>, environment: &Environment) -> Option<FileStore> {
     let path = table.text("path");
     let url = table.text("url");
     let options = table.table("options", "[sources.options]");

@@ -158,7 +158,9 @@ fn a_full_configuration_resolves() {
         config.sources[0].kind,
         SourceKind::Sqlite { path: "/etc/qg/crm.sqlite".into(), pool_size: 9, fixed_text: true, writes: false }
     );
-    let SourceKind::Files(FileStore::S3(s3)) = &config.sources[1].kind else { panic!("{:?}", config.sources[1]) };
+    let SourceKind::Files { store: FileStore::S3(s3), writes: false } = &config.sources[1].kind else {
+        panic!("{:?}", config.sources[1])
+    };
     assert_eq!((s3.bucket.as_str(), s3.prefix.as_str()), ("bucket", "some/prefix"));
     assert_eq!(s3.credentials.as_ref().map(|(_, secret)| secret.expose()), Some("hush"));
     assert!(!format!("{config:?}").contains("hush"));
@@ -379,7 +381,9 @@ fn mistakes_of_writing_logins_have_their_places() {
         check(&format!("{META}{SERVER}{keys}"), expected);
     }
     let files = "[[sources]]\nname = \"a\"\nkind = \"files\"\npath = \"f\"\nwrites = true\n";
-    check(&format!("{META}{files}"), "unknown key `writes` in [[sources]]");
+    assert!(good(&format!("{META}[writes]\nenabled = true\n{files}")).sources[0].takes_changes());
+    let bucket = files.replace("path = \"f\"", "url = \"s3://b\"");
+    check(&format!("{META}{bucket}"), "`writes` of files is for a local folder only");
     let memory = files.replace("files", "memory").replace("path = \"f\"\n", "");
     assert!(good(&format!("{META}[writes]\nenabled = true\n{memory}")).sources[0].takes_changes());
 }

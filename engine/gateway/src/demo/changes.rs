@@ -18,7 +18,7 @@ pub(crate) fn enable(config: &mut Config) {
         match &mut source.kind {
             SourceKind::Sqlite { writes, .. } => *writes = true,
             SourceKind::Memory { .. }
-            | SourceKind::Files(_)
+            | SourceKind::Files { .. }
             | SourceKind::Postgres(_)
             | SourceKind::Mysql(_)
             | SourceKind::Mongodb(_) => {}

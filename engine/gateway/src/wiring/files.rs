@@ -4,11 +4,16 @@ use super::changes::{columns, wanted};
 use crate::config::{FileStore, S3Store};
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
+use querygate_catalog::deployment::SourceTable;
 use querygate_catalog::object_schema;
-use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, S3Config, TableSpec};
+use querygate_catalog::remote::{DriverTable, RemoteField};
+use querygate_driver_api::identifier::{Identifier, TableRef};
+use querygate_driver_api::relation::{Collation, Encoding};
+use querygate_files::{AppendTarget, CsvOptions, FileFormat, FileTable, FilesConfig, FilesSource, S3Config, TableSpec};
 use querygate_memory::{MemoryColumn, MemoryConfig, MemorySource, MemoryTableSpec, load_ndjson};
 use querygate_metadata::load::RowFile;
 use querygate_metadata::model::{Field, Object, Snapshot, Uniqueness};
+use querygate_rules::opener::RemoteColumn;
 use querygate_types::{Error, ErrorCode, Result};
 use std::io::BufReader;
 use std::sync::Arc;
@@ -36,7 +41,7 @@ fn s3(store: &S3Store) -> S3Config {
 }
 
 /// `external.remoteName` names a file, folder or glob; without it the object's own name is looked for.
-pub(super) async fn file_spec(files: &FilesSource, object: &Object) -> Result<TableSpec> {
+async fn file_spec(files: &FilesSource, object: &Object) -> Result<TableSpec> {
     let name = object.table_name();
     let schema = Some(object_schema(object));
     let mut spec = match format_of(name) {
@@ -54,6 +59,47 @@ pub(super) async fn file_spec(files: &FilesSource, object: &Object) -> Result<Ta
         spec.column_map = external.column_map.iter().map(|(remote, local)| (local.clone(), remote.clone())).collect();
     }
     Ok(spec)
+}
+
+/// A table that is read by its provider; what changes it is a matter of the provider's driver, if it has one.
+pub(super) fn read_only(object: &Object, provider: Arc<dyn TableProvider>) -> SourceTable {
+    SourceTable { source: object.datasource.as_str().into(), provider, appends: None }
+}
+
+/// The object's files; with who adds rows to them, where they take any.
+pub(super) async fn files_table(files: &FilesSource, object: &Object, writes: bool) -> Result<SourceTable> {
+    let table = files.table(&file_spec(files, object).await?).await?;
+    let appends = if writes {
+        appends(&table, object)
+            .inspect_err(|error| tracing::warn!(object = object.name, %error, "files take no new rows"))
+            .ok()
+    } else {
+        None
+    };
+    Ok(SourceTable { appends, ..read_only(object, table) })
+}
+
+fn appends(table: &Arc<FileTable>, object: &Object) -> Result<DriverTable> {
+    let named: Vec<_> = columns(object).map(|(name, field)| (name.to_owned(), wanted(field))).collect();
+    // What metadata says is unique is kept so as in tables in memory.
+    let MemoryTableSpec { primary_key, unique, .. } = changing_table(object);
+    let unique: Vec<_> = std::iter::once(primary_key).chain(unique).collect();
+    let target = AppendTarget::new(Arc::clone(table), &object.name, &named, &unique)?;
+    let field = |(name, field): (&str, &Field)| {
+        let column = RemoteColumn {
+            name: Identifier::new(name)?,
+            value_type: wanted(field),
+            nullable: true,
+            collation: Collation::Binary,
+            encoding: Encoding::Canonical,
+        };
+        Ok(RemoteField { field: field.name.clone(), column })
+    };
+    let fields = columns(object).map(field).collect::<Result<Vec<RemoteField>>>()?;
+    let place = |key: &Field| fields.iter().position(|field| field.field == key.name);
+    let key = object.key().into_iter().map(place).collect::<Option<Vec<_>>>().filter(|key| !key.is_empty());
+    let table = TableRef::new([object.name.as_str()])?;
+    Ok(DriverTable::new(Arc::new(target), object.datasource.as_str().into(), table, fields, key))
 }
 
 fn format_of(name: &str) -> Option<FileFormat> {

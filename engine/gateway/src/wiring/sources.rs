@@ -2,7 +2,7 @@
 //! says why when it is read.
 
 use super::changes::{Changes, Fitted};
-use super::files::{changing_table, file_spec, files_source, memory_rows, memory_table};
+use super::files::{changing_table, files_source, files_table, memory_rows, memory_table, read_only};
 use crate::config::{Config, OnChange, SchemaChange, SourceKind};
 use datafusion::catalog::TableProvider;
 use futures::future::{BoxFuture, join_all};
@@ -36,7 +36,11 @@ const LOOK_PAUSE_FACTOR: u32 = 20;
 
 enum Opened {
     Driver(Arc<dyn Driver>),
-    Files(Arc<FilesSource>),
+    Files {
+        files: Arc<FilesSource>,
+        /// Whether its tables take new rows.
+        writes: bool,
+    },
     Memory,
     /// Memory whose tables may be changed, and keep what they are changed to.
     ChangingMemory(Arc<ChangingMemory>),
@@ -54,6 +58,8 @@ pub(super) struct Sources {
     looks: Mutex<BTreeMap<String, Looks>>,
     /// Folders whose files may be written anew, until what an earlier process left there is removed.
     untidy: Mutex<Vec<Arc<FilesSource>>>,
+    /// Folders that take new rows, until what transactions of an earlier process left there is removed.
+    unswept: Mutex<Vec<Arc<FilesSource>>>,
 }
 
 /// When a source's tables are looked at, while nobody asks for it and when statements fail as if they had changed.
@@ -78,7 +84,7 @@ impl Sources {
         let mut opened = BTreeMap::new();
         let mut schemas = BTreeMap::new();
         let mut policies = BTreeMap::new();
-        let mut untidy = Vec::new();
+        let (mut untidy, mut unswept) = (Vec::new(), Vec::new());
         for source in &config.sources {
             policies.insert(source.name.clone(), source.schema_change.clone());
             let made = match &source.kind {
@@ -100,10 +106,12 @@ impl Sources {
                     schemas.insert(source.name.clone(), server.schema.clone());
                     Opened::Driver(Arc::new(super::postgres::driver(&source.name, server, config.writes, &budget)?))
                 }
-                SourceKind::Files(store) => {
+                SourceKind::Files { store, writes } => {
                     let files = Arc::new(files_source(&source.name, store)?);
+                    let writes = config.writes && *writes;
                     untidy.extend(source.apply_layouts.then(|| Arc::clone(&files)));
-                    Opened::Files(files)
+                    unswept.extend(writes.then(|| Arc::clone(&files)));
+                    Opened::Files { files, writes }
                 }
                 SourceKind::Memory { writes } if config.writes && *writes => {
                     Opened::ChangingMemory(Arc::new(ChangingMemory::new(MEMORY_SOURCE_BYTES_MAX)))
@@ -120,6 +128,7 @@ impl Sources {
             changes: Changes::default(),
             looks: Mutex::default(),
             untidy: Mutex::new(untidy),
+            unswept: Mutex::new(unswept),
         })
     }
 
@@ -127,7 +136,7 @@ impl Sources {
     pub(super) fn driver(&self, source: &str) -> Option<&Arc<dyn Driver>> {
         match self.opened.get(source)? {
             Opened::Driver(driver) => Some(driver),
-            Opened::Files(_) | Opened::Memory | Opened::ChangingMemory(_) => None,
+            Opened::Files { .. } | Opened::Memory | Opened::ChangingMemory(_) => None,
         }
     }
 
@@ -135,7 +144,7 @@ impl Sources {
     pub(super) async fn answers(&self, source: &str) -> bool {
         match self.opened.get(source) {
             Some(Opened::Driver(driver)) => driver.health().await.is_ok(),
-            Some(Opened::Files(_) | Opened::Memory | Opened::ChangingMemory(_)) | None => false,
+            Some(Opened::Files { .. } | Opened::Memory | Opened::ChangingMemory(_)) | None => false,
         }
     }
 
@@ -146,7 +155,7 @@ impl Sources {
         row_files: &[RowFile],
     ) -> (HashMap<String, SourceTable>, Vec<SourceStatus>) {
         self.tidy().await;
-        let mut by_source: BTreeMap<&str, Asked<'_, Arc<dyn TableProvider>>> = BTreeMap::new();
+        let mut by_source: BTreeMap<&str, Asked<'_, SourceTable>> = BTreeMap::new();
         for object in snapshot.objects.values() {
             let Some(source) = self.opened.get(&object.datasource) else { continue };
             let asked = self.table(source, object, snapshot, row_files).boxed();
@@ -157,14 +166,14 @@ impl Sources {
         let mut errors: BTreeMap<&str, Error> = BTreeMap::new();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (object, outcome) in join_all(found).await.into_iter().flatten() {
-            let provider = outcome.unwrap_or_else(|error| {
+            let table = outcome.unwrap_or_else(|error| {
                 tracing::warn!(object = object.name, source = object.datasource, %error, "a table is not available");
                 let unavailable = UnavailableTable::new(object_schema(object), told(&object.datasource, &error));
                 errors.insert(&object.datasource, error);
-                Arc::new(unavailable)
+                read_only(object, Arc::new(unavailable))
             });
             *counts.entry(&object.datasource).or_default() += 1;
-            tables.insert(object.name.clone(), SourceTable { source: object.datasource.as_str().into(), provider });
+            tables.insert(object.name.clone(), table);
         }
         let status = self.opened.iter().map(|(name, source)| SourceStatus {
             name: name.clone(),
@@ -173,7 +182,7 @@ impl Sources {
             tables: counts.get(name.as_str()).copied().unwrap_or(0),
             driver: match source {
                 Opened::Driver(driver) => Some(Arc::clone(driver)),
-                Opened::Files(_) | Opened::Memory | Opened::ChangingMemory(_) => None,
+                Opened::Files { .. } | Opened::Memory | Opened::ChangingMemory(_) => None,
             },
         });
         (tables, status.collect())
@@ -187,6 +196,12 @@ impl Sources {
                 tracing::warn!(source = files.name(), %error, "what is left of files written anew is not removed now");
             }
         }
+        let unswept = std::mem::take(&mut *self.unswept.lock().unwrap_or_else(PoisonError::into_inner));
+        for files in unswept {
+            if let Err(error) = files.sweep().await {
+                tracing::warn!(source = files.name(), %error, "what is left of transactions is not removed now");
+            }
+        }
     }
 
     async fn table(
@@ -195,26 +210,33 @@ impl Sources {
         object: &Object,
         snapshot: &Snapshot,
         row_files: &[RowFile],
-    ) -> Result<Arc<dyn TableProvider>> {
-        match source {
-            Opened::Driver(driver) => Ok(Arc::new(self.driver_table(driver, object).await?)),
-            Opened::Files(files) => Ok(files.table(&file_spec(files, object).await?).await?),
-            Opened::Memory => memory_table(object, snapshot, row_files, self.memory_max),
+    ) -> Result<SourceTable> {
+        let provider: Arc<dyn TableProvider> = match source {
+            Opened::Driver(driver) => Arc::new(self.driver_table(driver, object).await?),
+            Opened::Files { files, writes } => return files_table(files, object, *writes).await,
+            Opened::Memory => memory_table(object, snapshot, row_files, self.memory_max)?,
             Opened::ChangingMemory(memory) => {
                 let rows = || memory_rows(object, snapshot, row_files, self.memory_max);
                 match memory.put(&changing_table(object), rows) {
                     // Lists of numbers are only read.
                     Err(error) if error.code() == ErrorCode::FeatureNotSupported => {
-                        memory_table(object, snapshot, row_files, self.memory_max)
+                        memory_table(object, snapshot, row_files, self.memory_max)?
                     }
-                    Err(error) => Err(error),
+                    Err(error) => return Err(error),
                     Ok(()) => {
                         let driver: Arc<dyn Driver> = Arc::<ChangingMemory>::clone(memory);
-                        Ok(Arc::new(self.driver_table(&driver, object).await?))
+                        Arc::new(self.driver_table(&driver, object).await?)
                     }
                 }
             }
-        }
+        };
+        Ok(read_only(object, provider))
+    }
+
+    /// The object's table as what adds rows to its files; `None`: it is not in files that take any.
+    pub(super) async fn appends(&self, object: &Object) -> Option<Result<DriverTable>> {
+        let Opened::Files { files, writes: true } = self.opened.get(&object.datasource)? else { return None };
+        files_table(files, object, true).await.map(|table| table.appends).transpose()
     }
 
     /// The object's table in a database, with the columns that both have.
@@ -282,7 +304,7 @@ impl Sources {
     pub(super) async fn changed(&self, snapshot: &Snapshot) -> bool {
         let drivers = self.opened.iter().filter_map(|(name, source)| match source {
             Opened::Driver(driver) => Some((name, driver)),
-            Opened::Files(_) | Opened::Memory | Opened::ChangingMemory(_) => None,
+            Opened::Files { .. } | Opened::Memory | Opened::ChangingMemory(_) => None,
         });
         for (name, driver) in drivers {
             let Some(notice) = driver.schema_notice() else { continue };
@@ -382,7 +404,7 @@ fn may_pass(code: ErrorCode) -> bool {
 fn kind(source: &Opened) -> &'static str {
     match source {
         Opened::Driver(driver) => driver.kind(),
-        Opened::Files(_) => "files",
+        Opened::Files { .. } => "files",
         Opened::Memory | Opened::ChangingMemory(_) => "memory",
     }
 }

@@ -5,6 +5,7 @@ use super::changes::{columns, find, wanted};
 use super::sources::Sources;
 use crate::config::Config;
 use crate::governance::Governance;
+use querygate_catalog::remote::DriverTable;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::remote::{RemoteTable, TableKind};
 use querygate_driver_api::write::Writer;
@@ -33,7 +34,13 @@ pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> 
             *closed.entry(&source.name).or_default() += usize::from(object.external.is_some());
             continue;
         }
-        findings.extend(rules(object, governance).into_iter().map(|reason| format!("`{}`: {reason}", object.name)));
+        let appends = sources.appends(object).await;
+        let own = rules(object, governance, appends.is_some());
+        findings.extend(own.into_iter().map(|reason| format!("`{}`: {reason}", object.name)));
+        if let Some(table) = appends {
+            findings.extend(files(table).await.into_iter().map(|reason| format!("`{}`: {reason}", object.name)));
+            continue;
+        }
         let Some(driver) = sources.driver(&object.datasource) else { continue };
         if away.contains(object.datasource.as_str()) {
             continue;
@@ -58,18 +65,34 @@ pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> 
 }
 
 /// Reasons of the metadata. Rules that cannot be evaluated are reported with their places elsewhere.
-fn rules(object: &Object, governance: &Governance) -> Vec<String> {
+/// `only_inserts`: no row is found there, and so by no key.
+fn rules(object: &Object, governance: &Governance, only_inserts: bool) -> Vec<String> {
     let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let operations =
         [(WriteOperation::Insert, "INSERT"), (WriteOperation::Update, "UPDATE"), (WriteOperation::Delete, "DELETE")];
+    let operations = operations.iter().take(if only_inserts { 1 } else { operations.len() }).copied();
     for (operation, verb) in operations {
         for obstacle in governance.policies.write_obstacles(&object.name, operation) {
-            if !matches!(obstacle, WriteObstacle::Rule { .. }) {
+            let is_told = match obstacle {
+                WriteObstacle::Rule { .. } => false,
+                WriteObstacle::NoKey => !only_inserts,
+                _ => true,
+            };
+            if is_told {
                 reasons.entry(obstacle.reason()).or_default().push(verb);
             }
         }
     }
     reasons.into_iter().map(|(reason, verbs)| format!("no {}: {reason}", verbs.join(", "))).collect()
+}
+
+/// What stands against new rows in files.
+async fn files(table: Result<DriverTable>) -> Option<String> {
+    let described = match table {
+        Ok(table) => table.driver().describe(table.table()).await.map(drop),
+        Err(error) => Err(error),
+    };
+    described.err().map(|error| error.detail().map_or_else(|| told(&error), |detail| format!("no INSERT. {detail}")))
 }
 
 async fn table(sources: &Sources, driver: &dyn Driver, object: &Object) -> Result<Vec<String>> {

@@ -2,6 +2,7 @@
 
 use crate::books::change_log::ChangeLog;
 use querygate_catalog::deployment::Deployment;
+use querygate_driver_api::execution::Uncommitted;
 use querygate_resources::TransactionBlock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,15 @@ impl SessionBlock {
 
     pub(crate) fn is_open(&self) -> bool {
         self.is_open.load(Ordering::Acquire)
+    }
+
+    /// What the block's transaction shows to statements that read its source past the driver.
+    pub(crate) fn uncommitted(&self) -> Option<Arc<Uncommitted>> {
+        // Most statements are in no block.
+        if !self.is_open() {
+            return None;
+        }
+        self.open()?.uncommitted().map(Arc::clone)
     }
 
     /// The block, which is made if there is none.

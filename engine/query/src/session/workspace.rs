@@ -47,12 +47,19 @@ impl GateSession {
     /// unless the statement asks for something that is this session's own.
     pub(crate) async fn statement_state(&self, bound: &Bound) -> Result<Arc<SessionState>> {
         let (workspace, state, _) = self.current().await?;
-        if !bound.asks().session {
+        let uncommitted = self.runs.block().uncommitted();
+        if !bound.asks().session && uncommitted.is_none() {
             return Ok(state);
         }
-        let vars = self.session_vars(&self.inner())?;
+        let vars = if bound.asks().session { Some(self.session_vars(&self.inner())?) } else { None };
         let own = with_config(&state, |config| {
-            config.options_mut().extensions.insert(vars);
+            if let Some(vars) = vars {
+                config.options_mut().extensions.insert(vars);
+            }
+            // Read past the driver, rows of the session's own transaction are found by the provider itself.
+            if let Some(uncommitted) = uncommitted {
+                config.set_extension(uncommitted);
+            }
         });
         Ok(with_runner(own, &workspace))
     }

@@ -178,14 +178,8 @@ impl Checked {
     ) -> Result<()> {
         let table = targeted.table();
         let (check, readable) = (targeted.permit().check(), to_be_readable(targeted));
-        let keys = (0..stored.num_rows()).map(|row| table.values(stored, row, table.key()));
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        let found = match found {
-            Some(found) if found.keys == keys => found.rows,
-            // The source made the keys, or others of them.
-            Some(_) | None => locked(targeted, &keys, &wanted(targeted), transaction, context).await?,
-        };
-        if found.num_rows() != stored.num_rows() {
+        // Where rows are only added, what is stored is what is given, and no other row decides: that was asked before.
+        if !table.only_inserts() && judged(targeted, stored, found, transaction, context).await? != stored.num_rows() {
             return Err(outside(targeted));
         }
         for record in records(table.fields(), stored)? {
@@ -234,6 +228,24 @@ async fn stored(
     let read = stored_read(targeted, &keys)?;
     let (stored, rows) = storing.store_and_read(&read, transaction, context).await?;
     Ok((stored, Some(Found { keys, rows })))
+}
+
+/// How many of the stored rows their source lets pass.
+async fn judged(
+    targeted: &Targeted,
+    stored: &RecordBatch,
+    found: Option<Found>,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<usize> {
+    let table = targeted.table();
+    let keys = (0..stored.num_rows()).map(|row| table.values(stored, row, table.key()));
+    let keys = keys.collect::<Result<Vec<_>>>()?;
+    match found {
+        Some(found) if found.keys == keys => Ok(found.rows.num_rows()),
+        // The source made the keys, or others of them.
+        Some(_) | None => Ok(locked(targeted, &keys, &wanted(targeted), transaction, context).await?.num_rows()),
+    }
 }
 
 /// Which rows the writer must be able to read afterwards: rows that are given back must be such. It is judged where a SELECT judges it:

@@ -108,7 +108,7 @@ impl RowLookup for NoRows {
     }
 }
 
-pub(super) fn is_related(filter: &RowFilter) -> bool {
+pub(crate) fn is_related(filter: &RowFilter) -> bool {
     match filter {
         RowFilter::All | RowFilter::Nothing => false,
         RowFilter::Not(inner) => is_related(inner),

@@ -5,6 +5,7 @@ use super::intent::{WriteIntent, folded, unsupported};
 use crate::bind::statement::Bound;
 use crate::write::values::computation::Computation;
 use arrow::array::RecordBatch;
+use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::sql::sqlparser::ast::{
@@ -151,8 +152,10 @@ impl Returning {
             Source::Computed(computation) => return computation.as_ref().ok_or_else(lost)?.rows(columns, stored),
         };
         let mut arrays = Vec::with_capacity(places.len());
-        for place in places {
-            arrays.push(columns.get(*place).ok_or_else(lost)?.view(stored)?.ok_or_else(lost)?);
+        for (place, field) in places.iter().zip(self.schema.fields()) {
+            let values = columns.get(*place).ok_or_else(lost)?.view(stored)?.ok_or_else(lost)?;
+            // A table that is read past its driver may have texts as views, and instants in another unit.
+            arrays.push(cast(&values, field.data_type()).map_err(Error::internal)?);
         }
         RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(Error::internal)
     }

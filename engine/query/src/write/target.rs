@@ -1,8 +1,11 @@
 //! What a principal may do with the table that it wants to change, and the query that finds the rows. Reads no row.
 
+mod appended;
 mod arrival;
 mod reuse;
 
+pub(crate) use self::appended::refused;
+use self::appended::{refuse_read, refuse_stored};
 use super::find::{Find, Finds, Untyped, find};
 use super::follow::Following;
 use super::intent::{RowSource, WriteIntent, unsupported};
@@ -20,7 +23,7 @@ use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
 use querygate_metadata::model::FieldType;
 use querygate_policy::rules::{ObjectRules, Stamp, Violation, refusal};
-use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
+use querygate_policy::write::{Assignment, WriteObstacle, WriteOperation, WritePermit};
 use querygate_policy::{Evaluator, RowFilter};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, PgType, Result};
@@ -136,14 +139,22 @@ impl Decided {
                     .with_hint("TRUNCATE is for those who may change all records; DELETE takes those that one may."));
             }
         }
+        let only_inserts = catalog.only_inserts(&object.name);
         let obstacles = deployment.policies.write_obstacles(&object.name, operation);
-        if let Some(obstacle) = obstacles.first() {
+        // Nothing finds a row by a key where rows are only added.
+        if let Some(obstacle) = obstacles.iter().find(|obstacle| !only_inserts || **obstacle != WriteObstacle::NoKey) {
             return Err(closed(&obstacle.reason()));
+        }
+        if only_inserts {
+            refuse_stored(&intent)?;
         }
         let rules = deployment.policies.rules(&object.name).map(Arc::clone);
         let rules = rules.ok_or_else(|| Error::internal("an object without rules was to be changed"))?;
         let table = catalog.write_target(&permit).await?;
         let following = Following::of(&permit, &evaluator, catalog).await?;
+        if only_inserts {
+            refuse_read(&intent, &table, &permit, &following)?;
+        }
         let returning = match intent.returning() {
             Some(items) => Some(Wanted::of(items, &intent)?),
             None => None,

@@ -38,6 +38,10 @@ impl Writer for FaultyDriver {
         self.inner.writer().map_or(&NONE, Writer::capabilities)
     }
 
+    fn only_inserts(&self) -> bool {
+        self.inner.writer().is_some_and(Writer::only_inserts)
+    }
+
     fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
         self.inner_writer().map_err(refused)?.writable_as(column, value_type)
     }

@@ -3,6 +3,7 @@
 
 use crate::write::intent::{locked_table, quoted, unsupported};
 use crate::write::lock::read;
+use crate::write::target::refused;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use datafusion::common::ScalarValue;
@@ -59,6 +60,9 @@ impl LockingRead {
             now_ms,
         };
         let permit = evaluator.decide_target(&object.object.name, WriteOperation::Update).permit()?;
+        if catalog.only_inserts(&object.object.name) {
+            return Err(refused("a lock of rows"));
+        }
         let table = catalog.write_target(&permit).await?;
         let mut query = query.clone();
         let mut items = Vec::with_capacity(table.key().len());

@@ -47,7 +47,7 @@ impl WrittenRecord {
     /// # Errors
     /// Internal: it has no key that is a text or a number.
     pub(in crate::write) fn of(table: &WriteTarget, stored: &RecordBatch, dropped: Vec<Dropped>) -> Result<Self> {
-        let names = table.key().iter().filter_map(|place| table.fields().get(*place)).map(|field| &field.name);
+        let names = table.named_by().iter().filter_map(|place| table.fields().get(*place)).map(|field| &field.name);
         let stored = records(table.fields(), stored)?.into_iter().next().unwrap_or_default();
         let mut parts = Row::new();
         let mut texts = Vec::new();
