@@ -44,7 +44,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Charges so many more.
+    /// Charges this number more.
     ///
     /// # Errors
     /// 53200: there is no room for them.
