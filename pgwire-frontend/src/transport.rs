@@ -183,3 +183,55 @@ impl Transport {
 fn read_bytes(input: &BytesMut) -> usize {
     if input.is_empty() { READ_BYTES_FIRST } else { READ_BYTES }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::io::Write as _;
+    use std::rc::Rc;
+    use std::sync::mpsc;
+
+    /// Reads of one task, far more than it may do in one turn.
+    const READS: usize = 20_000;
+
+    /// Reads from a client that always has more, beside another task of the same thread. Turns that the other had.
+    async fn turns_beside_reads() -> usize {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut client = std::net::TcpStream::connect(address).unwrap();
+            // Until the reader has had enough and leaves.
+            while client.write_all(&[7; 1 << 16]).is_ok() {}
+        });
+        let mut transport = Transport::Plain(listener.accept().await.unwrap().0);
+        let turns = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&turns);
+        let other = tokio::task::spawn_local(async move {
+            loop {
+                counted.set(counted.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        });
+        for _ in 0..READS {
+            assert!(transport.read(&mut BytesMut::new()).await.unwrap() > 0);
+        }
+        other.abort();
+        turns.get()
+    }
+
+    /// A task that has used up its turn is given no bytes, though the socket says that there are some. A reader that asks again without
+    /// a pause never ends, and no other task of its thread runs.
+    #[test]
+    fn a_client_that_always_has_more_leaves_others_their_turns() {
+        let (told, heard) = mpsc::channel();
+        // A thread that turns for ever is left behind.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let turns = tokio::task::LocalSet::new().block_on(&runtime, turns_beside_reads());
+            told.send(turns).unwrap();
+        });
+        let turns = heard.recv_timeout(Duration::from_secs(60)).expect("the reader never gave its thread back");
+        assert!(turns > READS / 1_000, "{turns} turns beside {READS} reads");
+    }
+}

@@ -99,6 +99,38 @@ fn advise(variant: &Variant) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Rows that were changed through the gate are what an index of their columns is priced by, and people are told.
+#[test]
+fn the_price_of_an_index_is_of_writes_that_were_seen() {
+    let variant = variant("[writes]\nenabled = true\n");
+    let config = variant.file("querygate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let sqlite = "kind = \"sqlite\"\n";
+    assert_eq!(text.matches(sqlite).count(), 1, "{text}");
+    std::fs::write(&config, text.replace(sqlite, &format!("{sqlite}writes = true\n"))).unwrap();
+    let object = variant.file("metadata/objects/cases.json");
+    let text = std::fs::read_to_string(&object).unwrap();
+    let closed = "\"writable\": false";
+    assert_eq!(text.matches(closed).count(), 1);
+    std::fs::write(&object, text.replace(closed, "\"writable\": true")).unwrap();
+    let server = variant.serve();
+    workload(&server);
+    let evidence = SUGGESTED.replace("SELECT id, ddl", "SELECT evidence");
+    let found = searched(&server, &evidence);
+    assert!(found[0].contains("; writes are assumed (one to ten reads): the gate saw none"), "{found:?}");
+    // Twenty rows, and none of another column counts.
+    let changed = "id IN (SELECT id FROM cases ORDER BY id LIMIT 10)";
+    for sql in ["priority = 'low'", "priority = 'high'", "subject = 'x'"] {
+        let sql = format!("UPDATE cases SET {sql} WHERE {changed}");
+        assert_eq!(call(&server, "ada", &sql).out.trim(), "UPDATE 10", "{sql}: {}", call(&server, "ada", &sql).both());
+    }
+    let seen = format!("{evidence} AND evidence LIKE '%gate saw them%480.0 updated%'");
+    let found = searched(&server, &seen);
+    let told = "; writes as the gate saw them: 0.0 rows a day inserted or deleted, 480.0 updated in the index's columns; \
+                what others write at the source is not in it";
+    assert!(found[0].contains(told), "{found:?}");
+}
+
 #[test]
 fn a_policy_index_is_suggested_applied_measured_and_undone() {
     let variant = variant("apply_indexes = true\n");

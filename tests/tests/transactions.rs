@@ -377,6 +377,34 @@ fn who_only_reads_keeps_nobody_from_writing() {
     assert_eq!(gate.totals(), ["7", "20", "30"]);
 }
 
+/// What a holdable cursor has not read when its transaction ends is kept in memory, within a bound: beyond it the COMMIT is refused, in
+/// words, and stores nothing.
+#[test]
+fn rows_that_a_holdable_cursor_keeps_have_a_bound() {
+    let gate = Gate::new();
+    let nora = gate.client("nora");
+    let before = gate.totals();
+    let declare = |rows: u32| {
+        done(&nora, "BEGIN; UPDATE orders SET total = 7 WHERE id = 'o1'");
+        let wide = format!("SELECT repeat('x', 1000) FROM orders, generate_series(1, {rows}) AS t(n) WHERE id = 'o1'");
+        done(&nora, &format!("DECLARE c CURSOR WITH HOLD FOR {wide}"));
+    };
+    declare(100_000);
+    let refused = runtime().block_on(nora.simple_query("COMMIT")).unwrap_err();
+    let refused = refused.as_db_error().unwrap();
+    assert_eq!(refused.code().code(), "53200", "{refused:?}");
+    assert!(refused.detail().is_some_and(|detail| detail.contains("cursors keep")), "{refused:?}");
+    assert!(refused.hint().is_some_and(|hint| hint.contains("before COMMIT")), "{refused:?}");
+    assert_eq!(gate.totals(), before);
+    assert_eq!(code(&nora, "FETCH 1 FROM c"), "34000");
+    // What was read before is not kept, and the session goes on.
+    declare(100_000);
+    assert_eq!(ask(&nora, "FETCH 90000 FROM c").unwrap().len(), 90_000);
+    done(&nora, "COMMIT");
+    assert_eq!(ask(&nora, "FETCH ALL FROM c").unwrap().len(), 10_000);
+    assert_eq!(gate.totals()[0], "7");
+}
+
 /// As PostgreSQL: a holdable cursor belongs to its transaction until that is committed, and keeps the rows that it stood for.
 #[test]
 fn cursors_live_as_long_as_what_they_were_declared_in() {

@@ -14,6 +14,7 @@ mod oid;
 mod overloads;
 mod quote;
 mod rows;
+mod sequences;
 mod session;
 mod table;
 mod token;

@@ -7,6 +7,7 @@ use super::image::{
 use super::layout::{Layout, layouts};
 use super::names::{INFORMATION_SCHEMA, PG_CATALOG, RoleObject, SchemaObject, roles, schemas};
 use super::oid::{Allocator, ObjectClass, stable_oid};
+use super::sequences::{Numbered, SequenceObject, sequences};
 use super::types::TypeTable;
 use querygate_types::ReferentialAction;
 use std::collections::{HashMap, HashSet};
@@ -127,6 +128,7 @@ pub(crate) struct Objects {
     pub(crate) relations: Vec<RelationObject>,
     pub(crate) indexes: Vec<IndexObject>,
     pub(crate) constraints: Vec<ConstraintObject>,
+    pub(crate) sequences: Vec<SequenceObject>,
     pub(crate) enums: Vec<EnumObject>,
     pub(crate) types: TypeTable,
     relation_by_oid: HashMap<u32, usize>,
@@ -151,6 +153,7 @@ impl Objects {
             relations: layouts().iter().filter(|l| served(l.schema, l.name)).map(system_relation).collect(),
             indexes: Vec::new(),
             constraints: Vec::new(),
+            sequences: Vec::new(),
             enums: Vec::new(),
             types: TypeTable::builtin(),
             relation_by_oid: HashMap::new(),
@@ -164,6 +167,7 @@ impl Objects {
         objects.add_relations(&mut ids);
         objects.add_keys(&mut ids);
         objects.index_names();
+        objects.sequences = objects.identities(&mut ids);
         objects
     }
 
@@ -191,6 +195,13 @@ impl Objects {
     pub(crate) fn index_in(&self, schema: &str, name: &str) -> Option<&IndexObject> {
         let mut named = self.index_by_name.get(name)?.iter().filter_map(|at| self.indexes.get(*at));
         named.find(|index| self.relation_at(index.relation).is_some_and(|relation| relation.schema == schema))
+    }
+    pub(crate) fn sequence(&self, oid: u32) -> Option<&SequenceObject> {
+        self.sequences.iter().find(|own| own.oid == oid)
+    }
+    pub(crate) fn sequence_in(&self, schema: &str, name: &str) -> Option<&SequenceObject> {
+        let is_there = |own: &&SequenceObject| self.relation_at(own.relation).is_some_and(|of| of.schema == schema);
+        self.sequences.iter().filter(|own| own.name == name).find(is_there)
     }
     /// Relations at either end of a foreign key: PostgreSQL keeps these by triggers, and clients ask for keys where there are some.
     pub(crate) fn in_foreign_keys(&self) -> HashSet<u32> {
@@ -383,6 +394,22 @@ impl Objects {
             on_update: key.on_update,
             ..constraint(oid, name, relation, 'f', columns)
         });
+    }
+
+    fn identities(&self, ids: &mut Allocator) -> Vec<SequenceObject> {
+        let columns = self.relations.iter().enumerate().flat_map(|(relation, of)| {
+            let columns = of.columns.iter().filter(|column| !column.identity.is_empty());
+            columns.map(move |column| Numbered {
+                path: [of.schema.as_str(), of.name.as_str(), column.name.as_str()],
+                relation,
+                attnum: column.attnum,
+                type_oid: column.type_oid,
+            })
+        });
+        let is_taken = |schema: &str, name: &str| {
+            self.relation_in(schema, name).is_some() || self.index_in(schema, name).is_some()
+        };
+        sequences(columns, is_taken, ids)
     }
 
     fn index_names(&mut self) {

@@ -21,6 +21,7 @@ pub enum ObjectClass {
     Index,
     Default,
     Rule,
+    Sequence,
 }
 
 /// The id of an object before collisions are resolved: FNV-1a over class and path, folded to [16384, 2³¹).

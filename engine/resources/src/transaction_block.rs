@@ -8,7 +8,9 @@ use futures::{StreamExt, stream};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement, Uncommitted};
 use querygate_driver_api::value::Value;
-use querygate_driver_api::write::{Begin, CommitError, Fate, Isolation, Locking, Transaction, Violation, Writer};
+use querygate_driver_api::write::{
+    Begin, CommitError, Fate, Isolation, Locking, RowsWritten, Transaction, Violation, Writer,
+};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -208,6 +210,12 @@ impl Branch {
         if let Some(open) = &mut self.open {
             open.used = Instant::now();
         }
+    }
+
+    /// Rows that were written since the last call, and where.
+    pub fn take_written(&mut self) -> Option<(Arc<str>, Vec<RowsWritten>)> {
+        let open = self.open.as_mut()?;
+        Some((Arc::clone(&open.source), open.transaction.take_written()))
     }
 
     /// Whether a failure has left it nothing but a rollback.

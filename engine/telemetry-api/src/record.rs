@@ -3,6 +3,7 @@
 use crate::advice::Choice;
 use crate::fragment::FragmentRecord;
 use crate::run_sums::{EndedRun, RunSums};
+use crate::table_writes::TableWrites;
 use crate::trace::StatementTrace;
 use querygate_query_api::service::Door;
 use querygate_types::ErrorCode;
@@ -36,6 +37,8 @@ pub struct StatementRecord {
     pub rows: u64,
     /// Rows of its table that it changed: of the first of its objects.
     pub changed: ChangedRows,
+    /// What it wrote to tables of sources, with what followed of it.
+    pub writes: Vec<TableWrites>,
     /// Their bytes in memory: an upper bound of what went over the wire in columns.
     pub bytes: u64,
     /// `None`: success, or a reader that left early.
@@ -102,6 +105,7 @@ impl<'a> EndedRun<'a> {
             total: record.total,
             rows: record.rows,
             changed: record.changed.rows,
+            writes: &record.writes,
             bytes: record.bytes,
             cached: record.cached,
             special: record.error.is_some() || record.choice.is_some(),

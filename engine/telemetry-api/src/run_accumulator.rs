@@ -250,6 +250,7 @@ mod tests {
             total: Duration::from_micros(40),
             rows: 1,
             changed: ChangedRows::default(),
+            writes: Vec::new(),
             bytes: 500,
             error: None,
             cached: true,

@@ -1,6 +1,7 @@
 //! What runs of a statement add up to, and which runs may be added up.
 
 use crate::fragment::FragmentRecord;
+use crate::table_writes::TableWrites;
 use crate::times::Times;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,6 +37,8 @@ pub struct RunSums {
     /// Rows that they changed: their sum, and the most of one run.
     pub changed: u64,
     pub changed_most: u64,
+    /// What they wrote to tables of sources.
+    pub writes: Vec<TableWrites>,
     pub planning: Times,
     pub total: Times,
     /// Of the record's fragment; each of the runs had it once, completely. Nothing where the record has none.
@@ -65,6 +68,7 @@ impl RunSums {
         self.read_most = self.read_most.max(read);
         self.changed = self.changed.saturating_add(run.changed);
         self.changed_most = self.changed_most.max(run.changed);
+        TableWrites::join(&mut self.writes, run.writes);
         self.planning.add(run.planning);
         self.total.add(run.total);
         for fragment in run.fragments {
@@ -86,6 +90,7 @@ impl RunSums {
         self.read_most = self.read_most.max(other.read_most);
         self.changed = self.changed.saturating_add(other.changed);
         self.changed_most = self.changed_most.max(other.changed_most);
+        TableWrites::join(&mut self.writes, &other.writes);
         self.planning.merge(&other.planning);
         self.total.merge(&other.total);
         self.fragment.rows = self.fragment.rows.saturating_add(other.fragment.rows);
@@ -107,6 +112,7 @@ pub struct EndedRun<'a> {
     pub total: Duration,
     pub rows: u64,
     pub changed: u64,
+    pub writes: &'a [TableWrites],
     pub bytes: u64,
     pub cached: bool,
     /// Whether it failed, or ran a plan that somebody chose.

@@ -41,6 +41,7 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         total: Duration::from_micros(600),
         rows: 10,
         changed: ChangedRows::default(),
+        writes: Vec::new(),
         bytes: 400,
         error: None,
         cached: true,

@@ -29,6 +29,7 @@ pub(crate) fn statement(login: &str, template: u64, rows: u64, seconds: i64) -> 
         total: Duration::from_millis(2),
         rows,
         changed: ChangedRows::default(),
+        writes: Vec::new(),
         bytes: rows * 20,
         error: None,
         cached: false,

@@ -212,6 +212,7 @@ fn statement() -> StatementRecord {
         total: Duration::from_millis(5),
         rows: 12,
         changed: ChangedRows::default(),
+        writes: Vec::new(),
         bytes: 400,
         error: None,
         cached: false,

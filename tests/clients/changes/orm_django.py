@@ -170,9 +170,9 @@ def refusals():
     else:
         raise AssertionError("a rule is no IntegrityError")
     words = refused_command("migrate")
-    if "CREATE is not supported" not in words or "made and changed in the source itself" not in words:
+    if "CREATE TABLE is not supported" not in words or "made and changed in the source itself" not in words:
         raise AssertionError(f"migrate: {m.first_line(words)}")
-    m.expect_error(create_model, state_of, "0A000", "CREATE is not supported")
+    m.expect_error(create_model, state_of, "0A000", "CREATE TABLE is not supported")
     try:
         connection.creation.create_test_db(verbosity=0, autoclobber=True)
     except (DatabaseError, SystemExit) as error:
@@ -183,7 +183,7 @@ def refusals():
     if 'database "postgres" does not exist' not in words:
         raise AssertionError(f"test database: {m.first_line(words)}")
     with connection.cursor() as cursor:
-        m.expect_error(lambda: cursor.execute("CREATE DATABASE test_demo"), state_of, "0A000", "CREATE is not supported")
+        m.expect_error(lambda: cursor.execute("CREATE DATABASE test_demo"), state_of, "0A000", "CREATE DATABASE is not supported")
     m.expect("after the errors", one.get().amount, decimal.Decimal("10.00"))
     return "migrate, schema_editor and CREATE DATABASE are 0A000; the test runner finds no database postgres to begin from"
 

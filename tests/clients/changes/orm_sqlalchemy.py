@@ -187,13 +187,16 @@ def own():
         s.commit()
     metadata = sa.MetaData()
     reflected = sa.Table("ticket", metadata, autoload_with=engine)
+    identity = reflected.c.id.identity
+    m.expect("identity", (identity.always, identity.start, identity.increment, identity.cycle), (False, 1, 1, False))
+    m.expect("its sequence", "ticket_id_seq" in sa.inspect(engine).get_sequence_names(), True)
     with engine.begin() as c:
         new = reflected.insert().values(code="o1", title="reflected", region="eu")
         key = c.execute(new.returning(reflected.c.id)).scalar()
         chosen = sa.select(sa.literal("o2"), reflected.c.title, reflected.c.region).where(reflected.c.id == key)
         c.execute(reflected.insert().from_select(["code", "title", "region"], chosen))
         m.expect("gone", c.execute(reflected.delete().where(reflected.c.title == "reflected")).rowcount, 2)
-    return "with_for_update, a reflected table, INSERT from a query"
+    return "with_for_update, a reflected table with its identity, INSERT from a query"
 
 
 m.run(f"SQLAlchemy ({DRIVER})", sa.__version__, {

@@ -40,7 +40,7 @@ def pandas_client():
 
     def writes():
         frame = pd.DataFrame({"a": [1]})
-        m.expect_error(lambda: frame.to_sql("new_table", e), lambda _: None, "", "CREATE is not supported")
+        m.expect_error(lambda: frame.to_sql("new_table", e), lambda _: None, "", "CREATE TABLE is not supported")
         raise m.Refused("to_sql is refused with 0A000: the gate reads")
 
     return "pandas", pd.__version__, {"describe": describe, "types": types, "parameters": parameters, "fetch": fetch,
@@ -150,7 +150,7 @@ def adbc_client():
         def own(self):
             with self.open() as c:
                 cursor = c.cursor()
-                m.expect_error(lambda: cursor.adbc_ingest("new_table", __import__("pyarrow").table({"a": [1]})), lambda _: None, "", "CREATE is not supported")
+                m.expect_error(lambda: cursor.adbc_ingest("new_table", __import__("pyarrow").table({"a": [1]})), lambda _: None, "", "CREATE TABLE is not supported")
                 raise m.Refused("ingest is refused with 0A000: the gate reads")
 
     suite = AdbcSuite(lambda user: adbc.connect(m.uri(user)), lambda e: getattr(e, "sqlstate", None), "$1")

@@ -1,6 +1,7 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
 mod reading;
+mod written;
 
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
 use super::violation::Violation;
@@ -15,6 +16,8 @@ use querygate_types::{Error, ErrorCode, Result};
 use reading::Reading;
 use std::fmt;
 use std::sync::Arc;
+pub use written::RowsWritten;
+use written::Tally;
 
 /// Savepoints of one transaction, at most.
 const SAVEPOINTS_MAX: usize = 1_000;
@@ -181,6 +184,7 @@ pub struct Transaction {
     /// Of each savepoint, how much was to be done after the commit when it was set.
     marks: Vec<usize>,
     after: Vec<AfterCommit>,
+    written: Tally,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,7 +277,14 @@ impl Transaction {
     /// A transaction that has just begun.
     #[must_use]
     pub fn new(inner: Box<dyn SourceTransaction>) -> Self {
-        Self { inner, standing: Standing::Sound, savepoints: Vec::new(), marks: Vec::new(), after: Vec::new() }
+        Self {
+            inner,
+            standing: Standing::Sound,
+            savepoints: Vec::new(),
+            marks: Vec::new(),
+            after: Vec::new(),
+            written: Tally::default(),
+        }
     }
 
     /// Runs a statement that the driver rendered, with or without locks.
@@ -315,7 +326,7 @@ impl Transaction {
         let applied =
             if rows.is_empty() { Ok(Applied::default()) } else { self.inner.apply(change, rows, context).await };
         let applied = applied.and_then(|applied| met(change, rows, applied));
-        self.leave(applied)
+        self.leave(applied).inspect(|applied| self.written.add(&change.shape, applied.count))
     }
 
     /// As [`apply`](Self::apply) of some rows, and reads what is stored then.
@@ -332,7 +343,7 @@ impl Transaction {
         self.enter()?;
         let done = self.inner.apply_and_read(change, rows, read, context).await;
         let done = done.and_then(|(applied, read)| Ok((met(change, rows, applied)?, read)));
-        self.leave(done)
+        self.leave(done).inspect(|(applied, _)| self.written.add(&change.shape, applied.count))
     }
 
     /// Locks a row and changes it, in one statement. `None`: no row was changed.
@@ -365,7 +376,7 @@ impl Transaction {
             ChangeOp::Insert => self.inner.load(change, rows, context).await,
             ChangeOp::Update | ChangeOp::Delete => Err(Error::internal("only an insert loads rows")),
         };
-        self.leave(loaded)
+        self.leave(loaded).inspect(|rows| self.written.add(&change.shape, *rows))
     }
 
     /// What the source makes of new rows of a table by itself.
@@ -428,6 +439,11 @@ impl Transaction {
         self.savepoints.truncate(place);
         self.marks.truncate(place);
         Ok(())
+    }
+
+    /// Rows that were written since the last call, whatever becomes of them: the source has done the work.
+    pub fn take_written(&mut self) -> Vec<RowsWritten> {
+        self.written.take()
     }
 
     /// By what its fate can be asked for.

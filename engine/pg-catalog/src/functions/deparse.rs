@@ -1,14 +1,15 @@
 //! `pg_get_…def`: texts of what the catalog stores, and sizes, which it does not.
 
-use super::names::{flag, oid, text};
+use super::names::{find_relation, flag, oid, text};
 use super::session::nothing;
-use super::{Definition, strict};
+use super::{Call, Definition, strict};
 use crate::cell::Cell;
-use crate::definitions::{constraint_definition, index_definition};
+use crate::definitions::{constraint_definition, index_definition, qualified};
 use crate::layout::{fixed_rows, layout};
 use crate::quote::quote_ident;
+use crate::sequences::SequenceObject;
 use crate::types::TypeTable;
-use querygate_types::{Error, ErrorCode};
+use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[
     // Expressions are stored as their text.
@@ -54,7 +55,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("pg_get_partition_constraintdef", 1, 1, "text", nothing),
     strict("pg_get_statisticsobjdef", 1, 1, "text", nothing),
     strict("pg_get_statisticsobjdef_columns", 1, 1, "text", nothing),
-    strict("pg_get_serial_sequence", 2, 2, "text", nothing),
+    strict("pg_get_serial_sequence", 2, 2, "text", serial_sequence),
     strict("pg_get_functiondef", 1, 1, "text", nothing),
     strict("pg_get_function_arg_default", 2, 2, "text", nothing),
     strict("pg_get_function_sqlbody", 1, 1, "text", nothing),
@@ -128,6 +129,24 @@ fn type_name(cell: &Cell) -> String {
 }
 
 /// Arguments of one of PostgreSQL's functions; with OUT and TABLE ones when `all`.
+/// The sequence of an identity column, always with its schema.
+fn serial_sequence(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    let (objects, table, column) = (&call.catalog.objects, text(args, 0), text(args, 1));
+    let found = find_relation(call, &table).and_then(|oid| objects.relation(oid));
+    let relation =
+        found.ok_or_else(|| Error::new(ErrorCode::UndefinedTable, format!("relation \"{table}\" does not exist")))?;
+    let missing = || {
+        let text = format!("column \"{column}\" of relation \"{}\" does not exist", relation.name);
+        Error::new(ErrorCode::UndefinedColumn, text)
+    };
+    let place = relation.columns.iter().find(|own| own.name == column).ok_or_else(missing)?.attnum;
+    let is_of = |own: &&SequenceObject| {
+        own.attnum == place && objects.relation_at(own.relation).is_some_and(|of| of.oid == relation.oid)
+    };
+    let sequence = objects.sequences.iter().find(is_of);
+    Ok(sequence.map(|own| qualified(&relation.schema, &own.name)).into())
+}
+
 fn signature(args: &[Cell], all: bool) -> Cell {
     let Some(row) = function_row(args) else { return Cell::Null };
     let list = |column| if let Some(Cell::List(v)) = at(row, column) { v.as_slice() } else { &[] };

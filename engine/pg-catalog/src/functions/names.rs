@@ -208,7 +208,9 @@ pub(super) fn find_relation(call: &Call<'_>, name: &str) -> Option<u32> {
     let objects = &call.catalog.objects;
     let parts = split_name(name)?;
     let within = |schema: &str, name: &str| {
-        objects.relation_in(schema, name).map(|r| r.oid).or_else(|| objects.index_in(schema, name).map(|i| i.oid))
+        let table = objects.relation_in(schema, name).map(|r| r.oid);
+        let index = || objects.index_in(schema, name).map(|i| i.oid);
+        table.or_else(index).or_else(|| objects.sequence_in(schema, name).map(|own| own.oid))
     };
     match parts.as_slice() {
         [name] => call.path().into_iter().find_map(|schema| within(schema, name)),
@@ -294,10 +296,11 @@ pub(super) fn relation_text(call: &Call<'_>, oid: u32) -> Option<String> {
     if let Some(relation) = objects.relation(oid) {
         return Some(relation_name(objects, relation, &call.path()));
     }
-    let index = objects.index(oid)?;
-    let table = objects.relation_at(index.relation)?;
+    let index = objects.index(oid).map(|index| (&index.name, index.relation));
+    let (name, relation) = index.or_else(|| objects.sequence(oid).map(|own| (&own.name, own.relation)))?;
+    let table = objects.relation_at(relation)?;
     let visible = call.path().contains(&table.schema.as_str());
-    Some(if visible { quote_ident(&index.name) } else { qualified(&table.schema, &index.name) })
+    Some(if visible { quote_ident(name) } else { qualified(&table.schema, name) })
 }
 
 fn relation_is_visible(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
@@ -307,6 +310,8 @@ fn relation_is_visible(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
         let first = call.path().into_iter().find_map(|schema| objects.relation_in(schema, &relation.name));
         return Ok(first.is_some_and(|r| r.oid == oid).into());
     }
-    let table = objects.index(oid).and_then(|i| objects.relation_at(i.relation));
+    let relation = objects.index(oid).map(|index| index.relation);
+    let relation = relation.or_else(|| objects.sequence(oid).map(|own| own.relation));
+    let table = relation.and_then(|relation| objects.relation_at(relation));
     Ok(table.map(|t| call.path().contains(&t.schema.as_str())).into())
 }

@@ -84,6 +84,20 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("relreplident", 'n'.into()),
         ])?;
     }
+    for own in &objects.sequences {
+        let Some(table) = objects.relation_at(own.relation) else { continue };
+        rows.push(vec![
+            ("oid", own.oid.into()),
+            ("relname", (&own.name).into()),
+            ("relnamespace", table.schema_oid.into()),
+            ("relowner", OWNER.into()),
+            ("reltuples", Cell::Float(1.0)),
+            ("relpersistence", 'p'.into()),
+            ("relkind", 'S'.into()),
+            ("relispopulated", true.into()),
+            ("relreplident", 'n'.into()),
+        ])?;
+    }
     Ok(())
 }
 

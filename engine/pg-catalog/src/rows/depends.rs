@@ -46,6 +46,10 @@ fn depends(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             add(rows, (CLASSES, index.oid, 0), (CLASSES, table.oid, *number), 'a')?;
         }
     }
+    for own in &objects.sequences {
+        let Some(table) = objects.relation_at(own.relation) else { continue };
+        add(rows, (CLASSES, own.oid, 0), (CLASSES, table.oid, own.attnum), 'i')?;
+    }
     for constraint in &objects.constraints {
         let Some(table) = objects.relation_at(constraint.relation) else { continue };
         let from = (CONSTRAINTS, constraint.oid, 0);

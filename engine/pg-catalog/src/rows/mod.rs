@@ -5,6 +5,7 @@ pub(crate) use classes::CLASS_OF_RELATIONS;
 mod depends;
 mod keys;
 mod owners;
+mod sequences;
 mod sessions;
 mod standard;
 mod views;
@@ -55,8 +56,6 @@ const FIXED_OR_EMPTY: &[&str] = &[
     "pg_rules",
     "pg_seclabel",
     "pg_seclabels",
-    "pg_sequence",
-    "pg_sequences",
     "pg_shdepend",
     "pg_shseclabel",
     "pg_stat_replication",
@@ -132,6 +131,7 @@ fn fill(schema: &str, name: &str) -> Option<Fill> {
         .or_else(|| keys::fill(name))
         .or_else(|| depends::fill(name))
         .or_else(|| owners::fill(name))
+        .or_else(|| sequences::fill(name))
         .or_else(|| views::fill(name))
         .or_else(|| sessions::fill(name))
         .or_else(|| FIXED_OR_EMPTY.contains(&name).then_some(nothing as Fill))

@@ -3,10 +3,13 @@
 use crate::books::observe::{LeafReads, QueryRecord};
 use crate::sql::parse::Parsed;
 use querygate_catalog::FragmentRuns;
+use querygate_driver_api::write::{ChangeOp, RowsWritten};
 use querygate_telemetry_api::advice::Choice;
 use querygate_telemetry_api::fragment::FragmentRecord;
 use querygate_telemetry_api::trace::{StatementTrace, TraceContext};
-use querygate_telemetry_api::{ChangedRows, EndedRun, FirstRow, RunAccumulator, StatementRecord, Telemetry};
+use querygate_telemetry_api::{
+    ChangedRows, EndedRun, FirstRow, RunAccumulator, StatementRecord, TableWrites, Telemetry,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +32,7 @@ pub(crate) struct Measures {
     pub(crate) bytes: u64,
     pub(crate) choice: Option<Choice>,
     pub(crate) runs: Arc<FragmentRuns>,
+    writes: Vec<TableWrites>,
     /// `None`: tracing is off.
     trace: Option<Box<StatementTrace>>,
 }
@@ -75,6 +79,7 @@ impl LearningFeed {
             measures.application = Arc::clone(application);
         }
         (measures.first_row, measures.bytes, measures.choice) = (FirstRow::Missing, 0, None);
+        measures.writes.clear();
         measures.trace = self.begun_trace();
         // Whatever still runs of the last statement keeps its own.
         if Arc::get_mut(&mut measures.runs).is_none() {
@@ -107,9 +112,27 @@ pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Measur
 }
 
 impl Measures {
+    /// Takes in what was written to tables of a source.
+    pub(crate) fn wrote(&mut self, source: &str, written: &[RowsWritten]) {
+        let writes = written.iter().map(|one| {
+            let rows = |op| if one.op == op { one.rows } else { 0 };
+            let (inserted, deleted, updated) = (rows(ChangeOp::Insert), rows(ChangeOp::Delete), rows(ChangeOp::Update));
+            let columns = one.columns.iter().filter(|_| updated > 0);
+            TableWrites {
+                source: source.to_owned(),
+                path: one.table.parts().iter().map(|part| part.as_str().to_owned()).collect(),
+                inserted,
+                deleted,
+                updated,
+                columns: columns.map(|column| (column.as_str().to_owned(), updated)).collect(),
+            }
+        });
+        TableWrites::join(&mut self.writes, &writes.collect::<Vec<_>>());
+    }
+
     /// Whether the statement was added up with others.
     fn add_up(&mut self, telemetry: &dyn Telemetry, record: &QueryRecord, accumulator: &Arc<RunAccumulator>) -> bool {
-        let Self { application, first_row, bytes, choice, runs, trace } = self;
+        let Self { application, first_row, bytes, choice, runs, writes, trace } = self;
         // A client that asks for its span gets one for each of its statements.
         let followed = trace.as_ref().is_some_and(|trace| trace.parent.is_some_and(|parent| parent.sampled));
         let Some(fragments) = runs.single() else { return false };
@@ -122,6 +145,7 @@ impl Measures {
             total: record.total,
             rows: record.rows,
             changed: record.changed,
+            writes,
             bytes: *bytes,
             cached: record.cached,
             special: record.error.is_some() || choice.is_some() || followed,
@@ -131,7 +155,7 @@ impl Measures {
         let rest = (&*application, first_row.of(record.total), *bytes, None);
         let whole = || {
             let whole = statement(record, rest, fragments.to_vec());
-            StatementRecord { trace: trace.clone(), ..whole }
+            StatementRecord { trace: trace.clone(), writes: writes.clone(), ..whole }
         };
         accumulator.add(&run, |runs| telemetry.collect(runs), whole)
     }
@@ -140,7 +164,7 @@ impl Measures {
         let (fragment, others) = self.runs.take();
         let fragments = fragment.into_iter().chain(others).collect();
         let told = statement(record, self.told(record.total), fragments);
-        let statement = StatementRecord { trace: self.trace.clone(), ..told };
+        let statement = StatementRecord { trace: self.trace.clone(), writes: self.writes.clone(), ..told };
         let reads = reads(&statement);
         telemetry.record(statement);
         reads
@@ -187,6 +211,7 @@ fn statement(
         total: record.total,
         rows: record.rows,
         changed: ChangedRows { rows: record.changed, deletes: record.deletes },
+        writes: Vec::new(),
         bytes,
         error: record.error,
         cached: record.cached,

@@ -6,7 +6,7 @@ use querygate_types::{Error, ErrorCode};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     Statement,
-    /// Rows that the scrollable cursors of a session keep.
+    /// Rows that the cursors of a session keep: the scrollable ones, and those WITH HOLD of a transaction that ends.
     Cursors,
     /// Prepared statements of a session.
     Session,
@@ -31,7 +31,9 @@ impl Owner {
     const fn detail(self) -> &'static str {
         match self {
             Self::Statement => "The statement needs more memory than a statement may use here.",
-            Self::Cursors => "The rows of this session's scrollable cursors need more memory than they may.",
+            Self::Cursors => {
+                "The rows that this session's cursors keep (SCROLL, or WITH HOLD after changes) need more memory than they may."
+            }
             Self::Session => "The prepared statements of this session need more memory than they may.",
             Self::User => "What this user runs, keeps open and has prepared needs more memory than one user may use.",
             Self::Gate => "All statements together need more memory than there is for them.",
@@ -43,7 +45,9 @@ impl Owner {
             Self::Statement => {
                 "Read fewer columns, filter more, or group on fewer values; an operator may raise limits.memory_per_query."
             }
-            Self::Cursors => "Declare the cursor without SCROLL, or read fewer rows.",
+            Self::Cursors => {
+                "Declare cursors without SCROLL, read those WITH HOLD or close them before COMMIT, or read fewer rows."
+            }
             Self::Session => "Deallocate statements that are not needed any more.",
             Self::User => {
                 "Close cursors, portals, streams and prepared statements that are not needed; an operator may raise \

@@ -17,7 +17,7 @@ use crate::sql::parse::Parsed;
 use datafusion::execution::memory_pool::MemoryPool;
 use querygate_catalog::FragmentRuns;
 use querygate_query_api::service::Door;
-use querygate_resources::{Holder, SourceShares};
+use querygate_resources::{Holder, SourceShares, TransactionBlock};
 use querygate_telemetry_api::FirstRow;
 use querygate_types::wire_rows::WireRows;
 use querygate_types::{Error, ErrorCode, Result};
@@ -301,6 +301,14 @@ impl Run {
             record.planning = Duration::ZERO;
             (record.cached, record.fragments) = (false, Arc::default());
         });
+    }
+
+    /// Takes in what its statement wrote in a block, if that is measured.
+    pub(crate) async fn measure_writes(&mut self, block: &TransactionBlock) {
+        let Some(told) = self.record.as_mut().and_then(|record| record.told.as_mut()) else { return };
+        if let Some((source, written)) = block.branch().await.take_written() {
+            told.measures.wrote(&source, &written);
+        }
     }
 
     /// Where its fragments are measured; `None`: they are not.

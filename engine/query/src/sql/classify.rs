@@ -294,8 +294,7 @@ pub(crate) fn disabled_copy() -> Error {
 }
 
 fn refused(ast: &Ast) -> Error {
-    let text = ast.to_string();
-    refusals::by_verb(&text.split_whitespace().next().unwrap_or_default().to_uppercase())
+    refusals::refused(&refusals::tag(ast))
 }
 
 fn unsupported(what: &str) -> Error {

@@ -3,6 +3,7 @@
 use super::measure::Earlier;
 use super::search::Outcome;
 use super::suggestion::{Change, Gain, Spec, State, Suggestion};
+use super::written::{AllWritten, WRITES};
 use crate::ran::{AllRan, Ran};
 use crate::telemetry::Store;
 use querygate_driver_api::advice::IndexAdvice;
@@ -23,6 +24,7 @@ pub(super) const LAST: &str = "index_last";
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pub(super) ran: AllRan,
+    pub(super) written: AllWritten,
     pub(super) suggestions: Vec<Suggestion>,
     /// The number given last. Kept by itself: no number is given twice, also after its suggestion is gone.
     last: i64,
@@ -230,7 +232,8 @@ impl Book {
         };
         let rans_gone = std::mem::take(&mut self.ran.gone);
         let suggestions_gone = std::mem::take(&mut self.gone);
-        Changes { rans, suggestions, changed, rans_gone, told, suggestions_gone, last: self.last }
+        let written = self.written.changes();
+        Changes { rans, suggestions, changed, rans_gone, told, suggestions_gone, written, last: self.last }
     }
 
     /// Changes that were not written are changes still.
@@ -241,6 +244,7 @@ impl Book {
         self.ran.gone.extend(gone);
         self.changed |= changes.told;
         self.gone.extend(changes.suggestions_gone);
+        self.written.put_back(changes.written.0, changes.written.1);
     }
 
     /// What ran, by source.
@@ -266,6 +270,8 @@ pub(super) struct Changes {
     /// Whether suggestions are among them.
     told: bool,
     suggestions_gone: Vec<i64>,
+    /// What was written to tables, and ids that are gone.
+    written: (Vec<(String, Vec<u8>)>, Vec<String>),
     last: i64,
 }
 
@@ -275,6 +281,9 @@ impl Changes {
     pub(super) async fn write(&self, store: &Store, seconds: i64) -> Result<()> {
         store.remove(RANS, &self.rans_gone.iter().copied().map(id).collect::<Vec<_>>()).await?;
         store.put(RANS, &self.rans, seconds).await?;
+        let (written, gone) = &self.written;
+        store.remove(WRITES, gone).await?;
+        store.put(WRITES, written, seconds).await?;
         if self.told {
             // Before the suggestions: a number that was never used is no harm.
             store.keep(LAST, "all", &self.last, seconds).await?;

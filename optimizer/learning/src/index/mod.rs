@@ -12,6 +12,7 @@ mod search;
 mod suggestion;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use options::{AdvisedSource, AdvisedSources, IndexOptions};
 pub use plugin::IndexAdvisor;

@@ -108,7 +108,7 @@ mod tests {
     }
 
     fn told(changes: Vec<Change>, millis: &[f64]) -> (String, f64) {
-        let mut problem = Problem::new(&[], Vec::new(), 1.0);
+        let mut problem = Problem::new(&[], Vec::new(), &[]);
         problem.statements =
             millis.iter().enumerate().map(|(at, millis)| asked(0xa0 + as_number_of(at), *millis)).collect();
         let advice = Advice {

@@ -7,6 +7,7 @@ use super::oracle::Pace;
 use super::rows::{COLUMNS, row};
 use super::search::search;
 use super::suggestion::{Change, Spec, State, Suggestion};
+use super::written::WRITES;
 use crate::layout::{LayoutAdvisor, LayoutSources};
 use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store};
@@ -123,7 +124,8 @@ impl Inner {
             let Some(rans) = rans.get(&source.name) else { continue };
             let pace = Pace { share, until: Instant::now() + SEARCH_MAX };
             let budget = f64::from(u32::try_from(self.options.budget >> 10).unwrap_or(u32::MAX)) * 1024.0;
-            let outcome = search(source.driver.as_ref(), rans, &self.runtime, budget, pace);
+            let written = self.book().written.of(&source.name);
+            let outcome = search(source.driver.as_ref(), (rans, &written), &self.runtime, budget, pace);
             let taken = outcome.and_then(|outcome| match outcome {
                 Some(outcome) => self.book().found(&source.name, advice_of(&source)?, outcome, seconds()),
                 None => Ok(0),
@@ -306,12 +308,17 @@ impl Plugin for IndexAdvisor {
         let _ = self.inner.store.set(store.clone());
         let (rans, suggestions) = (store.kept(RANS).await?, store.kept(SUGGESTIONS).await?);
         let last = store.kept::<i64>(LAST).await?.into_iter().map(|(_, last)| last).max().unwrap_or(0);
+        let written = store.kept(WRITES).await?;
+        self.inner.book().written.load(written);
         self.inner.book().loaded(rans, suggestions, last);
         self.inner.layouts.load(store).await
     }
 
     async fn follow(&self, records: &[StatementRecord], now: Moment, _store: &Store) -> Result<()> {
         let mut book = self.inner.book();
+        for record in records {
+            book.written.follow(record, now.seconds);
+        }
         for record in records.iter().filter(|record| !record.fragments.is_empty()) {
             book.ran.follow(record, now.seconds);
             self.inner.moved.store(true, Ordering::Release);

@@ -1,15 +1,19 @@
 //! From what ran at one source to a workload of numbers, and back from numbers to names. Knows no planner.
 
+use super::written::{Counted, Written};
 use crate::numbers::as_number;
 use crate::ran::Ran;
-use querygate_driver_api::advice::{IndexSpec, IndexedTable, NativeQuery, NullTest, TableConditions, Writes};
+use querygate_driver_api::advice::{
+    IndexSpec, IndexedColumn, IndexedTable, NativeQuery, NullTest, TableConditions, Writes,
+};
 use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_models::index::{Access, Column, Index, Predicate, Statement, Table, Workload};
+use querygate_telemetry_api::TableWrites;
 use querygate_telemetry_api::fragment::{ColumnPlace, ConditionKind, FragmentShape, TableShape};
 use std::collections::BTreeSet;
 
-/// Rows of a table that are written for each of its reads, where the source does not count: an assumption, so that no index
-/// is free.
+/// Rows of a table that are written for each of its reads, where the source does not count and the gate saw none: an assumption, so
+/// that no index is free.
 const WRITES_ASSUMED: f64 = 0.1;
 /// A part of the rows is worth an index of its own when it is at most this.
 const PART_MOST: f64 = 0.8;
@@ -20,8 +24,10 @@ pub(crate) struct Problem {
     pub(crate) tables: Vec<IndexedTable>,
     pub(crate) predicates: Vec<(usize, NullTest)>,
     pub(crate) statements: Vec<Asked>,
-    /// Whether no source counted the writes.
-    pub(crate) writes_assumed: bool,
+    /// Of each table, where its writes are known from.
+    pub(crate) counted: Vec<Counted>,
+    /// How long the runs were watched.
+    pub(crate) days: f64,
 }
 
 /// A statement of the workload.
@@ -42,13 +48,14 @@ pub(crate) fn tables_of<'a>(rans: impl Iterator<Item = &'a Ran>) -> Vec<TableRef
 }
 
 impl Problem {
-    /// `days`: how long the runs were watched.
-    pub(crate) fn new(rans: &[(u64, &Ran)], tables: Vec<IndexedTable>, days: f64) -> Self {
+    /// `written`: what the gate saw written at the source.
+    pub(crate) fn new(rans: &[(u64, &Ran)], tables: Vec<IndexedTable>, written: &[Written]) -> Self {
         let mut problem = Self {
             workload: Workload::default(),
             predicates: Vec::new(),
             statements: Vec::new(),
-            writes_assumed: tables.iter().any(|table| table.writes.is_none()),
+            counted: Vec::new(),
+            days: watched(rans, written),
             tables,
         };
         for (fingerprint, ran) in rans {
@@ -59,7 +66,11 @@ impl Problem {
             .iter()
             .map(|(table, test)| Predicate { table: *table, selectivity: problem.share(*table, test) })
             .collect();
-        problem.workload.tables = (0..problem.tables.len()).map(|number| problem.table(number, days)).collect();
+        for number in 0..problem.tables.len() {
+            let (table, counted) = problem.table(number, written);
+            problem.workload.tables.push(table);
+            problem.counted.push(counted);
+        }
         problem
     }
 
@@ -155,7 +166,7 @@ impl Problem {
         if test.negated { 1.0 - nulls } else { nulls }
     }
 
-    fn table(&self, number: usize, days: f64) -> Table {
+    fn table(&self, number: usize, written: &[Written]) -> (Table, Counted) {
         let table = &self.tables[number];
         let columns: Vec<Column> = table
             .columns
@@ -168,12 +179,43 @@ impl Problem {
                 dedupes: c.dedupes,
             })
             .collect();
-        let reads = self.workload.statements.iter().filter(|s| s.accesses.iter().any(|access| access.table == number));
-        let reads: f64 = reads.map(|statement| statement.weight).sum();
-        let assumed = Writes { inserted: WRITES_ASSUMED * reads / days.max(1e-9), updated: 0.0 };
-        let writes = table.writes.unwrap_or(assumed);
-        let each = writes.updated * days / as_number(columns.len().max(1) as u64);
-        Table { rows: table.rows, inserts: writes.inserted * days, updates: vec![each; columns.len()], columns }
+        let seen = written.iter().find(|written| written.is_of(&table.table)).map(|written| &written.writes);
+        let (inserts, updates, counted) = self.writes(number, seen);
+        (Table { rows: table.rows, inserts, updates, columns }, counted)
+    }
+
+    /// Rows inserted or deleted, and those that got a value in each column, in the days of the runs. `seen`: by the gate.
+    fn writes(&self, number: usize, seen: Option<&TableWrites>) -> (f64, Vec<f64>, Counted) {
+        let table = &self.tables[number];
+        let moved = seen.map_or(0.0, |seen| as_number(seen.inserted.saturating_add(seen.deleted)));
+        let own = |column: &IndexedColumn| {
+            seen.and_then(|seen| seen.columns.get(column.name.as_str())).map_or(0.0, |rows| as_number(*rows))
+        };
+        let own = table.columns.iter().map(own);
+        let (writes, updated) = (table.writes, seen.map_or(0.0, |seen| as_number(seen.updated)));
+        match writes {
+            Some(Writes { inserted, updated: all }) => {
+                // Which columns others changed is not known.
+                let each = (all * self.days - updated).max(0.0) / as_number(table.columns.len().max(1) as u64);
+                ((inserted * self.days).max(moved), own.map(|own| own + each).collect(), Counted::BySource)
+            }
+            None if moved + updated > 0.0 => (moved, own.collect(), Counted::ByGate),
+            None => {
+                let reads = self.workload.statements.iter();
+                let reads = reads.filter(|s| s.accesses.iter().any(|access| access.table == number));
+                let reads: f64 = reads.map(|statement| statement.weight).sum();
+                (WRITES_ASSUMED * reads, vec![0.0; table.columns.len()], Counted::Assumed)
+            }
+        }
+    }
+
+    /// The words for people on the writes that an index is priced by.
+    pub(crate) fn writes_words(&self, index: &Index) -> String {
+        let (Some(table), Some(counted)) = (self.workload.tables.get(index.table), self.counted.get(index.table))
+        else {
+            return String::new();
+        };
+        counted.words(table, index.keys.iter().chain(&index.include).copied(), self.days)
     }
 
     /// An index by its names.
@@ -212,6 +254,18 @@ impl Problem {
         let row = |table: &IndexedTable| 24.0 + table.columns.iter().map(|c| c.width * (1.0 - c.nulls)).sum::<f64>();
         self.tables.iter().map(|table| table.rows * row(table)).sum()
     }
+}
+
+/// Days over which the runs and writes came; at least an hour.
+fn watched(rans: &[(u64, &Ran)], written: &[Written]) -> f64 {
+    let times = || {
+        let rans = rans.iter().map(|(_, ran)| (ran.first, ran.last));
+        rans.chain(written.iter().map(|written| (written.first, written.last)))
+    };
+    let first = times().map(|(first, _)| first).min().unwrap_or(0);
+    let last = times().map(|(_, last)| last).max().unwrap_or(0);
+    let seconds = u32::try_from(last.saturating_sub(first).max(3_600)).unwrap_or(u32::MAX);
+    f64::from(seconds) / 86_400.0
 }
 
 fn conditions(table: &TableRef, place: usize, shape: &FragmentShape) -> TableConditions {

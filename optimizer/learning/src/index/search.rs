@@ -4,11 +4,12 @@
 use super::oracle::{Guessed, Pace, Planned, numbers};
 use super::outlook::Outlook;
 use super::problem::{Asked, Problem, tables_of};
+use super::written::Written;
 use crate::ran::Ran;
 use querygate_driver_api::advice::{IndexSpec, Planner};
 use querygate_driver_api::driver::Driver;
 use querygate_models::index::{
-    Advice, Change, CostOracle, Existing, Index, Needless, SearchError, Settings, WhyNot, advise, needless,
+    Advice, Change, CostOracle, Existing, Index, Needless, Rejected, SearchError, Settings, WhyNot, advise, needless,
 };
 use querygate_types::{Error, ErrorCode, Result};
 use std::cell::RefCell;
@@ -40,7 +41,7 @@ pub(crate) struct Found {
     pub(crate) write_cost: f64,
     /// Fingerprint of a fragment, its runs, cost of one without and with it.
     pub(crate) gains: Vec<(u64, u64, f64, f64)>,
-    /// What is to be expected in time, and what is in doubt; for people.
+    /// What it is priced by, what is to be expected in time, and what is in doubt; for people.
     pub(crate) expected: String,
     /// How much of it is not in doubt, 0 to 1.
     pub(crate) trust: f64,
@@ -59,10 +60,11 @@ pub(crate) struct Outcome {
     pub(crate) confidence: f64,
 }
 
-/// Searches. `None`: the source cannot be advised, or nothing ran there. `budget`: bytes of all new indexes.
+/// Searches by what ran and was written. `None`: the source cannot be advised, or nothing ran there. `budget`: bytes of all new
+/// indexes.
 pub(crate) fn search(
     driver: &dyn Driver,
-    rans: &[(u64, Ran)],
+    (rans, written): (&[(u64, Ran)], &[Written]),
     runtime: &Handle,
     budget: f64,
     pace: Pace,
@@ -78,13 +80,13 @@ pub(crate) fn search(
     let late = |_| Error::new(ErrorCode::StatementTimeout, "the source did not tell of its tables in time");
     let study =
         runtime.block_on(async { tokio::time::timeout(STUDY_MAX, advice.study(&tables)).await }).map_err(late)??;
-    let days = watched(&rans);
     let (problem, planner, why) = match study.planner {
         Planner::Asked(mut planner) => {
             // What the planner refuses has no part in the search.
             let (all, mut refused) = (rans.clone(), None);
             rans.retain(|(_, ran)| {
-                let query = Problem::new(&[(0, ran)], study.tables.clone(), days).statements.pop().map(|one| one.query);
+                let query =
+                    Problem::new(&[(0, ran)], study.tables.clone(), written).statements.pop().map(|one| one.query);
                 let Some(query) = query else { return false };
                 let answer = runtime.block_on(planner.cost(&query, &[]));
                 answer.map_err(|error| refused = Some(error)).is_ok()
@@ -93,17 +95,17 @@ pub(crate) fn search(
                 // It has no answers for the gate's user, whatever it is asked.
                 Some(error) if rans.is_empty() => {
                     let why = format!("the source's planner refuses every fragment ({error})");
-                    (Problem::new(&all, study.tables, days), None, why)
+                    (Problem::new(&all, study.tables, written), None, why)
                 }
                 _ => {
                     let (all, without) = (all.len(), all.len() - rans.len());
                     let told = || format!("; {without} of {all} fragments have no plan there");
                     let why = if without > 0 { told() } else { String::new() };
-                    (Problem::new(&rans, study.tables, days), Some(planner), why)
+                    (Problem::new(&rans, study.tables, written), Some(planner), why)
                 }
             }
         }
-        Planner::Absent(why) => (Problem::new(&rans, study.tables, days), None, why),
+        Planner::Absent(why) => (Problem::new(&rans, study.tables, written), None, why),
     };
     if problem.statements.is_empty() {
         return Ok(None);
@@ -118,10 +120,9 @@ pub(crate) fn search(
         questions: QUESTIONS_MAX,
         ..Settings::default()
     };
-    let assumed = if problem.writes_assumed { "; writes are assumed, the source does not count them" } else { "" };
     let mut outcome = match planner {
         Some(planner) => {
-            let evidence = format!("{}{why}{assumed}", planner.evidence());
+            let evidence = format!("{}{why}", planner.evidence());
             let confidence = planner.confidence();
             let planner = RefCell::new(planner);
             let oracle = || Planned { problem: &problem, planner: &planner, runtime, pace, specs: HashMap::new() };
@@ -130,20 +131,12 @@ pub(crate) fn search(
         }
         None => {
             let (found, rejected) = with(&problem, settings, || Guessed { problem: &problem })?;
-            let evidence = format!("no planner was asked, a guess from statistics only: {why}{assumed}");
+            let evidence = format!("no planner was asked, a guess from statistics only: {why}");
             Outcome { found, rejected, evidence, confidence: GUESS, ..Outcome::default() }
         }
     };
     outcome.needless = superfluous(&problem);
     Ok(Some(outcome))
-}
-
-/// Days over which the runs came; at least an hour.
-fn watched(rans: &[(u64, &Ran)]) -> f64 {
-    let first = rans.iter().map(|(_, ran)| ran.first).min().unwrap_or(0);
-    let last = rans.iter().map(|(_, ran)| ran.last).max().unwrap_or(0);
-    let seconds = u32::try_from(last.saturating_sub(first).max(3_600)).unwrap_or(u32::MAX);
-    f64::from(seconds) / 86_400.0
 }
 
 type SearchOutcome = (Vec<Found>, Vec<(IndexSpec, f64, String)>);
@@ -175,7 +168,7 @@ fn with<'o, O: CostOracle<Error = Error> + 'o>(
             benefit: suggestion.benefit / unit,
             write_cost: suggestion.write_cost / unit,
             gains: suggestion.statements.iter().filter_map(gain).collect(),
-            expected: outlook.words(&suggestion.statements),
+            expected: format!("{}{}", problem.writes_words(index), outlook.words(&suggestion.statements)),
             trust: outlook.trust(&suggestion.statements),
         });
     }
@@ -190,7 +183,7 @@ fn with<'o, O: CostOracle<Error = Error> + 'o>(
         if let Some(spec) = problem.spec(&one.index) {
             let why = match there {
                 Some(name) => format!("index {name} does it already"),
-                None => words(problem, &one.why, settings.budget),
+                None => words(problem, one, settings.budget),
             };
             rejected.push((spec, one.bytes, why));
         }
@@ -257,9 +250,9 @@ fn policy_first<O: CostOracle<Error = Error>>(
     Ok(chosen)
 }
 
-fn words(problem: &Problem, why: &WhyNot, budget: f64) -> String {
+fn words(problem: &Problem, rejected: &Rejected, budget: f64) -> String {
     let percent = |share: &f64| format!("{:.1}%", 100.0 * share);
-    match why {
+    match &rejected.why {
         WhyNot::CoveredBy(other) => match problem.spec(other) {
             Some(spec) => {
                 let keys: Vec<&str> =
@@ -282,7 +275,8 @@ fn words(problem: &Problem, why: &WhyNot, budget: f64) -> String {
             format!("alone it would save {}, beside the suggested ones next to nothing", percent(alone))
         }
         WhyNot::Writes { saves, costs } => {
-            format!("writing to it costs {}, more than the {} it saves", percent(costs), percent(saves))
+            let writes = problem.writes_words(&rejected.index);
+            format!("writing to it costs {}, more than the {} it saves{writes}", percent(costs), percent(saves))
         }
     }
 }

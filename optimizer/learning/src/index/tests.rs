@@ -30,6 +30,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 
+mod writes;
+
 /// A table of 10,000 rows: 100 tenants, 2,500 numbers, 4 states; an index on the state, twice.
 #[derive(Debug, Default)]
 struct Toy {
@@ -237,6 +239,7 @@ fn runs(column: &str, text: &str, count: u64, millis: u64) -> Vec<StatementRecor
         total: Duration::from_millis(millis),
         rows: 1,
         changed: querygate_telemetry_api::ChangedRows::default(),
+        writes: Vec::new(),
         bytes: 8,
         error: None,
         cached: false,

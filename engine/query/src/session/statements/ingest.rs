@@ -170,6 +170,7 @@ impl GateSession {
         let intake = Intake::new(targeted, arrivals, log.clone(), context);
         let block =
             self.block_of_change()?.ok_or_else(|| Error::internal("rows were to be stored in no transaction"))?;
+        let stored = Arc::clone(&block);
         let task = self.gate.runtime().spawn(async move {
             let _held = permit;
             intake.store(&block).await
@@ -194,6 +195,7 @@ impl GateSession {
         let Passage { arrivals, account, .. } = passage;
         drop(arrivals);
         let done = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
+        run.measure_writes(&stored).await;
         drop(account);
         // What is wrong with rows comes before what is wrong with later ones.
         match (done?, handed) {

@@ -327,7 +327,7 @@ impl GateSession {
         };
         let (targeted, log) = (Arc::clone(targeted), run.change_log());
         let block = self.block_of_change()?.ok_or_else(|| Error::internal("a change was in no transaction"))?;
-        let logged = log.clone();
+        let (logged, changed) = (log.clone(), Arc::clone(&block));
         let task = self.gate.runtime().spawn(async move {
             let _held = permit;
             let ended = carry_out(targeted, rows, &block, &log, context).await?;
@@ -339,6 +339,7 @@ impl GateSession {
             Ok(ended)
         });
         let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
+        run.measure_writes(&changed).await;
         if matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
             self.runs.block().remember_change(logged);
         }

@@ -1,21 +1,108 @@
-//! The error of a refused statement, by its first word.
+//! The error of a refused statement, under the name that PostgreSQL has for it.
 
 use crate::sql::tokens::is_word;
-use datafusion::sql::sqlparser::ast::{Lock, LockTableMode, ObjectName};
+use datafusion::sql::sqlparser::ast::{Lock, LockTableMode, ObjectName, Statement as Ast};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use querygate_types::{Error, ErrorCode, Result};
 
-/// Statements of PostgreSQL that the grammar does not know, or only in another system's form.
-const UNREAD: [&str; 11] =
-    ["analyse", "analyze", "checkpoint", "cluster", "do", "import", "load", "reassign", "refresh", "reindex", "vacuum"];
+/// Statements of PostgreSQL that the grammar does not know, or only in another system's form: the word that they begin with, and their
+/// name.
+const UNREAD: [(&str, &str); 11] = [
+    ("analyse", "ANALYZE"),
+    ("analyze", "ANALYZE"),
+    ("checkpoint", "CHECKPOINT"),
+    ("cluster", "CLUSTER"),
+    ("do", "DO"),
+    ("import", "IMPORT FOREIGN SCHEMA"),
+    ("load", "LOAD"),
+    ("reassign", "REASSIGN OWNED"),
+    ("refresh", "REFRESH MATERIALIZED VIEW"),
+    ("reindex", "REINDEX"),
+    ("vacuum", "VACUUM"),
+];
+
+/// What can be made, changed and dropped, and its name in the tags of such statements. A name that another one begins with comes after
+/// it.
+const KINDS: [(&str, &str); 33] = [
+    ("ACCESS METHOD", "ACCESS METHOD"),
+    ("AGGREGATE", "AGGREGATE"),
+    ("CAST", "CAST"),
+    ("COLLATION", "COLLATION"),
+    ("CONVERSION", "CONVERSION"),
+    ("DATABASE", "DATABASE"),
+    ("DEFAULT PRIVILEGES", "DEFAULT PRIVILEGES"),
+    ("DOMAIN", "DOMAIN"),
+    ("EVENT TRIGGER", "EVENT TRIGGER"),
+    ("EXTENSION", "EXTENSION"),
+    ("FOREIGN DATA WRAPPER", "FOREIGN DATA WRAPPER"),
+    ("FOREIGN TABLE", "FOREIGN TABLE"),
+    ("FUNCTION", "FUNCTION"),
+    ("GROUP", "ROLE"),
+    ("INDEX", "INDEX"),
+    ("LANGUAGE", "LANGUAGE"),
+    ("MATERIALIZED VIEW", "MATERIALIZED VIEW"),
+    ("OPERATOR", "OPERATOR"),
+    ("POLICY", "POLICY"),
+    ("PROCEDURE", "PROCEDURE"),
+    ("PUBLICATION", "PUBLICATION"),
+    ("ROLE", "ROLE"),
+    ("RULE", "RULE"),
+    ("SCHEMA", "SCHEMA"),
+    ("SEQUENCE", "SEQUENCE"),
+    ("SERVER", "SERVER"),
+    ("STATISTICS", "STATISTICS"),
+    ("TABLE", "TABLE"),
+    ("TRIGGER", "TRIGGER"),
+    ("TYPE", "TYPE"),
+    ("USER MAPPING", "USER MAPPING"),
+    ("USER", "ROLE"),
+    ("VIEW", "VIEW"),
+];
+
+/// Words between the verb and the kind of thing.
+const BETWEEN: [&str; 13] = [
+    "OR",
+    "REPLACE",
+    "ALTER",
+    "GLOBAL",
+    "LOCAL",
+    "TEMP",
+    "TEMPORARY",
+    "UNLOGGED",
+    "UNIQUE",
+    "RECURSIVE",
+    "TRUSTED",
+    "PROCEDURAL",
+    "CONSTRAINT",
+];
 
 /// The refusal of a statement that begins so, whatever follows.
 pub(crate) fn unread(first: &Token) -> Option<Error> {
-    UNREAD.iter().find(|word| is_word(first, word)).map(|word| by_verb(&word.to_uppercase()))
+    UNREAD.iter().find(|(word, _)| is_word(first, word)).map(|(_, tag)| refused(tag))
 }
 
-pub(super) fn by_verb(verb: &str) -> Error {
-    let hint = match verb {
+/// What PostgreSQL calls a statement: CREATE, ALTER and DROP with what they are about, others by their verb.
+pub(super) fn tag(ast: &Ast) -> String {
+    let text = ast.to_string();
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let verb = words.next().unwrap_or_default().to_uppercase();
+    if !matches!(verb.as_str(), "CREATE" | "ALTER" | "DROP") {
+        return verb;
+    }
+    let words = words.map(str::to_uppercase).skip_while(|word| BETWEEN.contains(&word.as_str()));
+    let about: Vec<String> = words.take(3).collect();
+    let is_kind = |name: &str| name.split(' ').zip(&about).filter(|(one, other)| one == other).count();
+    let kind = KINDS.iter().find(|(name, _)| is_kind(name) == name.split(' ').count());
+    match (kind, ast) {
+        (_, Ast::CreateTable(table)) if table.query.is_some() => "CREATE TABLE AS".to_owned(),
+        (Some((_, kind)), _) => format!("{verb} {kind}"),
+        (None, _) => verb,
+    }
+}
+
+/// The refusal of a statement of this name.
+pub(super) fn refused(tag: &str) -> Error {
+    let hint = match tag.split(' ').next().unwrap_or_default() {
         "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" => "This gate reads; write to the source itself.",
         "CREATE" | "ALTER" | "DROP" | "COMMENT" | "IMPORT" => {
             "Tables are made and changed in the source itself, views in the gate's configuration."
@@ -25,9 +112,9 @@ pub(super) fn by_verb(verb: &str) -> Error {
         "ANALYZE" | "ANALYSE" | "VACUUM" | "CLUSTER" | "REINDEX" | "REFRESH" | "CHECKPOINT" => {
             "Do it in the source itself."
         }
-        _ => return super::unsupported(verb),
+        _ => return super::unsupported(tag),
     };
-    super::unsupported(verb).with_hint(hint)
+    super::unsupported(tag).with_hint(hint)
 }
 
 /// What a reader locks is there for as long as the transaction lasts, which is so here for every table without a lock. Anything

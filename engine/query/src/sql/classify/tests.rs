@@ -119,6 +119,38 @@ fn everything_else_is_refused() {
     assert_eq!(kind("COPY accounts TO PROGRAM 'cat'"), Err(ErrorCode::InsufficientPrivilege));
 }
 
+/// PostgreSQL's tags of the same statements.
+#[test]
+fn a_refusal_names_the_statement() {
+    for (sql, tag) in [
+        ("CREATE TABLE t (a int)", "CREATE TABLE"),
+        ("create table \"index\" (a int)", "CREATE TABLE"),
+        ("CREATE TEMP TABLE t AS SELECT 1", "CREATE TABLE AS"),
+        ("CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)", "CREATE INDEX"),
+        ("CREATE OR REPLACE VIEW v AS SELECT 1", "CREATE VIEW"),
+        ("CREATE MATERIALIZED VIEW v AS SELECT 1", "CREATE MATERIALIZED VIEW"),
+        ("CREATE DATABASE d", "CREATE DATABASE"),
+        ("CREATE SCHEMA s", "CREATE SCHEMA"),
+        ("CREATE SEQUENCE s", "CREATE SEQUENCE"),
+        ("CREATE ROLE r", "CREATE ROLE"),
+        ("CREATE EXTENSION e", "CREATE EXTENSION"),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE FUNCTION"),
+        ("CREATE TYPE t AS ENUM ('a')", "CREATE TYPE"),
+        ("ALTER TABLE t ADD COLUMN b int", "ALTER TABLE"),
+        ("ALTER INDEX i RENAME TO j", "ALTER INDEX"),
+        ("DROP TABLE IF EXISTS t", "DROP TABLE"),
+        ("DROP MATERIALIZED VIEW v", "DROP MATERIALIZED VIEW"),
+        ("DROP INDEX i", "DROP INDEX"),
+        ("REFRESH MATERIALIZED VIEW v", "REFRESH MATERIALIZED VIEW"),
+        ("GRANT SELECT ON t TO u", "GRANT"),
+        ("COMMENT ON TABLE t IS 'x'", "COMMENT"),
+    ] {
+        let error = parse(sql).unwrap_err();
+        assert_eq!(error.message(), format!("{tag} is not supported"), "{sql}");
+        assert_eq!(error.code(), ErrorCode::FeatureNotSupported, "{sql}");
+    }
+}
+
 #[test]
 fn a_refusal_says_where_it_is_done_instead() {
     for (sql, hint) in [
