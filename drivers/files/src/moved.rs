@@ -39,6 +39,9 @@ impl Moved {
     }
 }
 
+/// How often a file is looked for at each of its places: it may be put back to the one between two looks.
+const LOOKS_MAX: usize = 3;
+
 /// The folder's store.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -62,19 +65,24 @@ impl std::fmt::Display for Folder {
 impl ObjectStore for Folder {
     /// Whoever asks for a version gets that version, wherever it is.
     async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
-        let pinned = options.if_match.is_some().then(|| options.clone());
-        let error = match self.inner.get_opts(location, options).await {
-            Err(error @ (StoreError::NotFound { .. } | StoreError::Precondition { .. })) => error,
-            answer => return answer,
-        };
-        let Some(options) = pinned else { return Err(error) };
-        for place in self.moved.places(location) {
-            if let Ok(found) = self.inner.get_opts(&place, options.clone()).await {
-                let meta = ObjectMeta { location: location.clone(), ..found.meta };
-                return Ok(GetResult { meta, ..found });
+        let is_pinned = options.if_match.is_some();
+        let mut looks = 0;
+        loop {
+            let error = match self.inner.get_opts(location, options.clone()).await {
+                Err(error @ (StoreError::NotFound { .. } | StoreError::Precondition { .. })) => error,
+                answer => return answer,
+            };
+            looks += 1;
+            if !is_pinned || looks > LOOKS_MAX {
+                return Err(error);
+            }
+            for place in self.moved.places(location) {
+                if let Ok(found) = self.inner.get_opts(&place, options.clone()).await {
+                    let meta = ObjectMeta { location: location.clone(), ..found.meta };
+                    return Ok(GetResult { meta, ..found });
+                }
             }
         }
-        Err(error)
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
