@@ -192,8 +192,10 @@ impl GateSession {
         let evaluator = evaluator(catalog);
         let policies = &catalog.deployment().policies;
         let takes_changes = self.gate.options().writes && catalog.takes_changes(name);
+        let only_inserts = catalog.only_inserts(name);
         let open = |operation| {
             takes_changes
+                && (operation == WriteOperation::Insert || !only_inserts)
                 && evaluator.decide_target(name, operation).refusal().is_none()
                 && policies.write_obstacles(name, operation).is_empty()
         };
