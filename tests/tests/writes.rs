@@ -22,6 +22,8 @@ mod memory;
 mod mongodb_server;
 #[path = "writes/outages.rs"]
 mod outages;
+#[path = "writes/parameters.rs"]
+mod parameters;
 #[path = "writes/pipelined.rs"]
 mod pipelined;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]

@@ -3,6 +3,7 @@
 
 use crate::by_key::{Keys, changes_rows_by_their_keys};
 use crate::mongodb_server::{PASSWORD, Server as MongoDb, USER, WRITER};
+use crate::parameters::set_in_every_way;
 use crate::servers::{ask, cells, checked, client_of, introspected};
 use crate::source::add;
 use mongodb::bson::oid::ObjectId;
@@ -77,6 +78,22 @@ fn code(client: &Client, sql: &str) -> String {
         assert!(!text.contains(name), "{sql}: {text}");
     }
     code
+}
+
+#[test]
+fn a_parameter_stores_in_a_document_what_a_literal_stores() {
+    let Some(database) = runtime().block_on(MongoDb::start_replicated()) else { return };
+    let gate = Gate::over(database);
+    set_in_every_way(
+        &gate.client("omar"),
+        "first",
+        &[
+            ("address_city", Type::TEXT, &[Some("größe x"), Some("7"), None], true),
+            ("credits", Type::INT8, &[Some("9"), Some("-7")], true),
+            ("amount", Type::NUMERIC, &[Some("12.50"), Some("-3")], false),
+            ("open", Type::BOOL, &[Some("true"), Some("false")], true),
+        ],
+    );
 }
 
 #[test]

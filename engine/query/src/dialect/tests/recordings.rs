@@ -302,7 +302,7 @@ fn with_names(dump: &str, names: &str) -> String {
 }
 
 /// The golden file holds psql's rows as they were once compared with PostgreSQL 15's: equal but for what the image lacks
-/// (sequences, partitions, a function, other databases). Set QUERYGATE_BLESS to write it anew after such a comparison.
+/// (sequences but those of identities, partitions, a function, other databases). Set QUERYGATE_BLESS to write it anew after such a comparison.
 fn check_golden(found: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/dialect/tests/golden/psql.txt");
     if std::env::var_os("QUERYGATE_BLESS").is_some() {
