@@ -10,6 +10,8 @@ mod by_key;
 mod documents;
 #[path = "writes/explain_and_audit.rs"]
 mod explain_and_audit;
+#[path = "writes/file_records.rs"]
+mod file_records;
 #[path = "writes/files.rs"]
 mod files;
 #[path = "../../drivers/mysql/tests/common/server.rs"]

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use futures::SinkExt;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use querygate_tests::server::{Request, Server, binary, connect, runtime};
-use serde_json::{Value, json};
+use querygate_tests::server::{Server, binary, connect, runtime};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -23,9 +22,9 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 const STACK: &str = include_str!("files.yaml");
 
-struct Gate {
+pub(crate) struct Gate {
     folder: TempDir,
-    server: Server,
+    pub(crate) server: Server,
 }
 
 fn write(place: &Path, columns: Vec<(&str, ArrayRef)>) {
@@ -85,7 +84,7 @@ fn kinds() -> Vec<(&'static str, ArrayRef)> {
 }
 
 impl Gate {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
@@ -104,11 +103,11 @@ impl Gate {
     }
 
     /// What is left of transactions.
-    fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         self.names(".querygate/appends")
     }
 
-    fn client(&self, user: &str) -> Client {
+    pub(crate) fn client(&self, user: &str) -> Client {
         let mut config = self.server.config(user);
         config.dbname("lake").password(PASSWORD);
         runtime().block_on(connect(&config))
@@ -119,7 +118,7 @@ impl Gate {
     }
 
     /// Names of what is in a folder of the lake.
-    fn names(&self, below: &str) -> Vec<String> {
+    pub(crate) fn names(&self, below: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.place(below)) else { return Vec::new() };
         let mut names: Vec<String> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -152,7 +151,7 @@ fn answer(client: &Client, sql: &str) -> Result<(Vec<String>, u64), (String, Str
     Ok((rows, count))
 }
 
-fn rows(client: &Client, sql: &str) -> Vec<String> {
+pub(crate) fn rows(client: &Client, sql: &str) -> Vec<String> {
     answer(client, sql).unwrap_or_else(|error| panic!("{sql}: {error:?}")).0
 }
 
@@ -494,34 +493,4 @@ fn introspected_files_take_rows_of_every_type() {
     }
     assert_eq!(rows(&nora, "SELECT count(*) FROM events"), [(1 + extremes.len()).to_string()]);
     assert_eq!((gate.names("events").len(), gate.left().len()), (1 + extremes.len(), 0));
-}
-
-#[test]
-fn records_are_created_over_rest_and_not_changed() {
-    let gate = Gate::new();
-    let send = |request: Request| request.send(gate.server.rest.unwrap());
-    let login = json!({"email": "nora@lake.example", "password": PASSWORD});
-    let token = send(Request::new("POST", "/api/v1/auth/sign-in/email").json(&login)).json()["token"].clone();
-    let ask = |method: &str, path: &str, body: &Value| {
-        let request = Request::new(method, &format!("/api/v1/data/{path}"));
-        send(request.header("authorization", &format!("Bearer {}", token.as_str().unwrap())).json(body))
-    };
-    let created =
-        ask("POST", "lake_orders", &json!({"region": "eu", "amount": 2.5, "placed_at": "2026-02-03T04:05:06.789Z"}));
-    assert_eq!(created.status, 201, "{}", created.text());
-    let record = created.json()["record"].clone();
-    assert_eq!(
-        (&record["amount"], &record["placed_at"]),
-        (&json!(2.5), &json!("2026-02-03T04:05:06.789Z")),
-        "{record}"
-    );
-    let id = record["id"].as_str().unwrap();
-    assert_eq!(rows(&gate.client("nora"), &format!("SELECT amount FROM orders WHERE id = '{id}'")), ["2.5000"]);
-    let again = ask("POST", "lake_orders", &json!({"id": id, "region": "eu"}));
-    assert_eq!(again.status, 409, "{}", again.text());
-    for method in ["PATCH", "DELETE"] {
-        let refused = ask(method, &format!("lake_orders/{id}"), &json!({"region": "us"}));
-        assert_eq!(refused.status, 501, "{method} {}", refused.text());
-    }
-    assert_eq!((gate.names("orders").len(), gate.left().len()), (2, 0));
 }

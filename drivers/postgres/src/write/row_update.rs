@@ -24,7 +24,7 @@ use std::sync::Arc;
 use tokio_postgres::types::Type;
 
 /// Nothing of the table's own has a say in the row: no rule, and no trigger but those of foreign keys, which look and change nothing. The
-/// statement has locked the table by the time it asks, so that nobody adds one before its transaction ends.
+/// statement has locked the table by the time it asks, so that none is added before its transaction ends.
 const UNALTERED: &str = "EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c WHERE c.oid = t.tableoid AND c.relkind = 'r' AND NOT c.relhasrules \
      AND (NOT c.relhastriggers OR NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)))";
 
