@@ -10,6 +10,8 @@ mod flight;
 mod lines;
 #[path = "copies/loads.rs"]
 mod loads;
+#[path = "copies/locked_first.rs"]
+mod locked_first;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;

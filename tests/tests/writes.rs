@@ -11,6 +11,7 @@ mod documents;
 #[path = "writes/explain_and_audit.rs"]
 mod explain_and_audit;
 #[path = "writes/file_records.rs"]
+mod file_folders;
 mod file_records;
 #[path = "writes/files.rs"]
 mod files;

@@ -19,6 +19,21 @@ pub(crate) async fn list(
     limits: &FilesLimits,
     names: &Names,
 ) -> Result<Vec<ObjectMeta>> {
+    let files = list_any(store, pattern, format, limits, names).await?;
+    if files.is_empty() {
+        return Err(names.changed(format!("no file matches below \"{}\"", pattern.base())));
+    }
+    Ok(files)
+}
+
+/// The files that match, by path; they may be none.
+pub(crate) async fn list_any(
+    store: &dyn ObjectStore,
+    pattern: &FilePattern,
+    format: &FileFormat,
+    limits: &FilesLimits,
+    names: &Names,
+) -> Result<Vec<ObjectMeta>> {
     let mut files = Vec::new();
     if pattern.is_literal() && !pattern.base().as_ref().is_empty() {
         match store.head(pattern.base()).await {
@@ -40,9 +55,6 @@ pub(crate) async fn list(
             }
             files.push(meta);
         }
-    }
-    if files.is_empty() {
-        return Err(names.changed(format!("no file matches below \"{}\"", pattern.base())));
     }
     files.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(files)

@@ -134,6 +134,11 @@ impl FileTable {
         if let Some(last) = last.filter(|last| listing::same(&last.listed, &listed)) {
             return Ok(last);
         }
+        self.of_listed(listed).await.map(Arc::new)
+    }
+
+    /// What planning needs of these files.
+    async fn of_listed(&self, listed: Vec<ObjectMeta>) -> Result<Files> {
         let folders: Vec<_> = listed.iter().map(|m| self.pattern.partitions(&m.location)).collect();
         let keys: Vec<String> = folders.first().into_iter().flatten().map(|(k, _)| k.clone()).collect();
         if let Some(at) = folders.iter().position(|f| !f.iter().map(|(k, _)| k).eq(keys.iter())) {
@@ -150,7 +155,20 @@ impl FileTable {
             listed.iter().enumerate().map(|(row, meta)| self.file(meta, row, &layout, &partitions, &reader)).collect();
         let files: Vec<_> = stream::iter(reads).buffered(FOOTERS_AT_ONCE).try_collect().await?;
         let statistics = together(&files, &layout);
-        Ok(Arc::new(Files { listed, layout, partitions, files, statistics }))
+        Ok(Files { listed, layout, partitions, files, statistics })
+    }
+
+    /// Whether it is a folder that has none of its files, whatever else is in it.
+    pub(crate) async fn has_no_file(&self) -> Result<bool> {
+        let folder =
+            self.shared.root().map(|root| self.pattern.base().parts().fold(root, |at, part| at.join(part.as_ref())));
+        let Some(folder) = folder else { return Ok(false) };
+        if !tokio::fs::metadata(folder).await.is_ok_and(|found| found.is_dir()) {
+            return Ok(false);
+        }
+        let (store, limits) = (self.shared.store()?, &self.shared.config.limits);
+        let listed = listing::list_any(store.as_ref(), &self.pattern, &self.format, limits, &self.names).await?;
+        Ok(listed.is_empty())
     }
 
     /// One file with its partition values and statistics.
@@ -172,18 +190,50 @@ impl FileTable {
         Ok(file.with_statistics(Arc::new(statistics)))
     }
 
-    /// What the statement's own transaction has added.
-    async fn uncommitted(&self, state: &dyn Session, files: &Files) -> Result<Vec<PartitionedFile>> {
-        let shown = state.config().get_extension::<Uncommitted>();
-        let Some(written) = shown.and_then(|shown| shown.shown::<OwnFiles>()) else { return Ok(Vec::new()) };
+    /// What the statement's own transaction adds to this table.
+    fn written(&self, state: &dyn Session) -> Option<Arc<OwnFiles>> {
+        let written = state.config().get_extension::<Uncommitted>()?.shown::<OwnFiles>()?;
+        let place = written.committed();
+        let is_below = place.prefix_match(self.pattern.base()).is_some();
+        let is_own = written.is_of(&self.shared.identity)
+            && self.format == FileFormat::Parquet
+            && is_below
+            && self.pattern.matches(place, &self.format);
+        is_own.then_some(written)
+    }
+
+    /// Its files.
+    async fn uncommitted(&self, written: &OwnFiles, files: &Files) -> Result<Vec<PartitionedFile>> {
+        if !files.layout.partitions.is_empty() {
+            return Err(self.names.unfit("rows that are not committed are in none of its partition folders"));
+        }
         let (store, reader) = (self.shared.store()?, self.shared.footers()?);
         let mut own = Vec::new();
-        for path in written.of(&self.shared.identity, self.pattern.base()).await? {
+        for path in written.files().await? {
             let meta = store.head(&path).await.map_err(|error| self.names.store(&error))?;
             let meta = ObjectMeta { location: path, ..meta };
             own.push(self.file(&meta, 0, &files.layout, &files.partitions, &reader).await?);
         }
         Ok(own)
+    }
+
+    /// What a statement reads: the listing, and what its own transaction has added.
+    async fn files_and_own(&self, state: &dyn Session) -> Result<(Arc<Files>, Vec<PartitionedFile>)> {
+        let Some(written) = self.written(state) else { return Ok((self.files().await?, Vec::new())) };
+        let error = match self.files().await {
+            Ok(files) => {
+                let own = self.uncommitted(&written, &files).await?;
+                return Ok((files, own));
+            }
+            Err(error) => error,
+        };
+        if !self.has_no_file().await? {
+            return Err(error);
+        }
+        let files = self.of_listed(Vec::new()).await?;
+        let own = self.uncommitted(&written, &files).await?;
+        // Its first rows are those of the transaction.
+        if own.is_empty() { Err(error) } else { Ok((Arc::new(files), own)) }
     }
 
     async fn footer_statistics(&self, reader: &FooterReader, meta: &ObjectMeta, layout: &Layout) -> Result<Statistics> {
@@ -314,9 +364,9 @@ impl TableProvider for FileTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        let files = self.files().await.map_err(external)?;
+        let (files, own) = self.files_and_own(state).await.map_err(external)?;
         let mut kept = files.pruned(state, filters)?;
-        kept.extend(self.uncommitted(state, &files).await.map_err(external)?);
+        kept.extend(own);
         if kept.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
         }

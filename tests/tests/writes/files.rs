@@ -56,6 +56,8 @@ fn lake(lake: &Path) {
     write(&lake.join("single.parquet"), vec![("id", texts(&["s1"]))]);
     write(&lake.join("parted/year=2025/a.parquet"), vec![("id", texts(&["p1"]))]);
     write(&lake.join("codes/a.parquet"), vec![("id", texts(&["c1"])), ("code", texts(&["one"]))]);
+    std::fs::create_dir(lake.join("fresh")).unwrap();
+    std::fs::write(lake.join("fresh/_SUCCESS"), "").unwrap();
     std::fs::create_dir(lake.join("texts")).unwrap();
     std::fs::write(lake.join("texts/a.csv"), "id\nt1\n").unwrap();
 }
@@ -155,11 +157,11 @@ pub(crate) fn rows(client: &Client, sql: &str) -> Vec<String> {
     answer(client, sql).unwrap_or_else(|error| panic!("{sql}: {error:?}")).0
 }
 
-fn run(client: &Client, sql: &str) -> u64 {
+pub(crate) fn run(client: &Client, sql: &str) -> u64 {
     answer(client, sql).unwrap_or_else(|error| panic!("{sql}: {error:?}")).1
 }
 
-fn refused(client: &Client, sql: &str) -> (String, String) {
+pub(crate) fn refused(client: &Client, sql: &str) -> (String, String) {
     answer(client, sql).expect_err(sql)
 }
 

@@ -70,7 +70,7 @@ impl Pending {
     /// The files of these rows, for scans of the table in the same transaction.
     pub(super) fn own_files(self: &Arc<Self>) -> OwnFiles {
         let pending = Arc::clone(self);
-        OwnFiles::new(&self.table.shared.identity, self.table.pattern.base(), move || {
+        OwnFiles::new(&self.table.shared.identity, example(&self.table), move || {
             let pending = Arc::clone(&pending);
             blocking(move || pending.state().files()).boxed()
         })
@@ -223,9 +223,9 @@ fn file_name(room: &Room) -> String {
     format!("part-{}.parquet", room.name())
 }
 
-/// What files of this table's transactions would be called.
-pub(super) fn example_name() -> &'static str {
-    "part-0000000000000000-0000000000000000.parquet"
+/// What a file of the table's transactions is called, but for its digits.
+pub(super) fn example(table: &FileTable) -> Path {
+    table.pattern.base().parts().chain(["part-000000000000000-0000000000000000.parquet".into()]).collect()
 }
 
 /// Gives a file its place in one step, and replaces no other.

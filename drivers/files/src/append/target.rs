@@ -1,6 +1,6 @@
 //! A table of files as a driver that takes new rows. Its rows are read by the table's provider: no fragment is ever run here.
 
-use super::pending::example_name;
+use super::pending::example;
 use super::transaction::AppendTransaction;
 use super::unique::UniqueSet;
 use crate::config::FileFormat;
@@ -102,8 +102,7 @@ impl AppendTarget {
         if !kind.is_ok_and(|kind| kind.is_dir()) {
             return Err(unchangeable("it is one file, to which nothing is added; a folder of files takes new rows"));
         }
-        let name = pattern.base().parts().chain([example_name().into()]).collect();
-        if !pattern.matches(&name, &table.format) {
+        if !pattern.matches(&example(table), &table.format) {
             return Err(unchangeable("the pattern of its files would not find a new one"));
         }
         let listed = table.listed_or_none().await?;
@@ -140,16 +139,13 @@ impl AppendTarget {
 }
 
 impl FileTable {
-    /// The files of the table; none where its folder is empty.
+    /// The files of the table; none where its folder has none.
     pub(super) async fn listed_or_none(&self) -> Result<Vec<ObjectMeta>> {
-        let error = match self.files().await {
-            Ok(files) => return Ok(files.listed.clone()),
-            Err(error) => error,
-        };
-        let folder =
-            self.shared.root().map(|root| self.pattern.base().parts().fold(root, |at, part| at.join(part.as_ref())));
-        let is_empty = |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-        if folder.is_some_and(is_empty) { Ok(Vec::new()) } else { Err(error) }
+        match self.files().await {
+            Ok(files) => Ok(files.listed.clone()),
+            Err(_) if self.has_no_file().await? => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::fit::Template;
 use super::pending::{Mark, Pending, Unstored};
 use super::target::AppendTarget;
-use super::unique::{alone, check};
+use super::unique::{Seen, alone, check};
 use super::{blocking, unsupported};
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
@@ -30,6 +30,8 @@ pub(super) struct AppendTransaction {
     folder: Option<PathBuf>,
     template: Option<Arc<Template>>,
     savepoints: Vec<(u32, Mark)>,
+    /// Of each set of unique columns.
+    seen: Vec<Seen>,
     /// Held while rows are added to a table some of whose values are unique.
     alone: Option<File>,
     has_ended: bool,
@@ -55,7 +57,16 @@ impl AppendTransaction {
         if let Some(uncommitted) = &context.uncommitted {
             uncommitted.show(&Arc::new(pending.own_files()));
         }
-        Self { target, pending, folder: None, template: None, savepoints: Vec::new(), alone: None, has_ended: false }
+        Self {
+            seen: target.unique().iter().map(|_| Seen::default()).collect(),
+            target,
+            pending,
+            folder: None,
+            template: None,
+            savepoints: Vec::new(),
+            alone: None,
+            has_ended: false,
+        }
     }
 
     fn is_of(&self, table: &TableRef) -> Result<()> {
@@ -87,11 +98,11 @@ impl AppendTransaction {
         let template = self.template().await?;
         let columns: Vec<_> = change.shape.columns().cloned().collect();
         let fitted = template.fit(rows, &columns, &self.target.table().names)?;
-        for set in self.target.unique() {
+        for (set, seen) in self.target.unique().iter().zip(&mut self.seen) {
             if self.alone.is_none() {
                 self.alone = Some(alone(self.target.table(), context).await?);
             }
-            check(self.target.table(), &self.pending, set, (rows, &columns), context).await?;
+            check(self.target.table(), (&self.pending, seen), set, (rows, &columns), context).await?;
         }
         let pending = Arc::clone(&self.pending);
         blocking(move || pending.write(&template, &fitted)).await?;

@@ -20,7 +20,9 @@ use querygate_driver_api::value::ValueType;
 use querygate_driver_api::write::{TargetColumn, Violation};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
 use std::fs::{File, TryLockError};
+use std::hash::BuildHasher;
 use std::path::Path as FsPath;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +36,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
 /// Values that files are pruned by.
 const VALUES_MAX: usize = 500;
+/// Rows of one transaction whose numbers are kept: some 20 MB.
+const SEEN_MAX: usize = 1_000_000;
+
+/// Values of a set that a transaction has stored, as numbers that say of others that they are not among them. What was taken back with
+/// a savepoint stays.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    state: RandomState,
+    numbers: HashSet<u64>,
+    is_full: bool,
+}
+
+impl Seen {
+    fn may_have(&self, keys: &HashSet<OwnedRow>) -> bool {
+        self.is_full || keys.iter().any(|key| self.numbers.contains(&self.state.hash_one(key)))
+    }
+
+    fn add(&mut self, keys: &HashSet<OwnedRow>) {
+        if self.is_full || self.numbers.len().saturating_add(keys.len()) > SEEN_MAX {
+            (self.is_full, self.numbers) = (true, HashSet::new());
+            return;
+        }
+        self.numbers.extend(keys.iter().map(|key| self.state.hash_one(key)));
+    }
+}
 
 /// Waits until no other transaction adds rows to the table. The lock ends with the file, and with the process.
 ///
@@ -84,7 +111,7 @@ fn lock_name(base: &str) -> String {
 /// 23505: one is there. The files'.
 pub(super) async fn check(
     table: &Arc<FileTable>,
-    pending: &Arc<Pending>,
+    (pending, seen): (&Arc<Pending>, &mut Seen),
     set: &UniqueSet,
     (rows, columns): (&RecordBatch, &[TargetColumn]),
     context: &ExecuteContext,
@@ -106,15 +133,20 @@ pub(super) async fn check(
     if keys.is_empty() {
         return Ok(());
     }
-    let found = search(table, pending, set, &given, |stored| {
-        Ok(keys_of(&converter, stored)?.iter().any(|key| keys.contains(key)))
-    });
+    // A read of the transaction's own rows completes the file that they are added to.
+    let own = seen.may_have(&keys).then_some(pending);
+    let found =
+        search(table, own, set, &given, |stored| Ok(keys_of(&converter, stored)?.iter().any(|key| keys.contains(key))));
     let is_there = tokio::select! {
         biased;
         error = context.over() => return Err(error),
         found = found => found?,
     };
-    if is_there { Err(Violation::Unique.error()) } else { Ok(()) }
+    if is_there {
+        return Err(Violation::Unique.error());
+    }
+    seen.add(&keys);
+    Ok(())
 }
 
 fn converter(set: &UniqueSet) -> Result<RowConverter> {
@@ -130,20 +162,23 @@ fn keys_of(converter: &RowConverter, columns: &[ArrayRef]) -> Result<Vec<OwnedRo
     Ok((0..count).filter(is_whole).map(|row| rows.row(row).owned()).collect())
 }
 
-/// Whether a batch of the table's rows, those of the transaction among them, is what is looked for.
+/// Whether a batch of the table's rows, or of the transaction's own, is what is looked for.
 async fn search(
     table: &Arc<FileTable>,
-    pending: &Arc<Pending>,
+    pending: Option<&Arc<Pending>>,
     set: &UniqueSet,
     given: &[ArrayRef],
     is_found: impl Fn(&[ArrayRef]) -> Result<bool>,
 ) -> Result<bool> {
     let failed = |error: DataFusionError| table.names.reading(&error).unwrap_or_else(|| Error::internal(error));
-    if table.listed_or_none().await?.is_empty() && pending.is_empty() {
+    let pending = pending.filter(|pending| !pending.is_empty());
+    if pending.is_none() && table.listed_or_none().await?.is_empty() {
         return Ok(false);
     }
     let own = Uncommitted::default();
-    own.show(&Arc::new(pending.own_files()));
+    if let Some(pending) = pending {
+        own.show(&Arc::new(pending.own_files()));
+    }
     let config = SessionConfig::new().with_target_partitions(1).with_extension(Arc::new(own));
     let mut columns = Vec::with_capacity(set.len());
     for (name, _) in set {

@@ -5,8 +5,9 @@ use super::{LockedRead, WriteTarget, inexact};
 use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::fragment::OutputColumn;
-use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::identifier::{ColumnId, Identifier};
 use querygate_driver_api::relation::Relation;
+use querygate_driver_api::remote::{ForeignKey, Index};
 use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{RowUpdate, TargetColumn};
@@ -81,6 +82,9 @@ impl WriteTarget {
         let mut assigned = Vec::with_capacity(new.len());
         for (at, NewValue { place, value }) in new.iter().enumerate() {
             let field = self.field(*place)?;
+            if self.is_compared_in_source(field.column()) {
+                return Err(inexact());
+            }
             let id = ColumnId(u32::MAX - u32::try_from(at).map_err(Error::internal)?);
             let expr = self.new_value(value, first, &mut locked.parameters)?;
             let name = format!("new {}", field.name);
@@ -116,6 +120,18 @@ impl WriteTarget {
         let values: Vec<Value> = update.filter.iter().chain(given()).cloned().collect();
         self.accepts(&update.statement, &values)?;
         Ok(Some(LockedRead { statement: Arc::clone(&update.statement), values, by_key: true }))
+    }
+
+    /// Whether the source compares the column's value with other rows before the gate sees the change: what it says then, it says of rows
+    /// that a policy may hide, and before a validation has its word.
+    fn is_compared_in_source(&self, column: &Identifier) -> bool {
+        let refers = |key: &ForeignKey| key.columns.contains(column);
+        // Of expressions, and of what tells which rows an index covers, it is not known what they read.
+        let reads_any = |index: &Index| index.partial || !index.plain;
+        let keeps_apart = |index: &Index| index.unique && (reads_any(index) || index.columns.contains(column));
+        self.described.foreign_keys.iter().any(refers)
+            || self.described.indexes.iter().any(keeps_apart)
+            || self.described.unique.iter().any(|set| set.contains(column))
     }
 
     fn field(&self, place: usize) -> Result<&super::TargetField> {

@@ -104,11 +104,14 @@ impl Locked {
         let (stored, changed) = match by_key.at_once() {
             None => (locked_row(targeted, by_key, transaction, context).await?, None),
             Some(at_once) => match changed_row(targeted, at_once, transaction, context).await? {
-                Some((stored, changed)) => (stored, Some(changed)),
+                Some((stored, changed)) => {
+                    targeted.native().changed_at_once(true);
+                    (stored, Some(changed))
+                }
                 None => {
                     let stored = locked_row(targeted, by_key, transaction, context).await?;
                     if stored.num_rows() > 0 {
-                        targeted.native().lock_first();
+                        targeted.native().changed_at_once(false);
                     }
                     (stored, None)
                 }

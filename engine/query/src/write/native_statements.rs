@@ -8,11 +8,13 @@ use querygate_driver_api::write::{ChangeOp, NativeChange};
 use querygate_policy::RowFilter;
 use querygate_policy::write::WritePermit;
 use querygate_types::{ErrorCode, Result};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Changes of different columns that one statement makes, at most: which have a value may differ from run to run.
 const CHANGES_MAX: usize = 8;
+/// Runs in which a row was to be changed with its lock and was not, before it is no longer tried.
+const LOCKED_FIRST_MAX: u32 = 16;
 
 /// Filled as the statement runs.
 #[derive(Debug, Default)]
@@ -25,8 +27,8 @@ pub(crate) struct NativeStatements {
     changes: Mutex<Vec<(Vec<usize>, Arc<NativeChange>)>>,
     /// The change of the row of a key with its lock.
     at_once: OnceLock<Option<AtOnce>>,
-    /// The source has not changed a row with its lock that it let be locked: the table's own rules stand against it.
-    locks_first: AtomicBool,
+    /// Runs without one between in which the source has not changed a row with its lock that it let be locked.
+    locked_first: AtomicU32,
 }
 
 impl NativeStatements {
@@ -66,7 +68,7 @@ impl NativeStatements {
     /// # Errors
     /// Internal ones.
     pub(super) fn at_once(&self, make: impl FnOnce() -> Result<Option<AtOnce>>) -> Result<Option<&AtOnce>> {
-        if self.locks_first.load(Ordering::Relaxed) {
+        if self.locked_first.load(Ordering::Relaxed) >= LOCKED_FIRST_MAX {
             return Ok(None);
         }
         let made = match self.at_once.get() {
@@ -79,9 +81,14 @@ impl NativeStatements {
         Ok(made.as_ref())
     }
 
-    /// From now on, rows are locked first.
-    pub(super) fn lock_first(&self) {
-        self.locks_first.store(true, Ordering::Relaxed);
+    /// Whether the source has changed a row with its lock that it has. It does not where CHECK stands against the row, which says nothing
+    /// of other rows, nor where rules of the table do: after some such runs, rows are locked first.
+    pub(super) fn changed_at_once(&self, is_changed: bool) {
+        if !is_changed {
+            self.locked_first.fetch_add(1, Ordering::Relaxed);
+        } else if self.locked_first.load(Ordering::Relaxed) > 0 {
+            self.locked_first.store(0, Ordering::Relaxed);
+        }
     }
 
     /// A change that stores these fields.

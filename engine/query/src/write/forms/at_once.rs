@@ -224,6 +224,7 @@ fn is_of_the_row_alone(targeted: &Targeted) -> bool {
         && Hooks::before(targeted).is_none()
         && Hooks::after(targeted).is_none()
         && !is_related(check)
+        && (targeted.returning().is_none() || !is_related(targeted.readable()))
         && stamps.iter().all(|stamp| !stamp.only_missing && !targeted.assigned().contains(&stamp.field))
         && changed.all(|name| !read.contains(name.as_str()) && (is_key(name) || !is_unique(name)))
 }

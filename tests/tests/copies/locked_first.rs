@@ -1,0 +1,102 @@
+//! Rows that are locked before they are changed, since the statement that changes them would ask more than the row: what the source keeps
+//! between rows is asked after the rules of the gate, and what a reader sees is asked of the row as it is then.
+
+use crate::shop::{Shop, told};
+use crate::source::Kind;
+use querygate_tests::server::runtime;
+use tokio_postgres::Client;
+
+const TABLES: &str = "CREATE TABLE texts(made_by text);
+CREATE FUNCTION noted() RETURNS boolean LANGUAGE sql AS 'INSERT INTO public.texts VALUES (current_query()) RETURNING true';
+CREATE TABLE plain(id text primary key not null check (noted()), a integer, b text);
+CREATE TABLE lowered(id text primary key not null check (noted()), a integer, b text);
+CREATE UNIQUE INDEX lowered_b ON lowered (lower(b));
+CREATE TABLE partial(id text primary key not null check (noted()), a integer, b text);
+CREATE UNIQUE INDEX partial_b ON partial (b) WHERE a > 0;
+CREATE TABLE refers(id text primary key not null check (noted()), a integer, b text REFERENCES plain (id));
+CREATE TABLE whole(id text not null check (noted()), a integer, b text) PARTITION BY LIST (a);
+CREATE TABLE part PARTITION OF whole (PRIMARY KEY (id)) FOR VALUES IN (1, 2);
+CREATE TABLE base(id text not null check (noted()), a integer, b text);
+CREATE TABLE heir(PRIMARY KEY (id)) INHERITS (base);
+CREATE TABLE parents(id text primary key not null, b text);
+CREATE TABLE children(id text primary key not null check (noted()), a integer, b text);
+INSERT INTO plain VALUES ('k', 1, 'x'), ('x', 1, 'x'); INSERT INTO parents VALUES ('x', 'x');
+INSERT INTO lowered VALUES ('k', 1, 'x'); INSERT INTO partial VALUES ('k', 1, 'x'); INSERT INTO refers VALUES ('k', 1, 'x');
+INSERT INTO part VALUES ('k', 1, 'x'); INSERT INTO heir VALUES ('k', 1, 'x'); INSERT INTO children VALUES ('k', 1, 'x');
+DELETE FROM texts;";
+
+fn stack() -> String {
+    let (mut objects, mut rights) = (String::new(), String::new());
+    for (table, model, b) in [
+        ("plain", "public_read_write", "type: text"),
+        ("lowered", "public_read_write", "type: text"),
+        ("partial", "public_read_write", "type: text"),
+        ("refers", "public_read_write", "type: text"),
+        ("part", "public_read_write", "type: text"),
+        ("heir", "public_read_write", "type: text"),
+        ("parents", "public_read_write", "type: text"),
+        ("children", "controlled_by_parent", "type: master_detail, reference: shop_parents"),
+    ] {
+        let a = if table == "parents" { "" } else { ", a: { type: number }" };
+        objects += &format!(
+            "  - {{ name: shop_{table}, label: T, datasource: shop, external: {{ remoteName: {table}, writable: true }}, sharingModel: {model}, \
+             access: {{ default: private }}, systemFields: false, fields: {{ id: {{ type: text, required: true }}, b: {{ {b} }}{a} }} }}\n"
+        );
+        rights += &format!(
+            "      shop_{table}: {{ allowRead: true, allowCreate: true, allowEdit: true, allowDelete: true }}\n"
+        );
+    }
+    format!(
+        "manifest: {{ id: com.example.shop, namespace: shop, version: 1.0.0, type: app, name: Shop, engines: {{ protocol: \"^17\" }} }}\n\
+         datasources:\n  - {{ name: shop, driver: postgres, config: {{}}, schemaMode: external, external: {{ allowWrites: true }} }}\n\
+         objects:\n{objects}permissions:\n  - name: shop_manager\n    label: Everything\n    objects:\n{rights}\
+         {}  - name: shop_reader\n    label: Nothing\n    objects: {{}}\n",
+        format!("  - name: shop_clerk\n    label: The same\n    objects:\n{rights}")
+    )
+}
+
+fn types() -> String {
+    let of = |table: &str| format!("\"shop_{table}\": {{\"columnTypes\": {{\"a\": \"integer\"}}}}");
+    let own: Vec<String> = ["plain", "lowered", "partial", "refers", "part", "heir", "children"].map(of).into();
+    format!("{{\"querygate\": {{\"tables\": {{{}}}}}}}", own.join(", "))
+}
+
+/// Whether the row is changed in the statement that locks it.
+fn is_changed_at_once(shop: &Shop, client: &Client, sql: &str) -> bool {
+    shop.administer("DELETE FROM texts");
+    let changed = runtime().block_on(client.execute(sql, &[])).map_err(|error| told(&error));
+    assert_eq!(changed, Ok(1), "{sql}");
+    let stored = shop.stored("SELECT made_by FROM texts");
+    let [text] = stored.as_slice() else { panic!("{sql}: {stored:?}") };
+    text.contains("FOR UPDATE) AS o")
+}
+
+#[test]
+fn a_row_is_locked_first_where_more_than_the_row_is_asked() {
+    let shop = Shop::over(Kind::Postgres, true, TABLES, [&stack(), &types()]);
+    let client = shop.client("nora");
+    for (sql, is_at_once) in [
+        ("UPDATE plain SET a = 2 WHERE id = 'k'", true),
+        ("UPDATE plain SET a = 3 WHERE id = 'k' RETURNING id", true),
+        ("UPDATE lowered SET a = 2 WHERE id = 'k'", false),
+        ("UPDATE partial SET a = 2 WHERE id = 'k'", false),
+        ("UPDATE refers SET a = 2 WHERE id = 'k'", true),
+        ("UPDATE refers SET b = 'k' WHERE id = 'k'", false),
+        ("UPDATE part SET b = 'y' WHERE id = 'k'", false),
+        ("UPDATE heir SET b = 'y' WHERE id = 'k'", false),
+        ("UPDATE children SET a = 2 WHERE id = 'k' RETURNING id", false),
+    ] {
+        assert_eq!(is_changed_at_once(&shop, &client, sql), is_at_once, "{sql}");
+    }
+}
+
+#[test]
+fn a_row_that_a_policy_keeps_from_a_change_says_nothing_of_other_rows() {
+    let shop = Shop::over(Kind::Postgres, true, TABLES, [&stack(), &types()]);
+    let client = shop.client("nora");
+    let update = "UPDATE part SET b = 'y' WHERE id = 'k'";
+    for _ in 0..40 {
+        assert!(!is_changed_at_once(&shop, &client, update));
+    }
+    assert!(is_changed_at_once(&shop, &client, "UPDATE plain SET b = 'y' WHERE id = 'k'"));
+}
