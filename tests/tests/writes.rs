@@ -10,8 +10,9 @@ mod by_key;
 mod documents;
 #[path = "writes/explain_and_audit.rs"]
 mod explain_and_audit;
-#[path = "writes/file_records.rs"]
+#[path = "writes/file_folders.rs"]
 mod file_folders;
+#[path = "writes/file_records.rs"]
 mod file_records;
 #[path = "writes/files.rs"]
 mod files;
