@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// Changes of different columns that one statement makes, at most: which have a value may differ from run to run.
 const CHANGES_MAX: usize = 8;
 /// Runs in which a row was to be changed with its lock and was not, before it is no longer tried.
-const LOCKED_FIRST_MAX: u32 = 16;
+const LOCKED_FIRST_MAX: u32 = 2;
 
 /// Filled as the statement runs.
 #[derive(Debug, Default)]
