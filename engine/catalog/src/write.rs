@@ -10,7 +10,7 @@ pub use reads::PlainRead;
 pub use row_update::{KeyUpdate, NewValue, NewValueExpr};
 
 use crate::federation::{FragmentPolicy, Tables};
-use crate::remote::DriverTable;
+use crate::remote::{Counters, DriverTable};
 use arrow::array::RecordBatch;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::NativeStatement;
@@ -227,6 +227,12 @@ impl WriteTarget {
     #[must_use]
     pub fn rows_at_once(&self, fields: usize) -> usize {
         (VALUES_AT_ONCE / fields.max(1)).max(1)
+    }
+
+    /// The ends of its autonumbers' counters.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        self.table.counters()
     }
 
     /// Locks the rows with these keys that pass a filter, and gives all fields of them.

@@ -1,6 +1,7 @@
 //! Tables of drivers inside the engine: the raw provider, and the leaf that runs a fragment at its source. Knows no policy.
 
 mod call;
+mod counters;
 mod exec;
 mod key_reads;
 mod keys;
@@ -11,6 +12,7 @@ mod table;
 mod worth;
 
 pub use call::FragmentCall;
+pub use counters::Counters;
 pub use exec::{AllKeys, SourcePlanning};
 pub(crate) use exec::{CompiledFragment, FragmentExec, heard};
 pub(crate) use key_reads::looks_up;

@@ -1,6 +1,7 @@
 //! The raw provider of a driver's table. What it can translate exactly goes down with projection and limit; it says so
 //! per conjunct, and everything else stays with the governed leaf around it.
 
+use super::counters::Counters;
 use super::exec::{CompiledFragment, FragmentExec};
 use super::statistics::TableStats;
 use super::worth::Expected;
@@ -66,6 +67,7 @@ struct Parts {
     schema: SchemaRef,
     stats: TableStats,
     described: Mutex<Option<(Instant, Arc<RemoteTable>)>>,
+    counters: Counters,
 }
 
 /// How long changes trust what the source said of a table's columns and keys. A column that changed in this time is noticed when the
@@ -115,6 +117,7 @@ impl DriverTable {
                 schema,
                 stats,
                 described,
+                counters: Counters::default(),
             }),
         }
     }
@@ -133,6 +136,11 @@ impl DriverTable {
         let described = Arc::new(self.parts.driver.describe(&self.parts.table).await?);
         *known() = Some((Instant::now(), Arc::clone(&described)));
         Ok(described)
+    }
+
+    /// The ends of its autonumbers' counters.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.parts.counters
     }
 
     /// Whether the source gives a new row its key where a statement does not.

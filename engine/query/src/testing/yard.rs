@@ -101,6 +101,15 @@ impl Yard {
         })
     }
 
+    /// A statement that somebody else runs in the database itself.
+    pub(crate) fn store(&self, sql: &str) {
+        let (path, sql) = (self.folder.path().join("yard.db"), sql.to_owned());
+        on_runtime(async move {
+            let mut connection = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        });
+    }
+
     /// Everything that is stored, to compare it before and after.
     pub(crate) fn all(&self) -> Vec<String> {
         let tables = [

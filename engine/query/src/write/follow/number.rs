@@ -19,11 +19,16 @@ use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How many of the last texts are looked at before all are: some may be no numbers of the format.
 const LAST: u64 = 32;
 /// How often the highest number is locked, and found not to be the highest any more.
 const ATTEMPTS: usize = 16;
+/// How many numbers that follow a known one are looked for each by each; beyond, ever further ones.
+const FOLLOWING: u64 = 32;
+/// The furthest of those, as a power of two.
+const FURTHEST: u32 = 20;
 
 /// Autonumbers of new rows.
 #[derive(Debug, Default)]
@@ -41,6 +46,10 @@ struct Autonumber<'a> {
     field: &'a Field,
     format: &'a AutonumberFormat,
     place: usize,
+    /// A new row of its counter.
+    record: &'a Row,
+    /// What its texts begin with.
+    prefix: &'a str,
 }
 
 /// The texts of all autonumbers of new rows.
@@ -70,7 +79,10 @@ pub(crate) async fn draw(
             let prefix = format.prefix(record, targeted.now_ms()).ok_or_else(unset)?;
             let last = match counters.get(&scope) {
                 Some(last) => *last,
-                None => highest(targeted, Autonumber { field, format, place }, &prefix, transaction, context).await?,
+                None => {
+                    let number = Autonumber { field, format, place, record, prefix: &prefix };
+                    highest(targeted, number, transaction, context).await?
+                }
             };
             drawn.is_first |= last == 0;
             let next = last.checked_add(1);
@@ -90,18 +102,17 @@ pub(crate) async fn draw(
 async fn highest(
     targeted: &Targeted,
     number: Autonumber<'_>,
-    prefix: &str,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<u64> {
-    let Autonumber { field, format, place } = number;
+    let Autonumber { field, format, place, .. } = number;
     if !format.is_readable() {
         return Err(closed("the end of an autonumber's counter cannot be found"));
     }
     let table = targeted.table();
     match table.writer()?.capabilities().locking {
         Locking::Source => {
-            let last = last(targeted, number, prefix, transaction, context).await?;
+            let last = last(targeted, number, transaction, context).await?;
             return Ok(last.map_or(0, |(counter, _)| counter));
         }
         Locking::Rows | Locking::Conflicts => {}
@@ -116,7 +127,7 @@ async fn highest(
     // Who takes a number has locked the row of the one before. Without such a row the index lets one of two writers through.
     let mut locked = None;
     for _ in 0..ATTEMPTS {
-        let last = last(targeted, number, prefix, transaction, context).await?;
+        let last = last(targeted, number, transaction, context).await?;
         let Some((counter, text)) = last else { return Ok(0) };
         if locked.as_ref() == Some(&text) {
             return Ok(counter);
@@ -128,19 +139,44 @@ async fn highest(
     Err(Violation::Serialization.error())
 }
 
-/// The highest number that is stored, and its text.
+/// The highest number that is stored, and its text: found from where the counter was last seen to end, or among all.
 async fn last(
     targeted: &Targeted,
     number: Autonumber<'_>,
-    prefix: &str,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Option<(u64, String)>> {
-    let Autonumber { format, place, .. } = number;
+    let Autonumber { format, place, prefix, .. } = number;
     let table = targeted.table();
-    if format.is_ordered()
-        && let Ok(read) = table.texts(place, prefix, Some(LAST))
+    if !format.is_ordered() {
+        let read = table.texts(place, prefix, None)?;
+        return Ok(scan(&read, format, prefix, transaction, context).await?.1);
+    }
+    if let Some(known) = table.counters().end(place, prefix)
+        && let Some(found) = following(targeted, number, known, transaction, context).await?
     {
+        if found.0 > known {
+            table.counters().advance(place, prefix, found.0);
+        }
+        return Ok(Some(found));
+    }
+    let began = Instant::now();
+    let found = last_of_all(targeted, number, transaction, context).await?;
+    if let Some((counter, _)) = &found {
+        table.counters().set(place, prefix, *counter, began.elapsed());
+    }
+    Ok(found)
+}
+
+async fn last_of_all(
+    targeted: &Targeted,
+    number: Autonumber<'_>,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Option<(u64, String)>> {
+    let Autonumber { format, place, prefix, .. } = number;
+    let table = targeted.table();
+    if let Ok(read) = table.texts(place, prefix, Some(LAST)) {
         let (seen, found) = scan(&read, format, prefix, transaction, context).await?;
         if found.is_some() || seen < LAST {
             return Ok(found);
@@ -148,6 +184,32 @@ async fn last(
     }
     let read = table.texts(place, prefix, None)?;
     Ok(scan(&read, format, prefix, transaction, context).await?.1)
+}
+
+/// The end of the numbers that follow a known one, which an index finds whatever the number of rows. `None`: neither it
+/// nor one of those is stored, or the source is not asked for values of this field.
+async fn following(
+    targeted: &Targeted,
+    number: Autonumber<'_>,
+    known: u64,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Option<(u64, String)>> {
+    let Autonumber { format, place, record, prefix, .. } = number;
+    let mut from = known;
+    for _ in 0..ATTEMPTS {
+        let further = (FOLLOWING.ilog2() + 1..=FURTHEST).map(|power| 1_u64 << power);
+        let steps = (0..=FOLLOWING).chain(further);
+        let texts = steps.filter_map(|step| format.text(record, targeted.now_ms(), from.checked_add(step)?));
+        let texts: Vec<_> = texts.map(|text| vec![Value::text(text.as_str())]).collect();
+        let Ok(read) = targeted.table().with(&[place], &texts, &[place]) else { return Ok(None) };
+        let Some((last, text)) = scan(&read, format, prefix, transaction, context).await?.1 else { return Ok(None) };
+        if last == from {
+            return Ok(Some((last, text)));
+        }
+        from = last;
+    }
+    Ok(None)
 }
 
 /// How many texts there are, and the highest number among them.

@@ -60,3 +60,23 @@ fn writers_at_the_same_time_take_different_numbers() {
     assert_eq!((numbers.len(), distinct.len()), (17, 17));
     assert_eq!(numbers.iter().max().unwrap(), "T-022");
 }
+
+/// A counter's end that is remembered is found again after rows that were stored or deleted past it.
+#[test]
+fn numbers_follow_what_others_store_and_delete() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    let insert = |id: u64| owner.run(&format!("INSERT INTO tokens (id) VALUES ('n{id}') RETURNING number"));
+    let mut last = 8;
+    assert_eq!(insert(last), "T-008");
+    for step in [1, 31, 32, 64, 4096] {
+        last += step;
+        yard.store(&format!("INSERT INTO yard_tokens VALUES ('x{last}', 'T-{last:03}', 'of another')"));
+        last += 1;
+        assert_eq!(insert(last), format!("T-{last:03}"));
+    }
+    yard.store(&format!("DELETE FROM yard_tokens WHERE number IN ('T-{last}', 'T-{}')", last - 1));
+    assert_eq!(insert(0), "T-140", "the highest that is left is one lower");
+    yard.store("DELETE FROM yard_tokens");
+    assert_eq!(insert(1), "T-001");
+}
