@@ -1,6 +1,6 @@
 # Records over REST; read by `run`, which has the functions that are not here.
 
-# A record by its key and a filtered page of 50, over the same rows of one PostgreSQL: the gate, and ObjectStack's own server. The
+# A record by its key, a filtered page of 50, and one with references of references of references expanded, over the same rows of one PostgreSQL: the gate, and ObjectStack's own server. The
 # vendor's packages are installed from npm into $VENDOR once.
 run_rest() {
     command -v wrk >"$work/which" || { echo "SKIPPED: wrk is absent (apt-get install wrk)"; return 0; }
@@ -18,18 +18,35 @@ run_rest() {
     local gate_token vendor_token=
     gate_token=$(sign_in "$gate_rest" bench@bench.example bench-password)
     [[ -z $vendor ]] || vendor_token=$(sign_in "$vendor_port" vendor@bench.example bench-password)
-    printf '\n### REST: a record of 100,000 by its key, a filtered page of 50 with its total, over PostgreSQL, %s s each\n\n%s\n\n' \
+    printf '\n### REST: a record of 100,000 by its key, a filtered page of 50 with its total, a page with three levels expanded, over PostgreSQL, %s s each\n\n%s\n\n' \
         "$SECONDS_EACH" "$(machine)"
     echo "| what | clients | server | requests/s | p50 ms | p95 ms | p99 ms | its CPU µs a request | failed |"
     echo "|---|---|---|---|---|---|---|---|---|"
-    for kind in record page; do
+    for kind in record page expand; do
         for clients in ${REST_CLIENTS:-1 16 100}; do
             requested "Querygate" "$gate_rest" "$gate_token" "$kind" "$clients" "$gate"
             [[ -z $vendor ]] || requested "ObjectStack 17.4.0" "$vendor_port" "$vendor_token" "$kind" "$clients" "$vendor"
         done
     done
+    echo
+    statements_of_a_page
     kill $gate $vendor && wait $gate $vendor || true
     gate=
+}
+
+# How many statements PostgreSQL runs for a page with three levels expanded.
+statements_of_a_page() {
+    PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -d postgres \
+        -c "alter system set log_min_duration_statement = 0" -c "select pg_reload_conf()" >"$work/reload.log"
+    sleep 1
+    local before after=$work/expanded.json
+    before=$(wc -l <"$work/pg/log")
+    curl -sf -H "authorization: Bearer $gate_token" -H 'content-type: application/json' -o "$after" "http://127.0.0.1:$gate_rest/api/v1/data/bench_item/query" \
+        -d '{"object": "bench_item", "where": {"region": "region 7"}, "limit": 50, "expand": {"place": {"object": "bench_place", "expand": {"zone": {"object": "bench_zone", "expand": {"land": {"object": "bench_land"}}}}}}}'
+    sleep 1
+    echo "Statements of a page with three levels expanded, its count of all rows among them:" \
+        "$(tail -n "+$((before + 1))" "$work/pg/log" | grep -cE 'execute .*FROM "public"\."bench_')"
+    grep -o '"name":"land [0-9]*"' "$after" | head -1
 }
 
 # requested NAME PORT TOKEN KIND CLIENTS PROCESS
@@ -67,13 +84,21 @@ fill_items() {
     PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -d postgres -v ON_ERROR_STOP=1 >"$work/fill.log" 2>&1 <<'SQL'
 create table if not exists bench_item (id varchar(255) primary key, created_at timestamptz, updated_at timestamptz, organization_id varchar(255),
     created_by varchar(255), updated_by varchar(255), owner_id varchar(255), owning_business_unit_id varchar(255), name text, region text,
-    level real, amount real, note text, done boolean, due date);
-insert into bench_item (id, created_at, updated_at, owner_id, name, region, level, amount, note, done, due)
+    level real, amount real, note text, done boolean, due date, place varchar(255));
+insert into bench_item (id, created_at, updated_at, owner_id, name, region, level, amount, note, done, due, place)
     select 'i' || lpad(i::text, 7, '0'), at, at, 'u' || i % 50, 'item number ' || i, 'region ' || i % 200, i % 7, (i * 7919 % 100000) / 4.0,
-        'a note of some length about item ' || i, i % 3 = 0, date '2026-01-01' + i % 365
+        'a note of some length about item ' || i, i % 3 = 0, date '2026-01-01' + i % 365, 'p' || i % 1009
     from generate_series(1, 100000) i, lateral (select timestamptz '2026-01-01' + i * interval '1 minute') of_row(at);
 create index on bench_item (region);
-vacuum analyze bench_item;
+create table if not exists bench_place (like bench_item including all);
+create table if not exists bench_zone (like bench_item including all);
+create table if not exists bench_land (like bench_item including all);
+alter table bench_place add column if not exists zone varchar(255);
+alter table bench_zone add column if not exists land varchar(255);
+insert into bench_place (id, created_at, updated_at, name, zone) select 'p' || i, now(), now(), 'place ' || i, 'z' || i % 101 from generate_series(0, 1008) i;
+insert into bench_zone (id, created_at, updated_at, name, land) select 'z' || i, now(), now(), 'zone ' || i, 'l' || i % 11 from generate_series(0, 100) i;
+insert into bench_land (id, created_at, updated_at, name) select 'l' || i, now(), now(), 'land ' || i from generate_series(0, 10) i;
+vacuum analyze bench_item, bench_place, bench_zone, bench_land;
 SQL
 }
 
