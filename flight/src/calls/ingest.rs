@@ -1,5 +1,6 @@
 //! CommandStatementIngest: a client's batches appended to a table as they come, all or none of them. Knows no statement.
 
+use crate::calls::upload::Messages;
 use crate::command::Ingest;
 use crate::sessions::bind::refuse_compressed;
 use crate::sessions::session::FlightSession;
@@ -15,14 +16,13 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use querygate_query_api::requests::ingest::{IngestColumn, IngestTarget};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
-use tonic::Streaming;
 
 /// Stores the rows of a call and says how many.
 pub(crate) async fn ingest(
     session: &FlightSession,
     command: Ingest,
     first: FlightData,
-    messages: Streaming<FlightData>,
+    messages: Messages,
 ) -> Result<u64> {
     let engine = session.engine(command.transaction.as_deref())?;
     let mut batches = decoded(first, messages);
@@ -48,10 +48,14 @@ pub(crate) async fn ingest(
 }
 
 /// The batches of a call's messages, each decoded when it is asked for.
-fn decoded(first: FlightData, messages: Streaming<FlightData>) -> FlightRecordBatchStream {
-    let messages: BoxStream<'static, std::result::Result<FlightData, FlightError>> = stream::once(async { Ok(first) })
-        .chain(messages.map_err(|status| FlightError::Tonic(Box::new(status))))
-        .boxed();
+fn decoded(first: FlightData, messages: Messages) -> FlightRecordBatchStream {
+    let rest = stream::try_unfold(messages, |messages| async move {
+        let message = messages.lock().await.message().await;
+        let message = message.map_err(|status| FlightError::Tonic(Box::new(status)))?;
+        Ok(message.map(|message| (message, messages)))
+    });
+    let messages: BoxStream<'static, std::result::Result<FlightData, FlightError>> =
+        stream::once(async { Ok(first) }).chain(rest).boxed();
     let checked = messages.try_filter_map(|message| async move {
         if message.data_header.is_empty() {
             return Ok(None);

@@ -9,3 +9,4 @@ pub(crate) mod ingest;
 pub(crate) mod options;
 pub(crate) mod puts;
 pub(crate) mod stream;
+pub(crate) mod upload;

@@ -1,6 +1,7 @@
 //! DoPut: values for a prepared statement, and statements that return no rows. Bounded before anything is decoded.
 
 use crate::calls::ingest::ingest;
+use crate::calls::upload::{Messages, drain, next, size};
 use crate::command::{Put, put as read_put, unsupported};
 use crate::messages::wire::result_schema;
 use crate::sessions::bind::{Bindings, bind, declared_by_values, decode};
@@ -14,15 +15,25 @@ use prost::Message as _;
 use querygate_query_api::service::{Prepared, Session};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 use tonic::Streaming;
 
 /// Handles one DoPut and gives its one answer.
 pub(crate) async fn put(
     shared: &Shared,
     session: &FlightSession,
-    mut messages: Streaming<FlightData>,
+    messages: Streaming<FlightData>,
 ) -> Result<PutResult> {
-    let first = next(&mut messages).await?;
+    let messages = Arc::new(Mutex::new(messages));
+    let result = answer(shared, session, &messages).await;
+    if result.is_err() {
+        drain(&messages).await;
+    }
+    result
+}
+
+async fn answer(shared: &Shared, session: &FlightSession, messages: &Messages) -> Result<PutResult> {
+    let first = next(messages).await?;
     let first = first.ok_or_else(|| Error::new(ErrorCode::ProtocolViolation, "the call holds no command"))?;
     let descriptor = first.flight_descriptor.clone();
     let descriptor = descriptor
@@ -40,7 +51,7 @@ pub(crate) async fn put(
             Ok(PutResult { app_metadata: result.encode_to_vec().into() })
         }
         Put::Ingest(command) => {
-            let stored = ingest(session, command, first, messages).await?;
+            let stored = ingest(session, command, first, Arc::clone(messages)).await?;
             let record_count = i64::try_from(stored).map_err(Error::internal)?;
             Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })
         }
@@ -77,22 +88,11 @@ async fn bound(statement: &PreparedStatement, values: &RecordBatch) -> Result<Bo
     Ok(Bound { described: Described { prepared: fitted, schema }, bindings })
 }
 
-async fn next(messages: &mut Streaming<FlightData>) -> Result<Option<FlightData>> {
-    messages.message().await.map_err(|status| {
-        let code = match status.code() {
-            tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => ErrorCode::ProgramLimitExceeded,
-            _ => ErrorCode::ProtocolViolation,
-        };
-        Error::new(code, "the client's stream broke off or a message is too large").with_cause(status)
-    })
-}
-
 /// All messages of a call, up to the bound.
-async fn receive(shared: &Shared, first: FlightData, mut messages: Streaming<FlightData>) -> Result<Vec<FlightData>> {
-    let size = |message: &FlightData| message.data_header.len() + message.data_body.len();
+async fn receive(shared: &Shared, first: FlightData, messages: &Messages) -> Result<Vec<FlightData>> {
     let mut bytes = size(&first);
     let mut received = vec![first];
-    while let Some(message) = next(&mut messages).await? {
+    while let Some(message) = next(messages).await? {
         bytes = bytes.saturating_add(size(&message)).saturating_add(64);
         if bytes > shared.config.parameter_bytes_max {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "the parameters are too large")

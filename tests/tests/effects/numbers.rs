@@ -13,6 +13,12 @@ fn new_rows_have_the_next_numbers() {
     assert_eq!(change(&nora, "INSERT INTO tickets (id) VALUES ('x1'), ('x2')"), Ok(2));
     assert_eq!(change(&nora, "INSERT INTO tickets (id) SELECT 'x' || id FROM tickets WHERE id = 't1'"), Ok(1));
     assert_eq!(numbers(&shop, "x"), ["T-008", "T-009", "T-010"]);
+}
+
+#[test]
+fn the_next_number_follows_the_highest_of_the_format() {
+    let shop = shop();
+    let nora = shop.client("nora");
     // What the format does not print is no number of it.
     shop.execute(
         "UPDATE tickets SET number = 'T-0990' WHERE id = 't1'; UPDATE tickets SET number = 'T-999' WHERE id = 't2'",
@@ -21,6 +27,7 @@ fn new_rows_have_the_next_numbers() {
     assert_eq!(numbers(&shop, "y"), ["T-1000"]);
     shop.execute("UPDATE tickets SET number = 'T-' || char(97 + rowid) || id");
     assert_eq!(change(&nora, "INSERT INTO tickets (id) VALUES ('z1')"), Ok(1));
+    // No row is left at the counter's end that was remembered, so that all are looked at.
     assert_eq!(numbers(&shop, "z"), ["T-001"]);
 }
 
