@@ -46,7 +46,12 @@ impl Lobby {
                 continue;
             }
             let folder = entry.path();
-            let is_open = File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err());
+            let is_open = match File::open(folder.join(LOCK)) {
+                Ok(lock) => lock.try_lock().is_err(),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+                // Whether it is open is not known, as where a process has no file left to open.
+                Err(error) => return Err(error),
+            };
             if !is_open {
                 match std::fs::remove_dir_all(&folder) {
                     Ok(()) => tracing::info!("rows of a transaction that did not end were removed"),
