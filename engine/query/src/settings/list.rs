@@ -102,7 +102,12 @@ static SETTINGS: &[Setting] = &[
     reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "Backslashes in strings are plain."),
     setting("statement_timeout", Kind::Milliseconds, "0", "Ends a statement that runs longer."),
     setting("synchronize_seqscans", Kind::Bool, "on", "Rows come in no promised order."),
-    setting("synchronous_commit", Kind::Choice(&["on", "off", "local"]), "on", "Nothing is written."),
+    setting(
+        "synchronous_commit",
+        Kind::Choice(&["on", "off", "local"]),
+        "on",
+        "No effect: a COMMIT is answered when its source has answered it.",
+    ),
     reported("TimeZone", Kind::TimeZone, "UTC", "Zone of timestamptz output and of date functions."),
     setting(
         TRANSACTION_ISOLATION,
@@ -111,7 +116,7 @@ static SETTINGS: &[Setting] = &[
         "Isolation level of this transaction.",
     ),
     setting("transaction_read_only", Kind::Bool, "on", "This transaction only reads."),
-    setting("transaction_deferrable", Kind::Bool, "off", "No effect on reads."),
+    setting("transaction_deferrable", Kind::Bool, "off", "No effect."),
     setting("xmloption", Kind::Choice(&["content", "document"]), "content", "There is no xml type."),
     setting(
         "querygate.require_pushdown",

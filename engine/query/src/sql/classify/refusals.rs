@@ -103,7 +103,6 @@ pub(super) fn tag(ast: &Ast) -> String {
 /// The refusal of a statement of this name.
 pub(super) fn refused(tag: &str) -> Error {
     let hint = match tag.split(' ').next().unwrap_or_default() {
-        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" => "This gate reads; write to the source itself.",
         "CREATE" | "ALTER" | "DROP" | "COMMENT" | "IMPORT" => {
             "Tables are made and changed in the source itself, views in the gate's configuration."
         }
@@ -130,7 +129,9 @@ pub(super) fn lock(lock: Lock) -> Result<Vec<ObjectName>> {
         | LockTableMode::Exclusive
         | LockTableMode::AccessExclusive) => {
             Err(Error::new(ErrorCode::FeatureNotSupported, format!("LOCK TABLE in {mode} mode is not supported"))
-                .with_hint("This gate reads; a reader locks IN ACCESS SHARE MODE."))
+                .with_hint(
+                    "LOCK TABLE takes IN ACCESS SHARE MODE alone; FOR UPDATE locks rows where changes are enabled.",
+                ))
         }
     }
 }
