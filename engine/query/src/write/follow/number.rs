@@ -117,9 +117,7 @@ async fn highest(
         }
         Locking::Rows | Locking::Conflicts => {}
     }
-    let tenant = targeted.rules().object().tenant_field().map(|tenant| tenant.name.clone());
-    let with_tenant: Vec<String> = tenant.into_iter().chain([field.name.clone()]).collect();
-    if !table.keeps_unique(std::slice::from_ref(&field.name)) && !table.keeps_unique(&with_tenant) {
+    if !is_kept_unique(targeted, field) {
         return Err(closed(
             "the source has no unique index over an autonumber, so that two writers might take the same",
         ));
@@ -139,6 +137,14 @@ async fn highest(
     Err(Violation::Serialization.error())
 }
 
+/// Whether an index of the source keeps two rows from having one number.
+fn is_kept_unique(targeted: &Targeted, field: &Field) -> bool {
+    let table = targeted.table();
+    let tenant = targeted.rules().object().tenant_field().map(|tenant| tenant.name.clone());
+    let with_tenant: Vec<String> = tenant.into_iter().chain([field.name.clone()]).collect();
+    table.keeps_unique(std::slice::from_ref(&field.name)) || table.keeps_unique(&with_tenant)
+}
+
 /// The highest number that is stored, and its text: found from where the counter was last seen to end, or among all.
 async fn last(
     targeted: &Targeted,
@@ -146,13 +152,15 @@ async fn last(
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Option<(u64, String)>> {
-    let Autonumber { format, place, prefix, .. } = number;
+    let Autonumber { field, format, place, prefix, .. } = number;
     let table = targeted.table();
     if !format.is_ordered() {
         let read = table.texts(place, prefix, None)?;
         return Ok(scan(&read, format, prefix, transaction, context).await?.1);
     }
-    if let Some(known) = table.counters().end(place, prefix)
+    // A row far beyond that end may be missed. An index refuses its number a second time; without one it would be given twice.
+    if is_kept_unique(targeted, field)
+        && let Some(known) = table.counters().end(place, prefix)
         && let Some(found) = following(targeted, number, known, transaction, context).await?
     {
         if found.0 > known {
@@ -176,7 +184,7 @@ async fn last_of_all(
 ) -> Result<Option<(u64, String)>> {
     let Autonumber { format, place, prefix, .. } = number;
     let table = targeted.table();
-    if let Ok(read) = table.texts(place, prefix, Some(LAST)) {
+    if let Some(read) = asked(table.texts(place, prefix, Some(LAST)))? {
         let (seen, found) = scan(&read, format, prefix, transaction, context).await?;
         if found.is_some() || seen < LAST {
             return Ok(found);
@@ -202,7 +210,7 @@ async fn following(
         let steps = (0..=FOLLOWING).chain(further);
         let texts = steps.filter_map(|step| format.text(record, targeted.now_ms(), from.checked_add(step)?));
         let texts: Vec<_> = texts.map(|text| vec![Value::text(text.as_str())]).collect();
-        let Ok(read) = targeted.table().with(&[place], &texts, &[place]) else { return Ok(None) };
+        let Some(read) = asked(targeted.table().with(&[place], &texts, &[place]))? else { return Ok(None) };
         let Some((last, text)) = scan(&read, format, prefix, transaction, context).await?.1 else { return Ok(None) };
         if last == from {
             return Ok(Some((last, text)));
@@ -210,6 +218,15 @@ async fn following(
         from = last;
     }
     Ok(None)
+}
+
+/// A read, if its source can be asked for it.
+fn asked(read: Result<PlainRead>) -> Result<Option<PlainRead>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.code() == ErrorCode::FeatureNotSupported => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// How many texts there are, and the highest number among them.
