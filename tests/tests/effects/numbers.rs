@@ -31,6 +31,19 @@ fn the_next_number_follows_the_highest_of_the_format() {
     assert_eq!(numbers(&shop, "z"), ["T-001"]);
 }
 
+/// Nothing in the source keeps these numbers unique, and the row lies further from the last number than is looked first.
+#[test]
+fn many_rows_at_once_take_no_number_of_a_row_that_somebody_else_stored() {
+    let shop = shop();
+    let nora = shop.client("nora");
+    assert_eq!(change(&nora, "INSERT INTO tickets (id) VALUES ('x1')"), Ok(1));
+    shop.execute("INSERT INTO tickets (id, number) VALUES ('far', 'T-058')");
+    let rows: Vec<String> = (0..60).map(|row| format!("('y{row}')")).collect();
+    assert_eq!(change(&nora, &format!("INSERT INTO tickets (id) VALUES {}", rows.join(", "))), Ok(60));
+    let expected: Vec<String> = (59..119).map(|number| format!("T-{number:03}")).collect();
+    assert_eq!(numbers(&shop, "y"), expected);
+}
+
 #[test]
 fn refused_rows_take_no_number_and_clients_give_none() {
     let shop = shop();
