@@ -165,8 +165,8 @@ fn test_json(test: &Test, exact: bool) -> Value {
             if *negated { json!({ "$not": test }) } else { test }
         }
         Test::ListContains { column, .. } => of(column, "$contains", json!("?")),
-        Test::InRelated { column, object, select, .. } => {
-            of(column, "$in", json!({ "object": object, "field": select }))
+        Test::InRelated { column, object, filter, select } => {
+            of(column, "$in", json!({ "object": object, "field": select, "where": filter_json(filter, exact) }))
         }
     }
 }
