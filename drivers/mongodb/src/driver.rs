@@ -26,7 +26,7 @@ use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::Writer;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for a sign of life.
@@ -65,6 +65,15 @@ impl MongoDriver {
                 Err(silent)
             }
         }
+    }
+
+    /// The server's version, what its clock shows, and whether the login may do anything there.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn vitals(&self) -> Result<(String, SystemTime, bool)> {
+        let lease = self.lease().await?;
+        self.answered(introspect::vitals(&lease)).await
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease> {

@@ -26,7 +26,7 @@ use querygate_driver_api::write::Writer;
 use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use sqlx::mysql::MySqlArguments;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// A MariaDB or MySQL schema as a source. Connects to nothing before it is asked something.
@@ -61,6 +61,17 @@ impl MysqlDriver {
     async fn answered<T>(&self, question: impl Future<Output = Result<T>>) -> Result<T> {
         let answer = tokio::time::timeout(self.answer_timeout, question).await;
         answer.unwrap_or_else(|_| Err(crate::error::unreachable("source does not answer")))
+    }
+
+    /// The server's version, what its clock shows, and whether the login may do anything there.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn vitals(&self) -> Result<(String, SystemTime, bool)> {
+        let mut lease = self.lease().await?;
+        let vitals = self.answered(introspect::vitals(&mut lease.session.connection)).await;
+        lease.release(vitals.is_ok());
+        vitals
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease> {

@@ -13,11 +13,22 @@ use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, SystemTime};
 
 /// A table with what only this driver needs to know of it.
 pub(crate) struct Described {
     pub(crate) remote: RemoteTable,
     pub(crate) declared: HashMap<Identifier, Declared>,
+}
+
+pub(crate) async fn vitals(connection: &mut MySqlConnection) -> Result<(String, SystemTime, bool)> {
+    let sql = "SELECT VERSION(), CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED), \
+               (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'SUPER' \
+               AND GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), ''''))";
+    let rows = fetch(connection, sql, &[]).await?;
+    let row = rows.first().ok_or_else(|| Error::internal("a server says nothing of itself"))?;
+    let clock = SystemTime::UNIX_EPOCH + Duration::from_micros(number(row, 1)?.unwrap_or(0));
+    Ok((text(row, 0)?, clock, number(row, 2)?.unwrap_or(0) > 0))
 }
 
 pub(crate) async fn tables(connection: &mut MySqlConnection, schema: &str) -> Result<Vec<TableRef>> {

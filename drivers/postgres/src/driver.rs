@@ -34,7 +34,7 @@ use querygate_driver_api::write::Writer;
 use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// Longest time for an answer about the catalog.
@@ -90,6 +90,14 @@ impl PostgresDriver {
     /// The source's.
     pub async fn enums(&self) -> Result<BTreeMap<String, Vec<String>>> {
         self.ask(|source, connection| introspect::enums(source, connection).boxed()).await
+    }
+
+    /// The server's version, what its clock shows, and whether the login may do anything there.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn vitals(&self) -> Result<(String, SystemTime, bool)> {
+        self.ask(|source, connection| introspect::vitals(source, connection).boxed()).await
     }
 
     /// The domains of columns, by schema, table and column.

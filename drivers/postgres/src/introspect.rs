@@ -11,6 +11,7 @@ use querygate_driver_api::remote::{
 use querygate_driver_api::value::Value;
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 
@@ -76,6 +77,9 @@ const STATISTICS: &str = "SELECT s.attname::text, s.n_distinct::float8, s.null_f
 const SIZE: &str = "SELECT c.reltuples::float8, pg_relation_size(c.oid) FROM pg_class c \
      JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+
+const VITALS: &str = "SELECT current_setting('server_version'), clock_timestamp(), \
+     coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user), false)";
 
 const ENUMS: &str = "SELECT format_type(e.enumtypid, NULL), array_agg(e.enumlabel::text ORDER BY e.enumsortorder) \
      FROM pg_enum e GROUP BY e.enumtypid ORDER BY 1";
@@ -268,6 +272,12 @@ fn distinct_values(distinct: f64, rows: Option<u64>) -> Option<u64> {
     }
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     rows.filter(|_| distinct < 0.0).and_then(|rows| counted(-distinct * rows as f64))
+}
+
+pub(crate) async fn vitals(source: &str, connection: &Connection) -> Result<(String, SystemTime, bool)> {
+    let rows = connection.rows(source, VITALS, &[]).await?;
+    let row = rows.first().ok_or_else(|| Error::internal("a server says nothing of itself"))?;
+    Ok((cell(row, 0)?, cell(row, 1)?, cell(row, 2)?))
 }
 
 pub(crate) async fn enums(source: &str, connection: &Connection) -> Result<BTreeMap<String, Vec<String>>> {

@@ -4,6 +4,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use querygate_types::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Descriptors that are not client connections: sources, spill files, log.
@@ -40,11 +41,26 @@ impl Room {
     }
 }
 
+/// Descriptors that `connections` of each of this number of doors need, and as many that log in.
+pub(crate) fn descriptors_wanted(connections: usize, doors: usize) -> u64 {
+    let of_doors = (Room::of(connections).descriptors() as u64).saturating_mul(doors.max(1) as u64);
+    of_doors.saturating_add(DESCRIPTORS_RESERVED)
+}
+
+/// Connections of each door that fit into this number of descriptors.
+pub(crate) fn connections_within(descriptors: u64, connections: usize, doors: usize) -> usize {
+    fitting(descriptors, Room::of(connections), doors).connections
+}
+
+/// The hard limit of open files; `None`: there is none.
+pub(crate) fn file_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
 /// Raises the soft limit of open files to what `connections` of each of so many doors need, and as many that log in, or as far as the
 /// hard limit lets. Returns how many of a door's then fit; it refuses further ones with 53300, instead of failing to accept in silence.
 pub(crate) fn raise_file_limit(connections: usize, doors: usize) -> Room {
-    let (room, doors) = (Room::of(connections), doors.max(1));
-    let wanted = (room.descriptors() as u64).saturating_mul(doors as u64).saturating_add(DESCRIPTORS_RESERVED);
+    let (room, doors, wanted) = (Room::of(connections), doors.max(1), descriptors_wanted(connections, doors));
     let limit = getrlimit(Resource::Nofile);
     let have = limit.current.unwrap_or(u64::MAX);
     if have >= wanted {
@@ -80,6 +96,37 @@ pub(crate) fn start_metrics() -> PrometheusHandle {
         tracing::debug!("metrics were started before");
     }
     handle
+}
+
+/// How often values of histograms that nothing has rendered yet are summed up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Keeps what was recorded and is not asked for from growing: without it, a gate that is not scraped keeps each time of each statement.
+pub(crate) async fn keep_up(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Sets the metrics of this process that every scrape wants, under the names that all programs give them.
+pub(crate) fn measure() {
+    metrics::gauge!("querygate_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(kilobytes) = resident(&status) {
+        metrics::gauge!("process_resident_memory_bytes").set(kilobytes.saturating_mul(1_024) as f64);
+    }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        metrics::gauge!("process_open_fds").set(open.count() as f64);
+    }
+    if let Some(most) = getrlimit(Resource::Nofile).current {
+        metrics::gauge!("process_max_fds").set(most as f64);
+    }
+}
+
+/// Kilobytes of memory that a process has, out of its `/proc/PID/status`.
+fn resident(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
 }
 
 /// What a signal asks for.

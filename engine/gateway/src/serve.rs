@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::gate::{Gate, Reload, Returned, Runtimes};
-use crate::process::{Room, Signals, Wish, raise_file_limit, start_metrics};
-use crate::{tls, wiring};
+use crate::process::{Room, Signals, Wish, keep_up, raise_file_limit, start_metrics};
+use crate::{process, tls, wiring};
 use futures::future::BoxFuture;
 use querygate_flight::{FlightConfig, FlightDoor};
 use querygate_http::{HttpConfig, HttpDoor, Pages, Probes};
@@ -83,13 +83,22 @@ impl Threads {
 /// Whether the doors can be opened where the configuration says: asked before anything that takes long, for the doors themselves
 /// are opened last, when there is something behind them.
 pub(crate) fn ports_are_free(config: &Config) -> Result<()> {
-    let doors = [
+    doors(config).into_iter().try_for_each(|(door, address)| address.map_or(Ok(()), |address| is_free(door, address)))
+}
+
+/// Doors and where the configuration opens them.
+pub(crate) fn doors(config: &Config) -> [(&'static str, Option<SocketAddr>); 4] {
+    [
         ("postgres", config.server.postgres),
         ("http", config.server.http),
         ("flight", config.flight.address),
         ("rest", rest_address(config)),
-    ];
-    doors.into_iter().try_for_each(|(door, address)| address.map_or(Ok(()), |address| is_free(door, address)))
+    ]
+}
+
+/// Doors whose clients each keep a session, which share the descriptors.
+pub(crate) fn session_doors(config: &Config) -> usize {
+    usize::from(config.server.postgres.is_some()) + usize::from(config.flight.address.is_some())
 }
 
 fn rest_address(config: &Config) -> Option<SocketAddr> {
@@ -117,11 +126,11 @@ pub(crate) fn serve_with(
     ready: impl FnOnce(Bound),
 ) -> Result<()> {
     ports_are_free(config)?;
-    let doors = usize::from(config.server.postgres.is_some()) + usize::from(config.flight.address.is_some());
-    let room = raise_file_limit(config.server.connection_max, doors);
+    let room = raise_file_limit(config.server.connection_max, session_doors(config));
     let metrics = start_metrics();
     let threads = Threads::start(config)?;
     let gate = threads.build(config)?;
+    let upkeep = threads.wire.spawn(keep_up(metrics.clone()));
     let result = threads.wire.block_on(async {
         let doors = Doors::bind(config, &gate, room, metrics).await?;
         let bound = doors.bound;
@@ -132,6 +141,7 @@ pub(crate) fn serve_with(
         beside.inspect(|task| task.abort());
         served
     });
+    upkeep.abort();
     threads.stop();
     // Both runtimes are gone, so the last statement has been recorded.
     (gate.close)();
@@ -267,6 +277,7 @@ fn probes(gate: &Gate, metrics: metrics_exporter_prometheus::PrometheusHandle) -
     let measure = Arc::clone(&gate.measure);
     let render = move || {
         measure();
+        process::measure();
         metrics.render()
     };
     Probes { readiness: Arc::clone(&gate.readiness), metrics: Arc::new(render) }

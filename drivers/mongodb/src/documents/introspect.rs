@@ -12,6 +12,7 @@ use querygate_driver_api::remote::{
     ColumnStatistics, Index, LookedFor, RemoteColumn, RemoteTable, TableKind, TableStatistics,
 };
 use querygate_types::{Error, ErrorCode, Result};
+use std::time::SystemTime;
 
 /// The key of every collection.
 pub(crate) const KEY: &str = "_id";
@@ -34,6 +35,20 @@ pub(crate) async fn listed(lease: &Lease, name: Option<&str>) -> Result<Vec<(Str
         found.push((name.to_owned(), kind));
     }
     Ok(found)
+}
+
+/// The server's version, what its clock shows, and whether the login has the role that may do anything.
+pub(crate) async fn vitals(lease: &Lease) -> Result<(String, SystemTime, bool)> {
+    let build = lease.command(doc! { "buildInfo": 1 }).await?;
+    let status = lease.command(doc! { "connectionStatus": 1 }).await?;
+    // Last: nothing that takes time comes between the clock and who compares it.
+    let hello = lease.command(doc! { "hello": 1 }).await?;
+    let clock = hello.get_datetime("localTime").map_err(Error::internal)?.to_system_time();
+    let roles = status.get_document("authInfo").and_then(|info| info.get_array("authenticatedUserRoles"));
+    let is_root =
+        |role: &Bson| role.as_document().is_some_and(|role| role.get_str("role").is_ok_and(|role| role == "root"));
+    let is_powerful = roles.is_ok_and(|roles| roles.iter().any(is_root));
+    Ok((build.get_str("version").unwrap_or_default().to_owned(), clock, is_powerful))
 }
 
 /// All documents of a command's cursor.

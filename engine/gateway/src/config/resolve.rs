@@ -102,6 +102,8 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         learning,
         writes,
         block_limits,
+        secrets: environment.secrets(),
+        secret_files: environment.secret_files(),
     })
 }
 

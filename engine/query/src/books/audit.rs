@@ -1,9 +1,10 @@
 //! The audit file: a line of JSON for each finished statement, written by a thread of its own. Decides nothing about
 //! statements, and slows down none but those that wait for a line of theirs.
 
+use crate::books::audit_file::{AuditFile, Out};
 use crate::books::observe::QueryRecord;
 use querygate_types::ErrorCode;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -21,22 +22,6 @@ const WAITING_MAX: usize = 16 << 20;
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of a gate waits for its last records.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Where lines go.
-trait Out: Write {
-    /// Returns when everything that was written outlasts a loss of power.
-    fn sync(&mut self) -> std::io::Result<()>;
-}
-
-impl Out for std::fs::File {
-    fn sync(&mut self) -> std::io::Result<()> {
-        match self.sync_data() {
-            // A pipe or a device keeps nothing.
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-            synced => synced,
-        }
-    }
-}
 
 /// What is to be written.
 #[derive(Debug)]
@@ -81,14 +66,14 @@ pub(crate) struct Audit {
 impl Audit {
     /// Appends to the file, which is made if it is not there.
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
-        Self::start(std::fs::OpenOptions::new().create(true).append(true).open(path)?)
+        Self::start(AuditFile::open(path)?)
     }
 
     fn start(out: impl Out + Send + 'static) -> std::io::Result<Self> {
         let (queue, records) = sync_channel(QUEUE_MAX);
         let (end, ended) = sync_channel(1);
         let counts = Arc::new(Counts::default());
-        let mut lines = Lines { out, bytes: Vec::new(), failing: false, counts: Arc::clone(&counts) };
+        let mut lines = Lines { out, bytes: Vec::new(), torn: false, failing: false, counts: Arc::clone(&counts) };
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
             write_all(&mut lines, &records);
             drop(end);
@@ -176,6 +161,8 @@ fn write_all<W: Out>(lines: &mut Lines<W>, records: &Receiver<Entry>) {
 struct Lines<W> {
     out: W,
     bytes: Vec<u8>,
+    /// Whether the first of them is in the middle of a line.
+    torn: bool,
     failing: bool,
     counts: Arc<Counts>,
 }
@@ -203,6 +190,9 @@ impl<W: Out> Lines<W> {
 
     /// Tries to write everything that waits. Whether nothing is left.
     fn write(&mut self) -> bool {
+        if !self.torn {
+            self.out.renew();
+        }
         let mut done = 0;
         let mut failure: Option<std::io::Error> = None;
         while let Some(rest) = self.bytes.get(done..).filter(|rest| !rest.is_empty()) {
@@ -217,6 +207,7 @@ impl<W: Out> Lines<W> {
             }
         }
         let failure = failure.or_else(|| self.out.flush().err());
+        self.torn = done.checked_sub(1).map_or(self.torn, |last| self.bytes.get(last) != Some(&b'\n'));
         let written = ends(self.bytes.drain(..done));
         self.counts.waiting.fetch_sub(written, Ordering::Relaxed);
         let is_written = failure.is_none();
@@ -277,6 +268,7 @@ mod tests {
     use super::*;
     use crate::sql::template::template;
     use querygate_query_api::service::Door;
+    use std::io::Write;
     use std::time::SystemTime;
 
     fn record(id: u64) -> Arc<QueryRecord> {
@@ -382,7 +374,8 @@ mod tests {
         let text = String::from_utf8(file.bytes.lock().unwrap().clone()).unwrap();
         let whole = text.matches('\n').count() as u64;
         assert_eq!(whole + lost, 10, "{text}");
-        let mut lines = Lines { out: file.clone(), bytes: Vec::new(), failing: false, counts: Arc::default() };
+        let mut lines =
+            Lines { out: file.clone(), bytes: Vec::new(), torn: false, failing: false, counts: Arc::default() };
         file.bytes.lock().unwrap().clear();
         *file.plan.lock().unwrap() = vec![7, 0, 3, 0];
         (0..3).for_each(|id| assert!(lines.add(&line(&record(id)))));

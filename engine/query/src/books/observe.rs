@@ -165,7 +165,9 @@ struct Doors {
 struct Counts {
     succeeded: OnceLock<Counter>,
     seconds: OnceLock<Histogram>,
+    planning: OnceLock<Histogram>,
     rows: OnceLock<Counter>,
+    changed: OnceLock<Counter>,
 }
 
 impl Doors {
@@ -193,6 +195,16 @@ impl Counts {
         seconds.record(record.total.as_secs_f64());
         let rows = self.rows.get_or_init(|| metrics::counter!("querygate_rows_total", "door" => door));
         rows.increment(record.rows);
+        if !record.cached {
+            let planning =
+                self.planning.get_or_init(|| metrics::histogram!("querygate_planning_seconds", "door" => door));
+            planning.record(record.planning.as_secs_f64());
+        }
+        if record.changed > 0 {
+            let changed =
+                self.changed.get_or_init(|| metrics::counter!("querygate_rows_changed_total", "door" => door));
+            changed.increment(record.changed);
+        }
     }
 }
 

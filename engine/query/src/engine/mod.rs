@@ -164,9 +164,18 @@ impl Engine {
         self.deployment().sources.clone()
     }
 
-    /// Sets the metrics of the sources' connections.
+    /// Sets the metrics of memory, of turns and of the sources' connections.
     pub fn measure(&self) {
+        metrics::gauge!("querygate_memory_reserved_bytes").set(self.accounts.total().reserved() as f64);
+        metrics::gauge!("querygate_memory_max_bytes").set(self.options.memory_total as f64);
+        let (running, waiting) = self.resources.admission.load();
+        metrics::gauge!("querygate_queries_running").set(running as f64);
+        metrics::gauge!("querygate_queries_waiting").set(waiting as f64);
+        metrics::gauge!("querygate_queries_max").set(self.options.queries_max as f64);
+        metrics::gauge!("querygate_sessions_max").set(self.options.sessions_max as f64);
         for source in &self.deployment().sources {
+            let up = if source.error.is_none() { 1.0 } else { 0.0 };
+            metrics::gauge!("querygate_source_up", "source" => source.name.clone()).set(up);
             if let Some(pool) = source.driver.as_ref().and_then(|driver| driver.pool()) {
                 observe::measured(&source.name, &pool);
             }

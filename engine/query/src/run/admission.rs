@@ -84,6 +84,12 @@ impl Admission {
         }
     }
 
+    /// Statements that have a turn, and those that wait for one.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let turns = self.bounds.running.min(Semaphore::MAX_PERMITS);
+        (turns.saturating_sub(self.turns.available_permits()), self.waiting.load(Ordering::Relaxed))
+    }
+
     /// Where statements of this user ask for turns.
     pub(crate) fn place(&self, login: &str) -> Place {
         let turns = self.bounds.running_per_user.clamp(1, Semaphore::MAX_PERMITS);
