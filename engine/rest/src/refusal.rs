@@ -207,6 +207,8 @@ impl From<Error> for Refusal {
             (Code::Vendor(VendorCode::InvalidField | VendorCode::InvalidSort), Some(first)) => {
                 refusal.with("field", first.get("field").cloned().unwrap_or_default())
             }
+            // Which fields hold the values is not said.
+            (Code::Vendor(VendorCode::UniqueViolation), Some(_)) => refusal,
             (_, Some(_)) => refusal.with("fields", faults),
         }
     }

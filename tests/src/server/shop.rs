@@ -38,7 +38,7 @@ impl Shop {
         std::fs::write(at(stack_file), stack).unwrap();
         let mut config = format!(
             "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             [flight]\naddress = \"127.0.0.1:0\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+             [flight]\naddress = \"127.0.0.1:0\"\n[rest]\nlisten = \"127.0.0.1:0\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
              [[sources]]\nname = \"{source}\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n",
         );
         for (name, rights) in users {
@@ -71,6 +71,15 @@ impl Shop {
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.server.http
+    }
+
+    /// Where ObjectStack's interface is served.
+    ///
+    /// # Panics
+    /// Never: the configuration opens that door.
+    #[must_use]
+    pub fn rest(&self) -> SocketAddr {
+        self.server.rest.unwrap()
     }
 
     /// The database.

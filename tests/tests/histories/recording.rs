@@ -70,6 +70,17 @@ impl Recording {
         self.data["personas"].as_array().unwrap().iter().map(user).collect()
     }
 
+    /// The address by which each user logs in.
+    pub(crate) fn emails(&self) -> BTreeMap<String, String> {
+        let email = |persona: &Value| {
+            (
+                persona["key"].as_str().unwrap().to_owned(),
+                persona["context"]["email"].as_str().unwrap_or_default().to_owned(),
+            )
+        };
+        self.data["personas"].as_array().unwrap().iter().map(email).collect()
+    }
+
     pub(crate) fn object(&self, name: &str) -> &Object {
         self.snapshot.object(name).unwrap()
     }
@@ -85,6 +96,11 @@ impl Recording {
             return Some("an error after a change, which undoes it here");
         }
         self.concerns(step, &asks).then_some("a hook that asks for other records, which is not run")
+    }
+
+    /// Whether an object that a step names or changes has a hook that asks for other records.
+    pub(crate) fn asks(&self, step: &Value) -> bool {
+        self.concerns(step, &asks)
     }
 
     /// Whether an object that a step names or changes has a hook.

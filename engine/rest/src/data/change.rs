@@ -63,10 +63,15 @@ pub(crate) fn values_of(body: Option<Value>) -> Result<Map<String, Value>, Refus
     match body {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(values)) => Ok(values),
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Err(Refusal::invalid("data", "invalid_type", "Invalid input: expected record"))
-        }
+        Some(Value::Bool(_)) => Err(no_record("boolean")),
+        Some(Value::Number(_)) => Err(no_record("number")),
+        Some(Value::String(_)) => Err(no_record("string")),
+        Some(Value::Array(_)) => Err(no_record("array")),
     }
+}
+
+fn no_record(kind: &str) -> Refusal {
+    Refusal::invalid("data", "invalid_type", format!("Invalid input: expected record, received {kind}"))
 }
 
 /// The version in `If-Match`, without its quotes.

@@ -16,6 +16,7 @@ use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, Rec
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Changes of one request.
 const CHANGES_MAX: usize = 200;
@@ -26,6 +27,17 @@ fn bound(count: usize) -> Result<(), Refusal> {
     }
     let message = format!("Batch too large: {count} records (max {CHANGES_MAX})");
     Err(Refusal::new(VendorCode::BatchTooLarge, message).with("count", count).with("max", CHANGES_MAX))
+}
+
+/// Whether metadata opens an object for many records at a time. One that is not seen is refused by the change itself.
+async fn takes_bulk(work: &Work, object: &str) -> Result<(), Refusal> {
+    let described = work.object_if_seen(object).await?;
+    let Some(allowed) = described.as_ref().and_then(|described| described.api_methods.as_ref()) else { return Ok(()) };
+    if allowed.iter().any(|allowed| allowed == "bulk") {
+        return Ok(());
+    }
+    let message = format!("API operation 'bulk' is not allowed on object '{object}'");
+    Err(Refusal::new(VendorCode::ObjectApiMethodNotAllowed, message).with("allowed", allowed.clone()))
 }
 
 /// What is wrong with a body, in the vendor's form.
@@ -91,6 +103,7 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
             return Err(faults.refusal());
         };
         bound(records.len())?;
+        takes_bulk(&work, &object).await?;
         let create = |record| Ok(RecordAction::Create { values: values_of(Some(record))? });
         let actions = records.into_iter().map(create).collect::<Result<Vec<_>, Refusal>>()?;
         let changes = changes_of(&object, actions);
@@ -141,6 +154,7 @@ pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String
         let actions = records.iter().enumerate().filter_map(|(at, record)| update_of(at, record, &mut faults));
         let actions: Vec<RecordAction> = actions.collect();
         faults.end()?;
+        takes_bulk(&work, &object).await?;
         results(&work, &object, "update", actions, on_failure).await
     };
     about(&object, answer.await)
@@ -176,6 +190,7 @@ pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String
             }
         }
         faults.end()?;
+        takes_bulk(&work, &object).await?;
         results(&work, &object, "delete", actions, on_failure).await
     };
     about(&object, answer.await)
@@ -202,6 +217,7 @@ pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, cal
             actions.extend(action_of(&operation, at, record, &mut faults));
         }
         faults.end()?;
+        takes_bulk(&work, &object).await?;
         results(&work, &object, &operation, actions, on_failure).await
     };
     about(&object, answer.await)
@@ -316,6 +332,10 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
             changes.extend(operation_of(at, operation, &mut faults));
         }
         faults.end()?;
+        let objects: BTreeSet<&str> = changes.iter().map(|change| change.object.as_str()).collect();
+        for object in objects {
+            takes_bulk(&work, object).await.map_err(|refusal| refusal.about(object))?;
+        }
         let mut body = String::from("{\"results\":[");
         let outcomes = references::run(&work, &mut changes).await?;
         for (at, (outcome, change)) in outcomes.into_iter().zip(&changes).enumerate() {

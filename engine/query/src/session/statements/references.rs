@@ -19,6 +19,8 @@ use std::collections::{HashMap, HashSet};
 const REFERENCES_AT_ONCE: [usize; 4] = [1, 20, 200, 1_000];
 /// Bytes of the values that a statement remembers, about.
 const KNOWN_BYTES_MAX: usize = 4 << 20;
+/// Characters of an id that a message repeats, at most.
+const SHOWN_ID_MAX: usize = 200;
 
 /// Records that values of a statement's rows refer to, and that were found to be there: they are not looked for again.
 #[derive(Debug, Default)]
@@ -72,9 +74,9 @@ impl GateSession {
             if values.is_empty() {
                 continue;
             }
-            let absent = || {
+            let absent = |value: Option<&ScalarValue>| {
                 let text = format!("column \"{name}\" refers to a record that does not exist");
-                let message = format!("{}: no {target} record has this id", field.label);
+                let message = absent_record(&field.label, target, value);
                 let (field, label) = (name.clone(), Some(field.label.clone()));
                 let fault = FieldFault { field, code: "reference_not_found", message, label };
                 Error::new(ErrorCode::ForeignKeyViolation, text)
@@ -83,10 +85,10 @@ impl GateSession {
             };
             let workspace = self.workspace().await?;
             let visible = workspace.catalog.objects().iter().find(|visible| visible.object.name == target);
-            let visible = visible.ok_or_else(absent)?;
-            let key = visible.object.referenced_field().ok_or_else(absent)?;
+            let visible = visible.ok_or_else(|| absent(values.first()))?;
+            let key = visible.object.referenced_field().ok_or_else(|| absent(values.first()))?;
             if !visible.table.columns().iter().any(|column| *column.field.name() == key.name && column.is_open()) {
-                return Err(absent());
+                return Err(absent(values.first()));
             }
             let [.., most] = REFERENCES_AT_ONCE;
             for some in values.chunks(most) {
@@ -103,8 +105,8 @@ impl GateSession {
                 let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
                 let own = some.first().map_or(DataType::Null, ScalarValue::data_type);
                 let there: HashSet<ScalarValue> = there.iter().filter_map(|value| value.cast_to(&own).ok()).collect();
-                if !some.iter().all(|value| there.contains(value)) {
-                    return Err(absent());
+                if let Some(missing) = some.iter().find(|value| !there.contains(value)) {
+                    return Err(absent(Some(missing)));
                 }
                 known.learn(name, some);
             }
@@ -124,4 +126,13 @@ fn distinct(values: &ArrayRef) -> Result<Vec<ScalarValue>> {
         }
     }
     Ok(known.into_iter().collect())
+}
+
+/// As ObjectStack says it. The value is one that the writer gave, or read.
+fn absent_record(label: &str, target: &str, value: Option<&ScalarValue>) -> String {
+    let short = |text: &String| text.chars().count() <= SHOWN_ID_MAX;
+    match value.map(ToString::to_string).filter(short) {
+        Some(id) => format!("{label}: no {target} record has id \"{id}\""),
+        None => format!("{label}: no {target} record has this id"),
+    }
 }
