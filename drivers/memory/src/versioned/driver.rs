@@ -35,6 +35,7 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Conflicts,
     savepoints: true,
     tells_fate: false,
+    prepare: querygate_driver_api::write::Prepare::No,
 };
 
 /// Tables in memory that can be changed. Their rows last as long as this.

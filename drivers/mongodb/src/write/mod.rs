@@ -36,6 +36,7 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Conflicts,
     savepoints: false,
     tells_fate: false,
+    prepare: querygate_driver_api::write::Prepare::No,
 };
 
 impl MongoDriver {

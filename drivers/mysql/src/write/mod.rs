@@ -31,6 +31,7 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Rows,
     savepoints: true,
     tells_fate: false,
+    prepare: querygate_driver_api::write::Prepare::No,
 };
 
 #[async_trait]

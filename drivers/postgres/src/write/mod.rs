@@ -41,6 +41,7 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Rows,
     savepoints: true,
     tells_fate: true,
+    prepare: querygate_driver_api::write::Prepare::No,
 };
 
 impl PostgresDriver {

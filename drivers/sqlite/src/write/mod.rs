@@ -34,6 +34,7 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Source,
     savepoints: true,
     tells_fate: false,
+    prepare: querygate_driver_api::write::Prepare::No,
 };
 
 #[async_trait]

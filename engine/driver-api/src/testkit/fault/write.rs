@@ -34,6 +34,7 @@ impl Writer for FaultyDriver {
             locking: crate::write::Locking::Conflicts,
             savepoints: false,
             tells_fate: false,
+            prepare: crate::write::Prepare::No,
         };
         self.inner.writer().map_or(&NONE, Writer::capabilities)
     }
