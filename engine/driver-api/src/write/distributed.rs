@@ -17,6 +17,8 @@ use std::str::FromStr;
 pub const MARKER_TABLE: &str = "querygate_commits";
 /// Bytes of a written id, at most.
 pub const ID_BYTES_MAX: usize = 64;
+/// Prepared parts that are listed at a time, at most: those that were there first.
+pub const LISTED_MAX: usize = 10_000;
 /// What every id begins with.
 const PREFIX: &str = "qg-";
 
@@ -143,7 +145,7 @@ impl FromStr for GlobalId {
 }
 
 impl PrepareError {
-    /// What the client is told.
+    /// What the client hears.
     #[must_use]
     pub const fn error(&self) -> &Error {
         match self {
@@ -168,7 +170,7 @@ impl std::error::Error for PrepareError {}
 
 /// 0A000: the source cannot be part of a transaction of several.
 #[must_use]
-pub(super) fn unsupported() -> Error {
+pub fn unsupported() -> Error {
     Error::new(ErrorCode::FeatureNotSupported, "the source cannot be changed together with others in one transaction")
 }
 

@@ -1,7 +1,7 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
-mod distributed;
 mod outcome;
+mod part;
 mod reading;
 mod written;
 
@@ -136,7 +136,7 @@ pub trait SourceTransaction: Send + fmt::Debug {
     /// Undoes everything. A connection that does not answer is closed, which has the source do so.
     async fn rollback(self: Box<Self>);
 
-    /// Has the source keep what was done under this id, which is that of its begin, until it is told what becomes of it: the connection
+    /// Has the source keep what was done under this id, which is that of its begin, until its fate is decided: the connection
     /// may be closed. What follows is [`commit_prepared`](Self::commit_prepared) or [`rollback_prepared`](Self::rollback_prepared), or
     /// [`Writer::settle`](super::Writer::settle) after it was dropped.
     ///
@@ -192,7 +192,7 @@ enum Standing {
     Failed,
     /// Its marker is written: what is left is its end.
     Marked,
-    /// The source keeps it until it is told what becomes of it.
+    /// The source keeps it until its fate is decided.
     Prepared,
 }
 
@@ -356,10 +356,9 @@ impl Transaction {
     pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
         let place = self.place(id)?;
         match self.standing {
-            Standing::Sound => {}
-            Standing::Failed if self.inner.keeps_savepoints() => {}
             // What was to be the decision can still be undone.
-            Standing::Marked => {}
+            Standing::Sound | Standing::Marked => {}
+            Standing::Failed if self.inner.keeps_savepoints() => {}
             Standing::Running | Standing::Failed | Standing::Prepared => return Err(has_failed()),
         }
         self.standing = Standing::Running;
@@ -441,7 +440,7 @@ impl Transaction {
         match self.standing {
             Standing::Sound | Standing::Marked | Standing::Failed => self.inner.rollback().await,
             // Its id can be settled whatever comes of this.
-            Standing::Prepared => drop(self.rollback_prepared().await),
+            Standing::Prepared => drop(part::undone(self.inner).await),
             // Nobody knows what the source is doing: its connection is closed.
             Standing::Running => drop(self.inner),
         }

@@ -1,6 +1,6 @@
 //! A transaction that is a part of one of several sources: it is prepared, or leaves a marker, and ends as was decided.
 
-use super::{AfterCommit, CommitError, Standing, Transaction, has_failed};
+use super::{AfterCommit, CommitError, SourceTransaction, Standing, Transaction, has_failed};
 use crate::write::distributed::{GlobalId, PrepareError};
 use querygate_types::{Error, ErrorCode, Result};
 use std::time::Duration;
@@ -12,10 +12,19 @@ fn late() -> Error {
     Error::new(ErrorCode::SourceLost, "source does not answer")
 }
 
+/// Undoes what is prepared.
+///
+/// # Errors
+/// It is not known whether it is.
+pub(super) async fn undone(prepared: Box<dyn SourceTransaction>) -> Result<()> {
+    let answer = tokio::time::timeout(SETTLE_TIME, prepared.rollback_prepared()).await;
+    answer.unwrap_or_else(|_| Err(late()))
+}
+
 impl Transaction {
     /// Prepares it: what was done is kept by the source, with its locks, and is stored by [`commit_prepared`](Self::commit_prepared)
     /// without fail. Nothing else can be done in it. Its savepoints are gone. Dropped then, it stays where it is until its id is settled.
-    /// Waits for the source's answer, whoever cancels; a call that is dropped before has ended like one whose answer was lost.
+    /// Waits for the source's answer, cancelled or not; a call that is dropped before has ended like one whose answer was lost.
     ///
     /// # Errors
     /// [`PrepareError`]. Refused: 25P02 after a failure; 0A000: the source cannot, or not what the transaction has done; a constraint
@@ -90,7 +99,6 @@ impl Transaction {
             self.rollback().await;
             return Ok(());
         }
-        let answer = tokio::time::timeout(SETTLE_TIME, self.inner.rollback_prepared()).await;
-        answer.unwrap_or_else(|_| Err(late()))
+        undone(self.inner).await
     }
 }
