@@ -15,6 +15,7 @@ mod server;
 mod sources;
 mod table;
 pub(crate) mod tls;
+mod transactions;
 mod units;
 mod users;
 mod write_user;
@@ -26,6 +27,7 @@ pub(crate) use resolve::load;
 pub(crate) use rest::REST_PORT;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
+pub(crate) use transactions::Transactions;
 pub(crate) use users::User;
 
 use std::net::SocketAddr;
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) writes: bool,
     /// How long a transaction may take part in a source that it changes.
     pub(crate) block_limits: querygate_resources::BlockLimits,
+    /// `None`: a transaction changes one source.
+    pub(crate) transactions: Option<Transactions>,
 }
 
 /// `[server]`.

@@ -389,6 +389,28 @@ fn mistakes_of_writing_logins_have_their_places() {
 }
 
 #[test]
+fn transactions_of_several_sources_have_a_log_and_a_gate() {
+    let gate = "[transactions]\ngate = \"00000000000000ab\"\n";
+    let enabled = "[writes]\nenabled = true\n";
+    assert_eq!(good(META).transactions, None);
+    let own = good(&format!("{META}{enabled}{gate}")).transactions.unwrap();
+    assert_eq!(
+        (own.gate.to_string().as_str(), own.log.as_path()),
+        ("00000000000000ab", Path::new("/etc/qg/transactions"))
+    );
+    let elsewhere = good(&format!("{META}{enabled}{gate}log = \"/var/qg\"\n")).transactions.unwrap();
+    assert_eq!(elsewhere.log, Path::new("/var/qg"));
+    let (_, rendered) = read(&format!("{META}{gate}"));
+    assert!(rendered.contains("[transactions] is there, and no change is taken"), "{rendered}");
+    check(&format!("{META}{enabled}[transactions]\n"), "`gate` is missing in [transactions]");
+    for wrong in ["ab", "00000000000000AB", "000000000000000g"] {
+        let text = gate.replace("00000000000000ab", wrong);
+        check(&format!("{META}{enabled}{text}"), "`gate` must be 16 hexadecimal digits in lower case");
+    }
+    check(&format!("{META}{enabled}{gate}folder = \"x\"\n"), "folder");
+}
+
+#[test]
 fn an_open_port_without_tls_is_a_warning() {
     let (config, rendered) = read(&format!("{META}[server]\npostgres = \"0.0.0.0:5432\"\n"));
     assert!(config.is_some() && rendered.contains("open to other hosts without TLS"), "{rendered}");

@@ -140,6 +140,19 @@ impl Sources {
         }
     }
 
+    /// What changes sources, by their names.
+    pub(super) fn drivers(&self) -> Vec<(Arc<str>, Arc<dyn Driver>)> {
+        let of = |(name, source): (&String, &Opened)| {
+            let driver: Arc<dyn Driver> = match source {
+                Opened::Driver(driver) => Arc::clone(driver),
+                Opened::ChangingMemory(memory) => Arc::<ChangingMemory>::clone(memory),
+                Opened::Files { .. } | Opened::Memory => return None,
+            };
+            Some((name.as_str().into(), driver))
+        };
+        self.opened.iter().filter_map(of).collect()
+    }
+
     /// Whether a source's server answers; files and memory are looked at by a reload alone.
     pub(super) async fn answers(&self, source: &str) -> bool {
         match self.opened.get(source) {

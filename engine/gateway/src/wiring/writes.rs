@@ -57,6 +57,7 @@ pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> 
             }
         }
     }
+    findings.extend(super::transactions::findings(config, &sources).await);
     for (source, objects) in closed.into_iter().filter(|(_, objects)| *objects > 0) {
         let objects = if objects == 1 { "an object".to_owned() } else { format!("{objects} objects") };
         findings.push(format!("{objects} of `{source}` may be written, and the source has no `writes = true`"));
