@@ -228,6 +228,8 @@ pub(crate) enum SourceKind {
         fixed_text: bool,
         /// Whether it may be changed, over a connection of its own.
         writes: bool,
+        /// Whether changes may be a part of transactions of several sources.
+        distributed: bool,
     },
     /// A schema of a MariaDB or MySQL server.
     Mysql(mysql::MysqlSource),
