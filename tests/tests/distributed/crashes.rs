@@ -69,6 +69,7 @@ fn of_postgres(port: u16, database: &str) -> Arc<dyn Driver> {
         port,
         password: Some(LOGIN.to_owned()),
         writer: Some(("writer".to_owned(), Some(LOGIN.to_owned()))),
+        distributed: true,
         ..PostgresOptions::new(database, "127.0.0.1", "reader", database)
     };
     Arc::new(PostgresDriver::new(&options).unwrap())
@@ -84,13 +85,18 @@ fn drivers(place: &str) -> [(Arc<dyn Driver>, TableRef, &'static str); 2] {
     let (driver, parts): (Arc<dyn Driver>, TableRef) = match kind {
         "postgres" => (of_postgres(postgres, store), table(&["public", "parts"])),
         "sqlite" => {
-            let options = SqliteOptions { writes: true, ..SqliteOptions::new(Path::new(folder).join("store.sqlite")) };
+            let options = SqliteOptions {
+                writes: true,
+                distributed: true,
+                ..SqliteOptions::new(Path::new(folder).join("store.sqlite"))
+            };
             (Arc::new(SqliteDriver::new(options)), table(&["parts"]))
         }
         "mariadb" => {
             let mut options = MysqlOptions::new("127.0.0.1", port, "reader", store);
             options.password = Some(LOGIN.to_owned());
             options.writer = Some(("writer".to_owned(), Some(LOGIN.to_owned())));
+            options.distributed = true;
             (Arc::new(MysqlDriver::new(&options)), table(&["parts"]))
         }
         "mongodb" => {
@@ -99,6 +105,7 @@ fn drivers(place: &str) -> [(Arc<dyn Driver>, TableRef, &'static str); 2] {
             let login = |user: &str| (user.to_owned(), Some(mongodb_server::PASSWORD.to_owned()));
             (options.user, options.password) = (Some(mongodb_server::USER.to_owned()), login("").1);
             options.writer = Some(login(mongodb_server::WRITER));
+            options.distributed = true;
             (Arc::new(MongoDriver::new(&options)), table(&["parts"]))
         }
         other => panic!("no such kind: {other}"),

@@ -50,17 +50,10 @@ pub(crate) fn postgres() -> &'static postgres_server::Server {
     static SERVER: OnceLock<&'static postgres_server::Server> = OnceLock::new();
     SERVER.get_or_init(|| {
         let server = postgres_server::server().expect("PostgreSQL is installed");
-        let most = runtime().block_on(async {
-            let client = server.client("postgres").await;
-            client.batch_execute("ALTER SYSTEM SET max_prepared_transactions = 40").await.unwrap();
+        runtime().block_on(async {
             let users = format!("CREATE USER reader PASSWORD '{LOGIN}'; CREATE USER writer PASSWORD '{LOGIN}';");
-            client.batch_execute(&users).await.unwrap();
-            client.query_one("SHOW max_prepared_transactions", &[]).await.unwrap().get::<_, String>(0)
+            server.client("postgres").await.batch_execute(&users).await.unwrap();
         });
-        if most == "0" {
-            server.kill();
-            server.run();
-        }
         server
     })
 }
@@ -254,7 +247,7 @@ impl Places {
     }
 
     fn login() -> &'static str {
-        "user = \"reader\"\npassword = \"file:login\"\nwrites = true\nwrite_user = \"writer\"\nwrite_password = \"file:login\"\n"
+        "user = \"reader\"\npassword = \"file:login\"\nwrites = true\nwrite_user = \"writer\"\nwrite_password = \"file:login\"\ndistributed = true\n"
     }
 
     fn postgres_entry(&self, name: &str) -> String {
@@ -270,7 +263,7 @@ impl Places {
         match self.store {
             Store::Postgres => self.postgres_entry("store"),
             Store::Sqlite => {
-                "[[sources]]\nname = \"store\"\nkind = \"sqlite\"\npath = \"store.sqlite\"\nwrites = true\n".to_owned()
+                "[[sources]]\nname = \"store\"\nkind = \"sqlite\"\npath = \"store.sqlite\"\nwrites = true\ndistributed = true\n".to_owned()
             }
             Store::MariaDb => format!(
                 "[[sources]]\nname = \"store\"\nkind = \"mysql\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{}\"\n{}",
@@ -288,7 +281,7 @@ impl Places {
                 );
                 format!(
                     "[[sources]]\nname = \"store\"\nkind = \"mongodb\"\nurl = \"{address}\"\ndatabase = \"{}\"\npassword = \"file:mongo\"\n\
-                     writes = true\nwrite_user = \"{}\"\nwrite_password = \"file:mongo\"\n",
+                     writes = true\nwrite_user = \"{}\"\nwrite_password = \"file:mongo\"\ndistributed = true\n",
                     self.named("store"),
                     mongodb_server::WRITER
                 )

@@ -218,6 +218,17 @@ impl Source {
             SourceKind::Files { writes, .. } => *writes,
         }
     }
+
+    /// Whether its changes may be a part of transactions of several sources, as far as the source itself says.
+    pub(crate) fn is_distributed(&self) -> bool {
+        match &self.kind {
+            SourceKind::Sqlite { distributed, .. } => *distributed,
+            SourceKind::Mysql(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Postgres(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Mongodb(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Memory { .. } | SourceKind::Files { .. } => false,
+        }
+    }
 }
 
 /// What a source is.
@@ -232,6 +243,8 @@ pub(crate) enum SourceKind {
         fixed_text: bool,
         /// Whether it may be changed, over a connection of its own.
         writes: bool,
+        /// Whether changes may be a part of transactions of several sources.
+        distributed: bool,
     },
     /// A schema of a MariaDB or MySQL server.
     Mysql(mysql::MysqlSource),

@@ -88,12 +88,13 @@ impl Sources {
         for source in &config.sources {
             policies.insert(source.name.clone(), source.schema_change.clone());
             let made = match &source.kind {
-                SourceKind::Sqlite { path, pool_size, fixed_text, writes } => {
+                SourceKind::Sqlite { path, pool_size, fixed_text, writes, distributed } => {
                     let readers = usize::try_from(*pool_size).unwrap_or(1);
                     let sqlite = SqliteOptions::new(path);
                     // A source says for itself that it may be changed; nothing is where changes are not enabled at all.
                     let writes = config.writes && *writes;
-                    let options = SqliteOptions { readers, fixed_text: *fixed_text, writes, ..sqlite };
+                    let options =
+                        SqliteOptions { readers, fixed_text: *fixed_text, writes, distributed: *distributed, ..sqlite };
                     Opened::Driver(Arc::new(SqliteDriver::new(options)))
                 }
                 SourceKind::Mongodb(server) => {

@@ -32,36 +32,26 @@ pub(super) fn attach(mut options: EngineOptions, coordinator: Option<Arc<Coordin
     options
 }
 
-/// Whether sources can take part, one line for each that cannot, or not as others do.
-pub(super) async fn findings(config: &Config, sources: &Sources) -> Vec<String> {
-    if config.transactions.is_none() {
-        return Vec::new();
+/// What does not fit together: sources for transactions of several, and a log of decisions.
+pub(super) fn findings(config: &Config, sources: &Sources) -> Vec<String> {
+    let (mut parts, mut last) = (0, Vec::new());
+    for (source, driver) in sources.drivers() {
+        match driver.writer().map_or(Prepare::No, |writer| writer.capabilities().prepare) {
+            Prepare::Prepared => parts += 1,
+            Prepare::Marker => last.push(format!("`{source}`")),
+            Prepare::No => {}
+        }
     }
     let mut findings = Vec::new();
-    let mut last = Vec::new();
-    for (source, driver) in sources.drivers() {
-        let Some(writer) = driver.writer() else { continue };
-        match writer.capabilities().prepare {
-            Prepare::Prepared => {}
-            Prepare::Marker => last.push(format!("`{source}`")),
-            Prepare::No => {
-                findings.push(format!("source `{source}` cannot be changed together with others in one transaction"));
-                continue;
-            }
-        }
-        match writer.distributed_obstacles().await {
-            Ok(obstacles) => {
-                let told = |why| format!("source `{source}` cannot be changed together with others: {why}");
-                findings.extend(obstacles.into_iter().map(told));
-            }
-            Err(error) => {
-                findings
-                    .push(format!("source `{source}` was not asked whether it can be changed with others: {error}"));
-            }
-        }
+    if config.transactions.is_some() && (parts == 0 || parts + last.len() < 2) {
+        findings.push("[transactions] is there, and no two sources with `distributed = true` fit together".to_owned());
     }
-    if last.len() > 1 {
+    if config.transactions.is_some() && last.len() > 1 {
         findings.push(format!("a transaction changes one of {} at most: they cannot prepare", last.join(", ")));
+    }
+    let asked = config.sources.iter().find(|source| source.is_distributed());
+    if let Some(source) = asked.filter(|_| config.transactions.is_none()) {
+        findings.push(format!("source `{}` says `distributed = true`, and there is no [transactions]", source.name));
     }
     findings
 }
