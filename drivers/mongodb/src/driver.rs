@@ -38,6 +38,7 @@ pub struct MongoDriver {
     pool: Arc<Pool>,
     /// Connections of the user that may change documents. None: it is only read.
     writing: Option<Arc<Pool>>,
+    is_distributed: bool,
     answer_timeout: Duration,
     capabilities: MongoCapabilities,
     known: KnownFields,
@@ -52,7 +53,8 @@ impl MongoDriver {
         let (pool, answer_timeout) = (Pool::new(options), options.answer_timeout);
         let (capabilities, known) = (MongoCapabilities { database }, KnownFields::default());
         let writing = options.of_writer().map(|writer| Pool::new(&writer));
-        Self { pool, writing, answer_timeout, capabilities, known, notice: SchemaNotice::default() }
+        let (is_distributed, notice) = (options.distributed, SchemaNotice::default());
+        Self { pool, writing, is_distributed, answer_timeout, capabilities, known, notice }
     }
 
     /// An answer about the catalog. A deployment that accepts connections and never answers must not hold up a start or a reload.
@@ -86,6 +88,11 @@ impl MongoDriver {
 
     pub(crate) const fn writing(&self) -> Option<&Arc<Pool>> {
         self.writing.as_ref()
+    }
+
+    /// Whether its transactions may leave markers.
+    pub(crate) const fn is_distributed(&self) -> bool {
+        self.is_distributed
     }
 
     pub(crate) fn database(&self) -> &str {

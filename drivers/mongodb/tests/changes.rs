@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::changing::{Target, writing};
+use common::changing::{Target, marking, writing};
 use common::server::Server;
 use common::suited::Suited;
 use common::{LIMITS, load, object_id};
@@ -50,7 +50,8 @@ async fn changes_are_stored_or_refused_and_end_as_they_should() {
     load(&server, "shop", false).await;
     let unique = doc! { "key": { "id": 1 }, "name": "id", "unique": true, "collation": { "locale": "simple" } };
     server.admin("shop").run_command(doc! { "createIndexes": "empty", "indexes": [unique] }).await.unwrap();
-    let driver = writing(&server, "shop");
+    server.admin("shop").run_command(doc! { "create": "querygate_commits" }).await.unwrap();
+    let driver = marking(&server, "shop");
     assert!(driver.writer().is_some() && common::driver(&server, "shop").writer().is_none());
     let suited = Suited { inner: driver, endless: false };
     let report = changes::run(Arc::new(suited), &["shop"], LIMITS).await.unwrap();

@@ -37,6 +37,7 @@ pub struct MysqlDriver {
     /// Connections of the user that may change rows. None: it is only read.
     writing: Option<Arc<Pool>>,
     answer_timeout: Duration,
+    is_distributed: bool,
     capabilities: MysqlCapabilities,
     /// Declared types, as `describe` saw them last.
     learned: Arc<RwLock<Learned>>,
@@ -54,7 +55,8 @@ impl MysqlDriver {
             MysqlCapabilities { pool: Arc::clone(&pool), learned: Arc::clone(&learned), schema: Arc::clone(&schema) };
         let (answer_timeout, notice) = (options.answer_timeout, SchemaNotice::default());
         let writing = options.of_writer().map(|writer| Pool::new(&writer));
-        Self { schema, pool, writing, answer_timeout, capabilities, learned, notice }
+        let is_distributed = options.distributed;
+        Self { schema, pool, writing, is_distributed, answer_timeout, capabilities, learned, notice }
     }
 
     /// An answer about the catalog. A server that accepts connections and never answers must not hold up a start or a reload.
@@ -85,6 +87,11 @@ impl MysqlDriver {
 
     pub(crate) fn writing(&self) -> Option<&Arc<Pool>> {
         self.writing.as_ref()
+    }
+
+    /// Whether its transactions may be prepared.
+    pub(crate) const fn is_distributed(&self) -> bool {
+        self.is_distributed
     }
 
     /// What prints its reads.

@@ -19,13 +19,17 @@ use std::sync::Arc;
 
 /// A driver whose readers and writers are different users.
 fn driver(server: &Server, schema: &str) -> MysqlDriver {
+    MysqlDriver::new(&writing(server, schema, false))
+}
+
+fn writing(server: &Server, schema: &str, distributed: bool) -> MysqlOptions {
     let password = PASSWORD.replace('\\', "\\\\").replace('\'', "''");
     server.sql(&format!(
         "CREATE USER IF NOT EXISTS 'writing'@'127.0.0.1' IDENTIFIED BY '{password}'; \
          GRANT SELECT, INSERT, UPDATE, DELETE ON *.* TO 'writing'@'127.0.0.1';"
     ));
     let writer = Some(("writing".to_owned(), Some(PASSWORD.to_owned())));
-    MysqlDriver::new(&MysqlOptions { writer, ..options(server, schema) })
+    MysqlOptions { writer, distributed, ..options(server, schema) }
 }
 
 #[tokio::test]
@@ -34,7 +38,7 @@ async fn changes_are_stored_or_refused_and_end_as_they_should() {
     for (schema, collation, digits) in [("general", "utf8mb4_general_ci", 6), ("binary", "utf8mb4_nopad_bin", 3)] {
         let variant = Variant { schema, collation, digits, indexed: false };
         load(&server, variant).await;
-        let driver = driver(&server, schema);
+        let driver = MysqlDriver::new(&writing(&server, schema, schema == "general"));
         assert!(driver.writer().is_some() && common::driver(&server, schema).writer().is_none());
         let report = changes::run(Arc::new(driver), &[schema], variant.limits()).await.unwrap();
         eprintln!("{schema}: stored {}, refused {:#?}", report.stored, report.refused);

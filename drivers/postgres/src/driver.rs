@@ -46,6 +46,7 @@ pub struct PostgresDriver {
     pool: Arc<Pool>,
     /// Connections of the user that may change rows. None: it is only read.
     writing: Option<Arc<Pool>>,
+    is_distributed: bool,
     capabilities: PostgresCapabilities,
     wholes: FullScans,
     bulk_bytes: u64,
@@ -64,6 +65,7 @@ impl PostgresDriver {
         Ok(Self {
             pool: Pool::new(options)?,
             writing: options.of_writer().map(|writer| Pool::new(&writer)).transpose()?,
+            is_distributed: options.distributed,
             capabilities: PostgresCapabilities,
             wholes: FullScans::default(),
             bulk_bytes: options.bulk_bytes,
@@ -78,6 +80,11 @@ impl PostgresDriver {
 
     pub(crate) fn writing(&self) -> Option<&Arc<Pool>> {
         self.writing.as_ref()
+    }
+
+    /// Whether its transactions may be prepared.
+    pub(crate) const fn is_distributed(&self) -> bool {
+        self.is_distributed
     }
 
     pub(crate) fn advisor(&self) -> &Connector {

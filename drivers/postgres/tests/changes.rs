@@ -24,6 +24,10 @@ use std::time::Duration;
 
 /// A driver whose readers and writers are different users, as they should be.
 async fn driver(server: &Server, database: &str) -> PostgresDriver {
+    PostgresDriver::new(&options(server, database).await).unwrap()
+}
+
+async fn options(server: &Server, database: &str) -> PostgresOptions {
     let grants = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO writing;
         GRANT SELECT ON ALL TABLES IN SCHEMA public TO reading;";
     let users = format!(
@@ -34,17 +38,17 @@ async fn driver(server: &Server, database: &str) -> PostgresDriver {
     let client = server.client(database).await;
     client.batch_execute(&users).await.unwrap();
     client.batch_execute(grants).await.unwrap();
-    let options = PostgresOptions {
+    PostgresOptions {
         user: "reading".to_owned(),
         writer: Some(("writing".to_owned(), Some(PASSWORD.to_owned()))),
         ..server.options(database)
-    };
-    PostgresDriver::new(&options).unwrap()
+    }
 }
 
-async fn check(database: &str, least: usize) {
+async fn check(database: &str, distributed: bool, least: usize) {
     let Some(server) = server() else { return };
-    let driver = driver(server, database).await;
+    let options = PostgresOptions { distributed, ..options(server, database).await };
+    let driver = PostgresDriver::new(&options).unwrap();
     let report = changes::run(Arc::new(driver), &["public"], LIMITS).await.unwrap();
     eprintln!("{database}: stored {}, refused {:#?}", report.stored, report.refused);
     assert_eq!(report.failures, Vec::<String>::new());
@@ -55,7 +59,7 @@ async fn check(database: &str, least: usize) {
 async fn changes_are_stored_or_refused_and_end_as_they_should() {
     let Some(server) = server() else { return };
     load_empty(&server.database("changed", "").await, plain).await;
-    check("changed", 190).await;
+    check("changed", true, 190).await;
 }
 
 #[tokio::test]
@@ -79,7 +83,7 @@ async fn columns_in_other_forms_keep_what_they_are_given_or_refuse_it() {
         (name, value_type) => plain(name, value_type),
     };
     load_empty(&client, declare).await;
-    check("changed_forms", 100).await;
+    check("changed_forms", false, 100).await;
 }
 
 /// The one table of the suite that is changed.

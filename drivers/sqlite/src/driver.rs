@@ -49,6 +49,8 @@ pub struct SqliteOptions {
     pub mmap_bytes: u64,
     /// Whether it may be changed, over one connection more.
     pub writes: bool,
+    /// Whether its changes may be a part of transactions of several sources, which leave a marker in a table that the operator has made.
+    pub distributed: bool,
 }
 
 impl SqliteOptions {
@@ -62,6 +64,7 @@ impl SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             mmap_bytes: 256 * 1024 * 1024,
             writes: false,
+            distributed: false,
         }
     }
 }

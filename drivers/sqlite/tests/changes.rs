@@ -49,9 +49,26 @@ async fn made(fixed_text: bool) -> (TempDir, SqliteDriver) {
     (folder, SqliteDriver::new(options))
 }
 
+/// A database with a table for markers.
+async fn marked() -> (TempDir, SqliteDriver) {
+    let (folder, driver) = made(false).await;
+    drop(driver);
+    let path = folder.path().join("changes.db");
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    connection
+        .execute("CREATE TABLE querygate_commits (id TEXT NOT NULL PRIMARY KEY, fate TEXT NOT NULL)")
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    (
+        folder,
+        SqliteDriver::new(SqliteOptions { readers: 2, writes: true, distributed: true, ..SqliteOptions::new(path) }),
+    )
+}
+
 #[tokio::test]
 async fn changes_are_stored_or_refused_and_end_as_they_should() {
-    let (_folder, driver) = made(false).await;
+    let (_folder, driver) = marked().await;
     let report = changes::run(Arc::new(driver), &["main"], LIMITS).await.unwrap();
     eprintln!("stored {}, refused {:#?}", report.stored, report.refused);
     assert_eq!(report.failures, Vec::<String>::new());

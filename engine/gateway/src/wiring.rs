@@ -11,6 +11,7 @@ pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod sources;
 mod states;
+mod transactions;
 mod writes;
 
 pub(crate) use files::memory_rows;
@@ -41,7 +42,9 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     measure::soon(&deployment).await;
     let place = learning::Place::default();
     let learning = learning::start(config, &runtimes.query, &place)?;
-    let engine = Engine::new(learning::attach(options(config), learning.as_ref()), runtimes.query.clone(), deployment)?;
+    let coordinator = transactions::start(config, builder.sources(), &runtimes.query)?;
+    let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
+    let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
     let _ = place.set(Arc::downgrade(&engine));
     measure::keep(&engine, &runtimes.query);
     let readiness = {

@@ -20,4 +20,4 @@ pub use metered_exec::MeteredExec;
 pub use shares::{Holder, Resting, ShareBounds, SourceShares};
 pub use snapshot_quota::HeldSnapshot;
 pub use stop::{Stop, proceed};
-pub use transaction_block::{BlockLimits, Branch, BranchRead, TransactionBlock};
+pub use transaction_block::{BlockLimits, BranchRead, Branches, TransactionBlock};

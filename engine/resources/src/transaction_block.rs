@@ -1,5 +1,9 @@
-//! The source transaction of a session's transaction block. It begins with the first change (at the higher levels with the first
-//! read) and from then on every statement on that source runs in it, so that the session reads what it wrote. Knows no table.
+//! The source transactions of a session's transaction block. One begins with the first change of a source (at the higher levels with the
+//! first read) and from then on every statement on that source runs in it, so that the session reads what it wrote. Knows no table.
+
+mod branches;
+
+pub use branches::Branches;
 
 use crate::bytes::batch_bytes;
 use arrow::record_batch::RecordBatch;
@@ -8,32 +12,19 @@ use futures::{StreamExt, stream};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement, Uncommitted};
 use querygate_driver_api::value::Value;
-use querygate_driver_api::write::{
-    Begin, CommitError, Fate, Isolation, Locking, RowsWritten, Transaction, Violation, Writer,
-};
+use querygate_driver_api::write::{Begin, Isolation, Locking, Writer};
+use querygate_transactions::Coordinator;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::Instant;
 
-/// One transaction block of a session, over at most one source that it changes.
+/// One transaction block of a session, over the sources that it changes: several, where they are committed together.
 #[derive(Debug)]
 pub struct TransactionBlock {
     begin: Begin,
-    branch: Mutex<Branch>,
+    branches: Mutex<Branches>,
     /// What its transaction shows to statements that read the source past the driver.
-    uncommitted: Arc<Uncommitted>,
-}
-
-/// The block's part at its source. Locked by one statement at a time.
-#[derive(Debug)]
-pub struct Branch {
-    begin: Begin,
-    open: Option<Open>,
-    /// Savepoints that the session has set, in their order; set at the source when it takes part.
-    savepoints: Vec<u32>,
-    ended: Option<End>,
     uncommitted: Arc<Uncommitted>,
 }
 
@@ -52,25 +43,6 @@ impl Default for BlockLimits {
     }
 }
 
-/// Why nothing begins in a branch again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Committed or rolled back by its session.
-    Told,
-    /// Rolled back because its session was silent, or took too long.
-    TimedOut,
-}
-
-#[derive(Debug)]
-struct Open {
-    source: Arc<str>,
-    driver: Arc<dyn Driver>,
-    transaction: Transaction,
-    begun: Instant,
-    /// When its last statement ended.
-    used: Instant,
-}
-
 /// A read of a block's statement.
 #[derive(Debug)]
 pub struct BranchRead<'a> {
@@ -83,13 +55,14 @@ pub struct BranchRead<'a> {
 }
 
 impl TransactionBlock {
-    /// `savepoints`: those that the session has set before.
+    /// `savepoints`: those that the session has set before. `coordinator`: who commits changes of several sources; `None`: one source
+    /// takes part.
     #[must_use]
-    pub fn new(isolation: Isolation, savepoints: Vec<u32>) -> Arc<Self> {
+    pub fn new(isolation: Isolation, savepoints: Vec<u32>, coordinator: Option<Arc<Coordinator>>) -> Arc<Self> {
         let begin = Begin::with(isolation);
         let uncommitted = Arc::<Uncommitted>::default();
-        let branch = Branch { begin, open: None, savepoints, ended: None, uncommitted: Arc::clone(&uncommitted) };
-        Arc::new(Self { begin, branch: Mutex::new(branch), uncommitted })
+        let branches = Branches::new(begin, savepoints, Arc::clone(&uncommitted), coordinator);
+        Arc::new(Self { begin, branches: Mutex::new(branches), uncommitted })
     }
 
     /// What its transaction shows to statements that read the source past the driver. `None`: nothing.
@@ -104,15 +77,14 @@ impl TransactionBlock {
         loop {
             tokio::time::sleep(look).await;
             let Some(block) = block.upgrade() else { return };
-            // A statement that runs has a timeout of its own, and keeps its branch.
-            let Ok(mut branch) = block.branch.try_lock() else { continue };
-            if branch.ended.is_some() {
+            // A statement that runs has a timeout of its own, and keeps its branches.
+            let Ok(mut branches) = block.branches.try_lock() else { continue };
+            if branches.has_ended() {
                 return;
             }
-            if branch.open.as_ref().is_some_and(|open| open.exceeds(limits)) {
+            if branches.exceed(limits) {
                 tracing::info!("a transaction was rolled back: it took part in its source for too long");
-                branch.rollback().await;
-                branch.ended = Some(End::TimedOut);
+                branches.time_out().await;
                 return;
             }
         }
@@ -133,15 +105,15 @@ impl TransactionBlock {
         one_moment && shared && writer.capabilities().admit(self.begin).is_ok()
     }
 
-    /// The block's part at its source, for one statement.
-    pub async fn branch(&self) -> MutexGuard<'_, Branch> {
-        self.branch.lock().await
+    /// The block's parts at its sources, for one statement.
+    pub async fn branches(&self) -> MutexGuard<'_, Branches> {
+        self.branches.lock().await
     }
 
     /// Whether a source takes part, or the statement that would say so still runs.
     #[must_use]
     pub fn takes_part(&self) -> bool {
-        self.branch.try_lock().map_or(true, |branch| branch.open.is_some() || branch.ended.is_some())
+        self.branches.try_lock().map_or(true, |branches| branches.take_part())
     }
 
     /// Rows of a statement, where its source takes part in the block; `None`: it reads outside of it.
@@ -149,17 +121,17 @@ impl TransactionBlock {
     /// # Errors
     /// The source's; 53200: the rows have no room; 25P02: the transaction has failed before.
     pub async fn read(&self, read: BranchRead<'_>, context: ExecuteContext) -> Result<Option<BatchStream>> {
-        let mut branch = self.branch.lock().await;
-        branch.lives()?;
-        let begins = |writer| branch.open.is_none() && self.begins_with_a_read(writer);
-        if read.driver.writer().is_some_and(begins) {
-            branch.enter(read.source, read.driver, &context).await?;
+        let mut branches = self.branches.lock().await;
+        branches.live()?;
+        let begins = |writer| self.begins_with_a_read(writer);
+        if branches.admit_reads_of(read.source) && read.driver.writer().is_some_and(begins) {
+            branches.enter_to_read(read.source, read.driver, &context).await?;
         }
-        let Some(open) = branch.open.as_mut().filter(|open| open.source == *read.source) else { return Ok(None) };
+        let Some(transaction) = branches.of(read.source) else { return Ok(None) };
         let account = MemoryConsumer::new("rows of a transaction").register(read.account);
         // A setting of the planner is tried where a statement can be run again.
         let context = ExecuteContext { setting: None, ..context };
-        let mut rows = open.transaction.query(read.statement, read.values, context).await?;
+        let mut rows = transaction.query(read.statement, read.values, context).await?;
         let mut batches = Vec::new();
         while let Some(batch) = rows.next().await {
             let batch = batch?;
@@ -167,156 +139,8 @@ impl TransactionBlock {
             batches.push(batch);
         }
         drop(rows);
-        open.used = Instant::now();
+        branches.rest();
         Ok(Some(charged(batches, account)))
-    }
-}
-
-impl Branch {
-    /// The transaction at a source, which begins now where it has not.
-    ///
-    /// # Errors
-    /// 0A000: another source takes part, or this one cannot be changed. The source's.
-    pub async fn enter(
-        &mut self,
-        source: &Arc<str>,
-        driver: &Arc<dyn Driver>,
-        context: &ExecuteContext,
-    ) -> Result<&mut Transaction> {
-        self.lives()?;
-        if self.open.as_ref().is_some_and(|open| open.source != *source) {
-            let text = "a transaction that changes several sources is not supported";
-            return Err(Error::new(ErrorCode::FeatureNotSupported, text)
-                .with_hint("Commit what was changed in one source before another one is changed."));
-        }
-        if self.open.is_none() {
-            let writer =
-                driver.writer().ok_or_else(|| Error::internal("a source without a writer was to take part"))?;
-            let context = ExecuteContext { uncommitted: Some(Arc::clone(&self.uncommitted)), ..context.clone() };
-            let mut transaction = writer.begin(self.begin, &context).await?;
-            for id in &self.savepoints {
-                transaction.savepoint(*id).await?;
-            }
-            let begun = Instant::now();
-            let (source, driver) = (Arc::clone(source), Arc::clone(driver));
-            self.open = Some(Open { source, driver, transaction, begun, used: begun });
-        }
-        let open = self.open.as_mut().ok_or_else(|| Error::internal("a transaction that was begun is not there"))?;
-        Ok(&mut open.transaction)
-    }
-
-    /// A statement of the block has ended: its client's silence begins.
-    pub fn rests(&mut self) {
-        if let Some(open) = &mut self.open {
-            open.used = Instant::now();
-        }
-    }
-
-    /// Rows that were written since the last call, and where.
-    pub fn take_written(&mut self) -> Option<(Arc<str>, Vec<RowsWritten>)> {
-        let open = self.open.as_mut()?;
-        Some((Arc::clone(&open.source), open.transaction.take_written()))
-    }
-
-    /// Whether a failure has left it nothing but a rollback.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.transaction.has_failed())
-    }
-
-    fn lives(&self) -> Result<()> {
-        match self.ended {
-            None => Ok(()),
-            Some(End::Told) => Err(Error::internal("a statement came after the end of its transaction block")),
-            Some(End::TimedOut) => {
-                let text = "transaction was rolled back: its changes waited for too long";
-                Err(Error::new(ErrorCode::IdleInTransactionTimeout, text)
-                    .with_hint("End a transaction soon after its changes; an operator sets the limits in [writes]."))
-            }
-        }
-    }
-
-    /// Sets a savepoint, whose id is new.
-    ///
-    /// # Errors
-    /// The source's.
-    pub async fn savepoint(&mut self, id: u32) -> Result<()> {
-        if let Some(open) = &mut self.open {
-            open.transaction.savepoint(id).await?;
-        }
-        self.savepoints.push(id);
-        Ok(())
-    }
-
-    /// Undoes what was done since a savepoint, which stays.
-    ///
-    /// # Errors
-    /// The source's.
-    pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
-        if let Some(open) = &mut self.open {
-            open.transaction.rollback_to(id).await?;
-        }
-        let kept = self.savepoints.iter().position(|known| *known == id).map_or(0, |place| place + 1);
-        self.savepoints.truncate(kept);
-        Ok(())
-    }
-
-    /// Forgets a savepoint and those after it.
-    ///
-    /// # Errors
-    /// The source's.
-    pub async fn release(&mut self, id: u32) -> Result<()> {
-        if let Some(open) = &mut self.open {
-            open.transaction.release(id).await?;
-        }
-        let kept = self.savepoints.iter().position(|known| *known == id).unwrap_or(0);
-        self.savepoints.truncate(kept);
-        Ok(())
-    }
-
-    /// Stores what was done, and waits for the source's answer. To be run in a task that no caller's end ends.
-    ///
-    /// # Errors
-    /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
-    pub async fn commit(&mut self) -> Result<()> {
-        self.lives()?;
-        self.ended = Some(End::Told);
-        let Some(Open { driver, transaction, .. }) = self.open.take() else { return Ok(()) };
-        let writer = driver.writer().ok_or_else(|| Error::internal("a source without a writer took part"))?;
-        commit(writer, transaction).await
-    }
-
-    /// Undoes everything.
-    pub async fn rollback(&mut self) {
-        self.ended.get_or_insert(End::Told);
-        if let Some(open) = self.open.take() {
-            open.transaction.rollback().await;
-        }
-    }
-}
-
-impl Open {
-    fn exceeds(&self, limits: BlockLimits) -> bool {
-        self.used.elapsed() > limits.idle || self.begun.elapsed() > limits.age
-    }
-}
-
-/// Commits a transaction. Where the answer is lost, the source is asked what became of it.
-///
-/// # Errors
-/// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
-async fn commit(writer: &dyn Writer, transaction: Transaction) -> Result<()> {
-    match transaction.commit().await {
-        Ok(()) => Ok(()),
-        Err(CommitError::RolledBack(error)) => Err(error),
-        Err(CommitError::Unknown(error, mark)) => {
-            let Some(mark) = mark else { return Err(error) };
-            match writer.fate_of(&mark).await {
-                Ok(Some(Fate::Committed)) => Ok(()),
-                Ok(Some(Fate::RolledBack)) => Err(Violation::Serialization.error()),
-                Ok(None) | Err(_) => Err(error),
-            }
-        }
     }
 }
 

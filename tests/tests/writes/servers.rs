@@ -336,6 +336,40 @@ fn a_check_says_what_changes_lack() {
     }
 }
 
+/// Marks the source of a configuration as one that may be changed together with others.
+fn distribute(folder: &Path) {
+    let file = folder.join("querygate.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace("\nwrites = true\n", "\nwrites = true\ndistributed = true\n")).unwrap();
+}
+
+#[test]
+fn a_check_says_what_keeps_a_source_from_being_changed_with_others() {
+    for kind in SERVERS {
+        let (folder, source) = prepared(kind);
+        distribute(folder.path());
+        let found = checked(folder.path(), &[]);
+        assert!(!found.contains("together with others"), "{kind:?}\n{found}");
+        // Alone it is changed as before.
+        let server = Server::serve(&folder.path().join("querygate.toml"));
+        ask(&client_of(&server, "omar"), "INSERT INTO ticket (title, region) VALUES ('x', 'eu')").unwrap();
+        assert_eq!(source.stored("SELECT count(*) FROM ticket"), ["2"], "{kind:?}");
+    }
+    let folder = TempDir::new().unwrap();
+    let source = Source::new(Kind::Sqlite, folder.path(), "CREATE TABLE ticket (id integer PRIMARY KEY, title text)");
+    introspected(folder.path(), &source.address(), "shop");
+    let config = format!("[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n{}", source.entry(true));
+    std::fs::write(folder.path().join("querygate.toml"), config).unwrap();
+    assert!(!checked(folder.path(), &[]).contains("together with others"));
+    distribute(folder.path());
+    let found = checked(folder.path(), &[]);
+    let lacking = "source `shop` is not changed together with others: it has no table querygate_commits";
+    assert!(found.contains(lacking), "{found}");
+    source.run("CREATE TABLE querygate_commits (id TEXT NOT NULL PRIMARY KEY, fate TEXT NOT NULL)");
+    let found = checked(folder.path(), &[]);
+    assert!(!found.contains("together with others"), "{found}");
+}
+
 #[test]
 fn a_login_that_only_reads_changes_nothing() {
     for kind in SERVERS {

@@ -34,6 +34,7 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Conflicts,
     savepoints: true,
     tells_fate: false,
+    prepare: querygate_driver_api::write::Prepare::No,
 };
 
 const READ_ELSEWHERE: &str = "rows of files are not read by their driver";

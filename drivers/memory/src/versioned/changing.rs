@@ -197,13 +197,33 @@ impl Open {
         self.close(state);
     }
 
-    /// Makes everything seen by others. `alone`: nothing that it read may have changed since it began.
-    pub(super) fn commit(&mut self, state: &mut State, alone: bool) -> Result<()> {
+    /// Whether it may commit. `alone`: nothing that it read may have changed since it began, or be about to.
+    pub(super) fn verify(&self, state: &State, alone: bool) -> Result<()> {
         let changed = |name: &Arc<str>| state.tables.get(name).is_none_or(|table| table.changed > self.snapshot);
-        if alone && !self.log.is_empty() && self.read.iter().any(changed) {
-            self.rollback(state);
+        let about_to = |name: &Arc<str>| state.prepared.writes(name);
+        if alone && !self.log.is_empty() && self.read.iter().any(|name| changed(name) || about_to(name)) {
             return Err(Violation::Serialization.error());
         }
+        Ok(())
+    }
+
+    /// Tables in which it holds or has changed rows.
+    pub(super) fn written(&self) -> BTreeSet<Arc<str>> {
+        self.log.iter().map(|done| Arc::clone(&done.table)).collect()
+    }
+
+    /// Makes everything seen by others, or rolls back what may not be.
+    pub(super) fn commit(&mut self, state: &mut State, alone: bool) -> Result<()> {
+        if let Err(error) = self.verify(state, alone) {
+            self.rollback(state);
+            return Err(error);
+        }
+        self.store(state);
+        Ok(())
+    }
+
+    /// Makes everything seen by others.
+    pub(super) fn store(&mut self, state: &mut State) {
         let version = state.version + 1;
         let log = std::mem::take(&mut self.log);
         state.version = if log.is_empty() { state.version } else { version };
@@ -221,7 +241,6 @@ impl Open {
             }
         }
         self.close(state);
-        Ok(())
     }
 
     fn close(&self, state: &mut State) {

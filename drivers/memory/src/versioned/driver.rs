@@ -3,6 +3,7 @@
 use super::capabilities::MemoryCapabilities;
 use super::cells::{Cells, stored};
 use super::language::{Wait, statement};
+use super::prepared::settle;
 use super::reading::Reading;
 use super::store::{Column, State, Table, View};
 use super::transaction::MemoryTransaction;
@@ -24,7 +25,8 @@ use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableKind, TableSt
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
-    Begin, ChangeShape, Fate, Isolation, Lock, Locking, NativeChange, Transaction, TxMark, WriteCapabilities, Writer,
+    Begin, ChangeShape, Fate, GateId, GlobalId, Isolation, Lock, Locking, NativeChange, Prepare, Settled, Transaction,
+    TxMark, WriteCapabilities, Writer,
 };
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +37,7 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Conflicts,
     savepoints: true,
     tells_fate: false,
+    prepare: Prepare::Prepared,
 };
 
 /// Tables in memory that can be changed. Their rows last as long as this.
@@ -363,5 +366,15 @@ impl Writer for ChangingMemory {
 
     async fn fate_of(&self, _: &TxMark) -> Result<Option<Fate>> {
         Ok(None)
+    }
+
+    async fn prepared(&self, gate: GateId, _: &ExecuteContext) -> Result<Vec<GlobalId>> {
+        Ok(self.shared.state().prepared.of(gate))
+    }
+
+    async fn settle(&self, id: &GlobalId, fate: Fate, _: &ExecuteContext) -> Result<Settled> {
+        let settled = settle(&mut self.shared.state(), id, fate);
+        self.shared.ended.notify_waiters();
+        Ok(settled)
     }
 }

@@ -1,6 +1,7 @@
 //! Tables as versions of rows: what was committed, what a transaction that holds a row has made of it, and what is seen from where.
 
 use super::cells::{Cells, bytes, key};
+use super::prepared::Prepared;
 use querygate_driver_api::value::{Value, ValueType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub(super) struct State {
     /// Rows with versions that only an open transaction sees.
     pub(super) stale: BTreeSet<(Arc<str>, u64)>,
     pub(super) bytes: usize,
+    /// Transactions that have done everything but end.
+    pub(super) prepared: Prepared,
 }
 
 /// One table.

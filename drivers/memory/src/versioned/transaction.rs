@@ -4,6 +4,7 @@ use super::cells::{Cells, batch, stored};
 use super::changing::{Open, Stopped};
 use super::driver::Shared;
 use super::language::Wait;
+use super::prepared::{prepare, settle};
 use super::reading::Reading;
 use super::store::State;
 use arrow::array::RecordBatch;
@@ -13,8 +14,8 @@ use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Applied, ChangeOp, ChangeSet, CommitError, Isolation, NativeChange, Rows, SourceTransaction, TargetColumn, TxMark,
-    Violation,
+    Applied, ChangeOp, ChangeSet, CommitError, Fate, GlobalId, Isolation, NativeChange, PrepareError, Rows,
+    SourceTransaction, TargetColumn, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) struct MemoryTransaction {
     open: Option<Open>,
     isolation: Isolation,
     savepoints: Vec<(u32, usize)>,
+    /// Under which it is kept. It is not this transaction's any more then.
+    prepared: Option<GlobalId>,
 }
 
 impl Drop for MemoryTransaction {
@@ -47,7 +50,7 @@ impl Drop for MemoryTransaction {
 impl MemoryTransaction {
     pub(super) fn begin(shared: Arc<Shared>, isolation: Isolation) -> Self {
         let open = Some(Open::begin(&mut shared.state()));
-        Self { shared, open, isolation, savepoints: Vec::new() }
+        Self { shared, open, isolation, savepoints: Vec::new(), prepared: None }
     }
 
     /// One step, which waits a little for a row that somebody else holds.
@@ -129,6 +132,13 @@ impl MemoryTransaction {
             }
         }
         Ok(reading)
+    }
+
+    fn settled(&self, fate: Fate) {
+        if let Some(id) = &self.prepared {
+            settle(&mut self.shared.state(), id, fate);
+            self.shared.ended.notify_waiters();
+        }
     }
 
     fn savepoint_at(&self, id: u32) -> Result<(usize, usize)> {
@@ -303,4 +313,26 @@ impl SourceTransaction for MemoryTransaction {
     }
 
     async fn rollback(self: Box<Self>) {}
+
+    async fn prepare(&mut self, id: &GlobalId) -> Result<(), PrepareError> {
+        let Some(open) = self.open.take() else {
+            return Err(PrepareError::Refused(Error::internal("a transaction that has ended was used")));
+        };
+        let kept = prepare(&mut self.shared.state(), *id, open, self.isolation == Isolation::Serializable);
+        // What is refused was undone.
+        self.shared.ended.notify_waiters();
+        kept.map_err(PrepareError::Refused)?;
+        self.prepared = Some(*id);
+        Ok(())
+    }
+
+    async fn commit_prepared(self: Box<Self>) -> Result<(), CommitError> {
+        self.settled(Fate::Committed);
+        Ok(())
+    }
+
+    async fn rollback_prepared(self: Box<Self>) -> Result<()> {
+        self.settled(Fate::RolledBack);
+        Ok(())
+    }
 }

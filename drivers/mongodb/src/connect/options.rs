@@ -33,6 +33,9 @@ pub struct MongoOptions {
     pub connections: usize,
     /// Transactions that change documents at a time, beside the others.
     pub write_connections: usize,
+    /// Whether its changes may be a part of transactions of several sources, which leave a marker in a collection that the operator
+    /// has made.
+    pub distributed: bool,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
     /// Longest wait for a server that can be read from.
@@ -68,6 +71,7 @@ impl MongoOptions {
             tls_ca: None,
             connections: 8,
             write_connections: 4,
+            distributed: false,
             acquire_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             // Above the half minute that the server has for either sample of a collection.

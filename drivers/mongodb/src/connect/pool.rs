@@ -207,6 +207,15 @@ impl Lease {
         outcome
     }
 
+    /// Runs a command of ours on the server that takes changes, and says what it says.
+    pub(crate) async fn change(&self, command: Document) -> mongodb::error::Result<Document> {
+        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        let outcome = self.database().run_command(command).selection_criteria(primary).await;
+        let refusal = outcome.as_ref().err().map(from_mongo);
+        self.pool.note_answer(refusal.as_ref());
+        outcome
+    }
+
     /// What the server that takes changes says of itself.
     ///
     /// # Errors

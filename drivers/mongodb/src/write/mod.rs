@@ -3,6 +3,7 @@
 
 mod error;
 mod locks;
+mod marker;
 mod obstacles;
 mod print;
 mod reading;
@@ -21,13 +22,15 @@ use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::value::ValueType;
+use querygate_driver_api::write::distributed::{self, MARKER_TABLE};
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
-    Begin, ChangeShape, Fate, Isolation, Lock, LockWait, Locking, NativeChange, Transaction, TxMark, WriteCapabilities,
-    Writer,
+    Begin, ChangeShape, Fate, GlobalId, Isolation, Lock, LockWait, Locking, NativeChange, Prepare, Transaction, TxMark,
+    WriteCapabilities, Writer,
 };
 use querygate_types::{Error, Result};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use transaction::MongoTransaction;
 
 /// A transaction sees one moment, which is more than READ COMMITTED asks for, and less than SERIALIZABLE does.
@@ -36,18 +39,25 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Conflicts,
     savepoints: false,
     tells_fate: false,
+    prepare: Prepare::No,
 };
+/// Of a database with a collection for markers.
+const DISTRIBUTED: WriteCapabilities = WriteCapabilities { prepare: Prepare::Marker, ..CAPABILITIES };
 
 impl MongoDriver {
     fn written(&self) -> Result<&Arc<Pool>> {
         self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))
+    }
+
+    fn marked(&self) -> Result<&Arc<Pool>> {
+        if self.is_distributed() { self.written() } else { Err(distributed::unsupported()) }
     }
 }
 
 #[async_trait]
 impl Writer for MongoDriver {
     fn capabilities(&self) -> &WriteCapabilities {
-        &CAPABILITIES
+        if self.is_distributed() { &DISTRIBUTED } else { &CAPABILITIES }
     }
 
     fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
@@ -83,7 +93,7 @@ impl Writer for MongoDriver {
 
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
         CAPABILITIES.admit(begin)?;
-        let begun = MongoTransaction::begin(self.written()?, context).await?;
+        let begun = MongoTransaction::begin(self.written()?, self.is_distributed(), context).await?;
         Ok(Transaction::new(Box::new(begun)))
     }
 
@@ -93,5 +103,27 @@ impl Writer for MongoDriver {
 
     async fn fate_of(&self, _mark: &TxMark) -> Result<Option<Fate>> {
         Ok(None)
+    }
+
+    async fn distributed_obstacles(&self) -> Result<Vec<String>> {
+        if !self.is_distributed() {
+            return Ok(Vec::new());
+        }
+        let pool = self.written()?;
+        let lease = pool.lease(None, &CancellationToken::new()).await?;
+        if !marker::is_there(&lease).await? {
+            return Ok(vec!["it has no collection querygate_commits for markers".to_owned()]);
+        }
+        drop(lease);
+        let found = obstacles::of(pool, self.database(), MARKER_TABLE).await?;
+        Ok(found.into_iter().map(|obstacle| format!("its collection querygate_commits: {obstacle}")).collect())
+    }
+
+    async fn marker_fate(&self, id: &GlobalId, context: &ExecuteContext) -> Result<Fate> {
+        marker::fate(self.marked()?, id, context).await
+    }
+
+    async fn forget_marker(&self, id: &GlobalId, context: &ExecuteContext) -> Result<()> {
+        marker::forget(self.marked()?, id, context).await
     }
 }

@@ -2,9 +2,9 @@
 
 use super::error::{Counts, counted, from_change, no_transactions};
 use super::locks::Locks;
-use super::print;
 use super::reading::{Alarm, Keys, ReadQuery, Reading};
 use super::stages::without_union;
+use super::{marker, print};
 use crate::connect::pool::{Lease, Pool};
 use crate::documents::bind::{self, Command};
 use crate::documents::decode::Decoder;
@@ -22,7 +22,7 @@ use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStateme
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Applied, ChangeOp, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TxMark, Violation,
+    Applied, ChangeOp, ChangeSet, CommitError, Fate, GlobalId, NativeChange, Rows, SourceTransaction, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::fmt;
@@ -49,6 +49,8 @@ pub(super) struct MongoTransaction {
     session: Option<ClientSession>,
     alarm: Alarm,
     locks: Locks,
+    /// Whether the operator has made a collection for its markers.
+    can_mark: bool,
 }
 
 impl fmt::Debug for MongoTransaction {
@@ -102,7 +104,7 @@ impl Part {
 impl MongoTransaction {
     /// # Errors
     /// 08001, 08006: no connection; 0A000: the deployment has no transactions; 57014.
-    pub(super) async fn begin(pool: &Arc<Pool>, context: &ExecuteContext) -> Result<Self> {
+    pub(super) async fn begin(pool: &Arc<Pool>, can_mark: bool, context: &ExecuteContext) -> Result<Self> {
         let lease = Arc::new(pool.lease(context.deadline, &context.cancel).await?);
         let begun = async {
             if !lease.has_transactions().await? {
@@ -124,7 +126,7 @@ impl MongoTransaction {
             error = context.over() => return Err(error),
         };
         let alarm = Alarm::new(Arc::clone(&lease), session.id().clone());
-        Ok(Self { lease, session: Some(session), alarm, locks: Locks::default() })
+        Ok(Self { lease, session: Some(session), alarm, locks: Locks::default(), can_mark })
     }
 
     async fn run(&mut self, command: RawDocumentBuf, context: &ExecuteContext) -> Result<Counts> {
@@ -307,7 +309,7 @@ impl SourceTransaction for MongoTransaction {
         let decoder = Decoder::new(statement, stored.as_ref(), context.batch_rows)?;
         let keyed = || Error::internal("a locked read gives no documents as they are stored");
         let question = if locks { question.with_key().ok_or_else(keyed)? } else { question };
-        let Self { lease, session, alarm, locks: own } = self;
+        let Self { lease, session, alarm, locks: own, .. } = self;
         let keys = if locks { Keys::Locked(own, collection.clone()) } else { Keys::None };
         let query = ReadQuery { collection: &collection, question, decoder, keys };
         let reading = Reading::open(lease, held(session)?, alarm, query, context).await?;
@@ -405,6 +407,17 @@ impl SourceTransaction for MongoTransaction {
         {
             alarm.end().await;
         }
+    }
+
+    async fn write_marker(&mut self, id: &GlobalId) -> Result<()> {
+        if !self.can_mark {
+            return Err(querygate_driver_api::write::distributed::unsupported());
+        }
+        marker::verify(&self.lease).await?;
+        let deadline = Some(Instant::now() + ANSWER);
+        let context = ExecuteContext { deadline, ..ExecuteContext::default() };
+        let stored = self.run(raw(&marker::insert(id, Fate::Committed))?, &context).await;
+        stored.map(drop).map_err(marker::given_up)
     }
 }
 

@@ -32,6 +32,11 @@ pub(crate) fn writing_options(server: &Server, database: &str) -> MongoOptions {
     MongoOptions { writer, ..options(server, database) }
 }
 
+/// The same, of a database whose operator has made a collection for markers.
+pub(crate) fn marking(server: &Server, database: &str) -> MongoDriver {
+    MongoDriver::new(&MongoOptions { distributed: true, ..writing_options(server, database) })
+}
+
 /// A collection, as it was described, and columns of it as they are wanted.
 pub(crate) struct Target<'a> {
     pub(crate) driver: &'a MongoDriver,

@@ -29,6 +29,8 @@ pub struct MysqlOptions {
     pub connections: usize,
     /// Connections at most that write, beside the others: transactions at a time.
     pub write_connections: usize,
+    /// Whether its changes may be a part of transactions of several sources, which begin as XA transactions.
+    pub distributed: bool,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
     /// Longest wait for a new one.
@@ -70,6 +72,7 @@ impl MysqlOptions {
             tls_ca: None,
             connections: 8,
             write_connections: 4,
+            distributed: false,
             acquire_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),

@@ -32,6 +32,8 @@ pub(crate) struct Session {
     /// The server's own number of it, for KILL.
     pub(crate) id: u64,
     pub(crate) flavor: Flavor,
+    /// Whether what it prepares outlasts its connection.
+    pub(crate) keeps_prepared: bool,
     pub(crate) last_used: Instant,
     /// Of the pool's connections, in the budget of all sources.
     pub(crate) place: Option<Place>,
@@ -57,9 +59,10 @@ impl Session {
         let id =
             binary::text(&row, 1)?.and_then(|id| id.parse().ok()).ok_or_else(|| unreachable("source is no server"))?;
         let flavor = supported(&version)
-            .ok_or_else(|| unreachable("source is older than MariaDB 10.11 or MySQL 8.0").with_cause(version))?;
+            .ok_or_else(|| unreachable("source is older than MariaDB 10.11 or MySQL 8.0").with_cause(&version))?;
         connection.execute(AssertSqlSafe(settings(flavor))).await.map_err(|error| unopened(&error))?;
-        Ok(Self { connection, id, flavor, last_used: Instant::now(), place: None })
+        let keeps_prepared = keeps_prepared(&version);
+        Ok(Self { connection, id, flavor, keeps_prepared, last_used: Instant::now(), place: None })
     }
 
     /// Whether the server still answers on it, within this time.
@@ -77,14 +80,29 @@ fn unopened(error: &sqlx::Error) -> Error {
 }
 
 /// `10.11.6-MariaDB-…`, also behind `5.5.5-` (what old replicas want to see), or `8.0.36`.
-fn supported(version: &str) -> Option<Flavor> {
+fn numbers(version: &str) -> (Flavor, [u32; 3]) {
     let maria = version.contains("MariaDB");
     let version = version.strip_prefix("5.5.5-").filter(|_| maria).unwrap_or(version);
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    match maria {
-        true => ((major, minor) >= (10, 11)).then_some(Flavor::MariaDb),
-        false => (major >= 8).then_some(Flavor::MySql),
+    let flavor = if maria { Flavor::MariaDb } else { Flavor::MySql };
+    (flavor, [(); 3].map(|()| numbers.next().unwrap_or(0)))
+}
+
+fn supported(version: &str) -> Option<Flavor> {
+    let (flavor, found) = numbers(version);
+    let least = match flavor {
+        Flavor::MariaDb => [10, 11, 0],
+        Flavor::MySql => [8, 0, 0],
+    };
+    (found >= least).then_some(flavor)
+}
+
+/// Older servers end a prepared XA transaction with its connection, or let no other connection settle it.
+fn keeps_prepared(version: &str) -> bool {
+    let (flavor, found) = numbers(version);
+    match flavor {
+        Flavor::MariaDb => found >= [10, 5, 0],
+        Flavor::MySql => found >= [8, 0, 30],
     }
 }
 
@@ -120,6 +138,22 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(supported(version), expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn old_servers_do_not_keep_what_is_prepared() {
+        for (version, expected) in [
+            ("10.11.19-MariaDB-0+deb12u1", true),
+            ("5.5.5-11.4.2-MariaDB", true),
+            ("10.4.34-MariaDB", false),
+            ("8.0.30", true),
+            ("8.0.29", false),
+            ("8.4.0", true),
+            ("9.1.0-commercial", true),
+            ("", false),
+        ] {
+            assert_eq!(keeps_prepared(version), expected, "{version}");
         }
     }
 }

@@ -55,7 +55,7 @@ impl Wire {
 }
 
 /// The bytes of a value; none for NULL. (sqlx itself takes a zero date for NULL; its bytes tell.)
-fn bytes(row: &MySqlRow, index: usize) -> Result<Option<&[u8]>> {
+pub(crate) fn bytes(row: &MySqlRow, index: usize) -> Result<Option<&[u8]>> {
     let value = row.try_get_raw(index).map_err(Error::internal)?;
     // The only failure is NULL.
     Ok(<&[u8] as Decode<MySql>>::decode(value).ok())

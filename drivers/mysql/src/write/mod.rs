@@ -5,7 +5,9 @@ mod obstacles;
 mod print;
 mod store;
 mod transaction;
+mod xa;
 
+use crate::connect::pool::Pool;
 use crate::connect::session::Flavor;
 use crate::driver::MysqlDriver;
 use async_trait::async_trait;
@@ -16,10 +18,11 @@ use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::value::ValueType;
+use querygate_driver_api::write::distributed;
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
-    Begin, ChangeOp, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction,
-    TxMark, WriteCapabilities, Writer,
+    Begin, ChangeOp, ChangeShape, Fate, GateId, GlobalId, Isolation, Lock, LockStrength, LockWait, Locking,
+    NativeChange, Prepare, Settled, Transaction, TxMark, WriteCapabilities, Writer,
 };
 use querygate_types::{Error, Result};
 use std::sync::Arc;
@@ -31,12 +34,25 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Rows,
     savepoints: true,
     tells_fate: false,
+    prepare: Prepare::No,
 };
+/// Of a source whose transactions begin as XA transactions where they may become parts.
+const DISTRIBUTED: WriteCapabilities = WriteCapabilities { prepare: Prepare::Prepared, ..CAPABILITIES };
+
+impl MysqlDriver {
+    fn writers(&self) -> Result<&Arc<Pool>> {
+        self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))
+    }
+
+    fn prepared_at(&self) -> Result<&Arc<Pool>> {
+        if self.is_distributed() { self.writers() } else { Err(distributed::unsupported()) }
+    }
+}
 
 #[async_trait]
 impl Writer for MysqlDriver {
     fn capabilities(&self) -> &WriteCapabilities {
-        &CAPABILITIES
+        if self.is_distributed() { &DISTRIBUTED } else { &CAPABILITIES }
     }
 
     fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
@@ -81,17 +97,28 @@ impl Writer for MysqlDriver {
 
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
         CAPABILITIES.admit(begin)?;
-        let pool = self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))?;
-        let begun = MysqlTransaction::begin(pool, self.rendering(), begin, context).await?;
+        let begin = Begin { global: begin.global.filter(|_| self.is_distributed()), ..begin };
+        let begun = MysqlTransaction::begin(self.writers()?, self.rendering(), begin, context).await?;
         Ok(Transaction::new(Box::new(begun)))
     }
 
     async fn obstacles(&self, table: &RemoteTable) -> Result<Vec<String>> {
-        let pool = self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))?;
-        obstacles::of(pool, self.schema(), &table.table, &table.primary_key).await
+        obstacles::of(self.writers()?, self.schema(), &table.table, &table.primary_key).await
     }
 
     async fn fate_of(&self, _mark: &TxMark) -> Result<Option<Fate>> {
         Ok(None)
+    }
+
+    async fn distributed_obstacles(&self) -> Result<Vec<String>> {
+        if self.is_distributed() { xa::obstacles(self.writers()?).await } else { Ok(Vec::new()) }
+    }
+
+    async fn prepared(&self, gate: GateId, context: &ExecuteContext) -> Result<Vec<GlobalId>> {
+        xa::of(self.prepared_at()?, gate, context).await
+    }
+
+    async fn settle(&self, id: &GlobalId, fate: Fate, context: &ExecuteContext) -> Result<Settled> {
+        xa::settle(self.prepared_at()?, id, fate, context).await
     }
 }

@@ -1,5 +1,7 @@
 //! One transaction on a connection of its own.
 
+mod keeping;
+
 use super::error::{from_change, number};
 use super::{print, store};
 use crate::compile::capabilities::MysqlCapabilities;
@@ -11,13 +13,14 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
+use keeping::Xa;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Applied, Begin, ChangeOp, ChangeSet, CommitError, NativeChange, Rows, ServerStop, SourceTransaction,
-    StatementGuard, TxMark, Violation,
+    Applied, Begin, ChangeOp, ChangeSet, CommitError, Fate, GlobalId, NativeChange, PrepareError, Rows, ServerStop,
+    SourceTransaction, StatementGuard, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
@@ -47,6 +50,7 @@ pub(super) struct MysqlTransaction {
     known: HashSet<TableRef>,
     /// A result was dropped before its end, and what the server said of the rest was not read.
     has_unread_rows: bool,
+    xa: Option<Xa>,
 }
 
 /// A connection at its server.
@@ -95,11 +99,17 @@ impl MysqlTransaction {
         let mut running = StatementGuard::new(MysqlStop { pool: Arc::clone(pool), id });
         // Not REPEATABLE READ, whose locks on gaps between rows would be on rows that the writer may not see.
         let level = begin.isolation.sql();
-        let text = format!("{STRICT}; SET TRANSACTION ISOLATION LEVEL {level}; START TRANSACTION READ WRITE");
+        let xa = begin.global.filter(|_| lease.session.keeps_prepared).map(Xa::begun);
+        let text = match &xa {
+            None => format!("{STRICT}; SET TRANSACTION ISOLATION LEVEL {level}; START TRANSACTION READ WRITE"),
+            Some(xa) => {
+                format!("{STRICT}; SET TRANSACTION ISOLATION LEVEL {level}, READ WRITE; XA START {}", xa.literal())
+            }
+        };
         let begun =
             running.watch(context, lease.session.connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await?;
         begun.map_err(|error| from_change(&error))?;
-        Ok(Self { lease, running, rendering, known: HashSet::new(), has_unread_rows: false })
+        Ok(Self { lease, running, rendering, known: HashSet::new(), has_unread_rows: false, xa })
     }
 
     fn failed(&mut self, error: &sqlx::Error) -> Error {
@@ -352,7 +362,8 @@ impl SourceTransaction for MysqlTransaction {
             self.rollback().await;
             return Err(CommitError::RolledBack(error));
         }
-        let committed = self.lease.session.connection.execute("COMMIT").await;
+        let text = self.xa.as_ref().map_or_else(|| "COMMIT".to_owned(), Xa::commit);
+        let committed = self.lease.session.connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await;
         let Err(error) = committed else {
             self.lease.release(true);
             return Ok(());
@@ -370,9 +381,26 @@ impl SourceTransaction for MysqlTransaction {
             // Its connection is being ended, and closed here.
             return;
         }
-        let undone = tokio::time::timeout(ANSWER, self.lease.session.connection.execute("ROLLBACK")).await;
-        let clean = matches!(undone, Ok(Ok(_)));
+        let clean = match self.xa {
+            None => {
+                let undone = self.lease.session.connection.execute("ROLLBACK");
+                matches!(tokio::time::timeout(ANSWER, undone).await, Ok(Ok(_)))
+            }
+            Some(_) => matches!(tokio::time::timeout(ANSWER, self.undo_xa()).await, Ok(true)),
+        };
         self.lease.release(clean);
+    }
+
+    async fn prepare(&mut self, id: &GlobalId) -> Result<(), PrepareError> {
+        self.keep(id).await
+    }
+
+    async fn commit_prepared(self: Box<Self>) -> Result<(), CommitError> {
+        self.end_kept(Fate::Committed).await
+    }
+
+    async fn rollback_prepared(self: Box<Self>) -> Result<()> {
+        self.end_kept(Fate::RolledBack).await.map_err(|error| error.error().clone())
     }
 }
 

@@ -38,6 +38,8 @@ pub struct PostgresOptions {
     pub pool_size: usize,
     /// Connections at most that write, beside the others: transactions at a time.
     pub write_pool_size: usize,
+    /// Whether its changes may be a part of transactions of several sources: the server must keep prepared transactions.
+    pub distributed: bool,
     /// Longest time for one connection to be made, settings included.
     pub connect_timeout: Duration,
     /// Longest wait for a free connection.
@@ -68,6 +70,7 @@ impl PostgresOptions {
             tls: PostgresTls::Off,
             pool_size: 8,
             write_pool_size: 4,
+            distributed: false,
             connect_timeout: Duration::from_secs(5),
             acquire_timeout: Duration::from_secs(30),
             check_after: Duration::from_secs(30),

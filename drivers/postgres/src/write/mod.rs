@@ -9,6 +9,7 @@ mod fate;
 mod form;
 mod obstacles;
 mod pipeline;
+mod prepared;
 mod print;
 mod reading;
 mod row_update;
@@ -27,10 +28,11 @@ use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::value::ValueType;
+use querygate_driver_api::write::distributed;
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
-    Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, RowUpdate, Transaction,
-    TxMark, WriteCapabilities, Writer,
+    Begin, ChangeShape, Fate, GateId, GlobalId, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange,
+    Prepare, RowUpdate, Settled, Transaction, TxMark, WriteCapabilities, Writer,
 };
 use querygate_types::{Error, Result};
 use std::sync::Arc;
@@ -41,11 +43,18 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Rows,
     savepoints: true,
     tells_fate: true,
+    prepare: Prepare::No,
 };
+/// Of a source whose server was configured to keep prepared transactions.
+const DISTRIBUTED: WriteCapabilities = WriteCapabilities { prepare: Prepare::Prepared, ..CAPABILITIES };
 
 impl PostgresDriver {
     fn writers(&self) -> Result<&Arc<Pool>> {
         self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))
+    }
+
+    fn prepared_at(&self) -> Result<&Arc<Pool>> {
+        if self.is_distributed() { self.writers() } else { Err(distributed::unsupported()) }
     }
 
     /// A read whose rows are locked.
@@ -69,7 +78,7 @@ impl PostgresDriver {
 #[async_trait]
 impl Writer for PostgresDriver {
     fn capabilities(&self) -> &WriteCapabilities {
-        &CAPABILITIES
+        if self.is_distributed() { &DISTRIBUTED } else { &CAPABILITIES }
     }
 
     fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
@@ -96,7 +105,7 @@ impl Writer for PostgresDriver {
 
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
         CAPABILITIES.admit(begin)?;
-        let begun = PostgresTransaction::begin(self.writers()?, begin, context).await?;
+        let begun = PostgresTransaction::begin(self.writers()?, begin, self.is_distributed(), context).await?;
         Ok(Transaction::new(Box::new(begun)))
     }
 
@@ -106,5 +115,17 @@ impl Writer for PostgresDriver {
 
     async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>> {
         fate::of(self.writers()?, mark).await
+    }
+
+    async fn distributed_obstacles(&self) -> Result<Vec<String>> {
+        if self.is_distributed() { prepared::obstacles(self.writers()?).await } else { Ok(Vec::new()) }
+    }
+
+    async fn prepared(&self, gate: GateId, context: &ExecuteContext) -> Result<Vec<GlobalId>> {
+        prepared::of(self.prepared_at()?, gate, context).await
+    }
+
+    async fn settle(&self, id: &GlobalId, fate: Fate, context: &ExecuteContext) -> Result<Settled> {
+        prepared::settle(self.prepared_at()?, id, fate, context).await
     }
 }

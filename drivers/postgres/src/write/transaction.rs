@@ -1,5 +1,7 @@
 //! One transaction on a connection of its own.
 
+mod keeping;
+
 use super::encode::{COPY_HEADER, COPY_TRAILER, arrays, copied, forms};
 use super::error::from_change;
 use super::pipeline::{self, Answered, FirstStatement, ReadBehind};
@@ -19,8 +21,8 @@ use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::statement_guard::STOP_TIME;
 use querygate_driver_api::write::{
-    Alterations, Applied, Begin, ChangeSet, CommitError, Isolation, NativeChange, ReadAfter, Rows, SourceTransaction,
-    StatementGuard, TxMark, Violation,
+    Alterations, Applied, Begin, ChangeSet, CommitError, Fate, GlobalId, Isolation, NativeChange, PrepareError,
+    ReadAfter, Rows, SourceTransaction, StatementGuard, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::future::Future;
@@ -47,6 +49,10 @@ pub(super) struct PostgresTransaction {
     mark: Option<TxMark>,
     /// The schema in which triggers and defaults of the source look for what they name, where it is known which.
     schema: Option<String>,
+    /// Whether the server was configured to keep it.
+    can_prepare: bool,
+    /// Under which the server keeps it.
+    prepared: Option<GlobalId>,
 }
 
 impl PostgresTransaction {
@@ -54,11 +60,17 @@ impl PostgresTransaction {
     ///
     /// # Errors
     /// 08001: no connection; 57014.
-    pub(super) async fn begin(pool: &Arc<Pool>, begin: Begin, context: &ExecuteContext) -> Result<Self> {
+    pub(super) async fn begin(
+        pool: &Arc<Pool>,
+        begin: Begin,
+        can_prepare: bool,
+        context: &ExecuteContext,
+    ) -> Result<Self> {
         let lease = pool.lease(context.deadline, &context.cancel).await?;
         let (running, schema) = (guard(&lease, pool), lease.connection.search_path.clone());
         let text = format!("BEGIN ISOLATION LEVEL {} READ WRITE; {}", begin.isolation.sql(), fate::MARK);
-        Ok(Self { lease, running, begin: Some(text), isolation: begin.isolation, mark: None, schema })
+        let (begin, isolation) = (Some(text), begin.isolation);
+        Ok(Self { lease, running, begin, isolation, mark: None, schema, can_prepare, prepared: None })
     }
 
     /// Why it has not begun. Whatever was sent behind its BEGIN ran in no transaction, where the session changes nothing.
@@ -411,6 +423,18 @@ impl SourceTransaction for PostgresTransaction {
         if matches!(undone, Ok(Ok(()))) {
             self.lease.give_back();
         }
+    }
+
+    async fn prepare(&mut self, id: &GlobalId) -> Result<(), PrepareError> {
+        self.keep(id).await
+    }
+
+    async fn commit_prepared(self: Box<Self>) -> Result<(), CommitError> {
+        self.end_kept(Fate::Committed).await.map_err(|error| CommitError::unknown(&error, None))
+    }
+
+    async fn rollback_prepared(self: Box<Self>) -> Result<()> {
+        self.end_kept(Fate::RolledBack).await
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) folder: PathBuf,
     binaries: PathBuf,
     running: Mutex<Option<(Child, ChildStdin)>>,
+    /// Prepared transactions that it keeps at a time.
+    prepared_max: u32,
 }
 
 /// Debian's newest server of version 15 or later.
@@ -54,16 +56,21 @@ fn free_port() -> u16 {
 
 impl Server {
     pub(crate) fn start() -> Option<Self> {
-        Self::made("")
+        Self::made("", 20)
+    }
+
+    /// A server with room for so few prepared transactions; usually there is none at all.
+    pub(crate) fn keeping(prepared_max: u32) -> Option<Self> {
+        Self::made("", prepared_max)
     }
 
     /// A server that speaks TLS too: `ca.crt` and `other.crt` lie in its folder.
     pub(crate) fn with_tls() -> Option<Self> {
-        Self::made(CERTIFICATES)
+        Self::made(CERTIFICATES, 0)
     }
 
     /// `first` runs in the server's folder before anything else.
-    fn made(first: &str) -> Option<Self> {
+    fn made(first: &str, prepared_max: u32) -> Option<Self> {
         let Some(binaries) = binaries() else {
             assert!(std::env::var_os("CI").is_none(), "PostgreSQL's server is not installed");
             eprintln!("SKIPPED: PostgreSQL's server is absent (apt-get install postgresql-15)");
@@ -72,7 +79,7 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("qg-pg-").tempdir().unwrap().keep();
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o711)).unwrap();
         std::fs::write(folder.join("password"), PASSWORD).unwrap();
-        let server = Self { port: free_port(), folder, binaries, running: Mutex::new(None) };
+        let server = Self { port: free_port(), folder, binaries, running: Mutex::new(None), prepared_max };
         let prepared = server.as_server(first).output().unwrap();
         assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
         // The database's own order is a language's, so that every forgotten collation shows.
@@ -92,6 +99,7 @@ impl Server {
         let become_it = "setpriv --reuid postgres --regid postgres --clear-groups";
         command.args(["-c", script]).env("B", &self.binaries).env("F", &self.folder);
         command.env("AS", if root { become_it } else { "" }).env("PORT", self.port.to_string());
+        command.env("PREPARED", self.prepared_max.to_string());
         command.env("EXTRA", if self.folder.join("server.key").exists() { TLS } else { "" });
         command
     }
@@ -100,7 +108,7 @@ impl Server {
     pub(crate) fn run(&self) {
         let mut child = self
             .as_server("cd /; $AS \"$B/postgres\" -D \"$F/data\" -p $PORT -k '' -c listen_addresses=127.0.0.1 -c fsync=off \
-                 -c max_connections=60 $EXTRA >\"$F/log\" 2>&1 </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server; \
+                 -c max_connections=60 -c max_prepared_transactions=$PREPARED $EXTRA >\"$F/log\" 2>&1 </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server; \
                  rm -rf \"$F\"")
             .stdin(Stdio::piped())
             .spawn()

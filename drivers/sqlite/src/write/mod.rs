@@ -2,6 +2,7 @@
 
 mod alterations;
 mod error;
+mod marker;
 mod print;
 mod store;
 mod transaction;
@@ -18,14 +19,16 @@ use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::RemoteColumn;
 use querygate_driver_api::value::ValueType;
+use querygate_driver_api::write::distributed;
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
-    Begin, ChangeShape, Fate, Isolation, Lock, Locking, NativeChange, Transaction, TxMark, Violation,
-    WriteCapabilities, Writer,
+    Begin, ChangeShape, Fate, GlobalId, Isolation, Lock, Locking, NativeChange, Prepare, Transaction, TxMark,
+    Violation, WriteCapabilities, Writer,
 };
 use querygate_types::{Error, Result};
 use sqlx::Executor;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use transaction::SqliteTransaction;
 
 /// Writers run one after the other, so every level is the highest.
@@ -34,12 +37,31 @@ const CAPABILITIES: WriteCapabilities = WriteCapabilities {
     locking: Locking::Source,
     savepoints: true,
     tells_fate: false,
+    prepare: Prepare::No,
 };
+/// Of a database with a table for markers.
+const DISTRIBUTED: WriteCapabilities = WriteCapabilities { prepare: Prepare::Marker, ..CAPABILITIES };
+
+impl SqliteDriver {
+    /// The writing connection, with the database's lock.
+    async fn turn(&self, context: &ExecuteContext) -> Result<Lease> {
+        let writers = self.writers().ok_or_else(|| Error::internal("a source that is only read was to be changed"))?;
+        let wait = self.options().busy_timeout;
+        let turn = tokio::time::timeout(wait, writers.lease(context.deadline, &context.cancel)).await;
+        let mut lease = turn.map_err(|_| Violation::Locked.error())??;
+        begun(&mut lease, context).await?;
+        Ok(lease)
+    }
+
+    async fn marking(&self, context: &ExecuteContext) -> Result<Lease> {
+        if self.options().distributed { self.turn(context).await } else { Err(distributed::unsupported()) }
+    }
+}
 
 #[async_trait]
 impl Writer for SqliteDriver {
     fn capabilities(&self) -> &WriteCapabilities {
-        &CAPABILITIES
+        if self.options().distributed { &DISTRIBUTED } else { &CAPABILITIES }
     }
 
     fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
@@ -64,16 +86,28 @@ impl Writer for SqliteDriver {
 
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
         CAPABILITIES.admit(begin)?;
-        let writers = self.writers().ok_or_else(|| Error::internal("a source that is only read was to be changed"))?;
-        let wait = self.options().busy_timeout;
-        let turn = tokio::time::timeout(wait, writers.lease(context.deadline, &context.cancel)).await;
-        let mut lease = turn.map_err(|_| Violation::Locked.error())??;
-        begun(&mut lease, context).await?;
-        Ok(Transaction::new(Box::new(SqliteTransaction::new(lease))))
+        let lease = self.turn(context).await?;
+        Ok(Transaction::new(Box::new(SqliteTransaction::new(lease, self.options().distributed))))
     }
 
     async fn fate_of(&self, _mark: &TxMark) -> Result<Option<Fate>> {
         Ok(None)
+    }
+
+    async fn distributed_obstacles(&self) -> Result<Vec<String>> {
+        let (true, Some(writers)) = (self.options().distributed, self.writers()) else { return Ok(Vec::new()) };
+        let mut lease = writers.lease(None, &CancellationToken::new()).await?;
+        let found = marker::obstacle(&mut lease.reader.connection).await;
+        lease.release(found.is_ok()).await;
+        Ok(found?.map(str::to_owned).into_iter().collect())
+    }
+
+    async fn marker_fate(&self, id: &GlobalId, context: &ExecuteContext) -> Result<Fate> {
+        marker::fate(self.marking(context).await?, id).await
+    }
+
+    async fn forget_marker(&self, id: &GlobalId, context: &ExecuteContext) -> Result<()> {
+        marker::forget(self.marking(context).await?, id).await
     }
 }
 

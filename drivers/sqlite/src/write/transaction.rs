@@ -1,7 +1,7 @@
 //! One transaction on the writing connection.
 
 use super::error::from_change;
-use super::{alterations, print, store};
+use super::{alterations, marker, print, store};
 use crate::bind::{add, arguments};
 use crate::decode::Decoder;
 use crate::error::from_sqlx;
@@ -15,8 +15,8 @@ use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Alterations, Applied, ChangeSet, ChangeShape, CommitError, NativeChange, Rows, SourceTransaction, TargetColumn,
-    TxMark, Violation,
+    Alterations, Applied, ChangeSet, ChangeShape, CommitError, GlobalId, NativeChange, Rows, SourceTransaction,
+    TargetColumn, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -29,6 +29,8 @@ pub(super) struct SqliteTransaction {
     lease: Lease,
     /// SQLite ends the whole transaction by itself when a change is stopped in its middle, or when storage fails.
     keeps_savepoints: bool,
+    /// Whether the operator has made a table for its markers.
+    can_mark: bool,
 }
 
 /// What is read from the source while a result is given.
@@ -41,8 +43,8 @@ struct Reading<'a> {
 }
 
 impl SqliteTransaction {
-    pub(super) const fn new(lease: Lease) -> Self {
-        Self { lease, keeps_savepoints: true }
+    pub(super) const fn new(lease: Lease, can_mark: bool) -> Self {
+        Self { lease, keeps_savepoints: true, can_mark }
     }
 
     /// Runs a statement of our own words, which ends at once.
@@ -251,11 +253,25 @@ impl SourceTransaction for SqliteTransaction {
     async fn rollback(mut self: Box<Self>) {
         self.lease.reader.interrupt.arm(None);
         let undone = self.lease.reader.connection.execute("ROLLBACK").await;
-        let Self { lease, keeps_savepoints } = *self;
+        let Self { lease, keeps_savepoints, .. } = *self;
         // SQLite may have ended it before; then there is nothing to undo, which is an error of its own.
         if undone.is_ok() || !keeps_savepoints {
             lease.release(true).await;
         }
+    }
+
+    async fn write_marker(&mut self, id: &GlobalId) -> Result<()> {
+        if !self.can_mark {
+            return Err(querygate_driver_api::write::distributed::unsupported());
+        }
+        self.lease.reader.interrupt.arm(None);
+        let written = marker::write(&mut self.lease.reader.connection, id).await;
+        // Whatever else it is may have ended the transaction.
+        if let Err(error) = &written {
+            let is_whole = matches!(error.code(), ErrorCode::SerializationFailure | ErrorCode::FeatureNotSupported);
+            self.keeps_savepoints &= is_whole;
+        }
+        written
     }
 }
 

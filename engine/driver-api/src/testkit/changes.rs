@@ -2,6 +2,8 @@
 
 mod endings;
 mod locks;
+mod markers;
+mod prepared;
 mod rules;
 mod values;
 
@@ -17,7 +19,8 @@ use crate::testkit::reference::order;
 use crate::testkit::suite::{described, values_of};
 use crate::value::{Value, ValueType};
 use crate::write::{
-    Applied, Begin, ChangeOp, ChangeSet, ChangeShape, Lock, NativeChange, TargetColumn, Transaction, Writer,
+    Applied, Begin, ChangeOp, ChangeSet, ChangeShape, Fate, GateId, GlobalId, Lock, NativeChange, Prepare,
+    TargetColumn, Transaction, Writer,
 };
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat;
@@ -30,6 +33,9 @@ use std::time::Duration;
 
 /// Longest time in which a source must hear of a cancel, or be at rest after one.
 const REACTION: Duration = Duration::from_secs(5);
+
+/// Whose transactions those of several sources are.
+const GATE: GateId = GateId::new(0x7e57_0001);
 
 /// What came of a run.
 #[derive(Debug, Default)]
@@ -52,7 +58,7 @@ pub async fn run(driver: Arc<dyn Driver>, schema: &[&str], limits: Limits) -> Re
     let table = table.ok_or_else(|| Error::internal("the suite has no such table"))?;
     let path = schema.iter().copied().chain([table.name]).map(str::to_owned);
     let remote = described(driver.as_ref(), &TableRef::new(path)?, table).await?;
-    let mut changes = Changes { driver, remote, limits, report: ChangeReport::default() };
+    let mut changes = Changes { driver, remote, limits, numbers: 0, report: ChangeReport::default() };
     changes.clear().await?;
     changes.values().await?;
     // What stands on rows that are not there as they should be would only fail for the same reason.
@@ -65,6 +71,13 @@ pub async fn run(driver: Arc<dyn Driver>, schema: &[&str], limits: Limits) -> Re
     if changes.report.failures.is_empty() {
         changes.locks().await?;
     }
+    if changes.report.failures.is_empty() {
+        match changes.writer()?.capabilities().prepare {
+            Prepare::No => changes.alone().await?,
+            Prepare::Prepared => changes.prepared().await?,
+            Prepare::Marker => changes.markers().await?,
+        }
+    }
     Ok(changes.report)
 }
 
@@ -72,6 +85,8 @@ struct Changes {
     driver: Arc<dyn Driver>,
     remote: RemoteTable,
     limits: Limits,
+    /// Of the last transaction of several sources.
+    numbers: u64,
     report: ChangeReport,
 }
 
@@ -165,6 +180,37 @@ impl Changes {
 
     async fn begin(&self) -> Result<Transaction> {
         self.writer()?.begin(Begin::default(), &ExecuteContext::default()).await
+    }
+
+    /// A transaction that may become a part of one of several sources.
+    async fn begin_part(&self, id: GlobalId) -> Result<Transaction> {
+        self.writer()?.begin(Begin::default().within(id), &ExecuteContext::default()).await
+    }
+
+    /// A source that is changed alone refuses to be a part of anything.
+    async fn alone(&mut self) -> Result<()> {
+        let (id, context) = (self.part(), ExecuteContext::default());
+        let mut tx = self.begin_part(id).await?;
+        let prepared = tx.prepare(&id).await.map_err(|error| error.error().clone());
+        self.expect_error("a source that is changed alone", &prepared, ErrorCode::FeatureNotSupported);
+        tx.rollback().await;
+        let mut tx = self.begin_part(id).await?;
+        let marked = tx.write_marker(&id).await;
+        self.expect_error("a source that is changed alone", &marked, ErrorCode::FeatureNotSupported);
+        tx.rollback().await;
+        let listed = self.writer()?.prepared(id.gate, &context).await;
+        self.expect_error("a source that is changed alone", &listed, ErrorCode::FeatureNotSupported);
+        let settled = self.writer()?.settle(&id, Fate::RolledBack, &context).await;
+        self.expect_error("a source that is changed alone", &settled, ErrorCode::FeatureNotSupported);
+        let fate = self.writer()?.marker_fate(&id, &context).await;
+        self.expect_error("a source that is changed alone", &fate, ErrorCode::FeatureNotSupported);
+        Ok(())
+    }
+
+    /// The next part of a transaction of several sources, each of a number of its own.
+    fn part(&mut self) -> GlobalId {
+        self.numbers += 1;
+        GlobalId::new(GATE, self.numbers, 0)
     }
 
     async fn apply(&self, tx: &mut Transaction, op: ChangeOp, rows: &[(i64, i32)]) -> Result<Applied> {

@@ -37,6 +37,10 @@ pub enum Fault {
     LostBeforeCommit,
     /// The connection is lost after a commit, before its answer (08007).
     LostAfterCommit,
+    /// The connection is lost before a transaction is prepared.
+    LostAtPrepare,
+    /// The connection is lost after a transaction was prepared, before the answer.
+    LostAfterPrepare,
 }
 
 /// A driver that fails.
@@ -78,7 +82,12 @@ impl FaultyDriver {
         }
         let stream = self.inner.run(statement, values, Ask::Batches(context.clone())).await?.batches()?;
         Ok(match fault {
-            Fault::None | Fault::Refused | Fault::LostBeforeCommit | Fault::LostAfterCommit => stream,
+            Fault::None
+            | Fault::Refused
+            | Fault::LostBeforeCommit
+            | Fault::LostAfterCommit
+            | Fault::LostAtPrepare
+            | Fault::LostAfterPrepare => stream,
             Fault::LostAfter(batches) => {
                 let lost = stream::once(async { Err(Error::new(ErrorCode::SourceLost, "source connection was lost")) });
                 stream.take(batches).chain(lost).boxed()

@@ -11,6 +11,7 @@ mod functions;
 pub mod inserts;
 pub mod lifecycle;
 pub mod reference;
+pub mod single;
 pub mod suite;
 mod totals;
 pub mod watch;

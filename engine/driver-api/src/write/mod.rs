@@ -5,10 +5,12 @@
 //! - [`row_update`]: a row that is locked and changed at once;
 //! - [`transaction`]: what happens between begin and commit, and what is known after it;
 //! - [`statement_guard`]: how a statement is stopped at its server;
+//! - [`distributed`]: ids and outcomes of transactions that change several sources;
 //! - [`writer`]: who begins transactions and prints changes;
 //! - [`violation`]: how refusals of a source are told.
 
 pub mod change;
+pub mod distributed;
 pub mod lock;
 pub mod row_update;
 pub mod statement_guard;
@@ -17,6 +19,7 @@ pub mod violation;
 pub mod writer;
 
 pub use change::{Applied, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn};
+pub use distributed::{GateId, GlobalId, Prepare, PrepareError, Settled};
 pub use lock::{Lock, LockStrength, LockWait};
 pub use row_update::RowUpdate;
 pub use statement_guard::{ServerStop, StatementGuard};

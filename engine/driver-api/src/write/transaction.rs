@@ -1,10 +1,12 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
 mod outcome;
+mod part;
 mod reading;
 mod written;
 
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
+use super::distributed::{GlobalId, PrepareError, unsupported};
 use super::violation::Violation;
 use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
 use crate::identifier::{Identifier, TableRef};
@@ -133,6 +135,40 @@ pub trait SourceTransaction: Send + fmt::Debug {
 
     /// Undoes everything. A connection that does not answer is closed, which has the source do so.
     async fn rollback(self: Box<Self>);
+
+    /// Has the source keep what was done under this id, which is that of its begin, until its fate is decided: the connection
+    /// may be closed. What follows is [`commit_prepared`](Self::commit_prepared) or [`rollback_prepared`](Self::rollback_prepared), or
+    /// [`Writer::settle`](super::Writer::settle) after it was dropped.
+    ///
+    /// # Errors
+    /// [`PrepareError`].
+    async fn prepare(&mut self, _id: &GlobalId) -> Result<(), PrepareError> {
+        Err(PrepareError::unsupported())
+    }
+
+    /// Stores what is prepared.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    async fn commit_prepared(self: Box<Self>) -> Result<(), CommitError> {
+        Err(CommitError::RolledBack(Error::internal("the source has prepared nothing")))
+    }
+
+    /// Undoes what is prepared.
+    ///
+    /// # Errors
+    /// It is not known whether it is.
+    async fn rollback_prepared(self: Box<Self>) -> Result<()> {
+        Err(Error::internal("the source has prepared nothing"))
+    }
+
+    /// Inserts the row of this id with the fate `commit` into [`MARKER_TABLE`](super::distributed::MARKER_TABLE).
+    ///
+    /// # Errors
+    /// 40001: there is a row of this id; 0A000: the source leaves no markers.
+    async fn write_marker(&mut self, _id: &GlobalId) -> Result<()> {
+        Err(unsupported())
+    }
 }
 
 /// A transaction as the gate holds it. After a failure it takes a rollback, to a savepoint or of the whole, and nothing else; so it
@@ -154,6 +190,10 @@ enum Standing {
     /// A call has begun and not ended.
     Running,
     Failed,
+    /// Its marker is written: what is left is its end.
+    Marked,
+    /// The source keeps it until its fate is decided.
+    Prepared,
 }
 
 /// Something to do once a transaction is stored.
@@ -315,8 +355,11 @@ impl Transaction {
     /// The source's; 25P02: it has lost its savepoints.
     pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
         let place = self.place(id)?;
-        if self.standing == Standing::Running || (self.standing == Standing::Failed && !self.inner.keeps_savepoints()) {
-            return Err(has_failed());
+        match self.standing {
+            // What was to be the decision can still be undone.
+            Standing::Sound | Standing::Marked => {}
+            Standing::Failed if self.inner.keeps_savepoints() => {}
+            Standing::Running | Standing::Failed | Standing::Prepared => return Err(has_failed()),
         }
         self.standing = Standing::Running;
         let undone = self.inner.rollback_to(id).await;
@@ -355,7 +398,10 @@ impl Transaction {
     /// Whether a failure has left it nothing but its rollback.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.standing != Standing::Sound
+        match self.standing {
+            Standing::Sound | Standing::Marked | Standing::Prepared => false,
+            Standing::Running | Standing::Failed => true,
+        }
     }
 
     /// Stores what was done. One that has failed is rolled back.
@@ -366,6 +412,10 @@ impl Transaction {
         if self.has_failed() {
             self.rollback().await;
             return Err(CommitError::RolledBack(has_failed()));
+        }
+        if self.is_prepared() {
+            let error = Error::internal("a prepared transaction was to be committed without a decision");
+            return Err(CommitError::Unknown(error, None));
         }
         let Self { inner, after, .. } = self;
         inner.commit().await?;
@@ -385,10 +435,12 @@ impl Transaction {
         Ok(())
     }
 
-    /// Undoes everything.
+    /// Undoes everything. What is prepared needs [`rollback_prepared`](Self::rollback_prepared), which says whether it is.
     pub async fn rollback(self) {
         match self.standing {
-            Standing::Sound | Standing::Failed => self.inner.rollback().await,
+            Standing::Sound | Standing::Marked | Standing::Failed => self.inner.rollback().await,
+            // Its id can be settled whatever comes of this.
+            Standing::Prepared => drop(part::undone(self.inner).await),
             // Nobody knows what the source is doing: its connection is closed.
             Standing::Running => drop(self.inner),
         }
@@ -398,6 +450,9 @@ impl Transaction {
         if self.has_failed() {
             // A call that was dropped has not told its end.
             return Err(has_failed());
+        }
+        if self.standing != Standing::Sound {
+            return Err(Error::internal("a transaction that only ends was to do something"));
         }
         self.standing = Standing::Running;
         Ok(())

@@ -1,6 +1,7 @@
 //! Who changes a source: what it can, how it prints changes, and the transactions in which they happen.
 
 use super::change::{ChangeShape, NativeChange};
+use super::distributed::{GateId, GlobalId, Prepare, Settled, unsupported};
 use super::lock::Lock;
 use super::row_update::RowUpdate;
 use super::transaction::{Begin, Fate, Isolation, Transaction, TxMark};
@@ -38,6 +39,8 @@ pub struct WriteCapabilities {
     pub savepoints: bool,
     /// Whether a transaction has a mark, and its fate can be asked for.
     pub tells_fate: bool,
+    /// What it contributes to a transaction of several sources.
+    pub prepare: Prepare,
 }
 
 /// A source that can be changed.
@@ -99,6 +102,50 @@ pub trait Writer: Send + Sync + fmt::Debug {
     /// # Errors
     /// 08001: the source cannot be reached.
     async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>>;
+
+    /// What in the source stands against its part in a transaction of several, in words for operators. Empty by default: there is
+    /// nothing, or [`Prepare::No`].
+    ///
+    /// # Errors
+    /// 08001: the source cannot be reached.
+    async fn distributed_obstacles(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// The parts of a gate that are prepared in the source, and were not settled. Those of transactions that are on their way are among
+    /// them, and perhaps those of other sources on the same server.
+    ///
+    /// # Errors
+    /// 08001: the source cannot be reached; 0A000: it prepares nothing; 42501: its login may not ask; 57014.
+    async fn prepared(&self, _gate: GateId, _context: &ExecuteContext) -> Result<Vec<GlobalId>> {
+        Err(unsupported())
+    }
+
+    /// Ends a prepared part as was decided. Can be repeated.
+    ///
+    /// # Errors
+    /// As [`prepared`](Self::prepared). It is not known then whether it has ended.
+    async fn settle(&self, _id: &GlobalId, _fate: Fate, _context: &ExecuteContext) -> Result<Settled> {
+        Err(unsupported())
+    }
+
+    /// What became of the part that was to leave a marker. If it has not committed until now, it never will: a marker of the other fate is
+    /// there then. Waits where it is about to commit.
+    ///
+    /// # Errors
+    /// 08001: the source cannot be reached; 0A000: it leaves no markers; 55P03, 40001: something is in the way now; 57014.
+    async fn marker_fate(&self, _id: &GlobalId, _context: &ExecuteContext) -> Result<Fate> {
+        Err(unsupported())
+    }
+
+    /// Removes the marker of a part. For a part that has ended: one that is still open could commit again without the marker that
+    /// [`marker_fate`](Self::marker_fate) left. Can be repeated.
+    ///
+    /// # Errors
+    /// As there.
+    async fn forget_marker(&self, _id: &GlobalId, _context: &ExecuteContext) -> Result<()> {
+        Err(unsupported())
+    }
 }
 
 impl WriteCapabilities {

@@ -15,6 +15,7 @@ mod server;
 mod sources;
 mod table;
 pub(crate) mod tls;
+mod transactions;
 mod units;
 mod users;
 mod write_user;
@@ -28,6 +29,7 @@ pub(crate) use resolve::parse;
 pub(crate) use rest::REST_PORT;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
+pub(crate) use transactions::Transactions;
 pub(crate) use users::User;
 
 use std::net::SocketAddr;
@@ -62,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) secrets: Vec<Secret>,
     /// Files that secrets were read from.
     pub(crate) secret_files: Vec<PathBuf>,
+    /// `None`: a transaction changes one source.
+    pub(crate) transactions: Option<Transactions>,
 }
 
 /// `[server]`.
@@ -220,6 +224,17 @@ impl Source {
             SourceKind::Files { writes, .. } => *writes,
         }
     }
+
+    /// Whether its changes may be a part of transactions of several sources, as far as the source itself says.
+    pub(crate) fn is_distributed(&self) -> bool {
+        match &self.kind {
+            SourceKind::Sqlite { distributed, .. } => *distributed,
+            SourceKind::Mysql(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Postgres(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Mongodb(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Memory { .. } | SourceKind::Files { .. } => false,
+        }
+    }
 }
 
 /// What a source is.
@@ -234,6 +249,8 @@ pub(crate) enum SourceKind {
         fixed_text: bool,
         /// Whether it may be changed, over a connection of its own.
         writes: bool,
+        /// Whether changes may be a part of transactions of several sources.
+        distributed: bool,
     },
     /// A schema of a MariaDB or MySQL server.
     Mysql(mysql::MysqlSource),

@@ -89,9 +89,14 @@ fn sqlite(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
     let fixed_text = table.boolean("fixed_text").is_some_and(|fixed| fixed.value);
     let writes = table.boolean("writes").is_some_and(|writes| writes.value);
+    let distributed = table.boolean("distributed").filter(|given| given.value);
+    if let (Some(given), false) = (&distributed, writes) {
+        table.error(given.span.clone(), "`distributed` needs `writes = true`");
+    }
+    let distributed = distributed.is_some();
     let path = table.required("path")?;
     let path = Config::resolve_path(environment.folder(), &path.value);
-    Some(SourceKind::Sqlite { path, pool_size: pool_size?, fixed_text, writes })
+    Some(SourceKind::Sqlite { path, pool_size: pool_size?, fixed_text, writes, distributed })
 }
 
 fn files(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {

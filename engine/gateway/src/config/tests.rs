@@ -156,7 +156,13 @@ fn a_full_configuration_resolves() {
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(
         config.sources[0].kind,
-        SourceKind::Sqlite { path: "/etc/qg/crm.sqlite".into(), pool_size: 9, fixed_text: true, writes: false }
+        SourceKind::Sqlite {
+            path: "/etc/qg/crm.sqlite".into(),
+            pool_size: 9,
+            fixed_text: true,
+            writes: false,
+            distributed: false
+        }
     );
     let SourceKind::Files { store: FileStore::S3(s3), writes: false } = &config.sources[1].kind else {
         panic!("{:?}", config.sources[1])
@@ -358,6 +364,15 @@ fn servers_are_changed_by_a_login_of_its_own() {
         assert_eq!(writer.map(|writer| (writer.name.as_str(), writer.pool_size)), Some(("w", 2)));
         assert_eq!(password, Some("hush"));
         assert!(!rendered.contains("writes"), "{rendered}");
+        assert!(writer.is_some_and(|writer| !writer.distributed));
+        let (config, _) = read(&format!("{META}{enabled}{server}{login}distributed = true\n"));
+        let is_part = match config.unwrap().sources[0].kind.clone() {
+            SourceKind::Postgres(server) => server.writer.is_some_and(|writer| writer.distributed),
+            SourceKind::Mysql(server) => server.writer.is_some_and(|writer| writer.distributed),
+            SourceKind::Mongodb(server) => server.writer.is_some_and(|writer| writer.distributed),
+            _ => false,
+        };
+        assert!(is_part, "{server}");
         let kept = login.replace("true", "false");
         assert!(!good(&format!("{META}{server}{kept}")).sources[0].takes_changes());
         let (_, rendered) = read(&format!("{META}{server}{login}"));
@@ -377,15 +392,45 @@ fn mistakes_of_writing_logins_have_their_places() {
         ("writes = true\nwrite_user = \"w\"\nwrite_pool_size = 0\n", "`write_pool_size` must be from"),
         ("writes = true\nwrite_user = \"w\"\nwrite_password = \"hush\"\n", "`write_password`: "),
         ("writes = \"on\"\n", "`writes` must be true or false"),
+        ("distributed = true\n", "`distributed` needs `writes = true`\n --> qg.toml:9:15\n"),
+        ("writes = false\nwrite_user = \"w\"\ndistributed = true\n", "`distributed` needs `writes = true`"),
     ] {
         check(&format!("{META}{SERVER}{keys}"), expected);
     }
+    let file = "[[sources]]\nname = \"a\"\nkind = \"sqlite\"\npath = \"f\"\ndistributed = true\n";
+    check(&format!("{META}{file}"), "`distributed` needs `writes = true`");
+    let (config, rendered) = read(&format!("{META}[writes]\nenabled = true\n{file}writes = true\n"));
+    let kind = config.unwrap().sources[0].kind.clone();
+    assert!(matches!(kind, SourceKind::Sqlite { writes: true, distributed: true, .. }), "{rendered}");
     let files = "[[sources]]\nname = \"a\"\nkind = \"files\"\npath = \"f\"\nwrites = true\n";
+    check(&format!("{META}{files}distributed = true\n"), "distributed");
     assert!(good(&format!("{META}[writes]\nenabled = true\n{files}")).sources[0].takes_changes());
     let bucket = files.replace("path = \"f\"", "url = \"s3://b\"");
     check(&format!("{META}{bucket}"), "`writes` of files is for a local folder only");
     let memory = files.replace("files", "memory").replace("path = \"f\"\n", "");
     assert!(good(&format!("{META}[writes]\nenabled = true\n{memory}")).sources[0].takes_changes());
+}
+
+#[test]
+fn transactions_of_several_sources_have_a_log_and_a_gate() {
+    let gate = "[transactions]\ngate = \"00000000000000ab\"\n";
+    let enabled = "[writes]\nenabled = true\n";
+    assert_eq!(good(META).transactions, None);
+    let own = good(&format!("{META}{enabled}{gate}")).transactions.unwrap();
+    assert_eq!(
+        (own.gate.to_string().as_str(), own.log.as_path()),
+        ("00000000000000ab", Path::new("/etc/qg/transactions"))
+    );
+    let elsewhere = good(&format!("{META}{enabled}{gate}log = \"/var/qg\"\n")).transactions.unwrap();
+    assert_eq!(elsewhere.log, Path::new("/var/qg"));
+    let (_, rendered) = read(&format!("{META}{gate}"));
+    assert!(rendered.contains("[transactions] is there, and no change is taken"), "{rendered}");
+    check(&format!("{META}{enabled}[transactions]\n"), "`gate` is missing in [transactions]");
+    for wrong in ["ab", "00000000000000AB", "000000000000000g"] {
+        let text = gate.replace("00000000000000ab", wrong);
+        check(&format!("{META}{enabled}{text}"), "`gate` must be 16 hexadecimal digits in lower case");
+    }
+    check(&format!("{META}{enabled}{gate}folder = \"x\"\n"), "folder");
 }
 
 #[test]

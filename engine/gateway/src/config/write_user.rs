@@ -1,4 +1,4 @@
-//! Who changes the rows of a server's tables: `writes`, `write_user`, `write_password` and `write_pool_size` of a source.
+//! Who changes the rows of a server's tables: `writes`, `write_user`, `write_password`, `write_pool_size` and `distributed` of a source.
 //! Knows no kind of server.
 
 use super::diagnostic::Diagnostic;
@@ -12,6 +12,8 @@ pub(crate) struct WriteUser {
     pub(crate) password: Option<Secret>,
     /// Transactions at a time.
     pub(crate) pool_size: u32,
+    /// Whether changes may be a part of transactions of several sources.
+    pub(crate) distributed: bool,
 }
 
 pub(crate) const WRITE_POOL_SIZE_DEFAULT: u32 = 4;
@@ -22,6 +24,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Wr
     let name = table.text("write_user");
     let password = super::sources::secret(table, "write_password", environment);
     let pool_size = table.number("write_pool_size", 1..=256);
+    let distributed = table.boolean("distributed");
     let place = |wanted: &str| table.keys().find(|(key, _)| *key == wanted).map(|(_, place)| place);
     let writes = match (writes, place("write_user")) {
         (Some(writes), None) if writes.value => {
@@ -40,6 +43,10 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Wr
             table.error(place, format!("`{key}` needs `write_user`"));
         }
     }
+    if let (Some(at), false) = (distributed.as_ref().filter(|given| given.value), writes) {
+        table.error(at.span.clone(), "`distributed` needs `writes = true`");
+    }
+    let distributed = distributed.is_some_and(|given| given.value);
     let name = name?;
     if name.value.trim().is_empty() {
         table.error(name.span, "`write_user` must not be empty");
@@ -47,5 +54,5 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Wr
     }
     let pool_size = pool_size.map_or(Some(WRITE_POOL_SIZE_DEFAULT), |size| u32::try_from(size.value).ok())?;
     // With `writes = false` the login may stay where it is until it is wanted again.
-    writes.then_some(WriteUser { name: name.value, password, pool_size })
+    writes.then_some(WriteUser { name: name.value, password, pool_size, distributed })
 }

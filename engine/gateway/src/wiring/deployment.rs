@@ -23,6 +23,10 @@ impl Builder {
         Ok(Self { config: config.clone(), sources: Sources::open(config)? })
     }
 
+    pub(super) const fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// Whether a source that could not be reached before answers now, or one has tables that are not what the deployment's
     /// were made of.
     pub(super) async fn source_changed(&self, deployment: &Deployment) -> bool {

@@ -14,6 +14,7 @@ pub(crate) fn driver(source: &MongoSource, writes: bool, budget: &Budget) -> Mon
         let password = writer.password.as_ref().map(|password| password.expose().to_owned());
         options.writer = Some((writer.name.clone(), password));
         options.write_connections = usize::try_from(writer.pool_size).unwrap_or(1);
+        options.distributed = writer.distributed;
     }
     options.tls = source.tls.map(|tls| match tls {
         Tls::Off => MongoTls::Off,

@@ -14,6 +14,7 @@ pub(crate) fn driver(source: &MysqlSource, writes: bool, budget: &Budget) -> Mys
         let password = writer.password.as_ref().map(|password| password.expose().to_owned());
         options.writer = Some((writer.name.clone(), password));
         options.write_connections = usize::try_from(writer.pool_size).unwrap_or(1);
+        options.distributed = writer.distributed;
     }
     options.tls = match source.tls {
         None if source.socket.is_some() => MysqlTls::Off,

@@ -23,6 +23,7 @@ pub(crate) fn driver(name: &str, source: &PostgresSource, writes: bool, budget: 
         let password = writer.password.as_ref().map(|password| password.expose().to_owned());
         options.writer = Some((writer.name.clone(), password));
         options.write_pool_size = usize::try_from(writer.pool_size).unwrap_or(1);
+        options.distributed = writer.distributed;
     }
     options.tls = match source.tls {
         Tls::Off => PostgresTls::Off,

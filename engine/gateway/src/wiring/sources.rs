@@ -88,12 +88,13 @@ impl Sources {
         for source in &config.sources {
             policies.insert(source.name.clone(), source.schema_change.clone());
             let made = match &source.kind {
-                SourceKind::Sqlite { path, pool_size, fixed_text, writes } => {
+                SourceKind::Sqlite { path, pool_size, fixed_text, writes, distributed } => {
                     let readers = usize::try_from(*pool_size).unwrap_or(1);
                     let sqlite = SqliteOptions::new(path);
                     // A source says for itself that it may be changed; nothing is where changes are not enabled at all.
                     let writes = config.writes && *writes;
-                    let options = SqliteOptions { readers, fixed_text: *fixed_text, writes, ..sqlite };
+                    let options =
+                        SqliteOptions { readers, fixed_text: *fixed_text, writes, distributed: *distributed, ..sqlite };
                     Opened::Driver(Arc::new(SqliteDriver::new(options)))
                 }
                 SourceKind::Mongodb(server) => {
@@ -138,6 +139,19 @@ impl Sources {
             Opened::Driver(driver) => Some(driver),
             Opened::Files { .. } | Opened::Memory | Opened::ChangingMemory(_) => None,
         }
+    }
+
+    /// What changes sources, by their names.
+    pub(super) fn drivers(&self) -> Vec<(Arc<str>, Arc<dyn Driver>)> {
+        let of = |(name, source): (&String, &Opened)| {
+            let driver: Arc<dyn Driver> = match source {
+                Opened::Driver(driver) => Arc::clone(driver),
+                Opened::ChangingMemory(memory) => Arc::<ChangingMemory>::clone(memory),
+                Opened::Files { .. } | Opened::Memory => return None,
+            };
+            Some((name.as_str().into(), driver))
+        };
+        self.opened.iter().filter_map(of).collect()
     }
 
     /// Whether a source's server answers; files and memory are looked at by a reload alone.

@@ -57,11 +57,33 @@ pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> 
             }
         }
     }
+    findings.extend(distributed(config, &sources, &away).await);
+    findings.extend(super::transactions::findings(config, &sources));
     for (source, objects) in closed.into_iter().filter(|(_, objects)| *objects > 0) {
         let objects = if objects == 1 { "an object".to_owned() } else { format!("{objects} objects") };
         findings.push(format!("{objects} of `{source}` may be written, and the source has no `writes = true`"));
     }
     Ok(findings)
+}
+
+/// What stands against transactions that change several sources. Of a source that answered nothing before, this is not asked.
+async fn distributed(config: &Config, sources: &Sources, away: &BTreeSet<&str>) -> Vec<String> {
+    let mut findings = Vec::new();
+    for source in config.sources.iter().filter(|source| source.takes_changes() && !away.contains(source.name.as_str()))
+    {
+        let Some(driver) = sources.driver(&source.name) else { continue };
+        let Some(writer) = driver.writer() else { continue };
+        let name = &source.name;
+        match writer.distributed_obstacles().await {
+            Ok(found) => findings.extend(
+                found
+                    .into_iter()
+                    .map(|reason| format!("source `{name}` is not changed together with others: {reason}")),
+            ),
+            Err(error) => findings.push(format!("source `{name}` was not asked for `distributed`: {}", told(&error))),
+        }
+    }
+    findings
 }
 
 /// Reasons of the metadata. Rules that cannot be evaluated are reported with their places elsewhere.

@@ -4,6 +4,7 @@ use querygate_resources::{BlockLimits, ShareBounds};
 use querygate_telemetry_api::Telemetry;
 use querygate_telemetry_api::advice::PlanAdvisor;
 use querygate_telemetry_api::system::SystemExtension;
+use querygate_transactions::Coordinator;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct EngineOptions {
     pub writes: bool,
     /// How long a transaction may take part in a source that it changes.
     pub block_limits: BlockLimits,
+    /// Who commits transactions that change several sources; `None`: each changes one.
+    pub coordinator: Option<Arc<Coordinator>>,
 }
 
 impl Default for EngineOptions {
@@ -82,6 +85,7 @@ impl Default for EngineOptions {
             advisor: None,
             writes: false,
             block_limits: BlockLimits::default(),
+            coordinator: None,
         }
     }
 }

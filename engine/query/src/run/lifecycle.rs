@@ -306,7 +306,7 @@ impl Run {
     /// Takes in what its statement wrote in a block, if that is measured.
     pub(crate) async fn measure_writes(&mut self, block: &TransactionBlock) {
         let Some(told) = self.record.as_mut().and_then(|record| record.told.as_mut()) else { return };
-        if let Some((source, written)) = block.branch().await.take_written() {
+        for (source, written) in block.branches().await.take_written() {
             told.measures.wrote(&source, &written);
         }
     }

@@ -31,9 +31,12 @@ impl GateSession {
     fn block(&self) -> Result<Arc<TransactionBlock>> {
         let isolation = self.isolation()?;
         let savepoints = self.inner().transaction.savepoint_ids();
+        // What a client did not begin in words is of one source: its statements need not be ready to be prepared.
+        let coordinator =
+            if self.inner().transaction.is_open() { self.gate.options().coordinator.clone() } else { None };
         let version = self.deployment();
         Ok(self.runs.block().open_or(|| {
-            let block = TransactionBlock::new(isolation, savepoints);
+            let block = TransactionBlock::new(isolation, savepoints, coordinator);
             let watch = TransactionBlock::watch(Arc::downgrade(&block), self.gate.options().block_limits);
             self.gate.runtime().spawn(watch);
             OpenBlock { block, version }
@@ -94,12 +97,12 @@ impl GateSession {
         }
         let changes = self.runs.block().take_changes();
         if let Err(error) = self.write_rights_hold(&version) {
-            block.branch().await.rollback().await;
+            block.branches().await.rollback().await;
             ended(changes, ChangeOutcome::RolledBack).await;
             return Err(error);
         }
         let task = self.gate.runtime().spawn(async move {
-            let committed = block.branch().await.commit().await;
+            let committed = block.branches().await.commit().await;
             ended(changes, ChangeOutcome::of(&committed)).await;
             committed
         });
@@ -112,7 +115,7 @@ impl GateSession {
     /// Undoes what the transaction changed.
     pub(in crate::session) async fn drop_block(&self) {
         if let Some(OpenBlock { block, .. }) = self.runs.block().take() {
-            block.branch().await.rollback().await;
+            block.branches().await.rollback().await;
             ended(self.runs.block().take_changes(), ChangeOutcome::RolledBack).await;
         }
     }
@@ -148,7 +151,7 @@ impl GateSession {
     pub(in crate::session) async fn savepoint(&self, name: &str) -> Result<()> {
         let id = self.inner().transaction.next_savepoint()?;
         if let Some(block) = self.runs.block().open() {
-            block.branch().await.savepoint(id).await?;
+            block.branches().await.savepoint(id).await?;
         }
         let inner = &mut *self.inner();
         inner.transaction.savepoint(name, &inner.settings)
@@ -157,7 +160,7 @@ impl GateSession {
     pub(in crate::session) async fn rollback_to(&self, name: &str) -> Result<()> {
         let id = self.inner().transaction.savepoint_id(name, "ROLLBACK TO SAVEPOINT")?;
         if let Some(block) = self.runs.block().open() {
-            block.branch().await.rollback_to(id).await?;
+            block.branches().await.rollback_to(id).await?;
             // What was changed before the savepoint ends with the transaction, which is logged then.
             ended(self.runs.block().changes(), ChangeOutcome::RolledBackToSavepoint).await;
         }
@@ -171,7 +174,7 @@ impl GateSession {
     pub(in crate::session) async fn release(&self, name: &str) -> Result<()> {
         let id = self.inner().transaction.savepoint_id(name, "RELEASE SAVEPOINT")?;
         if let Some(block) = self.runs.block().open() {
-            block.branch().await.release(id).await?;
+            block.branches().await.release(id).await?;
         }
         self.inner().transaction.release(name)
     }
@@ -182,7 +185,7 @@ impl GateSession {
     /// The source's.
     pub(in crate::session) async fn begin_item(&self) -> Result<()> {
         if let Some(block) = self.block_of_change()? {
-            block.branch().await.savepoint(ITEM).await?;
+            block.branches().await.savepoint(ITEM).await?;
         }
         Ok(())
     }
@@ -193,11 +196,11 @@ impl GateSession {
     /// The source's: the transaction has failed.
     pub(in crate::session) async fn end_item(&self, keeps: bool) -> Result<()> {
         let Some(block) = self.runs.block().open() else { return Ok(()) };
-        let mut branch = block.branch().await;
+        let mut branches = block.branches().await;
         if !keeps {
-            branch.rollback_to(ITEM).await?;
+            branches.rollback_to(ITEM).await?;
         }
-        branch.release(ITEM).await
+        branches.release(ITEM).await
     }
 
     /// How long the client may be silent in a transaction that may hold locks; `None`: as its settings say.
@@ -256,7 +259,7 @@ impl Drop for OwnTransaction<'_> {
         if let Some(OpenBlock { block, .. }) = blocks.take() {
             let changes = blocks.take_changes();
             self.session.gate.runtime().spawn(async move {
-                block.branch().await.rollback().await;
+                block.branches().await.rollback().await;
                 ended(changes, ChangeOutcome::RolledBack).await;
             });
         }

@@ -52,10 +52,10 @@ pub(crate) async fn carry_out(
     context: ExecuteContext,
 ) -> Result<Ended> {
     let table = targeted.table();
-    let mut branch = block.branch().await;
-    let transaction = branch.enter(table.source(), table.driver(), &context).await?;
+    let mut branches = block.branches().await;
+    let transaction = branches.enter(table.source(), table.driver(), &context).await?;
     let changed = change(&targeted, &rows, transaction, &context).await;
-    branch.rests();
+    branches.rest();
     let (count, returned, record) = match changed? {
         Change::Done { count, returned, record } => (count, returned, record),
         Change::Moved(error) => return Ok(Ended::Moved(error)),

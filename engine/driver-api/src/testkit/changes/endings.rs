@@ -45,7 +45,7 @@ impl Changes {
     }
 
     /// Nothing of an ended transaction is stored, and none of its locks is left.
-    async fn at_rest(&mut self, what: &str, expected: &[(i64, i32)]) -> Result<()> {
+    pub(super) async fn at_rest(&mut self, what: &str, expected: &[(i64, i32)]) -> Result<()> {
         let asked = Instant::now();
         // Where writers do not wait for locks, a change fails until the source has ended the other transaction.
         let may_be_early = self.writer()?.capabilities().locking == Locking::Conflicts;

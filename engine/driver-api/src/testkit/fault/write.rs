@@ -1,4 +1,5 @@
-//! Transactions that lose their connection on purpose, at the one moment that matters: when the answer to a commit comes.
+//! Transactions that lose their connection on purpose, at the moments that matter: when the answer to a commit comes, or to what is asked
+//! before a decision.
 
 use super::{Fault, FaultyDriver};
 use crate::capability::Refusal;
@@ -9,8 +10,8 @@ use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable};
 use crate::value::{Value, ValueType};
 use crate::write::{
-    Alterations, Applied, Begin, ChangeSet, ChangeShape, CommitError, Fate, Lock, NativeChange, Rows,
-    SourceTransaction, Transaction, TxMark, WriteCapabilities, Writer,
+    Alterations, Applied, Begin, ChangeSet, ChangeShape, CommitError, Fate, GateId, GlobalId, Lock, NativeChange,
+    Prepare, PrepareError, Rows, Settled, SourceTransaction, Transaction, TxMark, WriteCapabilities, Writer,
 };
 use async_trait::async_trait;
 use querygate_types::{Error, ErrorCode, Result};
@@ -34,6 +35,7 @@ impl Writer for FaultyDriver {
             locking: crate::write::Locking::Conflicts,
             savepoints: false,
             tells_fate: false,
+            prepare: Prepare::No,
         };
         self.inner.writer().map_or(&NONE, Writer::capabilities)
     }
@@ -69,6 +71,26 @@ impl Writer for FaultyDriver {
 
     async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>> {
         self.inner_writer()?.fate_of(mark).await
+    }
+
+    async fn distributed_obstacles(&self) -> Result<Vec<String>> {
+        self.inner_writer()?.distributed_obstacles().await
+    }
+
+    async fn prepared(&self, gate: GateId, context: &ExecuteContext) -> Result<Vec<GlobalId>> {
+        self.inner_writer()?.prepared(gate, context).await
+    }
+
+    async fn settle(&self, id: &GlobalId, fate: Fate, context: &ExecuteContext) -> Result<Settled> {
+        self.inner_writer()?.settle(id, fate, context).await
+    }
+
+    async fn marker_fate(&self, id: &GlobalId, context: &ExecuteContext) -> Result<Fate> {
+        self.inner_writer()?.marker_fate(id, context).await
+    }
+
+    async fn forget_marker(&self, id: &GlobalId, context: &ExecuteContext) -> Result<()> {
+        self.inner_writer()?.forget_marker(id, context).await
     }
 }
 
@@ -138,13 +160,78 @@ impl SourceTransaction for FaultyTransaction {
                 inner.commit().await?;
                 Err(CommitError::unknown(&lost(), mark))
             }
-            Fault::None | Fault::Refused | Fault::LostAfter(_) | Fault::StalledAfter(_) | Fault::ShortBatches => {
-                inner.commit().await
-            }
+            Fault::None
+            | Fault::Refused
+            | Fault::LostAfter(_)
+            | Fault::StalledAfter(_)
+            | Fault::ShortBatches
+            | Fault::LostAtPrepare
+            | Fault::LostAfterPrepare => inner.commit().await,
         }
     }
 
     async fn rollback(self: Box<Self>) {
         self.inner.rollback().await;
+    }
+
+    async fn prepare(&mut self, id: &GlobalId) -> Result<(), PrepareError> {
+        match self.fault {
+            // The caller closes the connection then.
+            Fault::LostAtPrepare => Err(PrepareError::Unknown(lost())),
+            Fault::LostAfterPrepare => {
+                self.inner.prepare(id).await?;
+                Err(PrepareError::Unknown(lost()))
+            }
+            Fault::None
+            | Fault::Refused
+            | Fault::LostAfter(_)
+            | Fault::StalledAfter(_)
+            | Fault::ShortBatches
+            | Fault::LostBeforeCommit
+            | Fault::LostAfterCommit => self.inner.prepare(id).await,
+        }
+    }
+
+    async fn commit_prepared(self: Box<Self>) -> Result<(), CommitError> {
+        let Self { inner, fault } = *self;
+        match fault {
+            Fault::LostBeforeCommit => {
+                drop(inner);
+                Err(CommitError::unknown(&lost(), None))
+            }
+            Fault::LostAfterCommit => {
+                inner.commit_prepared().await?;
+                Err(CommitError::unknown(&lost(), None))
+            }
+            Fault::None
+            | Fault::Refused
+            | Fault::LostAfter(_)
+            | Fault::StalledAfter(_)
+            | Fault::ShortBatches
+            | Fault::LostAtPrepare
+            | Fault::LostAfterPrepare => inner.commit_prepared().await,
+        }
+    }
+
+    async fn rollback_prepared(self: Box<Self>) -> Result<()> {
+        let Self { inner, fault } = *self;
+        match fault {
+            Fault::LostBeforeCommit => Err(lost()),
+            Fault::LostAfterCommit => {
+                inner.rollback_prepared().await?;
+                Err(lost())
+            }
+            Fault::None
+            | Fault::Refused
+            | Fault::LostAfter(_)
+            | Fault::StalledAfter(_)
+            | Fault::ShortBatches
+            | Fault::LostAtPrepare
+            | Fault::LostAfterPrepare => inner.rollback_prepared().await,
+        }
+    }
+
+    async fn write_marker(&mut self, id: &GlobalId) -> Result<()> {
+        self.inner.write_marker(id).await
     }
 }

@@ -1,5 +1,6 @@
 //! How a transaction begins, and what became of it.
 
+use crate::write::distributed::GlobalId;
 use querygate_types::{Error, ErrorCode};
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 pub struct Begin {
     /// What it sees of others.
     pub isolation: Isolation,
+    /// By which it may be prepared: some sources want to know at the beginning. `None`: it will not be.
+    pub global: Option<GlobalId>,
 }
 
 /// What a transaction sees of others, at most. A source may give more than is asked for.
@@ -49,7 +52,13 @@ impl Begin {
     /// A transaction of this level.
     #[must_use]
     pub const fn with(isolation: Isolation) -> Self {
-        Self { isolation }
+        Self { isolation, global: None }
+    }
+
+    /// The same, as a part of a transaction of several sources.
+    #[must_use]
+    pub const fn within(self, id: GlobalId) -> Self {
+        Self { global: Some(id), ..self }
     }
 }
 

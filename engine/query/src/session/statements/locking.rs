@@ -86,10 +86,10 @@ impl GateSession {
                 let task = self.gate.runtime().spawn(async move {
                     let _held = permit;
                     let table = locking.table();
-                    let mut branch = block.branch().await;
-                    let transaction = branch.enter(table.source(), table.driver(), &context).await?;
+                    let mut branches = block.branches().await;
+                    let transaction = branches.enter(table.source(), table.driver(), &context).await?;
                     let locked = locking.lock(&found, transaction, &context).await;
-                    branch.rests();
+                    branches.rest();
                     locked
                 });
                 task.await.map_err(|join| Error::internal(format!("locks were not taken: {join}")))??

@@ -158,7 +158,7 @@ impl GateSession {
     /// else is in it.
     async fn begins_anew(&self, alone: bool) -> bool {
         let Some(block) = self.runs.block().open() else { return true };
-        let failed = block.branch().await.has_failed();
+        let failed = block.branches().await.has_failed();
         if failed && alone {
             self.drop_block().await;
         }

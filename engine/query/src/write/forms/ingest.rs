@@ -101,15 +101,15 @@ impl Intake {
     ) -> Result<usize> {
         let targeted = Arc::clone(&self.targeted);
         let table = targeted.table();
-        let mut branch = block.branch().await;
-        let transaction = branch.enter(table.source(), table.driver(), &self.context).await?;
+        let mut branches = block.branches().await;
+        let transaction = branches.enter(table.source(), table.driver(), &self.context).await?;
         transaction.savepoint(BEFORE_BATCH).await?;
         let stored = match self.loaded(loads, rows, transaction).await {
             Ok(Some(loaded)) => transaction.release(BEFORE_BATCH).await.map(|()| loaded),
             Ok(None) => self.changed(rows, before, transaction).await,
             Err(error) => Err(error),
         };
-        branch.rests();
+        branches.rest();
         stored
     }
 

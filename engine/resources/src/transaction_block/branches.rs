@@ -1,0 +1,317 @@
+//! The parts of a transaction block: one open transaction for each source that takes part. All begin, go back and end together.
+
+use super::BlockLimits;
+use futures::future::join_all;
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{ExecuteContext, Uncommitted};
+use querygate_driver_api::write::{Begin, CommitError, Fate, RowsWritten, Transaction, Violation, Writer};
+use querygate_transactions::{Coordinator, Part};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The block's parts at its sources. Locked by one statement at a time.
+#[derive(Debug)]
+pub struct Branches {
+    begin: Begin,
+    /// In the order in which they began.
+    open: Vec<Branch>,
+    /// Savepoints that the session has set, in their order; set at a source when it takes part.
+    savepoints: Vec<u32>,
+    ended: Option<End>,
+    uncommitted: Arc<Uncommitted>,
+    /// Who commits several of them, and the block's number there.
+    together: Option<(Arc<Coordinator>, u64)>,
+    /// When the last of its statements ended.
+    used: Instant,
+}
+
+/// Why nothing begins in a block again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Committed or rolled back by its session.
+    Told,
+    /// Rolled back because its session was silent, or took too long.
+    TimedOut,
+}
+
+#[derive(Debug)]
+struct Branch {
+    source: Arc<str>,
+    driver: Arc<dyn Driver>,
+    transaction: Transaction,
+    begun: Instant,
+    /// It was asked for to change or lock rows.
+    changes: bool,
+}
+
+impl Branches {
+    pub(super) fn new(
+        begin: Begin,
+        savepoints: Vec<u32>,
+        uncommitted: Arc<Uncommitted>,
+        coordinator: Option<Arc<Coordinator>>,
+    ) -> Self {
+        let together = coordinator.map(|coordinator| {
+            let number = coordinator.number();
+            (coordinator, number)
+        });
+        Self { begin, open: Vec::new(), savepoints, ended: None, uncommitted, together, used: Instant::now() }
+    }
+
+    /// The transaction at a source that is to be changed, which begins now where it has not.
+    ///
+    /// # Errors
+    /// 0A000: another source takes part and both cannot be changed together, or this one cannot be changed. The source's.
+    pub async fn enter(
+        &mut self,
+        source: &Arc<str>,
+        driver: &Arc<dyn Driver>,
+        context: &ExecuteContext,
+    ) -> Result<&mut Transaction> {
+        self.live()?;
+        if !self.open.iter().any(|branch| branch.changes && branch.source == *source) {
+            self.admit_changes_of(source, driver).await?;
+        }
+        let place = self.place_of(source, driver, context).await?;
+        let branch = self.open.get_mut(place).ok_or_else(gone)?;
+        branch.changes = true;
+        Ok(&mut branch.transaction)
+    }
+
+    /// The transaction at a source that is only to be read, as far as it is known.
+    pub(super) async fn enter_to_read(
+        &mut self,
+        source: &Arc<str>,
+        driver: &Arc<dyn Driver>,
+        context: &ExecuteContext,
+    ) -> Result<()> {
+        self.place_of(source, driver, context).await.map(drop)
+    }
+
+    /// Whether a read may begin a transaction at a source: at the first of all, or where several are committed together.
+    pub(super) fn admit_reads_of(&self, source: &Arc<str>) -> bool {
+        (self.open.is_empty() || self.together.is_some()) && !self.open.iter().any(|branch| branch.source == *source)
+    }
+
+    /// Asked before the first change of a source.
+    async fn admit_changes_of(&mut self, source: &Arc<str>, driver: &Arc<dyn Driver>) -> Result<()> {
+        let Some((coordinator, _)) = &self.together else {
+            if self.open.iter().any(|branch| branch.source != *source) {
+                let text = "a transaction that changes several sources is not supported";
+                return Err(Error::new(ErrorCode::FeatureNotSupported, text)
+                    .with_hint(
+                    "Commit what was changed in one source before another one is changed. Where an operator allows it, both can be \
+                     changed between BEGIN and COMMIT.",
+                ));
+            }
+            return Ok(());
+        };
+        let others = self.open.iter().filter(|branch| branch.changes && branch.source != *source);
+        let mut changed: Vec<_> = others.map(|branch| (&branch.source, &branch.driver)).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        changed.push((source, driver));
+        coordinator.admit(&changed).await
+    }
+
+    async fn place_of(
+        &mut self,
+        source: &Arc<str>,
+        driver: &Arc<dyn Driver>,
+        context: &ExecuteContext,
+    ) -> Result<usize> {
+        if let Some(place) = self.open.iter().position(|branch| branch.source == *source) {
+            return Ok(place);
+        }
+        let writer = driver.writer().ok_or_else(|| Error::internal("a source without a writer was to take part"))?;
+        let context = ExecuteContext { uncommitted: Some(Arc::clone(&self.uncommitted)), ..context.clone() };
+        let mut begin = self.begin;
+        if let Some((coordinator, number)) = &self.together {
+            let branch = u16::try_from(self.open.len()).map_err(Error::internal)?;
+            begin = begin.within(coordinator.id(*number, branch));
+        }
+        let mut transaction = writer.begin(begin, &context).await?;
+        for id in &self.savepoints {
+            transaction.savepoint(*id).await?;
+        }
+        let begun = Instant::now();
+        self.used = begun;
+        let (source, driver) = (Arc::clone(source), Arc::clone(driver));
+        self.open.push(Branch { source, driver, transaction, begun, changes: false });
+        Ok(self.open.len() - 1)
+    }
+
+    /// The transaction at a source, if it takes part.
+    pub(super) fn of(&mut self, source: &Arc<str>) -> Option<&mut Transaction> {
+        self.open.iter_mut().find(|branch| branch.source == *source).map(|branch| &mut branch.transaction)
+    }
+
+    pub(super) fn take_part(&self) -> bool {
+        !self.open.is_empty() || self.ended.is_some()
+    }
+
+    pub(super) const fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    pub(super) fn exceed(&self, limits: BlockLimits) -> bool {
+        let Some(first) = self.open.first() else { return false };
+        self.used.elapsed() > limits.idle || first.begun.elapsed() > limits.age
+    }
+
+    /// A statement of the block has ended: its client's silence begins.
+    pub fn rest(&mut self) {
+        self.used = Instant::now();
+    }
+
+    /// Rows that were written since the last call, and where.
+    pub fn take_written(&mut self) -> Vec<(Arc<str>, Vec<RowsWritten>)> {
+        let written = |branch: &mut Branch| (Arc::clone(&branch.source), branch.transaction.take_written());
+        self.open.iter_mut().map(written).filter(|(_, rows)| !rows.is_empty()).collect()
+    }
+
+    /// Whether a failure has left it nothing but a rollback.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.open.iter().any(|branch| branch.transaction.has_failed())
+    }
+
+    pub(super) fn live(&self) -> Result<()> {
+        match self.ended {
+            None => Ok(()),
+            Some(End::Told) => Err(Error::internal("a statement came after the end of its transaction block")),
+            Some(End::TimedOut) => {
+                let text = "transaction was rolled back: its changes waited for too long";
+                Err(Error::new(ErrorCode::IdleInTransactionTimeout, text)
+                    .with_hint("End a transaction soon after its changes; an operator sets the limits in [writes]."))
+            }
+        }
+    }
+
+    /// Sets a savepoint at all sources, whose id is new.
+    ///
+    /// # Errors
+    /// A source's.
+    pub async fn savepoint(&mut self, id: u32) -> Result<()> {
+        for branch in &mut self.open {
+            branch.transaction.savepoint(id).await?;
+        }
+        self.savepoints.push(id);
+        Ok(())
+    }
+
+    /// Undoes what was done since a savepoint, which stays. A source that took part later has it, too: it was set when it began.
+    ///
+    /// # Errors
+    /// A source's.
+    pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
+        for branch in &mut self.open {
+            branch.transaction.rollback_to(id).await?;
+        }
+        let kept = self.savepoints.iter().position(|known| *known == id).map_or(0, |place| place + 1);
+        self.savepoints.truncate(kept);
+        Ok(())
+    }
+
+    /// Forgets a savepoint and those after it.
+    ///
+    /// # Errors
+    /// A source's.
+    pub async fn release(&mut self, id: u32) -> Result<()> {
+        for branch in &mut self.open {
+            branch.transaction.release(id).await?;
+        }
+        let kept = self.savepoints.iter().position(|known| *known == id).unwrap_or(0);
+        self.savepoints.truncate(kept);
+        Ok(())
+    }
+
+    /// Stores what was done, and waits for the sources' answers. To be run in a task that no caller's end ends.
+    ///
+    /// # Errors
+    /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
+    pub async fn commit(&mut self) -> Result<()> {
+        self.live()?;
+        self.ended = Some(End::Told);
+        let open = std::mem::take(&mut self.open);
+        if open.len() > 1 {
+            return commit_several(open, self.together.clone()).await;
+        }
+        let Some(Branch { driver, transaction, .. }) = open.into_iter().next() else { return Ok(()) };
+        commit(&driver, transaction).await
+    }
+
+    /// Undoes everything.
+    pub async fn rollback(&mut self) {
+        self.ended.get_or_insert(End::Told);
+        roll_back(std::mem::take(&mut self.open)).await;
+    }
+
+    /// Undoes everything, because it took too long.
+    pub(super) async fn time_out(&mut self) {
+        self.ended = Some(End::TimedOut);
+        roll_back(std::mem::take(&mut self.open)).await;
+    }
+}
+
+/// Those that only read end first: should one fail, nothing is stored yet.
+async fn commit_several(open: Vec<Branch>, together: Option<(Arc<Coordinator>, u64)>) -> Result<()> {
+    if open.iter().any(|branch| branch.transaction.has_failed()) {
+        roll_back(open).await;
+        return Err(Error::new(ErrorCode::InFailedTransaction, "current transaction is aborted"));
+    }
+    let numbered = open.into_iter().zip(0_u16..);
+    let (changed, read): (Vec<_>, Vec<_>) = numbered.partition(|(branch, _)| branch.changes);
+    let ends = read.into_iter().map(|(branch, _)| async move { commit(&branch.driver, branch.transaction).await });
+    if let Some(error) = join_all(ends).await.into_iter().find_map(Result::err) {
+        roll_back(changed.into_iter().map(|(branch, _)| branch)).await;
+        return Err(match error.code() {
+            // Of what was only read there is no outcome to know.
+            ErrorCode::TransactionOutcomeUnknown => Violation::Serialization.error(),
+            _ => error,
+        });
+    }
+    if changed.len() <= 1 {
+        let Some((Branch { driver, transaction, .. }, _)) = changed.into_iter().next() else { return Ok(()) };
+        return commit(&driver, transaction).await;
+    }
+    let Some((coordinator, number)) = together else {
+        roll_back(changed.into_iter().map(|(branch, _)| branch)).await;
+        return Err(Error::internal("several sources were changed that are not committed together"));
+    };
+    let part = |(branch, number)| {
+        let Branch { source, driver, transaction, .. } = branch;
+        Part { source, driver, branch: number, transaction }
+    };
+    coordinator.commit(number, changed.into_iter().map(part).collect()).await
+}
+
+fn gone() -> Error {
+    Error::internal("a transaction that was begun is not there")
+}
+
+async fn roll_back(branches: impl IntoIterator<Item = Branch>) {
+    join_all(branches.into_iter().map(|branch| branch.transaction.rollback())).await;
+}
+
+/// Commits the transaction of one source. Where the answer is lost, the source is asked what became of it.
+///
+/// # Errors
+/// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
+async fn commit(driver: &Arc<dyn Driver>, transaction: Transaction) -> Result<()> {
+    let writer: &dyn Writer = driver.writer().ok_or_else(|| Error::internal("a source without a writer took part"))?;
+    match transaction.commit().await {
+        Ok(()) => Ok(()),
+        Err(CommitError::RolledBack(error)) => Err(error),
+        Err(CommitError::Unknown(error, mark)) => {
+            let Some(mark) = mark else { return Err(error) };
+            match writer.fate_of(&mark).await {
+                Ok(Some(Fate::Committed)) => Ok(()),
+                Ok(Some(Fate::RolledBack)) => Err(Violation::Serialization.error()),
+                Ok(None) | Err(_) => Err(error),
+            }
+        }
+    }
+}
