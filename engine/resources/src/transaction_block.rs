@@ -9,7 +9,8 @@ use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement, Uncommitted};
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Begin, CommitError, Fate, Isolation, Locking, RowsWritten, Transaction, Violation, Writer,
+    Begin, Capture, CommitError, Fate, Intended, Intention, Isolation, Locking, RowsWritten, Transaction, Violation,
+    Writer,
 };
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Weak};
@@ -35,6 +36,8 @@ pub struct Branch {
     savepoints: Vec<u32>,
     ended: Option<End>,
     uncommitted: Arc<Uncommitted>,
+    /// Who writes down what it changes; `None`: no change is followed.
+    capture: Option<Capture>,
 }
 
 /// How long a block may take part in a source.
@@ -83,12 +86,13 @@ pub struct BranchRead<'a> {
 }
 
 impl TransactionBlock {
-    /// `savepoints`: those that the session has set before.
+    /// `savepoints`: those that the session has set before. `capture`: who writes down what it changes.
     #[must_use]
-    pub fn new(isolation: Isolation, savepoints: Vec<u32>) -> Arc<Self> {
+    pub fn new(isolation: Isolation, savepoints: Vec<u32>, capture: Option<Capture>) -> Arc<Self> {
         let begin = Begin::with(isolation);
         let uncommitted = Arc::<Uncommitted>::default();
-        let branch = Branch { begin, open: None, savepoints, ended: None, uncommitted: Arc::clone(&uncommitted) };
+        let shared = Arc::clone(&uncommitted);
+        let branch = Branch { begin, open: None, savepoints, ended: None, uncommitted: shared, capture };
         Arc::new(Self { begin, branch: Mutex::new(branch), uncommitted })
     }
 
@@ -194,6 +198,9 @@ impl Branch {
                 driver.writer().ok_or_else(|| Error::internal("a source without a writer was to take part"))?;
             let context = ExecuteContext { uncommitted: Some(Arc::clone(&self.uncommitted)), ..context.clone() };
             let mut transaction = writer.begin(self.begin, &context).await?;
+            if let Some(capture) = &self.capture {
+                transaction.capture(capture.clone());
+            }
             for id in &self.savepoints {
                 transaction.savepoint(*id).await?;
             }
@@ -277,13 +284,25 @@ impl Branch {
     /// Stores what was done, and waits for the source's answer. To be run in a task that no caller's end ends.
     ///
     /// # Errors
-    /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
+    /// Why nothing is stored; 08007: it is not known whether everything is, or nothing. 53100: who follows changes could not be
+    /// promised this one.
     pub async fn commit(&mut self) -> Result<()> {
         self.lives()?;
         self.ended = Some(End::Told);
-        let Some(Open { driver, transaction, .. }) = self.open.take() else { return Ok(()) };
+        let Some(Open { driver, mut transaction, source, .. }) = self.open.take() else { return Ok(()) };
         let writer = driver.writer().ok_or_else(|| Error::internal("a source without a writer took part"))?;
-        commit(writer, transaction).await
+        let intended = match intended(&mut transaction, source).await {
+            Ok(intended) => intended,
+            Err(error) => {
+                transaction.rollback().await;
+                return Err(error);
+            }
+        };
+        let committed = commit(writer, transaction).await;
+        if let Some(intended) = intended {
+            intended.settle(fate(&committed));
+        }
+        committed
     }
 
     /// Undoes everything.
@@ -298,6 +317,28 @@ impl Branch {
 impl Open {
     fn exceeds(&self, limits: BlockLimits) -> bool {
         self.used.elapsed() > limits.idle || self.begun.elapsed() > limits.age
+    }
+}
+
+/// Writes down what a transaction is about to store. `None`: nothing that is followed.
+///
+/// # Errors
+/// 53100: it cannot be written down.
+async fn intended(transaction: &mut Transaction, source: Arc<str>) -> Result<Option<Box<dyn Intended>>> {
+    if transaction.has_failed() {
+        return Ok(None);
+    }
+    let Some((capture, changes)) = transaction.take_changed() else { return Ok(None) };
+    let intention = Intention { source, actor: capture.actor, mark: transaction.mark(), changes };
+    capture.journal.intend(intention, transaction).await.map(Some)
+}
+
+/// What became of a transaction by the answer to its commit. `None`: that is unknown.
+fn fate(committed: &Result<()>) -> Option<Fate> {
+    match committed {
+        Ok(()) => Some(Fate::Committed),
+        Err(error) if error.code() == ErrorCode::TransactionOutcomeUnknown => None,
+        Err(_) => Some(Fate::RolledBack),
     }
 }
 
