@@ -1,12 +1,24 @@
 //! Bounds and places of an engine, with their defaults.
 
+use arrow::array::RecordBatch;
+use querygate_events::Events;
+use querygate_query_api::requests::question::AnswerColumn;
 use querygate_resources::{BlockLimits, ShareBounds};
 use querygate_telemetry_api::Telemetry;
 use querygate_telemetry_api::advice::PlanAdvisor;
 use querygate_telemetry_api::system::SystemExtension;
+use querygate_types::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Where changes are kept, and how rows are printed for those who follow them.
+#[derive(Debug, Clone)]
+pub struct EventFeed {
+    pub log: Arc<Events>,
+    /// Prints rows as objects of JSON, with commas between.
+    pub print: fn(&Arc<[AnswerColumn]>, &RecordBatch, &mut String) -> Result<()>,
+}
 
 /// Bounds and places of a gate. Sizes in bytes.
 #[derive(Debug, Clone)]
@@ -55,6 +67,8 @@ pub struct EngineOptions {
     pub writes: bool,
     /// How long a transaction may take part in a source that it changes.
     pub block_limits: BlockLimits,
+    /// Where changes are kept for those who follow them; `None`: nowhere.
+    pub events: Option<EventFeed>,
 }
 
 impl Default for EngineOptions {
@@ -82,6 +96,7 @@ impl Default for EngineOptions {
             advisor: None,
             writes: false,
             block_limits: BlockLimits::default(),
+            events: None,
         }
     }
 }
