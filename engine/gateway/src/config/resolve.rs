@@ -5,7 +5,7 @@ use super::secret::Environment;
 use super::table::{At, Sink, Table};
 use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source, Tenancy, User, View,
-    flight, issuers, learning, rest, server, sources, users,
+    events, flight, issuers, learning, rest, server, sources, users,
 };
 use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
@@ -82,6 +82,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let log = log(root.table("log", "[log]"), environment);
     let (writes, block_limits) = writes(root.table("writes", "[writes]"));
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
+    let events = events::resolve(root.table("events", "[events]"), environment);
     warn_about(sink, &sources, (&users, !issuers.is_empty()), server.as_ref());
     one_key_file(sink, server.as_ref(), rest.as_ref());
     warn_of_writes(sink, &sources, writes);
@@ -102,6 +103,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         learning,
         writes,
         block_limits,
+        events,
     })
 }
 
