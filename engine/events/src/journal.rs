@@ -153,7 +153,7 @@ impl Events {
             None => Kept::Log(self.queues.writer.intend(id, body).await.ok_or_else(full)?),
             Some(outbox) => {
                 let keys = outbox.put(transaction, id, &body).await?;
-                Kept::Outbox { outbox, body, keys }
+                Kept::Outbox { body, keys }
             }
         };
         self.queues.add(&source, Waiting { id, kept, rows: Some(rows), fated: None });

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{Notify, OnceCell, oneshot};
 use tokio::time::Instant;
 
 /// How long a source is asked what became of a transaction, and how often.
@@ -21,6 +21,7 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 /// How often outboxes are looked at, and how long it is known what was moved from them, in microseconds.
 const LOOKED_EVERY: Duration = Duration::from_secs(5);
+const GATHERED_FOR: Duration = Duration::from_millis(200);
 const FORGOTTEN_AFTER: u64 = 600_000_000;
 
 /// Asks a source, by its name, what became of a transaction.
@@ -42,6 +43,9 @@ struct SourceOutbox {
     outbox: OnceCell<Arc<Outbox>>,
     /// What was moved to the log and may be there still, and whether the log has it on disk.
     moved: Mutex<BTreeMap<Id, bool>>,
+    /// Keys of rows that the log has on disk.
+    done: Mutex<Vec<String>>,
+    is_done: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Queues {
@@ -64,7 +68,7 @@ pub(crate) enum Kept {
     /// In the log, before it was committed.
     Log(Place),
     /// In its source, stored with it.
-    Outbox { outbox: Arc<Outbox>, body: Vec<u8>, keys: Vec<String> },
+    Outbox { body: Vec<u8>, keys: Vec<String> },
 }
 
 pub(crate) fn fated(fate: Fate) -> Fated {
@@ -124,9 +128,9 @@ impl Queues {
                     let intent = Intent::Written(place);
                     self.writer.send(Command::Settle(Settled { id, intent, fated, rows, heard: None }));
                 }
-                Kept::Outbox { outbox, body, keys } => {
+                Kept::Outbox { body, keys } => {
                     if fated == Fated::Committed {
-                        self.move_to_log(source, &outbox, Message { id, body, keys }, rows);
+                        self.move_to_log(source, Message { id, body, keys }, rows);
                     }
                     // What became of another is published by whether it is in its outbox, where it is looked for.
                 }
@@ -164,11 +168,22 @@ impl SourceOutbox {
     /// `published`: what a process before has published of lastly.
     fn new(table: String, published: &VecDeque<Id>) -> Self {
         let moved = Mutex::new(published.iter().map(|id| (*id, true)).collect());
-        Self { table, driver: OnceLock::new(), outbox: OnceCell::new(), moved }
+        let (driver, outbox) = (OnceLock::new(), OnceCell::new());
+        Self { table, driver, outbox, moved, done: Mutex::default(), is_done: Arc::default() }
     }
 
     fn moved(&self) -> MutexGuard<'_, BTreeMap<Id, bool>> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn done(&self) -> MutexGuard<'_, Vec<String>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes away the rows that the log has on disk. What cannot be taken away now is met again.
+    async fn take_away(&self) -> Result<()> {
+        let keys = std::mem::take(&mut *self.done());
+        if keys.is_empty() { Ok(()) } else { self.get().await?.remove(&keys).await }
     }
 
     async fn get(&self) -> Result<Arc<Outbox>> {
@@ -188,7 +203,7 @@ impl Queues {
     }
 
     /// Writes what an outbox has into the log, and takes it away from there afterwards.
-    fn move_to_log(self: &Arc<Self>, source: &Arc<str>, outbox: &Arc<Outbox>, message: Message, rows: Option<Rows>) {
+    fn move_to_log(self: &Arc<Self>, source: &Arc<str>, message: Message, rows: Option<Rows>) {
         let Some(own) = self.outboxes.get(source) else { return };
         let Message { id, body, keys } = message;
         match own.moved().entry(id) {
@@ -198,30 +213,39 @@ impl Queues {
         let (heard, written) = oneshot::channel();
         let settled = Settled { id, intent: Intent::Kept(body), fated: Fated::Committed, rows, heard: Some(heard) };
         self.writer.send(Command::Settle(settled));
-        let (queues, source, outbox) = (Arc::downgrade(self), Arc::clone(source), Arc::clone(outbox));
+        let (queues, source) = (Arc::downgrade(self), Arc::clone(source));
         self.runtime.spawn(async move {
             if written.await.is_err() {
                 return;
             }
             if let Some(own) = queues.upgrade().as_ref().and_then(|queues| queues.outboxes.get(&source)) {
                 own.moved().insert(id, true);
-            }
-            // What cannot be taken away now is when it is met again.
-            if let Err(error) = outbox.remove(&keys).await {
-                tracing::warn!(%error, "rows of an outbox are in the log and could not be taken away");
+                own.done().extend(keys);
+                own.is_done.notify_one();
             }
         });
     }
 
     /// Looks for what transactions have left that this process does not know of: of one before, or whose outcome was lost.
     async fn follow(queues: Weak<Self>, source: Arc<str>) {
+        let mut looked: Option<Instant> = None;
         loop {
-            let Some(own) = queues.upgrade() else { return };
-            if let Err(error) = own.look(&source).await {
-                tracing::warn!(source = &*source, %error, "an outbox could not be read; it is tried again");
+            let Some(all) = queues.upgrade() else { return };
+            let Some(own) = all.outboxes.get(&source) else { return };
+            if let Err(error) = own.take_away().await {
+                tracing::warn!(source = &*source, %error, "rows of an outbox are in the log and could not be taken away");
             }
-            drop(own);
-            tokio::time::sleep(LOOKED_EVERY).await;
+            if looked.is_none_or(|at| at.elapsed() >= LOOKED_EVERY) {
+                looked = Some(Instant::now());
+                if let Err(error) = all.look(&source).await {
+                    tracing::warn!(source = &*source, %error, "an outbox could not be read; it is tried again");
+                }
+            }
+            let is_done = Arc::clone(&own.is_done);
+            drop(all);
+            // Several transactions are taken away at once.
+            tokio::time::sleep(GATHERED_FOR).await;
+            let _ = tokio::time::timeout(LOOKED_EVERY, is_done.notified()).await;
         }
     }
 
@@ -242,7 +266,7 @@ impl Queues {
                 None if self.is_waiting(source, message.id) => {}
                 None => {
                     let (rows, _) = read_body(&message.body)?;
-                    self.move_to_log(source, &outbox, message, Some(rows));
+                    self.move_to_log(source, message, Some(rows));
                 }
             }
         }

@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 pub(crate) const STACK: &str = include_str!("stack.yaml");
 pub(crate) const TABLES: &str = "
 CREATE TABLE notes(id text primary key not null, title text, region text, phone text, secret text, amount double precision);
-CREATE TABLE lines(id text primary key not null, note text not null, words text);
+CREATE TABLE note_lines(id text primary key not null, note text not null, words text);
 CREATE TABLE quiet(id text primary key not null);
 CREATE TABLE querygate_outbox(id text primary key not null, payload TEXT not null);";
 
@@ -93,7 +93,7 @@ impl Gate {
     pub(crate) fn killed(self) -> Self {
         self.server.signal("KILL");
         let Self { folder, mut server, source } = self;
-        server.stop();
+        let _ = server.stop();
         let server = Server::serve(&folder.path().join("querygate.toml"));
         Self { folder, server, source }
     }

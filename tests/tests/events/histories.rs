@@ -193,6 +193,15 @@ impl History {
 /// A history, and what each follower was published of it.
 fn history(gate: &Gate, client: &Client, seed: u64, steps: usize) {
     run(client, "DELETE FROM notes");
+    // A commit is told a moment after it was answered.
+    let begin = format!("begin {seed}");
+    run(client, &format!("INSERT INTO notes(id) VALUES ('{begin}')"));
+    run(client, "DELETE FROM notes");
+    let mut before = gate.follow("wanda", "?objects=desk_notes&from=0");
+    while {
+        let event = before.event();
+        event["key"]["id"] != *begin || event["operation"] != "delete"
+    } {}
     let mut followers: Vec<Sse> =
         USERS.iter().map(|(user, ..)| gate.follow(user, "?objects=desk_notes").begun()).collect();
     let begins: Vec<String> = followers.iter().map(|follower| follower.last_id.clone().unwrap()).collect();

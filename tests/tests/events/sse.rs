@@ -107,7 +107,8 @@ impl Sse {
     /// Whether it has been published where to go on: from then on it misses nothing.
     pub(crate) fn begun(mut self) -> Self {
         if self.status != 200 {
-            panic!("{} {:?}", self.status, self.next(Duration::from_secs(5)));
+            let (status, told) = (self.status, self.next(Duration::from_secs(5)));
+            panic!("{status} {told:?}");
         }
         let end = Instant::now() + Duration::from_secs(30);
         while self.last_id.is_none() {

@@ -33,6 +33,8 @@ struct Follower {
     principal: Arc<Principal>,
     filter: EventFilter,
     cursor: Cursor,
+    /// What was read from the log and not judged yet.
+    came: VecDeque<Arc<Committed>>,
     subscription: Arc<Subscription>,
     ready: VecDeque<Followed>,
     reader: Reader,
@@ -69,6 +71,7 @@ impl GateSession {
             principal: Arc::clone(&self.principal),
             filter,
             cursor,
+            came: VecDeque::new(),
             subscription,
             ready: VecDeque::new(),
             due: Instant::now(),
@@ -131,6 +134,10 @@ impl Follower {
                 self.due = Instant::now() + REACHED_EVERY;
                 return Ok(Some((followed, self)));
             }
+            if let Some(committed) = self.came.pop_front() {
+                self.judge(&committed).await?;
+                continue;
+            }
             if Instant::now() >= self.due {
                 self.due = Instant::now() + REACHED_EVERY;
                 if let Some(reached) = self.feed.log.reached(&mut self.cursor) {
@@ -140,65 +147,58 @@ impl Follower {
             }
             let next = self.feed.log.next(&mut self.cursor);
             let Ok(came) = tokio::time::timeout_at(self.due, next).await else { continue };
-            self.judge(&came?).await?;
+            self.came = came?.into();
         }
     }
 
-    /// Judges transactions, all of them by the deployment of now.
-    async fn judge(&mut self, came: &[Arc<Committed>]) -> Result<()> {
+    /// Judges a transaction by the deployment of now.
+    async fn judge(&mut self, committed: &Committed) -> Result<()> {
         let deployment = self.gate.deployment();
         let workspace = self.gate.workspace(&deployment, &self.principal).await?;
-        for committed in came {
-            let mut events = Vec::new();
-            for (number, change) in committed.changes.iter().enumerate() {
-                if self.filter.objects.as_ref().is_some_and(|names| !names.iter().any(|name| **name == *change.object))
-                {
+        let mut events = Vec::new();
+        for (number, change) in committed.changes.iter().enumerate() {
+            if self.filter.objects.as_ref().is_some_and(|names| !names.iter().any(|name| **name == *change.object)) {
+                continue;
+            }
+            let objects = workspace.catalog.objects();
+            let Some(visible) = objects.iter().find(|visible| *visible.object.name == *change.object) else {
+                continue;
+            };
+            let Some(table) = deployment.tables.get(&visible.object.name) else { continue };
+            let description = crate::session::statements::question::described(&workspace, visible);
+            let schema = table.provider.schema();
+            let judged = match judge(visible, &description, &schema, change, self.feed.print) {
+                Ok(judged) => judged,
+                Err(error) => {
+                    tracing::error!(object = &*change.object, cause = error.cause(), "a change could not be judged");
                     continue;
                 }
-                let objects = workspace.catalog.objects();
-                let Some(visible) = objects.iter().find(|visible| *visible.object.name == *change.object) else {
-                    continue;
-                };
-                let Some(table) = deployment.tables.get(&visible.object.name) else { continue };
-                let description = crate::session::statements::question::described(&workspace, visible);
-                let schema = table.provider.schema();
-                let judged = match judge(visible, &description, &schema, change, self.feed.print) {
-                    Ok(judged) => judged,
-                    Err(error) => {
-                        tracing::error!(
-                            object = &*change.object,
-                            cause = error.cause(),
-                            "a change could not be judged"
-                        );
-                        continue;
-                    }
-                };
-                let told = self.reader.settle(&description, judged, self.feed.print).await?;
-                events.extend(told.into_iter().map(|(row, judged)| (committed.event_id(number, row), judged, change)));
-            }
-            let wanted = |operation: EventOperation| {
-                self.filter.operations.as_ref().is_none_or(|operations| operations.contains(&operation))
             };
-            events.retain(|(_, judged, _)| wanted(judged.operation));
-            self.subscription.came_to(committed.sequence, events.len() as u64);
-            let count = events.len();
-            let is_shown_actor = self.principal.operator || *self.principal.user_id == *committed.actor;
-            for (at, (id, judged, change)) in events.into_iter().enumerate() {
-                let Judged { operation, key, changed, record } = judged;
-                self.ready.push_back(Followed::Event(Box::new(ChangeEvent {
-                    sequence: Sequence(committed.sequence),
-                    id,
-                    is_last: at + 1 == count,
-                    object: change.object.to_string(),
-                    operation,
-                    key,
-                    changed,
-                    record,
-                    transaction: committed.transaction.clone(),
-                    actor: is_shown_actor.then(|| committed.actor.to_string()),
-                    uncertain: committed.uncertain,
-                })));
-            }
+            let told = self.reader.settle(&description, judged, self.feed.print).await?;
+            events.extend(told.into_iter().map(|(row, judged)| (committed.event_id(number, row), judged, change)));
+        }
+        let wanted = |operation: EventOperation| {
+            self.filter.operations.as_ref().is_none_or(|operations| operations.contains(&operation))
+        };
+        events.retain(|(_, judged, _)| wanted(judged.operation));
+        self.subscription.came_to(committed.sequence, events.len() as u64);
+        let count = events.len();
+        let is_shown_actor = self.principal.operator || *self.principal.user_id == *committed.actor;
+        for (at, (id, judged, change)) in events.into_iter().enumerate() {
+            let Judged { operation, key, changed, record } = judged;
+            self.ready.push_back(Followed::Event(Box::new(ChangeEvent {
+                sequence: Sequence(committed.sequence),
+                id,
+                is_last: at + 1 == count,
+                object: change.object.to_string(),
+                operation,
+                key,
+                changed,
+                record,
+                transaction: committed.transaction.clone(),
+                actor: is_shown_actor.then(|| committed.actor.to_string()),
+                uncertain: committed.uncertain,
+            })));
         }
         Ok(())
     }
