@@ -106,6 +106,32 @@ fn rows_that_follow_others_are_judged_by_what_is_read_now() {
 }
 
 #[test]
+fn who_reads_slowly_holds_up_no_one_and_misses_nothing() {
+    let gate = Gate::new();
+    let wanda = gate.client("wanda");
+    let mut fast = gate.follow("wanda", "?objects=desk_notes").begun();
+    let begin = fast.last_id.clone().unwrap();
+    // It asks, and reads nothing of the answer.
+    let mut slow = std::net::TcpStream::connect(gate.server.rest.unwrap()).unwrap();
+    let token = gate.token("wanda");
+    let request = format!("GET /api/v1/realtime HTTP/1.1\r\nhost: gate\r\nauthorization: Bearer {token}\r\n\r\n");
+    std::io::Write::write_all(&mut slow, request.as_bytes()).unwrap();
+    let before = gate.server.resident_bytes();
+    let long = "x".repeat(200_000);
+    for n in 0..100 {
+        change(&wanda, &format!("INSERT INTO notes(id, title, region) VALUES ('n{n}', '{long}', 'eu')")).unwrap();
+    }
+    let ids = |stream: &mut Sse| (0..100).map(|_| stream.event()["key"]["id"].clone()).collect::<Vec<_>>();
+    let expected: Vec<Value> = (0..100).map(|n| json!(format!("n{n}"))).collect();
+    assert_eq!(ids(&mut fast), expected);
+    let grown = gate.server.resident_bytes().saturating_sub(before);
+    assert!(grown < 300 << 20, "{grown} bytes");
+    drop(slow);
+    // A client that was cut off goes on where it was.
+    assert_eq!(ids(&mut gate.follow("wanda", &format!("?from={begin}"))), expected);
+}
+
+#[test]
 fn operators_see_who_follows_and_others_themselves() {
     let gate = Gate::new();
     let _eve = gate.follow("eve", "?objects=desk_notes").begun();

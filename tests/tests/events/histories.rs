@@ -193,7 +193,7 @@ impl History {
 /// A history, and what each follower was published of it.
 fn history(gate: &Gate, client: &Client, seed: u64, steps: usize) {
     run(client, "DELETE FROM notes");
-    // A commit is told a moment after it was answered.
+    // A commit is published a moment after it was answered.
     let begin = format!("begin {seed}");
     run(client, &format!("INSERT INTO notes(id) VALUES ('{begin}')"));
     run(client, "DELETE FROM notes");

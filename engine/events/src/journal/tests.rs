@@ -1,3 +1,5 @@
+//! The log as the engine uses it: order, crashes, torn files, bounds.
+
 use super::*;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::FutureExt;
