@@ -83,7 +83,7 @@ impl PrincipalCatalog {
         let appends = || self.deployment.tables.get(permit.object())?.appends.as_ref();
         let table = self.remotes.tables().get(permit.object()).or_else(appends);
         let table = table.ok_or_else(|| unchangeable("its source takes no changes"))?;
-        WriteTarget::of(table.clone(), Arc::clone(self.remotes.tables())).await
+        WriteTarget::of(permit.object(), table.clone(), Arc::clone(self.remotes.tables())).await
     }
 
     /// The table of an object that a permitted change has to look at or to change besides: in the transaction of the change, and so in
@@ -99,7 +99,7 @@ impl PrincipalCatalog {
         let own = tables.get(permit.object()).map(DriverTable::source);
         let table = tables.get(object).filter(|table| Some(table.source()) == own);
         let table = table.ok_or_else(|| unchangeable("an object of another source belongs to it"))?;
-        WriteTarget::of(table.clone(), Arc::clone(tables)).await.map(Some)
+        WriteTarget::of(object, table.clone(), Arc::clone(tables)).await.map(Some)
     }
 
     #[must_use]

@@ -37,6 +37,8 @@ const LOCK: Lock = Lock { strength: LockStrength::Update, wait: LockWait::Wait }
 /// A table that can be changed.
 #[derive(Debug)]
 pub struct WriteTarget {
+    /// The object's name in metadata.
+    object: Arc<str>,
     table: DriverTable,
     /// What the source said of the table.
     described: Arc<RemoteTable>,
@@ -104,7 +106,7 @@ pub struct LockedRead {
 }
 
 impl WriteTarget {
-    pub(crate) async fn of(table: DriverTable, tables: Tables) -> Result<Self> {
+    pub(crate) async fn of(object: &str, table: DriverTable, tables: Tables) -> Result<Self> {
         let writer = writer(table.driver().as_ref())?;
         let described = table.described().await?;
         match described.kind {
@@ -146,7 +148,8 @@ impl WriteTarget {
         };
         let sets = std::iter::once(&described.primary_key).chain(&described.unique);
         let unique = sets.filter(|set| !set.is_empty()).filter_map(names).collect();
-        Ok(Self { table, described, tables, fields, key, unique, only_inserts, named_by })
+        let object = object.into();
+        Ok(Self { object, table, described, tables, fields, key, unique, only_inserts, named_by })
     }
 
     /// Whether the source has said nothing else of the table since; asks it again after some seconds.
@@ -155,6 +158,12 @@ impl WriteTarget {
     /// The source's.
     pub async fn is_current(&self) -> Result<bool> {
         Ok(Arc::ptr_eq(&self.table.described().await?, &self.described))
+    }
+
+    /// The object that is stored there, by its name in metadata.
+    #[must_use]
+    pub fn object(&self) -> &Arc<str> {
+        &self.object
     }
 
     #[must_use]

@@ -35,6 +35,8 @@ pub(crate) struct Gate {
     pub(crate) reload: Reload,
     pub(crate) returned: Returned,
     pub(crate) close: Close,
+    /// Begins what runs beside the doors, for as long as the gate serves.
+    pub(crate) begin: Close,
 }
 
 impl std::fmt::Debug for Gate {

@@ -136,6 +136,7 @@ pub(crate) fn serve_with(
         let bound = doors.bound;
         tracing::info!(postgres = ?bound.postgres, http = ?bound.http, flight = ?bound.flight, rest = ?bound.rest, "ready");
         ready(bound);
+        (gate.begin)();
         let beside = companion.map(|companion| threads.query.spawn(companion(gate.clone())));
         let served = doors.run(config, &gate, &threads.runtimes(), stop).await;
         beside.inspect(|task| task.abort());
@@ -328,6 +329,7 @@ async fn rest_door(config: &Config, gate: &Gate) -> Result<Option<RestDoor>> {
         rows_max: config.limits.rows_max,
         session_lifetime: rest.session_lifetime,
         extensions: rest.extensions,
+        events: config.events.is_some(),
         strict_text_operators: rest.strict_text_operators,
         requests_per_address: rest.requests_per_address,
         requests_per_user: rest.requests_per_user,

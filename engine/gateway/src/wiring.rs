@@ -2,6 +2,7 @@
 
 mod changes;
 mod deployment;
+mod events;
 mod files;
 mod layouts;
 mod learning;
@@ -43,9 +44,15 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let place = learning::Place::default();
     let learning = learning::start(config, &runtimes.query, &place)?;
     let coordinator = transactions::start(config, builder.sources(), &runtimes.query)?;
+    let events = events::open(config, &deployment.snapshot, &runtimes.query)?;
+    let webhooks = events::webhooks(config, events.as_ref())?;
     let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
+    let options = events::attach(options, events.as_ref(), &webhooks);
     let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
     let _ = place.set(Arc::downgrade(&engine));
+    if let Some(events) = &events {
+        events::begin(events, &engine, &place)?;
+    }
     measure::keep(&engine, &runtimes.query);
     let readiness = {
         let engine = Arc::clone(&engine);
@@ -70,6 +77,9 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         let engine = Arc::clone(&engine);
         Arc::new(move || {
             engine.close();
+            if let Some(events) = &events {
+                events.close();
+            }
             if let Some(learning) = &learning {
                 learning.close();
             }
@@ -78,16 +88,23 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let keys = config.key_file().map(KeyFile::open).transpose()?;
     let tokens = GateTokens::new(config, keys.clone())?;
     let platform = Arc::new(GatePlatform::new(config, Arc::clone(&engine), keys));
-    Ok(Gate {
-        platform,
-        service: Arc::new(GateService::new(engine)),
-        authenticator: Arc::new(ConfigAuthenticator::new(config)?.with_tokens(tokens)),
-        readiness,
-        measure,
-        reload,
-        returned,
-        close,
-    })
+    let service = Arc::new(GateService::new(engine));
+    let authenticator = Arc::new(ConfigAuthenticator::new(config)?.with_tokens(tokens));
+    let begin = {
+        let (service, authenticator) = (Arc::clone(&service), Arc::clone(&authenticator));
+        let (runtime, database) = (runtimes.query.clone(), config.server.database.clone());
+        Arc::new(move || {
+            for webhook in &webhooks {
+                let served = events::Served {
+                    service: Arc::clone(&service) as _,
+                    authenticator: Arc::clone(&authenticator) as _,
+                    database: database.clone(),
+                };
+                runtime.spawn(webhook.clone().deliver(served));
+            }
+        })
+    };
+    Ok(Gate { platform, service, authenticator, begin, readiness, measure, reload, returned, close })
 }
 
 /// What a configuration's file is served from, without doors: for measurements of the engine on it.

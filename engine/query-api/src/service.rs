@@ -4,6 +4,7 @@ use crate::column::Column;
 use crate::holding::{Holding, Uncounted};
 use crate::outcome::{BatchStream, Effect, Notification, Outcome};
 use crate::parts::{Part, Parts, Split};
+use crate::requests::events::{EventFilter, EventStream};
 use crate::requests::ingest::{IngestColumn, IngestTarget};
 use crate::requests::question::{AnswerColumn, AnswerForm, ChangeRights, ObjectDescription, Question};
 use crate::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
@@ -332,6 +333,16 @@ pub trait Session: Send + Sync {
     async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
         let _ = (changes, on_failure);
         Err(unasked())
+    }
+
+    /// Follows changes that are committed, each as the principal may see it when it is delivered.
+    ///
+    /// # Errors
+    /// 0A000: no events are kept, or none of an object that is named. 55000: what came after the sequence is no longer kept. 53300: there
+    /// are too many subscriptions. Those of [`object`](Self::object).
+    async fn subscribe(&self, filter: EventFilter) -> Result<EventStream> {
+        let _ = filter;
+        Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events"))
     }
 
     /// Notices and changed settings since the last call, in order.

@@ -8,6 +8,7 @@ mod books;
 mod dialect;
 mod engine;
 mod errors;
+mod events;
 mod plan;
 mod question;
 mod rules;
@@ -19,7 +20,7 @@ mod sql;
 mod testing;
 mod write;
 
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, EventFeed};
 pub use session::GateService;
 #[doc(hidden)]
 pub use sql::fuzzing;

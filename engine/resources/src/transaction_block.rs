@@ -2,6 +2,7 @@
 //! first read) and from then on every statement on that source runs in it, so that the session reads what it wrote. Knows no table.
 
 mod branches;
+mod intentions;
 
 pub use branches::Branches;
 
@@ -12,7 +13,7 @@ use futures::{StreamExt, stream};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement, Uncommitted};
 use querygate_driver_api::value::Value;
-use querygate_driver_api::write::{Begin, Isolation, Locking, Writer};
+use querygate_driver_api::write::{Begin, Capture, Isolation, Locking, Writer};
 use querygate_transactions::Coordinator;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Weak};
@@ -56,12 +57,17 @@ pub struct BranchRead<'a> {
 
 impl TransactionBlock {
     /// `savepoints`: those that the session has set before. `coordinator`: who commits changes of several sources; `None`: one source
-    /// takes part.
+    /// takes part. `capture`: who writes down what it changes; `None`: no change is followed.
     #[must_use]
-    pub fn new(isolation: Isolation, savepoints: Vec<u32>, coordinator: Option<Arc<Coordinator>>) -> Arc<Self> {
+    pub fn new(
+        isolation: Isolation,
+        savepoints: Vec<u32>,
+        coordinator: Option<Arc<Coordinator>>,
+        capture: Option<Capture>,
+    ) -> Arc<Self> {
         let begin = Begin::with(isolation);
         let uncommitted = Arc::<Uncommitted>::default();
-        let branches = Branches::new(begin, savepoints, Arc::clone(&uncommitted), coordinator);
+        let branches = Branches::new(begin, savepoints, Arc::clone(&uncommitted), coordinator, capture);
         Arc::new(Self { begin, branches: Mutex::new(branches), uncommitted })
     }
 

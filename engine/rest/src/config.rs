@@ -23,6 +23,8 @@ pub struct RestConfig {
     pub session_lifetime: Duration,
     /// Whether answers say what this gate adds to ObjectStack's interface.
     pub extensions: bool,
+    /// Whether changes can be followed.
+    pub events: bool,
     /// Whether text operators on fields that hold no texts are refused, in place of finding nothing.
     pub strict_text_operators: bool,
     /// Requests a second from one address outside of this machine; 0: any number. So the next two.
@@ -47,6 +49,7 @@ impl RestConfig {
             rows_max: None,
             session_lifetime: Duration::from_secs(12 * 3_600),
             extensions: false,
+            events: false,
             strict_text_operators: false,
             requests_per_address: 500,
             requests_per_user: 2_000,

@@ -23,21 +23,13 @@ fn described(site: &Site) -> Value {
         "i18n": on("/api/v1/i18n"),
     });
     if let Some(services) = services.as_object_mut() {
-        for service in [
-            "automation",
-            "cache",
-            "queue",
-            "job",
-            "ui",
-            "realtime",
-            "notification",
-            "ai",
-            "storage",
-            "search",
-            "file-storage",
-        ] {
+        for service in
+            ["automation", "cache", "queue", "job", "ui", "notification", "ai", "storage", "search", "file-storage"]
+        {
             services.insert(service.to_owned(), off.clone());
         }
+        let realtime = if site.config.events { on("/api/v1/realtime") } else { off.clone() };
+        services.insert("realtime".to_owned(), realtime);
     }
     let enabled = |is: bool| json!({"enabled": is});
     let mut body = json!({
@@ -52,7 +44,7 @@ fn described(site: &Site) -> Value {
         "capabilities": {
             "comments": enabled(false), "automation": enabled(false), "cron": enabled(false), "search": enabled(true),
             "export": enabled(true), "chunkedUpload": enabled(false), "transactionalBatch": enabled(true),
-            "websockets": enabled(false), "files": enabled(false), "analytics": enabled(true), "ai": enabled(false),
+            "websockets": enabled(site.config.events), "files": enabled(false), "analytics": enabled(true), "ai": enabled(false),
             "notifications": enabled(false), "i18n": enabled(true),
         },
         "scoping": {"enabled": false, "resolution": "auto", "scoped": false},

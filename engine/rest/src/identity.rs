@@ -100,6 +100,20 @@ impl Site {
         Ok(identity)
     }
 
+    /// As [`identify`](Self::identify), of a request that goes on for long: by a cookie it must come from this origin, whatever its method
+    /// is, for what it opens is not held back by what browsers ask of others.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn identify_here(&self, call: &Call) -> Result<Identity, Refusal> {
+        let identity = self.identify(call)?;
+        if matches!(shown(&call.headers), Shown::Cookie(_)) && comes_from_elsewhere(call) {
+            let message = "Changes that are followed by a cookie must be asked for from this origin.";
+            return Err(Refusal::new(Code::Vendor(VendorCode::Forbidden), message));
+        }
+        Ok(identity)
+    }
+
     /// A session with the engine for who sent a request.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ mod meta;
 mod openapi;
 mod packages;
 mod rates;
+mod realtime;
 mod refusal;
 mod routes;
 mod sender;

@@ -5,7 +5,7 @@ use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::sender::Sender;
 use crate::site::{Shared, Site};
-use crate::{analytics, auth, data, discovery, docs, i18n, meta, openapi, packages, verdict};
+use crate::{analytics, auth, data, discovery, docs, i18n, meta, openapi, packages, realtime, verdict};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
 /// Services of the vendor's that this gate has not: the path, the open ones last.
-const MISSING: [(&str, &str); 24] = [
+const MISSING: [(&str, &str); 23] = [
     ("/automation", "automation"),
     ("/notifications", "notifications"),
     ("/reports", "reports"),
@@ -34,7 +34,6 @@ const MISSING: [(&str, &str); 24] = [
     ("/actions", "actions"),
     ("/jobs", "jobs"),
     ("/webhooks", "webhooks"),
-    ("/realtime", "realtime service"),
     ("/files", "files"),
     ("/feeds", "feeds"),
     ("/activities", "activities"),
@@ -112,6 +111,8 @@ fn own() -> Router<Arc<Site>> {
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))
+        .route("/realtime", lacking("realtime service that takes messages").get(realtime::follow))
+        .route("/realtime/{*rest}", lacking("realtime service below /realtime"))
 }
 
 fn accounts() -> Router<Arc<Site>> {

@@ -8,7 +8,6 @@
 mod anomaly;
 #[cfg(test)]
 mod guard_rails;
-mod http_client;
 mod index;
 mod layout;
 mod learning;

@@ -32,7 +32,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("engine/telemetry-api", 1),
     ("flight", 20),
     ("models", 33),
-    ("optimizer/learning", 83),
+    ("optimizer/learning", 82),
     ("optimizer/rules", 14),
     ("pgwire-frontend", 16),
     ("tests", 5),

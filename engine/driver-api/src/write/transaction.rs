@@ -1,5 +1,6 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
+mod journal;
 mod outcome;
 mod part;
 mod reading;
@@ -15,6 +16,8 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use journal::Captured;
+pub use journal::{Capture, ChangeJournal, Intended, Intention, RowsChanged};
 pub use outcome::{Begin, CommitError, Fate, Isolation, TxMark};
 use querygate_types::{Error, ErrorCode, Result};
 use reading::Reading;
@@ -178,10 +181,11 @@ pub struct Transaction {
     inner: Box<dyn SourceTransaction>,
     standing: Standing,
     savepoints: Vec<u32>,
-    /// Of each savepoint, how much was to be done after the commit when it was set.
-    marks: Vec<usize>,
+    /// Of each savepoint, how much was to be done after the commit, and how much was captured, when it was set.
+    marks: Vec<(usize, usize)>,
     after: Vec<AfterCommit>,
     written: Tally,
+    captured: Captured,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,7 +228,32 @@ impl Transaction {
             marks: Vec::new(),
             after: Vec::new(),
             written: Tally::default(),
+            captured: Captured::default(),
         }
+    }
+
+    /// Has the rows of its changes kept until its end, for those who follow them.
+    pub fn capture(&mut self, capture: Capture) {
+        self.captured.begin(capture);
+    }
+
+    /// Whether changed rows of an object, by its name in metadata, are to be given to [`changed`](Self::changed).
+    #[must_use]
+    pub fn captures(&self, object: &str) -> bool {
+        self.captured.takes(object)
+    }
+
+    /// Keeps rows that were changed, unless the change is undone before the end.
+    ///
+    /// # Errors
+    /// 54000: there are too many.
+    pub fn changed(&mut self, rows: RowsChanged) -> Result<()> {
+        self.captured.add(rows)
+    }
+
+    /// The rows that were kept, and who writes them down. `None`: there are none.
+    pub fn take_changed(&mut self) -> Option<(Capture, Vec<RowsChanged>)> {
+        self.captured.take()
     }
 
     /// Runs a statement that the driver rendered, with or without locks.
@@ -344,7 +373,7 @@ impl Transaction {
         let set = self.inner.savepoint(id).await;
         self.leave(set)?;
         self.savepoints.push(id);
-        self.marks.push(self.after.len());
+        self.marks.push((self.after.len(), self.captured.len()));
         Ok(())
     }
 
@@ -365,7 +394,9 @@ impl Transaction {
         let undone = self.inner.rollback_to(id).await;
         self.leave(undone)?;
         self.savepoints.truncate(place + 1);
-        self.after.truncate(self.marks.get(place).copied().unwrap_or_default());
+        let (after, captured) = self.marks.get(place).copied().unwrap_or_default();
+        self.after.truncate(after);
+        self.captured.truncate(captured);
         self.marks.truncate(place + 1);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod changes;
 pub(crate) mod diagnostic;
+mod events;
 mod flight;
 mod issuers;
 mod learning;
@@ -66,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) secret_files: Vec<PathBuf>,
     /// `None`: a transaction changes one source.
     pub(crate) transactions: Option<Transactions>,
+    /// `None`: no events are kept.
+    pub(crate) events: Option<Events>,
 }
 
 /// `[server]`.
@@ -210,6 +213,8 @@ pub(crate) struct Source {
     pub(crate) apply_layouts: bool,
     /// What is done when its tables change.
     pub(crate) schema_change: SchemaChange,
+    /// A table in which transactions leave what they changed, for events.
+    pub(crate) outbox: Option<String>,
 }
 
 impl Source {
@@ -338,6 +343,29 @@ pub(crate) struct Learning {
     pub(crate) suggest_every: Duration,
     /// Bytes that the suggested indexes of a source may take together.
     pub(crate) index_budget: u64,
+}
+
+/// `[events]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    pub(crate) options: querygate_events::EventOptions,
+    pub(crate) webhooks: Vec<EventWebhook>,
+}
+
+/// One `[[events.webhooks]]`.
+#[derive(Debug, Clone)]
+pub(crate) struct EventWebhook {
+    pub(crate) name: String,
+    pub(crate) url: Secret,
+    pub(crate) secret: Secret,
+    /// The user whose rights judge what is sent.
+    pub(crate) user: String,
+    /// `None`: all that the user sees.
+    pub(crate) objects: Option<Vec<String>>,
+    /// How long a request is tried.
+    pub(crate) give_up: Duration,
+    /// Whether it may be at an address of this machine or of a private network.
+    pub(crate) private_addresses: bool,
 }
 
 /// A collector of OpenTelemetry, and what lets us in there.

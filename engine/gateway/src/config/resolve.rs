@@ -5,7 +5,7 @@ use super::secret::Environment;
 use super::table::{At, Sink, Table};
 use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source, Tenancy, User, View,
-    flight, issuers, learning, rest, server, sources, transactions, users,
+    events, flight, issuers, learning, rest, server, sources, transactions, users,
 };
 use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
@@ -83,6 +83,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let (writes, block_limits) = writes(root.table("writes", "[writes]"));
     let transactions = transactions::resolve(root.table("transactions", "[transactions]"), environment);
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
+    let events = events::resolve(root.table("events", "[events]"), environment);
     warn_about(sink, &sources, (&users, !issuers.is_empty()), server.as_ref());
     one_key_file(sink, server.as_ref(), rest.as_ref());
     warn_of_writes(sink, &sources, writes);
@@ -107,6 +108,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         secrets: environment.secrets(),
         secret_files: environment.secret_files(),
         transactions,
+        events,
     })
 }
 

@@ -41,8 +41,9 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     let apply_layouts = apply_layouts(&table, kind.as_ref());
     let has_schema = chosen.is_none_or(|kind| kind.is_database);
     let schema_change = SchemaChange::resolve(&table, has_schema);
+    let outbox = outbox(&table, chosen);
     table.finish();
-    Some(Source { name: name?.value, kind: kind?, apply_indexes, apply_layouts, schema_change })
+    Some(Source { name: name?.value, kind: kind?, apply_indexes, apply_layouts, schema_change, outbox })
 }
 
 /// Refused where no index can be made: whoever sets it must not believe that it does something.
@@ -52,6 +53,16 @@ fn apply_indexes(table: &Table<'_>, kind: Option<Kind>) -> Option<bool> {
         return Some(given.value);
     }
     table.error(given.span, "`apply_indexes` is for sources that are databases only");
+    None
+}
+
+/// A table of a database, which its transactions write to.
+fn outbox(table: &Table<'_>, kind: Option<Kind>) -> Option<String> {
+    let given = table.text("outbox")?;
+    if kind?.is_database {
+        return Some(given.value);
+    }
+    table.error(given.span, "`outbox` is for sources that are databases only");
     None
 }
 

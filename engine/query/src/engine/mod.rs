@@ -4,7 +4,7 @@ pub(crate) mod caches;
 mod options;
 
 use caches::Caches;
-pub use options::EngineOptions;
+pub use options::{EngineOptions, EventFeed};
 
 use crate::bind::workspace::{Workspace, with_key_lists};
 use crate::books::checks::Checks;

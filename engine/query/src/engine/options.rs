@@ -1,13 +1,25 @@
 //! Bounds and places of an engine, with their defaults.
 
+use arrow::array::RecordBatch;
+use querygate_events::Events;
+use querygate_query_api::requests::question::AnswerColumn;
 use querygate_resources::{BlockLimits, ShareBounds};
 use querygate_telemetry_api::Telemetry;
 use querygate_telemetry_api::advice::PlanAdvisor;
 use querygate_telemetry_api::system::SystemExtension;
 use querygate_transactions::Coordinator;
+use querygate_types::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Where changes are kept, and how rows are printed for those who follow them.
+#[derive(Debug, Clone)]
+pub struct EventFeed {
+    pub log: Arc<Events>,
+    /// Prints rows as objects of JSON, with commas between.
+    pub print: fn(&Arc<[AnswerColumn]>, &RecordBatch, &mut String) -> Result<()>,
+}
 
 /// Bounds and places of a gate. Sizes in bytes.
 #[derive(Debug, Clone)]
@@ -58,6 +70,8 @@ pub struct EngineOptions {
     pub block_limits: BlockLimits,
     /// Who commits transactions that change several sources; `None`: each changes one.
     pub coordinator: Option<Arc<Coordinator>>,
+    /// Where changes are kept for those who follow them; `None`: nowhere.
+    pub events: Option<EventFeed>,
 }
 
 impl Default for EngineOptions {
@@ -86,6 +100,7 @@ impl Default for EngineOptions {
             writes: false,
             block_limits: BlockLimits::default(),
             coordinator: None,
+            events: None,
         }
     }
 }

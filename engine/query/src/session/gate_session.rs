@@ -25,6 +25,7 @@ use querygate_query_api::column::Column;
 use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Effect, Notification, Outcome};
 use querygate_query_api::parts::{Parts, Split};
+use querygate_query_api::requests::events::{EventFilter, EventStream};
 use querygate_query_api::requests::ingest::IngestTarget;
 use querygate_query_api::requests::question::{AnswerForm, ChangeRights, ObjectDescription, Question};
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
@@ -341,6 +342,10 @@ impl Session for GateSession {
 
     async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
         self.change_records(changes, on_failure).await
+    }
+
+    async fn subscribe(&self, filter: EventFilter) -> Result<EventStream> {
+        self.follow(filter).await
     }
 
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {

@@ -1,6 +1,7 @@
 //! A session: settings, transaction, cursors, prepared statements, and the life of each statement in it.
 
 mod commands;
+mod follow;
 mod gate_session;
 mod rights;
 mod service;

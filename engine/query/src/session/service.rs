@@ -24,12 +24,20 @@ impl GateService {
 #[async_trait]
 impl QueryService for GateService {
     async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>> {
-        let place = self.gate.session_place(&principal.login)?;
-        let mut settings = self.gate.start_settings().clone().for_operator(principal.operator);
-        settings.start("session_authorization", &principal.login)?;
-        for (name, value) in &client.settings {
-            settings.startup(name, value)?;
-        }
-        Ok(Arc::new(GateSession::new(Arc::clone(&self.gate), principal, (&client, settings, place))))
+        Ok(Arc::new(opened(&self.gate, &principal, &client)?))
     }
+}
+
+/// A session of a user.
+///
+/// # Errors
+/// A setting is refused, or there are too many sessions.
+pub(super) fn opened(gate: &Arc<Engine>, principal: &Arc<Principal>, client: &ClientInfo) -> Result<GateSession> {
+    let place = gate.session_place(&principal.login)?;
+    let mut settings = gate.start_settings().clone().for_operator(principal.operator);
+    settings.start("session_authorization", &principal.login)?;
+    for (name, value) in &client.settings {
+        settings.startup(name, value)?;
+    }
+    Ok(GateSession::new(Arc::clone(gate), Arc::clone(principal), (client, settings, place)))
 }

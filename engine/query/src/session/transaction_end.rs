@@ -7,7 +7,7 @@ use crate::books::clock::now_ms;
 use crate::run::session_block::OpenBlock;
 use querygate_catalog::deployment::Deployment;
 use querygate_catalog::keeps_write_rights;
-use querygate_driver_api::write::Isolation;
+use querygate_driver_api::write::{Capture, ChangeJournal, Isolation};
 use querygate_policy::write::WriteOperation;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query_api::service::TransactionStatus;
@@ -36,11 +36,21 @@ impl GateSession {
             if self.inner().transaction.is_open() { self.gate.options().coordinator.clone() } else { None };
         let version = self.deployment();
         Ok(self.runs.block().open_or(|| {
-            let block = TransactionBlock::new(isolation, savepoints, coordinator);
+            let block = TransactionBlock::new(isolation, savepoints, coordinator, self.capture());
             let watch = TransactionBlock::watch(Arc::downgrade(&block), self.gate.options().block_limits);
             self.gate.runtime().spawn(watch);
             OpenBlock { block, version }
         }))
+    }
+
+    /// Who writes down what the session changes; `None`: no change is followed.
+    fn capture(&self) -> Option<Capture> {
+        let events = self.gate.options().events.as_ref()?;
+        Some(Capture {
+            journal: Arc::clone(&events.log) as Arc<dyn ChangeJournal>,
+            actor: self.principal.user_id.as_str().into(),
+            bytes_max: events.log.options().transaction_max,
+        })
     }
 
     fn isolation(&self) -> Result<Isolation> {

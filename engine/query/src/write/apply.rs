@@ -7,7 +7,7 @@ use super::hooks::{HookRow, Hooks, shown};
 use super::image::Imaged;
 use super::intent::unsupported;
 use super::lock::{Locked, locked, read};
-use super::store::{Assigned, RowsToStore, Storing, operation};
+use super::store::{Assigned, RowsToStore, Storing, keep, operation};
 use super::target::Targeted;
 use crate::write::values::rows::records;
 use arrow::array::RecordBatch;
@@ -103,7 +103,11 @@ impl Checked {
         let with_lock =
             imaged.locked().changed().map(|changed| changed.holding(&places, &columns)).transpose()?.flatten();
         let (stored, found) = match with_lock {
-            Some(stored) => (stored.clone(), Some(Found::of(&targeted, stored)?)),
+            Some(stored) => {
+                let rows = (imaged.locked().stored(), stored);
+                keep(targeted.table(), operation(targeted.operation()), rows, transaction)?;
+                (stored.clone(), Some(Found::of(&targeted, stored)?))
+            }
             None => {
                 let (table, op) = (targeted.table(), operation(targeted.operation()));
                 let change = targeted.native().change(table, targeted.permit(), op, &places)?;

@@ -8,7 +8,7 @@ use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::change::ROWS_MAX;
-use querygate_driver_api::write::{ChangeOp, ChangeSet, NativeChange, ReadAfter, Transaction, Violation};
+use querygate_driver_api::write::{ChangeOp, ChangeSet, NativeChange, ReadAfter, RowsChanged, Transaction, Violation};
 use querygate_policy::write::{WriteOperation, WritePermit};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
@@ -44,6 +44,35 @@ pub(super) async fn store(
     Storing { table, change: &change, rows }.store(transaction, context).await
 }
 
+/// Keeps changed rows for those who follow changes of their object. `rows`: as they were locked, and as they are stored; of a delete, as
+/// they were.
+///
+/// # Errors
+/// 54000: the transaction has changed more than is kept.
+pub(super) fn keep(
+    table: &WriteTarget,
+    operation: ChangeOp,
+    (locked, stored): (Option<&RecordBatch>, &RecordBatch),
+    transaction: &mut Transaction,
+) -> Result<()> {
+    if !transaction.captures(table.object()) {
+        return Ok(());
+    }
+    let (before, after) = match operation {
+        ChangeOp::Insert => (None, Some(stored)),
+        ChangeOp::Update => (locked, Some(stored)),
+        ChangeOp::Delete => (Some(stored), None),
+    };
+    let names = table.key().iter().filter_map(|place| table.fields().get(*place)).map(|field| field.name.clone());
+    transaction.changed(RowsChanged {
+        object: Arc::clone(table.object()),
+        operation,
+        key: names.collect(),
+        before: before.cloned(),
+        after: after.cloned(),
+    })
+}
+
 /// The change of a permitted operation.
 pub(super) const fn operation(operation: WriteOperation) -> ChangeOp {
     match operation {
@@ -76,7 +105,9 @@ impl Storing<'_> {
             applied += usize::try_from(some.count).map_err(Error::internal)?;
             stored.extend(some.stored);
         }
-        self.stored(applied, stored)
+        let stored = self.stored(applied, stored)?;
+        self.keep(&stored, transaction)?;
+        Ok(stored)
     }
 
     /// Inserts the rows in the source's fastest way, which gives nothing back but their number.
@@ -103,7 +134,14 @@ impl Storing<'_> {
         let read = ReadAfter { statement: &read.statement, values: &read.values };
         let (applied, found) = transaction.apply_and_read(self.change, &rows, read, &context).await?;
         let count = usize::try_from(applied.count).map_err(Error::internal)?;
-        Ok((self.stored(count, applied.stored)?, together(&schema(self.table), found)?))
+        let stored = self.stored(count, applied.stored)?;
+        self.keep(&stored, transaction)?;
+        Ok((stored, together(&schema(self.table), found)?))
+    }
+
+    /// Keeps the rows for those who follow changes.
+    fn keep(&self, stored: &RecordBatch, transaction: &mut Transaction) -> Result<()> {
+        keep(self.table, self.change.shape.op, (self.rows.locked, stored), transaction)
     }
 
     /// The keys of the rows; `None`: the source makes them, or they are more than one read looks for.

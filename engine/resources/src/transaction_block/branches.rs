@@ -1,10 +1,11 @@
 //! The parts of a transaction block: one open transaction for each source that takes part. All begin, go back and end together.
 
 use super::BlockLimits;
+use super::intentions::{intended, settle};
 use futures::future::join_all;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{ExecuteContext, Uncommitted};
-use querygate_driver_api::write::{Begin, CommitError, Fate, RowsWritten, Transaction, Violation, Writer};
+use querygate_driver_api::write::{Begin, Capture, CommitError, Fate, RowsWritten, Transaction, Violation, Writer};
 use querygate_transactions::{Coordinator, Part};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Branches {
     uncommitted: Arc<Uncommitted>,
     /// Who commits several of them, and the block's number there.
     together: Option<(Arc<Coordinator>, u64)>,
+    /// Who writes down what it changes; `None`: no change is followed.
+    capture: Option<Capture>,
     /// When the last of its statements ended.
     used: Instant,
 }
@@ -36,10 +39,10 @@ enum End {
 }
 
 #[derive(Debug)]
-struct Branch {
-    source: Arc<str>,
+pub(super) struct Branch {
+    pub(super) source: Arc<str>,
     driver: Arc<dyn Driver>,
-    transaction: Transaction,
+    pub(super) transaction: Transaction,
     begun: Instant,
     /// It was asked for to change or lock rows.
     changes: bool,
@@ -51,12 +54,13 @@ impl Branches {
         savepoints: Vec<u32>,
         uncommitted: Arc<Uncommitted>,
         coordinator: Option<Arc<Coordinator>>,
+        capture: Option<Capture>,
     ) -> Self {
         let together = coordinator.map(|coordinator| {
             let number = coordinator.number();
             (coordinator, number)
         });
-        Self { begin, open: Vec::new(), savepoints, ended: None, uncommitted, together, used: Instant::now() }
+        Self { begin, open: Vec::new(), savepoints, ended: None, uncommitted, together, capture, used: Instant::now() }
     }
 
     /// The transaction at a source that is to be changed, which begins now where it has not.
@@ -133,6 +137,9 @@ impl Branches {
             begin = begin.within(coordinator.id(*number, branch));
         }
         let mut transaction = writer.begin(begin, &context).await?;
+        if let Some(capture) = &self.capture {
+            transaction.capture(capture.clone());
+        }
         for id in &self.savepoints {
             transaction.savepoint(*id).await?;
         }
@@ -231,16 +238,29 @@ impl Branches {
     /// Stores what was done, and waits for the sources' answers. To be run in a task that no caller's end ends.
     ///
     /// # Errors
-    /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
+    /// Why nothing is stored; 08007: it is not known whether everything is, or nothing. 53100: who follows changes could not be
+    /// promised these.
     pub async fn commit(&mut self) -> Result<()> {
         self.live()?;
         self.ended = Some(End::Told);
-        let open = std::mem::take(&mut self.open);
-        if open.len() > 1 {
-            return commit_several(open, self.together.clone()).await;
-        }
-        let Some(Branch { driver, transaction, .. }) = open.into_iter().next() else { return Ok(()) };
-        commit(&driver, transaction).await
+        let mut open = std::mem::take(&mut self.open);
+        let intentions = match intended(&mut open).await {
+            Ok(intentions) => intentions,
+            Err(error) => {
+                roll_back(open).await;
+                return Err(error);
+            }
+        };
+        let committed = if open.len() > 1 {
+            commit_several(open, self.together.clone()).await
+        } else {
+            match open.into_iter().next() {
+                Some(Branch { driver, transaction, .. }) => commit(&driver, transaction).await,
+                None => Ok(()),
+            }
+        };
+        settle(intentions, &committed);
+        committed
     }
 
     /// Undoes everything.

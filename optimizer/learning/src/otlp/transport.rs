@@ -1,6 +1,5 @@
 //! The exporters of spans and metrics over the protocol that the collector speaks, and what became of their requests.
 
-use crate::http_client::{HttpClient, TIMEOUT};
 use crate::options::{OtlpOptions, OtlpProtocol};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::SpanExporter as _;
+use querygate_outbound::{HttpClient, TIMEOUT};
 use querygate_types::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! LISTEN and UNLISTEN: channels that extensions of schema `querygate` supply, until the session ends. Takes effect at once, in a
+//! LISTEN and UNLISTEN: changes of objects, and channels that extensions of schema `querygate` supply, until the session ends. Takes effect at once, in a
 //! transaction too, and is not undone by its end.
 
 use crate::session::gate_session::GateSession;
@@ -15,11 +15,11 @@ use std::task::Poll;
 #[derive(Default)]
 pub(in crate::session) struct Listening {
     /// By channel. None of them ends.
-    channels: Mutex<BTreeMap<&'static str, BoxStream<'static, String>>>,
+    channels: Mutex<BTreeMap<String, BoxStream<'static, String>>>,
 }
 
 impl Listening {
-    fn channels(&self) -> MutexGuard<'_, BTreeMap<&'static str, BoxStream<'static, String>>> {
+    fn channels(&self) -> MutexGuard<'_, BTreeMap<String, BoxStream<'static, String>>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -39,7 +39,7 @@ impl Listening {
         poll_fn(|context| {
             for (channel, stream) in self.channels().iter_mut() {
                 if let Poll::Ready(Some(payload)) = stream.poll_next_unpin(context) {
-                    return Poll::Ready(Notification { channel: (*channel).to_owned(), payload });
+                    return Poll::Ready(Notification { channel: channel.clone(), payload });
                 }
             }
             Poll::Pending
@@ -50,7 +50,15 @@ impl Listening {
 
 impl GateSession {
     /// Listening twice is once.
-    pub(in crate::session) fn listen(&self, channel: &str) -> Result<()> {
+    pub(in crate::session) async fn listen(&self, channel: &str) -> Result<()> {
+        if self.listening.channels().contains_key(channel) {
+            return Ok(());
+        }
+        if let Some(changes) = self.listen_to_changes(channel).await? {
+            let endless = changes.chain(futures::stream::pending()).boxed();
+            self.listening.channels().entry(channel.to_owned()).or_insert(endless);
+            return Ok(());
+        }
         let extensions = &self.gate.options().extensions;
         let known = || extensions.iter().flat_map(|extension| extension.channels());
         let name = known().find(|name| **name == channel);
@@ -65,7 +73,7 @@ impl GateSession {
             });
         };
         let endless = stream.chain(futures::stream::pending()).boxed();
-        self.listening.channels().entry(name).or_insert(endless);
+        self.listening.channels().entry((*name).to_owned()).or_insert(endless);
         Ok(())
     }
 }

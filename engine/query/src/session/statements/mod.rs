@@ -7,7 +7,7 @@ mod lookup_cache;
 mod parameter_numbers;
 pub(super) mod parts;
 pub(super) mod prepared;
-mod question;
+pub(super) mod question;
 pub(super) mod rebind;
 mod record;
 mod references;

@@ -219,7 +219,7 @@ fn evaluator(catalog: &PrincipalCatalog) -> Evaluator<'_> {
     }
 }
 
-fn described(workspace: &Workspace, visible: &VisibleObject) -> Arc<ObjectDescription> {
+pub(in crate::session) fn described(workspace: &Workspace, visible: &VisibleObject) -> Arc<ObjectDescription> {
     let may_export = || evaluator(&workspace.catalog).may_export(&visible.object);
     workspace.description(&visible.sql_name, || describe(visible, may_export()))
 }

@@ -122,6 +122,10 @@ impl Intake {
     ) -> Result<Option<usize>> {
         let Some(loads) = loads else { return Ok(None) };
         let targeted = Arc::clone(&self.targeted);
+        if transaction.captures(targeted.table().object()) {
+            // Of what is loaded nothing comes back, and who follows changes gets each row as it is stored.
+            return Ok(None);
+        }
         let table = targeted.table().remote();
         if self.way == Way::Unasked {
             self.way = Way::of(transaction.alterations(table).await?, false);

@@ -1,0 +1,19 @@
+//! The log: what is about to be committed, and what became of it, in files that are only appended to.
+
+mod entry;
+mod frame;
+mod reader;
+mod recovery;
+mod segments;
+mod shared;
+mod writer;
+
+pub(crate) use entry::{Fated, Id, Rows, read_body, written};
+pub(crate) use reader::read_intent;
+pub(crate) use recovery::{Left, Recovered, recover};
+pub(crate) use segments::Place;
+pub(crate) use shared::Shared;
+pub(crate) use writer::{Command, FileBounds, Intent, Settled, Writer, now};
+
+pub use entry::Committed;
+pub use shared::Cursor;

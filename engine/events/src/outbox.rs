@@ -1,0 +1,202 @@
+//! A table of a source in which transactions leave what they changed: stored with them or not at all. It is the operator's; rows are put
+//! there in the transaction itself, and taken away once they are in the log.
+
+use crate::log::Id;
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::TryStreamExt;
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::execution::{Ask, ExecuteContext, NativeStatement};
+use querygate_driver_api::fragment::{Fragment, OutputColumn};
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::{Relation, ScanColumn};
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_driver_api::value::ValueType;
+use querygate_driver_api::write::{
+    Begin, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn, Transaction, Writer,
+};
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Characters of one row: what a transaction leaves is divided.
+const PART: usize = 128 << 10;
+/// Rows that are read or written at once.
+const ROWS_MAX: u64 = 1_000;
+const ROWS_AT_ONCE: usize = 32;
+/// The columns of the table.
+const COLUMNS: [&str; 2] = ["id", "payload"];
+
+/// The outbox of one source.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    driver: Arc<dyn Driver>,
+    insert: Arc<NativeChange>,
+    delete: Arc<NativeChange>,
+    read: Arc<NativeStatement>,
+}
+
+/// What a transaction has left.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) id: Id,
+    pub(crate) body: Vec<u8>,
+    pub(crate) keys: Vec<String>,
+}
+
+impl Outbox {
+    /// The table of this name.
+    ///
+    /// # Errors
+    /// 55000: there is none, or it has other columns. The source's.
+    pub(crate) async fn of(driver: &Arc<dyn Driver>, name: &str) -> Result<Self> {
+        let tables = driver.tables().await?;
+        let table =
+            tables.iter().find(|table| table.name() == name).ok_or_else(|| unusable("there is no such table"))?;
+        let described = driver.describe(table).await?;
+        let [id, payload] = COLUMNS;
+        let (id, payload) = (column(&described, id)?, column(&described, payload)?);
+        if described.primary_key != [id.name.clone()] {
+            return Err(unusable("its primary key must be the column id"));
+        }
+        let writer = driver.writer().ok_or_else(|| unusable("its source is only read"))?;
+        let (id_target, payload_target) = (target(writer, id)?, target(writer, payload)?);
+        let shape = |op, assigned: Vec<TargetColumn>| ChangeShape {
+            table: described.table.clone(),
+            op,
+            key: vec![id_target.clone()],
+            assigned,
+            returning: Vec::new(),
+        };
+        let render = |shape: &ChangeShape| {
+            shape.check()?;
+            writer.render_change(shape).map_err(|_| unusable("its source does not take its rows"))
+        };
+        Ok(Self {
+            insert: render(&shape(ChangeOp::Insert, vec![payload_target.clone()]))?,
+            delete: render(&shape(ChangeOp::Delete, Vec::new()))?,
+            read: read(driver.as_ref(), &described, [id, payload])?,
+            driver: Arc::clone(driver),
+        })
+    }
+
+    /// Leaves what a transaction changed in it.
+    ///
+    /// # Errors
+    /// The source's.
+    pub(crate) async fn put(&self, transaction: &mut Transaction, id: Id, body: &[u8]) -> Result<Vec<String>> {
+        let text = STANDARD.encode(body);
+        let parts: Vec<&str> = text.as_bytes().chunks(PART).filter_map(|part| std::str::from_utf8(part).ok()).collect();
+        let keys: Vec<String> = (0..parts.len()).map(|part| format!("{id}.{part:05}.{:05}", parts.len())).collect();
+        let context = ExecuteContext::default();
+        for (keys, parts) in keys.chunks(ROWS_AT_ONCE).zip(parts.chunks(ROWS_AT_ONCE)) {
+            let rows = batch(&[("id", keys.iter().map(String::as_str).collect()), ("payload", parts.to_vec())])?;
+            transaction.apply(&self.insert, &ChangeSet::new(&self.insert.shape, rows)?, &context).await?;
+        }
+        Ok(keys)
+    }
+
+    /// What transactions have left that were committed, oldest first.
+    ///
+    /// # Errors
+    /// The source's.
+    pub(crate) async fn messages(&self) -> Result<Vec<Message>> {
+        let answer = self.driver.run(&self.read, &[], Ask::Batches(ExecuteContext::default())).await?;
+        let batches: Vec<RecordBatch> = answer.batches()?.try_collect().await?;
+        let mut found: BTreeMap<Id, BTreeMap<String, String>> = BTreeMap::new();
+        for batch in &batches {
+            let texts = |place: usize| {
+                let values =
+                    batch.columns().get(place).ok_or_else(|| Error::internal("an outbox has no such column"))?;
+                cast(values, &DataType::Utf8).map_err(Error::internal)
+            };
+            let (keys, parts) = (texts(0)?, texts(1)?);
+            let (Some(keys), Some(parts)) = (keys.as_string_opt::<i32>(), parts.as_string_opt::<i32>()) else {
+                continue;
+            };
+            for row in (0..keys.len()).filter(|row| keys.is_valid(*row) && parts.is_valid(*row)) {
+                let key = keys.value(row);
+                let Some(id) = Id::parse(key.split('.').next().unwrap_or_default()) else { continue };
+                found.entry(id).or_default().insert(key.to_owned(), parts.value(row).to_owned());
+            }
+        }
+        Ok(found.into_iter().filter_map(|(id, parts)| message(id, parts)).collect())
+    }
+
+    /// Takes rows away.
+    ///
+    /// # Errors
+    /// The source's.
+    pub(crate) async fn remove(&self, keys: &[String]) -> Result<()> {
+        let writer = self.driver.writer().ok_or_else(|| unusable("its source is only read"))?;
+        let context = ExecuteContext::default();
+        let mut transaction = writer.begin(Begin::default(), &context).await?;
+        for keys in keys.chunks(ROWS_AT_ONCE) {
+            let rows = batch(&[("id", keys.iter().map(String::as_str).collect())])?;
+            let set = ChangeSet::new(&self.delete.shape, rows)?;
+            if let Err(error) = transaction.apply(&self.delete, &set, &context).await {
+                transaction.rollback().await;
+                return Err(error);
+            }
+        }
+        transaction.commit().await.map_err(|error| error.error().clone())
+    }
+}
+
+/// A message, if all of its parts are there.
+fn message(id: Id, parts: BTreeMap<String, String>) -> Option<Message> {
+    let count: usize = parts.keys().next()?.rsplit('.').next()?.parse().ok()?;
+    if parts.len() != count {
+        return None;
+    }
+    let (keys, texts): (Vec<String>, Vec<String>) = parts.into_iter().unzip();
+    let body = STANDARD.decode(texts.concat()).ok()?;
+    Some(Message { id, body, keys })
+}
+
+fn unusable(why: &str) -> Error {
+    Error::new(ErrorCode::ObjectNotInPrerequisiteState, "the outbox of the source cannot be used")
+        .with_detail(format!("The reason: {why}."))
+        .with_hint("An operator makes a table with the text columns id, its primary key, and payload.")
+}
+
+fn column<'a>(table: &'a RemoteTable, name: &str) -> Result<&'a RemoteColumn> {
+    let found = table.columns.iter().find(|column| column.name.as_str() == name);
+    found.ok_or_else(|| unusable("it lacks a column id or payload"))
+}
+
+fn target(writer: &dyn Writer, column: &RemoteColumn) -> Result<TargetColumn> {
+    let encoding = writer.writable_as(column, ValueType::Text).map_err(|_| unusable("its columns are no texts"))?;
+    Ok(TargetColumn::new(column, ValueType::Text, encoding))
+}
+
+fn read(driver: &dyn Driver, table: &RemoteTable, columns: [&RemoteColumn; 2]) -> Result<Arc<NativeStatement>> {
+    let (mut scanned, mut output) = (Vec::new(), Vec::new());
+    for (number, column) in (0_u32..).zip(columns) {
+        let encoding = driver.read_as(column, ValueType::Text).map_err(|_| unusable("its columns are no texts"))?;
+        let id = ColumnId(number);
+        scanned.push(ScanColumn {
+            id,
+            name: column.name.clone(),
+            value_type: ValueType::Text,
+            nullable: column.nullable,
+            collation: column.collation.clone(),
+            encoding,
+        });
+        let name = column.name.as_str().to_owned();
+        output.push(OutputColumn { id, name, value_type: ValueType::Text, nullable: true });
+    }
+    let scan = Relation::Scan { table: table.table.clone(), columns: scanned };
+    let relation = Relation::Limit { input: Box::new(scan), skip: 0, fetch: Some(ROWS_MAX) };
+    let fragment = Fragment { relation, output, parameters: Vec::new() };
+    driver.render(&fragment).map_err(|_| unusable("its source does not give its rows"))
+}
+
+fn batch(columns: &[(&str, Vec<&str>)]) -> Result<RecordBatch> {
+    let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
+    let arrays = columns.iter().map(|(_, values)| Arc::new(StringArray::from(values.clone())) as _).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(Error::internal)
+}

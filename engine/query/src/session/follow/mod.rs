@@ -1,0 +1,205 @@
+//! Subscriptions: what was committed, judged for one follower by the deployment of now, batch by batch. A follower takes what comes at a
+//! pace of its own: nothing waits in memory for it but what one transaction came to.
+
+mod reread;
+
+use super::gate_session::GateSession;
+use crate::engine::{Engine, EventFeed};
+use crate::events::{Judged, judge};
+use crate::question::object::visible;
+use futures::stream::try_unfold;
+use futures::{StreamExt, TryStreamExt};
+use querygate_events::{Committed, Cursor, Subscriber, Subscription};
+use querygate_query_api::requests::events::{
+    ChangeEvent, EventFilter, EventOperation, EventStream, Followed, Sequence,
+};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, ErrorCode, Result};
+use reread::Reader;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Objects that one subscription may name.
+const OBJECTS_MAX: usize = 256;
+/// How often a follower to whom nothing came hears how far it has come.
+const REACHED_EVERY: Duration = Duration::from_secs(15);
+
+/// One who follows.
+struct Follower {
+    gate: Arc<Engine>,
+    feed: EventFeed,
+    principal: Arc<Principal>,
+    filter: EventFilter,
+    cursor: Cursor,
+    /// What was read from the log and not judged yet.
+    came: VecDeque<Arc<Committed>>,
+    subscription: Arc<Subscription>,
+    ready: VecDeque<Followed>,
+    reader: Reader,
+    /// When it hears how far it has come.
+    due: Instant,
+}
+
+impl GateSession {
+    /// Follows changes.
+    pub(in crate::session) async fn follow(&self, filter: EventFilter) -> Result<EventStream> {
+        let unkept = || Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events");
+        let feed = self.gate.options().events.clone().ok_or_else(unkept)?;
+        if filter.objects.as_ref().is_some_and(|names| names.is_empty() || names.len() > OBJECTS_MAX) {
+            let text = format!("a subscription names between 1 and {OBJECTS_MAX} objects");
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, text));
+        }
+        let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
+        for name in filter.objects.iter().flatten() {
+            visible(&workspace.catalog, name)?;
+            if !feed.log.options().objects.has(name) {
+                let text = format!("no events are kept of object '{name}'");
+                return Err(Error::new(ErrorCode::FeatureNotSupported, text)
+                    .with_hint("An operator names the objects of which events are kept in [events]."));
+            }
+        }
+        let cursor = feed.log.cursor(filter.from.map(|Sequence(sequence)| sequence))?;
+        let objects = filter.objects.clone();
+        let subscriber = Subscriber { login: self.principal.login.clone(), door: self.door.name(), objects };
+        let subscription = feed.log.subscribe(subscriber, cursor.after)?;
+        let follower = Follower {
+            reader: Reader::new(Arc::clone(&self.gate), Arc::clone(&self.principal), self.door),
+            gate: Arc::clone(&self.gate),
+            feed,
+            principal: Arc::clone(&self.principal),
+            filter,
+            cursor,
+            came: VecDeque::new(),
+            subscription,
+            ready: VecDeque::new(),
+            due: Instant::now(),
+        };
+        Ok(try_unfold(follower, Follower::next).into_stream().boxed())
+    }
+
+    /// Changes of one object as the payloads of a channel: `querygate.` and its name in metadata, or `*` for all that the listener sees.
+    /// `None`: it is no such channel, or there is none for the listener.
+    pub(in crate::session) async fn listen_to_changes(
+        &self,
+        channel: &str,
+    ) -> Result<Option<futures::stream::BoxStream<'static, String>>> {
+        let Some(object) = channel.strip_prefix("querygate.").filter(|_| self.gate.options().events.is_some()) else {
+            return Ok(None);
+        };
+        let objects = (object != "*").then(|| vec![object.to_owned()]);
+        let stream = match self.follow(EventFilter { objects, ..EventFilter::default() }).await {
+            Ok(stream) => stream,
+            // What is not there and what is not to be seen are alike.
+            Err(error) if error.vendor_code().is_some() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let payloads = stream.filter_map(|followed| async move {
+            match followed {
+                Ok(Followed::Event(event)) => Some(payload(&event)),
+                Ok(Followed::Reached(_)) => None,
+                Err(error) => {
+                    let mut text = String::from("{\"error\":");
+                    querygate_types::json::print::quoted(error.message(), &mut text);
+                    text.push('}');
+                    Some(text)
+                }
+            }
+        });
+        Ok(Some(payloads.boxed()))
+    }
+}
+
+/// Bytes of a payload of NOTIFY, as PostgreSQL bounds them.
+const PAYLOAD_MAX: usize = 7_999;
+
+/// An event as the payload of a NOTIFY: without its record where that is too long.
+fn payload(event: &ChangeEvent) -> String {
+    let whole = event.to_json();
+    if whole.len() <= PAYLOAD_MAX {
+        return whole;
+    }
+    let short = event.to_short_json();
+    if short.len() <= PAYLOAD_MAX {
+        return short;
+    }
+    ChangeEvent { key: "{}".to_owned(), ..event.clone() }.to_short_json()
+}
+
+impl Follower {
+    async fn next(mut self) -> Result<Option<(Followed, Self)>> {
+        loop {
+            if let Some(followed) = self.ready.pop_front() {
+                self.due = Instant::now() + REACHED_EVERY;
+                return Ok(Some((followed, self)));
+            }
+            if let Some(committed) = self.came.pop_front() {
+                self.judge(&committed).await?;
+                continue;
+            }
+            if Instant::now() >= self.due {
+                self.due = Instant::now() + REACHED_EVERY;
+                if let Some(reached) = self.feed.log.reached(&mut self.cursor) {
+                    self.subscription.came_to(reached, 0);
+                    return Ok(Some((Followed::Reached(Sequence(reached)), self)));
+                }
+            }
+            let next = self.feed.log.next(&mut self.cursor);
+            let Ok(came) = tokio::time::timeout_at(self.due, next).await else { continue };
+            self.came = came?.into();
+        }
+    }
+
+    /// Judges a transaction by the deployment of now.
+    async fn judge(&mut self, committed: &Committed) -> Result<()> {
+        let deployment = self.gate.deployment();
+        let workspace = self.gate.workspace(&deployment, &self.principal).await?;
+        let mut events = Vec::new();
+        for (number, change) in committed.changes.iter().enumerate() {
+            if self.filter.objects.as_ref().is_some_and(|names| !names.iter().any(|name| **name == *change.object)) {
+                continue;
+            }
+            let objects = workspace.catalog.objects();
+            let Some(visible) = objects.iter().find(|visible| *visible.object.name == *change.object) else {
+                continue;
+            };
+            let Some(table) = deployment.tables.get(&visible.object.name) else { continue };
+            let description = crate::session::statements::question::described(&workspace, visible);
+            let schema = table.provider.schema();
+            let judged = match judge(visible, &description, &schema, change, self.feed.print) {
+                Ok(judged) => judged,
+                Err(error) => {
+                    tracing::error!(object = &*change.object, cause = error.cause(), "a change could not be judged");
+                    continue;
+                }
+            };
+            let told = self.reader.settle(&description, judged, self.feed.print).await?;
+            events.extend(told.into_iter().map(|(row, judged)| (committed.event_id(number, row), judged, change)));
+        }
+        let wanted = |operation: EventOperation| {
+            self.filter.operations.as_ref().is_none_or(|operations| operations.contains(&operation))
+        };
+        events.retain(|(_, judged, _)| wanted(judged.operation));
+        self.subscription.came_to(committed.sequence, events.len() as u64);
+        let count = events.len();
+        let is_shown_actor = self.principal.operator || *self.principal.user_id == *committed.actor;
+        for (at, (id, judged, change)) in events.into_iter().enumerate() {
+            let Judged { operation, key, changed, record } = judged;
+            self.ready.push_back(Followed::Event(Box::new(ChangeEvent {
+                sequence: Sequence(committed.sequence),
+                id,
+                is_last: at + 1 == count,
+                object: change.object.to_string(),
+                operation,
+                key,
+                changed,
+                record,
+                transaction: committed.transaction.clone(),
+                actor: is_shown_actor.then(|| committed.actor.to_string()),
+                uncertain: committed.uncertain,
+            })));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Rows whose visibility other rows decide, asked for by key as their follower: what is published of them is what the follower reads now.
+
+use super::super::gate_session::GateSession;
+use super::super::service::opened;
+use crate::engine::Engine;
+use crate::events::{Judged, Judgement, KeyText};
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use querygate_query_api::outcome::Outcome;
+use querygate_query_api::requests::events::EventOperation;
+use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
+use querygate_query_api::service::{ClientInfo, Delivery, Door, Session as _};
+use querygate_types::principal::Principal;
+use querygate_types::{Error, Result};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rows that are asked for at once.
+const KEYS_MAX: usize = 500;
+
+type Print = fn(&Arc<[AnswerColumn]>, &RecordBatch, &mut String) -> Result<()>;
+
+/// Reads rows as a follower.
+pub(super) struct Reader {
+    gate: Arc<Engine>,
+    principal: Arc<Principal>,
+    door: Door,
+}
+
+/// A row that was found: its key and itself, printed.
+type Found = HashMap<String, (KeyText, String)>;
+
+impl Reader {
+    pub(super) fn new(gate: Arc<Engine>, principal: Arc<Principal>, door: Door) -> Self {
+        Self { gate, principal, door }
+    }
+
+    /// What a follower is published of the rows of a change, by their numbers.
+    ///
+    /// # Errors
+    /// A row cannot be asked for.
+    pub(super) async fn settle(
+        &self,
+        description: &ObjectDescription,
+        judged: Vec<Judgement>,
+        print: Print,
+    ) -> Result<Vec<(usize, Judged)>> {
+        let mut keys = Vec::new();
+        for judgement in &judged {
+            match judgement {
+                Judgement::Asked { key, .. } => keys.push(key.as_slice()),
+                Judgement::Nothing | Judgement::Told(_) => {}
+            }
+        }
+        let found = if keys.is_empty() { Found::new() } else { self.found(description, &keys, print).await? };
+        let mut told = Vec::new();
+        for (row, judgement) in judged.into_iter().enumerate() {
+            match judgement {
+                Judgement::Nothing => {}
+                Judgement::Told(own) => told.push((row, own)),
+                Judgement::Asked { found: operation, missing, key } => {
+                    told.extend(of_asked(&found, operation, missing, &key).map(|own| (row, own)));
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    /// The rows with these keys that the follower sees now.
+    async fn found(&self, description: &ObjectDescription, keys: &[&[(String, Value)]], print: Print) -> Result<Found> {
+        let mut found = Found::new();
+        let Some(name) = description.key.as_ref().filter(|_| keys.iter().all(|key| key.len() == 1)) else {
+            return Ok(found);
+        };
+        let client = ClientInfo { door: self.door, database: String::new(), peer: None, settings: Vec::new() };
+        let session = opened(&self.gate, &self.principal, &client)?;
+        for some in keys.chunks(KEYS_MAX) {
+            let texts = some.iter().filter_map(|key| text(key)).collect();
+            let question = Question { object: description.name.clone(), keys: Some(texts), ..Question::default() };
+            read(&session, &question, name, print, &mut found).await?;
+        }
+        session.close().await;
+        Ok(found)
+    }
+}
+
+async fn read(session: &GateSession, question: &Question, key: &str, print: Print, found: &mut Found) -> Result<()> {
+    let asked = session.bind_asked(question, AnswerForm::Records).await?;
+    let outcome = session.run(&asked.prepared, &asked.parameters, Delivery::Batches).await?;
+    let Outcome::Rows(mut rows) = outcome else { return Err(Error::internal("a question gave no rows")) };
+    let place = asked.columns.iter().position(|column| column.name == key);
+    let place = place.ok_or_else(|| Error::internal("an answer lacks its key"))?;
+    let of_key: Arc<[AnswerColumn]> = asked.columns.get(place).cloned().into_iter().collect();
+    while let Some(batch) = rows.batches.next().await {
+        let batch = batch?;
+        let keys = batch.project(&[place]).map_err(Error::internal)?;
+        for row in 0..batch.num_rows() {
+            let (mut own, mut record) = (String::new(), String::new());
+            print(&of_key, &keys.slice(row, 1), &mut own)?;
+            print(&asked.columns, &batch.slice(row, 1), &mut record)?;
+            let parsed: Map<String, Value> = serde_json::from_str(&own).map_err(Error::internal)?;
+            let Some(text) = parsed.get(key).and_then(plain) else { continue };
+            found.insert(text, (own, record));
+        }
+    }
+    Ok(())
+}
+
+fn of_asked(
+    found: &Found,
+    operation: EventOperation,
+    missing: Option<Judged>,
+    key: &[(String, Value)],
+) -> Option<Judged> {
+    match text(key).and_then(|text| found.get(&text)) {
+        Some((key, record)) => {
+            Some(Judged { operation, key: key.clone(), changed: None, record: Some(record.clone()) })
+        }
+        None => missing,
+    }
+}
+
+/// A key of one field as a text.
+fn text(key: &[(String, Value)]) -> Option<String> {
+    match key {
+        [(_, value)] => plain(value),
+        _ => None,
+    }
+}
+
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! One client that follows changes: for as long as it is known, and no longer.
+
+use crate::call::Call;
+use crate::code::Code;
+use crate::refusal::Refusal;
+use crate::sender::{Identity, Sender};
+use crate::site::Site;
+use crate::work::Work;
+use axum::http::HeaderMap;
+use futures::StreamExt;
+use querygate_query_api::requests::events::{EventFilter, EventStream, Followed};
+use querygate_types::principal::Principal;
+use querygate_web::Peer;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+/// How often a client that nothing is sent to is sent a sign of life, and how often it is asked whether it is still known.
+const BEAT: Duration = Duration::from_secs(10);
+/// How old the knowledge of who follows may be when something is sent.
+const KNOWN_FOR: Duration = Duration::from_secs(2);
+
+/// A client that follows.
+pub(super) struct Following {
+    site: Arc<Site>,
+    headers: HeaderMap,
+    peer: Option<Peer>,
+    principal: Arc<Principal>,
+    known: Instant,
+    beat: Interval,
+    stream: EventStream,
+    /// Objects whose records metadata does not open for lists.
+    closed: BTreeSet<String>,
+    /// The session, for as long as it follows.
+    _work: Work,
+}
+
+/// What is sent next.
+#[derive(Debug)]
+pub(super) enum Next {
+    Followed(Followed),
+    Beat,
+    /// Nothing more, and why.
+    End(Refusal),
+}
+
+impl Following {
+    /// # Errors
+    /// Who asks is not known, or may not follow this.
+    pub(super) async fn begin(
+        site: Arc<Site>,
+        call: Call,
+        identity: Identity,
+        filter: EventFilter,
+    ) -> Result<Self, Refusal> {
+        let work = site.open(&identity.principal, &call).await?;
+        for name in filter.objects.iter().flatten() {
+            crate::data::described(&work, name, super::METHOD).await?;
+        }
+        let closed = |methods: &Option<Vec<String>>| {
+            methods.as_ref().is_some_and(|methods| !methods.iter().any(|method| method == super::METHOD))
+        };
+        let objects = work.session().objects().await?;
+        let closed = objects.iter().filter(|object| closed(&object.api_methods)).map(|object| object.name.clone());
+        let closed = closed.collect();
+        let stream = work.session().subscribe(filter).await?;
+        let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            headers: call.headers,
+            peer: call.peer,
+            principal: identity.principal,
+            known: Instant::now(),
+            beat,
+            stream,
+            closed,
+            site,
+            _work: work,
+        })
+    }
+
+    /// What is sent next.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            let next = tokio::select! {
+                biased;
+                followed = self.stream.next() => match followed {
+                    Some(Ok(followed)) => Next::Followed(followed),
+                    Some(Err(error)) => return Next::End(Refusal::from(error)),
+                    None => return Next::End(Refusal::new(Code::ServiceUnavailable, "The gate sends no more events.")),
+                },
+                _ = self.beat.tick() => Next::Beat,
+            };
+            if self.known.elapsed() >= KNOWN_FOR {
+                if !is_known(&self.site, &self.headers, self.peer, &self.principal).await {
+                    return Next::End(Refusal::unauthenticated());
+                }
+                self.known = Instant::now();
+            }
+            match &next {
+                Next::Followed(Followed::Event(event)) if self.closed.contains(&event.object) => {}
+                Next::Followed(_) | Next::Beat | Next::End(_) => return next,
+            }
+        }
+    }
+}
+
+/// Whether what a client showed still stands for the user that it stood for.
+async fn is_known(site: &Site, headers: &HeaderMap, peer: Option<Peer>, principal: &Arc<Principal>) -> bool {
+    match site.sender(headers, peer).await {
+        Sender::Known(identity) => identity.principal == *principal,
+        Sender::Unknown | Sender::Refused(_) => false,
+    }
+}

@@ -1,0 +1,187 @@
+//! What followers ask for, and what they are refused.
+
+use super::gate::Gate;
+use super::sse::Sse;
+use querygate_tests::server::{Request, change, runtime};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn note(id: &str, region: &str) -> String {
+    format!(
+        "INSERT INTO notes(id, title, region, phone, secret, amount) VALUES ('{id}', 't', '{region}', '12345', 'hush', 1)"
+    )
+}
+
+#[test]
+fn filters_sequences_and_refusals() {
+    let gate = Gate::new();
+    let wanda = gate.client("wanda");
+    let mut all = gate.follow("wanda", "").begun();
+    let mut gone = gate.follow("eve", "?objects=*&operations=delete").begun();
+    change(&wanda, &note("a", "eu")).unwrap();
+    change(&wanda, "UPDATE notes SET region = 'us' WHERE id = 'a'").unwrap();
+    change(&wanda, "INSERT INTO quiet(id) VALUES ('q')").unwrap();
+    change(&wanda, &note("b", "us")).unwrap();
+    let (first, second, third) = (all.event(), all.event(), all.event());
+    assert_eq!(
+        (&first["operation"], &first["record"]["secret"], &first["actor"]),
+        (&json!("insert"), &json!("hush"), &json!("wanda"))
+    );
+    assert_eq!((&second["operation"], &second["changed"]), (&json!("update"), &json!(["region"])));
+    assert_eq!(
+        (&third["key"], &third["object"]),
+        (&json!({"id": "b"}), &json!("desk_notes")),
+        "of quiet objects nothing is told"
+    );
+    // Out of view is gone, with the key only.
+    let told = gone.event();
+    assert_eq!((&told["operation"], &told["key"]), (&json!("delete"), &json!({"id": "a"})));
+    assert!(told.get("record").is_none() && told.get("changed").is_none() && told.get("actor").is_none(), "{told}");
+    assert_eq!(told["sequence"], second["sequence"]);
+
+    let refused = |user: &str, query: &str| {
+        let mut stream = gate.follow(user, query);
+        (stream.status, stream.next(Duration::from_secs(5)).and_then(|block| block.data).unwrap_or_default())
+    };
+    for (query, status) in [
+        ("?objects=desk_nothing", 404),
+        ("?objects=desk_quiet", 501),
+        ("?operations=upsert", 400),
+        ("?from=-1", 400),
+        ("?from=99999999999999999999", 400),
+        ("?from=18446744073709551615", 400),
+        ("?from=1&from=2", 400),
+        ("?until=1", 400),
+    ] {
+        let (told, body) = refused("wanda", query);
+        assert_eq!(told, status, "{query} {body}");
+    }
+    assert_eq!(refused("eve", "?objects=desk_quiet").0, 403);
+    let unknown = Sse::open(gate.server.rest.unwrap(), "", &[]);
+    assert_eq!(unknown.status, 401);
+    let cookie = format!("better-auth.session_token={}", gate.token("eve"));
+    let from = |origin: &str| {
+        let headers = [("cookie", cookie.clone()), ("origin", origin.to_owned())];
+        Sse::open(gate.server.rest.unwrap(), "", &headers).status
+    };
+    assert_eq!((from("http://elsewhere.example"), from("http://gate")), (403, 200));
+}
+
+#[test]
+fn who_signs_out_is_told_nothing_more() {
+    let gate = Gate::new();
+    let (wanda, token) = (gate.client("wanda"), gate.token("eve"));
+    let headers = [("authorization", format!("Bearer {token}"))];
+    let mut stream = Sse::open(gate.server.rest.unwrap(), "", &headers).begun();
+    change(&wanda, &note("a", "eu")).unwrap();
+    assert_eq!(stream.event()["key"], json!({"id": "a"}));
+    let out = Request::new("POST", "/api/v1/auth/sign-out").header("authorization", &format!("Bearer {token}"));
+    assert_eq!(out.send(gate.server.rest.unwrap()).status, 200);
+    std::thread::sleep(Duration::from_millis(2_500));
+    change(&wanda, &note("b", "eu")).unwrap();
+    let end = loop {
+        let block = stream.next(Duration::from_secs(20)).expect("the stream ends with a word");
+        if block.data.is_some() {
+            break block;
+        }
+    };
+    assert_eq!((end.event.as_deref(), &end.data.unwrap()["code"]), (Some("error"), &json!("UNAUTHENTICATED")));
+}
+
+#[test]
+fn rows_that_follow_others_are_judged_by_what_is_read_now() {
+    let gate = Gate::new();
+    let wanda = gate.client("wanda");
+    change(&wanda, &note("a", "eu")).unwrap();
+    change(&wanda, &note("b", "us")).unwrap();
+    let mut lines = gate.follow("eve", "?objects=desk_lines").begun();
+    change(&wanda, "INSERT INTO lines(id, note, words) VALUES ('l1', 'b', 'hidden')").unwrap();
+    change(&wanda, "INSERT INTO lines(id, note, words) VALUES ('l2', 'a', 'seen')").unwrap();
+    let told = lines.event();
+    assert_eq!(told["record"], json!({"id": "l2", "note": "a", "words": "seen"}), "{told}");
+    change(&wanda, "UPDATE lines SET words = 'still hidden' WHERE id = 'l1'").unwrap();
+    change(&wanda, "UPDATE lines SET words = 'new' WHERE id = 'l2'").unwrap();
+    let told = lines.event();
+    assert_eq!((&told["operation"], &told["record"]["words"]), (&json!("update"), &json!("new")));
+}
+
+#[test]
+fn who_reads_slowly_holds_up_no_one_and_misses_nothing() {
+    let gate = Gate::new();
+    let wanda = gate.client("wanda");
+    let mut fast = gate.follow("wanda", "?objects=desk_notes").begun();
+    let begin = fast.last_id.clone().unwrap();
+    // It asks, and reads nothing of the answer.
+    let mut slow = std::net::TcpStream::connect(gate.server.rest.unwrap()).unwrap();
+    let token = gate.token("wanda");
+    let request = format!("GET /api/v1/realtime HTTP/1.1\r\nhost: gate\r\nauthorization: Bearer {token}\r\n\r\n");
+    std::io::Write::write_all(&mut slow, request.as_bytes()).unwrap();
+    let before = gate.server.resident_bytes();
+    let long = "x".repeat(200_000);
+    for n in 0..100 {
+        change(&wanda, &format!("INSERT INTO notes(id, title, region) VALUES ('n{n}', '{long}', 'eu')")).unwrap();
+    }
+    let ids = |stream: &mut Sse| (0..100).map(|_| stream.event()["key"]["id"].clone()).collect::<Vec<_>>();
+    let expected: Vec<Value> = (0..100).map(|n| json!(format!("n{n}"))).collect();
+    assert_eq!(ids(&mut fast), expected);
+    let grown = gate.server.resident_bytes().saturating_sub(before);
+    assert!(grown < 300 << 20, "{grown} bytes");
+    drop(slow);
+    // A client that was cut off goes on where it was.
+    assert_eq!(ids(&mut gate.follow("wanda", &format!("?from={begin}"))), expected);
+}
+
+#[test]
+fn operators_see_who_follows_and_others_themselves() {
+    let gate = Gate::new();
+    let _eve = gate.follow("eve", "?objects=desk_notes").begun();
+    let _uma = gate.follow("uma", "").begun();
+    let rows = |user: &str| {
+        let client = gate.client(user);
+        let sql = "SELECT login, door, objects, lag_ms IS NULL FROM querygate.subscriptions ORDER BY login";
+        let rows = runtime().block_on(client.query(sql, &[])).unwrap();
+        let row = |row: &tokio_postgres::Row| {
+            (row.get::<_, String>(0), row.get::<_, String>(1), row.get::<_, String>(2), row.get::<_, bool>(3))
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    let of =
+        |login: &str, objects: &str, hidden: bool| (login.to_owned(), "rest".to_owned(), objects.to_owned(), hidden);
+    assert_eq!(rows("root"), [of("eve", "desk_notes", false), of("uma", "*", false)]);
+    assert_eq!(rows("eve"), [of("eve", "desk_notes", true)]);
+}
+
+#[test]
+fn a_listener_is_notified() {
+    let gate = Gate::new();
+    let wanda = gate.client("wanda");
+    let mut config = gate.server.config("eve");
+    config.dbname("desk").password(querygate_tests::server::PASSWORD);
+    let (sender, notes) = std::sync::mpsc::channel::<(String, Value)>();
+    let client = runtime().block_on(async {
+        let (client, mut connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = futures::future::poll_fn(|context| connection.poll_message(context)).await {
+                if let tokio_postgres::AsyncMessage::Notification(note) = message {
+                    let _ = sender.send((note.channel().to_owned(), serde_json::from_str(note.payload()).unwrap()));
+                }
+            }
+        });
+        client
+    });
+    let listen = |sql: &str| runtime().block_on(client.batch_execute(sql));
+    listen("LISTEN \"querygate.desk_notes\"").unwrap();
+    assert!(listen("LISTEN \"querygate.desk_nothing\"").is_err() && listen("LISTEN \"querygate.desk_quiet\"").is_err());
+    change(&wanda, &note("u", "us")).unwrap();
+    change(&wanda, &note("e", "eu")).unwrap();
+    let (channel, told) = notes.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(
+        (channel.as_str(), &told["key"], &told["record"]["phone"]),
+        ("querygate.desk_notes", &json!({"id": "e"}), &json!("***45"))
+    );
+    let long = "x".repeat(9_000);
+    change(&wanda, &format!("UPDATE notes SET title = '{long}' WHERE id = 'e'")).unwrap();
+    let (_, told) = notes.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!((&told["operation"], &told["key"], told.get("record")), (&json!("update"), &json!({"id": "e"}), None));
+    listen("UNLISTEN *").unwrap();
+}
