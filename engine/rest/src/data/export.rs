@@ -2,6 +2,7 @@
 
 use super::ask::order_of;
 use super::conditions::filter_of;
+use super::list::opens;
 use super::record::refuse_unknown;
 use crate::answer::{JSON, Pieces, of_pieces};
 use crate::call::{Call, Named, Parameters};
@@ -36,6 +37,7 @@ pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, ca
     let answer = async {
         let work = site.work(&call).await?;
         let described = exportable(&work, &object).await?;
+        opens(&described, "list")?;
         let parameters = call.parameters()?;
         refuse_unknown(&parameters, &PARAMETERS)?;
         refuse_repeated(&parameters)?;

@@ -57,13 +57,22 @@ pub(crate) fn about(object: &str, answer: Result<Response, Refusal>) -> Response
 /// There is none for the reader, or metadata does not open it for this method.
 pub(crate) async fn described(work: &Work, object: &str, method: &str) -> Result<Arc<ObjectDescription>, Refusal> {
     let described = work.session().object(object).await?;
-    if let Some(allowed) = &described.api_methods
-        && !allowed.iter().any(|allowed| allowed == method)
-    {
-        let message = format!("The API method '{method}' is not enabled on object '{object}'.");
-        return Err(Refusal::new(VendorCode::ObjectApiMethodNotAllowed, message).with("allowed", allowed.clone()));
-    }
+    opens(&described, method)?;
     Ok(described)
+}
+
+/// `list` also opens exports, searches and analytics.
+///
+/// # Errors
+/// Metadata does not open the object for this method.
+pub(crate) fn opens(object: &ObjectDescription, method: &str) -> Result<(), Refusal> {
+    match &object.api_methods {
+        Some(allowed) if !allowed.iter().any(|allowed| allowed == method) => {
+            let message = format!("The API method '{method}' is not enabled on object '{}'.", object.name);
+            Err(Refusal::new(VendorCode::ObjectApiMethodNotAllowed, message).with("allowed", allowed.clone()))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn answer(work: Work, object: &ObjectDescription, ask: Ask, rows_max: u64) -> Result<Response, Refusal> {

@@ -1,5 +1,6 @@
 //! `GET /search`: words in several objects, the records that changed last first.
 
+use super::list::opens;
 use super::record::refuse_unknown;
 use crate::answer::ok;
 use crate::call::Call;
@@ -89,6 +90,11 @@ async fn hits_of(
     most: usize,
     is_named: bool,
 ) -> Result<Option<Vec<Hit>>, Refusal> {
+    match opens(object, "list") {
+        Ok(()) => {}
+        Err(_) if !is_named => return Ok(None),
+        Err(refusal) => return Err(refusal),
+    }
     let order = object.field("updated_at").map(|field| OrderKey { field: field.name.clone(), descending: true });
     let question = Question {
         object: object.name.clone(),
