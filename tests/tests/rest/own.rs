@@ -16,6 +16,7 @@ CREATE TABLE orders(id TEXT PRIMARY KEY NOT NULL, code TEXT UNIQUE, customer TEX
     margin DOUBLE, tags LIST_TEXT, extra TEXT, paid BOOLEAN, placed_on DATE_TEXT, placed_at TIMESTAMPTZ_TEXT);
 CREATE TABLE secrets(id TEXT PRIMARY KEY NOT NULL, word TEXT);
 CREATE TABLE tickets(id INTEGER PRIMARY KEY NOT NULL, title TEXT NOT NULL, parent INTEGER);
+CREATE TABLE parcels(id TEXT PRIMARY KEY NOT NULL, code TEXT, near LIST_TEXT);
 CREATE TABLE lines(order_id TEXT NOT NULL, line INTEGER NOT NULL, amount DOUBLE, PRIMARY KEY (order_id, line));
 INSERT INTO customers VALUES ('c1', 'Ann "A"', '+1555'), ('c2', 'Bob', NULL);
 INSERT INTO orders VALUES
@@ -116,7 +117,7 @@ impl Gate {
         (answer.status, code.to_owned())
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }

@@ -172,17 +172,17 @@ async fn run(
                 let Some(field) =
                     model.group_field(&question, column).filter(|field| labels && field.form == JsonForm::Text)
                 else {
-                    return false;
+                    return Ok(false);
                 };
                 let value = printer.cells(column).and_then(|cells| cells.texts(row).pop());
                 let label = value.and_then(|value| field.options.iter().find(|(option, _)| *option == value));
-                label.is_some_and(|(_, label)| {
+                Ok(label.is_some_and(|(_, label)| {
                     quoted(label, out);
                     true
-                })
+                }))
             };
             printer.print(row, &mut rows, label, |_| false)?;
-            printer.print(row, &mut raw, |_, _, _| false, |column| column >= dimensions)?;
+            printer.print(row, &mut raw, |_, _, _| Ok(false), |column| column >= dimensions)?;
         }
     }
     Ok((rows, fields, raw))

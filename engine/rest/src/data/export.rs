@@ -191,19 +191,14 @@ impl Pieces for Rows {
                         if self.printed > 0 {
                             out.push(',');
                         }
-                        let mut failure = None;
                         let instead = |column: usize, row: usize, out: &mut String| {
-                            match dressed(&printer, &titles, column, row) {
-                                Ok(None) => return false,
-                                Ok(Some(text)) => quoted(&text, out),
-                                Err(error) => failure = Some(error),
-                            }
-                            true
+                            let text = dressed(&printer, &titles, column, row)?;
+                            Ok(text.is_some_and(|text| {
+                                quoted(&text, out);
+                                true
+                            }))
                         };
                         printer.print(row, &mut out, instead, |_| false)?;
-                        if let Some(error) = failure {
-                            return Err(error.into());
-                        }
                     }
                 }
                 self.printed += 1;

@@ -39,7 +39,7 @@ pub(crate) async fn query(State(site): Shared, Named(object): Named<String>, cal
     let answer = async {
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;
-        let body = call.json_if_any(site.body_max()).await?;
+        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
         let ask = body::ask_of(&object, body.unwrap_or_default())?;
         answer(work, &described, ask, site.rows_max()).await
     };
