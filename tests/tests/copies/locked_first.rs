@@ -22,6 +22,8 @@ CREATE TABLE parents(id text primary key not null, b text);
 CREATE TABLE children(id text primary key not null check (noted()), a integer, b text);
 CREATE TABLE over(id text primary key not null check (noted()), a integer, b text);
 CREATE TABLE under() INHERITS (over);
+CREATE TABLE apart(id text primary key not null check (noted()), a integer, b text, EXCLUDE USING hash (a WITH =));
+INSERT INTO apart VALUES ('k', 1, 'x');
 CREATE TABLE made(id text primary key not null, a integer, b text GENERATED ALWAYS AS (id || 'x') STORED);
 INSERT INTO over VALUES ('k', 1, 'hidden'), ('j', 1, 'x'); INSERT INTO under VALUES ('k', 1, 'x');
 INSERT INTO plain VALUES ('k', 1, 'x'), ('x', 1, 'x'); INSERT INTO parents VALUES ('x', 'x');
@@ -39,6 +41,7 @@ fn stack() -> String {
         ("part", "public_read_write", "type: text"),
         ("heir", "public_read_write", "type: text"),
         ("over", "public_read_write", "type: text"),
+        ("apart", "public_read_write", "type: text"),
         ("made", "public_read_write", "type: text"),
         ("parents", "public_read_write", "type: text"),
         ("children", "controlled_by_parent", "type: master_detail, reference: shop_parents"),
@@ -67,7 +70,7 @@ fn stack() -> String {
 fn types() -> String {
     let of = |table: &str| format!("\"shop_{table}\": {{\"columnTypes\": {{\"a\": \"integer\"}}}}");
     let own: Vec<String> =
-        ["plain", "lowered", "partial", "refers", "part", "heir", "over", "made", "children"].map(of).into();
+        ["plain", "lowered", "partial", "refers", "part", "heir", "over", "apart", "made", "children"].map(of).into();
     format!("{{\"querygate\": {{\"tables\": {{{}}}}}}}", own.join(", "))
 }
 
@@ -95,6 +98,7 @@ fn a_row_is_locked_first_where_more_than_the_row_is_asked() {
         ("UPDATE part SET b = 'y' WHERE id = 'k'", false),
         ("UPDATE heir SET b = 'y' WHERE id = 'k'", false),
         ("UPDATE over SET a = 2 WHERE id = 'j'", false),
+        ("UPDATE apart SET a = 2 WHERE id = 'k'", false),
         ("UPDATE children SET a = 2 WHERE id = 'k' RETURNING id", false),
     ] {
         assert_eq!(is_changed_at_once(&shop, &client, sql), is_at_once, "{sql}");
