@@ -36,6 +36,25 @@ fn the_faults_of_a_body_are_told_up_to_a_bound() {
     assert_eq!((batch.status, batch.json()["fields"].as_array().unwrap().len()), (400, 100));
 }
 
+/// The time that planning takes grows with the square of their number.
+#[test]
+fn conditions_are_taken_up_to_a_bound() {
+    let gate = Gate::new();
+    let ask = |body: &Value| gate.ask("nora", "POST", "/data/shop_orders/query", Some(body));
+    let tests = |count: usize| (0..count).map(|n| json!({"code": {"$ne": n.to_string()}})).collect::<Vec<_>>();
+    for operator in ["$and", "$or"] {
+        let most = ask(&json!({"where": {operator: tests(500)}}));
+        assert_eq!((most.status, &most.json()["total"]), (200, &json!(3)), "{operator}: {}", most.text());
+        let more = ask(&json!({"where": {operator: tests(501)}}));
+        assert_eq!((more.status, &more.json()["code"]), (400, &json!("INVALID_QUERY")), "{operator}: {}", more.text());
+    }
+    let one = json!({"function": "count", "alias": "a", "filter": {"$or": tests(300)}});
+    let other = json!({"function": "count", "alias": "b", "filter": {"$or": tests(300)}});
+    assert_eq!(ask(&json!({"aggregations": [one, other]})).status, 400, "they count together");
+    let list: Vec<String> = (0..5_000).map(|n| n.to_string()).collect();
+    assert_eq!(ask(&json!({"where": {"code": {"$in": list}}})).status, 200, "a list is one");
+}
+
 #[test]
 fn what_is_not_opened_for_lists_is_not_listed_in_another_way() {
     let gate = Gate::new();
