@@ -160,6 +160,13 @@ fn logins_give_tokens_and_cookies_until_they_are_given_back() {
     assert_eq!(gate.send(by_cookie("GET", "/api/v1/auth/get-session")).json()["user"]["name"], "rita");
     let foreign = by_cookie("POST", "/api/v1/data/shop_orders").header("sec-fetch-site", "cross-site").json(&json!({}));
     assert_eq!(gate.send(foreign).status, 403, "a page of another site changes nothing");
+    let foreign = by_cookie("POST", "/api/v1/auth/sign-out").header("origin", "http://elsewhere.example");
+    assert_eq!(gate.send(foreign).status, 403, "nor does it sign anybody out");
+    let login = json!({"email": "nora@shop.example", "password": PASSWORD});
+    let foreign =
+        Request::new("POST", "/api/v1/auth/sign-in/email").header("sec-fetch-site", "cross-site").json(&login);
+    let answer = gate.send(foreign);
+    assert_eq!((answer.status, answer.header("set-cookie")), (200, None), "nor does it sign anybody in to the browser");
     assert_eq!(gate.send(by_cookie("POST", "/api/v1/auth/sign-out")).status, 200);
     assert_eq!(gate.send(by_cookie("GET", "/api/v1/data/shop_orders")).status, 401);
 }
