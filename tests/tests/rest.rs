@@ -6,6 +6,8 @@
 mod analytics;
 #[path = "rest/attacks.rs"]
 mod attacks;
+#[path = "rest/bounds.rs"]
+mod bounds;
 #[path = "rest/guide.rs"]
 mod guide;
 #[path = "rest/keys.rs"]

@@ -1,5 +1,6 @@
 //! One source of files: its store, its footers, its tables. Knows no policy and no plan.
 
+use crate::append::Buffered;
 use crate::config::{FileFormat, FilesConfig, Location, TableSpec};
 use crate::error::Names;
 use crate::footers::FooterReader;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) replacing: tokio::sync::RwLock<()>,
     /// What no other source has.
     pub(crate) identity: Arc<()>,
+    /// Rows that open transactions keep in memory.
+    pub(crate) buffered: Buffered,
     /// Listings of all tables, of every version of the metadata that is still in use.
     listings: Mutex<Vec<Weak<Fresh<Files>>>>,
 }
@@ -120,6 +123,7 @@ impl FilesSource {
                 moved,
                 replacing,
                 identity: Arc::default(),
+                buffered: Buffered::default(),
                 listings: Mutex::default(),
             }),
         }

@@ -3,6 +3,7 @@
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::sender::Sender;
+use crate::work::{Held, Work};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -19,6 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 const PARAMETERS_MAX: usize = 256;
 /// How deep a body nests; deeper ones are refused.
 const DEPTH_MAX: usize = 64;
+
+/// Bytes of one value of a body as it is worked on: itself, its key, and copies of it.
+const VALUE_BYTES: usize = 128;
 
 /// Characters of a request's number: as many as no two requests have alike.
 const ID_LENGTH: usize = 22;
@@ -126,19 +130,49 @@ impl Call {
         json_of(&self.bytes(most).await?)
     }
 
+    /// The body as JSON, charged to its user for as long as the second part is kept.
+    ///
+    /// # Errors
+    /// As [`json_if_any`](Self::json_if_any); the user has no room for it.
+    pub(crate) async fn charged_json(self, work: &Work, most: usize) -> Result<(Option<Value>, Held), Refusal> {
+        let bytes = self.bytes(most).await?;
+        let mut held = work.held();
+        held.grow(weight(&bytes))?;
+        Ok((json_of(&bytes)?, held))
+    }
+
+    /// The body as an object, charged likewise.
+    ///
+    /// # Errors
+    /// As [`object`](Self::object); the user has no room for it.
+    pub(crate) async fn charged_object(self, work: &Work, most: usize) -> Result<(Map<String, Value>, Held), Refusal> {
+        let (body, held) = self.charged_json(work, most).await?;
+        Ok((object_of(body)?, held))
+    }
+
     /// The body as an object. ObjectStack takes one that is no JSON, or null, for an empty one.
     ///
     /// # Errors
     /// As [`json_if_any`](Self::json_if_any); the body is something else.
     pub(crate) async fn object(self, most: usize) -> Result<Map<String, Value>, Refusal> {
-        match self.json_if_any(most).await? {
-            None | Some(Value::Null) => Ok(Map::new()),
-            Some(Value::Object(object)) => Ok(object),
-            Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-                Err(Refusal::invalid("_body", "invalid_type", "Invalid input: expected object"))
-            }
+        object_of(self.json_if_any(most).await?)
+    }
+}
+
+fn object_of(body: Option<Value>) -> Result<Map<String, Value>, Refusal> {
+    match body {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(object)) => Ok(object),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            Err(Refusal::invalid("_body", "invalid_type", "Invalid input: expected object"))
         }
     }
+}
+
+/// Bytes that a body takes when it is read: two are enough for a value of its own.
+fn weight(text: &[u8]) -> usize {
+    let values = text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    values.saturating_add(1).saturating_mul(VALUE_BYTES).saturating_add(text.len())
 }
 
 /// A body as JSON; `None` for one that is none.
@@ -231,6 +265,12 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_of_many_values_weighs_more_than_one_of_a_long_text() {
+        let (zeros, text) = (format!("[{}0]", "0,".repeat(1_000)), format!("\"{}\"", "0".repeat(2_000)));
+        assert!(weight(zeros.as_bytes()) > 1_000 * VALUE_BYTES && weight(text.as_bytes()) < 3_000);
+    }
 
     #[test]
     fn depth_is_counted_outside_of_strings() {

@@ -93,10 +93,7 @@ impl Site {
             Sender::Unknown => return Err(Refusal::unauthenticated()),
             Sender::Refused(refusal) => return Err(refused(*refusal)),
         };
-        if matches!(shown(&call.headers), Shown::Cookie(_)) && changes(&call.method) && comes_from_elsewhere(call) {
-            let message = "A change by a cookie must come from this origin.";
-            return Err(Refusal::new(Code::Vendor(VendorCode::Forbidden), message));
-        }
+        refuse_foreign_change(call)?;
         Ok(identity)
     }
 
@@ -145,12 +142,22 @@ fn refused(refusal: TokenRefusal) -> Refusal {
     }
 }
 
+/// # Errors
+/// A page of another site sent a change, which a cookie came with.
+pub(crate) fn refuse_foreign_change(call: &Call) -> Result<(), Refusal> {
+    if matches!(shown(&call.headers), Shown::Cookie(_)) && changes(&call.method) && comes_from_elsewhere(call) {
+        let message = "A change by a cookie must come from this origin.";
+        return Err(Refusal::new(Code::Vendor(VendorCode::Forbidden), message));
+    }
+    Ok(())
+}
+
 fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// Whether the browser says that a page of another site sent the request.
-fn comes_from_elsewhere(call: &Call) -> bool {
+pub(crate) fn comes_from_elsewhere(call: &Call) -> bool {
     if let Some(site) = call.header("sec-fetch-site") {
         return site != "same-origin" && site != "none";
     }

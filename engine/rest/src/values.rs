@@ -76,7 +76,7 @@ impl Printer {
         &self,
         row: usize,
         out: &mut String,
-        mut instead: impl FnMut(usize, usize, &mut String) -> bool,
+        mut instead: impl FnMut(usize, usize, &mut String) -> Result<bool>,
         leaves_out: impl Fn(usize) -> bool,
     ) -> Result<()> {
         out.push('{');
@@ -90,7 +90,7 @@ impl Printer {
             }
             first = false;
             out.push_str(key);
-            if !instead(column, row, out) {
+            if !instead(column, row, out)? {
                 cells.print(row, out)?;
             }
         }
@@ -109,7 +109,7 @@ pub fn print_rows(columns: &Arc<[AnswerColumn]>, batch: &RecordBatch, out: &mut 
         if row > 0 {
             out.push(',');
         }
-        printer.print(row, out, |_, _, _| false, |_| false)?;
+        printer.print(row, out, |_, _, _| Ok(false), |_| false)?;
     }
     Ok(())
 }

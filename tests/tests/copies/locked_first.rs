@@ -1,7 +1,7 @@
 //! Rows that are locked before they are changed, since the statement that changes them would ask more than the row: what the source keeps
 //! between rows is asked after the rules of the gate, and what a reader sees is asked of the row as it is then.
 
-use crate::shop::{Shop, told};
+use crate::shop::{Shop, copy_by, told};
 use crate::source::Kind;
 use querygate_tests::server::runtime;
 use tokio_postgres::Client;
@@ -20,6 +20,12 @@ CREATE TABLE base(id text not null check (noted()), a integer, b text);
 CREATE TABLE heir(PRIMARY KEY (id)) INHERITS (base);
 CREATE TABLE parents(id text primary key not null, b text);
 CREATE TABLE children(id text primary key not null check (noted()), a integer, b text);
+CREATE TABLE over(id text primary key not null check (noted()), a integer, b text);
+CREATE TABLE under() INHERITS (over);
+CREATE TABLE apart(id text primary key not null check (noted()), a integer, b text, EXCLUDE USING hash (a WITH =));
+INSERT INTO apart VALUES ('k', 1, 'x');
+CREATE TABLE made(id text primary key not null, a integer, b text GENERATED ALWAYS AS (id || 'x') STORED);
+INSERT INTO over VALUES ('k', 1, 'hidden'), ('j', 1, 'x'); INSERT INTO under VALUES ('k', 1, 'x');
 INSERT INTO plain VALUES ('k', 1, 'x'), ('x', 1, 'x'); INSERT INTO parents VALUES ('x', 'x');
 INSERT INTO lowered VALUES ('k', 1, 'x'); INSERT INTO partial VALUES ('k', 1, 'x'); INSERT INTO refers VALUES ('k', 1, 'x');
 INSERT INTO part VALUES ('k', 1, 'x'); INSERT INTO heir VALUES ('k', 1, 'x'); INSERT INTO children VALUES ('k', 1, 'x');
@@ -34,6 +40,9 @@ fn stack() -> String {
         ("refers", "public_read_write", "type: text"),
         ("part", "public_read_write", "type: text"),
         ("heir", "public_read_write", "type: text"),
+        ("over", "public_read_write", "type: text"),
+        ("apart", "public_read_write", "type: text"),
+        ("made", "public_read_write", "type: text"),
         ("parents", "public_read_write", "type: text"),
         ("children", "controlled_by_parent", "type: master_detail, reference: shop_parents"),
     ] {
@@ -51,13 +60,17 @@ fn stack() -> String {
          datasources:\n  - {{ name: shop, driver: postgres, config: {{}}, schemaMode: external, external: {{ allowWrites: true }} }}\n\
          objects:\n{objects}permissions:\n  - name: shop_manager\n    label: Everything\n    objects:\n{rights}\
          {}  - name: shop_reader\n    label: Nothing\n    objects: {{}}\n",
-        format!("  - name: shop_clerk\n    label: The same\n    objects:\n{rights}")
+        format!(
+            "  - name: shop_clerk\n    label: Rows that are not hidden\n    objects:\n{rights}    rowLevelSecurity:\n      \
+             - {{ name: shown, object: shop_over, operation: all, using: \"b == 'x'\" }}\n"
+        )
     )
 }
 
 fn types() -> String {
     let of = |table: &str| format!("\"shop_{table}\": {{\"columnTypes\": {{\"a\": \"integer\"}}}}");
-    let own: Vec<String> = ["plain", "lowered", "partial", "refers", "part", "heir", "children"].map(of).into();
+    let own: Vec<String> =
+        ["plain", "lowered", "partial", "refers", "part", "heir", "over", "apart", "made", "children"].map(of).into();
     format!("{{\"querygate\": {{\"tables\": {{{}}}}}}}", own.join(", "))
 }
 
@@ -84,6 +97,8 @@ fn a_row_is_locked_first_where_more_than_the_row_is_asked() {
         ("UPDATE refers SET b = 'k' WHERE id = 'k'", false),
         ("UPDATE part SET b = 'y' WHERE id = 'k'", false),
         ("UPDATE heir SET b = 'y' WHERE id = 'k'", false),
+        ("UPDATE over SET a = 2 WHERE id = 'j'", false),
+        ("UPDATE apart SET a = 2 WHERE id = 'k'", false),
         ("UPDATE children SET a = 2 WHERE id = 'k' RETURNING id", false),
     ] {
         assert_eq!(is_changed_at_once(&shop, &client, sql), is_at_once, "{sql}");
@@ -99,4 +114,29 @@ fn a_row_that_a_policy_keeps_from_a_change_says_nothing_of_other_rows() {
         assert!(!is_changed_at_once(&shop, &client, update));
     }
     assert!(is_changed_at_once(&shop, &client, "UPDATE plain SET b = 'y' WHERE id = 'k'"));
+}
+
+/// PostgreSQL keeps the keys of a table and of those that inherit from it apart each for itself.
+#[test]
+fn a_hidden_row_with_the_key_of_one_in_an_inheriting_table_stays_as_it_is() {
+    let shop = Shop::over(Kind::Postgres, true, TABLES, [&stack(), &types()]);
+    let client = shop.client("omar");
+    let stored = || shop.stored("SELECT tableoid::regclass::text || a FROM over ORDER BY 1");
+    assert_eq!(stored(), ["over1", "over1", "under1"]);
+    for sql in ["UPDATE over SET a = 7 WHERE id = 'k'", "DELETE FROM over WHERE id = 'k'"] {
+        let changed = runtime().block_on(client.execute(sql, &[])).map_err(|error| told(&error).0);
+        assert_ne!(changed, Ok(1), "{sql}");
+        assert_eq!(stored(), ["over1", "over1", "under1"], "{sql}");
+    }
+}
+
+#[test]
+fn a_generated_column_is_refused_alike_in_rows_that_are_loaded() {
+    let shop = Shop::over(Kind::Postgres, true, TABLES, [&stack(), &types()]);
+    let client = shop.client("nora");
+    let inserted = runtime().block_on(client.execute("INSERT INTO made (id, b) VALUES ('k', 'x')", &[]));
+    let (code, text, _) = told(&inserted.unwrap_err());
+    let loaded = copy_by(&client, "COPY made (id, b) FROM STDIN", b"k\tx\n", 100).unwrap_err();
+    assert_eq!((loaded.0, loaded.1), (code.clone(), text));
+    assert_eq!((code.as_str(), shop.count("made")), ("428C9", 0));
 }

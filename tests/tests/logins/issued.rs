@@ -2,6 +2,7 @@
 
 use crate::provider::{encoded, header, new_pair, now, signed};
 use crate::world::{Seen, World};
+use querygate_tests::server::Request;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -17,6 +18,11 @@ fn a_token_lets_its_user_in_at_every_door() {
         assert_eq!(who.out.trim(), login, "{}", who.both());
         let hidden = world.psql(token, "require", &["-c", "SELECT * FROM secrets"]);
         assert!(hidden.err.contains("42P01"), "an administrator's set is not given by its name: {}", hidden.both());
+    }
+    for (token, user) in [(&configured, "who has no password"), (&claimed, "who is in no configuration")] {
+        let made = Request::new("POST", "/api/v1/keys").header("authorization", &format!("Bearer {token}"));
+        let made = made.json(&json!({})).send(world.server.rest.unwrap());
+        assert_eq!(made.status, 403, "a key of a user {user} would wait for one of that name");
     }
     let lines = world.server.lines().join("\n");
     assert!(!lines.contains(&configured) && !lines.contains(&claimed), "a token is in the log");

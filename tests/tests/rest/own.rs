@@ -16,6 +16,7 @@ CREATE TABLE orders(id TEXT PRIMARY KEY NOT NULL, code TEXT UNIQUE, customer TEX
     margin DOUBLE, tags LIST_TEXT, extra TEXT, paid BOOLEAN, placed_on DATE_TEXT, placed_at TIMESTAMPTZ_TEXT);
 CREATE TABLE secrets(id TEXT PRIMARY KEY NOT NULL, word TEXT);
 CREATE TABLE tickets(id INTEGER PRIMARY KEY NOT NULL, title TEXT NOT NULL, parent INTEGER);
+CREATE TABLE parcels(id TEXT PRIMARY KEY NOT NULL, code TEXT, near LIST_TEXT);
 CREATE TABLE lines(order_id TEXT NOT NULL, line INTEGER NOT NULL, amount DOUBLE, PRIMARY KEY (order_id, line));
 INSERT INTO customers VALUES ('c1', 'Ann "A"', '+1555'), ('c2', 'Bob', NULL);
 INSERT INTO orders VALUES
@@ -116,7 +117,7 @@ impl Gate {
         (answer.status, code.to_owned())
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
@@ -159,6 +160,13 @@ fn logins_give_tokens_and_cookies_until_they_are_given_back() {
     assert_eq!(gate.send(by_cookie("GET", "/api/v1/auth/get-session")).json()["user"]["name"], "rita");
     let foreign = by_cookie("POST", "/api/v1/data/shop_orders").header("sec-fetch-site", "cross-site").json(&json!({}));
     assert_eq!(gate.send(foreign).status, 403, "a page of another site changes nothing");
+    let foreign = by_cookie("POST", "/api/v1/auth/sign-out").header("origin", "http://elsewhere.example");
+    assert_eq!(gate.send(foreign).status, 403, "nor does it sign anybody out");
+    let login = json!({"email": "nora@shop.example", "password": PASSWORD});
+    let foreign =
+        Request::new("POST", "/api/v1/auth/sign-in/email").header("sec-fetch-site", "cross-site").json(&login);
+    let answer = gate.send(foreign);
+    assert_eq!((answer.status, answer.header("set-cookie")), (200, None), "nor does it sign anybody in to the browser");
     assert_eq!(gate.send(by_cookie("POST", "/api/v1/auth/sign-out")).status, 200);
     assert_eq!(gate.send(by_cookie("GET", "/api/v1/data/shop_orders")).status, 401);
 }

@@ -1,6 +1,6 @@
 //! Values as the files of a table hold them, which reading gives back as they were. A new file is made like the newest one.
 
-use super::unsupported;
+use super::{Buffered, unsupported};
 use crate::error::Names;
 use crate::footers;
 use crate::table::FileTable;
@@ -25,6 +25,8 @@ pub(super) struct Template {
     pub(super) compression: Compression,
     /// Who may read a file.
     pub(super) permissions: Option<Permissions>,
+    /// What all files that are written of the source keep in memory.
+    pub(super) buffered: Buffered,
     /// By their names in files, as what they are read.
     declared: Vec<(String, DataType)>,
 }
@@ -62,7 +64,8 @@ impl Template {
                 fields.push(Arc::new(Field::new(name, data_type.clone(), true)));
             }
         }
-        Ok(Self { schema: Arc::new(Schema::new(fields)), compression, permissions, declared })
+        let buffered = table.shared.buffered.clone();
+        Ok(Self { schema: Arc::new(Schema::new(fields)), compression, permissions, buffered, declared })
     }
 
     /// New rows as the file holds them. Columns that get no value have none.

@@ -1,5 +1,6 @@
 //! One file of an open transaction: rows that are written, and rows of files that are copied.
 
+use super::buffered::Share;
 use super::fit::Template;
 use super::{unsupported, unwritten};
 use arrow::array::RecordBatch;
@@ -8,7 +9,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ pub(super) struct OpenPart {
     writer: ArrowWriter<File>,
     schema: SchemaRef,
     part: Part,
+    share: Share,
+    /// Whether it cannot be completed: some rows of a group were written, and others were not.
+    is_broken: bool,
 }
 
 impl OpenPart {
@@ -45,15 +49,30 @@ impl OpenPart {
             .build();
         let writer = ArrowWriter::try_new(file, Arc::clone(&template.schema), Some(properties));
         let writer = writer.map_err(|error| failed(&error))?;
-        Ok(Self { writer, schema: Arc::clone(&template.schema), part: Part { name, place, rows: 0 } })
+        let (schema, share) = (Arc::clone(&template.schema), Share::of(&template.buffered));
+        Ok(Self { writer, schema, part: Part { name, place, rows: 0 }, share, is_broken: false })
     }
 
     pub(super) const fn rows(&self) -> u64 {
         self.part.rows
     }
 
+    fn refuse_broken(&self) -> Result<()> {
+        match self.is_broken {
+            true => Err(Error::new(ErrorCode::SourceError, "rows of the transaction could not be written before")),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.writer.write(rows).map_err(|error| failed(&error))?;
+        self.refuse_broken()?;
+        let written = self.writer.write(rows).and_then(|()| match self.share.set(self.writer.memory_size()) {
+            true => self.writer.flush(),
+            false => Ok(()),
+        });
+        self.share.set(self.writer.memory_size());
+        self.is_broken |= written.is_err();
+        written.map_err(|error| failed(&error))?;
         self.part.rows += u64::try_from(rows.num_rows()).map_err(Error::internal)?;
         Ok(())
     }
@@ -72,6 +91,7 @@ impl OpenPart {
 
     /// The file with its footer.
     pub(super) fn end(self) -> Result<Part> {
+        self.refuse_broken()?;
         self.writer.into_inner().map_err(|error| failed(&error))?;
         Ok(self.part)
     }

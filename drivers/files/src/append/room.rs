@@ -46,13 +46,7 @@ impl Lobby {
                 continue;
             }
             let folder = entry.path();
-            let is_open = match File::open(folder.join(LOCK)) {
-                Ok(lock) => lock.try_lock().is_err(),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-                // Whether it is open is not known, as where a process has no file left to open.
-                Err(error) => return Err(error),
-            };
-            if !is_open {
+            if is_left(&folder) {
                 match std::fs::remove_dir_all(&folder) {
                     Ok(()) => tracing::info!("rows of a transaction that did not end were removed"),
                     // It has just ended.
@@ -62,6 +56,15 @@ impl Lobby {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the lock of a transaction's folder is held no more. Where that cannot be told, as when the process has no file to open any more,
+/// its rows stay.
+fn is_left(folder: &FsPath) -> bool {
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }
 
@@ -131,4 +134,29 @@ fn name() -> String {
 /// Puts the names in a folder on disk.
 pub(super) fn synced(folder: &FsPath) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_left_is_removed_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let open = Room::make(root.path()).unwrap();
+        let folder = |name: &str| lobby(root.path()).unwrap().join(name);
+        for name in ["killed", "begun", "unknown"] {
+            std::fs::create_dir(folder(name)).unwrap();
+        }
+        File::create(folder("killed").join(LOCK)).unwrap();
+        // It cannot be opened, though it is there.
+        std::os::unix::fs::symlink(LOCK, folder("unknown").join(LOCK)).unwrap();
+        sweep(root.path()).unwrap();
+        let is_there = |name: &str| folder(name).is_dir();
+        assert_eq!(["killed", "begun", "unknown"].map(is_there), [false, false, true]);
+        assert!(is_there(open.name()));
+        let name = open.name().to_owned();
+        drop(open);
+        assert!(!is_there(&name));
+    }
 }

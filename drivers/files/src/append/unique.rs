@@ -4,8 +4,9 @@
 use super::pending::Pending;
 use super::unwritten;
 use crate::table::FileTable;
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, Float32Array, Float64Array, RecordBatch, Scalar};
 use arrow::compute::cast;
+use arrow::compute::kernels::numeric::add;
 use arrow::datatypes::DataType;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::catalog::TableProvider;
@@ -121,7 +122,7 @@ pub(super) async fn check(
         let at = columns.iter().position(|column| column.name == *name);
         // Without a value it is like no other.
         let Some(values) = at.and_then(|at| rows.columns().get(at)) else { return Ok(()) };
-        given.push(cast(values, &value_type.to_arrow()).map_err(Error::internal)?);
+        given.push(one_zero(&cast(values, &value_type.to_arrow()).map_err(Error::internal)?)?);
     }
     let converter = converter(set)?;
     let mut keys = HashSet::new();
@@ -147,6 +148,16 @@ pub(super) async fn check(
     }
     seen.add(&keys);
     Ok(())
+}
+
+/// Values with one zero, as they compare: a row would keep the sign of another one.
+fn one_zero(values: &ArrayRef) -> Result<ArrayRef> {
+    let zero: ArrayRef = match values.data_type() {
+        DataType::Float32 => Arc::new(Float32Array::from(vec![0.0])),
+        DataType::Float64 => Arc::new(Float64Array::from(vec![0.0])),
+        _ => return Ok(Arc::clone(values)),
+    };
+    add(values, &Scalar::new(zero)).map_err(Error::internal)
 }
 
 fn converter(set: &UniqueSet) -> Result<RowConverter> {
@@ -197,6 +208,7 @@ async fn search(
         let typed =
             batch.columns().iter().zip(set).map(|(values, (_, value_type))| cast(values, &value_type.to_arrow()));
         let typed = typed.collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+        let typed = typed.iter().map(one_zero).collect::<Result<Vec<_>>>()?;
         if is_found(&typed)? {
             return Ok(true);
         }

@@ -13,7 +13,8 @@ pub(super) fn from_change(source: &str, error: &tokio_postgres::Error) -> Error 
         "23505" | "23P01" => Violation::Unique,
         "23502" => Violation::NotNull,
         "23503" | "23001" => Violation::ForeignKey,
-        "428C9" => Violation::Generated,
+        // The second: of a load.
+        "428C9" | "42P10" => Violation::Generated,
         "40001" => Violation::Serialization,
         "40P01" => Violation::Deadlock,
         "55P03" => Violation::Locked,

@@ -23,11 +23,14 @@ use querygate_types::Result;
 use std::sync::Arc;
 use tokio_postgres::types::Type;
 
-/// Nothing of the table's own has a say in the row: no rule, no bounds of a part of another table, whose name an error would give, and no
-/// trigger but those of foreign keys, which look and change nothing. The
-/// statement has locked the table by the time it asks, so that none is added before its transaction ends.
+/// Nothing of the table's own has a say in the row: no rule, no bounds of a part of another table, whose name an error would give, no table
+/// that inherits from it, whose row may have the key of another one, no exclusion, which compares the row with hidden ones before rules
+/// have their word, and no trigger but those of foreign keys, which look and change nothing. The statement has locked the table by the
+/// time it asks, so that none is added before its transaction ends.
 const UNALTERED: &str = "EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c WHERE c.oid = t.tableoid AND c.relkind = 'r' AND NOT c.relhasrules \
-     AND NOT c.relispartition AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = c.oid) \
+     AND NOT c.relispartition AND NOT c.relhassubclass \
+     AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = c.oid) \
+     AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint AS x WHERE x.conrelid = c.oid AND x.contype = 'x') \
      AND (NOT c.relhastriggers OR NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)))";
 
 /// The statement. `read`: the update's own, as it was printed with its lock.

@@ -13,6 +13,7 @@ use datafusion::common::{Column, Result, Statistics, internal_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::capability::Capabilities;
@@ -299,8 +300,9 @@ impl DriverTable {
         context: &SimplifyContext,
     ) -> Result<std::result::Result<(Translation, Arc<NativeStatement>), NotPushed>> {
         let mut plan = LogicalPlanBuilder::scan("t", provider_as_source(Arc::new(self.clone())), None)?;
-        for filter in filters {
-            plan = plan.filter(filter.clone())?;
+        // One node for all: the depth of what is translated has a bound.
+        if let Some(all) = conjunction(filters.iter().cloned()) {
+            plan = plan.filter(all)?;
         }
         if let Some(indices) = projection {
             let schema = &self.parts.schema;

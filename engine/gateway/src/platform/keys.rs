@@ -14,8 +14,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Bytes of the file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
-/// Keys that hold at once.
+/// Bytes of it that are left to lines of revoked keys: a file that is too large opens nothing, to all users.
+const SPARED_BYTES: u64 = 4 << 20;
+/// Keys that hold at once, of all users and of one.
 const KEYS_MAX: usize = 50_000;
+const KEYS_PER_LOGIN: usize = 1_000;
 /// How often the file is looked at for keys that another process revoked. For one that it made, whenever a key is not known.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -104,13 +107,29 @@ impl KeyFile {
     /// # Errors
     /// There are too many, or the file cannot be written.
     pub(crate) fn add(&self, key: &NewKey) -> Result<()> {
-        if self.list()?.len() >= KEYS_MAX {
-            return Err(Error::new(ErrorCode::ProgramLimitExceeded, format!("there are {KEYS_MAX} API keys already"))
-                .with_hint("Revoke some with `querygate key revoke`."));
+        let full = |message: String| {
+            Error::new(ErrorCode::ProgramLimitExceeded, message).with_hint("Revoke some with `querygate key revoke`.")
+        };
+        let keys = self.list()?;
+        if keys.len() >= KEYS_MAX {
+            return Err(full(format!("there are {KEYS_MAX} API keys already")));
+        }
+        let holds = |known: &&NewKey| known.expires_ms.is_none_or(|end| end > key.created_ms);
+        if keys.iter().filter(|known| known.login == key.login).filter(holds).count() >= KEYS_PER_LOGIN {
+            return Err(full(format!("the user has {KEYS_PER_LOGIN} API keys already")));
         }
         let NewKey { id, name, login, hash, prefix, created_ms, expires_ms, scope } = key.clone();
         let scope = scope.map(|scope| scope.to_string());
-        self.append(&Line::Made { id, name, login, hash, prefix, created_ms, expires_ms, scope })
+        let line = printed(&Line::Made { id, name, login, hash, prefix, created_ms, expires_ms, scope })?;
+        let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        if held.saturating_add(line.len() as u64) > FILE_BYTES_MAX - SPARED_BYTES {
+            return Err(Error::new(
+                ErrorCode::ProgramLimitExceeded,
+                "the file of API keys has no room for another one",
+            )
+            .with_hint("Take the lines of revoked and ended keys out of it while no gate runs."));
+        }
+        self.append(&line)
     }
 
     /// Whether there was such a key.
@@ -121,17 +140,15 @@ impl KeyFile {
         if !self.list()?.iter().any(|key| key.id == id) {
             return Ok(false);
         }
-        self.append(&Line::Revoked { revoked: id.to_owned() })?;
+        self.append(&printed(&Line::Revoked { revoked: id.to_owned() })?)?;
         Ok(true)
     }
 
     /// One write at the end, so that two processes do not mix their lines.
-    fn append(&self, line: &Line) -> Result<()> {
-        let mut text = serde_json::to_string(line).map_err(Error::internal)?;
-        text.push('\n');
+    fn append(&self, line: &str) -> Result<()> {
         let write = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-            file.write_all(text.as_bytes())?;
+            file.write_all(line.as_bytes())?;
             file.sync_data()
         };
         write().map_err(|error| unusable("written", &self.path, &error))?;
@@ -160,6 +177,12 @@ impl KeyFile {
         read.looked = Some(now);
         Ok(())
     }
+}
+
+fn printed(line: &Line) -> Result<String> {
+    let mut text = serde_json::to_string(line).map_err(Error::internal)?;
+    text.push('\n');
+    Ok(text)
 }
 
 fn unusable(what: &str, path: &Path, error: &std::io::Error) -> Error {
@@ -206,6 +229,59 @@ mod tests {
             expires_ms,
             scope: None,
         }
+    }
+
+    /// Lines of keys, each of about so many bytes.
+    fn many(login: &str, count: usize, name: &str) -> String {
+        let line = |n: usize| {
+            let (login, name) = (login.to_owned(), name.to_owned());
+            let scope = None;
+            let key = Line::Made {
+                id: format!("{login}{n}"),
+                name,
+                hash: format!("{login}{n}"),
+                login,
+                prefix: String::new(),
+                created_ms: 1,
+                expires_ms: None,
+                scope,
+            };
+            printed(&key).unwrap()
+        };
+        (0..count).map(line).collect()
+    }
+
+    #[test]
+    fn one_user_cannot_fill_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.ndjson");
+        std::fs::write(&path, many("ada", KEYS_PER_LOGIN, "n")).unwrap();
+        let file = KeyFile::open(path).unwrap();
+        assert_eq!(file.add(&key("a", None)).unwrap_err().code(), ErrorCode::ProgramLimitExceeded);
+        file.add(&NewKey { login: "bob".to_owned(), ..key("b", None) }).unwrap();
+        assert!(file.revoke("ada0").unwrap());
+        file.add(&key("a", None)).unwrap();
+    }
+
+    #[test]
+    fn a_file_stays_readable_and_has_room_for_what_is_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.ndjson");
+        let name = "n".repeat(100_000);
+        let room = (FILE_BYTES_MAX - SPARED_BYTES) as usize / (name.len() + 100);
+        std::fs::write(&path, many("ada", room - 1, &name)).unwrap();
+        let file = KeyFile::open(path).unwrap();
+        let mut added = 0;
+        let error = loop {
+            match file.add(&NewKey { name: name.clone(), ..key(&format!("k{added}"), None) }) {
+                Ok(()) => added += 1,
+                Err(error) => break error,
+            }
+            assert!(added < 10, "the file has an end");
+        };
+        assert_eq!(error.code(), ErrorCode::ProgramLimitExceeded);
+        assert!(file.held("ada1", 5).is_some() && file.revoke("ada1").unwrap());
+        assert!(file.held("ada1", 5).is_none() && file.held("ada2", 5).is_some());
     }
 
     #[test]

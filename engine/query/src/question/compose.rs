@@ -33,6 +33,8 @@ use std::sync::Arc;
 
 /// Keys of an order, keys of groups and computed values of one question.
 const KEYS_MAX: usize = 64;
+/// Conditions of one question: of its filter, its search, and what filters its groups. SQL takes as many comparisons of a statement.
+const CONDITIONS_MAX: usize = 500;
 /// Rows that a plan counts to.
 const MOST_ROWS: usize = usize::MAX >> 1;
 /// Bytes of a name that a caller makes up.
@@ -85,6 +87,7 @@ pub(super) struct Composer<'a> {
     context: &'a FilterContext,
     pub(super) parameters: Parameters,
     pub(super) shape: Shape,
+    conditions: usize,
 }
 
 /// A column of groups before they are filtered.
@@ -111,7 +114,7 @@ impl<'a> Composer<'a> {
         }
         let visible = visible(catalog, &question.object)?;
         let shape = Shape { object: question.object.clone(), ..Shape::default() };
-        Ok(Self { visible, state, context, parameters: Parameters::default(), shape })
+        Ok(Self { visible, state, context, parameters: Parameters::default(), shape, conditions: 0 })
     }
 
     /// Which rows the question is about; `None`: all.
@@ -121,10 +124,11 @@ impl<'a> Composer<'a> {
             filters.push(filter::of_keys(keys, self.visible)?);
         }
         if let Some(filter) = &question.filter {
-            filters.push(filter::read(filter, self.visible, self.context)?);
+            filters.push(self.admitted(filter::read(filter, self.visible, self.context)?)?);
         }
         if let Some(words) = &question.search {
-            filters.push(filter::even(search::read(words, question.search_fields.as_deref(), self.visible)?));
+            let filter = search::read(words, question.search_fields.as_deref(), self.visible)?;
+            filters.push(filter::even(self.admitted(filter)?));
         }
         let filter = RowFilter::And(filters).simplify();
         if filter.is_all() {
@@ -133,6 +137,16 @@ impl<'a> Composer<'a> {
         let expr = self.lowered(&filter, &self.visible.table.schema())?;
         self.shape.filter = Some(filter);
         Ok(Some(expr))
+    }
+
+    /// # Errors
+    /// Its conditions are too many, with those of before.
+    fn admitted(&mut self, filter: RowFilter) -> Result<RowFilter> {
+        self.conditions = self.conditions.saturating_add(conditions(&filter));
+        if self.conditions > CONDITIONS_MAX {
+            return Err(query(format!("at most {CONDITIONS_MAX} conditions are taken; a list of values is one")));
+        }
+        Ok(filter)
     }
 
     fn lowered(&mut self, filter: &RowFilter, schema: &Schema) -> Result<Expr> {
@@ -247,6 +261,7 @@ impl<'a> Composer<'a> {
         let mut plan = plan.project(named).map_err(internal)?;
         if let Some(having) = &question.having {
             let filter = self.having(having, &outputs)?;
+            let filter = self.admitted(filter)?;
             if !filter.is_all() {
                 let schema = plan.schema().as_arrow().clone();
                 let expr = self.lowered(&filter, &schema)?;
@@ -299,7 +314,8 @@ impl<'a> Composer<'a> {
         };
         let filter = match &aggregation.filter {
             None => None,
-            Some(filter) => Some(filter::read(filter, self.visible, self.context)?).filter(|filter| !filter.is_all()),
+            Some(filter) => Some(self.admitted(filter::read(filter, self.visible, self.context)?)?)
+                .filter(|filter| !filter.is_all()),
         };
         let narrowed = match &filter {
             None => None,
@@ -345,6 +361,15 @@ impl<'a> Composer<'a> {
             }
             (Err(error), _) => Err(Error::from(error)),
         }
+    }
+}
+
+fn conditions(filter: &RowFilter) -> usize {
+    match filter {
+        RowFilter::All | RowFilter::Nothing => 0,
+        RowFilter::And(members) | RowFilter::Or(members) => members.iter().map(conditions).sum(),
+        RowFilter::Not(inner) => conditions(inner),
+        RowFilter::Test(_) => 1,
     }
 }
 

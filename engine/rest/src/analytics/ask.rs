@@ -33,12 +33,17 @@ pub(super) struct Selection {
     pub(super) offset: Option<u64>,
 }
 
+/// Faults that one answer tells.
+const FAULTS_MAX: usize = 100;
+
 #[derive(Default)]
 struct Faults(Vec<Value>);
 
 impl Faults {
     fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(json!({"field": field, "code": "invalid_type", "message": message.into()}));
+        if self.0.len() < FAULTS_MAX {
+            self.0.push(json!({"field": field, "code": "invalid_type", "message": message.into()}));
+        }
     }
 
     fn end(self) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ mod model;
 use crate::answer::{JSON, text, wrapped};
 use crate::call::Call;
 use crate::code::Code;
+use crate::data::opens;
 use crate::refusal::{Envelope, Refusal};
 use crate::sender::Identity;
 use crate::site::{Shared, Site};
@@ -100,11 +101,11 @@ pub(crate) async fn dataset(State(site): Shared, call: Call) -> Response {
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Message))
 }
 
-/// An object, where the principal may read it.
+/// An object, where the principal may read it and metadata opens it for lists of records.
 async fn readable(work: &Work, name: Option<&str>) -> Result<Option<Arc<ObjectDescription>>, Refusal> {
     let Some(name) = name else { return Ok(None) };
     match work.session().object(name).await.map_err(Refusal::from) {
-        Ok(object) => Ok(Some(object)),
+        Ok(object) => Ok(Some(object).filter(|object| opens(object, "list").is_ok())),
         Err(refusal) if matches!(refusal.status().as_u16(), 403 | 404) => Ok(None),
         Err(refusal) => Err(refusal),
     }
@@ -171,17 +172,17 @@ async fn run(
                 let Some(field) =
                     model.group_field(&question, column).filter(|field| labels && field.form == JsonForm::Text)
                 else {
-                    return false;
+                    return Ok(false);
                 };
                 let value = printer.cells(column).and_then(|cells| cells.texts(row).pop());
                 let label = value.and_then(|value| field.options.iter().find(|(option, _)| *option == value));
-                label.is_some_and(|(_, label)| {
+                Ok(label.is_some_and(|(_, label)| {
                     quoted(label, out);
                     true
-                })
+                }))
             };
             printer.print(row, &mut rows, label, |_| false)?;
-            printer.print(row, &mut raw, |_, _, _| false, |column| column >= dimensions)?;
+            printer.print(row, &mut raw, |_, _, _| Ok(false), |column| column >= dimensions)?;
         }
     }
     Ok((rows, fields, raw))

@@ -33,6 +33,11 @@ impl Site {
             let message = "A narrowed API key makes no keys.";
             return Err(Refusal::new(Code::Vendor(VendorCode::PermissionDenied), message));
         }
+        // Else it would wait for a user of that name to be configured, and be that one's.
+        if self.authenticator.principal(&identity.principal.login).is_none() {
+            let message = "Only users who may log in by a password make API keys.";
+            return Err(Refusal::new(Code::Vendor(VendorCode::PermissionDenied), message));
+        }
         let body = call.object(BODY_BYTES_MAX).await?;
         let name = match body.get("name").and_then(Value::as_str).map(str::trim) {
             None | Some("") => "API Key".to_owned(),

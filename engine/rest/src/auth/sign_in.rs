@@ -3,7 +3,7 @@
 use crate::answer::ok;
 use crate::call::Call;
 use crate::code::Code;
-use crate::identity::{COOKIE, token};
+use crate::identity::{COOKIE, comes_from_elsewhere, refuse_foreign_change, token};
 use crate::refusal::{Envelope, Refusal};
 use crate::sessions::SignedIn;
 use crate::site::{Shared, Site};
@@ -48,6 +48,8 @@ async fn credentials(call: Call) -> Result<(String, String), Refusal> {
 impl Site {
     async fn sign_in(&self, call: Call) -> Result<Response, Refusal> {
         let peer = call.peer;
+        // A page of another site would have the browser be somebody else here.
+        let takes_cookie = !comes_from_elsewhere(&call);
         let agent = call.header("user-agent").map(str::to_owned);
         let secure = call.header("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
         let (email, password) = credentials(call).await?;
@@ -86,7 +88,10 @@ impl Site {
         }
         let end = self.sessions.lifetime().as_secs();
         let secure = if secure { "; Secure" } else { "" };
-        set_cookie(&mut answer, &format!("{COOKIE}={token}; Max-Age={end}; Path=/; HttpOnly; SameSite=Lax{secure}"));
+        if takes_cookie {
+            let cookie = format!("{COOKIE}={token}; Max-Age={end}; Path=/; HttpOnly; SameSite=Lax{secure}");
+            set_cookie(&mut answer, &cookie);
+        }
         Ok(answer)
     }
 }
@@ -168,6 +173,9 @@ pub(crate) async fn organizations(State(site): Shared, call: Call) -> Response {
 }
 
 pub(crate) async fn sign_out(State(site): Shared, call: Call) -> Response {
+    if let Err(refusal) = refuse_foreign_change(&call) {
+        return refusal.into_answer(Envelope::Message);
+    }
     if let Some(token) = token(&call) {
         site.sessions.close(token);
     }

@@ -39,6 +39,10 @@ impl Expand {
     pub(crate) fn add(mut to: &mut Vec<Self>, path: &str) {
         for field in path.split('.').take(EXPAND_DEPTH_MAX + 1) {
             let at = to.iter().position(|expand| expand.field == field).unwrap_or(to.len());
+            // Beyond the bound, which refuses them all, none is looked for among the others.
+            if at == to.len() && at > EXPAND_MAX {
+                return;
+            }
             if at == to.len() {
                 to.push(Self { field: field.to_owned(), ..Self::default() });
             }

@@ -6,12 +6,18 @@ use querygate_query_api::requests::question::{AggregateFunction, Aggregation, Bu
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 
+/// Faults that one answer tells.
+const FAULTS_MAX: usize = 100;
+
 /// Faults of a body, answered together.
 #[derive(Default)]
 struct Faults(Vec<Value>);
 
 impl Faults {
     fn add(&mut self, field: &str, code: &str, message: impl Into<String>) {
+        if self.0.len() >= FAULTS_MAX {
+            return;
+        }
         self.0.push(json!({"field": field, "code": code, "message": message.into()}));
     }
 

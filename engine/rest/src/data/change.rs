@@ -23,7 +23,8 @@ use std::fmt::Write as _;
 pub(crate) async fn create(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let values = values_of(call.json_if_any(site.body_max()).await?)?;
+        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+        let values = values_of(body)?;
         let changed = one(&work, &object, RecordAction::Create { values }).await?;
         changed_record(StatusCode::CREATED, &object, &changed)
     };
@@ -34,7 +35,8 @@ pub(crate) async fn update(State(site): Shared, Named((object, id)): Named<(Stri
     let answer = async {
         let work = site.work(&call).await?;
         let in_header = version_of_header(&call)?;
-        let mut values = values_of(call.json_if_any(site.body_max()).await?)?;
+        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+        let mut values = values_of(body)?;
         // The record is the path's, whatever the body calls it.
         values.shift_remove("id");
         let in_body = values.shift_remove("expectedVersion").and_then(|version| version.as_str().map(str::to_owned));
@@ -131,7 +133,7 @@ pub(crate) fn printed(changed: &ChangedRecord) -> Result<String, Error> {
     let mut out = String::new();
     match &changed.record {
         Some((columns, batch)) if batch.num_rows() > 0 => {
-            Printer::new(columns, batch)?.print(0, &mut out, |_, _, _| false, |_| false)?;
+            Printer::new(columns, batch)?.print(0, &mut out, |_, _, _| Ok(false), |_| false)?;
         }
         _ => {
             out.push_str("{\"id\":");

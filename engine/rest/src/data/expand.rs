@@ -9,12 +9,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_query_api::requests::question::{ObjectDescription, Question};
 use querygate_types::vendor::VendorCode;
+use querygate_types::{Error, ErrorCode};
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Ids that one question asks for.
 const IDS_PER_QUESTION: usize = 1_000;
+
+/// Bytes of a record with the related records that its lists of references print.
+const RELATED_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of an entry beside its texts.
 const ENTRY_BYTES: usize = 64;
@@ -83,15 +87,28 @@ impl Expansions {
     }
 
     /// Prints the related record in place of the id; `false`: the column is not expanded.
-    pub(crate) fn print(&self, printer: &Printer, column: usize, row: usize, out: &mut String) -> bool {
+    ///
+    /// # Errors
+    /// 54000: the related records of this row are too large together.
+    pub(crate) fn print(&self, printer: &Printer, column: usize, row: usize, out: &mut String) -> Result<bool, Error> {
         let field = printer.columns.get(column).map(|column| &column.name);
         let related = self.by_field.iter().find_map(|(own, related)| (Some(own) == field).then_some(related));
-        let (Some(related), Some(cells)) = (related, printer.cells(column)) else { return false };
+        let (Some(related), Some(cells)) = (related, printer.cells(column)) else { return Ok(false) };
         let one = |id: &String, out: &mut String| match related.get(id) {
             Some(record) => out.push_str(record),
             None => querygate_types::json::print::quoted(id, out),
         };
         let ids = cells.texts(row);
+        // A list names a record as often as it likes, and each of its records has lists of its own.
+        let bytes = ids.iter().filter_map(|id| related.get(id)).map(String::len).fold(0, usize::saturating_add);
+        if ids.len() > 1 && out.len().saturating_add(bytes) > RELATED_BYTES_MAX {
+            return Err(Error::new(
+                ErrorCode::ProgramLimitExceeded,
+                "the expanded references of a record are too large",
+            )
+            .with_detail(format!("The limit is {RELATED_BYTES_MAX} bytes."))
+            .with_hint("Expand fewer levels, or name the fields that are wanted."));
+        }
         if cells.is_list() && !ids.is_empty() {
             out.push('[');
             for (at, id) in ids.iter().enumerate() {
@@ -101,16 +118,16 @@ impl Expansions {
                 one(id, out);
             }
             out.push(']');
-            return true;
+            return Ok(true);
         }
-        match ids.first().and_then(|id| related.get(id)) {
+        Ok(match ids.first().and_then(|id| related.get(id)) {
             Some(record) => {
                 out.push_str(record);
                 true
             }
             // The key stays as it is, a text or a number.
             None => false,
-        }
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::ask::order_of;
 use super::conditions::filter_of;
+use super::list::opens;
 use super::record::refuse_unknown;
 use crate::answer::{JSON, Pieces, of_pieces};
 use crate::call::{Call, Named, Parameters};
@@ -36,6 +37,7 @@ pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, ca
     let answer = async {
         let work = site.work(&call).await?;
         let described = exportable(&work, &object).await?;
+        opens(&described, "list")?;
         let parameters = call.parameters()?;
         refuse_unknown(&parameters, &PARAMETERS)?;
         refuse_repeated(&parameters)?;
@@ -189,19 +191,14 @@ impl Pieces for Rows {
                         if self.printed > 0 {
                             out.push(',');
                         }
-                        let mut failure = None;
                         let instead = |column: usize, row: usize, out: &mut String| {
-                            match dressed(&printer, &titles, column, row) {
-                                Ok(None) => return false,
-                                Ok(Some(text)) => quoted(&text, out),
-                                Err(error) => failure = Some(error),
-                            }
-                            true
+                            let text = dressed(&printer, &titles, column, row)?;
+                            Ok(text.is_some_and(|text| {
+                                quoted(&text, out);
+                                true
+                            }))
                         };
                         printer.print(row, &mut out, instead, |_| false)?;
-                        if let Some(error) = failure {
-                            return Err(error.into());
-                        }
                     }
                 }
                 self.printed += 1;

@@ -39,7 +39,7 @@ pub(crate) async fn query(State(site): Shared, Named(object): Named<String>, cal
     let answer = async {
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;
-        let body = call.json_if_any(site.body_max()).await?;
+        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
         let ask = body::ask_of(&object, body.unwrap_or_default())?;
         answer(work, &described, ask, site.rows_max()).await
     };
@@ -57,13 +57,22 @@ pub(crate) fn about(object: &str, answer: Result<Response, Refusal>) -> Response
 /// There is none for the reader, or metadata does not open it for this method.
 pub(crate) async fn described(work: &Work, object: &str, method: &str) -> Result<Arc<ObjectDescription>, Refusal> {
     let described = work.session().object(object).await?;
-    if let Some(allowed) = &described.api_methods
-        && !allowed.iter().any(|allowed| allowed == method)
-    {
-        let message = format!("The API method '{method}' is not enabled on object '{object}'.");
-        return Err(Refusal::new(VendorCode::ObjectApiMethodNotAllowed, message).with("allowed", allowed.clone()));
-    }
+    opens(&described, method)?;
     Ok(described)
+}
+
+/// `list` also opens exports, searches and analytics.
+///
+/// # Errors
+/// Metadata does not open the object for this method.
+pub(crate) fn opens(object: &ObjectDescription, method: &str) -> Result<(), Refusal> {
+    match &object.api_methods {
+        Some(allowed) if !allowed.iter().any(|allowed| allowed == method) => {
+            let message = format!("The API method '{method}' is not enabled on object '{}'.", object.name);
+            Err(Refusal::new(VendorCode::ObjectApiMethodNotAllowed, message).with("allowed", allowed.clone()))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn answer(work: Work, object: &ObjectDescription, ask: Ask, rows_max: u64) -> Result<Response, Refusal> {

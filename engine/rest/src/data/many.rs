@@ -40,6 +40,9 @@ async fn takes_bulk(work: &Work, object: &str) -> Result<(), Refusal> {
     Err(Refusal::new(VendorCode::ObjectApiMethodNotAllowed, message).with("allowed", allowed.clone()))
 }
 
+/// Faults that one answer tells.
+const FAULTS_MAX: usize = 100;
+
 /// What is wrong with a body, in the vendor's form.
 struct Faults {
     what: &'static str,
@@ -52,6 +55,9 @@ impl Faults {
     }
 
     fn add(&mut self, field: impl Into<String>, code: &str, message: &str) {
+        if self.faults.len() >= FAULTS_MAX {
+            return;
+        }
         self.faults.push(json!({"field": field.into(), "code": code, "message": message}));
     }
 
@@ -97,7 +103,8 @@ fn on_failure(body: &Map<String, Value>, faults: &mut Faults) -> OnFailure {
 pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let Some(Value::Array(records)) = call.json_if_any(site.body_max()).await? else {
+        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+        let Some(Value::Array(records)) = body else {
             let mut faults = Faults::new("createMany");
             faults.add("records", "invalid_type", "The body must be a JSON array of record objects");
             return Err(faults.refusal());
@@ -146,7 +153,7 @@ fn changes_of(object: &str, actions: Vec<RecordAction>) -> Vec<RecordChange> {
 pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let body = call.object(site.body_max()).await?;
+        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
         let mut faults = Faults::new("updateMany");
         let on_failure = on_failure(&body, &mut faults);
         let records = faults.list(&body, "records");
@@ -177,7 +184,7 @@ fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAct
 pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let body = call.object(site.body_max()).await?;
+        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
         let mut faults = Faults::new("deleteMany");
         let on_failure = on_failure(&body, &mut faults);
         let ids = faults.list(&body, "ids");
@@ -199,7 +206,7 @@ pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String
 pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let body = call.object(site.body_max()).await?;
+        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
         let mut faults = Faults::new("batch");
         let on_failure = on_failure(&body, &mut faults);
         let operation = match body.get("operation").and_then(Value::as_str) {
@@ -319,7 +326,7 @@ async fn results(
 pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let body = call.object(site.body_max()).await?;
+        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
         if body.get("atomic") == Some(&Value::Bool(false)) {
             let message = "This endpoint is always atomic: leave `atomic` out.";
             return Err(Refusal::new(Code::BatchNotAtomic, message));

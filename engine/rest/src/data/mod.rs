@@ -21,7 +21,7 @@ pub(crate) use change::{create, delete, update};
 pub(crate) use conditions::filter_of;
 pub(crate) use export::export;
 pub(crate) use import::import;
-pub(crate) use list::{described, list, query};
+pub(crate) use list::{described, list, opens, query};
 pub(crate) use many::{across, batch, create_many, delete_many, update_many};
 pub(crate) use record::get_record;
 pub(crate) use search::search;

@@ -1,5 +1,6 @@
 //! `GET /search`: words in several objects, the records that changed last first.
 
+use super::list::opens;
 use super::record::refuse_unknown;
 use crate::answer::ok;
 use crate::call::Call;
@@ -89,6 +90,11 @@ async fn hits_of(
     most: usize,
     is_named: bool,
 ) -> Result<Option<Vec<Hit>>, Refusal> {
+    match opens(object, "list") {
+        Ok(()) => {}
+        Err(_) if !is_named => return Ok(None),
+        Err(refusal) => return Err(refusal),
+    }
     let order = object.field("updated_at").map(|field| OrderKey { field: field.name.clone(), descending: true });
     let question = Question {
         object: object.name.clone(),
@@ -106,7 +112,7 @@ async fn hits_of(
     while let Some(printer) = found.next().await? {
         for row in 0..printer.rows {
             let mut text = String::new();
-            printer.print(row, &mut text, |_, _, _| false, |_| false)?;
+            printer.print(row, &mut text, |_, _, _| Ok(false), |_| false)?;
             let record: Value = serde_json::from_str(&text).map_err(querygate_types::Error::internal)?;
             let field = |name: Option<&str>| name.and_then(|name| record.get(name)).and_then(Value::as_str);
             let title = field(object.name_field.as_deref()).unwrap_or_default().to_owned();

@@ -103,7 +103,7 @@ fn add_reads(document: &mut Document, seen: &Seen, all: &[Seen]) {
         ));
         document.add(HttpMethod::Post, &format!("/data/{name}/query"), asked);
     }
-    if object.may_export {
+    if object.may_export && seen.opens("list") {
         let file = of_type("A file of records.", "text/csv", text());
         let mut file = file;
         file.content.insert(JSON.to_owned(), Content::new(Some(list(super::shape::object()))).into());

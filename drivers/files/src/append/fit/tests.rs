@@ -23,6 +23,7 @@ fn fitted(value: &ArrayRef, value_type: ValueType, read: &DataType, held: &DataT
         schema: Arc::new(Schema::new(vec![Field::new("v", held.clone(), true)])),
         compression: Compression::UNCOMPRESSED,
         permissions: None,
+        buffered: Buffered::default(),
         declared: vec![("v".to_owned(), read.clone())],
     };
     let rows = RecordBatch::try_from_iter_with_nullable([("v", Arc::clone(value), true)]).unwrap();
@@ -96,6 +97,7 @@ fn columns_of_files_that_get_no_value_are_empty_where_they_may_be() {
         ])),
         compression: Compression::UNCOMPRESSED,
         permissions: None,
+        buffered: Buffered::default(),
         declared: vec![("id".to_owned(), DataType::Int64)],
     };
     let given = |values: Vec<Option<i64>>| {
