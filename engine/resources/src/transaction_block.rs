@@ -92,6 +92,21 @@ impl TransactionBlock {
         Arc::new(Self { begin, branch: Mutex::new(branch), uncommitted })
     }
 
+    /// One for statements within a statement of another block, whose transaction it is lent ([`Branch::borrow_from`]).
+    #[must_use]
+    pub fn within(isolation: Isolation, uncommitted: &Arc<Uncommitted>) -> Arc<Self> {
+        let begin = Begin::with(isolation);
+        let shared = || Arc::clone(uncommitted);
+        let branch = Branch { begin, open: None, savepoints: Vec::new(), ended: None, uncommitted: shared() };
+        Arc::new(Self { begin, branch: Mutex::new(branch), uncommitted: shared() })
+    }
+
+    /// What its transaction will show, for blocks [within](Self::within) it.
+    #[must_use]
+    pub fn shown(&self) -> &Arc<Uncommitted> {
+        &self.uncommitted
+    }
+
     /// What its transaction shows to statements that read the source past the driver. `None`: nothing.
     #[must_use]
     pub fn uncommitted(&self) -> Option<&Arc<Uncommitted>> {
@@ -203,6 +218,35 @@ impl Branch {
         }
         let open = self.open.as_mut().ok_or_else(|| Error::internal("a transaction that was begun is not there"))?;
         Ok(&mut open.transaction)
+    }
+
+    /// Takes part with the transaction of another block, which goes on with what [`give_back`](Self::give_back) gives.
+    ///
+    /// # Errors
+    /// Internal: it takes part with another one. 25P02.
+    pub fn borrow_from(
+        &mut self,
+        (source, driver): (&Arc<str>, &Arc<dyn Driver>),
+        lender: &mut Transaction,
+    ) -> Result<()> {
+        self.lives()?;
+        if self.open.is_some() {
+            return Err(Error::internal("a transaction was lent to a block that has one"));
+        }
+        let begun = Instant::now();
+        let (source, driver) = (Arc::clone(source), Arc::clone(driver));
+        self.open = Some(Open { source, driver, transaction: lender.lend(), begun, used: begun });
+        Ok(())
+    }
+
+    /// Gives a transaction back that was [borrowed](Self::borrow_from).
+    ///
+    /// # Errors
+    /// Internal: there is none.
+    pub fn give_back(&mut self, lender: &mut Transaction) -> Result<()> {
+        let open = self.open.take().ok_or_else(|| Error::internal("a lent transaction is not there any more"))?;
+        lender.take_back(open.transaction);
+        Ok(())
     }
 
     /// A statement of the block has ended: its client's silence begins.

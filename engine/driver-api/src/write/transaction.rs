@@ -1,5 +1,6 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
+mod lent;
 mod outcome;
 mod reading;
 mod written;
@@ -16,6 +17,7 @@ use futures::{StreamExt, TryStreamExt};
 pub use outcome::{Begin, CommitError, Fate, Isolation, TxMark};
 use querygate_types::{Error, ErrorCode, Result};
 use reading::Reading;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 pub use written::RowsWritten;
@@ -146,6 +148,7 @@ pub struct Transaction {
     marks: Vec<usize>,
     after: Vec<AfterCommit>,
     written: Tally,
+    companion: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +187,19 @@ impl Transaction {
             marks: Vec::new(),
             after: Vec::new(),
             written: Tally::default(),
+            companion: None,
         }
+    }
+
+    /// Keeps something with the transaction for those who change its rows, in place of what was kept before. It is not looked at here.
+    pub fn accompany(&mut self, companion: Option<Arc<dyn Any + Send + Sync>>) {
+        self.companion = companion;
+    }
+
+    /// What is kept with it.
+    #[must_use]
+    pub fn companion<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.companion.as_ref()?).downcast().ok()
     }
 
     /// Runs a statement that the driver rendered, with or without locks.
