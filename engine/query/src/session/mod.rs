@@ -2,6 +2,7 @@
 
 mod commands;
 mod gate_session;
+mod hook_records;
 mod rights;
 mod service;
 mod statements;
