@@ -3,10 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 
+#[path = "hooks/api.rs"]
+mod api;
 #[path = "hooks/applications.rs"]
 mod applications;
 #[path = "hooks/gate.rs"]
 mod gate;
+#[path = "hooks/reads.rs"]
+mod reads;
 #[path = "hooks/rest.rs"]
 mod rest;
 #[path = "hooks/sql.rs"]

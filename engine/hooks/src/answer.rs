@@ -1,5 +1,6 @@
 //! What a script leaves behind, read as data that is not trusted.
 
+use querygate_metadata::model::HookCapability;
 use serde_json::{Map, Value};
 
 /// A longer answer is none.
@@ -35,6 +36,8 @@ pub enum Fault {
     Memory,
     /// It waits for something that does not come.
     Unfinished,
+    /// It used a capability that it does not declare.
+    Undeclared(HookCapability),
     /// What it left is no record.
     Answer,
     /// The engine's own error.
@@ -51,6 +54,11 @@ impl Fault {
             Self::Time => "its time was over",
             Self::Memory => "it took more memory than it may, or threw null",
             Self::Unfinished => "it waits for something that does not come",
+            Self::Undeclared(HookCapability::ApiRead) => "it does not declare the capability 'api.read'",
+            Self::Undeclared(HookCapability::ApiWrite) => "it does not declare the capability 'api.write'",
+            Self::Undeclared(HookCapability::ApiTransaction) => "it does not declare the capability 'api.transaction'",
+            Self::Undeclared(HookCapability::CryptoUuid) => "it does not declare the capability 'crypto.uuid'",
+            Self::Undeclared(HookCapability::Log) => "it does not declare the capability 'log'",
             Self::Answer => "what it left is no record",
             Self::Engine(_) => "the engine failed",
         }

@@ -9,6 +9,10 @@ use std::time::Duration;
 pub trait Host {
     /// A question or a change, as a JSON text; so is the answer.
     fn api(&self, request: &str) -> String;
+    /// Whether the script is to end now, whatever it would make of the last answer.
+    fn stops(&self) -> bool {
+        false
+    }
     /// A random UUID; `None` where there is no randomness.
     fn uuid(&self) -> Option<String>;
 }
@@ -49,6 +53,9 @@ pub struct Report {
     pub log: Vec<LogLine>,
     /// From its start to its end.
     pub took: Duration,
+    /// Questions and changes that it asked for, and the time that it waited for their answers.
+    pub calls: u32,
+    pub waited: Duration,
     /// Bytes that it had at its end, with what the engine has of its own; of a sandbox that measures.
     pub memory: Option<u64>,
 }

@@ -71,8 +71,11 @@
   for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'replaceAll', 'localeCompare'])
     wrap(Text.prototype, name, search);
 
+  // The engine ends the script: there is nothing to catch.
   const need = (capability) => {
-    if (!has(can, capability)) throw new Failure("the capability '" + capability + "' is not declared");
+    if (has(can, capability)) return;
+    native.undeclared(capability);
+    throw new Failure("the capability '" + capability + "' is not declared");
   };
   const plain = (value) => {
     try {
@@ -93,22 +96,33 @@
       const answer = parse(native.api(stringify({ method, object, given })));
       if (answer.ok) return answer.value;
       const failure = new Failure(answer.message);
-      failure.name = answer.name ?? 'Error';
-      if (answer.code) failure.code = answer.code;
-      if (answer.status) failure.status = answer.status;
+      for (const name of ['name', 'code', 'status', 'sqlstate']) if (has(answer, name)) set(failure, name, answer[name]);
       throw failure;
     };
     const reads = ['find', 'findOne', 'count', 'aggregate'];
     const writes = ['insert', 'update', 'delete', 'upsert', 'updateMany', 'deleteMany'];
-    ctx.api = {
+    const api = {
       object(name) {
         const methods = {};
         for (const method of reads) methods[method] = async (...given) => ask('api.read', method, name, given);
         for (const method of writes) methods[method] = async (...given) => ask('api.write', method, name, given);
         return methods;
       },
-      async transaction(work) { need('api.transaction'); return await work(ctx.api); },
+      // What it did is undone where its work throws, and where it does not end before the script does.
+      async transaction(work) {
+        const number = ask('api.transaction', 'begin', null, []);
+        let made;
+        try {
+          made = await work(api);
+        } catch (thrown) {
+          ask('api.transaction', 'rollback', null, [number]);
+          throw thrown;
+        }
+        ask('api.transaction', 'commit', null, [number]);
+        return made;
+      },
     };
+    ctx.api = api;
     return ctx;
   };
 

@@ -2,7 +2,7 @@
 
 use super::answer::{Fault, Made, read};
 use super::call::{Call, LogLevel, LogLine, Report};
-use querygate_metadata::model::HookScript;
+use querygate_metadata::model::{HookCapability, HookScript};
 use rquickjs::context::intrinsic::{Date, Eval, Json, MapSet, Promise as Promises, Proxy, RegExp, RegExpCompiler};
 use rquickjs::{Context, Ctx, Error, Exception, Function, Object, Promise, Runtime};
 use std::cell::{Cell, RefCell};
@@ -38,6 +38,8 @@ struct Watch {
     /// Time that the script waited for answers, which is not its own.
     waited: Cell<Duration>,
     wall_end: Cell<Option<Instant>>,
+    calls: Cell<u32>,
+    undeclared: Cell<Option<HookCapability>>,
 }
 
 impl Watch {
@@ -46,6 +48,18 @@ impl Watch {
         self.wall_end.set(now.checked_add(script.wall));
         self.waited.set(Duration::ZERO);
         self.is_over.set(false);
+        self.calls.set(0);
+        self.undeclared.set(None);
+    }
+
+    /// Ends the script where it stands. It cannot go on by catching something.
+    fn end(&self) {
+        self.is_over.set(true);
+    }
+
+    fn answered(&self, waited: Duration) {
+        self.waited.set(self.waited.get().saturating_add(waited));
+        self.calls.set(self.calls.get().saturating_add(1));
     }
 
     fn is_over(&self) -> bool {
@@ -85,7 +99,8 @@ impl Sandbox {
             self.runtime = None;
         }
         let log = std::mem::take(&mut *log.borrow_mut());
-        Report { made, log, took: started.elapsed(), memory: self.memory.take() }
+        let (calls, waited) = (self.watch.calls.get(), self.watch.waited.get());
+        Report { made, log, took: started.elapsed(), calls, waited, memory: self.memory.take() }
     }
 
     fn called(&mut self, script: &HookScript, call: &Call, log: &Rc<RefCell<Vec<LogLine>>>) -> Result<Made, Fault> {
@@ -102,6 +117,9 @@ impl Sandbox {
             self.memory = u64::try_from(runtime.memory_usage().malloc_size).ok();
         }
         drop(context);
+        if let Some(capability) = self.watch.undeclared.get() {
+            return Err(Fault::Undeclared(capability));
+        }
         if self.watch.is_over.get() {
             return Err(Fault::Time);
         }
@@ -175,11 +193,20 @@ fn native<'js>(
     let host = Rc::clone(&call.host);
     let uuid = move |ctx: Ctx<'js>| host.uuid().ok_or_else(|| Exception::throw_message(&ctx, "there is no randomness"));
     native.set("uuid", Function::new(ctx.clone(), uuid)?)?;
+    let own = Rc::clone(watch);
+    let undeclared = move |name: String| {
+        own.undeclared.set(HookCapability::of(&name));
+        own.end();
+    };
+    native.set("undeclared", Function::new(ctx.clone(), undeclared)?)?;
     let (host, watch) = (Rc::clone(&call.host), Rc::clone(watch));
     let api = move |request: String| {
         let asked = Instant::now();
         let answer = host.api(&request);
-        watch.waited.set(watch.waited.get().saturating_add(asked.elapsed()));
+        watch.answered(asked.elapsed());
+        if host.stops() {
+            watch.end();
+        }
         answer
     };
     native.set("api", Function::new(ctx.clone(), api)?)?;

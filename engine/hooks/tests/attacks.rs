@@ -18,6 +18,8 @@ enum End {
     MemoryOrTime,
     Unfinished,
     Answer,
+    /// It used a capability that it does not have, and could not go on.
+    Undeclared,
     /// It throws something that becomes an error.
     Thrown,
     /// It finds nothing: `ctx.input.found` is not set.
@@ -104,11 +106,16 @@ const ATTACKS: &[(&str, &str, End)] = &[
         "const s = new Error().stack; if (/\\/(home|work|root|tmp)\\//.test(s)) ctx.input.found = 1",
         End::Nothing,
     ),
-    ("more capabilities", "ctx.api.object('x'); await ctx.api.transaction(async () => 1)", End::Thrown),
+    ("more capabilities", "ctx.api.object('x'); await ctx.api.transaction(async () => 1)", End::Undeclared),
+    (
+        "more capabilities, caught",
+        "try { await ctx.api.transaction(async () => 1) } catch (e) { for (;;) {} }",
+        End::Undeclared,
+    ),
     (
         "the flag of a capability",
         "Object.prototype['api.transaction'] = true; await ctx.api.transaction(async () => 1)",
-        End::Thrown,
+        End::Undeclared,
     ),
     ("a clock", "Date = class { static now() { return 1 } }; if (Date.now() !== 1) ctx.input.found = 1", End::Nothing),
     (
@@ -118,6 +125,38 @@ const ATTACKS: &[(&str, &str, End)] = &[
     ),
     ("10,000 questions", "for (let i = 0; i < 10000; i++) await ctx.api.object('x').findOne({})", End::Thrown),
     ("a question that is no JSON", "await ctx.api.object(1n).insert(1n)", End::Thrown),
+    (
+        "2,000 questions, each caught",
+        "for (let i = 0; i < 2000; i++) try { await ctx.api.object('x').find({}) } catch (e) {}",
+        End::Nothing,
+    ),
+    (
+        "a forged ctx in a call",
+        "const find = ctx.api.object('x').find; ctx = {api: null}; if (!(await find.call(null, {})).n) throw 1",
+        End::Nothing,
+    ),
+    (
+        "a call kept in a promise",
+        "Promise.resolve().then(() => { for (;;) ctx.api.object('x').insert({}) })",
+        End::Refused,
+    ),
+    (
+        "work after the end",
+        "(async () => { for (let i = 0; i < 1000; i++) await null; ctx.input.found = 1 })()",
+        End::Nothing,
+    ),
+    ("a question with a loop in it", "await ctx.api.object('x').find({toJSON() { for (;;) {} }})", End::Time),
+    ("a question in itself", "const q = {}; q.q = q; await ctx.api.object('x').find(q)", End::Thrown),
+    (
+        "the answers of others",
+        "JSON.parse = () => ({ok: true, value: {found: 1}}); const r = await ctx.api.object('x').findOne({}); if (r.found) ctx.input.found = 1",
+        End::Nothing,
+    ),
+    (
+        "the messages of others",
+        "Error = class { constructor() { throw {found: 1} } }; try { await ctx.api.object(1n).find() } catch (e) { if (e.found) ctx.input.found = 1 }",
+        End::Nothing,
+    ),
     ("lines without end", "for (;;) ctx.log.info('x'.repeat(100000))", End::Refused),
     (
         "symbols",
@@ -133,6 +172,7 @@ fn ends(end: End, made: &Result<Value, Fault>) -> bool {
         (Err(Fault::Memory), End::MemoryOrTime | End::Refused) => true,
         (Err(Fault::Unfinished), End::Unfinished | End::Refused) => true,
         (Err(Fault::Answer), End::Answer | End::Refused) => true,
+        (Err(Fault::Undeclared(_)), End::Undeclared | End::Refused) => true,
         (Err(Fault::Thrown(thrown)), End::Thrown | End::Refused) => thrown.message.len() <= 8_000,
         (Err(Fault::Syntax(_) | Fault::Engine(_)), End::Refused) => true,
         (Ok(input), End::Nothing) => input.get("found").is_none(),

@@ -6,7 +6,7 @@ mod common;
 
 use common::{call, script};
 use querygate_hooks::{Fault, Made, Sandbox};
-use querygate_metadata::model::HookCapability::{ApiRead, ApiWrite, CryptoUuid, Log};
+use querygate_metadata::model::HookCapability::{ApiRead, ApiTransaction, ApiWrite, CryptoUuid, Log};
 use serde_json::{Value, json};
 
 fn made(source: &str) -> Made {
@@ -63,10 +63,53 @@ fn errors_are_told_with_their_code() {
     let teapot = "const e = new Error('Teapot'); e.code = 'TEAPOT'; e.status = 418; throw e;";
     assert_eq!(thrown(teapot), ("Teapot".into(), Some("TEAPOT".into()), Some(418)));
     assert_eq!(thrown("throw 'words'").0, "words");
-    assert_eq!(thrown("await ctx.api.object('x').insert({})").0, "the capability 'api.write' is not declared");
-    assert_eq!(thrown("ctx.log.info('x')").0, "the capability 'log' is not declared");
-    assert_eq!(thrown("ctx.crypto.randomUUID()").0, "the capability 'crypto.uuid' is not declared");
     assert!(thrown("ctx.nothing.here").0.contains("undefined"));
+}
+
+#[test]
+fn a_capability_that_is_not_declared_ends_a_script() {
+    for (source, capability) in [
+        ("try { await ctx.api.object('x').insert({}) } catch (e) {}", ApiWrite),
+        ("await ctx.api.transaction(async () => 1)", ApiTransaction),
+        ("ctx.log.info('x')", Log),
+        ("ctx.crypto.randomUUID()", CryptoUuid),
+    ] {
+        let made = Sandbox::new().run(&script(source, &[ApiRead]), &call(&json!({}))).made;
+        assert_eq!(made, Err(Fault::Undeclared(capability)), "{source}");
+    }
+}
+
+#[test]
+fn a_transaction_ends_with_its_work() {
+    let asked = |source: &str| {
+        let log = std::rc::Rc::new(Asked::default());
+        let mut call = call(&json!({}));
+        call.host = std::rc::Rc::clone(&log) as std::rc::Rc<dyn querygate_hooks::Host>;
+        let report = Sandbox::new().run(&script(source, &[ApiRead, ApiWrite, ApiTransaction]), &call);
+        (log.0.borrow().join(" "), report.calls, report.made.map(|made| Value::Object(made.input)))
+    };
+    let (calls, count, made) =
+        asked("ctx.input.r = await ctx.api.transaction(async (api) => { await api.object('x').insert({}); return 5 })");
+    assert_eq!((calls.as_str(), count, made), ("begin insert commit", 3, Ok(json!({"r": 5}))));
+    let undone = "try { await ctx.api.transaction(async () => { throw new Error('no') }) } catch (e) { ctx.input.r = e.message }";
+    assert_eq!(asked(undone), ("begin rollback".into(), 2, Ok(json!({"r": "no"}))));
+    assert_eq!(asked("ctx.api.transaction(() => new Promise(() => {}))").0, "begin");
+}
+
+/// Remembers what it was asked.
+#[derive(Default)]
+struct Asked(std::cell::RefCell<Vec<String>>);
+
+impl querygate_hooks::Host for Asked {
+    fn api(&self, request: &str) -> String {
+        let request: Value = serde_json::from_str(request).unwrap();
+        self.0.borrow_mut().push(request["method"].as_str().unwrap().to_owned());
+        json!({"ok": true, "value": 1}).to_string()
+    }
+
+    fn uuid(&self) -> Option<String> {
+        None
+    }
 }
 
 #[test]

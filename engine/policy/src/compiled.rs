@@ -220,6 +220,34 @@ impl CompiledPolicy {
         self.hooks.get(object).map(|hooks| hooks.of(event)).unwrap_or_default()
     }
 
+    /// Whether any hook may ask for other records.
+    #[must_use]
+    pub fn hooks_ask_for_records(&self) -> bool {
+        self.hooks.values().any(ObjectHooks::ask_for_records)
+    }
+
+    /// The hook of reads for which an object's records are read by questions alone, and not by statements of SQL; `None`: there is
+    /// none.
+    #[must_use]
+    pub fn only_asked(&self, object: &str) -> Option<&str> {
+        self.hooks.get(object)?.only_asked()
+    }
+
+    /// Those objects, with their hooks.
+    #[must_use]
+    pub fn all_only_asked(&self) -> Vec<(&str, &str)> {
+        let mut all: Vec<(&str, &str)> =
+            self.hooks.iter().filter_map(|(object, hooks)| Some((object.as_str(), hooks.only_asked()?))).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Whether there are such objects.
+    #[must_use]
+    pub fn has_only_asked(&self) -> bool {
+        self.hooks.values().any(|hooks| hooks.only_asked().is_some())
+    }
+
     pub(crate) fn object_hooks(&self, object: &str) -> Option<&ObjectHooks> {
         self.hooks.get(object)
     }

@@ -37,6 +37,23 @@ pub(crate) struct Rights {
     pub(crate) writes_org: bool,
 }
 
+impl Rights {
+    /// All of them.
+    const fn of_system() -> Self {
+        Self {
+            create: true,
+            read: true,
+            edit: true,
+            delete: true,
+            transfer: true,
+            view_all: true,
+            modify_all: true,
+            reads_org: true,
+            writes_org: true,
+        }
+    }
+}
+
 /// What row policies bind.
 #[derive(Debug, Clone)]
 pub(crate) enum Bound<'a> {
@@ -58,7 +75,8 @@ impl<'a> Evaluator<'a> {
 
     /// Whether every name is among the system permissions of the held sets.
     pub(crate) fn holds_all(&self, names: &[String]) -> bool {
-        names.iter().all(|name| self.held_sets().any(|set| set.system_permissions.contains(name)))
+        self.principal.is_system()
+            || names.iter().all(|name| self.held_sets().any(|set| set.system_permissions.contains(name)))
     }
 
     /// The held sets that mention an object, with their entry for it. A wildcard entry does not reach an object with
@@ -88,6 +106,9 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(crate) fn rights(&self, object: &'a Object) -> Rights {
+        if self.principal.is_system() {
+            return Rights::of_system();
+        }
         let mut rights = Rights::default();
         let mut mentioned = false;
         for (_, entry) in self.mentions(object) {
@@ -113,6 +134,9 @@ impl<'a> Evaluator<'a> {
 
     /// (readable, editable) by field security: a union over the sets that mention the field; not mentioned is free.
     pub(crate) fn field_rights(&self, object: &Object, field: &Field) -> (bool, bool) {
+        if self.principal.is_system() {
+            return (true, true);
+        }
         let holds = self.holds_all(&field.required_permissions);
         // On a field with a masking rule, the permissions lift the mask (6.9): without them it is read masked, unless a
         // set says `readable: false`, which removes it.
@@ -133,6 +157,9 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn mask(&self, field: &Field) -> Option<Mask> {
         if field.field_type.always_masked() {
             return Some(Mask::Bullets);
+        }
+        if self.principal.is_system() {
+            return None;
         }
         let lifted = !field.required_permissions.is_empty() && self.holds_all(&field.required_permissions);
         field.masking_rule.filter(|_| !lifted).map(|rule| match rule {
@@ -178,7 +205,7 @@ impl<'a> Evaluator<'a> {
 
     pub(crate) fn bypasses_rls(&self, object: &Object, operation: RowOperation, rights: Rights) -> bool {
         let reads = operation == RowOperation::Select && rights.view_all;
-        Self::permits_bypass(object) && (rights.modify_all || reads)
+        self.principal.is_system() || (Self::permits_bypass(object) && (rights.modify_all || reads))
     }
 
     /// The OR of those expressions that compile and bind.
@@ -206,12 +233,11 @@ impl<'a> Evaluator<'a> {
 
     /// The rule for which no row of an object can be shown, though the caller may read it: every policy that bounds the read
     /// dropped out and one of them cannot be applied at all, or the masters that its rows follow are not to be had; or a hook of
-    /// reads, as none is run. What it
-    /// names is for operators.
+    /// reads that is not run. What it names is for operators.
     pub(crate) fn unusable_rule(&self, object: &'a Object) -> Option<String> {
         let hooks = self.policy.object_hooks(&object.name);
-        if let Some((name, _)) = hooks.and_then(|hooks| hooks.of_reads().first()) {
-            return Some(name.clone());
+        if let Some(hook) = hooks.and_then(|hooks| hooks.unread().first()) {
+            return Some(hook.name.clone());
         }
         if broken_master(object, self.policy.snapshot()).is_some() {
             return Some("controlled_by_parent".to_owned());
@@ -233,6 +259,12 @@ impl<'a> Evaluator<'a> {
             at = self.object(master?)?;
             rights = self.rights(at);
         }
+    }
+
+    /// Rows that hooks of reads leave to any reader.
+    pub(crate) fn hooked_rows(&self, object: &Object) -> RowFilter {
+        let hooks = self.policy.object_hooks(&object.name);
+        hooks.map_or(RowFilter::All, |hooks| hooks.left_rows(self.principal))
     }
 
     /// Every layer's row filter for reads, together.

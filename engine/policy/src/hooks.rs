@@ -3,9 +3,13 @@
 
 mod tally;
 
+use crate::expression::{Template, compile as compile_filter};
+use crate::filter::RowFilter;
+use crate::query_filter::Column;
 use crate::rules::HookCondition;
 pub use crate::rules::HookScene;
-use querygate_metadata::model::{Declared, Hook, HookCapability, HookEvent, Location, Object, Snapshot};
+use querygate_metadata::model::{Declared, Hook, HookEvent, Location, Object, Snapshot};
+use querygate_types::principal::Principal;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -47,8 +51,20 @@ pub(crate) struct ObjectHooks {
     events: BTreeMap<HookEvent, Vec<Arc<ObjectHook>>>,
     /// Hooks that cannot be run, with the reason. Without events: it may be for any.
     faults: Vec<HookFault>,
-    /// The hooks of reads, which are not run: with each, where it stands.
-    reads: Vec<(String, Location)>,
+    /// Hooks of reads that are not run.
+    unread: Vec<UnreadHook>,
+    /// Rows that hooks of reads leave.
+    filters: Vec<Template>,
+    /// A hook of reads whose script nothing stands for: records are read by questions alone.
+    only_asked: Option<String>,
+}
+
+/// A hook of reads that is not run, so that its object is not read.
+#[derive(Debug)]
+pub(crate) struct UnreadHook {
+    pub(crate) name: String,
+    pub(crate) reason: String,
+    pub(crate) at: Location,
 }
 
 #[derive(Debug)]
@@ -91,7 +107,7 @@ fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
             ReadHook::Known(hook, at) if hook.targets.iter().any(|target| is_for(target)) => {
                 hooks.add(object, hook);
                 if hook.events.iter().any(|event| is_of_reads(*event)) {
-                    hooks.reads.push((hook.name.clone(), (*at).clone()));
+                    hooks.add_of_reads(object, hook, at);
                 }
             }
             ReadHook::Known(..) => {}
@@ -102,7 +118,8 @@ fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
                     let events = texts("events").and_then(|names| names.into_iter().map(HookEvent::of).collect());
                     let (name, events): (_, Vec<HookEvent>) = (declared.name.clone(), events.unwrap_or_default());
                     if events.is_empty() || events.iter().any(|event| is_of_reads(*event)) {
-                        hooks.reads.push((name.clone(), declared.location.clone()));
+                        let at = declared.location.clone();
+                        hooks.unread.push(UnreadHook { name: name.clone(), reason: reason.clone(), at });
                     }
                     hooks.faults.push(HookFault { name, reason: reason.clone(), events });
                 }
@@ -117,7 +134,7 @@ impl ObjectHooks {
         let compiled = hook.condition.as_ref().map(|condition| HookCondition::compile(condition, object)).transpose();
         let reason = match &compiled {
             Err(reason) => Some(format!("its condition cannot be evaluated: {reason}")),
-            Ok(_) => unserved(hook),
+            Ok(_) => None,
         };
         if let Some(reason) = reason {
             self.faults.push(HookFault { name: hook.name.clone(), reason, events: hook.events.clone() });
@@ -130,13 +147,47 @@ impl ObjectHooks {
         }
     }
 
+    fn add_of_reads(&mut self, object: &Object, hook: &Hook, at: &Location) {
+        let mut close = |reason: String| {
+            self.unread.push(UnreadHook { name: hook.name.clone(), reason, at: at.clone() });
+        };
+        if hook.condition.is_some() {
+            return close("a hook of reads has no record that its condition could be about".to_owned());
+        }
+        let Some(filter) = &hook.filter else {
+            self.only_asked.get_or_insert_with(|| hook.name.clone());
+            return;
+        };
+        let kind =
+            |name: &str| object.field(name).filter(|field| !field.phantom).map(|field| Column::from(field).kind());
+        match compile_filter(&filter.source, &kind) {
+            Ok(filter) => self.filters.push(filter),
+            Err(reason) => close(format!("its filter cannot be applied: {}", reason.text)),
+        }
+    }
+
+    /// Rows that its hooks of reads leave to a reader.
+    pub(crate) fn left_rows(&self, reader: &Principal) -> RowFilter {
+        let left = |filter: &Template| filter.bind(reader).unwrap_or(RowFilter::Nothing);
+        RowFilter::And(self.filters.iter().map(left).collect())
+    }
+
     pub(crate) fn of(&self, event: HookEvent) -> &[Arc<ObjectHook>] {
         self.events.get(&event).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The hooks of reads, which are not run: with each, where it stands.
-    pub(crate) fn of_reads(&self) -> &[(String, Location)] {
-        &self.reads
+    pub(crate) fn ask_for_records(&self) -> bool {
+        self.events.values().flatten().any(|hook| hook.hook().script.asks_for_records())
+    }
+
+    /// Hooks of reads that are not run.
+    pub(crate) fn unread(&self) -> &[UnreadHook] {
+        &self.unread
+    }
+
+    /// A hook of reads whose script nothing stands for where records are not asked for by a question.
+    pub(crate) fn only_asked(&self) -> Option<&str> {
+        self.only_asked.as_deref()
     }
 
     /// Hooks of these events that cannot be run: name and reason.
@@ -146,16 +197,6 @@ impl ObjectHooks {
         };
         self.faults.iter().filter(is_at).map(|fault| (fault.name.as_str(), fault.reason.as_str()))
     }
-}
-
-/// What a hook needs that is not there.
-fn unserved(hook: &Hook) -> Option<String> {
-    let is_served = |capability: &&HookCapability| match capability {
-        HookCapability::CryptoUuid | HookCapability::Log => true,
-        HookCapability::ApiRead | HookCapability::ApiWrite | HookCapability::ApiTransaction => false,
-    };
-    let missing = hook.script.capabilities.iter().find(|capability| !is_served(capability))?;
-    Some(format!("the capability '{}' is not served", missing.name()))
 }
 
 const fn is_of_reads(event: HookEvent) -> bool {

@@ -56,7 +56,8 @@ impl<'a> Evaluator<'a> {
             user_id: self.principal.user_id.clone(),
             snapshot_version: self.policy.snapshot().version,
             verdict: Verdict::Allow,
-            row_filter: RowFilter::And(vec![wall, parent, owner, bound.into_filter()]).simplify(),
+            row_filter: RowFilter::And(vec![wall, parent, owner, bound.into_filter(), self.hooked_rows(object)])
+                .simplify(),
             hidden_fields,
             masks,
             layers,

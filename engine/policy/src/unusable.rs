@@ -27,8 +27,8 @@ impl CompiledPolicy {
                     rules.push(UnusableRule::new(object, &rule.name, &rule.at, reason));
                 }
             }
-            for (name, at) in self.object_hooks(&object.name).into_iter().flat_map(|hooks| hooks.of_reads()) {
-                rules.push(UnusableRule::new(object, name, at, &DropReason::new("hooks of reads are not run")));
+            for hook in self.object_hooks(&object.name).into_iter().flat_map(|hooks| hooks.unread()) {
+                rules.push(UnusableRule::new(object, &hook.name, &hook.at, &DropReason::new(hook.reason.as_str())));
             }
             if let Some(reason) = broken_master(object, self.snapshot()) {
                 rules.push(UnusableRule::new(object, "controlled_by_parent", &object.location, &reason));

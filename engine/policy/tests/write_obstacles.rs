@@ -96,7 +96,7 @@ fn each_obstacle_is_told() {
                 json!(["beforeUpdate"]),
                 json!({"body": {"language": "js", "source": "", "capabilities": ["api.write"]}}),
             ),
-            of("the hook 'h' is not run: the capability 'api.write' is not served", false, true, false),
+            of("", false, false, false),
         ),
         (
             json!({}),
@@ -192,19 +192,40 @@ fn rules_of_applications_compile() {
     }
 }
 
-/// What would run when rows are read is not left out: nothing is read.
+/// What would run when rows are read is not left out: where it cannot run, nothing is read.
 #[test]
-fn an_object_with_a_hook_of_reads_is_not_read() {
-    let hooks = |events: Value| json!({"hooks": [{"name": "h", "object": "t_note", "events": events, "body": {"language": "js", "source": ""}}]});
-    for (events, is_closed) in [
-        (json!(["beforeFind"]), true),
-        (json!(["afterInsert", "afterFind"]), true),
-        (json!(["afterRead"]), true),
-        (json!(["beforeInsert"]), false),
+fn an_object_with_a_hook_of_reads_that_is_not_run_is_not_read() {
+    let hooks = |events: Value, more: Value| {
+        let mut hook =
+            json!({"name": "h", "object": "t_note", "events": events, "body": {"language": "js", "source": ""}});
+        hook.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"hooks": [hook]})
+    };
+    for (events, more, is_closed, is_asked) in [
+        (json!(["beforeFind"]), json!({}), false, true),
+        (json!(["afterInsert", "afterFind"]), json!({}), false, true),
+        (json!(["beforeFind"]), json!({"condition": "record.title == 'x'"}), true, false),
+        (json!(["beforeFind"]), json!({"handler": "f", "body": null}), true, false),
+        (json!(["afterRead"]), json!({}), true, false),
+        (json!(["beforeInsert"]), json!({}), false, false),
     ] {
-        let own = stack(json!({}), hooks(events.clone()));
+        let own = stack(json!({}), hooks(events.clone(), more.clone()));
         let policy = CompiledPolicy::compile(snapshot(&own), Vec::new());
         let named = policy.unusable().iter().any(|rule| rule.rule == "h" && rule.object == "t_note");
-        assert_eq!(named, is_closed, "{events}");
+        let asked = policy.only_asked("t_note") == Some("h") && policy.has_only_asked();
+        assert_eq!((named, asked), (is_closed, is_asked), "{events} {more}");
+    }
+}
+
+#[test]
+fn a_filter_stands_for_a_hook_of_reads() {
+    let hook =
+        json!([{"name": "h", "object": "t_note", "events": ["beforeFind"], "body": {"language": "js", "source": ""}}]);
+    for (filter, is_closed) in
+        [("record.title == 'x'", false), ("record.nowhere == 1", true), ("record.title ==", true)]
+    {
+        let own = stack(json!({}), json!({"hooks": hook, "querygate": {"hooks": {"h": {"filter": filter}}}}));
+        let policy = CompiledPolicy::compile(snapshot(&own), Vec::new());
+        assert_eq!((policy.unusable().len(), policy.only_asked("t_note")), (usize::from(is_closed), None), "{filter}");
     }
 }

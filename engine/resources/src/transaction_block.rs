@@ -71,6 +71,20 @@ impl TransactionBlock {
         Arc::new(Self { begin, branches: Mutex::new(branches), uncommitted })
     }
 
+    /// One for statements within a statement of another block, whose transaction it is lent ([`Branches::borrow_from`]).
+    #[must_use]
+    pub fn within(isolation: Isolation, uncommitted: &Arc<Uncommitted>) -> Arc<Self> {
+        let begin = Begin::with(isolation);
+        let branches = Branches::new(begin, Vec::new(), Arc::clone(uncommitted), None, None);
+        Arc::new(Self { begin, branches: Mutex::new(branches), uncommitted: Arc::clone(uncommitted) })
+    }
+
+    /// What its transaction will show, for blocks [within](Self::within) it.
+    #[must_use]
+    pub fn shown(&self) -> &Arc<Uncommitted> {
+        &self.uncommitted
+    }
+
     /// What its transaction shows to statements that read the source past the driver. `None`: nothing.
     #[must_use]
     pub fn uncommitted(&self) -> Option<&Arc<Uncommitted>> {

@@ -59,9 +59,39 @@ pub struct Principal {
     pub operator: bool,
     /// What the credential is good for that the user showed; `None`: for all that the user may do.
     pub scope: Option<Scope>,
+    /// The platform acts on this user's behalf.
+    is_system: bool,
+    /// The scope of the user's credential where the platform acts, which it does not narrow.
+    system_scope: Option<Scope>,
 }
 
 impl Principal {
+    /// The platform on behalf of this user: what metadata lets hooks do as the system. Rights, row policies, owners, fields and masks of
+    /// the user have no say, and no credential narrows it; the tenant wall is the user's. For what hooks ask for, and nothing else.
+    #[must_use]
+    pub fn as_system(&self) -> Self {
+        Self { is_system: true, operator: false, scope: None, system_scope: self.kept_scope(), ..self.clone() }
+    }
+
+    /// The user on whose behalf the platform acts; others are who they are.
+    #[must_use]
+    pub fn as_user(&self) -> Self {
+        if self.is_system {
+            return Self { is_system: false, scope: self.system_scope.clone(), system_scope: None, ..self.clone() };
+        }
+        self.clone()
+    }
+
+    /// Whether the platform acts.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.is_system
+    }
+
+    fn kept_scope(&self) -> Option<Scope> {
+        if self.is_system { self.system_scope.clone() } else { self.scope.clone() }
+    }
+
     /// Whether the credential is good for an operation on an object, as far as it narrows anything.
     #[must_use]
     pub fn in_scope(&self, object: &str, operation: ScopedOperation) -> bool {
@@ -93,6 +123,8 @@ impl Principal {
                 attributes: BTreeMap::new(),
                 operator: false,
                 scope: None,
+                is_system: false,
+                system_scope: None,
             },
         }
     }

@@ -25,8 +25,12 @@ pub enum VendorCode {
     /// There is no such record, or none that the caller may see.
     RecordNotFound,
     UniqueViolation,
+    /// What a unique violation is called where a hook runs into it.
+    DuplicateRecord,
     DeleteRestricted,
     ConcurrentUpdate,
+    /// A hook that runs as the user asks for records, and there is no user.
+    HookUnscopedDataAccess,
     BatchTooLarge,
     NotImplemented,
 }
@@ -51,8 +55,10 @@ impl VendorCode {
         Self::ObjectApiMethodNotAllowed,
         Self::RecordNotFound,
         Self::UniqueViolation,
+        Self::DuplicateRecord,
         Self::DeleteRestricted,
         Self::ConcurrentUpdate,
+        Self::HookUnscopedDataAccess,
         Self::BatchTooLarge,
         Self::NotImplemented,
     ];
@@ -78,6 +84,8 @@ impl VendorCode {
             Self::ObjectApiMethodNotAllowed => "OBJECT_API_METHOD_NOT_ALLOWED",
             Self::RecordNotFound => "RECORD_NOT_FOUND",
             Self::UniqueViolation => "UNIQUE_VIOLATION",
+            Self::DuplicateRecord => "DUPLICATE_RECORD",
+            Self::HookUnscopedDataAccess => "HOOK_UNSCOPED_DATA_ACCESS",
             Self::DeleteRestricted => "DELETE_RESTRICTED",
             Self::ConcurrentUpdate => "CONCURRENT_UPDATE",
             Self::BatchTooLarge => "BATCH_TOO_LARGE",
@@ -98,10 +106,12 @@ impl VendorCode {
             | Self::ValidationFailed
             | Self::ValidationError
             | Self::BatchTooLarge => 400,
-            Self::PermissionDenied | Self::Forbidden | Self::ExternalWriteForbidden => 403,
+            Self::PermissionDenied | Self::Forbidden | Self::ExternalWriteForbidden | Self::HookUnscopedDataAccess => {
+                403
+            }
             Self::ObjectNotFound | Self::ObjectApiDisabled | Self::RecordNotFound => 404,
             Self::ObjectApiMethodNotAllowed => 405,
-            Self::UniqueViolation | Self::DeleteRestricted | Self::ConcurrentUpdate => 409,
+            Self::UniqueViolation | Self::DuplicateRecord | Self::DeleteRestricted | Self::ConcurrentUpdate => 409,
             Self::MissingRequiredField => 422,
             Self::NotImplemented => 501,
         }

@@ -49,7 +49,7 @@ pub async fn report(directory: &Path) -> Result<Option<String>> {
 /// The rows of a plugin's relation, by column.
 fn rows(plugin: &dyn Plugin, relation: &str) -> Result<Vec<Row>> {
     let columns = plugin.relations().into_iter().find(|known| known.name == relation).map_or(&[][..], |r| r.columns);
-    let operator = Principal { operator: true, ..Principal::builder("advise").build() };
+    let operator = Principal::builder("advise").operator(true).build();
     let rows = plugin.rows(relation, &operator)?;
     Ok(rows.into_iter().map(|row| columns.iter().map(|(name, _)| *name).zip(row).collect()).collect())
 }

@@ -38,11 +38,9 @@ impl Recording {
         Some(Self { data, snapshot, store })
     }
 
-    /// The metadata without hooks that ask for other records.
+    /// The metadata, with all hooks.
     pub(crate) fn stack(&self) -> String {
-        let mut stack = self.data["stack"].clone();
-        stack["hooks"].as_array_mut().unwrap().retain(|hook| !asks(hook));
-        stack.to_string()
+        self.data["stack"].to_string()
     }
 
     pub(crate) fn steps(&self) -> Vec<Value> {
@@ -89,13 +87,22 @@ impl Recording {
         object.strip_prefix("rnd_").unwrap_or(object)
     }
 
-    /// Why the vendor's hooks may have done something else in a step, if they may.
+    /// Why the vendor's hooks have done something else in a step, if they have.
     pub(crate) fn hooked(&self, step: &Value) -> Option<&'static str> {
+        let is_refused = step["status"].as_i64().is_some_and(|status| status >= 400);
         let answer = step["body"].to_string();
-        if answer.contains("After the fact") {
+        if answer.contains("After the fact") || is_refused && !step["delta"].is_null() {
             return Some("an error after a change, which undoes it here");
         }
-        self.concerns(step, &asks).then_some("a hook that asks for other records, which is not run")
+        if step["delta"].as_object().into_iter().flat_map(|delta| delta.values()).any(is_logged_twice) {
+            return Some("a roll-up that the vendor makes field by field, each time with its hooks");
+        }
+        None
+    }
+
+    /// Whether an object that a step names or changes has a hook that asks for other records, or changes them.
+    pub(crate) fn asks(&self, step: &Value) -> bool {
+        self.concerns(step, &asks)
     }
 
     /// Whether an object that a step names or changes has a hook that asks for other records.
@@ -193,6 +200,15 @@ impl Recording {
     }
 }
 
+/// Whether a hook noted the same update of the same record more than once.
+fn is_logged_twice(rows: &Value) -> bool {
+    let notes = |row: &Value| [row["name"].clone(), row["ref"].clone(), row["note"].clone()];
+    let updates =
+        rows.as_object().into_iter().flat_map(|rows| rows.values()).filter(|row| row["name"] == "afterUpdate");
+    let all: Vec<[Value; 3]> = updates.map(notes).collect();
+    all.iter().enumerate().any(|(at, note)| all[..at].contains(note))
+}
+
 /// Whether a hook asks for other records, or changes them.
 fn asks(hook: &Value) -> bool {
     hook["body"]["capabilities"].as_array().unwrap().iter().any(|name| name.as_str().unwrap().starts_with("api."))
@@ -245,36 +261,66 @@ fn literal(value: &Value) -> String {
     }
 }
 
-/// The first difference between what was recorded and what is stored. An id that was made by the vendor is the gate's own.
+type Cells = BTreeMap<String, String>;
+
+/// The first difference between what was recorded and what is stored. An id that was made by the vendor is the gate's own; so is that of a
+/// record that a hook made, which is found by what it holds.
 pub(crate) fn differs(
     recording: &Recording,
     before: &Store,
     expected: &Store,
-    found: &BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+    found: &BTreeMap<String, BTreeMap<String, Cells>>,
 ) -> Option<String> {
     for (object, rows) in expected {
         let there = found.get(object)?;
-        if let Some(extra) = there.keys().find(|id| !rows.contains_key(*id)) {
-            return Some(format!("{object} {extra} should not be there"));
-        }
+        let own = |id: &str| before.get(object).is_some_and(|rows| rows.contains_key(id));
+        let mut made: Vec<&Cells> =
+            there.iter().filter(|(id, _)| !rows.contains_key(*id)).map(|(_, cells)| cells).collect();
         for (id, row) in rows {
-            let Some(cells) = there.get(id) else { return Some(format!("{object} {id} is not there")) };
-            for (name, value) in row {
-                let is_new = !before.get(object).is_some_and(|rows| rows.contains_key(id));
-                let field = recording.object(object).field(name);
-                // The recorded day and clock are others, and the vendor does not give back what a refused record had drawn. Secrets were
-                // recorded as they are shown.
-                let is_other = field.is_some_and(|field| match field.field_type {
-                    FieldType::Autonumber => is_new,
-                    FieldType::Password | FieldType::Secret => true,
-                    _ => is_new && matches!(field.default, Some(DefaultValue::Now)),
-                });
-                let value = if fits(recording.object(object), name, value) { value } else { &Value::Null };
-                let Some(cell) = cells.get(name).filter(|_| !STAMPS.contains(&name.as_str())) else { continue };
-                if !is_other && !same(value, cell) {
-                    return Some(format!("{object} {id} {name}: {cell} instead of {value}"));
+            match there.get(id) {
+                Some(cells) => {
+                    if let Some(text) = differs_in(recording, object, !own(id), row, cells) {
+                        return Some(format!("{object} {id} {text}"));
+                    }
+                }
+                None => {
+                    let is_it = |cells: &&Cells| {
+                        let cells: Cells = cells.iter().filter(|(name, _)| *name != "id").map(owned).collect();
+                        !own(id) && differs_in(recording, object, true, row, &cells).is_none()
+                    };
+                    let Some(place) = made.iter().position(is_it) else {
+                        return Some(format!("{object} {id} is not there"));
+                    };
+                    made.remove(place);
                 }
             }
+        }
+        if let Some(extra) = made.first() {
+            return Some(format!("{object} {:?} should not be there", extra.get("id")));
+        }
+    }
+    None
+}
+
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
+}
+
+fn differs_in(recording: &Recording, object: &str, is_new: bool, row: &Row, cells: &Cells) -> Option<String> {
+    for (name, value) in row {
+        let field = recording.object(object).field(name);
+        // The recorded day and clock are others, and the vendor does not give back what a refused record had drawn. Secrets were
+        // recorded as they are shown. A text that a caller wrote over a roll-up stays there in the vendor's store.
+        let is_other = field.is_some_and(|field| match field.field_type {
+            FieldType::Summary => !fits(recording.object(object), name, value),
+            FieldType::Autonumber => is_new,
+            FieldType::Password | FieldType::Secret => true,
+            _ => is_new && matches!(field.default, Some(DefaultValue::Now)),
+        });
+        let value = if fits(recording.object(object), name, value) { value } else { &Value::Null };
+        let Some(cell) = cells.get(name).filter(|_| !STAMPS.contains(&name.as_str())) else { continue };
+        if !is_other && !same(value, cell) {
+            return Some(format!("{name}: {cell} instead of {value}"));
         }
     }
     None

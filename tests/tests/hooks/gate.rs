@@ -25,16 +25,26 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new() -> Self {
+        Self::over(STACK, ROWS, None, [("nora", "sales_manager"), ("omar", "sales_clerk")])
+    }
+
+    /// `far`: rows of a second source.
+    pub(crate) fn over(stack: &str, rows: &str, far: Option<&str>, users: [(&str, &str); 2]) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
-        std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
+        std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
         let mut config = "[server]\ndatabase = \"sales\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
              [flight]\naddress = \"127.0.0.1:0\"\n[rest]\nlisten = \"127.0.0.1:0\"\n\
              [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+             [log]\naudit = \"audit.jsonl\"\n\
              [[sources]]\nname = \"shop\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n"
             .to_owned();
-        for (user, set) in [("nora", "sales_manager"), ("omar", "sales_clerk")] {
+        if let Some(far) = far {
+            config.push_str("[[sources]]\nname = \"far\"\nkind = \"sqlite\"\npath = \"far.sqlite\"\nwrites = true\n");
+            execute(&at("far.sqlite"), far);
+        }
+        for (user, set) in users {
             config.push_str(&format!(
                 "[[users]]\nname = \"{user}\"\nemail = \"{user}@sales.example\"\npermission_sets = [\"{set}\"]\n\
                  positions = [\"seller\"]\nattributes = {{ region = \"eu\" }}\n"
@@ -45,9 +55,15 @@ impl Gate {
         for user in ["nora", "omar", "root"] {
             add_user(folder.path(), user);
         }
-        execute(&at("shop.sqlite"), ROWS);
+        execute(&at("shop.sqlite"), rows);
         let server = Server::serve(&at("querygate.toml"));
         Self { folder, server }
+    }
+
+    /// What is in the audit file.
+    pub(crate) fn audit(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     pub(crate) fn client(&self, user: &str) -> Client {

@@ -5,14 +5,14 @@ use querygate_tests::server::{Answer, PASSWORD, Request};
 use serde_json::{Value, json};
 
 impl Gate {
-    fn token(&self, user: &str) -> String {
+    pub(crate) fn token(&self, user: &str) -> String {
         let body = json!({"email": format!("{user}@sales.example"), "password": PASSWORD});
         let answer = Request::new("POST", "/api/v1/auth/sign-in/email").json(&body).send(self.server.rest.unwrap());
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["token"].as_str().unwrap().to_owned()
     }
 
-    fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
         let request = Request::new(method, &format!("/api/v1/data/{path}"));
         let request = if body.is_null() { request } else { request.json(body) };
         request.header("authorization", &format!("Bearer {token}")).send(self.server.rest.unwrap())

@@ -132,7 +132,7 @@ fn a_hook_after_the_commit_is_not_waited_for() {
 }
 
 /// Rows of a question, their cells with bars between.
-fn rows(client: &Client, sql: &str) -> Vec<String> {
+pub(crate) fn rows(client: &Client, sql: &str) -> Vec<String> {
     let messages = runtime().block_on(client.simple_query(sql)).unwrap();
     let row = |message: &SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => {

@@ -1,6 +1,7 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
 mod journal;
+mod lent;
 mod outcome;
 mod part;
 mod reading;
@@ -21,6 +22,7 @@ pub use journal::{Capture, ChangeJournal, Intended, Intention, RowsChanged};
 pub use outcome::{Begin, CommitError, Fate, Isolation, TxMark};
 use querygate_types::{Error, ErrorCode, Result};
 use reading::Reading;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 pub use written::RowsWritten;
@@ -186,6 +188,7 @@ pub struct Transaction {
     after: Vec<AfterCommit>,
     written: Tally,
     captured: Captured,
+    companion: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +232,7 @@ impl Transaction {
             after: Vec::new(),
             written: Tally::default(),
             captured: Captured::default(),
+            companion: None,
         }
     }
 
@@ -254,6 +258,17 @@ impl Transaction {
     /// The rows that were kept, and who writes them down. `None`: there are none.
     pub fn take_changed(&mut self) -> Option<(Capture, Vec<RowsChanged>)> {
         self.captured.take()
+    }
+
+    /// Keeps something with the transaction for those who change its rows, in place of what was kept before. It is not looked at here.
+    pub fn accompany(&mut self, companion: Option<Arc<dyn Any + Send + Sync>>) {
+        self.companion = companion;
+    }
+
+    /// What is kept with it.
+    #[must_use]
+    pub fn companion<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.companion.as_ref()?).downcast().ok()
     }
 
     /// Runs a statement that the driver rendered, with or without locks.

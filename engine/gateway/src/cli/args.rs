@@ -395,6 +395,9 @@ pub(super) struct HookTestArgs {
     /// The stored record, as JSON
     #[arg(long, value_name = "JSON")]
     pub(super) previous: Option<String>,
+    /// Records that the hook finds by ctx.api, as JSON: {"object": [{...}]}. What it changes is shown and stored nowhere
+    #[arg(long, value_name = "JSON")]
+    pub(super) records: Option<String>,
     /// The time at which the hook's clock stands; now where it is not given
     #[arg(long, value_name = "TIME")]
     pub(super) at: Option<String>,

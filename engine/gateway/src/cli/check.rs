@@ -145,6 +145,9 @@ impl<'a> Check<'a> {
         for (object, name, why) in own {
             self.warn(&format!("`{name}` on {object} cannot be compiled and drops out: {why}"))?;
         }
+        for (object, hook) in policies.all_only_asked() {
+            self.warn(&format!("{object} is read by questions alone, and not by SQL: the hook `{hook}` has no filter that stands for it"))?;
+        }
         for (object, field, why) in policies.uncomputed() {
             self.warn(&format!("formula {object}.{field} is not served: {why}"))?;
         }

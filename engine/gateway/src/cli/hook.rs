@@ -11,13 +11,76 @@ use querygate_metadata::model::{Hook, HookEvent, TenancyPosture};
 use querygate_query_api::requests::record_change::random_uuid;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
+use std::cell::RefCell;
 use std::rc::Rc;
 
-struct Alone;
+/// Answers what a hook asks for: from records that were given, by equality alone. What it changes is shown, and stored nowhere.
+struct Given {
+    /// By object.
+    records: Map<String, Value>,
+    calls: RefCell<Vec<String>>,
+}
 
-impl Host for Alone {
-    fn api(&self, _request: &str) -> String {
-        json!({"ok": false, "message": "there are no other records here"}).to_string()
+impl Given {
+    fn read(args: &HookTestArgs) -> Result<Self> {
+        let records = match &args.records {
+            None => Map::new(),
+            Some(text) => match serde_json::from_str(text) {
+                Ok(Value::Object(records)) if records.values().all(Value::is_array) => records,
+                Ok(_) | Err(_) => return Err(refused("--records is no JSON object of lists")),
+            },
+        };
+        Ok(Self { records, calls: RefCell::default() })
+    }
+
+    fn found(&self, object: &str, query: &Value) -> Option<Vec<Value>> {
+        let filter = match query.get("where") {
+            None => Map::new(),
+            Some(Value::Object(filter)) if filter.values().all(|value| !value.is_array() && !value.is_object()) => {
+                filter.clone()
+            }
+            Some(_) => return None,
+        };
+        let all = self.records.get(object).and_then(Value::as_array).into_iter().flatten();
+        let is_it =
+            |record: &&Value| filter.iter().all(|(name, value)| record.get(name).unwrap_or(&Value::Null) == value);
+        let limit = query.get("limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
+        Some(all.filter(is_it).take(limit.unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    fn answer(&self, request: &Value) -> Value {
+        let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
+        let object = request.get("object").and_then(Value::as_str).unwrap_or_default();
+        let first = request.get("given").and_then(|given| given.get(0)).cloned().unwrap_or_default();
+        let reads = |shown: fn(Vec<Value>) -> Value| match self.found(object, &first) {
+            Some(found) => json!({"ok": true, "value": shown(found)}),
+            None => {
+                json!({"ok": false, "message": "this test knows equality alone", "code": "NOT_IMPLEMENTED", "status": 501})
+            }
+        };
+        match method {
+            "find" => reads(Value::Array),
+            "findOne" => reads(|found| found.into_iter().next().unwrap_or_default()),
+            "count" => reads(|found| found.len().into()),
+            "insert" | "update" | "upsert" => json!({"ok": true, "value": first}),
+            "delete" => json!({"ok": true, "value": true}),
+            "updateMany" | "deleteMany" => json!({"ok": true, "value": 0}),
+            "begin" => json!({"ok": true, "value": self.calls.borrow().len()}),
+            "commit" | "rollback" => json!({"ok": true, "value": null}),
+            _ => {
+                json!({"ok": false, "message": "this test does not answer it", "code": "NOT_IMPLEMENTED", "status": 501})
+            }
+        }
+    }
+}
+
+impl Host for Given {
+    fn api(&self, request: &str) -> String {
+        let request: Value = serde_json::from_str(request).unwrap_or_default();
+        let text = |key: &str| request.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
+        let given = request.get("given").cloned().unwrap_or_default();
+        self.calls.borrow_mut().push(format!("{} {} {given}", text("method"), text("object")));
+        self.answer(&request).to_string()
     }
 
     fn uuid(&self) -> Option<String> {
@@ -53,11 +116,16 @@ fn test(args: &HookTestArgs, output: &mut Output) -> Result<Ended> {
         Some(name) => HookEvent::of(name).filter(|event| hook.events.contains(event)),
     };
     let event = event.ok_or_else(|| refused("the hook has no such event"))?;
-    let report = Sandbox::measured().run(&hook.script, &call(args, &hook, event)?);
+    let given = Rc::new(Given::read(args)?);
+    let host: Rc<dyn Host> = Rc::clone(&given) as Rc<dyn Host>;
+    let report = Sandbox::measured().run(&hook.script, &call(args, &hook, event, host)?);
+    for call in given.calls.borrow().iter() {
+        output.note(&format!("asks: {call}")).map_err(written)?;
+    }
     tell(&hook, event, &report, output).map_err(written)
 }
 
-fn call(args: &HookTestArgs, hook: &Hook, event: HookEvent) -> Result<Call> {
+fn call(args: &HookTestArgs, hook: &Hook, event: HookEvent, host: Rc<dyn Host>) -> Result<Call> {
     let record = |text: &String, what: &str| match serde_json::from_str(text) {
         Ok(Value::Object(record)) => Ok(record),
         Ok(_) | Err(_) => Err(refused(&format!("--{what} is no JSON object"))),
@@ -79,7 +147,7 @@ fn call(args: &HookTestArgs, hook: &Hook, event: HookEvent) -> Result<Call> {
         Some(at) => DateTime::parse_from_rfc3339(at).map_err(|_| refused("--at is no time as 2026-01-31T10:00:00Z"))?,
         None => Utc::now().fixed_offset(),
     };
-    Ok(Call { held, now_ms: now.timestamp_millis(), seed: 0, host: Rc::new(Alone) })
+    Ok(Call { held, now_ms: now.timestamp_millis(), seed: 0, host })
 }
 
 fn tell(hook: &Hook, event: HookEvent, report: &Report, output: &mut Output) -> std::io::Result<Ended> {
@@ -102,14 +170,16 @@ fn tell(hook: &Hook, event: HookEvent, report: &Report, output: &mut Output) -> 
             output.line(&format!("failed: {}: {why}", fault.reason()))?;
             Ended::WithFindings
         }
-        Err(fault @ (Fault::Time | Fault::Memory | Fault::Unfinished | Fault::Answer)) => {
+        Err(fault @ (Fault::Time | Fault::Memory | Fault::Unfinished | Fault::Answer | Fault::Undeclared(_))) => {
             output.line(&format!("failed: {}", fault.reason()))?;
             Ended::WithFindings
         }
     };
     let memory = report.memory.map(|bytes| format!(", {} KiB", bytes.div_ceil(1024))).unwrap_or_default();
     let millis = report.took.as_secs_f64() * 1e3;
-    output.note(&format!("{} at {}: {millis:.2} ms{memory}", hook.name, event.name()))?;
+    let waited = report.waited.as_secs_f64() * 1e3;
+    let calls = if report.calls == 0 { String::new() } else { format!(", {} calls in {waited:.2} ms", report.calls) };
+    output.note(&format!("{} at {}: {millis:.2} ms{calls}{memory}", hook.name, event.name()))?;
     Ok(ended)
 }
 

@@ -5,7 +5,7 @@ use super::extend;
 use super::links::{Known, PLATFORM_CAPABILITIES};
 use super::source::route;
 use super::stack::{Drafts, LOCAL_PACKAGE};
-use super::{LoadOptions, hash, tables};
+use super::{LoadOptions, hash, hook_filters, tables};
 use crate::model::{Facts, Object, Package, PermissionSet, Referrer, SeedData, Snapshot, WriteBarrier, is_platform};
 use crate::read::{At, Findings, nearest};
 use indexmap::IndexMap;
@@ -36,6 +36,7 @@ pub(super) fn assemble(
     add_named(&mut snapshot.datasources, "datasource", drafts.datasources.drain(..), |item| &item.name);
     snapshot.seed.extend(drafts.seed.drain(..).map(Arc::new));
     snapshot.hooks.append(&mut drafts.hooks);
+    hook_filters::add_filters(&mut snapshot, std::mem::take(&mut drafts.hook_filters));
     check_links(&snapshot, &drafts);
     check_writable(&snapshot, &placed);
     check_seed_columns(&snapshot, existing.map_or(0, |old| old.seed.len()), findings);

@@ -6,6 +6,7 @@ mod extend;
 mod field;
 mod files;
 mod hash;
+mod hook_filters;
 mod links;
 mod object;
 mod permission;

@@ -362,7 +362,8 @@ pub(super) const DATASOURCE: Shape = Shape {
     removed: &[],
 };
 /// Querygate's own part of metadata.
-pub(super) const QUERYGATE: Shape = Shape { what: "querygate", read: &["tables"], ignored: &[], removed: &[] };
+pub(super) const QUERYGATE: Shape = Shape { what: "querygate", read: &["tables", "hooks"], ignored: &[], removed: &[] };
+pub(super) const OWN_HOOK: Shape = Shape { what: "a hook", read: &["filter"], ignored: &[], removed: &[] };
 pub(super) const TABLE: Shape = Shape {
     what: "a table",
     read: &["columnTypes", "enums", "primaryKey", "uniqueKeys", "foreignKeys"],

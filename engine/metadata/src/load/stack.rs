@@ -1,5 +1,6 @@
 //! Reads stack definitions into drafts, package by package. Resolves nothing.
 
+use super::hook_filters::{FilterDraft, read_filters};
 use super::links::{Link, Links, Target};
 use super::object::{ObjectDraft, read_extension, read_object};
 use super::tables::{TableDraft, read_tables};
@@ -29,6 +30,8 @@ pub(super) struct Drafts<'a> {
     pub(super) datasources: Vec<(Datasource, At<'a>)>,
     /// What is said of the tables behind objects.
     pub(super) tables: Vec<TableDraft<'a>>,
+    /// What stands for hooks of reads.
+    pub(super) hook_filters: Vec<FilterDraft<'a>>,
     pub(super) mapping: Vec<MappingRule>,
     pub(super) seed: Vec<SeedData>,
     pub(super) hooks: Vec<Declared>,
@@ -58,6 +61,7 @@ impl<'a> Drafts<'a> {
             }
             if let Some(own) = stack.get("querygate") {
                 drafts.tables.extend(read_tables(&own));
+                drafts.hook_filters.extend(read_filters(&own));
             }
             drafts.read_collections(stack, &package);
             for at in stack.list("packages") {

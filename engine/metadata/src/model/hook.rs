@@ -11,6 +11,9 @@ const WALL_MAX: Duration = Duration::from_secs(30);
 const MEMORY: usize = 32 << 20;
 const MEGABYTES_MAX: u64 = 64;
 const PRIORITY: i64 = 100;
+/// The key under which a declaration keeps the filter that Querygate's own part of metadata gives its hook. No declaration of ObjectStack
+/// has it.
+pub const HOOK_FILTER: &str = "$querygate.filter";
 const RETRIES: u32 = 3;
 const RETRIES_MAX: u64 = 10;
 const BACKOFF: Duration = Duration::from_secs(1);
@@ -87,6 +90,12 @@ pub enum HookCapability {
 impl HookCapability {
     const ALL: [Self; 5] = [Self::ApiRead, Self::ApiWrite, Self::ApiTransaction, Self::CryptoUuid, Self::Log];
 
+    /// The capability of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
     /// As metadata spells it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -139,6 +148,8 @@ pub struct Hook {
     /// Low first.
     pub priority: i64,
     pub condition: Option<Expression>,
+    /// Of one of reads: the rows that it leaves, in a row policy's words. It stands for the script where that does not run.
+    pub filter: Option<Expression>,
     /// Of one after a change: whether it runs when the change is committed, and no statement waits for it.
     pub is_async: bool,
     pub on_error: OnError,
@@ -147,6 +158,17 @@ pub struct Hook {
     pub retries: u32,
     pub backoff: Duration,
     pub script: HookScript,
+}
+
+impl HookScript {
+    /// Whether it may ask for other records, or change them.
+    #[must_use]
+    pub fn asks_for_records(&self) -> bool {
+        self.capabilities.iter().any(|capability| match capability {
+            HookCapability::ApiRead | HookCapability::ApiWrite | HookCapability::ApiTransaction => true,
+            HookCapability::CryptoUuid | HookCapability::Log => false,
+        })
+    }
 }
 
 impl Hook {
@@ -174,7 +196,8 @@ impl Hook {
             targets,
             events,
             priority: hook.get("priority").map_or(Some(PRIORITY), Value::as_i64).ok_or("its priority is no number")?,
-            condition: condition(hook, declared)?,
+            condition: condition(hook, "condition", declared)?,
+            filter: condition(hook, HOOK_FILTER, declared)?,
             is_async: flag(hook, "async")?,
             on_error: match text(hook, "onError")? {
                 None | Some("abort") => OnError::Abort,
@@ -207,8 +230,7 @@ fn script(hook: &Map<String, Value>) -> Result<HookScript, String> {
     let mut capabilities = Vec::new();
     if body.contains_key("capabilities") {
         for name in names(body, "capabilities")? {
-            let known = HookCapability::ALL.into_iter().find(|known| known.name() == name);
-            capabilities.push(known.ok_or_else(|| format!("there is no capability '{name}'"))?);
+            capabilities.push(HookCapability::of(&name).ok_or_else(|| format!("there is no capability '{name}'"))?);
         }
     }
     let wall = whole(hook, "timeoutMs")?.map_or(WALL_MAX, |ms| Duration::from_millis(ms).min(WALL_MAX));
@@ -217,13 +239,13 @@ fn script(hook: &Map<String, Value>) -> Result<HookScript, String> {
     Ok(HookScript { source, capabilities, cpu: cpu.min(wall), wall, memory })
 }
 
-fn condition(hook: &Map<String, Value>, declared: &Declared) -> Result<Option<Expression>, String> {
+fn condition(hook: &Map<String, Value>, key: &str, declared: &Declared) -> Result<Option<Expression>, String> {
     let of = |source: &str| Expression {
         dialect: Dialect::Cel,
         source: source.to_owned(),
         location: declared.location.clone(),
     };
-    match hook.get("condition") {
+    match hook.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(source)) => Ok(Some(of(source))),
         Some(Value::Object(envelope)) => match (text(envelope, "dialect")?, text(envelope, "source")?) {

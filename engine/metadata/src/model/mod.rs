@@ -28,7 +28,7 @@ pub use field::{
     SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
 };
 pub use field_type::FieldType;
-pub use hook::{Hook, HookCapability, HookEvent, HookScript, OnError, RunAs};
+pub use hook::{HOOK_FILTER, Hook, HookCapability, HookEvent, HookScript, OnError, RunAs};
 pub use object::{
     AccessDefault, External, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions,
     SharingModel, Tenancy, UniqueKey,

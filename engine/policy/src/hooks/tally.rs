@@ -16,6 +16,9 @@ pub struct HookTally {
     runs: AtomicU64,
     faults: AtomicU64,
     took: [AtomicU64; CLASSES],
+    /// Questions and changes that runs asked for, and the microseconds that they waited for them.
+    calls: AtomicU64,
+    waited_micros: AtomicU64,
     /// Runs that were given up, and that have not ended.
     lost: AtomicUsize,
     /// Changes whose runs after their commit have not ended.
@@ -28,6 +31,8 @@ impl Default for HookTally {
             runs: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             took: [const { AtomicU64::new(0) }; CLASSES],
+            calls: AtomicU64::new(0),
+            waited_micros: AtomicU64::new(0),
             lost: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
         }
@@ -44,6 +49,25 @@ impl HookTally {
         if let Some(count) = self.took.get(class) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts what a run asked for, and how long it waited for that.
+    pub fn count_calls(&self, calls: u32, waited: Duration) {
+        self.calls.fetch_add(u64::from(calls), Ordering::Relaxed);
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        self.waited_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Questions and changes that runs asked for.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// The time that runs waited for their answers, all together.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited_micros.load(Ordering::Relaxed))
     }
 
     /// Runs that have ended.
@@ -78,13 +102,13 @@ impl HookTally {
     pub fn wait(&self) -> bool {
         let begun = self.waiting.fetch_add(1, Ordering::AcqRel) < WAITING_MAX;
         if !begun {
-            self.waited();
+            self.end_wait();
         }
         begun
     }
 
     /// Ends runs after a commit.
-    pub fn waited(&self) {
+    pub fn end_wait(&self) {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 

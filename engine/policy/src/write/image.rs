@@ -66,7 +66,9 @@ impl Evaluator<'_> {
         };
         let only_missing = operation == WriteOperation::Insert;
         let stored = |name: &&str| object.field(name).filter(|field| field.stored());
-        let people = people.iter().filter_map(stored).filter_map(|field| Some((field, self.me_of(field)?)));
+        // What the platform makes belongs to no user.
+        let people = people.iter().filter(|name| !self.principal.is_system() || **name != "owner_id");
+        let people = people.filter_map(stored).filter_map(|field| Some((field, self.me_of(field)?)));
         let instants = instants.iter().filter_map(stored).filter_map(|field| Some((field, self.now_of(field)?)));
         let stamp = |(field, value): (&Field, FilterValue)| Stamp { field: field.name.clone(), value, only_missing };
         let mut stamps: Vec<Stamp> = people.chain(instants).map(stamp).collect();

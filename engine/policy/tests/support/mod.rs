@@ -69,6 +69,8 @@ pub struct World {
     pub organization: Option<String>,
     /// Rows cannot be had.
     pub broken: bool,
+    /// The platform asks on behalf of each user.
+    pub is_system: bool,
 }
 
 struct Broken;
@@ -88,7 +90,14 @@ impl World {
             (object.clone(), rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect())
         });
         let policy = CompiledPolicy::compile(snapshot_with(stack, posture), Vec::new());
-        Self { policy, facts: Facts::default(), rows: Rows(rows.collect()), organization: None, broken: false }
+        Self {
+            policy,
+            facts: Facts::default(),
+            rows: Rows(rows.collect()),
+            organization: None,
+            broken: false,
+            is_system: false,
+        }
     }
 
     pub fn facts(&mut self, rows: &[(&str, Value)]) {
@@ -99,7 +108,9 @@ impl World {
         let builder = Principal::builder(user);
         let builder = sets.iter().fold(builder, |builder, set| builder.permission_set(set));
         let builder = self.organization.iter().fold(builder, |builder, id| builder.organization(id));
-        resolve_principal(builder.build(), &self.policy, &self.facts, NOW_MS)
+        let principal = builder.build();
+        let principal = if self.is_system { principal.as_system() } else { principal };
+        resolve_principal(principal, &self.policy, &self.facts, NOW_MS)
     }
 
     pub fn decision(&self, user: &str, sets: &[&str], object: &str) -> ReadDecision {

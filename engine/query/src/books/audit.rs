@@ -260,6 +260,9 @@ fn line(record: &QueryRecord) -> String {
     if let (Some(line), Some(request)) = (line.as_object_mut(), record.request.as_deref()) {
         line.insert("request".to_owned(), request.into());
     }
+    if let (Some(line), Some(within)) = (line.as_object_mut(), &record.within) {
+        within.mark(line);
+    }
     format!("{line}\n")
 }
 
@@ -278,6 +281,7 @@ mod tests {
             login: "ada".into(),
             session: 1,
             door: Door::Shell,
+            within: None,
             request: None,
             template: Arc::new(template("select 1")),
             objects: Arc::default(),

@@ -2,6 +2,7 @@
 //! Decides nothing about the change.
 
 use crate::books::observe::Observer;
+use crate::books::within::Within;
 use querygate_query_api::service::Door;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Value, json};
@@ -19,6 +20,8 @@ pub(crate) struct ChangeLog {
     pub(crate) door: Door,
     /// The number of the door's request, where it has one.
     pub(crate) request: Option<Arc<str>>,
+    /// The hook that makes them.
+    pub(crate) within: Option<Within>,
 }
 
 /// What became of a change that had begun.
@@ -90,6 +93,9 @@ impl ChangeLog {
             "change": what,
         });
         if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
+            if let Some(within) = &self.within {
+                within.mark(line);
+            }
             line.extend(self.request.as_deref().map(|id| ("request".to_owned(), id.into())));
             line.extend(more);
         }

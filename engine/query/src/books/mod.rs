@@ -8,3 +8,4 @@ pub(crate) mod clock;
 pub(crate) mod learning_feed;
 pub(crate) mod observe;
 pub(crate) mod system;
+pub(crate) mod within;

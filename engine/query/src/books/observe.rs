@@ -2,6 +2,7 @@
 
 use crate::books::audit::Audit;
 use crate::books::learning_feed::{MeasuredStatement, tell, tell_so_far};
+use crate::books::within::Within;
 use crate::sql::template::Template;
 use metrics::{Counter, Histogram};
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
@@ -29,6 +30,8 @@ pub(crate) struct QueryRecord {
     pub(crate) door: Door,
     /// The number of the door's request, where it has one.
     pub(crate) request: Option<Arc<str>>,
+    /// The hook that asked for it.
+    pub(crate) within: Option<Within>,
     pub(crate) template: Arc<Template>,
     /// SQL names of the governed tables it read.
     pub(crate) objects: Arc<[String]>,

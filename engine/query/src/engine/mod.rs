@@ -214,8 +214,9 @@ impl Engine {
         deployment: &Arc<Deployment>,
         principal: &Arc<Principal>,
     ) -> Result<Arc<Workspace>> {
-        // A user's narrowed credentials have workspaces of their own beside the user's.
+        // A user's narrowed credentials have workspaces of their own beside the user's, and so has the platform on the user's behalf.
         let holder = match &principal.scope {
+            None if principal.is_system() => format!("{}\n\u{1}system", principal.login),
             None => principal.login.clone(),
             Some(scope) => format!("{}\n{scope}", principal.login),
         };

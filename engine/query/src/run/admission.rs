@@ -43,6 +43,8 @@ struct Own {
 pub(crate) struct Place {
     all: Arc<Semaphore>,
     own: Arc<Own>,
+    /// Its statements run within another one, which has a turn and waits for them.
+    is_within: bool,
 }
 
 /// A turn of a statement that keeps no more than a look at where it came from.
@@ -56,8 +58,8 @@ pub(crate) struct ShortPermit<'a> {
 #[derive(Debug)]
 pub(crate) struct Permit {
     place: Place,
-    _own: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
+    _own: Option<OwnedSemaphorePermit>,
+    _of_all: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
@@ -94,7 +96,7 @@ impl Admission {
     pub(crate) fn place(&self, login: &str) -> Place {
         let turns = self.bounds.running_per_user.clamp(1, Semaphore::MAX_PERMITS);
         let make = || Arc::new(Own { turns: Arc::new(Semaphore::new(turns)), waiting: AtomicUsize::new(0) });
-        Place { all: Arc::clone(&self.turns), own: self.users.of(login, make) }
+        Place { all: Arc::clone(&self.turns), own: self.users.of(login, make), is_within: false }
     }
 }
 
@@ -104,11 +106,14 @@ impl Place {
     /// # Errors
     /// None while the gate runs; 57P01 if its turns were closed.
     pub(crate) async fn turn(&self) -> Result<Permit> {
+        if self.is_within {
+            return Ok(self.turn_within());
+        }
         let closed = |_| Error::new(ErrorCode::AdminShutdown, "the gate is shutting down");
         // The own one first: whoever has as many as he may stands in nobody's way.
         let own = Arc::clone(&self.own.turns).acquire_owned().await.map_err(closed)?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(closed)?;
-        Ok(Permit { place: self.clone(), _own: own, _of_all: of_all })
+        Ok(Permit { place: self.clone(), _own: Some(own), _of_all: Some(of_all) })
     }
 
     /// A turn that is free now. `None`: it is to be waited for.
@@ -118,10 +123,15 @@ impl Place {
         Some(ShortPermit { _own: own, _of_all: of_all })
     }
 
+    /// The turn of a statement that runs within another one. To wait for one of its own could take forever.
+    pub(crate) fn turn_within(&self) -> Permit {
+        Permit { place: Self { is_within: true, ..self.clone() }, _own: None, _of_all: None }
+    }
+
     fn free_turn(&self) -> Option<Permit> {
         let own = Arc::clone(&self.own.turns).try_acquire_owned().ok()?;
         let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Permit { place: self.clone(), _own: own, _of_all: of_all })
+        Some(Permit { place: self.clone(), _own: Some(own), _of_all: Some(of_all) })
     }
 }
 
@@ -224,6 +234,15 @@ mod tests {
     fn admission(running: usize, running_per_user: usize, waiting: usize) -> Arc<Admission> {
         let patience = Duration::from_millis(50);
         Arc::new(Admission::new(TurnBounds { running, running_per_user, waiting, patience }))
+    }
+
+    #[tokio::test]
+    async fn a_statement_within_another_one_waits_for_no_turn() {
+        let admission = admission(1, 1, 10);
+        let _outer = admission.admit("ada").await.unwrap();
+        let inner = admission.place("ada").turn_within();
+        drop(inner.place().turn().await.unwrap());
+        assert_eq!(admission.admit("ada").await.unwrap_err().code(), ErrorCode::TooManyQueries);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 use crate::books::change_log::ChangeLog;
 use crate::books::learning_feed::MeasuredStatement;
 use crate::books::observe::{Activity, FragmentRecord, Observer, QueryRecord};
+use crate::books::within::Within;
 use crate::errors::Owner;
 use crate::run::admission::{Admission, Permit, Place};
 use crate::run::execute::{self, Guard, Turn};
@@ -67,6 +68,8 @@ pub(crate) struct SessionRuns {
     block: SessionBlock,
     /// The number of the door's request that statements are of now.
     request: Mutex<Option<Arc<str>>>,
+    /// They run within a statement of a session, for a hook.
+    within: Option<Within>,
 }
 
 /// Who runs statements in a session, and by which door.
@@ -96,7 +99,42 @@ impl SessionRuns {
             looks_up: AtomicBool::new(false),
             block: SessionBlock::default(),
             request: Mutex::default(),
+            within: None,
         })
+    }
+
+    /// For statements of a hook, which are counted and written down as those of the session whose statement it is.
+    pub(crate) fn of_hook(&self, within: Within) -> Arc<Self> {
+        Arc::new(Self {
+            resources: Arc::clone(&self.resources),
+            login: Arc::clone(&self.login),
+            session: self.session,
+            door: self.door,
+            activity: Arc::clone(&self.activity),
+            account: Arc::clone(&self.account),
+            cancel: Mutex::default(),
+            look_up_cancels: LookUpCancels::default(),
+            looks_up: AtomicBool::new(false),
+            block: SessionBlock::default(),
+            request: Mutex::new(self.request()),
+            within: Some(within),
+        })
+    }
+
+    /// The savepoint of one of several changes of a call. Those of clients are counted from 0; those of a hook are others than
+    /// those of the change that it is of.
+    pub(crate) fn item_savepoint(&self) -> u32 {
+        u32::MAX - self.depth()
+    }
+
+    /// Whether a statement that has a turn waits for them.
+    pub(crate) fn is_within(&self) -> bool {
+        self.within.as_ref().is_some_and(|within| within.has_turn)
+    }
+
+    /// Hooks whose changes led to its statements.
+    pub(crate) fn depth(&self) -> u32 {
+        self.within.as_ref().map_or(0, |within| within.depth)
     }
 
     /// Statements from now on are of this request.
@@ -139,6 +177,9 @@ impl SessionRuns {
     /// # Errors
     /// 53300: too many wait, or this work has waited for too long.
     pub(crate) async fn admit(&self) -> Result<Permit> {
+        if self.is_within() {
+            return Ok(self.place().turn_within());
+        }
         self.resources.admission.admit(&self.login).await
     }
 
@@ -202,6 +243,7 @@ impl Run {
             session: runs.session,
             door: runs.door,
             request: runs.request(),
+            within: runs.within.clone(),
             template: Arc::clone(statement.template()),
             objects,
             planning: Duration::ZERO,
@@ -224,7 +266,8 @@ impl Run {
         let observer = Arc::clone(&resources.observer);
         let query = self.record.as_ref().map_or(0, |record| record.id);
         let request = self.record.as_ref().and_then(|record| record.request.clone());
-        ChangeLog { observer, query, session: *session, login: Arc::clone(login), door: *door, request }
+        let within = self.runs.within.clone();
+        ChangeLog { observer, query, session: *session, login: Arc::clone(login), door: *door, request, within }
     }
 
     /// Begins a run on behalf of a statement that has a record of its own.

@@ -62,8 +62,9 @@ pub(crate) struct GateSession {
     pub(super) kept_rows: Arc<dyn MemoryPool>,
     /// What its statements are charged for as long as they are prepared.
     pub(super) prepared_memory: MemoryReservation,
-    inner: Arc<Mutex<Inner>>,
-    _place: crate::run::admission::SessionPlace,
+    pub(super) inner: Arc<Mutex<Inner>>,
+    /// `None` of one that a hook's statements run in: it is part of another session.
+    pub(super) place: Option<crate::run::admission::SessionPlace>,
 }
 
 /// What changes in a session.
@@ -123,7 +124,7 @@ impl GateSession {
             listening: Listening::default(),
             learning_feed: Arc::new(LearningFeed::new(traces)),
             inner,
-            _place: place,
+            place: Some(place),
         }
     }
 
@@ -457,6 +458,8 @@ impl Holding for DoorMemory {
 
 impl Drop for GateSession {
     fn drop(&mut self) {
-        self.gate.observer().session_closed(self.id);
+        if self.place.is_some() {
+            self.gate.observer().session_closed(self.id);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod follow;
 mod gate_session;
+mod hook_records;
 mod rights;
 mod service;
 mod statements;

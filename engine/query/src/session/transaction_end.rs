@@ -16,9 +16,6 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The savepoint of one of several changes of a call. Those of clients are counted from 0.
-const ITEM: u32 = u32::MAX;
-
 impl GateSession {
     /// The block that a change is part of; `None`: it is a transaction of its own.
     pub(in crate::session) fn block_of_change(&self) -> Result<Option<Arc<TransactionBlock>>> {
@@ -53,7 +50,7 @@ impl GateSession {
         })
     }
 
-    fn isolation(&self) -> Result<Isolation> {
+    pub(in crate::session) fn isolation(&self) -> Result<Isolation> {
         match self.inner().settings.get("transaction_isolation")?.as_str() {
             "serializable" => Ok(Isolation::Serializable),
             "repeatable read" => Ok(Isolation::RepeatableRead),
@@ -195,7 +192,7 @@ impl GateSession {
     /// The source's.
     pub(in crate::session) async fn begin_item(&self) -> Result<()> {
         if let Some(block) = self.block_of_change()? {
-            block.branches().await.savepoint(ITEM).await?;
+            block.branches().await.savepoint(self.runs.item_savepoint()).await?;
         }
         Ok(())
     }
@@ -206,11 +203,11 @@ impl GateSession {
     /// The source's: the transaction has failed.
     pub(in crate::session) async fn end_item(&self, keeps: bool) -> Result<()> {
         let Some(block) = self.runs.block().open() else { return Ok(()) };
-        let mut branches = block.branches().await;
+        let (mut branches, item) = (block.branches().await, self.runs.item_savepoint());
         if !keeps {
-            branches.rollback_to(ITEM).await?;
+            branches.rollback_to(item).await?;
         }
-        branches.release(ITEM).await
+        branches.release(item).await
     }
 
     /// How long the client may be silent in a transaction that may hold locks; `None`: as its settings say.

@@ -128,8 +128,20 @@ impl GateSession {
         shown.collect()
     }
 
-    /// Binds a query, or finds it bound. `text`: the statement's own text; `None` where another statement carries it.
+    /// Binds a query of a client, or finds it bound. `text`: the statement's own text; `None` where another statement carries it.
     pub(super) async fn bind_query(
+        &self,
+        query: &Query,
+        declared: &[Option<Declared>],
+        text: Option<&Arc<str>>,
+    ) -> Result<Arc<Bound>> {
+        let bound = self.bind_own_query(query, declared, text).await?;
+        refuse_only_asked(&bound)?;
+        Ok(bound)
+    }
+
+    /// Binds a query that the gate asks for its own work, of which hooks of reads do not hear.
+    pub(super) async fn bind_own_query(
         &self,
         query: &Query,
         declared: &[Option<Declared>],
@@ -154,6 +166,24 @@ impl GateSession {
         self.gate.caches().bound.insert(key, Arc::clone(&bound));
         Ok(bound)
     }
+}
+
+/// Whether no table is read whose hooks run for each reading of records by a question, which a statement of SQL is not.
+fn refuse_only_asked(bound: &Bound) -> Result<()> {
+    let catalog = &bound.workspace().catalog;
+    let policies = &catalog.deployment().policies;
+    if !policies.has_only_asked() {
+        return Ok(());
+    }
+    for table in bound.objects().iter() {
+        let visible = catalog.objects().iter().find(|visible| visible.sql_name == *table);
+        let Some(hook) = visible.and_then(|visible| policies.only_asked(&visible.object.name)) else { continue };
+        tracing::info!(table, hook, "a statement was refused: a hook of reads runs for questions alone");
+        let text = format!("table {table} is not read by SQL: hooks of its metadata run for questions alone");
+        return Err(Error::new(ErrorCode::FeatureNotSupported, text)
+            .with_hint("Ask by the REST interface, or an operator declares a filter that stands for the hook."));
+    }
+    Ok(())
 }
 
 /// What planning makes of a tree or a plan and forgets in the end: copies, and the plans of each step.

@@ -61,7 +61,8 @@ impl Applied {
     /// Whatever is wrong with it.
     pub(super) async fn of(locked: Locked, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Attempt> {
         let masters = Masters::of(&locked, transaction, context).await?;
-        let checked = Checked::of(Imaged::of(locked, &masters, context).await?, transaction, context).await?;
+        let imaged = Imaged::of(locked, &masters, transaction, context).await?;
+        let checked = Checked::of(imaged, transaction, context).await?;
         checked.apply(transaction, context).await
     }
 
@@ -153,6 +154,7 @@ impl Checked {
             input: imaged.inputs().get(row).cloned().unwrap_or_default(),
             previous: imaged.previous().get(row).map(|previous| shown(object, previous.clone())),
             result: results.next().map(|result| shown(object, result)),
+            ..HookRow::default()
         });
         hooks.conclude(rows.collect(), transaction, context).await
     }

@@ -9,6 +9,7 @@ use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::write::Transaction;
 use querygate_policy::rules::{Attempt, Dropped, Outcome, ReadonlyMode};
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
@@ -40,14 +41,20 @@ struct Values<'a> {
 impl Imaged {
     /// # Errors
     /// What the permit says of the values, what hooks say of the rows, and the rules of the rows.
-    pub(crate) async fn of(locked: Locked, masters: &Masters, context: &ExecuteContext) -> Result<Self> {
+    pub(crate) async fn of(
+        locked: Locked,
+        masters: &Masters,
+        transaction: &mut Transaction,
+        context: &ExecuteContext,
+    ) -> Result<Self> {
         let targeted = Arc::clone(locked.targeted());
         let previous = match locked.stored() {
             Some(stored) => records(targeted.table().fields(), stored)?,
             None => Vec::new(),
         };
         if targeted.operation() == WriteOperation::Delete {
-            hooked(&targeted, &previous, &vec![Row::new(); previous.len()], masters, context).await?;
+            let none = vec![Row::new(); previous.len()];
+            hooked(&targeted, (&previous, &none), masters, transaction, context).await?;
             let none = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             let (records, places, columns, dropped) = none;
             return Ok(Self { locked, previous, records, places, columns, dropped, inputs: Vec::new() });
@@ -58,7 +65,7 @@ impl Imaged {
             targeted.permit().admit(previous.get(row), &payload)?;
             payloads.push(payload);
         }
-        let made = hooked(&targeted, &previous, &payloads, masters, context).await?;
+        let made = hooked(&targeted, (&previous, &payloads), masters, transaction, context).await?;
         let mut records = Vec::with_capacity(locked.count());
         let (mut given, mut dropped) = (Vec::with_capacity(locked.count()), Vec::new());
         for (row, made) in made.iter().enumerate() {
@@ -132,9 +139,9 @@ fn finite(field: &str, values: &ArrayRef, value: serde_json::Value, row: usize) 
 /// The values of the rows as hooks before the change leave them.
 async fn hooked(
     targeted: &Targeted,
-    previous: &[Row],
-    payloads: &[Row],
+    (previous, payloads): (&[Row], &[Row]),
     masters: &Masters,
+    transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Vec<MadeRow>> {
     let Some(hooks) = Hooks::before(targeted) else {
@@ -153,10 +160,10 @@ async fn hooked(
             defaults.extend(input);
             input = defaults;
         }
-        rows.push(HookRow { input, previous: before, result: None });
+        rows.push(HookRow { input, previous: before, ..HookRow::default() });
     }
     let seen: Vec<Row> = rows.iter().map(|row| row.input.clone()).collect();
-    let left = hooks.run(rows, context).await?;
+    let left = hooks.run(rows, transaction, context).await?;
     let mut made = Vec::with_capacity(left.len());
     for (row, ((payload, seen), left)) in payloads.iter().zip(&seen).zip(&left).enumerate() {
         let own = MadeRow::of(payload, seen, left);

@@ -8,6 +8,7 @@ use crate::write::forms::by_key::ByKey;
 use crate::write::forms::conflict;
 use crate::write::forms::merge;
 use crate::write::forms::record::WrittenRecord;
+use crate::write::hooks::HookRecords;
 use arrow::array::RecordBatch;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
@@ -40,7 +41,7 @@ pub(crate) enum Rows {
     Key(ByKey),
 }
 
-/// Changes rows in the branch of a block, which stays open.
+/// Changes rows in the branch of a block, which stays open. `records`: where hooks ask for others.
 ///
 /// # Errors
 /// Whatever is wrong with the change: then the block is to be rolled back.
@@ -48,13 +49,15 @@ pub(crate) async fn carry_out(
     targeted: Arc<Targeted>,
     rows: Rows,
     block: &TransactionBlock,
-    log: &ChangeLog,
+    (log, records): (&ChangeLog, Option<&Arc<HookRecords>>),
     context: ExecuteContext,
 ) -> Result<Ended> {
     let table = targeted.table();
     let mut branches = block.branches().await;
     let transaction = branches.enter(table.source(), table.driver(), &context).await?;
+    transaction.accompany(HookRecords::companion(records));
     let changed = change(&targeted, &rows, transaction, &context).await;
+    transaction.accompany(None);
     branches.rest();
     let (count, returned, record) = match changed? {
         Change::Done { count, returned, record } => (count, returned, record),

@@ -83,6 +83,39 @@ impl Branches {
         Ok(&mut branch.transaction)
     }
 
+    /// Takes part with the transaction of another block, which goes on with what [`give_back`](Self::give_back) gives.
+    ///
+    /// # Errors
+    /// Internal: it takes part with another one. 25P02.
+    pub fn borrow_from(
+        &mut self,
+        (source, driver): (&Arc<str>, &Arc<dyn Driver>),
+        lender: &mut Transaction,
+    ) -> Result<()> {
+        self.live()?;
+        if !self.open.is_empty() {
+            return Err(Error::internal("a transaction was lent to a block that has one"));
+        }
+        let begun = Instant::now();
+        self.used = begun;
+        let (source, driver) = (Arc::clone(source), Arc::clone(driver));
+        self.open.push(Branch { source, driver, transaction: lender.lend(), begun, changes: true });
+        Ok(())
+    }
+
+    /// Gives a transaction back that was [borrowed](Self::borrow_from).
+    ///
+    /// # Errors
+    /// Internal: there is none, or others take part.
+    pub fn give_back(&mut self, lender: &mut Transaction) -> Result<()> {
+        if self.open.len() > 1 {
+            return Err(Error::internal("a block within another one has begun a transaction of its own"));
+        }
+        let branch = self.open.pop().ok_or_else(|| Error::internal("a lent transaction is not there any more"))?;
+        lender.take_back(branch.transaction);
+        Ok(())
+    }
+
     /// The transaction at a source that is only to be read, as far as it is known.
     pub(super) async fn enter_to_read(
         &mut self,

@@ -1,4 +1,4 @@
-//! `querygate.hooks`: the hooks of changes and how they have run since their metadata was loaded.
+//! `querygate.hooks`: the hooks of objects and how they have run since their metadata was loaded.
 
 use super::{Cell, Columns, Kind, Row, count, text};
 use querygate_catalog::deployment::Deployment;
@@ -19,6 +19,8 @@ pub(super) const HOOKS: Columns = &[
     ("p50_ms", Kind::Float),
     ("p95_ms", Kind::Float),
     ("given_up", Kind::Flag),
+    ("api_calls", Kind::Integer),
+    ("api_ms", Kind::Float),
 ];
 
 /// For operators only: hooks name what others may not see.
@@ -29,7 +31,8 @@ pub(super) fn rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
     let operations = [WriteOperation::Insert, WriteOperation::Update, WriteOperation::Delete];
     let mut rows = Vec::new();
     for object in deployment.snapshot.objects.keys() {
-        for (before, after) in operations.map(events_of) {
+        let changes = operations.map(events_of).into_iter();
+        for (before, after) in changes.chain([(HookEvent::BeforeFind, HookEvent::AfterFind)]) {
             for event in [before, after] {
                 rows.extend(deployment.policies.hooks(object, event).iter().map(|hook| row(object, event, hook)));
             }
@@ -53,6 +56,8 @@ fn row(object: &str, event: HookEvent, hook: &ObjectHook) -> Row {
         ms(tally.quantile(0.5)),
         ms(tally.quantile(0.95)),
         Cell::Flag(tally.is_lost()),
+        number(tally.calls()),
+        Cell::Float(tally.waited().as_secs_f64() * 1e3),
     ]
 }
 

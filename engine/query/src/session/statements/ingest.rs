@@ -167,9 +167,9 @@ impl GateSession {
         };
         let (sender, arrivals) = mpsc::channel(BATCHES_AHEAD);
         let log = run.change_log();
-        let intake = Intake::new(targeted, arrivals, log.clone(), context);
         let block =
             self.block_of_change()?.ok_or_else(|| Error::internal("rows were to be stored in no transaction"))?;
+        let intake = Intake::new(targeted, arrivals, (log.clone(), self.hook_records(&block)?), context);
         let stored = Arc::clone(&block);
         let task = self.gate.runtime().spawn(async move {
             let _held = permit;

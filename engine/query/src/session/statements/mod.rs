@@ -1,5 +1,6 @@
 //! The life of each statement in a session: prepared, bound anew where it must be, started, looked up again, checked.
 
+mod find_hooks;
 mod ingest;
 pub(super) mod locking;
 pub(super) mod lookup;

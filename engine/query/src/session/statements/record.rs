@@ -25,7 +25,6 @@ use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, Question
 use querygate_query_api::requests::record_change::{
     ChangeOutcome, ChangedRecord, DropReason, DroppedField, OnFailure, RecordAction, RecordChange,
 };
-use querygate_query_api::service::Delivery;
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
@@ -122,7 +121,7 @@ impl GateSession {
     }
 
     /// Changes one record in the session's block.
-    async fn change_record(&self, change: &RecordChange) -> Result<ChangedRecord> {
+    pub(in crate::session) async fn change_record(&self, change: &RecordChange) -> Result<ChangedRecord> {
         let parsed = Arc::new(Parsed::record_change(of_text(shape(change))));
         self.admits(parsed.class())?;
         let began = StartTime::now();
@@ -205,7 +204,7 @@ impl GateSession {
             Err(error) if error.vendor_code() == Some(VendorCode::PermissionDenied) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let outcome = self.run_prepared(ours(&asked.prepared)?, &asked.parameters, Delivery::Batches).await?;
+        let outcome = self.run_own_question(ours(&asked.prepared)?, &asked.parameters).await?;
         let Outcome::Rows(mut rows) = outcome else { return Err(Error::internal("a question gave no rows")) };
         let mut batches = Vec::new();
         while let Some(batch) = rows.batches.next().await {

@@ -94,7 +94,7 @@ impl GateSession {
             for some in values.chunks(most) {
                 let count = REFERENCES_AT_ONCE.into_iter().find(|count| *count >= some.len()).unwrap_or(most);
                 let query = existing(&visible.sql_name, &key.name, count)?;
-                let bound = self.bind_query(&query, &[], None).await?;
+                let bound = self.bind_own_query(&query, &[], None).await?;
                 let filled = some.iter().chain(some.last().into_iter().cycle()).take(count);
                 let parameters = filled.map(ScalarValue::to_array).collect::<std::result::Result<Vec<_>, _>>();
                 let parameters = parameters.map_err(Error::internal)?;

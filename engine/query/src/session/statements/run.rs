@@ -31,6 +31,9 @@ impl GateSession {
             }
             (Kind::Query(bound), Classified::Question(asking)) => {
                 let bound = self.refreshed_question(prepared, bound, asking).await?;
+                if self.has_find_hooks(&bound, asking) {
+                    return Box::pin(self.run_hooked(prepared, &bound, asking, parameters)).await;
+                }
                 self.run_query(prepared, &bound, parameters, delivery).await
             }
             (Kind::Query(_), _) => Err(lost()),
@@ -75,6 +78,31 @@ impl GateSession {
             }
             (Kind::Command, class) => self.run_command(prepared, class, parameters).await,
         }
+    }
+
+    /// Runs a question without hooks of its read: none that a client asked, or one whose hooks have run.
+    pub(in crate::session) async fn run_unhooked(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+        delivery: Delivery<'_>,
+    ) -> Result<Outcome> {
+        self.run_query(prepared, bound, parameters, delivery).await
+    }
+
+    /// Runs a question that the gate asks for a change of its own, of which no hook hears.
+    pub(in crate::session) async fn run_own_question(
+        &self,
+        prepared: &PreparedStatement,
+        parameters: &[ArrayRef],
+    ) -> Result<Outcome> {
+        self.admits(prepared.parsed.class())?;
+        let (Kind::Query(bound), Classified::Question(asking)) = (&prepared.kind, prepared.parsed.class()) else {
+            return Err(lost());
+        };
+        let bound = self.refreshed_question(prepared, bound, asking).await?;
+        self.run_query(prepared, &bound, parameters, Delivery::Batches).await
     }
 
     async fn run_query(

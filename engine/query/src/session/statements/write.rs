@@ -327,10 +327,11 @@ impl GateSession {
         };
         let (targeted, log) = (Arc::clone(targeted), run.change_log());
         let block = self.block_of_change()?.ok_or_else(|| Error::internal("a change was in no transaction"))?;
-        let (logged, changed) = (log.clone(), Arc::clone(&block));
+        let records = self.hook_records(&block)?;
+        let (logged, changed, asked) = (log.clone(), Arc::clone(&block), records.clone());
         let task = self.gate.runtime().spawn(async move {
             let _held = permit;
-            let ended = carry_out(targeted, rows, &block, &log, context).await?;
+            let ended = carry_out(targeted, rows, &block, (&log, records.as_ref()), context).await?;
             // What formulas and expressions of RETURNING make is known when it is made.
             if let Ended::Done { returned: Some(returned), .. } = &ended {
                 let bytes = returned.get_array_memory_size();
@@ -340,7 +341,8 @@ impl GateSession {
         });
         let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
         run.measure_writes(&changed).await;
-        if matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
+        let is_by_hooks = asked.is_some_and(|records| records.0.has_changed());
+        if is_by_hooks || matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
             self.runs.block().remember_change(logged);
         }
         ended

@@ -1,7 +1,7 @@
 //! What a delete takes along: dependents that go with their targets, and dependents that lose a reference. All of it is decided as the
 //! principal and before anything is changed; whatever forbids it has one text.
 
-use super::hooked::{Updated, conclude_update, updated};
+use super::hooked::{Updated, UpdatedBy, conclude_update, updated};
 use super::{DEPTH_MAX, RelatedTable, place, referenced};
 use crate::write::check::passes;
 use crate::write::follow::Changed;
@@ -118,7 +118,7 @@ impl Taken {
             let rows: Vec<HookRow> = before.iter().map(|row| HookRow::gone(&related.object, row)).collect();
             let (event_before, event_after) = events_of(WriteOperation::Delete);
             if let Some(hooks) = Hooks::following(targeted, &deleted.object, event_before) {
-                hooks.run(rows.clone(), context).await?;
+                hooks.run(rows.clone(), transaction, context).await?;
             }
             let none = Assigned { places: &[], columns: &[] };
             let to_store = RowsToStore { locked: Some(&deleted.rows), assigned: none, count: deleted.rows.num_rows() };
@@ -300,7 +300,9 @@ impl Emptied {
         let before = records(table.fields(), &rows)?;
         let name = table.fields().get(self.field).map(|field| field.name.clone()).ok_or_else(lost)?;
         let payload = Row::from_iter([(name.clone(), Json::Null)]);
-        let made = updated(targeted, child, &before, &vec![payload; before.len()], context).await?;
+        let payloads = vec![payload; before.len()];
+        let by = UpdatedBy::Principal;
+        let made = updated(targeted, (child, by), (&before, &payloads), transaction, context).await?;
         let mut images = Vec::with_capacity(before.len());
         for (previous, made) in before.iter().zip(&made) {
             let outcome = child.rules.evaluate(&Attempt {
@@ -344,8 +346,8 @@ impl Emptied {
                 return Err(referenced_still());
             }
         }
-        conclude_update(targeted, child, Updated { made, before: &before, after: &after }, transaction, context)
-            .await?;
+        let all = Updated { made, before: &before, after: &after };
+        conclude_update(targeted, (child, by), all, transaction, context).await?;
         Ok(Changed { object: self.object.clone(), before, after })
     }
 }

@@ -6,6 +6,7 @@ use crate::write::target::Targeted;
 use crate::write::values::rows::Row;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
+use querygate_metadata::model::HookEvent;
 use querygate_policy::write::{WriteOperation, events_of};
 use querygate_types::Result;
 
@@ -16,28 +17,46 @@ pub(super) struct Updated<'a> {
     pub(super) after: &'a [Row],
 }
 
+/// With whose rights rows are updated, which hooks inherit.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum UpdatedBy {
+    /// Those of the principal of the change.
+    Principal,
+    Platform,
+}
+
+impl UpdatedBy {
+    fn hooks<'a>(self, targeted: &'a Targeted, of: &'a RelatedTable, event: HookEvent) -> Option<Hooks<'a>> {
+        let hooks = Hooks::following(targeted, &of.object.name, event)?;
+        Some(match self {
+            Self::Principal => hooks,
+            Self::Platform => hooks.of_platform(),
+        })
+    }
+}
+
 /// What hooks before an update make of its values.
 ///
 /// # Errors
 /// P0001, 38000: a hook refuses it, or fails. 0A000: it sets what is not set here.
 pub(super) async fn updated(
     targeted: &Targeted,
-    of: &RelatedTable,
-    before: &[Row],
-    payloads: &[Row],
+    (of, by): (&RelatedTable, UpdatedBy),
+    (before, payloads): (&[Row], &[Row]),
+    transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Vec<MadeRow>> {
     let (event, _) = events_of(WriteOperation::Update);
-    let Some(hooks) = Hooks::following(targeted, &of.object.name, event) else {
+    let Some(hooks) = by.hooks(targeted, of, event) else {
         return Ok(payloads.iter().cloned().map(MadeRow::from).collect());
     };
     let seen: Vec<Row> = payloads.iter().map(|payload| shown(&of.object, payload.clone())).collect();
     let row = |(input, before): (&Row, &Row)| HookRow {
         input: input.clone(),
         previous: Some(shown(&of.object, before.clone())),
-        result: None,
+        ..HookRow::default()
     };
-    let left = hooks.run(seen.iter().zip(before).map(row).collect(), context).await?;
+    let left = hooks.run(seen.iter().zip(before).map(row).collect(), transaction, context).await?;
     let mut made = Vec::with_capacity(left.len());
     for (((payload, seen), left), before) in payloads.iter().zip(&seen).zip(&left).zip(before) {
         let own = MadeRow::of(payload, seen, left);
@@ -53,17 +72,18 @@ pub(super) async fn updated(
 /// As of [`updated`].
 pub(super) async fn conclude_update(
     targeted: &Targeted,
-    of: &RelatedTable,
+    (of, by): (&RelatedTable, UpdatedBy),
     Updated { made, before, after }: Updated<'_>,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<()> {
     let (_, event) = events_of(WriteOperation::Update);
-    let Some(hooks) = Hooks::following(targeted, &of.object.name, event) else { return Ok(()) };
+    let Some(hooks) = by.hooks(targeted, of, event) else { return Ok(()) };
     let rows = made.into_iter().zip(before).zip(after).map(|((made, before), after)| HookRow {
         input: made.payload,
         previous: Some(shown(&of.object, before.clone())),
         result: Some(shown(&of.object, after.clone())),
+        ..HookRow::default()
     });
     hooks.conclude(rows.collect(), transaction, context).await
 }

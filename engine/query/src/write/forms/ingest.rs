@@ -3,6 +3,7 @@
 
 use crate::books::change_log::ChangeLog;
 use crate::run::interrupt::Interrupt;
+use crate::write::hooks::HookRecords;
 use crate::write::load::Loads;
 use crate::write::target::Targeted;
 use crate::write::transaction::{Change, Rows, begun, change};
@@ -34,6 +35,8 @@ pub(crate) struct Intake {
     targeted: Arc<Targeted>,
     arrivals: Receiver<Arrival>,
     log: ChangeLog,
+    /// Where hooks ask for other records.
+    records: Option<Arc<HookRecords>>,
     context: ExecuteContext,
     way: Way,
 }
@@ -60,10 +63,10 @@ impl Intake {
     pub(crate) fn new(
         targeted: &Arc<Targeted>,
         arrivals: Receiver<Arrival>,
-        log: ChangeLog,
+        (log, records): (ChangeLog, Option<Arc<HookRecords>>),
         context: ExecuteContext,
     ) -> Self {
-        Self { targeted: Arc::clone(targeted), arrivals, log, context, way: Way::Unasked }
+        Self { targeted: Arc::clone(targeted), arrivals, log, records, context, way: Way::Unasked }
     }
 
     /// Stores all rows that arrive, and says how many; `None`: they broke off. Between two batches the block is for others: what
@@ -103,12 +106,14 @@ impl Intake {
         let table = targeted.table();
         let mut branches = block.branches().await;
         let transaction = branches.enter(table.source(), table.driver(), &self.context).await?;
+        transaction.accompany(HookRecords::companion(self.records.as_ref()));
         transaction.savepoint(BEFORE_BATCH).await?;
         let stored = match self.loaded(loads, rows, transaction).await {
             Ok(Some(loaded)) => transaction.release(BEFORE_BATCH).await.map(|()| loaded),
             Ok(None) => self.changed(rows, before, transaction).await,
             Err(error) => Err(error),
         };
+        transaction.accompany(None);
         branches.rest();
         stored
     }

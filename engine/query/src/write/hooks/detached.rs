@@ -1,12 +1,14 @@
 //! Hooks that run when their change is stored, and that no statement waits for: what fails is tried again, and is in the log.
 
 use super::job::{Job, Place};
+use super::records::HookRecords;
+use super::served::Served;
 use super::{HookRow, finished};
 use querygate_metadata::model::Hook;
 use std::sync::Arc;
 
 /// Runs one hook for each row.
-pub(super) async fn run(job: Job, rows: Vec<HookRow>) {
+pub(super) async fn run(job: Job, rows: Vec<HookRow>, records: Option<Arc<HookRecords>>) {
     let Some(hook) = job.hooks.first().cloned() else { return };
     if !hook.tally().wait() {
         tracing::error!(hook = hook.hook().name, "a hook is left out: too many runs of it wait");
@@ -14,14 +16,15 @@ pub(super) async fn run(job: Job, rows: Vec<HookRow>) {
     }
     for (index, row) in rows.into_iter().enumerate() {
         let own = job.of_one(Place { first: index, count: job.place.count });
-        once(hook.hook(), &own, row).await;
+        once(hook.hook(), &own, row, records.as_ref()).await;
     }
-    hook.tally().waited();
+    hook.tally().end_wait();
 }
 
-async fn once(hook: &Hook, job: &Job, row: HookRow) {
+async fn once(hook: &Hook, job: &Job, row: HookRow, records: Option<&Arc<HookRecords>>) {
     for attempt in 0..=hook.retries {
-        let Err(error) = finished(job.of_one(job.place), vec![row.clone()]).await else { return };
+        let served = Served { records: records.cloned(), lender: None, until: job.until.clone(), open: None };
+        let Err(error) = finished(job.of_one(job.place), vec![row.clone()], served).await else { return };
         let cause = error.cause().unwrap_or_else(|| error.message());
         if attempt == hook.retries {
             tracing::error!(hook = hook.name, cause, attempt, "a hook after a commit failed, and is not tried again");

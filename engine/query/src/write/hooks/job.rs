@@ -1,19 +1,21 @@
 //! The work of hooks, on a thread of its own: every hook for every row, one after the other.
 
 use super::HookRow;
+use super::platform::{Ask, Platform, Run};
+use super::records::Asker;
 use super::refusal::{Audience, failed, refused};
+use super::until::Until;
 use crate::write::values::rows::Row;
-use querygate_hooks::{Call, Fault, Host, LogLevel, LogLine, Made, Sandbox};
-use querygate_metadata::model::{HookEvent, OnError};
+use querygate_hooks::{Call, Fault, Host, LogLevel, LogLine, Made, Report, Sandbox};
+use querygate_metadata::model::{HookEvent, OnError, RunAs};
 use querygate_policy::hooks::{HookScene, ObjectHook};
-use querygate_query_api::requests::record_change::random_uuid;
+use querygate_types::Result;
 use querygate_types::principal::Principal;
-use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
 /// How much longer than it may a call can take before it is given up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -30,25 +32,10 @@ pub(super) struct Job {
     pub(super) place: Place,
     pub(super) until: Until,
     pub(super) progress: Arc<Progress>,
-}
-
-/// Until when the statement may run.
-#[derive(Clone, Default)]
-pub(super) struct Until {
-    pub(super) cancel: CancellationToken,
-    pub(super) deadline: Option<Instant>,
-}
-
-impl Until {
-    fn goes_on(&self) -> Result<()> {
-        if self.cancel.is_cancelled() {
-            return Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"));
-        }
-        if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
-            return Err(Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout"));
-        }
-        Ok(())
-    }
+    /// Whether a statement waits for them.
+    pub(super) is_waited_for: bool,
+    /// The change is the platform's own, so that hooks inherit its rights.
+    pub(super) is_platform: bool,
 }
 
 /// The call that is running, and when it should have ended.
@@ -73,6 +60,14 @@ impl Progress {
         }
     }
 
+    /// The call was waiting for so long, which is not its own time.
+    pub(super) fn waited(&self, time: Duration) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Running::Until(end, _) = &mut *running {
+            *end = end.checked_add(time).unwrap_or(*end);
+        }
+    }
+
     fn end(&self) {
         let was = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         if let Running::Lost(hook) = was {
@@ -94,42 +89,61 @@ impl Progress {
     }
 }
 
-struct Platform;
-
-impl Host for Platform {
-    fn api(&self, _request: &str) -> String {
-        json!({"ok": false, "message": "records are not served to hooks"}).to_string()
-    }
-
-    fn uuid(&self) -> Option<String> {
-        random_uuid().ok()
-    }
-}
-
 impl Job {
-    /// What is to be stored of each row.
-    pub(super) fn run(&self, rows: Vec<HookRow>) -> Result<Vec<Row>> {
+    /// What is to be stored of each row. `asks`: where scripts ask for other records.
+    pub(super) fn run(&self, rows: Vec<HookRow>, asks: &mpsc::Sender<Ask>) -> Result<Vec<Row>> {
         let mut sandbox = Sandbox::new();
         let mut inputs = Vec::with_capacity(rows.len());
         for (index, mut row) in rows.into_iter().enumerate() {
             for hook in &self.hooks {
                 self.until.goes_on()?;
-                if !self.applies(hook, &row)? {
-                    continue;
-                }
-                self.progress.begin(hook);
-                let report = sandbox.run(&hook.hook().script, &self.call(&row, self.place.first + index));
-                self.progress.end();
-                hook.tally().count(report.took, report.made.is_err());
-                report.log.iter().for_each(|line| log(&hook.hook().name, line));
-                match report.made {
-                    Ok(made) => self.take(made, &mut row),
-                    Err(fault) => self.refuse(hook, &fault)?,
+                if self.applies(hook, &row)? {
+                    self.run_one(&mut sandbox, hook, (&mut row, self.place.first + index), asks)?;
                 }
             }
             inputs.push(row.input);
         }
         Ok(inputs)
+    }
+
+    fn run_one(
+        &self,
+        sandbox: &mut Sandbox,
+        hook: &Arc<ObjectHook>,
+        (row, index): (&mut HookRow, usize),
+        asks: &mpsc::Sender<Ask>,
+    ) -> Result<()> {
+        let platform = Rc::new(Platform::new(hook, self.asker(hook), &self.principal, asks.clone()));
+        self.progress.begin(hook);
+        let host: Rc<dyn Host> = Rc::clone(&platform) as Rc<dyn Host>;
+        let Report { made, log: lines, took, calls, waited, .. } =
+            sandbox.run(&hook.hook().script, &self.call(row, index, host));
+        self.progress.end();
+        hook.tally().count(took, made.is_err());
+        hook.tally().count_calls(calls, waited);
+        lines.iter().for_each(|line| log(&hook.hook().name, line));
+        let run = platform.end(made.is_ok())?;
+        if run.has_asked {
+            // Whatever it caught of that.
+            self.until.goes_on()?;
+        }
+        match made {
+            Ok(made) => self.take(made, row),
+            Err(fault) => self.refuse(hook, &fault, &run)?,
+        }
+        Ok(())
+    }
+
+    fn asker(&self, hook: &ObjectHook) -> Asker {
+        let rights = match hook.hook().run_as {
+            RunAs::Inherit if self.is_platform => RunAs::System,
+            rights => rights,
+        };
+        let may_fail = match hook.hook().on_error {
+            OnError::Log => true,
+            OnError::Abort => false,
+        };
+        Asker { hook: hook.hook().name.as_str().into(), rights, is_waited_for: self.is_waited_for, may_fail }
     }
 
     fn applies(&self, hook: &ObjectHook, row: &HookRow) -> Result<bool> {
@@ -151,8 +165,10 @@ impl Job {
         }
     }
 
-    fn refuse(&self, hook: &ObjectHook, fault: &Fault) -> Result<()> {
-        let error = refused(hook.hook(), fault, self.audience);
+    fn refuse(&self, hook: &ObjectHook, fault: &Fault, run: &Run) -> Result<()> {
+        // What it read as the platform may be in its words.
+        let audience = if run.has_asked_as_system { self.audience.reads_part() } else { self.audience };
+        let error = refused(hook.hook(), fault, audience, &run.told);
         let is_waited_for = !(hook.hook().is_async && self.event.is_after());
         match hook.hook().on_error {
             OnError::Log if is_waited_for => {
@@ -167,7 +183,7 @@ impl Job {
         }
     }
 
-    fn call(&self, row: &HookRow, index: usize) -> Call {
+    fn call(&self, row: &HookRow, index: usize, host: Rc<dyn Host>) -> Call {
         let mut held = Map::new();
         let principal = &self.principal;
         held.insert("event".to_owned(), self.event.name().into());
@@ -176,6 +192,9 @@ impl Job {
         held.insert("previous".to_owned(), row.previous.clone().map_or(Value::Null, Value::Object));
         if let Some(result) = &row.result {
             held.insert("result".to_owned(), result.clone().into());
+        }
+        if let Some(found) = &row.found {
+            held.insert("result".to_owned(), found.clone());
         }
         let positions: Vec<&String> = principal.positions.iter().collect();
         let session =
@@ -186,7 +205,7 @@ impl Job {
         held.insert("dispatch".to_owned(), json!({"mode": mode, "index": index}));
         let seed = u32::try_from(index).unwrap_or_default()
             ^ u32::try_from(self.now_ms.rem_euclid(1 << 32)).unwrap_or_default();
-        Call { held, now_ms: self.now_ms, seed, host: Rc::new(Platform) }
+        Call { held, now_ms: self.now_ms, seed, host }
     }
 }
 

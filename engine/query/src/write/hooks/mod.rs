@@ -1,14 +1,23 @@
 //! Hooks of rows that are changed: before they are judged by their rules, and after they are stored, in the same transaction. A hook
 //! makes values and refuses rows; what it may not do with them, the steps after it say.
 
+mod call;
 mod detached;
+mod find;
 mod job;
+mod platform;
+mod query;
+mod records;
 mod refusal;
+mod served;
+mod until;
 mod values;
 
 use super::target::Targeted;
 use crate::write::values::rows::Row;
-use job::{Job, Place, Until};
+pub(crate) use find::FindHooks;
+use job::{Job, Place};
+use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_metadata::model::{HookEvent, Object};
@@ -17,10 +26,15 @@ use querygate_policy::hooks::ObjectHook;
 use querygate_policy::write::events_of;
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
+pub(crate) use records::{Asker, DEPTH_MAX, HookRecords, Lender, OpensRecords, RecordCall, Records};
 use refusal::Audience;
+use serde_json::Value;
+use served::Served;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+pub(crate) use until::Until;
 pub(crate) use values::{MadeRow, shown, shown_payload};
 
 /// Rows of one statement that hooks look at, at most.
@@ -37,6 +51,8 @@ pub(crate) struct HookRow {
     pub(crate) previous: Option<Row>,
     /// The row as it is stored after the change.
     pub(crate) result: Option<Row>,
+    /// The records that were found: what hooks after a read see.
+    pub(crate) found: Option<Value>,
 }
 
 impl HookRow {
@@ -54,6 +70,9 @@ pub(crate) struct Hooks<'a> {
     principal: Arc<Principal>,
     now_ms: i64,
     audience: Audience,
+    /// Where the change is made, whose transaction is lent to what hooks ask for.
+    source: (&'a Arc<str>, &'a Arc<dyn Driver>),
+    is_platform: bool,
 }
 
 impl<'a> Hooks<'a> {
@@ -81,18 +100,30 @@ impl<'a> Hooks<'a> {
         Self::on(targeted, object, event, Audience::ReadsNothing)
     }
 
+    /// The change is the platform's own: hooks without rights of their own have its rights.
+    pub(crate) fn of_platform(self) -> Self {
+        Self { is_platform: true, ..self }
+    }
+
     fn on(targeted: &'a Targeted, object: &'a str, event: HookEvent, audience: Audience) -> Option<Self> {
         let hooks = targeted.following().hooks(object, event);
         let principal = Arc::clone(targeted.shared_principal());
         let now_ms = targeted.now_ms();
-        (!hooks.is_empty()).then_some(Self { hooks, event, object, principal, now_ms, audience })
+        let source = (targeted.table().source(), targeted.table().driver());
+        let own = Self { hooks, event, object, principal, now_ms, audience, source, is_platform: false };
+        (!hooks.is_empty()).then_some(own)
     }
 
     /// Runs those that the statement waits for, for each row, and gives back what is to be stored of each.
     ///
     /// # Errors
-    /// P0001: a hook refuses a row. 38000: one failed. 54000: too many rows. 57014.
-    pub(crate) async fn run(&self, rows: Vec<HookRow>, context: &ExecuteContext) -> Result<Vec<Row>> {
+    /// P0001: a hook refuses a row. 38000: one failed. 54000: too many rows. 57014. What a call of theirs was refused.
+    pub(crate) async fn run(
+        &self,
+        rows: Vec<HookRow>,
+        transaction: &mut Transaction,
+        context: &ExecuteContext,
+    ) -> Result<Vec<Row>> {
         if rows.len() > ROWS_MAX {
             let text = format!("hooks run for {ROWS_MAX} rows of a statement at most");
             return Err(
@@ -104,7 +135,12 @@ impl<'a> Hooks<'a> {
             return Ok(rows.into_iter().map(|row| row.input).collect());
         }
         let all = Place { first: 0, count: rows.len() };
-        finished(self.job(hooks, all, Until { cancel: context.cancel.clone(), deadline: context.deadline }), rows).await
+        let until = Until { cancel: context.cancel.clone(), deadline: context.deadline };
+        let records = transaction.companion::<HookRecords>();
+        let (source, driver) = self.source;
+        let lender = Some(Lender { source, driver, transaction });
+        let served = Served { records, lender, until: until.clone(), open: None };
+        finished(Job { is_waited_for: true, ..self.job(hooks, all, until) }, rows, served).await
     }
 
     /// Runs those after a change: those that the statement waits for now, the others when it is committed.
@@ -117,12 +153,13 @@ impl<'a> Hooks<'a> {
         transaction: &mut Transaction,
         context: &ExecuteContext,
     ) -> Result<()> {
-        self.run(rows.clone(), context).await?;
+        self.run(rows.clone(), transaction, context).await?;
         let (_, detached) = self.parted();
         for hook in detached {
             let job = self.job(vec![hook], Place { first: 0, count: rows.len() }, Until::default());
             let (rows, runtime) = (rows.clone(), Handle::current());
-            transaction.when_committed(move || drop(runtime.spawn(detached::run(job, rows))))?;
+            let records = transaction.companion::<HookRecords>();
+            transaction.when_committed(move || drop(runtime.spawn(detached::run(job, rows, records))))?;
         }
         Ok(())
     }
@@ -144,21 +181,30 @@ impl<'a> Hooks<'a> {
             place,
             until,
             progress: Arc::default(),
+            is_waited_for: false,
+            is_platform: self.is_platform,
         }
     }
 }
 
-/// Runs a job to its end, or until a script does not stop.
-async fn finished(job: Job, rows: Vec<HookRow>) -> Result<Vec<Row>> {
+/// Runs a job to its end, or until a script does not stop, and answers what its scripts ask for.
+async fn finished(job: Job, rows: Vec<HookRow>, mut served: Served<'_>) -> Result<Vec<Row>> {
     if let Some(lost) = job.hooks.iter().find(|hook| hook.tally().is_lost()) {
         return Err(refusal::failed(lost.hook(), "a run of it has not ended"));
     }
     let progress = Arc::clone(&job.progress);
-    let mut running = tokio::task::spawn_blocking(move || job.run(rows));
+    let (sender, mut asks) = mpsc::channel(1);
+    let mut running = tokio::task::spawn_blocking(move || job.run(rows, &sender));
     loop {
         tokio::select! {
             done = &mut running => {
                 return done.map_err(|join| Error::internal(format!("a hook did not finish: {join}")))?;
+            }
+            Some(ask) = asks.recv() => {
+                let began = Instant::now();
+                // Its hooks are run here, too: on the heap, however deep they go.
+                Box::pin(served.serve(ask)).await;
+                progress.waited(began.elapsed());
             }
             () = tokio::time::sleep(LOOK) => {
                 if let Some(lost) = progress.lose() {

@@ -3,8 +3,9 @@
 
 use querygate_hooks::{Fault, Thrown};
 use querygate_metadata::model::Hook;
-use querygate_types::vendor::Raised;
+use querygate_types::vendor::{Raised, VendorCode};
 use querygate_types::{Error, ErrorCode};
+use serde_json::{Map, Value};
 
 /// What the writer sees of the rows that hooks look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,14 @@ pub(super) enum Audience {
 }
 
 impl Audience {
+    /// As of who reads a part of the rows at most.
+    pub(super) fn reads_part(self) -> Self {
+        match self {
+            Self::ReadsAll | Self::ReadsPart => Self::ReadsPart,
+            Self::ReadsNothing => Self::ReadsNothing,
+        }
+    }
+
     /// Whether a text of a hook may be passed on: all that it was made of is the writer's to see, or it stands in the hook as it is.
     fn hears(self, hook: &Hook, text: &str) -> bool {
         match self {
@@ -29,9 +38,88 @@ impl Audience {
     }
 }
 
-/// The error of a change that a hook's fault refuses.
-pub(super) fn refused(hook: &Hook, fault: &Fault, audience: Audience) -> Error {
-    let Fault::Thrown(Thrown { message, code, status }) = fault else { return failed(hook, fault.reason()) };
+/// The refusal of a call that a script was given, in the words that its user may hear.
+pub(super) struct Told {
+    error: Error,
+}
+
+impl Told {
+    pub(super) fn of(error: Error) -> Self {
+        tracing::debug!(%error, cause = error.cause(), "a call of a hook was refused");
+        Self { error }
+    }
+
+    /// ObjectStack's code; that of a unique value is another one for hooks.
+    fn vendor_code(&self) -> Option<VendorCode> {
+        match (self.error.vendor_code(), self.error.code()) {
+            (Some(VendorCode::UniqueViolation), _) | (None, ErrorCode::UniqueViolation) => {
+                Some(VendorCode::DuplicateRecord)
+            }
+            (None, ErrorCode::FeatureNotSupported) => Some(VendorCode::NotImplemented),
+            (code, _) => code,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.vendor_code() {
+            Some(VendorCode::PermissionDenied | VendorCode::Forbidden) => "PermissionDeniedError",
+            Some(VendorCode::ValidationFailed) => "ValidationError",
+            Some(_) | None => "Error",
+        }
+    }
+
+    fn code(&self) -> String {
+        match (self.vendor_code(), self.error.raised()) {
+            (Some(code), _) => code.name().to_owned(),
+            (None, Some(Raised { code: Some(code), .. })) => code.clone(),
+            (None, _) => self.error.code().sqlstate().to_owned(),
+        }
+    }
+
+    fn status(&self) -> u16 {
+        let raised = self.error.raised().and_then(|raised| raised.status);
+        raised.or_else(|| self.vendor_code().map(VendorCode::http)).unwrap_or_else(|| self.error.code().http())
+    }
+
+    /// As the script is given it.
+    pub(super) fn text(&self) -> String {
+        let mut told = Map::new();
+        told.insert("ok".to_owned(), false.into());
+        told.insert("name".to_owned(), self.name().into());
+        told.insert("message".to_owned(), self.error.message().into());
+        told.insert("code".to_owned(), self.code().into());
+        told.insert("status".to_owned(), self.status().into());
+        told.insert("sqlstate".to_owned(), self.error.code().sqlstate().into());
+        Value::Object(told).to_string()
+    }
+
+    /// Whether it is what a script threw.
+    fn is(&self, thrown: &Thrown) -> bool {
+        thrown.message == self.error.message() && thrown.code.as_deref() == Some(self.code().as_str())
+    }
+
+    /// The error of the change that it refuses, as if the caller had sent the call.
+    fn passed_on(&self, cause: String) -> Error {
+        let text = match self.name() {
+            "Error" => self.error.message().to_owned(),
+            name => format!("{name}: {}", self.error.message()),
+        };
+        let error = Error::new(self.error.code(), text).with_cause(cause);
+        match (self.vendor_code(), self.error.raised()) {
+            (Some(code), _) => error.with_vendor_code(code),
+            (None, Some(raised)) => error.with_raised(raised.clone()),
+            (None, None) => error,
+        }
+    }
+}
+
+/// The error of a change that a hook's fault refuses. `refusals`: of calls in the name of the caller.
+pub(super) fn refused(hook: &Hook, fault: &Fault, audience: Audience, refusals: &[Told]) -> Error {
+    let Fault::Thrown(thrown) = fault else { return failed(hook, fault.reason()) };
+    if let Some(told) = refusals.iter().find(|told| told.is(thrown)) {
+        return told.passed_on(format!("the hook '{}' passes a refusal on: {}", hook.name, thrown.message));
+    }
+    let Thrown { message, code, status } = thrown;
     let cause = format!("the hook '{}' threw: {message}", hook.name);
     let text = if audience.hears(hook, message) { message.as_str() } else { "a hook of the table refuses the change" };
     let code = code.clone().filter(|code| audience.hears(hook, code));

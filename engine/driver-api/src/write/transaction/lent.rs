@@ -1,0 +1,96 @@
+//! A transaction that is lent: while one of its statements asks for others, these have it, and what is left in its place does nothing.
+
+use super::{Applied, BatchStream, ChangeSet, CommitError, Rows, SourceTransaction, Standing, Transaction, TxMark};
+use crate::execution::{ExecuteContext, NativeStatement};
+use crate::value::Value;
+use crate::write::change::NativeChange;
+use async_trait::async_trait;
+use querygate_types::{Error, Result};
+use std::sync::Arc;
+
+impl Transaction {
+    /// Gives the transaction to statements that run within one of its own, until [`take_back`](Self::take_back). One that does not
+    /// come back has failed.
+    #[must_use]
+    pub fn lend(&mut self) -> Self {
+        let mut left = Self::new(Box::new(Lent));
+        left.standing = Standing::Running;
+        std::mem::replace(self, left)
+    }
+
+    /// Goes on where those statements ended.
+    pub fn take_back(&mut self, lent: Self) {
+        *self = lent;
+    }
+}
+
+/// What stands in for a transaction that is lent.
+#[derive(Debug)]
+struct Lent;
+
+fn is_lent() -> Error {
+    Error::internal("a transaction was used while it was lent")
+}
+
+#[async_trait]
+impl SourceTransaction for Lent {
+    async fn query<'a>(
+        &'a mut self,
+        _statement: &Arc<NativeStatement>,
+        _values: &[Value],
+        _context: ExecuteContext,
+    ) -> Result<Rows<'a>> {
+        Err(is_lent())
+    }
+
+    async fn apply(&mut self, _change: &NativeChange, _rows: &ChangeSet, _context: &ExecuteContext) -> Result<Applied> {
+        Err(is_lent())
+    }
+
+    async fn load(&mut self, _change: &NativeChange, _rows: BatchStream, _context: &ExecuteContext) -> Result<u64> {
+        Err(is_lent())
+    }
+
+    async fn savepoint(&mut self, _id: u32) -> Result<()> {
+        Err(is_lent())
+    }
+
+    async fn rollback_to(&mut self, _id: u32) -> Result<()> {
+        Err(is_lent())
+    }
+
+    async fn release(&mut self, _id: u32) -> Result<()> {
+        Err(is_lent())
+    }
+
+    fn keeps_savepoints(&self) -> bool {
+        false
+    }
+
+    fn mark(&self) -> Option<TxMark> {
+        None
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), CommitError> {
+        Err(CommitError::RolledBack(is_lent()))
+    }
+
+    async fn rollback(self: Box<Self>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_lent_is_not_used_before_it_comes_back() {
+        let mut own = Transaction::new(Box::new(Lent));
+        own.savepoints = vec![7];
+        let lent = own.lend();
+        assert!(own.has_failed() && !lent.has_failed());
+        assert!(own.savepoint(1).await.is_err() && own.rollback_to(7).await.is_err());
+        own.take_back(lent);
+        assert!(!own.has_failed());
+        assert_eq!(own.savepoints, [7]);
+    }
+}
