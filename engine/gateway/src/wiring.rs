@@ -10,10 +10,12 @@ pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod sources;
+mod states;
 mod writes;
 
 pub(crate) use files::memory_rows;
 pub(crate) use sources::MEMORY_SOURCE_BYTES_MAX;
+pub(crate) use states::{SourceState, Vitals, grouped, source_states};
 pub(crate) use writes::write_findings;
 
 use crate::auth::{ConfigAuthenticator, GateTokens};

@@ -67,6 +67,12 @@ impl Shop {
         self.server.flight
     }
 
+    /// Where health is asked for.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.server.http
+    }
+
     /// The database.
     #[must_use]
     pub fn file(&self) -> PathBuf {

@@ -1,10 +1,13 @@
 //! The arguments, with help that teaches. Knows nothing of what the commands do.
 
+mod operation;
+
 use super::default_config;
 use super::extract::ExtractArgs;
 use crate::config::Config;
 use crate::config::tls::Tls;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(super) use operation::{DoctorArgs, HealthArgs};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +18,7 @@ use std::path::{Path, PathBuf};
     name = "querygate",
     version,
     max_term_width = 100,
-    after_help = "Start here:\n  querygate demo                         an embedded company to look around in; needs nothing\n  querygate introspect shop.sqlite -o .  describe a database of yours\n  querygate check querygate.toml         say what is wrong, with file and line\n  querygate serve -c querygate.toml      serve it\n\nEvery command explains itself with --help."
+    after_help = "Start here:\n  querygate demo                         an embedded company to look around in; needs nothing\n  querygate introspect shop.sqlite -o .  describe a database of yours\n  querygate check querygate.toml         say what is wrong, with file and line\n  querygate doctor -c querygate.toml     say what stands against it on this machine\n  querygate serve -c querygate.toml      serve it\n\nEvery command explains itself with --help."
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -30,6 +33,10 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Check a configuration or metadata; print every mistake with file, line and the nearest valid name
     Check(CheckArgs),
+    /// Look at a gate where it is to run: sources, certificates, ports, limits, memory, disks, secrets; say what to do
+    Doctor(DoctorArgs),
+    /// Ask a running gate whether it is ready; exit code 0 when it is
+    Health(HealthArgs),
     /// A local SQL shell on the same governed path that the ports use
     Sql(SqlArgs),
     /// Fetch a result from a running gate into a Parquet, Arrow or CSV file, over several connections at once

@@ -20,7 +20,7 @@ use std::path::Path;
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     let path = args.path.clone().unwrap_or_else(default_config);
-    let mut check = Check { output, quiet: args.quiet, offline: args.offline, errors: 0, warnings: 0 };
+    let mut check = Check::new(output, args.quiet, args.offline);
     if path.extension().is_some_and(|extension| extension == "toml") {
         check.configuration(&path)?;
     } else {
@@ -41,6 +41,34 @@ pub(crate) fn configuration(path: &Path, output: &mut Output) -> Result<Ended> {
     run(&CheckArgs { path: Some(path.to_path_buf()), quiet: false, offline: true }, output)
 }
 
+/// What a check found in a configuration, for commands that print it in another way.
+pub(super) struct Checked {
+    /// What is good enough to go on with.
+    pub(super) good: Option<(Config, Option<Governance>)>,
+    pub(super) told: Vec<Told>,
+}
+
+/// One finding, without an excerpt of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) is_error: bool,
+    /// Where there is a place, behind it.
+    pub(super) what: String,
+    /// What to do.
+    pub(super) help: Option<String>,
+}
+
+/// As `querygate check --offline` of a configuration, printing nothing.
+///
+/// # Errors
+/// None that a configuration could cause.
+pub(super) fn examine(path: &Path) -> Result<Checked> {
+    let (mut unseen, _) = Output::captured("");
+    let mut check = Check::new(&mut unseen, true, true);
+    let good = check.configuration(path)?;
+    Ok(Checked { good, told: check.told })
+}
+
 fn count(number: usize, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         (1, _) => format!("1 {what}"),
@@ -55,11 +83,17 @@ struct Check<'a> {
     offline: bool,
     errors: usize,
     warnings: usize,
+    told: Vec<Told>,
 }
 
-impl Check<'_> {
-    fn configuration(&mut self, path: &Path) -> Result<()> {
+impl<'a> Check<'a> {
+    fn new(output: &'a mut Output, quiet: bool, offline: bool) -> Self {
+        Self { output, quiet, offline, errors: 0, warnings: 0, told: Vec::new() }
+    }
+
+    fn configuration(&mut self, path: &Path) -> Result<Option<(Config, Option<Governance>)>> {
         let (config, mut report) = config::load(path);
+        self.told.extend(report.diagnostics.iter().map(|finding| Told::of_configuration(finding, &report)));
         self.errors += report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Error).count();
         self.warnings +=
             report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Warning).count();
@@ -67,7 +101,7 @@ impl Check<'_> {
             report.diagnostics.retain(|d| d.severity == config::diagnostic::Severity::Error);
         }
         report.render(self.output, Stream::Out).map_err(written)?;
-        let Some(config) = config else { return Ok(()) };
+        let Some(config) = config else { return Ok(None) };
         self.line(&format!(
             "configuration: {}, {}, {}",
             count(config.sources.len(), "source"),
@@ -75,11 +109,12 @@ impl Check<'_> {
             count(config.views.len(), "view")
         ))?;
         let posture = metadata::tenancy_posture(config.metadata.posture);
-        if let Some(governance) = self.metadata(&config.metadata.path, posture)? {
-            self.across(&config, &governance)?;
-            self.changes(&config, &governance)?;
+        let governance = self.metadata(&config.metadata.path, posture)?;
+        if let Some(governance) = &governance {
+            self.across(&config, governance)?;
+            self.changes(&config, governance)?;
         }
-        Ok(())
+        Ok(Some((config, governance)))
     }
 
     /// What serving reads of the metadata and beside it, read the same way.
@@ -129,6 +164,11 @@ impl Check<'_> {
 
     fn refused(&mut self, errors: &LoadError) -> Result<Option<Governance>> {
         self.errors += errors.diagnostics.iter().filter(|d| d.severity == Severity::Error).count() + errors.unlisted;
+        self.told.extend(errors.diagnostics.iter().map(Told::of_metadata));
+        if errors.unlisted > 0 {
+            let what = format!("{} more errors are not listed", errors.unlisted);
+            self.told.push(Told { is_error: true, what, help: None });
+        }
         metadata::render_errors(errors, Stream::Out, self.output).map_err(written)?;
         Ok(None)
     }
@@ -139,6 +179,7 @@ impl Check<'_> {
             Severity::Error => self.errors += 1,
             Severity::Warning => self.warnings += 1,
         }
+        self.told.push(Told::of_metadata(finding));
         if self.quiet && finding.severity == Severity::Warning {
             return Ok(());
         }
@@ -227,6 +268,7 @@ impl Check<'_> {
 
     fn warn(&mut self, message: &str) -> Result<()> {
         self.warnings += 1;
+        self.told.push(Told { is_error: false, what: message.to_owned(), help: None });
         if self.quiet {
             return Ok(());
         }
@@ -236,6 +278,26 @@ impl Check<'_> {
 
     fn line(&mut self, text: &str) -> Result<()> {
         self.output.line(text).map_err(written)
+    }
+}
+
+impl Told {
+    fn of_configuration(finding: &config::diagnostic::Diagnostic, report: &config::diagnostic::Report) -> Self {
+        let place = finding.span.clone().map(|span| config::diagnostic::Place::of(&report.text, span));
+        let place = place.map(|place| format!(":{}:{}", place.line, place.column)).unwrap_or_default();
+        Self {
+            is_error: finding.severity == config::diagnostic::Severity::Error,
+            what: format!("{}{place}: {}", report.file, finding.message),
+            help: finding.help.clone(),
+        }
+    }
+
+    fn of_metadata(finding: &Diagnostic) -> Self {
+        Self {
+            is_error: finding.severity == Severity::Error,
+            what: format!("{}: {}", finding.location, finding.message),
+            help: finding.hint.clone(),
+        }
     }
 }
 

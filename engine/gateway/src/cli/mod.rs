@@ -5,7 +5,9 @@ mod advise;
 mod args;
 mod check;
 mod demo;
+mod doctor;
 mod extract;
+mod health;
 mod hook;
 mod key;
 mod sql;
@@ -25,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 /// Exit code after Ctrl-C: what shells give for the signal.
 const INTERRUPTED: u8 = 130;
 
-/// Runs one command. Exit codes: 0 done, 1 a finding or failure that was printed, 2 the command line is wrong, 130 Ctrl-C.
+/// Runs one command. Exit codes: 0 done, 1 a finding or failure that was printed, 2 the command line is wrong (of `doctor`: or
+/// there is a problem), 130 Ctrl-C.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -34,6 +37,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -
     match dispatch(cli.command, output) {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::WithFindings) => ExitCode::FAILURE,
+        Ok(Ended::WithProblems) => ExitCode::from(2),
         Ok(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             // Nobody reads any more (`querygate … | head`): nothing to report and nobody to report it to.
@@ -51,6 +55,8 @@ pub(crate) enum Ended {
     Well,
     /// It printed errors it was asked to look for.
     WithFindings,
+    /// It printed problems that keep a gate from serving.
+    WithProblems,
     /// Ctrl-C ended it before it was done.
     Interrupted,
 }
@@ -69,6 +75,8 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
         Command::Demo(args) => demo::run(&args, output),
         Command::Serve(args) => serve(&args, output),
         Command::Check(args) => check::run(&args, output),
+        Command::Doctor(args) => doctor::run(&args, output),
+        Command::Health(args) => health::run(&args, output),
         Command::Sql(args) => sql::run(&args, output),
         Command::Extract(args) => extract::run(&args, output),
         Command::Explain(args) => sql::explain(&args, output),

@@ -23,6 +23,8 @@ pub(crate) use changes::{OnChange, SchemaChange};
 pub(crate) use flight::FLIGHT_PORT;
 pub(crate) use issuers::{Issuer, TokenUsers};
 pub(crate) use resolve::load;
+#[cfg(test)]
+pub(crate) use resolve::parse;
 pub(crate) use rest::REST_PORT;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
@@ -38,6 +40,10 @@ use std::time::Duration;
 pub(crate) struct Config {
     /// The file, as given; for messages.
     pub(crate) file: PathBuf,
+    /// Every secret that was read, so that what is printed can be searched for them.
+    pub(crate) secrets: Vec<Secret>,
+    /// Files that secrets were read from.
+    pub(crate) secret_files: Vec<PathBuf>,
     pub(crate) server: Server,
     pub(crate) flight: Flight,
     /// `None`: there is no `[rest]`.

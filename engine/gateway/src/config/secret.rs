@@ -1,6 +1,7 @@
 //! Secrets: named in the configuration, read from environment or file, never printed.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -31,22 +32,35 @@ impl fmt::Debug for Secret {
 pub(crate) struct Environment {
     variables: Option<BTreeMap<String, String>>,
     folder: PathBuf,
+    /// Files of secrets that were read, and what was read from anywhere.
+    files: RefCell<BTreeSet<PathBuf>>,
+    read: RefCell<Vec<Secret>>,
 }
 
 impl Environment {
     /// The process' variables; relative paths are seen from `folder`.
     pub(crate) fn process(folder: &Path) -> Self {
-        Self { variables: None, folder: folder.to_path_buf() }
+        Self { variables: None, folder: folder.to_path_buf(), files: RefCell::default(), read: RefCell::default() }
     }
 
     #[cfg(test)]
     pub(crate) fn fixed(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Self { variables: Some(variables), folder: folder.to_path_buf() }
+        Self { variables: Some(variables), ..Self::process(folder) }
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Every secret that was read so far.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        self.read.borrow().clone()
+    }
+
+    /// The files that secrets were read from so far.
+    pub(super) fn secret_files(&self) -> Vec<PathBuf> {
+        self.files.borrow().iter().cloned().collect()
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -58,6 +72,12 @@ impl Environment {
 
     /// Reads `env:NAME` or `file:PATH`. The error names the reference, never a value.
     pub(crate) fn secret(&self, reference: &str) -> Result<Secret, String> {
+        let secret = self.look_up(reference)?;
+        self.read.borrow_mut().push(secret.clone());
+        Ok(secret)
+    }
+
+    fn look_up(&self, reference: &str) -> Result<Secret, String> {
         if let Some(name) = reference.strip_prefix("env:") {
             return match self.variable(name) {
                 Some(value) if !value.is_empty() => Ok(Secret(value)),
@@ -66,6 +86,7 @@ impl Environment {
         }
         if let Some(path) = reference.strip_prefix("file:") {
             let path = self.folder.join(path);
+            self.files.borrow_mut().insert(path.clone());
             return match std::fs::read_to_string(&path) {
                 Ok(text) => match text.trim_end_matches(['\n', '\r']) {
                     "" => Err(format!("secret file {} is empty", path.display())),

@@ -188,6 +188,22 @@ impl Sources {
         (tables, status.collect())
     }
 
+    /// Whether each object of a source has a table that can be served. Changes nothing there.
+    pub(super) async fn look(
+        &self,
+        source: &str,
+        snapshot: &Snapshot,
+        row_files: &[RowFile],
+    ) -> Vec<(String, Result<()>)> {
+        let Some(opened) = self.opened.get(source) else { return Vec::new() };
+        let objects = snapshot.objects.values().filter(|object| object.datasource == source);
+        let asked = objects.map(|object| {
+            let table = self.table(opened, object, snapshot, row_files);
+            (object.as_ref(), async move { table.await.map(drop) }.boxed())
+        });
+        one_source(asked.collect()).await.into_iter().map(|(object, looked)| (object.name.clone(), looked)).collect()
+    }
+
     /// Once: what a process that was killed left where it wrote files anew. The tables are whole in any case.
     async fn tidy(&self) {
         let untidy = std::mem::take(&mut *self.untidy.lock().unwrap_or_else(PoisonError::into_inner));

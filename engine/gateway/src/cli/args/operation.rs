@@ -1,0 +1,38 @@
+//! The arguments of commands that look at a gate where it runs. Knows nothing of what they do.
+
+use super::ConfigArg;
+use clap::Args;
+use std::net::SocketAddr;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate doctor                        querygate.toml here\n  sudo -u querygate querygate doctor -c /etc/querygate/querygate.toml\n                                          with the rights of the service's user\n  querygate doctor --quiet                only what is not good\n  querygate doctor --json | jq '.findings[] | select(.level == \"problem\")'\n\nExit code: 0 everything is good, 1 there are warnings, 2 there are problems.\n\nIt looks at what `querygate check` finds, and then at this machine and the sources: whether each source answers, its\nversion, clock, tables and rights; certificates and when they end; ports; open files; memory and its cgroup; room on\ndisks; who may read files of secrets. It changes nothing. Beside a gate that runs, limits are those of that gate.\nIn JSON, `check` names what was looked at, `subject` which one, `do` what to do; `format` changes when their meaning does."
+)]
+pub(in crate::cli) struct DoctorArgs {
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArg,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+    /// Do not print what is good
+    #[arg(short, long, conflicts_with = "json")]
+    pub(in crate::cli) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate health                        the HTTP door of querygate.toml\n  querygate health --http 127.0.0.1:8080\n  HEALTHCHECK CMD [\"/usr/bin/querygate\", \"health\"]      in an image without a shell\n\nPrints what the gate says of itself. Exit code 0: ready (a source may be down: the others answer). 1: not ready, or\nnothing answers."
+)]
+pub(in crate::cli) struct HealthArgs {
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArg,
+    /// Address of the HTTP port instead of [server] http
+    #[arg(long, value_name = "ADDR")]
+    pub(in crate::cli) http: Option<SocketAddr>,
+    /// Ask whether the process lives, not whether it is ready
+    #[arg(long)]
+    pub(in crate::cli) live: bool,
+    /// Seconds to wait for an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub(in crate::cli) timeout: u64,
+}
