@@ -43,6 +43,10 @@ use std::time::Duration;
 pub(crate) struct Config {
     /// The file, as given; for messages.
     pub(crate) file: PathBuf,
+    /// Every secret that was read, so that what is printed can be searched for them.
+    pub(crate) secrets: Vec<Secret>,
+    /// Files that secrets were read from.
+    pub(crate) secret_files: Vec<PathBuf>,
     pub(crate) server: Server,
     pub(crate) flight: Flight,
     /// `None`: there is no `[rest]`.

@@ -91,6 +91,8 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     root.finish();
     Some(Config {
         file: file.to_path_buf(),
+        secrets: environment.secrets(),
+        secret_files: environment.secret_files(),
         server: server?,
         flight: flight?,
         rest: rest?,

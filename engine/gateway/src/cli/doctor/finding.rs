@@ -3,6 +3,7 @@
 use crate::config::Secret;
 use crate::output::Output;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io;
 
 /// How bad it is. The order is that of exit codes.
@@ -118,12 +119,14 @@ impl Report {
                 "do": finding.advice.as_deref().map(|advice| self.shown(advice)),
             })
         };
+        let counts: BTreeMap<&str, usize> =
+            Level::ALL.map(|level| (level.name(), self.count(level))).into_iter().collect();
         json!({
             "format": FORMAT,
             "querygate": env!("CARGO_PKG_VERSION"),
             "configuration": self.file,
             "level": self.level().name(),
-            "counts": Level::ALL.map(|level| (level.name().to_owned(), self.count(level))).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "counts": counts,
             "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),
         })
     }
