@@ -153,16 +153,6 @@ fn the_reading_of_expressions_finds_names_and_labels() {
     }
 }
 
-/// Metrics without a panel.
-const NOT_SHOWN: [&str; 6] = [
-    "querygate_distributed_transactions_total",
-    "querygate_event_deliveries_dead_total",
-    "querygate_events_dropped_total",
-    "querygate_events_errors_total",
-    "querygate_events_total",
-    "querygate_transactions_unsettled",
-];
-
 #[test]
 fn dashboards_ask_for_metrics_that_exist_and_leave_none_out() {
     let recorded = recorded();
@@ -183,8 +173,7 @@ fn dashboards_ask_for_metrics_that_exist_and_leave_none_out() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let is_shown = |name: &&String| ["", "_sum", "_count"].iter().any(|end| shown.contains(&format!("{name}{end}")));
-    let is_expected = |name: &&String| is_shown(name) || NOT_SHOWN.contains(&name.as_str());
-    let missing: Vec<&String> = recorded.keys().filter(|name| !is_expected(name)).collect();
+    let missing: Vec<&String> = recorded.keys().filter(|name| !is_shown(name)).collect();
     assert!(missing.is_empty(), "no dashboard shows {missing:?}");
 }
 
