@@ -65,10 +65,6 @@ pub(crate) struct Config {
     pub(crate) writes: bool,
     /// How long a transaction may take part in a source that it changes.
     pub(crate) block_limits: querygate_resources::BlockLimits,
-    /// Every secret that was read, so that what is printed can be searched for them.
-    pub(crate) secrets: Vec<Secret>,
-    /// Files that secrets were read from.
-    pub(crate) secret_files: Vec<PathBuf>,
     /// `None`: a transaction changes one source.
     pub(crate) transactions: Option<Transactions>,
     /// `None`: no events are kept.

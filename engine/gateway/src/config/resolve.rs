@@ -107,8 +107,6 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         learning,
         writes,
         block_limits,
-        secrets: environment.secrets(),
-        secret_files: environment.secret_files(),
         transactions,
         events,
     })
