@@ -3,6 +3,7 @@
 use super::change::{dropped_fields, make, printed, refusal_of, values_of};
 use super::list::about;
 use super::references;
+use super::upserts::make_missing;
 use crate::answer::{JSON, text};
 use crate::call::{Call, Named};
 use crate::code::Code;
@@ -225,6 +226,9 @@ pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, cal
         }
         faults.end()?;
         takes_bulk(&work, &object).await?;
+        if operation == "upsert" {
+            make_missing(&work, &object, &mut actions).await?;
+        }
         results(&work, &object, &operation, actions, on_failure).await
     };
     about(&object, answer.await)

@@ -14,6 +14,7 @@ mod record;
 mod references;
 mod search;
 mod spelling;
+mod upserts;
 
 pub(crate) use ask::Ask;
 pub(crate) use body::ask_of as of_body;

@@ -1,0 +1,45 @@
+//! Records of a batch that are to be there or to be made: which of them are there for their writer.
+
+use crate::refusal::Refusal;
+use crate::work::Work;
+use querygate_query_api::requests::question::Question;
+use querygate_query_api::requests::record_change::RecordAction;
+use std::collections::BTreeSet;
+
+/// Has those updates make a new record whose record the writer does not read. A record that is hidden from the writer has its key, which
+/// refuses the new one. Without a right to read, and of objects whose records have no key of one field, all stay updates.
+///
+/// # Errors
+/// The records cannot be asked for.
+pub(super) async fn make_missing(work: &Work, object: &str, actions: &mut [RecordAction]) -> Result<(), Refusal> {
+    let named = |action: &RecordAction| match action {
+        RecordAction::Update { id, .. } => Some(id.clone()),
+        RecordAction::Create { .. } | RecordAction::Delete { .. } => None,
+    };
+    let ids: BTreeSet<String> = actions.iter().filter_map(named).collect();
+    let Some(key) = work.object_if_seen(object).await?.and_then(|described| described.key.clone()) else {
+        return Ok(());
+    };
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (fields, limit) = (Some(vec![key.clone()]), u64::try_from(ids.len()).ok());
+    let keys = Some(ids.into_iter().collect());
+    let question = Question { object: object.to_owned(), keys, fields, limit, ..Question::default() };
+    let (mut there, mut found) = (BTreeSet::new(), work.find(&question).await?);
+    while let Some(printer) = found.next().await? {
+        for row in 0..printer.rows {
+            there.extend(printer.cells(0).and_then(|cells| cells.texts(row).pop()));
+        }
+    }
+    for action in actions {
+        if let RecordAction::Update { id, values, .. } = action
+            && !there.contains(id)
+        {
+            let mut values = std::mem::take(values);
+            values.insert(key.clone(), id.as_str().into());
+            *action = RecordAction::Create { values };
+        }
+    }
+    Ok(())
+}
