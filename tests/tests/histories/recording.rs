@@ -105,11 +105,6 @@ impl Recording {
         self.concerns(step, &asks)
     }
 
-    /// Whether an object that a step names or changes has a hook that asks for other records.
-    pub(crate) fn asks(&self, step: &Value) -> bool {
-        self.concerns(step, &asks)
-    }
-
     /// Whether an object that a step names or changes has a hook.
     pub(crate) fn has_hooks(&self, step: &Value) -> bool {
         self.concerns(step, &|_| true)
