@@ -356,7 +356,7 @@ fn a_check_says_what_keeps_a_source_from_being_changed_with_others() {
         assert_eq!(source.stored("SELECT count(*) FROM ticket"), ["2"], "{kind:?}");
     }
     let folder = TempDir::new().unwrap();
-    let source = Source::new(Kind::Sqlite, folder.path(), "CREATE TABLE ticket (id integer PRIMARY KEY, title text)");
+    let source = Source::new(Kind::Sqlite, folder.path(), "CREATE TABLE ticket (id integer PRIMARY KEY, region text)");
     introspected(folder.path(), &source.address(), "shop");
     let config = format!("[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n{}", source.entry(true));
     std::fs::write(folder.path().join("querygate.toml"), config).unwrap();
