@@ -4,6 +4,7 @@
 
 mod adapter;
 mod append;
+mod buffered;
 mod compat;
 mod config;
 mod error;

@@ -1,6 +1,6 @@
 //! One source of files: its store, its footers, its tables. Knows no policy and no plan.
 
-use crate::append::Buffered;
+use crate::buffered::Buffered;
 use crate::config::{FileFormat, FilesConfig, Location, TableSpec};
 use crate::error::Names;
 use crate::footers::FooterReader;

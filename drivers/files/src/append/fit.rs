@@ -1,6 +1,7 @@
 //! Values as the files of a table hold them, which reading gives back as they were. A new file is made like the newest one.
 
-use super::{Buffered, unsupported};
+use super::unsupported;
+use crate::buffered::Buffered;
 use crate::error::Names;
 use crate::footers;
 use crate::table::FileTable;

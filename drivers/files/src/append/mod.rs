@@ -5,12 +5,10 @@
 //! - [`target`]: the table as a driver: what it takes, and what stands against it;
 //! - [`transaction`]: what happens between begin and commit;
 //! - [`pending`]: the rows of an open transaction, which its own statements read;
-//! - [`buffered`]: what open transactions keep in memory;
 //! - [`fit`]: values in the types that the files have;
 //! - [`unique`]: values that no two rows share;
 //! - [`room`]: the folder of one transaction, and what killed processes left.
 
-mod buffered;
 mod fit;
 mod part;
 mod pending;
@@ -19,7 +17,6 @@ mod target;
 mod transaction;
 mod unique;
 
-pub(crate) use buffered::Buffered;
 pub use target::AppendTarget;
 
 use crate::source::{FilesSource, Shared};

@@ -1,8 +1,8 @@
 //! One file of an open transaction: rows that are written, and rows of files that are copied.
 
-use super::buffered::Share;
 use super::fit::Template;
 use super::{unsupported, unwritten};
+use crate::buffered::Share;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;

@@ -59,7 +59,7 @@ impl Lobby {
     }
 }
 
-/// Whether the lock of a transaction's folder is held no more. Where that cannot be told, as when the process has no file to open any more,
+/// Whether the lock of a transaction's folder is held no more. Where that is not known, as when the process has no file to open any more,
 /// its rows stay.
 fn is_left(folder: &FsPath) -> bool {
     match File::open(folder.join(LOCK)) {

@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// Lines of keys, each of about so many bytes.
+    /// Lines of keys of one user, with this name each.
     fn many(login: &str, count: usize, name: &str) -> String {
         let line = |n: usize| {
             let (login, name) = (login.to_owned(), name.to_owned());

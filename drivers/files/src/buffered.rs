@@ -23,18 +23,18 @@ impl Default for Buffered {
 
 /// What one file keeps of that.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     all: Buffered,
     own: usize,
 }
 
 impl Share {
-    pub(super) fn of(all: &Buffered) -> Self {
+    pub(crate) fn of(all: &Buffered) -> Self {
         Self { all: all.clone(), own: 0 }
     }
 
-    /// The file keeps so many bytes now. Whether it is to write them.
-    pub(super) fn set(&mut self, bytes: usize) -> bool {
+    /// The file keeps this number of bytes now. Whether it is to write them.
+    pub(crate) fn set(&mut self, bytes: usize) -> bool {
         let before = if bytes >= self.own {
             self.all.bytes.fetch_add(bytes - self.own, Ordering::Relaxed)
         } else {
