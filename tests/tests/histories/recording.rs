@@ -76,11 +76,15 @@ impl Recording {
         object.strip_prefix("rnd_").unwrap_or(object)
     }
 
-    /// Why the vendor's hooks may have done something else in a step, if they may.
+    /// Why the vendor's hooks have done something else in a step, if they have.
     pub(crate) fn hooked(&self, step: &Value) -> Option<&'static str> {
+        let is_refused = step["status"].as_i64().is_some_and(|status| status >= 400);
         let answer = step["body"].to_string();
-        if answer.contains("After the fact") {
+        if answer.contains("After the fact") || is_refused && !step["delta"].is_null() {
             return Some("an error after a change, which undoes it here");
+        }
+        if step["delta"].as_object().into_iter().flat_map(|delta| delta.values()).any(is_logged_twice) {
+            return Some("a roll-up that the vendor makes field by field, each time with its hooks");
         }
         None
     }
@@ -178,6 +182,15 @@ impl Recording {
         }
         all
     }
+}
+
+/// Whether a hook noted the same update of the same record more than once.
+fn is_logged_twice(rows: &Value) -> bool {
+    let notes = |row: &Value| [row["name"].clone(), row["ref"].clone(), row["note"].clone()];
+    let updates =
+        rows.as_object().into_iter().flat_map(|rows| rows.values()).filter(|row| row["name"] == "afterUpdate");
+    let all: Vec<[Value; 3]> = updates.map(notes).collect();
+    all.iter().enumerate().any(|(at, note)| all[..at].contains(note))
 }
 
 /// Whether a hook asks for other records, or changes them.
@@ -278,11 +291,17 @@ fn owned((name, value): (&String, &String)) -> (String, String) {
 }
 
 fn differs_in(recording: &Recording, object: &str, is_new: bool, row: &Row, cells: &Cells) -> Option<String> {
+    let declared = recording.object(object);
+    let is_text = |(name, value): (&String, &Value)| {
+        declared.field(name).is_some_and(|field| field.field_type == FieldType::Summary) && !fits(declared, name, value)
+    };
+    let counts_texts = row.iter().any(is_text);
     for (name, value) in row {
         let field = recording.object(object).field(name);
         // The recorded day and clock are others, and the vendor does not give back what a refused record had drawn. Secrets were
-        // recorded as they are shown.
+        // recorded as they are shown. Texts that the vendor stores as numbers are part of its roll-ups.
         let is_other = field.is_some_and(|field| match field.field_type {
+            FieldType::Summary => counts_texts,
             FieldType::Autonumber => is_new,
             FieldType::Password | FieldType::Secret => true,
             _ => is_new && matches!(field.default, Some(DefaultValue::Now)),

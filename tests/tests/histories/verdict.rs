@@ -138,7 +138,13 @@ pub(crate) fn of_sql(difference: &str) -> Option<&'static str> {
         () if has("\"428C9\"") => "a value that the vendor drops and SQL refuses",
         () if has("\"42804\"") => "a type that SQL refuses before any rule",
         () if has("\"23503\"") && has("instead of") => "a reference that is looked up first",
-        () if has("\"23502\"") && has("PERMISSION_DENIED") => "a rule that is asked before CHECK",
+        () if has("Ok(0) instead of VALIDATION_FAILED") || has("Ok(0) instead of DELETE_RESTRICTED") => {
+            "a record that is no target, which the vendor judges first"
+        }
+        () if has("instead of \"2026/") || has("holds a value that is not a date") => {
+            "a date that the vendor stores as it is given"
+        }
+        () if (has("\"23502\"") || has("\"23514\"")) && has("PERMISSION_DENIED") => "a rule that is asked before CHECK",
         () if has("stored otherwise") && has("instead of \"2026-03-15") => "a default of the clock",
         () => return None,
     })
