@@ -302,12 +302,17 @@ fn owned((name, value): (&String, &String)) -> (String, String) {
 }
 
 fn differs_in(recording: &Recording, object: &str, is_new: bool, row: &Row, cells: &Cells) -> Option<String> {
+    let declared = recording.object(object);
+    let is_text = |(name, value): (&String, &Value)| {
+        declared.field(name).is_some_and(|field| field.field_type == FieldType::Summary) && !fits(declared, name, value)
+    };
+    let counts_texts = row.iter().any(is_text);
     for (name, value) in row {
         let field = recording.object(object).field(name);
         // The recorded day and clock are others, and the vendor does not give back what a refused record had drawn. Secrets were
-        // recorded as they are shown. A text that a caller wrote over a roll-up stays there in the vendor's store.
+        // recorded as they are shown. Texts that the vendor stores as numbers are part of its roll-ups.
         let is_other = field.is_some_and(|field| match field.field_type {
-            FieldType::Summary => !fits(recording.object(object), name, value),
+            FieldType::Summary => counts_texts,
             FieldType::Autonumber => is_new,
             FieldType::Password | FieldType::Secret => true,
             _ => is_new && matches!(field.default, Some(DefaultValue::Now)),
