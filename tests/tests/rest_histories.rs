@@ -143,16 +143,16 @@ fn replay(mut recording: Recording) -> Tally {
         match outcome {
             Outcome::Agrees => tally.agree += 1,
             Outcome::LeftOut(reason) => *tally.left_out.entry(reason).or_default() += 1,
-            Outcome::Differs(text) => {
-                tally.differ.push(format!("step {} {} {}: {text}", step["n"], step["kind"], step["object"]));
-            }
+            Outcome::Differs(text) => match recording.hooked(&step) {
+                Some(reason) => *tally.left_out.entry(reason.to_owned()).or_default() += 1,
+                None => tally.differ.push(format!("step {} {} {}: {text}", step["n"], step["kind"], step["object"])),
+            },
         }
         // A refused request leaves nothing behind, whatever became of it at the vendor's.
-        if answer.status >= 400 {
-            let kept = differs(&recording, &before, &before, &recording.stored(&gate.shop));
-            if let Some(text) = kept {
-                tally.differ.push(format!("step {}: refused, and yet {text}", step["n"]));
-            }
+        if answer.status >= 400
+            && let Some(text) = differs(&recording, &before, &before, &recording.stored(&gate.shop))
+        {
+            tally.differ.push(format!("step {}: refused, and yet {text}", step["n"]));
         }
         recording.store = expected;
         // So that one difference is counted once; and stamps are the recorded ones.
