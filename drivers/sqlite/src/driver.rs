@@ -122,6 +122,10 @@ impl SqliteDriver {
         self.readers.lease(deadline, &CancellationToken::new()).await
     }
 
+    pub(crate) fn readers(&self) -> &Arc<Readers> {
+        &self.readers
+    }
+
     pub(crate) fn writers(&self) -> Option<&Arc<Readers>> {
         self.writers.as_ref()
     }

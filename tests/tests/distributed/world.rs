@@ -72,7 +72,17 @@ pub(crate) fn mariadb() -> Option<&'static mariadb_server::Server> {
 
 pub(crate) fn mongodb() -> Option<&'static mongodb_server::Server> {
     static SERVER: OnceLock<Option<mongodb_server::Server>> = OnceLock::new();
-    SERVER.get_or_init(|| runtime().block_on(mongodb_server::Server::start_replicated())).as_ref()
+    SERVER
+        .get_or_init(|| {
+            runtime().block_on(async {
+                let server = mongodb_server::Server::start_replicated().await?;
+                // A transaction whose client is gone is the server's until its time is over, which is a minute.
+                let short = doc! { "setParameter": 1, "transactionLifetimeLimitSeconds": 10 };
+                server.admin("admin").run_command(short).await.unwrap();
+                Some(server)
+            })
+        })
+        .as_ref()
 }
 
 /// Databases and files of one test, without a gate.

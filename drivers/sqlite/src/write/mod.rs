@@ -95,8 +95,11 @@ impl Writer for SqliteDriver {
     }
 
     async fn distributed_obstacles(&self) -> Result<Vec<String>> {
-        let (true, Some(writers)) = (self.options().distributed, self.writers()) else { return Ok(Vec::new()) };
-        let mut lease = writers.lease(None, &CancellationToken::new()).await?;
+        if !self.options().distributed || self.writers().is_none() {
+            return Ok(Vec::new());
+        }
+        // Who asks may have the one writer.
+        let mut lease = self.readers().lease(None, &CancellationToken::new()).await?;
         let found = marker::obstacle(&mut lease.reader.connection).await;
         lease.release(found.is_ok()).await;
         Ok(found?.map(str::to_owned).into_iter().collect())
