@@ -102,12 +102,7 @@ static SETTINGS: &[Setting] = &[
     reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "Backslashes in strings are plain."),
     setting("statement_timeout", Kind::Milliseconds, "0", "Ends a statement that runs longer."),
     setting("synchronize_seqscans", Kind::Bool, "on", "Rows come in no promised order."),
-    setting(
-        "synchronous_commit",
-        Kind::Choice(&["on", "off", "local"]),
-        "on",
-        "No effect: a COMMIT is answered when its source has answered it.",
-    ),
+    setting("synchronous_commit", Kind::Choice(&["on", "off", "local"]), "on", "A COMMIT waits for its source."),
     reported("TimeZone", Kind::TimeZone, "UTC", "Zone of timestamptz output and of date functions."),
     setting(
         TRANSACTION_ISOLATION,

@@ -122,3 +122,29 @@ impl Captured {
         self.capture.clone().filter(|_| !rows.is_empty()).map(|capture| (capture, rows))
     }
 }
+
+impl Transaction {
+    /// Has the rows of its changes kept until its end, for those who follow them.
+    pub fn capture(&mut self, capture: Capture) {
+        self.captured.begin(capture);
+    }
+
+    /// Whether changed rows of an object, by its name in metadata, are to be given to [`changed`](Self::changed).
+    #[must_use]
+    pub fn captures(&self, object: &str) -> bool {
+        self.captured.takes(object)
+    }
+
+    /// Keeps rows that were changed, unless the change is undone before the end.
+    ///
+    /// # Errors
+    /// 54000: there are too many.
+    pub fn changed(&mut self, rows: RowsChanged) -> Result<()> {
+        self.captured.add(rows)
+    }
+
+    /// The rows that were kept, and who writes them down. `None`: there are none.
+    pub fn take_changed(&mut self) -> Option<(Capture, Vec<RowsChanged>)> {
+        self.captured.take()
+    }
+}

@@ -6,9 +6,21 @@ use crate::value::Value;
 use crate::write::change::NativeChange;
 use async_trait::async_trait;
 use querygate_types::{Error, Result};
+use std::any::Any;
 use std::sync::Arc;
 
 impl Transaction {
+    /// Keeps something with the transaction for those who change its rows, in place of what was kept before. It is not looked at here.
+    pub fn accompany(&mut self, companion: Option<Arc<dyn Any + Send + Sync>>) {
+        self.companion = companion;
+    }
+
+    /// What is kept with it.
+    #[must_use]
+    pub fn companion<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.companion.as_ref()?).downcast().ok()
+    }
+
     /// Gives the transaction to statements that run within one of its own, until [`take_back`](Self::take_back). One that does not
     /// come back has failed.
     #[must_use]
