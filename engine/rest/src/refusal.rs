@@ -135,6 +135,8 @@ impl Refusal {
     /// The answer, in the envelope of the route unless it has its own.
     pub(crate) fn into_answer(self, envelope: Envelope) -> Response {
         let (code, message) = (self.code.name(), self.message);
+        let is_method = matches!(self.code, Code::Vendor(VendorCode::ObjectApiMethodNotAllowed));
+        let allow = is_method.then(|| methods_of(self.extra.get("allowed")));
         let body = match self.envelope.unwrap_or(envelope) {
             Envelope::Flat => {
                 let mut body = Map::new();
@@ -161,7 +163,23 @@ impl Refusal {
         if let Some(wait) = self.retry_after {
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         }
+        if let Some(allow) = allow {
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
         answer
+    }
+}
+
+/// The methods of HTTP that an object's `apiMethods` leave, for the answer that refuses another. Empty where they are not known: HTTP wants
+/// the header with each 405.
+fn methods_of(allowed: Option<&Value>) -> &'static str {
+    let names = allowed.and_then(Value::as_array);
+    let has = |name: &str| names.is_some_and(|names| names.iter().any(|own| own == name));
+    match (has("get") || has("list"), has("create")) {
+        (true, true) => "GET, POST",
+        (true, false) => "GET",
+        (false, true) => "POST",
+        (false, false) => "",
     }
 }
 
