@@ -29,6 +29,9 @@ pub(crate) struct Found {
     reduced: u64,
     pub(crate) with_records: u64,
     refused: BTreeMap<String, u64>,
+    /// Those about an object whose rule cannot be applied: nobody reads it where there is the rule, so that the copy without rules says
+    /// nothing of them.
+    unapplied: u64,
     expanded: u64,
     pub(crate) differences: Vec<String>,
 }
@@ -40,6 +43,7 @@ impl Found {
         self.reduced += other.reduced;
         self.with_records += other.with_records;
         self.expanded += other.expanded;
+        self.unapplied += other.unapplied;
         for (code, count) in other.refused {
             *self.refused.entry(code).or_default() += count;
         }
@@ -54,11 +58,12 @@ impl Found {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { questions, comparisons, reduced, with_records, refused, expanded, differences } = self;
+        let Self { questions, comparisons, reduced, with_records, refused, unapplied, expanded, differences } = self;
         write!(
             f,
             "{questions} questions, {comparisons} answers compared, {reduced} of them with the copy without rules: {with_records} questions \
-             with records, {expanded} with expanded ones, refused on both sides {refused:?}, {} differences",
+             with records, {expanded} with expanded ones, refused on both sides {refused:?}, {unapplied} of them for a rule that cannot be \
+             applied, {} differences",
             differences.len()
         )
     }
@@ -208,7 +213,9 @@ pub(crate) fn check(rng: &mut Rng, name: &str) -> Found {
             let login = &view.world.who.login;
             let expected = view.twin.ask(login, &object, &body);
             found.count(&body, &expected);
-            let plain = view.is_plain(&object, &body) && !expected.text().contains(NO_RULE_APPLIES);
+            let is_unapplied = expected.status != 200 && expected.text().contains(NO_RULE_APPLIES);
+            found.unapplied += u64::from(is_unapplied);
+            let plain = view.is_plain(&object, &body) && !is_unapplied;
             let open = plain.then(|| view.reduced.ask(login, &object, &body));
             for (layout, side) in &governed {
                 let got = side.ask(login, &object, &body);
