@@ -8,6 +8,9 @@ use querygate_types::vendor::{Raised, VendorCode};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
+/// When to try again what had no room: it is not known when other requests are done.
+const SOON: Duration = Duration::from_secs(1);
+
 /// How a route wraps what it answers. ObjectStack's client reads all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Envelope {
@@ -163,8 +166,8 @@ impl Refusal {
         if let Some(wait) = self.retry_after {
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         }
-        if let Some(allow) = allow {
-            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        if let Some(Ok(allow)) = allow.map(|allow| HeaderValue::from_str(&allow)) {
+            answer.headers_mut().insert(header::ALLOW, allow);
         }
         answer
     }
@@ -172,15 +175,16 @@ impl Refusal {
 
 /// The methods of HTTP that an object's `apiMethods` leave, for the answer that refuses another. Empty where they are not known: HTTP wants
 /// the header with each 405.
-fn methods_of(allowed: Option<&Value>) -> &'static str {
+fn methods_of(allowed: Option<&Value>) -> String {
     let names = allowed.and_then(Value::as_array);
     let has = |name: &str| names.is_some_and(|names| names.iter().any(|own| own == name));
-    match (has("get") || has("list"), has("create")) {
-        (true, true) => "GET, POST",
-        (true, false) => "GET",
-        (false, true) => "POST",
-        (false, false) => "",
-    }
+    let open = [
+        ("GET", has("get") || has("list")),
+        ("POST", has("create")),
+        ("PATCH", has("update")),
+        ("DELETE", has("delete")),
+    ];
+    open.iter().filter(|(_, open)| *open).map(|(method, _)| *method).collect::<Vec<_>>().join(", ")
 }
 
 impl From<VendorCode> for Code {
@@ -202,6 +206,9 @@ impl From<Error> for Refusal {
         }
         tracing::debug!(%error, cause = error.cause(), code = code.name(), "a request was refused");
         let mut refusal = Self::new(code, error.message());
+        if code == Code::TooManyRequests {
+            refusal = refusal.retry_after(SOON);
+        }
         if error.vendor_code().is_none() {
             refusal = refusal.with("sqlstate", error.code().sqlstate());
         }

@@ -435,6 +435,10 @@ impl ErrorCode {
     /// HTTP status of the REST door.
     #[must_use]
     pub const fn http(self) -> u16 {
+        // More than a bound that stays what it is: another try gets the same answer.
+        if matches!(self, Self::ProgramLimitExceeded | Self::TooManyColumns) {
+            return 413;
+        }
         match self.grpc() {
             GrpcStatus::Cancelled => 499,
             GrpcStatus::InvalidArgument | GrpcStatus::OutOfRange | GrpcStatus::FailedPrecondition => 400,
@@ -453,6 +457,9 @@ impl ErrorCode {
     /// Whether trying again can help.
     #[must_use]
     pub const fn retry(self) -> RetryClass {
+        if matches!(self, Self::ProgramLimitExceeded | Self::TooManyColumns) {
+            return RetryClass::Never;
+        }
         match self.grpc() {
             GrpcStatus::ResourceExhausted | GrpcStatus::Unavailable | GrpcStatus::DeadlineExceeded => RetryClass::Later,
             GrpcStatus::Cancelled

@@ -13,9 +13,7 @@ use utoipa::openapi::{
 pub(super) const JSON: &str = "application/json";
 
 /// Statuses of requests that read, beside the one of an answer.
-const OF_READS: [u16; 10] = [400, 401, 403, 404, 429, 499, 500, 501, 503, 504];
-/// Further ones of requests with a body.
-const OF_BODIES: [u16; 1] = [413];
+const OF_READS: [u16; 11] = [400, 401, 403, 404, 413, 429, 499, 500, 501, 503, 504];
 /// Further ones of changes.
 const OF_CHANGES: [u16; 3] = [405, 409, 422];
 
@@ -23,7 +21,6 @@ const OF_CHANGES: [u16; 3] = [405, 409, 422];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asks {
     Read,
-    ReadByBody,
     Change,
 }
 
@@ -52,9 +49,6 @@ pub(super) fn wrapped(data: impl Into<Shape>) -> Shape {
 /// The answers of an operation.
 pub(super) fn responses(status: &str, answer: Response, envelope: Envelope, asks: Asks) -> ResponsesBuilder {
     let mut statuses: BTreeSet<u16> = OF_READS.into();
-    if asks != Asks::Read {
-        statuses.extend(OF_BODIES);
-    }
     if asks == Asks::Change {
         statuses.extend(OF_CHANGES);
     } else {
@@ -80,7 +74,7 @@ fn name(envelope: Envelope, status: u16) -> String {
 
 /// All refusals by envelope and status.
 pub(super) fn components(builder: ComponentsBuilder) -> ComponentsBuilder {
-    let statuses: BTreeSet<u16> = OF_READS.into_iter().chain(OF_BODIES).chain(OF_CHANGES).collect();
+    let statuses: BTreeSet<u16> = OF_READS.into_iter().chain(OF_CHANGES).collect();
     let builder = builder.schema("Fault", fault());
     let envelopes = [Envelope::Flat, Envelope::Wrapped, Envelope::Message, Envelope::Plain];
     let all = envelopes.into_iter().flat_map(|envelope| statuses.iter().map(move |status| (envelope, *status)));
@@ -125,7 +119,7 @@ fn refusal(envelope: Envelope, status: u16) -> Response {
         404 => "There is no such thing, or none that you may see.",
         405 => "The object is not open for this method.",
         409 => "Another record or change stands in the way.",
-        413 => "The body is too large.",
+        413 => "The body is too large, or what is asked for is.",
         422 => "A record that this one belongs to is missing.",
         429 => "Too much at once. Try again after the given seconds.",
         499 => "The request was canceled.",

@@ -76,12 +76,8 @@ fn add_logins(document: &mut Document) {
     let keys = [("redirect", flag().into()), ("token", text().into()), ("user", object().into())];
     let shown = requires(closed(keys), &["token", "user"]);
     let asked = with_body(open(operation("sign_in", "auth", "A password for a session's token")), body);
-    let asked = asked.responses(responses(
-        "200",
-        answer("The token, also as a cookie.", shown),
-        Envelope::Message,
-        Asks::ReadByBody,
-    ));
+    let asked =
+        asked.responses(responses("200", answer("The token, also as a cookie.", shown), Envelope::Message, Asks::Read));
     document.add(HttpMethod::Post, "/auth/sign-in/email", asked);
     let shown = requires(closed([("success", flag().into())]), &["success"]);
     let asked = open(operation("sign_out", "auth", "Ends the own session"));
@@ -136,11 +132,7 @@ pub(super) fn add_keys(document: &mut Document) {
     let asked =
         with_optional_body(operation("create_key", "auth", "A key for a program, shown once"), with(object(), keys));
     let shown = answer("The key.", wrapped(made));
-    document.add(
-        HttpMethod::Post,
-        "/keys",
-        asked.responses(responses("201", shown, Envelope::Wrapped, Asks::ReadByBody)),
-    );
+    document.add(HttpMethod::Post, "/keys", asked.responses(responses("201", shown, Envelope::Wrapped, Asks::Read)));
 }
 
 fn add_metadata(document: &mut Document) {
@@ -203,7 +195,7 @@ fn add_verdicts(document: &mut Document) {
         operation("explain_by_body", "security", "Whether an operation is allowed, and why"),
         requires(body, &["object", "operation"]),
     );
-    let asked = asked.responses(responses("200", shown(), Envelope::Wrapped, Asks::ReadByBody));
+    let asked = asked.responses(responses("200", shown(), Envelope::Wrapped, Asks::Read));
     document.add(HttpMethod::Post, "/security/explain", asked);
 }
 
@@ -241,14 +233,14 @@ fn add_analytics(document: &mut Document) {
     let body = requires(with(closed(cube), selected()), &["cube", "measures"]);
     let asked = with_body(operation("analytics_query", "analytics", "Measures of a cube or of an object"), body);
     let shown = answer("Rows.", wrapped(requires(closed(rows()), &["rows", "fields"])));
-    let asked = asked.responses(responses("200", shown, Envelope::Wrapped, Asks::ReadByBody));
+    let asked = asked.responses(responses("200", shown, Envelope::Wrapped, Asks::Read));
     document.add(HttpMethod::Post, "/analytics/query", asked);
     let selection = requires(with(object(), selected()), &["measures"]);
     let keys = [("datasetName", text().into()), ("dataset", object().into()), ("selection", selection.into())];
     let body = requires(with(object(), keys), &["selection"]);
     let asked = with_body(operation("analytics_dataset", "analytics", "Measures of a dataset"), body);
     let shown = answer("Rows.", requires(with(object(), rows()), &["rows", "fields"]));
-    let asked = asked.responses(responses("200", shown, Envelope::Message, Asks::ReadByBody));
+    let asked = asked.responses(responses("200", shown, Envelope::Message, Asks::Read));
     document.add(HttpMethod::Post, "/analytics/dataset/query", asked);
 }
 

@@ -99,7 +99,7 @@ fn add_reads(document: &mut Document, seen: &Seen, all: &[Seen]) {
             "200",
             answer("A page of records or groups.", shown),
             Envelope::Flat,
-            Asks::ReadByBody,
+            Asks::Read,
         ));
         document.add(HttpMethod::Post, &format!("/data/{name}/query"), asked);
     }

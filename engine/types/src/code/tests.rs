@@ -22,6 +22,16 @@ fn a_change_is_tried_again_only_where_it_was_surely_undone() {
 }
 
 #[test]
+fn what_is_too_large_is_not_tried_again() {
+    for code in [ErrorCode::ProgramLimitExceeded, ErrorCode::TooManyColumns] {
+        assert_eq!((code.http(), code.retry()), (413, RetryClass::Never), "{code:?}");
+    }
+    for code in [ErrorCode::TooManyQueries, ErrorCode::TooManyConnections, ErrorCode::OutOfMemory] {
+        assert_eq!((code.http(), code.retry()), (429, RetryClass::Later), "{code:?}");
+    }
+}
+
+#[test]
 fn all_lists_each_code_once() {
     let unique: std::collections::HashSet<_> = ErrorCode::ALL.iter().collect();
     assert_eq!(unique.len(), ErrorCode::ALL.len());
