@@ -324,6 +324,16 @@ pub trait Session: Send + Sync {
         Err(unasked())
     }
 
+    /// Whether a request may change several records of an object, as far as its metadata has a say in that. An object that the
+    /// principal does not see is refused by the changes themselves.
+    ///
+    /// # Errors
+    /// `OBJECT_API_METHOD_NOT_ALLOWED`.
+    async fn admits_bulk(&self, object: &str) -> Result<()> {
+        let _ = object;
+        Err(unasked())
+    }
+
     /// Makes changes of records in one transaction, in their order, one outcome each. Inside of a block that
     /// [`begin_block`](Self::begin_block) or a client's BEGIN opened they are stored with it; otherwise before this returns.
     ///

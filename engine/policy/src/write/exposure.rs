@@ -1,6 +1,6 @@
 //! Whether an object can be written at all: what metadata opens, and the rights of the principal. Looks at no record.
 
-use super::{WriteDenial, WriteOperation};
+use super::{Refusal, RefusalCode, WriteDenial, WriteOperation};
 use crate::evaluator::{Evaluator, Rights};
 use querygate_metadata::model::{ManagedBy, Object, ObjectOperation};
 use querygate_types::principal::ScopedOperation;
@@ -27,6 +27,20 @@ impl Evaluator<'_> {
             return Some(WriteDenial::ApiMethod);
         }
         self.own_denial(object, operation, rights)
+    }
+
+    /// Decides whether a client may change several records of an object in one request, beside what decides about each of them. An
+    /// object that is unknown, or not served, is refused by that.
+    ///
+    /// # Errors
+    /// `enable.apiMethods` does not list it.
+    pub fn decide_bulk(&self, object: &str) -> Result<(), Refusal> {
+        let served = self.object(object).filter(|object| object.api_enabled);
+        if served.is_none_or(|object| lists(object, BULK)) {
+            return Ok(());
+        }
+        let message = format!("API operation '{BULK}' is not allowed on object '{object}'");
+        Err(Refusal::new(RefusalCode::ApiMethodNotAllowed, message))
     }
 
     /// What denies an operation that follows from another one: it comes from no client, so that `enable` has no say.
@@ -71,10 +85,16 @@ impl Evaluator<'_> {
     }
 }
 
+/// The name of several changes in one request among `enable.apiMethods`.
+const BULK: &str = "bulk";
+
 /// Whether `enable.apiMethods` leaves the operation to clients.
 pub(super) fn takes_method(object: &Object, operation: WriteOperation) -> bool {
-    let lists = |methods: &Vec<String>| methods.iter().any(|method| method == operation.method());
-    object.api_methods.as_ref().is_none_or(lists)
+    lists(object, operation.method())
+}
+
+fn lists(object: &Object, method: &str) -> bool {
+    object.api_methods.as_ref().is_none_or(|methods| methods.iter().any(|own| own == method))
 }
 
 /// Whether the platform itself writes the records, whatever rights say.

@@ -341,6 +341,10 @@ impl Session for GateSession {
         self.open_changes(object).await
     }
 
+    async fn admits_bulk(&self, object: &str) -> Result<()> {
+        self.decide_bulk(object).await
+    }
+
     async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
         self.change_records(changes, on_failure).await
     }

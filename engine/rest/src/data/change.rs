@@ -4,6 +4,7 @@ use super::list::about;
 use super::record::not_found;
 use crate::answer::{JSON, ok, text};
 use crate::call::{Call, Named};
+use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::site::Shared;
 use crate::values::Printer;
@@ -97,7 +98,9 @@ async fn one(work: &Work, object: &str, action: RecordAction) -> Result<ChangedR
     let outcome = work.session().change(&[change], OnFailure::UndoAll).await?.pop();
     match outcome {
         Some(ChangeOutcome::Made(changed)) => Ok(changed),
-        Some(ChangeOutcome::Failed(error)) => Err(refusal_of(error, object, id.as_deref())),
+        Some(ChangeOutcome::Failed(error)) => {
+            Err(with_allowed(work, object, refusal_of(error, object, id.as_deref())).await)
+        }
         Some(ChangeOutcome::Undone | ChangeOutcome::NotTried) | None => {
             Err(Error::internal("a change has no outcome of its own").into())
         }
@@ -125,6 +128,19 @@ pub(crate) fn refusal_of(error: Error, object: &str, id: Option<&str>) -> Refusa
     match (error.vendor_code(), id) {
         (Some(VendorCode::RecordNotFound), Some(id)) => not_found(object, id),
         _ => error.into(),
+    }
+}
+
+/// The refusal; of what metadata does not open for clients, with what it opens.
+pub(crate) async fn with_allowed(work: &Work, object: &str, refusal: Refusal) -> Refusal {
+    if refusal.code() != Code::Vendor(VendorCode::ObjectApiMethodNotAllowed) {
+        return refusal;
+    }
+    // Who does not see the object hears nothing of it.
+    let described = work.object_if_seen(object).await.ok().flatten();
+    match described.and_then(|described| described.api_methods.clone()) {
+        Some(allowed) => refusal.with("allowed", allowed),
+        None => refusal,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `createMany`, `updateMany`, `deleteMany` and `batch` of one object, and `/batch` across objects.
 
-use super::change::{dropped_fields, make, printed, refusal_of, values_of};
+use super::change::{dropped_fields, make, printed, refusal_of, values_of, with_allowed};
 use super::list::about;
 use super::references;
 use super::upserts::make_missing;
@@ -30,15 +30,12 @@ fn bound(count: usize) -> Result<(), Refusal> {
     Err(Refusal::new(VendorCode::BatchTooLarge, message).with("count", count).with("max", CHANGES_MAX))
 }
 
-/// Whether metadata opens an object for many records at a time. One that is not seen is refused by the change itself.
+/// Whether metadata opens an object for many records at a time.
 async fn takes_bulk(work: &Work, object: &str) -> Result<(), Refusal> {
-    let described = work.object_if_seen(object).await?;
-    let Some(allowed) = described.as_ref().and_then(|described| described.api_methods.as_ref()) else { return Ok(()) };
-    if allowed.iter().any(|allowed| allowed == "bulk") {
-        return Ok(());
+    match work.session().admits_bulk(object).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(with_allowed(work, object, error.into()).await),
     }
-    let message = format!("API operation 'bulk' is not allowed on object '{object}'");
-    Err(Refusal::new(VendorCode::ObjectApiMethodNotAllowed, message).with("allowed", allowed.clone()))
 }
 
 /// Faults that one answer tells.
@@ -119,7 +116,7 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
         for outcome in make(&work, &changes, OnFailure::UndoAll).await? {
             match outcome {
                 ChangeOutcome::Made(changed) => made.push(changed),
-                ChangeOutcome::Failed(error) => return Err(error.into()),
+                ChangeOutcome::Failed(error) => return Err(with_allowed(&work, &object, error.into()).await),
                 ChangeOutcome::Undone | ChangeOutcome::NotTried => {}
             }
         }
@@ -361,7 +358,8 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
                     }
                 }
                 ChangeOutcome::Failed(error) => {
-                    return Err(refusal_of(error, &change.object, id_of(&change.action)));
+                    let refusal = refusal_of(error, &change.object, id_of(&change.action));
+                    return Err(with_allowed(&work, &change.object, refusal).await);
                 }
                 ChangeOutcome::Undone | ChangeOutcome::NotTried => {}
             }

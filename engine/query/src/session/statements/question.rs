@@ -184,6 +184,16 @@ impl GateSession {
         Ok(described(&workspace, visible(&workspace.catalog, name)?))
     }
 
+    /// Whether clients may change several records of an object in one request; of one that the principal does not see, each change says
+    /// so.
+    pub(in crate::session) async fn decide_bulk(&self, name: &str) -> Result<()> {
+        let workspace = self.workspace().await?;
+        if visible(&workspace.catalog, name).is_err() {
+            return Ok(());
+        }
+        evaluator(&workspace.catalog).decide_bulk(name).map_err(Error::from)
+    }
+
     /// What the principal may do with one of them beside reading it.
     pub(in crate::session) async fn open_changes(&self, name: &str) -> Result<ChangeRights> {
         let workspace = self.workspace().await?;
