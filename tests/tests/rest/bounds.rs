@@ -20,8 +20,8 @@ fn lists_of_references_are_expanded_up_to_a_bound() {
     assert_eq!((near.len(), &near[199]["id"]), (200, &json!("p1")));
     for path in ["/data/shop_parcels/p1?expand=near.near", "/data/shop_parcels/p1?expand=near.near.near"] {
         let answer = gate.ask("nora", "GET", path, None);
-        assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
-        assert_eq!(answer.json()["sqlstate"], "54000", "{path}: {}", answer.text());
+        assert_eq!((answer.status, &answer.json()["sqlstate"]), (413, &json!("54000")), "{path}: {}", answer.text());
+        assert_eq!(answer.header("retry-after"), None, "another try gets the same");
     }
 }
 
@@ -69,4 +69,71 @@ fn what_is_not_opened_for_lists_is_not_listed_in_another_way() {
     let described = gate.get("nora", "/openapi.json");
     assert!(described["paths"]["/api/v1/data/shop_parcels/{id}"].is_object());
     assert!(described["paths"].get("/api/v1/data/shop_parcels/export").is_none());
+}
+
+/// Each refused method says what is open, whoever refuses it: the route, or the engine when the change is decided.
+#[test]
+fn what_is_not_opened_for_a_change_says_what_is() {
+    let gate = Gate::new();
+    parcels(&gate);
+    let record = json!({"code": "x"});
+    let one = json!({"records": [{"id": "p1", "data": record}]});
+    let across = json!({"operations": [{"object": "shop_parcels", "action": "create", "data": record}]});
+    for (method, path, body) in [
+        ("PATCH", "/data/shop_parcels/p1", &record),
+        ("DELETE", "/data/shop_parcels/p1", &json!(null)),
+        ("POST", "/data/shop_parcels/createMany", &json!([record])),
+        ("POST", "/data/shop_parcels/updateMany", &one),
+        ("POST", "/data/shop_parcels/deleteMany", &json!({"ids": ["p1"]})),
+        ("POST", "/data/shop_parcels/batch", &json!({"operation": "create", "records": [record]})),
+        ("POST", "/batch", &across),
+        ("GET", "/data/shop_parcels", &json!(null)),
+    ] {
+        let answer = gate.ask("nora", method, path, Some(body).filter(|body| !body.is_null()));
+        let said = answer.json();
+        assert_eq!((answer.status, &said["code"]), (405, &json!("OBJECT_API_METHOD_NOT_ALLOWED")), "{method} {path}");
+        assert_eq!(
+            (&said["allowed"], answer.header("allow")),
+            (&json!(["get", "create"]), Some("GET, POST")),
+            "{path}"
+        );
+    }
+    // Who does not see the object hears nothing of its methods.
+    let hidden = gate.ask("rita", "PATCH", "/data/shop_parcels/p1", Some(&record));
+    assert!(hidden.status == 403 && hidden.header("allow").is_none() && !hidden.text().contains("allowed"));
+    assert_eq!(gate.get("nora", "/data/shop_parcels/p1")["record"]["code"], "x".repeat(1_000), "nothing was changed");
+}
+
+/// A structure is no key: its text would be stored, and the record would not be found by it.
+#[test]
+fn a_key_is_a_text_or_a_number() {
+    let gate = Gate::new();
+    let customer = |id: Value| json!({"id": id, "name": "Zoe"});
+    for id in [json!({"$ref": 0}), json!({"a": 1}), json!(["c9"]), json!({"$eq": "c9"})] {
+        let said = gate.ask("nora", "POST", "/data/shop_customers", Some(&customer(id.clone())));
+        assert_eq!((said.status, &said.json()["fields"][0]["field"]), (400, &json!("id")), "{id}: {}", said.text());
+        let many =
+            gate.refused("nora", "POST", "/data/shop_customers/createMany", Some(&json!([customer(id.clone())])));
+        assert_eq!(many, (400, "VALIDATION_FAILED".to_owned()), "{id}");
+        let line = json!({"order_id": id, "line": 9, "amount": 1});
+        assert_eq!(gate.refused("nora", "POST", "/data/shop_lines", Some(&line)).0, 400, "a part of a key: {id}");
+    }
+    assert_eq!(gate.get("nora", "/data/shop_customers")["total"], 2);
+    // Within a batch it is the key of an earlier record, whoever else refers to it.
+    let operations = json!({"operations": [
+        {"object": "shop_customers", "action": "create", "data": {"id": "c7", "name": "Zoe"}},
+        {"object": "shop_parcels", "action": "create", "data": {"id": {"$ref": 0}, "code": "same"}},
+        {"object": "shop_orders", "action": "create", "data": {"id": "o9", "code": "A-9", "customer": {"$ref": 0}}},
+    ]});
+    let refused = gate.refused("nora", "POST", "/batch", Some(&operations));
+    assert_eq!(refused, (405, "OBJECT_API_METHOD_NOT_ALLOWED".to_owned()), "parcels are not open for many");
+    let operations = json!({"operations": [
+        {"object": "shop_customers", "action": "create", "data": {"id": "c7", "name": "Zoe"}},
+        {"object": "shop_orders", "action": "create", "data": {"id": {"$ref": 0}, "code": "A-9", "customer": {"$ref": 0}}},
+        {"object": "shop_lines", "action": "create", "data": {"order_id": {"$ref": 1}, "line": 1, "amount": 1}},
+    ]});
+    let made = gate.ask("nora", "POST", "/batch", Some(&operations));
+    assert_eq!(made.status, 200, "{}", made.text());
+    let results = made.json()["results"].clone();
+    assert_eq!((&results[1]["id"], &results[2]["order_id"]), (&json!("c7"), &json!("c7")), "{results}");
 }

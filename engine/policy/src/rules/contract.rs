@@ -40,6 +40,11 @@ pub(super) fn required(field: &Field, clears: bool) -> Violation {
     *refuse(field, ViolationCode::Required, rest)
 }
 
+/// A value that finds no record.
+pub(super) fn no_key(field: &Field, value: &Value) -> Box<Violation> {
+    expected(field, "string", value)
+}
+
 /// Checks a value that is given and not missing.
 pub(super) fn check(field: &Field, value: &Value) -> Checked {
     if let Some(operator) = filter_operator(field, value) {

@@ -227,7 +227,7 @@ impl ObjectRules {
     /// Checks a value and puts it into the record as it is stored.
     fn store(&self, field: &Field, value: &Value, clears: bool, record: &mut Row, outcome: &mut Outcome) {
         let checked = if !is_missing(field, Some(value)) {
-            contract::check(field, value)
+            self.refuse_structure(field, value).and_then(|()| contract::check(field, value))
         } else if (field.required || field.not_null) && !field.readonly {
             Err(Box::new(contract::required(field, clears)))
         } else if value.is_string() {
@@ -244,6 +244,13 @@ impl ObjectRules {
             }
             Err(violation) => outcome.violations.push(*violation),
         }
+    }
+
+    /// No list and no object is a key: its text would be stored, and the record would not be found by it.
+    fn refuse_structure(&self, field: &Field, value: &Value) -> Result<(), Box<Violation>> {
+        let is_key = || self.object.key().iter().any(|key| key.name == field.name);
+        let is_structure = matches!(value, Value::Array(_) | Value::Object(_));
+        if is_structure && is_key() { Err(contract::no_key(field, value)) } else { Ok(()) }
     }
 
     /// Takes back values of fields that `readonlyWhen` locks. A condition without a value locks.

@@ -135,15 +135,22 @@ async fn keys(work: &Work, changes: &mut [RecordChange]) -> Result<Keys, Refusal
         let (name, form) = key.map_or(("id", None), |(name, object)| (name, object.field(name).map(|key| key.form)));
         let is_text = form.is_none_or(|form| form == JsonForm::Text);
         if let RecordAction::Create { values } = &mut change.action {
-            keys.insert(target, key_of(values, name, is_text)?);
+            let key = key_of(values, name, is_text, &keys)?;
+            keys.insert(target, key);
         }
     }
     Ok(keys)
 }
 
-fn key_of(values: &mut Map<String, Value>, name: &str, is_text: bool) -> Result<Key, Refusal> {
+/// `before`: those of the changes before it, whose key it may be given.
+fn key_of(values: &mut Map<String, Value>, name: &str, is_text: bool, before: &Keys) -> Result<Key, Refusal> {
     if let Some(given) = values.get(name).filter(|given| !given.is_null()) {
-        return Ok(Key::Known(given.clone()));
+        let referred = reference(given).flatten().and_then(|number| before.get(&number));
+        return Ok(match referred {
+            Some(Key::Numbered) => Key::Numbered,
+            Some(Key::Known(key)) => Key::Known(key.clone()),
+            None => Key::Known(given.clone()),
+        });
     }
     if !is_text {
         return Ok(Key::Numbered);
@@ -199,12 +206,16 @@ mod tests {
     fn keys_keep_their_type_or_are_made_where_they_are_texts() {
         let key = |values: Value, is_text| {
             let mut values = values.as_object().unwrap().clone();
-            let key = key_of(&mut values, "id", is_text).unwrap();
+            let key = key_of(&mut values, "id", is_text, &Keys::from([(0, Key::Known(json!("k")))])).unwrap();
             (key, values)
         };
         for given in [json!(7), json!("x")] {
             assert!(matches!(key(json!({"id": given}), true).0, Key::Known(known) if known == given));
         }
+        assert!(
+            matches!(key(json!({"id": {"$ref": 0}}), true).0, Key::Known(known) if known == "k"),
+            "that of another"
+        );
         let (made, values) = key(json!({"id": null}), true);
         assert!(matches!(made, Key::Known(made) if made.as_str().unwrap().len() == 16 && made == values["id"]));
         let (numbered, values) = key(json!({}), false);
