@@ -24,6 +24,11 @@ fn a_token_lets_its_user_in_at_every_door() {
         let made = made.json(&json!({})).send(world.server.rest.unwrap());
         assert_eq!(made.status, 403, "a key of a user {user} would wait for one of that name");
     }
+    // One with a password and without an end would stay when the token has ended.
+    let lasting = world.provider.sign(&world.provider.claims("one", "nora"));
+    assert!(world.everywhere(&lasting).into_iter().all(|seen| seen.is_ok()), "{lasting}");
+    let made = Request::new("POST", "/api/v1/keys").header("authorization", &format!("Bearer {lasting}"));
+    assert_eq!(made.json(&json!({})).send(world.server.rest.unwrap()).status, 403, "a user with a password");
     let lines = world.server.lines().join("\n");
     assert!(!lines.contains(&configured) && !lines.contains(&claimed), "a token is in the log");
 }

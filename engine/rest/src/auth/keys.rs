@@ -29,8 +29,9 @@ pub(crate) async fn add_key(State(site): Shared, call: Call) -> Response {
 impl Site {
     async fn add_key(&self, call: Call) -> Result<Response, Refusal> {
         let identity = self.identify(&call)?;
-        if identity.principal.scope.is_some() {
-            let message = "A narrowed API key makes no keys.";
+        // A key would outlive the key or token that it was made by, and its being revoked.
+        if identity.session.is_none() {
+            let message = "API keys are made by who signed in by a password, not by a key or a token of an issuer.";
             return Err(Refusal::new(Code::Vendor(VendorCode::PermissionDenied), message));
         }
         // Else it would wait for a user of that name to be configured, and be that one's.
