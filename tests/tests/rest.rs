@@ -10,12 +10,16 @@ mod attacks;
 mod bounds;
 #[path = "rest/guide.rs"]
 mod guide;
+#[path = "rest/imports.rs"]
+mod imports;
 #[path = "rest/keys.rs"]
 mod keys;
 #[path = "rest/openapi.rs"]
 mod openapi;
 #[path = "rest/own.rs"]
 mod own;
+#[path = "rest/proxies.rs"]
+mod proxies;
 #[path = "rest/replay.rs"]
 mod replay;
 #[path = "rest/world.rs"]

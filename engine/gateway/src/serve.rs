@@ -286,7 +286,7 @@ fn probes(gate: &Gate, metrics: metrics_exporter_prometheus::PrometheusHandle) -
 
 /// Passwords of the pages go in the clear: unless the configuration says otherwise, only within this machine.
 fn with_pages(door: HttpDoor, config: &Config, gate: &Gate, address: SocketAddr) -> HttpDoor {
-    let within = address.ip().is_loopback();
+    let (door, within) = (door.behind(config.server.proxies.clone()), address.ip().is_loopback());
     if !config.server.pages.unwrap_or(within) {
         return door;
     }
@@ -331,6 +331,7 @@ async fn rest_door(config: &Config, gate: &Gate) -> Result<Option<RestDoor>> {
         extensions: rest.extensions,
         events: config.events.is_some(),
         strict_text_operators: rest.strict_text_operators,
+        proxies: config.server.proxies.clone(),
         requests_per_address: rest.requests_per_address,
         requests_per_user: rest.requests_per_user,
         requests_per_key: rest.requests_per_key,

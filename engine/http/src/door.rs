@@ -7,7 +7,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use querygate_web::{Bounds, serve};
+use querygate_web::{Bounds, Proxies, serve};
 use serde_json::json;
 use std::future::Future;
 use std::io;
@@ -42,6 +42,7 @@ pub struct HttpDoor {
     config: HttpConfig,
     probes: Probes,
     pages: Option<Pages>,
+    proxies: Proxies,
 }
 
 impl HttpDoor {
@@ -50,13 +51,26 @@ impl HttpDoor {
     /// # Errors
     /// The address is taken or not ours.
     pub async fn bind(config: HttpConfig, probes: Probes) -> io::Result<Self> {
-        Ok(Self { tcp: TcpListener::bind(config.addr).await?, config, probes, pages: None })
+        Ok(Self {
+            tcp: TcpListener::bind(config.addr).await?,
+            config,
+            probes,
+            pages: None,
+            proxies: Proxies::default(),
+        })
     }
 
     /// Serves pages below `/ui` too, to users who log in.
     #[must_use]
     pub fn with_pages(mut self, pages: Pages) -> Self {
         self.pages = Some(pages);
+        self
+    }
+
+    /// Believes these in whose requests they pass on.
+    #[must_use]
+    pub fn behind(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -73,7 +87,7 @@ impl HttpDoor {
         let within = self.tcp.local_addr().is_ok_and(|address| address.ip().is_loopback());
         let HttpConfig { connection_max, idle_timeout, drain_timeout, .. } = self.config;
         let bounds = Bounds { connection_max, idle_timeout, drain_timeout };
-        serve("http", self.tcp, bounds, routes(self.probes, self.pages, within), shutdown).await;
+        serve("http", self.tcp, bounds, self.proxies, routes(self.probes, self.pages, within), shutdown).await;
     }
 }
 

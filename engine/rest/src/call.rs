@@ -27,12 +27,26 @@ const VALUE_BYTES: usize = 128;
 /// Characters of a request's number: as many as no two requests have alike.
 const ID_LENGTH: usize = 22;
 
-/// The number of a request, made here: in its answer, in log lines and in the audit file.
+/// Characters of a number that a proxy gives a request.
+const GIVEN_ID_MAX: usize = 64;
+
+/// The number of a request: in its answer, in log lines and in the audit file. A trusted proxy may have given it one; the
+/// server below removes those of others.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(Arc<str>);
 
 impl RequestId {
-    pub(crate) fn new() -> Self {
+    /// The one that the request came with, in `x-request-id`, if it is one; else one that is made here.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let given = headers.get("x-request-id").and_then(|given| given.to_str().ok());
+        let is_plain = |given: &&str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            (1..=GIVEN_ID_MAX).contains(&given.len()) && given.bytes().all(plain)
+        };
+        given.filter(is_plain).map_or_else(Self::new, |given| Self(given.into()))
+    }
+
+    fn new() -> Self {
         // Without randomness of the system no login is had either; such a request goes without a number.
         let token = random_token().unwrap_or_default();
         Self(token.get(..ID_LENGTH).unwrap_or_default().into())
@@ -270,6 +284,23 @@ mod tests {
     fn a_body_of_many_values_weighs_more_than_one_of_a_long_text() {
         let (zeros, text) = (format!("[{}0]", "0,".repeat(1_000)), format!("\"{}\"", "0".repeat(2_000)));
         assert!(weight(zeros.as_bytes()) > 1_000 * VALUE_BYTES && weight(text.as_bytes()) < 3_000);
+    }
+
+    #[test]
+    fn a_request_keeps_its_number_if_that_is_a_plain_word() {
+        let id = |given: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", axum::http::HeaderValue::from_bytes(given).unwrap());
+            RequestId::of(&headers).text().to_owned()
+        };
+        for given in ["a", "4bf92f35-77b3_4da6.1", &"x".repeat(GIVEN_ID_MAX)] {
+            assert_eq!(id(given.as_bytes()), given);
+        }
+        for wrong in [&b""[..], b"a b", b"a\"b", b"a\tb", b"\xc3\xa4", &[b'x'; GIVEN_ID_MAX + 1]] {
+            let made = id(wrong);
+            assert_eq!(made.len(), ID_LENGTH, "{wrong:?}");
+            assert_ne!(made, RequestId::of(&HeaderMap::new()).text());
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Settings of the door. Reads no file.
 
+use querygate_web::Proxies;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct RestConfig {
     pub events: bool,
     /// Whether text operators on fields that hold no texts are refused, in place of finding nothing.
     pub strict_text_operators: bool,
+    /// Whom to believe in whose requests they pass on.
+    pub proxies: Proxies,
     /// Requests a second from one address outside of this machine; 0: any number. So the next two.
     pub requests_per_address: u32,
     /// Those of one user.
@@ -51,6 +54,7 @@ impl RestConfig {
             extensions: false,
             events: false,
             strict_text_operators: false,
+            proxies: Proxies::default(),
             requests_per_address: 500,
             requests_per_user: 2_000,
             requests_per_key: 1_000,

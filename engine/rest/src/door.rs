@@ -53,6 +53,7 @@ impl RestDoor {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let RestConfig { connection_max, idle_timeout, drain_timeout, .. } = self.site.config;
         let bounds = Bounds { connection_max, idle_timeout, drain_timeout };
-        serve("rest", self.tcp, bounds, routes(self.site), shutdown).await;
+        let proxies = self.site.config.proxies.clone();
+        serve("rest", self.tcp, bounds, proxies, routes(self.site), shutdown).await;
     }
 }

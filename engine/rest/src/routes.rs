@@ -68,7 +68,8 @@ const MISSING_OF_ITEMS: [&str; 10] =
 
 pub(crate) fn routes(site: Arc<Site>) -> Router {
     let entrance = middleware::from_fn_with_state(Arc::clone(&site), enter);
-    table().layer(entrance).layer(middleware::from_fn(around)).with_state(site)
+    let outermost = middleware::from_fn_with_state(Arc::clone(&site), around);
+    table().layer(entrance).layer(outermost).with_state(site)
 }
 
 /// Finds out who sent a request, and whether there were too many, before its route does anything.
@@ -220,10 +221,10 @@ fn refused(site: &Site, call: &Call, what: &str) -> Response {
 }
 
 /// What every answer has: a number, who may read it, and that no browser guesses at it.
-async fn around(mut request: Request, next: Next) -> Response {
+async fn around(State(site): Shared, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let is_preflight = request.method() == Method::OPTIONS;
-    let id = RequestId::new();
+    let id = RequestId::of(request.headers());
     let span = tracing::error_span!("request", id = id.text());
     request.extensions_mut().insert(id.clone());
     let mut answer = if is_preflight {
@@ -258,13 +259,7 @@ async fn around(mut request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(id.text()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    let class = match status.as_u16() / 100 {
-        2 | 3 => "answered",
-        4 => "refused",
-        _ => "failed",
-    };
-    metrics::counter!("querygate_rest_requests_total", "outcome" => class).increment(1);
-    metrics::histogram!("querygate_rest_seconds").record(began.elapsed().as_secs_f64());
+    site.counts.count(status, began.elapsed());
     answer
 }
 

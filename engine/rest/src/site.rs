@@ -7,13 +7,15 @@ use crate::refusal::Refusal;
 use crate::sessions::Sessions;
 use crate::work::Work;
 use axum::extract::State;
+use axum::http::StatusCode;
+use metrics::{Counter, Histogram};
 use querygate_query_api::requests::platform::Platform;
 use querygate_query_api::service::{Authenticator, ClientInfo, Door, QueryService};
 use querygate_query_api::trace::TraceContext;
 use querygate_types::principal::Principal;
 use querygate_web::Attempts;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Passwords tried at once: each costs a few milliseconds of a core.
@@ -31,6 +33,30 @@ pub(crate) struct Site {
     pub(crate) logins: Semaphore,
     pub(crate) rates: Rates,
     pub(crate) since: Instant,
+    pub(crate) counts: Counts,
+}
+
+/// Metrics of requests, each looked up once.
+#[derive(Default)]
+pub(crate) struct Counts {
+    answered: OnceLock<Counter>,
+    refused: OnceLock<Counter>,
+    failed: OnceLock<Counter>,
+    seconds: OnceLock<Histogram>,
+}
+
+impl Counts {
+    pub(crate) fn count(&self, status: StatusCode, took: Duration) {
+        let (counter, outcome) = match status.as_u16() / 100 {
+            2 | 3 => (&self.answered, "answered"),
+            4 => (&self.refused, "refused"),
+            _ => (&self.failed, "failed"),
+        };
+        let counter = counter.get_or_init(|| metrics::counter!("querygate_rest_requests_total", "outcome" => outcome));
+        counter.increment(1);
+        let seconds = self.seconds.get_or_init(|| metrics::histogram!("querygate_rest_seconds"));
+        seconds.record(took.as_secs_f64());
+    }
 }
 
 pub(crate) type Shared = State<Arc<Site>>;
@@ -54,6 +80,7 @@ impl Site {
             attempts: Attempts::default(),
             logins: Semaphore::new(LOGINS_AT_ONCE),
             since: Instant::now(),
+            counts: Counts::default(),
         }
     }
 

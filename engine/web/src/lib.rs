@@ -1,5 +1,5 @@
-//! What doors that speak HTTP share: a listener with bounds, an orderly end, counted attempts to log in, random tokens. Knows
-//! no route and no user.
+//! What doors that speak HTTP share: a listener with bounds, an orderly end, counted attempts to log in, random tokens,
+//! who asks through a proxy. Knows no route and no user.
 
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing)]
@@ -10,11 +10,13 @@
 
 mod attempts;
 mod listener;
+mod proxies;
 mod serve;
 mod throttle;
 mod token;
 
 pub use attempts::{Attempt, Attempts};
 pub use listener::Peer;
+pub use proxies::{Proxies, ProxyHeader};
 pub use serve::{Bounds, serve};
 pub use token::{TokenHash, random_token};

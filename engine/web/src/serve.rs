@@ -1,6 +1,7 @@
 //! A server around routes: bounds, and an end in time. Knows no route.
 
 use crate::listener::{Arrival, BoundedListener, Caller, Places};
+use crate::proxies::Proxies;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request};
@@ -12,6 +13,9 @@ use std::future::{Future, IntoFuture};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpListener;
+
+/// Where proxies number requests.
+const REQUEST_ID: &str = "x-request-id";
 
 /// What bounds a server's connections.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +29,12 @@ pub struct Bounds {
 }
 
 /// Serves routes until `shutdown` ends, then lets open requests finish within the drain timeout. Handlers may ask for
-/// `ConnectInfo<Peer>`.
+/// `ConnectInfo<Peer>`: who sent the request, by what `proxies` say of it.
 pub async fn serve(
     door: &'static str,
     tcp: TcpListener,
     bounds: Bounds,
+    proxies: Proxies,
     routes: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -41,7 +46,7 @@ pub async fn serve(
     };
     let listener = BoundedListener::new(tcp, bounds.connection_max, bounds.idle_timeout);
     let routes = one_request_when_full(routes, listener.places());
-    let routes = told_when_whole(routes).into_make_service_with_connect_info::<Caller>();
+    let routes = told_when_whole(routes, proxies).into_make_service_with_connect_info::<Caller>();
     let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown).into_future();
     let deadline = async {
         // An error means that the sender is gone: the server has ended.
@@ -69,13 +74,19 @@ fn one_request_when_full(routes: Router, places: Places) -> Router {
 }
 
 /// Tells each connection when its request has come whole; until then it is its client whom everybody waits for.
-fn told_when_whole(routes: Router) -> Router {
-    routes.layer(map_request(async |mut request: Request| {
+/// Its handlers hear who asked, which is not who connected where that is a proxy. A number of a request is taken from a proxy alone.
+fn told_when_whole(routes: Router, proxies: Proxies) -> Router {
+    routes.layer(map_request(move |mut request: Request| {
         let Some(ConnectInfo(caller)) = request.extensions_mut().remove::<ConnectInfo<Caller>>() else {
-            return request;
+            return std::future::ready(request);
         };
-        request.extensions_mut().insert(ConnectInfo(caller.peer));
-        request.map(|body| told_at_its_end(body, caller.arrival))
+        let client = proxies.client(caller.peer, request.headers());
+        if !proxies.has_sent(caller.peer) {
+            // Log and audit tell requests apart by it.
+            request.headers_mut().remove(REQUEST_ID);
+        }
+        request.extensions_mut().insert(ConnectInfo(client));
+        std::future::ready(request.map(|body| told_at_its_end(body, caller.arrival)))
     }))
 }
 

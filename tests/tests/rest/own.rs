@@ -39,15 +39,20 @@ impl Gate {
 
     /// With rows of these statements.
     pub(crate) fn over(rows: &str) -> Self {
+        Self::with(rows, "")
+    }
+
+    /// With further lines of `[server]`.
+    pub(crate) fn with(rows: &str, server: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
         std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
-        let mut config = "[log]\nfilter = \"info,querygate_rest=debug\"\naudit = \"audit.ndjson\"\n[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
+        let mut config = "[log]\nfilter = \"info,querygate_rest=debug\"\naudit = \"audit.ndjson\"\n[server]\nSERVERdatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
              [rest]\nlisten = \"127.0.0.1:0\"\nkeys = \"keys.ndjson\"\nbody_max = \"64KB\"\n\
              [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
              [[sources]]\nname = \"shop\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n"
-            .to_owned();
+            .replace("SERVER", server);
         for (user, set) in [("nora", "shop_manager"), ("rita", "shop_reader")] {
             let _ = writeln!(
                 config,
@@ -192,6 +197,10 @@ fn keys_open_what_their_owner_may_and_end_when_revoked() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
+    // It would outlive the one that it was made by.
+    let further = Request::new("POST", "/api/v1/keys").header("x-api-key", &key).json(&json!({"name": "further"}));
+    let further = gate.send(further);
+    assert_eq!((further.status, &further.json()["error"]["code"]), (403, &json!("PERMISSION_DENIED")));
     let listed = run(&["key", "list"]);
     assert!(listed.contains("robot") && listed.contains("rita"), "{listed}");
     run(&["key", "revoke", made.json()["data"]["id"].as_str().unwrap()]);

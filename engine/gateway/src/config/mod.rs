@@ -33,6 +33,7 @@ pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
 pub(crate) use transactions::Transactions;
 pub(crate) use users::User;
 
+use querygate_web::Proxies;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,6 +89,8 @@ pub(crate) struct Server {
     pub(crate) connection_max: usize,
     /// Sessions of one user.
     pub(crate) connections_per_user_max: usize,
+    /// Whom the doors over HTTP believe in whose requests they pass on.
+    pub(crate) proxies: Proxies,
     /// How long a client may take to prove its password.
     pub(crate) authentication_timeout: Duration,
     /// Threads of the runtime that reads and writes sockets.

@@ -5,6 +5,7 @@ use super::resolve::{half, to_usize};
 use super::secret::Environment;
 use super::table::{At, Table};
 use super::{Config, Server, TlsFiles};
+use querygate_web::{Proxies, ProxyHeader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -29,6 +30,26 @@ pub(super) fn address(table: &Table<'_>, key: &'static str, default_port: u16) -
     }
 }
 
+/// `trusted_proxies` and `proxy_header`.
+fn proxies(table: &Table<'_>) -> Proxies {
+    let mut networks = Vec::new();
+    for text in table.texts("trusted_proxies") {
+        match Proxies::network(&text.value) {
+            Some(network) => networks.push(network),
+            None => table.push(
+                Diagnostic::error(Some(text.span), format!("`{}` is no address and no network", text.value))
+                    .help("such as \"127.0.0.1\" or \"10.0.0.0/8\""),
+            ),
+        }
+    }
+    let words = [("x-forwarded-for", ProxyHeader::XForwardedFor), ("forwarded", ProxyHeader::Forwarded)];
+    let header = table.choice("proxy_header", &words);
+    if let Some(header) = header.as_ref().filter(|_| networks.is_empty()) {
+        table.error(header.span.clone(), "`proxy_header` is of no use without `trusted_proxies`");
+    }
+    Proxies::new(networks, header.map(|header| header.value).unwrap_or_default())
+}
+
 pub(crate) const POSTGRES_PORT: u16 = 5433;
 pub(crate) const HTTP_PORT: u16 = 8080;
 
@@ -45,6 +66,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
         require_tls: false,
         connection_max: 1_000,
         connections_per_user_max: 500,
+        proxies: Proxies::default(),
         authentication_timeout: Duration::from_secs(10),
         // On few processors a second one takes more from sources and clients, and to be woken, than it gives.
         wire_workers: (threads / 2).clamp(1, 2),
@@ -82,6 +104,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     server.connections_per_user_max = count("connections_per_user_max", 1..=1_000_000, share);
     server.wire_workers = count("wire_workers", 1..=256, server.wire_workers);
     server.query_workers = count("query_workers", 1..=1_024, server.query_workers);
+    server.proxies = proxies(&table);
     if let Some(timeout) = table.duration("authentication_timeout") {
         if timeout.value.is_zero() {
             table.error(

@@ -5,6 +5,7 @@ use super::secret::Environment;
 use super::*;
 use crate::output::{Output, Stream};
 use querygate_types::principal::{AttributeValue, Posture};
+use querygate_web::ProxyHeader;
 
 const META: &str = "[metadata]\npath = \"meta\"\n";
 const VERIFIER: &str = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
@@ -39,6 +40,8 @@ tls_certificate = "tls/server.pem"
 tls_key = "/keys/server.key"
 require_tls = true
 connection_max = 250
+trusted_proxies = ["10.0.0.0/8", "127.0.0.1"]
+proxy_header = "forwarded"
 wire_workers = 1
 query_workers = 3
 drain_timeout = "5s"
@@ -124,6 +127,10 @@ fn a_full_configuration_resolves() {
             require_tls: true,
             connection_max: 250,
             connections_per_user_max: 125,
+            proxies: Proxies::new(
+                ["10.0.0.0/8", "127.0.0.1"].iter().filter_map(|text| Proxies::network(text)).collect(),
+                ProxyHeader::Forwarded,
+            ),
             authentication_timeout: Duration::from_secs(10),
             wire_workers: 1,
             query_workers: 3,
