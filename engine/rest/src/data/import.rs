@@ -2,6 +2,7 @@
 
 use super::cells::{Cell, Readers, table};
 use super::change::refusal_of;
+use super::matches::{Match, Matching};
 use crate::answer::ok;
 use crate::call::{Call, Named};
 use crate::code::Code;
@@ -10,7 +11,7 @@ use crate::site::Shared;
 use crate::work::Work;
 use axum::extract::State;
 use axum::response::Response;
-use querygate_query_api::requests::question::{ObjectDescription, Question};
+use querygate_query_api::requests::question::ObjectDescription;
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
 use querygate_types::Error;
 use querygate_types::vendor::VendorCode;
@@ -66,6 +67,7 @@ enum Row {
     Failed(Failure),
 }
 
+#[derive(Debug)]
 struct Failure {
     code: String,
     error: String,
@@ -138,13 +140,12 @@ impl Import {
 
     async fn outcomes(&self, work: &Work, object: &Arc<ObjectDescription>) -> Result<Vec<Value>, Refusal> {
         let readers = Readers::new(work, object, &self.rows).await?;
-        let mut rows = Vec::with_capacity(self.rows.len());
-        for row in &self.rows {
-            rows.push(match readers.values(row) {
-                Ok(values) => self.action(work, object, values).await?,
-                Err((field, code, error)) => Row::Failed(Failure { code: code.to_owned(), error, field: Some(field) }),
-            });
-        }
+        let read = |row: &Vec<(String, Cell)>| match readers.values(row) {
+            Ok(values) => self.refuse_unmatched(&values).map(|()| values),
+            Err((field, code, error)) => Err(Failure { code: code.to_owned(), error, field: Some(field) }),
+        };
+        let rows = self.rows.iter().map(read).collect();
+        let rows = self.actions(work, object, rows).await?;
         if self.dry {
             work.session().begin_block();
         }
@@ -157,51 +158,52 @@ impl Import {
         told
     }
 
-    /// What a row's values are to become.
-    async fn action(
+    /// Every field that a record is found by has a value: records without one are not what is meant.
+    fn refuse_unmatched(&self, values: &Map<String, Value>) -> Result<(), Failure> {
+        let has_value = |name: &&String| values.get(*name).is_some_and(|value| !value.is_null());
+        match self.matched_by.iter().find(|name| !has_value(name)) {
+            Some(name) if self.mode != Mode::Insert => Err(Failure {
+                code: "REQUIRED".to_owned(),
+                error: format!("{name} has no value to find a record by"),
+                field: Some(name.clone()),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What the values of rows are to become.
+    async fn actions(
         &self,
         work: &Work,
         object: &ObjectDescription,
-        values: Map<String, Value>,
-    ) -> Result<Row, Refusal> {
-        if self.mode == Mode::Insert {
-            return Ok(Row::Change(RecordAction::Create { values }, "created"));
-        }
-        let mut filter = Map::new();
-        let failed = |field: Option<&String>, code: &str, error: String| {
-            Row::Failed(Failure { code: code.to_owned(), error, field: field.cloned() })
-        };
-        for name in &self.matched_by {
-            match values.get(name) {
-                // Records without a value are not the one that is meant.
-                None | Some(Value::Null) => {
-                    return Ok(failed(Some(name), "REQUIRED", format!("{name} has no value to find a record by")));
-                }
-                Some(value) => _ = filter.insert(name.clone(), value.clone()),
+        rows: Vec<Result<Map<String, Value>, Failure>>,
+    ) -> Result<Vec<Row>, Refusal> {
+        let read: Vec<&Map<String, Value>> = rows.iter().filter_map(|row| row.as_ref().ok()).collect();
+        let mut matches = match (&object.key, self.mode) {
+            (_, Mode::Insert) | (None, _) => Vec::new(),
+            (Some(key), Mode::Update | Mode::Upsert) => {
+                Matching { work, object: &self.object, key, fields: &self.matched_by }.of_rows(&read).await?
             }
         }
-        let Some(key) = object.key.clone() else { return Ok(Row::Skipped) };
-        let question = Question {
-            object: self.object.clone(),
-            fields: Some(vec![key]),
-            filter: Some(Value::Object(filter)),
-            limit: Some(2),
-            ..Question::default()
+        .into_iter();
+        let action = |row: Result<Map<String, Value>, Failure>| match row {
+            Err(failure) => Row::Failed(failure),
+            Ok(values) if self.mode == Mode::Insert => Row::Change(RecordAction::Create { values }, "created"),
+            Ok(values) => match (matches.next(), self.mode) {
+                (Some(Match::Found(id)), _) => {
+                    Row::Change(RecordAction::Update { id, values, expected_version: None }, "updated")
+                }
+                (Some(Match::Several), _) => Row::Failed(Failure {
+                    code: "AMBIGUOUS_MATCH".to_owned(),
+                    error: "several records have these values".to_owned(),
+                    field: None,
+                }),
+                (Some(Match::Missing), Mode::Upsert) => Row::Change(RecordAction::Create { values }, "created"),
+                // Of an object whose records no single field finds, none is found.
+                (Some(Match::Missing), Mode::Update | Mode::Insert) | (None, _) => Row::Skipped,
+            },
         };
-        let (mut found, mut several) = (None, false);
-        let mut records = work.find(&question).await?;
-        while let Some(printer) = records.next().await? {
-            several |= printer.rows > 1 || (printer.rows > 0 && found.is_some());
-            found = found.or_else(|| printer.cells(0).and_then(|cells| cells.texts(0).pop()));
-        }
-        if several {
-            return Ok(failed(None, "AMBIGUOUS_MATCH", "several records have these values".to_owned()));
-        }
-        Ok(match (found, self.mode) {
-            (Some(id), _) => Row::Change(RecordAction::Update { id, values, expected_version: None }, "updated"),
-            (None, Mode::Upsert) => Row::Change(RecordAction::Create { values }, "created"),
-            (None, Mode::Update | Mode::Insert) => Row::Skipped,
-        })
+        Ok(rows.into_iter().map(action).collect())
     }
 
     async fn change(&self, work: &Work, rows: Vec<Row>) -> Result<Vec<Value>, Refusal> {

@@ -10,6 +10,7 @@ mod export;
 mod import;
 mod list;
 mod many;
+mod matches;
 mod record;
 mod references;
 mod search;

@@ -1,0 +1,89 @@
+//! Imports: rows that change records which are there, which records they mean, and how many questions that takes.
+
+use crate::own::{Gate, ROWS};
+use querygate_tests::server::Answer;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// With so many customers more, of whom two have one name.
+fn gate(more: usize) -> Gate {
+    let mut rows = ROWS.to_owned();
+    for n in 0..more {
+        let name = if n < 2 { "Twin".to_owned() } else { format!("Name {n}") };
+        write!(rows, "INSERT INTO customers VALUES ('m{n:04}', '{name}', NULL);").unwrap();
+    }
+    Gate::over(&rows)
+}
+
+fn import(gate: &Gate, object: &str, mode: &str, fields: &[&str], rows: &[Value]) -> Answer {
+    let body = json!({"format": "json", "writeMode": mode, "matchFields": fields, "rows": rows});
+    gate.ask("nora", "POST", &format!("/data/{object}/import"), Some(&body))
+}
+
+/// What became of each row, a word each.
+fn actions(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let results = answer.json()["results"].as_array().unwrap().clone();
+    let word = |row: &Value| match row["ok"].as_bool() {
+        Some(true) => row["action"].as_str().unwrap().to_owned(),
+        _ => row["code"].as_str().unwrap().to_owned(),
+    };
+    results.iter().map(word).collect()
+}
+
+/// Statements that only read which a request led to.
+fn questions(gate: &Gate, answer: &Answer) -> usize {
+    let id = answer.header("x-request-id").unwrap().to_owned();
+    let reads = |line: &&Value| line["template"].as_str().is_some_and(|template| template.contains("\"$or\""));
+    gate.audited(&id).iter().filter(reads).count()
+}
+
+#[test]
+fn rows_find_the_records_that_they_mean() {
+    let gate = gate(3);
+    let row = |name: Value, phone: &str| json!({"name": name, "phone": phone});
+    let rows = [
+        row(json!("Bob"), "+1001"),
+        row(json!("Twin"), "+1002"),
+        row(json!("Nobody"), "+1003"),
+        row(json!("bob"), "+1004"),
+        row(json!(null), "+1005"),
+        row(json!("{today}"), "+1006"),
+        row(json!("Name 2"), "+1007"),
+    ];
+    let updated = import(&gate, "shop_customers", "update", &["name"], &rows);
+    let expected = ["updated", "AMBIGUOUS_MATCH", "skipped", "skipped", "REQUIRED", "skipped", "updated"];
+    assert_eq!(actions(&updated)[..5], expected[..5], "{}", updated.text());
+    assert_eq!(actions(&updated)[6], expected[6], "{}", updated.text());
+    assert_eq!(gate.get("nora", "/data/shop_customers/c2")["record"]["phone"], "+1001");
+    assert_eq!(gate.get("nora", "/data/shop_customers/m0000")["record"]["phone"], Value::Null);
+    // Numbers, and values in other forms than they are stored in; two fields.
+    let tickets =
+        [json!({"id": 41, "title": "One"}), json!({"id": "42", "title": "Two"}), json!({"id": 99, "title": "No"})];
+    let updated = import(&gate, "shop_tickets", "update", &["id"], &tickets);
+    assert_eq!(actions(&updated), ["updated", "updated", "skipped"], "{}", updated.text());
+    let orders = [
+        json!({"region": "eu", "code": "A-1", "margin": 7}),
+        json!({"region": "us", "code": "A-1", "margin": 8}),
+        json!({"region": "us", "code": "A-9", "id": "o9"}),
+    ];
+    let upserted = import(&gate, "shop_orders", "upsert", &["region", "code"], &orders[..1]);
+    assert_eq!(actions(&upserted), ["updated"]);
+    let upserted = import(&gate, "shop_orders", "upsert", &["region", "code"], &orders);
+    assert_eq!(actions(&upserted)[0], "updated", "{}", upserted.text());
+    assert_eq!(actions(&upserted)[2], "created", "{}", upserted.text());
+    assert_ne!(actions(&upserted)[1], "updated", "it is another record's code: {}", upserted.text());
+}
+
+#[test]
+fn many_rows_are_found_by_few_questions() {
+    let gate = gate(400);
+    let rows: Vec<Value> = (2..402).map(|n| json!({"name": format!("Name {n}"), "phone": "+1999"})).collect();
+    let upserted = import(&gate, "shop_customers", "upsert", &["name"], &rows);
+    let actions = actions(&upserted);
+    let count = |word: &str| actions.iter().filter(|action| *action == word).count();
+    assert_eq!((count("updated"), count("created")), (398, 2), "{}", upserted.text());
+    let asked = questions(&gate, &upserted);
+    assert!((8..=20).contains(&asked), "{asked} questions for 400 rows");
+    assert_eq!(gate.get("nora", "/data/shop_customers?phone=%2B1999")["total"], 400);
+}
