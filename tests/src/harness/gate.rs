@@ -55,6 +55,8 @@ pub struct Fixture {
     pub watch: Watch,
     /// Share of the pushed reads that are also computed in the gate.
     pub verify_sample: f64,
+    /// Bytes that one user's statements and answers may hold.
+    pub memory_per_user: usize,
     /// Rows that one answer may have.
     pub rows_max: Option<u64>,
     /// `mask_in_predicates = "refuse"`.
@@ -75,6 +77,7 @@ impl Fixture {
             target_partitions: 2,
             watch: Watch::default(),
             verify_sample: 0.0,
+            memory_per_user: 512 << 20,
             rows_max: None,
             refuse_masked_predicates: false,
             writes: false,
@@ -144,8 +147,8 @@ impl TestGate {
         let deployment = runtime().block_on(fixture.deployment(1, layout, &folder));
         let options = EngineOptions {
             memory_total: 1 << 30,
-            memory_per_query: 256 << 20,
-            memory_per_user: 512 << 20,
+            memory_per_query: (256 << 20).min(fixture.memory_per_user),
+            memory_per_user: fixture.memory_per_user,
             target_partitions: fixture.target_partitions,
             verify_sample: fixture.verify_sample,
             rows_max: fixture.rows_max,

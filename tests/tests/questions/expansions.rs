@@ -151,7 +151,7 @@ fn a_page_as_large_as_an_answer_may_be_is_given() {
 
 /// References of many batches, whose columns stand where each batch has them.
 #[test]
-fn records_of_many_batches_are_expanded_within_the_memory_of_their_user() {
+fn records_of_many_batches_are_expanded_each_in_its_place() {
     let fixture = fixture();
     let gate = TestGate::new(&fixture, Layout::Memory);
     let reader = person("v_reader");
@@ -165,4 +165,49 @@ fn records_of_many_batches_are_expanded_within_the_memory_of_their_user() {
         assert_eq!(record["patient"]["doctor"]["id"], format!("d{}", number % 40 % 7), "{record}");
         assert_eq!(record["guest"]["id"], format!("p{}", (number + 1) % 40), "{record}");
     }
+}
+
+/// Groups whose lists name members that are not there, and patients with long names.
+fn wide_fixture(members: usize) -> Fixture {
+    let mut fixture = fixture();
+    let text = |n: usize| json!({"id": format!("g{n}"), "members": (0..members).map(|m| format!("member {n} {m}")).collect::<Vec<_>>()});
+    let group = json!({"name": "v_group", "label": "g", "sharingModel": "public_read_write", "ownership": "none",
+        "tenancy": {"enabled": false}, "systemFields": {"audit": false},
+        "fields": {"members": {"type": "lookup", "label": "m", "reference": "v_patient", "multiple": true}}});
+    fixture.stack["objects"].as_array_mut().unwrap().push(group);
+    fixture.stack["permissions"][0]["objects"]["v_group"] = json!({"allowRead": true});
+    let rows = json!((0..2).map(text).collect::<Vec<_>>());
+    let table = Fixture::declared(&fixture.snapshot(), "v_group", &rows);
+    fixture.tables.push(table);
+    let long = |n: usize| json!({"id": format!("p{n}"), "name": "x".repeat(50_000), "doctor": format!("d{}", n % 7)});
+    let rows = json!((0..40).map(long).collect::<Vec<_>>());
+    let table = Fixture::declared(&fixture.snapshot(), "v_patient", &rows);
+    *fixture.tables.iter_mut().find(|table| table.object == "v_patient").unwrap() = table;
+    fixture
+}
+
+/// Related records, and the ids by which they are looked up, are their user's: beyond what the user may hold the request is refused, and
+/// what it held is given back.
+#[test]
+fn records_are_expanded_within_the_memory_of_their_user() {
+    let status = |memory: usize, path: &str| {
+        let mut fixture = wide_fixture(5_000);
+        fixture.memory_per_user = memory;
+        let gate = TestGate::new(&fixture, Layout::Memory);
+        let door = RestServer::over(&gate, &[&person("v_reader")], |_| {});
+        let ask = |path: &str| door.send("v_reader", "GET", path, None);
+        let answer = ask(path);
+        let said = (answer.status, answer.json()["sqlstate"].as_str().unwrap_or_default().to_owned());
+        assert_eq!(ask("/data/v_clinic").status, 200, "{path}: {}", answer.text());
+        said
+    };
+    let (refused, answered) = ((429, "53200".to_owned()), (200, String::new()));
+    // Two lists of 5,000 ids each: some 200 KB as they are read, and more than a megabyte as a set.
+    assert_eq!(status(2 << 20, "/data/v_group?count=false"), answered);
+    assert_eq!(status(2 << 20, "/data/v_group?count=false&expand=members"), refused);
+    assert_eq!(status(64 << 20, "/data/v_group?count=false&expand=members"), answered);
+    // Two megabytes of related records.
+    assert_eq!(status(3 << 20, "/data/v_visit?count=false"), answered);
+    assert_eq!(status(3 << 20, "/data/v_visit?count=false&expand=patient"), refused);
+    assert_eq!(status(64 << 20, "/data/v_visit?count=false&expand=patient"), answered);
 }

@@ -33,7 +33,7 @@ type Related = HashMap<String, String>;
 /// share theirs.
 pub(crate) struct Expansions {
     by_field: Vec<(String, Arc<Related>)>,
-    /// The records' bytes, as long as they are kept.
+    /// The records' bytes and those of their ids, as long as they are kept.
     _held: Held,
 }
 
@@ -76,7 +76,7 @@ impl Expansions {
     ) -> BoxFuture<'a, Result<Self, Refusal>> {
         async move {
             let (mut by_field, mut held) = (Vec::new(), work.held());
-            for Together { target, expand, fields, ids } in together(printers, expand) {
+            for Together { target, expand, fields, ids } in together(printers, expand, &mut held)? {
                 let ids: Vec<String> = ids.into_iter().collect();
                 let related = Arc::new(related(work, &target, &ids, expand, &mut held).await?);
                 by_field.extend(fields.into_iter().map(|field| (field.to_owned(), Arc::clone(&related))));
@@ -131,8 +131,12 @@ impl Expansions {
     }
 }
 
-/// What is looked up for batches. Their columns may stand in other places in each: metadata may change between two questions.
-fn together<'a>(printers: &[Printer], expand: &'a [Expand]) -> Vec<Together<'a>> {
+/// What is looked up for batches. Their columns may stand in other places in each: metadata may change between two questions. The ids
+/// are charged to `held`, column by column.
+///
+/// # Errors
+/// 53200: there is no room for the ids.
+fn together<'a>(printers: &[Printer], expand: &'a [Expand], held: &mut Held) -> Result<Vec<Together<'a>>, Refusal> {
     let mut all: Vec<Together<'a>> = Vec::new();
     for one in expand {
         for printer in printers {
@@ -141,7 +145,8 @@ fn together<'a>(printers: &[Printer], expand: &'a [Expand]) -> Vec<Together<'a>>
             let described = printer.columns.get(column).and_then(|column| column.field.as_ref());
             let Some(target) = described.and_then(|field| field.references.clone()) else { continue };
             let Some(cells) = printer.cells(column) else { continue };
-            let ids = (0..printer.rows).flat_map(|row| cells.texts(row));
+            let ids: BTreeSet<String> = (0..printer.rows).flat_map(|row| cells.texts(row)).collect();
+            held.grow(ids.iter().map(|id| id.len() + ENTRY_BYTES).sum())?;
             let same = |known: &&mut Together<'_>| {
                 let Expand { field: _, fields, filter, inner } = known.expand;
                 known.target == target && (fields, filter, inner) == (&one.fields, &one.filter, &one.inner)
@@ -153,11 +158,11 @@ fn together<'a>(printers: &[Printer], expand: &'a [Expand]) -> Vec<Together<'a>>
                     }
                     known.ids.extend(ids);
                 }
-                None => all.push(Together { target, expand: one, fields: vec![&one.field], ids: ids.collect() }),
+                None => all.push(Together { target, expand: one, fields: vec![&one.field], ids }),
             }
         }
     }
-    all
+    Ok(all)
 }
 
 /// Whether a refusal says that the reader does not see the related records: then ids stay.
