@@ -4,7 +4,7 @@ use crate::books::audit::Audit;
 use crate::books::learning_feed::{MeasuredStatement, tell, tell_so_far};
 use crate::books::within::Within;
 use crate::sql::template::Template;
-use metrics::{Counter, Histogram};
+use metrics::{Counter, Gauge, Histogram};
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
 use querygate_query_api::requests::ingest::CopyProgress;
 use querygate_query_api::service::Door;
@@ -171,6 +171,7 @@ struct Counts {
     planning: OnceLock<Histogram>,
     rows: OnceLock<Counter>,
     changed: OnceLock<Counter>,
+    sessions: OnceLock<Gauge>,
 }
 
 impl Doors {
@@ -186,6 +187,10 @@ impl Doors {
 }
 
 impl Counts {
+    fn sessions(&self, door: Door) -> &Gauge {
+        self.sessions.get_or_init(|| metrics::gauge!("querygate_sessions", "door" => door.name()))
+    }
+
     fn count(&self, record: &QueryRecord) {
         let door = record.door.name();
         let ended =
@@ -318,7 +323,7 @@ impl Observer {
 
     /// Numbers the session; no open one has the same number, which fits `pg_backend_pid()`.
     pub(crate) fn session_opened(&self, record: SessionRecord) -> u64 {
-        metrics::gauge!("querygate_sessions", "door" => record.door.name()).increment(1.0);
+        self.doors.of(record.door).sessions(record.door).increment(1.0);
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Entry::Vacant(place) = sessions.entry(self.numbers.next(31)) {
@@ -331,7 +336,7 @@ impl Observer {
 
     pub(crate) fn session_closed(&self, id: u64) {
         if let Some(record) = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) {
-            metrics::gauge!("querygate_sessions", "door" => record.door.name()).decrement(1.0);
+            self.doors.of(record.door).sessions(record.door).decrement(1.0);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::bind::statement::Bound;
 use crate::bind::workspace::Workspace;
 use crate::dialect::parameters::Declared;
+use crate::settings::list::Settings;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use moka::sync::Cache;
@@ -16,6 +17,8 @@ pub(crate) struct Caches {
     pub(super) workspaces: Cache<(u64, String), Arc<Workspace>>,
     /// Engine states that sessions of one principal and equal settings share.
     pub(crate) states: Cache<StateKey, Arc<SessionState>>,
+    /// Settings that sessions start with, by login and by what they name themselves. They depend on no deployment.
+    pub(super) opened: Cache<String, Settings>,
     /// Statements bound before, by everything that binding depends on.
     pub(crate) bound: Cache<BoundKey, Arc<Bound>>,
     /// What bound statements may take, charged to the engine as long as it runs.
@@ -34,6 +37,7 @@ impl Caches {
         Ok(Self {
             workspaces: Cache::new(WORKSPACES_MAX),
             states: Cache::new(STATES_MAX),
+            opened: Cache::new(OPENED_MAX),
             bound: Cache::builder()
                 .max_capacity(bound_max as u64)
                 .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
@@ -57,6 +61,9 @@ type StateKey = (LeafToken, Arc<str>);
 const WORKSPACES_MAX: u64 = 1_000;
 /// Engine states kept.
 const STATES_MAX: u64 = 1_000;
+/// Start settings kept, and bytes of what such are named by: clients of other doors name what they like.
+const OPENED_MAX: u64 = 1_000;
+pub(super) const OPENED_KEY_MAX: usize = 512;
 /// Bytes of bound statements kept, as they are estimated; of the memory of all statements, a share at most.
 const BOUND_MAX: usize = 128 << 20;
 const BOUND_SHARE: usize = 32;

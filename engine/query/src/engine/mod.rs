@@ -3,7 +3,7 @@
 pub(crate) mod caches;
 mod options;
 
-use caches::Caches;
+use caches::{Caches, OPENED_KEY_MAX};
 pub use options::{EngineOptions, EventFeed};
 
 use crate::bind::workspace::{Workspace, with_key_lists};
@@ -185,6 +185,27 @@ impl Engine {
     /// Settings that a session starts with, before its own.
     pub(crate) fn start_settings(&self) -> &Settings {
         &self.start_settings
+    }
+
+    /// What a session of this user starts with that names these settings. A door that opens a session for each request names the same
+    /// ones each time.
+    ///
+    /// # Errors
+    /// A setting is refused.
+    pub(crate) fn opened_settings(&self, principal: &Principal, named: &[(String, String)]) -> Result<Settings> {
+        let key = format!("{:?} {} {named:?}", principal.login, principal.operator);
+        if let Some(known) = self.caches.opened.get(&key) {
+            return Ok(known);
+        }
+        let mut settings = self.start_settings().clone().for_operator(principal.operator);
+        settings.start("session_authorization", &principal.login)?;
+        for (name, value) in named {
+            settings.startup(name, value)?;
+        }
+        if key.len() <= OPENED_KEY_MAX {
+            self.caches.opened.insert(key, settings.clone());
+        }
+        Ok(settings)
     }
 
     /// A place for one more session of this user.

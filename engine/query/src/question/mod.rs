@@ -5,6 +5,7 @@ mod aggregate;
 mod bucket;
 mod compose;
 mod filter;
+mod key;
 pub(crate) mod object;
 mod parameters;
 mod reading;

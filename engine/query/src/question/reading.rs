@@ -67,7 +67,10 @@ impl<'a> Reading<'a> {
         let mut composer = Composer::new(question, catalog, state, context)?;
         let filter = composer.filter(question)?;
         let fields = fields(composer.visible, question.fields.as_deref())?;
-        composer.shape.fields = fields.iter().map(|field| field.name.clone()).collect();
+        composer.shape.names_all = question.fields.as_ref().is_none_or(Vec::is_empty);
+        if !composer.shape.names_all {
+            composer.shape.fields = fields.iter().map(|field| field.name.clone()).collect();
+        }
         for OrderKey { field, descending } in &question.order {
             let field = open(composer.visible, field, VendorCode::InvalidSort)?;
             if form(field.value_type()) == JsonForm::List {
@@ -95,7 +98,9 @@ impl<'a> Reading<'a> {
 
     /// The plan.
     pub(super) fn composed(self) -> Result<Composed> {
-        let Self { composer, filter, fields, form } = self;
+        let Self { mut composer, filter, fields, form } = self;
+        // Records say which they are.
+        composer.shape.fields = fields.iter().map(|field| field.name.clone()).collect();
         let names = fields.iter().map(|field| named(&field.name));
         let plan = composer.rows(filter)?.project(names.collect::<Vec<_>>()).map_err(internal)?;
         let visible = composer.visible;

@@ -1,9 +1,8 @@
-//! The shape of a question: everything but its values, as canonical JSON. Two questions of one shape have one plan. Records get the
-//! template, which has neither lengths of lists nor names that the caller made up.
+//! The shape of a question: everything but its values. Two questions of one shape have one plan (`key.rs`). Records get the template,
+//! canonical JSON with neither lengths of lists nor names that the caller made up.
 
 use super::bucket;
 use crate::sql::template::{Template, of_text};
-use arrow::datatypes::DataType;
 use querygate_policy::filter::{CompareOp, RowFilter, Test, TextKind};
 use querygate_query_api::requests::question::{AggregateFunction, AnswerForm, Bucket};
 use serde_json::{Map, Value, json};
@@ -13,6 +12,8 @@ use serde_json::{Map, Value, json};
 pub(super) struct Shape {
     pub(super) object: String,
     pub(super) fields: Vec<String>,
+    /// None was named: then they are those that the reader sees, whose catalog is another part of a plan's key.
+    pub(super) names_all: bool,
     pub(super) filter: Option<RowFilter>,
     /// Field, span, name in the answer.
     pub(super) groups: Vec<(String, Option<Bucket>, String)>,
@@ -27,69 +28,59 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// What a plan depends on beside its reader and the settings.
-    pub(super) fn text(&self, form: AnswerForm, types: &[DataType]) -> String {
-        let types: Vec<String> = types.iter().map(ToString::to_string).collect();
-        format!("question {} {}", self.json(form, true), json!(types))
-    }
-
     /// What records say of it.
     pub(super) fn template(&self, form: AnswerForm) -> Template {
-        of_text(format!("question {}", self.json(form, false)))
+        of_text(format!("question {}", self.json(form)))
     }
 
-    fn json(&self, form: AnswerForm, exact: bool) -> Value {
+    fn json(&self, form: AnswerForm) -> Value {
         let mut map = Map::new();
         map.insert("object".to_owned(), json!(self.object));
         match form {
             AnswerForm::Records => {}
             AnswerForm::Total => drop(map.insert("count".to_owned(), json!(true))),
         }
-        let own = |name: &str, made: String| if exact { json!(name) } else { json!(made) };
         if !self.fields.is_empty() {
             map.insert("fields".to_owned(), json!(self.fields));
         }
         if let Some(filter) = &self.filter {
-            map.insert("where".to_owned(), filter_json(filter, exact));
+            map.insert("where".to_owned(), filter_json(filter));
         }
-        let groups =
-            self.groups.iter().enumerate().map(|(at, (field, span, name))| {
-                json!([field, span.map(bucket::word), own(name, format!("g{}", at + 1))])
-            });
+        let groups = self
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(at, (field, span, _))| json!([field, span.map(bucket::word), format!("g{}", at + 1)]));
         let groups: Vec<Value> = groups.collect();
         if !groups.is_empty() {
             map.insert("groupBy".to_owned(), json!(groups));
         }
-        let aggregates = self.aggregates.iter().enumerate().map(|(at, (function, field, name, filter))| {
-            let filter = filter.as_ref().map(|filter| filter_json(filter, exact));
-            json!([word(*function), field, own(name, format!("a{}", at + 1)), filter])
+        let aggregates = self.aggregates.iter().enumerate().map(|(at, (function, field, _, filter))| {
+            let filter = filter.as_ref().map(filter_json);
+            json!([word(*function), field, format!("a{}", at + 1), filter])
         });
         let aggregates: Vec<Value> = aggregates.collect();
         if !aggregates.is_empty() {
             map.insert("aggregations".to_owned(), json!(aggregates));
         }
         if let Some(having) = &self.having {
-            let having = if exact { having.clone() } else { self.renamed(having.clone()) };
-            map.insert("having".to_owned(), filter_json(&having, exact));
+            map.insert("having".to_owned(), filter_json(&self.renamed(having.clone())));
         }
-        let order = self.order.iter().map(|(name, descending)| json!([self.shown(name, exact), descending]));
+        let order = self.order.iter().map(|(name, descending)| json!([self.shown(name), descending]));
         let order: Vec<Value> = order.collect();
         if !order.is_empty() {
             map.insert("orderBy".to_owned(), json!(order));
         }
         for (key, rows) in [("limit", self.limit), ("offset", self.offset)] {
-            if let Some(rows) = rows {
-                map.insert(key.to_owned(), if exact { json!(rows) } else { json!("?") });
+            if rows.is_some() {
+                map.insert(key.to_owned(), json!("?"));
             }
         }
         Value::Object(map)
     }
 
     /// A column of the answer, without a name that the caller made up.
-    fn shown(&self, name: &str, exact: bool) -> String {
-        if exact {
-            return name.to_owned();
-        }
+    fn shown(&self, name: &str) -> String {
         let groups = self.groups.iter().enumerate().map(|(at, (_, _, own))| (own, format!("g{}", at + 1)));
         let aggregates = self.aggregates.iter().enumerate().map(|(at, (_, _, own, _))| (own, format!("a{}", at + 1)));
         let made = groups.chain(aggregates).find(|(own, _)| *own == name);
@@ -97,7 +88,7 @@ impl Shape {
     }
 
     fn renamed(&self, filter: RowFilter) -> RowFilter {
-        let name = |column: &str| self.shown(column, false);
+        let name = |column: &str| self.shown(column);
         match filter {
             RowFilter::And(members) => RowFilter::And(members.into_iter().map(|m| self.renamed(m)).collect()),
             RowFilter::Or(members) => RowFilter::Or(members.into_iter().map(|m| self.renamed(m)).collect()),
@@ -128,50 +119,50 @@ pub(crate) fn unread(object: &str) -> (String, Template) {
     (text.clone(), of_text(text))
 }
 
-fn filter_json(filter: &RowFilter, exact: bool) -> Value {
-    let members = |members: &[RowFilter]| -> Vec<Value> { members.iter().map(|m| filter_json(m, exact)).collect() };
+fn filter_json(filter: &RowFilter) -> Value {
+    let members = |members: &[RowFilter]| -> Vec<Value> { members.iter().map(filter_json).collect() };
     match filter {
         RowFilter::All => json!({}),
         RowFilter::Nothing => json!({ "$or": [] }),
         RowFilter::And(filters) => json!({ "$and": members(filters) }),
         RowFilter::Or(filters) => json!({ "$or": members(filters) }),
-        RowFilter::Not(inner) => json!({ "$not": filter_json(inner, exact) }),
-        RowFilter::Test(test) => test_json(test, exact),
+        RowFilter::Not(inner) => json!({ "$not": filter_json(inner) }),
+        RowFilter::Test(test) => test_json(test),
     }
 }
 
-fn test_json(test: &Test, exact: bool) -> Value {
+fn test_json(test: &Test) -> Value {
     let of = |column: &str, operator: &str, comparand: Value| json!({ column: { operator: comparand } });
     match test {
         Test::Compare { column, op, .. } => of(column, comparison(*op), json!("?")),
         Test::CompareColumns { left, op, right, add_days } => {
             of(left, comparison(*op), json!({ "$field": right, "addDays": add_days }))
         }
-        Test::In { column, values, negated } => {
-            let operator = if *negated { "$nin" } else { "$in" };
-            of(column, operator, if exact { json!(["?", values.len()]) } else { json!(["?"]) })
-        }
+        Test::In { column, negated, .. } => of(column, if *negated { "$nin" } else { "$in" }, json!(["?"])),
         Test::IsNull { column, negated } => of(column, "$null", json!(!negated)),
         Test::Text { column, kind, negated, .. } => {
-            let operator = match kind {
-                TextKind::Contains => "$contains",
-                TextKind::StartsWith => "$startsWith",
-                TextKind::EndsWith => "$endsWith",
-                TextKind::Like => "$like",
-                TextKind::ILike => "$ilike",
-                TextKind::IContains => "$icontains",
-            };
-            let test = of(column, operator, json!("?"));
+            let test = of(column, operator(*kind), json!("?"));
             if *negated { json!({ "$not": test }) } else { test }
         }
         Test::ListContains { column, .. } => of(column, "$contains", json!("?")),
         Test::InRelated { column, object, filter, select } => {
-            of(column, "$in", json!({ "object": object, "field": select, "where": filter_json(filter, exact) }))
+            of(column, "$in", json!({ "object": object, "field": select, "where": filter_json(filter) }))
         }
     }
 }
 
-const fn comparison(op: CompareOp) -> &'static str {
+pub(super) const fn operator(kind: TextKind) -> &'static str {
+    match kind {
+        TextKind::Contains => "$contains",
+        TextKind::StartsWith => "$startsWith",
+        TextKind::EndsWith => "$endsWith",
+        TextKind::Like => "$like",
+        TextKind::ILike => "$ilike",
+        TextKind::IContains => "$icontains",
+    }
+}
+
+pub(super) const fn comparison(op: CompareOp) -> &'static str {
     match op {
         CompareOp::Eq => "$eq",
         CompareOp::Ne => "$ne",
@@ -203,7 +194,7 @@ mod tests {
         Operand::Literal(FilterValue::Text(value.to_owned()))
     }
 
-    /// Lengths of lists are in the shape and not in the template; values and made-up names are in neither, or only in the shape.
+    /// Lengths of lists, values and made-up names are not in the template.
     #[test]
     fn a_template_has_no_value_and_no_name_of_the_callers() {
         let members = vec![text("secret"), text("hidden")];
@@ -223,8 +214,6 @@ mod tests {
         assert!(!told.contains("my_") && !told.contains("secret") && !told.contains("hidden"), "{told}");
         assert!(!told.contains("7531"), "{told}");
         assert!(told.contains("\"week\"") && told.contains("[\"?\"]") && told.contains("a1"), "{told}");
-        let exact = shape.text(AnswerForm::Records, &[DataType::Utf8]);
-        assert!(exact.contains("my_alias") && exact.contains("[\"?\",2]") && !exact.contains("secret"), "{exact}");
         assert_ne!(shape.text(AnswerForm::Total, &[]), shape.text(AnswerForm::Records, &[]));
     }
 }

@@ -34,10 +34,6 @@ impl QueryService for GateService {
 /// A setting is refused, or there are too many sessions.
 pub(super) fn opened(gate: &Arc<Engine>, principal: &Arc<Principal>, client: &ClientInfo) -> Result<GateSession> {
     let place = gate.session_place(&principal.login)?;
-    let mut settings = gate.start_settings().clone().for_operator(principal.operator);
-    settings.start("session_authorization", &principal.login)?;
-    for (name, value) in &client.settings {
-        settings.startup(name, value)?;
-    }
+    let settings = gate.opened_settings(principal, &client.settings)?;
     Ok(GateSession::new(Arc::clone(gate), Arc::clone(principal), (client, settings, place)))
 }

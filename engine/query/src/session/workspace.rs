@@ -74,15 +74,18 @@ impl GateSession {
         {
             return Ok((workspace, Arc::clone(&current.state), Arc::clone(&current.key)));
         }
-        let (zone, path) = (inner.settings.zone()?, inner.settings.get("search_path")?);
-        let key: Arc<str> = format!("{zone};{path}").into();
+        let key = inner.settings.names()?;
         let shared = (workspace.catalog.token().clone(), Arc::clone(&key));
-        let searched = workspace.catalog.searched(&schemas(&path, &self.principal.login))?;
-        let state = self
-            .gate
-            .caches()
-            .states
-            .get_with(shared, || with_runner(for_settings(workspace.catalog.state(), zone, searched), &workspace));
+        let states = &self.gate.caches().states;
+        let state = match states.get(&shared) {
+            Some(state) => state,
+            None => {
+                let (zone, path) = (inner.settings.zone()?, inner.settings.get("search_path")?);
+                let searched = workspace.catalog.searched(&schemas(&path, &self.principal.login))?;
+                let make = || with_runner(for_settings(workspace.catalog.state(), zone, searched), &workspace);
+                states.get_with(shared, make)
+            }
+        };
         inner.current = Some(Current {
             workspace: Arc::clone(&workspace),
             stamp: inner.settings.stamp(),

@@ -144,7 +144,7 @@ pub(crate) struct Settings {
     /// Changed values; a missing one has its start value.
     values: BTreeMap<&'static str, String>,
     /// Start values that differ from the built-in defaults (server configuration, startup packet).
-    starts: BTreeMap<&'static str, String>,
+    starts: Arc<BTreeMap<&'static str, String>>,
     /// Another number after each change: equal stamps mean equal values.
     stamp: u64,
     /// `querygate.verify_sample` in parts of [`WHOLE`]: asked for at each statement.
@@ -154,6 +154,8 @@ pub(crate) struct Settings {
     /// `querygate.learning` and `application_name`, asked for as often.
     learning: bool,
     application: Arc<str>,
+    /// `TimeZone` and `search_path`, which binding depends on; asked for as often. `None`: a zone that is none.
+    names: Option<Arc<str>>,
     /// Whether the session may ask for more checks than the configuration does.
     operator: bool,
     pub(crate) writes: bool,
@@ -162,7 +164,9 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let (values, starts, application, operator, writes) = Default::default();
-        Self { values, starts, stamp: 0, check_share: 0, timeout: None, learning: true, application, operator, writes }
+        let (check_share, timeout, names) = Default::default();
+        let (stamp, learning) = (0, true);
+        Self { values, starts, stamp, check_share, timeout, learning, application, names, operator, writes }
     }
 }
 
@@ -184,6 +188,8 @@ impl Settings {
         if *self.application != *application {
             self.application = application.into();
         }
+        let names = || Some(format!("{};{}", self.zone().ok()?, self.get("search_path").ok()?));
+        self.names = names().map(Arc::from);
     }
 
     /// The share of pushed reads to check, in parts of [`WHOLE`].
@@ -204,6 +210,18 @@ impl Settings {
     /// `application_name`.
     pub(crate) fn application(&self) -> &Arc<str> {
         &self.application
+    }
+
+    /// The settings that binding depends on, as one text.
+    ///
+    /// # Errors
+    /// As [`zone`](Self::zone).
+    pub(crate) fn names(&self) -> Result<Arc<str>> {
+        match &self.names {
+            Some(names) => Ok(Arc::clone(names)),
+            // Before anything was set, and where the zone is none.
+            None => Ok(format!("{};{}", self.zone()?, self.get("search_path")?).into()),
+        }
     }
 
     /// The settings of an operator's session.
@@ -228,7 +246,7 @@ impl Settings {
     pub(crate) fn start(&mut self, name: &str, value: &str) -> Result<()> {
         let setting = find(name)?;
         let value = if matches!(setting.kind, Kind::Fixed) { value.to_owned() } else { accept(setting, value)? };
-        self.starts.insert(setting.name, value);
+        Arc::make_mut(&mut self.starts).insert(setting.name, value);
         self.changed();
         Ok(())
     }
@@ -238,7 +256,7 @@ impl Settings {
         let setting = find(name)?;
         let value = accept(setting, value)?;
         self.permits(setting, &value)?;
-        self.starts.insert(setting.name, value);
+        Arc::make_mut(&mut self.starts).insert(setting.name, value);
         self.changed();
         Ok(())
     }
@@ -419,82 +437,4 @@ fn date_style(value: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_kept_in_canonical_form() {
-        let mut settings = Settings::default().for_operator(true);
-        for (name, value, kept) in [
-            ("STATEMENT_TIMEOUT", "1500", "1500ms"),
-            ("statement_timeout", "60000", "1min"),
-            ("timezone", "utc", "UTC"),
-            ("TimeZone", "Europe/Zurich", "Europe/Zurich"),
-            ("datestyle", "ISO", "ISO, MDY"),
-            ("client_encoding", "'utf-8'", "UTF8"),
-            ("extra_float_digits", "3", "3"),
-            ("querygate.require_pushdown", "true", "on"),
-            ("querygate.verify_sample", " 0.25", "0.25"),
-            ("default_transaction_read_only", "true", "on"),
-        ] {
-            assert_eq!(settings.set(name, value).map(|(_, v, _)| v).unwrap(), kept, "{name}");
-        }
-        assert_eq!(settings.timeout(), Some(Duration::from_secs(60)));
-        assert_eq!(settings.check_share(), WHOLE / 4);
-    }
-
-    #[test]
-    fn times_end_where_postgres_ends_them() {
-        let mut settings = Settings::default();
-        let most = settings.set("statement_timeout", "2147483647").map(|(_, shown, _)| shown);
-        assert_eq!(most.unwrap(), "2147483647ms");
-        for value in ["2147483648", "25d", "597h"] {
-            let error = settings.set("statement_timeout", value).unwrap_err();
-            assert_eq!(error.code(), ErrorCode::InvalidParameterValue, "{value}");
-            assert!(error.message().ends_with("for parameter \"statement_timeout\" (0 .. 2147483647)"), "{error}");
-        }
-        assert!(settings.set("statement_timeout", "99999999999999999999").is_err());
-        assert_eq!(settings.timeout(), Some(Duration::from_millis(2_147_483_647)));
-    }
-
-    #[test]
-    fn what_cannot_be_honoured_is_refused() {
-        let mut settings = Settings::default();
-        assert!(Settings::check("search_path", &"s".repeat(TEXT_BYTES_MAX)).is_ok());
-        assert!(Settings::check("search_path", &"s".repeat(TEXT_BYTES_MAX + 1)).is_err());
-        for (name, value, code) in [
-            ("no_such_thing", "1", ErrorCode::UndefinedObject),
-            ("client_encoding", "LATIN1", ErrorCode::InvalidParameterValue),
-            ("querygate.verify_sample", "1.1", ErrorCode::InvalidParameterValue),
-            ("querygate.verify_sample", "nan", ErrorCode::InvalidParameterValue),
-            ("datestyle", "German", ErrorCode::InvalidParameterValue),
-            ("datestyle", "ISO, DMY", ErrorCode::InvalidParameterValue),
-            ("server_version", "16", ErrorCode::CantChangeRuntimeParam),
-            ("row_security", "off", ErrorCode::InvalidParameterValue),
-            ("transaction_read_only", "off", ErrorCode::InvalidParameterValue),
-            ("extra_float_digits", "9", ErrorCode::InvalidParameterValue),
-            ("TimeZone", "Mars/Olympus", ErrorCode::InvalidParameterValue),
-        ] {
-            assert_eq!(settings.set(name, value).unwrap_err().code(), code, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_transaction_has_the_sessions_level_unless_it_has_its_own() {
-        let mut settings = Settings::default();
-        assert_eq!(settings.get("transaction_isolation").unwrap(), "read committed");
-        settings.set("default_transaction_isolation", "SERIALIZABLE").unwrap();
-        assert_eq!(settings.get("transaction_isolation").unwrap(), "serializable");
-        settings.set("transaction_isolation", "repeatable read").unwrap();
-        assert_eq!(settings.get("transaction_isolation").unwrap(), "repeatable read");
-        assert_eq!(settings.get("default_transaction_isolation").unwrap(), "serializable");
-    }
-
-    #[test]
-    fn reset_goes_back_to_the_start_value() {
-        let mut settings = Settings::default();
-        settings.startup("application_name", "psql").unwrap();
-        settings.set("application_name", "other").unwrap();
-        assert_eq!(settings.reset("application_name").unwrap().1, "psql");
-    }
-}
+mod tests;
