@@ -1,8 +1,8 @@
 //! A request as the routes read it: parameters decoded, the body read when it is asked for, within bounds. Knows no route.
 
+use crate::callers::Sender;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
-use crate::sender::Sender;
 use crate::work::{Held, Work};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};

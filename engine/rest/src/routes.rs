@@ -1,11 +1,12 @@
 //! The table of routes, and the headers of every answer.
 
 use crate::call::{Call, RequestId};
+use crate::callers::Sender;
 use crate::code::Code;
+use crate::metadata::{i18n, items, packages};
 use crate::refusal::{Envelope, Refusal};
-use crate::sender::Sender;
 use crate::site::{Shared, Site};
-use crate::{analytics, auth, data, discovery, docs, i18n, meta, openapi, packages, realtime, verdict};
+use crate::{analytics, auth, data, discovery, docs, openapi, realtime, verdict};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -159,11 +160,11 @@ fn records() -> Router<Arc<Site>> {
 
 fn metadata() -> Router<Arc<Site>> {
     let routes = Router::new()
-        .route("/meta", get(meta::types))
-        .route("/meta/types", get(meta::types))
-        .route("/meta/{kind}", get(meta::items))
-        .route("/meta/{kind}/{name}", get(meta::item).put(not_served).delete(not_served))
-        .route("/meta/{kind}/{name}/state/{field}", get(meta::state))
+        .route("/meta", get(items::types))
+        .route("/meta/types", get(items::types))
+        .route("/meta/{kind}", get(items::items))
+        .route("/meta/{kind}/{name}", get(items::item).put(not_served).delete(not_served))
+        .route("/meta/{kind}/{name}/state/{field}", get(items::state))
         .route("/security/explain", get(verdict::explain).post(verdict::explain));
     let routes = routes
         .route("/packages", get(packages::list).post(packages::change))

@@ -1,10 +1,9 @@
 //! What all routes share: services, sessions, bounds. Knows no route.
 
 use crate::call::{Call, RequestId};
+use crate::callers::{Rates, Sessions};
 use crate::config::RestConfig;
-use crate::rates::Rates;
 use crate::refusal::Refusal;
-use crate::sessions::Sessions;
 use crate::work::Work;
 use axum::extract::State;
 use axum::http::StatusCode;

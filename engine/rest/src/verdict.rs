@@ -2,9 +2,9 @@
 
 use crate::answer::ok;
 use crate::call::Call;
+use crate::callers::Identity;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
-use crate::sender::Identity;
 use crate::site::{Shared, Site};
 use crate::work::Work;
 use axum::extract::State;

@@ -6,10 +6,10 @@ mod model;
 
 use crate::answer::{JSON, text, wrapped};
 use crate::call::Call;
+use crate::callers::Identity;
 use crate::code::Code;
 use crate::data::opens;
 use crate::refusal::{Envelope, Refusal};
-use crate::sender::Identity;
 use crate::site::{Shared, Site};
 use crate::work::Work;
 use ask::Selection;

@@ -1,9 +1,9 @@
 //! `POST /keys`: a key for a program, shown once. Only its hash is kept.
 
+use super::identity::KEY_PREFIX;
 use crate::answer::wrapped;
 use crate::call::Call;
 use crate::code::Code;
-use crate::identity::KEY_PREFIX;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
 use axum::extract::State;

@@ -1,11 +1,11 @@
 //! `/auth/sign-in/email`, `/auth/get-session`, `/auth/sign-out`: a password for a session's token.
 
+use super::identity::{COOKIE, comes_from_elsewhere, refuse_foreign_change, token};
 use crate::answer::ok;
 use crate::call::Call;
+use crate::callers::SignedIn;
 use crate::code::Code;
-use crate::identity::{COOKIE, comes_from_elsewhere, refuse_foreign_change, token};
 use crate::refusal::{Envelope, Refusal};
-use crate::sessions::SignedIn;
 use crate::site::{Shared, Site};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};

@@ -136,7 +136,7 @@ fn with_security(components: ComponentsBuilder) -> ComponentsBuilder {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("A session's token of `POST /api/v1/auth/sign-in/email`, or an API key."))
         .build();
-    let cookie = ApiKeyValue::with_description(crate::identity::COOKIE, "Set by `POST /api/v1/auth/sign-in/email`.");
+    let cookie = ApiKeyValue::with_description(crate::auth::COOKIE, "Set by `POST /api/v1/auth/sign-in/email`.");
     let key = ApiKeyValue::with_description("x-api-key", "A key of `POST /api/v1/keys`.");
     let [bearer_name, cookie_name, key_name] = SCHEMES;
     components

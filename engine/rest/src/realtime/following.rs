@@ -1,9 +1,9 @@
 //! One client that follows changes: for as long as it is known, and no longer.
 
 use crate::call::Call;
+use crate::callers::{Identity, Sender};
 use crate::code::Code;
 use crate::refusal::Refusal;
-use crate::sender::{Identity, Sender};
 use crate::site::Site;
 use crate::work::Work;
 use axum::http::HeaderMap;

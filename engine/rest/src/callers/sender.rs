@@ -1,6 +1,6 @@
 //! Who sent a request, as its route finds it. Looks at no header.
 
-use crate::sessions::SignedIn;
+use super::SignedIn;
 use querygate_query_api::tokens::TokenRefusal;
 use querygate_types::principal::Principal;
 use std::sync::Arc;

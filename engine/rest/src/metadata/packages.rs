@@ -2,9 +2,9 @@
 
 use crate::answer::wrapped;
 use crate::call::{Call, Named};
+use crate::callers::Identity;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
-use crate::sender::Identity;
 use crate::site::{Shared, Site};
 use axum::extract::State;
 use axum::http::StatusCode;

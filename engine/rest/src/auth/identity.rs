@@ -1,9 +1,9 @@
 //! Who sent a request: found before its route, by a session's token, a cookie, an API key or a token of an issuer.
 
 use crate::call::Call;
+use crate::callers::{Identity, Sender};
 use crate::code::Code;
 use crate::refusal::Refusal;
-use crate::sender::{Identity, Sender};
 use crate::site::Site;
 use crate::work::Work;
 use axum::http::{HeaderMap, Method, header};
