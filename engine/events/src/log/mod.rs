@@ -1,7 +1,6 @@
 //! The log: what is about to be committed, and what became of it, in files that are only appended to.
 
 mod entry;
-mod frame;
 mod reader;
 mod recovery;
 mod segments;

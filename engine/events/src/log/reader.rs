@@ -1,13 +1,16 @@
 //! Committed transactions read from the files, in their order.
 
 use super::entry::{Committed, Entry, Fated, Rows, SHORT_MAX, read_rows};
-use super::frame::{HEAD, head, is_whole};
-use super::segments::{Place, Segment, open};
+use super::segments::{Place, RECORD_MAX, Segment, open};
 use super::shared::Cursor;
+use querygate_frame_log::Head;
 use querygate_types::{Error, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+/// Bytes before each record.
+pub(super) const HEAD: u64 = querygate_frame_log::HEAD as u64;
 
 /// What came after a cursor, and where to go on.
 ///
@@ -62,13 +65,13 @@ pub(crate) fn read_intent(directory: &Path, place: Place) -> Result<(Rows, Optio
 
 /// A whole record.
 pub(super) fn record(file: &File, offset: u64) -> Result<Vec<u8>> {
-    let mut own = [0; 8];
+    let mut own = [0; querygate_frame_log::HEAD];
     file.read_exact_at(&mut own, offset).map_err(unreadable)?;
     let torn = || Error::internal("a record of the event log is torn");
-    let (length, sum) = head(&own).ok_or_else(torn)?;
-    let mut bytes = vec![0; usize::try_from(length).map_err(Error::internal)?];
+    let head = Head::read(&own, RECORD_MAX).ok_or_else(torn)?;
+    let mut bytes = vec![0; usize::try_from(head.length).map_err(Error::internal)?];
     file.read_exact_at(&mut bytes, offset + HEAD).map_err(unreadable)?;
-    if is_whole(&bytes, sum) { Ok(bytes) } else { Err(torn()) }
+    if head.is_of(&bytes) { Ok(bytes) } else { Err(torn()) }
 }
 
 /// The records of a file, one after the other, without the rows of intents.
@@ -95,8 +98,10 @@ impl Walk<'_> {
         if self.at + HEAD > self.end {
             return Ok(None);
         }
-        let mut own = [0; 8];
+        let mut own = [0; querygate_frame_log::HEAD];
         self.file.read_exact_at(&mut own, self.at).map_err(unreadable)?;
-        Ok(head(&own).map(|(length, _)| length).filter(|length| self.at + HEAD + u64::from(*length) <= self.end))
+        Ok(Head::read(&own, RECORD_MAX)
+            .map(|head| head.length)
+            .filter(|length| self.at + HEAD + u64::from(*length) <= self.end))
     }
 }

@@ -1,8 +1,7 @@
 //! The log as a process finds it at its start: what is whole of it, and transactions whose outcome is not in it.
 
 use super::entry::{Entry, Fated, Id};
-use super::frame::HEAD;
-use super::reader::{Walk, record};
+use super::reader::{HEAD, Walk, record};
 use super::segments::{Place, Segment, numbers, open, path_of};
 use super::shared::State;
 use querygate_types::{Error, ErrorCode, Result};

@@ -23,6 +23,9 @@ pub(crate) struct Segment {
     pub(crate) last_of_rows: u64,
 }
 
+/// Bytes of a record. What is longer is no record.
+pub(super) const RECORD_MAX: u32 = 1 << 30;
+
 const SUFFIX: &str = ".events";
 
 pub(crate) fn path_of(directory: &Path, number: u64) -> PathBuf {

@@ -1,8 +1,7 @@
 //! The thread that writes the log. It gives each committed transaction its sequence, and readers hear of it when it is on disk.
 
 use super::entry::{Committed, Entry, Fated, Id, Rows, intent_head};
-use super::frame::framed;
-use super::segments::{Place, Segment, create, open, remove};
+use super::segments::{Place, RECORD_MAX, Segment, create, open, remove};
 use super::shared::Shared;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -46,6 +45,8 @@ pub(crate) enum Command {
     Intend { id: Id, body: Vec<u8>, heard: oneshot::Sender<Option<Place>> },
     /// Writes down what became of it.
     Settle(Settled),
+    /// Hears when what came before was tried.
+    Flush(oneshot::Sender<()>),
 }
 
 /// The way to the thread.
@@ -102,6 +103,14 @@ impl Writer {
         place.await.ok().flatten()
     }
 
+    /// Waits until what was sent before was written, or could not be.
+    pub(crate) async fn flush(&self) {
+        let (heard, written) = oneshot::channel();
+        if self.send(Command::Flush(heard)) {
+            written.await.unwrap_or_default();
+        }
+    }
+
     /// Waits, within a bound, until all is written. Nothing is taken afterwards.
     pub(crate) fn close(&self) {
         drop(self.commands.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -128,14 +137,16 @@ fn run(files: &mut Files, received: &Receiver<Command>) {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let mut intents = Vec::new();
+        let (mut intents, mut flushed) = (Vec::new(), Vec::new());
         for command in first.into_iter().chain(received.try_iter()).take(BATCH_MAX) {
             match command {
                 Command::Intend { id, body, heard } => intents.push((id, body, heard)),
                 Command::Settle(settled) => waiting.push(settled),
+                Command::Flush(heard) => flushed.push(heard),
             }
         }
         files.write(&mut waiting, intents);
+        flushed.into_iter().for_each(|heard| heard.send(()).unwrap_or_default());
         if looked.elapsed() >= RETRY {
             looked = Instant::now();
             files.forget();
@@ -343,6 +354,11 @@ impl Files {
         }
         self.failing = false;
     }
+}
+
+/// The record as it stands in the file.
+fn framed(parts: &[&[u8]]) -> io::Result<Vec<u8>> {
+    querygate_frame_log::framed(parts, RECORD_MAX).ok_or_else(|| io::Error::other("a record is too long"))
 }
 
 impl Active {

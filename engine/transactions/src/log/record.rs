@@ -1,5 +1,6 @@
-//! Records of the decision log as bytes: `length | crc32 | payload`, and the header before them. Reads no file.
+//! Records of the decision log as bytes, and the header before them. Reads no file.
 
+use querygate_frame_log::{checksum, first, framed};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
@@ -41,9 +42,7 @@ pub(crate) struct Party {
 }
 
 /// Bytes of one record, at most.
-const PAYLOAD_MAX: usize = 64 << 10;
-/// Length and checksum.
-const FRAME: usize = 8;
+const PAYLOAD_MAX: u32 = 64 << 10;
 const MAGIC: &[u8; 8] = b"QGTXLOG1";
 
 /// The record of an entry.
@@ -65,12 +64,7 @@ pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>> {
         payload.extend(u16::try_from(party.source.len()).map_err(|_| too_long())?.to_le_bytes());
         payload.extend(party.source.as_bytes());
     }
-    let length = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= PAYLOAD_MAX).ok_or_else(too_long)?;
-    let mut record = Vec::with_capacity(FRAME + payload.len());
-    record.extend(length.to_le_bytes());
-    record.extend(crc32(&payload).to_le_bytes());
-    record.extend(payload);
-    Ok(record)
+    framed(&[&payload], PAYLOAD_MAX).ok_or_else(too_long)
 }
 
 fn too_long() -> Error {
@@ -82,21 +76,11 @@ fn too_long() -> Error {
 /// # Errors
 /// F0000: it is whole, and nothing that this version writes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Entry, usize)>> {
-    let Some((payload, length)) = payload(bytes) else { return Ok(None) };
+    let Some((payload, length)) = first(bytes, PAYLOAD_MAX) else { return Ok(None) };
     let entry = entry(payload).ok_or_else(|| {
         Error::new(ErrorCode::ConfigInvalid, "the transactions' log was written by another version of the gate")
     })?;
     Ok(Some((entry, length)))
-}
-
-fn payload(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let length = usize::try_from(u32::from_le_bytes(bytes.first_chunk().copied()?)).ok()?;
-    let sum = u32::from_le_bytes(bytes.get(4..FRAME)?.first_chunk().copied()?);
-    if length == 0 || length > PAYLOAD_MAX {
-        return None;
-    }
-    let payload = bytes.get(FRAME..FRAME + length)?;
-    (crc32(payload) == sum).then_some((payload, FRAME + length))
 }
 
 fn entry(payload: &[u8]) -> Option<Entry> {
@@ -132,7 +116,7 @@ pub(crate) fn header(gate: &str) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.extend(u16::try_from(gate.len()).unwrap_or(u16::MAX).to_le_bytes());
     header.extend(gate.as_bytes());
-    header.extend(crc32(&header).to_le_bytes());
+    header.extend(checksum(&header).to_le_bytes());
     header
 }
 
@@ -143,19 +127,7 @@ pub(crate) fn read_header(bytes: &[u8]) -> Option<(String, usize)> {
     let end = MAGIC.len() + 2 + length;
     let gate = String::from_utf8(bytes.get(MAGIC.len() + 2..end)?.to_vec()).ok()?;
     let sum = u32::from_le_bytes(bytes.get(end..end + 4)?.first_chunk().copied()?);
-    (crc32(bytes.get(..end)?) == sum).then_some((gate, end + 4))
-}
-
-/// CRC-32 as in zip files.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, byte: &u8| {
-        let mut sum = sum ^ u32::from(*byte);
-        for _ in 0..8 {
-            sum = if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
-        }
-        sum
-    };
-    !bytes.iter().fold(u32::MAX, step)
+    (checksum(bytes.get(..end)?) == sum).then_some((gate, end + 4))
 }
 
 #[cfg(test)]
@@ -164,7 +136,6 @@ mod tests {
 
     #[test]
     fn records_come_back_and_damaged_ones_do_not() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         let party = |source: &str, branch| Party { source: source.into(), branch };
         let parties = vec![party("shop", 0), party("st\u{f6}re", u16::MAX)];
         let steps = [
@@ -185,8 +156,7 @@ mod tests {
             }
         }
         let unknown = [9_u8; 17];
-        let record = [&17_u32.to_le_bytes()[..], &crc32(&unknown).to_le_bytes(), &unknown].concat();
-        assert!(decode(&record).is_err());
+        assert!(decode(&framed(&[&unknown], PAYLOAD_MAX).unwrap()).is_err());
         let whole = header("shop-1");
         assert_eq!(read_header(&whole), Some(("shop-1".to_owned(), whole.len())));
         for at in 0..whole.len() {
