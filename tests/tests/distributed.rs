@@ -1,7 +1,5 @@
 //! Transactions that change several sources, through the real binary and the Postgres door: two databases of PostgreSQL, and one beside each
-//! other kind of source. What is stored is asked of the sources themselves.
-//!
-//! `crashes` ends processes at every step of the commit and counts what is left; `QUERYGATE_CRASHES` says how often each step is tried.
+//! other kind of source. What is stored is asked of the sources themselves. Crashes at each step: `crashes.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,10 +10,6 @@
     reason = "tests panic, and print a table"
 )]
 
-#[path = "distributed/aborting.rs"]
-mod aborting;
-#[path = "distributed/crashes.rs"]
-mod crashes;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;

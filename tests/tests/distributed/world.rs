@@ -8,6 +8,7 @@ use sqlx::{Connection, Row};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -242,9 +243,9 @@ impl Places {
         }
         std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
         let config = format!(
-            "[server]\ndatabase = \"shop\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\nidle_timeout = \"5s\"\n\
+            "[server]\ndatabase = \"shop\"\n[rest]\nlisten = \"127.0.0.1:0\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\nidle_timeout = \"5s\"\n\
              [log]\naudit = \"audit.ndjson\"\n{transactions}\n{}{}{}\
-             [[users]]\nname = \"nora\"\npermission_sets = [\"shop_manager\"]\n\
+             [[users]]\nname = \"nora\"\nemail = \"nora@shop.example\"\npermission_sets = [\"shop_manager\"]\n\
              [[users]]\nname = \"olga\"\npermission_sets = [\"shop_manager\"]\noperator = true\n",
             self.postgres_entry("shop"),
             self.postgres_entry("desk"),
@@ -320,7 +321,19 @@ impl World {
         // Gates of one test binary reach one server: each has an id of its own.
         places.configure(&transactions.replace("a1", &format!("{:02x}", places.number % 256)));
         let server = Server::serve(&places.folder.path().join("querygate.toml"));
-        Self { places, server }
+        let world = Self { places, server };
+        world.until_ready();
+        world
+    }
+
+    /// Until all sources have said what they keep prepared, which is asked when a gate starts.
+    fn until_ready(&self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        let both = "BEGIN; UPDATE orders SET total = total; UPDATE parts SET amount = amount; ROLLBACK";
+        while ask(&self.client("nora"), both).is_err_and(|code| code == "55000") {
+            assert!(Instant::now() < until, "transactions of several sources are not taken");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The gate once more, over what is there.

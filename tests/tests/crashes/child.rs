@@ -1,9 +1,7 @@
-//! A process that commits a transaction of two sources ends at each step of it, another one that settles what is left ends at one of its
-//! own, and a third one goes to the end. Then both sources have the transaction, or neither, and nothing is prepared.
-//!
-//! The processes are this test binary, with the one test `a_process_that_ends`, which does nothing when it is not told what.
+//! A process that commits a transaction of two sources, or settles what is left of one: this test binary, with the one test
+//! `a_process_that_ends`, which does nothing without a task.
 
-use crate::aborting::{Aborting, end_at, step};
+use crate::aborting::{Aborting, WAITING, end_at, step};
 use crate::mongodb_server;
 use crate::world::{LOGIN, Places, Store, mariadb, mongodb, postgres};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -20,25 +18,21 @@ use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use querygate_tests::server::runtime;
 use querygate_transactions::{Coordinator, Part};
-use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// How often each step is tried.
-fn rounds() -> u32 {
-    std::env::var("QUERYGATE_CRASHES").map_or(1, |rounds| rounds.parse().unwrap())
-}
 
 /// What a process is to do: `commit ID` or `settle`.
 const TASK: &str = "QUERYGATE_CRASH_TASK";
 const STEP: &str = "QUERYGATE_CRASH_STEP";
 const PLACE: &str = "QUERYGATE_CRASH_PLACE";
+const WAITS: &str = "QUERYGATE_CRASH_WAITS";
 
 const GATE: GateId = GateId::new(0xc4a5);
 
-/// The places of a test, as a process is told of them.
+/// The places of a test, as a process is given them.
 fn place(places: &Places) -> String {
     let (kind, port) = match places.store {
         Store::Postgres => ("postgres", postgres().port),
@@ -51,17 +45,77 @@ fn place(places: &Places) -> String {
     format!("{kind} {port} {} {} {} {folder}", postgres().port, places.named("shop"), places.named("store"))
 }
 
-fn process(places: &Places, task: &str, step: u32) -> (bool, Vec<String>) {
+/// What a process does at one of its steps.
+pub(crate) enum At<'a> {
+    /// It ends.
+    End(u32),
+    /// It waits until this was done.
+    Wait(u32, &'a dyn Fn()),
+    /// Nothing.
+    Nothing,
+}
+
+/// What a process said.
+pub(crate) struct Said {
+    /// It came to its end.
+    pub(crate) ended: bool,
+    pub(crate) lines: Vec<String>,
+}
+
+impl Said {
+    pub(crate) fn has(&self, line: &str) -> bool {
+        self.lines.iter().any(|own| own == line)
+    }
+
+    /// Its last step.
+    pub(crate) fn last_step(&self) -> String {
+        let last = self.lines.iter().rev().find(|line| line.starts_with("step ")).expect("it took a step");
+        last.splitn(3, ' ').nth(2).unwrap().to_owned()
+    }
+
+    /// The name of one of its steps.
+    pub(crate) fn step(&self, number: u32) -> Option<&str> {
+        let start = format!("step {number} ");
+        self.lines.iter().find_map(|line| line.strip_prefix(&start))
+    }
+
+    pub(crate) fn steps(&self) -> u32 {
+        u32::try_from(self.lines.iter().filter(|line| line.starts_with("step ")).count()).unwrap()
+    }
+}
+
+/// Runs a process to its end, or to the step at which it ends.
+pub(crate) fn process(places: &Places, task: &str, at: &At<'_>) -> Said {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "crashes::a_process_that_ends", "--ignored", "--nocapture"]);
-    command.env(TASK, task).env(STEP, step.to_string()).env(PLACE, place(places));
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = String::from_utf8_lossy(&stdout).into_owned();
-    let ended = text.lines().any(|line| line.ends_with("the end"));
+    command.args(["--exact", "child::a_process_that_ends", "--ignored", "--nocapture"]);
+    let (number, waits) = match at {
+        At::End(step) => (*step, false),
+        At::Wait(step, _) => (*step, true),
+        At::Nothing => (u32::MAX, false),
+    };
+    command.env(TASK, task).env(STEP, number.to_string()).env(PLACE, place(places));
+    command.env(WAITS, if waits { "yes" } else { "no" });
+    let errors = places.folder.path().join("stderr");
+    command.stderr(std::fs::File::create(&errors).unwrap());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if let (At::Wait(_, happens), WAITING) = (at, line.as_str()) {
+            happens();
+            // What waits may be in the background of a process that has come to its end meanwhile.
+            drop(stdin.write_all(b"\n"));
+        }
+        lines.push(line);
+    }
+    let status = child.wait().unwrap();
+    let said = Said { ended: lines.iter().any(|line| line.ends_with("the end")), lines };
     // It ends well, or where it is to.
-    let aborted = !status.success() && text.lines().any(|line| line.starts_with(&format!("step {step} ")));
-    assert!(ended || aborted, "{text}\n{}", String::from_utf8_lossy(&stderr));
-    (ended, text.lines().map(str::to_owned).collect())
+    let aborted = !waits && !status.success() && said.step(number).is_some();
+    let errors = || std::fs::read_to_string(&errors).unwrap_or_default();
+    assert!(said.ended || aborted, "{task}: {:?}\n{}", said.lines, errors());
+    said
 }
 
 fn of_postgres(port: u16, database: &str) -> Arc<dyn Driver> {
@@ -154,19 +208,19 @@ async fn coordinator(drivers: &[(Arc<dyn Driver>, TableRef, &'static str); 2], f
     coordinator
 }
 
-/// What sources keep prepared of the gate.
+/// What sources keep prepared of the gate; of one that does not say it, something.
 async fn prepared(drivers: &[(Arc<dyn Driver>, TableRef, &'static str); 2]) -> usize {
     let mut count = 0;
     for (driver, _, _) in drivers {
         let writer = driver.writer().unwrap();
         if writer.capabilities().prepare == Prepare::Prepared {
-            count += writer.prepared(GATE, &ExecuteContext::default()).await.unwrap().len();
+            count += writer.prepared(GATE, &ExecuteContext::default()).await.map_or(1, |found| found.len());
         }
     }
     count
 }
 
-/// What a process does that is told to.
+/// What a process with a task does.
 #[test]
 #[ignore = "it is run by the others"]
 fn a_process_that_ends() {
@@ -175,7 +229,7 @@ fn a_process_that_ends() {
     let folder = place.splitn(6, ' ').last().unwrap().to_owned();
     runtime().block_on(async {
         let drivers = drivers(&place);
-        end_at(std::env::var(STEP).unwrap().parse().unwrap());
+        end_at(std::env::var(STEP).unwrap().parse().unwrap(), std::env::var(WAITS).unwrap() == "yes");
         let coordinator = coordinator(&drivers, Path::new(&folder)).await;
         if let Some(id) = task.strip_prefix("commit ") {
             let number = coordinator.number();
@@ -186,9 +240,11 @@ fn a_process_that_ends() {
                 parts.push(Part { source: name.into(), driver: Arc::clone(driver), branch, transaction });
             }
             step("begun");
-            coordinator.commit(number, parts).await.unwrap();
-            println!("\ntold");
-            step("told");
+            match coordinator.commit(number, parts).await {
+                Ok(()) => println!("\ntold"),
+                Err(error) => println!("\nrefused {}", error.code().sqlstate()),
+            }
+            step("answered");
         } else {
             let until = Instant::now() + Duration::from_secs(60);
             while !coordinator.unsettled().is_empty() || prepared(&drivers).await > 0 {
@@ -199,76 +255,4 @@ fn a_process_that_ends() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         println!("\nthe end");
     });
-}
-
-/// What is there of a transaction.
-#[derive(Debug, Default)]
-struct Found {
-    tried: u32,
-    stored: u32,
-    undone: u32,
-}
-
-fn everywhere_or_nowhere(store: Store) {
-    if !store.is_there() {
-        return;
-    }
-    let places = Places::new(store);
-    let (ended, lines) = process(&places, "commit all", u32::MAX);
-    assert!(ended, "{lines:?}");
-    assert_eq!(holds(&places, "all"), [true, true]);
-    let steps = u32::try_from(lines.iter().filter(|line| line.starts_with("step ")).count()).unwrap();
-    assert!(steps >= 9, "{lines:?}");
-    let mut table: BTreeMap<(u32, String), Found> = BTreeMap::new();
-    for round in 0..rounds() {
-        for step in 1..=steps {
-            let id = format!("r{round}s{step}");
-            let (_, lines) = process(&places, &format!("commit {id}"), step);
-            let last = lines.iter().rev().find(|line| line.starts_with("step ")).unwrap();
-            let name = last.splitn(3, ' ').nth(2).unwrap().to_owned();
-            // The one that settles ends, too, sooner or later.
-            process(&places, "settle", 1 + (step + round) % 3);
-            let (ended, settled) = process(&places, "settle", u32::MAX);
-            assert!(ended, "{settled:?}");
-            let both = holds(&places, &id);
-            assert_eq!(both[0], both[1], "{store:?}: ended {name}: {both:?}\n{lines:?}\n{settled:?}");
-            assert_eq!(places.prepared(), 0, "{store:?}: ended {name}");
-            assert!(both[0] || !lines.iter().any(|line| line == "told"), "{store:?}: {name}: it was told and is gone");
-            let found = table.entry((step, name)).or_default();
-            found.tried += 1;
-            if both[0] { found.stored += 1 } else { found.undone += 1 }
-        }
-    }
-    println!("{:<24}{:<44}{:>6}{:>8}{:>8}", format!("PostgreSQL and {store:?}"), "ended", "tried", "stored", "undone");
-    for ((step, name), Found { tried, stored, undone }) in &table {
-        println!("{step:<24}{name:<44}{tried:>6}{stored:>8}{undone:>8}");
-    }
-    // A decision is made somewhere among the steps.
-    assert!(table.values().any(|found| found.stored > 0) && table.values().any(|found| found.undone > 0));
-}
-
-/// Whether each source has the row.
-fn holds(places: &Places, id: &str) -> [bool; 2] {
-    let row = format!("{id}=7");
-    [places.orders().contains(&row), places.parts().unwrap().contains(&row)]
-}
-
-#[test]
-fn two_postgres_databases() {
-    everywhere_or_nowhere(Store::Postgres);
-}
-
-#[test]
-fn postgres_and_sqlite() {
-    everywhere_or_nowhere(Store::Sqlite);
-}
-
-#[test]
-fn postgres_and_mariadb() {
-    everywhere_or_nowhere(Store::MariaDb);
-}
-
-#[test]
-fn postgres_and_mongodb() {
-    everywhere_or_nowhere(Store::MongoDb);
 }

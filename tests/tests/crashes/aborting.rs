@@ -1,4 +1,5 @@
-//! A driver around a driver that ends its process before or after what it does for transactions of several sources.
+//! A driver around a driver that ends its process before or after what it does for transactions of several sources, or waits there until
+//! it is given a line.
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -17,27 +18,39 @@ use querygate_driver_api::write::{
 use querygate_types::Result;
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Steps so far.
 static STEPS: AtomicU32 = AtomicU32::new(0);
-/// The step at which the process ends.
+/// The step at which something happens, and whether the process waits there and does not end.
 static LAST: AtomicU32 = AtomicU32::new(u32::MAX);
+static WAITS: AtomicBool = AtomicBool::new(false);
 
-/// The process ends at this step.
-pub(crate) fn end_at(step: u32) {
+/// What a process prints that waits for a line.
+pub(crate) const WAITING: &str = "waiting";
+
+/// The process ends at this step, or waits there.
+pub(crate) fn end_at(step: u32, waits: bool) {
     LAST.store(step, Ordering::SeqCst);
+    WAITS.store(waits, Ordering::SeqCst);
 }
 
-/// One more step, which is told before it may be the last.
+/// One more step, which is printed before it may be the last.
 pub(crate) fn step(what: &str) {
     let number = STEPS.fetch_add(1, Ordering::SeqCst) + 1;
     // The harness may have begun a line.
     println!("\nstep {number} {what}");
     std::io::stdout().flush().unwrap();
-    if number == LAST.load(Ordering::SeqCst) {
+    if number != LAST.load(Ordering::SeqCst) {
+        return;
+    }
+    if !WAITS.load(Ordering::SeqCst) {
         std::process::abort();
     }
+    println!("{WAITING}");
+    std::io::stdout().flush().unwrap();
+    // The whole runtime stands still, if need be: what happens to its connections is seen when it goes on.
+    std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
 #[derive(Debug)]
