@@ -12,6 +12,8 @@ mod doors;
 mod gate;
 #[path = "events/histories.rs"]
 mod histories;
+#[path = "events/history.rs"]
+mod history;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;

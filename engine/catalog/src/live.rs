@@ -5,36 +5,80 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
+use futures::StreamExt;
+use querygate_driver_api::execution::BatchStream;
 use querygate_pg_catalog::LeafToken;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 /// Makes the rows that one principal may see, at the time of the scan.
 pub type LiveRows = Arc<dyn Fn() -> querygate_types::Result<RecordBatch> + Send + Sync>;
 
+/// Makes the rows that one principal may see of those that are asked for, while they are read.
+pub trait FoundRows: Send + Sync {
+    /// `wanted`: of these columns, the values of which one is asked for. Other rows may come, too: they are tested again.
+    ///
+    /// # Errors
+    /// What keeps the reader from them.
+    fn find(&self, wanted: &WantedTexts, context: &Arc<TaskContext>) -> querygate_types::Result<BatchStream>;
+}
+
+/// Columns of texts, and the values of which each must have one.
+pub type WantedTexts = BTreeMap<&'static str, BTreeSet<String>>;
+
+/// Where the rows of a table come from.
+#[derive(Clone)]
+enum Source {
+    Whole(LiveRows),
+    /// Those of some values in these columns are found without the others.
+    Found(&'static [&'static str], Arc<dyn FoundRows>),
+}
+
 /// A table of the gate's own, for one reader.
 pub struct LiveTable {
     token: LeafToken,
     name: &'static str,
     schema: SchemaRef,
-    rows: LiveRows,
+    source: Source,
 }
 
 impl LiveTable {
     /// `rows` must give batches of exactly `schema`, and only what the token's principal may see.
     #[must_use]
     pub fn new(token: LeafToken, name: &'static str, schema: SchemaRef, rows: LiveRows) -> Self {
-        Self { token, name, schema, rows }
+        Self { token, name, schema, source: Source::Whole(rows) }
+    }
+
+    /// As [`new`](Self::new), of rows that are found by values of columns of texts (Utf8).
+    #[must_use]
+    pub fn found(
+        token: LeafToken,
+        name: &'static str,
+        schema: SchemaRef,
+        by: &'static [&'static str],
+        rows: Arc<dyn FoundRows>,
+    ) -> Self {
+        Self { token, name, schema, source: Source::Found(by, rows) }
+    }
+
+    fn by(&self) -> &'static [&'static str] {
+        match &self.source {
+            Source::Whole(_) => &[],
+            Source::Found(by, _) => by,
+        }
     }
 
     /// Whose rows it shows.
@@ -60,11 +104,19 @@ impl TableProvider for LiveTable {
         TableType::View
     }
 
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let says = |filter: &&Expr| match wanted(filter, self.by()) {
+            Some(_) => TableProviderFilterPushDown::Inexact,
+            None => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(says).collect())
+    }
+
     async fn scan(
         &self,
         _state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
@@ -80,7 +132,8 @@ impl TableProvider for LiveTable {
         Ok(Arc::new(LiveExec {
             token: self.token.clone(),
             name: self.name,
-            rows: Arc::clone(&self.rows),
+            source: self.source.clone(),
+            wanted: all_wanted(filters, self.by()),
             projection: projection.cloned(),
             properties: Arc::new(properties),
         }))
@@ -91,7 +144,8 @@ impl TableProvider for LiveTable {
 pub struct LiveExec {
     token: LeafToken,
     name: &'static str,
-    rows: LiveRows,
+    source: Source,
+    wanted: WantedTexts,
     projection: Option<Vec<usize>>,
     properties: Arc<PlanProperties>,
 }
@@ -101,6 +155,12 @@ impl LiveExec {
     #[must_use]
     pub fn token(&self) -> &LeafToken {
         &self.token
+    }
+
+    /// Its table's name in schema `querygate`.
+    #[must_use]
+    pub fn table(&self) -> &'static str {
+        self.name
     }
 }
 
@@ -112,7 +172,12 @@ impl fmt::Debug for LiveExec {
 
 impl DisplayAs for LiveExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SystemScan: querygate.{}", self.name)
+        write!(f, "SystemScan: querygate.{}", self.name)?;
+        if self.wanted.is_empty() {
+            return Ok(());
+        }
+        let by: Vec<&str> = self.wanted.keys().copied().collect();
+        write!(f, ", by {}", by.join(", "))
     }
 }
 
@@ -148,17 +213,79 @@ impl ExecutionPlan for LiveExec {
         Ok(self)
     }
 
-    fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition != 0 {
             return internal_err!("a system table has one partition");
         }
-        let batch = (self.rows)().map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let batch = match &self.projection {
-            Some(indices) => batch.project(indices)?,
-            None => batch,
+        let external = |error| DataFusionError::External(Box::new(error));
+        let batches = match &self.source {
+            Source::Whole(rows) => futures::stream::iter([rows()]).boxed(),
+            Source::Found(_, rows) => rows.find(&self.wanted, &context).map_err(external)?,
         };
-        let schema = self.schema();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)]))))
+        let projection = self.projection.clone();
+        let projected = move |batch: querygate_types::Result<RecordBatch>| {
+            let batch = batch.map_err(external)?;
+            Ok(match &projection {
+                Some(indices) => batch.project(indices)?,
+                None => batch,
+            })
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches.map(projected))))
+    }
+}
+
+/// What conjuncts ask of columns by which rows are found.
+fn all_wanted(filters: &[Expr], by: &'static [&'static str]) -> WantedTexts {
+    let mut all = WantedTexts::new();
+    for (column, values) in filters.iter().filter_map(|filter| wanted(filter, by)) {
+        match all.entry(column) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(values);
+            }
+            Entry::Occupied(mut known) => known.get_mut().retain(|value| values.contains(value)),
+        }
+    }
+    all
+}
+
+/// The column that a condition compares with constants, and these. `None`: it says something else.
+fn wanted(filter: &Expr, by: &'static [&'static str]) -> Option<(&'static str, BTreeSet<String>)> {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            let (column, value) = match (known(left, by), known(right, by)) {
+                (Some(column), None) => (column, text(right)?),
+                (None, Some(column)) => (column, text(left)?),
+                (None, None) | (Some(_), Some(_)) => return None,
+            };
+            Some((column, BTreeSet::from([value])))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let ((column, mut values), (other, more)) = (wanted(left, by)?, wanted(right, by)?);
+            values.extend(more);
+            (column == other).then_some((column, values))
+        }
+        Expr::InList(InList { expr, list, negated: false }) => {
+            Some((known(expr, by)?, list.iter().map(text).collect::<Option<_>>()?))
+        }
+        _ => None,
+    }
+}
+
+fn known(expr: &Expr, by: &'static [&'static str]) -> Option<&'static str> {
+    match expr {
+        Expr::Column(column) => by.iter().find(|name| **name == column.name).copied(),
+        Expr::Alias(alias) => known(&alias.expr, by),
+        _ => None,
+    }
+}
+
+fn text(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text), _) => {
+            text.clone()
+        }
+        Expr::Alias(alias) => self::text(&alias.expr),
+        _ => None,
     }
 }
 
@@ -208,9 +335,8 @@ mod tests {
         assert_eq!(table.token().principal, 2);
         let state = SessionContext::new().state();
         let plan = table.scan(&state, None, &[], None).await.unwrap();
-        let Err(DataFusionError::External(error)) = plan.execute(0, state.task_ctx()) else {
-            panic!("an error of its own")
-        };
+        let mut rows = plan.execute(0, state.task_ctx()).unwrap();
+        let Some(Err(DataFusionError::External(error))) = rows.next().await else { panic!("an error of its own") };
         assert_eq!(error.downcast_ref::<Error>().unwrap().code(), ErrorCode::InsufficientPrivilege);
         assert!(plan.execute(1, state.task_ctx()).is_err(), "one partition");
     }

@@ -13,9 +13,9 @@ use querygate_driver_api::driver::Driver;
 use querygate_driver_api::write::{ChangeJournal, Fate, Intended, Intention, Transaction, TxMark};
 use querygate_types::{Error, ErrorCode, Result};
 use ring::rand::{SecureRandom, SystemRandom};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::runtime::Handle;
 
 /// How far ahead a sequence may be, in microseconds: a clock may have been set back.
@@ -28,6 +28,8 @@ pub struct Events {
     queues: Arc<Queues>,
     pub(crate) registry: Registry,
     options: EventOptions,
+    /// Objects whose changes are kept for their history, followed or not.
+    tracked: RwLock<BTreeSet<String>>,
     left: Mutex<Vec<Left>>,
     random: SystemRandom,
     /// Keeps other processes from the folder.
@@ -62,6 +64,7 @@ impl Events {
             shared,
             queues,
             options,
+            tracked: RwLock::default(),
             left: Mutex::new(left),
             random: SystemRandom::new(),
             _lock: lock,
@@ -85,6 +88,28 @@ impl Events {
             self.queues.ask(source, id, mark.map(TxMark::new));
         }
         Ok(())
+    }
+
+    /// Keeps changes of these objects, too, from now on. They are not followed for it.
+    pub fn track(&self, objects: BTreeSet<String>) {
+        *self.tracked.write().unwrap_or_else(PoisonError::into_inner) = objects;
+    }
+
+    /// Whether changes of an object may be followed.
+    #[must_use]
+    pub fn is_followed(&self, object: &str) -> bool {
+        self.options.objects.has(object)
+    }
+
+    /// Waits until what was settled so far is on disk, as far as it can be written. Gives the sequence of what came last.
+    pub async fn flush(&self) -> u64 {
+        self.queues.writer.flush().await;
+        self.last()
+    }
+
+    /// Up to this sequence, what came may be forgotten.
+    pub(crate) fn floor(&self) -> u64 {
+        self.shared.state().floor
     }
 
     /// What events are kept.
@@ -140,8 +165,8 @@ impl Events {
                 .with_detail("Nothing was changed.")
                 .with_hint("An operator finds the reason in the log.")
         };
-        let Intention { source, actor, mark, changes } = intention;
-        let rows = Rows { source: Arc::clone(&source), actor, changes: net(changes)? };
+        let Intention { source, actor, door, mark, changes } = intention;
+        let rows = Rows { source: Arc::clone(&source), actor, door, changes: net(changes)? };
         if rows.changes.is_empty() {
             return Ok(Box::new(Nothing));
         }
@@ -164,7 +189,7 @@ impl Events {
 #[async_trait]
 impl ChangeJournal for Events {
     fn takes(&self, object: &str) -> bool {
-        self.options.objects.has(object)
+        self.is_followed(object) || self.tracked.read().unwrap_or_else(PoisonError::into_inner).contains(object)
     }
 
     async fn intend(&self, intention: Intention, transaction: &mut Transaction) -> Result<Box<dyn Intended>> {

@@ -8,6 +8,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
 )]
 
+mod history;
 mod journal;
 mod log;
 mod net;
@@ -18,6 +19,7 @@ mod subscriptions;
 mod system;
 mod webhooks;
 
+pub use history::{History, HistoryEntry, HistoryOptions, Tracked};
 pub use journal::Events;
 pub use log::{Committed, Cursor};
 pub use options::{EventOptions, Objects};

@@ -4,6 +4,7 @@ mod changes;
 mod deployment;
 mod events;
 mod files;
+mod history;
 mod layouts;
 mod learning;
 mod measure;
@@ -45,13 +46,17 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let learning = learning::start(config, &runtimes.query, &place)?;
     let coordinator = transactions::start(config, builder.sources(), &runtimes.query)?;
     let events = events::open(config, &deployment.snapshot, &runtimes.query)?;
+    let history = history::open(config, events.as_ref()).await?;
     let webhooks = events::webhooks(config, events.as_ref())?;
     let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
-    let options = events::attach(options, events.as_ref(), &webhooks);
+    let options = history::attach(events::attach(options, events.as_ref(), &webhooks), history.as_ref());
     let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
     let _ = place.set(Arc::downgrade(&engine));
     if let Some(events) = &events {
         events::begin(events, &engine, &place)?;
+    }
+    if let Some(history) = &history {
+        history.begin(&runtimes.query);
     }
     measure::keep(&engine, &runtimes.query);
     let readiness = {

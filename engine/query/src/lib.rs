@@ -9,6 +9,7 @@ mod dialect;
 mod engine;
 mod errors;
 mod events;
+mod history;
 mod plan;
 mod question;
 mod rules;

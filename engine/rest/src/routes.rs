@@ -145,6 +145,7 @@ fn records() -> Router<Arc<Site>> {
         .route("/data/{object}/import", post(data::import))
         .route("/data/{object}/import/jobs", lacking("jobs of imports"))
         .route("/data/{object}/{id}", get(data::get_record).patch(data::update).delete(data::delete))
+        .route("/data/{object}/{id}/history", get(data::history))
         .route("/data/{object}/{id}/clone", lacking("copies of records"))
         .route("/data/{object}/{id}/shares", lacking("manual shares"))
         .route("/data/{object}/{id}/shares/{share}", lacking("manual shares"))

@@ -51,7 +51,7 @@ impl Gate {
         Self::made(kind, outbox, settings, &[])
     }
 
-    fn made(kind: Kind, outbox: Outbox, settings: &str, files: &[(&str, &str)]) -> Self {
+    pub(crate) fn made(kind: Kind, outbox: Outbox, settings: &str, files: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();

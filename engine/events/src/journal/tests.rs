@@ -38,7 +38,13 @@ fn intention(source: &str, n: i64, width: usize, mark: Option<&str>) -> Intentio
         before: None,
         after: Some(after),
     };
-    Intention { source: source.into(), actor: "ada".into(), mark: mark.map(TxMark::new), changes: vec![change] }
+    Intention {
+        source: source.into(),
+        actor: "ada".into(),
+        door: "pgwire".into(),
+        mark: mark.map(TxMark::new),
+        changes: vec![change],
+    }
 }
 
 /// A transaction of a source that does nothing.
@@ -104,7 +110,7 @@ async fn what_a_savepoint_takes_back_is_not_kept() {
     transaction.changed(change(1)).unwrap();
     assert!(transaction.take_changed().is_none(), "nobody follows");
     let journal = Arc::clone(&events) as Arc<dyn ChangeJournal>;
-    transaction.capture(Capture { journal, actor: "ada".into(), bytes_max: 100_000 });
+    transaction.capture(Capture { journal, actor: "ada".into(), door: "pgwire".into(), bytes_max: 100_000 });
     assert!(transaction.captures("thing"));
     transaction.changed(change(1)).unwrap();
     transaction.savepoint(7).await.unwrap();

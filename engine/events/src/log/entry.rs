@@ -59,6 +59,7 @@ pub(crate) enum Fated {
 pub(crate) struct Rows {
     pub(crate) source: Arc<str>,
     pub(crate) actor: Arc<str>,
+    pub(crate) door: Arc<str>,
     pub(crate) changes: Vec<RowsChanged>,
 }
 
@@ -82,6 +83,8 @@ pub struct Committed {
     pub source: Arc<str>,
     /// Id of the user whose it was.
     pub actor: Arc<str>,
+    /// Through which door it came; empty where that was not written down.
+    pub door: Arc<str>,
     /// One for each object and operation; of updates, rows before and after are in one order.
     pub changes: Vec<RowsChanged>,
     pub(crate) bytes: usize,
@@ -96,11 +99,11 @@ impl Committed {
         digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    pub(super) fn new(id: Id, sequence: u64, fated: Fated, rows: Rows) -> Self {
+    pub(crate) fn new(id: Id, sequence: u64, fated: Fated, rows: Rows) -> Self {
         let bytes = rows.bytes().saturating_add(256);
-        let Rows { source, actor, changes } = rows;
+        let Rows { source, actor, door, changes } = rows;
         let uncertain = fated == Fated::Uncertain;
-        Self { sequence, transaction: id.to_string(), uncertain, source, actor, changes, bytes }
+        Self { sequence, transaction: id.to_string(), uncertain, source, actor, door, changes, bytes }
     }
 }
 
@@ -194,6 +197,8 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 struct Header {
     source: String,
     actor: String,
+    #[serde(default)]
+    door: String,
     mark: Option<String>,
     changes: Vec<ChangeHeader>,
 }
@@ -261,6 +266,7 @@ pub(crate) fn written(rows: &Rows, mark: Option<&str>) -> Result<Vec<u8>> {
     let header = Header {
         source: rows.source.to_string(),
         actor: rows.actor.to_string(),
+        door: rows.door.to_string(),
         mark: mark.map(str::to_owned),
         changes,
     };
@@ -313,7 +319,8 @@ pub(crate) fn read_body(rest: &[u8]) -> Result<(Rows, Option<String>)> {
             after,
         });
     }
-    Ok((Rows { source: header.source.into(), actor: header.actor.into(), changes }, header.mark))
+    let Header { source, actor, door, mark, .. } = header;
+    Ok((Rows { source: source.into(), actor: actor.into(), door: door.into(), changes }, mark))
 }
 
 fn read_batch(bytes: &[u8]) -> Result<RecordBatch> {
@@ -355,12 +362,12 @@ mod tests {
         };
         let changes =
             vec![change(ChangeOp::Delete, Some(&batch), None), change(ChangeOp::Update, Some(&batch), Some(&batch))];
-        let rows = Rows { source: "shop".into(), actor: "ada".into(), changes };
+        let rows = Rows { source: "shop".into(), actor: "ada".into(), door: "pgwire".into(), changes };
         let mut record = intent_head(Id([1; 16]));
         record.extend(written(&rows, Some("7@x")).unwrap());
         let (read, mark) = read_rows(&record).unwrap();
         assert_eq!(mark.as_deref(), Some("7@x"));
-        assert_eq!((read.source, read.actor), (rows.source, rows.actor));
+        assert_eq!((read.source, read.actor, read.door), (rows.source, rows.actor, rows.door));
         for (read, own) in read.changes.iter().zip(&rows.changes) {
             assert_eq!((&read.before, &read.after, &read.key), (&own.before, &own.after, &own.key));
             assert_eq!((read.operation, &read.object), (own.operation, &own.object));

@@ -1,5 +1,6 @@
 //! `querygate check`: every mistake of a configuration and its metadata, with places, and what the two add up to.
 
+mod history;
 mod rules;
 
 use super::args::CheckArgs;
@@ -222,6 +223,7 @@ impl<'a> Check<'a> {
         rules::memory(governance, &in_memory).iter().try_for_each(|finding| self.tell(finding))?;
         self.variables(config, governance)?;
         rules::teams(&governance.policies).iter().try_for_each(|finding| self.tell(finding))?;
+        history::findings(config, governance).iter().try_for_each(|finding| self.tell(finding))?;
         let sources: BTreeSet<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
         let used: BTreeSet<&str> = snapshot.objects.values().map(|object| object.datasource.as_str()).collect();
         for datasource in used.difference(&sources) {

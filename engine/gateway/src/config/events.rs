@@ -19,7 +19,8 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     let mut options =
         querygate_events::EventOptions::in_directory(Config::resolve_path(environment.folder(), &directory));
     let objects = table.texts("objects");
-    if !objects.is_empty() {
+    // An empty list is one: the log is kept, for history alone, and no object is followed.
+    if table.keys().any(|(key, _)| key == "objects") {
         let names = objects.into_iter().map(|name| name.value).collect();
         options.objects = querygate_events::Objects::Named(names);
     }

@@ -4,6 +4,7 @@ mod changes;
 pub(crate) mod diagnostic;
 mod events;
 mod flight;
+mod history;
 mod issuers;
 mod learning;
 pub(crate) mod mongodb;
@@ -70,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) transactions: Option<Transactions>,
     /// `None`: no events are kept.
     pub(crate) events: Option<Events>,
+    /// `None`: no history of fields is kept.
+    pub(crate) history: Option<querygate_events::HistoryOptions>,
 }
 
 /// `[server]`.

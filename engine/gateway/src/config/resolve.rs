@@ -5,7 +5,7 @@ use super::secret::Environment;
 use super::table::{At, Sink, Table};
 use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source, Tenancy, User, View,
-    events, flight, issuers, learning, rest, server, sources, transactions, users,
+    events, flight, history, issuers, learning, rest, server, sources, transactions, users,
 };
 use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
@@ -84,10 +84,12 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let transactions = transactions::resolve(root.table("transactions", "[transactions]"), environment);
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
     let events = events::resolve(root.table("events", "[events]"), environment);
+    let history = history::resolve(root.table("history", "[history]"), environment);
     warn_about(sink, &sources, (&users, !issuers.is_empty()), server.as_ref());
     one_key_file(sink, server.as_ref(), rest.as_ref());
     warn_of_writes(sink, &sources, writes);
     transactions::warn(sink, transactions.as_ref(), writes);
+    history::check(sink, history.as_ref(), events.as_ref(), writes);
     root.finish();
     Some(Config {
         file: file.to_path_buf(),
@@ -109,6 +111,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         block_limits,
         transactions,
         events,
+        history,
     })
 }
 

@@ -69,6 +69,7 @@ fn read_field<'a>(name: &str, at: &At<'a>, owner: &Owner<'_>, links: &mut Links<
         value_domain: map.choice("valueDomain", "value domain", VALUE_DOMAINS),
         currency: map.get("currencyConfig").and_then(|at| read_currency(&at)),
         external_id: map.flag("externalId", false),
+        track_history: map.get("trackHistory").and_then(|at| at.boolean()),
         dimensions: map.small("dimensions", 1, 10_000),
         column_type: None,
         text_type: None,

@@ -50,7 +50,7 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
     };
     check_anchors(&declared, &map);
     let fields = system_fields::inject(&columns, declared);
-    let (api_enabled, api_methods) = read_enable(&map);
+    let Enable { api_enabled, api_methods, track_history } = read_enable(&map);
     let own_datasource = read_datasource(&map, links);
     note_field(&map, "nameField", &name, links);
     let object = Object {
@@ -70,6 +70,7 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
         is_system,
         api_enabled,
         api_methods,
+        track_history,
         searchable_fields: map.get("searchableFields").map(|at| read_field_names(&at, &name, links)),
         indexes: read_indexes(&map, &name, links),
         primary_key: Vec::new(),
@@ -205,7 +206,14 @@ fn read_external<'a>(map: &Map<'a>, object: &str, links: &mut Links<'a>) -> Opti
     })
 }
 
-fn read_enable(map: &Map<'_>) -> (bool, Option<Vec<String>>) {
+/// What `enable` says.
+struct Enable {
+    api_enabled: bool,
+    api_methods: Option<Vec<String>>,
+    track_history: bool,
+}
+
+fn read_enable(map: &Map<'_>) -> Enable {
     const METHODS: &[(&str, &str)] = &[
         ("get", "get"),
         ("list", "list"),
@@ -215,12 +223,18 @@ fn read_enable(map: &Map<'_>) -> (bool, Option<Vec<String>>) {
         ("upsert", "upsert"),
         ("bulk", "bulk"),
     ];
-    let Some(enable) = map.get("enable").and_then(|at| at.map(&shapes::ENABLE)) else { return (true, None) };
-    let methods = enable.get("apiMethods").map(|at| {
+    let Some(enable) = map.get("enable").and_then(|at| at.map(&shapes::ENABLE)) else {
+        return Enable { api_enabled: true, api_methods: None, track_history: false };
+    };
+    let api_methods = enable.get("apiMethods").map(|at| {
         let items = at.list();
         items.iter().filter_map(|item| item.choice("API method", METHODS)).map(str::to_owned).collect()
     });
-    (enable.flag("apiEnabled", true), methods)
+    Enable {
+        api_enabled: enable.flag("apiEnabled", true),
+        api_methods,
+        track_history: enable.flag("trackHistory", false),
+    }
 }
 
 fn read_datasource<'a>(map: &Map<'a>, links: &mut Links<'a>) -> Option<String> {

@@ -179,6 +179,7 @@ pub(super) const FIELD: Shape = Shape {
         "valueDomain",
         "currencyConfig",
         "externalId",
+        "trackHistory",
     ],
     ignored: &[
         "format",
@@ -203,7 +204,6 @@ pub(super) const FIELD: Shape = Shape {
         "dependsOn",
         "allowCreate",
         "language",
-        "trackHistory",
         "group",
         "visibleWhen",
         "widget",
@@ -245,8 +245,8 @@ pub(super) const SYSTEM_FIELDS: Shape =
     Shape { what: "system fields", read: &["tenant", "audit"], ignored: &[], removed: &[] };
 pub(super) const ENABLE: Shape = Shape {
     what: "enable",
-    read: &["apiEnabled", "apiMethods"],
-    ignored: &["trackHistory", "searchable", "files", "feeds", "activities", "clone"],
+    read: &["apiEnabled", "apiMethods", "trackHistory"],
+    ignored: &["searchable", "files", "feeds", "activities", "clone"],
     removed: &[],
 };
 pub(super) const EXTERNAL: Shape = Shape {

@@ -111,6 +111,7 @@ fn system_field(name: &str, columns: &Columns<'_>) -> Field {
         value_domain: None,
         currency: None,
         external_id: false,
+        track_history: None,
         dimensions: None,
         column_type: None,
         text_type: None,

@@ -171,6 +171,8 @@ pub struct Field {
     pub currency: Option<CurrencyConfig>,
     /// A key of another system, by which an upsert may find the record.
     pub external_id: bool,
+    /// `trackHistory`: whether old and new values are kept; `None`: as the object says.
+    pub track_history: Option<bool>,
     /// Of a vector.
     pub dimensions: Option<u32>,
     /// What its column holds, where metadata says so (`querygate.tables`).

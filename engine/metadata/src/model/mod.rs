@@ -6,6 +6,7 @@ mod expression;
 mod facts;
 mod field;
 mod field_type;
+mod history;
 mod hook;
 mod object;
 mod permission;
@@ -28,6 +29,7 @@ pub use field::{
     SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
 };
 pub use field_type::FieldType;
+pub use history::Untracked;
 pub use hook::{HOOK_FILTER, Hook, HookCapability, HookEvent, HookScript, OnError, RunAs};
 pub use object::{
     AccessDefault, External, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions,

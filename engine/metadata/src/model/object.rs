@@ -174,6 +174,8 @@ pub struct Object {
     pub api_enabled: bool,
     /// `enable.apiMethods`, when restricted.
     pub api_methods: Option<Vec<String>>,
+    /// `enable.trackHistory`: old and new values of its fields are kept.
+    pub track_history: bool,
     pub searchable_fields: Option<Vec<String>>,
     pub indexes: Vec<Index>,
     /// Fields of its table's primary key, in the key's order, where metadata says so (`querygate.tables`); see [`Object::key`].

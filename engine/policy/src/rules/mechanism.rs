@@ -102,6 +102,8 @@ fn of_object<'p>(object: &'p Object, found: &mut Vec<Mechanism<'p>>) {
         has_no_key: _,
         primary_key_name: _,
         foreign_keys: _,
+        // A row of which history is kept is not loaded: its transaction says so.
+        track_history: _,
         // Where it lies, and how it is shown.
         name: _,
         label: _,
@@ -142,6 +144,7 @@ fn of_field<'p>(field: &'p Field, found: &mut Vec<Mechanism<'p>>) {
         value_domain: _,
         currency: _,
         dimensions: _,
+        track_history: _,
         column_type: _,
         text_type: _,
         enum_type: _,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A cell of a system table.
-enum Cell {
+pub(crate) enum Cell {
     Text(Option<String>),
     Integer(i64),
     Float(f64),
@@ -31,7 +31,7 @@ enum Cell {
     Absent,
 }
 
-type Row = Vec<Cell>;
+pub(crate) type Row = Vec<Cell>;
 
 /// The tables, bound to one principal.
 pub(crate) fn tables(
@@ -82,7 +82,7 @@ pub(crate) fn tables(
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Text,
     Integer,
     Float,
@@ -90,7 +90,7 @@ enum Kind {
     Time,
 }
 
-type Columns = &'static [(&'static str, Kind)];
+pub(crate) type Columns = &'static [(&'static str, Kind)];
 type AnyColumns = [(&'static str, Kind)];
 
 const QUERIES: Columns = &[
@@ -203,7 +203,7 @@ fn table(
     (name, Arc::new(LiveTable::new(token.clone(), name, schema, rows)))
 }
 
-fn schema_of(columns: &AnyColumns) -> SchemaRef {
+pub(crate) fn schema_of(columns: &AnyColumns) -> SchemaRef {
     let field = |(name, kind): &(&'static str, Kind)| {
         let data_type = match kind {
             Kind::Text => DataType::Utf8,
@@ -217,7 +217,7 @@ fn schema_of(columns: &AnyColumns) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
-fn batch_of(schema: &SchemaRef, columns: &AnyColumns, rows: Vec<Row>) -> Result<RecordBatch> {
+pub(crate) fn batch_of(schema: &SchemaRef, columns: &AnyColumns, rows: Vec<Row>) -> Result<RecordBatch> {
     let mut turned: Vec<Vec<Cell>> = columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
     for row in rows {
         for (column, cell) in turned.iter_mut().zip(row) {
@@ -292,7 +292,7 @@ fn array(kind: Kind, cells: Vec<Cell>) -> Result<ArrayRef> {
     })
 }
 
-fn text(value: &str) -> Cell {
+pub(crate) fn text(value: &str) -> Cell {
     Cell::Text(Some(value.to_owned()))
 }
 

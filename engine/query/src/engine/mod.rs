@@ -10,6 +10,7 @@ use crate::bind::workspace::{Workspace, with_key_lists};
 use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
 use crate::books::system;
+use crate::history::HistoryReader;
 use crate::run::admission::{Admission, Permit, SessionPlace, SessionPlaces, TurnBounds};
 use crate::run::lifecycle::Resources;
 use crate::run::memory::Accounts;
@@ -107,6 +108,7 @@ impl Engine {
         let caches =
             Caches::new(options.memory_total, accounts.total()).map_err(|e| config("limits.memory_total", &e))?;
         let telemetry = options.telemetry.clone();
+        options.track(&deployment);
         let observer = Observer::new(options.audit.as_deref(), telemetry)
             .map_err(|e| config("the audit file cannot be opened", &e))?;
         Ok(Arc::new(Self {
@@ -145,6 +147,7 @@ impl Engine {
             return Err(Error::internal(text));
         }
         self.version.store(deployment.version, Ordering::Release);
+        self.options.track(&deployment);
         *current = Arc::new(deployment);
         drop(current);
         self.caches.clear();
@@ -252,7 +255,9 @@ impl Engine {
         let live = |token: &LeafToken| {
             let own = system::tables(self.observer(), &self.checks, token, deployment, principal, starts.all());
             let supplied = system::extensions::tables(&self.options.extensions, token, principal);
-            own.into_iter().chain(supplied).collect()
+            let kept = self.options.history.as_ref().zip(self.options.events.as_ref());
+            let history = kept.map(|(history, events)| crate::history::table(history, events.print, token));
+            own.into_iter().chain(supplied).chain(history).collect()
         };
         let environment = Arc::clone(&self.environment);
         let config = crate::bind::workspace::session_config(self.options.target_partitions);
@@ -282,7 +287,8 @@ impl Engine {
     }
 
     /// What one statement runs in. `stop`: when it is over. `holder`: whose connections to sources it holds. `runs`: where its
-    /// fragments are measured. `account`: what pays for it.
+    /// fragments are measured. `account`: what pays for it. `history`: who reads field history in it.
+    #[expect(clippy::too_many_arguments, reason = "each is another part of what a statement runs in")]
     pub(crate) fn task_context(
         &self,
         state: &SessionState,
@@ -291,11 +297,15 @@ impl Engine {
         stop: Arc<Stop>,
         holder: Option<&Arc<Holder>>,
         runs: Option<Arc<FragmentRuns>>,
+        history: Option<Arc<HistoryReader>>,
     ) -> Arc<TaskContext> {
         let mut config = with_key_lists(state.config(), plan);
         config.set_extension(stop);
         if let Some(holder) = holder {
             config.set_extension(Arc::clone(holder));
+        }
+        if let Some(history) = history {
+            config.set_extension(history);
         }
         if let Some(runs) = runs {
             tell_uses(plan);

@@ -1,7 +1,9 @@
 //! Bounds and places of an engine, with their defaults.
 
 use arrow::array::RecordBatch;
-use querygate_events::Events;
+use querygate_catalog::deployment::Deployment;
+use querygate_events::{Events, History};
+use querygate_metadata::model::Object;
 use querygate_query_api::requests::question::AnswerColumn;
 use querygate_resources::{BlockLimits, ShareBounds};
 use querygate_telemetry_api::Telemetry;
@@ -9,6 +11,7 @@ use querygate_telemetry_api::advice::PlanAdvisor;
 use querygate_telemetry_api::system::SystemExtension;
 use querygate_transactions::Coordinator;
 use querygate_types::Result;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +75,20 @@ pub struct EngineOptions {
     pub coordinator: Option<Arc<Coordinator>>,
     /// Where changes are kept for those who follow them; `None`: nowhere.
     pub events: Option<EventFeed>,
+    /// Where old and new values of tracked fields are kept; `None`: nowhere.
+    pub history: Option<Arc<History>>,
+}
+
+impl EngineOptions {
+    /// Says of which fields history is kept.
+    pub(super) fn track(&self, deployment: &Deployment) {
+        let Some(history) = &self.history else { return };
+        let fields = |object: &Object| {
+            let names: BTreeSet<String> = object.tracked_fields().map(|field| field.name.clone()).collect();
+            (!names.is_empty()).then(|| (object.name.clone(), names))
+        };
+        history.track(deployment.snapshot.objects.values().filter_map(|object| fields(object)).collect());
+    }
 }
 
 impl Default for EngineOptions {
@@ -101,6 +118,7 @@ impl Default for EngineOptions {
             block_limits: BlockLimits::default(),
             coordinator: None,
             events: None,
+            history: None,
         }
     }
 }

@@ -6,4 +6,4 @@ mod standing;
 mod view;
 
 pub(crate) use judge::{Judged, Judgement, judge};
-pub(crate) use view::KeyText;
+pub(crate) use view::{KeyText, View, aligned};

@@ -16,7 +16,7 @@ pub(crate) type KeyText = String;
 
 /// Rows as their reader sees them.
 #[derive(Debug)]
-pub(super) struct View {
+pub(crate) struct View {
     columns: Arc<[AnswerColumn]>,
     batch: RecordBatch,
     /// Columns of the key.
@@ -30,7 +30,7 @@ pub(super) struct View {
 ///
 /// # Errors
 /// Internal: no batch can be made.
-pub(super) fn aligned(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn aligned(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let count = rows.num_rows();
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
     for field in schema.fields() {
@@ -46,7 +46,7 @@ pub(super) fn aligned(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
 impl View {
     /// # Errors
     /// Internal: no batch can be made.
-    pub(super) fn of(
+    pub(crate) fn of(
         visible: &VisibleObject,
         description: &ObjectDescription,
         key: &[String],
@@ -77,7 +77,7 @@ impl View {
 
     /// # Errors
     /// A value that cannot be printed.
-    pub(super) fn record(&self, print: Print, row: usize) -> Result<String> {
+    pub(crate) fn record(&self, print: Print, row: usize) -> Result<String> {
         printed(print, &self.columns, &self.batch, row)
     }
 

@@ -13,7 +13,7 @@ use crate::run::session_block::OpenBlock;
 use crate::settings::list::Settings;
 use crate::write::hooks::{Asker, DEPTH_MAX, HookRecords, Lender, OpensRecords, RecordCall, Records, Until};
 use answers::Changes;
-pub(in crate::session) use answers::rows as answer_rows;
+pub(in crate::session) use answers::{read_keys, rows as answer_rows};
 use async_trait::async_trait;
 use querygate_catalog::deployment::Deployment;
 use querygate_driver_api::execution::Uncommitted;
@@ -75,17 +75,26 @@ impl GateSession {
         self.records_of(None, &Arc::default())
     }
 
+    /// What a question within a statement is asked by, in no transaction of the session.
+    pub(in crate::session) fn origin_of_reads(&self) -> Result<HookOrigin> {
+        self.origin(None, &Arc::default())
+    }
+
     fn records_of(
         &self,
         deployment: Option<Arc<Deployment>>,
         uncommitted: &Arc<Uncommitted>,
     ) -> Result<Arc<HookRecords>> {
+        Ok(Arc::new(HookRecords(Arc::new(self.origin(deployment, uncommitted)?))))
+    }
+
+    fn origin(&self, deployment: Option<Arc<Deployment>>, uncommitted: &Arc<Uncommitted>) -> Result<HookOrigin> {
         let (depth, has_turn) = (self.runs.depth(), self.runs.is_within());
         // One after the other: each of them locks the session's state.
         let settings = self.inner().settings.clone();
         let isolation = self.isolation()?;
         let within = Within { hook: Arc::from(""), is_system: false, has_turn, depth };
-        let origin = HookOrigin {
+        Ok(HookOrigin {
             gate: Arc::clone(&self.gate),
             principal: Arc::clone(&self.principal),
             login: Arc::clone(&self.login),
@@ -99,8 +108,7 @@ impl GateSession {
             uncommitted: Arc::clone(uncommitted),
             depth,
             has_changed: Arc::default(),
-        };
-        Ok(Arc::new(HookRecords(Arc::new(origin))))
+        })
     }
 }
 
@@ -221,7 +229,11 @@ impl Records for HookSession {
 }
 
 /// Waits for a call to end, which is cancelled when its time is over: it is not left before it has let go of the transaction.
-async fn until_ended<T>(session: &GateSession, until: &Until, call: impl Future<Output = Result<T>>) -> Result<T> {
+pub(in crate::session) async fn until_ended<T>(
+    session: &GateSession,
+    until: &Until,
+    call: impl Future<Output = Result<T>>,
+) -> Result<T> {
     let mut call = std::pin::pin!(call);
     tokio::select! {
         answer = &mut call => return answer,

@@ -5,6 +5,7 @@ mod follow;
 mod gate_session;
 mod hook_records;
 mod rights;
+mod seen_records;
 mod service;
 mod statements;
 mod transaction;

@@ -46,6 +46,7 @@ impl GateSession {
         Some(Capture {
             journal: Arc::clone(&events.log) as Arc<dyn ChangeJournal>,
             actor: self.principal.user_id.as_str().into(),
+            door: self.door.name().into(),
             bytes_max: events.log.options().transaction_max,
         })
     }

@@ -1,7 +1,7 @@
 //! What the parts of a block are about to store, written down for those who follow changes before it is stored, and what became of it.
 
 use super::branches::Branch;
-use querygate_driver_api::write::{Fate, Intended, Intention};
+use querygate_driver_api::write::{Capture, Fate, Intended, Intention};
 use querygate_types::{ErrorCode, Result};
 
 /// Writes down what each part is about to store, as far as it is followed.
@@ -15,8 +15,9 @@ pub(super) async fn intended(open: &mut [Branch]) -> Result<Vec<Box<dyn Intended
     }
     for Branch { source, transaction, .. } in open {
         let Some((capture, changes)) = transaction.take_changed() else { continue };
-        let intention = Intention { source: source.clone(), actor: capture.actor, mark: transaction.mark(), changes };
-        match capture.journal.intend(intention, transaction).await {
+        let Capture { journal, actor, door, .. } = capture;
+        let intention = Intention { source: source.clone(), actor, door, mark: transaction.mark(), changes };
+        match journal.intend(intention, transaction).await {
             Ok(intended) => all.push(intended),
             Err(error) => {
                 all.into_iter().for_each(|intended| intended.settle(Some(Fate::RolledBack)));

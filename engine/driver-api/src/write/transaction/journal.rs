@@ -39,6 +39,8 @@ pub struct Intention {
     pub source: Arc<str>,
     /// Whose it is.
     pub actor: Arc<str>,
+    /// Through which door it came.
+    pub door: Arc<str>,
     /// By what its fate can be asked for.
     pub mark: Option<TxMark>,
     /// What it changed, in the order in which it did.
@@ -71,6 +73,8 @@ pub struct Capture {
     pub journal: Arc<dyn ChangeJournal>,
     /// Whose they are.
     pub actor: Arc<str>,
+    /// Through which door they came.
+    pub door: Arc<str>,
     /// Bytes that they may take in memory before the commit.
     pub bytes_max: usize,
 }

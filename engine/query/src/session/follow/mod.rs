@@ -54,7 +54,7 @@ impl GateSession {
         let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
         for name in filter.objects.iter().flatten() {
             visible(&workspace.catalog, name)?;
-            if !feed.log.options().objects.has(name) {
+            if !feed.log.is_followed(name) {
                 let text = format!("no events are kept of object '{name}'");
                 return Err(Error::new(ErrorCode::FeatureNotSupported, text)
                     .with_hint("An operator names the objects of which events are kept in [events]."));
@@ -157,7 +157,10 @@ impl Follower {
         let workspace = self.gate.workspace(&deployment, &self.principal).await?;
         let mut events = Vec::new();
         for (number, change) in committed.changes.iter().enumerate() {
-            if self.filter.objects.as_ref().is_some_and(|names| !names.iter().any(|name| **name == *change.object)) {
+            let is_wanted =
+                self.filter.objects.as_ref().is_none_or(|names| names.iter().any(|name| **name == *change.object));
+            // The log has changes of others for their history.
+            if !is_wanted || !self.feed.log.is_followed(&change.object) {
                 continue;
             }
             let objects = workspace.catalog.objects();

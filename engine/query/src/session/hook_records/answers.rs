@@ -15,6 +15,7 @@ use querygate_query_api::values::wide_numeric::wide_numeric;
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Records of one answer, and of one change of several; bytes of their columns.
@@ -261,6 +262,23 @@ async fn total(session: &GateSession, question: &Question) -> Result<Value> {
 
 async fn found(session: &GateSession, question: &Question) -> Result<Vec<Row>> {
     answered(session, question, Of::Script(AnswerForm::Records)).await
+}
+
+/// The keys, of these, of records that the session's user reads now, as texts.
+pub(in crate::session) async fn read_keys(
+    session: &GateSession,
+    object: &str,
+    key: &str,
+    keys: BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let (object, fields) = (object.to_owned(), Some(vec![key.to_owned()]));
+    let question = Question { object, keys: Some(keys.into_iter().collect()), fields, ..Question::default() };
+    let text = |row: &Row| match row.get(key) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => None,
+    };
+    Ok(found(session, &question).await?.iter().filter_map(text).collect())
 }
 
 /// What an answer is for.

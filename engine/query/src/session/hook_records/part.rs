@@ -20,7 +20,7 @@ use std::time::SystemTime;
 impl GateSession {
     /// A part of another session, in which statements of a hook run: one transaction on a version of the metadata, or on that of its
     /// first statement.
-    pub(super) fn of_hook(origin: &HookOrigin, within: Within, principal: Arc<Principal>) -> Self {
+    pub(in crate::session) fn of_hook(origin: &HookOrigin, within: Within, principal: Arc<Principal>) -> Self {
         let runs = origin.runs.of_hook(within);
         let settings = origin.settings.clone();
         let mut transaction = Transaction::default();

@@ -203,7 +203,7 @@ impl Check {
             permit: Turn::new(permit),
             holder: None,
         };
-        let context = self.gate.task_context(state, &plan, account, guard.interrupt.stop(), None, None);
+        let context = self.gate.task_context(state, &plan, account, guard.interrupt.stop(), None, None, None);
         let mut batches = execute::run(self.gate.runtime(), plan, context, guard);
         let (mut kept, mut rows) = (Vec::new(), 0);
         while let Some(batch) = batches.next().await {
