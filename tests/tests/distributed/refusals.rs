@@ -16,15 +16,6 @@ fn without_a_log_a_transaction_changes_one_source() {
 }
 
 #[test]
-fn what_is_no_block_of_the_client_changes_one_source() {
-    let world = World::new(Store::Postgres);
-    let nora = world.client("nora");
-    assert_eq!(code(&nora, "UPDATE orders SET total = 1; UPDATE parts SET amount = 1"), "0A000");
-    assert_eq!(world.places.orders(), ["o1=10", "o2=20"]);
-    assert_eq!(world.parts(&nora), ["p1=1", "p2=2"]);
-}
-
-#[test]
 fn a_server_that_prepares_nothing_is_refused_before_it_is_written() {
     let world = World::new(Store::Sqlite);
     let nora = world.client("nora");

@@ -1,6 +1,8 @@
 //! One scenario over each kind of store: what a session sees, what is stored at a commit, and what is not.
 
 use crate::world::{Store, World, ask, code, done};
+use querygate_tests::server::{PASSWORD, Request};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const FIRST: [&str; 2] = ["o1=10", "o2=20"];
@@ -176,6 +178,54 @@ fn three_sources_commit_together() {
         assert_eq!(world.places.orders(), ["o1=1", "o2=1"]);
         assert_eq!(world.places.ask("desk", "SELECT text FROM notes"), ["x"]);
         assert_eq!(world.parts(&nora), ["p1=1", "p2=1"]);
+        leaves_nothing(world);
+    });
+}
+
+/// What holds together without a BEGIN is stored in all sources or in none.
+#[test]
+fn a_text_of_several_statements_is_of_all_sources() {
+    each(|world| {
+        let nora = world.client("nora");
+        done(&nora, "UPDATE orders SET total = 1; UPDATE parts SET amount = 5");
+        assert_eq!(world.places.orders(), ["o1=1", "o2=1"]);
+        assert_eq!(world.parts(&nora), ["p1=5", "p2=5"]);
+        let fails =
+            "UPDATE orders SET total = 2; UPDATE parts SET amount = 6; INSERT INTO parts (id, amount) VALUES ('p1', 7)";
+        assert_eq!(code(&nora, fails), "23505");
+        assert_eq!(world.places.orders(), ["o1=1", "o2=1"]);
+        assert_eq!(world.parts(&nora), ["p1=5", "p2=5"]);
+        leaves_nothing(world);
+    });
+}
+
+#[test]
+fn a_batch_over_rest_is_of_all_sources() {
+    each(|world| {
+        let rest = world.server.rest.unwrap();
+        let login = json!({"email": "nora@shop.example", "password": PASSWORD});
+        let token = Request::new("POST", "/api/v1/auth/sign-in/email").json(&login).send(rest).json();
+        let token = format!("Bearer {}", token["token"].as_str().unwrap());
+        let batch = |part: &str| -> Value {
+            let operations = json!([
+                {"object": "shop_orders", "action": "create", "data": {"id": format!("o{part}"), "total": 3}},
+                {"object": "shop_parts", "action": "create", "data": {"id": part, "amount": 4}},
+            ]);
+            let request =
+                Request::new("POST", "/api/v1/batch").json(&json!({"operations": operations, "atomic": true}));
+            let answer = request.header("authorization", &token).send(rest);
+            json!([answer.status, answer.json()])
+        };
+        let nora = world.client("nora");
+        let made = batch("p3");
+        assert_eq!(made[0], 200, "{made}");
+        assert_eq!(world.places.orders(), ["o1=10", "o2=20", "op3=3"]);
+        assert_eq!(world.parts(&nora), ["p1=1", "p2=2", "p3=4"]);
+        // The second one is there: the first is not stored.
+        let refused = batch("p1");
+        assert_ne!(refused[0], 200, "{refused}");
+        assert_eq!(world.places.orders(), ["o1=10", "o2=20", "op3=3"]);
+        assert_eq!(world.parts(&nora), ["p1=1", "p2=2", "p3=4"]);
         leaves_nothing(world);
     });
 }

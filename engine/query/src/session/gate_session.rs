@@ -399,7 +399,7 @@ impl Session for GateSession {
     }
 
     fn begin_block(&self) {
-        self.inner().transaction.begin_implicit();
+        self.inner().transaction.begin_implicit(true);
     }
 
     async fn end_block(&self) -> Result<()> {

@@ -19,10 +19,12 @@ pub(super) struct Transaction {
     implicit: Option<Implicit>,
 }
 
-/// A block that a door began: a text of several statements, or a pipeline of messages.
+/// A block without a BEGIN: a door's, of a text of several statements or a pipeline of messages, or that of one change.
 #[derive(Debug, Default)]
 struct Implicit {
     failed: bool,
+    /// What it changes may be of several sources.
+    spans: bool,
 }
 
 #[derive(Debug)]
@@ -77,8 +79,14 @@ impl Transaction {
         self.open.is_some() || self.implicit.is_some()
     }
 
-    pub(super) fn begin_implicit(&mut self) {
-        self.implicit.get_or_insert_default();
+    /// `spans`: what is changed may be of several sources.
+    pub(super) fn begin_implicit(&mut self, spans: bool) {
+        self.implicit.get_or_insert_default().spans |= spans;
+    }
+
+    /// Whether what is changed may be of several sources: a block that was begun in words, or a door's.
+    pub(super) fn may_span(&self) -> bool {
+        self.open.is_some() || self.implicit.as_ref().is_some_and(|implicit| implicit.spans)
     }
 
     /// Ends the door's block. Whether its changes are to be stored; `None`: its statements are those of a transaction, which goes

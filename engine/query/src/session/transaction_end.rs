@@ -28,9 +28,9 @@ impl GateSession {
     fn block(&self) -> Result<Arc<TransactionBlock>> {
         let isolation = self.isolation()?;
         let savepoints = self.inner().transaction.savepoint_ids();
-        // What a client did not begin in words is of one source: its statements need not be ready to be prepared.
+        // What one statement changes is of one source, which need not be ready to prepare it.
         let coordinator =
-            if self.inner().transaction.is_open() { self.gate.options().coordinator.clone() } else { None };
+            if self.inner().transaction.may_span() { self.gate.options().coordinator.clone() } else { None };
         let version = self.deployment();
         Ok(self.runs.block().open_or(|| {
             let block = TransactionBlock::new(isolation, savepoints, coordinator, self.capture());
@@ -130,11 +130,16 @@ impl GateSession {
 
     /// Makes a change that is part of nothing else a transaction of its own.
     pub(in crate::session) fn begin_own(&self) -> Option<OwnTransaction<'_>> {
+        self.begin_own_over(false)
+    }
+
+    /// As [`begin_own`](Self::begin_own). `spans`: it may change several sources.
+    pub(in crate::session) fn begin_own_over(&self, spans: bool) -> Option<OwnTransaction<'_>> {
         let mut inner = self.inner();
         if inner.transaction.holds_together() {
             return None;
         }
-        inner.transaction.begin_implicit();
+        inner.transaction.begin_implicit(spans);
         Some(OwnTransaction { session: self, ended: false })
     }
 

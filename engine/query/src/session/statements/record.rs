@@ -59,7 +59,7 @@ impl GateSession {
 
     /// All of them, or none.
     async fn change_together(&self, changes: &[RecordChange]) -> Result<Vec<ChangeOutcome>> {
-        let own = self.begin_own();
+        let own = self.begin_own_over(self.span_sources(changes));
         let mut outcomes = Vec::with_capacity(changes.len());
         for change in changes {
             match self.change_record(change).await {
@@ -80,6 +80,15 @@ impl GateSession {
             own.commit().await?;
         }
         Ok(outcomes)
+    }
+
+    /// Whether changes are of objects of several sources.
+    fn span_sources(&self, changes: &[RecordChange]) -> bool {
+        let deployment = self.deployment();
+        let source = |change: &RecordChange| Some(Arc::clone(&deployment.tables.get(&change.object)?.source));
+        let mut sources = changes.iter().filter_map(source);
+        let first = sources.next();
+        sources.any(|source| first.as_ref() != Some(&source))
     }
 
     /// Each by itself.
