@@ -1,7 +1,7 @@
 //! What one transaction does to rows: it holds them, changes them, undoes that, and commits. Each step is whole, and none waits.
 
 use super::cells::{Cells, bytes, key};
-use super::store::{Row, State, Version, View, at};
+use super::store::{Column, Row, State, Table, Version, View, at};
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::Violation;
 use querygate_types::{Error, ErrorCode, Result};
@@ -17,15 +17,30 @@ pub(super) struct Open {
     log: Vec<Done>,
     /// Tables that were read.
     pub(super) read: BTreeSet<Arc<str>>,
+    /// Bytes of `log`, which are among those of the state.
+    log_bytes: usize,
+    /// A row could not go back to what it was, because its table has other columns since: all that is left is a rollback.
+    is_lost: bool,
 }
+
+/// About what a step of the log takes beside the row that it goes back to.
+const STEP_BYTES: usize = size_of::<Done>();
 
 #[derive(Debug)]
 struct Done {
     table: Arc<str>,
     row: u64,
     before: Option<Option<Cells>>,
+    /// Columns of `before`, in their order.
+    columns: Arc<[Column]>,
     /// Whether the row was held before.
     was_held: bool,
+}
+
+impl Done {
+    fn bytes(&self) -> usize {
+        STEP_BYTES + self.before.iter().flatten().map(bytes).sum::<usize>()
+    }
 }
 
 /// Why a step was not done.
@@ -46,12 +61,17 @@ fn gone() -> Stopped {
     Stopped::Refused(Error::new(ErrorCode::SourceSchemaChanged, "the table is not in the source any more"))
 }
 
+/// Whether rows of a table are rows of these columns.
+pub(super) fn has_columns(table: &Table, columns: &Arc<[Column]>) -> bool {
+    Arc::ptr_eq(&table.columns, columns) || table.columns == *columns
+}
+
 impl Open {
     pub(super) fn begin(state: &mut State) -> Self {
         let (id, snapshot) = (state.next_transaction, state.version);
         state.next_transaction += 1;
         *state.snapshots.entry(snapshot).or_default() += 1;
-        Self { id, snapshot, log: Vec::new(), read: BTreeSet::new() }
+        Self { id, snapshot, log: Vec::new(), read: BTreeSet::new(), log_bytes: 0, is_lost: false }
     }
 
     pub(super) const fn view(&self) -> View {
@@ -65,8 +85,9 @@ impl Open {
 
     /// Keeps others from changing a row. One that has changed or held it since this one began was first.
     pub(super) fn hold(&mut self, state: &mut State, table: &Arc<str>, row: u64) -> Result<(), Stopped> {
-        let chain = state.tables.get_mut(table).and_then(|table| table.rows.get_mut(&row));
-        let chain = chain.ok_or(Stopped::from(Violation::Serialization))?;
+        let found = state.tables.get_mut(table).ok_or(Stopped::from(Violation::Serialization))?;
+        let columns = Arc::clone(&found.columns);
+        let chain = found.rows.get_mut(&row).ok_or(Stopped::from(Violation::Serialization))?;
         match chain.holder {
             Some(holder) if holder == self.id => return Ok(()),
             Some(_) => return Err(Stopped::Held),
@@ -76,8 +97,22 @@ impl Open {
             return Err(Violation::Serialization.into());
         }
         chain.holder = Some(self.id);
-        self.log.push(Done { table: Arc::clone(table), row, before: None, was_held: false });
+        self.note(state, Done { table: Arc::clone(table), row, before: None, columns, was_held: false });
         Ok(())
+    }
+
+    /// Remembers a step. What it goes back to is kept as long as the transaction is open, and is held as rows are.
+    fn note(&mut self, state: &mut State, done: Done) {
+        let bytes = done.bytes();
+        (self.log_bytes, state.bytes) = (self.log_bytes + bytes, state.bytes + bytes);
+        self.log.push(done);
+    }
+
+    /// Forgets a step.
+    fn forget(&mut self, state: &mut State, done: &Done) {
+        let bytes = done.bytes().min(self.log_bytes);
+        self.log_bytes -= bytes;
+        state.bytes = state.bytes.saturating_sub(bytes);
     }
 
     /// The row that this transaction sees under its primary key.
@@ -97,8 +132,9 @@ impl Open {
         self.admit(state, table, row, &cells)?;
         state.next_row += 1;
         let found = state.tables.get_mut(table).ok_or_else(gone)?;
+        let columns = Arc::clone(&found.columns);
         found.rows.insert(row, Row { holder: Some(self.id), ..Row::default() });
-        self.log.push(Done { table: Arc::clone(table), row, before: None, was_held: false });
+        self.note(state, Done { table: Arc::clone(table), row, before: None, columns, was_held: false });
         self.set(state, table, row, Some(cells));
         Ok(())
     }
@@ -115,8 +151,10 @@ impl Open {
         if let Some(cells) = &cells {
             self.admit(state, table, row, cells)?;
         }
-        let chain = state.tables.get(table).and_then(|table| table.rows.get(&row)).ok_or_else(gone)?;
-        self.log.push(Done { table: Arc::clone(table), row, before: chain.pending.clone(), was_held: true });
+        let found = state.tables.get(table).ok_or_else(gone)?;
+        let before = found.rows.get(&row).ok_or_else(gone)?.pending.clone();
+        let columns = Arc::clone(&found.columns);
+        self.note(state, Done { table: Arc::clone(table), row, before, columns, was_held: true });
         self.set(state, table, row, cells);
         Ok(())
     }
@@ -169,8 +207,14 @@ impl Open {
     /// Undoes what was done after that much.
     pub(super) fn undo(&mut self, state: &mut State, done: usize) {
         while self.log.len() > done {
-            let Some(Done { table: name, row, before, was_held }) = self.log.pop() else { return };
+            let Some(done) = self.log.pop() else { return };
+            self.forget(state, &done);
+            let Done { table: name, row, mut before, columns, was_held } = done;
             let Some(table) = state.tables.get_mut(&name) else { continue };
+            if before.as_ref().is_some_and(Option::is_some) && !has_columns(table, &columns) {
+                // Its values would be those of other columns.
+                (before, self.is_lost) = (None, true);
+            }
             let Some(chain) = table.rows.get_mut(&row) else { continue };
             let undone = std::mem::replace(&mut chain.pending, before.clone());
             if !was_held {
@@ -197,8 +241,15 @@ impl Open {
         self.close(state);
     }
 
+    /// # Errors
+    /// 40001: it is lost.
+    pub(super) fn stands(&self) -> Result<()> {
+        if self.is_lost { Err(Violation::Serialization.error()) } else { Ok(()) }
+    }
+
     /// Whether it may commit. `alone`: nothing that it read may have changed since it began, or be about to.
     pub(super) fn verify(&self, state: &State, alone: bool) -> Result<()> {
+        self.stands()?;
         let changed = |name: &Arc<str>| state.tables.get(name).is_none_or(|table| table.changed > self.snapshot);
         let about_to = |name: &Arc<str>| state.prepared.writes(name);
         if alone && !self.log.is_empty() && self.read.iter().any(|name| changed(name) || about_to(name)) {
@@ -243,7 +294,8 @@ impl Open {
         self.close(state);
     }
 
-    fn close(&self, state: &mut State) {
+    fn close(&mut self, state: &mut State) {
+        state.bytes = state.bytes.saturating_sub(std::mem::take(&mut self.log_bytes));
         if let Some(count) = state.snapshots.get_mut(&self.snapshot) {
             *count -= 1;
             if *count == 0 {
@@ -251,5 +303,68 @@ impl Open {
             }
         }
         state.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use querygate_driver_api::value::ValueType;
+
+    const LONG: usize = 10_000;
+
+    fn columns(names: &[&str]) -> Arc<[Column]> {
+        names.iter().map(|name| Column { name: (*name).into(), value_type: ValueType::Text }).collect()
+    }
+
+    fn state() -> (State, Arc<str>) {
+        let (mut state, name) = (State::default(), Arc::<str>::from("t"));
+        state.tables.insert(Arc::clone(&name), Table::new(columns(&["id", "secret", "title"]), vec![vec![0]], true));
+        (state, name)
+    }
+
+    fn row(title: &str) -> Cells {
+        ["a", "hush", title].map(|text| Value::Text(text.into())).into()
+    }
+
+    /// One that has changed a new row a hundred times.
+    fn long(state: &mut State, table: &Arc<str>) -> Open {
+        let (mut open, number) = (Open::begin(state), state.next_row);
+        open.insert(state, table, row("")).unwrap();
+        for _ in 0..100 {
+            open.change(state, table, number, Some(row(&"x".repeat(LONG)))).unwrap();
+        }
+        open
+    }
+
+    #[test]
+    fn what_a_transaction_may_go_back_to_is_held_as_long_as_it_is_open() {
+        let (mut state, table) = state();
+        let mut open = long(&mut state, &table);
+        assert!(state.bytes > 100 * LONG, "{}", state.bytes);
+        open.undo(&mut state, 50);
+        assert!((49 * LONG..52 * LONG).contains(&state.bytes), "{}", state.bytes);
+        open.rollback(&mut state);
+        assert_eq!(state.bytes, 0);
+        let mut open = long(&mut state, &table);
+        open.commit(&mut state, false).unwrap();
+        let held = state.tables[&table].rows.values().filter_map(|row| row.seen(View::Committed)).map(bytes);
+        assert_eq!(state.bytes, held.sum::<usize>());
+    }
+
+    #[test]
+    fn a_row_does_not_go_back_to_values_of_other_columns() {
+        let (mut state, table) = state();
+        let mut open = Open::begin(&mut state);
+        open.insert(&mut state, &table, row("one")).unwrap();
+        let savepoint = open.done();
+        open.change(&mut state, &table, 0, Some(row("two"))).unwrap();
+        state.reshape("t", Table::new(columns(&["id", "title"]), vec![vec![0]], true));
+        open.undo(&mut state, savepoint);
+        let hush = Value::Text("hush".into());
+        let kept = state.tables[&table].rows.values().filter_map(|row| row.pending.as_ref()?.as_ref());
+        assert!(kept.flat_map(|cells| cells.iter()).all(|value| *value != hush));
+        assert_eq!(open.commit(&mut state, false).unwrap_err().code(), ErrorCode::SerializationFailure);
+        assert!(state.tables[&table].rows.is_empty() && state.bytes == 0, "{state:?}");
     }
 }

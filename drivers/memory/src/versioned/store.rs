@@ -210,6 +210,8 @@ impl State {
             next.columns.iter().zip(&from).map(value).collect()
         };
         let mut rows = before.rows;
+        let held = |rows: &BTreeMap<u64, Row>| rows.values().flat_map(Row::kept).map(bytes).sum::<usize>();
+        let held_before = held(&rows);
         for row in rows.values_mut() {
             for version in &mut row.versions {
                 version.cells = version.cells.take().map(&shaped);
@@ -220,6 +222,7 @@ impl State {
             let kept: Vec<Cells> = row.kept().cloned().collect();
             kept.iter().for_each(|cells| next.enter(*id, cells));
         }
+        self.bytes = self.bytes.saturating_sub(held_before).saturating_add(held(&rows));
         next.rows = rows;
         next.changed = before.changed;
         self.tables.insert(name.into(), next);

@@ -1,12 +1,12 @@
 //! One transaction, as the gate drives it.
 
 use super::cells::{Cells, batch, stored};
-use super::changing::{Open, Stopped};
+use super::changing::{Open, Stopped, has_columns};
 use super::driver::Shared;
 use super::language::Wait;
 use super::prepared::{prepare, settle};
 use super::reading::Reading;
-use super::store::State;
+use super::store::{Column, State};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::iter;
@@ -65,6 +65,7 @@ impl MemoryTransaction {
             let shared = Arc::clone(&self.shared);
             let ended = shared.ended.notified();
             let open = self.open.as_mut().ok_or_else(|| Error::internal("a transaction that has ended was used"))?;
+            open.stands()?;
             let stopped = step(open, &mut shared.state());
             match stopped {
                 Ok(done) => return Ok(Ok(done)),
@@ -153,6 +154,8 @@ impl MemoryTransaction {
 struct Plan {
     op: ChangeOp,
     table: Arc<str>,
+    /// The table's columns, of which all this is.
+    shape: Arc<[Column]>,
     /// Places of the change's columns, those of the key first.
     places: Vec<usize>,
     columns: Vec<TargetColumn>,
@@ -179,6 +182,7 @@ impl Plan {
         Ok(Self {
             op: change.shape.op,
             table: Arc::clone(table),
+            shape: Arc::clone(&found.columns),
             places,
             key,
             empty: found.columns.iter().map(|column| Value::Null(column.value_type)).collect(),
@@ -203,6 +207,10 @@ impl Plan {
 
     /// The row as it is stored then, or as it was where it is gone. `None`: there is no such row.
     fn apply(&self, open: &mut Open, state: &mut State, values: &[Value]) -> Result<Option<Cells>, Stopped> {
+        if !state.tables.get(&self.table).is_some_and(|table| has_columns(table, &self.shape)) {
+            // The table got other columns since the change was begun.
+            return Err(Violation::Serialization.into());
+        }
         let with = |cells: &Cells| {
             let mut cells = cells.to_vec();
             for (place, value) in self.places.iter().zip(values) {
@@ -287,6 +295,7 @@ impl SourceTransaction for MemoryTransaction {
         if let Some(open) = self.open.as_mut() {
             open.undo(&mut self.shared.state(), done);
             self.shared.ended.notify_waiters();
+            open.stands()?;
         }
         Ok(())
     }
