@@ -114,7 +114,7 @@ impl Connection {
                 Ok(input) => input,
                 Err(closing) => break closing,
             };
-            if self.standing.as_ref().is_some_and(|standing| !standing.holds()) {
+            if !self.is_known() {
                 break Closing::Saying(no_longer_holds().into());
             }
             match AssertUnwindSafe(self.handle(input)).catch_unwind().await {
@@ -129,6 +129,11 @@ impl Connection {
         };
         // The session is freed in any case, whatever the client does with its last frames.
         Box::pin(self.finish(closing)).await;
+    }
+
+    /// Whether what opened its session still holds.
+    fn is_known(&self) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing.holds())
     }
 
     async fn finish(mut self, closing: Closing) {
@@ -201,6 +206,10 @@ impl Connection {
             () = self.shared.kill.cancelled() => Err(Closing::Saying(Report::shutdown())),
             () = self.shared.shutdown.cancelled(), if may_end => Err(Closing::Saying(Report::shutdown())),
             notification = notified => {
+                // A client that only listens sends no message before which it would be asked.
+                if !self.is_known() {
+                    return Err(Closing::Saying(no_longer_holds().into()));
+                }
                 self.out.notification(self.registration.process_id, &notification.channel, &notification.payload);
                 self.uncorked = true;
                 Ok(())
