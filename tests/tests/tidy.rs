@@ -8,6 +8,8 @@ mod circles;
 mod comments;
 #[path = "tidy/exports.rs"]
 mod exports;
+#[path = "tidy/platform.rs"]
+mod platform;
 #[path = "tidy/source.rs"]
 mod source;
 
