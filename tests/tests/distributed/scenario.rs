@@ -12,7 +12,9 @@ fn each(check: impl Fn(&World)) {
     for store in Store::ALL {
         if store.is_there() {
             println!("{store:?}");
-            check(&World::new(store));
+            let world = World::new(store);
+            world.until_ready();
+            check(&world);
         }
     }
 }

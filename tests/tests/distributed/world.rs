@@ -321,13 +321,11 @@ impl World {
         // Gates of one test binary reach one server: each has an id of its own.
         places.configure(&transactions.replace("a1", &format!("{:02x}", places.number % 256)));
         let server = Server::serve(&places.folder.path().join("querygate.toml"));
-        let world = Self { places, server };
-        world.until_ready();
-        world
+        Self { places, server }
     }
 
     /// Until all sources have said what they keep prepared, which is asked when a gate starts.
-    fn until_ready(&self) {
+    pub(crate) fn until_ready(&self) {
         let until = Instant::now() + Duration::from_secs(30);
         let both = "BEGIN; UPDATE orders SET total = total; UPDATE parts SET amount = amount; ROLLBACK";
         while ask(&self.client("nora"), both).is_err_and(|code| code == "55000") {

@@ -6,7 +6,7 @@ use futures::SinkExt;
 use querygate_tests::server::{Request, runtime};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -266,6 +266,12 @@ fn history_is_that_of_what_was_committed_when_the_gate_is_killed() {
             }
         }
         let wanda = gate.client("wanda");
+        // A gate that has just started may not have its source yet.
+        let until = Instant::now() + Duration::from_secs(20);
+        while runtime().block_on(wanda.batch_execute("SELECT id FROM notes LIMIT 1")).is_err() {
+            assert!(Instant::now() < until, "the source does not come");
+            std::thread::sleep(Duration::from_millis(100));
+        }
         let rows = simple(
             &wanda,
             "SELECT record_id, uncertain::text, count(*)::text, '' FROM querygate.history WHERE object = 'desk_notes' GROUP BY 1, 2",

@@ -131,7 +131,7 @@ impl Server {
         let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
         let pid = file.lines().next().unwrap().to_owned();
         signal("QUIT", &pid);
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         // Dead, though its shell does not look: it has no command line any more.
         let alive = || std::fs::read(Path::new("/proc").join(&pid).join("cmdline")).is_ok_and(|line| !line.is_empty());
         while alive() && Instant::now() < until {
