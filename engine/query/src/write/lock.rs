@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
-use querygate_driver_api::write::{Transaction, Violation};
+use querygate_driver_api::write::{RenderedUpdate, Transaction, Violation};
 use querygate_policy::RowFilter;
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, Result};
@@ -174,7 +174,10 @@ async fn changed_row(
     context: &ExecuteContext,
 ) -> Result<Option<(RecordBatch, ChangedRow)>> {
     let (table, read) = (targeted.table(), &at_once.read);
-    let rows = transaction.update_row(table.remote(), &read.statement, &read.values, context).await?;
+    let columns = at_once.columns(table);
+    let (statement, values) = (&*read.statement, &read.values);
+    let update = RenderedUpdate { table: table.remote(), columns: &columns, statement, values };
+    let rows = transaction.update_row(update, context).await?;
     let Some(rows) = rows else { return Ok(None) };
     let (stored, changed) = at_once.taken_apart(&rows, &schema(table))?;
     Ok(Some((stored, changed)))
