@@ -124,7 +124,11 @@ impl Checked {
             }
         };
         match targeted.operation() {
-            WriteOperation::Delete => {}
+            WriteOperation::Delete => {
+                if let Some(taken) = self.taken() {
+                    taken.refuse_new_references(&targeted, &stored, transaction, context).await?;
+                }
+            }
             WriteOperation::Insert | WriteOperation::Update => {
                 self.look(&targeted, &stored, found, transaction, context).await?;
             }
