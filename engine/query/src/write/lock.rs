@@ -6,7 +6,7 @@ use super::store::{schema, together};
 use super::target::{Targeted, closed};
 use crate::write::forms::at_once::{ChangedRow, ReadyAtOnce};
 use crate::write::forms::by_key::ByKey;
-use crate::write::forms::record::{GivenRecord, denied, forbidden, not_found};
+use crate::write::forms::record::{GivenRecord, denied, forbidden};
 use crate::write::values::assignment::{fit, within};
 use crate::write::values::texts::in_form;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
@@ -214,16 +214,17 @@ async fn by_record(
     context: &ExecuteContext,
 ) -> Result<RecordBatch> {
     let table = targeted.table();
-    let Some(key) = record.key(table)? else { return Err(not_found()) };
+    let Some(key) = record.key(table)? else { return Err(record.missing()) };
     let keys = [key];
     let by = KeyValues { places: table.key(), values: &keys };
     let stored = having(table, by, targeted.permit().target(), transaction, context).await?;
     if stored.num_rows() == 1 {
         record.refuse_other_version(table, &stored)?;
+        record.refuse_other_key()?;
         return Ok(stored);
     }
     if having(table, by, &RowFilter::All, transaction, context).await?.num_rows() == 0 {
-        return Err(not_found());
+        return Err(record.missing());
     }
     let passes = having(table, by, record.policy_rows(), transaction, context).await?.num_rows() == 1;
     Err(if passes { forbidden() } else { denied() })
