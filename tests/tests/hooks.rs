@@ -7,6 +7,8 @@
 mod api;
 #[path = "hooks/applications.rs"]
 mod applications;
+#[path = "hooks/cascades.rs"]
+mod cascades;
 #[path = "hooks/gate.rs"]
 mod gate;
 #[path = "hooks/reads.rs"]

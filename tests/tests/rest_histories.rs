@@ -1,7 +1,7 @@
 //! Recorded write histories of the vendor's runtime, sent as they were, over the REST door of the real binary on a SQLite file: status, code,
-//! fields and their messages, answered records, results of batches, and the whole store after each request. Where the gate is strict on
-//! purpose, or has no such service, the request is left out and counted by its reason. The recordings lie outside this repository; where
-//! they are not, that is said.
+//! fields and their messages, answered records, results of batches, and the whole store after each request. Where the gate does otherwise on
+//! purpose, the request, or the field or row that it is about, is counted by its reason; what cannot be compared is, too. The recordings lie
+//! outside this repository; where they are not, that is said. `REASON=…` prints the steps of a reason.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,11 +14,16 @@
 
 #[path = "rest_histories/comparison.rs"]
 mod comparison;
+#[path = "rest_histories/reasons.rs"]
+mod reasons;
 #[path = "histories/recording.rs"]
 mod recording;
+#[path = "rest_histories/records.rs"]
+mod records;
 
 use comparison::{Outcome, Sent, compare};
 use querygate_tests::server::{Answer, PASSWORD, Request, Shop};
+use reasons::of_store;
 use recording::{Recording, differs, resolved};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -30,11 +35,52 @@ const AGREE_PERCENT: usize = 96;
 /// Requests that agree in all of them, at least.
 const AGREE_MIN: usize = 1_000;
 
+/// Steps by reason.
+type Reasons = BTreeMap<String, Vec<String>>;
+
 #[derive(Default)]
 struct Tally {
     agree: usize,
     differ: Vec<String>,
-    left_out: BTreeMap<String, usize>,
+    /// Of those that agree: what of them was not compared.
+    notes: Reasons,
+    otherwise: Reasons,
+    left_out: Reasons,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.agree += other.agree;
+        self.differ.extend(other.differ);
+        for (own, more) in [
+            (&mut self.notes, other.notes),
+            (&mut self.otherwise, other.otherwise),
+            (&mut self.left_out, other.left_out),
+        ] {
+            for (reason, steps) in more {
+                own.entry(reason).or_default().extend(steps);
+            }
+        }
+    }
+
+    /// The table of what became of all requests.
+    fn print(&self) {
+        let wanted = std::env::var("REASON").ok();
+        let count = |reasons: &Reasons| reasons.values().map(Vec::len).sum::<usize>();
+        let (agree, differ) = (self.agree, self.differ.len());
+        let (otherwise, left) = (count(&self.otherwise), count(&self.left_out));
+        println!("all: {agree} agree, {differ} differ, {otherwise} otherwise on purpose, {left} left out");
+        for (what, reasons) in
+            [("agree, but for", &self.notes), ("otherwise", &self.otherwise), ("left out", &self.left_out)]
+        {
+            for (reason, steps) in reasons {
+                println!("    {:4} {what}: {reason}", steps.len());
+                if wanted.as_ref().is_some_and(|wanted| reason.contains(wanted)) {
+                    steps.iter().for_each(|step| println!("             {step}"));
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -46,19 +92,12 @@ fn requests_of_recorded_histories_are_answered_and_stored_as_recorded() {
             println!("NOTHING COMPARED: the recorded histories are not in ../shared/data/objectstack/writes");
             return;
         };
-        let tally = replay(recording);
-        let left: usize = tally.left_out.values().sum();
-        println!("history {number}: {} agree, {} differ, {left} left out", tally.agree, tally.differ.len());
+        let tally = replay(number, recording);
+        println!("history {number}: {} agree, {} differ", tally.agree, tally.differ.len());
         tally.differ.iter().for_each(|difference| println!("    {difference}"));
-        all.agree += tally.agree;
-        all.differ.extend(tally.differ);
-        for (reason, count) in tally.left_out {
-            *all.left_out.entry(reason).or_default() += count;
-        }
+        all.add(tally);
     }
-    let left: usize = all.left_out.values().sum();
-    println!("all: {} agree, {} differ, {left} left out", all.agree, all.differ.len());
-    all.left_out.iter().for_each(|(reason, count)| println!("    {count:4} left out: {reason}"));
+    all.print();
     if only.is_none() {
         assert!(all.agree >= AGREE_MIN, "only {} requests agree", all.agree);
         let served = all.agree + all.differ.len();
@@ -119,7 +158,7 @@ fn repeated(body: &Value) -> Value {
     }
 }
 
-fn replay(mut recording: Recording) -> Tally {
+fn replay(number: usize, mut recording: Recording) -> Tally {
     let mut gate = Gate::over(&recording);
     let mut tally = Tally::default();
     for step in recording.steps() {
@@ -128,23 +167,30 @@ fn replay(mut recording: Recording) -> Tally {
         let answer = gate.send(&step);
         let sent = Sent::of(&recording, &step, &answer);
         let outcome = match compare(&sent) {
-            Outcome::Agrees => {
-                match differs(&recording, &before, &expected, &sent.renamed(recording.stored(&gate.shop))) {
-                    Some(text) => sent.store_reason(&text).map_or_else(
-                        || Outcome::Differs(format!("stored otherwise: {text}")),
-                        |reason| Outcome::LeftOut(reason.to_owned()),
-                    ),
-                    None => Outcome::Agrees,
+            Outcome::Agrees(notes) => {
+                let wanted = if sent.is_taken_back() { &before } else { &expected };
+                match differs(&recording, &before, wanted, &sent.renamed(recording.stored(&gate.shop))) {
+                    Some(text) => match of_store(&sent) {
+                        Some(reason) => Outcome::Otherwise(reason),
+                        None => Outcome::Differs(format!("stored otherwise: {text}")),
+                    },
+                    None => Outcome::Agrees(notes),
                 }
             }
             other => other,
         };
-        let is_same = matches!(outcome, Outcome::Agrees);
+        let is_same = matches!(outcome, Outcome::Agrees(_)) && !sent.is_taken_back();
+        let named = format!("{number}/{} {} {}", step["n"], step["kind"], step["object"]);
+        let by = |reasons: &mut Reasons, reason: String| reasons.entry(reason).or_default().push(named.clone());
         match outcome {
-            Outcome::Agrees => tally.agree += 1,
-            Outcome::LeftOut(reason) => *tally.left_out.entry(reason).or_default() += 1,
+            Outcome::Agrees(notes) => {
+                tally.agree += 1;
+                notes.into_iter().for_each(|note| by(&mut tally.notes, note.to_owned()));
+            }
+            Outcome::Otherwise(reason) => by(&mut tally.otherwise, reason.to_owned()),
+            Outcome::LeftOut(reason) => by(&mut tally.left_out, reason),
             Outcome::Differs(text) => match recording.hooked(&step) {
-                Some(reason) => *tally.left_out.entry(reason.to_owned()).or_default() += 1,
+                Some(reason) => by(&mut tally.otherwise, reason.to_owned()),
                 None => tally.differ.push(format!("step {} {} {}: {text}", step["n"], step["kind"], step["object"])),
             },
         }

@@ -97,19 +97,19 @@ impl SqliteDriver {
             .pragma("trusted_schema", "OFF")
             .pragma("mmap_size", options.mmap_bytes.to_string())
             .disable_statement_logging();
-        let readers = Readers::new(connect, options.readers);
         // What the source itself demands of its rows is not switched off: foreign keys are kept only where a connection asks for it.
-        let writers = options.writes.then(|| {
-            let connect = SqliteConnectOptions::new()
+        let writing = options.writes.then(|| {
+            SqliteConnectOptions::new()
                 .filename(&options.path)
                 .create_if_missing(false)
                 .foreign_keys(true)
                 .busy_timeout(options.busy_timeout)
                 .row_buffer_size(512)
                 .pragma("trusted_schema", "OFF")
-                .disable_statement_logging();
-            Readers::new(connect, 1)
+                .disable_statement_logging()
         });
+        let readers = Readers::new(connect, writing.clone(), options.readers);
+        let writers = writing.map(|connect| Readers::new(connect, None, 1));
         let (enforced, notice) = (RwLock::default(), SchemaNotice::default());
         Self { options, readers, writers, capabilities: SqliteCapabilities, enforced, notice }
     }

@@ -2,12 +2,27 @@
 
 use querygate_types::{Error, ErrorCode};
 
+/// `SQLITE_READONLY_RECOVERY`, `SQLITE_READONLY_ROLLBACK`: a connection that must not write finds what a killed writer had begun.
+const UNRECOVERED: [i32; 2] = [264, 776];
+
+/// Whether a connection that may write has to make the file whole first.
+pub(crate) fn is_unrecovered(error: &sqlx::Error) -> bool {
+    extended(error).is_some_and(|code| UNRECOVERED.contains(&code))
+}
+
+fn extended(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
 /// Maps a failure of sqlx or SQLite.
 pub(crate) fn from_sqlx(error: &sqlx::Error) -> Error {
     let failure = |code, message: &str| Error::new(code, message).with_cause(error);
     match error {
+        sqlx::Error::Database(_) if is_unrecovered(error) => {
+            failure(ErrorCode::SourceUnavailable, "source was left in the middle of a change")
+        }
         sqlx::Error::Database(database) => {
-            let primary = database.code().and_then(|code| code.parse::<i32>().ok()).map_or(1, |code| code & 0xff);
+            let primary = extended(error).map_or(1, |code| code & 0xff);
             from_code(primary, database.message()).with_cause(error)
         }
         sqlx::Error::Io(_) => failure(ErrorCode::SourceLost, "source failed to read its storage"),

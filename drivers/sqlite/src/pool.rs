@@ -1,6 +1,6 @@
 //! Connections: bounded, opened when first needed, each with a switch that stops its running statement.
 
-use crate::error::from_sqlx;
+use crate::error::{from_sqlx, is_unrecovered};
 use crate::listing::Listing;
 use querygate_driver_api::execution::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{BreakerState, PoolMeter, PoolStatus};
@@ -54,6 +54,8 @@ pub(crate) struct Reader {
 #[derive(Debug)]
 pub(crate) struct Readers {
     options: SqliteConnectOptions,
+    /// How a connection is opened that may write, for a file that only such a one can make whole. `None`: nothing here writes to it.
+    recovery: Option<SqliteConnectOptions>,
     idle: Mutex<Vec<Reader>>,
     permits: Arc<Semaphore>,
     size: usize,
@@ -69,10 +71,10 @@ pub(crate) struct Lease {
 }
 
 impl Readers {
-    pub(crate) fn new(options: SqliteConnectOptions, size: usize) -> Arc<Self> {
+    pub(crate) fn new(options: SqliteConnectOptions, recovery: Option<SqliteConnectOptions>, size: usize) -> Arc<Self> {
         let size = size.max(1);
-        let permits = Arc::new(Semaphore::new(size));
-        Arc::new(Self { options, idle: Mutex::new(Vec::new()), permits, size, meter: PoolMeter::default() })
+        let (permits, meter) = (Arc::new(Semaphore::new(size)), PoolMeter::default());
+        Arc::new(Self { options, recovery, idle: Mutex::new(Vec::new()), permits, size, meter })
     }
 
     /// A file is tried anew each time: there is nothing to break.
@@ -99,7 +101,12 @@ impl Readers {
         let reader = match idle {
             Some(reader) => reader,
             None => {
-                let opened = self.open().await;
+                let opened = tokio::select! {
+                    biased;
+                    opened = self.open() => opened,
+                    () = cancel.cancelled() => return Err(canceled()),
+                    () = until(deadline) => return Err(timed_out()),
+                };
                 self.meter.opened(&opened);
                 opened?
             }
@@ -111,6 +118,13 @@ impl Readers {
 
     async fn open(&self) -> Result<Reader> {
         let mut connection = self.options.connect().await.map_err(|error| from_sqlx(&error))?;
+        if let Err(error) = look(&mut connection).await {
+            match &self.recovery {
+                Some(options) if is_unrecovered(&error) => self.recover(options, &mut connection).await,
+                Some(_) | None => Err(error),
+            }
+            .map_err(|error| from_sqlx(&error))?;
+        }
         let interrupt = Arc::new(Interrupt::default());
         let switch = Arc::clone(&interrupt);
         let mut handle = connection.lock_handle().await.map_err(|error| from_sqlx(&error))?;
@@ -118,6 +132,25 @@ impl Readers {
         drop(handle);
         Ok(Reader { connection, interrupt, listing: None })
     }
+
+    /// A writer that was killed leaves what it had begun in a journal: the next one takes it back. A reader must not, and reads nothing
+    /// before.
+    async fn recover(
+        &self,
+        options: &SqliteConnectOptions,
+        reader: &mut SqliteConnection,
+    ) -> std::result::Result<(), sqlx::Error> {
+        let mut writer = options.connect().await?;
+        look(&mut writer).await?;
+        writer.close().await?;
+        tracing::info!("a change that a killed process had begun was taken back");
+        look(reader).await
+    }
+}
+
+/// Reads the file.
+async fn look(connection: &mut SqliteConnection) -> std::result::Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1").fetch_optional(connection).await.map(drop)
 }
 
 impl Lease {
@@ -130,6 +163,10 @@ impl Lease {
             }
         }
         self.reader.interrupt.arm(None);
+        // One that cannot read is opened anew, which makes the file whole.
+        if !clean && look(&mut self.reader.connection).await.is_err() {
+            return;
+        }
         let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push(self.reader);
         debug_assert!(idle.len() <= self.readers.size, "a connection is opened only where none is idle");

@@ -376,3 +376,63 @@ async fn the_suite_notices_a_writer_that_lies() {
         assert!(noticed, "{lie:?}");
     }
 }
+
+/// A file as a writer leaves it that is killed in the middle of a change: its journal holds what is to be taken back.
+async fn left(folder: &TempDir, name: &str) -> std::path::PathBuf {
+    let path = folder.path().join("whole.db");
+    let mut connection = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
+    // Pages of the change go to the file before its end.
+    for sql in [
+        "PRAGMA cache_size = 1",
+        "CREATE TABLE IF NOT EXISTS t (id TEXT PRIMARY KEY NOT NULL, a TEXT)",
+        "INSERT OR REPLACE INTO t VALUES ('k', 'before')",
+        "BEGIN IMMEDIATE",
+        "UPDATE t SET a = 'after'",
+        "INSERT INTO t SELECT hex(randomblob(8)), hex(randomblob(300)) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i FROM n)",
+    ] {
+        connection.execute(sql).await.unwrap();
+    }
+    let copy = folder.path().join(name);
+    std::fs::copy(&path, &copy).unwrap();
+    std::fs::copy(folder.path().join("whole.db-journal"), folder.path().join(format!("{name}-journal"))).unwrap();
+    connection.execute("ROLLBACK").await.unwrap();
+    connection.close().await.unwrap();
+    copy
+}
+
+#[tokio::test]
+async fn a_file_that_a_killed_writer_left_is_made_whole_by_one_that_writes() {
+    let folder = TempDir::new().unwrap();
+    let path = left(&folder, "read.db").await;
+    let reads = SqliteDriver::new(SqliteOptions::new(&path));
+    for _ in 0..2 {
+        assert_eq!(reads.health().await.unwrap_err().code(), ErrorCode::SourceUnavailable);
+    }
+    let writes = SqliteDriver::new(SqliteOptions { writes: true, ..SqliteOptions::new(&path) });
+    let tables = writes.tables().await.unwrap();
+    assert_eq!(writes.describe(&tables[0]).await.unwrap().primary_key.len(), 1);
+    // Whoever was kept out before reads now, and nothing of the change is there.
+    reads.health().await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let rows = connection.fetch_all("SELECT a FROM t").await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>(), ["before"]);
+    connection.close().await.unwrap();
+}
+
+/// The writer of another program is killed while connections of the driver are open.
+#[tokio::test]
+async fn open_connections_read_again_after_another_writer_was_killed() {
+    let folder = TempDir::new().unwrap();
+    let path = left(&folder, "shared.db").await;
+    let journal = folder.path().join("shared.db-journal");
+    let kept = std::fs::read(&journal).unwrap();
+    let driver = SqliteDriver::new(SqliteOptions { writes: true, ..SqliteOptions::new(&path) });
+    driver.health().await.unwrap();
+    assert!(!journal.exists(), "the change was taken back");
+    std::fs::write(&journal, kept).unwrap();
+    // The connection that is open meets it, and the next one has it taken back.
+    let first = driver.health().await.map_err(|error| error.code());
+    assert!(matches!(first, Ok(()) | Err(ErrorCode::SourceUnavailable)), "{first:?}");
+    driver.health().await.unwrap();
+    assert!(!journal.exists());
+}

@@ -7,6 +7,7 @@ use crate::live::LiveTable;
 use crate::principal::{VisibleObject, token, visible_objects};
 use crate::remote::DriverTable;
 use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, with_search_path};
+use crate::unavailable::UnavailableTable;
 use crate::write::{WriteTarget, unchangeable};
 use crate::write_rights::WriteRights;
 use datafusion::catalog::{
@@ -23,6 +24,7 @@ use querygate_policy::resolve_principal;
 use querygate_policy::write::WritePermit;
 use querygate_types::principal::Principal;
 use querygate_types::{Error, Result};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -82,8 +84,17 @@ impl PrincipalCatalog {
         }
         let appends = || self.deployment.tables.get(permit.object())?.appends.as_ref();
         let table = self.remotes.tables().get(permit.object()).or_else(appends);
-        let table = table.ok_or_else(|| unchangeable("its source takes no changes"))?;
+        let table = table.ok_or_else(|| self.not_stored(permit.object()))?;
         WriteTarget::of(permit.object(), table.clone(), Arc::clone(self.remotes.tables())).await
+    }
+
+    /// Why a table is none that is changed: its source is away, which may be over soon, or takes no changes.
+    fn not_stored(&self, object: &str) -> Error {
+        let provider: Option<&dyn Any> = self.deployment.tables.get(object).map(|table| table.provider.as_ref() as _);
+        match provider.and_then(<dyn Any>::downcast_ref::<UnavailableTable>) {
+            Some(table) => table.error().clone(),
+            None => unchangeable("its source takes no changes"),
+        }
     }
 
     /// The table of an object that a permitted change has to look at or to change besides: in the transaction of the change, and so in

@@ -24,6 +24,11 @@ impl UnavailableTable {
     pub fn new(schema: SchemaRef, error: Error) -> Self {
         Self { schema, error }
     }
+
+    /// Why it cannot be read.
+    pub(crate) fn error(&self) -> &Error {
+        &self.error
+    }
 }
 
 #[async_trait]

@@ -29,6 +29,8 @@ pub enum VendorCode {
     DuplicateRecord,
     DeleteRestricted,
     ConcurrentUpdate,
+    /// The values of an update name another record than the one that it is of.
+    UpdateIdMismatch,
     /// A hook that runs as the user asks for records, and there is no user.
     HookUnscopedDataAccess,
     BatchTooLarge,
@@ -58,6 +60,7 @@ impl VendorCode {
         Self::DuplicateRecord,
         Self::DeleteRestricted,
         Self::ConcurrentUpdate,
+        Self::UpdateIdMismatch,
         Self::HookUnscopedDataAccess,
         Self::BatchTooLarge,
         Self::NotImplemented,
@@ -88,6 +91,7 @@ impl VendorCode {
             Self::HookUnscopedDataAccess => "HOOK_UNSCOPED_DATA_ACCESS",
             Self::DeleteRestricted => "DELETE_RESTRICTED",
             Self::ConcurrentUpdate => "CONCURRENT_UPDATE",
+            Self::UpdateIdMismatch => "UPDATE_ID_MISMATCH",
             Self::BatchTooLarge => "BATCH_TOO_LARGE",
             Self::NotImplemented => "NOT_IMPLEMENTED",
         }
@@ -105,6 +109,7 @@ impl VendorCode {
             | Self::FilterTokenUnresolved
             | Self::ValidationFailed
             | Self::ValidationError
+            | Self::UpdateIdMismatch
             | Self::BatchTooLarge => 400,
             Self::PermissionDenied | Self::Forbidden | Self::ExternalWriteForbidden | Self::HookUnscopedDataAccess => {
                 403

@@ -151,7 +151,11 @@ async fn changed(client: &mut FlightSqlServiceClient<Channel>, sql: &str, values
 
 #[test]
 fn many_sets_of_values_are_one_change() {
-    let shop = Shop::new(Kind::Sqlite, true);
+    [Kind::Sqlite, Kind::Postgres, Kind::MariaDb].into_iter().for_each(sets_are_one_change);
+}
+
+fn sets_are_one_change(kind: Kind) {
+    let shop = Shop::new(kind, true);
     let before = shop.orders();
     let two = |a: &[Option<&str>], b: &[Option<&str>]| batch(vec![("1", texts(a)), ("2", texts(b))]);
     let one = |a: &[Option<&str>]| batch(vec![("1", texts(a))]);

@@ -34,6 +34,8 @@ pub(crate) struct Server {
     running: Mutex<Option<(Child, ChildStdin)>>,
     /// Prepared transactions that it keeps at a time.
     prepared_max: u32,
+    /// Further arguments.
+    settings: &'static str,
 }
 
 /// Debian's newest server of version 15 or later.
@@ -56,21 +58,26 @@ fn free_port() -> u16 {
 
 impl Server {
     pub(crate) fn start() -> Option<Self> {
-        Self::made("", 20)
+        Self::made("", 20, "")
+    }
+
+    /// A server that has on disk what it says is stored.
+    pub(crate) fn durable() -> Option<Self> {
+        Self::made("", 20, "-c fsync=on -c synchronous_commit=on")
     }
 
     /// A server with room for so few prepared transactions; usually there is none at all.
     pub(crate) fn keeping(prepared_max: u32) -> Option<Self> {
-        Self::made("", prepared_max)
+        Self::made("", prepared_max, "")
     }
 
     /// A server that speaks TLS too: `ca.crt` and `other.crt` lie in its folder.
     pub(crate) fn with_tls() -> Option<Self> {
-        Self::made(CERTIFICATES, 0)
+        Self::made(CERTIFICATES, 0, "")
     }
 
     /// `first` runs in the server's folder before anything else.
-    fn made(first: &str, prepared_max: u32) -> Option<Self> {
+    fn made(first: &str, prepared_max: u32, settings: &'static str) -> Option<Self> {
         let Some(binaries) = binaries() else {
             assert!(std::env::var_os("CI").is_none(), "PostgreSQL's server is not installed");
             eprintln!("SKIPPED: PostgreSQL's server is absent (apt-get install postgresql-15)");
@@ -79,7 +86,7 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("qg-pg-").tempdir().unwrap().keep();
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o711)).unwrap();
         std::fs::write(folder.join("password"), PASSWORD).unwrap();
-        let server = Self { port: free_port(), folder, binaries, running: Mutex::new(None), prepared_max };
+        let server = Self { port: free_port(), folder, binaries, running: Mutex::new(None), prepared_max, settings };
         let prepared = server.as_server(first).output().unwrap();
         assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
         // The database's own order is a language's, so that every forgotten collation shows.
@@ -99,7 +106,7 @@ impl Server {
         let become_it = "setpriv --reuid postgres --regid postgres --clear-groups";
         command.args(["-c", script]).env("B", &self.binaries).env("F", &self.folder);
         command.env("AS", if root { become_it } else { "" }).env("PORT", self.port.to_string());
-        command.env("PREPARED", self.prepared_max.to_string());
+        command.env("PREPARED", self.prepared_max.to_string()).env("SETTINGS", self.settings);
         command.env("EXTRA", if self.folder.join("server.key").exists() { TLS } else { "" });
         command
     }
@@ -108,7 +115,7 @@ impl Server {
     pub(crate) fn run(&self) {
         let mut child = self
             .as_server("cd /; $AS \"$B/postgres\" -D \"$F/data\" -p $PORT -k '' -c listen_addresses=127.0.0.1 -c fsync=off \
-                 -c max_connections=60 -c max_prepared_transactions=$PREPARED $EXTRA >\"$F/log\" 2>&1 </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server; \
+                 -c max_connections=60 -c max_prepared_transactions=$PREPARED $SETTINGS $EXTRA >\"$F/log\" 2>&1 </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server; \
                  rm -rf \"$F\"")
             .stdin(Stdio::piped())
             .spawn()
@@ -126,14 +133,34 @@ impl Server {
         }
     }
 
+    /// All of its processes are killed, none of which hears of it.
+    pub(crate) fn kill_all(&self) {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let main = file.lines().next().unwrap().to_owned();
+        // Stopped, so that it starts no other process meanwhile.
+        signal("STOP", &main);
+        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+        for pid in children.split_whitespace().chain([main.as_str()]) {
+            drop(Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status().unwrap());
+        }
+        self.until_dead(&main);
+        // It says that the server is ready.
+        std::fs::remove_file(self.folder.join("data/postmaster.pid")).unwrap();
+    }
+
     /// Its main process dies at once, and with it all others.
     pub(crate) fn kill(&self) {
         let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
         let pid = file.lines().next().unwrap().to_owned();
         signal("QUIT", &pid);
+        self.until_dead(&pid);
+    }
+
+    /// Waits for the end of the main process, and has its shell not clean up.
+    fn until_dead(&self, pid: &str) {
         let until = Instant::now() + Duration::from_secs(60);
         // Dead, though its shell does not look: it has no command line any more.
-        let alive = || std::fs::read(Path::new("/proc").join(&pid).join("cmdline")).is_ok_and(|line| !line.is_empty());
+        let alive = || std::fs::read(Path::new("/proc").join(pid).join("cmdline")).is_ok_and(|line| !line.is_empty());
         while alive() && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(5));
         }

@@ -45,6 +45,11 @@ impl Counters {
         ends.insert((place, prefix.to_owned()), CounterEnd { last, trusted_until });
     }
 
+    /// The source may have refused a number that follows the end of this counter.
+    pub fn forget(&self, place: usize, prefix: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(place, prefix.to_owned()));
+    }
+
     /// A row with a higher number was found.
     pub fn advance(&self, place: usize, prefix: &str, last: u64) {
         let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,6 +72,10 @@ mod tests {
         counters.advance(1, "T-", 9);
         counters.advance(2, "T-", 9);
         assert_eq!((counters.end(1, "T-"), counters.end(2, "T-")), (Some(9), None));
+        counters.forget(2, "T-");
+        assert_eq!(counters.end(1, "T-"), Some(9));
+        counters.forget(1, "T-");
+        assert_eq!(counters.end(1, "T-"), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod writer;
 pub use change::{Applied, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn};
 pub use distributed::{GateId, GlobalId, Prepare, PrepareError, Settled};
 pub use lock::{Lock, LockStrength, LockWait};
-pub use row_update::RowUpdate;
+pub use row_update::{RenderedUpdate, RowUpdate};
 pub use statement_guard::{ServerStop, StatementGuard};
 pub use transaction::{
     Alterations, Begin, Capture, ChangeJournal, CommitError, Fate, Intended, Intention, Isolation, ReadAfter, Rows,

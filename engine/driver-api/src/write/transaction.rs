@@ -9,6 +9,7 @@ mod written;
 
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
 use super::distributed::{GlobalId, PrepareError, unsupported};
+use super::row_update::RenderedUpdate;
 use super::violation::Violation;
 use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
 use crate::identifier::{Identifier, TableRef};
@@ -301,18 +302,19 @@ impl Transaction {
     /// As [`SourceTransaction::update_row`]; 40001: several rows were changed; 25P02 after a failure.
     pub async fn update_row(
         &mut self,
-        table: &TableRef,
-        statement: &NativeStatement,
-        values: &[Value],
+        update: RenderedUpdate<'_>,
         context: &ExecuteContext,
     ) -> Result<Option<RecordBatch>> {
         self.enter()?;
+        let RenderedUpdate { table, columns, statement, values } = update;
         let done = self.inner.update_row(table, statement, values, context).await;
         let one = done.and_then(|rows| match rows {
             Some(rows) if rows.num_rows() > 1 => Err(Violation::Serialization.error()),
             rows => Ok(rows.filter(|rows| rows.num_rows() == 1)),
         });
-        self.leave(one)
+        self.leave(one).inspect(|row| {
+            self.written.add_rows(table, ChangeOp::Update, columns.iter(), u64::from(row.is_some()));
+        })
     }
 
     /// Inserts any number of rows in the source's fastest way.

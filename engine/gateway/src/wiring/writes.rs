@@ -98,7 +98,13 @@ fn rules(object: &Object, governance: &Governance, only_inserts: bool) -> Vec<St
             let is_told = match obstacle {
                 WriteObstacle::Rule { .. } => false,
                 WriteObstacle::NoKey => !only_inserts,
-                _ => true,
+                WriteObstacle::Barrier(_)
+                | WriteObstacle::NotServed
+                | WriteObstacle::Method(_)
+                | WriteObstacle::Managed
+                | WriteObstacle::Hook { .. }
+                | WriteObstacle::StoredExpression(_)
+                | WriteObstacle::Check { .. } => true,
             };
             if is_told {
                 reasons.entry(obstacle.reason()).or_default().push(verb);

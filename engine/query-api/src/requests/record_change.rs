@@ -33,6 +33,13 @@ pub enum RecordAction {
         /// `updated_at` of the record as the caller knows it; another one refuses the change.
         expected_version: Option<String>,
     },
+    /// The record of a key gets other values, or is added where there is none.
+    Upsert {
+        /// The record's key.
+        id: String,
+        /// Its values, by the names of fields. A key among them is that of the record that is added.
+        values: Map<String, Value>,
+    },
     /// A record is taken away, with those that follow it.
     Delete {
         /// The record's key.
@@ -40,6 +47,26 @@ pub enum RecordAction {
         /// `updated_at` of the record as the caller knows it; another one refuses the change.
         expected_version: Option<String>,
     },
+}
+
+impl RecordAction {
+    /// The values that are given; of a record that is taken away, none.
+    #[must_use]
+    pub fn values(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Create { values } | Self::Update { values, .. } | Self::Upsert { values, .. } => Some(values),
+            Self::Delete { .. } => None,
+        }
+    }
+
+    /// The key of a record that there is, or is to be.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Update { id, .. } | Self::Upsert { id, .. } | Self::Delete { id, .. } => Some(id),
+        }
+    }
 }
 
 /// A change that was made.
@@ -88,6 +115,9 @@ impl DropReason {
 pub enum OnFailure {
     /// Nothing of them is stored.
     UndoAll,
+    /// Nothing of them is stored. They are new rows of one object and one change: hooks hear which of its rows each is, and what is wrong with
+    /// the fields of one is told before anything else of any of them.
+    AsOne,
     /// What was done before stays, what comes after is not tried.
     Stop,
     /// The others are made.

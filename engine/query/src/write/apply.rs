@@ -86,8 +86,8 @@ impl Checked {
             None => Vec::new(),
         };
         let (mut places, mut columns) = (imaged.places().to_vec(), imaged.columns().to_vec());
-        let drawn = draw(&targeted, imaged.records(), transaction, context).await?;
-        for (place, numbers) in drawn.columns {
+        let mut drawn = draw(&targeted, imaged.records(), transaction, context).await?;
+        for (place, numbers) in std::mem::take(&mut drawn.columns) {
             places.push(place);
             columns.push(numbers);
         }
@@ -116,7 +116,7 @@ impl Checked {
                 let rows = RowsToStore { locked: imaged.locked().stored(), assigned, count };
                 let storing = Storing { table, change: &change, rows };
                 match stored(&targeted, storing, transaction, context).await {
-                    Err(error) if drawn.is_first && error.code() == ErrorCode::UniqueViolation => {
+                    Err(error) if error.code() == ErrorCode::UniqueViolation && drawn.may_be_taken(table) => {
                         return Ok(Attempt::Raced(error));
                     }
                     stored => stored?,
@@ -124,7 +124,11 @@ impl Checked {
             }
         };
         match targeted.operation() {
-            WriteOperation::Delete => {}
+            WriteOperation::Delete => {
+                if let Some(taken) = self.taken() {
+                    taken.refuse_new_references(&targeted, &stored, transaction, context).await?;
+                }
+            }
             WriteOperation::Insert | WriteOperation::Update => {
                 self.look(&targeted, &stored, found, transaction, context).await?;
             }

@@ -1,5 +1,6 @@
 //! Rows as a change is to leave them: the statement's values, defaults, stamps, and what the table's own rules make of them.
 
+use super::check::{outside, passes};
 use super::follow::Masters;
 use super::hooks::{HookRow, Hooks, MadeRow, shown, shown_payload};
 use super::lock::Locked;
@@ -73,6 +74,9 @@ impl Imaged {
             records.push(outcome.record);
             given.push(outcome.given);
             dropped.extend(outcome.dropped);
+        }
+        if let Some(record) = targeted.intent().record() {
+            record.refuse_absent()?;
         }
         let places = places(&targeted, &records, &given);
         let mut columns = Vec::with_capacity(places.len());
@@ -194,12 +198,17 @@ pub(super) fn record(
     made: &MadeRow,
     masters: &Masters,
 ) -> Result<Outcome> {
-    let is_given = targeted.intent().record().is_some();
     let outcome = evaluated(targeted, previous, made, masters);
     let made: Row = outcome.given.iter().filter(|(name, _)| made.made.contains(name)).map(owned).collect();
     refuse_unstored(targeted.table(), &made)?;
-    if is_given {
+    if let Some(given) = targeted.intent().record() {
         if !outcome.violations.is_empty() {
+            // Who may not store such a record hears that first, but of the rows of one change. What has no answer, as it is, is left to
+            // the rules.
+            let is_alone = given.place().is_none();
+            if is_alone && matches!(passes(targeted.permit().check(), &outcome.record), Ok(false)) {
+                return Err(outside(targeted));
+            }
             return Err(refused(outcome.violations));
         }
         refuse_unstored(targeted.table(), &outcome.given)?;

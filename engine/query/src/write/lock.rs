@@ -6,7 +6,7 @@ use super::store::{schema, together};
 use super::target::{Targeted, closed};
 use crate::write::forms::at_once::{ChangedRow, ReadyAtOnce};
 use crate::write::forms::by_key::ByKey;
-use crate::write::forms::record::{GivenRecord, denied, forbidden, not_found};
+use crate::write::forms::record::{GivenRecord, denied, forbidden};
 use crate::write::values::assignment::{fit, within};
 use crate::write::values::texts::in_form;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
-use querygate_driver_api::write::{Transaction, Violation};
+use querygate_driver_api::write::{RenderedUpdate, Transaction, Violation};
 use querygate_policy::RowFilter;
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, Result};
@@ -174,7 +174,10 @@ async fn changed_row(
     context: &ExecuteContext,
 ) -> Result<Option<(RecordBatch, ChangedRow)>> {
     let (table, read) = (targeted.table(), &at_once.read);
-    let rows = transaction.update_row(table.remote(), &read.statement, &read.values, context).await?;
+    let columns = at_once.columns(table);
+    let (statement, values) = (&*read.statement, &read.values);
+    let update = RenderedUpdate { table: table.remote(), columns: &columns, statement, values };
+    let rows = transaction.update_row(update, context).await?;
     let Some(rows) = rows else { return Ok(None) };
     let (stored, changed) = at_once.taken_apart(&rows, &schema(table))?;
     Ok(Some((stored, changed)))
@@ -211,16 +214,17 @@ async fn by_record(
     context: &ExecuteContext,
 ) -> Result<RecordBatch> {
     let table = targeted.table();
-    let Some(key) = record.key(table)? else { return Err(not_found()) };
+    let Some(key) = record.key(table)? else { return Err(record.missing()) };
     let keys = [key];
     let by = KeyValues { places: table.key(), values: &keys };
     let stored = having(table, by, targeted.permit().target(), transaction, context).await?;
     if stored.num_rows() == 1 {
         record.refuse_other_version(table, &stored)?;
+        record.refuse_other_key()?;
         return Ok(stored);
     }
     if having(table, by, &RowFilter::All, transaction, context).await?.num_rows() == 0 {
-        return Err(not_found());
+        return Err(record.missing());
     }
     let passes = having(table, by, record.policy_rows(), transaction, context).await?.num_rows() == 1;
     Err(if passes { forbidden() } else { denied() })

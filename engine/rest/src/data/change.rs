@@ -90,10 +90,7 @@ fn version_of_header(call: &Call) -> Result<Option<String>, Refusal> {
 
 /// Makes one change.
 async fn one(work: &Work, object: &str, action: RecordAction) -> Result<ChangedRecord, Refusal> {
-    let id = match &action {
-        RecordAction::Create { .. } => None,
-        RecordAction::Update { id, .. } | RecordAction::Delete { id, .. } => Some(id.clone()),
-    };
+    let id = action.id().map(str::to_owned);
     let change = RecordChange { object: object.to_owned(), action };
     let outcome = work.session().change(&[change], OnFailure::UndoAll).await?.pop();
     match outcome {

@@ -1,9 +1,10 @@
 //! `createMany`, `updateMany`, `deleteMany` and `batch` of one object, and `/batch` across objects.
 
+use super::body::kind;
 use super::change::{dropped_fields, make, printed, refusal_of, values_of, with_allowed};
 use super::list::about;
 use super::references;
-use super::upserts::make_missing;
+use super::upserts::update_seen;
 use crate::answer::{JSON, text};
 use crate::call::{Call, Named};
 use crate::code::Code;
@@ -73,7 +74,10 @@ impl Faults {
         match body.get(key) {
             Some(Value::Array(items)) => return items,
             None => self.add(key, "required", "Invalid input: expected array, received undefined"),
-            Some(_) => self.add(key, "invalid_type", "Invalid input: expected array"),
+            Some(other) => {
+                let message = format!("Invalid input: expected array, received {}", kind(other));
+                self.add(key, "invalid_type", &message);
+            }
         }
         &[]
     }
@@ -113,7 +117,7 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
         let actions = records.into_iter().map(create).collect::<Result<Vec<_>, Refusal>>()?;
         let changes = changes_of(&object, actions);
         let mut made = Vec::new();
-        for outcome in make(&work, &changes, OnFailure::UndoAll).await? {
+        for outcome in make(&work, &changes, OnFailure::AsOne).await? {
             match outcome {
                 ChangeOutcome::Made(changed) => made.push(changed),
                 ChangeOutcome::Failed(error) => return Err(with_allowed(&work, &object, error.into()).await),
@@ -174,9 +178,9 @@ fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAct
     if values.is_none() {
         faults.add(format!("records.{at}.data"), "required", "Invalid input: expected record");
     }
-    let mut values = values?.clone();
-    values.shift_remove("id");
-    Some(RecordAction::Update { id: id?.to_owned(), values, expected_version: None })
+    let (id, mut values) = (id?.to_owned(), values?.clone());
+    drop_own_id(&mut values, &id);
+    Some(RecordAction::Update { id, values, expected_version: None })
 }
 
 pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
@@ -224,11 +228,18 @@ pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, cal
         faults.end()?;
         takes_bulk(&work, &object).await?;
         if operation == "upsert" {
-            make_missing(&work, &object, &mut actions).await?;
+            update_seen(&work, &object, &mut actions).await?;
         }
         results(&work, &object, &operation, actions, on_failure).await
     };
     about(&object, answer.await)
+}
+
+/// Takes the record's own id out of its values. Another one stays, for the engine to refuse.
+fn drop_own_id(values: &mut Map<String, Value>, id: &str) {
+    if values.get("id").is_some_and(|given| given.is_null() || given == id) {
+        values.shift_remove("id");
+    }
 }
 
 fn action_of(operation: &str, at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAction> {
@@ -244,9 +255,13 @@ fn action_of(operation: &str, at: usize, record: &Value, faults: &mut Faults) ->
     match (operation, id) {
         ("create", _) => Some(RecordAction::Create { values }),
         ("upsert", None) => Some(RecordAction::Create { values }),
-        ("update" | "upsert", Some(id)) => {
-            values.shift_remove("id");
+        ("update", Some(id)) => {
+            drop_own_id(&mut values, &id);
             Some(RecordAction::Update { id, values, expected_version: None })
+        }
+        ("upsert", Some(id)) => {
+            drop_own_id(&mut values, &id);
+            Some(RecordAction::Upsert { id, values })
         }
         ("delete", Some(id)) => Some(RecordAction::Delete { id, expected_version: None }),
         ("update" | "delete", None) => {
@@ -254,13 +269,6 @@ fn action_of(operation: &str, at: usize, record: &Value, faults: &mut Faults) ->
             None
         }
         _ => None,
-    }
-}
-
-fn id_of(action: &RecordAction) -> Option<&str> {
-    match action {
-        RecordAction::Create { .. } => None,
-        RecordAction::Update { id, .. } | RecordAction::Delete { id, .. } => Some(id),
     }
 }
 
@@ -285,7 +293,7 @@ async fn results(
         if at > 0 {
             rows.push(',');
         }
-        let id = id_of(&change.action);
+        let id = change.action.id();
         let row = match outcome {
             ChangeOutcome::Made(changed) => {
                 succeeded += 1;
@@ -354,11 +362,13 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
                     }
                     match change.action {
                         RecordAction::Delete { .. } => body.push_str("true"),
-                        RecordAction::Create { .. } | RecordAction::Update { .. } => body.push_str(&printed(&changed)?),
+                        RecordAction::Create { .. } | RecordAction::Update { .. } | RecordAction::Upsert { .. } => {
+                            body.push_str(&printed(&changed)?);
+                        }
                     }
                 }
                 ChangeOutcome::Failed(error) => {
-                    let refusal = refusal_of(error, &change.object, id_of(&change.action));
+                    let refusal = refusal_of(error, &change.object, change.action.id());
                     return Err(with_allowed(&work, &change.object, refusal).await);
                 }
                 ChangeOutcome::Undone | ChangeOutcome::NotTried => {}

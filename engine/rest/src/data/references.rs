@@ -97,23 +97,18 @@ fn reference(value: &Value) -> Option<Option<usize>> {
     Some(number.as_u64().and_then(|number| usize::try_from(number).ok()))
 }
 
-fn values(change: &RecordChange) -> Option<&Map<String, Value>> {
-    match &change.action {
-        RecordAction::Create { values } | RecordAction::Update { values, .. } => Some(values),
-        RecordAction::Delete { .. } => None,
-    }
-}
-
 /// Fields of a change that refer, and to what.
 fn references(change: &RecordChange) -> impl Iterator<Item = (&str, Option<usize>)> {
-    let values = values(change).into_iter().flatten();
+    let values = change.action.values().into_iter().flatten();
     values.filter_map(|(field, value)| Some((field.as_str(), reference(value)?)))
 }
 
 /// Puts keys that are known in place of references to them.
 fn put(change: &mut RecordChange, keys: &Keys) {
     let values = match &mut change.action {
-        RecordAction::Create { values } | RecordAction::Update { values, .. } => values,
+        RecordAction::Create { values } | RecordAction::Update { values, .. } | RecordAction::Upsert { values, .. } => {
+            values
+        }
         RecordAction::Delete { .. } => return,
     };
     for (_, value) in values.iter_mut() {

@@ -6,15 +6,15 @@ use querygate_query_api::requests::question::Question;
 use querygate_query_api::requests::record_change::RecordAction;
 use std::collections::BTreeSet;
 
-/// Has those updates make a new record whose record the writer does not read. A record that is hidden from the writer has its key, which
-/// refuses the new one. Without a right to read, and of objects whose records have no key of one field, all stay updates.
+/// Has those upserts update their record whose record the writer reads; of the others, the change itself finds out whether there is one that the
+/// writer may change without reading it. Without a right to read, and of objects whose records have no key of one field, all stay as they are.
 ///
 /// # Errors
 /// The records cannot be asked for.
-pub(super) async fn make_missing(work: &Work, object: &str, actions: &mut [RecordAction]) -> Result<(), Refusal> {
+pub(super) async fn update_seen(work: &Work, object: &str, actions: &mut [RecordAction]) -> Result<(), Refusal> {
     let named = |action: &RecordAction| match action {
-        RecordAction::Update { id, .. } => Some(id.clone()),
-        RecordAction::Create { .. } | RecordAction::Delete { .. } => None,
+        RecordAction::Upsert { id, .. } => Some(id.clone()),
+        RecordAction::Create { .. } | RecordAction::Update { .. } | RecordAction::Delete { .. } => None,
     };
     let ids: BTreeSet<String> = actions.iter().filter_map(named).collect();
     let Some(key) = work.object_if_seen(object).await?.and_then(|described| described.key.clone()) else {
@@ -23,7 +23,7 @@ pub(super) async fn make_missing(work: &Work, object: &str, actions: &mut [Recor
     if ids.is_empty() {
         return Ok(());
     }
-    let (fields, limit) = (Some(vec![key.clone()]), u64::try_from(ids.len()).ok());
+    let (fields, limit) = (Some(vec![key]), u64::try_from(ids.len()).ok());
     let keys = Some(ids.into_iter().collect());
     let question = Question { object: object.to_owned(), keys, fields, limit, ..Question::default() };
     let (mut there, mut found) = (BTreeSet::new(), work.find(&question).await?);
@@ -33,12 +33,11 @@ pub(super) async fn make_missing(work: &Work, object: &str, actions: &mut [Recor
         }
     }
     for action in actions {
-        if let RecordAction::Update { id, values, .. } = action
-            && !there.contains(id)
+        if let RecordAction::Upsert { id, values } = action
+            && there.contains(id)
         {
-            let mut values = std::mem::take(values);
-            values.insert(key.clone(), id.as_str().into());
-            *action = RecordAction::Create { values };
+            let (id, values) = (std::mem::take(id), std::mem::take(values));
+            *action = RecordAction::Update { id, values, expected_version: None };
         }
     }
     Ok(())

@@ -34,13 +34,17 @@ pub(super) struct AllWritten {
     all: BTreeMap<String, Written>,
     /// Not yet in the store.
     changed: BTreeSet<String>,
-    gone: Vec<String>,
+    /// To be taken out of the store.
+    gone: BTreeSet<String>,
 }
 
 impl AllWritten {
-    /// Takes up what was kept.
+    /// Takes up what was kept. What a store has beyond the bound, which did not answer when that was to go, goes now.
     pub(super) fn load(&mut self, all: Vec<(String, Written)>) {
         self.all = all.into_iter().collect();
+        while self.all.len() > TABLES_MAX {
+            self.remove_oldest();
+        }
     }
 
     pub(super) fn follow(&mut self, record: &StatementRecord, seconds: i64) {
@@ -53,7 +57,10 @@ impl AllWritten {
                     known.last = known.last.max(seconds);
                 }
                 None => {
-                    self.make_room();
+                    if self.all.len() >= TABLES_MAX {
+                        self.remove_oldest();
+                    }
+                    self.gone.remove(&id);
                     self.all.insert(id.clone(), Written { writes: one.clone(), first: seconds, last: seconds });
                 }
             }
@@ -62,15 +69,19 @@ impl AllWritten {
     }
 
     /// The table that was not written to for longest goes.
-    fn make_room(&mut self) {
-        if self.all.len() < TABLES_MAX {
-            return;
-        }
+    fn remove_oldest(&mut self) {
         let oldest = self.all.iter().min_by_key(|(_, written)| written.last).map(|(id, _)| id.clone());
         if let Some(oldest) = oldest {
             self.all.remove(&oldest);
             self.changed.remove(&oldest);
-            self.gone.push(oldest);
+            self.is_gone(oldest);
+        }
+    }
+
+    /// Where the store takes nothing for long, some of its documents stay until they are loaded again.
+    fn is_gone(&mut self, id: String) {
+        if self.gone.len() < TABLES_MAX {
+            self.gone.insert(id);
         }
     }
 
@@ -85,13 +96,18 @@ impl AllWritten {
             let bytes = postcard::to_allocvec(self.all.get(&id)?).ok()?;
             Some((id, bytes))
         };
-        (std::mem::take(&mut self.changed).into_iter().filter_map(document).collect(), std::mem::take(&mut self.gone))
+        let gone = std::mem::take(&mut self.gone).into_iter().collect();
+        (std::mem::take(&mut self.changed).into_iter().filter_map(document).collect(), gone)
     }
 
     /// Changes that were not written are changes still.
     pub(super) fn put_back(&mut self, documents: Vec<(String, Vec<u8>)>, gone: Vec<String>) {
         self.changed.extend(documents.into_iter().map(|(id, _)| id).filter(|id| self.all.contains_key(id)));
-        self.gone.extend(gone.into_iter().filter(|id| !self.all.contains_key(id)));
+        for id in gone {
+            if !self.all.contains_key(&id) {
+                self.is_gone(id);
+            }
+        }
     }
 }
 
@@ -156,6 +172,38 @@ mod tests {
         let left = all.of("crm");
         assert!(left.iter().all(|written| written.first >= DAY + 10));
         assert!(all.of("other").is_empty());
+    }
+
+    #[test]
+    fn what_a_store_is_to_lose_is_bounded_while_it_takes_nothing() {
+        let mut all = AllWritten::default();
+        let at = |number: usize| DAY + i64::try_from(number).unwrap();
+        for number in 0..4 * TABLES_MAX {
+            all.follow(&wrote(&number.to_string(), 1), at(number));
+            if number % TABLES_MAX == 0 {
+                let (documents, gone) = all.changes();
+                all.put_back(documents, gone);
+            }
+        }
+        assert_eq!((all.all.len(), all.gone.len()), (TABLES_MAX, TABLES_MAX));
+        // A table that is written to again stays.
+        let (_, gone) = all.changes();
+        all.put_back(Vec::new(), gone.clone());
+        all.follow(&wrote("0", 1), at(4 * TABLES_MAX));
+        assert!(all.all.keys().all(|id| !all.gone.contains(id)) && gone.iter().any(|id| all.all.contains_key(id)));
+    }
+
+    #[test]
+    fn a_store_with_more_than_is_followed_loses_the_oldest() {
+        let path = |number: usize| vec![number.to_string()];
+        let writes = |number| TableWrites { source: "crm".to_owned(), path: path(number), ..TableWrites::default() };
+        let kept = |number| Written { writes: writes(number), first: DAY, last: DAY + i64::try_from(number).unwrap() };
+        let mut all = AllWritten::default();
+        all.load((0..TABLES_MAX + 3).map(|number| (id(&writes(number)), kept(number))).collect());
+        assert_eq!(all.all.len(), TABLES_MAX);
+        let (documents, gone) = all.changes();
+        let oldest: BTreeSet<String> = (0..3).map(|number| id(&writes(number))).collect();
+        assert_eq!((documents.len(), gone.into_iter().collect::<BTreeSet<_>>()), (0, oldest));
     }
 
     #[test]

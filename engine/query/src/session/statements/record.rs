@@ -9,7 +9,7 @@ use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
 use crate::sql::parse::Parsed;
 use crate::sql::template::of_text;
-use crate::write::forms::record::{GivenRecord, WrittenRecord};
+use crate::write::forms::record::{GivenRecord, RecordPlace, WrittenRecord};
 use crate::write::intent::WriteIntent;
 use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::Ended;
@@ -51,18 +51,26 @@ impl GateSession {
         }
         self.refuse_read_only(|| "a change of records".to_owned())?;
         match on_failure {
-            OnFailure::UndoAll => self.change_together(changes).await,
+            OnFailure::UndoAll => self.change_together(changes, false).await,
+            OnFailure::AsOne => self.change_together(changes, true).await,
             OnFailure::Stop => self.change_apart(changes, false).await,
             OnFailure::Continue => self.change_apart(changes, true).await,
         }
     }
 
-    /// All of them, or none.
-    async fn change_together(&self, changes: &[RecordChange]) -> Result<Vec<ChangeOutcome>> {
-        let own = self.begin_own_over(self.span_sources(changes));
+    /// All of them, or none. `as_one`: as the rows of one change.
+    async fn change_together(&self, changes: &[RecordChange], as_one: bool) -> Result<Vec<ChangeOutcome>> {
         let mut outcomes = Vec::with_capacity(changes.len());
-        for change in changes {
-            match self.change_record(change).await {
+        if as_one && let Some((at, error)) = self.refused_values(changes).await {
+            outcomes.resize_with(at, || ChangeOutcome::NotTried);
+            outcomes.push(ChangeOutcome::Failed(error));
+            outcomes.resize_with(changes.len(), || ChangeOutcome::NotTried);
+            return Ok(outcomes);
+        }
+        let own = self.begin_own_over(self.span_sources(changes));
+        for (at, change) in changes.iter().enumerate() {
+            let place = as_one.then_some(RecordPlace { at, count: changes.len() });
+            match self.change_or_make(change, place).await {
                 Ok(changed) => outcomes.push(ChangeOutcome::Made(changed)),
                 Err(error) => {
                     match own {
@@ -109,7 +117,7 @@ impl GateSession {
 
     /// In a transaction of its own.
     async fn change_alone(&self, change: &RecordChange) -> Result<ChangedRecord> {
-        match self.change_together(std::slice::from_ref(change)).await?.pop() {
+        match self.change_together(std::slice::from_ref(change), false).await?.pop() {
             Some(ChangeOutcome::Made(changed)) => Ok(changed),
             Some(ChangeOutcome::Failed(error)) => Err(error),
             Some(ChangeOutcome::Undone | ChangeOutcome::NotTried) | None => {
@@ -118,10 +126,47 @@ impl GateSession {
         }
     }
 
+    /// The first of several new records whose values are refused before anything is looked up: by rights, and then by fields that there are not.
+    async fn refused_values(&self, changes: &[RecordChange]) -> Option<(usize, Error)> {
+        let targeted = self.aim_at_record(changes.first()?, None).await.ok()?;
+        let refused = changes.iter().enumerate().filter_map(|(at, change)| {
+            let refusal = targeted.permit().admit(None, change.action.values()?).err()?;
+            Some((at, Error::from(refusal)))
+        });
+        let is_of_fields = |error: &Error| error.vendor_code() == Some(VendorCode::InvalidField);
+        let (of_fields, of_rights): (Vec<_>, Vec<_>) = refused.partition(|(_, error)| is_of_fields(error));
+        let (at, error) = of_rights.into_iter().chain(of_fields).next()?;
+        let (parsed, began) = self.begin_record(changes.get(at)?).ok()?;
+        Some((at, self.refused(&parsed, began, error)))
+    }
+
+    /// Changes one record in the session's block, or adds it where there is none and the change says so.
+    async fn change_or_make(&self, change: &RecordChange, place: Option<RecordPlace>) -> Result<ChangedRecord> {
+        let RecordAction::Upsert { id, values } = &change.action else {
+            return self.change_placed(change, place).await;
+        };
+        let of = |action| RecordChange { object: change.object.clone(), action };
+        let update = of(RecordAction::Update { id: id.clone(), values: values.clone(), expected_version: None });
+        // Who may change none of them is not told which there are.
+        let begun = self.begin_record(&update)?;
+        if let Ok(targeted) = self.aim_at_record(&update, None).await {
+            let ended = self.change_targeted(&update, Arc::clone(&targeted), begun).await;
+            if !targeted.intent().record().is_some_and(GivenRecord::is_missing) {
+                return ended;
+            }
+        }
+        let mut values = values.clone();
+        let workspace = self.workspace().await?;
+        if let Some(key) = visible(&workspace.catalog, &change.object)?.object.referenced_field() {
+            values.entry(key.name.clone()).or_insert_with(|| id.as_str().into());
+        }
+        self.change_placed(&of(RecordAction::Create { values }), place).await
+    }
+
     /// In a transaction that goes on if it fails.
     async fn change_within(&self, change: &RecordChange) -> Result<ChangedRecord> {
         self.begin_item().await?;
-        let made = self.change_record(change).await;
+        let made = self.change_or_make(change, None).await;
         if let Err(lost) = self.end_item(made.is_ok()).await {
             self.inner().transaction.fail();
             return Err(made.err().unwrap_or(lost));
@@ -131,9 +176,36 @@ impl GateSession {
 
     /// Changes one record in the session's block.
     pub(in crate::session) async fn change_record(&self, change: &RecordChange) -> Result<ChangedRecord> {
+        self.change_placed(change, None).await
+    }
+
+    async fn change_placed(&self, change: &RecordChange, place: Option<RecordPlace>) -> Result<ChangedRecord> {
+        let (parsed, began) = self.begin_record(change)?;
+        match self.aim_at_record(change, place).await {
+            Ok(targeted) => self.change_targeted(change, targeted, (parsed, began)).await,
+            Err(error) => Err(self.refused(&parsed, began, error)),
+        }
+    }
+
+    /// What a change of a record is called in records, and when it began.
+    fn begin_record(&self, change: &RecordChange) -> Result<(Arc<Parsed>, StartTime)> {
         let parsed = Arc::new(Parsed::record_change(of_text(shape(change))));
         self.admits(parsed.class())?;
-        let began = StartTime::now();
+        Ok((parsed, StartTime::now()))
+    }
+
+    /// Who tries what is not allowed is worth a record.
+    fn refused(&self, parsed: &Arc<Parsed>, began: StartTime, error: Error) -> Error {
+        let told = self.told((began.at, began.started.into_std()));
+        Run::begin(&self.runs, parsed, Arc::default(), began, told).fail(error)
+    }
+
+    async fn change_targeted(
+        &self,
+        change: &RecordChange,
+        targeted: Arc<Targeted>,
+        (parsed, began): (Arc<Parsed>, StartTime),
+    ) -> Result<ChangedRecord> {
         let prepared = PreparedStatement {
             parsed,
             declared: Vec::new(),
@@ -143,14 +215,6 @@ impl GateSession {
             look_up: Mutex::default(),
             write: Mutex::default(),
             _plan: None,
-        };
-        let targeted = match self.aim_at_record(change).await {
-            Ok(targeted) => targeted,
-            // Who tries what is not allowed is worth a record.
-            Err(error) => {
-                let told = self.told((began.at, began.started.into_std()));
-                return Err(Run::begin(&self.runs, &prepared.parsed, Arc::default(), began, told).fail(error));
-            }
         };
         let objects = Arc::from([targeted.intent().object().sql_name.clone()]);
         let mut run = self.begin_run_at(&prepared, objects, began);
@@ -170,7 +234,7 @@ impl GateSession {
         }
     }
 
-    async fn aim_at_record(&self, change: &RecordChange) -> Result<Arc<Targeted>> {
+    async fn aim_at_record(&self, change: &RecordChange, place: Option<RecordPlace>) -> Result<Arc<Targeted>> {
         let workspace = self.workspace().await?;
         let catalog = &workspace.catalog;
         let object = visible(catalog, &change.object)?.clone();
@@ -178,7 +242,7 @@ impl GateSession {
         let (policy, facts, now_ms) = (&deployment.policies, &deployment.facts, now_ms());
         let evaluator = Evaluator { policy, principal: catalog.principal(), facts, now_ms };
         let (operation, record) = GivenRecord::of(change, &object.object, &evaluator)?;
-        let intent = WriteIntent::of_record(object, operation, record);
+        let intent = WriteIntent::of_record(object, operation, record.placed(place));
         let decided = Decided::of(intent, catalog, now_ms).await?;
         Ok(Arc::new(decided.targeted(None, None)?))
     }
@@ -235,11 +299,13 @@ fn told(dropped: Dropped) -> DroppedField {
 
 /// What records say of a change: the object and its fields, no value.
 fn shape(change: &RecordChange) -> String {
-    let (action, values) = match &change.action {
-        RecordAction::Create { values } => ("create", Some(values)),
-        RecordAction::Update { values, .. } => ("update", Some(values)),
-        RecordAction::Delete { .. } => ("delete", None),
+    let action = match &change.action {
+        RecordAction::Create { .. } => "create",
+        RecordAction::Update { .. } => "update",
+        RecordAction::Upsert { .. } => "upsert",
+        RecordAction::Delete { .. } => "delete",
     };
-    let fields: Vec<Value> = values.into_iter().flat_map(|values| values.keys()).map(|name| json!(name)).collect();
+    let fields: Vec<Value> =
+        change.action.values().into_iter().flat_map(|values| values.keys()).map(|name| json!(name)).collect();
     format!("change {}", json!({ "object": change.object, "action": action, "fields": fields }))
 }

@@ -130,10 +130,93 @@ impl Taken {
         }
         Ok(changed)
     }
+
+    /// Looks once more for references to rows that are gone now, where hooks of what went along may have added some.
+    ///
+    /// # Errors
+    /// 23503: there are some.
+    pub(crate) async fn refuse_new_references(
+        &self,
+        targeted: &Targeted,
+        deleted: &RecordBatch,
+        transaction: &mut Transaction,
+        context: &ExecuteContext,
+    ) -> Result<()> {
+        if !self.has_hooks(targeted) {
+            return Ok(());
+        }
+        let following = targeted.following();
+        let key = referenced(targeted.rules().object(), targeted.table())?;
+        let mut gone = vec![(targeted.permit().object(), targeted.table(), key, deleted)];
+        for Deleted { object, rows, .. } in &self.deleted {
+            if !following.dependents(object).is_empty() {
+                let related = following.related(object)?.ok_or_else(lost)?;
+                gone.push((object.as_str(), &related.table, related.referenced()?, rows));
+            }
+        }
+        for (object, table, key, rows) in gone {
+            let values = distinct(table, rows, key)?;
+            for dependent in following.dependents(object) {
+                let Some(child) = following.related(&dependent.object)? else { continue };
+                let field = place(&child.table, &dependent.field)?;
+                let is_left = if child.object.field(&dependent.field).is_some_and(|field| field.multiple) {
+                    is_listed(&child.table, field, &values, transaction, context).await?
+                } else {
+                    let by = KeyValues { places: &[field], values: &values };
+                    having(&child.table, by, &RowFilter::All, transaction, context).await?.num_rows() > 0
+                };
+                if is_left {
+                    return Err(referenced_still());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether hooks run beside what goes along.
+    fn has_hooks(&self, targeted: &Targeted) -> bool {
+        let events = |operation| <[_; 2]>::from(events_of(operation));
+        let of = |object: &str, operation| {
+            events(operation).into_iter().any(|event| Hooks::following(targeted, object, event).is_some())
+        };
+        self.deleted.iter().any(|deleted| of(&deleted.object, WriteOperation::Delete))
+            || self.emptied.iter().any(|emptied| of(&emptied.object, WriteOperation::Update))
+    }
 }
 
 fn lost() -> Error {
     Error::internal("a table that was found is not there")
+}
+
+/// Whether a field of lists has one of these keys in any row. No source is asked for what is in its lists, so that all are read, a
+/// batch at a time.
+async fn is_listed(
+    table: &WriteTarget,
+    field: usize,
+    keys: &[Vec<Value>],
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<bool> {
+    let texts = keys.iter().flatten().map(|key| match key {
+        Value::Text(text) => Ok(text.to_string()),
+        Value::Int16(number) => Ok(number.to_string()),
+        Value::Int32(number) => Ok(number.to_string()),
+        Value::Int64(number) => Ok(number.to_string()),
+        _ => Err(closed("lists hold no keys of this type")),
+    });
+    let texts = texts.collect::<Result<HashSet<String>>>()?;
+    let read = table.texts(field, "", None)?;
+    let mut batches = transaction.query(&read.statement, &read.values, context.clone()).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let lists = batch.columns().first().and_then(|column| column.as_list_opt::<i32>());
+        for list in lists.ok_or_else(|| closed("references are in no list of texts"))?.iter().flatten() {
+            let items = list.as_string_opt::<i32>().ok_or_else(|| closed("references are in no list of texts"))?;
+            if items.iter().flatten().any(|item| texts.contains(item)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 impl Search<'_> {
@@ -168,8 +251,14 @@ impl Search<'_> {
                 let Some(child) = following.related(&dependent.object)? else { continue };
                 let field = place(&child.table, &dependent.field)?;
                 if child.object.field(&dependent.field).is_some_and(|field| field.multiple) {
-                    if self.is_listed(&child.table, field, &values).await? {
-                        return Err(closed("records refer to it in lists"));
+                    if is_listed(&child.table, field, &values, self.transaction, self.context).await? {
+                        return Err(match &dependent.action {
+                            DependentAction::Restrict => referenced_still(),
+                            // No list is changed here.
+                            DependentAction::Delete(_) | DependentAction::Empty(_) => {
+                                closed("records refer to it in lists")
+                            }
+                        });
                     }
                     continue;
                 }
@@ -205,31 +294,6 @@ impl Search<'_> {
             Ok(())
         }
         .boxed()
-    }
-
-    /// Whether a field of lists has one of these keys in any row. No source is asked for what is in its lists, so that all are read, a
-    /// batch at a time.
-    async fn is_listed(&mut self, table: &WriteTarget, field: usize, keys: &[Vec<Value>]) -> Result<bool> {
-        let texts = keys.iter().flatten().map(|key| match key {
-            Value::Text(text) => Ok(text.to_string()),
-            Value::Int16(number) => Ok(number.to_string()),
-            Value::Int32(number) => Ok(number.to_string()),
-            Value::Int64(number) => Ok(number.to_string()),
-            _ => Err(closed("lists hold no keys of this type")),
-        });
-        let texts = texts.collect::<Result<HashSet<String>>>()?;
-        let read = table.texts(field, "", None)?;
-        let mut batches = self.transaction.query(&read.statement, &read.values, self.context.clone()).await?;
-        while let Some(batch) = batches.try_next().await? {
-            let lists = batch.columns().first().and_then(|column| column.as_list_opt::<i32>());
-            for list in lists.ok_or_else(|| closed("references are in no list of texts"))?.iter().flatten() {
-                let items = list.as_string_opt::<i32>().ok_or_else(|| closed("references are in no list of texts"))?;
-                if items.iter().flatten().any(|item| texts.contains(item)) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
     }
 
     /// Whether the principal may do this to all of these rows: by the source's judgement, and by that of the records.

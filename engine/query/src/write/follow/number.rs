@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use futures::TryStreamExt;
-use querygate_catalog::write::PlainRead;
+use querygate_catalog::write::{PlainRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{Locking, Transaction, Violation};
@@ -38,6 +38,19 @@ pub(crate) struct Numbers {
     /// Whether one is the first of its counter: no row was there to be locked, so that another writer may take it too, and the index
     /// lets one of them through.
     pub(crate) is_first: bool,
+    /// Counters whose end was remembered, and not looked for among all rows: place and prefix.
+    remembered: Vec<(usize, String)>,
+}
+
+impl Numbers {
+    /// Whether a number may be what a source refuses as taken, so that another try takes another one. Ends that were remembered are
+    /// looked for by it.
+    pub(crate) fn may_be_taken(&self, table: &WriteTarget) -> bool {
+        for (place, prefix) in &self.remembered {
+            table.counters().forget(*place, prefix);
+        }
+        self.is_first || !self.remembered.is_empty()
+    }
 }
 
 /// An autonumber of a table: the field, and where its column is.
@@ -81,7 +94,11 @@ pub(crate) async fn draw(
                 Some(last) => *last,
                 None => {
                     let number = Autonumber { field, format, place, record, prefix: &prefix };
-                    highest(targeted, number, transaction, context).await?
+                    let highest = highest(targeted, number, transaction, context).await?;
+                    if highest.is_remembered {
+                        drawn.remembered.push((place, prefix.clone()));
+                    }
+                    highest.counter
                 }
             };
             drawn.is_first |= last == 0;
@@ -98,13 +115,23 @@ pub(crate) async fn draw(
     Ok(drawn)
 }
 
-/// The highest number with a prefix, 0 for none. No other transaction takes the next one before this one ends.
+/// The highest number of a counter.
+#[derive(Debug, Clone, Default)]
+struct Highest {
+    /// 0: there is none.
+    counter: u64,
+    text: String,
+    /// It was found from where the counter was last seen to end.
+    is_remembered: bool,
+}
+
+/// The highest number with a prefix. No other transaction takes the next one before this one ends.
 async fn highest(
     targeted: &Targeted,
     number: Autonumber<'_>,
     transaction: &mut Transaction,
     context: &ExecuteContext,
-) -> Result<u64> {
+) -> Result<Highest> {
     let Autonumber { field, format, place, .. } = number;
     if !format.is_readable() {
         return Err(closed("the end of an autonumber's counter cannot be found"));
@@ -112,8 +139,7 @@ async fn highest(
     let table = targeted.table();
     match table.writer()?.capabilities().locking {
         Locking::Source => {
-            let last = last(targeted, number, transaction, context).await?;
-            return Ok(last.map_or(0, |(counter, _)| counter));
+            return last(targeted, number, transaction, context).await;
         }
         Locking::Rows | Locking::Conflicts => {}
     }
@@ -126,13 +152,12 @@ async fn highest(
     let mut locked = None;
     for _ in 0..ATTEMPTS {
         let last = last(targeted, number, transaction, context).await?;
-        let Some((counter, text)) = last else { return Ok(0) };
-        if locked.as_ref() == Some(&text) {
-            return Ok(counter);
+        if last.counter == 0 || locked.as_ref() == Some(&last.text) {
+            return Ok(last);
         }
-        let value = vec![vec![Value::text(text.as_str())]];
+        let value = vec![vec![Value::text(last.text.as_str())]];
         having(table, KeyValues { places: &[place], values: &value }, &RowFilter::All, transaction, context).await?;
-        locked = Some(text);
+        locked = Some(last.text);
     }
     Err(Violation::Serialization.error())
 }
@@ -145,18 +170,22 @@ fn is_kept_unique(targeted: &Targeted, field: &Field) -> bool {
     table.keeps_unique(std::slice::from_ref(&field.name)) || table.keeps_unique(&with_tenant)
 }
 
-/// The highest number that is stored, and its text: found from where the counter was last seen to end, or among all.
+/// The highest number that is stored: found from where the counter was last seen to end, or among all.
 async fn last(
     targeted: &Targeted,
     number: Autonumber<'_>,
     transaction: &mut Transaction,
     context: &ExecuteContext,
-) -> Result<Option<(u64, String)>> {
+) -> Result<Highest> {
     let Autonumber { field, format, place, prefix, .. } = number;
     let table = targeted.table();
+    let of = |found: Option<(u64, String)>, is_remembered| {
+        let (counter, text) = found.unwrap_or_default();
+        Highest { counter, text, is_remembered }
+    };
     if !format.is_ordered() {
         let read = table.texts(place, prefix, None)?;
-        return Ok(scan(&read, format, prefix, transaction, context).await?.1);
+        return Ok(of(scan(&read, format, prefix, transaction, context).await?.1, false));
     }
     // A row far beyond that end may be missed. An index refuses its number a second time; without one it would be given twice.
     if is_kept_unique(targeted, field)
@@ -166,14 +195,14 @@ async fn last(
         if found.0 > known {
             table.counters().advance(place, prefix, found.0);
         }
-        return Ok(Some(found));
+        return Ok(of(Some(found), true));
     }
     let began = Instant::now();
     let found = last_of_all(targeted, number, transaction, context).await?;
     if let Some((counter, _)) = &found {
         table.counters().set(place, prefix, *counter, began.elapsed());
     }
-    Ok(found)
+    Ok(of(found, false))
 }
 
 async fn last_of_all(

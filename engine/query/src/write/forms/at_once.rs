@@ -12,7 +12,8 @@ use crate::write::values::rows::{Row, scalar};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
-use querygate_catalog::write::{KeyUpdate, LockedRead, NewValue, NewValueExpr};
+use querygate_catalog::write::{KeyUpdate, LockedRead, NewValue, NewValueExpr, WriteTarget};
+use querygate_driver_api::identifier::Identifier;
 use querygate_driver_api::value::Value;
 use querygate_policy::RowFilter;
 use querygate_policy::rules::Stamp;
@@ -113,6 +114,12 @@ impl ReadyAtOnce {
     /// The source's statement, with placeholders.
     pub(crate) fn text(&self) -> &Arc<str> {
         &self.read.statement.text
+    }
+
+    /// The source's names of what gets values.
+    pub(in crate::write) fn columns(&self, table: &WriteTarget) -> Vec<Identifier> {
+        let fields = self.places.iter().filter_map(|place| table.fields().get(*place));
+        fields.map(|field| field.column().clone()).collect()
     }
 
     /// What came back: the row as it was, and what it was changed to.

@@ -18,6 +18,8 @@ use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a caller wants of one record.
 #[derive(Debug)]
@@ -27,10 +29,24 @@ pub(crate) struct GivenRecord {
     /// Fields that the text of the key is of.
     key_fields: usize,
     values: Row,
+    /// Its values hold another key than its own.
+    names_other: bool,
     /// `updated_at` as the caller knows it.
     expected_version: Option<String>,
     /// Of those rows that the operation's rights may reach, those that row policies let pass: what is left is the owner's.
     policy_rows: RowFilter,
+    place: Option<RecordPlace>,
+    /// A reference of its values to no record, which is told after its rights and rules.
+    absent: OnceLock<Error>,
+    /// There was no record of its key.
+    is_missing: AtomicBool,
+}
+
+/// Where a record is among the rows of one change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordPlace {
+    pub(crate) at: usize,
+    pub(crate) count: usize,
 }
 
 /// A record that was changed.
@@ -84,8 +100,12 @@ impl GivenRecord {
             id: id.cloned(),
             key_fields,
             values,
+            names_other: false,
             expected_version: version.cloned(),
             policy_rows,
+            place: None,
+            absent: OnceLock::new(),
+            is_missing: AtomicBool::new(false),
         };
         let policy_rows = |operation| evaluator.policy_target(&object.name, operation);
         Ok(match &change.action {
@@ -103,13 +123,51 @@ impl GivenRecord {
             }
             RecordAction::Update { id, values, expected_version } => {
                 let operation = WriteOperation::Update;
-                (operation, given(Some(id), values.clone(), expected_version.as_ref(), policy_rows(operation)))
+                let mut values = values.clone();
+                let names_other = takes_key(&mut values, id, object);
+                let given = given(Some(id), values, expected_version.as_ref(), policy_rows(operation));
+                (operation, Self { names_other, ..given })
+            }
+            RecordAction::Upsert { .. } => {
+                return Err(Error::internal("it is decided first whether a record is there"));
             }
             RecordAction::Delete { id, expected_version } => {
                 let operation = WriteOperation::Delete;
                 (operation, given(Some(id), Row::new(), expected_version.as_ref(), policy_rows(operation)))
             }
         })
+    }
+
+    pub(crate) fn placed(self, place: Option<RecordPlace>) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Where it is among the rows of one change; `None`: it is a change of its own.
+    pub(in crate::write) fn place(&self) -> Option<RecordPlace> {
+        self.place
+    }
+
+    /// That there is no record of its key.
+    pub(in crate::write) fn missing(&self) -> Error {
+        self.is_missing.store(true, Ordering::Release);
+        Error::new(ErrorCode::UndefinedObject, "there is no such record").with_vendor_code(VendorCode::RecordNotFound)
+    }
+
+    /// Whether a run of it found no record of its key.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.is_missing.load(Ordering::Acquire)
+    }
+
+    /// Keeps for later that a reference is to no record.
+    pub(crate) fn keep_absent(&self, error: Error) {
+        // The first is the one that is told.
+        drop(self.absent.set(error));
+    }
+
+    /// # Errors
+    /// A reference is to no record.
+    pub(in crate::write) fn refuse_absent(&self) -> Result<()> {
+        self.absent.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Of the rows that row policies let this change reach; whose they are is another question.
@@ -154,6 +212,16 @@ impl GivenRecord {
     }
 
     /// # Errors
+    /// `UPDATE_ID_MISMATCH`: which of two records is meant is not guessed, and a record keeps its key.
+    pub(in crate::write) fn refuse_other_key(&self) -> Result<()> {
+        if !self.names_other {
+            return Ok(());
+        }
+        let text = "the values of an update hold another key than that of its record";
+        Err(Error::new(ErrorCode::InvalidParameterValue, text).with_vendor_code(VendorCode::UpdateIdMismatch))
+    }
+
+    /// # Errors
     /// `CONCURRENT_UPDATE`: the record is another one than the caller knows.
     pub(in crate::write) fn refuse_other_version(&self, table: &WriteTarget, stored: &RecordBatch) -> Result<()> {
         let Some(expected) = &self.expected_version else { return Ok(()) };
@@ -186,6 +254,23 @@ impl GivenRecord {
     }
 }
 
+/// Takes the fields of a record's key out of the values of its update. Whether one of them held another value than the record's.
+fn takes_key(values: &mut Row, id: &str, object: &Object) -> bool {
+    let key = object.referenced_field().map_or_else(|| object.key(), |only| vec![only]);
+    let parts = key_parts(id, key.len()).unwrap_or_default();
+    let mut names_other = false;
+    for (at, field) in key.iter().enumerate() {
+        let own = parts.get(at);
+        names_other |= match values.shift_remove(&field.name) {
+            None | Some(Json::Null) => false,
+            Some(Json::String(given)) => own != Some(&given.as_str()),
+            Some(Json::Number(given)) => own != Some(&given.to_string().as_str()),
+            Some(Json::Bool(_) | Json::Array(_) | Json::Object(_)) => true,
+        };
+    }
+    names_other
+}
+
 /// Whether every field that was given a value takes it.
 ///
 /// # Errors
@@ -211,10 +296,6 @@ pub(in crate::write) fn refused(violations: Vec<Violation>) -> Error {
 fn unsupported(what: &str) -> Error {
     Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))
         .with_vendor_code(VendorCode::NotImplemented)
-}
-
-pub(in crate::write) fn not_found() -> Error {
-    Error::new(ErrorCode::UndefinedObject, "there is no such record").with_vendor_code(VendorCode::RecordNotFound)
 }
 
 pub(in crate::write) fn denied() -> Error {

@@ -14,6 +14,7 @@ mod until;
 mod values;
 
 use super::target::Targeted;
+use crate::write::forms::record::{GivenRecord, RecordPlace};
 use crate::write::values::rows::Row;
 pub(crate) use find::FindHooks;
 use job::{Job, Place};
@@ -73,6 +74,8 @@ pub(crate) struct Hooks<'a> {
     /// Where the change is made, whose transaction is lent to what hooks ask for.
     source: (&'a Arc<str>, &'a Arc<dyn Driver>),
     is_platform: bool,
+    /// Where the only row is among those of its change.
+    place: Option<RecordPlace>,
 }
 
 impl<'a> Hooks<'a> {
@@ -92,7 +95,8 @@ impl<'a> Hooks<'a> {
         // A record that is named by its key may be changed by who does not read it.
         let is_read = targeted.intent().record().is_none() || *targeted.readable() == RowFilter::All;
         let audience = if is_open && is_read { Audience::ReadsAll } else { Audience::ReadsPart };
-        Self::on(targeted, targeted.permit().object(), event, audience)
+        let place = targeted.intent().record().and_then(GivenRecord::place);
+        Some(Self { place, ..Self::on(targeted, targeted.permit().object(), event, audience)? })
     }
 
     /// Those of an object whose rows are changed by what follows of a statement. Who sent that may see none of them.
@@ -110,7 +114,7 @@ impl<'a> Hooks<'a> {
         let principal = Arc::clone(targeted.shared_principal());
         let now_ms = targeted.now_ms();
         let source = (targeted.table().source(), targeted.table().driver());
-        let own = Self { hooks, event, object, principal, now_ms, audience, source, is_platform: false };
+        let own = Self { hooks, event, object, principal, now_ms, audience, source, is_platform: false, place: None };
         (!hooks.is_empty()).then_some(own)
     }
 
@@ -134,7 +138,7 @@ impl<'a> Hooks<'a> {
         if hooks.is_empty() {
             return Ok(rows.into_iter().map(|row| row.input).collect());
         }
-        let all = Place { first: 0, count: rows.len() };
+        let all = self.places(rows.len());
         let until = Until { cancel: context.cancel.clone(), deadline: context.deadline };
         let records = transaction.companion::<HookRecords>();
         let (source, driver) = self.source;
@@ -156,12 +160,19 @@ impl<'a> Hooks<'a> {
         self.run(rows.clone(), transaction, context).await?;
         let (_, detached) = self.parted();
         for hook in detached {
-            let job = self.job(vec![hook], Place { first: 0, count: rows.len() }, Until::default());
+            let job = self.job(vec![hook], self.places(rows.len()), Until::default());
             let (rows, runtime) = (rows.clone(), Handle::current());
             let records = transaction.companion::<HookRecords>();
             transaction.when_committed(move || drop(runtime.spawn(detached::run(job, rows, records))))?;
         }
         Ok(())
+    }
+
+    fn places(&self, count: usize) -> Place {
+        match self.place {
+            Some(RecordPlace { at, count }) => Place { first: at, count },
+            None => Place { first: 0, count },
+        }
     }
 
     /// Hooks that are waited for, and those that are not.

@@ -20,6 +20,11 @@ fn update(id: &str, given: Value) -> RecordChange {
     RecordChange { object: "yard_jobs".to_owned(), action }
 }
 
+fn upsert(id: &str, given: Value) -> RecordChange {
+    let action = RecordAction::Upsert { id: id.to_owned(), values: values(given) };
+    RecordChange { object: "yard_jobs".to_owned(), action }
+}
+
 fn delete(id: &str) -> RecordChange {
     let action = RecordAction::Delete { id: id.to_owned(), expected_version: None };
     RecordChange { object: "yard_jobs".to_owned(), action }
@@ -102,6 +107,16 @@ fn refusals_have_the_codes_of_objectstack() {
     let before = yard.all();
     for (seat, change, expected) in [
         (&owner, update("none", json!({"title": "x"})), "RECORD_NOT_FOUND"),
+        (&owner, update("none", json!({"id": "j1", "title": "x"})), "RECORD_NOT_FOUND"),
+        (&owner, update("j1", json!({"id": "j3", "title": "x"})), "UPDATE_ID_MISMATCH"),
+        (&owner, update("j1", json!({"id": ["j1"], "title": "x"})), "UPDATE_ID_MISMATCH"),
+        (&owner, upsert("j1", json!({"id": "j3", "title": "x"})), "UPDATE_ID_MISMATCH"),
+        (&owner, upsert("new", json!({"hours": 1})), "VALIDATION_FAILED"),
+        (&clerk, upsert("j2", json!({"title": "x"})), "PERMISSION_DENIED"),
+        (&reader, upsert("j1", json!({"title": "x"})), "PERMISSION_DENIED"),
+        // A right is asked for before rules are, and rules before references.
+        (&clerk, create("yard_jobs", json!({"title": "", "region": "us"})), "PERMISSION_DENIED"),
+        (&owner, update("none", json!({"crew": "none"})), "RECORD_NOT_FOUND"),
         (&owner, delete("none"), "RECORD_NOT_FOUND"),
         (&owner, update("j1", json!({"nothing": 1})), "INVALID_FIELD"),
         (&owner, update("j1", json!({"double": 1})), "INVALID_FIELD"),
@@ -183,4 +198,40 @@ fn a_deleted_record_takes_its_details_along() {
     assert_eq!((gone.id.as_str(), gone.record.is_none()), ("j1", true));
     assert_eq!(yard.stored("id", "FROM yard_steps"), ["s3"]);
     assert_eq!(yard.stored("jobs, hours", "FROM yard_crews WHERE id = 'c1'"), ["1.0|3.0"]);
+}
+
+/// A record is changed where there is one of its key, its own key among the values or not, and added otherwise.
+#[test]
+fn an_upsert_changes_or_adds() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    for (changed, stored) in [
+        (upsert("j1", json!({"id": "j1", "title": "roof 2"})), "j1|roof 2"),
+        (upsert("n1", json!({"title": "first"})), "n1|first"),
+        (upsert("n1", json!({"title": "again"})), "n1|again"),
+        // The key of a new record is that among its values.
+        (upsert("other", json!({"id": "n2", "title": "own"})), "n2|own"),
+    ] {
+        let id = one(&owner, changed).unwrap().id;
+        assert_eq!(yard.stored("id, title", &format!("FROM yard_jobs WHERE id = '{id}'")), [stored]);
+    }
+    assert_eq!(yard.stored("id", "FROM yard_jobs WHERE id = 'other'"), Vec::<String>::new());
+    let both = [upsert("n3", json!({"title": "x"})), upsert("j1", json!({"hours": 1000}))];
+    assert_eq!(outcomes(&owner, &both, OnFailure::UndoAll), "undone, failed");
+    assert_eq!(yard.stored("id", "FROM yard_jobs WHERE id = 'n3'"), Vec::<String>::new());
+}
+
+/// Rows of one change: a field that there is not is told before the faults of the rows before it.
+#[test]
+fn of_several_new_records_an_unknown_field_is_told_first() {
+    let yard = Yard::new();
+    let before = yard.all();
+    let records =
+        [create("yard_jobs", json!({"hours": 1000})), create("yard_jobs", json!({"title": "x", "nothing": 1}))];
+    assert_eq!(outcomes(&yard.owner(), &records, OnFailure::AsOne), "not tried, failed");
+    assert_eq!(outcomes(&yard.owner(), &records, OnFailure::UndoAll), "failed, not tried");
+    assert_eq!(outcomes(&yard.reader(), &records, OnFailure::AsOne), "failed, not tried");
+    assert_eq!(yard.all(), before);
+    let two = ["a", "b"].map(|title| create("yard_jobs", json!({"title": title})));
+    assert_eq!(outcomes(&yard.owner(), &two, OnFailure::AsOne), "made, made");
 }
