@@ -68,6 +68,27 @@ fn filters_sequences_and_refusals() {
 }
 
 #[test]
+fn an_event_does_not_say_how_many_rows_were_changed_before() {
+    let gate = Gate::new();
+    let wanda = gate.client("wanda");
+    let mut seen = gate.follow("eve", "").begun();
+    let hidden = "INSERT INTO notes(id, region) SELECT 'h' || n, 'us' FROM generate_series(1, 17) n";
+    runtime().block_on(wanda.batch_execute(&format!("BEGIN; {hidden}; {}; COMMIT", note("v", "eu")))).unwrap();
+    let told = seen.event();
+    assert_eq!((&told["key"], &told["operation"]), (&json!({"id": "v"}), &json!("insert")));
+    let text = |name: &str| told[name].as_str().unwrap().to_owned();
+    let names = [text("transaction"), text("sequence"), told["at"].to_string(), String::new()];
+    for (change, row) in (0..4).flat_map(|change| (0..100).map(move |row| (change, row))) {
+        for name in &names {
+            let guess = format!("{name}/{change}/{row}");
+            let digest = ring::digest::digest(&ring::digest::SHA256, guess.as_bytes());
+            let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(!hex.starts_with(&text("id")), "the name of an event is made of {guess}");
+        }
+    }
+}
+
+#[test]
 fn who_signs_out_is_told_nothing_more() {
     let gate = Gate::new();
     let (wanda, token) = (gate.client("wanda"), gate.token("eve"));
