@@ -68,6 +68,48 @@ fn filters_sequences_and_refusals() {
 }
 
 #[test]
+fn an_event_does_not_say_how_many_rows_were_changed_before() {
+    let gate = Gate::new();
+    let wanda = gate.client("wanda");
+    let mut seen = gate.follow("eve", "").begun();
+    let hidden = "INSERT INTO notes(id, region) SELECT 'h' || n, 'us' FROM generate_series(1, 17) n";
+    runtime().block_on(wanda.batch_execute(&format!("BEGIN; {hidden}; {}; COMMIT", note("v", "eu")))).unwrap();
+    let told = seen.event();
+    assert_eq!((&told["key"], &told["operation"]), (&json!({"id": "v"}), &json!("insert")));
+    let text = |name: &str| told[name].as_str().unwrap().to_owned();
+    let names = [text("transaction"), text("sequence"), told["at"].to_string(), String::new()];
+    for (change, row) in (0..4).flat_map(|change| (0..100).map(move |row| (change, row))) {
+        for name in &names {
+            let guess = format!("{name}/{change}/{row}");
+            let digest = ring::digest::digest(&ring::digest::SHA256, guess.as_bytes());
+            let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(!hex.starts_with(&text("id")), "the name of an event is made of {guess}");
+        }
+    }
+}
+
+#[test]
+fn a_large_transaction_comes_whole_and_in_order() {
+    let gate = Gate::new();
+    let wanda = gate.client("wanda");
+    let mut seen = gate.follow("eve", "?objects=desk_notes").begun();
+    let insert = "INSERT INTO notes(id, region, title) SELECT 'n' || n, CASE WHEN n % 3 = 0 THEN 'us' ELSE 'eu' END, repeat('x', 900) \
+         FROM generate_series(1, 3000) n";
+    change(&wanda, insert).unwrap();
+    let told: Vec<Value> = (0..2_000).map(|_| seen.event()).collect();
+    let expected: Vec<Value> = (1..=3_000).filter(|n| n % 3 != 0).map(|n| json!({"id": format!("n{n}")})).collect();
+    assert_eq!(told.iter().map(|event| event["key"].clone()).collect::<Vec<_>>(), expected);
+    assert!(told.iter().all(|event| event["sequence"] == told[0]["sequence"]));
+    let ids: std::collections::BTreeSet<&str> = told.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), told.len());
+    // Only the last of them is where a client goes on.
+    assert_eq!(seen.last_id.as_deref(), told[0]["sequence"].as_str());
+    change(&wanda, "UPDATE notes SET title = 'y' WHERE id IN ('n1', 'n3', 'n3000', 'n2999')").unwrap();
+    let (first, second) = (seen.event(), seen.event());
+    assert_eq!([&first["key"]["id"], &second["key"]["id"]], [&json!("n1"), &json!("n2999")]);
+}
+
+#[test]
 fn who_signs_out_is_told_nothing_more() {
     let gate = Gate::new();
     let (wanda, token) = (gate.client("wanda"), gate.token("eve"));

@@ -30,6 +30,16 @@ impl Gate {
 
     /// `far`: rows of a second source.
     pub(crate) fn over(stack: &str, rows: &str, far: Option<&str>, users: [(&str, &str); 2]) -> Self {
+        Self::with((stack, rows), far, users, "")
+    }
+
+    /// `settings`: further tables of the configuration.
+    pub(crate) fn with(
+        (stack, rows): (&str, &str),
+        far: Option<&str>,
+        users: [(&str, &str); 2],
+        settings: &str,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
@@ -51,6 +61,7 @@ impl Gate {
             ));
         }
         config.push_str("[[users]]\nname = \"root\"\noperator = true\n");
+        config.push_str(settings);
         std::fs::write(at("querygate.toml"), config).unwrap();
         for user in ["nora", "omar", "root"] {
             add_user(folder.path(), user);

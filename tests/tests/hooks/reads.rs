@@ -2,8 +2,9 @@
 
 use super::gate::{Gate, refusal};
 use super::sql::rows;
-use querygate_tests::server::change;
+use querygate_tests::server::{PASSWORD, Request, change, runtime};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const STACK: &str = include_str!("reads.yaml");
 const ROWS: &str = r#"
@@ -88,4 +89,45 @@ fn what_sql_cannot_honour_is_refused() {
     // A reference is looked up as the gate's own work.
     assert_eq!(change(&nora, "INSERT INTO log (id, asked) VALUES ('l1', 'a1')").unwrap(), 1);
     assert_eq!(refusal(&nora, "INSERT INTO log (id, asked) VALUES ('l2', 'nowhere')").0, "23503");
+}
+
+#[test]
+fn records_that_only_questions_read_are_not_followed() {
+    let users = [("nora", "reads_all"), ("omar", "reads_all")];
+    let gate = Gate::with((STACK, ROWS), None, users, "[events]\npath = \"events\"\n");
+    let token = gate.token("nora");
+    let follow = |object: &str| {
+        let request = Request::new("GET", &format!("/api/v1/realtime?objects={object}"));
+        request.header("authorization", &format!("Bearer {token}")).send(gate.server.rest.unwrap())
+    };
+    let refused = follow("reads_asked");
+    assert_eq!(refused.status, 501, "{}", refused.text());
+    let mut config = gate.server.config("nora");
+    config.dbname("sales").password(PASSWORD);
+    let (sender, notes) = std::sync::mpsc::channel::<Value>();
+    let client = runtime().block_on(async {
+        let (client, mut connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = futures::future::poll_fn(|context| connection.poll_message(context)).await {
+                if let tokio_postgres::AsyncMessage::Notification(note) = message {
+                    let _ = sender.send(serde_json::from_str(note.payload()).unwrap());
+                }
+            }
+        });
+        client
+    });
+    let listen = |channel: &str| runtime().block_on(client.batch_execute(&format!("LISTEN \"querygate.{channel}\"")));
+    let error = listen("reads_asked").unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().code().code(), "0A000");
+    listen("*").unwrap();
+    for (object, record) in [
+        ("reads_asked", json!({"id": "a3", "name": "secret"})),
+        ("reads_filtered", json!({"id": "f3", "name": "Three", "region": "us"})),
+        ("reads_filtered", json!({"id": "f4", "name": "Four", "region": "eu"})),
+    ] {
+        let made = gate.send(&token, "POST", object, &record);
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    let told = notes.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!((&told["object"], &told["key"]), (&json!("reads_filtered"), &json!({"id": "f4"})), "{told}");
 }

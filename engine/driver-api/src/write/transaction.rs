@@ -1,5 +1,6 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
+mod after;
 mod journal;
 mod lent;
 mod outcome;
@@ -14,12 +15,13 @@ use super::violation::Violation;
 use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
 use crate::identifier::{Identifier, TableRef};
 use crate::value::Value;
+use after::AfterCommit;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use journal::Captured;
-pub use journal::{Capture, ChangeJournal, Intended, Intention, RowsChanged};
+pub use journal::{Capture, CaptureRoom, ChangeJournal, Intended, Intention, RowsChanged};
 pub use outcome::{Begin, CommitError, Fate, Isolation, TxMark};
 use querygate_types::{Error, ErrorCode, Result};
 use reading::Reading;
@@ -203,18 +205,6 @@ enum Standing {
     /// The source keeps it until its fate is decided.
     Prepared,
 }
-
-/// Something to do once a transaction is stored.
-struct AfterCommit(Box<dyn FnOnce() + Send + Sync>);
-
-impl fmt::Debug for AfterCommit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AfterCommit")
-    }
-}
-
-/// Things to do after the commit of one transaction, at most.
-const AFTER_MAX: usize = 1_000;
 
 fn has_failed() -> Error {
     let text = "current transaction is aborted, commands ignored until end of transaction block";
@@ -432,20 +422,17 @@ impl Transaction {
         }
         let Self { inner, after, .. } = self;
         inner.commit().await?;
-        after.into_iter().for_each(|AfterCommit(task)| task());
+        after.into_iter().for_each(AfterCommit::run);
         Ok(())
     }
 
-    /// Does something when all this is stored, unless what was done until now is undone before. No caller hears how it ends.
+    /// Does something when all this is stored, unless what was done until now is undone before. No caller hears how it ends. `bytes`: what
+    /// it holds until then.
     ///
     /// # Errors
     /// 54000: too much waits for the commit.
-    pub fn when_committed(&mut self, task: impl FnOnce() + Send + Sync + 'static) -> Result<()> {
-        if self.after.len() >= AFTER_MAX {
-            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too much is to be done after the commit"));
-        }
-        self.after.push(AfterCommit(Box::new(task)));
-        Ok(())
+    pub fn when_committed(&mut self, bytes: usize, task: impl FnOnce() + Send + Sync + 'static) -> Result<()> {
+        after::add(&mut self.after, AfterCommit::new(bytes, task))
     }
 
     /// Undoes everything. What is prepared needs [`rollback_prepared`](Self::rollback_prepared), which says whether it is.

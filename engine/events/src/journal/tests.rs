@@ -6,10 +6,11 @@ use futures::FutureExt;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Applied, Capture, ChangeOp, ChangeSet, CommitError, NativeChange, RowsChanged, SourceTransaction,
+    Applied, Capture, CaptureRoom, ChangeOp, ChangeSet, CommitError, NativeChange, RowsChanged, SourceTransaction,
 };
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn options(directory: &Path) -> EventOptions {
@@ -101,6 +102,21 @@ async fn intend(events: &Events, intention: Intention) -> Result<Box<dyn Intende
     events.intend(intention, &mut Transaction::new(Box::new(Idle))).await
 }
 
+/// What is charged.
+#[derive(Debug, Default)]
+struct Held(AtomicUsize);
+
+impl CaptureRoom for Held {
+    fn grow(&self, bytes: usize) -> Result<()> {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn shrink(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test]
 async fn what_a_savepoint_takes_back_is_not_kept() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,12 +126,18 @@ async fn what_a_savepoint_takes_back_is_not_kept() {
     transaction.changed(change(1)).unwrap();
     assert!(transaction.take_changed().is_none(), "nobody follows");
     let journal = Arc::clone(&events) as Arc<dyn ChangeJournal>;
-    transaction.capture(Capture { journal, actor: "ada".into(), door: "pgwire".into(), bytes_max: 100_000 });
+    let held = Arc::new(Held::default());
+    let room = Arc::clone(&held) as Arc<dyn CaptureRoom>;
+    transaction.capture(Capture { journal, actor: "ada".into(), door: "pgwire".into(), bytes_max: 100_000, room });
     assert!(transaction.captures("thing"));
     transaction.changed(change(1)).unwrap();
+    let one = held.0.load(Ordering::Relaxed);
+    assert!(one > 0, "they are charged");
     transaction.savepoint(7).await.unwrap();
     transaction.changed(change(2)).unwrap();
+    assert_eq!(held.0.load(Ordering::Relaxed), 2 * one);
     transaction.rollback_to(7).await.unwrap();
+    assert_eq!(held.0.load(Ordering::Relaxed), one);
     transaction.changed(change(3)).unwrap();
     let (_, kept) = transaction.take_changed().unwrap();
     assert_eq!(kept.len(), 2);

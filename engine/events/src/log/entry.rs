@@ -75,7 +75,7 @@ pub struct Committed {
     /// Its place among all: what came later has a greater one. Microseconds since 1970 at which it was published, or one more than that of
     /// the one before.
     pub sequence: u64,
-    /// Its number, which no other has.
+    /// Names it for followers: no other has this name, and it does not say the number by which its events are named.
     pub transaction: String,
     /// Whether its source did not know what became of it.
     pub uncertain: bool,
@@ -87,6 +87,8 @@ pub struct Committed {
     pub door: Arc<str>,
     /// One for each object and operation; of updates, rows before and after are in one order.
     pub changes: Vec<RowsChanged>,
+    /// Its number, of which followers hear nothing: with it, the name of an event would say how many rows were changed before its own.
+    id: Id,
     pub(crate) bytes: usize,
 }
 
@@ -94,17 +96,27 @@ impl Committed {
     /// Names what happened to one row, by the place of its change and its own there: no other has it, and it says nothing of them.
     #[must_use]
     pub fn event_id(&self, change: usize, row: usize) -> String {
-        let text = format!("{}/{change}/{row}", self.transaction);
-        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+        named(self.id, &format!("/{change}/{row}"))
+    }
+
+    /// Bytes of its rows.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn new(id: Id, sequence: u64, fated: Fated, rows: Rows) -> Self {
         let bytes = rows.bytes().saturating_add(256);
         let Rows { source, actor, door, changes } = rows;
         let uncertain = fated == Fated::Uncertain;
-        Self { sequence, transaction: id.to_string(), uncertain, source, actor, door, changes, bytes }
+        Self { sequence, transaction: named(id, ""), uncertain, source, actor, door, changes, id, bytes }
     }
+}
+
+/// A name for a part of a transaction. Who does not know the transaction's number, half of which is chance, cannot tell of which.
+fn named(id: Id, part: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, format!("{id}{part}").as_bytes());
+    digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A record of the log.
@@ -346,6 +358,25 @@ mod tests {
         }
         assert_eq!(Entry::read(&Entry::Began { before: 4 }.bytes()), Some(Entry::Began { before: 4 }));
         assert_eq!(Entry::read(&[9; 40]), None);
+    }
+
+    #[test]
+    fn names_do_not_say_how_many_rows_were_changed_before() {
+        let rows = || Rows { source: "shop".into(), actor: "ada".into(), door: "rest".into(), changes: Vec::new() };
+        let committed = |chance| Committed::new(Id::new(1_764_000_000_000_000, chance), 5, Fated::Committed, rows());
+        let (one, other) = (committed([1; 8]), committed([2; 8]));
+        assert_eq!(one.event_id(0, 3), committed([1; 8]).event_id(0, 3), "it is the same when it comes again");
+        assert_ne!(one.event_id(0, 3), one.event_id(0, 4));
+        assert_ne!(one.event_id(0, 3), other.event_id(0, 3));
+        assert_ne!(one.transaction, other.transaction);
+        // What a follower has of the transaction does not make the names of its events.
+        let told = &one.transaction;
+        let guesses = |row: usize| [format!("{told}/0/{row}"), format!("{}/0/{row}", one.sequence)];
+        for guess in (0..100).flat_map(guesses) {
+            let digest = ring::digest::digest(&ring::digest::SHA256, guess.as_bytes());
+            let name: String = digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+            assert!((0..100).all(|row| one.event_id(0, row) != name));
+        }
     }
 
     #[test]

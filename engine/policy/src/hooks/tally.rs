@@ -9,6 +9,8 @@ const FIRST_MICROS: f64 = 16.0;
 const STEP: f64 = 1.25;
 /// Changes whose runs after their commit have not ended, at most.
 const WAITING_MAX: usize = 1_000;
+/// Bytes of their rows.
+const WAITING_BYTES_MAX: usize = 256 << 20;
 
 /// Runs of one hook.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub struct HookTally {
     lost: AtomicUsize,
     /// Changes whose runs after their commit have not ended.
     waiting: AtomicUsize,
+    waiting_bytes: AtomicUsize,
 }
 
 impl Default for HookTally {
@@ -35,6 +38,7 @@ impl Default for HookTally {
             waited_micros: AtomicU64::new(0),
             lost: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            waiting_bytes: AtomicUsize::new(0),
         }
     }
 }
@@ -97,19 +101,22 @@ impl HookTally {
         None
     }
 
-    /// Begins runs after a commit, unless too many wait.
+    /// Begins runs after a commit, unless too many wait, or more bytes of their rows than may. `bytes`: of its rows.
     #[must_use]
-    pub fn wait(&self) -> bool {
-        let begun = self.waiting.fetch_add(1, Ordering::AcqRel) < WAITING_MAX;
+    pub fn wait(&self, bytes: usize) -> bool {
+        let is_first = self.waiting.fetch_add(1, Ordering::AcqRel) < WAITING_MAX;
+        let held = self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+        let begun = is_first && held.saturating_add(bytes) <= WAITING_BYTES_MAX;
         if !begun {
-            self.end_wait();
+            self.end_wait(bytes);
         }
         begun
     }
 
-    /// Ends runs after a commit.
-    pub fn end_wait(&self) {
+    /// Ends runs after a commit. `bytes`: of its rows.
+    pub fn end_wait(&self, bytes: usize) {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// A run is given up, which does not end.
@@ -150,6 +157,18 @@ mod tests {
         assert!((95..=119).contains(&ms(0.95)), "{}", ms(0.95));
         tally.count(Duration::from_secs(100_000), true);
         assert!(tally.quantile(1.0).unwrap() > Duration::from_secs(60));
+    }
+
+    #[test]
+    fn rows_that_wait_for_their_runs_are_bounded() {
+        let tally = HookTally::default();
+        assert!(tally.wait(WAITING_BYTES_MAX - 10));
+        assert!(!tally.wait(11), "what is refused takes no room");
+        assert!(tally.wait(10));
+        assert!(!tally.wait(1));
+        tally.end_wait(10);
+        assert!((0..WAITING_MAX - 1).all(|_| tally.wait(0)));
+        assert!(!tally.wait(0));
     }
 
     #[test]

@@ -4,10 +4,12 @@
 use super::gate_session::GateSession;
 use crate::books::change_log::{ChangeLog, ChangeOutcome};
 use crate::books::clock::now_ms;
+use crate::errors::{Stage, translate};
 use crate::run::session_block::OpenBlock;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use querygate_catalog::deployment::Deployment;
 use querygate_catalog::keeps_write_rights;
-use querygate_driver_api::write::{Capture, ChangeJournal, Isolation};
+use querygate_driver_api::write::{Capture, CaptureRoom, ChangeJournal, Isolation};
 use querygate_policy::write::WriteOperation;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query_api::service::TransactionStatus;
@@ -15,6 +17,20 @@ use querygate_resources::TransactionBlock;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Room that a session's user is charged for.
+#[derive(Debug)]
+struct ChargedRoom(MemoryReservation);
+
+impl CaptureRoom for ChargedRoom {
+    fn grow(&self, bytes: usize) -> Result<()> {
+        self.0.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))
+    }
+
+    fn shrink(&self, bytes: usize) {
+        self.0.shrink(bytes.min(self.0.size()));
+    }
+}
 
 impl GateSession {
     /// The block that a change is part of; `None`: it is a transaction of its own.
@@ -48,6 +64,7 @@ impl GateSession {
             actor: self.principal.user_id.as_str().into(),
             door: self.door.name().into(),
             bytes_max: events.log.options().transaction_max,
+            room: Arc::new(ChargedRoom(MemoryConsumer::new("events").register(self.runs.account()))),
         })
     }
 

@@ -30,10 +30,11 @@ pub(super) struct Following {
     known: Instant,
     beat: Interval,
     stream: EventStream,
-    /// Objects whose records metadata does not open for lists.
+    /// Objects whose records metadata does not open for lists, in the version of this number.
     closed: BTreeSet<String>,
+    version: u64,
     /// The session, for as long as it follows.
-    _work: Work,
+    work: Work,
 }
 
 /// What is sent next.
@@ -58,12 +59,8 @@ impl Following {
         for name in filter.objects.iter().flatten() {
             crate::data::described(&work, name, super::METHOD).await?;
         }
-        let closed = |methods: &Option<Vec<String>>| {
-            methods.as_ref().is_some_and(|methods| !methods.iter().any(|method| method == super::METHOD))
-        };
-        let objects = work.session().objects().await?;
-        let closed = objects.iter().filter(|object| closed(&object.api_methods)).map(|object| object.name.clone());
-        let closed = closed.collect();
+        let version = work.session().snapshot_version();
+        let closed = closed(&work).await?;
         let stream = work.session().subscribe(filter).await?;
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -75,8 +72,9 @@ impl Following {
             beat,
             stream,
             closed,
+            version,
             site,
-            _work: work,
+            work,
         })
     }
 
@@ -98,12 +96,34 @@ impl Following {
                 }
                 self.known = Instant::now();
             }
+            if let Err(error) = self.look_again().await {
+                return Next::End(Refusal::from(error));
+            }
             match &next {
                 Next::Followed(Followed::Event(event)) if self.closed.contains(&event.object) => {}
                 Next::Followed(_) | Next::Beat | Next::End(_) => return next,
             }
         }
     }
+
+    /// Other metadata may open other objects.
+    async fn look_again(&mut self) -> querygate_types::Result<()> {
+        let version = self.work.session().snapshot_version();
+        if version != self.version {
+            self.closed = closed(&self.work).await?;
+            self.version = version;
+        }
+        Ok(())
+    }
+}
+
+/// Objects whose records metadata does not open for lists.
+async fn closed(work: &Work) -> querygate_types::Result<BTreeSet<String>> {
+    let is_closed = |methods: &Option<Vec<String>>| {
+        methods.as_ref().is_some_and(|methods| !methods.iter().any(|method| method == super::METHOD))
+    };
+    let objects = work.session().objects().await?;
+    Ok(objects.iter().filter(|object| is_closed(&object.api_methods)).map(|object| object.name.clone()).collect())
 }
 
 /// Whether what a client showed still stands for the user that it stood for.

@@ -66,6 +66,16 @@ pub trait Intended: Send + fmt::Debug {
     fn settle(self: Box<Self>, fate: Option<Fate>);
 }
 
+/// Memory that is charged to somebody, and given back when it is dropped.
+pub trait CaptureRoom: Send + Sync + fmt::Debug {
+    /// # Errors
+    /// 53200: there is none.
+    fn grow(&self, bytes: usize) -> Result<()>;
+
+    /// Gives some back.
+    fn shrink(&self, bytes: usize);
+}
+
 /// Who writes down the changes of a transaction, and whose they are.
 #[derive(Debug, Clone)]
 pub struct Capture {
@@ -77,6 +87,8 @@ pub struct Capture {
     pub door: Arc<str>,
     /// Bytes that they may take in memory before the commit.
     pub bytes_max: usize,
+    /// Where they are charged until then.
+    pub room: Arc<dyn CaptureRoom>,
 }
 
 /// The rows that a transaction has changed so far.
@@ -98,13 +110,15 @@ impl Captured {
 
     pub(super) fn add(&mut self, rows: RowsChanged) -> Result<()> {
         let Some(capture) = &self.capture else { return Ok(()) };
-        self.bytes = self.bytes.saturating_add(rows.bytes());
-        if self.bytes > capture.bytes_max {
+        let own = rows.bytes();
+        if self.bytes.saturating_add(own) > capture.bytes_max {
             let text = "the transaction changes more than events are kept of";
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, text)
                 .with_detail(format!("The limit is {} bytes of rows before and after.", capture.bytes_max))
                 .with_hint("Change them in several transactions; an operator sets the limit in [events]."));
         }
+        capture.room.grow(own)?;
+        self.bytes += own;
         self.rows.push(rows);
         Ok(())
     }
@@ -117,7 +131,11 @@ impl Captured {
     /// Forgets what came after a savepoint.
     pub(super) fn truncate(&mut self, len: usize) {
         self.rows.truncate(len);
-        self.bytes = self.rows.iter().map(RowsChanged::bytes).sum();
+        let left = self.rows.iter().map(RowsChanged::bytes).sum();
+        if let Some(capture) = &self.capture {
+            capture.room.shrink(self.bytes.saturating_sub(left));
+        }
+        self.bytes = left;
     }
 
     pub(super) fn take(&mut self) -> Option<(Capture, Vec<RowsChanged>)> {
@@ -142,7 +160,7 @@ impl Transaction {
     /// Keeps rows that were changed, unless the change is undone before the end.
     ///
     /// # Errors
-    /// 54000: there are too many.
+    /// 54000: there are too many; 53200: they have no room.
     pub fn changed(&mut self, rows: RowsChanged) -> Result<()> {
         self.captured.add(rows)
     }

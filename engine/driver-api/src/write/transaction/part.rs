@@ -84,7 +84,7 @@ impl Transaction {
         let answer = tokio::time::timeout(SETTLE_TIME, inner.commit_prepared()).await;
         let answer = answer.unwrap_or_else(|_| Err(CommitError::unknown(&late(), None)));
         match &answer {
-            Ok(()) | Err(CommitError::Unknown(..)) => after.into_iter().for_each(|AfterCommit(task)| task()),
+            Ok(()) | Err(CommitError::Unknown(..)) => after.into_iter().for_each(AfterCommit::run),
             Err(CommitError::RolledBack(_)) => {}
         }
         answer

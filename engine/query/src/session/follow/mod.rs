@@ -1,18 +1,20 @@
-//! Subscriptions: what was committed, judged for one follower by the deployment of now, batch by batch. A follower takes what comes at a
-//! pace of its own: nothing waits in memory for it but what one transaction came to.
+//! Subscriptions: what was committed, judged for one follower by the deployment of now, piece by piece. A follower takes what comes at a
+//! pace of its own: what waits in memory for it is charged to it.
 
+mod pieces;
 mod reread;
 
 use super::gate_session::GateSession;
 use crate::engine::{Engine, EventFeed};
+use crate::errors::{Stage, translate};
 use crate::events::{Judged, judge};
 use crate::question::object::visible;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use futures::stream::try_unfold;
 use futures::{StreamExt, TryStreamExt};
+use pieces::{Piece, Pieces};
 use querygate_events::{Committed, Cursor, Subscriber, Subscription};
-use querygate_query_api::requests::events::{
-    ChangeEvent, EventFilter, EventOperation, EventStream, Followed, Sequence,
-};
+use querygate_query_api::requests::events::{ChangeEvent, EventFilter, EventStream, Followed, Sequence};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
 use reread::Reader;
@@ -35,6 +37,10 @@ struct Follower {
     cursor: Cursor,
     /// What was read from the log and not judged yet.
     came: VecDeque<Arc<Committed>>,
+    /// The transaction that is being judged.
+    judging: Option<Pieces>,
+    /// What it holds of the log, charged to it.
+    room: MemoryReservation,
     subscription: Arc<Subscription>,
     ready: VecDeque<Followed>,
     reader: Reader,
@@ -54,6 +60,13 @@ impl GateSession {
         let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
         for name in filter.objects.iter().flatten() {
             visible(&workspace.catalog, name)?;
+            if workspace.catalog.deployment().policies.only_asked(name).is_some() {
+                let text = format!(
+                    "changes of object '{name}' are not followed: hooks of its metadata run for questions alone"
+                );
+                return Err(Error::new(ErrorCode::FeatureNotSupported, text)
+                    .with_hint("An operator declares a filter that stands for the hook."));
+            }
             if !feed.log.is_followed(name) {
                 let text = format!("no events are kept of object '{name}'");
                 return Err(Error::new(ErrorCode::FeatureNotSupported, text)
@@ -72,6 +85,8 @@ impl GateSession {
             filter,
             cursor,
             came: VecDeque::new(),
+            judging: None,
+            room: MemoryConsumer::new("events").register(self.runs.account()),
             subscription,
             ready: VecDeque::new(),
             due: Instant::now(),
@@ -134,8 +149,12 @@ impl Follower {
                 self.due = Instant::now() + REACHED_EVERY;
                 return Ok(Some((followed, self)));
             }
+            if let Some(judging) = self.judging.take() {
+                self.judging = self.judge(judging).await?;
+                continue;
+            }
             if let Some(committed) = self.came.pop_front() {
-                self.judge(&committed).await?;
+                self.judging = Some(Pieces::of(committed));
                 continue;
             }
             if Instant::now() >= self.due {
@@ -147,62 +166,77 @@ impl Follower {
             }
             let next = self.feed.log.next(&mut self.cursor);
             let Ok(came) = tokio::time::timeout_at(self.due, next).await else { continue };
-            self.came = came?.into();
+            self.hold(came?)?;
         }
     }
 
-    /// Judges a transaction by the deployment of now.
-    async fn judge(&mut self, committed: &Committed) -> Result<()> {
+    /// Takes what was read from the log.
+    fn hold(&mut self, came: Vec<Arc<Committed>>) -> Result<()> {
+        let bytes = came.iter().map(|committed| committed.bytes()).fold(pieces::BYTES_MAX, usize::saturating_add);
+        self.room.try_resize(bytes).map_err(|error| translate(&error, Stage::Execute))?;
+        self.came = came.into();
+        Ok(())
+    }
+
+    /// Judges the next piece of a transaction, or ends it. Gives what is left of it.
+    async fn judge(&mut self, mut judging: Pieces) -> Result<Option<Pieces>> {
+        let (objects, log) = (&self.filter.objects, &self.feed.log);
+        let is_wanted = |object: &str| objects.as_ref().is_none_or(|names| names.iter().any(|name| name == object));
+        // The log has changes of others for their history.
+        let is_followed = |object: &str| is_wanted(object) && log.is_followed(object);
+        let Some(piece) = judging.take(is_followed) else {
+            self.ready.extend(judging.last().map(Followed::Event));
+            self.room.shrink(judging.committed.bytes().min(self.room.size()));
+            self.subscription.came_to(judging.committed.sequence, judging.count);
+            return Ok(None);
+        };
+        for (row, judged) in self.judged(&piece).await? {
+            if self.filter.operations.as_ref().is_none_or(|operations| operations.contains(&judged.operation)) {
+                let event = self.event(&judging.committed, (&piece, row), judged);
+                self.ready.extend(judging.add(Box::new(event)).map(Followed::Event));
+            }
+        }
+        Ok(Some(judging))
+    }
+
+    /// What the follower hears of rows, by their numbers in the piece and by the deployment of now.
+    async fn judged(&self, piece: &Piece) -> Result<Vec<(usize, Judged)>> {
         let deployment = self.gate.deployment();
         let workspace = self.gate.workspace(&deployment, &self.principal).await?;
-        let mut events = Vec::new();
-        for (number, change) in committed.changes.iter().enumerate() {
-            let is_wanted =
-                self.filter.objects.as_ref().is_none_or(|names| names.iter().any(|name| **name == *change.object));
-            // The log has changes of others for their history.
-            if !is_wanted || !self.feed.log.is_followed(&change.object) {
-                continue;
+        let change = &piece.rows;
+        let visible = workspace.catalog.objects().iter().find(|visible| *visible.object.name == *change.object);
+        let Some(visible) = visible else { return Ok(Vec::new()) };
+        if deployment.policies.only_asked(&visible.object.name).is_some() {
+            // Its hooks may refuse a read, and an event is none that they hear of.
+            return Ok(Vec::new());
+        }
+        let Some(table) = deployment.tables.get(&visible.object.name) else { return Ok(Vec::new()) };
+        let description = crate::session::statements::question::described(&workspace, visible);
+        let schema = table.provider.schema();
+        match judge(visible, &description, &schema, change, self.feed.print) {
+            Ok(judged) => self.reader.settle(&description, judged, self.feed.print).await,
+            Err(error) => {
+                tracing::error!(object = &*change.object, cause = error.cause(), "a change could not be judged");
+                Ok(Vec::new())
             }
-            let objects = workspace.catalog.objects();
-            let Some(visible) = objects.iter().find(|visible| *visible.object.name == *change.object) else {
-                continue;
-            };
-            let Some(table) = deployment.tables.get(&visible.object.name) else { continue };
-            let description = crate::session::statements::question::described(&workspace, visible);
-            let schema = table.provider.schema();
-            let judged = match judge(visible, &description, &schema, change, self.feed.print) {
-                Ok(judged) => judged,
-                Err(error) => {
-                    tracing::error!(object = &*change.object, cause = error.cause(), "a change could not be judged");
-                    continue;
-                }
-            };
-            let told = self.reader.settle(&description, judged, self.feed.print).await?;
-            events.extend(told.into_iter().map(|(row, judged)| (committed.event_id(number, row), judged, change)));
         }
-        let wanted = |operation: EventOperation| {
-            self.filter.operations.as_ref().is_none_or(|operations| operations.contains(&operation))
-        };
-        events.retain(|(_, judged, _)| wanted(judged.operation));
-        self.subscription.came_to(committed.sequence, events.len() as u64);
-        let count = events.len();
+    }
+
+    fn event(&self, committed: &Committed, (piece, row): (&Piece, usize), judged: Judged) -> ChangeEvent {
+        let Judged { operation, key, changed, record } = judged;
         let is_shown_actor = self.principal.operator || *self.principal.user_id == *committed.actor;
-        for (at, (id, judged, change)) in events.into_iter().enumerate() {
-            let Judged { operation, key, changed, record } = judged;
-            self.ready.push_back(Followed::Event(Box::new(ChangeEvent {
-                sequence: Sequence(committed.sequence),
-                id,
-                is_last: at + 1 == count,
-                object: change.object.to_string(),
-                operation,
-                key,
-                changed,
-                record,
-                transaction: committed.transaction.clone(),
-                actor: is_shown_actor.then(|| committed.actor.to_string()),
-                uncertain: committed.uncertain,
-            })));
+        ChangeEvent {
+            sequence: Sequence(committed.sequence),
+            id: committed.event_id(piece.change, piece.first + row),
+            is_last: false,
+            object: piece.rows.object.to_string(),
+            operation,
+            key,
+            changed,
+            record,
+            transaction: committed.transaction.clone(),
+            actor: is_shown_actor.then(|| committed.actor.to_string()),
+            uncertain: committed.uncertain,
         }
-        Ok(())
     }
 }

@@ -7,10 +7,10 @@ use super::{HookRow, finished};
 use querygate_metadata::model::Hook;
 use std::sync::Arc;
 
-/// Runs one hook for each row.
-pub(super) async fn run(job: Job, rows: Vec<HookRow>, records: Option<Arc<HookRecords>>) {
+/// Runs one hook for each row. `bytes`: of the rows.
+pub(super) async fn run(job: Job, (rows, bytes): (Vec<HookRow>, usize), records: Option<Arc<HookRecords>>) {
     let Some(hook) = job.hooks.first().cloned() else { return };
-    if !hook.tally().wait() {
+    if !hook.tally().wait(bytes) {
         tracing::error!(hook = hook.hook().name, "a hook is left out: too many runs of it wait");
         return;
     }
@@ -18,7 +18,7 @@ pub(super) async fn run(job: Job, rows: Vec<HookRow>, records: Option<Arc<HookRe
         let own = job.of_one(Place { first: index, count: job.place.count });
         once(hook.hook(), &own, row, records.as_ref()).await;
     }
-    hook.tally().end_wait();
+    hook.tally().end_wait(bytes);
 }
 
 async fn once(hook: &Hook, job: &Job, row: HookRow, records: Option<&Arc<HookRecords>>) {

@@ -57,6 +57,13 @@ pub(crate) struct HookRow {
 }
 
 impl HookRow {
+    /// About what it takes in memory.
+    fn bytes(&self) -> usize {
+        let rows = [Some(&self.input), self.previous.as_ref(), self.result.as_ref()];
+        let fields = rows.into_iter().flatten().flatten().map(|(name, value)| name.len() + values::bytes(value));
+        size_of::<Self>() + fields.sum::<usize>() + self.found.as_ref().map_or(0, values::bytes)
+    }
+
     /// A row that goes.
     pub(crate) fn gone(object: &Object, row: &Row) -> Self {
         Self { previous: Some(shown(object, row.clone())), ..Self::default() }
@@ -163,7 +170,9 @@ impl<'a> Hooks<'a> {
             let job = self.job(vec![hook], self.places(rows.len()), Until::default());
             let (rows, runtime) = (rows.clone(), Handle::current());
             let records = transaction.companion::<HookRecords>();
-            transaction.when_committed(move || drop(runtime.spawn(detached::run(job, rows, records))))?;
+            let bytes = rows.iter().map(HookRow::bytes).sum();
+            let run = move || drop(runtime.spawn(detached::run(job, (rows, bytes), records)));
+            transaction.when_committed(bytes, run)?;
         }
         Ok(())
     }

@@ -84,6 +84,17 @@ fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
+/// About what a value takes in memory.
+pub(super) fn bytes(value: &Value) -> usize {
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + bytes(value)).sum(),
+    };
+    size_of::<Value>() + inner
+}
+
 /// A row of a table as scripts see it: documents as what they hold, not as their texts.
 pub(crate) fn shown(object: &Object, mut row: Row) -> Row {
     for (name, value) in &mut row {
