@@ -1,7 +1,9 @@
 //! Subscriptions: what was committed, judged for one follower by the deployment of now, batch by batch. A follower takes what comes at a
 //! pace of its own: nothing waits in memory for it but what one transaction came to.
 
+mod dependencies;
 mod reread;
+mod tracking;
 
 use super::gate_session::GateSession;
 use crate::engine::{Engine, EventFeed};
