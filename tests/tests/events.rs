@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 #![allow(clippy::duplicate_mod, reason = "sources are those of the tests of changes")]
 
+#[path = "events/conflicts.rs"]
+mod conflicts;
 #[path = "events/crash.rs"]
 mod crash;
+#[path = "events/documents.rs"]
+mod documents;
 #[path = "events/doors.rs"]
 mod doors;
 #[path = "events/gate.rs"]
@@ -14,12 +18,19 @@ mod gate;
 mod histories;
 #[path = "events/history.rs"]
 mod history;
+#[path = "events/live.rs"]
+mod live;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;
+#[path = "../../drivers/mongodb/tests/common/server.rs"]
+#[allow(dead_code, reason = "shared with the driver's own tests")]
+mod mongodb_server;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod postgres_server;
+#[path = "events/presence.rs"]
+mod presence;
 #[path = "writes/source.rs"]
 #[allow(dead_code, reason = "shared with the tests of changes")]
 mod source;

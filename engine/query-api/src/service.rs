@@ -8,6 +8,7 @@ use crate::requests::events::{EventFilter, EventStream};
 use crate::requests::ingest::{IngestColumn, IngestTarget};
 use crate::requests::question::{AnswerColumn, AnswerForm, ChangeRights, ObjectDescription, Question};
 use crate::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
+use crate::requests::tracking::{StaleStream, Tracking};
 use crate::scram::ScramVerifier;
 use crate::tokens::Tokens;
 use crate::trace::TraceContext;
@@ -352,6 +353,15 @@ pub trait Session: Send + Sync {
     /// are too many subscriptions. Those of [`object`](Self::object).
     async fn subscribe(&self, filter: EventFilter) -> Result<EventStream> {
         let _ = filter;
+        Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events"))
+    }
+
+    /// Hears when the answer to a question may be another: from now on, so that a caller who asks afterwards misses nothing.
+    ///
+    /// # Errors
+    /// As of [`subscribe`](Self::subscribe); 0A000 also where no events are kept of something else that the answer depends on.
+    async fn track(&self, tracking: Tracking) -> Result<StaleStream> {
+        let _ = tracking;
         Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events"))
     }
 

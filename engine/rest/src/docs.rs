@@ -1,4 +1,5 @@
 //! `GET /docs`: a page that shows the description of the interface, with Swagger UI out of the binary and nothing from elsewhere.
+//! `GET /docs/live`: one that shows an answer that is kept up to date.
 
 use crate::answer::text;
 use crate::call::{Call, Named};
@@ -11,6 +12,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 const PAGE: &str = include_str!("../assets/docs/page.html");
 
+const HTML: &str = "text/html; charset=utf-8";
+
 /// A file of the page.
 struct Asset {
     name: &'static str,
@@ -19,7 +22,7 @@ struct Asset {
     bytes: &'static [u8],
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "swagger-ui.js",
         media_type: "text/javascript; charset=utf-8",
@@ -44,10 +47,23 @@ const ASSETS: [Asset; 4] = [
         is_gzip: false,
         bytes: include_bytes!("../assets/docs/docs.css"),
     },
+    Asset { name: "live", media_type: HTML, is_gzip: false, bytes: include_bytes!("../assets/docs/live.html") },
+    Asset {
+        name: "live.js",
+        media_type: "text/javascript; charset=utf-8",
+        is_gzip: false,
+        bytes: include_bytes!("../assets/docs/live.js"),
+    },
+    Asset {
+        name: "live.css",
+        media_type: "text/css; charset=utf-8",
+        is_gzip: false,
+        bytes: include_bytes!("../assets/docs/live.css"),
+    },
 ];
 
 pub(crate) async fn page() -> Response {
-    let mut answer = text(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned());
+    let mut answer = text(StatusCode::OK, HTML, PAGE.to_owned());
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     answer
 }
@@ -59,6 +75,9 @@ pub(crate) async fn file(Named(name): Named<String>, call: Call) -> Response {
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    if asset.media_type == HTML {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    }
     if asset.is_gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -71,9 +90,11 @@ mod tests {
 
     #[test]
     fn the_page_is_of_this_origin_and_its_files_are_there() {
-        assert!(!PAGE.contains("//") && !PAGE.contains("<script>") && !PAGE.contains("style="), "{PAGE}");
-        for path in PAGE.split(['"', '\'']).filter_map(|part| part.strip_prefix("/api/v1/docs/")) {
-            assert!(ASSETS.iter().any(|asset| asset.name == path), "{path}");
+        for page in [PAGE, include_str!("../assets/docs/live.html")] {
+            assert!(!page.contains("//") && !page.contains("<script>") && !page.contains("style="), "{page}");
+            for path in page.split(['"', '\'']).filter_map(|part| part.strip_prefix("/api/v1/docs/")) {
+                assert!(ASSETS.iter().any(|asset| asset.name == path), "{path}");
+            }
         }
         assert!(!POLICY.contains("unsafe") && !POLICY.contains("http"));
         for asset in &ASSETS {

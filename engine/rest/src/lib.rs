@@ -21,6 +21,7 @@ mod door;
 pub mod fuzzing;
 mod metadata;
 mod openapi;
+mod presence;
 mod realtime;
 mod refusal;
 mod routes;

@@ -3,6 +3,7 @@
 use crate::call::{Call, RequestId};
 use crate::callers::{Rates, Sessions};
 use crate::config::RestConfig;
+use crate::presence::Presence;
 use crate::refusal::Refusal;
 use crate::work::Work;
 use axum::extract::State;
@@ -20,6 +21,9 @@ use tokio::sync::Semaphore;
 /// Passwords tried at once: each costs a few milliseconds of a core.
 const LOGINS_AT_ONCE: usize = 2;
 
+/// Answers that are kept up to date, asked for again at once; other requests need no turn.
+const LIVE_AT_ONCE: usize = 8;
+
 /// What routes share.
 pub(crate) struct Site {
     pub(crate) config: RestConfig,
@@ -31,6 +35,9 @@ pub(crate) struct Site {
     pub(crate) attempts: Attempts,
     pub(crate) logins: Semaphore,
     pub(crate) rates: Rates,
+    /// Turns of answers that are kept up to date.
+    pub(crate) live_turns: Semaphore,
+    pub(crate) presence: Arc<Presence>,
     pub(crate) since: Instant,
     pub(crate) counts: Counts,
 }
@@ -78,6 +85,8 @@ impl Site {
             ready,
             attempts: Attempts::default(),
             logins: Semaphore::new(LOGINS_AT_ONCE),
+            live_turns: Semaphore::new(LIVE_AT_ONCE),
+            presence: Arc::default(),
             since: Instant::now(),
             counts: Counts::default(),
         }

@@ -23,7 +23,7 @@ fn told(gate: &Gate) -> BTreeMap<String, bool> {
 
 /// `knows`: whether the source says what became of a transaction.
 fn check(gate: &Gate, knows: bool) -> usize {
-    let (told, stored) = (told(gate), gate.source.stored("SELECT id FROM notes"));
+    let (told, stored) = (told(gate), gate.source().stored("SELECT id FROM notes"));
     for id in &stored {
         assert!(told.contains_key(id), "{id} was committed and is not told");
     }
@@ -51,7 +51,7 @@ fn nothing_is_lost_or_made_up_when_the_gate_is_killed_over_an_outbox() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let gate = killed(Gate::over(kind, Outbox::Table, ""), true);
         let end = Instant::now() + Duration::from_secs(30);
-        while gate.source.stored("SELECT count(*) || '' FROM querygate_outbox") != ["0"] {
+        while gate.source().stored("SELECT count(*) || '' FROM querygate_outbox") != ["0"] {
             assert!(Instant::now() < end, "the outbox is not emptied");
             std::thread::sleep(Duration::from_millis(200));
         }

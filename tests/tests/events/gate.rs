@@ -22,7 +22,7 @@ pub(crate) const USERS: [(&str, &str, &str); 3] =
 pub(crate) struct Gate {
     pub(crate) folder: TempDir,
     pub(crate) server: Server,
-    pub(crate) source: Source,
+    source: Option<Source>,
 }
 
 /// Whether a source has an outbox.
@@ -51,19 +51,36 @@ impl Gate {
         Self::made(kind, outbox, settings, &[])
     }
 
+    /// Over tables in the gate's memory.
+    pub(crate) fn in_memory(settings: &str) -> Self {
+        let is_kept =
+            |line: &&str| !line.contains("external:") && !line.contains("datasources:") && !line.contains("driver:");
+        let stack: Vec<&str> = STACK.lines().filter(is_kept).collect();
+        let entry = "[[sources]]\nname = \"shop\"\nkind = \"memory\"\nwrites = true\n";
+        Self::served(TempDir::new().unwrap(), None, &stack.join("\n"), entry, settings)
+    }
+
     pub(crate) fn made(kind: Kind, outbox: Outbox, settings: &str, files: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        std::fs::create_dir(at("metadata")).unwrap();
-        std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
-        for (name, text) in files {
-            std::fs::write(at(name), text).unwrap();
+        // The stack is one of the files where it is another than the tests' own.
+        let is_stack = |file: &&(&str, &str)| file.0 == "metadata/stack.yaml";
+        for (name, text) in files.iter().filter(|file| !is_stack(file)) {
+            std::fs::write(folder.path().join(name), text).unwrap();
         }
+        let stack = files.iter().find(is_stack).map_or(STACK, |file| file.1);
         let source = Source::new(kind, folder.path(), TABLES);
         let mut entry = source.entry(true);
         if outbox == Outbox::Table {
             entry.push_str("outbox = \"querygate_outbox\"\n");
         }
+        Self::served(folder, Some(source), stack, &entry, settings)
+    }
+
+    /// `entry`: of the source `shop`.
+    pub(crate) fn served(folder: TempDir, source: Option<Source>, stack: &str, entry: &str, settings: &str) -> Self {
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("metadata")).unwrap();
+        std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
         let mut config = format!(
             "[server]\ndatabase = \"desk\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
              [flight]\naddress = \"127.0.0.1:0\"\n[rest]\nlisten = \"127.0.0.1:0\"\n\
@@ -83,6 +100,11 @@ impl Gate {
         }
         let server = Server::serve(&at("querygate.toml"));
         Self { folder, server, source }
+    }
+
+    /// The source, of one that is a file or a server of SQL.
+    pub(crate) fn source(&self) -> &Source {
+        self.source.as_ref().unwrap()
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

@@ -109,7 +109,7 @@ fn is_seen(kind: Kind, outbox: Outbox) {
     // A record that was removed is another one than that which has its key then.
     run(&wanda, "DELETE FROM notes WHERE id = 'n1'");
     assert!(history(&wanda, "desk_notes", "n1").is_empty());
-    gate.source.run("INSERT INTO notes(id, region) VALUES ('n1', 'us')");
+    gate.source().run("INSERT INTO notes(id, region) VALUES ('n1', 'us')");
     assert!(history(&wanda, "desk_notes", "n1").is_empty(), "made past the gate");
     run(&wanda, "DELETE FROM notes WHERE id = 'n1'");
     run(&wanda, "INSERT INTO notes(id, region, title) VALUES ('n1', 'us', 'new')");
@@ -201,8 +201,8 @@ fn whatever_changes_a_record_leaves_history() {
     assert_eq!(history(&gate.client("eve"), "desk_lines", "l1").len(), 1, "of a master that is read");
     assert!(history(&gate.client("uma"), "desk_lines", "l1").is_empty(), "of a master that is not");
     run(&wanda, "DELETE FROM notes WHERE id = 'u1'");
-    assert_eq!(gate.source.stored("SELECT id FROM note_lines"), [""; 0]);
-    gate.source
+    assert_eq!(gate.source().stored("SELECT id FROM note_lines"), [""; 0]);
+    gate.source()
         .run("INSERT INTO notes(id, region) VALUES ('u1', 'eu'); INSERT INTO note_lines VALUES ('l1', 'u1', 'x')");
     assert!(history(&wanda, "desk_lines", "l1").is_empty());
 
@@ -277,7 +277,7 @@ fn history_is_that_of_what_was_committed_when_the_gate_is_killed() {
             "SELECT record_id, uncertain::text, count(*)::text, '' FROM querygate.history WHERE object = 'desk_notes' GROUP BY 1, 2",
         );
         let known: BTreeSet<&str> = rows.iter().map(|row| row.0.as_str()).collect();
-        let stored = gate.source.stored("SELECT id FROM notes");
+        let stored = gate.source().stored("SELECT id FROM notes");
         assert!(stored.len() > 10, "little was written");
         for id in &stored {
             assert!(known.contains(id.as_str()), "{kind:?}: {id} has no history");

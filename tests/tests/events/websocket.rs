@@ -9,18 +9,27 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-struct Socket {
+pub(crate) struct Socket {
     reader: BufReader<TcpStream>,
-    status: String,
+    pub(crate) status: String,
 }
 
 impl Socket {
     fn open(gate: &Gate, headers: &str) -> Self {
+        Self::to(gate, "?objects=desk_notes", headers)
+    }
+
+    /// Asks for answers as a user.
+    pub(crate) fn live(gate: &Gate, user: &str) -> Self {
+        Self::to(gate, "?live=true", &format!("authorization: Bearer {}\r\n", gate.token(user)))
+    }
+
+    fn to(gate: &Gate, query: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(gate.server.rest.unwrap()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let key = STANDARD.encode([7; 16]);
         let request = format!(
-            "GET /api/v1/realtime?objects=desk_notes HTTP/1.1\r\nhost: gate\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+            "GET /api/v1/realtime{query} HTTP/1.1\r\nhost: gate\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: {key}\r\n{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).unwrap();
@@ -34,7 +43,7 @@ impl Socket {
         Self { reader, status }
     }
 
-    fn frame(&mut self) -> (u8, Vec<u8>) {
+    pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
         let mut head = [0; 2];
         self.reader.read_exact(&mut head).unwrap();
         let mut length = usize::from(head[1]);
@@ -42,23 +51,41 @@ impl Socket {
             let mut long = [0; 2];
             self.reader.read_exact(&mut long).unwrap();
             length = usize::from(u16::from_be_bytes(long));
+        } else if length == 127 {
+            let mut long = [0; 8];
+            self.reader.read_exact(&mut long).unwrap();
+            length = usize::try_from(u64::from_be_bytes(long)).unwrap();
         }
         let mut payload = vec![0; length];
         self.reader.read_exact(&mut payload).unwrap();
         (head[0] & 15, payload)
     }
 
-    fn send(&mut self, kind: u8, payload: &[u8]) {
-        let mut frame = vec![0x80 | kind, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
+    pub(crate) fn say(&mut self, message: &Value) {
+        self.send(1, message.to_string().as_bytes());
+    }
+
+    pub(crate) fn send(&mut self, kind: u8, payload: &[u8]) {
+        let mut frame = vec![0x80 | kind];
+        match u8::try_from(payload.len()).ok().filter(|length| *length < 126) {
+            Some(length) => frame.push(0x80 | length),
+            None => {
+                frame.push(0x80 | 126);
+                frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+            }
+        }
+        frame.extend([0; 4]);
         frame.extend(payload);
         self.reader.get_mut().write_all(&frame).unwrap();
     }
 
-    fn text(&mut self) -> Value {
+    pub(crate) fn text(&mut self) -> Value {
         loop {
             let (kind, payload) = self.frame();
-            if kind == 1 {
-                return serde_json::from_slice(&payload).unwrap();
+            match kind {
+                1 => return serde_json::from_slice(&payload).unwrap(),
+                9 => self.send(10, &payload),
+                other => assert_ne!(other, 8, "the gate ended the connection: {payload:?}"),
             }
         }
     }

@@ -6,3 +6,4 @@ pub mod ingest;
 pub mod platform;
 pub mod question;
 pub mod record_change;
+pub mod tracking;

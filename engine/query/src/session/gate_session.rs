@@ -29,6 +29,7 @@ use querygate_query_api::requests::events::{EventFilter, EventStream};
 use querygate_query_api::requests::ingest::IngestTarget;
 use querygate_query_api::requests::question::{AnswerForm, ChangeRights, ObjectDescription, Question};
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
+use querygate_query_api::requests::tracking::{StaleStream, Tracking};
 use querygate_query_api::service::Asked;
 use querygate_query_api::service::{
     Delivery, Door, LookUp, LookUpRefusal, Prepared, Resting, Session, Statement, TransactionStatus,
@@ -351,6 +352,10 @@ impl Session for GateSession {
 
     async fn subscribe(&self, filter: EventFilter) -> Result<EventStream> {
         self.follow(filter).await
+    }
+
+    async fn track(&self, tracking: Tracking) -> Result<StaleStream> {
+        self.track_answer(tracking).await
     }
 
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {

@@ -1,6 +1,6 @@
 //! `POST /data/:object`, `PATCH` and `DELETE /data/:object/:id`: one record changed by its values.
 
-use super::list::about;
+use super::list::{about, opens};
 use super::record::not_found;
 use crate::answer::{JSON, ok, text};
 use crate::call::{Call, Named};
@@ -12,6 +12,7 @@ use crate::work::Work;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use querygate_query_api::requests::question::Question;
 use querygate_query_api::requests::record_change::{
     ChangeOutcome, ChangedRecord, DroppedField, OnFailure, RecordAction, RecordChange,
 };
@@ -95,13 +96,38 @@ async fn one(work: &Work, object: &str, action: RecordAction) -> Result<ChangedR
     let outcome = work.session().change(&[change], OnFailure::UndoAll).await?.pop();
     match outcome {
         Some(ChangeOutcome::Made(changed)) => Ok(changed),
-        Some(ChangeOutcome::Failed(error)) => {
-            Err(with_allowed(work, object, refusal_of(error, object, id.as_deref())).await)
-        }
+        Some(ChangeOutcome::Failed(error)) => match id {
+            Some(id) if error.vendor_code() == Some(VendorCode::ConcurrentUpdate) => {
+                Err(conflict(work, object, id, error).await)
+            }
+            id => Err(with_allowed(work, object, refusal_of(error, object, id.as_deref())).await),
+        },
         Some(ChangeOutcome::Undone | ChangeOutcome::NotTried) | None => {
             Err(Error::internal("a change has no outcome of its own").into())
         }
     }
+}
+
+/// The refusal of a change that came too late, with the record as its caller may read it now.
+async fn conflict(work: &Work, object: &str, id: String, error: Error) -> Refusal {
+    let refusal = Refusal::from(error);
+    let Ok(Some(record)) = current(work, object, id).await else { return refusal };
+    let refusal = match record.get("updated_at") {
+        Some(version) if !version.is_null() => refusal.with("currentVersion", version.clone()),
+        Some(_) | None => refusal,
+    };
+    refusal.with("currentRecord", record)
+}
+
+/// The record as a GET of the caller gives it; `None`: it gives none.
+async fn current(work: &Work, object: &str, id: String) -> Result<Option<Map<String, Value>>, Refusal> {
+    let Some(described) = work.object_if_seen(object).await? else { return Ok(None) };
+    opens(&described, "get")?;
+    let question = Question { object: object.to_owned(), keys: Some(vec![id]), ..Question::default() };
+    let Some(printer) = work.find(&question).await?.next().await? else { return Ok(None) };
+    let mut text = String::new();
+    printer.print(0, &mut text, |_, _, _| Ok(false), |_| false)?;
+    Ok(serde_json::from_str(&text).ok())
 }
 
 /// Makes changes; one outcome for each.

@@ -18,10 +18,11 @@ mod search;
 mod spelling;
 mod upserts;
 
-pub(crate) use ask::Ask;
+pub(crate) use ask::{Ask, Expand};
 pub(crate) use body::ask_of as of_body;
 pub(crate) use change::{create, delete, update};
 pub(crate) use conditions::filter_of;
+pub(crate) use expand::{Expansions, check_names};
 pub(crate) use export::export;
 pub(crate) use history::history;
 pub(crate) use import::import;

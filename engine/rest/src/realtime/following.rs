@@ -1,33 +1,25 @@
 //! One client that follows changes: for as long as it is known, and no longer.
 
+use super::credential::Credential;
 use crate::call::Call;
-use crate::callers::{Identity, Sender};
+use crate::callers::Identity;
 use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::work::Work;
-use axum::http::HeaderMap;
 use futures::StreamExt;
 use querygate_query_api::requests::events::{EventFilter, EventStream, Followed};
-use querygate_types::principal::Principal;
-use querygate_web::Peer;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 /// How often a client that nothing is sent to is sent a sign of life, and how often it is asked whether it is still known.
-const BEAT: Duration = Duration::from_secs(10);
-/// How old the knowledge of who follows may be when something is sent.
-const KNOWN_FOR: Duration = Duration::from_secs(2);
+pub(super) const BEAT: Duration = Duration::from_secs(10);
 
 /// A client that follows.
 pub(super) struct Following {
-    site: Arc<Site>,
-    headers: HeaderMap,
-    peer: Option<Peer>,
-    principal: Arc<Principal>,
-    known: Instant,
+    credential: Credential,
     beat: Interval,
     stream: EventStream,
     /// Objects whose records metadata does not open for lists, in the version of this number.
@@ -64,18 +56,8 @@ impl Following {
         let stream = work.session().subscribe(filter).await?;
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            headers: call.headers,
-            peer: call.peer,
-            principal: identity.principal,
-            known: Instant::now(),
-            beat,
-            stream,
-            closed,
-            version,
-            site,
-            work,
-        })
+        let credential = Credential::new(site, call.headers, call.peer, identity.principal);
+        Ok(Self { credential, beat, stream, closed, version, work })
     }
 
     /// What is sent next.
@@ -90,11 +72,8 @@ impl Following {
                 },
                 _ = self.beat.tick() => Next::Beat,
             };
-            if self.known.elapsed() >= KNOWN_FOR {
-                if !is_known(&self.site, &self.headers, self.peer, &self.principal).await {
-                    return Next::End(Refusal::unauthenticated());
-                }
-                self.known = Instant::now();
+            if !self.credential.holds().await {
+                return Next::End(Refusal::unauthenticated());
             }
             if let Err(error) = self.look_again().await {
                 return Next::End(Refusal::from(error));
@@ -124,12 +103,4 @@ async fn closed(work: &Work) -> querygate_types::Result<BTreeSet<String>> {
     };
     let objects = work.session().objects().await?;
     Ok(objects.iter().filter(|object| is_closed(&object.api_methods)).map(|object| object.name.clone()).collect())
-}
-
-/// Whether what a client showed still stands for the user that it stood for.
-async fn is_known(site: &Site, headers: &HeaderMap, peer: Option<Peer>, principal: &Arc<Principal>) -> bool {
-    match site.sender(headers, peer).await {
-        Sender::Known(identity) => identity.principal == *principal,
-        Sender::Unknown | Sender::Refused(_) => false,
-    }
 }

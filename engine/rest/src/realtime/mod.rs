@@ -1,17 +1,22 @@
-//! `GET /realtime`: changes as they are committed, as server-sent events or over a WebSocket.
+//! `GET /realtime`: changes as they are committed, and answers that are kept up to date, as server-sent events or over a WebSocket.
 
+mod credential;
 mod following;
+mod frames;
+mod live;
 mod sse;
 mod ws;
 
-use crate::call::Call;
+use crate::call::{Call, json_of};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
+use credential::Credential;
 use following::Following;
 use hyper::upgrade::OnUpgrade;
+use live::{Connection, Live, Wish};
 use querygate_query_api::requests::events::{EventFilter, EventOperation, Sequence};
 use std::sync::Arc;
 
@@ -32,13 +37,65 @@ async fn answer(site: Arc<Site>, call: Call, upgrade: Option<OnUpgrade>) -> Resu
     if !site.config.events {
         return Err(Refusal::not_implemented("realtime service: it keeps no events"));
     }
-    let (filter, key) = (filter(&call)?, ws::key(&call)?);
-    let following = Following::begin(site, call, identity, filter).await?;
-    match (key, upgrade) {
-        (Some(key), Some(upgrade)) => Ok(ws::answer(following, upgrade, &key)),
-        (Some(_), None) => Err(Refusal::new(Code::InvalidRequest, "This connection cannot become a WebSocket.")),
-        (None, _) => Ok(sse::answer(following)),
+    let key = ws::key(&call)?;
+    let upgrade = match (key, upgrade) {
+        (Some(key), Some(upgrade)) => Some((key, upgrade)),
+        (Some(_), None) => {
+            return Err(Refusal::new(Code::InvalidRequest, "This connection cannot become a WebSocket."));
+        }
+        (None, _) => None,
+    };
+    let wish = match wanted(&call)? {
+        Wanted::Changes(filter) => {
+            let following = Following::begin(site, call, identity, filter).await?;
+            return Ok(match upgrade {
+                Some((key, upgrade)) => ws::follow(following, upgrade, &key),
+                None => sse::answer(following),
+            });
+        }
+        Wanted::Answers(wish) => wish,
+    };
+    match (upgrade, wish) {
+        (Some((key, upgrade)), None) => Ok(ws::live(Connection::new(site, call, identity), upgrade, &key)),
+        (Some(_), Some(_)) => {
+            let message = "Over a WebSocket, with 'live' alone, a query comes in a message.";
+            Err(Refusal::new(Code::InvalidRequest, message))
+        }
+        (None, Some(wish)) => {
+            let live = Live::begin(&site, &identity.principal, &call, wish).await?;
+            Ok(sse::live(live, Credential::new(site, call.headers, call.peer, identity.principal)))
+        }
+        (None, None) => {
+            Err(Refusal::new(Code::InvalidRequest, "'live' is for WebSockets: server-sent events need a 'query'."))
+        }
     }
+}
+
+/// What a request is for.
+enum Wanted {
+    Changes(EventFilter),
+    /// Answers that are kept up to date: the one of this question, or those that messages will ask for.
+    Answers(Option<Wish>),
+}
+
+fn wanted(call: &Call) -> Result<Wanted, Refusal> {
+    let parameters = call.parameters()?;
+    let (query, live, every) = (parameters.one("query")?, parameters.one("live")?, parameters.one("every")?);
+    if query.is_none() && live.is_none() {
+        return filter(call).map(Wanted::Changes);
+    }
+    if let Some((unknown, _)) = parameters.iter().find(|(name, _)| !["query", "live", "every"].contains(name)) {
+        let message = format!("Unknown query parameter '{unknown}' beside 'query' or 'live'.");
+        return Err(Refusal::new(Code::UnsupportedQueryParam, message));
+    }
+    if live.is_some_and(|live| live != "true") {
+        return Err(Refusal::invalid("live", "invalid_value", "'live' is true where it is given."));
+    }
+    let every = every.map(live::every_of).transpose()?;
+    let Some(text) = query else { return Ok(Wanted::Answers(None)) };
+    let query = json_of(text.as_bytes())?;
+    let query = query.ok_or_else(|| Refusal::invalid("query", "invalid_type", "'query' is no JSON."))?;
+    Ok(Wanted::Answers(Some(Wish { id: String::new(), query, every })))
 }
 
 /// What is followed: `objects` and `operations` with commas or several times, `from` or the header of a browser that comes again.

@@ -1,8 +1,10 @@
 //! Subscriptions: what was committed, judged for one follower by the deployment of now, piece by piece. A follower takes what comes at a
 //! pace of its own: what waits in memory for it is charged to it.
 
+mod dependencies;
 mod pieces;
 mod reread;
+mod tracking;
 
 use super::gate_session::GateSession;
 use crate::engine::{Engine, EventFeed};

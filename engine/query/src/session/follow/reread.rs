@@ -129,7 +129,7 @@ fn text(key: &[(String, Value)]) -> Option<String> {
     }
 }
 
-fn plain(value: &Value) -> Option<String> {
+pub(super) fn plain(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -1,0 +1,42 @@
+//! Whether what a client showed when it began still stands for the same user, with the same rights.
+
+use crate::callers::Sender;
+use crate::site::Site;
+use axum::http::HeaderMap;
+use querygate_types::principal::Principal;
+use querygate_web::Peer;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How old the knowledge of who follows may be when something is sent.
+const KNOWN_FOR: Duration = Duration::from_secs(2);
+
+/// What a client showed.
+pub(super) struct Credential {
+    site: Arc<Site>,
+    headers: HeaderMap,
+    peer: Option<Peer>,
+    pub(super) principal: Arc<Principal>,
+    known: Instant,
+}
+
+impl Credential {
+    /// One that was looked at just now.
+    pub(super) fn new(site: Arc<Site>, headers: HeaderMap, peer: Option<Peer>, principal: Arc<Principal>) -> Self {
+        Self { site, headers, peer, principal, known: Instant::now() }
+    }
+
+    /// Whether it still holds; looked at anew where that is some time ago.
+    pub(super) async fn holds(&mut self) -> bool {
+        if self.known.elapsed() < KNOWN_FOR {
+            return true;
+        }
+        let holds = match self.site.sender(&self.headers, self.peer).await {
+            Sender::Known(identity) => identity.principal == self.principal,
+            Sender::Unknown | Sender::Refused(_) => false,
+        };
+        self.known = Instant::now();
+        holds
+    }
+}
