@@ -213,8 +213,30 @@ fn seconds() -> i64 {
 }
 
 /// `querygate.event_deliveries`: how each webhook stands, and what was given up.
-#[derive(Debug)]
-pub struct Webhooks(pub Vec<Arc<Webhook>>);
+#[derive(Debug, Default)]
+pub struct Webhooks(Mutex<Vec<Arc<Webhook>>>);
+
+impl Webhooks {
+    /// These to begin with.
+    #[must_use]
+    pub fn new(webhooks: Vec<Arc<Webhook>>) -> Self {
+        Self(Mutex::new(webhooks))
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Webhook>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more.
+    pub fn add(&self, webhook: Arc<Webhook>) {
+        self.all().push(webhook);
+    }
+
+    /// The one with this name is sent no more.
+    pub fn remove(&self, name: &str) {
+        self.all().retain(|webhook| webhook.options.name != name);
+    }
+}
 
 const NAME: &str = "event_deliveries";
 const COLUMNS: CellColumns = &[
@@ -241,7 +263,7 @@ impl SystemExtension for Webhooks {
             return Ok(Vec::new());
         }
         let mut rows = Vec::new();
-        for webhook in &self.0 {
+        for webhook in self.all().iter() {
             let state = webhook.state();
             let name = Cell::text(&webhook.options.name);
             let status = if state.error.is_some() { "waiting" } else { "delivered" };
@@ -291,7 +313,7 @@ mod tests {
 
     fn rows(webhook: &Arc<Webhook>) -> Vec<Vec<Cell>> {
         let root = Principal::builder("root").operator(true).build();
-        Webhooks(vec![Arc::clone(webhook)]).rows(NAME, &root).unwrap()
+        Webhooks::new(vec![Arc::clone(webhook)]).rows(NAME, &root).unwrap()
     }
 
     #[tokio::test]
@@ -307,7 +329,7 @@ mod tests {
         let hook = webhook(folder.path(), format!("http://{closed}/"), true);
         assert_eq!((hook.sequence(), rows(&hook).len()), (Some(7), 2));
         let other = Principal::builder("eve").build();
-        assert!(Webhooks(vec![hook]).rows(NAME, &other).unwrap().is_empty());
+        assert!(Webhooks::new(vec![hook]).rows(NAME, &other).unwrap().is_empty());
     }
 
     #[tokio::test]

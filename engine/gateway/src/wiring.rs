@@ -8,6 +8,7 @@ mod history;
 mod layouts;
 mod learning;
 mod measure;
+mod metadata_webhooks;
 pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
@@ -17,6 +18,7 @@ mod transactions;
 mod writes;
 
 pub(crate) use files::memory_rows;
+pub(crate) use metadata_webhooks::findings as webhook_findings;
 pub(crate) use sources::MEMORY_SOURCE_BYTES_MAX;
 pub(crate) use states::{SourceState, Vitals, grouped, source_states};
 pub(crate) use writes::write_findings;
@@ -28,6 +30,7 @@ use crate::output::Output;
 use crate::platform::{GatePlatform, KeyFile};
 use deployment::Builder;
 use futures::FutureExt;
+use metadata_webhooks::Declarations;
 use querygate_catalog::deployment::Deployment;
 use querygate_http::Readiness;
 use querygate_query::{Engine, EngineOptions, GateService};
@@ -48,8 +51,11 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let events = events::open(config, &deployment.snapshot, &runtimes.query)?;
     let history = history::open(config, events.as_ref()).await?;
     let webhooks = events::webhooks(config, events.as_ref())?;
+    metadata_webhooks::check(config, &deployment.snapshot)?;
+    let shown = events::shown(&webhooks);
+    let declared = Arc::new(Declarations::new(config, events.as_ref(), Arc::clone(&shown), runtimes.query.clone()));
     let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
-    let options = history::attach(events::attach(options, events.as_ref(), &webhooks), history.as_ref());
+    let options = history::attach(events::attach(options, events.as_ref(), &shown), history.as_ref());
     let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
     let _ = place.set(Arc::downgrade(&engine));
     if let Some(events) = &events {
@@ -75,7 +81,8 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         })
     };
     let reload = {
-        let reloads = Arc::new(Reloads { engine: Arc::clone(&engine), builder, turn: Mutex::new(()) });
+        let (engine, declared) = (Arc::clone(&engine), Arc::clone(&declared));
+        let reloads = Arc::new(Reloads { engine, builder, declared, turn: Mutex::new(()) });
         Arc::new(move || Arc::clone(&reloads).reload().boxed())
     };
     let close = {
@@ -93,19 +100,24 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let keys = config.key_file().map(KeyFile::open).transpose()?;
     let tokens = GateTokens::new(config, keys.clone())?;
     let platform = Arc::new(GatePlatform::new(config, Arc::clone(&engine), keys));
-    let service = Arc::new(GateService::new(engine));
+    let service = Arc::new(GateService::new(Arc::clone(&engine)));
     let authenticator = Arc::new(ConfigAuthenticator::new(config)?.with_tokens(tokens));
     let begin = {
         let (service, authenticator) = (Arc::clone(&service), Arc::clone(&authenticator));
         let (runtime, database) = (runtimes.query.clone(), config.server.database.clone());
         Arc::new(move || {
+            let (service, authenticator) = (Arc::clone(&service), Arc::clone(&authenticator));
+            let database = database.clone();
+            let served = move || events::Served {
+                service: Arc::clone(&service) as _,
+                authenticator: Arc::clone(&authenticator) as _,
+                database: database.clone(),
+            };
             for webhook in &webhooks {
-                let served = events::Served {
-                    service: Arc::clone(&service) as _,
-                    authenticator: Arc::clone(&authenticator) as _,
-                    database: database.clone(),
-                };
-                runtime.spawn(webhook.clone().deliver(served));
+                runtime.spawn(webhook.clone().deliver(served()));
+            }
+            if let Err(error) = declared.begin(&engine.deployment().snapshot, Box::new(served)) {
+                tracing::error!(%error, "a webhook of the metadata is not sent");
             }
         })
     };
@@ -169,6 +181,7 @@ fn readiness(engine: &Engine) -> Readiness {
 struct Reloads {
     engine: Arc<Engine>,
     builder: Arc<Builder>,
+    declared: Arc<Declarations>,
     turn: Mutex<()>,
 }
 
@@ -177,9 +190,12 @@ impl Reloads {
         let _turn = self.turn.lock().await;
         let version = self.engine.deployment().version + 1;
         let deployment = self.builder.build(version).await?;
+        metadata_webhooks::check(self.builder.config(), &deployment.snapshot)?;
         measure::soon(&deployment).await;
+        let snapshot = Arc::clone(&deployment.snapshot);
         let summary = format!("version {version}: {} objects", deployment.snapshot.objects.len());
         self.engine.replace(deployment)?;
+        self.declared.replace(&snapshot)?;
         Ok(summary)
     }
 }

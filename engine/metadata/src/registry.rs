@@ -117,6 +117,7 @@ impl Registry {
         snapshot.datasources.retain(|_, datasource| other(&datasource.package));
         snapshot.seed.retain(|seed| !owned.contains(&seed.object));
         snapshot.hooks.retain(|hook| !hook_names_only(&hook.value, &owned));
+        snapshot.webhooks.retain(|_, webhook| webhook.package != package);
         seal(&mut snapshot);
         Ok(Self::new(Arc::new(snapshot)))
     }

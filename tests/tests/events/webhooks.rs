@@ -1,6 +1,7 @@
 //! Webhooks: signed, tried again, refused at private addresses, and judged as their user.
 
-use super::gate::Gate;
+use super::gate::{Gate, STACK, TABLES};
+use super::source::{Kind, Source};
 use querygate_tests::server::{change, runtime};
 use ring::hmac;
 use serde_json::{Value, json};
@@ -146,4 +147,96 @@ fn private_addresses_are_refused_unless_they_are_allowed() {
     let dead = until("it is given up", || deliveries(&gate).into_iter().find(|(status, _)| status == "dead"));
     assert!(dead.1.contains("private network"), "{}", dead.1);
     assert!(requests.try_recv().is_err(), "nothing was sent");
+}
+
+const DECLARED: &str = "webhooks:\n  - { name: deals_out, label: Out, object: desk_notes, triggers: [create, delete], url: \"URL\", method: POST, \
+                        timeoutMs: 30000, isActive: ACTIVE MORE }\n";
+
+fn declared(port: u16, active: bool, more: &str) -> String {
+    let url = format!("http://localhost:{port}/hook");
+    let own = DECLARED.replace("URL", &url).replace("ACTIVE", &active.to_string()).replace(" MORE", more);
+    format!("{STACK}{own}")
+}
+
+#[test]
+fn webhooks_of_the_metadata_are_sent_as_the_user_whom_the_configuration_names() {
+    let (port, requests) = receiver(&[500, 200]);
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("hook"), SECRET).unwrap();
+    let source = Source::new(Kind::Sqlite, folder.path(), TABLES);
+    let entry = source.entry(true);
+    let settings = "[events.metadata_webhooks]\nas_user = \"eve\"\nsecret = \"file:hook\"\nprivate_addresses = true\n";
+    let gate = Gate::served(folder, Some(source), &declared(port, true, ""), &entry, settings);
+    let wanda = gate.client("wanda");
+    for statement in [note("u", "us"), note("e", "eu"), "UPDATE notes SET title = 'x' WHERE id = 'e'".to_owned()] {
+        change(&wanda, &statement).unwrap();
+    }
+    change(&wanda, "DELETE FROM notes WHERE id = 'e'").unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        let request = requests.recv_timeout(Duration::from_secs(30)).unwrap();
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let signed = format!("{}.{}", request.headers["x-querygate-timestamp"], String::from_utf8_lossy(&request.body));
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), signed.as_bytes());
+        let tag: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(request.headers["x-querygate-signature"], format!("sha256={tag}"));
+        assert_eq!(body["webhook"], "deals_out");
+        assert!(!body.to_string().contains("hush"), "{body}");
+        for event in body["events"].as_array().unwrap() {
+            let told = (event["operation"].clone(), event["key"]["id"].clone());
+            // The first request was not taken, and comes again.
+            if !heard.contains(&told) {
+                heard.push(told);
+            }
+        }
+    }
+    assert_eq!(heard, [(json!("insert"), json!("e")), (json!("delete"), json!("e"))]);
+    // Metadata in which it is no longer active takes it away.
+    std::fs::write(gate.file("metadata/stack.yaml"), declared(port, false, "")).unwrap();
+    until("it is taken away", || deliveries(&gate).is_empty().then_some(()));
+}
+
+/// What `querygate check` says of a configuration with a webhook in its metadata.
+fn checked(stack: &str, settings: &str) -> (bool, String) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("metadata")).unwrap();
+    std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
+    std::fs::write(at("hook"), SECRET).unwrap();
+    let config = format!(
+        "[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \"memory\"\n[[users]]\nname = \"eve\"\n{settings}"
+    );
+    std::fs::write(at("querygate.toml"), config).unwrap();
+    let mut command = std::process::Command::new(querygate_tests::server::binary());
+    let output = command.args(["check", "--offline"]).arg(at("querygate.toml")).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn a_webhook_of_the_metadata_without_a_user_is_refused() {
+    let refused = |stack: &str, settings: &str, text: &str| {
+        let (good, said) = checked(stack, settings);
+        assert!(!good && said.contains(text) && said.contains("stack.yaml:"), "{text}: {said}");
+    };
+    let sent =
+        |user: &str| format!("[events]\n[events.metadata_webhooks]\nas_user = \"{user}\"\nsecret = \"file:hook\"\n");
+    let active = declared(1, true, "");
+    refused(&active, "", "whose rights");
+    refused(&active, "[events]\n", "whose rights");
+    refused(&active, &sent("zoe"), "whom [[users]] does not have");
+    refused(
+        &active,
+        &sent("eve").replace("[events]\n", "[events]\nobjects = [\"desk_lines\"]\n"),
+        "no events are kept",
+    );
+    refused(&declared(1, true, ", headers: { a: b }"), &sent("eve"), "headers");
+    refused(&declared(1, true, ", nothing: 1"), &sent("eve"), "nothing");
+    for (stack, settings) in [
+        (declared(1, false, ""), String::new()),
+        (active.clone(), "[events]\n[events.metadata_webhooks]\nenabled = false\n".to_owned()),
+        (active, sent("eve")),
+    ] {
+        let (good, said) = checked(&stack, &settings);
+        assert!(good, "{settings}: {said}");
+    }
 }

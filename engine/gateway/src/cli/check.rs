@@ -11,7 +11,7 @@ use crate::governance::Governance;
 use crate::metadata::{self, declared_sets};
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
-use crate::wiring::write_findings;
+use crate::wiring::{webhook_findings, write_findings};
 use querygate_metadata::load::LoadError;
 use querygate_metadata::model::TenancyPosture;
 use querygate_metadata::{Diagnostic, Severity};
@@ -221,6 +221,7 @@ impl<'a> Check<'a> {
         let in_memory = config.sources.iter().filter(|source| matches!(source.kind, SourceKind::Memory { .. }));
         let in_memory: BTreeSet<&str> = in_memory.map(|source| source.name.as_str()).collect();
         rules::memory(governance, &in_memory).iter().try_for_each(|finding| self.tell(finding))?;
+        webhook_findings(config, snapshot).iter().try_for_each(|finding| self.tell(finding))?;
         self.variables(config, governance)?;
         rules::teams(&governance.policies).iter().try_for_each(|finding| self.tell(finding))?;
         history::findings(config, governance).iter().try_for_each(|finding| self.tell(finding))?;

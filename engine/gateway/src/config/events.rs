@@ -5,15 +5,15 @@ use super::resolve::to_usize;
 use super::secret::{Environment, Secret};
 use super::sources::{check_name, secret};
 use super::table::{At, Table};
-use super::{Config, EventWebhook, Events};
+use super::{Config, EventWebhook, Events, MetadataWebhooks, SentWebhooks};
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Reads `[events]`; without it, or with `enabled = false`, no event is kept.
-pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Option<Events> {
-    let table = table?;
+pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> (Option<Events>, MetadataWebhooks) {
+    let Some(table) = table else { return (None, MetadataWebhooks::Unsaid) };
     let enabled = table.boolean("enabled").is_none_or(|on| on.value);
     let directory = table.text("path").map_or_else(|| "events".to_owned(), |path| path.value);
     let mut options =
@@ -61,8 +61,10 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     }
     let hooks = table.tables("webhooks", "[[events.webhooks]]").into_iter();
     let webhooks = hooks.filter_map(|hook| webhook(hook, environment)).collect();
+    let own = table.table("metadata_webhooks", "[events.metadata_webhooks]");
+    let declared = own.map_or(MetadataWebhooks::Unsaid, |own| metadata_webhooks(own, environment));
     table.finish();
-    enabled.then_some(Events { options, webhooks })
+    (enabled.then_some(Events { options, webhooks }), declared)
 }
 
 /// Fewest bytes of a secret.
@@ -73,16 +75,7 @@ fn webhook(table: Table<'_>, environment: &Environment) -> Option<EventWebhook> 
     let name = table.required("name").and_then(|name| check_name(&table, name));
     let address = table.required("url").and_then(|url| address(&table, url, environment));
     let user = table.required("as_user");
-    let key = secret(&table, "secret", environment);
-    match &key {
-        None => table.push(Diagnostic::error(Some(table.span.clone()), "a webhook needs a `secret`").help(
-            "events are signed: give a secret as \"env:NAME\" or \"file:PATH\", and the same one to the receiver",
-        )),
-        Some(key) if key.expose().len() < SECRET_MIN => {
-            table.error(table.span.clone(), format!("the `secret` of a webhook has at least {SECRET_MIN} bytes"));
-        }
-        Some(_) => {}
-    }
+    let key = signing_key(&table, environment);
     let objects: Vec<String> = table.texts("objects").into_iter().map(|name| name.value).collect();
     let give_up = table.duration("give_up").map_or(DAY, |time| time.value);
     let private_addresses = table.boolean("private_addresses").is_some_and(|allowed| allowed.value);
@@ -96,6 +89,45 @@ fn webhook(table: Table<'_>, environment: &Environment) -> Option<EventWebhook> 
         give_up,
         private_addresses,
     })
+}
+
+/// How the webhooks of the metadata are sent. After a mistake, which has been reported, they are not.
+fn metadata_webhooks(table: Table<'_>, environment: &Environment) -> MetadataWebhooks {
+    if table.boolean("enabled").is_some_and(|on| !on.value) {
+        // What else is said is for another day.
+        for key in ["as_user", "secret"] {
+            table.text(key);
+        }
+        table.duration("give_up");
+        table.boolean("private_addresses");
+        table.finish();
+        return MetadataWebhooks::Declined;
+    }
+    let user = table.required("as_user");
+    let key = signing_key(&table, environment);
+    let give_up = table.duration("give_up").map_or(DAY, |time| time.value);
+    let private_addresses = table.boolean("private_addresses").is_some_and(|allowed| allowed.value);
+    table.finish();
+    match (user, key) {
+        (Some(user), Some(secret)) => {
+            MetadataWebhooks::Sent(SentWebhooks { user: user.value, secret, give_up, private_addresses })
+        }
+        (_, _) => MetadataWebhooks::Unsaid,
+    }
+}
+
+fn signing_key(table: &Table<'_>, environment: &Environment) -> Option<Secret> {
+    let key = secret(table, "secret", environment);
+    match &key {
+        None => table.push(Diagnostic::error(Some(table.span.clone()), "a webhook needs a `secret`").help(
+            "events are signed: give a secret as \"env:NAME\" or \"file:PATH\", and the same one to the receiver",
+        )),
+        Some(key) if key.expose().len() < SECRET_MIN => {
+            table.error(table.span.clone(), format!("the `secret` of a webhook has at least {SECRET_MIN} bytes"));
+        }
+        Some(_) => {}
+    }
+    key
 }
 
 /// An address, or where it is kept: it may itself be a secret.

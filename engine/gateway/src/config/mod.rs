@@ -71,6 +71,7 @@ pub(crate) struct Config {
     pub(crate) transactions: Option<Transactions>,
     /// `None`: no events are kept.
     pub(crate) events: Option<Events>,
+    pub(crate) metadata_webhooks: MetadataWebhooks,
     /// `None`: no history of fields is kept.
     pub(crate) history: Option<querygate_events::HistoryOptions>,
 }
@@ -356,6 +357,26 @@ pub(crate) struct Learning {
 pub(crate) struct Events {
     pub(crate) options: querygate_events::EventOptions,
     pub(crate) webhooks: Vec<EventWebhook>,
+}
+
+/// What becomes of the webhooks that metadata declares.
+#[derive(Debug, Clone)]
+pub(crate) enum MetadataWebhooks {
+    /// Nothing is said: one that is active is a mistake.
+    Unsaid,
+    /// They are not sent, on purpose.
+    Declined,
+    Sent(SentWebhooks),
+}
+
+/// `[events.metadata_webhooks]`: how the webhooks that metadata declares are sent.
+#[derive(Debug, Clone)]
+pub(crate) struct SentWebhooks {
+    /// The user whose rights judge what is sent.
+    pub(crate) user: String,
+    pub(crate) secret: Secret,
+    pub(crate) give_up: Duration,
+    pub(crate) private_addresses: bool,
 }
 
 /// One `[[events.webhooks]]`.

@@ -83,7 +83,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let (writes, block_limits) = writes(root.table("writes", "[writes]"));
     let transactions = transactions::resolve(root.table("transactions", "[transactions]"), environment);
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
-    let events = events::resolve(root.table("events", "[events]"), environment);
+    let (events, metadata_webhooks) = events::resolve(root.table("events", "[events]"), environment);
     let history = history::resolve(root.table("history", "[history]"), environment);
     warn_about(sink, &sources, (&users, !issuers.is_empty()), server.as_ref());
     one_key_file(sink, server.as_ref(), rest.as_ref());
@@ -112,6 +112,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         transactions,
         events,
         history,
+        metadata_webhooks,
     })
 }
 

@@ -23,6 +23,10 @@ impl Builder {
         Ok(Self { config: config.clone(), sources: Sources::open(config)? })
     }
 
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
+    }
+
     pub(super) const fn sources(&self) -> &Sources {
         &self.sources
     }

@@ -7,7 +7,9 @@ use querygate_catalog::deployment::SourceStatus;
 use querygate_events::{EVENTS_AT_ONCE, Events, FateOf, Objects, Parcel, Webhook, WebhookOptions, Webhooks};
 use querygate_metadata::model::Snapshot;
 use querygate_query::{Engine, EngineOptions, EventFeed};
-use querygate_query_api::requests::events::{ChangeEvent, EventFilter, EventStream, Followed, Sequence};
+use querygate_query_api::requests::events::{
+    ChangeEvent, EventFilter, EventOperation, EventStream, Followed, Sequence,
+};
 use querygate_query_api::service::{Authenticator, ClientInfo, Door, QueryService, Session};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeSet;
@@ -42,16 +44,11 @@ pub(super) fn begin(events: &Events, engine: &Engine, gate: &Place) -> Result<()
 }
 
 /// The gate's options, with where changes are kept.
-pub(super) fn attach(
-    mut options: EngineOptions,
-    events: Option<&Arc<Events>>,
-    webhooks: &[UserWebhook],
-) -> EngineOptions {
+pub(super) fn attach(mut options: EngineOptions, events: Option<&Arc<Events>>, shown: &Arc<Webhooks>) -> EngineOptions {
     let Some(events) = events else { return options };
     options.events = Some(EventFeed { log: Arc::clone(events), print: querygate_rest::print_rows });
     options.extensions.push(Arc::clone(events) as Arc<_>);
-    let webhooks = webhooks.iter().map(|own| Arc::clone(&own.webhook)).collect();
-    options.extensions.push(Arc::new(Webhooks(webhooks)));
+    options.extensions.push(Arc::clone(shown) as Arc<_>);
     options
 }
 
@@ -68,6 +65,12 @@ pub(super) struct UserWebhook {
     webhook: Arc<Webhook>,
     user: String,
     objects: Option<Vec<String>>,
+    operations: Option<Vec<EventOperation>>,
+}
+
+/// What is known of webhooks, for who looks at them.
+pub(super) fn shown(webhooks: &[UserWebhook]) -> Arc<Webhooks> {
+    Arc::new(Webhooks::new(webhooks.iter().map(|own| Arc::clone(&own.webhook)).collect()))
 }
 
 /// The webhooks of the configuration.
@@ -94,7 +97,7 @@ pub(super) fn webhooks(config: &Config, events: Option<&Arc<Events>>) -> Result<
             private_addresses: own.private_addresses,
         };
         let webhook = Webhook::new(options, &events.options().directory)?;
-        made.push(UserWebhook { webhook, user: own.user.clone(), objects: own.objects.clone() });
+        made.push(UserWebhook { webhook, user: own.user.clone(), objects: own.objects.clone(), operations: None });
     }
     Ok(made)
 }
@@ -103,6 +106,16 @@ pub(super) fn webhooks(config: &Config, events: Option<&Arc<Events>>) -> Result<
 const PAUSE: Duration = Duration::from_secs(5);
 
 impl UserWebhook {
+    /// One of the metadata.
+    pub(super) fn declared(
+        webhook: Arc<Webhook>,
+        user: String,
+        object: Option<String>,
+        operations: Vec<EventOperation>,
+    ) -> Self {
+        Self { webhook, user, objects: Some(object.into_iter().collect()), operations: Some(operations) }
+    }
+
     /// Sends what its user sees, for as long as the gate serves.
     pub(super) async fn deliver(self, served: Served) {
         loop {
@@ -128,7 +141,7 @@ impl UserWebhook {
         let client = ClientInfo { door: Door::Rest, database: served.database.clone(), peer: None, settings };
         let session = served.service.open(principal, client).await?;
         let from = self.webhook.sequence().map(Sequence);
-        let filter = EventFilter { objects: self.objects.clone(), operations: None, from };
+        let filter = EventFilter { objects: self.objects.clone(), operations: self.operations.clone(), from };
         let stream = session.subscribe(filter).await?;
         Ok((session, stream))
     }

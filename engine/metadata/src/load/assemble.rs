@@ -36,6 +36,7 @@ pub(super) fn assemble(
     add_named(&mut snapshot.datasources, "datasource", drafts.datasources.drain(..), |item| &item.name);
     snapshot.seed.extend(drafts.seed.drain(..).map(Arc::new));
     snapshot.hooks.append(&mut drafts.hooks);
+    add_named(&mut snapshot.webhooks, "webhook", drafts.webhooks.drain(..), |item| &item.name);
     hook_filters::add_filters(&mut snapshot, std::mem::take(&mut drafts.hook_filters));
     check_links(&snapshot, &drafts);
     check_writable(&snapshot, &placed);
@@ -74,6 +75,7 @@ fn empty(options: &LoadOptions) -> Snapshot {
         datasource_mapping: Vec::new(),
         seed: Vec::new(),
         hooks: Vec::new(),
+        webhooks: IndexMap::new(),
         referrers: HashMap::new(),
         warnings: Vec::new(),
         extended: HashMap::new(),

@@ -83,6 +83,9 @@ pub(super) fn refresh(snapshot: &mut Snapshot) {
     for hook in &snapshot.hooks {
         items.add_repeated(&format!("hook {}", hook.name), hook);
     }
+    for (name, webhook) in &snapshot.webhooks {
+        items.add(format!("webhook {name}"), webhook);
+    }
     let digests = items.new;
     let small = digest(&(snapshot.posture, &snapshot.packages, &snapshot.datasource_mapping));
     let mut whole = Sha256::new();

@@ -17,6 +17,7 @@ mod stack;
 mod system_fields;
 mod tables;
 mod validation;
+mod webhook;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Snapshot, TenancyPosture};

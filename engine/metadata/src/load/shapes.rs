@@ -355,6 +355,27 @@ pub(super) const CAPABILITY: Shape = Shape {
     removed: &[],
 };
 
+pub(super) const WEBHOOK: Shape = Shape {
+    what: "a webhook",
+    read: &[
+        "name",
+        "object",
+        "triggers",
+        "url",
+        "method",
+        "timeoutMs",
+        "isActive",
+        "includeSession",
+        "headers",
+        "body",
+        "payloadFields",
+        "authentication",
+        "secret",
+    ],
+    ignored: &["label", "description", "tags", "retryPolicy"],
+    removed: &[],
+};
+
 pub(super) const DATASOURCE: Shape = Shape {
     what: "a datasource",
     read: &["name", "label", "driver", "config", "pool", "active", "schemaMode", "external"],

@@ -4,9 +4,10 @@ use super::hook_filters::{FilterDraft, read_filters};
 use super::links::{Link, Links, Target};
 use super::object::{ObjectDraft, read_extension, read_object};
 use super::tables::{TableDraft, read_tables};
-use super::{permission, shapes, source};
+use super::{permission, shapes, source, webhook};
 use crate::model::{
     Capability, Datasource, Declared, Extension, MappingRule, Package, PermissionSet, Position, SeedData, SharingRule,
+    Webhook,
 };
 use crate::read::{At, Map, Shape};
 use crate::syntax::Value;
@@ -35,6 +36,7 @@ pub(super) struct Drafts<'a> {
     pub(super) mapping: Vec<MappingRule>,
     pub(super) seed: Vec<SeedData>,
     pub(super) hooks: Vec<Declared>,
+    pub(super) webhooks: Vec<(Webhook, At<'a>)>,
     pub(super) requires: Vec<(String, At<'a>)>,
     pub(super) links: Links<'a>,
 }
@@ -155,6 +157,10 @@ impl<'a> Drafts<'a> {
         for at in map.list("hooks") {
             self.read_hook(&at);
         }
+        for at in map.list("webhooks") {
+            let webhook = webhook::read_webhook(&at, package, &mut self.links);
+            self.webhooks.extend(webhook.map(|webhook| (webhook, at)));
+        }
         for at in map.list("flows") {
             self.check_flow(at);
         }
@@ -190,7 +196,6 @@ const UNENFORCED: &[(&str, &str)] = &[
     ("functions", "functions are not run"),
     ("flows", "flows are not run"),
     ("jobs", "jobs are not run"),
-    ("webhooks", "webhooks are not called"),
     ("apis", "declared endpoints are not served"),
     ("connectors", "connectors are not opened"),
     ("emailTemplates", "mail is not sent"),

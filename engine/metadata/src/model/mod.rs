@@ -15,6 +15,7 @@ mod source;
 mod text_type;
 mod validation;
 mod value_type;
+mod webhook;
 
 pub use barrier::WriteBarrier;
 pub(crate) use barrier::is_platform;
@@ -45,3 +46,4 @@ pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};
 pub use text_type::TextType;
 pub use validation::{TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity};
 pub use value_type::{ItemType, TextCoded, ValueType};
+pub use webhook::{Webhook, WebhookTrigger};

@@ -2,6 +2,7 @@
 
 use super::{
     Capability, Datasource, Facts, Location, MappingRule, Object, PermissionSet, Position, RowPolicy, SharingRule,
+    Webhook,
 };
 use crate::Diagnostic;
 use indexmap::IndexMap;
@@ -127,6 +128,7 @@ pub struct Snapshot {
     pub seed: Vec<Arc<SeedData>>,
     /// Kept, not run.
     pub hooks: Vec<Declared>,
+    pub webhooks: IndexMap<String, Webhook>,
     /// Fields that point at each object.
     pub referrers: HashMap<String, Vec<Referrer>>,
     pub warnings: Vec<Diagnostic>,
