@@ -183,7 +183,8 @@ impl TableMaker<'_> {
                     let formula = self.formula(object, field, &schema, decision)?;
                     (declared.with_nullable(true), ColumnOrigin::Formula(formula))
                 };
-                let mask = decision.masks().get(&field.name).map(|mask| ColumnMask::new(Arc::new(TextMask(*mask))));
+                let mask =
+                    decision.masks().get(&field.name).map(|mask| ColumnMask::new(Arc::new(TextMask(mask.clone()))));
                 Some(GovernedColumn { field: with_pg_type(served, field.pg_type()), origin, mask })
             })
             .collect()
@@ -291,7 +292,7 @@ fn primary_key(object: &Object, columns: &[GovernedColumn]) -> Option<Constraint
 struct TextMask(Mask);
 
 impl MaskText for TextMask {
-    fn mask(&self, value: &str) -> String {
+    fn mask(&self, value: &str) -> Result<String> {
         self.0.apply(value)
     }
 

@@ -77,7 +77,7 @@ pub(crate) fn stack() -> Value {
 
 /// A deployment of a stack definition, with the rows of the objects that it has.
 pub(crate) fn deployed(stack: &Value, version: u64) -> Arc<Deployment> {
-    let options = LoadOptions { posture: TenancyPosture::Single };
+    let options = LoadOptions { posture: TenancyPosture::Single, ..LoadOptions::default() };
     let mut snapshot = load_text("stack.json", &stack.to_string(), &options).unwrap();
     snapshot.version = version;
     let snapshot = Arc::new(snapshot);

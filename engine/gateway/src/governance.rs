@@ -1,5 +1,6 @@
 //! What decides about rows, read from the configured files: the same for serving, for checking and for explaining rights.
 
+use querygate_extension::Extensions;
 use querygate_metadata::load::{LoadError, Loaded, RowFile, permission_sets_from_placed, system_rows};
 use querygate_metadata::model::{Facts, FactsError, Location, PlacedRow, Snapshot};
 use querygate_metadata::{Diagnostic, Severity};
@@ -23,11 +24,11 @@ impl Governance {
     ///
     /// # Errors
     /// Every row that cannot be understood, with its place: ignoring it could widen or narrow someone's rights.
-    pub(crate) fn of(loaded: Loaded, version: u64) -> Result<Self, LoadError> {
+    pub(crate) fn of(loaded: Loaded, version: u64, extensions: &Extensions) -> Result<Self, LoadError> {
         let Loaded { mut snapshot, row_files } = loaded;
         snapshot.version = version;
         let rows = system_rows(&snapshot, &row_files)?;
-        Self::with_rows(Arc::new(snapshot), row_files, rows)
+        Self::with_rows(Arc::new(snapshot), row_files, rows, extensions)
     }
 
     /// As [`Governance::of`], with these rows of the platform's own objects.
@@ -38,6 +39,7 @@ impl Governance {
         snapshot: Arc<Snapshot>,
         row_files: Vec<RowFile>,
         rows: Vec<PlacedRow>,
+        extensions: &Extensions,
     ) -> Result<Self, LoadError> {
         let facts = Facts::from_placed_rows(&rows).map_err(|error| broken_row(&error));
         let sets = permission_sets_from_placed(&rows);
@@ -51,7 +53,7 @@ impl Governance {
             (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => return Err(errors),
         };
         let stored_sets = sets.iter().map(|set| (set.name.clone(), set.location.clone())).collect();
-        let policies = Arc::new(CompiledPolicy::compile(Arc::clone(&snapshot), sets));
+        let policies = Arc::new(CompiledPolicy::compile_with(Arc::clone(&snapshot), sets, extensions.clone()));
         Ok(Self { snapshot, row_files, rows, facts, policies, stored_sets })
     }
 }

@@ -171,8 +171,7 @@ fn show(config: &Path, described: &Described, output: &mut Output) -> Result<()>
 
 /// The objects of the source that no rule, mask or hidden field narrows.
 fn in_full<'a>(config: &Config, described: &'a Described) -> Vec<&'a str> {
-    let posture = metadata::tenancy_posture(config.metadata.posture);
-    let Ok(loaded) = metadata::load_path(&config.metadata.path, posture) else { return Vec::new() };
+    let Ok(loaded) = metadata::load_configured(config) else { return Vec::new() };
     let sets: Vec<_> = metadata::declared_sets(&loaded.snapshot).collect();
     let narrowed = |name: &str| {
         let by_set = sets.iter().any(|set| {

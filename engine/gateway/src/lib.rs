@@ -6,6 +6,7 @@ mod auth;
 mod cli;
 mod config;
 mod demo;
+mod embed;
 mod extract;
 mod gate;
 mod governance;
@@ -25,5 +26,6 @@ mod verifier;
 mod wiring;
 
 pub use cli::run;
+pub use embed::{Addresses, run_with, serve};
 pub use output::{Captured, Output};
 pub use wiring::deployment_of;

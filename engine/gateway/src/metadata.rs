@@ -1,8 +1,9 @@
 //! Loads ObjectStack metadata for commands that only look at it, and prints its findings. Serving goes through wiring.
 
-use crate::config::{Metadata, Tenancy};
+use crate::config::{Config, Tenancy};
 use crate::output::{Output, Stream};
-use querygate_metadata::load::{LoadError, LoadOptions, Loaded, load};
+use querygate_extension::{Extensions, Kind};
+use querygate_metadata::load::{LoadError, LoadOptions, Loaded, NativeNames, load};
 use querygate_metadata::model::{PermissionSet, Snapshot, TenancyPosture};
 use querygate_metadata::{Diagnostic, Severity};
 use std::collections::BTreeSet;
@@ -19,13 +20,19 @@ pub(crate) fn tenancy_posture(posture: Tenancy) -> TenancyPosture {
 }
 
 /// Loads what `[metadata]` names.
-pub(crate) fn load_configured(metadata: &Metadata) -> Result<Loaded, LoadError> {
-    load_path(&metadata.path, tenancy_posture(metadata.posture))
+pub(crate) fn load_configured(config: &Config) -> Result<Loaded, LoadError> {
+    load_path(&config.metadata.path, tenancy_posture(config.metadata.posture), &config.extensions)
+}
+
+/// What metadata may name in Rust.
+pub(crate) fn native_names(extensions: &Extensions) -> NativeNames {
+    let of = |kind| extensions.names(kind).into_iter().map(str::to_owned).collect();
+    NativeNames { hooks: of(Kind::Hook), validations: of(Kind::Validation), masks: of(Kind::Mask) }
 }
 
 /// Loads a file or folder.
-pub(crate) fn load_path(path: &Path, posture: TenancyPosture) -> Result<Loaded, LoadError> {
-    load(path, &LoadOptions { posture })
+pub(crate) fn load_path(path: &Path, posture: TenancyPosture, extensions: &Extensions) -> Result<Loaded, LoadError> {
+    load(path, &LoadOptions { posture, natives: native_names(extensions) })
 }
 
 /// Permission sets of the metadata itself, without the platform's own.

@@ -1,5 +1,6 @@
 //! Where commands write what people read: standard output and error behind one type that tests can capture.
 
+use querygate_extension::Extensions;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,8 +11,9 @@ pub(crate) enum Stream {
     Err,
 }
 
-/// The streams of one command run.
+/// What a command's caller gives it: its streams, and what the binary has in Rust.
 pub struct Output {
+    extensions: Extensions,
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     input: Box<dyn BufRead + Send>,
@@ -32,6 +34,7 @@ impl Output {
     pub fn standard() -> Self {
         let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self {
+            extensions: Extensions::default(),
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
             input: Box::new(io::BufReader::new(io::stdin())),
@@ -46,6 +49,7 @@ impl Output {
     pub fn captured(input: &str) -> (Self, Captured) {
         let captured = Captured::default();
         let output = Self {
+            extensions: Extensions::default(),
             out: Box::new(captured.clone()),
             err: Box::new(captured.clone()),
             input: Box::new(io::Cursor::new(input.to_owned())),
@@ -54,6 +58,17 @@ impl Output {
             progress: false,
         };
         (output, captured)
+    }
+
+    /// Of a binary with extensions.
+    #[must_use]
+    pub fn with_extensions(mut self, extensions: Extensions) -> Self {
+        self.extensions = extensions;
+        self
+    }
+
+    pub(crate) fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     /// One line on the chosen stream.

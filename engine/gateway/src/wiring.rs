@@ -3,6 +3,7 @@
 mod changes;
 mod deployment;
 mod events;
+mod extensions;
 mod files;
 mod history;
 mod layouts;
@@ -42,6 +43,7 @@ use tokio::sync::Mutex;
 
 /// Builds everything that answers queries. A source that is down is no error: its tables say so when they are read.
 pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> {
+    config.extensions.start()?;
     let builder = Arc::new(Builder::new(config)?);
     let deployment = builder.build(1).await?;
     measure::soon(&deployment).await;
@@ -56,6 +58,7 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let declared = Arc::new(Declarations::new(config, events.as_ref(), Arc::clone(&shown), runtimes.query.clone()));
     let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
     let options = history::attach(events::attach(options, events.as_ref(), &shown), history.as_ref());
+    let options = extensions::attach(options, &config.extensions);
     let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
     let _ = place.set(Arc::downgrade(&engine));
     if let Some(events) = &events {

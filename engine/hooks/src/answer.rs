@@ -22,6 +22,8 @@ pub struct Thrown {
     pub code: Option<String>,
     /// An HTTP status of an error.
     pub status: Option<u16>,
+    /// Whether the message is said to be without anything of a record. A script cannot say so.
+    pub is_fixed: bool,
 }
 
 /// Why a call left nothing behind.
@@ -42,6 +44,8 @@ pub enum Fault {
     Answer,
     /// The engine's own error.
     Engine(String),
+    /// One in Rust failed.
+    Native(String),
 }
 
 impl Fault {
@@ -61,6 +65,7 @@ impl Fault {
             Self::Undeclared(HookCapability::Log) => "it does not declare the capability 'log'",
             Self::Answer => "what it left is no record",
             Self::Engine(_) => "the engine failed",
+            Self::Native(_) => "its extension failed",
         }
     }
 }
@@ -97,5 +102,6 @@ fn thrown(answer: &Map<String, Value>) -> Fault {
         message: text("message").unwrap_or_default(),
         code: text("code"),
         status: status.filter(|status| (400..600).contains(status)),
+        is_fixed: false,
     })
 }

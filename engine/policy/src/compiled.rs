@@ -5,6 +5,7 @@ use crate::formula::{self, Formula};
 use crate::hooks::{self, ObjectHook, ObjectHooks};
 use crate::query_filter::Column;
 use crate::rules::ObjectRules;
+use querygate_extension::Extensions;
 use querygate_metadata::model::{
     AccessLevel, Dialect, Expression, FieldType, HookEvent, Location, Object, PermissionSet, Recipient, RowOperation,
     RowPolicy, Snapshot, TenancyPosture,
@@ -73,6 +74,8 @@ pub struct CompiledPolicy {
     pub(crate) rules: HashMap<String, Arc<ObjectRules>>,
     /// By object.
     pub(crate) hooks: HashMap<String, ObjectHooks>,
+    /// What metadata may name in Rust.
+    pub(crate) extensions: Extensions,
 }
 
 impl CompiledPolicy {
@@ -80,6 +83,13 @@ impl CompiledPolicy {
     /// set of its name; `isDefault` of the snapshot's set stays.
     #[must_use]
     pub fn compile(snapshot: Arc<Snapshot>, row_sets: Vec<PermissionSet>) -> Self {
+        Self::compile_with(snapshot, row_sets, Extensions::default())
+    }
+
+    /// The same, with what the binary has in Rust. A name that is not among it denies: its hook and validation refuse, its mask stars
+    /// every character.
+    #[must_use]
+    pub fn compile_with(snapshot: Arc<Snapshot>, row_sets: Vec<PermissionSet>, extensions: Extensions) -> Self {
         let mut sets: BTreeMap<String, Arc<PermissionSet>> =
             snapshot.permission_sets.iter().map(|(name, set)| (name.clone(), Arc::clone(set))).collect();
         for mut set in row_sets {
@@ -92,7 +102,8 @@ impl CompiledPolicy {
             sharing: HashMap::new(),
             formulas: HashMap::new(),
             rules: HashMap::new(),
-            hooks: hooks::compile(&snapshot),
+            hooks: hooks::compile(&snapshot, &extensions),
+            extensions,
             snapshot: Arc::clone(&snapshot),
         };
         for object in snapshot.objects.values() {
@@ -122,7 +133,7 @@ impl CompiledPolicy {
     }
 
     fn compile_object(&mut self, object: &Arc<Object>) {
-        let rules = ObjectRules::compile(object, &self.snapshot);
+        let rules = ObjectRules::compile_with(object, &self.snapshot, &self.extensions);
         self.rules.insert(object.name.clone(), Arc::new(rules));
         let columns = |name: &str| object.field(name).filter(|f| !f.phantom).map(|f| Column::from(f).kind());
         let compile = |expression: &Expression| match expression.dialect {

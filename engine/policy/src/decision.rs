@@ -186,6 +186,12 @@ impl ReadDecision {
                 Mask::Email => fingerprint.byte(2),
                 Mask::Full => fingerprint.byte(3),
                 Mask::Bullets => fingerprint.byte(4),
+                Mask::Native(mask) => {
+                    fingerprint.byte(5);
+                    fingerprint.text(mask.extension());
+                    fingerprint.text(&mask.version().to_string());
+                    fingerprint.text(mask.name());
+                }
             }
         }
         if self.unusable_rule.is_some() {

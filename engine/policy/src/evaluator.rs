@@ -162,14 +162,15 @@ impl<'a> Evaluator<'a> {
             return None;
         }
         let lifted = !field.required_permissions.is_empty() && self.holds_all(&field.required_permissions);
-        field.masking_rule.filter(|_| !lifted).map(|rule| match rule {
+        field.masking_rule.as_ref().filter(|_| !lifted).map(|rule| match rule {
             MaskingRule::Window { keep_head, keep_tail } => {
-                match (usize::try_from(keep_head), usize::try_from(keep_tail)) {
+                match (usize::try_from(*keep_head), usize::try_from(*keep_tail)) {
                     (Ok(head), Ok(tail)) => Mask::Keep { head, tail },
                     _ => Mask::Full,
                 }
             }
             MaskingRule::Email => Mask::Email,
+            MaskingRule::Native(name) => self.policy.extensions.mask(name).cloned().map_or(Mask::Full, Mask::Native),
         })
     }
 

@@ -8,17 +8,30 @@ use crate::filter::RowFilter;
 use crate::query_filter::Column;
 use crate::rules::HookCondition;
 pub use crate::rules::HookScene;
-use querygate_metadata::model::{Declared, Hook, HookEvent, Location, Object, Snapshot};
+use querygate_extension::hook::NativeHook;
+use querygate_extension::{Extensions, Registered};
+use querygate_metadata::model::{
+    Declared, Hook, HookBody, HookCapability, HookEvent, HookScript, Location, Object, Snapshot,
+};
 use querygate_types::principal::Principal;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 pub use tally::HookTally;
 
+/// What a hook runs.
+#[derive(Debug, Clone, Copy)]
+pub enum HookCode<'h> {
+    Script(&'h HookScript),
+    Native(&'h Registered<dyn NativeHook>),
+}
+
 /// A hook of an object.
 #[derive(Debug)]
 pub struct ObjectHook {
     hook: Arc<Hook>,
+    /// What its body names in Rust.
+    native: Option<Registered<dyn NativeHook>>,
     condition: Option<HookCondition>,
     tally: Arc<HookTally>,
 }
@@ -28,6 +41,34 @@ impl ObjectHook {
     #[must_use]
     pub fn hook(&self) -> &Hook {
         &self.hook
+    }
+
+    /// What it runs. `None`: nothing is there that could be; such a hook is not compiled.
+    #[must_use]
+    pub fn code(&self) -> Option<HookCode<'_>> {
+        match (&self.hook.body, &self.native) {
+            (HookBody::Script(script), _) => Some(HookCode::Script(script)),
+            (HookBody::Native(_), native) => native.as_ref().map(HookCode::Native),
+        }
+    }
+
+    /// What it may use beside its record.
+    #[must_use]
+    pub fn capabilities(&self) -> &[HookCapability] {
+        match self.code() {
+            Some(HookCode::Script(script)) => &script.capabilities,
+            Some(HookCode::Native(native)) => native.capabilities(),
+            None => &[],
+        }
+    }
+
+    /// Whether it may ask for other records, or change them.
+    #[must_use]
+    pub fn asks_for_records(&self) -> bool {
+        self.capabilities().iter().any(|capability| match capability {
+            HookCapability::ApiRead | HookCapability::ApiWrite | HookCapability::ApiTransaction => true,
+            HookCapability::CryptoUuid | HookCapability::Log => false,
+        })
     }
 
     /// How it has run since its metadata was loaded.
@@ -76,23 +117,25 @@ struct HookFault {
 
 /// A declaration that was read once, for all objects.
 enum ReadHook<'d> {
-    Known(Arc<Hook>, &'d Location),
+    Known(Arc<Hook>, Option<Registered<dyn NativeHook>>, &'d Location),
     Unknown(&'d Declared, String),
 }
 
 /// Compiles the hooks of all objects.
-pub(crate) fn compile(snapshot: &Snapshot) -> HashMap<String, ObjectHooks> {
+pub(crate) fn compile(snapshot: &Snapshot, extensions: &Extensions) -> HashMap<String, ObjectHooks> {
     let mut read: Vec<ReadHook<'_>> = snapshot
         .hooks
         .iter()
-        .map(|declared| match Hook::read(declared) {
-            Ok(hook) => ReadHook::Known(Arc::new(hook), &declared.location),
-            Err(reason) => ReadHook::Unknown(declared, reason),
+        .map(|declared| {
+            match Hook::read(declared).and_then(|hook| native_of(&hook, extensions).map(|code| (hook, code))) {
+                Ok((hook, native)) => ReadHook::Known(Arc::new(hook), native, &declared.location),
+                Err(reason) => ReadHook::Unknown(declared, reason),
+            }
         })
         .collect();
     // Equal priorities stay in the order of their declarations.
     read.sort_by_key(|read| match read {
-        ReadHook::Known(hook, _) => hook.priority,
+        ReadHook::Known(hook, ..) => hook.priority,
         ReadHook::Unknown(..) => i64::MAX,
     });
     let objects = snapshot.objects.values().map(|object| (object.name.clone(), of_object(object, &read)));
@@ -104,8 +147,8 @@ fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
     let is_for = |target: &str| target == object.name || target == "*";
     for read in read {
         match read {
-            ReadHook::Known(hook, at) if hook.targets.iter().any(|target| is_for(target)) => {
-                hooks.add(object, hook);
+            ReadHook::Known(hook, native, at) if hook.targets.iter().any(|target| is_for(target)) => {
+                hooks.add(object, hook, native.as_ref());
                 if hook.events.iter().any(|event| is_of_reads(*event)) {
                     hooks.add_of_reads(object, hook, at);
                 }
@@ -130,7 +173,7 @@ fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
 }
 
 impl ObjectHooks {
-    fn add(&mut self, object: &Object, hook: &Arc<Hook>) {
+    fn add(&mut self, object: &Object, hook: &Arc<Hook>, native: Option<&Registered<dyn NativeHook>>) {
         let compiled = hook.condition.as_ref().map(|condition| HookCondition::compile(condition, object)).transpose();
         let reason = match &compiled {
             Err(reason) => Some(format!("its condition cannot be evaluated: {reason}")),
@@ -140,8 +183,12 @@ impl ObjectHooks {
             self.faults.push(HookFault { name: hook.name.clone(), reason, events: hook.events.clone() });
             return;
         }
-        let own =
-            Arc::new(ObjectHook { hook: Arc::clone(hook), condition: compiled.ok().flatten(), tally: Arc::default() });
+        let own = Arc::new(ObjectHook {
+            hook: Arc::clone(hook),
+            native: native.cloned(),
+            condition: compiled.ok().flatten(),
+            tally: Arc::default(),
+        });
         for event in &hook.events {
             self.events.entry(*event).or_default().push(Arc::clone(&own));
         }
@@ -177,7 +224,7 @@ impl ObjectHooks {
     }
 
     pub(crate) fn ask_for_records(&self) -> bool {
-        self.events.values().flatten().any(|hook| hook.hook().script.asks_for_records())
+        self.events.values().flatten().any(|hook| hook.asks_for_records())
     }
 
     /// Hooks of reads that are not run.
@@ -196,6 +243,20 @@ impl ObjectHooks {
             fault.events.is_empty() || fault.events.iter().any(|event| *event == before || *event == after)
         };
         self.faults.iter().filter(is_at).map(|fault| (fault.name.as_str(), fault.reason.as_str()))
+    }
+}
+
+/// What a hook's body names in Rust.
+///
+/// # Errors
+/// It is not there.
+fn native_of(hook: &Hook, extensions: &Extensions) -> Result<Option<Registered<dyn NativeHook>>, String> {
+    match &hook.body {
+        HookBody::Script(_) => Ok(None),
+        HookBody::Native(handler) => match extensions.hook(&handler.name) {
+            Some(native) => Ok(Some(native.clone())),
+            None => Err(format!("no extension has the hook '{}'", handler.name)),
+        },
     }
 }
 

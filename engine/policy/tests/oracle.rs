@@ -114,7 +114,7 @@ impl Cell<'_> {
         for row in visible {
             for (field, mask) in decision.masks() {
                 let stored = row.get(field).unwrap_or(&Value::Null);
-                let shown = mask.apply_json(stored);
+                let shown = mask.apply_json(stored).unwrap();
                 if shown != *stored {
                     masked.entry(field.clone()).or_default().insert(id(row), shown);
                 }

@@ -36,7 +36,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 /// What differs in a world; the payloads come from `dice`.
 fn differences(world: &World, mut dice: Dice, tally: &mut Tally) -> Vec<String> {
-    let options = LoadOptions { posture: world.posture };
+    let options = LoadOptions { posture: world.posture, ..LoadOptions::default() };
     // A smaller world may not load; then it shows nothing.
     let Ok(snapshot) = load_text("stack.json", &world.stack.to_string(), &options) else { return Vec::new() };
     let policy = CompiledPolicy::compile(Arc::new(snapshot), Vec::new());
@@ -158,7 +158,11 @@ fn sets_of_records_are_judged_as_each_record() {
     for seed in first..first + count {
         let mut dice = Dice(seed);
         let world = world(&mut dice);
-        let loaded = load_text("stack.json", &world.stack.to_string(), &LoadOptions { posture: world.posture });
+        let loaded = load_text(
+            "stack.json",
+            &world.stack.to_string(),
+            &LoadOptions { posture: world.posture, ..LoadOptions::default() },
+        );
         assert!(loaded.is_ok(), "seed {seed}: {}", loaded.unwrap_err());
         if !differences(&world, dice.clone(), &mut tally).is_empty() {
             let small = smaller(world, &dice);

@@ -87,7 +87,7 @@ impl Fixture {
     /// The stack's snapshot. Panics with the loader's diagnostics.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let options = LoadOptions { posture: self.posture };
+        let options = LoadOptions { posture: self.posture, ..LoadOptions::default() };
         load_text("stack.json", &self.stack.to_string(), &options).unwrap_or_else(|e| panic!("{e}\n{:#}", self.stack))
     }
 

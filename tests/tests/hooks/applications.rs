@@ -26,7 +26,7 @@ impl Host for Alone {
 fn application(name: &str) -> Option<Arc<Snapshot>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/objectstack");
     let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).ok()?;
-    let options = LoadOptions { posture: TenancyPosture::Single };
+    let options = LoadOptions { posture: TenancyPosture::Single, ..LoadOptions::default() };
     Some(Arc::new(load_text(name, &text, &options).unwrap()))
 }
 
@@ -39,7 +39,7 @@ fn run(policy: &CompiledPolicy, object: &str, event: HookEvent, held: &Value) ->
     let (mut sandbox, mut lines) = (Sandbox::new(), Vec::new());
     for hook in hooks {
         let call = Call { held: held.clone(), now_ms: 1_773_576_000_000, seed: 0, host: Rc::new(Alone) };
-        let report = sandbox.run(&hook.hook().script, &call);
+        let report = sandbox.run(hook.hook().body.script().unwrap(), &call);
         lines.extend(report.log.into_iter().map(|line| line.text));
         held.insert("input".to_owned(), report.made.unwrap().input.into());
     }

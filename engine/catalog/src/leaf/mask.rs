@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StringBuild
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_plan::PhysicalExpr;
 use std::fmt;
@@ -14,7 +14,10 @@ use std::sync::Arc;
 /// Replaces one text value. Null stays null and is never handed in.
 pub trait MaskText: Send + Sync {
     /// The masked text.
-    fn mask(&self, value: &str) -> String;
+    ///
+    /// # Errors
+    /// There is none; without the value.
+    fn mask(&self, value: &str) -> querygate_types::Result<String>;
     /// Same rule, same number: lets equal plans compare equal.
     fn fingerprint(&self) -> u64;
 }
@@ -63,7 +66,8 @@ impl ColumnMask {
         };
         let mut out = StringBuilder::with_capacity(text.len(), text.value_data().len());
         for value in text {
-            out.append_option(value.map(|v| self.rule.mask(v)));
+            let masked = value.map(|value| self.rule.mask(value)).transpose();
+            out.append_option(masked.map_err(|error| DataFusionError::External(Box::new(error)))?);
         }
         Ok(Arc::new(out.finish()))
     }
@@ -162,8 +166,8 @@ mod tests {
     struct Letters;
 
     impl MaskText for Letters {
-        fn mask(&self, value: &str) -> String {
-            "*".repeat(value.chars().count())
+        fn mask(&self, value: &str) -> querygate_types::Result<String> {
+            Ok("*".repeat(value.chars().count()))
         }
         fn fingerprint(&self) -> u64 {
             1

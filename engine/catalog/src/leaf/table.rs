@@ -405,7 +405,9 @@ mod tests {
     }"#;
 
     fn permit(object: &str) -> Permit {
-        let snapshot = load_text("stack.json", STACK, &LoadOptions { posture: TenancyPosture::Single }).unwrap();
+        let snapshot =
+            load_text("stack.json", STACK, &LoadOptions { posture: TenancyPosture::Single, ..LoadOptions::default() })
+                .unwrap();
         let policy = CompiledPolicy::compile(Arc::new(snapshot), Vec::new());
         let facts = Facts::default();
         let principal = resolve_principal(Principal::builder("ada").permission_set("all").build(), &policy, &facts, 0);
@@ -432,8 +434,8 @@ mod tests {
     struct Stars;
 
     impl MaskText for Stars {
-        fn mask(&self, _: &str) -> String {
-            "***".to_owned()
+        fn mask(&self, _: &str) -> querygate_types::Result<String> {
+            Ok("***".to_owned())
         }
 
         fn fingerprint(&self) -> u64 {

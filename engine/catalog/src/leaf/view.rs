@@ -29,7 +29,7 @@ impl GovernedColumn {
             (ColumnOrigin::Raw(index), None) => return Ok(raw.columns().get(*index).map(Arc::clone)),
             (ColumnOrigin::Raw(index), Some(mask)) => {
                 let texts = raw.columns().get(*index).filter(|values| *values.data_type() == DataType::Utf8);
-                return texts.map(|values| mask.apply(values).map_err(Error::internal)).transpose();
+                return texts.map(|values| mask.apply(values).map_err(own_error)).transpose();
             }
             (ColumnOrigin::Text(index, reading), None) => column_of(raw, *index)
                 .map(|column| Arc::new(ReadingExpr::new(column, *reading)) as Arc<dyn PhysicalExpr>),
@@ -38,13 +38,7 @@ impl GovernedColumn {
         };
         let Some(made) = made else { return Ok(None) };
         let values = made.evaluate(raw).and_then(|values| values.into_array(raw.num_rows()));
-        values.map(Some).map_err(|error| match error {
-            DataFusionError::External(cause) => match cause.downcast::<Error>() {
-                Ok(own) => *own,
-                Err(other) => Error::internal(other),
-            },
-            other => Error::internal(other),
-        })
+        values.map(Some).map_err(own_error)
     }
 
     fn formula_over(&self, formula: &FormulaColumn, raw: &RecordBatch) -> Option<Arc<dyn PhysicalExpr>> {
@@ -143,5 +137,16 @@ mod tests {
         assert!(!stored);
         assert_eq!(loud, &Some(["Ann!", "Bob!", "Cid!"].map(|text| Some(text.to_owned())).to_vec()));
         assert!(of(&clerk, "shown").is_none(), "a formula over a masked field would tell it");
+    }
+}
+
+/// The gate's own error, where it is one.
+fn own_error(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(cause) => match cause.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(other) => Error::internal(other),
+        },
+        other => Error::internal(other),
     }
 }

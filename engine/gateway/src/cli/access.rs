@@ -28,7 +28,8 @@ pub(super) fn run(args: &AccessArgs, output: &mut Output) -> Result<Ended> {
     let user = config.user(&args.user).ok_or_else(|| unknown_user(&config, &args.user))?;
     let record = args.record.as_deref().map(record).transpose()?;
     let given = args.rows.as_deref().map(Rows::read).transpose()?;
-    let governance = match metadata::load_configured(&config.metadata).and_then(|loaded| Governance::of(loaded, 1)) {
+    let loaded = metadata::load_configured(&config);
+    let governance = match loaded.and_then(|loaded| Governance::of(loaded, 1, &config.extensions)) {
         Ok(governance) => governance,
         Err(errors) => return refused(&errors, output),
     };
@@ -39,7 +40,7 @@ pub(super) fn run(args: &AccessArgs, output: &mut Output) -> Result<Ended> {
         Some(given) => {
             rows.replace(given);
             let Governance { snapshot, row_files, .. } = governance;
-            match Governance::with_rows(snapshot, row_files, rows.system()) {
+            match Governance::with_rows(snapshot, row_files, rows.system(), &config.extensions) {
                 Ok(governance) => governance,
                 Err(errors) => return refused(&errors, output),
             }
@@ -109,7 +110,7 @@ fn report(judged: &Judged<'_>, snapshot: &Snapshot, output: &mut Output) -> std:
             output.line(&format!("  hidden  {}", hidden.join(", ")))?;
         }
         for (field, mask) in decision.masks() {
-            output.line(&format!("  masked  {field} ({})", describe::mask(*mask)))?;
+            output.line(&format!("  masked  {field} ({})", describe::mask(mask)))?;
         }
     }
     let layers: Vec<[String; 3]> = decision

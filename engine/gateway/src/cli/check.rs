@@ -12,6 +12,7 @@ use crate::metadata::{self, declared_sets};
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
 use crate::wiring::{webhook_findings, write_findings};
+use querygate_extension::{Extensions, Kind};
 use querygate_metadata::load::LoadError;
 use querygate_metadata::model::TenancyPosture;
 use querygate_metadata::{Diagnostic, Severity};
@@ -21,7 +22,9 @@ use std::path::Path;
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     let path = args.path.clone().unwrap_or_else(default_config);
+    let extensions = output.extensions().clone();
     let mut check = Check::new(output, args.quiet, args.offline);
+    check.extensions(&extensions)?;
     if path.extension().is_some_and(|extension| extension == "toml") {
         check.configuration(&path)?;
     } else {
@@ -63,8 +66,8 @@ pub(super) struct Told {
 ///
 /// # Errors
 /// None that a configuration could cause.
-pub(super) fn examine(path: &Path) -> Result<Checked> {
-    let (mut unseen, _) = Output::captured("");
+pub(super) fn examine(path: &Path, extensions: &Extensions) -> Result<Checked> {
+    let mut unseen = Output::captured("").0.with_extensions(extensions.clone());
     let mut check = Check::new(&mut unseen, true, true);
     let good = check.configuration(path)?;
     Ok(Checked { good, told: check.told })
@@ -92,8 +95,22 @@ impl<'a> Check<'a> {
         Self { output, quiet, offline, errors: 0, warnings: 0, told: Vec::new() }
     }
 
+    /// What the binary has in Rust.
+    fn extensions(&mut self, extensions: &Extensions) -> Result<()> {
+        for extension in extensions.iter() {
+            let manifest = extension.manifest();
+            let named = Kind::ALL.into_iter().filter_map(|kind| {
+                let names = extension.names(kind);
+                (!names.is_empty()).then(|| format!("{} {}", kind.name(), names.join(", ")))
+            });
+            let named: Vec<String> = named.collect();
+            self.line(&format!("extension {} {}: {}", manifest.name(), manifest.version(), named.join("; ")))?;
+        }
+        Ok(())
+    }
+
     fn configuration(&mut self, path: &Path) -> Result<Option<(Config, Option<Governance>)>> {
-        let (config, mut report) = config::load(path);
+        let (config, mut report) = config::load_with(path, self.output.extensions());
         self.told.extend(report.diagnostics.iter().map(|finding| Told::of_configuration(finding, &report)));
         self.errors += report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Error).count();
         self.warnings +=
@@ -120,7 +137,7 @@ impl<'a> Check<'a> {
 
     /// What serving reads of the metadata and beside it, read the same way.
     fn metadata(&mut self, path: &Path, posture: TenancyPosture) -> Result<Option<Governance>> {
-        let loaded = match metadata::load_path(path, posture) {
+        let loaded = match metadata::load_path(path, posture, self.output.extensions()) {
             Ok(loaded) => loaded,
             Err(errors) => return self.refused(&errors),
         };
@@ -132,7 +149,7 @@ impl<'a> Check<'a> {
             findings.iter().try_for_each(|finding| self.tell(finding))?;
             return Ok(None);
         }
-        let governance = match Governance::of(loaded, 1) {
+        let governance = match Governance::of(loaded, 1, self.output.extensions()) {
             Ok(governance) => governance,
             Err(errors) => return self.refused(&errors),
         };

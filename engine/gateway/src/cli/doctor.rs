@@ -29,7 +29,7 @@ pub(super) fn run(args: &DoctorArgs, output: &mut Output) -> Result<Ended> {
     let file = args.config.file();
     let mut report = Report::new(&file.display().to_string());
     report.add(version());
-    let checked = check::examine(&file)?;
+    let checked = check::examine(&file, output.extensions())?;
     report.extend(files_of(&file, &checked));
     if let Some((config, governance)) = &checked.good {
         report.hide(&config.secrets);

@@ -26,7 +26,7 @@ pub(super) fn run(args: &HealthArgs, output: &mut Output) -> Result<Ended> {
 /// Where the configuration opens the HTTP door.
 fn configured(args: &HealthArgs, output: &mut Output) -> Result<SocketAddr> {
     let file = args.config.file();
-    let (config, report) = config::load(&file);
+    let (config, report) = config::load_with(&file, output.extensions());
     let Some(config) = config else {
         report.render(output, Stream::Err).map_err(written)?;
         return Err(Error::new(ErrorCode::ConfigInvalid, format!("{} is not usable", file.display()))

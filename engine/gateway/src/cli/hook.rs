@@ -6,81 +6,33 @@ use super::{Ended, written};
 use crate::metadata::{load_path, render_errors};
 use crate::output::{Output, Stream};
 use chrono::{DateTime, Utc};
+use querygate_extension::harness::GivenRecords;
 use querygate_hooks::{Call, Fault, Host, Report, Sandbox};
 use querygate_metadata::model::{Hook, HookEvent, TenancyPosture};
 use querygate_query_api::requests::record_change::random_uuid;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
-use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Answers what a hook asks for: from records that were given, by equality alone. What it changes is shown, and stored nowhere.
-struct Given {
-    /// By object.
-    records: Map<String, Value>,
-    calls: RefCell<Vec<String>>,
-}
+/// Answers what a hook asks for. What it changes is shown, and stored nowhere.
+struct Given(GivenRecords);
 
 impl Given {
     fn read(args: &HookTestArgs) -> Result<Self> {
-        let records = match &args.records {
-            None => Map::new(),
-            Some(text) => match serde_json::from_str(text) {
-                Ok(Value::Object(records)) if records.values().all(Value::is_array) => records,
-                Ok(_) | Err(_) => return Err(refused("--records is no JSON object of lists")),
-            },
-        };
-        Ok(Self { records, calls: RefCell::default() })
-    }
-
-    fn found(&self, object: &str, query: &Value) -> Option<Vec<Value>> {
-        let filter = match query.get("where") {
-            None => Map::new(),
-            Some(Value::Object(filter)) if filter.values().all(|value| !value.is_array() && !value.is_object()) => {
-                filter.clone()
-            }
-            Some(_) => return None,
-        };
-        let all = self.records.get(object).and_then(Value::as_array).into_iter().flatten();
-        let is_it =
-            |record: &&Value| filter.iter().all(|(name, value)| record.get(name).unwrap_or(&Value::Null) == value);
-        let limit = query.get("limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
-        Some(all.filter(is_it).take(limit.unwrap_or(usize::MAX)).cloned().collect())
-    }
-
-    fn answer(&self, request: &Value) -> Value {
-        let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
-        let object = request.get("object").and_then(Value::as_str).unwrap_or_default();
-        let first = request.get("given").and_then(|given| given.get(0)).cloned().unwrap_or_default();
-        let reads = |shown: fn(Vec<Value>) -> Value| match self.found(object, &first) {
-            Some(found) => json!({"ok": true, "value": shown(found)}),
-            None => {
-                json!({"ok": false, "message": "this test knows equality alone", "code": "NOT_IMPLEMENTED", "status": 501})
+        let wrong = || refused("--records is no JSON object of lists");
+        let given = match &args.records {
+            None => GivenRecords::default(),
+            Some(text) => {
+                serde_json::from_str(text).ok().and_then(|json| GivenRecords::new(json).ok()).ok_or_else(wrong)?
             }
         };
-        match method {
-            "find" => reads(Value::Array),
-            "findOne" => reads(|found| found.into_iter().next().unwrap_or_default()),
-            "count" => reads(|found| found.len().into()),
-            "insert" | "update" | "upsert" => json!({"ok": true, "value": first}),
-            "delete" => json!({"ok": true, "value": true}),
-            "updateMany" | "deleteMany" => json!({"ok": true, "value": 0}),
-            "begin" => json!({"ok": true, "value": self.calls.borrow().len()}),
-            "commit" | "rollback" => json!({"ok": true, "value": null}),
-            _ => {
-                json!({"ok": false, "message": "this test does not answer it", "code": "NOT_IMPLEMENTED", "status": 501})
-            }
-        }
+        Ok(Self(given))
     }
 }
 
 impl Host for Given {
     fn api(&self, request: &str) -> String {
-        let request: Value = serde_json::from_str(request).unwrap_or_default();
-        let text = |key: &str| request.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
-        let given = request.get("given").cloned().unwrap_or_default();
-        self.calls.borrow_mut().push(format!("{} {} {given}", text("method"), text("object")));
-        self.answer(&request).to_string()
+        self.0.answer(request)
     }
 
     fn uuid(&self) -> Option<String> {
@@ -95,7 +47,7 @@ pub(super) fn run(args: &HookArgs, output: &mut Output) -> Result<Ended> {
 }
 
 fn test(args: &HookTestArgs, output: &mut Output) -> Result<Ended> {
-    let snapshot = match load_path(&args.file, TenancyPosture::Single) {
+    let snapshot = match load_path(&args.file, TenancyPosture::Single, output.extensions()) {
         Ok(loaded) => loaded.snapshot,
         Err(errors) => {
             render_errors(&errors, Stream::Err, output).map_err(written)?;
@@ -118,8 +70,11 @@ fn test(args: &HookTestArgs, output: &mut Output) -> Result<Ended> {
     let event = event.ok_or_else(|| refused("the hook has no such event"))?;
     let given = Rc::new(Given::read(args)?);
     let host: Rc<dyn Host> = Rc::clone(&given) as Rc<dyn Host>;
-    let report = Sandbox::measured().run(&hook.script, &call(args, &hook, event, host)?);
-    for call in given.calls.borrow().iter() {
+    let script = hook.body.script().ok_or_else(|| {
+        refused("the hook is in Rust").with_hint("Its author tests it with querygate_extension::harness.")
+    })?;
+    let report = Sandbox::measured().run(script, &call(args, &hook, event, host)?);
+    for call in given.0.calls() {
         output.note(&format!("asks: {call}")).map_err(written)?;
     }
     tell(&hook, event, &report, output).map_err(written)
@@ -166,7 +121,7 @@ fn tell(hook: &Hook, event: HookEvent, report: &Report, output: &mut Output) -> 
             output.line(&format!("refused: {}{code}", thrown.message))?;
             Ended::WithFindings
         }
-        Err(fault @ (Fault::Syntax(why) | Fault::Engine(why))) => {
+        Err(fault @ (Fault::Syntax(why) | Fault::Engine(why) | Fault::Native(why))) => {
             output.line(&format!("failed: {}: {why}", fault.reason()))?;
             Ended::WithFindings
         }

@@ -118,7 +118,7 @@ fn serve(args: &args::ServeArgs, output: &mut Output) -> Result<Ended> {
 
 /// Reads the configuration; prints its findings; fails when it is not good.
 pub(crate) fn load(file: &Path, output: &mut Output) -> Result<Config> {
-    let (config, report) = config::load(file);
+    let (config, report) = config::load_with(file, output.extensions());
     report.render(output, Stream::Err).map_err(written)?;
     config.ok_or_else(|| {
         let errors = report.diagnostics.len();
@@ -126,7 +126,8 @@ pub(crate) fn load(file: &Path, output: &mut Output) -> Result<Config> {
     })
 }
 
-fn print_error(output: &mut Output, error: &Error) -> io::Result<()> {
+/// An error and what belongs to it, on standard error.
+pub(crate) fn print_error(output: &mut Output, error: &Error) -> io::Result<()> {
     output.note(&format!("{}: {}", output.red("error"), error.message()))?;
     if let Some(detail) = error.detail() {
         output.note(&format!("  detail: {detail}"))?;

@@ -42,8 +42,7 @@ pub(super) fn explain(args: &ExplainArgs, output: &mut Output) -> Result<Ended> 
 /// Those of the configuration and its sources.
 pub(crate) fn show_rows(config: &Path, user: &str, objects: &[&str], output: &mut Output) -> Result<()> {
     let loaded = load(config, output)?;
-    let posture = metadata::tenancy_posture(loaded.metadata.posture);
-    let Ok(metadata) = metadata::load_path(&loaded.metadata.path, posture) else { return Ok(()) };
+    let Ok(metadata) = metadata::load_configured(&loaded) else { return Ok(()) };
     let names = sql_names(&metadata.snapshot);
     let counts = objects.iter().filter_map(|object| names.get(object)).map(|name| {
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));

@@ -78,7 +78,7 @@ fn write(file: &Path, name: &str, verifier: &str, output: &mut Output) -> Result
         let held = "say there what the user holds, such as permission_sets = [\"…\"] and positions = [\"…\"]";
         output.note(held).map_err(written)?;
     }
-    let (_, report) = config::load(file);
+    let (_, report) = config::load_with(file, output.extensions());
     report.render(output, Stream::Err).map_err(written)
 }
 

@@ -9,6 +9,7 @@ mod issuers;
 mod learning;
 pub(crate) mod mongodb;
 pub(crate) mod mysql;
+mod native;
 pub(crate) mod postgres;
 mod resolve;
 mod rest;
@@ -25,15 +26,17 @@ mod write_user;
 pub(crate) use changes::{OnChange, SchemaChange};
 pub(crate) use flight::FLIGHT_PORT;
 pub(crate) use issuers::{Issuer, TokenUsers};
-pub(crate) use resolve::load;
+pub(crate) use native::NativeSource;
 #[cfg(test)]
 pub(crate) use resolve::parse;
+pub(crate) use resolve::{load, load_with};
 pub(crate) use rest::REST_PORT;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
 pub(crate) use transactions::Transactions;
 pub(crate) use users::User;
 
+use querygate_extension::Extensions;
 use querygate_web::Proxies;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -74,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) metadata_webhooks: MetadataWebhooks,
     /// `None`: no history of fields is kept.
     pub(crate) history: Option<querygate_events::HistoryOptions>,
+    /// What the binary has in Rust, which configuration and metadata may name.
+    pub(crate) extensions: Extensions,
 }
 
 /// `[server]`.
@@ -234,6 +239,7 @@ impl Source {
             SourceKind::Mongodb(server) => server.writer.is_some(),
             SourceKind::Memory { writes } => *writes,
             SourceKind::Files { writes, .. } => *writes,
+            SourceKind::Native(source) => source.writes,
         }
     }
 
@@ -244,7 +250,7 @@ impl Source {
             SourceKind::Mysql(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
             SourceKind::Postgres(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
             SourceKind::Mongodb(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
-            SourceKind::Memory { .. } | SourceKind::Files { .. } => false,
+            SourceKind::Memory { .. } | SourceKind::Files { .. } | SourceKind::Native(_) => false,
         }
     }
 }
@@ -281,6 +287,8 @@ pub(crate) enum SourceKind {
         /// Whether its rows may be changed. Changes last as long as the process.
         writes: bool,
     },
+    /// Of a kind that an extension has.
+    Native(NativeSource),
 }
 
 /// Where files live.

@@ -7,6 +7,7 @@ use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source, Tenancy, User, View,
     events, flight, history, issuers, learning, rest, server, sources, transactions, users,
 };
+use querygate_extension::Extensions;
 use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
 use std::collections::BTreeMap;
@@ -19,6 +20,11 @@ const CONFIG_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads a file. The report carries warnings even when the configuration is good.
 pub(crate) fn load(file: &Path) -> (Option<Config>, Report) {
+    load_with(file, &Extensions::default())
+}
+
+/// The same, of a binary with extensions.
+pub(crate) fn load_with(file: &Path, extensions: &Extensions) -> (Option<Config>, Report) {
     let name = file.display().to_string();
     let failed = |message: String| {
         let diagnostics = vec![
@@ -39,7 +45,7 @@ pub(crate) fn load(file: &Path) -> (Option<Config>, Report) {
         Err(e) => failed(format!("cannot read the configuration: {e}")),
         Ok(text) => {
             let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            parse(file, &text, &Environment::process(folder))
+            parse(file, &text, &Environment::process(folder).with_extensions(extensions))
         }
     }
 }
@@ -113,6 +119,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         events,
         history,
         metadata_webhooks,
+        extensions: environment.extensions().clone(),
     })
 }
 

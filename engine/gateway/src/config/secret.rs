@@ -1,5 +1,6 @@
 //! Secrets: named in the configuration, read from environment or file, never printed.
 
+use querygate_extension::Extensions;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,6 +33,8 @@ impl fmt::Debug for Secret {
 pub(crate) struct Environment {
     variables: Option<BTreeMap<String, String>>,
     folder: PathBuf,
+    /// What the binary has in Rust.
+    extensions: Extensions,
     /// Files of secrets that were read, and what was read from anywhere.
     files: RefCell<BTreeSet<PathBuf>>,
     read: RefCell<Vec<Secret>>,
@@ -40,13 +43,28 @@ pub(crate) struct Environment {
 impl Environment {
     /// The process' variables; relative paths are seen from `folder`.
     pub(crate) fn process(folder: &Path) -> Self {
-        Self { variables: None, folder: folder.to_path_buf(), files: RefCell::default(), read: RefCell::default() }
+        Self {
+            variables: None,
+            folder: folder.to_path_buf(),
+            extensions: Extensions::default(),
+            files: RefCell::default(),
+            read: RefCell::default(),
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn fixed(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Self { variables: Some(variables), ..Self::process(folder) }
+    }
+
+    pub(super) fn with_extensions(mut self, extensions: &Extensions) -> Self {
+        self.extensions = extensions.clone();
+        self
+    }
+
+    pub(super) fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     pub(crate) fn folder(&self) -> &Path {

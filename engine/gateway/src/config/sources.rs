@@ -28,14 +28,23 @@ const KINDS: &[(&str, Kind)] = &[
     ("files", Kind { read: |table, at| files(table, at), is_database: false }),
     ("memory", Kind { read: |table, _| Some(memory(table)), is_database: false }),
 ];
+/// A kind of an extension: what it speaks to counts as a database.
+const NATIVE: Kind = Kind::database(|_, _| None);
 const POOL_SIZE_DEFAULT: u32 = 4;
 
 /// Reads one source. `None` after a mistake, which has been reported.
 pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Source> {
     let name = table.required("name");
     let kind_at = table.required("kind");
-    let chosen = kind_at.and_then(|_| table.choice("kind", KINDS)).map(|kind| kind.value);
-    let kind = chosen.and_then(|kind| (kind.read)(&table, environment));
+    let native = kind_at.as_ref().and_then(super::native::name);
+    let (chosen, kind) = match (kind_at, native) {
+        (Some(_), Some(name)) => (Some(NATIVE), super::native::resolve(&table, name, environment)),
+        (Some(_), None) => {
+            let chosen = table.choice("kind", KINDS).map(|kind| kind.value);
+            (chosen, chosen.and_then(|kind| (kind.read)(&table, environment)))
+        }
+        (None, _) => (None, None),
+    };
     let name = name.and_then(|name| check_name(&table, name));
     let apply_indexes = apply_indexes(&table, chosen);
     let apply_layouts = apply_layouts(&table, kind.as_ref());

@@ -207,6 +207,18 @@ impl<'a> Table<'a> {
         None
     }
 
+    /// All entries, which are strings, whatever their keys.
+    pub(crate) fn all_texts(self) -> Vec<(String, At<String>)> {
+        let mut texts = Vec::with_capacity(self.entries.len());
+        for (key, _, value) in &self.entries {
+            match value.get_ref().as_str() {
+                Some(text) => texts.push(((*key).to_owned(), At { value: text.to_owned(), span: value.span() })),
+                None => self.mismatch(key, value, "a string"),
+            }
+        }
+        texts
+    }
+
     /// A list of strings; absent is empty.
     pub(crate) fn texts(&self, key: &'static str) -> Vec<At<String>> {
         let Some(value) = self.take(key) else { return Vec::new() };

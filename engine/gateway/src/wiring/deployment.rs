@@ -3,7 +3,7 @@
 use super::sources::Sources;
 use crate::config::{Config, MaskInPredicates, Tenancy};
 use crate::governance::Governance;
-use crate::metadata::platform_policies;
+use crate::metadata::{native_names, platform_policies};
 use querygate_catalog::deployment::{Deployment, SourceStatus, ViewDefinition};
 use querygate_metadata::load::{LoadError, LoadOptions, load};
 use querygate_metadata::model::TenancyPosture;
@@ -57,13 +57,14 @@ impl Builder {
             Tenancy::Group => TenancyPosture::Group,
         };
         let path = self.config.metadata.path.clone();
-        let options = LoadOptions { posture };
+        let options = LoadOptions { posture, natives: native_names(&self.config.extensions) };
         let loaded = tokio::task::spawn_blocking(move || load(&path, &options)).await.map_err(Error::internal)?;
         let invalid = |what: &'static str| {
             move |errors: LoadError| Error::new(ErrorCode::MetadataInvalid, what).with_detail(errors.to_string())
         };
         let loaded = loaded.map_err(invalid("the metadata has errors"))?;
-        let governance = Governance::of(loaded, version).map_err(invalid("rows beside the metadata have errors"))?;
+        let governance = Governance::of(loaded, version, &self.config.extensions)
+            .map_err(invalid("rows beside the metadata have errors"))?;
         let Governance { snapshot, row_files, facts, policies, .. } = governance;
         warn_of_unusable(&policies);
         warn_of_dropped(&policies);

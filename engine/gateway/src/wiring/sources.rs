@@ -118,6 +118,7 @@ impl Sources {
                     Opened::ChangingMemory(Arc::new(ChangingMemory::new(MEMORY_SOURCE_BYTES_MAX)))
                 }
                 SourceKind::Memory { .. } => Opened::Memory,
+                SourceKind::Native(native) => Opened::Driver(super::extensions::driver(config, &source.name, native)?),
             };
             opened.insert(source.name.clone(), made);
         }

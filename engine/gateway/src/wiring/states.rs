@@ -137,7 +137,9 @@ async fn vitals(source: &Source) -> Result<Option<Vitals>> {
             driver.health().await?;
             (SystemTime::now(), driver.vitals().await?)
         }
-        SourceKind::Sqlite { .. } | SourceKind::Files { .. } | SourceKind::Memory { .. } => return Ok(None),
+        SourceKind::Sqlite { .. } | SourceKind::Files { .. } | SourceKind::Memory { .. } | SourceKind::Native(_) => {
+            return Ok(None);
+        }
     };
     Ok(Some(Vitals::of(answer, asked, SystemTime::now())))
 }
@@ -151,6 +153,7 @@ fn kind(kind: &SourceKind) -> &'static str {
         SourceKind::Postgres(_) => "postgres",
         SourceKind::Files { .. } => "files",
         SourceKind::Memory { .. } => "memory",
+        SourceKind::Native(_) => "native",
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn assemble(
     snapshot.hooks.append(&mut drafts.hooks);
     add_named(&mut snapshot.webhooks, "webhook", drafts.webhooks.drain(..), |item| &item.name);
     hook_filters::add_filters(&mut snapshot, std::mem::take(&mut drafts.hook_filters));
-    check_links(&snapshot, &drafts);
+    check_links(&snapshot, &drafts, options);
     check_writable(&snapshot, &placed);
     check_seed_columns(&snapshot, existing.map_or(0, |old| old.seed.len()), findings);
     seal(&mut snapshot);
@@ -185,7 +185,7 @@ pub(super) fn first_place(location: &crate::model::Location) -> String {
     format!("The first definition is at {location}.")
 }
 
-fn check_links(snapshot: &Snapshot, drafts: &Drafts<'_>) {
+fn check_links(snapshot: &Snapshot, drafts: &Drafts<'_>, options: &LoadOptions) {
     let capabilities: BTreeSet<String> = PLATFORM_CAPABILITIES
         .iter()
         .map(|name| (*name).to_owned())
@@ -204,6 +204,7 @@ fn check_links(snapshot: &Snapshot, drafts: &Drafts<'_>) {
         capabilities: &capabilities,
         datasources: &snapshot.datasources.keys().cloned().collect(),
         requires: &drafts.requires.iter().map(|(token, _)| token.clone()).collect(),
+        natives: &options.natives,
     };
     known.check(&drafts.links);
     for (package, at) in &drafts.packages {

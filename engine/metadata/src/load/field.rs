@@ -1,6 +1,7 @@
 //! Reads one field. Knows the rules that concern a field alone; references are noted for the later check.
 
 use super::links::{Link, Links, Target};
+use super::native::{self, NativeKind};
 use super::shapes;
 use crate::model::{
     CurrencyConfig, CurrencyMode, DefaultValue, DeleteBehavior, Field, FieldType, FormulaReturn, MaskingRule,
@@ -74,7 +75,7 @@ fn read_field<'a>(name: &str, at: &At<'a>, owner: &Owner<'_>, links: &mut Links<
         column_type: None,
         text_type: None,
         enum_type: None,
-        masking_rule: map.get("maskingRule").and_then(|at| read_masking(&at)),
+        masking_rule: map.get("maskingRule").and_then(|at| read_masking(&at, links)),
         required_permissions: links.capabilities(map.get("requiredPermissions").as_ref()),
         expression: map.cel("expression"),
         formula_return: map.choice("returnType", "return type", RETURN_TYPES),
@@ -233,7 +234,7 @@ fn is_option_value(text: &str) -> bool {
 }
 
 /// An unknown rule is an error: ignoring it would show the value.
-fn read_masking(at: &At<'_>) -> Option<MaskingRule> {
+fn read_masking<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<MaskingRule> {
     if at.is_map() {
         let map = at.map(&shapes::MASKING)?;
         let keep = |key: &str| map.small(key, 0, 1_000_000).unwrap_or(0);
@@ -243,7 +244,12 @@ fn read_masking(at: &At<'_>) -> Option<MaskingRule> {
         at.expected("a preset or {keepHead, keepTail}");
         return None;
     }
-    at.choice("masking rule", MaskingRule::PRESETS)
+    if let Some(name) = native::read(at, NativeKind::Mask, links) {
+        return Some(MaskingRule::Native(name));
+    }
+    let presets: Vec<(&'static str, &MaskingRule)> =
+        MaskingRule::PRESETS.iter().map(|(name, rule)| (*name, rule)).collect();
+    at.choice("masking rule", &presets).cloned()
 }
 
 fn read_default(at: &At<'_>) -> Option<DefaultValue> {

@@ -1,5 +1,6 @@
 //! Names that point at other definitions, noted while reading and checked when everything is known.
 
+use super::native::{NativeKind, NativeNames};
 use crate::diagnostic::Severity;
 use crate::model::{Field, FieldType, Object, PermissionSet, Position, is_platform};
 use crate::read::{At, nearest};
@@ -32,6 +33,8 @@ pub(super) enum Target {
     HierarchyScope,
     /// A flow that needs the capability `triggers`.
     Trigger,
+    /// Something in Rust, by its name without `native:`.
+    Native(NativeKind, String),
 }
 
 pub(super) struct Link<'a> {
@@ -99,6 +102,7 @@ pub(super) struct Known<'k> {
     pub(super) capabilities: &'k BTreeSet<String>,
     pub(super) datasources: &'k BTreeSet<String>,
     pub(super) requires: &'k BTreeSet<String>,
+    pub(super) natives: &'k NativeNames,
 }
 
 impl Known<'_> {
@@ -121,6 +125,7 @@ impl Known<'_> {
             Target::Datasource(name) => self.datasource(at, name),
             Target::Rollup { child, parent } => self.rollup(at, child, parent),
             Target::HierarchyScope => self.hierarchy(at),
+            Target::Native(kind, name) => self.natives.check(at, *kind, name),
             Target::Trigger if self.requires.contains("triggers") => {}
             Target::Trigger => at.error_with(
                 "a flow with a record or schedule trigger needs the capability 'triggers'",

@@ -8,6 +8,7 @@ mod files;
 mod hash;
 mod hook_filters;
 mod links;
+mod native;
 mod object;
 mod permission;
 mod rows;
@@ -29,13 +30,16 @@ use std::path::Path;
 pub(crate) use assemble::{extended_object, seal};
 pub(crate) use extend::forget_digest;
 pub use files::RowFile;
+pub use native::NativeNames;
 pub use rows::{RowReader, permission_sets_from_placed, permission_sets_from_rows, system_rows};
 
 /// What the deployment decides about its metadata.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// How organizations are kept apart.
     pub posture: TenancyPosture,
+    /// What the binary has in Rust, which metadata may name.
+    pub natives: NativeNames,
 }
 
 /// A snapshot and the row files found beside it.

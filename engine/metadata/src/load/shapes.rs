@@ -276,12 +276,14 @@ const FORMAT_OWN: &[&str] = &["field", "regex", "format"];
 const STATE_MACHINE_OWN: &[&str] = &["field", "transitions", "initialStates"];
 const JSON_SCHEMA_OWN: &[&str] = &["field", "schema"];
 const CONDITIONAL_OWN: &[&str] = &["when", "then", "otherwise"];
+const NATIVE_OWN: &[&str] = &["fields"];
 concat_keys!(SCRIPT_READ = VALIDATION_COMMON, CONDITION_OWN);
 concat_keys!(CROSS_FIELD_READ = VALIDATION_COMMON, CROSS_FIELD_OWN);
 concat_keys!(FORMAT_READ = VALIDATION_COMMON, FORMAT_OWN);
 concat_keys!(STATE_MACHINE_READ = VALIDATION_COMMON, STATE_MACHINE_OWN);
 concat_keys!(JSON_SCHEMA_READ = VALIDATION_COMMON, JSON_SCHEMA_OWN);
 concat_keys!(CONDITIONAL_READ = VALIDATION_COMMON, CONDITIONAL_OWN);
+concat_keys!(NATIVE_READ = VALIDATION_COMMON, NATIVE_OWN);
 
 const fn validation(what: &'static str, read: &'static [&'static str]) -> Shape {
     Shape { what, read, ignored: VALIDATION_PROSE, removed: &[] }
@@ -293,6 +295,7 @@ pub(super) const VALIDATION_FORMAT: Shape = validation("a format validation", FO
 pub(super) const VALIDATION_STATE_MACHINE: Shape = validation("a state_machine validation", STATE_MACHINE_READ);
 pub(super) const VALIDATION_JSON_SCHEMA: Shape = validation("a json_schema validation", JSON_SCHEMA_READ);
 pub(super) const VALIDATION_CONDITIONAL: Shape = validation("a conditional validation", CONDITIONAL_READ);
+pub(super) const VALIDATION_NATIVE: Shape = validation("a native validation", NATIVE_READ);
 
 pub(super) const PERMISSION_SET: Shape = Shape {
     what: "a permission set",

@@ -2,6 +2,7 @@
 
 use super::hook_filters::{FilterDraft, read_filters};
 use super::links::{Link, Links, Target};
+use super::native::{self, NativeKind};
 use super::object::{ObjectDraft, read_extension, read_object};
 use super::tables::{TableDraft, read_tables};
 use super::{permission, shapes, source, webhook};
@@ -171,6 +172,9 @@ impl<'a> Drafts<'a> {
         let Some(hook) = at.open() else { return };
         let Some(name) = hook.required("name").and_then(|at| at.text()) else { return };
         self.hooks.push(Declared { name, value: at.node.to_json(), location: at.location() });
+        if let Some(handler) = hook.get("handler") {
+            native::read(&handler, NativeKind::Hook, &mut self.links);
+        }
         let Some(target) = hook.required("object") else { return };
         let targets = if target.is_list() { target.list() } else { vec![target] };
         for at in targets {

@@ -1,6 +1,7 @@
 //! Reads the validations of an object. Compiles no expression and no pattern.
 
 use super::links::{Link, Links, Target};
+use super::native::{self, NativeKind};
 use super::shapes;
 use crate::model::{TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity};
 use crate::read::{At, Map, Shape};
@@ -67,11 +68,26 @@ impl<'a> Reader<'_, 'a> {
             at.error(format!("validations are nested deeper than {DEPTH_MAX}"));
             return None;
         }
-        let kind = at.open()?.required("type")?.choice("validation type", KINDS)?;
-        let map = at.map(kind.shape())?;
+        let type_at = at.open()?.required("type")?;
+        let native = native::read(&type_at, NativeKind::Validation, self.links);
+        let (kind, shape) = match &native {
+            Some(_) => (None, &shapes::VALIDATION_NATIVE),
+            None => {
+                let kind = type_at.choice("validation type", KINDS)?;
+                (Some(kind), kind.shape())
+            }
+        };
+        let map = at.map(shape)?;
         let name = map.required("name").and_then(|at| at.name());
         let message = map.required("message").and_then(|at| at.text());
-        let check = self.check(kind, &map, depth);
+        let check = match (kind, native) {
+            (Some(kind), _) => self.check(kind, &map, depth),
+            (None, Some(name)) => {
+                let fields = map.list("fields").iter().filter_map(|at| self.field_of(at)).collect();
+                Some(ValidationCheck::Native { name, fields })
+            }
+            (None, None) => None,
+        };
         Some(Validation {
             label: map.text("label"),
             active: map.flag("active", true),

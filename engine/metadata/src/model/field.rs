@@ -52,13 +52,15 @@ pub struct CurrencyConfig {
 }
 
 /// `maskingRule` of a field, resolved. Lengths count Unicode code points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MaskingRule {
     /// Keeps head and tail, one `*` per character between; everything is starred when nothing would be hidden.
     /// Presets: phone 3+4, id_card 6+4, bank_account 0+4, name 1+0.
     Window { keep_head: u32, keep_tail: u32 },
     /// First character of the local part and the whole domain; without a local part as `name`.
     Email,
+    /// A mask in Rust, by its name without `native:`.
+    Native(String),
 }
 
 impl MaskingRule {
@@ -74,7 +76,7 @@ impl MaskingRule {
     /// The preset with this name.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
-        Self::PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, rule)| *rule)
+        Self::PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, rule)| rule.clone())
     }
 }
 

@@ -8,6 +8,10 @@ use std::time::Duration;
 const CPU: Duration = Duration::from_millis(250);
 const CPU_MAX: Duration = Duration::from_secs(5);
 const WALL_MAX: Duration = Duration::from_secs(30);
+/// Own time of one in Rust, where its declaration says nothing.
+const NATIVE_TIME: Duration = Duration::from_secs(5);
+/// What stands before the name of something in Rust.
+const NATIVE_PREFIX: &str = "native:";
 const MEMORY: usize = 32 << 20;
 const MEGABYTES_MAX: u64 = 64;
 const PRIORITY: i64 = 100;
@@ -124,7 +128,31 @@ pub enum RunAs {
     System,
 }
 
-/// The body of a hook.
+/// The name of something in Rust, behind `native:`.
+#[must_use]
+pub fn native_name(text: &str) -> Option<&str> {
+    text.strip_prefix(NATIVE_PREFIX)
+}
+
+/// What a hook runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookBody {
+    Script(HookScript),
+    Native(NativeHandler),
+}
+
+/// A hook in Rust: `handler: native:NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeHandler {
+    /// Without `native:`.
+    pub name: String,
+    /// Time that it may take itself.
+    pub own: Duration,
+    /// Time until it is over, with what it waits for.
+    pub wall: Duration,
+}
+
+/// The script of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookScript {
     /// The body of a JavaScript function of `ctx`.
@@ -157,17 +185,35 @@ pub struct Hook {
     /// Of an asynchronous one: how often it is tried again, and the time before the first time.
     pub retries: u32,
     pub backoff: Duration,
-    pub script: HookScript,
+    pub body: HookBody,
 }
 
-impl HookScript {
-    /// Whether it may ask for other records, or change them.
+impl HookBody {
+    /// The script, where it is one.
     #[must_use]
-    pub fn asks_for_records(&self) -> bool {
-        self.capabilities.iter().any(|capability| match capability {
-            HookCapability::ApiRead | HookCapability::ApiWrite | HookCapability::ApiTransaction => true,
-            HookCapability::CryptoUuid | HookCapability::Log => false,
-        })
+    pub fn script(&self) -> Option<&HookScript> {
+        match self {
+            Self::Script(script) => Some(script),
+            Self::Native(_) => None,
+        }
+    }
+
+    /// Time that it may take itself.
+    #[must_use]
+    pub fn own_time(&self) -> Duration {
+        match self {
+            Self::Script(script) => script.cpu,
+            Self::Native(handler) => handler.own,
+        }
+    }
+
+    /// Time until it is over, with what it waits for.
+    #[must_use]
+    pub fn wall_time(&self) -> Duration {
+        match self {
+            Self::Script(script) => script.wall,
+            Self::Native(handler) => handler.wall,
+        }
     }
 }
 
@@ -212,8 +258,21 @@ impl Hook {
             },
             retries: retries.unwrap_or(RETRIES),
             backoff: backoff.unwrap_or(BACKOFF),
-            script: script(hook)?,
+            body: body(hook)?,
         })
+    }
+}
+
+fn body(hook: &Map<String, Value>) -> Result<HookBody, String> {
+    let native = hook.get("handler").and_then(Value::as_str).and_then(native_name);
+    match (native, hook.get("body")) {
+        (None, _) => script(hook).map(HookBody::Script),
+        (Some(_), Some(_)) => Err("it has a body and a native handler".to_owned()),
+        (Some(name), None) => {
+            let given = whole(hook, "timeoutMs")?.map(|ms| Duration::from_millis(ms).min(WALL_MAX));
+            let (own, wall) = (given.unwrap_or(NATIVE_TIME), given.unwrap_or(WALL_MAX));
+            Ok(HookBody::Native(NativeHandler { name: name.to_owned(), own, wall }))
+        }
     }
 }
 
@@ -313,7 +372,19 @@ mod tests {
             (2, 7, OnError::Log, RunAs::System)
         );
         assert_eq!(hook.condition.unwrap().source, "record.a == 1");
-        assert_eq!((hook.script.cpu, hook.script.memory), (CPU_MAX, 64 << 20));
+        let script = hook.body.script().unwrap();
+        assert_eq!((script.cpu, script.memory), (CPU_MAX, 64 << 20));
+    }
+
+    #[test]
+    fn a_native_handler_is_a_name() {
+        let hook =
+            read(json!({"object": "a", "events": ["beforeInsert"], "handler": "native:tier", "timeoutMs": 90_000}));
+        let handler = NativeHandler { name: "tier".into(), own: WALL_MAX, wall: WALL_MAX };
+        assert_eq!(hook.unwrap().body, HookBody::Native(handler));
+        let body = json!({"language": "js", "source": "x"});
+        let both = read(json!({"object": "a", "events": ["beforeInsert"], "handler": "native:tier", "body": body}));
+        assert!(both.unwrap_err().contains("a body and a native handler"));
     }
 
     #[test]

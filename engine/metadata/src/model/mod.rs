@@ -31,7 +31,9 @@ pub use field::{
 };
 pub use field_type::FieldType;
 pub use history::Untracked;
-pub use hook::{HOOK_FILTER, Hook, HookCapability, HookEvent, HookScript, OnError, RunAs};
+pub use hook::{
+    HOOK_FILTER, Hook, HookBody, HookCapability, HookEvent, HookScript, NativeHandler, OnError, RunAs, native_name,
+};
 pub use object::{
     AccessDefault, External, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions,
     SharingModel, Tenancy, UniqueKey,

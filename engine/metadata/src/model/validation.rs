@@ -49,6 +49,8 @@ pub enum ValidationCheck {
     JsonSchema { field: String, schema: serde_json::Value },
     /// `conditional`: one of two validations, by a condition.
     Conditional { when: Expression, then: Box<Validation>, otherwise: Option<Box<Validation>> },
+    /// One in Rust, by its name without `native:`. It looks at these fields, or at all.
+    Native { name: String, fields: Vec<String> },
 }
 
 /// A rule of an object's `validations`.
@@ -76,7 +78,8 @@ impl Validation {
             ValidationCheck::Condition { condition, .. } => vec![condition],
             ValidationCheck::Format { .. }
             | ValidationCheck::StateMachine { .. }
-            | ValidationCheck::JsonSchema { .. } => Vec::new(),
+            | ValidationCheck::JsonSchema { .. }
+            | ValidationCheck::Native { .. } => Vec::new(),
             ValidationCheck::Conditional { when, then, otherwise } => {
                 let inner = std::iter::once(then).chain(otherwise).flat_map(|rule| rule.expressions());
                 std::iter::once(when).chain(inner).collect()

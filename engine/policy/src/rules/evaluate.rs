@@ -292,7 +292,7 @@ impl ObjectRules {
         }
         let assigned = if attempt.previous.is_none() { &record } else { &outcome.given };
         let written = Written { assigned, scene };
-        let found = self.validations.iter().filter_map(|rule| rule.violation(&written, &self.object));
+        let found = self.validations.iter().flat_map(|rule| rule.violations(&written, &self.object));
         let (errors, others): (Vec<_>, Vec<_>) =
             found.partition(|violation| violation.severity == ValidationSeverity::Error);
         outcome.violations.extend(errors);

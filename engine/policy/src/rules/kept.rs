@@ -7,7 +7,7 @@ use super::domains;
 use super::object::ObjectRules;
 use super::stamp::{Stamp, is_dropped};
 use super::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
-use super::validation::Written;
+use super::validation::{CompiledValidation, Written};
 use crate::query_filter::{Column, ColumnKind};
 use querygate_metadata::model::{Field, FieldType, ValidationSeverity};
 use querygate_types::principal::Principal;
@@ -74,6 +74,9 @@ impl ObjectRules {
     /// The contracts of these fields. `None`: values of one of them are judged with their record only.
     #[must_use]
     pub fn by_columns(&self, assigned: &[String], stamps: &[Stamp]) -> Option<ColumnContracts<'_>> {
+        if self.validations.iter().any(CompiledValidation::is_native) {
+            return None;
+        }
         let contracts = assigned.iter().map(|name| self.contract(name, stamps)).collect::<Option<_>>()?;
         Some(ColumnContracts { rules: self, contracts })
     }
@@ -265,7 +268,7 @@ impl<'r> ColumnContracts<'r> {
     pub fn passes(&self, record: &Row, principal: &Principal, now_ms: i64) -> bool {
         let scene = Scene { record, previous: None, parent: None, principal, now_ms };
         let written = Written { assigned: record, scene };
-        let found = self.rules.validations.iter().filter_map(|rule| rule.violation(&written, &self.rules.object));
+        let found = self.rules.validations.iter().flat_map(|rule| rule.violations(&written, &self.rules.object));
         found.map(|violation| violation.severity).all(|severity| severity != ValidationSeverity::Error)
     }
 }

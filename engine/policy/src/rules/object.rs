@@ -6,6 +6,7 @@ use super::related::{Rollup, rollups_of};
 use super::unique::{UniqueGroup, groups_of};
 use super::validation::{CompiledValidation, compile_all};
 use crate::expression::DropReason;
+use querygate_extension::Extensions;
 use querygate_metadata::model::{DefaultValue, Expression, Field, FieldType, Location, Object, Snapshot};
 use serde_json::Value;
 use std::sync::Arc;
@@ -64,11 +65,17 @@ impl ObjectRules {
     /// Compiles an object's rules. What cannot be evaluated is a fault, and refuses the writes that it is about.
     #[must_use]
     pub fn compile(object: &Arc<Object>, snapshot: &Snapshot) -> Self {
+        Self::compile_with(object, snapshot, &Extensions::default())
+    }
+
+    /// The same, with what the binary has in Rust.
+    #[must_use]
+    pub fn compile_with(object: &Arc<Object>, snapshot: &Snapshot, extensions: &Extensions) -> Self {
         let mut faults = Vec::new();
         let master = object.master_detail().and_then(|fk| snapshot.object(fk.reference.as_deref()?));
         let compiler = Compiler { object, master: master.map(Arc::as_ref) };
         let fields = object.fields.values().map(|field| compiler.field(field, &mut faults)).collect();
-        let validations = compile_all(object, &mut faults);
+        let validations = compile_all(object, extensions, &mut faults);
         let rollups = rollups_of(object, snapshot, &mut faults);
         Self { object: Arc::clone(object), fields, validations, uniques: groups_of(object), rollups, faults }
     }

@@ -8,6 +8,8 @@ use super::texts;
 use super::violation::{Violation, ViolationCode};
 use crate::pattern::Pattern;
 use indexmap::IndexMap;
+use querygate_extension::validation::{NativeValidation, Written as NativeWritten};
+use querygate_extension::{Extensions, Registered};
 use querygate_metadata::model::{
     Expression, Location, Object, TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity,
 };
@@ -50,6 +52,11 @@ enum Check {
         then: Box<CompiledValidation>,
         otherwise: Option<Box<CompiledValidation>>,
     },
+    /// In Rust; it looks at these fields, or at all.
+    Native {
+        validation: Registered<dyn NativeValidation>,
+        fields: Vec<String>,
+    },
     /// Cannot be evaluated, so that it refuses every record.
     Broken,
 }
@@ -63,10 +70,15 @@ pub(super) struct Written<'r> {
 }
 
 /// The active validations of an object by priority, and those that cannot be evaluated.
-pub(super) fn compile_all(object: &Object, faults: &mut Vec<RuleFault>) -> Vec<CompiledValidation> {
+pub(super) fn compile_all(
+    object: &Object,
+    extensions: &Extensions,
+    faults: &mut Vec<RuleFault>,
+) -> Vec<CompiledValidation> {
     let mut active: Vec<&Validation> = object.validations.iter().filter(|rule| rule.active).collect();
     active.sort_by_key(|rule| rule.priority);
-    active.into_iter().map(|rule| CompiledValidation::compile(rule, object, faults)).collect()
+    let mut compiler = Compiler { object, extensions, faults };
+    active.into_iter().map(|rule| compiler.validation(rule)).collect()
 }
 
 impl CompiledValidation {
@@ -83,34 +95,84 @@ impl CompiledValidation {
         self.reads.iter().map(String::as_str)
     }
 
-    fn compile(rule: &Validation, object: &Object, faults: &mut Vec<RuleFault>) -> Self {
-        let check = match compile_check(rule, object, faults) {
-            Ok(check) => check,
-            Err(Broken { reason, is_mistake, location }) => {
-                faults.push(RuleFault { rule: rule.name.clone(), reason, is_mistake, location });
-                Check::Broken
+    /// Whether it, or one within it, is in Rust.
+    pub(super) fn is_native(&self) -> bool {
+        match &self.check {
+            Check::Native { .. } => true,
+            Check::Conditional { then, otherwise, .. } => {
+                then.is_native() || otherwise.as_ref().is_some_and(|rule| rule.is_native())
             }
-        };
-        Self {
-            name: rule.name.clone(),
-            message: rule.message.clone(),
-            events: rule.events,
-            severity: rule.severity,
-            reads: check.reads(object),
-            check,
+            Check::Condition { .. }
+            | Check::Format { .. }
+            | Check::StateMachine { .. }
+            | Check::JsonSchema { .. }
+            | Check::Broken => false,
         }
     }
 
     /// What it finds wrong, if it is for this kind of write.
-    pub(super) fn violation(&self, written: &Written<'_>, object: &Object) -> Option<Violation> {
+    pub(super) fn violations(&self, written: &Written<'_>, object: &Object) -> Vec<Violation> {
         let is_insert = written.scene.previous.is_none();
         let is_due = if is_insert { self.events.insert } else { self.events.update };
-        let found = if is_due { self.find(written, object) } else { None };
-        found.map(|violation| Violation { severity: self.severity, reads: self.reads.clone(), ..violation })
+        let mut found = if is_due { self.find(written, object) } else { Vec::new() };
+        for violation in &mut found {
+            violation.severity = self.severity;
+            violation.reads.clone_from(&self.reads);
+        }
+        found
     }
 
-    fn find(&self, written: &Written<'_>, object: &Object) -> Option<Violation> {
+    fn find(&self, written: &Written<'_>, object: &Object) -> Vec<Violation> {
         match &self.check {
+            Check::Native { validation, fields } => self.find_natively(validation, fields, written),
+            Check::Conditional { when, then, otherwise } => match when.holds(&written.scene) {
+                Ok(true) => then.find(written, object),
+                Ok(false) => otherwise.as_ref().map(|rule| rule.find(written, object)).unwrap_or_default(),
+                Err(unknown) => vec![self.unknown(None, unknown)],
+            },
+            Check::Condition { .. }
+            | Check::Format { .. }
+            | Check::StateMachine { .. }
+            | Check::JsonSchema { .. }
+            | Check::Broken => self.find_one(written, object).into_iter().collect(),
+        }
+    }
+
+    /// What an extension finds wrong. It sees the fields that the metadata names, so that nothing else is in its words.
+    fn find_natively(
+        &self,
+        validation: &Registered<dyn NativeValidation>,
+        fields: &[String],
+        written: &Written<'_>,
+    ) -> Vec<Violation> {
+        let shown = |row: &Row| -> Row {
+            fields.iter().filter_map(|name| Some((name.clone(), row.get(name)?.clone()))).collect()
+        };
+        let (record, previous, now_ms) = (written.scene.record, written.scene.previous, written.scene.now_ms);
+        let found = if fields.is_empty() {
+            validation.check(&NativeWritten { record, previous, now_ms })
+        } else {
+            let (record, previous) = (shown(record), previous.map(shown));
+            validation.check(&NativeWritten { record: &record, previous: previous.as_ref(), now_ms })
+        };
+        let found = match found {
+            Ok(found) => found,
+            // Its own words may hold values.
+            Err(_) => return vec![self.unevaluable(None, "its extension failed")],
+        };
+        let of = |violation: querygate_extension::validation::Violation| {
+            let own = self.found(violation.field.as_deref(), ViolationCode::Own(violation.code));
+            match violation.message {
+                Some(message) => Violation { message, is_authored: false, ..own },
+                None => own,
+            }
+        };
+        found.into_iter().map(of).collect()
+    }
+
+    fn find_one(&self, written: &Written<'_>, object: &Object) -> Option<Violation> {
+        match &self.check {
+            Check::Native { .. } | Check::Conditional { .. } => None,
             Check::Broken => Some(self.unevaluable(None, "it cannot be compiled")),
             Check::Condition { rule, field } => match rule.holds(&written.scene) {
                 Ok(false) => None,
@@ -134,11 +196,6 @@ impl CompiledValidation {
                     Err(_) => Some(self.found(Some(field), ViolationCode::InvalidJson)),
                 },
                 value => (!schema.holds(value)).then(|| self.found(Some(field), ViolationCode::JsonSchema)),
-            },
-            Check::Conditional { when, then, otherwise } => match when.holds(&written.scene) {
-                Ok(true) => then.find(written, object),
-                Ok(false) => otherwise.as_ref().and_then(|rule| rule.find(written, object)),
-                Err(unknown) => Some(self.unknown(None, unknown)),
             },
         }
     }
@@ -210,7 +267,8 @@ impl Check {
                 let inner = std::iter::once(then).chain(otherwise).flat_map(|rule| rule.reads.iter().cloned());
                 when.fields().map(str::to_owned).chain(inner).collect()
             }
-            Self::Broken => object.fields.keys().cloned().collect(),
+            Self::Native { fields, .. } if !fields.is_empty() => fields.clone(),
+            Self::Native { .. } | Self::Broken => object.fields.keys().cloned().collect(),
         }
     }
 }
@@ -222,38 +280,70 @@ struct Broken {
     location: Location,
 }
 
-fn compile_check(rule: &Validation, object: &Object, faults: &mut Vec<RuleFault>) -> Result<Check, Broken> {
-    let condition = |expression: &Expression| {
-        let compiled = Rule::compile(expression, object, None, Reach::Previous);
+/// Compiles the validations of one object.
+struct Compiler<'c> {
+    object: &'c Object,
+    extensions: &'c Extensions,
+    faults: &'c mut Vec<RuleFault>,
+}
+
+impl Compiler<'_> {
+    fn validation(&mut self, rule: &Validation) -> CompiledValidation {
+        let check = match self.check(rule) {
+            Ok(check) => check,
+            Err(Broken { reason, is_mistake, location }) => {
+                self.faults.push(RuleFault { rule: rule.name.clone(), reason, is_mistake, location });
+                Check::Broken
+            }
+        };
+        CompiledValidation {
+            name: rule.name.clone(),
+            message: rule.message.clone(),
+            events: rule.events,
+            severity: rule.severity,
+            reads: check.reads(self.object),
+            check,
+        }
+    }
+
+    fn condition(&self, expression: &Expression) -> Result<Rule, Broken> {
+        let compiled = Rule::compile(expression, self.object, None, Reach::Previous);
         compiled.map_err(|reason| Broken {
             is_mistake: reason.is_mistake(),
             reason: reason.text,
             location: expression.location.clone(),
         })
-    };
-    let here = |reason: String| Broken { reason, is_mistake: false, location: rule.location.clone() };
-    Ok(match &rule.check {
-        ValidationCheck::Condition { condition: source, fields } => {
-            Check::Condition { rule: condition(source)?, field: fields.first().cloned() }
-        }
-        ValidationCheck::Format { field, regex, format } => {
-            let pattern = regex.as_deref().map(Pattern::compile).transpose().map_err(here)?;
-            Check::Format { field: field.clone(), pattern, format: *format }
-        }
-        ValidationCheck::StateMachine { field, transitions, initial_states } => Check::StateMachine {
-            field: field.clone(),
-            transitions: transitions.clone(),
-            initial: initial_states.clone(),
-        },
-        ValidationCheck::JsonSchema { field, schema } => {
-            Check::JsonSchema { field: field.clone(), schema: Schema::compile(schema).map_err(here)? }
-        }
-        ValidationCheck::Conditional { when, then, otherwise } => Check::Conditional {
-            when: condition(when)?,
-            then: Box::new(CompiledValidation::compile(then, object, faults)),
-            otherwise: otherwise.as_ref().map(|rule| Box::new(CompiledValidation::compile(rule, object, faults))),
-        },
-    })
+    }
+
+    fn check(&mut self, rule: &Validation) -> Result<Check, Broken> {
+        let here = |reason: String| Broken { reason, is_mistake: false, location: rule.location.clone() };
+        Ok(match &rule.check {
+            ValidationCheck::Condition { condition: source, fields } => {
+                Check::Condition { rule: self.condition(source)?, field: fields.first().cloned() }
+            }
+            ValidationCheck::Format { field, regex, format } => {
+                let pattern = regex.as_deref().map(Pattern::compile).transpose().map_err(here)?;
+                Check::Format { field: field.clone(), pattern, format: *format }
+            }
+            ValidationCheck::StateMachine { field, transitions, initial_states } => Check::StateMachine {
+                field: field.clone(),
+                transitions: transitions.clone(),
+                initial: initial_states.clone(),
+            },
+            ValidationCheck::JsonSchema { field, schema } => {
+                Check::JsonSchema { field: field.clone(), schema: Schema::compile(schema).map_err(here)? }
+            }
+            ValidationCheck::Conditional { when, then, otherwise } => Check::Conditional {
+                when: self.condition(when)?,
+                then: Box::new(self.validation(then)),
+                otherwise: otherwise.as_ref().map(|rule| Box::new(self.validation(rule))),
+            },
+            ValidationCheck::Native { name, fields } => match self.extensions.validation(name) {
+                Some(validation) => Check::Native { validation: validation.clone(), fields: fields.clone() },
+                None => return Err(here(format!("no extension has the validation '{name}'"))),
+            },
+        })
+    }
 }
 
 /// A value that the write sets and that is not empty.

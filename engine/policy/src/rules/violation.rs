@@ -40,6 +40,8 @@ pub enum ViolationCode {
     InvalidJson,
     Unique,
     DeleteRestricted,
+    /// An extension's own.
+    Own(&'static str),
 }
 
 impl ViolationCode {
@@ -74,6 +76,7 @@ impl ViolationCode {
             Self::InvalidJson => "invalid_json",
             Self::Unique => "UNIQUE_VIOLATION",
             Self::DeleteRestricted => "DELETE_RESTRICTED",
+            Self::Own(code) => code,
         }
     }
 
@@ -107,7 +110,8 @@ impl ViolationCode {
             | Self::InvalidInitialState
             | Self::InvalidTransition
             | Self::JsonSchema
-            | Self::InvalidJson => VendorCode::ValidationFailed,
+            | Self::InvalidJson
+            | Self::Own(_) => VendorCode::ValidationFailed,
         }
     }
 
@@ -138,7 +142,8 @@ impl ViolationCode {
             | Self::InvalidFormat
             | Self::InvalidInitialState
             | Self::InvalidTransition
-            | Self::JsonSchema => ErrorCode::CheckViolation,
+            | Self::JsonSchema
+            | Self::Own(_) => ErrorCode::CheckViolation,
         }
     }
 }

@@ -253,7 +253,7 @@ impl WritePermit {
         for (name, value) in payload {
             if self.assignment(name) == Some(Assignment::Locked) {
                 locked.push(name.as_str());
-            } else if self.decision.masks.get(name).is_some_and(|mask| is_own_mask(*mask, value)) {
+            } else if self.decision.masks.get(name).is_some_and(|mask| is_own_mask(mask, value)) {
                 return Err(own_mask());
             }
         }

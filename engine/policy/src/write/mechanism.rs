@@ -46,6 +46,7 @@ impl CompiledPolicy {
             hooks,
             // What rules and hooks were made of.
             snapshot: _,
+            extensions: _,
             // Part of the decision that the permit is of.
             sets: _,
             row_policies: _,

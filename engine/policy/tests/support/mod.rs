@@ -49,7 +49,7 @@ pub fn snapshot(stack: &Value) -> Arc<Snapshot> {
 
 /// The snapshot of a stack.
 pub fn snapshot_with(stack: &Value, posture: TenancyPosture) -> Arc<Snapshot> {
-    match load_text("stack.json", &stack.to_string(), &LoadOptions { posture }) {
+    match load_text("stack.json", &stack.to_string(), &LoadOptions { posture, ..LoadOptions::default() }) {
         Ok(snapshot) => Arc::new(snapshot),
         Err(error) => panic!("{error}"),
     }

@@ -79,7 +79,7 @@ impl Shop {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("crm.db");
         let shop: Value = serde_json::from_str(include_str!("shop.json")).unwrap();
-        let options = LoadOptions { posture: TenancyPosture::Single };
+        let options = LoadOptions { posture: TenancyPosture::Single, ..LoadOptions::default() };
         let mut snapshot = load_text("stack.json", &shop["stack"].to_string(), &options).unwrap();
         snapshot.version = 1;
         let snapshot = Arc::new(snapshot);

@@ -295,7 +295,7 @@ fn database() -> &'static Path {
 
 async fn deployment(path: &Path, version: u64, edit: impl FnOnce(Value) -> Value) -> Deployment {
     let stack = edit(serde_json::from_str(include_str!("yard.json")).unwrap());
-    let options = LoadOptions { posture: TenancyPosture::Single };
+    let options = LoadOptions { posture: TenancyPosture::Single, ..LoadOptions::default() };
     let mut snapshot = load_text("stack.json", &stack.to_string(), &options).unwrap_or_else(|error| panic!("{error}"));
     snapshot.version = version;
     let snapshot = Arc::new(snapshot);

@@ -3,12 +3,15 @@
 use querygate_policy::filter::{CompareOp, FilterValue, Operand, Test, TextKind};
 use querygate_policy::{Mask, RowFilter};
 
-pub(super) fn mask(mask: Mask) -> String {
+pub(super) fn mask(mask: &Mask) -> String {
     match mask {
         Mask::Keep { head, tail } => format!("keeps {head} first and {tail} last characters"),
         Mask::Email => "keeps the first character and the domain".to_owned(),
         Mask::Full => "all characters".to_owned(),
         Mask::Bullets => "eight bullets".to_owned(),
+        Mask::Native(mask) => {
+            format!("native:{}, of the extension {} {}", mask.name(), mask.extension(), mask.version())
+        }
     }
 }
 

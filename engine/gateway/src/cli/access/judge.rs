@@ -88,7 +88,7 @@ impl<'a> Judged<'a> {
             })
             .collect();
         let masked: serde_json::Map<String, Value> =
-            self.read.masks().iter().map(|(field, mask)| (field.clone(), json!(describe::mask(*mask)))).collect();
+            self.read.masks().iter().map(|(field, mask)| (field.clone(), json!(describe::mask(mask)))).collect();
         let is_allowed = self.read.is_allowed() && self.read.unusable_rule().is_none();
         let records: Vec<Value> =
             self.records.iter().filter(|record| !record.is_made_up).map(Record::to_json).collect();

@@ -39,7 +39,10 @@ pub(super) fn findings(config: &Config, now: i64) -> Vec<Finding> {
             SourceKind::Postgres(server) => server.tls_ca.as_deref(),
             SourceKind::Mysql(server) => server.tls_ca.as_deref(),
             SourceKind::Mongodb(server) => server.tls_ca.as_deref(),
-            SourceKind::Sqlite { .. } | SourceKind::Files { .. } | SourceKind::Memory { .. } => None,
+            SourceKind::Sqlite { .. }
+            | SourceKind::Files { .. }
+            | SourceKind::Memory { .. }
+            | SourceKind::Native(_) => None,
         };
         found.extend(authorities.map(|file| of_file("source.authorities", file, now)));
     }

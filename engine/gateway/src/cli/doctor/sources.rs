@@ -68,7 +68,11 @@ fn encryption(source: &Source) -> Option<Finding> {
         SourceKind::Mysql(server) if server.socket.is_none() => (server.tls, server.host.as_str()),
         // What their addresses say of it is theirs.
         SourceKind::Mongodb(server) => (Some(server.tls?), ""),
-        SourceKind::Mysql(_) | SourceKind::Sqlite { .. } | SourceKind::Files { .. } | SourceKind::Memory { .. } => {
+        SourceKind::Mysql(_)
+        | SourceKind::Sqlite { .. }
+        | SourceKind::Files { .. }
+        | SourceKind::Memory { .. }
+        | SourceKind::Native(_) => {
             return None;
         }
     };

@@ -26,7 +26,7 @@ impl GateSession {
     fn find_hooks(&self, bound: &Bound, asking: &Asking, event: HookEvent) -> Result<FindHooks> {
         let catalog = &bound.workspace().catalog;
         let hooks = catalog.deployment().policies.hooks(&asking.question.object, event);
-        let asks = hooks.iter().any(|hook| hook.hook().script.asks_for_records());
+        let asks = hooks.iter().any(|hook| hook.asks_for_records());
         let interrupt = self.runs.interrupt(self.timeout());
         Ok(FindHooks {
             hooks: hooks.to_vec(),

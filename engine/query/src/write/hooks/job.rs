@@ -1,14 +1,14 @@
 //! The work of hooks, on a thread of its own: every hook for every row, one after the other.
 
-use super::HookRow;
 use super::platform::{Ask, Platform, Run};
 use super::records::Asker;
 use super::refusal::{Audience, failed, refused};
 use super::until::Until;
+use super::{HookRow, native};
 use crate::write::values::rows::Row;
 use querygate_hooks::{Call, Fault, Host, LogLevel, LogLine, Made, Report, Sandbox};
 use querygate_metadata::model::{HookEvent, OnError, RunAs};
-use querygate_policy::hooks::{HookScene, ObjectHook};
+use querygate_policy::hooks::{HookCode, HookScene, ObjectHook};
 use querygate_types::Result;
 use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
@@ -55,7 +55,7 @@ enum Running {
 
 impl Progress {
     fn begin(&self, hook: &Arc<ObjectHook>) {
-        if let Some(end) = Instant::now().checked_add(hook.hook().script.cpu + GRACE) {
+        if let Some(end) = Instant::now().checked_add(hook.hook().body.own_time() + GRACE) {
             *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Running::Until(end, Arc::clone(hook));
         }
     }
@@ -116,8 +116,12 @@ impl Job {
         let platform = Rc::new(Platform::new(hook, self.asker(hook), &self.principal, asks.clone()));
         self.progress.begin(hook);
         let host: Rc<dyn Host> = Rc::clone(&platform) as Rc<dyn Host>;
-        let Report { made, log: lines, took, calls, waited, .. } =
-            sandbox.run(&hook.hook().script, &self.call(row, index, host));
+        let call = self.call(row, index, host);
+        let Report { made, log: lines, took, calls, waited, .. } = match hook.code() {
+            Some(HookCode::Script(script)) => sandbox.run(script, &call),
+            Some(HookCode::Native(code)) => native::run(code, self.event, call, hook.hook().body.own_time()),
+            None => return Err(failed(hook.hook(), "there is nothing that it runs")),
+        };
         self.progress.end();
         hook.tally().count(took, made.is_err());
         hook.tally().count_calls(calls, waited);

@@ -5,6 +5,7 @@ mod call;
 mod detached;
 mod find;
 mod job;
+mod native;
 mod platform;
 mod query;
 mod records;

@@ -4,7 +4,7 @@ use super::call::read;
 use super::records::{Asker, RecordCall};
 use super::refusal::{Told, failed};
 use querygate_hooks::{Fault, Host};
-use querygate_metadata::model::{HookCapability, HookScript, RunAs};
+use querygate_metadata::model::{HookCapability, RunAs};
 use querygate_policy::hooks::ObjectHook;
 use querygate_query_api::requests::record_change::random_uuid;
 use querygate_types::principal::Principal;
@@ -73,7 +73,7 @@ pub(super) struct Platform {
 
 impl Platform {
     pub(super) fn new(hook: &Arc<ObjectHook>, asker: Asker, principal: &Principal, asks: mpsc::Sender<Ask>) -> Self {
-        let end = Instant::now().checked_add(hook.hook().script.wall);
+        let end = Instant::now().checked_add(hook.hook().body.wall_time());
         let is_system = match asker.rights {
             RunAs::Inherit => principal.is_system(),
             RunAs::User => false,
@@ -81,10 +81,6 @@ impl Platform {
         };
         let has_user = !principal.user_id.is_empty();
         Self { hook: Arc::clone(hook), asker, is_system, has_user, asks, end, run: RefCell::default() }
-    }
-
-    fn script(&self) -> &HookScript {
-        &self.hook.hook().script
     }
 
     /// Ends the run.
@@ -119,7 +115,7 @@ impl Platform {
             Ok(read) => read,
             Err(error) => return Reply::Refused(error),
         };
-        if !self.script().capabilities.contains(&capability) {
+        if !self.hook.capabilities().contains(&capability) {
             return Reply::Stop(failed(self.hook.hook(), undeclared(capability)));
         }
         if !self.is_system && !self.has_user {

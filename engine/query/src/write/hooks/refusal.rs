@@ -26,13 +26,14 @@ impl Audience {
     }
 
     /// Whether a text of a hook may be passed on: all that it was made of is the writer's to see, or it stands in the hook as it is.
-    fn hears(self, hook: &Hook, text: &str) -> bool {
+    fn hears(self, hook: &Hook, text: &str, is_fixed: bool) -> bool {
         match self {
             Self::ReadsAll => true,
             Self::ReadsNothing => false,
             Self::ReadsPart => {
-                let is_literal = |quote: char| hook.script.source.contains(&format!("{quote}{text}{quote}"));
-                !text.is_empty() && ['\'', '"', '`'].into_iter().any(is_literal)
+                let source = hook.body.script().map(|script| script.source.as_str()).unwrap_or_default();
+                let is_literal = |quote: char| source.contains(&format!("{quote}{text}{quote}"));
+                is_fixed || !text.is_empty() && ['\'', '"', '`'].into_iter().any(is_literal)
             }
         }
     }
@@ -115,14 +116,22 @@ impl Told {
 
 /// The error of a change that a hook's fault refuses. `refusals`: of calls in the name of the caller.
 pub(super) fn refused(hook: &Hook, fault: &Fault, audience: Audience, refusals: &[Told]) -> Error {
-    let Fault::Thrown(thrown) = fault else { return failed(hook, fault.reason()) };
+    let thrown = match fault {
+        Fault::Thrown(thrown) => thrown,
+        Fault::Native(why) => return failed(hook, &format!("{}: {why}", fault.reason())),
+        other => return failed(hook, other.reason()),
+    };
     if let Some(told) = refusals.iter().find(|told| told.is(thrown)) {
         return told.passed_on(format!("the hook '{}' passes a refusal on: {}", hook.name, thrown.message));
     }
-    let Thrown { message, code, status } = thrown;
+    let Thrown { message, code, status, is_fixed } = thrown;
     let cause = format!("the hook '{}' threw: {message}", hook.name);
-    let text = if audience.hears(hook, message) { message.as_str() } else { "a hook of the table refuses the change" };
-    let code = code.clone().filter(|code| audience.hears(hook, code));
+    let text = if audience.hears(hook, message, *is_fixed) {
+        message.as_str()
+    } else {
+        "a hook of the table refuses the change"
+    };
+    let code = code.clone().filter(|code| audience.hears(hook, code, *is_fixed));
     Error::new(ErrorCode::RaisedException, text).with_raised(Raised { code, status: *status }).with_cause(cause)
 }
 
