@@ -288,7 +288,7 @@ fn primary_key(object: &Object, columns: &[GovernedColumn]) -> Option<Constraint
     (!places.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(places)]))
 }
 
-struct TextMask(Mask);
+pub(crate) struct TextMask(pub(crate) Mask);
 
 impl MaskText for TextMask {
     fn mask(&self, value: &str) -> String {
@@ -299,6 +299,10 @@ impl MaskText for TextMask {
         let mut hasher = std::hash::DefaultHasher::new();
         format!("{:?}", self.0).hash(&mut hasher);
         hasher.finish()
+    }
+
+    fn rule(&self) -> Option<Mask> {
+        Some(self.0)
     }
 }
 

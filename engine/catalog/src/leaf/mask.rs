@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_plan::PhysicalExpr;
+use querygate_policy::Mask;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -17,6 +18,10 @@ pub trait MaskText: Send + Sync {
     fn mask(&self, value: &str) -> String;
     /// Same rule, same number: lets equal plans compare equal.
     fn fingerprint(&self) -> u64;
+    /// The rule, where it is one of metadata.
+    fn rule(&self) -> Option<Mask> {
+        None
+    }
 }
 
 /// A mask of one column. The result is text; a list is masked element by element.
@@ -38,6 +43,12 @@ impl ColumnMask {
             DataType::List(_) => DataType::List(Field::new("item", DataType::Utf8, true).into()),
             _ => DataType::Utf8,
         }
+    }
+
+    /// The rule of metadata that it applies.
+    #[must_use]
+    pub fn rule(&self) -> Option<Mask> {
+        self.rule.rule()
     }
 
     pub(super) fn apply(&self, values: &ArrayRef) -> Result<ArrayRef> {
