@@ -114,7 +114,7 @@ impl FileTable {
         self.files.ask(|last| self.load(last)).await
     }
 
-    /// The same table over these files alone, or ranges of them.
+    /// This table over these files alone, or ranges of them.
     pub(crate) async fn pin(&self, listed: Vec<ObjectMeta>, ranges: &[Option<(i64, i64)>]) -> Result<Self> {
         let mut files = self.of_listed(listed).await?;
         for (file, range) in files.files.iter_mut().zip(ranges) {

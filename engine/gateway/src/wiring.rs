@@ -14,6 +14,7 @@ pub(crate) mod postgres;
 mod sources;
 mod states;
 mod transactions;
+pub(crate) mod workers;
 mod writes;
 
 pub(crate) use files::memory_rows;
@@ -50,6 +51,7 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let webhooks = events::webhooks(config, events.as_ref())?;
     let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
     let options = history::attach(events::attach(options, events.as_ref(), &webhooks), history.as_ref());
+    let options = workers::attach(options, config, &runtimes.query)?;
     let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
     let _ = place.set(Arc::downgrade(&engine));
     if let Some(events) = &events {

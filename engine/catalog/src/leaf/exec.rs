@@ -55,7 +55,7 @@ pub struct GovernedExec {
     closed: bool,
     /// What learning gets of the files under it; `None`: there are none.
     reads: Option<Arc<FileLeaf>>,
-    /// What another process would plan the same from; `None`: nobody asked for it.
+    /// What another process would plan the same from; `None`: it is not asked for.
     recorded: Option<Recorded>,
 }
 
@@ -120,7 +120,7 @@ impl GovernedExec {
         self.recorded.as_ref()
     }
 
-    /// The same leaf with other words of itself, over what gives the same rows in another way.
+    /// This leaf with other words of itself, over what gives the same rows in another way.
     pub(super) fn read_elsewhere(&self, inner: Arc<dyn ExecutionPlan>, note: &str) -> Self {
         Self { note: format!("{}, {note}", self.note).into(), ..self.with_inner(inner) }.reading(None)
     }

@@ -36,6 +36,12 @@ impl ColumnMask {
         Self { rule }
     }
 
+    /// The mask of a rule of metadata.
+    #[must_use]
+    pub fn of(rule: Mask) -> Self {
+        Self::new(Arc::new(TextMask(rule)))
+    }
+
     /// Type of a masked column whose stored type is `stored`.
     #[must_use]
     pub fn output_type(stored: &DataType) -> DataType {
@@ -97,6 +103,25 @@ impl Eq for ColumnMask {}
 impl Hash for ColumnMask {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.rule.fingerprint().hash(state);
+    }
+}
+
+/// A rule of metadata.
+struct TextMask(Mask);
+
+impl MaskText for TextMask {
+    fn mask(&self, value: &str) -> String {
+        self.0.apply(value)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        format!("{:?}", self.0).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn rule(&self) -> Option<Mask> {
+        Some(self.0)
     }
 }
 

@@ -20,7 +20,7 @@ mod view;
 
 pub use exec::GovernedExec;
 pub(crate) use formula::{FormulaColumn, InputKind};
-pub(crate) use mask::{ColumnMask, MaskText};
+pub(crate) use mask::ColumnMask;
 pub use parts::{Division, division, share};
 pub(crate) use parts::{governed_leaf, leaf_of, over_leaf};
 pub use reading::TextReading;

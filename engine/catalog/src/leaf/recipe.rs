@@ -7,7 +7,6 @@ use super::reading::TextReading;
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable, LeafPolicy};
 use crate::deployment::SourceTable;
 use crate::expressions::columns_of;
-use crate::principal::TextMask;
 use arrow::datatypes::{Field, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -141,7 +140,7 @@ impl GovernedTable {
         })
     }
 
-    /// The table of a recipe over its files. Whoever calls this has proof that the recipe is what a gate decided: it stands for the
+    /// The table of a recipe over its files. The caller has proof that the recipe is what a gate decided: it stands for the
     /// permit that a table of the gate's own is made with.
     ///
     /// # Errors
@@ -159,7 +158,7 @@ impl GovernedTable {
             if schema.fields().get(index).is_none_or(|raw| raw.name() != column.field.name()) {
                 return Err(Error::internal("a recipe reads a column that its files do not have"));
             }
-            let mask = column.mask.map(|mask| ColumnMask::new(Arc::new(TextMask(mask))));
+            let mask = column.mask.map(|mask| ColumnMask::of(mask));
             Ok(GovernedColumn { field: column.field.clone(), origin, mask })
         };
         let columns = recipe.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
@@ -184,7 +183,7 @@ impl GovernedTable {
 }
 
 impl GovernedExec {
-    /// What the leaf was planned from, or why others cannot be told; `None`: it was not recorded.
+    /// What the leaf was planned from, or why other processes cannot plan it; `None`: it was not recorded.
     #[must_use]
     pub fn recipe(&self) -> Option<&std::result::Result<Arc<LeafRecipe>, &'static str>> {
         self.recorded()
@@ -229,7 +228,7 @@ impl GovernedExec {
         narrowed
     }
 
-    /// The same leaf, whose streams are read by somebody who was given its recipe. `note`: what it says of that in EXPLAIN.
+    /// This leaf, whose streams are read by somebody who was given its recipe. `note`: what it says of that in EXPLAIN.
     ///
     /// # Errors
     /// Internal: the streams have other columns.

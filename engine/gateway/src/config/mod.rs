@@ -20,6 +20,8 @@ pub(crate) mod tls;
 mod transactions;
 mod units;
 mod users;
+pub(crate) mod worker;
+mod workers;
 mod write_user;
 
 pub(crate) use changes::{OnChange, SchemaChange};
@@ -33,6 +35,7 @@ pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
 pub(crate) use transactions::Transactions;
 pub(crate) use users::User;
+pub(crate) use workers::is_address as is_worker_address;
 
 use querygate_web::Proxies;
 use std::net::SocketAddr;
@@ -73,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) events: Option<Events>,
     /// `None`: no history of fields is kept.
     pub(crate) history: Option<querygate_events::HistoryOptions>,
+    /// `None`: the gate reads all by itself.
+    pub(crate) workers: Option<Workers>,
 }
 
 /// `[server]`.
@@ -144,6 +149,23 @@ pub(crate) struct Rest {
     pub(crate) requests_per_key: u32,
     /// File of API keys, as [server] may name it too.
     pub(crate) keys: Option<PathBuf>,
+}
+
+/// `[workers]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Workers {
+    /// `host:port` of each.
+    pub(crate) addresses: Vec<String>,
+    /// File of further addresses, which is read again.
+    pub(crate) list: Option<PathBuf>,
+    /// PEM file of the key that seals parts.
+    pub(crate) signing_key: PathBuf,
+    /// What the gate shows to workers.
+    pub(crate) tls: TlsFiles,
+    /// PEM file of the authorities whose certificates workers must show.
+    pub(crate) authorities: PathBuf,
+    /// Leaves that read fewer bytes of files stay in the gate.
+    pub(crate) bytes_min: u64,
 }
 
 /// PEM files.
