@@ -17,8 +17,8 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{ColumnStatistics, DFSchema, Statistics, project_schema};
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
+use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as PlanResult;
@@ -53,6 +53,8 @@ pub struct FileTable {
     /// What the files call them.
     pub(crate) file_names: Vec<String>,
     pub(crate) files: Arc<Fresh<Files>>,
+    /// What is read whatever is in the store; `None`: what is there.
+    pinned: Option<Arc<Files>>,
 }
 
 /// One listing with everything that planning needs.
@@ -93,6 +95,7 @@ impl FileTable {
         };
         Ok(Self {
             files: shared.listing(),
+            pinned: None,
             names,
             path: spec.pattern.clone(),
             pattern,
@@ -105,7 +108,45 @@ impl FileTable {
 
     /// The listing, read again when it is no longer fresh.
     pub(crate) async fn files(&self) -> Result<Arc<Files>> {
+        if let Some(pinned) = &self.pinned {
+            return Ok(Arc::clone(pinned));
+        }
         self.files.ask(|last| self.load(last)).await
+    }
+
+    /// This table over these files alone, or ranges of them.
+    pub(crate) async fn pin(&self, listed: Vec<ObjectMeta>, ranges: &[Option<(i64, i64)>]) -> Result<Self> {
+        let mut files = self.of_listed(listed).await?;
+        for (file, range) in files.files.iter_mut().zip(ranges) {
+            file.range = range.map(|(start, end)| FileRange { start, end });
+        }
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            names: self.names.clone(),
+            path: self.path.clone(),
+            pattern: self.pattern.clone(),
+            format: self.format.clone(),
+            schema: Arc::clone(&self.schema),
+            file_names: self.file_names.clone(),
+            files: Arc::clone(&self.files),
+            pinned: Some(Arc::new(files)),
+        })
+    }
+
+    /// What the table is made of, for those who read its files elsewhere. `None`: they are in a bucket.
+    #[must_use]
+    pub fn spec(&self) -> Option<TableSpec> {
+        if !self.shared.is_local() {
+            return None;
+        }
+        let renamed = self.schema.fields().iter().zip(&self.file_names).filter(|(field, name)| field.name() != *name);
+        Some(TableSpec {
+            name: self.names.table.to_string(),
+            pattern: self.path.clone(),
+            format: self.format.clone(),
+            schema: Some(Arc::clone(&self.schema)),
+            column_map: renamed.map(|(field, name)| (field.name().clone(), name.clone())).collect(),
+        })
     }
 
     /// Reads listing and footers now: files, bytes, and rows where the footers tell.

@@ -4,8 +4,8 @@
 use crate::arrow_types::{arrow_field, with_pg_type};
 use crate::deployment::{Deployment, SourceTable};
 use crate::leaf::{
-    ColumnMask, ColumnOrigin, FormulaColumn, GovernedColumn, GovernedTable, InputKind, LeafPolicy, MaskText,
-    RelatedKeys, TextReading,
+    ColumnMask, ColumnOrigin, FormulaColumn, GovernedColumn, GovernedTable, InputKind, LeafPolicy, RelatedKeys,
+    TextReading,
 };
 use crate::row_filter::{RelatedTest, lower};
 use crate::unavailable::UnavailableTable;
@@ -15,7 +15,7 @@ use datafusion::logical_expr::lit;
 use querygate_metadata::model::{Field, Object, ValueType};
 use querygate_pg_catalog::LeafToken;
 use querygate_policy::write::WriteOperation;
-use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter, resolve_principal};
+use querygate_policy::{Evaluator, Permit, ReadDecision, RowFilter, resolve_principal};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
 use std::hash::{Hash, Hasher};
@@ -183,8 +183,7 @@ impl TableMaker<'_> {
                     let formula = self.formula(object, field, &schema, decision)?;
                     (declared.with_nullable(true), ColumnOrigin::Formula(formula))
                 };
-                let mask =
-                    decision.masks().get(&field.name).map(|mask| ColumnMask::new(Arc::new(TextMask(mask.clone()))));
+                let mask = decision.masks().get(&field.name).map(|mask| ColumnMask::of(mask.clone()));
                 Some(GovernedColumn { field: with_pg_type(served, field.pg_type()), origin, mask })
             })
             .collect()
@@ -287,20 +286,6 @@ fn primary_key(object: &Object, columns: &[GovernedColumn]) -> Option<Constraint
     };
     let places = object.key().iter().map(place).collect::<Option<Vec<_>>>()?;
     (!places.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(places)]))
-}
-
-struct TextMask(Mask);
-
-impl MaskText for TextMask {
-    fn mask(&self, value: &str) -> Result<String> {
-        self.0.apply(value)
-    }
-
-    fn fingerprint(&self) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
-        format!("{:?}", self.0).hash(&mut hasher);
-        hasher.finish()
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub(crate) mod postgres;
 mod sources;
 mod states;
 mod transactions;
+pub(crate) mod workers;
 mod writes;
 
 pub(crate) use files::memory_rows;
@@ -59,6 +60,7 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
     let options = history::attach(events::attach(options, events.as_ref(), &shown), history.as_ref());
     let options = extensions::attach(options, &config.extensions);
+    let options = workers::attach(options, config, &runtimes.query)?;
     let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
     let _ = place.set(Arc::downgrade(&engine));
     if let Some(events) = &events {

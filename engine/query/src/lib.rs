@@ -21,7 +21,8 @@ mod sql;
 mod testing;
 mod write;
 
-pub use engine::{Engine, EngineOptions, EventFeed};
+pub use engine::{Engine, EngineOptions, EngineWorkers, EventFeed};
+pub use errors::translate_part;
 pub use session::GateService;
 #[doc(hidden)]
 pub use sql::fuzzing;

@@ -1,9 +1,10 @@
 //! A gate in process and clients of it: what the binary wires from files, wired from texts and rows.
 
 use super::answer::Answer;
-use super::layout::{Layout, place};
+use super::layout::{FILES, Layout, place};
 use super::records::{Records, records};
 use super::table::{Row, Table};
+use super::workers::workers;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
 use querygate_catalog::deployment::{Deployment, ViewDefinition};
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio_util::sync::DropGuard;
 
 /// The runtime of all gates of a test binary.
 pub fn runtime() -> &'static Runtime {
@@ -131,6 +133,8 @@ pub struct TestGate {
     gate: Arc<Engine>,
     folder: TempDir,
     target_partitions: usize,
+    /// Ends its worker.
+    worker: Option<DropGuard>,
 }
 
 impl TestGate {
@@ -145,6 +149,9 @@ impl TestGate {
     pub fn placed(fixture: &Fixture, layout: &dyn Fn(&str) -> Layout) -> Self {
         let folder = TempDir::new().unwrap();
         let deployment = runtime().block_on(fixture.deployment(1, layout, &folder));
+        let is_remote = fixture.tables.iter().any(|table| layout(&table.object) == Layout::Workers);
+        let started = is_remote.then(|| workers(&folder.path().join("1").join(FILES)));
+        let (workers, worker) = started.unzip();
         let options = EngineOptions {
             memory_total: 1 << 30,
             memory_per_query: (256 << 20).min(fixture.memory_per_user),
@@ -153,10 +160,11 @@ impl TestGate {
             verify_sample: fixture.verify_sample,
             rows_max: fixture.rows_max,
             writes: fixture.writes,
+            workers,
             ..EngineOptions::default()
         };
         let gate = Engine::new(options, runtime().handle().clone(), deployment).unwrap();
-        Self { gate, folder, target_partitions: fixture.target_partitions }
+        Self { gate, folder, target_partitions: fixture.target_partitions, worker }
     }
 
     /// Swaps in another version of metadata and rows.
@@ -193,7 +201,8 @@ impl TestGate {
     /// A session of a principal.
     #[must_use]
     pub fn client(&self, principal: &Principal) -> Client {
-        self.try_client(principal, &[]).unwrap()
+        let settings: &[_] = if self.worker.is_some() { &[("querygate.workers", "on")] } else { &[] };
+        self.try_client(principal, settings).unwrap()
     }
 
     /// A session with startup parameters.

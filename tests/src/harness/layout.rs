@@ -23,6 +23,8 @@ use std::sync::Arc;
 pub enum Layout {
     Memory,
     Parquet,
+    /// Parquet files that a worker reads.
+    Workers,
     Sqlite,
     /// A second SQLite database: joins with the first one cross sources.
     OtherSqlite,
@@ -52,7 +54,7 @@ impl Layout {
     pub const fn is_server(self) -> bool {
         match self {
             Self::Postgres | Self::MariaDb | Self::MongoDb => true,
-            Self::Memory | Self::Parquet | Self::Sqlite | Self::OtherSqlite => false,
+            Self::Memory | Self::Parquet | Self::Workers | Self::Sqlite | Self::OtherSqlite => false,
         }
     }
 
@@ -67,6 +69,7 @@ impl Layout {
         match self {
             Self::Memory => "memory",
             Self::Parquet => "parquet",
+            Self::Workers => "workers",
             Self::Sqlite => "sqlite",
             Self::OtherSqlite => "sqlite2",
             Self::Postgres => "postgres",
@@ -90,6 +93,9 @@ pub(super) fn is_indexed(at: usize, name: &str) -> bool {
     at % 2 == 1 || (at == 0 && name != "id")
 }
 
+/// The folder of files in a version's own.
+pub(super) const FILES: &str = "files";
+
 /// Rows per batch, row group: small, so that a dozen rows already make several.
 const ROWS_PER_BATCH: usize = 5;
 
@@ -111,7 +117,7 @@ pub(super) async fn place(
         let count = tables.len();
         match layout {
             Layout::Memory => memory(&tables, &mut placed),
-            Layout::Parquet => files(&tables, &folder.join("files"), &mut placed).await,
+            Layout::Parquet | Layout::Workers => files(&tables, &folder.join(FILES), &mut placed).await,
             Layout::Sqlite | Layout::OtherSqlite => {
                 let path = folder.join(format!("{}.db", layout.name()));
                 sqlite(&tables, layout, &path, watch, writes, &mut placed).await;

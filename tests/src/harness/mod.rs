@@ -19,6 +19,7 @@ mod postgres;
 mod records;
 mod rng;
 mod table;
+mod workers;
 
 pub use answer::{Answer, answer_differs};
 pub use company::Company;

@@ -26,7 +26,7 @@ mod world;
 mod writes;
 
 use check::{Sabotage, World as Checked};
-use querygate_tests::harness::Rng;
+use querygate_tests::harness::{Layout, Rng};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use totals::Totals;
@@ -39,16 +39,22 @@ const QUERIES_PER_WORLD: u64 = 25;
 
 #[test]
 fn governed_answers_equal_those_over_a_reduced_copy() {
-    run(number("NONINTERFERENCE_CASES").unwrap_or(2_000));
+    run(number("NONINTERFERENCE_CASES").unwrap_or(2_000), &Layout::ALL);
 }
 
 #[test]
 #[ignore = "the long run: half an hour in a release build"]
 fn governed_answers_equal_those_over_a_reduced_copy_in_a_long_run() {
-    run(number("NONINTERFERENCE_CASES").unwrap_or(100_000));
+    run(number("NONINTERFERENCE_CASES").unwrap_or(100_000), &Layout::ALL);
 }
 
-fn run(cases: u64) {
+/// Every leaf that can be is read by a worker. `NONINTERFERENCE_WORKERS=10000` asks more.
+#[test]
+fn governed_answers_over_workers_equal_those_over_a_reduced_copy() {
+    run(number("NONINTERFERENCE_WORKERS").unwrap_or(300), &[Layout::Workers]);
+}
+
+fn run(cases: u64, layouts: &[Layout]) {
     let seed = number("SEED").unwrap_or(1);
     let only = number("NONINTERFERENCE_WORLD");
     let worlds = cases.div_ceil(QUERIES_PER_WORLD);
@@ -66,7 +72,7 @@ fn run(cases: u64) {
                         continue;
                     }
                     let mut rng = Rng::part(seed, n);
-                    let found = Checked::random(&mut rng, seed, n).check(&mut rng, QUERIES_PER_WORLD);
+                    let found = Checked::over(&mut rng, seed, n, layouts).check(&mut rng, QUERIES_PER_WORLD);
                     totals.lock().unwrap().add(found);
                 }
             });

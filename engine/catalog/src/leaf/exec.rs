@@ -1,7 +1,9 @@
 //! The opaque plan node of a governed table. It has no visible children: nothing outside can move, merge or print
 //! what it does inside, and its properties tell nothing that the policy alone makes true.
 
+use super::keys::{remap_by_name, uncast, without_casts};
 use super::ordered::{Parts, in_order};
+use super::recipe::Recorded;
 use crate::metrics::{FileLeaf, FragmentRuns};
 use crate::remote::FragmentExec;
 use arrow::datatypes::SchemaRef;
@@ -9,7 +11,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::{CastExpr, Column, DynamicFilterPhysicalExpr};
+use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr, conjunction};
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter::FilterExec;
@@ -22,7 +24,6 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr, PlanProperties,
     execution_plan::reset_plan_states,
 };
-use querygate_driver_api::lossless::is_lossless;
 use querygate_pg_catalog::LeafToken;
 use querygate_resources::Ahead;
 use querygate_resources::MeteredExec;
@@ -54,6 +55,8 @@ pub struct GovernedExec {
     closed: bool,
     /// What learning gets of the files under it; `None`: there are none.
     reads: Option<Arc<FileLeaf>>,
+    /// What another process would plan the same from; `None`: it is not asked for.
+    recorded: Option<Recorded>,
 }
 
 impl GovernedExec {
@@ -83,6 +86,7 @@ impl GovernedExec {
             in_order: None,
             closed: false,
             reads: None,
+            recorded: None,
         }
     }
 
@@ -105,6 +109,20 @@ impl GovernedExec {
     /// Measures the files that it reads.
     pub(super) fn reading(self, reads: Option<Arc<FileLeaf>>) -> Self {
         Self { reads, ..self }
+    }
+
+    /// Keeps what it is planned from.
+    pub(super) fn recorded_as(self, recorded: Option<Recorded>) -> Self {
+        Self { recorded, ..self }
+    }
+
+    pub(super) fn recorded(&self) -> Option<&Recorded> {
+        self.recorded.as_ref()
+    }
+
+    /// This leaf with other words of itself, over what gives the same rows in another way.
+    pub(super) fn read_elsewhere(&self, inner: Arc<dyn ExecutionPlan>, note: &str) -> Self {
+        Self { note: format!("{}, {note}", self.note).into(), ..self.with_inner(inner) }.reading(None)
     }
 
     pub(super) fn reads(&self) -> Option<&Arc<FileLeaf>> {
@@ -188,6 +206,7 @@ impl GovernedExec {
         .in_order(self.in_order)
         .closed(self.closed)
         .reading(self.reads.clone())
+        .recorded_as(self.recorded.clone())
     }
 
     fn is_open(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
@@ -427,7 +446,7 @@ fn properties_without_constants(inner: &Arc<dyn ExecutionPlan>, one_stream: bool
 }
 
 /// The raw leaf under a chain of single-input nodes; a node with several inputs ends the walk.
-fn bottom_of(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+pub(super) fn bottom_of(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     let mut node = Arc::clone(plan);
     loop {
         let next = match node.children().as_slice() {
@@ -453,40 +472,13 @@ fn keys_of(leaf: &Arc<dyn ExecutionPlan>) -> Vec<String> {
     names.into_iter().collect()
 }
 
-fn replace_bottom(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn replace_bottom(
+    plan: &Arc<dyn ExecutionPlan>,
+    leaf: &Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(Arc::clone(plan)
         .transform_up(|node| {
             if node.children().is_empty() { Ok(Transformed::yes(Arc::clone(leaf))) } else { Ok(Transformed::no(node)) }
         })?
         .data)
-}
-
-/// What a cast that keeps each value is made of; anything else as it is.
-fn uncast<'a>(expr: &'a Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> &'a Arc<dyn PhysicalExpr> {
-    let Some(cast) = expr.downcast_ref::<CastExpr>() else { return expr };
-    let kept = cast.expr().data_type(schema).is_ok_and(|from| is_lossless(&from, cast.cast_type()));
-    if kept { cast.expr() } else { expr }
-}
-
-fn without_casts(filter: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
-    let stripped = Arc::clone(filter).transform_down(|expr| {
-        let inside = uncast(&expr, schema);
-        Ok(if Arc::ptr_eq(inside, &expr) { Transformed::no(expr) } else { Transformed::yes(Arc::clone(inside)) })
-    });
-    Ok(stripped?.data)
-}
-
-fn remap_by_name(filter: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<Option<Arc<dyn PhysicalExpr>>> {
-    let mut known = true;
-    let remapped = Arc::clone(filter).transform_down(|expr| {
-        let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
-        match schema.index_of(column.name()) {
-            Ok(index) => Ok(Transformed::yes(Arc::new(Column::new(column.name(), index)) as _)),
-            Err(_) => {
-                known = false;
-                Ok(Transformed::complete(expr))
-            }
-        }
-    })?;
-    Ok(known.then_some(remapped.data))
 }

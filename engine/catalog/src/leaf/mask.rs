@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_plan::PhysicalExpr;
+use querygate_policy::Mask;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -20,6 +21,10 @@ pub trait MaskText: Send + Sync {
     fn mask(&self, value: &str) -> querygate_types::Result<String>;
     /// Same rule, same number: lets equal plans compare equal.
     fn fingerprint(&self) -> u64;
+    /// The rule, where another process can be told it: one of metadata, and not of an extension.
+    fn rule(&self) -> Option<Mask> {
+        None
+    }
 }
 
 /// A mask of one column. The result is text; a list is masked element by element.
@@ -34,6 +39,12 @@ impl ColumnMask {
         Self { rule }
     }
 
+    /// The mask of a rule of metadata.
+    #[must_use]
+    pub fn of(rule: Mask) -> Self {
+        Self::new(Arc::new(TextMask(rule)))
+    }
+
     /// Type of a masked column whose stored type is `stored`.
     #[must_use]
     pub fn output_type(stored: &DataType) -> DataType {
@@ -41,6 +52,12 @@ impl ColumnMask {
             DataType::List(_) => DataType::List(Field::new("item", DataType::Utf8, true).into()),
             _ => DataType::Utf8,
         }
+    }
+
+    /// The rule of metadata that it applies.
+    #[must_use]
+    pub fn rule(&self) -> Option<Mask> {
+        self.rule.rule()
     }
 
     pub(super) fn apply(&self, values: &ArrayRef) -> Result<ArrayRef> {
@@ -90,6 +107,28 @@ impl Eq for ColumnMask {}
 impl Hash for ColumnMask {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.rule.fingerprint().hash(state);
+    }
+}
+
+/// A rule of metadata.
+struct TextMask(Mask);
+
+impl MaskText for TextMask {
+    fn mask(&self, value: &str) -> querygate_types::Result<String> {
+        self.0.apply(value)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        format!("{:?}", self.0).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn rule(&self) -> Option<Mask> {
+        match &self.0 {
+            Mask::Native(_) => None,
+            Mask::Keep { .. } | Mask::Email | Mask::Full | Mask::Bullets => Some(self.0.clone()),
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 
 mod exec;
 mod formula;
+mod keys;
 mod leak_proof;
 mod mask;
 mod ordered;
 mod parts;
 mod reading;
 mod receipt;
+mod recipe;
 mod related;
 mod scan;
 mod size;
@@ -18,10 +20,11 @@ mod view;
 
 pub use exec::GovernedExec;
 pub(crate) use formula::{FormulaColumn, InputKind};
-pub(crate) use mask::{ColumnMask, MaskText};
+pub(crate) use mask::ColumnMask;
 pub use parts::{Division, division, share};
 pub(crate) use parts::{governed_leaf, leaf_of, over_leaf};
-pub(crate) use reading::TextReading;
+pub use reading::TextReading;
+pub use recipe::{FileFormat, FilesOf, FindFiles, LeafRecipe, RecipeColumn, RecipeOrigin, TableFiles};
 pub(crate) use related::RelatedKeys;
 pub(crate) use size::governed;
 pub(crate) use table::{ColumnOrigin, LeafPolicy};

@@ -69,6 +69,7 @@ impl GovernedTable {
             None => plan,
         };
         let note = self.note(filters);
+        let recorded = self.record(state, &output, filters, limit);
         let leaf = GovernedExec::new(
             self.token.clone(),
             Arc::clone(&self.name),
@@ -79,7 +80,8 @@ impl GovernedTable {
             Arc::clone(&self.open_columns),
             limit,
         );
-        Ok(Arc::new(leaf.hiding(self.policy.restricts()).in_order(in_order).closed(split.closed).reading(reads)))
+        let leaf = leaf.hiding(self.policy.restricts()).in_order(in_order).closed(split.closed);
+        Ok(Arc::new(leaf.reading(reads).recorded_as(recorded)))
     }
 
     fn output_columns(&self, projection: Option<&Vec<usize>>) -> Result<Vec<&GovernedColumn>> {

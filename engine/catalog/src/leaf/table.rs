@@ -160,7 +160,7 @@ impl GovernedTable {
         Ok(Self { is_told: false, ..Self::around(token, object, source, vec![column], policy) })
     }
 
-    fn around(
+    pub(super) fn around(
         token: LeafToken,
         name: &str,
         source: &SourceTable,

@@ -7,7 +7,7 @@ use super::extract::ExtractArgs;
 use crate::config::Config;
 use crate::config::tls::Tls;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-pub(super) use operation::{DoctorArgs, HealthArgs};
+pub(super) use operation::{DoctorArgs, HealthArgs, WorkerArgs};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,8 @@ pub(super) enum Command {
     Demo(DemoArgs),
     /// Serve what the configuration says
     Serve(ServeArgs),
+    /// Read tables over files for a gate, on another machine
+    Worker(WorkerArgs),
     /// Check a configuration or metadata; print every mistake with file, line and the nearest valid name
     Check(CheckArgs),
     /// Look at a gate where it is to run: sources, certificates, ports, limits, memory, disks, secrets; say what to do

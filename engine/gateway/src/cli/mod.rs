@@ -12,6 +12,7 @@ mod hook;
 mod key;
 mod sql;
 mod user;
+mod worker;
 
 use crate::config::{self, Config};
 use crate::output::{Output, Stream};
@@ -74,6 +75,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
     match command {
         Command::Demo(args) => demo::run(&args, output),
         Command::Serve(args) => serve(&args, output),
+        Command::Worker(args) => worker::run(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output),
         Command::Health(args) => health::run(&args, output),

@@ -21,6 +21,8 @@ pub(crate) mod tls;
 mod transactions;
 mod units;
 mod users;
+pub(crate) mod worker;
+mod workers;
 mod write_user;
 
 pub(crate) use changes::{OnChange, SchemaChange};
@@ -35,6 +37,7 @@ pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
 pub(crate) use transactions::Transactions;
 pub(crate) use users::User;
+pub(crate) use workers::is_address as is_worker_address;
 
 use querygate_extension::Extensions;
 use querygate_web::Proxies;
@@ -79,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) history: Option<querygate_events::HistoryOptions>,
     /// What the binary has in Rust, which configuration and metadata may name.
     pub(crate) extensions: Extensions,
+    /// `None`: the gate reads all by itself.
+    pub(crate) workers: Option<Workers>,
 }
 
 /// `[server]`.
@@ -150,6 +155,23 @@ pub(crate) struct Rest {
     pub(crate) requests_per_key: u32,
     /// File of API keys, as [server] may name it too.
     pub(crate) keys: Option<PathBuf>,
+}
+
+/// `[workers]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Workers {
+    /// `host:port` of each.
+    pub(crate) addresses: Vec<String>,
+    /// File of further addresses, which is read again.
+    pub(crate) list: Option<PathBuf>,
+    /// PEM file of the key that seals parts.
+    pub(crate) signing_key: PathBuf,
+    /// What the gate shows to workers.
+    pub(crate) tls: TlsFiles,
+    /// PEM file of the authorities whose certificates workers must show.
+    pub(crate) authorities: PathBuf,
+    /// Leaves that read fewer bytes of files stay in the gate.
+    pub(crate) bytes_min: u64,
 }
 
 /// PEM files.

@@ -5,7 +5,7 @@ use super::secret::Environment;
 use super::table::{At, Sink, Table};
 use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source, Tenancy, User, View,
-    events, flight, history, issuers, learning, rest, server, sources, transactions, users,
+    events, flight, history, issuers, learning, rest, server, sources, transactions, users, workers,
 };
 use querygate_extension::Extensions;
 use querygate_resources::BlockLimits;
@@ -25,6 +25,15 @@ pub(crate) fn load(file: &Path) -> (Option<Config>, Report) {
 
 /// The same, of a binary with extensions.
 pub(crate) fn load_with(file: &Path, extensions: &Extensions) -> (Option<Config>, Report) {
+    load_as(file, extensions, parse)
+}
+
+/// Reads a file and parses what is in it.
+pub(super) fn load_as<T>(
+    file: &Path,
+    extensions: &Extensions,
+    parse: impl FnOnce(&Path, &str, &Environment) -> (Option<T>, Report),
+) -> (Option<T>, Report) {
     let name = file.display().to_string();
     let failed = |message: String| {
         let diagnostics = vec![
@@ -52,6 +61,15 @@ pub(crate) fn load_with(file: &Path, extensions: &Extensions) -> (Option<Config>
 
 /// Parses and resolves a text; collects every mistake.
 pub(crate) fn parse(file: &Path, text: &str, environment: &Environment) -> (Option<Config>, Report) {
+    parse_as(file, text, |root, sink| resolve(root, file, environment, sink))
+}
+
+/// Parses a text and resolves its tables.
+pub(super) fn parse_as<T>(
+    file: &Path,
+    text: &str,
+    resolve: impl FnOnce(Table<'_>, &Sink) -> Option<T>,
+) -> (Option<T>, Report) {
     let mut report = Report { file: file.display().to_string(), text: text.to_owned(), diagnostics: Vec::new() };
     let (document, syntax) = DeTable::parse_recoverable(text);
     for error in &syntax {
@@ -63,7 +81,7 @@ pub(crate) fn parse(file: &Path, text: &str, environment: &Environment) -> (Opti
     }
     let sink = Sink::default();
     let root = Table::new("the file", 0..0, document.get_ref(), &sink);
-    let config = resolve(root, file, environment, &sink);
+    let config = resolve(root, &sink);
     report.diagnostics = sink.into_inner();
     report.sort();
     let config = if report.has_errors() { None } else { config };
@@ -91,6 +109,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
     let (events, metadata_webhooks) = events::resolve(root.table("events", "[events]"), environment);
     let history = history::resolve(root.table("history", "[history]"), environment);
+    let workers = workers::resolve(root.table("workers", "[workers]"), environment);
     warn_about(sink, &sources, (&users, !issuers.is_empty()), server.as_ref());
     one_key_file(sink, server.as_ref(), rest.as_ref());
     warn_of_writes(sink, &sources, writes);
@@ -120,6 +139,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         history,
         metadata_webhooks,
         extensions: environment.extensions().clone(),
+        workers,
     })
 }
 
@@ -342,7 +362,7 @@ fn governance(table: Option<Table<'_>>) -> Governance {
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
 
-fn log(table: Option<Table<'_>>, environment: &Environment) -> Log {
+pub(super) fn log(table: Option<Table<'_>>, environment: &Environment) -> Log {
     let mut log = Log { format: LogFormat::Human, filter: "info".to_owned(), audit: None };
     let Some(table) = table else { return log };
     if let Some(format) = table.choice("format", LOG_FORMATS) {

@@ -4,7 +4,7 @@ pub(crate) mod caches;
 mod options;
 
 use caches::{Caches, OPENED_KEY_MAX};
-pub use options::{EngineOptions, EventFeed};
+pub use options::{EngineOptions, EngineWorkers, EventFeed};
 
 use crate::bind::workspace::{Workspace, with_key_lists};
 use crate::books::checks::Checks;
@@ -59,6 +59,7 @@ fn start_settings(options: &EngineOptions) -> Result<Settings> {
         settings.start("default_transaction_read_only", "off")?;
         settings.start("transaction_read_only", "off")?;
     }
+    settings.has_workers = options.workers.is_some();
     if options.verify_sample > 0.0 {
         settings.start("querygate.verify_sample", &options.verify_sample.to_string())?;
     }

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use querygate_catalog::deployment::Deployment;
+use querygate_catalog::leaf::FilesOf;
 use querygate_events::{Events, History};
 use querygate_metadata::model::Object;
 use querygate_query_api::requests::question::AnswerColumn;
@@ -11,6 +12,7 @@ use querygate_telemetry_api::advice::PlanAdvisor;
 use querygate_telemetry_api::system::SystemExtension;
 use querygate_transactions::Coordinator;
 use querygate_types::Result;
+use querygate_workers::gate::WorkerPool;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +24,19 @@ pub struct EventFeed {
     pub log: Arc<Events>,
     /// Prints rows as objects of JSON, with commas between.
     pub print: fn(&Arc<[AnswerColumn]>, &RecordBatch, &mut String) -> Result<()>,
+}
+
+/// The workers of a gate, and which tables they can read.
+#[derive(Clone)]
+pub struct EngineWorkers {
+    pub pool: Arc<WorkerPool>,
+    pub files: FilesOf,
+}
+
+impl std::fmt::Debug for EngineWorkers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineWorkers").field("pool", &self.pool).finish_non_exhaustive()
+    }
 }
 
 /// Bounds and places of a gate. Sizes in bytes.
@@ -77,6 +92,8 @@ pub struct EngineOptions {
     pub events: Option<EventFeed>,
     /// Where old and new values of tracked fields are kept; `None`: nowhere.
     pub history: Option<Arc<History>>,
+    /// Who reads leaves over files in other processes; `None`: the gate alone.
+    pub workers: Option<EngineWorkers>,
 }
 
 impl EngineOptions {
@@ -119,6 +136,7 @@ impl Default for EngineOptions {
             coordinator: None,
             events: None,
             history: None,
+            workers: None,
         }
     }
 }

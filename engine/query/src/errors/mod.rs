@@ -64,6 +64,12 @@ pub(crate) fn translate(error: &DataFusionError, stage: Stage) -> Error {
     }
 }
 
+/// Translates an error of a part that a worker runs.
+#[must_use]
+pub fn translate_part(error: &DataFusionError) -> Error {
+    translate(error, Stage::Execute)
+}
+
 fn io_error(error: &std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::StorageFull {
         return Error::new(ErrorCode::DiskFull, "no space left for temporary files").with_cause(error);

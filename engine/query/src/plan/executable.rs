@@ -24,6 +24,7 @@ use querygate_pg_catalog::LeafToken;
 use querygate_rules::{Disposition, Receipt};
 use querygate_telemetry_api::advice::{Lost, Variant};
 use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_workers::gate::{Choice, Shipping, ship};
 use std::sync::Arc;
 
 /// A plan that both walks admitted. Only [`plan`] makes one.
@@ -37,6 +38,8 @@ pub(crate) struct Executable {
     cached: bool,
     /// `None`: nobody was asked, or there was nothing to choose.
     chosen: Option<Chosen>,
+    /// Which leaves over files workers read, and why the others are read here.
+    shipped: Vec<Choice>,
 }
 
 /// What a session asks of planning.
@@ -83,6 +86,11 @@ impl Executable {
         self.chosen.as_ref().is_none_or(Chosen::is_default)
     }
 
+    /// What became of leaves over files, where there are workers.
+    pub(crate) fn shipped(&self) -> &[Choice] {
+        &self.shipped
+    }
+
     /// What was chosen among valid plans.
     pub(crate) fn chosen(&self) -> Option<&Chosen> {
         self.chosen.as_ref()
@@ -125,10 +133,23 @@ pub(crate) async fn plan(
             (default, federated.plan, federated.receipts)
         }
     };
-    let mut executable =
-        Executable { physical, logical: Some(logical), receipts, records: Arc::default(), cached: false, chosen };
+    let (physical, shipped) = with_workers(physical, &state, bound)?;
+    let (records, cached) = (Arc::default(), false);
+    let mut executable = Executable { physical, logical: Some(logical), receipts, records, cached, chosen, shipped };
     executable.records = crate::plan::receipts::fragments(&executable);
     Ok(executable)
+}
+
+/// The plan with workers in the leaves that they read; walked again, for it is another plan.
+fn with_workers(
+    physical: Arc<dyn ExecutionPlan>,
+    state: &SessionState,
+    bound: &Bound,
+) -> Result<(Arc<dyn ExecutionPlan>, Vec<Choice>)> {
+    let Some(shipping) = state.config().get_extension::<Shipping>() else { return Ok((physical, Vec::new())) };
+    let shipped = ship(physical, &shipping)?;
+    verify_final(&shipped.plan, bound.catalog().token(), bound.inventory())?;
+    Ok((shipped.plan, shipped.choices))
 }
 
 /// The plan that advice asks for, and whether nothing is given to sources in it. `None`: the default, also where the other
@@ -274,6 +295,7 @@ fn filled(
         records: Arc::default(),
         cached: known,
         chosen,
+        shipped: Vec::new(),
     };
     let records = whole.records.get_or_init(|| crate::plan::receipts::fragments(&executable));
     executable.records = Arc::clone(records);

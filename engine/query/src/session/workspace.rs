@@ -15,10 +15,12 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::deployment::Deployment;
+use querygate_catalog::leaf::FilesOf;
 use querygate_pg_catalog::{OpenCursor, RunningCopy, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::outcome::Effect;
 use querygate_resources::Metered;
 use querygate_types::{Error, ErrorCode, Result};
+use querygate_workers::gate::Shipping;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,7 +50,9 @@ impl GateSession {
     pub(crate) async fn statement_state(&self, bound: &Bound) -> Result<Arc<SessionState>> {
         let (workspace, state, _) = self.current().await?;
         let uncommitted = self.runs.block().uncommitted();
-        if !bound.asks().session && uncommitted.is_none() {
+        // What the session's own transaction has added is seen by this process alone.
+        let shipping = if uncommitted.is_none() { self.shipping() } else { None };
+        if !bound.asks().session && uncommitted.is_none() && shipping.is_none() {
             return Ok(state);
         }
         let vars = if bound.asks().session { Some(self.session_vars(&self.inner())?) } else { None };
@@ -60,8 +64,19 @@ impl GateSession {
             if let Some(uncommitted) = uncommitted {
                 config.set_extension(uncommitted);
             }
+            if let Some((shipping, files)) = shipping {
+                config.set_extension(Arc::new(shipping));
+                config.set_extension(Arc::new(files));
+            }
         });
         Ok(with_runner(own, &workspace))
+    }
+
+    /// The workers that this session's statements are planned with.
+    fn shipping(&self) -> Option<(Shipping, FilesOf)> {
+        let workers = self.gate.options().workers.as_ref()?;
+        let mode = self.inner().settings.workers()?;
+        Some((Shipping { pool: Arc::clone(&workers.pool), mode }, workers.files.clone()))
     }
 
     pub(super) async fn current(&self) -> Result<(Arc<Workspace>, Arc<SessionState>, Arc<str>)> {

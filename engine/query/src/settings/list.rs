@@ -3,6 +3,7 @@
 use crate::books::checks::WHOLE;
 use crate::settings::durations::{milliseconds, show_milliseconds};
 use querygate_types::{Error, ErrorCode, Result, limits};
+use querygate_workers::gate::Mode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -132,8 +133,15 @@ static SETTINGS: &[Setting] = &[
         "0",
         "Share of the reads that sources run which the gate computes again and compares; with 1, reads end after that.",
     ),
+    setting(
+        WORKERS,
+        Kind::Choice(&["off", "on", "auto"]),
+        "auto",
+        "Whether workers read tables over files: never, wherever they can, or where it is worth it.",
+    ),
 ];
 
+const WORKERS: &str = "querygate.workers";
 const VERIFY_SAMPLE: &str = "querygate.verify_sample";
 const LEARNING: &str = "querygate.learning";
 const TRANSACTION_ISOLATION: &str = "transaction_isolation";
@@ -159,14 +167,24 @@ pub(crate) struct Settings {
     /// Whether the session may ask for more checks than the configuration does.
     operator: bool,
     pub(crate) writes: bool,
+    pub(crate) has_workers: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let (values, starts, application, operator, writes) = Default::default();
-        let (check_share, timeout, names) = Default::default();
-        let (stamp, learning) = (0, true);
-        Self { values, starts, stamp, check_share, timeout, learning, application, names, operator, writes }
+        Self {
+            values: BTreeMap::new(),
+            starts: Arc::default(),
+            stamp: 0,
+            check_share: 0,
+            timeout: None,
+            learning: true,
+            application: Arc::default(),
+            names: None,
+            operator: false,
+            writes: false,
+            has_workers: false,
+        }
     }
 }
 
@@ -207,6 +225,15 @@ impl Settings {
         self.learning
     }
 
+    /// `querygate.workers`; `None`: off.
+    pub(crate) fn workers(&self) -> Option<Mode> {
+        match self.get(WORKERS).as_deref() {
+            Ok("on") => Some(Mode::On),
+            Ok("auto") => Some(Mode::Auto),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// `application_name`.
     pub(crate) fn application(&self) -> &Arc<str> {
         &self.application
@@ -233,6 +260,10 @@ impl Settings {
     /// A check reads rows that policies hide, and that it took place, or had too many of them, tells their number.
     fn permits(&self, setting: &Setting, value: &str) -> Result<()> {
         super::mode::admit(setting.name, value, self.writes)?;
+        if setting.name == WORKERS && value == "on" && !self.has_workers {
+            return Err(Error::new(ErrorCode::FeatureNotSupported, "this gate has no workers")
+                .with_hint("An operator names them in [workers] of the configuration."));
+        }
         let start = self.starts.get(VERIFY_SAMPLE).and_then(|start| share(start)).unwrap_or(0);
         if self.operator || setting.name != VERIFY_SAMPLE || share(value).is_some_and(|wanted| wanted <= start) {
             return Ok(());

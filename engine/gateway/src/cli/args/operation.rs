@@ -3,6 +3,7 @@
 use super::ConfigArg;
 use clap::Args;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 #[command(
@@ -35,4 +36,14 @@ pub(in crate::cli) struct HealthArgs {
     /// Seconds to wait for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub(in crate::cli) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate worker -c worker.toml\n\nA worker runs sealed parts of statements for gates that name it in [workers]: tables over files, with policy and\nmasks inside. It has no users and no metadata, and reads nothing but the folders of its file.\n\nKeys: openssl genpkey -algorithm ed25519 -out gate.key; openssl pkey -in gate.key -pubout -out gate.pub\nThe gate keeps gate.key, workers get gate.pub.\n\nSignals: SIGTERM and Ctrl-C stop: new parts are refused, running ones may end within [worker] drain_timeout."
+)]
+pub(in crate::cli) struct WorkerArgs {
+    /// Configuration file of the worker
+    #[arg(short, long, value_name = "FILE", default_value = "worker.toml")]
+    pub(in crate::cli) config: PathBuf,
 }

@@ -46,6 +46,10 @@ pub(super) fn findings(config: &Config, now: i64) -> Vec<Finding> {
         };
         found.extend(authorities.map(|file| of_file("source.authorities", file, now)));
     }
+    if let Some(workers) = &config.workers {
+        found.push(of_file("workers.certificate", &workers.tls.certificate, now));
+        found.push(of_file("workers.authorities", &workers.authorities, now));
+    }
     found
 }
 

@@ -18,6 +18,8 @@ struct Seen {
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut files: Vec<(&Path, bool)> = config.secret_files.iter().map(|file| (file.as_path(), true)).collect();
     files.extend(config.server.tls.as_ref().map(|files| (files.key.as_path(), true)));
+    let workers = config.workers.iter().flat_map(|workers| [&workers.tls.key, &workers.signing_key]);
+    files.extend(workers.map(|file| (file.as_path(), true)));
     let keys = config.key_file();
     files.extend(keys.as_deref().map(|file| (file, true)));
     // Verifiers are no passwords, but good for guessing them.

@@ -62,6 +62,7 @@ pub(super) async fn shown(
     };
     let mut notes = crate::plan::receipts::lines(&executable, session.shows_native_text());
     notes.extend(executable.chosen().map(Chosen::explained));
+    notes.extend(executable.shipped().iter().map(ToString::to_string));
     notes.extend(style.verbose.then(|| session.look_up_note(bound)));
     Ok(Shown { logical, steps, physical, notes })
 }

@@ -1,0 +1,278 @@
+//! The workers of a gate: sealing parts for them, choosing one, asking another where one is lost before it gave a row.
+
+use super::members::{Member, MemberState, Running};
+use crate::part::{FileVersion, LIFETIME_MS, Leaf, Part, RELEASE, SigningKey};
+use crate::status::to_error;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::Ticket;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use querygate_types::{Error, ErrorCode, Result};
+use ring::rand::{SecureRandom, SystemRandom};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+use tonic::Code;
+
+/// An error that comes this soon may be an old one: a connection keeps what came of its last attempt for who asks next, if who asked
+/// before has given up.
+const STALE_WITHIN: Duration = Duration::from_millis(100);
+
+/// PEM texts of both sides of a connection to a worker.
+#[derive(Clone)]
+pub struct TlsIdentity {
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
+    pub authorities: Vec<u8>,
+}
+
+impl std::fmt::Debug for TlsIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsIdentity(…)")
+    }
+}
+
+/// What a pool is made of.
+#[derive(Debug)]
+pub struct PoolOptions {
+    /// `host:port` of each worker.
+    pub addresses: Vec<String>,
+    pub key: SigningKey,
+    pub tls: TlsIdentity,
+    /// Leaves that read fewer bytes of files stay in the gate, unless a session asks otherwise.
+    pub bytes_min: u64,
+}
+
+/// The workers of one gate.
+#[derive(Debug)]
+pub struct WorkerPool {
+    key: SigningKey,
+    gate: [u8; 16],
+    tls: TlsIdentity,
+    bytes_min: u64,
+    members: RwLock<Vec<Arc<Member>>>,
+    next: AtomicUsize,
+}
+
+/// What one stream of a leaf asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) leaf: Arc<Leaf>,
+    pub(super) files: Arc<[FileVersion]>,
+    pub(super) deployment: u64,
+}
+
+/// How asking one worker went.
+enum Answer {
+    Rows(BoxStream<'static, Result<RecordBatch>>),
+    /// Nothing was given: another worker may be asked.
+    Lost(String),
+}
+
+impl WorkerPool {
+    /// Makes the pool. Connections are made when parts are asked for.
+    ///
+    /// # Errors
+    /// An address or certificate that cannot be used.
+    pub fn new(options: PoolOptions) -> Result<Arc<Self>> {
+        let pool = Self {
+            gate: random()?,
+            key: options.key,
+            tls: options.tls,
+            bytes_min: options.bytes_min,
+            members: RwLock::default(),
+            next: AtomicUsize::new(0),
+        };
+        pool.replace(&options.addresses)?;
+        Ok(Arc::new(pool))
+    }
+
+    /// Takes another list of workers. Those that stay keep their connections.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the list of before stays then.
+    pub fn replace(&self, addresses: &[String]) -> Result<()> {
+        let known = self.members();
+        let mut members: Vec<Arc<Member>> = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            if members.iter().any(|member| member.address == *address) {
+                continue;
+            }
+            members.push(match known.iter().find(|member| member.address == *address) {
+                Some(member) => Arc::clone(member),
+                None => Arc::new(Member::new(address, &self.tls)?),
+            });
+        }
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+        Ok(())
+    }
+
+    fn members(&self) -> Vec<Arc<Member>> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many workers there are, and how many of them answered when they were asked last.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let members = self.members();
+        (members.len(), members.iter().filter(|member| !member.rests()).count())
+    }
+
+    /// The workers as operators see them.
+    #[must_use]
+    pub fn states(&self) -> Vec<MemberState> {
+        self.members().iter().map(|member| member.state()).collect()
+    }
+
+    pub(super) fn bytes_min(&self) -> u64 {
+        self.bytes_min
+    }
+
+    /// The workers in the order in which they are to be asked: those that answer before those that failed, the idle ones first.
+    fn order(&self) -> Vec<Arc<Member>> {
+        let mut members = self.members();
+        if !members.is_empty() {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % members.len();
+            members.rotate_left(turn);
+        }
+        members.sort_by_key(|member| (member.rests(), member.running()));
+        members
+    }
+
+    fn sealed(&self, asked: &Asked, worker: &str) -> Result<Vec<u8>> {
+        let issued_ms = now_ms();
+        self.key.seal(&Part {
+            release: RELEASE.to_owned(),
+            gate: self.gate,
+            nonce: random()?,
+            worker: worker.to_owned(),
+            deployment: asked.deployment,
+            issued_ms,
+            expires_ms: issued_ms.saturating_add(LIFETIME_MS),
+            leaf: Arc::clone(&asked.leaf),
+            files: Arc::clone(&asked.files),
+        })
+    }
+
+    async fn ask(&self, member: &Arc<Member>, asked: &Asked, schema: &SchemaRef) -> Result<Answer> {
+        let sealed = self.sealed(asked, &member.address)?;
+        ask(Running::on(Arc::clone(member)), sealed, schema).await
+    }
+
+    /// The rows of a part, from the first worker that gives any. A worker that is lost after that fails the statement: what it has
+    /// given was passed on.
+    pub(super) async fn rows(
+        &self,
+        asked: &Asked,
+        schema: &SchemaRef,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let mut last = "there is no worker".to_owned();
+        for member in self.order() {
+            let began = Instant::now();
+            let mut answer = self.ask(&member, asked, schema).await?;
+            if matches!(answer, Answer::Lost(_)) && began.elapsed() < STALE_WITHIN {
+                answer = self.ask(&member, asked, schema).await?;
+            }
+            match answer {
+                Answer::Rows(rows) => return Ok(rows),
+                Answer::Lost(why) => {
+                    tracing::warn!(
+                        worker = member.address,
+                        why,
+                        "a worker gave nothing of a part; another one is asked"
+                    );
+                    member.failed();
+                    last = why;
+                }
+            }
+        }
+        Err(Error::new(ErrorCode::SourceUnavailable, "no worker is available")
+            .with_hint("Set querygate.workers to off to run the statement in the gate.")
+            .with_cause(last))
+    }
+}
+
+async fn ask(running: Running, sealed: Vec<u8>, schema: &SchemaRef) -> Result<Answer> {
+    let mut client = running.0.client();
+    let answered = client.do_get(Ticket { ticket: sealed.into() }).await;
+    let messages = match answered {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => return refused(&status).map(Answer::Lost),
+    };
+    let messages = messages.map_err(|status| FlightError::Tonic(Box::new(status)));
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(messages);
+    let first = match batches.next().await {
+        None => None,
+        Some(Ok(batch)) => Some(Ok(batch)),
+        Some(Err(FlightError::Tonic(status))) => return refused(&status).map(Answer::Lost),
+        Some(Err(other)) => return Err(Error::internal(other)),
+    };
+    running.0.answered();
+    let schema = Arc::clone(schema);
+    let rows = stream::iter(first).chain(batches).map(move |batch| match batch {
+        Ok(batch) => {
+            running.0.received(batch.num_rows(), batch.get_array_memory_size());
+            as_expected(&batch, &schema)
+        }
+        Err(FlightError::Tonic(status)) => Err(to_error(&status).unwrap_or_else(|| {
+            running.0.failed();
+            lost(&status)
+        })),
+        Err(other) => Err(Error::internal(other)),
+    });
+    Ok(Answer::Rows(rows.boxed()))
+}
+
+/// Why a worker gave nothing, where another one may be asked; the error, where it would say the same.
+fn refused(status: &tonic::Status) -> Result<String> {
+    if let Some(error) = to_error(status) {
+        return Err(error);
+    }
+    match status.code() {
+        // It refuses what this gate seals.
+        Code::PermissionDenied | Code::InvalidArgument | Code::Unauthenticated => {
+            Err(Error::internal(format!("a worker refused a part: {}", status.message())))
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => Ok(status.to_string()),
+    }
+}
+
+fn lost(status: &tonic::Status) -> Error {
+    Error::new(ErrorCode::SourceLost, "a worker was lost while it gave rows")
+        .with_hint("Run the statement again.")
+        .with_cause(status)
+}
+
+/// The batch under the leaf's own schema: a worker that gives other columns is not believed.
+fn as_expected(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options)
+        .map_err(|error| Error::internal(format!("a worker gave other columns than it was asked for: {error}")))
+}
+
+fn random() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(Error::internal)?;
+    Ok(bytes)
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}

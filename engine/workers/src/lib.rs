@@ -1,0 +1,9 @@
+//! Governed leaves over files, read by other processes: the gate seals what a leaf is planned from, a worker verifies the seal, plans
+//! the same leaf and gives its rows. A worker has no users, no metadata and no statement.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+pub mod gate;
+pub mod part;
+mod status;
+pub mod worker;

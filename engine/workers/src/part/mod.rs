@@ -1,0 +1,52 @@
+//! A sealed part: everything that a worker needs to give the rows of some files of one governed leaf, signed by the gate. Closed: what
+//! has no place in it stays in the gate.
+
+mod condition;
+mod leaf;
+mod seal;
+mod tables;
+
+pub use leaf::Leaf;
+pub use seal::{Nonces, Refusal, SEALED_BYTES_MAX, SigningKey, Verified, VerifyingKey};
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How long a part may wait for its run, in milliseconds.
+pub const LIFETIME_MS: i64 = 30_000;
+
+/// What the gate asks one worker for, once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Version of the software: what conditions mean is agreed on by being the same.
+    pub release: String,
+    /// Which gate, since its start.
+    pub gate: [u8; 16],
+    /// Of this part alone.
+    pub nonce: [u8; 16],
+    /// Address of the worker, as the gate calls it.
+    pub worker: String,
+    /// Version of the gate's deployment that the leaf was planned on.
+    pub deployment: u64,
+    /// Milliseconds since 1970.
+    pub issued_ms: i64,
+    pub expires_ms: i64,
+    pub leaf: Arc<Leaf>,
+    /// What is read, in this order: never another file, and no other version of one.
+    pub files: Arc<[FileVersion]>,
+}
+
+/// One file as the gate listed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileVersion {
+    /// Relative to the source.
+    pub path: String,
+    pub bytes: u64,
+    /// Nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// From which byte to which; `None`: the whole file.
+    pub range: Option<(i64, i64)>,
+}
+
+/// The release that seals and takes parts here.
+pub const RELEASE: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,8 @@
+//! A worker: verifies parts, plans their leaves over its own folders, and gives their rows. Has no users, no metadata, no statement.
+
+mod files;
+mod run;
+mod service;
+
+pub use files::{OpenFiles, PartFiles};
+pub use service::{Translate, Worker, WorkerOptions};

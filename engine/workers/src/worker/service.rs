@@ -1,0 +1,346 @@
+//! The worker's Flight service: one call that takes a sealed part and answers with its rows. Everything else is refused.
+
+use super::files::OpenFiles;
+use super::run::{Opened, open, state};
+use crate::part::{Nonces, Refusal, SEALED_BYTES_MAX, Verified, VerifyingKey};
+use crate::status::of_error;
+use arrow::array::RecordBatch;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use querygate_types::{Error, Result};
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+/// Errors of the engine in the closed list of codes.
+pub type Translate = fn(&DataFusionError) -> Error;
+
+/// Batches of a part that wait for the gate.
+const BATCHES_IN_FLIGHT: usize = 2;
+/// How often a silent gate is asked for a sign of life, and how long it may take: what a gate that died has asked for ends after
+/// both.
+const ALIVE_INTERVAL: Duration = Duration::from_millis(1_500);
+const ALIVE_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// How long a part may wait for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls of one connection at once.
+const CALLS_MAX: u32 = 1_024;
+
+/// What a worker is made of.
+pub struct WorkerOptions {
+    /// As gates call it: parts for another one are refused.
+    pub address: String,
+    pub key: VerifyingKey,
+    pub files: Arc<dyn OpenFiles>,
+    /// Memory and temporary files of all parts.
+    pub environment: Arc<RuntimeEnv>,
+    /// Where parts run.
+    pub runtime: Handle,
+    pub translate: Translate,
+    /// Parts that run at once; others wait.
+    pub parts_max: usize,
+    /// PEM texts: the worker's own certificate and key, and whose certificates gates must show.
+    pub certificate: Vec<u8>,
+    pub private_key: Vec<u8>,
+    pub client_authorities: Vec<u8>,
+}
+
+/// A worker that listens.
+pub struct Worker {
+    listener: TcpListener,
+    server: Server,
+    service: Service,
+}
+
+impl Worker {
+    /// Takes the port.
+    ///
+    /// # Errors
+    /// It cannot be taken; certificates that cannot be used.
+    pub async fn bind(address: SocketAddr, options: WorkerOptions) -> Result<Self> {
+        use querygate_types::ErrorCode::ConfigInvalid;
+        let taken = |error: std::io::Error| {
+            Error::new(ConfigInvalid, format!("cannot listen on {address}")).with_detail(error.to_string())
+        };
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(&options.certificate, &options.private_key))
+            .client_ca_root(Certificate::from_pem(&options.client_authorities))
+            .client_auth_optional(false);
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(ALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(ALIVE_TIMEOUT))
+            .max_concurrent_streams(Some(CALLS_MAX))
+            .tcp_nodelay(true)
+            .tls_config(tls)
+            .map_err(|error| {
+                Error::new(ConfigInvalid, "the certificates cannot be used").with_detail(error.to_string())
+            })?;
+        let listener = TcpListener::bind(address).await.map_err(taken)?;
+        let turns = Arc::new(Semaphore::new(options.parts_max.clamp(1, Semaphore::MAX_PERMITS)));
+        let (state, draining) = (state(&options.environment), CancellationToken::new());
+        let shared = Shared { options, state, nonces: Nonces::default(), turns, draining };
+        Ok(Self { listener, server, service: Service(Arc::new(shared)) })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.listener.local_addr().map_err(Error::internal)
+    }
+
+    /// Serves until `stop`; then it takes no new part, and ends when those that run are given or after `patience`.
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub async fn serve(mut self, stop: CancellationToken, patience: Duration) -> Result<()> {
+        let shared = Arc::clone(&self.service.0);
+        let service = FlightServiceServer::new(self.service).max_decoding_message_size(SEALED_BYTES_MAX + 1_024);
+        let draining = shared.draining.clone();
+        let ended = {
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                draining.cancel();
+            }
+        };
+        let serving =
+            self.server.add_service(service).serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), ended);
+        tokio::select! {
+            served = serving => served.map_err(Error::internal),
+            () = async { stop.cancelled().await; tokio::time::sleep(patience).await } => Ok(()),
+        }
+    }
+}
+
+struct Shared {
+    options: WorkerOptions,
+    state: SessionState,
+    nonces: Nonces,
+    turns: Arc<Semaphore>,
+    draining: CancellationToken,
+}
+
+#[derive(Clone)]
+struct Service(Arc<Shared>);
+
+/// The rows of a running part; dropping them ends it.
+struct Rows {
+    batches: ReceiverStream<std::result::Result<RecordBatch, FlightError>>,
+    task: AbortHandle,
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl futures::Stream for Rows {
+    type Item = std::result::Result<RecordBatch, FlightError>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.batches.poll_next_unpin(context)
+    }
+}
+
+/// Ends a task whose caller is gone.
+struct AbortOnDrop(Option<AbortHandle>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Service {
+    fn verified(&self, ticket: &Ticket) -> std::result::Result<Verified, Status> {
+        let options = &self.0.options;
+        let opened = options.key.open(&ticket.ticket, &options.address, now_ms(), &self.0.nonces);
+        opened.map_err(|refusal| {
+            tracing::warn!(refusal = refusal.text(), "a part was refused");
+            match refusal {
+                Refusal::Unsigned
+                | Refusal::Malformed
+                | Refusal::OtherRelease
+                | Refusal::OtherWorker
+                | Refusal::Expired
+                | Refusal::NotYet
+                | Refusal::Replayed => Status::permission_denied(refusal.text()),
+                Refusal::Crowded => Status::unavailable(refusal.text()),
+            }
+        })
+    }
+
+    async fn rows(&self, ticket: Ticket) -> std::result::Result<(arrow::datatypes::SchemaRef, Rows), Status> {
+        if self.0.draining.is_cancelled() {
+            return Err(Status::unavailable("the worker is draining"));
+        }
+        let verified = self.verified(&ticket)?;
+        let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.0.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(Status::unavailable("the worker is busy")) };
+        let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let shared = Arc::clone(&self.0);
+        let task = self.0.options.runtime.spawn(async move {
+            let _turn = turn;
+            let work = AssertUnwindSafe(give(&shared, &verified, tell, &sender)).catch_unwind().await;
+            if work.is_err() {
+                let error = Error::internal("a part panicked");
+                let _ = sender.send(Err(FlightError::Tonic(Box::new(of_error(&error))))).await;
+            }
+        });
+        let mut waits = AbortOnDrop(Some(task.abort_handle()));
+        let schema = match told.await {
+            Ok(Ok(schema)) => schema,
+            Ok(Err(error)) => return Err(failed(&error)),
+            Err(_) => return Err(failed(&Error::internal("a part ended without a word"))),
+        };
+        waits.0 = None;
+        Ok((schema, Rows { batches: ReceiverStream::new(receiver), task: task.abort_handle() }))
+    }
+}
+
+type Told = tokio::sync::oneshot::Sender<Result<arrow::datatypes::SchemaRef>>;
+
+/// Plans and runs a part; its batches go to the sender.
+async fn give(
+    shared: &Shared,
+    verified: &Verified,
+    tell: Told,
+    sender: &mpsc::Sender<std::result::Result<RecordBatch, FlightError>>,
+) {
+    let options = &shared.options;
+    let opened = open(verified, options.files.as_ref(), &shared.state, options.translate).await;
+    let Opened { schema, mut rows } = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = tell.send(Err(error));
+            return;
+        }
+    };
+    if tell.send(Ok(schema)).is_err() {
+        return;
+    }
+    loop {
+        let batch = match rows.next().await {
+            None => return,
+            Some(Ok(batch)) => Ok(batch),
+            Some(Err(error)) => Err(FlightError::Tonic(Box::new(failed(&(options.translate)(&error))))),
+        };
+        let last = batch.is_err();
+        if sender.send(batch).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn failed(error: &Error) -> Status {
+    tracing::warn!(%error, cause = error.cause(), "a part failed");
+    of_error(error)
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
+
+fn refused<T>() -> std::result::Result<Response<T>, Status> {
+    Err(Status::unimplemented("a worker runs sealed parts"))
+}
+
+#[tonic::async_trait]
+impl FlightService for Service {
+    type HandshakeStream = BoxStream<'static, std::result::Result<HandshakeResponse, Status>>;
+    type ListFlightsStream = BoxStream<'static, std::result::Result<FlightInfo, Status>>;
+    type DoGetStream = BoxStream<'static, std::result::Result<FlightData, Status>>;
+    type DoPutStream = BoxStream<'static, std::result::Result<PutResult, Status>>;
+    type DoExchangeStream = BoxStream<'static, std::result::Result<FlightData, Status>>;
+    type DoActionStream = BoxStream<'static, std::result::Result<arrow_flight::Result, Status>>;
+    type ListActionsStream = BoxStream<'static, std::result::Result<ActionType, Status>>;
+
+    async fn do_get(&self, request: Request<Ticket>) -> std::result::Result<Response<Self::DoGetStream>, Status> {
+        let (schema, rows) = self.rows(request.into_inner()).await?;
+        let messages = FlightDataEncoderBuilder::new()
+            .with_schema(schema)
+            .with_dictionary_handling(arrow_flight::encode::DictionaryHandling::Resend)
+            .build(rows)
+            .map_err(|error| match error {
+                FlightError::Tonic(status) => *status,
+                other => failed(&Error::internal(other)),
+            });
+        Ok(Response::new(messages.boxed()))
+    }
+
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> std::result::Result<Response<Self::HandshakeStream>, Status> {
+        refused()
+    }
+
+    async fn list_flights(
+        &self,
+        _: Request<Criteria>,
+    ) -> std::result::Result<Response<Self::ListFlightsStream>, Status> {
+        refused()
+    }
+
+    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> std::result::Result<Response<FlightInfo>, Status> {
+        refused()
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> std::result::Result<Response<PollInfo>, Status> {
+        refused()
+    }
+
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> std::result::Result<Response<SchemaResult>, Status> {
+        refused()
+    }
+
+    async fn do_put(
+        &self,
+        _: Request<Streaming<FlightData>>,
+    ) -> std::result::Result<Response<Self::DoPutStream>, Status> {
+        refused()
+    }
+
+    async fn do_exchange(
+        &self,
+        _: Request<Streaming<FlightData>>,
+    ) -> std::result::Result<Response<Self::DoExchangeStream>, Status> {
+        refused()
+    }
+
+    async fn do_action(&self, _: Request<Action>) -> std::result::Result<Response<Self::DoActionStream>, Status> {
+        refused()
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> std::result::Result<Response<Self::ListActionsStream>, Status> {
+        refused()
+    }
+}
