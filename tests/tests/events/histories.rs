@@ -250,7 +250,7 @@ fn history(gate: &Gate, client: &Client, seed: u64, steps: usize) {
     }
 }
 
-pub(crate) fn histories(gate: &Gate) {
+fn histories(gate: &Gate) {
     let count: u64 = std::env::var("QUERYGATE_EVENT_HISTORIES").map_or(4, |count| count.parse().unwrap());
     let first: u64 = std::env::var("QUERYGATE_EVENT_SEED").map_or(1, |seed| seed.parse().unwrap());
     let client = gate.client("wanda");

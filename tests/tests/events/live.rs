@@ -209,7 +209,7 @@ impl History {
     }
 }
 
-pub(crate) fn histories(gate: &Gate, steps: usize) {
+fn histories(gate: &Gate, steps: usize) {
     let first: u64 = std::env::var("QUERYGATE_EVENT_SEED").map_or(1, |seed| seed.parse().unwrap());
     let client = gate.client("wanda");
     run(&client, "DELETE FROM lines");
