@@ -1,4 +1,4 @@
-//! What scripts of hooks cost: a context of its own, a script that fills a field, one that looks at many, texts of log lines, and calls of ctx.api.
+//! What hooks cost: conditions of five of them on a record, and scripts: a context of its own, a script that fills a field, one that looks at many, texts of log lines, and calls of ctx.api.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench stops at the first failure")]
 
 mod clock;
@@ -6,10 +6,15 @@ mod clock;
 use clock::CpuTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use querygate_hooks::{Call, Host, Sandbox};
-use querygate_metadata::model::{HookCapability, HookScript};
+use querygate_metadata::load::{LoadOptions, load_text};
+use querygate_metadata::model::{HookCapability, HookEvent, HookScript};
+use querygate_policy::CompiledPolicy;
+use querygate_policy::hooks::HookScene;
+use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Answers all that it is asked at once, so that what is measured is the way there and back.
@@ -70,9 +75,45 @@ fn hooks(criterion: &mut Criterion<CpuTime>) {
     }
 }
 
+/// Five hooks of an object, whose conditions look at a record and its stored one.
+fn conditions(criterion: &mut Criterion<CpuTime>) {
+    let written = [
+        "record.amount > 1000.0 && record.field_1 == 'no'",
+        "record.field_2 != previous.field_2",
+        "record.field_3.startsWith('x') || record.amount < 0.0",
+        "record.field_4 in ['a', 'b', 'c']",
+        "previous.amount != null && record.amount > previous.amount * 2.0",
+    ];
+    let body = json!({"language": "js", "source": "", "capabilities": []});
+    let hooks = written.iter().enumerate().map(|(number, condition)| {
+        json!({"name": format!("hook_{number}"), "object": "shop_orders", "events": ["beforeUpdate"], "condition": condition, "body": body})
+    });
+    let texts = (0..24).map(|n| (format!("field_{n}"), json!({"type": "text"})));
+    let mut fields: Map<String, Value> = texts.collect();
+    fields.insert("amount".to_owned(), json!({"type": "number"}));
+    let object =
+        json!({"name": "shop_orders", "label": "Order", "sharingModel": "public_read_write", "fields": fields});
+    let manifest = json!({"id": "com.example.shop", "namespace": "shop", "version": "1.0.0", "type": "app", "name": "Shop",
+        "engines": {"protocol": "^17"}});
+    let stack = json!({"manifest": manifest, "objects": [object], "hooks": hooks.collect::<Vec<_>>()});
+    let snapshot = load_text("stack.json", &stack.to_string(), &LoadOptions::default()).unwrap();
+    let policy = CompiledPolicy::compile(Arc::new(snapshot), Vec::new());
+    let hooks = policy.hooks("shop_orders", HookEvent::BeforeUpdate);
+    assert_eq!(hooks.len(), 5);
+    let record = call().held.get("input").unwrap().as_object().unwrap().clone();
+    let principal = Principal::builder("u1").build();
+    let scene =
+        HookScene { record: &record, previous: Some(&record), principal: &principal, now_ms: 1_773_576_000_000 };
+    // None runs, so that what is measured is asking.
+    assert!(hooks.iter().all(|hook| hook.applies(scene) == Ok(false)));
+    criterion.bench_function("hooks/five_conditions", |b| {
+        b.iter(|| hooks.iter().filter(|hook| hook.applies(black_box(scene)) == Ok(true)).count());
+    });
+}
+
 criterion_group! {
     name = benches;
     config = clock::criterion();
-    targets = hooks
+    targets = hooks, conditions
 }
 criterion_main!(benches);
