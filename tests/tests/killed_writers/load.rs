@@ -150,7 +150,7 @@ async fn single(client: &Client, batch: &str, shared: &Shared) -> Known {
 
 async fn together(client: &Client, writer: usize, batch: &str, shared: &Shared) -> Known {
     let order = |n: usize| format!("INSERT INTO orders (id, batch, amount) VALUES ('{batch}o{n}', '{batch}', {n})");
-    let line = |n: usize| format!("INSERT INTO lines (id, batch) VALUES ('{batch}l{n}', '{batch}')");
+    let line = |n: usize| format!("INSERT INTO order_lines (id, batch) VALUES ('{batch}l{n}', '{batch}')");
     let counter = format!("UPDATE counters SET n = n + 1 WHERE id = 'w{writer}'");
     let changes = (0..ORDERS).map(order).chain([counter]).chain((0..LINES).map(line));
     for sql in ["BEGIN".to_owned()].into_iter().chain(changes) {

@@ -15,7 +15,7 @@ use tokio_postgres::{Config, SimpleQueryMessage};
 const LOGIN: &str = "writes and reads";
 const DATABASE: &str = "shop";
 const TABLES: &str = "CREATE TABLE orders(id TEXT primary key not null, batch TEXT, amount double precision);
-CREATE TABLE lines(id TEXT primary key not null, batch TEXT);
+CREATE TABLE order_lines(id TEXT primary key not null, batch TEXT);
 CREATE TABLE counters(id TEXT primary key not null, n double precision);";
 /// What may pass until servers have given up what a killed gate had begun.
 const REST_WITHIN: Duration = Duration::from_secs(60);
@@ -90,7 +90,7 @@ impl Source {
                 let short = doc! { "setParameter": 1, "transactionLifetimeLimitSeconds": 5 };
                 server.admin("admin").run_command(short).await.unwrap();
                 let shop = server.admin(DATABASE);
-                for (table, key) in [("orders", "an order"), ("lines", "a line")] {
+                for (table, key) in [("orders", "an order"), ("order_lines", "a line")] {
                     // A collection without documents has no fields.
                     let first = match table {
                         "orders" => doc! { "_id": key, "batch": "first", "amount": 1.0 },
@@ -157,7 +157,7 @@ fn stack(driver: &str) -> String {
          objects:\n{}{}{}permissions:\n  - name: shop_manager\n    label: Everything\n    objects:\n      \
          \"*\": {{ allowRead: true, allowCreate: true, allowEdit: true, allowDelete: true, viewAllRecords: true, modifyAllRecords: true }}\n",
         object("orders", "batch: { type: text }, amount: { type: number }"),
-        object("lines", "batch: { type: text }"),
+        object("order_lines", "batch: { type: text }"),
         object("counters", "n: { type: number }"),
     )
 }
@@ -273,7 +273,7 @@ impl World {
         };
         let names = self.column("counters", "id").into_iter().map(|name| name[1..].parse().unwrap());
         let counts = self.column("counters", "n").into_iter().map(|n| n.parse::<f64>().unwrap() as usize);
-        Stored { orders: batches("orders"), lines: batches("lines"), counters: names.zip(counts).collect() }
+        Stored { orders: batches("orders"), lines: batches("order_lines"), counters: names.zip(counts).collect() }
     }
 
     /// The values of a column, in the order of keys.

@@ -21,7 +21,7 @@ pub trait MaskText: Send + Sync {
     fn mask(&self, value: &str) -> querygate_types::Result<String>;
     /// Same rule, same number: lets equal plans compare equal.
     fn fingerprint(&self) -> u64;
-    /// The rule, where another process can be told it: one of metadata, and not of an extension.
+    /// The rule, where another process can apply it: one of metadata, and not of an extension.
     fn rule(&self) -> Option<Mask> {
         None
     }

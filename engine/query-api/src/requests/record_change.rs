@@ -116,7 +116,7 @@ pub enum OnFailure {
     /// Nothing of them is stored.
     UndoAll,
     /// Nothing of them is stored. They are new rows of one object and one change: hooks hear which of its rows each is, and what is wrong with
-    /// the fields of one is told before anything else of any of them.
+    /// the fields of one is answered before anything else of any of them.
     AsOne,
     /// What was done before stays, what comes after is not tried.
     Stop,

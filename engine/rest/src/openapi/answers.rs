@@ -151,6 +151,9 @@ fn flat(code: Shape) -> Shape {
         ("allowed", list(text()).into()),
         ("count", count().into()),
         ("max", count().into()),
+        // Of a record that was changed since the version that a change names, as the caller reads it.
+        ("currentVersion", any().into()),
+        ("currentRecord", object().into()),
     ];
     requires(closed(keys), &["error", "code"]).into()
 }

@@ -66,7 +66,7 @@ mod tests {
     use querygate_types::{Error, Result};
     use std::sync::Arc;
 
-    /// Changes so many rows at each update of one.
+    /// Changes this number of rows at each update of one.
     #[derive(Debug)]
     struct Updating(usize);
 

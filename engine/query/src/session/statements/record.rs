@@ -147,7 +147,7 @@ impl GateSession {
         };
         let of = |action| RecordChange { object: change.object.clone(), action };
         let update = of(RecordAction::Update { id: id.clone(), values: values.clone(), expected_version: None });
-        // Who may change none of them is not told which there are.
+        // Who may change none of them does not hear which there are.
         let begun = self.begin_record(&update)?;
         if let Ok(targeted) = self.aim_at_record(&update, None).await {
             let ended = self.change_targeted(&update, Arc::clone(&targeted), begun).await;

@@ -221,7 +221,7 @@ fn an_upsert_changes_or_adds() {
     assert_eq!(yard.stored("id", "FROM yard_jobs WHERE id = 'n3'"), Vec::<String>::new());
 }
 
-/// Rows of one change: a field that there is not is told before the faults of the rows before it.
+/// Rows of one change: a field that there is not is answered before the faults of the rows before it.
 #[test]
 fn of_several_new_records_an_unknown_field_is_told_first() {
     let yard = Yard::new();
