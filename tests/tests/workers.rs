@@ -19,7 +19,7 @@ const STATEMENTS: &[&str] = &[
     "SELECT count(*) FROM lineitem",
     "SELECT count(*), sum(l_quantity), min(l_shipdate), max(l_comment) FROM lineitem WHERE l_shipdate < DATE '1995-03-15'",
     "SELECT l_returnflag, l_linestatus, count(*), sum(l_extendedprice) FROM lineitem GROUP BY 1, 2 ORDER BY 1, 2",
-    "SELECT l_orderkey, l_linenumber FROM lineitem WHERE l_quantity BETWEEN 1 AND 3 AND l_shipmode IN ('AIR', 'MAIL') LIMIT 7",
+    "SELECT l_orderkey, l_linenumber FROM lineitem WHERE l_quantity BETWEEN 1 AND 3 AND l_shipmode IN ('AIR', 'MAIL') ORDER BY 1, 2 LIMIT 7",
     "SELECT l_comment FROM lineitem WHERE l_comment LIKE 'a%' ORDER BY l_comment, l_orderkey LIMIT 5",
     "SELECT c_custkey, c_phone, tenant FROM customer ORDER BY c_custkey, tenant LIMIT 9",
     "SELECT count(*) FROM customer WHERE c_phone LIKE '%11'",

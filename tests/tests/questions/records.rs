@@ -143,7 +143,8 @@ fn records_are_stored_and_read_back() {
     }
     let named = one(&chief, create(json!({"id": "mine", "name": "own"}))).unwrap();
     assert_eq!(named.id, "mine");
-    let changed = one(&chief, update("mine", json!({"amount": null, "name": "other", "id": "ignored"}))).unwrap();
+    assert_eq!(code(one(&chief, update("mine", json!({"name": "other", "id": "another"})))), "UPDATE_ID_MISMATCH");
+    let changed = one(&chief, update("mine", json!({"amount": null, "name": "other", "id": "mine"}))).unwrap();
     assert_eq!((record(&changed)["name"].clone(), record(&changed)["id"].clone()), (json!("other"), json!("mine")));
     assert_eq!(stored(&chief, "mine").unwrap()["name"], "other");
     let gone = one(&chief, delete("mine")).unwrap();
