@@ -1,10 +1,10 @@
 //! `[events]`: of which changes events are kept, where, for how long. Opens nothing.
 
-use super::diagnostic::Diagnostic;
 use super::resolve::to_usize;
-use super::secret::{Environment, Secret};
 use super::sources::{check_name, secret};
-use super::table::{At, Table};
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::{Environment, Secret};
+use super::syntax::table::{At, Table};
 use super::{Config, EventWebhook, Events, MetadataWebhooks, SentWebhooks};
 use std::time::Duration;
 

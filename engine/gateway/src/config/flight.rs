@@ -1,9 +1,9 @@
 //! `[flight]`: the Flight SQL door. Binds nothing.
 
-use super::diagnostic::Diagnostic;
 use super::resolve::to_usize;
-use super::secret::Environment;
-use super::table::Table;
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::Environment;
+use super::syntax::table::Table;
 use super::{Config, Flight, Server};
 use querygate_flight::FlightConfig;
 use std::time::Duration;

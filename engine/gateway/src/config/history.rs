@@ -1,8 +1,8 @@
 //! `[history]`: where old and new values of tracked fields are kept, for how long. Opens nothing.
 
-use super::diagnostic::Diagnostic;
-use super::secret::Environment;
-use super::table::{Sink, Table};
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::Environment;
+use super::syntax::table::{Sink, Table};
 use super::{Config, Events};
 use querygate_events::HistoryOptions;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `[[issuers]]`: whose tokens let users in, and what their claims say. Asks no issuer.
 
-use super::diagnostic::Diagnostic;
-use super::table::{At, Table, a_type};
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::table::{At, Table, a_type};
 use super::users::OWN_KEYS;
 use querygate_issuers::{Algorithms, ClaimNames, IssuerConfig, KeySource, checked_address};
 use querygate_types::principal::Posture;
@@ -188,7 +188,7 @@ fn mapping(table: &Table<'_>, key: &'static str) -> Option<BTreeMap<String, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::secret::Environment;
+    use crate::config::syntax::secret::Environment;
     use std::path::Path;
 
     fn parsed(issuer: &str) -> Result<Vec<Issuer>, String> {

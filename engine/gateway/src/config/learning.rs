@@ -1,9 +1,9 @@
 //! `[learning]`: where telemetry is kept, for how long, and where alerts go. Opens nothing.
 
-use super::diagnostic::Diagnostic;
-use super::secret::{Environment, Secret};
 use super::sources::secret;
-use super::table::{At, Table};
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::{Environment, Secret};
+use super::syntax::table::{At, Table};
 use super::{Config, Learning, Otlp, Webhook};
 use querygate_learning::{OtlpOptions, OtlpProtocol, WebhookOptions};
 use std::time::Duration;

@@ -1,40 +1,32 @@
 //! The configuration as the rest of the binary sees it: resolved, checked, and never half valid. Knows no TOML.
 
-mod changes;
-pub(crate) mod diagnostic;
 mod events;
 mod flight;
 mod history;
 mod issuers;
 mod learning;
-pub(crate) mod mongodb;
-pub(crate) mod mysql;
-mod native;
-pub(crate) mod postgres;
 mod resolve;
 mod rest;
-mod secret;
 mod server;
 mod sources;
-mod table;
-pub(crate) mod tls;
+mod syntax;
 mod transactions;
-mod units;
 mod users;
 pub(crate) mod worker;
 mod workers;
-mod write_user;
 
-pub(crate) use changes::{OnChange, SchemaChange};
 pub(crate) use flight::FLIGHT_PORT;
 pub(crate) use issuers::{Issuer, TokenUsers};
-pub(crate) use native::NativeSource;
 #[cfg(test)]
 pub(crate) use resolve::parse;
 pub(crate) use resolve::{load, load_with};
 pub(crate) use rest::REST_PORT;
-pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
+pub(crate) use sources::native::NativeSource;
+pub(crate) use sources::schema_change::{OnChange, SchemaChange};
+pub(crate) use sources::{FileStore, S3Store, Source, SourceKind, mongodb, mysql, postgres, tls};
+pub(crate) use syntax::diagnostic;
+pub(crate) use syntax::secret::{Environment, Secret};
 pub(crate) use transactions::Transactions;
 pub(crate) use users::User;
 pub(crate) use workers::is_address as is_worker_address;
@@ -233,106 +225,6 @@ pub(crate) struct Limits {
     pub(crate) spill_directory: Option<PathBuf>,
     /// Bytes that all spill files may hold together.
     pub(crate) spill_max: u64,
-}
-
-/// One `[[sources]]`. Objects name it with `datasource`; an object's table in it is `external.remoteName`, or the
-/// object's own name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
-    pub(crate) name: String,
-    pub(crate) kind: SourceKind,
-    /// Whether operators may make and drop suggested indexes there; `None`: as `[learning]` says.
-    pub(crate) apply_indexes: Option<bool>,
-    /// Whether operators may have its files written in another layout.
-    pub(crate) apply_layouts: bool,
-    /// What is done when its tables change.
-    pub(crate) schema_change: SchemaChange,
-    /// A table in which transactions leave what they changed, for events.
-    pub(crate) outbox: Option<String>,
-}
-
-impl Source {
-    /// Whether its tables may be changed, as far as the source itself says.
-    pub(crate) fn takes_changes(&self) -> bool {
-        match &self.kind {
-            SourceKind::Sqlite { writes, .. } => *writes,
-            SourceKind::Mysql(server) => server.writer.is_some(),
-            SourceKind::Postgres(server) => server.writer.is_some(),
-            SourceKind::Mongodb(server) => server.writer.is_some(),
-            SourceKind::Memory { writes } => *writes,
-            SourceKind::Files { writes, .. } => *writes,
-            SourceKind::Native(source) => source.writes,
-        }
-    }
-
-    /// Whether its changes may be a part of transactions of several sources, as far as the source itself says.
-    pub(crate) fn is_distributed(&self) -> bool {
-        match &self.kind {
-            SourceKind::Sqlite { distributed, .. } => *distributed,
-            SourceKind::Mysql(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
-            SourceKind::Postgres(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
-            SourceKind::Mongodb(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
-            SourceKind::Memory { .. } | SourceKind::Files { .. } | SourceKind::Native(_) => false,
-        }
-    }
-}
-
-/// What a source is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SourceKind {
-    /// A SQLite database file.
-    Sqlite {
-        path: PathBuf,
-        pool_size: u32,
-        /// Whoever writes the file keeps dates, times and instants in ObjectStack's fixed text forms, always. Then
-        /// they are compared in the source; otherwise they are only read there, and compared here.
-        fixed_text: bool,
-        /// Whether it may be changed, over a connection of its own.
-        writes: bool,
-        /// Whether changes may be a part of transactions of several sources.
-        distributed: bool,
-    },
-    /// A schema of a MariaDB or MySQL server.
-    Mysql(mysql::MysqlSource),
-    /// A database of a MongoDB deployment.
-    Mongodb(mongodb::MongoSource),
-    /// A PostgreSQL database.
-    Postgres(postgres::PostgresSource),
-    /// A folder or bucket of Parquet, CSV and NDJSON.
-    Files {
-        store: FileStore,
-        /// Whether it takes new rows, where changes are enabled at all.
-        writes: bool,
-    },
-    /// Rows held in memory, filled from the metadata's seed `data`.
-    Memory {
-        /// Whether its rows may be changed. Changes last as long as the process.
-        writes: bool,
-    },
-    /// Of a kind that an extension has.
-    Native(NativeSource),
-}
-
-/// Where files live.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FileStore {
-    Local(PathBuf),
-    S3(S3Store),
-}
-
-/// An S3-compatible store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct S3Store {
-    pub(crate) bucket: String,
-    /// Without slashes at either end; empty for the whole bucket.
-    pub(crate) prefix: String,
-    pub(crate) region: Option<String>,
-    /// `http://` or `https://` address of a store that is not Amazon's.
-    pub(crate) endpoint: Option<String>,
-    /// Both or neither.
-    pub(crate) credentials: Option<(Secret, Secret)>,
-    /// Of temporary credentials.
-    pub(crate) session_token: Option<Secret>,
 }
 
 /// One `[[views]]`: a named query that runs with the reader's rights.

@@ -1,8 +1,8 @@
 //! From TOML text to a [`Config`] or to every mistake in it. Opens no source and binds no port.
 
-use super::diagnostic::{Diagnostic, Report};
-use super::secret::Environment;
-use super::table::{At, Sink, Table};
+use super::syntax::diagnostic::{Diagnostic, Report};
+use super::syntax::secret::Environment;
+use super::syntax::table::{At, Sink, Table};
 use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source, Tenancy, User, View,
     events, flight, history, issuers, learning, rest, server, sources, transactions, users, workers,

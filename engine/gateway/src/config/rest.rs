@@ -1,9 +1,9 @@
 //! `[rest]`: the REST door. Binds nothing.
 
-use super::diagnostic::Diagnostic;
 use super::resolve::to_usize;
-use super::secret::Environment;
-use super::table::Table;
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::Environment;
+use super::syntax::table::Table;
 use super::{Config, Rest, Server};
 use std::time::Duration;
 

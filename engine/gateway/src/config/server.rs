@@ -1,9 +1,9 @@
 //! `[server]`: addresses, TLS, bounds. Binds nothing.
 
-use super::diagnostic::Diagnostic;
 use super::resolve::{half, to_usize};
-use super::secret::Environment;
-use super::table::{At, Table};
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::Environment;
+use super::syntax::table::{At, Table};
 use super::{Config, Server, TlsFiles};
 use querygate_web::{Proxies, ProxyHeader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,10 +1,100 @@
 //! `[[sources]]`: which backends there are and where. Knows no driver.
 
-use super::diagnostic::Diagnostic;
-use super::secret::{Environment, Secret};
-use super::table::{At, Table};
-use super::{Config, FileStore, S3Store, SchemaChange, Source, SourceKind};
+mod files;
+pub(crate) mod mongodb;
+pub(crate) mod mysql;
+pub(super) mod native;
+pub(crate) mod postgres;
+pub(super) mod schema_change;
+pub(crate) mod tls;
+mod write_user;
+
+pub(crate) use files::{FileStore, S3Store};
+
+use super::Config;
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::{Environment, Secret};
+use super::syntax::table::{At, Table};
+use schema_change::SchemaChange;
 use std::path::PathBuf;
+
+/// One `[[sources]]`. Objects name it with `datasource`; an object's table in it is `external.remoteName`, or the
+/// object's own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) kind: SourceKind,
+    /// Whether operators may make and drop suggested indexes there; `None`: as `[learning]` says.
+    pub(crate) apply_indexes: Option<bool>,
+    /// Whether operators may have its files written in another layout.
+    pub(crate) apply_layouts: bool,
+    /// What is done when its tables change.
+    pub(crate) schema_change: SchemaChange,
+    /// A table in which transactions leave what they changed, for events.
+    pub(crate) outbox: Option<String>,
+}
+
+impl Source {
+    /// Whether its tables may be changed, as far as the source itself says.
+    pub(crate) fn takes_changes(&self) -> bool {
+        match &self.kind {
+            SourceKind::Sqlite { writes, .. } => *writes,
+            SourceKind::Mysql(server) => server.writer.is_some(),
+            SourceKind::Postgres(server) => server.writer.is_some(),
+            SourceKind::Mongodb(server) => server.writer.is_some(),
+            SourceKind::Memory { writes } => *writes,
+            SourceKind::Files { writes, .. } => *writes,
+            SourceKind::Native(source) => source.writes,
+        }
+    }
+
+    /// Whether its changes may be a part of transactions of several sources, as far as the source itself says.
+    pub(crate) fn is_distributed(&self) -> bool {
+        match &self.kind {
+            SourceKind::Sqlite { distributed, .. } => *distributed,
+            SourceKind::Mysql(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Postgres(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Mongodb(server) => server.writer.as_ref().is_some_and(|writer| writer.distributed),
+            SourceKind::Memory { .. } | SourceKind::Files { .. } | SourceKind::Native(_) => false,
+        }
+    }
+}
+
+/// What a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SourceKind {
+    /// A SQLite database file.
+    Sqlite {
+        path: PathBuf,
+        pool_size: u32,
+        /// Whoever writes the file keeps dates, times and instants in ObjectStack's fixed text forms, always. Then
+        /// they are compared in the source; otherwise they are only read there, and compared here.
+        fixed_text: bool,
+        /// Whether it may be changed, over a connection of its own.
+        writes: bool,
+        /// Whether changes may be a part of transactions of several sources.
+        distributed: bool,
+    },
+    /// A schema of a MariaDB or MySQL server.
+    Mysql(mysql::MysqlSource),
+    /// A database of a MongoDB deployment.
+    Mongodb(mongodb::MongoSource),
+    /// A PostgreSQL database.
+    Postgres(postgres::PostgresSource),
+    /// A folder or bucket of Parquet, CSV and NDJSON.
+    Files {
+        store: FileStore,
+        /// Whether it takes new rows, where changes are enabled at all.
+        writes: bool,
+    },
+    /// Rows held in memory, filled from the metadata's seed `data`.
+    Memory {
+        /// Whether its rows may be changed. Changes last as long as the process.
+        writes: bool,
+    },
+    /// Of a kind that an extension has.
+    Native(native::NativeSource),
+}
 
 /// What a word of `kind` stands for.
 #[derive(Clone, Copy)]
@@ -22,10 +112,10 @@ impl Kind {
 
 const KINDS: &[(&str, Kind)] = &[
     ("sqlite", Kind::database(sqlite)),
-    ("mongodb", Kind::database(|table, at| super::mongodb::resolve(table, at).map(SourceKind::Mongodb))),
-    ("mysql", Kind::database(|table, at| super::mysql::resolve(table, at).map(SourceKind::Mysql))),
-    ("postgres", Kind::database(|table, at| super::postgres::resolve(table, at).map(SourceKind::Postgres))),
-    ("files", Kind { read: |table, at| files(table, at), is_database: false }),
+    ("mongodb", Kind::database(|table, at| mongodb::resolve(table, at).map(SourceKind::Mongodb))),
+    ("mysql", Kind::database(|table, at| mysql::resolve(table, at).map(SourceKind::Mysql))),
+    ("postgres", Kind::database(|table, at| postgres::resolve(table, at).map(SourceKind::Postgres))),
+    ("files", Kind { read: files::resolve, is_database: false }),
     ("memory", Kind { read: |table, _| Some(memory(table)), is_database: false }),
 ];
 /// A kind of an extension: what it speaks to counts as a database.
@@ -36,9 +126,9 @@ const POOL_SIZE_DEFAULT: u32 = 4;
 pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Source> {
     let name = table.required("name");
     let kind_at = table.required("kind");
-    let native = kind_at.as_ref().and_then(super::native::name);
+    let native = kind_at.as_ref().and_then(native::name);
     let (chosen, kind) = match (kind_at, native) {
-        (Some(_), Some(name)) => (Some(NATIVE), super::native::resolve(&table, name, environment)),
+        (Some(_), Some(name)) => (Some(NATIVE), native::resolve(&table, name, environment)),
         (Some(_), None) => {
             let chosen = table.choice("kind", KINDS).map(|kind| kind.value);
             (chosen, chosen.and_then(|kind| (kind.read)(&table, environment)))
@@ -117,87 +207,6 @@ fn sqlite(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {
     let path = table.required("path")?;
     let path = Config::resolve_path(environment.folder(), &path.value);
     Some(SourceKind::Sqlite { path, pool_size: pool_size?, fixed_text, writes, distributed })
-}
-
-fn files(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {
-    let writes = table.boolean("writes");
-    let store = file_store(table, environment)?;
-    match (&store, &writes) {
-        (FileStore::S3(_), Some(given)) if given.value => {
-            table.error(given.span.clone(), "`writes` of files is for a local folder only");
-            None
-        }
-        _ => Some(SourceKind::Files { store, writes: writes.is_some_and(|writes| writes.value) }),
-    }
-}
-
-fn file_store(table: &Table<'_>, environment: &Environment) -> Option<FileStore> {
-    let path = table.text("path");
-    let url = table.text("url");
-    let options = table.table("options", "[sources.options]");
-    match (path, url) {
-        (Some(path), None) => {
-            if let Some(options) = options {
-                options.finish();
-            }
-            Some(FileStore::Local(Config::resolve_path(environment.folder(), &path.value)))
-        }
-        (None, Some(url)) => store_of(table, &url, options, environment),
-        (Some(_), Some(url)) => {
-            table.error(url.span, "a files source has either `path` or `url`, not both");
-            None
-        }
-        (None, None) => {
-            table.error(table.span.clone(), "a files source needs `path` (a folder) or `url` (s3://bucket/prefix)");
-            None
-        }
-    }
-}
-
-fn store_of(
-    table: &Table<'_>,
-    url: &At<String>,
-    options: Option<Table<'_>>,
-    environment: &Environment,
-) -> Option<FileStore> {
-    if let Some(path) = url.value.strip_prefix("file://") {
-        if let Some(options) = options {
-            options.finish();
-        }
-        return Some(FileStore::Local(PathBuf::from(path)));
-    }
-    let Some(rest) = url.value.strip_prefix("s3://") else {
-        table.push(
-            Diagnostic::error(Some(url.span.clone()), "a files source knows s3:// and file:// addresses")
-                .help("give a folder with `path` instead"),
-        );
-        return None;
-    };
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    if bucket.is_empty() {
-        table.error(url.span.clone(), "the address names no bucket");
-        return None;
-    }
-    let mut store = S3Store {
-        bucket: bucket.to_owned(),
-        prefix: prefix.trim_matches('/').to_owned(),
-        region: None,
-        endpoint: None,
-        credentials: None,
-        session_token: None,
-    };
-    let Some(options) = options else { return Some(FileStore::S3(store)) };
-    store.region = options.text("region").map(|r| r.value);
-    store.endpoint = options.text("endpoint").map(|r| r.value);
-    let key = secret(&options, "access_key_id", environment);
-    let secret_key = secret(&options, "secret_access_key", environment);
-    if key.is_some() != secret_key.is_some() {
-        options.error(options.span.clone(), "`access_key_id` and `secret_access_key` belong together");
-    }
-    store.credentials = key.zip(secret_key);
-    store.session_token = secret(&options, "session_token", environment);
-    options.finish();
-    Some(FileStore::S3(store))
 }
 
 /// A secret by reference, as `env:NAME` or `file:PATH`.

@@ -1,7 +1,7 @@
 //! Configuration texts and what they resolve to, or the diagnostics they render.
 
 use super::resolve::parse;
-use super::secret::Environment;
+use super::syntax::secret::Environment;
 use super::*;
 use crate::output::{Output, Stream};
 use querygate_types::principal::{AttributeValue, Posture};

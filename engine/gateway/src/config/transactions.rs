@@ -2,9 +2,9 @@
 //! nothing.
 
 use super::Config;
-use super::diagnostic::Diagnostic;
-use super::secret::Environment;
-use super::table::{Sink, Table};
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::Environment;
+use super::syntax::table::{Sink, Table};
 use querygate_driver_api::write::GateId;
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! `[[users]]`: who may log in, how they prove it, and the principal they become. Knows no door.
 
-use super::diagnostic::Diagnostic;
-use super::table::{At, Table, a_type};
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::table::{At, Table, a_type};
 use crate::verifier;
 use querygate_query_api::scram::ScramVerifier;
 use querygate_query_api::tokens::TOKEN_USER;

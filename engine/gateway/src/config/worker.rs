@@ -1,9 +1,9 @@
 //! The configuration of a worker, a file of its own: where it listens, whose parts it runs, which folders it may read. Opens nothing.
 
-use super::diagnostic::{Diagnostic, Report};
 use super::resolve::{self, to_usize};
-use super::secret::Environment;
-use super::table::{Sink, Table};
+use super::syntax::diagnostic::{Diagnostic, Report};
+use super::syntax::secret::Environment;
+use super::syntax::table::{Sink, Table};
 use super::workers::{identity, is_address};
 use super::{Config, Log, TlsFiles};
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ fn worker(root: &Table<'_>, environment: &Environment, sink: &Sink) -> Option<Wo
         sink.push(Diagnostic::error(None, "there is no [worker]"));
         return None;
     };
-    let path = |given: super::table::At<String>| Config::resolve_path(environment.folder(), &given.value);
+    let path = |given: super::syntax::table::At<String>| Config::resolve_path(environment.folder(), &given.value);
     let listen = table.required("listen").and_then(|given| match given.value.parse::<SocketAddr>() {
         Ok(address) => Some(address),
         Err(_) => {

@@ -1,9 +1,9 @@
 //! `[workers]`: who reads leaves over files for the gate. Connects to no worker.
 
 use super::Config;
-use super::diagnostic::Diagnostic;
-use super::secret::Environment;
-use super::table::{At, Table};
+use super::syntax::diagnostic::Diagnostic;
+use super::syntax::secret::Environment;
+use super::syntax::table::{At, Table};
 use super::{TlsFiles, Workers};
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
 //! `[[sources]]` of a kind that an extension has: `kind = "native:NAME"`. What is in its tables, the extension knows.
 
 use super::SourceKind;
-use super::diagnostic::{Diagnostic, nearest};
-use super::secret::{Environment, Secret};
-use super::table::{At, Table};
+use crate::config::syntax::diagnostic::{Diagnostic, nearest};
+use crate::config::syntax::secret::{Environment, Secret};
+use crate::config::syntax::table::{At, Table};
 use querygate_extension::Kind;
 use std::collections::BTreeMap;
 

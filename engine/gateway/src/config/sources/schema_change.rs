@@ -1,7 +1,7 @@
 //! What is done when a source's table is not what it was: `schema_change` and `schema_change_of`. Knows no source.
 
-use super::diagnostic::{Diagnostic, nearest};
-use super::table::Table;
+use crate::config::syntax::diagnostic::{Diagnostic, nearest};
+use crate::config::syntax::table::Table;
 use std::collections::BTreeMap;
 
 /// What becomes of a column that is gone, or no longer holds what its field declares.

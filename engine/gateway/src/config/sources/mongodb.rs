@@ -1,9 +1,9 @@
 //! A `mongodb` source: where a MongoDB deployment is. Knows no driver.
 
-use super::secret::{Environment, Secret};
-use super::table::Table;
 use super::tls::{self, Tls};
 use super::write_user::{self, WriteUser};
+use crate::config::syntax::secret::{Environment, Secret};
+use crate::config::syntax::table::Table;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub(crate) fn holds_password(address: &str) -> bool {
 pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<MongoSource> {
     let (url, database) = (table.required("url"), table.required("database"));
     let user = table.text("user").map(|user| user.value);
-    let password = super::sources::secret(table, "password", environment);
+    let password = super::secret(table, "password", environment);
     let writer = write_user::resolve(table, environment);
     let (tls, tls_ca) = tls::resolve(table, environment, TLS, None);
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());

@@ -58,12 +58,12 @@ impl Environment {
         Self { variables: Some(variables), ..Self::process(folder) }
     }
 
-    pub(super) fn with_extensions(mut self, extensions: &Extensions) -> Self {
+    pub(in crate::config) fn with_extensions(mut self, extensions: &Extensions) -> Self {
         self.extensions = extensions.clone();
         self
     }
 
-    pub(super) fn extensions(&self) -> &Extensions {
+    pub(in crate::config) fn extensions(&self) -> &Extensions {
         &self.extensions
     }
 
@@ -72,12 +72,12 @@ impl Environment {
     }
 
     /// Every secret that was read so far.
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    pub(in crate::config) fn secrets(&self) -> Vec<Secret> {
         self.read.borrow().clone()
     }
 
     /// The files that secrets were read from so far.
-    pub(super) fn secret_files(&self) -> Vec<PathBuf> {
+    pub(in crate::config) fn secret_files(&self) -> Vec<PathBuf> {
         self.files.borrow().iter().cloned().collect()
     }
 

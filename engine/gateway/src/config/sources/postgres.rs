@@ -1,9 +1,9 @@
 //! A `postgres` source: where a PostgreSQL server is. Knows no driver.
 
-use super::secret::{Environment, Secret};
-use super::table::Table;
 use super::tls::{self, TLS, Tls};
 use super::write_user::{self, WriteUser};
+use crate::config::syntax::secret::{Environment, Secret};
+use crate::config::syntax::table::Table;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
     let host = table.required("host");
     let port = table.number("port", 1..=65_535).map_or(Some(PORT_DEFAULT), |port| u16::try_from(port.value).ok());
     let (user, database) = (table.required("user"), table.required("database"));
-    let password = super::sources::secret(table, "password", environment);
-    let advisor_password = super::sources::secret(table, "advisor_password", environment);
+    let password = super::secret(table, "password", environment);
+    let advisor_password = super::secret(table, "advisor_password", environment);
     let advisor = table.text("advisor_user").map(|user| (user.value, advisor_password));
     let place = |wanted: &str| table.keys().find(|(key, _)| *key == wanted).map(|(_, place)| place);
     if let (Some(place), None) = (place("advisor_password"), place("advisor_user")) {

@@ -1,9 +1,9 @@
 //! Who changes the rows of a server's tables: `writes`, `write_user`, `write_password`, `write_pool_size` and `distributed` of a source.
 //! Knows no kind of server.
 
-use super::diagnostic::Diagnostic;
-use super::secret::{Environment, Secret};
-use super::table::Table;
+use crate::config::syntax::diagnostic::Diagnostic;
+use crate::config::syntax::secret::{Environment, Secret};
+use crate::config::syntax::table::Table;
 
 /// A login of its own, so that the one that reads needs no right to change anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) const WRITE_POOL_SIZE_DEFAULT: u32 = 4;
 pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<WriteUser> {
     let writes = table.boolean("writes");
     let name = table.text("write_user");
-    let password = super::sources::secret(table, "write_password", environment);
+    let password = super::secret(table, "write_password", environment);
     let pool_size = table.number("write_pool_size", 1..=256);
     let distributed = table.boolean("distributed");
     let place = |wanted: &str| table.keys().find(|(key, _)| *key == wanted).map(|(_, place)| place);

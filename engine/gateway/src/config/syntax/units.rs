@@ -12,7 +12,7 @@ fn split_unit(text: &str) -> Option<(u64, String)> {
     Some((number, text[digits..].trim().to_ascii_lowercase()))
 }
 
-pub(super) fn parse_bytes(text: &str) -> Option<u64> {
+pub(in crate::config) fn parse_bytes(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text)?;
     let factor: u64 = match unit.as_str() {
         "" | "b" => 1,
@@ -25,7 +25,7 @@ pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(in crate::config) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "off" {
         return Some(Duration::ZERO);
     }

@@ -1,8 +1,8 @@
 //! TLS to the servers of sources: how far it goes and whom it trusts. Knows no driver.
 
-use super::Config;
-use super::secret::Environment;
-use super::table::Table;
+use crate::config::Config;
+use crate::config::syntax::secret::Environment;
+use crate::config::syntax::table::Table;
 use std::path::PathBuf;
 
 /// How far TLS to a server goes.

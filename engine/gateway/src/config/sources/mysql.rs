@@ -1,10 +1,10 @@
 //! A `mysql` source: where a MariaDB or MySQL server is. Knows no driver.
 
-use super::Config;
-use super::secret::{Environment, Secret};
-use super::table::Table;
 use super::tls::{self, TLS, Tls};
 use super::write_user::{self, WriteUser};
+use crate::config::Config;
+use crate::config::syntax::secret::{Environment, Secret};
+use crate::config::syntax::table::Table;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<My
     let host = if socket.is_some() { table.text("host") } else { table.required("host") };
     let port = table.number("port", 1..=65_535).map_or(Some(PORT_DEFAULT), |port| u16::try_from(port.value).ok());
     let (user, database) = (table.required("user"), table.required("database"));
-    let password = super::sources::secret(table, "password", environment);
+    let password = super::secret(table, "password", environment);
     let writer = write_user::resolve(table, environment);
     let is_here = socket.is_some() || host.as_ref().is_some_and(|host| is_here(&host.value));
     let (tls, tls_ca) = tls::resolve(table, environment, TLS, is_here.then_some(Tls::Off));
