@@ -3,11 +3,11 @@
 use crate::compat::readable_as;
 use crate::config::{CsvOptions, FileFormat, TableSpec};
 use crate::error::Names;
-use crate::fetch::{Fetch, Lines};
 use crate::footers;
-use crate::listing;
 use crate::pattern::FilePattern;
 use crate::source::Shared;
+use crate::store::fetch::{Fetch, Lines};
+use crate::store::listing;
 use crate::text::RowFailure;
 use crate::text::csv::Records;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -240,7 +240,7 @@ async fn sample_ndjson(
     meta: &ObjectMeta,
     columns: &mut Columns,
 ) -> Result<(), RowFailure> {
-    use crate::fetch::LineError;
+    use crate::store::fetch::LineError;
     let limits = &shared.config.limits;
     let mut lines = Lines::new(Fetch::new(Arc::clone(store), meta, shared.is_local(), 0), limits.row_bytes_max);
     for _ in 0..SAMPLE_ROWS {

@@ -1,7 +1,11 @@
 //! Opens the object store of a source and pins reads to the version of a file that was listed. Knows no format and no table.
 
+pub(crate) mod fetch;
+pub(crate) mod listing;
+pub(crate) mod moved_files;
+
 use crate::config::{FilesConfig, Location, S3Config};
-use crate::moved::{Folder, Moved};
+use crate::store::moved_files::{Folder, Moved};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;

@@ -1,15 +1,22 @@
 //! One table over files as a DataFusion provider: fresh listing, partition pruning, statistics, scan. Knows no policy; whoever scans it filters.
 
-use crate::adapter::Renaming;
+mod adapter;
+mod guard;
+mod nan;
+pub(crate) mod own_files;
+pub(crate) mod pinned;
+mod study;
+
 use crate::config::{FileFormat, TableSpec};
 use crate::error::{Names, external};
 use crate::footers::{self, FOOTER_HINT, FooterReader};
-use crate::guard::{Guarded, Watch};
 use crate::layout::{self, Layout};
-use crate::listing::{self, Fresh};
-use crate::own_files::OwnFiles;
 use crate::pattern::FilePattern;
 use crate::source::Shared;
+use crate::store::listing::{self, Fresh};
+use crate::table::adapter::Renaming;
+use crate::table::guard::{Guarded, Watch};
+use crate::table::own_files::OwnFiles;
 use crate::text::{TextSource, TextTable};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};

@@ -9,8 +9,8 @@ mod write;
 
 use crate::config::{FileFormat, Location};
 use crate::error::Names;
-use crate::listing;
 use crate::source::{FilesSource, Shared};
+use crate::store::listing;
 use crate::table::FileTable;
 use check::Sum;
 use manifest::{Manifest, Version};

@@ -1,7 +1,7 @@
 //! Rows of a CSV file: records, header, dialect, bounds. Knows no type.
 
 use crate::config::CsvOptions;
-use crate::fetch::Fetch;
+use crate::store::fetch::Fetch;
 use crate::text::{RowFailure, TextTable};
 use bytes::{Buf, Bytes};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};

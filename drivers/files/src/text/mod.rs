@@ -5,7 +5,7 @@ mod ndjson;
 
 use crate::config::FileFormat;
 use crate::error::{Names, external};
-use crate::fetch::Fetch;
+use crate::store::fetch::Fetch;
 use crate::text::csv::CsvRows;
 use crate::text::ndjson::NdjsonRows;
 use arrow::array::RecordBatch;

@@ -1,6 +1,6 @@
 //! Rows of an NDJSON file, or of the lines that start in a part of it. Knows no column.
 
-use crate::fetch::{Fetch, LineError, Lines};
+use crate::store::fetch::{Fetch, LineError, Lines};
 use crate::text::{RowFailure, TextTable};
 use querygate_memory::RowDecoder;
 

@@ -2,7 +2,7 @@
 //! rows have one NaN.
 
 use crate::error::{Names, external};
-use crate::nan::for_pruning;
+use crate::table::nan::for_pruning;
 use arrow::array::RecordBatch;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
