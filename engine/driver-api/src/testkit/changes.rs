@@ -3,7 +3,7 @@
 mod endings;
 mod locks;
 mod markers;
-mod prepared;
+mod prepared_transactions;
 mod rules;
 mod values;
 

@@ -1,12 +1,12 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
-mod after;
+mod after_commit;
 mod journal;
-mod lent;
+mod lending;
 mod outcome;
-mod part;
+mod participant;
 mod reading;
-mod written;
+mod rows_written;
 
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
 use super::distributed::{GlobalId, PrepareError, unsupported};
@@ -15,7 +15,7 @@ use super::violation::Violation;
 use crate::execution::{BatchStream, ExecuteContext, NativeStatement};
 use crate::identifier::{Identifier, TableRef};
 use crate::value::Value;
-use after::AfterCommit;
+use after_commit::AfterCommit;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -25,11 +25,11 @@ pub use journal::{Capture, CaptureRoom, ChangeJournal, Intended, Intention, Rows
 pub use outcome::{Begin, CommitError, Fate, Isolation, TxMark};
 use querygate_types::{Error, ErrorCode, Result};
 use reading::Reading;
+pub use rows_written::RowsWritten;
+use rows_written::Tally;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-pub use written::RowsWritten;
-use written::Tally;
 
 /// Savepoints of one transaction, at most.
 const SAVEPOINTS_MAX: usize = 1_000;
@@ -184,7 +184,7 @@ pub trait SourceTransaction: Send + fmt::Debug {
 #[derive(Debug)]
 pub struct Transaction {
     inner: Box<dyn SourceTransaction>,
-    standing: Standing,
+    state: TransactionState,
     savepoints: Vec<u32>,
     /// Of each savepoint, how much was to be done after the commit, and how much was captured, when it was set.
     marks: Vec<(usize, usize)>,
@@ -195,7 +195,7 @@ pub struct Transaction {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum TransactionState {
     Sound,
     /// A call has begun and not ended.
     Running,
@@ -217,7 +217,7 @@ impl Transaction {
     pub fn new(inner: Box<dyn SourceTransaction>) -> Self {
         Self {
             inner,
-            standing: Standing::Sound,
+            state: TransactionState::Sound,
             savepoints: Vec::new(),
             marks: Vec::new(),
             after: Vec::new(),
@@ -239,14 +239,14 @@ impl Transaction {
     ) -> Result<Rows<'_>> {
         self.enter()?;
         if context.share.is_some() || context.setting.is_some() {
-            self.standing = Standing::Sound;
+            self.state = TransactionState::Sound;
             return Err(Error::internal("a transaction was asked for another moment, or another plan"));
         }
-        let Self { inner, standing, .. } = self;
+        let Self { inner, state, .. } = self;
         match inner.query(statement, values, context).await {
-            Ok(rows) => Ok(Reading::new(rows, standing).boxed()),
+            Ok(rows) => Ok(Reading::new(rows, state).boxed()),
             Err(error) => {
-                *standing = Standing::Failed;
+                *state = TransactionState::Failed;
                 Err(error)
             }
         }
@@ -356,13 +356,15 @@ impl Transaction {
     /// The source's; 25P02: it has lost its savepoints.
     pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
         let place = self.place(id)?;
-        match self.standing {
+        match self.state {
             // What was to be the decision can still be undone.
-            Standing::Sound | Standing::Marked => {}
-            Standing::Failed if self.inner.keeps_savepoints() => {}
-            Standing::Running | Standing::Failed | Standing::Prepared => return Err(has_failed()),
+            TransactionState::Sound | TransactionState::Marked => {}
+            TransactionState::Failed if self.inner.keeps_savepoints() => {}
+            TransactionState::Running | TransactionState::Failed | TransactionState::Prepared => {
+                return Err(has_failed());
+            }
         }
-        self.standing = Standing::Running;
+        self.state = TransactionState::Running;
         let undone = self.inner.rollback_to(id).await;
         self.leave(undone)?;
         self.savepoints.truncate(place + 1);
@@ -401,9 +403,9 @@ impl Transaction {
     /// Whether a failure has left it nothing but its rollback.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        match self.standing {
-            Standing::Sound | Standing::Marked | Standing::Prepared => false,
-            Standing::Running | Standing::Failed => true,
+        match self.state {
+            TransactionState::Sound | TransactionState::Marked | TransactionState::Prepared => false,
+            TransactionState::Running | TransactionState::Failed => true,
         }
     }
 
@@ -432,17 +434,19 @@ impl Transaction {
     /// # Errors
     /// 54000: too much waits for the commit.
     pub fn when_committed(&mut self, bytes: usize, task: impl FnOnce() + Send + Sync + 'static) -> Result<()> {
-        after::add(&mut self.after, AfterCommit::new(bytes, task))
+        after_commit::add(&mut self.after, AfterCommit::new(bytes, task))
     }
 
     /// Undoes everything. What is prepared needs [`rollback_prepared`](Self::rollback_prepared), which says whether it is.
     pub async fn rollback(self) {
-        match self.standing {
-            Standing::Sound | Standing::Marked | Standing::Failed => self.inner.rollback().await,
+        match self.state {
+            TransactionState::Sound | TransactionState::Marked | TransactionState::Failed => {
+                self.inner.rollback().await
+            }
             // Its id can be settled whatever comes of this.
-            Standing::Prepared => drop(part::undone(self.inner).await),
+            TransactionState::Prepared => drop(participant::undone(self.inner).await),
             // Nobody knows what the source is doing: its connection is closed.
-            Standing::Running => drop(self.inner),
+            TransactionState::Running => drop(self.inner),
         }
     }
 
@@ -451,15 +455,15 @@ impl Transaction {
             // A call that was dropped has not told its end.
             return Err(has_failed());
         }
-        if self.standing != Standing::Sound {
+        if self.state != TransactionState::Sound {
             return Err(Error::internal("a transaction that only ends was to do something"));
         }
-        self.standing = Standing::Running;
+        self.state = TransactionState::Running;
         Ok(())
     }
 
     fn leave<T>(&mut self, result: Result<T>) -> Result<T> {
-        self.standing = if result.is_ok() { Standing::Sound } else { Standing::Failed };
+        self.state = if result.is_ok() { TransactionState::Sound } else { TransactionState::Failed };
         result
     }
 

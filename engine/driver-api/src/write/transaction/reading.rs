@@ -1,6 +1,6 @@
 //! Rows that a query in a transaction gives, while nothing else happens in it.
 
-use super::{Rows, Standing};
+use super::{Rows, TransactionState};
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use futures::stream::Stream;
@@ -11,13 +11,13 @@ use std::task::{Context, Poll};
 /// Rows of a query, which tell the transaction how they ended.
 pub(super) struct Reading<'a> {
     rows: Rows<'a>,
-    standing: &'a mut Standing,
+    state: &'a mut TransactionState,
     ended: bool,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(rows: Rows<'a>, standing: &'a mut Standing) -> Self {
-        Self { rows, standing, ended: false }
+    pub(super) fn new(rows: Rows<'a>, state: &'a mut TransactionState) -> Self {
+        Self { rows, state, ended: false }
     }
 }
 
@@ -32,7 +32,7 @@ impl Stream for Reading<'_> {
         match &next {
             Poll::Ready(Some(Err(_))) => {
                 self.ended = true;
-                *self.standing = Standing::Failed;
+                *self.state = TransactionState::Failed;
             }
             Poll::Ready(None) => self.ended = true,
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
@@ -43,8 +43,8 @@ impl Stream for Reading<'_> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        if *self.standing == Standing::Running {
-            *self.standing = Standing::Sound;
+        if *self.state == TransactionState::Running {
+            *self.state = TransactionState::Sound;
         }
     }
 }

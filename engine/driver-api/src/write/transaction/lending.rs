@@ -1,6 +1,8 @@
 //! A transaction that is lent: while one of its statements asks for others, these have it, and what is left in its place does nothing.
 
-use super::{Applied, BatchStream, ChangeSet, CommitError, Rows, SourceTransaction, Standing, Transaction, TxMark};
+use super::{
+    Applied, BatchStream, ChangeSet, CommitError, Rows, SourceTransaction, Transaction, TransactionState, TxMark,
+};
 use crate::execution::{ExecuteContext, NativeStatement};
 use crate::value::Value;
 use crate::write::change::NativeChange;
@@ -25,8 +27,8 @@ impl Transaction {
     /// come back has failed.
     #[must_use]
     pub fn lend(&mut self) -> Self {
-        let mut left = Self::new(Box::new(Lent));
-        left.standing = Standing::Running;
+        let mut left = Self::new(Box::new(LentPlaceholder));
+        left.state = TransactionState::Running;
         std::mem::replace(self, left)
     }
 
@@ -38,14 +40,14 @@ impl Transaction {
 
 /// What stands in for a transaction that is lent.
 #[derive(Debug)]
-struct Lent;
+struct LentPlaceholder;
 
 fn is_lent() -> Error {
     Error::internal("a transaction was used while it was lent")
 }
 
 #[async_trait]
-impl SourceTransaction for Lent {
+impl SourceTransaction for LentPlaceholder {
     async fn query<'a>(
         &'a mut self,
         _statement: &Arc<NativeStatement>,
@@ -96,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_lent_is_not_used_before_it_comes_back() {
-        let mut own = Transaction::new(Box::new(Lent));
+        let mut own = Transaction::new(Box::new(LentPlaceholder));
         own.savepoints = vec![7];
         let lent = own.lend();
         assert!(own.has_failed() && !lent.has_failed());

@@ -1,6 +1,6 @@
 //! A transaction that is a part of one of several sources: it is prepared, or leaves a marker, and ends as was decided.
 
-use super::{AfterCommit, CommitError, SourceTransaction, Standing, Transaction, has_failed};
+use super::{AfterCommit, CommitError, SourceTransaction, Transaction, TransactionState, has_failed};
 use crate::write::distributed::{GlobalId, PrepareError};
 use querygate_types::{Error, ErrorCode, Result};
 use std::time::Duration;
@@ -34,13 +34,13 @@ impl Transaction {
         let answer = tokio::time::timeout(SETTLE_TIME, self.inner.prepare(id)).await;
         match answer.unwrap_or_else(|_| Err(PrepareError::Unknown(late()))) {
             Ok(()) => {
-                self.standing = Standing::Prepared;
+                self.state = TransactionState::Prepared;
                 self.savepoints.clear();
                 self.marks.clear();
                 Ok(())
             }
             Err(PrepareError::Refused(error)) => {
-                self.standing = Standing::Failed;
+                self.state = TransactionState::Failed;
                 Err(PrepareError::Refused(error))
             }
             // It stays as one whose call has not ended: a rollback closes its connection.
@@ -59,14 +59,14 @@ impl Transaction {
         let written = tokio::time::timeout(SETTLE_TIME, self.inner.write_marker(id)).await;
         // Late, it stays as one whose call has not ended.
         let Ok(written) = written else { return Err(late()) };
-        self.standing = if written.is_ok() { Standing::Marked } else { Standing::Failed };
+        self.state = if written.is_ok() { TransactionState::Marked } else { TransactionState::Failed };
         written
     }
 
     /// Whether it is prepared.
     #[must_use]
     pub fn is_prepared(&self) -> bool {
-        self.standing == Standing::Prepared
+        self.state == TransactionState::Prepared
     }
 
     /// Stores what is prepared, as was decided.
