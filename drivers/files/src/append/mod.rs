@@ -10,7 +10,7 @@
 //! - [`room`]: the folder of one transaction, and what killed processes left.
 
 mod fit;
-mod part;
+mod part_file;
 mod pending;
 mod room;
 mod target;

@@ -2,7 +2,7 @@
 //! planned. All of this waits for the disk.
 
 use super::fit::Template;
-use super::part::{OpenPart, Part};
+use super::part_file::{PartFile, PartWriter};
 use super::room::{Room, synced};
 use super::{blocking, unsupported, unwritten};
 use crate::table::FileTable;
@@ -29,8 +29,8 @@ pub(super) struct Pending {
 #[derive(Debug, Default)]
 struct State {
     room: Option<Room>,
-    parts: Vec<Part>,
-    open: Option<OpenPart>,
+    parts: Vec<PartFile>,
+    open: Option<PartWriter>,
     /// Files that were begun.
     begun: usize,
     has_ended: bool,
@@ -79,7 +79,7 @@ impl Pending {
     /// Whether it has no rows.
     pub(super) fn is_empty(&self) -> bool {
         let state = self.state();
-        state.open.as_ref().map_or(0, OpenPart::rows) == 0 && state.parts.iter().all(|part| part.rows == 0)
+        state.open.as_ref().map_or(0, PartWriter::rows) == 0 && state.parts.iter().all(|part| part.rows == 0)
     }
 
     /// Adds rows.
@@ -94,7 +94,7 @@ impl Pending {
 
     pub(super) fn mark(&self) -> Mark {
         let state = self.state();
-        Mark { parts: state.parts.len(), rows: state.open.as_ref().map_or(0, OpenPart::rows) }
+        Mark { parts: state.parts.len(), rows: state.open.as_ref().map_or(0, PartWriter::rows) }
     }
 
     /// Forgets what was written since.
@@ -140,7 +140,7 @@ impl State {
         let name = format!("{}.parquet", self.begun);
         let place = room.place(&name);
         self.begun += 1;
-        self.open = Some(OpenPart::begin(name, place, template)?);
+        self.open = Some(PartWriter::begin(name, place, template)?);
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl State {
         let name = format!("{}.parquet", self.begun);
         self.begun += 1;
         let place = room.place(&name);
-        let mut open = OpenPart::begin(name, place, template)?;
+        let mut open = PartWriter::begin(name, place, template)?;
         open.copy(&last, mark.rows)?;
         self.parts.push(open.end()?);
         Ok(())
@@ -196,7 +196,7 @@ impl State {
                 // Several files would appear one after the other.
                 let name = "whole.parquet".to_owned();
                 let place = room.place(&name);
-                let mut open = OpenPart::begin(name, place, template)?;
+                let mut open = PartWriter::begin(name, place, template)?;
                 for part in several {
                     open.copy(part, part.rows)?;
                 }

@@ -3,7 +3,7 @@
 use super::capabilities::MemoryCapabilities;
 use super::cells::{Cells, stored};
 use super::language::{Wait, statement};
-use super::prepared::settle;
+use super::prepared_transactions::settle;
 use super::reading::Reading;
 use super::store::{Column, State, Table, View};
 use super::transaction::MemoryTransaction;

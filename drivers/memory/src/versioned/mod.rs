@@ -8,11 +8,11 @@
 
 mod capabilities;
 mod cells;
-mod changing;
 mod driver;
 mod evaluation;
 mod language;
-mod prepared;
+mod open_transaction;
+mod prepared_transactions;
 mod reading;
 mod store;
 mod transaction;

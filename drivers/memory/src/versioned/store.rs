@@ -1,7 +1,7 @@
 //! Tables as versions of rows: what was committed, what a transaction that holds a row has made of it, and what is seen from where.
 
 use super::cells::{Cells, bytes, key};
-use super::prepared::Prepared;
+use super::prepared_transactions::PreparedTransactions;
 use querygate_driver_api::value::{Value, ValueType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct State {
     pub(super) stale: BTreeSet<(Arc<str>, u64)>,
     pub(super) bytes: usize,
     /// Transactions that have done everything but end.
-    pub(super) prepared: Prepared,
+    pub(super) prepared: PreparedTransactions,
 }
 
 /// One table.

@@ -1,10 +1,10 @@
 //! One transaction, as the gate drives it.
 
 use super::cells::{Cells, batch, stored};
-use super::changing::{Open, Stopped, has_columns};
 use super::driver::Shared;
 use super::language::Wait;
-use super::prepared::{prepare, settle};
+use super::open_transaction::{OpenTransaction, StepError, has_columns};
+use super::prepared_transactions::{prepare, settle};
 use super::reading::Reading;
 use super::store::{Column, State};
 use arrow::array::RecordBatch;
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub(super) struct MemoryTransaction {
     shared: Arc<Shared>,
     /// `None`: it has ended.
-    open: Option<Open>,
+    open: Option<OpenTransaction>,
     isolation: Isolation,
     savepoints: Vec<(u32, usize)>,
     /// Under which it is kept. It is not this transaction's any more then.
@@ -49,7 +49,7 @@ impl Drop for MemoryTransaction {
 
 impl MemoryTransaction {
     pub(super) fn begin(shared: Arc<Shared>, isolation: Isolation) -> Self {
-        let open = Some(Open::begin(&mut shared.state()));
+        let open = Some(OpenTransaction::begin(&mut shared.state()));
         Self { shared, open, isolation, savepoints: Vec::new(), prepared: None }
     }
 
@@ -58,7 +58,7 @@ impl MemoryTransaction {
         &mut self,
         context: &ExecuteContext,
         patience: Duration,
-        mut step: impl FnMut(&mut Open, &mut State) -> Result<T, Stopped>,
+        mut step: impl FnMut(&mut OpenTransaction, &mut State) -> Result<T, StepError>,
     ) -> Result<Result<T, ()>> {
         let until = Instant::now() + patience;
         loop {
@@ -69,8 +69,8 @@ impl MemoryTransaction {
             let stopped = step(open, &mut shared.state());
             match stopped {
                 Ok(done) => return Ok(Ok(done)),
-                Err(Stopped::Refused(error)) => return Err(error),
-                Err(Stopped::Held) => {}
+                Err(StepError::Refused(error)) => return Err(error),
+                Err(StepError::Held) => {}
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -206,7 +206,12 @@ impl Plan {
     }
 
     /// The row as it is stored then, or as it was where it is gone. `None`: there is no such row.
-    fn apply(&self, open: &mut Open, state: &mut State, values: &[Value]) -> Result<Option<Cells>, Stopped> {
+    fn apply(
+        &self,
+        open: &mut OpenTransaction,
+        state: &mut State,
+        values: &[Value],
+    ) -> Result<Option<Cells>, StepError> {
         if !state.tables.get(&self.table).is_some_and(|table| has_columns(table, &self.shape)) {
             // The table got other columns since the change was begun.
             return Err(Violation::Serialization.into());
@@ -285,7 +290,7 @@ impl SourceTransaction for MemoryTransaction {
     }
 
     async fn savepoint(&mut self, id: u32) -> Result<()> {
-        self.savepoints.push((id, self.open.as_ref().map_or(0, Open::done)));
+        self.savepoints.push((id, self.open.as_ref().map_or(0, OpenTransaction::done)));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! One transaction on a connection of its own.
 
-mod keeping;
+mod xa_branch;
 
 use super::error::{from_change, number};
 use super::{print, store};
@@ -13,7 +13,6 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
-use keeping::Xa;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::TableRef;
@@ -29,6 +28,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use xa_branch::XaBranch;
 
 /// How long a statement has that only begins or ends something.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub(super) struct MysqlTransaction {
     known: HashSet<TableRef>,
     /// A result was dropped before its end, and what the server said of the rest was not read.
     has_unread_rows: bool,
-    xa: Option<Xa>,
+    xa: Option<XaBranch>,
 }
 
 /// A connection at its server.
@@ -99,7 +99,7 @@ impl MysqlTransaction {
         let mut running = StatementGuard::new(MysqlStop { pool: Arc::clone(pool), id });
         // Not REPEATABLE READ, whose locks on gaps between rows would be on rows that the writer may not see.
         let level = begin.isolation.sql();
-        let xa = begin.global.filter(|_| lease.session.keeps_prepared).map(Xa::begun);
+        let xa = begin.global.filter(|_| lease.session.keeps_prepared).map(XaBranch::begun);
         let text = match &xa {
             None => format!("{STRICT}; SET TRANSACTION ISOLATION LEVEL {level}; START TRANSACTION READ WRITE"),
             Some(xa) => {
@@ -362,7 +362,7 @@ impl SourceTransaction for MysqlTransaction {
             self.rollback().await;
             return Err(CommitError::RolledBack(error));
         }
-        let text = self.xa.as_ref().map_or_else(|| "COMMIT".to_owned(), Xa::commit);
+        let text = self.xa.as_ref().map_or_else(|| "COMMIT".to_owned(), XaBranch::commit);
         let committed = self.lease.session.connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await;
         let Err(error) = committed else {
             self.lease.release(true);

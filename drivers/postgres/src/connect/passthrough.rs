@@ -41,17 +41,17 @@ struct Copied {
 }
 
 /// Columns of a prepared statement, and whether its rows are read since some value could not be copied.
-pub(crate) type Columns = Arc<Told>;
+pub(crate) type Columns = Arc<PreparedColumns>;
 
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct PreparedColumns {
     /// The statement's.
     text: Arc<str>,
     types: OnceLock<Arc<[Type]>>,
     is_read: AtomicBool,
 }
 
-impl Told {
+impl PreparedColumns {
     pub(crate) fn of(text: Arc<str>) -> Self {
         Self { text, types: OnceLock::new(), is_read: AtomicBool::new(false) }
     }
@@ -60,17 +60,17 @@ impl Told {
         &self.text
     }
 
-    /// Empty until the server has told them.
+    /// Empty until the server has sent them.
     pub(crate) fn types(&self) -> &[Type] {
         self.types.get().map_or(&[], |types| types)
     }
 
-    pub(crate) fn is_told(&self) -> bool {
+    pub(crate) fn are_known(&self) -> bool {
         self.types.get().is_some()
     }
 
-    /// `Err`: it was told before.
-    pub(crate) fn tell(&self, types: Arc<[Type]>) -> Result<(), Arc<[Type]>> {
+    /// `Err`: they are known already.
+    pub(crate) fn set_types(&self, types: Arc<[Type]>) -> Result<(), Arc<[Type]>> {
         self.types.set(types)
     }
 

@@ -1,7 +1,7 @@
 //! What is asked and answered on one connection: the first answer is the first request's, and only that one's. Knows no socket and
 //! no clock.
 
-use crate::connect::passthrough::{Columns, Copying, Told};
+use crate::connect::passthrough::{Columns, Copying, PreparedColumns};
 use crate::connect::statements::Statements;
 use crate::wire::bind::Parameters;
 use crate::wire::frames::{self, Broken, Failure, Frame};
@@ -123,7 +123,7 @@ impl Pipeline {
             self.out.truncate(start);
             return written.map(|()| Asked::Full);
         }
-        let columns = Arc::new(Told::of(Arc::clone(text)));
+        let columns = Arc::new(PreparedColumns::of(Arc::clone(text)));
         self.prepared.insert(name, parameters.types().map(Type::oid), Arc::clone(&columns));
         Ok(self.asked(columns))
     }
@@ -187,7 +187,7 @@ impl Pipeline {
         match kind {
             b'T' => match frames::columns(body)? {
                 // Asked for once for each name; what another says later would be no answer of ours.
-                Some(types) => self.first()?.columns.tell(types.into()).map_err(|_| Broken)?,
+                Some(types) => self.first()?.columns.set_types(types.into()).map_err(|_| Broken)?,
                 None => self.first()?.give_up(Unanswered::Apart),
             },
             // No columns: not what a look-up asks.
@@ -215,10 +215,10 @@ impl Pipeline {
     /// The first request is over.
     fn ready(&mut self) -> std::result::Result<(), Broken> {
         let request = self.requests.pop_front().ok_or(Broken)?;
-        let is_told = request.columns.is_told();
+        let are_known = request.columns.are_known();
         let answer = match request.outcome {
-            Outcome::Rows if is_told => Answer::Rows(request.columns, request.rows),
-            // Whoever prepared it was told nothing that can be read.
+            Outcome::Rows if are_known => Answer::Rows(request.columns, request.rows),
+            // The request that prepared it ended before its columns came: the rows cannot be read.
             Outcome::Rows => Answer::Unanswered(Unanswered::Again),
             Outcome::Unanswered(why) => {
                 self.forget(&request.columns);
@@ -227,13 +227,13 @@ impl Pipeline {
             // Not prepared, or its plan would give other columns now: prepared anew it may be what is asked for.
             Outcome::Failed(failure) => {
                 let changed = matches!(failure.state.as_str(), "0A000" | "26000");
-                if changed || !is_told {
+                if changed || !are_known {
                     self.forget(&request.columns);
                 }
                 if changed { Answer::Unanswered(Unanswered::Again) } else { Answer::Failed(failure) }
             }
         };
-        // Whoever is gone needs no answer.
+        // A caller that is gone needs no answer.
         drop(request.reply.send(answer));
         Ok(())
     }

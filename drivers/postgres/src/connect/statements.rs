@@ -104,12 +104,12 @@ impl Hasher for Quick {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connect::passthrough::Told;
+    use crate::connect::passthrough::PreparedColumns;
 
     #[test]
     fn statements_are_known_by_text_and_types_and_forgotten_once() {
         let mut statements = Statements::default();
-        let told = |text: &str| Arc::new(Told::of(text.into()));
+        let told = |text: &str| Arc::new(PreparedColumns::of(text.into()));
         let (one, two, other) = (told("a"), told("a"), told("b"));
         for (columns, types) in [(&one, [20]), (&two, [1700]), (&other, [20])] {
             assert!(statements.find(columns.text(), types.into_iter()).is_none());
@@ -132,7 +132,7 @@ mod tests {
         let mut statements = Statements::default();
         for number in 0..STATEMENTS_MAX {
             let name = statements.next_name();
-            let columns = Arc::new(Told::of(format!("s{number}").into()));
+            let columns = Arc::new(PreparedColumns::of(format!("s{number}").into()));
             assert!(statements.find(columns.text(), std::iter::empty()).is_none());
             statements.insert(name, std::iter::empty(), columns);
         }

@@ -9,7 +9,7 @@ mod fate;
 mod form;
 mod obstacles;
 mod pipeline;
-mod prepared;
+mod prepared_transactions;
 mod print;
 mod reading;
 mod row_update;
@@ -118,14 +118,14 @@ impl Writer for PostgresDriver {
     }
 
     async fn distributed_obstacles(&self) -> Result<Vec<String>> {
-        if self.is_distributed() { prepared::obstacles(self.writers()?).await } else { Ok(Vec::new()) }
+        if self.is_distributed() { prepared_transactions::obstacles(self.writers()?).await } else { Ok(Vec::new()) }
     }
 
     async fn prepared(&self, gate: GateId, context: &ExecuteContext) -> Result<Vec<GlobalId>> {
-        prepared::of(self.prepared_at()?, gate, context).await
+        prepared_transactions::of(self.prepared_at()?, gate, context).await
     }
 
     async fn settle(&self, id: &GlobalId, fate: Fate, context: &ExecuteContext) -> Result<Settled> {
-        prepared::settle(self.prepared_at()?, id, fate, context).await
+        prepared_transactions::settle(self.prepared_at()?, id, fate, context).await
     }
 }

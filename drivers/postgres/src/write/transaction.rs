@@ -1,6 +1,6 @@
 //! One transaction on a connection of its own.
 
-mod keeping;
+mod two_phase;
 
 use super::encode::{COPY_HEADER, COPY_TRAILER, arrays, copied, forms};
 use super::error::from_change;
@@ -426,15 +426,15 @@ impl SourceTransaction for PostgresTransaction {
     }
 
     async fn prepare(&mut self, id: &GlobalId) -> Result<(), PrepareError> {
-        self.keep(id).await
+        self.prepare_transaction(id).await
     }
 
     async fn commit_prepared(self: Box<Self>) -> Result<(), CommitError> {
-        self.end_kept(Fate::Committed).await.map_err(|error| CommitError::unknown(&error, None))
+        self.end_prepared(Fate::Committed).await.map_err(|error| CommitError::unknown(&error, None))
     }
 
     async fn rollback_prepared(self: Box<Self>) -> Result<()> {
-        self.end_kept(Fate::RolledBack).await
+        self.end_prepared(Fate::RolledBack).await
     }
 }
 

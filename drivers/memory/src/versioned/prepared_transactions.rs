@@ -1,6 +1,6 @@
 //! Transactions that have done everything but end: their rows are held until somebody says how they do. They last as long as the tables.
 
-use super::changing::Open;
+use super::open_transaction::OpenTransaction;
 use super::store::State;
 use querygate_driver_api::write::distributed::LISTED_MAX;
 use querygate_driver_api::write::{Fate, GateId, GlobalId, Settled};
@@ -10,16 +10,16 @@ use std::sync::Arc;
 
 /// Those that wait, by their ids.
 #[derive(Debug, Default)]
-pub(super) struct Prepared(BTreeMap<GlobalId, Waiting>);
+pub(super) struct PreparedTransactions(BTreeMap<GlobalId, Waiting>);
 
 #[derive(Debug)]
 struct Waiting {
-    open: Open,
+    open: OpenTransaction,
     /// Tables that change if it is committed.
     tables: BTreeSet<Arc<str>>,
 }
 
-impl Prepared {
+impl PreparedTransactions {
     /// Those of a gate.
     pub(super) fn of(&self, gate: GateId) -> Vec<GlobalId> {
         self.0.keys().filter(|id| id.gate == gate).copied().collect()
@@ -35,7 +35,7 @@ impl Prepared {
 ///
 /// # Errors
 /// 40001: what it read was changed; too many wait; internal: its id was given twice.
-pub(super) fn prepare(state: &mut State, id: GlobalId, mut open: Open, alone: bool) -> Result<()> {
+pub(super) fn prepare(state: &mut State, id: GlobalId, mut open: OpenTransaction, alone: bool) -> Result<()> {
     let refusal = if state.prepared.0.contains_key(&id) {
         Some(Error::internal("two transactions have one id"))
     } else if state.prepared.0.len() >= LISTED_MAX {

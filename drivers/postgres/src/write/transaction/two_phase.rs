@@ -3,14 +3,14 @@
 use super::PostgresTransaction;
 use crate::error::is_lost;
 use crate::write::error::from_change;
-use crate::write::prepared::{not_kept, settling};
+use crate::write::prepared_transactions::{not_kept, settling};
 use querygate_driver_api::write::{Fate, GlobalId, PrepareError};
 use querygate_types::{Error, Result};
 
 impl PostgresTransaction {
     /// # Errors
     /// [`PrepareError`].
-    pub(super) async fn keep(&mut self, id: &GlobalId) -> Result<(), PrepareError> {
+    pub(super) async fn prepare_transaction(&mut self, id: &GlobalId) -> Result<(), PrepareError> {
         if !self.can_prepare {
             return Err(PrepareError::unsupported());
         }
@@ -36,7 +36,7 @@ impl PostgresTransaction {
 
     /// # Errors
     /// It is not known whether it has ended.
-    pub(super) async fn end_kept(self, fate: Fate) -> Result<()> {
+    pub(super) async fn end_prepared(self, fate: Fate) -> Result<()> {
         if let Some(id) = self.prepared {
             let ended = self.lease.connection.client.batch_execute(&settling(&id, fate)).await;
             ended.map_err(|error| from_change(self.source(), &error))?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A transaction's own part of the state.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenTransaction {
     pub(super) id: u64,
     pub(super) snapshot: u64,
     /// What was done, in its order.
@@ -45,20 +45,20 @@ impl Done {
 
 /// Why a step was not done.
 #[derive(Debug)]
-pub(super) enum Stopped {
+pub(super) enum StepError {
     /// Another open transaction holds the row: it may be free soon.
     Held,
     Refused(Error),
 }
 
-impl From<Violation> for Stopped {
+impl From<Violation> for StepError {
     fn from(violation: Violation) -> Self {
         Self::Refused(violation.error())
     }
 }
 
-fn gone() -> Stopped {
-    Stopped::Refused(Error::new(ErrorCode::SourceSchemaChanged, "the table is not in the source any more"))
+fn gone() -> StepError {
+    StepError::Refused(Error::new(ErrorCode::SourceSchemaChanged, "the table is not in the source any more"))
 }
 
 /// Whether rows of a table are rows of these columns.
@@ -66,7 +66,7 @@ pub(super) fn has_columns(table: &Table, columns: &Arc<[Column]>) -> bool {
     Arc::ptr_eq(&table.columns, columns) || table.columns == *columns
 }
 
-impl Open {
+impl OpenTransaction {
     pub(super) fn begin(state: &mut State) -> Self {
         let (id, snapshot) = (state.next_transaction, state.version);
         state.next_transaction += 1;
@@ -84,13 +84,13 @@ impl Open {
     }
 
     /// Keeps others from changing a row. One that has changed or held it since this one began was first.
-    pub(super) fn hold(&mut self, state: &mut State, table: &Arc<str>, row: u64) -> Result<(), Stopped> {
-        let found = state.tables.get_mut(table).ok_or(Stopped::from(Violation::Serialization))?;
+    pub(super) fn hold(&mut self, state: &mut State, table: &Arc<str>, row: u64) -> Result<(), StepError> {
+        let found = state.tables.get_mut(table).ok_or(StepError::from(Violation::Serialization))?;
         let columns = Arc::clone(&found.columns);
-        let chain = found.rows.get_mut(&row).ok_or(Stopped::from(Violation::Serialization))?;
+        let chain = found.rows.get_mut(&row).ok_or(StepError::from(Violation::Serialization))?;
         match chain.holder {
             Some(holder) if holder == self.id => return Ok(()),
-            Some(_) => return Err(Stopped::Held),
+            Some(_) => return Err(StepError::Held),
             None => {}
         }
         if chain.touched > self.snapshot || chain.versions.last().is_some_and(|last| last.since > self.snapshot) {
@@ -116,7 +116,7 @@ impl Open {
     }
 
     /// The row that this transaction sees under its primary key.
-    pub(super) fn find(&self, state: &State, table: &Arc<str>, values: &[Value]) -> Result<Option<u64>, Stopped> {
+    pub(super) fn find(&self, state: &State, table: &Arc<str>, values: &[Value]) -> Result<Option<u64>, StepError> {
         let table = state.tables.get(table).ok_or_else(gone)?;
         let (Some(places), Some(wanted)) = (table.keys.first(), key(values)) else { return Ok(None) };
         let has = |row: &u64| {
@@ -127,7 +127,7 @@ impl Open {
     }
 
     /// Stores a new row.
-    pub(super) fn insert(&mut self, state: &mut State, table: &Arc<str>, cells: Cells) -> Result<(), Stopped> {
+    pub(super) fn insert(&mut self, state: &mut State, table: &Arc<str>, cells: Cells) -> Result<(), StepError> {
         let row = state.next_row;
         self.admit(state, table, row, &cells)?;
         state.next_row += 1;
@@ -146,7 +146,7 @@ impl Open {
         table: &Arc<str>,
         row: u64,
         cells: Option<Cells>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), StepError> {
         self.hold(state, table, row)?;
         if let Some(cells) = &cells {
             self.admit(state, table, row, cells)?;
@@ -173,7 +173,7 @@ impl Open {
     }
 
     /// Whether no other row has the keys of this one.
-    fn admit(&self, state: &State, name: &Arc<str>, row: u64, cells: &Cells) -> Result<(), Stopped> {
+    fn admit(&self, state: &State, name: &Arc<str>, row: u64, cells: &Cells) -> Result<(), StepError> {
         let table = state.tables.get(name).ok_or_else(gone)?;
         for (number, places) in table.keys.iter().enumerate() {
             let Some(wanted) = key(at(cells, places)) else {
@@ -190,10 +190,10 @@ impl Open {
                 if has(chain.seen(if is_mine { self.view() } else { View::Committed })) {
                     // Its holder may be about to free the key.
                     let is_freed = !is_mine && matches!(&chain.pending, Some(next) if !has(next.as_ref()));
-                    return Err(if is_freed { Stopped::Held } else { Violation::Unique.into() });
+                    return Err(if is_freed { StepError::Held } else { Violation::Unique.into() });
                 }
                 if !is_mine && chain.pending.iter().any(|next| has(next.as_ref())) {
-                    return Err(Stopped::Held);
+                    return Err(StepError::Held);
                 }
                 // It was freed after this transaction began, which would see two rows of one key.
                 if !is_mine && has(chain.seen(self.view())) {
@@ -328,8 +328,8 @@ mod tests {
     }
 
     /// One that has changed a new row a hundred times.
-    fn long(state: &mut State, table: &Arc<str>) -> Open {
-        let (mut open, number) = (Open::begin(state), state.next_row);
+    fn long(state: &mut State, table: &Arc<str>) -> OpenTransaction {
+        let (mut open, number) = (OpenTransaction::begin(state), state.next_row);
         open.insert(state, table, row("")).unwrap();
         for _ in 0..100 {
             open.change(state, table, number, Some(row(&"x".repeat(LONG)))).unwrap();
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_row_does_not_go_back_to_values_of_other_columns() {
         let (mut state, table) = state();
-        let mut open = Open::begin(&mut state);
+        let mut open = OpenTransaction::begin(&mut state);
         open.insert(&mut state, &table, row("one")).unwrap();
         let savepoint = open.done();
         open.change(&mut state, &table, 0, Some(row("two"))).unwrap();

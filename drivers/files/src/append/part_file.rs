@@ -20,23 +20,23 @@ const GROUP_BYTES: usize = 32 * 1024 * 1024;
 
 /// A file that is complete.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(super) struct PartFile {
     pub(super) name: String,
     pub(super) place: PathBuf,
     pub(super) rows: u64,
 }
 
 /// A file that rows are added to.
-pub(super) struct OpenPart {
+pub(super) struct PartWriter {
     writer: ArrowWriter<File>,
     schema: SchemaRef,
-    part: Part,
+    part: PartFile,
     share: Share,
     /// Whether it cannot be completed: some rows of a group were written, and others were not.
     is_broken: bool,
 }
 
-impl OpenPart {
+impl PartWriter {
     pub(super) fn begin(name: String, place: PathBuf, template: &Template) -> Result<Self> {
         let file = File::create_new(&place).map_err(|error| unwritten(&error))?;
         if let Some(permissions) = &template.permissions {
@@ -50,7 +50,7 @@ impl OpenPart {
         let writer = ArrowWriter::try_new(file, Arc::clone(&template.schema), Some(properties));
         let writer = writer.map_err(|error| failed(&error))?;
         let (schema, share) = (Arc::clone(&template.schema), Share::of(&template.buffered));
-        Ok(Self { writer, schema, part: Part { name, place, rows: 0 }, share, is_broken: false })
+        Ok(Self { writer, schema, part: PartFile { name, place, rows: 0 }, share, is_broken: false })
     }
 
     pub(super) const fn rows(&self) -> u64 {
@@ -78,7 +78,7 @@ impl OpenPart {
     }
 
     /// The first rows of a file.
-    pub(super) fn copy(&mut self, from: &Part, most: u64) -> Result<()> {
+    pub(super) fn copy(&mut self, from: &PartFile, most: u64) -> Result<()> {
         let file = File::open(&from.place).map_err(|error| unwritten(&error))?;
         let rows = usize::try_from(most.min(from.rows)).map_err(Error::internal)?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|reader| reader.with_limit(rows).build());
@@ -90,16 +90,16 @@ impl OpenPart {
     }
 
     /// The file with its footer.
-    pub(super) fn end(self) -> Result<Part> {
+    pub(super) fn end(self) -> Result<PartFile> {
         self.refuse_broken()?;
         self.writer.into_inner().map_err(|error| failed(&error))?;
         Ok(self.part)
     }
 }
 
-impl std::fmt::Debug for OpenPart {
+impl std::fmt::Debug for PartWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenPart").field("part", &self.part).finish_non_exhaustive()
+        f.debug_struct("PartWriter").field("part", &self.part).finish_non_exhaustive()
     }
 }
 

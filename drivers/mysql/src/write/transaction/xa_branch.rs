@@ -9,12 +9,12 @@ use sqlx::{AssertSqlSafe, Executor};
 
 /// What a transaction is that began under an id.
 #[derive(Debug)]
-pub(super) struct Xa {
+pub(super) struct XaBranch {
     id: GlobalId,
     is_prepared: bool,
 }
 
-impl Xa {
+impl XaBranch {
     pub(super) const fn begun(id: GlobalId) -> Self {
         Self { id, is_prepared: false }
     }
