@@ -3,7 +3,7 @@
 use super::hook::NativeHook;
 use super::manifest::{Kind, Manifest};
 use super::mask::NativeMask;
-use super::registered::Registered;
+use super::registration::Registration;
 use super::resolve::{self, Offer};
 use super::source::NativeSource;
 use super::validation::NativeValidation;
@@ -113,10 +113,10 @@ pub struct Extensions {
 #[derive(Default)]
 struct Loaded {
     extensions: Vec<Extension>,
-    hooks: BTreeMap<String, Registered<dyn NativeHook>>,
-    validations: BTreeMap<String, Registered<dyn NativeValidation>>,
-    masks: BTreeMap<String, Registered<dyn NativeMask>>,
-    sources: BTreeMap<String, Registered<dyn NativeSource>>,
+    hooks: BTreeMap<String, Registration<dyn NativeHook>>,
+    validations: BTreeMap<String, Registration<dyn NativeValidation>>,
+    masks: BTreeMap<String, Registration<dyn NativeMask>>,
+    sources: BTreeMap<String, Registration<dyn NativeSource>>,
 }
 
 impl Extensions {
@@ -158,7 +158,7 @@ impl Extensions {
                 Error::new(ErrorCode::ConfigInvalid, format!("the extension \"{name}\" does not start"))
                     .with_detail(why.to_string())
             };
-            match super::contained::contained(start) {
+            match super::panic_guard::catch_panic(start) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(failed(&error)),
                 Err(_) => return Err(failed(&"it panicked")),
@@ -178,29 +178,29 @@ impl Extensions {
     }
 
     #[must_use]
-    pub fn hook(&self, name: &str) -> Option<&Registered<dyn NativeHook>> {
+    pub fn hook(&self, name: &str) -> Option<&Registration<dyn NativeHook>> {
         self.loaded.hooks.get(name)
     }
 
     #[must_use]
-    pub fn validation(&self, name: &str) -> Option<&Registered<dyn NativeValidation>> {
+    pub fn validation(&self, name: &str) -> Option<&Registration<dyn NativeValidation>> {
         self.loaded.validations.get(name)
     }
 
     #[must_use]
-    pub fn mask(&self, name: &str) -> Option<&Registered<dyn NativeMask>> {
+    pub fn mask(&self, name: &str) -> Option<&Registration<dyn NativeMask>> {
         self.loaded.masks.get(name)
     }
 
     #[must_use]
-    pub fn source(&self, name: &str) -> Option<&Registered<dyn NativeSource>> {
+    pub fn source(&self, name: &str) -> Option<&Registration<dyn NativeSource>> {
         self.loaded.sources.get(name)
     }
 
     /// All names of a kind, in their order.
     #[must_use]
     pub fn names(&self, kind: Kind) -> Vec<&str> {
-        fn of<T: ?Sized>(all: &BTreeMap<String, Registered<T>>) -> Vec<&str> {
+        fn of<T: ?Sized>(all: &BTreeMap<String, Registration<T>>) -> Vec<&str> {
             all.keys().map(String::as_str).collect()
         }
         match kind {
@@ -219,12 +219,12 @@ impl fmt::Debug for Extensions {
 }
 
 fn register<T: ?Sized>(
-    all: &mut BTreeMap<String, Registered<T>>,
+    all: &mut BTreeMap<String, Registration<T>>,
     own: &[(String, Arc<T>)],
     extension: &str,
     version: super::manifest::Version,
 ) {
     for (name, code) in own {
-        all.insert(name.clone(), Registered::new(name, extension, version, Arc::clone(code)));
+        all.insert(name.clone(), Registration::new(name, extension, version, Arc::clone(code)));
     }
 }

@@ -4,7 +4,7 @@ use super::Row;
 use super::hook::{HookContext, HookError, HookEvent, HookHost, NativeHook};
 use super::manifest::Version;
 use super::mask::NativeMask;
-use super::registered::Registered;
+use super::registration::Registration;
 use super::validation::{NativeValidation, Violation, Written};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -152,7 +152,7 @@ impl Trial {
         let session = json!({"userId": self.user_id, "positions": self.positions, "tenantId": null});
         held.insert("session".to_owned(), session);
         let hook: Arc<dyn NativeHook> = Arc::new(hook);
-        registered(hook).run(HookContext::new(event, held, self.now_ms, records))
+        registration(hook).run(HookContext::new(event, held, self.now_ms, records))
     }
 
     /// What a validation finds wrong with the record.
@@ -161,7 +161,7 @@ impl Trial {
     /// As of [`NativeValidation::check`]; it panicked.
     pub fn check(&self, validation: impl NativeValidation + 'static) -> Result<Vec<Violation>, String> {
         let validation: Arc<dyn NativeValidation> = Arc::new(validation);
-        registered(validation).check(&Written {
+        registration(validation).check(&Written {
             record: &self.record,
             previous: self.previous.as_ref(),
             now_ms: self.now_ms,
@@ -175,14 +175,14 @@ impl Trial {
 /// As of [`NativeMask::mask`]; it panicked, is too long, or is not the same the second time.
 pub fn mask(mask: impl NativeMask + 'static, text: &str) -> Result<String, String> {
     let code: Arc<dyn NativeMask> = Arc::new(mask);
-    let mask = registered(code);
+    let mask = registration(code);
     let apply = || mask.apply(text).map_err(|error| error.cause().unwrap_or_default().to_owned());
     let (first, second) = (apply()?, apply()?);
     if first == second { Ok(first) } else { Err("equal texts have different masks".to_owned()) }
 }
 
-fn registered<T: ?Sized>(code: Arc<T>) -> Registered<T> {
-    Registered::new("test", "test", Version::new(0, 0, 0), code)
+fn registration<T: ?Sized>(code: Arc<T>) -> Registration<T> {
+    Registration::new("test", "test", Version::new(0, 0, 0), code)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! the same way: as a question or a change with somebody's rights, in the transaction of the change.
 
 use super::Row;
-use super::contained::{Panicked, contained};
-use super::registered::Registered;
+use super::panic_guard::{Panic, catch_panic};
+use super::registration::Registration;
 pub use querygate_metadata::model::{HookCapability, HookEvent};
 use serde_json::{Map, Value, json};
 
@@ -300,11 +300,11 @@ fn record(value: Value) -> Row {
     }
 }
 
-impl Registered<dyn NativeHook> {
+impl Registration<dyn NativeHook> {
     /// What it uses; nothing where it panics.
     #[must_use]
     pub fn capabilities(&self) -> &[HookCapability] {
-        contained(|| self.code.capabilities()).unwrap_or_default()
+        catch_panic(|| self.code.capabilities()).unwrap_or_default()
     }
 
     /// Runs for one record, and gives back its values.
@@ -312,9 +312,9 @@ impl Registered<dyn NativeHook> {
     /// # Errors
     /// The hook's own; it panicked.
     pub fn run(&self, mut context: HookContext<'_>) -> Result<Row, HookError> {
-        match contained(|| self.code.run(&mut context)) {
+        match catch_panic(|| self.code.run(&mut context)) {
             Ok(ran) => ran.map(|()| context.input),
-            Err(Panicked) => Err(HookError::Failed("it panicked".to_owned())),
+            Err(Panic) => Err(HookError::Failed("it panicked".to_owned())),
         }
     }
 }

@@ -5,20 +5,20 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
-mod contained;
 mod extension;
 pub mod harness;
 pub mod hook;
 mod manifest;
 pub mod mask;
-mod registered;
+mod panic_guard;
+mod registration;
 mod resolve;
 pub mod source;
 pub mod validation;
 
 pub use extension::{Extension, Extensions};
 pub use manifest::{Dependency, Kind, Manifest, Version};
-pub use registered::Registered;
+pub use registration::Registration;
 
 /// A record: values by the names of their fields.
 pub type Row = serde_json::Map<String, serde_json::Value>;

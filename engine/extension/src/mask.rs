@@ -1,8 +1,8 @@
 //! Masks in Rust. A mask is put over the values of a column where rows enter the gate, before any expression sees them, and is never
 //! given to a source.
 
-use super::contained::contained;
-use super::registered::Registered;
+use super::panic_guard::catch_panic;
+use super::registration::Registration;
 use querygate_types::{Error, Result};
 
 /// A masked text has this many times the bytes of the stored one at most, and these more.
@@ -22,14 +22,14 @@ pub trait NativeMask: Send + Sync {
     fn mask(&self, text: &str) -> std::result::Result<String, String>;
 }
 
-impl Registered<dyn NativeMask> {
+impl Registration<dyn NativeMask> {
     /// The masked text.
     ///
     /// # Errors
     /// XX000, without the value: the mask failed, panicked, or made too much of it.
     pub fn apply(&self, text: &str) -> Result<String> {
         let failed = |why: &str| Error::internal(format_args!("the mask {self:?} failed: {why}"));
-        let masked = contained(|| self.code.mask(text)).map_err(|_| failed("it panicked"))?;
+        let masked = catch_panic(|| self.code.mask(text)).map_err(|_| failed("it panicked"))?;
         let masked = masked.map_err(|why| failed(&why))?;
         let longest = text.len().saturating_mul(GROWTH_MAX).saturating_add(GROWTH_BYTES);
         if masked.len() > longest { Err(failed("its text is too long")) } else { Ok(masked) }

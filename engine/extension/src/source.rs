@@ -1,7 +1,7 @@
 //! Kinds of sources in Rust: what makes a driver of the settings of a `[[sources]]`.
 
-use super::contained::contained;
-use super::registered::Registered;
+use super::panic_guard::catch_panic;
+use super::registration::Registration;
 use querygate_driver_api::driver::Driver;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
@@ -42,13 +42,13 @@ pub trait NativeSource: Send + Sync {
     fn open(&self, settings: &SourceSettings) -> Result<Arc<dyn Driver>>;
 }
 
-impl Registered<dyn NativeSource> {
+impl Registration<dyn NativeSource> {
     /// The driver of one source.
     ///
     /// # Errors
     /// As of [`NativeSource::open`]; the kind panicked.
     pub fn open(&self, settings: &SourceSettings) -> Result<Arc<dyn Driver>> {
-        contained(|| self.code.open(settings)).unwrap_or_else(|_| {
+        catch_panic(|| self.code.open(settings)).unwrap_or_else(|_| {
             let text = format!("source \"{}\" cannot be opened: its kind {self:?} panicked", settings.name);
             Err(Error::new(ErrorCode::ConfigInvalid, text))
         })

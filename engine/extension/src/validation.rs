@@ -1,8 +1,8 @@
 //! Validations in Rust: what a written record must not be. They run beside those of the metadata, by the same priorities.
 
 use super::Row;
-use super::contained::contained;
-use super::registered::Registered;
+use super::panic_guard::catch_panic;
+use super::registration::Registration;
 
 /// Violations that one validation tells of a record, and bytes of a message.
 const VIOLATIONS_MAX: usize = 100;
@@ -53,13 +53,13 @@ pub trait NativeValidation: Send + Sync {
     fn check(&self, written: &Written<'_>) -> Result<Vec<Violation>, String>;
 }
 
-impl Registered<dyn NativeValidation> {
+impl Registration<dyn NativeValidation> {
     /// What is wrong with a record.
     ///
     /// # Errors
     /// The validation failed or panicked, with its own words, which are in the log.
     pub fn check(&self, written: &Written<'_>) -> Result<Vec<Violation>, String> {
-        let checked = contained(|| self.code.check(written)).unwrap_or_else(|_| Err("it panicked".to_owned()));
+        let checked = catch_panic(|| self.code.check(written)).unwrap_or_else(|_| Err("it panicked".to_owned()));
         let mut found = checked.inspect_err(|why| tracing::error!(validation = ?self, why, "a validation failed"))?;
         found.truncate(VIOLATIONS_MAX);
         for violation in &mut found {

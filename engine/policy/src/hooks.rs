@@ -1,7 +1,7 @@
 //! The hooks of a snapshot: for each object and event those that run, in their order, with their conditions compiled; and why others
 //! cannot be run, so that what they are for is refused. Runs no script.
 
-mod tally;
+mod run_statistics;
 
 use crate::expression::{Template, compile as compile_filter};
 use crate::filter::RowFilter;
@@ -9,21 +9,21 @@ use crate::query_filter::Column;
 use crate::rules::HookCondition;
 pub use crate::rules::HookScene;
 use querygate_extension::hook::NativeHook;
-use querygate_extension::{Extensions, Registered};
+use querygate_extension::{Extensions, Registration};
 use querygate_metadata::model::{
     Declared, Hook, HookBody, HookCapability, HookEvent, HookScript, Location, Object, Snapshot,
 };
 use querygate_types::principal::Principal;
+pub use run_statistics::HookRunStatistics;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-pub use tally::HookTally;
 
 /// What a hook runs.
 #[derive(Debug, Clone, Copy)]
 pub enum HookCode<'h> {
     Script(&'h HookScript),
-    Native(&'h Registered<dyn NativeHook>),
+    Native(&'h Registration<dyn NativeHook>),
 }
 
 /// A hook of an object.
@@ -31,9 +31,9 @@ pub enum HookCode<'h> {
 pub struct ObjectHook {
     hook: Arc<Hook>,
     /// What its body names in Rust.
-    native: Option<Registered<dyn NativeHook>>,
+    native: Option<Registration<dyn NativeHook>>,
     condition: Option<HookCondition>,
-    tally: Arc<HookTally>,
+    statistics: Arc<HookRunStatistics>,
 }
 
 impl ObjectHook {
@@ -73,8 +73,8 @@ impl ObjectHook {
 
     /// How it has run since its metadata was loaded.
     #[must_use]
-    pub fn tally(&self) -> &Arc<HookTally> {
-        &self.tally
+    pub fn statistics(&self) -> &Arc<HookRunStatistics> {
+        &self.statistics
     }
 
     /// Whether it runs for a record.
@@ -117,7 +117,7 @@ struct HookFault {
 
 /// A declaration that was read once, for all objects.
 enum ReadHook<'d> {
-    Known(Arc<Hook>, Option<Registered<dyn NativeHook>>, &'d Location),
+    Known(Arc<Hook>, Option<Registration<dyn NativeHook>>, &'d Location),
     Unknown(&'d Declared, String),
 }
 
@@ -173,7 +173,7 @@ fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
 }
 
 impl ObjectHooks {
-    fn add(&mut self, object: &Object, hook: &Arc<Hook>, native: Option<&Registered<dyn NativeHook>>) {
+    fn add(&mut self, object: &Object, hook: &Arc<Hook>, native: Option<&Registration<dyn NativeHook>>) {
         let compiled = hook.condition.as_ref().map(|condition| HookCondition::compile(condition, object)).transpose();
         let reason = match &compiled {
             Err(reason) => Some(format!("its condition cannot be evaluated: {reason}")),
@@ -187,7 +187,7 @@ impl ObjectHooks {
             hook: Arc::clone(hook),
             native: native.cloned(),
             condition: compiled.ok().flatten(),
-            tally: Arc::default(),
+            statistics: Arc::default(),
         });
         for event in &hook.events {
             self.events.entry(*event).or_default().push(Arc::clone(&own));
@@ -250,7 +250,7 @@ impl ObjectHooks {
 ///
 /// # Errors
 /// It is not there.
-fn native_of(hook: &Hook, extensions: &Extensions) -> Result<Option<Registered<dyn NativeHook>>, String> {
+fn native_of(hook: &Hook, extensions: &Extensions) -> Result<Option<Registration<dyn NativeHook>>, String> {
     match &hook.body {
         HookBody::Script(_) => Ok(None),
         HookBody::Native(handler) => match extensions.hook(&handler.name) {

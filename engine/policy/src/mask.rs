@@ -1,6 +1,6 @@
 //! Masking of field values by code point (ObjectStack reference 6.9), or by an extension. Knows neither who asks nor which field.
 
-use querygate_extension::Registered;
+use querygate_extension::Registration;
 use querygate_extension::mask::NativeMask;
 use querygate_types::Result;
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub enum Mask {
     /// Eight bullets whatever the value: password and secret fields.
     Bullets,
     /// In Rust.
-    Native(Registered<dyn NativeMask>),
+    Native(Registration<dyn NativeMask>),
 }
 
 const BULLETS: &str = "••••••••";

@@ -1,12 +1,12 @@
 //! Field history: old and new values of tracked fields, taken from the log of committed transactions into a store of their own, where they
 //! are found by record. What is kept here is raw, and only the engine gives it out.
 
-mod project;
+mod projection;
 mod store;
 
 use crate::journal::Events;
 use crate::log::{Committed, Cursor};
-use project::project;
+use projection::keep_tracked;
 use querygate_driver_api::write::{ChangeOp, RowsChanged};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,7 +148,7 @@ impl History {
             let mut part = 0;
             for change in &committed.changes {
                 let Some(fields) = tracked.get(&*change.object) else { continue };
-                for change in project(change, fields)? {
+                for change in keep_tracked(change, fields)? {
                     entries.push((Arc::clone(committed), part, change));
                     part += 1;
                 }

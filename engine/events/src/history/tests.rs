@@ -1,6 +1,6 @@
 //! The store by itself: what is kept of a change, once each, of which records, within its bounds.
 
-use super::project::project;
+use super::projection::keep_tracked;
 use super::*;
 use crate::options::EventOptions;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -48,20 +48,20 @@ fn what_is_kept_is_the_key_and_what_is_tracked_and_other_than_before() {
         schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
     };
     let update = change(ChangeOp::Update, &[("a", "x", 1), ("b", "y", 1)], &[("a", "x", 2), ("b", "z", 2)]);
-    assert_eq!(columns(&project(&update, &titles(&["title"])).unwrap()[0]), ["id", "title"]);
-    assert_eq!(columns(&project(&update, &titles(&["title", "n"])).unwrap()[0]), ["id", "title", "n"]);
-    assert!(project(&update, &titles(&["id"])).unwrap().is_empty(), "no tracked field was changed");
+    assert_eq!(columns(&keep_tracked(&update, &titles(&["title"])).unwrap()[0]), ["id", "title"]);
+    assert_eq!(columns(&keep_tracked(&update, &titles(&["title", "n"])).unwrap()[0]), ["id", "title", "n"]);
+    assert!(keep_tracked(&update, &titles(&["id"])).unwrap().is_empty(), "no tracked field was changed");
     let insert = change(ChangeOp::Insert, &[], &[("a", "x", 1)]);
-    assert_eq!(columns(&project(&insert, &titles(&[])).unwrap()[0]), ["id"], "that it was made is kept");
+    assert_eq!(columns(&keep_tracked(&insert, &titles(&[])).unwrap()[0]), ["id"], "that it was made is kept");
     let without_key = RowsChanged { key: Vec::new().into(), ..insert };
-    assert!(project(&without_key, &titles(&["title"])).unwrap().is_empty());
+    assert!(keep_tracked(&without_key, &titles(&["title"])).unwrap().is_empty());
 }
 
 #[test]
 fn rows_of_a_large_change_are_kept_in_parts() {
     let ids: Vec<String> = (0..1_000).map(|n| format!("k{n}")).collect();
     let rows: Vec<_> = ids.iter().map(|id| (id.as_str(), "x", 1)).collect();
-    let parts = project(&change(ChangeOp::Insert, &[], &rows), &titles(&["title"])).unwrap();
+    let parts = keep_tracked(&change(ChangeOp::Insert, &[], &rows), &titles(&["title"])).unwrap();
     let counts: Vec<usize> = parts.iter().map(|part| part.after.as_ref().unwrap().num_rows()).collect();
     assert_eq!(counts.iter().sum::<usize>(), 1_000);
     assert!(counts.iter().all(|count| (1..=256).contains(count)), "{counts:?}");

@@ -2,8 +2,8 @@
 //! the metadata's seed data, from the rows beside it, or from a file. Rights are those that `serve` gives.
 
 mod describe;
-mod judge;
 mod rows;
+mod verdicts;
 
 use super::args::AccessArgs;
 use super::sql::unknown_user;
@@ -14,7 +14,6 @@ use crate::metadata;
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
 use crate::shell::columns;
-use judge::{Judged, Record, Write};
 use querygate_metadata::load::LoadError;
 use querygate_metadata::model::Snapshot;
 use querygate_policy::write::WriteDecision;
@@ -22,6 +21,7 @@ use querygate_policy::{Evaluator, resolve_principal};
 use querygate_types::{Error, ErrorCode, Result};
 use rows::Rows;
 use std::collections::BTreeMap;
+use verdicts::{AccessVerdicts, Record, Write};
 
 pub(super) fn run(args: &AccessArgs, output: &mut Output) -> Result<Ended> {
     let config = load(&args.config.file(), output)?;
@@ -49,7 +49,7 @@ pub(super) fn run(args: &AccessArgs, output: &mut Output) -> Result<Ended> {
     let now_ms = chrono::Utc::now().timestamp_millis();
     let principal = resolve_principal((*user.principal).clone(), &governance.policies, &governance.facts, now_ms);
     let evaluator = Evaluator { policy: &governance.policies, principal: &principal, facts: &governance.facts, now_ms };
-    let judged = Judged::of(&evaluator, &object, &rows, record);
+    let judged = AccessVerdicts::of(&evaluator, &object, &rows, record);
     if args.json {
         output.line(&judged.to_json(&governance.snapshot).to_string()).map_err(written)?;
     } else {
@@ -92,7 +92,7 @@ fn table_name<'a>(snapshot: &'a Snapshot, object: &'a str) -> &'a str {
     sql_names(snapshot).get(object).copied().unwrap_or(object)
 }
 
-fn report(judged: &Judged<'_>, snapshot: &Snapshot, output: &mut Output) -> std::io::Result<()> {
+fn report(judged: &AccessVerdicts<'_>, snapshot: &Snapshot, output: &mut Output) -> std::io::Result<()> {
     let (principal, object, decision) = (judged.principal, judged.object, &judged.read);
     let table = table_name(snapshot, object);
     output.line(&output.bold(&format!("{} ({}) on {object}, table {table}", principal.login, principal.user_id)))?;
@@ -132,7 +132,7 @@ fn report(judged: &Judged<'_>, snapshot: &Snapshot, output: &mut Output) -> std:
 }
 
 /// Create; then edit and delete, per record where there are records, else on a record of the user's own.
-fn writes(judged: &Judged<'_>, output: &mut Output) -> std::io::Result<()> {
+fn writes(judged: &AccessVerdicts<'_>, output: &mut Output) -> std::io::Result<()> {
     let say = |write: &Write| match write {
         Ok(()) => "allowed".to_owned(),
         Err(refusal) => format!("denied   {}: {}", refusal.code.name(), refusal.message),

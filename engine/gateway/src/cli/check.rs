@@ -49,12 +49,12 @@ pub(crate) fn configuration(path: &Path, output: &mut Output) -> Result<Ended> {
 pub(super) struct Checked {
     /// What is good enough to go on with.
     pub(super) good: Option<(Config, Option<Governance>)>,
-    pub(super) told: Vec<Told>,
+    pub(super) findings: Vec<CheckFinding>,
 }
 
 /// One finding, without an excerpt of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct CheckFinding {
     pub(super) is_error: bool,
     /// Where there is a place, behind it.
     pub(super) what: String,
@@ -70,7 +70,7 @@ pub(super) fn examine(path: &Path, extensions: &Extensions) -> Result<Checked> {
     let mut unseen = Output::captured("").0.with_extensions(extensions.clone());
     let mut check = Check::new(&mut unseen, true, true);
     let good = check.configuration(path)?;
-    Ok(Checked { good, told: check.told })
+    Ok(Checked { good, findings: check.findings })
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -87,12 +87,12 @@ struct Check<'a> {
     offline: bool,
     errors: usize,
     warnings: usize,
-    told: Vec<Told>,
+    findings: Vec<CheckFinding>,
 }
 
 impl<'a> Check<'a> {
     fn new(output: &'a mut Output, quiet: bool, offline: bool) -> Self {
-        Self { output, quiet, offline, errors: 0, warnings: 0, told: Vec::new() }
+        Self { output, quiet, offline, errors: 0, warnings: 0, findings: Vec::new() }
     }
 
     /// What the binary has in Rust.
@@ -111,7 +111,7 @@ impl<'a> Check<'a> {
 
     fn configuration(&mut self, path: &Path) -> Result<Option<(Config, Option<Governance>)>> {
         let (config, mut report) = config::load_with(path, self.output.extensions());
-        self.told.extend(report.diagnostics.iter().map(|finding| Told::of_configuration(finding, &report)));
+        self.findings.extend(report.diagnostics.iter().map(|finding| CheckFinding::of_configuration(finding, &report)));
         self.errors += report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Error).count();
         self.warnings +=
             report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Warning).count();
@@ -185,10 +185,10 @@ impl<'a> Check<'a> {
 
     fn refused(&mut self, errors: &LoadError) -> Result<Option<Governance>> {
         self.errors += errors.diagnostics.iter().filter(|d| d.severity == Severity::Error).count() + errors.unlisted;
-        self.told.extend(errors.diagnostics.iter().map(Told::of_metadata));
+        self.findings.extend(errors.diagnostics.iter().map(CheckFinding::of_metadata));
         if errors.unlisted > 0 {
             let what = format!("{} more errors are not listed", errors.unlisted);
-            self.told.push(Told { is_error: true, what, help: None });
+            self.findings.push(CheckFinding { is_error: true, what, help: None });
         }
         metadata::render_errors(errors, Stream::Out, self.output).map_err(written)?;
         Ok(None)
@@ -200,7 +200,7 @@ impl<'a> Check<'a> {
             Severity::Error => self.errors += 1,
             Severity::Warning => self.warnings += 1,
         }
-        self.told.push(Told::of_metadata(finding));
+        self.findings.push(CheckFinding::of_metadata(finding));
         if self.quiet && finding.severity == Severity::Warning {
             return Ok(());
         }
@@ -291,7 +291,7 @@ impl<'a> Check<'a> {
 
     fn warn(&mut self, message: &str) -> Result<()> {
         self.warnings += 1;
-        self.told.push(Told { is_error: false, what: message.to_owned(), help: None });
+        self.findings.push(CheckFinding { is_error: false, what: message.to_owned(), help: None });
         if self.quiet {
             return Ok(());
         }
@@ -304,7 +304,7 @@ impl<'a> Check<'a> {
     }
 }
 
-impl Told {
+impl CheckFinding {
     fn of_configuration(finding: &config::diagnostic::Diagnostic, report: &config::diagnostic::Report) -> Self {
         let place = finding.span.clone().map(|span| config::diagnostic::Place::of(&report.text, span));
         let place = place.map(|place| format!(":{}:{}", place.line, place.column)).unwrap_or_default();

@@ -57,19 +57,19 @@ fn version() -> Finding {
 /// What `querygate check` says of configuration and metadata.
 fn files_of(file: &Path, checked: &check::Checked) -> Vec<Finding> {
     let name = file.file_name().map_or_else(|| "configuration".to_owned(), |name| name.to_string_lossy().into_owned());
-    if checked.told.is_empty() {
+    if checked.findings.is_empty() {
         return vec![Finding::ok("configuration", name, "it and the metadata that it names are good")];
     }
-    let finding = |told: &check::Told| {
-        let level = if told.is_error { Level::Problem } else { Level::Warning };
-        let finding = Finding::new(level, "configuration", &name, &told.what);
-        match &told.help {
+    let finding = |found: &check::CheckFinding| {
+        let level = if found.is_error { Level::Problem } else { Level::Warning };
+        let finding = Finding::new(level, "configuration", &name, &found.what);
+        match &found.help {
             Some(help) => finding.advise(help),
-            None if told.is_error => finding.advise("`querygate check` shows the line"),
+            None if found.is_error => finding.advise("`querygate check` shows the line"),
             None => finding,
         }
     };
-    checked.told.iter().map(finding).collect()
+    checked.findings.iter().map(finding).collect()
 }
 
 fn examine(config: &Config, governance: Option<&Governance>, report: &mut Report) -> Result<()> {
@@ -115,19 +115,19 @@ mod tests {
 
     #[test]
     fn what_check_says_keeps_its_weight() {
-        let told = |is_error: bool, help: Option<&str>| check::Told {
+        let found = |is_error: bool, help: Option<&str>| check::CheckFinding {
             is_error,
             what: "q.toml:1:1: odd".to_owned(),
             help: help.map(str::to_owned),
         };
-        let checked = check::Checked { good: None, told: vec![told(true, None), told(false, Some("do this"))] };
+        let checked = check::Checked { good: None, findings: vec![found(true, None), found(false, Some("do this"))] };
         let found = files_of(Path::new("/etc/q.toml"), &checked);
         assert_eq!(found.iter().map(|f| f.level).collect::<Vec<_>>(), [Level::Problem, Level::Warning]);
         assert!(
             found[0].advice.as_ref().unwrap().contains("querygate check")
                 && found[1].advice.as_deref() == Some("do this")
         );
-        let good = check::Checked { good: None, told: Vec::new() };
+        let good = check::Checked { good: None, findings: Vec::new() };
         assert_eq!(files_of(Path::new("q.toml"), &good)[0].level, Level::Ok);
     }
 }

@@ -3,12 +3,12 @@
 //! is handed out as data. Decides no right, does no I/O, reads no clock.
 
 mod autonumber;
+mod column_contracts;
 mod condition;
 mod contract;
 mod defaults;
 mod domains;
 mod evaluate;
-mod kept;
 mod mechanism;
 mod object;
 mod related;
@@ -22,10 +22,10 @@ mod validation;
 mod violation;
 
 pub use autonumber::AutonumberFormat;
+pub use column_contracts::{ColumnContracts, GivenValue, ValueContract};
 pub(crate) use condition::HookCondition;
 pub use condition::HookScene;
 pub use evaluate::{Attempt, Dropped, DroppedReason, Outcome, ReadonlyMode};
-pub use kept::{ColumnContracts, GivenValue, ValueContract};
 pub use mechanism::Mechanism;
 pub use object::{ObjectRules, RuleFault};
 pub(crate) use related::delete_behavior;

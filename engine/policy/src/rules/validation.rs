@@ -9,7 +9,7 @@ use super::violation::{Violation, ViolationCode};
 use crate::pattern::Pattern;
 use indexmap::IndexMap;
 use querygate_extension::validation::{NativeValidation, Written as NativeWritten};
-use querygate_extension::{Extensions, Registered};
+use querygate_extension::{Extensions, Registration};
 use querygate_metadata::model::{
     Expression, Location, Object, TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity,
 };
@@ -54,7 +54,7 @@ enum Check {
     },
     /// In Rust; it looks at these fields, or at all.
     Native {
-        validation: Registered<dyn NativeValidation>,
+        validation: Registration<dyn NativeValidation>,
         fields: Vec<String>,
     },
     /// Cannot be evaluated, so that it refuses every record.
@@ -141,7 +141,7 @@ impl CompiledValidation {
     /// What an extension finds wrong. It sees the fields that the metadata names, so that nothing else is in its words.
     fn find_natively(
         &self,
-        validation: &Registered<dyn NativeValidation>,
+        validation: &Registration<dyn NativeValidation>,
         fields: &[String],
         written: &Written<'_>,
     ) -> Vec<Violation> {

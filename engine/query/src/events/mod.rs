@@ -1,9 +1,9 @@
 //! What one who follows changes may see of them: each row is judged by the follower's own policy as it is now, before and after the
 //! change. Reads no log.
 
-mod judge;
-mod standing;
+mod filter_outcome;
+mod row_verdict;
 mod view;
 
-pub(crate) use judge::{Judged, Judgement, judge};
+pub(crate) use row_verdict::{RowEvent, RowVerdict, row_verdicts};
 pub(crate) use view::{KeyText, View, aligned};

@@ -2,7 +2,7 @@
 //! has the transaction of the change for as long as it answers.
 
 mod answers;
-mod part;
+mod hook_session;
 
 use super::gate_session::GateSession;
 use crate::books::observe::Activity;

@@ -33,7 +33,7 @@ pub struct Branches {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Committed or rolled back by its session.
-    Told,
+    Ordered,
     /// Rolled back because its session was silent, or took too long.
     TimedOut,
 }
@@ -221,7 +221,7 @@ impl Branches {
     pub(super) fn live(&self) -> Result<()> {
         match self.ended {
             None => Ok(()),
-            Some(End::Told) => Err(Error::internal("a statement came after the end of its transaction block")),
+            Some(End::Ordered) => Err(Error::internal("a statement came after the end of its transaction block")),
             Some(End::TimedOut) => {
                 let text = "transaction was rolled back: its changes waited for too long";
                 Err(Error::new(ErrorCode::IdleInTransactionTimeout, text)
@@ -275,7 +275,7 @@ impl Branches {
     /// promised these.
     pub async fn commit(&mut self) -> Result<()> {
         self.live()?;
-        self.ended = Some(End::Told);
+        self.ended = Some(End::Ordered);
         let mut open = std::mem::take(&mut self.open);
         let intentions = match intended(&mut open).await {
             Ok(intentions) => intentions,
@@ -298,7 +298,7 @@ impl Branches {
 
     /// Undoes everything.
     pub async fn rollback(&mut self) {
-        self.ended.get_or_insert(End::Told);
+        self.ended.get_or_insert(End::Ordered);
         roll_back(std::mem::take(&mut self.open)).await;
     }
 

@@ -1,7 +1,7 @@
 //! Values of rows collected into batches, each in the type of its column.
 
 use super::cells::Cells;
-use super::collected::{Collected, Item, is_text};
+use super::column_builder::{ColumnBuilder, Item, is_text};
 use crate::decode::{Decimal, Value, utf8, value_of};
 use crate::wire::Format;
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -28,7 +28,7 @@ pub(super) struct Batch {
     schema: SchemaRef,
     format: Format,
     zone: Zone,
-    values: Vec<Collected>,
+    values: Vec<ColumnBuilder>,
     row: Vec<Item>,
     /// The line that each row is in.
     lines: Vec<u64>,
@@ -39,7 +39,7 @@ impl Batch {
     pub(super) fn new(columns: Arc<[IngestColumn]>, format: Format, zone: Zone) -> Self {
         let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let values = columns.iter().map(Collected::new).collect();
+        let values = columns.iter().map(ColumnBuilder::new).collect();
         Self { columns, schema, format, zone, values, row: Vec::new(), lines: Vec::new(), bytes: 0 }
     }
 

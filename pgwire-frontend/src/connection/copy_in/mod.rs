@@ -4,7 +4,7 @@
 mod batch;
 mod binary;
 mod cells;
-mod collected;
+mod column_builder;
 mod decoder;
 mod fields;
 mod lines;

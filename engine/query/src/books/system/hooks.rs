@@ -43,7 +43,7 @@ pub(super) fn rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
 
 /// Counts are of a hook of an object, for all of its events together.
 fn row(object: &str, event: HookEvent, hook: &ObjectHook) -> Row {
-    let tally = hook.tally();
+    let statistics = hook.statistics();
     let ms = |took: Option<Duration>| took.map_or(Cell::Absent, |took| Cell::Float(took.as_secs_f64() * 1e3));
     vec![
         text(object),
@@ -51,13 +51,13 @@ fn row(object: &str, event: HookEvent, hook: &ObjectHook) -> Row {
         text(&hook.hook().name),
         Cell::Integer(hook.hook().priority),
         Cell::Flag(hook.hook().is_async && event.is_after()),
-        number(tally.runs()),
-        number(tally.faults()),
-        ms(tally.quantile(0.5)),
-        ms(tally.quantile(0.95)),
-        Cell::Flag(tally.is_lost()),
-        number(tally.calls()),
-        Cell::Float(tally.waited().as_secs_f64() * 1e3),
+        number(statistics.runs()),
+        number(statistics.faults()),
+        ms(statistics.quantile(0.5)),
+        ms(statistics.quantile(0.95)),
+        Cell::Flag(statistics.is_lost()),
+        number(statistics.calls()),
+        Cell::Float(statistics.waited().as_secs_f64() * 1e3),
     ]
 }
 

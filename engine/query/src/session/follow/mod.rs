@@ -9,7 +9,7 @@ mod tracking;
 use super::gate_session::GateSession;
 use crate::engine::{Engine, EventFeed};
 use crate::errors::{Stage, translate};
-use crate::events::{Judged, judge};
+use crate::events::{RowEvent, row_verdicts};
 use crate::question::object::visible;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use futures::stream::try_unfold;
@@ -202,7 +202,7 @@ impl Follower {
     }
 
     /// What the follower hears of rows, by their numbers in the piece and by the deployment of now.
-    async fn judged(&self, piece: &Piece) -> Result<Vec<(usize, Judged)>> {
+    async fn judged(&self, piece: &Piece) -> Result<Vec<(usize, RowEvent)>> {
         let deployment = self.gate.deployment();
         let workspace = self.gate.workspace(&deployment, &self.principal).await?;
         let change = &piece.rows;
@@ -215,7 +215,7 @@ impl Follower {
         let Some(table) = deployment.tables.get(&visible.object.name) else { return Ok(Vec::new()) };
         let description = crate::session::statements::question::described(&workspace, visible);
         let schema = table.provider.schema();
-        match judge(visible, &description, &schema, change, self.feed.print) {
+        match row_verdicts(visible, &description, &schema, change, self.feed.print) {
             Ok(judged) => self.reader.settle(&description, judged, self.feed.print).await,
             Err(error) => {
                 tracing::error!(object = &*change.object, cause = error.cause(), "a change could not be judged");
@@ -224,8 +224,8 @@ impl Follower {
         }
     }
 
-    fn event(&self, committed: &Committed, (piece, row): (&Piece, usize), judged: Judged) -> ChangeEvent {
-        let Judged { operation, key, changed, record } = judged;
+    fn event(&self, committed: &Committed, (piece, row): (&Piece, usize), judged: RowEvent) -> ChangeEvent {
+        let RowEvent { operation, key, changed, record } = judged;
         let is_shown_actor = self.principal.operator || *self.principal.user_id == *committed.actor;
         ChangeEvent {
             sequence: Sequence(committed.sequence),

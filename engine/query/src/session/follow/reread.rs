@@ -3,7 +3,7 @@
 use super::super::gate_session::GateSession;
 use super::super::service::opened;
 use crate::engine::Engine;
-use crate::events::{Judged, Judgement, KeyText};
+use crate::events::{KeyText, RowEvent, RowVerdict};
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use querygate_query_api::outcome::Outcome;
@@ -43,23 +43,23 @@ impl Reader {
     pub(super) async fn settle(
         &self,
         description: &ObjectDescription,
-        judged: Vec<Judgement>,
+        judged: Vec<RowVerdict>,
         print: Print,
-    ) -> Result<Vec<(usize, Judged)>> {
+    ) -> Result<Vec<(usize, RowEvent)>> {
         let mut keys = Vec::new();
         for judgement in &judged {
             match judgement {
-                Judgement::Asked { key, .. } => keys.push(key.as_slice()),
-                Judgement::Nothing | Judgement::Told(_) => {}
+                RowVerdict::Reread { key, .. } => keys.push(key.as_slice()),
+                RowVerdict::Hidden | RowVerdict::Shown(_) => {}
             }
         }
         let found = if keys.is_empty() { Found::new() } else { self.found(description, &keys, print).await? };
         let mut told = Vec::new();
         for (row, judgement) in judged.into_iter().enumerate() {
             match judgement {
-                Judgement::Nothing => {}
-                Judgement::Told(own) => told.push((row, own)),
-                Judgement::Asked { found: operation, missing, key } => {
+                RowVerdict::Hidden => {}
+                RowVerdict::Shown(own) => told.push((row, own)),
+                RowVerdict::Reread { found: operation, missing, key } => {
                     told.extend(of_asked(&found, operation, missing, &key).map(|own| (row, own)));
                 }
             }
@@ -110,12 +110,12 @@ async fn read(session: &GateSession, question: &Question, key: &str, print: Prin
 fn of_asked(
     found: &Found,
     operation: EventOperation,
-    missing: Option<Judged>,
+    missing: Option<RowEvent>,
     key: &[(String, Value)],
-) -> Option<Judged> {
+) -> Option<RowEvent> {
     match text(key).and_then(|text| found.get(&text)) {
         Some((key, record)) => {
-            Some(Judged { operation, key: key.clone(), changed: None, record: Some(record.clone()) })
+            Some(RowEvent { operation, key: key.clone(), changed: None, record: Some(record.clone()) })
         }
         None => missing,
     }

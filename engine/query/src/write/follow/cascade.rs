@@ -1,7 +1,7 @@
 //! What a delete takes along: dependents that go with their targets, and dependents that lose a reference. All of it is decided as the
 //! principal and before anything is changed; whatever forbids it has one text.
 
-use super::hooked::{Updated, UpdatedBy, conclude_update, updated};
+use super::update_hooks::{UpdatedBy, UpdatedRows, conclude_update, prepare_update};
 use super::{DEPTH_MAX, RelatedTable, place, referenced};
 use crate::write::check::passes;
 use crate::write::follow::Changed;
@@ -366,7 +366,7 @@ impl Emptied {
         let payload = Row::from_iter([(name.clone(), Json::Null)]);
         let payloads = vec![payload; before.len()];
         let by = UpdatedBy::Principal;
-        let made = updated(targeted, (child, by), (&before, &payloads), transaction, context).await?;
+        let made = prepare_update(targeted, (child, by), (&before, &payloads), transaction, context).await?;
         let mut images = Vec::with_capacity(before.len());
         for (previous, made) in before.iter().zip(&made) {
             let outcome = child.rules.evaluate(&Attempt {
@@ -410,7 +410,7 @@ impl Emptied {
                 return Err(referenced_still());
             }
         }
-        let all = Updated { made, before: &before, after: &after };
+        let all = UpdatedRows { made, before: &before, after: &after };
         conclude_update(targeted, (child, by), all, transaction, context).await?;
         Ok(Changed { object: self.object.clone(), before, after })
     }

@@ -3,11 +3,11 @@
 //! known before the transaction begins.
 
 mod cascade;
-mod hooked;
 mod master;
 mod number;
 mod summary;
 mod total;
+mod update_hooks;
 
 pub(crate) use cascade::Taken;
 pub(crate) use master::Masters;

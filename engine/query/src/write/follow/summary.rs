@@ -2,8 +2,8 @@
 //! makes, with its stamps and the rules of the master, and with what follows of that.
 
 use super::cascade::columns;
-use super::hooked::{Updated, UpdatedBy, conclude_update, updated};
 use super::total::Total;
+use super::update_hooks::{UpdatedBy, UpdatedRows, conclude_update, prepare_update};
 use super::{DEPTH_MAX, RelatedTable, place};
 use crate::write::hooks::MadeRow;
 use crate::write::lock::{KeyValues, having};
@@ -131,7 +131,8 @@ async fn of_parent(
     let totals = Totals { updates, totals: &totals };
     let name = table.fields().get(key).map(|field| field.name.clone()).unwrap_or_default();
     let payloads: Vec<Row> = before.iter().map(|record| rolled_up(&name, record, totals)).collect();
-    let made = updated(targeted, (parent, UpdatedBy::Platform), (&before, &payloads), transaction, context).await?;
+    let made =
+        prepare_update(targeted, (parent, UpdatedBy::Platform), (&before, &payloads), transaction, context).await?;
     let mut images = Vec::with_capacity(before.len());
     for (record, made) in before.iter().zip(&made) {
         images.push(image(targeted, parent, record, made, permit.stamps())?);
@@ -152,7 +153,7 @@ async fn of_parent(
     let to_store = RowsToStore { locked: Some(&rows), assigned, count: rows.num_rows() };
     let stored = store(table, &permit, to_store, transaction, context).await?;
     let after = records(table.fields(), &stored)?;
-    let all = Updated { made, before: &before, after: &after };
+    let all = UpdatedRows { made, before: &before, after: &after };
     conclude_update(targeted, (parent, UpdatedBy::Platform), all, transaction, context).await?;
     Ok(Some(Changed { object: object.to_owned(), before, after }))
 }

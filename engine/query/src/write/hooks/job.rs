@@ -71,7 +71,7 @@ impl Progress {
     fn end(&self) {
         let was = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         if let Running::Lost(hook) = was {
-            hook.tally().find();
+            hook.statistics().find();
         }
     }
 
@@ -83,7 +83,7 @@ impl Progress {
             return None;
         }
         let lost = Arc::clone(hook);
-        lost.tally().lose();
+        lost.statistics().lose();
         *running = Running::Lost(Arc::clone(&lost));
         Some(lost)
     }
@@ -123,8 +123,8 @@ impl Job {
             None => return Err(failed(hook.hook(), "there is nothing that it runs")),
         };
         self.progress.end();
-        hook.tally().count(took, made.is_err());
-        hook.tally().count_calls(calls, waited);
+        hook.statistics().count(took, made.is_err());
+        hook.statistics().count_calls(calls, waited);
         lines.iter().for_each(|line| log(&hook.hook().name, line));
         let run = platform.end(made.is_ok())?;
         if run.has_asked {
@@ -172,7 +172,7 @@ impl Job {
     fn refuse(&self, hook: &ObjectHook, fault: &Fault, run: &Run) -> Result<()> {
         // What it read as the platform may be in its words.
         let audience = if run.has_asked_as_system { self.audience.reads_part() } else { self.audience };
-        let error = refused(hook.hook(), fault, audience, &run.told);
+        let error = refused(hook.hook(), fault, audience, &run.refusals);
         let is_waited_for = !(hook.hook().is_async && self.event.is_after());
         match hook.hook().on_error {
             OnError::Log if is_waited_for => {

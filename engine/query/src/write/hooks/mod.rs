@@ -1,8 +1,8 @@
 //! Hooks of rows that are changed: before they are judged by their rules, and after they are stored, in the same transaction. A hook
 //! makes values and refuses rows; what it may not do with them, the steps after it say.
 
+mod after_commit;
 mod call;
-mod detached;
 mod find;
 mod job;
 mod native;
@@ -172,7 +172,7 @@ impl<'a> Hooks<'a> {
             let (rows, runtime) = (rows.clone(), Handle::current());
             let records = transaction.companion::<HookRecords>();
             let bytes = rows.iter().map(HookRow::bytes).sum();
-            let run = move || drop(runtime.spawn(detached::run(job, (rows, bytes), records)));
+            let run = move || drop(runtime.spawn(after_commit::run(job, (rows, bytes), records)));
             transaction.when_committed(bytes, run)?;
         }
         Ok(())
@@ -210,7 +210,7 @@ impl<'a> Hooks<'a> {
 
 /// Runs a job to its end, or until a script does not stop, and answers what its scripts ask for.
 async fn finished(job: Job, rows: Vec<HookRow>, mut served: Served<'_>) -> Result<Vec<Row>> {
-    if let Some(lost) = job.hooks.iter().find(|hook| hook.tally().is_lost()) {
+    if let Some(lost) = job.hooks.iter().find(|hook| hook.statistics().is_lost()) {
         return Err(refusal::failed(lost.hook(), "a run of it has not ended"));
     }
     let progress = Arc::clone(&job.progress);

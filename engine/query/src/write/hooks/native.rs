@@ -1,6 +1,6 @@
 //! Runs hooks in Rust as scripts are run: they see the same record, ask the same way, and end in the same reports.
 
-use querygate_extension::Registered;
+use querygate_extension::Registration;
 use querygate_extension::hook::{HookContext, HookError, HookEvent, HookHost, NativeHook, Refusal};
 use querygate_hooks::{Call, Fault, Host, LogLevel, LogLine, Made, Report, Thrown};
 use serde_json::Value;
@@ -54,7 +54,7 @@ impl HookHost for Asked {
 }
 
 /// Runs it for one record. Nothing ends it: what is late is refused when it comes back, or given up with its statement before.
-pub(super) fn run(code: &Registered<dyn NativeHook>, event: HookEvent, call: Call, own: Duration) -> Report {
+pub(super) fn run(code: &Registration<dyn NativeHook>, event: HookEvent, call: Call, own: Duration) -> Report {
     let started = Instant::now();
     let Call { held, now_ms, host, .. } = call;
     let asked = Asked {

@@ -2,7 +2,7 @@
 
 use super::call::read;
 use super::records::{Asker, RecordCall};
-use super::refusal::{Told, failed};
+use super::refusal::{CallRefusal, failed};
 use querygate_hooks::{Fault, Host};
 use querygate_metadata::model::{HookCapability, RunAs};
 use querygate_policy::hooks::ObjectHook;
@@ -22,7 +22,7 @@ const CALLS_MAX: u32 = 1_000;
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 const ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// Refusals that are remembered, so that one which the script passes on is known.
-const TOLD_MAX: usize = 100;
+const REFUSALS_MAX: usize = 100;
 
 /// What a thread of hooks asks of the task of its statement.
 pub(super) enum Ask {
@@ -55,7 +55,7 @@ pub(super) struct Run {
     bytes: usize,
     pub(super) has_asked: bool,
     pub(super) has_asked_as_system: bool,
-    pub(super) told: Vec<Told>,
+    pub(super) refusals: Vec<CallRefusal>,
     /// Why it may not go on.
     stop: Option<Error>,
 }
@@ -153,12 +153,12 @@ impl Host for Platform {
                 error
             }
         };
-        let told = Told::of(error);
-        let text = told.text();
+        let refusal = CallRefusal::of(error);
+        let text = refusal.text();
         let mut run = self.run.borrow_mut();
         // What the platform hears, its user may not.
-        if !self.is_system && run.told.len() < TOLD_MAX {
-            run.told.push(told);
+        if !self.is_system && run.refusals.len() < REFUSALS_MAX {
+            run.refusals.push(refusal);
         }
         text
     }

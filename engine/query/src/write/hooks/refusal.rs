@@ -40,11 +40,11 @@ impl Audience {
 }
 
 /// The refusal of a call that a script was given, in the words that its user may hear.
-pub(super) struct Told {
+pub(super) struct CallRefusal {
     error: Error,
 }
 
-impl Told {
+impl CallRefusal {
     pub(super) fn of(error: Error) -> Self {
         tracing::debug!(%error, cause = error.cause(), "a call of a hook was refused");
         Self { error }
@@ -115,14 +115,14 @@ impl Told {
 }
 
 /// The error of a change that a hook's fault refuses. `refusals`: of calls in the name of the caller.
-pub(super) fn refused(hook: &Hook, fault: &Fault, audience: Audience, refusals: &[Told]) -> Error {
+pub(super) fn refused(hook: &Hook, fault: &Fault, audience: Audience, refusals: &[CallRefusal]) -> Error {
     let thrown = match fault {
         Fault::Thrown(thrown) => thrown,
         Fault::Native(why) => return failed(hook, &format!("{}: {why}", fault.reason())),
         other => return failed(hook, other.reason()),
     };
-    if let Some(told) = refusals.iter().find(|told| told.is(thrown)) {
-        return told.passed_on(format!("the hook '{}' passes a refusal on: {}", hook.name, thrown.message));
+    if let Some(refusal) = refusals.iter().find(|refusal| refusal.is(thrown)) {
+        return refusal.passed_on(format!("the hook '{}' passes a refusal on: {}", hook.name, thrown.message));
     }
     let Thrown { message, code, status, is_fixed } = thrown;
     let cause = format!("the hook '{}' threw: {message}", hook.name);

@@ -20,7 +20,7 @@ pub(super) enum Item {
 
 /// A column in the making.
 #[derive(Debug)]
-pub(super) enum Collected {
+pub(super) enum ColumnBuilder {
     Text(StringBuilder),
     Int16(Int16Builder),
     Int32(Int32Builder),
@@ -37,7 +37,7 @@ pub(super) fn is_text(column: &IngestColumn) -> bool {
     is_plain && column.data_type == DataType::Utf8
 }
 
-impl Collected {
+impl ColumnBuilder {
     pub(super) fn new(column: &IngestColumn) -> Self {
         match &column.data_type {
             DataType::Utf8 if is_text(column) => Self::Text(StringBuilder::new()),

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 pub(super) type Write = std::result::Result<(), Refusal>;
 
 /// What was found.
-pub(super) struct Judged<'a> {
+pub(super) struct AccessVerdicts<'a> {
     pub(super) principal: &'a Principal,
     pub(super) object: &'a str,
     pub(super) read: ReadDecision,
@@ -40,7 +40,7 @@ pub(super) struct Record {
     pub(super) delete: Write,
 }
 
-impl<'a> Judged<'a> {
+impl<'a> AccessVerdicts<'a> {
     pub(super) fn of(evaluator: &Evaluator<'a>, object: &'a str, rows: &Rows, record: Option<Row>) -> Self {
         let read = evaluator.decide_read(object);
         let is_given = record.is_some();

@@ -1,7 +1,7 @@
 //! One change of a transaction, judged for one who follows. A row that he may see before and after was updated; one that he may see
 //! only afterwards has appeared, and one that he may not see any more is gone, whatever was done to it.
 
-use super::standing::{Standing, standing};
+use super::filter_outcome::{FilterOutcome, filter_outcome};
 use super::view::{KeyText, Print, View, aligned};
 use crate::write::values::rows::json;
 use arrow::array::RecordBatch;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// What a follower is given of a row.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Judged {
+pub(crate) struct RowEvent {
     pub(crate) operation: EventOperation,
     pub(crate) key: KeyText,
     pub(crate) changed: Option<Vec<String>>,
@@ -23,15 +23,15 @@ pub(crate) struct Judged {
 
 /// What is said of a row.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Judgement {
+pub(crate) enum RowVerdict {
     /// The follower is not to hear of it.
-    Nothing,
-    Told(Judged),
+    Hidden,
+    Shown(RowEvent),
     /// Whether he sees it now is to be asked of its object. `found`: what he hears where he does, with the record that is found.
     /// `missing`: what he hears where he does not. The values of its key, raw.
-    Asked {
+    Reread {
         found: EventOperation,
-        missing: Option<Judged>,
+        missing: Option<RowEvent>,
         key: Vec<(String, Value)>,
     },
 }
@@ -40,13 +40,13 @@ pub(crate) enum Judgement {
 ///
 /// # Errors
 /// A value that cannot be judged or printed: nothing of the change is published.
-pub(crate) fn judge(
+pub(crate) fn row_verdicts(
     visible: &VisibleObject,
     description: &ObjectDescription,
     raw_schema: &arrow::datatypes::SchemaRef,
     change: &RowsChanged,
     print: Print,
-) -> Result<Vec<Judgement>> {
+) -> Result<Vec<RowVerdict>> {
     if visible.decision.unusable_rule().is_some() || !visible.decision.is_allowed() {
         return Ok(Vec::new());
     }
@@ -77,52 +77,52 @@ struct Judging<'a> {
 }
 
 impl Judging<'_> {
-    fn row(&self, row: usize) -> Result<Judgement> {
+    fn row(&self, row: usize) -> Result<RowVerdict> {
         let (before, after) = (self.stands(self.before.as_ref(), row)?, self.stands(self.after.as_ref(), row)?);
         Ok(match (before, after) {
-            (Standing::Fails | Standing::Unknown, Standing::Fails) => Judgement::Nothing,
-            (Standing::Passes, Standing::Fails) => Judgement::Told(self.gone(row)?),
-            (Standing::Fails, Standing::Passes) => self.there(row, EventOperation::Insert, None)?,
+            (FilterOutcome::Fails | FilterOutcome::Unknown, FilterOutcome::Fails) => RowVerdict::Hidden,
+            (FilterOutcome::Passes, FilterOutcome::Fails) => RowVerdict::Shown(self.gone(row)?),
+            (FilterOutcome::Fails, FilterOutcome::Passes) => self.there(row, EventOperation::Insert, None)?,
             // Whether he saw it before is not known: he hears what it is, and not what is new of it.
-            (Standing::Unknown, Standing::Passes) => match self.changed(row) {
-                Some(changed) if changed.is_empty() => Judgement::Nothing,
+            (FilterOutcome::Unknown, FilterOutcome::Passes) => match self.changed(row) {
+                Some(changed) if changed.is_empty() => RowVerdict::Hidden,
                 Some(_) | None => self.there(row, EventOperation::Update, None)?,
             },
-            (Standing::Passes, Standing::Passes) => match self.changed(row) {
-                Some(changed) if changed.is_empty() => Judgement::Nothing,
+            (FilterOutcome::Passes, FilterOutcome::Passes) => match self.changed(row) {
+                Some(changed) if changed.is_empty() => RowVerdict::Hidden,
                 changed => self.there(row, EventOperation::Update, changed)?,
             },
-            (before, Standing::Unknown) => {
-                let missing = (before == Standing::Passes).then(|| self.gone(row)).transpose()?;
+            (before, FilterOutcome::Unknown) => {
+                let missing = (before == FilterOutcome::Passes).then(|| self.gone(row)).transpose()?;
                 // What he sees of the row is as it was, and if he does not see it any more, other rows are why.
                 if self.before.is_some() && self.changed(row).is_some_and(|changed| changed.is_empty()) {
-                    return Ok(Judgement::Nothing);
+                    return Ok(RowVerdict::Hidden);
                 }
                 let found = match before {
-                    Standing::Fails => EventOperation::Insert,
-                    Standing::Passes | Standing::Unknown => EventOperation::Update,
+                    FilterOutcome::Fails => EventOperation::Insert,
+                    FilterOutcome::Passes | FilterOutcome::Unknown => EventOperation::Update,
                 };
-                Judgement::Asked { found, missing, key: self.raw_key(row)? }
+                RowVerdict::Reread { found, missing, key: self.raw_key(row)? }
             }
         })
     }
 
     /// Whether the follower sees the row on one side of the change. Where there is none, he does not.
-    fn stands(&self, side: Option<&(RecordBatch, View)>, row: usize) -> Result<Standing> {
-        let Some((raw, _)) = side else { return Ok(Standing::Fails) };
-        standing(self.visible.decision.row_filter(), &record(raw, row)?)
+    fn stands(&self, side: Option<&(RecordBatch, View)>, row: usize) -> Result<FilterOutcome> {
+        let Some((raw, _)) = side else { return Ok(FilterOutcome::Fails) };
+        filter_outcome(self.visible.decision.row_filter(), &record(raw, row)?)
     }
 
-    fn there(&self, row: usize, operation: EventOperation, changed: Option<Vec<String>>) -> Result<Judgement> {
-        let Some((_, view)) = &self.after else { return Ok(Judgement::Nothing) };
+    fn there(&self, row: usize, operation: EventOperation, changed: Option<Vec<String>>) -> Result<RowVerdict> {
+        let Some((_, view)) = &self.after else { return Ok(RowVerdict::Hidden) };
         let (key, record) = (view.key(self.print, row)?, Some(view.record(self.print, row)?));
-        Ok(Judgement::Told(Judged { operation, key, changed, record }))
+        Ok(RowVerdict::Shown(RowEvent { operation, key, changed, record }))
     }
 
-    fn gone(&self, row: usize) -> Result<Judged> {
+    fn gone(&self, row: usize) -> Result<RowEvent> {
         let (_, view) = self.before.as_ref().ok_or_else(|| Error::internal("a row that was not there is gone"))?;
         let key = view.key(self.print, row)?;
-        Ok(Judged { operation: EventOperation::Delete, key, changed: None, record: None })
+        Ok(RowEvent { operation: EventOperation::Delete, key, changed: None, record: None })
     }
 
     /// Fields that the follower sees and that are others than before; `None`: there is no before.

@@ -11,7 +11,7 @@ use querygate_policy::write::{WriteOperation, events_of};
 use querygate_types::Result;
 
 /// Rows that were updated.
-pub(super) struct Updated<'a> {
+pub(super) struct UpdatedRows<'a> {
     pub(super) made: Vec<MadeRow>,
     pub(super) before: &'a [Row],
     pub(super) after: &'a [Row],
@@ -39,7 +39,7 @@ impl UpdatedBy {
 ///
 /// # Errors
 /// P0001, 38000: a hook refuses it, or fails. 0A000: it sets what is not set here.
-pub(super) async fn updated(
+pub(super) async fn prepare_update(
     targeted: &Targeted,
     (of, by): (&RelatedTable, UpdatedBy),
     (before, payloads): (&[Row], &[Row]),
@@ -69,11 +69,11 @@ pub(super) async fn updated(
 /// Runs the hooks after an update.
 ///
 /// # Errors
-/// As of [`updated`].
+/// As of [`prepare_update`].
 pub(super) async fn conclude_update(
     targeted: &Targeted,
     (of, by): (&RelatedTable, UpdatedBy),
-    Updated { made, before, after }: Updated<'_>,
+    UpdatedRows { made, before, after }: UpdatedRows<'_>,
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<()> {

@@ -15,7 +15,7 @@ const BYTES_MAX: usize = 256 << 10;
 ///
 /// # Errors
 /// Internal: rows before and after differ in number or lack their key.
-pub(super) fn project(change: &RowsChanged, tracked: &BTreeSet<String>) -> Result<Vec<RowsChanged>> {
+pub(super) fn keep_tracked(change: &RowsChanged, tracked: &BTreeSet<String>) -> Result<Vec<RowsChanged>> {
     let [key] = &*change.key else { return Ok(Vec::new()) };
     let Some(some) = change.after.as_ref().or(change.before.as_ref()) else { return Ok(Vec::new()) };
     let rows = some.num_rows();

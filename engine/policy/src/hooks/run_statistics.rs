@@ -14,7 +14,7 @@ const WAITING_BYTES_MAX: usize = 256 << 20;
 
 /// Runs of one hook.
 #[derive(Debug)]
-pub struct HookTally {
+pub struct HookRunStatistics {
     runs: AtomicU64,
     faults: AtomicU64,
     took: [AtomicU64; CLASSES],
@@ -28,7 +28,7 @@ pub struct HookTally {
     waiting_bytes: AtomicUsize,
 }
 
-impl Default for HookTally {
+impl Default for HookRunStatistics {
     fn default() -> Self {
         Self {
             runs: AtomicU64::new(0),
@@ -43,7 +43,7 @@ impl Default for HookTally {
     }
 }
 
-impl HookTally {
+impl HookRunStatistics {
     /// Counts a run that has ended.
     pub fn count(&self, took: Duration, is_fault: bool) {
         self.runs.fetch_add(1, Ordering::Relaxed);
@@ -148,35 +148,35 @@ mod tests {
 
     #[test]
     fn quantiles_are_near() {
-        let tally = HookTally::default();
-        assert_eq!(tally.quantile(0.5), None);
-        (1..=100).for_each(|ms| tally.count(Duration::from_millis(ms), ms > 90));
-        assert_eq!((tally.runs(), tally.faults()), (100, 10));
-        let ms = |part| tally.quantile(part).unwrap().as_millis();
+        let statistics = HookRunStatistics::default();
+        assert_eq!(statistics.quantile(0.5), None);
+        (1..=100).for_each(|ms| statistics.count(Duration::from_millis(ms), ms > 90));
+        assert_eq!((statistics.runs(), statistics.faults()), (100, 10));
+        let ms = |part| statistics.quantile(part).unwrap().as_millis();
         assert!((50..=63).contains(&ms(0.5)), "{}", ms(0.5));
         assert!((95..=119).contains(&ms(0.95)), "{}", ms(0.95));
-        tally.count(Duration::from_secs(100_000), true);
-        assert!(tally.quantile(1.0).unwrap() > Duration::from_secs(60));
+        statistics.count(Duration::from_secs(100_000), true);
+        assert!(statistics.quantile(1.0).unwrap() > Duration::from_secs(60));
     }
 
     #[test]
     fn rows_that_wait_for_their_runs_are_bounded() {
-        let tally = HookTally::default();
-        assert!(tally.wait(WAITING_BYTES_MAX - 10));
-        assert!(!tally.wait(11), "what is refused takes no room");
-        assert!(tally.wait(10));
-        assert!(!tally.wait(1));
-        tally.end_wait(10);
-        assert!((0..WAITING_MAX - 1).all(|_| tally.wait(0)));
-        assert!(!tally.wait(0));
+        let statistics = HookRunStatistics::default();
+        assert!(statistics.wait(WAITING_BYTES_MAX - 10));
+        assert!(!statistics.wait(11), "what is refused takes no room");
+        assert!(statistics.wait(10));
+        assert!(!statistics.wait(1));
+        statistics.end_wait(10);
+        assert!((0..WAITING_MAX - 1).all(|_| statistics.wait(0)));
+        assert!(!statistics.wait(0));
     }
 
     #[test]
     fn a_lost_run_is_found_again() {
-        let tally = HookTally::default();
-        tally.lose();
-        assert!(tally.is_lost());
-        tally.find();
-        assert!(!tally.is_lost());
+        let statistics = HookRunStatistics::default();
+        statistics.lose();
+        assert!(statistics.is_lost());
+        statistics.find();
+        assert!(!statistics.is_lost());
     }
 }

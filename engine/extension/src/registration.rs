@@ -6,14 +6,14 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Something of an extension.
-pub struct Registered<T: ?Sized> {
+pub struct Registration<T: ?Sized> {
     name: Arc<str>,
     extension: Arc<str>,
     version: Version,
     pub(crate) code: Arc<T>,
 }
 
-impl<T: ?Sized> Registered<T> {
+impl<T: ?Sized> Registration<T> {
     pub(crate) fn new(name: &str, extension: &str, version: Version, code: Arc<T>) -> Self {
         Self { name: name.into(), extension: extension.into(), version, code }
     }
@@ -41,7 +41,7 @@ impl<T: ?Sized> Registered<T> {
     }
 }
 
-impl<T: ?Sized> Clone for Registered<T> {
+impl<T: ?Sized> Clone for Registration<T> {
     fn clone(&self) -> Self {
         Self {
             name: Arc::clone(&self.name),
@@ -52,21 +52,21 @@ impl<T: ?Sized> Clone for Registered<T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Registered<T> {
+impl<T: ?Sized> fmt::Debug for Registration<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} {}", self.name, self.extension, self.version)
     }
 }
 
-impl<T: ?Sized> PartialEq for Registered<T> {
+impl<T: ?Sized> PartialEq for Registration<T> {
     fn eq(&self, other: &Self) -> bool {
         self.identity() == other.identity()
     }
 }
 
-impl<T: ?Sized> Eq for Registered<T> {}
+impl<T: ?Sized> Eq for Registration<T> {}
 
-impl<T: ?Sized> Hash for Registered<T> {
+impl<T: ?Sized> Hash for Registration<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.identity().hash(state);
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// Whether a row passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum FilterOutcome {
     Passes,
     Fails,
     /// Other rows decide.
@@ -16,20 +16,20 @@ pub(super) enum Standing {
 
 /// # Errors
 /// A value that cannot be compared.
-pub(super) fn standing(filter: &RowFilter, record: &Map<String, Value>) -> Result<Standing> {
+pub(super) fn filter_outcome(filter: &RowFilter, record: &Map<String, Value>) -> Result<FilterOutcome> {
     Ok(match filter {
-        RowFilter::All => Standing::Passes,
-        RowFilter::Nothing => Standing::Fails,
-        RowFilter::Not(inner) => match standing(inner, record)? {
-            Standing::Passes => Standing::Fails,
-            Standing::Fails => Standing::Passes,
-            Standing::Unknown => Standing::Unknown,
+        RowFilter::All => FilterOutcome::Passes,
+        RowFilter::Nothing => FilterOutcome::Fails,
+        RowFilter::Not(inner) => match filter_outcome(inner, record)? {
+            FilterOutcome::Passes => FilterOutcome::Fails,
+            FilterOutcome::Fails => FilterOutcome::Passes,
+            FilterOutcome::Unknown => FilterOutcome::Unknown,
         },
-        RowFilter::And(members) => of_members(members, record, Standing::Fails, Standing::Passes)?,
-        RowFilter::Or(members) => of_members(members, record, Standing::Passes, Standing::Fails)?,
+        RowFilter::And(members) => of_members(members, record, FilterOutcome::Fails, FilterOutcome::Passes)?,
+        RowFilter::Or(members) => of_members(members, record, FilterOutcome::Passes, FilterOutcome::Fails)?,
         RowFilter::Test(Test::InRelated { column, .. }) => match record.get(column) {
-            None | Some(Value::Null) => Standing::Fails,
-            Some(_) => Standing::Unknown,
+            None | Some(Value::Null) => FilterOutcome::Fails,
+            Some(_) => FilterOutcome::Unknown,
         },
         RowFilter::Test(
             Test::Compare { .. }
@@ -39,8 +39,8 @@ pub(super) fn standing(filter: &RowFilter, record: &Map<String, Value>) -> Resul
             | Test::Text { .. }
             | Test::ListContains { .. },
         ) => match filter.evaluate(record, &NoRows)? {
-            true => Standing::Passes,
-            false => Standing::Fails,
+            true => FilterOutcome::Passes,
+            false => FilterOutcome::Fails,
         },
     })
 }
@@ -49,15 +49,15 @@ pub(super) fn standing(filter: &RowFilter, record: &Map<String, Value>) -> Resul
 fn of_members(
     members: &[RowFilter],
     record: &Map<String, Value>,
-    decides: Standing,
-    otherwise: Standing,
-) -> Result<Standing> {
+    decides: FilterOutcome,
+    otherwise: FilterOutcome,
+) -> Result<FilterOutcome> {
     let mut made = otherwise;
     for member in members {
-        match standing(member, record)? {
-            Standing::Unknown => made = Standing::Unknown,
+        match filter_outcome(member, record)? {
+            FilterOutcome::Unknown => made = FilterOutcome::Unknown,
             own if own == decides => return Ok(decides),
-            Standing::Passes | Standing::Fails => {}
+            FilterOutcome::Passes | FilterOutcome::Fails => {}
         }
     }
     Ok(made)
@@ -81,32 +81,32 @@ mod tests {
         RowFilter::Test(Test::InRelated { column, object, filter: Box::new(RowFilter::All), select })
     }
 
-    fn check(filter: &RowFilter, expected: Standing) {
+    fn check(filter: &RowFilter, expected: FilterOutcome) {
         let record = json!({"deal": "d1", "none": null}).as_object().unwrap().clone();
-        assert_eq!(standing(filter, &record).unwrap(), expected, "{filter:?}");
+        assert_eq!(filter_outcome(filter, &record).unwrap(), expected, "{filter:?}");
     }
 
     #[test]
     fn what_other_rows_decide_is_unknown_unless_the_row_decides_it() {
         let is_null = |column: &str| RowFilter::Test(Test::IsNull { column: column.to_owned(), negated: false });
         let (yes, no) = (is_null("none"), is_null("deal"));
-        check(&yes, Standing::Passes);
-        check(&no, Standing::Fails);
-        check(&related(), Standing::Unknown);
-        check(&RowFilter::Not(Box::new(related())), Standing::Unknown);
-        check(&RowFilter::And(vec![related(), no.clone()]), Standing::Fails);
-        check(&RowFilter::And(vec![related(), yes.clone()]), Standing::Unknown);
-        check(&RowFilter::Or(vec![related(), yes.clone()]), Standing::Passes);
-        check(&RowFilter::Or(vec![related(), no]), Standing::Unknown);
-        check(&RowFilter::And(Vec::new()), Standing::Passes);
-        check(&RowFilter::Or(Vec::new()), Standing::Fails);
+        check(&yes, FilterOutcome::Passes);
+        check(&no, FilterOutcome::Fails);
+        check(&related(), FilterOutcome::Unknown);
+        check(&RowFilter::Not(Box::new(related())), FilterOutcome::Unknown);
+        check(&RowFilter::And(vec![related(), no.clone()]), FilterOutcome::Fails);
+        check(&RowFilter::And(vec![related(), yes.clone()]), FilterOutcome::Unknown);
+        check(&RowFilter::Or(vec![related(), yes.clone()]), FilterOutcome::Passes);
+        check(&RowFilter::Or(vec![related(), no]), FilterOutcome::Unknown);
+        check(&RowFilter::And(Vec::new()), FilterOutcome::Passes);
+        check(&RowFilter::Or(Vec::new()), FilterOutcome::Fails);
         let absent = match related() {
             RowFilter::Test(Test::InRelated { object, filter, select, .. }) => {
                 RowFilter::Test(Test::InRelated { column: "none".to_owned(), object, filter, select })
             }
             other => other,
         };
-        check(&absent, Standing::Fails);
-        check(&RowFilter::Not(Box::new(absent)), Standing::Passes);
+        check(&absent, FilterOutcome::Fails);
+        check(&RowFilter::Not(Box::new(absent)), FilterOutcome::Passes);
     }
 }
