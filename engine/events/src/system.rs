@@ -3,12 +3,11 @@
 use crate::journal::Events;
 use crate::subscriptions::{Subscriber, Subscription};
 use querygate_telemetry_api::system::{Cell, CellColumns, CellKind, SystemExtension, SystemRelation};
+use querygate_types::Result;
 use querygate_types::principal::Principal;
-use querygate_types::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-const NAME: &str = "subscriptions";
 const COLUMNS: CellColumns = &[
     ("login", CellKind::Text),
     ("door", CellKind::Text),
@@ -18,6 +17,7 @@ const COLUMNS: CellColumns = &[
     ("sequence", CellKind::Integer),
     ("lag_ms", CellKind::Integer),
 ];
+const RELATION: SystemRelation = SystemRelation { name: "subscriptions", columns: COLUMNS };
 
 impl Events {
     /// One more who follows.
@@ -32,13 +32,11 @@ impl Events {
 #[async_trait::async_trait]
 impl SystemExtension for Events {
     fn relations(&self) -> Vec<SystemRelation> {
-        vec![SystemRelation { name: NAME, columns: COLUMNS }]
+        vec![RELATION]
     }
 
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != NAME {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
+        RELATION.check_name(relation)?;
         let last = self.last();
         let is_shown = |one: &Arc<Subscription>| reader.operator || one.subscriber.login == reader.login;
         let row = |one: Arc<Subscription>| {

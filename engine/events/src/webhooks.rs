@@ -238,7 +238,6 @@ impl Webhooks {
     }
 }
 
-const NAME: &str = "event_deliveries";
 const COLUMNS: CellColumns = &[
     ("webhook", CellKind::Text),
     ("status", CellKind::Text),
@@ -248,20 +247,22 @@ const COLUMNS: CellColumns = &[
     ("error", CellKind::Text),
     ("at", CellKind::Time),
 ];
+const RELATION: SystemRelation = SystemRelation { name: "event_deliveries", columns: COLUMNS };
 
 #[async_trait::async_trait]
 impl SystemExtension for Webhooks {
     fn relations(&self) -> Vec<SystemRelation> {
-        vec![SystemRelation { name: NAME, columns: COLUMNS }]
+        vec![RELATION]
     }
 
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != NAME {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
-        if !reader.operator {
-            return Ok(Vec::new());
-        }
+        RELATION.rows_for_operators(relation, reader, || self.deliveries())
+    }
+}
+
+impl Webhooks {
+    /// The rows of `querygate.event_deliveries`.
+    fn deliveries(&self) -> Vec<Vec<Cell>> {
         let mut rows = Vec::new();
         for webhook in self.all().iter() {
             let state = webhook.state();
@@ -288,7 +289,7 @@ impl SystemExtension for Webhooks {
                 ]);
             }
         }
-        Ok(rows)
+        rows
     }
 }
 
@@ -313,7 +314,7 @@ mod tests {
 
     fn rows(webhook: &Arc<Webhook>) -> Vec<Vec<Cell>> {
         let root = Principal::builder("root").operator(true).build();
-        Webhooks::new(vec![Arc::clone(webhook)]).rows(NAME, &root).unwrap()
+        Webhooks::new(vec![Arc::clone(webhook)]).rows(RELATION.name, &root).unwrap()
     }
 
     #[tokio::test]
@@ -329,7 +330,7 @@ mod tests {
         let hook = webhook(folder.path(), format!("http://{closed}/"), true);
         assert_eq!((hook.sequence(), rows(&hook).len()), (Some(7), 2));
         let other = Principal::builder("eve").build();
-        assert!(Webhooks::new(vec![hook]).rows(NAME, &other).unwrap().is_empty());
+        assert!(Webhooks::new(vec![hook]).rows(RELATION.name, &other).unwrap().is_empty());
     }
 
     #[tokio::test]

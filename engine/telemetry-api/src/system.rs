@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use querygate_types::Result;
 use querygate_types::principal::Principal;
+use querygate_types::{Error, Result};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -57,6 +57,33 @@ pub struct SystemRelation {
     pub columns: CellColumns,
 }
 
+impl SystemRelation {
+    /// For an extension that has this relation alone.
+    ///
+    /// # Errors
+    /// Internal: another relation's name.
+    pub fn check_name(&self, relation: &str) -> Result<()> {
+        match relation == self.name {
+            true => Ok(()),
+            false => Err(Error::internal(format_args!("no relation {relation}"))),
+        }
+    }
+
+    /// Rows of the only relation of an extension, whose names and numbers are for operators: other readers see none.
+    ///
+    /// # Errors
+    /// Internal: another relation's name.
+    pub fn rows_for_operators(
+        &self,
+        relation: &str,
+        reader: &Principal,
+        rows: impl FnOnce() -> Vec<Vec<Cell>>,
+    ) -> Result<Vec<Vec<Cell>>> {
+        self.check_name(relation)?;
+        Ok(if reader.operator { rows() } else { Vec::new() })
+    }
+}
+
 /// What `CALL querygate.name(…)` may name. Operators only; each call is in the audit file.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemProcedure {
@@ -90,7 +117,7 @@ pub trait SystemExtension: Send + Sync + fmt::Debug {
     /// What the procedure says; an internal error for one that is none of these.
     async fn call(&self, procedure: &str, arguments: &[Cell], caller: &Principal) -> Result<String> {
         let _ = (arguments, caller);
-        Err(querygate_types::Error::internal(format_args!("no procedure {procedure}")))
+        Err(Error::internal(format_args!("no procedure {procedure}")))
     }
 
     /// Channels of LISTEN. The same for the life of the gate.
@@ -103,5 +130,25 @@ pub trait SystemExtension: Send + Sync + fmt::Debug {
     fn subscribe(&self, channel: &str, listener: &Principal) -> Option<BoxStream<'static, String>> {
         let _ = (channel, listener);
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_for_operators_are_made_for_operators_alone() {
+        const RELATION: SystemRelation = SystemRelation { name: "workers", columns: &[("address", CellKind::Text)] };
+        let rows = |relation: &str, operator: bool| {
+            let reader = Principal::builder("nora").operator(operator).build();
+            RELATION.rows_for_operators(relation, &reader, || {
+                assert!(operator, "rows are not even made for others");
+                vec![vec![Cell::text("here")]]
+            })
+        };
+        assert_eq!(rows("workers", true).unwrap(), [[Cell::text("here")]]);
+        assert_eq!(rows("workers", false).unwrap(), Vec::<Vec<Cell>>::new());
+        assert!(rows("others", true).is_err() && rows("others", false).is_err());
     }
 }

@@ -140,21 +140,23 @@ const TELEMETRY: &[(&str, CellKind)] = &[
     ("file_bytes", CellKind::Integer),
     ("summed", CellKind::Integer),
 ];
+const RELATION: SystemRelation = SystemRelation { name: "telemetry", columns: TELEMETRY };
 
 #[async_trait]
 impl SystemExtension for Learning {
     fn relations(&self) -> Vec<SystemRelation> {
-        vec![SystemRelation { name: "telemetry", columns: TELEMETRY }]
+        vec![RELATION]
     }
 
     /// How learning is, for operators: numbers of all statements are nobody else's business.
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != "telemetry" {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
-        if !reader.operator {
-            return Ok(Vec::new());
-        }
+        RELATION.rows_for_operators(relation, reader, || vec![self.telemetry()])
+    }
+}
+
+impl Learning {
+    /// The row of `querygate.telemetry`.
+    fn telemetry(&self) -> Vec<Cell> {
         let (shared, counts) = (&self.shared, &self.shared.counts);
         let store = shared.store.get();
         let trouble = store.and_then(Store::trouble);
@@ -164,7 +166,7 @@ impl SystemExtension for Learning {
             (Some(_), Some(_)) => "troubled",
         };
         let count = |counter| Cell::count(Counts::of(counter));
-        Ok(vec![vec![
+        vec![
             Cell::text(state),
             Cell::optional(trouble, Cell::Text),
             Cell::count(shared.started.elapsed().as_secs()),
@@ -177,6 +179,6 @@ impl SystemExtension for Learning {
             count(&shared.errors),
             Cell::count(store.map_or(0, Store::size)),
             count(&counts.summed),
-        ]])
+        ]
     }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use querygate_models::sketch::DdSketch;
 use querygate_telemetry_api::StatementRecord;
 use querygate_telemetry_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
+use querygate_types::Result;
 use querygate_types::principal::Principal;
-use querygate_types::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +42,7 @@ const COLUMNS: &[(&str, CellKind)] = &[
     ("first_seen", CellKind::Time),
     ("last_seen", CellKind::Time),
 ];
+const RELATION: SystemRelation = SystemRelation { name: "templates", columns: COLUMNS };
 
 /// Sums of one template, of one principal or of several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -212,13 +213,11 @@ impl Plugin for Templates {
 #[async_trait]
 impl SystemExtension for Templates {
     fn relations(&self) -> Vec<SystemRelation> {
-        vec![SystemRelation { name: "templates", columns: COLUMNS }]
+        vec![RELATION]
     }
 
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != "templates" {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
+        RELATION.check_name(relation)?;
         let state = self.state();
         if !reader.operator {
             let own = state.sums.iter().filter(|((_, login), _)| **login == *reader.login);

@@ -3,7 +3,7 @@
 use crate::config::{Config, NativeSource};
 use querygate_driver_api::driver::Driver;
 use querygate_extension::source::SourceSettings;
-use querygate_extension::{Extensions, Kind};
+use querygate_extension::{Extension, Extensions, Kind};
 use querygate_query::EngineOptions;
 use querygate_telemetry_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
 use querygate_types::principal::Principal;
@@ -11,7 +11,17 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::path::Path;
 use std::sync::Arc;
 
-const RELATION: &str = "extensions";
+const RELATION: SystemRelation = SystemRelation {
+    name: "extensions",
+    columns: &[
+        ("position", CellKind::Integer),
+        ("extension", CellKind::Text),
+        ("version", CellKind::Text),
+        ("depends_on", CellKind::Text),
+        ("kind", CellKind::Text),
+        ("name", CellKind::Text),
+    ],
+};
 
 /// The driver of a source whose kind an extension has.
 ///
@@ -39,51 +49,34 @@ pub(super) fn attach(mut options: EngineOptions, extensions: &Extensions) -> Eng
     options
 }
 
-/// `querygate.extensions`.
+/// `querygate.extensions`, for operators: names of what rules are made of.
 #[derive(Debug)]
 struct Loaded(Extensions);
 
 impl SystemExtension for Loaded {
     fn relations(&self) -> Vec<SystemRelation> {
-        let columns = &[
-            ("position", CellKind::Integer),
-            ("extension", CellKind::Text),
-            ("version", CellKind::Text),
-            ("depends_on", CellKind::Text),
-            ("kind", CellKind::Text),
-            ("name", CellKind::Text),
-        ];
-        vec![SystemRelation { name: RELATION, columns }]
+        vec![RELATION]
     }
 
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != RELATION {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
-        // Names of what rules are made of.
-        if !reader.operator {
-            return Ok(Vec::new());
-        }
-        let mut rows = Vec::new();
-        for (position, extension) in (1..).zip(self.0.iter()) {
-            let manifest = extension.manifest();
-            let needed: Vec<&str> = manifest.dependencies().iter().map(|needed| needed.name.as_str()).collect();
-            let mut add = |kind: Cell, name: Cell| {
-                let version = Cell::Text(manifest.version().to_string());
-                let needed = Cell::Text(needed.join(", "));
-                rows.push(vec![Cell::Integer(position), Cell::text(manifest.name()), version, needed, kind, name]);
-            };
-            let mut has_any = false;
-            for kind in Kind::ALL {
-                for name in extension.names(kind) {
-                    has_any = true;
-                    add(Cell::text(kind.name()), Cell::text(name));
-                }
-            }
-            if !has_any {
-                add(Cell::Null, Cell::Null);
-            }
-        }
-        Ok(rows)
+        RELATION.rows_for_operators(relation, reader, || (1..).zip(self.0.iter()).flat_map(rows).collect())
     }
+}
+
+/// What one extension has, each thing a row; one that has nothing is a row, too.
+fn rows((position, extension): (i64, &Extension)) -> Vec<Vec<Cell>> {
+    let manifest = extension.manifest();
+    let needed: Vec<&str> = manifest.dependencies().iter().map(|needed| needed.name.as_str()).collect();
+    let needed = needed.join(", ");
+    let row = |kind: Cell, name: Cell| {
+        let version = Cell::Text(manifest.version().to_string());
+        vec![Cell::Integer(position), Cell::text(manifest.name()), version, Cell::text(&needed), kind, name]
+    };
+    let of_kind = |kind: Kind| extension.names(kind).into_iter().map(move |name| (kind, name));
+    let rows: Vec<_> = Kind::ALL
+        .into_iter()
+        .flat_map(of_kind)
+        .map(|(kind, name)| row(Cell::text(kind.name()), Cell::text(name)))
+        .collect();
+    if rows.is_empty() { vec![row(Cell::Null, Cell::Null)] } else { rows }
 }

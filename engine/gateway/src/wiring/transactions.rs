@@ -12,7 +12,16 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-const RELATION: &str = "transactions";
+const RELATION: SystemRelation = SystemRelation {
+    name: "transactions",
+    columns: &[
+        ("gid", CellKind::Text),
+        ("state", CellKind::Text),
+        ("participants", CellKind::Text),
+        ("since", CellKind::Time),
+        ("last_error", CellKind::Text),
+    ],
+};
 const RESOLVE: &str = "resolve";
 
 /// Takes over the log, where the configuration has one, and begins to settle what is open in it.
@@ -63,24 +72,10 @@ struct Transactions(Arc<Coordinator>);
 #[async_trait]
 impl SystemExtension for Transactions {
     fn relations(&self) -> Vec<SystemRelation> {
-        let columns = &[
-            ("gid", CellKind::Text),
-            ("state", CellKind::Text),
-            ("participants", CellKind::Text),
-            ("since", CellKind::Time),
-            ("last_error", CellKind::Text),
-        ];
-        vec![SystemRelation { name: RELATION, columns }]
+        vec![RELATION]
     }
 
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != RELATION {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
-        // Sources are named to operators only.
-        if !reader.operator {
-            return Ok(Vec::new());
-        }
         let row = |one: Unsettled| {
             vec![
                 Cell::Text(one.gid),
@@ -90,7 +85,8 @@ impl SystemExtension for Transactions {
                 Cell::optional(one.error, Cell::Text),
             ]
         };
-        Ok(self.0.unsettled().into_iter().map(row).collect())
+        // Sources are named to operators only.
+        RELATION.rows_for_operators(relation, reader, || self.0.unsettled().into_iter().map(row).collect())
     }
 
     fn procedures(&self) -> Vec<SystemProcedure> {

@@ -19,7 +19,18 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-const RELATION: &str = "workers";
+const RELATION: SystemRelation = SystemRelation {
+    name: "workers",
+    columns: &[
+        ("address", CellKind::Text),
+        ("answers", CellKind::Flag),
+        ("running", CellKind::Integer),
+        ("parts", CellKind::Integer),
+        ("rows", CellKind::Integer),
+        ("bytes", CellKind::Integer),
+        ("failures", CellKind::Integer),
+    ],
+};
 
 /// How often a file of workers is read again.
 const LIST_INTERVAL: Duration = Duration::from_secs(2);
@@ -176,26 +187,10 @@ struct Shown(Arc<WorkerPool>);
 
 impl SystemExtension for Shown {
     fn relations(&self) -> Vec<SystemRelation> {
-        let columns = &[
-            ("address", CellKind::Text),
-            ("answers", CellKind::Flag),
-            ("running", CellKind::Integer),
-            ("parts", CellKind::Integer),
-            ("rows", CellKind::Integer),
-            ("bytes", CellKind::Integer),
-            ("failures", CellKind::Integer),
-        ];
-        vec![SystemRelation { name: RELATION, columns }]
+        vec![RELATION]
     }
 
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != RELATION {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
-        // Rows and bytes that were read tell of hidden ones.
-        if !reader.operator {
-            return Ok(Vec::new());
-        }
         let row = |state: querygate_workers::gate::MemberState| {
             vec![
                 Cell::Text(state.address),
@@ -207,6 +202,7 @@ impl SystemExtension for Shown {
                 Cell::count(state.failures),
             ]
         };
-        Ok(self.0.states().into_iter().map(row).collect())
+        // Rows and bytes that were read tell of hidden ones.
+        RELATION.rows_for_operators(relation, reader, || self.0.states().into_iter().map(row).collect())
     }
 }

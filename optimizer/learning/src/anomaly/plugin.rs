@@ -25,6 +25,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex as AsyncMutex;
 
+const RELATION: SystemRelation = SystemRelation { name: "anomalies", columns: COLUMNS };
+
 const INCIDENTS: &str = "incident";
 const STREAMS: &str = "stream";
 const PEERS: &str = "peers";
@@ -281,13 +283,11 @@ impl Plugin for Anomalies {
 #[async_trait]
 impl SystemExtension for Anomalies {
     fn relations(&self) -> Vec<SystemRelation> {
-        vec![SystemRelation { name: "anomalies", columns: COLUMNS }]
+        vec![RELATION]
     }
 
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != "anomalies" {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
+        RELATION.check_name(relation)?;
         let own = |incident: &&Incident| {
             reader.operator || incident.login.as_deref().is_some_and(|login| login == reader.login)
         };

@@ -24,6 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 
+const RELATION: SystemRelation = SystemRelation { name: "index_suggestions", columns: COLUMNS };
+
 /// How often sums of what ran are written; what people see and change is written at once.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
 /// How often replaced files are looked at, whether they were kept long enough.
@@ -353,20 +355,16 @@ impl Plugin for IndexAdvisor {
 #[async_trait]
 impl SystemExtension for IndexAdvisor {
     fn relations(&self) -> Vec<SystemRelation> {
-        vec![SystemRelation { name: "index_suggestions", columns: COLUMNS }]
+        vec![RELATION]
     }
 
     /// For operators only: suggestions tell of tables, policies and other people's statements.
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != "index_suggestions" {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
-        if !reader.operator {
-            return Ok(Vec::new());
-        }
-        let mut rows: Vec<Vec<Cell>> = self.inner.book().suggestions.iter().map(row).collect();
-        rows.extend(self.inner.layouts.rows());
-        Ok(rows)
+        RELATION.rows_for_operators(relation, reader, || {
+            let mut rows: Vec<Vec<Cell>> = self.inner.book().suggestions.iter().map(row).collect();
+            rows.extend(self.inner.layouts.rows());
+            rows
+        })
     }
 
     fn procedures(&self) -> Vec<SystemProcedure> {

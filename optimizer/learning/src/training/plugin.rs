@@ -13,8 +13,8 @@ use querygate_models::latency::Ladder;
 use querygate_models::saved::{self, Saved};
 use querygate_telemetry_api::StatementRecord;
 use querygate_telemetry_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
+use querygate_types::Result;
 use querygate_types::principal::Principal;
-use querygate_types::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,6 +48,7 @@ const COLUMNS: &[(&str, CellKind)] = &[
     ("trained", CellKind::Time),
     ("training_ms", CellKind::Float),
 ];
+const RELATION: SystemRelation = SystemRelation { name: "models", columns: COLUMNS };
 
 /// What training a source gave.
 struct Trained {
@@ -233,23 +234,16 @@ fn restore<M: Saved>(bytes: &[u8], take: impl FnOnce(M)) -> Option<String> {
 #[async_trait]
 impl SystemExtension for Models {
     fn relations(&self) -> Vec<SystemRelation> {
-        vec![SystemRelation { name: "models", columns: COLUMNS }]
+        vec![RELATION]
     }
 
     /// For operators: sources are named to nobody else.
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
-        if relation != "models" {
-            return Err(Error::internal(format_args!("no relation {relation}")));
-        }
-        if !reader.operator {
-            return Ok(Vec::new());
-        }
-        let state = self.state();
         let of = |(name, source): (&String, &Source)| {
             [("latency", &source.latency), ("cardinality", &source.cardinality)]
                 .map(|(model, card)| row(model, name, card, source.runs.len()))
         };
-        Ok(state.sources.iter().flat_map(of).collect())
+        RELATION.rows_for_operators(relation, reader, || self.state().sources.iter().flat_map(of).collect())
     }
 }
 
