@@ -3,20 +3,15 @@
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use futures::future::BoxFuture;
-use querygate_driver_api::capability::{Capabilities, Refusal};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::execution::{Answer, Ask, BatchStream, ExecuteContext, NativeStatement};
-use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::identifier::TableRef;
-use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::testkit::around::{DriverAround, TransactionAround, WriterAround};
 use querygate_driver_api::testkit::changes;
 use querygate_driver_api::testkit::dataset::{Limits, tables};
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{
-    Applied, Begin, ChangeOp, ChangeSet, ChangeShape, CommitError, Fate, Lock, NativeChange, Rows, SourceTransaction,
-    TargetColumn, Transaction, TxMark, WriteCapabilities, Writer,
+    Applied, Begin, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn, Transaction, TxMark, Writer,
 };
 use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter, TableSpec};
 use querygate_types::{ErrorCode, Result};
@@ -220,51 +215,9 @@ struct LyingTransaction {
     lie: Lie,
 }
 
-#[async_trait]
-impl Driver for LyingDriver {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn capabilities(&self) -> &dyn Capabilities {
-        Driver::capabilities(&self.inner)
-    }
-
-    async fn tables(&self) -> Result<Vec<TableRef>> {
-        self.inner.tables().await
-    }
-
-    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
-        self.inner.describe(table).await
-    }
-
-    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
-        self.inner.read_as(column, wanted)
-    }
-
-    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
-        self.inner.statistics(table).await
-    }
-
-    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
-        self.inner.render(fragment)
-    }
-
-    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
-        self.inner.accepts(statement, values)
-    }
-
-    fn run<'a>(
-        &'a self,
-        statement: &'a Arc<NativeStatement>,
-        values: &'a [Value],
-        ask: Ask<'a>,
-    ) -> BoxFuture<'a, Result<Answer>> {
-        self.inner.run(statement, values, ask)
-    }
-
-    async fn health(&self) -> Result<()> {
-        self.inner.health().await
+impl DriverAround for LyingDriver {
+    fn inner(&self) -> &dyn Driver {
+        &self.inner
     }
 
     fn writer(&self) -> Option<&dyn Writer> {
@@ -273,42 +226,25 @@ impl Driver for LyingDriver {
 }
 
 #[async_trait]
-impl Writer for LyingDriver {
-    fn capabilities(&self) -> &WriteCapabilities {
-        Writer::capabilities(&self.inner)
-    }
-
-    fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
-        self.inner.writable_as(column, value_type)
-    }
-
-    fn render_change(&self, shape: &ChangeShape) -> Result<Arc<NativeChange>, Refusal> {
-        self.inner.render_change(shape)
-    }
-
-    fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
-        self.inner.render_locked(fragment, lock)
-    }
-
+impl WriterAround for LyingDriver {
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
         let inner = self.inner.begin(begin, context).await?;
         Ok(Transaction::new(Box::new(LyingTransaction { inner, lie: self.lie })))
     }
-
-    async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>> {
-        self.inner.fate_of(mark).await
-    }
 }
 
 #[async_trait]
-impl SourceTransaction for LyingTransaction {
-    async fn query<'a>(
-        &'a mut self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<Rows<'a>> {
-        self.inner.query(statement, values, context).await
+impl TransactionAround for LyingTransaction {
+    fn inner(&self) -> &Transaction {
+        &self.inner
+    }
+
+    fn inner_mut(&mut self) -> &mut Transaction {
+        &mut self.inner
+    }
+
+    fn into_inner(self: Box<Self>) -> Transaction {
+        self.inner
     }
 
     async fn apply(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied> {
@@ -324,14 +260,6 @@ impl SourceTransaction for LyingTransaction {
         Ok(applied)
     }
 
-    async fn load(&mut self, change: &NativeChange, rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
-        self.inner.load(change, rows, context).await
-    }
-
-    async fn savepoint(&mut self, id: u32) -> Result<()> {
-        self.inner.savepoint(id).await
-    }
-
     async fn rollback_to(&mut self, id: u32) -> Result<()> {
         if self.lie == Lie::KeepsSavepoint && !self.inner.has_failed() {
             return Ok(());
@@ -339,20 +267,8 @@ impl SourceTransaction for LyingTransaction {
         self.inner.rollback_to(id).await
     }
 
-    async fn release(&mut self, id: u32) -> Result<()> {
-        self.inner.release(id).await
-    }
-
-    fn keeps_savepoints(&self) -> bool {
-        true
-    }
-
     fn mark(&self) -> Option<TxMark> {
         (self.lie == Lie::KnowsBetter).then(|| TxMark::new("1"))
-    }
-
-    async fn commit(self: Box<Self>) -> Result<(), CommitError> {
-        self.inner.commit().await
     }
 
     async fn rollback(self: Box<Self>) {

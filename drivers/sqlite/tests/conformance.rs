@@ -1,19 +1,16 @@
 //! The shared conformance suite over a SQLite file that the writer made.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 
-use async_trait::async_trait;
-use futures::future::BoxFuture;
-use querygate_driver_api::capability::{Capabilities, Refusal};
+use querygate_driver_api::capability::Refusal;
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::execution::{Answer, Ask, NativeStatement};
+use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::fragment::Fragment;
-use querygate_driver_api::identifier::TableRef;
-use querygate_driver_api::relation::{Encoding, JoinKind, Relation};
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::relation::{JoinKind, Relation};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::testkit::around::DriverAround;
 use querygate_driver_api::testkit::dataset::{Limits, tables};
 use querygate_driver_api::testkit::{lifecycle, suite};
-use querygate_driver_api::value::{Value, ValueType};
+use querygate_driver_api::write::Writer;
 use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter, TableSpec};
 use querygate_types::Result;
 use std::sync::Arc;
@@ -89,34 +86,9 @@ struct LyingDriver {
     lie: Lie,
 }
 
-#[async_trait]
-impl Driver for LyingDriver {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn capabilities(&self) -> &dyn Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn tables(&self) -> Result<Vec<TableRef>> {
-        self.inner.tables().await
-    }
-
-    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
-        self.inner.describe(table).await
-    }
-
-    fn reads_surely(&self, value_type: ValueType) -> bool {
-        self.inner.reads_surely(value_type)
-    }
-
-    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
-        self.inner.read_as(column, wanted)
-    }
-
-    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
-        self.inner.statistics(table).await
+impl DriverAround for LyingDriver {
+    fn inner(&self) -> &dyn Driver {
+        &self.inner
     }
 
     fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
@@ -125,21 +97,8 @@ impl Driver for LyingDriver {
         self.inner.render(&other)
     }
 
-    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
-        self.inner.accepts(statement, values)
-    }
-
-    fn run<'a>(
-        &'a self,
-        statement: &'a Arc<NativeStatement>,
-        values: &'a [Value],
-        ask: Ask<'a>,
-    ) -> BoxFuture<'a, Result<Answer>> {
-        self.inner.run(statement, values, ask)
-    }
-
-    async fn health(&self) -> Result<()> {
-        self.inner.health().await
+    fn writer(&self) -> Option<&dyn Writer> {
+        None
     }
 }
 

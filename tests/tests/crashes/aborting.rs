@@ -2,19 +2,10 @@
 //! it is given a line.
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
-use querygate_driver_api::capability::{Capabilities, Refusal};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::execution::{Answer, Ask, BatchStream, ExecuteContext, NativeStatement};
-use querygate_driver_api::fragment::Fragment;
-use querygate_driver_api::identifier::TableRef;
-use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::value::{Value, ValueType};
-use querygate_driver_api::write::{
-    Applied, Begin, ChangeSet, ChangeShape, CommitError, Fate, GateId, GlobalId, Lock, NativeChange, PrepareError,
-    Rows, Settled, SourceTransaction, Transaction, TxMark, WriteCapabilities, Writer,
-};
+use querygate_driver_api::execution::ExecuteContext;
+use querygate_driver_api::testkit::around::{DriverAround, TransactionAround, WriterAround};
+use querygate_driver_api::write::{Begin, CommitError, Fate, GlobalId, PrepareError, Settled, Transaction, Writer};
 use querygate_types::Result;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -64,10 +55,6 @@ impl Aborting {
         Arc::new(Self { name, inner })
     }
 
-    fn writer(&self) -> &dyn Writer {
-        self.inner.writer().unwrap()
-    }
-
     async fn around<T>(&self, what: &str, done: impl Future<Output = T>) -> T {
         around(self.name, what, done).await
     }
@@ -80,51 +67,9 @@ async fn around<T>(name: &str, what: &str, done: impl Future<Output = T>) -> T {
     done
 }
 
-#[async_trait]
-impl Driver for Aborting {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn capabilities(&self) -> &dyn Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn tables(&self) -> Result<Vec<TableRef>> {
-        self.inner.tables().await
-    }
-
-    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
-        self.inner.describe(table).await
-    }
-
-    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
-        self.inner.read_as(column, wanted)
-    }
-
-    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
-        self.inner.statistics(table).await
-    }
-
-    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
-        self.inner.render(fragment)
-    }
-
-    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
-        self.inner.accepts(statement, values)
-    }
-
-    fn run<'a>(
-        &'a self,
-        statement: &'a Arc<NativeStatement>,
-        values: &'a [Value],
-        ask: Ask<'a>,
-    ) -> BoxFuture<'a, Result<Answer>> {
-        self.inner.run(statement, values, ask)
-    }
-
-    async fn health(&self) -> Result<()> {
-        self.inner.health().await
+impl DriverAround for Aborting {
+    fn inner(&self) -> &dyn Driver {
+        self.inner.as_ref()
     }
 
     fn writer(&self) -> Option<&dyn Writer> {
@@ -133,50 +78,22 @@ impl Driver for Aborting {
 }
 
 #[async_trait]
-impl Writer for Aborting {
-    fn capabilities(&self) -> &WriteCapabilities {
-        self.writer().capabilities()
-    }
-
-    fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
-        self.writer().writable_as(column, value_type)
-    }
-
-    fn render_change(&self, shape: &ChangeShape) -> Result<Arc<NativeChange>, Refusal> {
-        self.writer().render_change(shape)
-    }
-
-    fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
-        self.writer().render_locked(fragment, lock)
-    }
-
+impl WriterAround for Aborting {
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
-        let inner = self.writer().begin(begin, context).await?;
+        let inner = self.inner_writer()?.begin(begin, context).await?;
         Ok(Transaction::new(Box::new(AbortingTransaction { name: self.name, inner })))
     }
 
-    async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>> {
-        self.writer().fate_of(mark).await
-    }
-
-    async fn distributed_obstacles(&self) -> Result<Vec<String>> {
-        self.writer().distributed_obstacles().await
-    }
-
-    async fn prepared(&self, gate: GateId, context: &ExecuteContext) -> Result<Vec<GlobalId>> {
-        self.writer().prepared(gate, context).await
-    }
-
     async fn settle(&self, id: &GlobalId, fate: Fate, context: &ExecuteContext) -> Result<Settled> {
-        self.around("settle", self.writer().settle(id, fate, context)).await
+        self.around("settle", self.inner_writer()?.settle(id, fate, context)).await
     }
 
     async fn marker_fate(&self, id: &GlobalId, context: &ExecuteContext) -> Result<Fate> {
-        self.around("the question for the marker", self.writer().marker_fate(id, context)).await
+        self.around("the question for the marker", self.inner_writer()?.marker_fate(id, context)).await
     }
 
     async fn forget_marker(&self, id: &GlobalId, context: &ExecuteContext) -> Result<()> {
-        self.around("forgetting the marker", self.writer().forget_marker(id, context)).await
+        self.around("forgetting the marker", self.inner_writer()?.forget_marker(id, context)).await
     }
 }
 
@@ -187,51 +104,22 @@ struct AbortingTransaction {
 }
 
 #[async_trait]
-impl SourceTransaction for AbortingTransaction {
-    async fn query<'a>(
-        &'a mut self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<Rows<'a>> {
-        self.inner.query(statement, values, context).await
+impl TransactionAround for AbortingTransaction {
+    fn inner(&self) -> &Transaction {
+        &self.inner
     }
 
-    async fn apply(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied> {
-        self.inner.apply(change, rows, context).await
+    fn inner_mut(&mut self) -> &mut Transaction {
+        &mut self.inner
     }
 
-    async fn load(&mut self, change: &NativeChange, rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
-        self.inner.load(change, rows, context).await
-    }
-
-    async fn savepoint(&mut self, id: u32) -> Result<()> {
-        self.inner.savepoint(id).await
-    }
-
-    async fn rollback_to(&mut self, id: u32) -> Result<()> {
-        self.inner.rollback_to(id).await
-    }
-
-    async fn release(&mut self, id: u32) -> Result<()> {
-        self.inner.release(id).await
-    }
-
-    fn keeps_savepoints(&self) -> bool {
-        true
-    }
-
-    fn mark(&self) -> Option<TxMark> {
-        self.inner.mark()
+    fn into_inner(self: Box<Self>) -> Transaction {
+        self.inner
     }
 
     async fn commit(self: Box<Self>) -> Result<(), CommitError> {
         let Self { name, inner } = *self;
         around(name, "the last commit", inner.commit()).await
-    }
-
-    async fn rollback(self: Box<Self>) {
-        self.inner.rollback().await;
     }
 
     async fn prepare(&mut self, id: &GlobalId) -> Result<(), PrepareError> {

@@ -2,18 +2,17 @@
 //! something for the server to compute without end, which is a join elsewhere.
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::capability::{Capabilities, Refusal};
+use querygate_driver_api::capability::Refusal;
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::execution::{Answer, Ask, NativeStatement};
+use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
 use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_driver_api::testkit::around::DriverAround;
 use querygate_driver_api::testkit::dataset::tables;
-use querygate_driver_api::value::{Value, ValueType};
-use querygate_driver_api::write::Writer;
+use querygate_driver_api::value::ValueType;
 use querygate_mongodb::MongoDriver;
 use querygate_types::Result;
 use std::sync::Arc;
@@ -63,17 +62,9 @@ fn joins(relation: &Relation) -> bool {
 }
 
 #[async_trait]
-impl Driver for Suited {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn capabilities(&self) -> &dyn Capabilities {
-        Driver::capabilities(&self.inner)
-    }
-
-    async fn tables(&self) -> Result<Vec<TableRef>> {
-        self.inner.tables().await
+impl DriverAround for Suited {
+    fn inner(&self) -> &dyn Driver {
+        &self.inner
     }
 
     async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
@@ -91,18 +82,6 @@ impl Driver for Suited {
         Ok(remote)
     }
 
-    fn reads_surely(&self, value_type: ValueType) -> bool {
-        self.inner.reads_surely(value_type)
-    }
-
-    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
-        self.inner.read_as(column, wanted)
-    }
-
-    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
-        self.inner.statistics(table).await
-    }
-
     fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
         if !self.endless || !joins(&fragment.relation) {
             return self.inner.render(fragment);
@@ -110,26 +89,5 @@ impl Driver for Suited {
         let database = joined(&fragment.relation).and_then(TableRef::schema).unwrap();
         let relation = pairs(database, fragment.output[0].id);
         self.inner.render(&Fragment { relation, ..fragment.clone() })
-    }
-
-    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
-        self.inner.accepts(statement, values)
-    }
-
-    fn run<'a>(
-        &'a self,
-        statement: &'a Arc<NativeStatement>,
-        values: &'a [Value],
-        ask: Ask<'a>,
-    ) -> BoxFuture<'a, Result<Answer>> {
-        self.inner.run(statement, values, ask)
-    }
-
-    fn writer(&self) -> Option<&dyn Writer> {
-        self.inner.writer()
-    }
-
-    async fn health(&self) -> Result<()> {
-        self.inner.health().await
     }
 }

@@ -2,19 +2,13 @@
 
 mod write;
 
-use crate::capability::{Capabilities, Refusal};
 use crate::driver::Driver;
-use crate::execution::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, NativeStatement, SnapshotAnswer};
-use crate::fragment::Fragment;
-use crate::identifier::TableRef;
+use crate::execution::{Answer, Ask, BatchStream, DeclineReason, ExecuteContext, NativeStatement};
 use crate::planning::check_setting;
-use crate::pool::PoolStatus;
-use crate::relation::Encoding;
-use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::testkit::Seeded;
-use crate::value::{Value, ValueType};
+use crate::testkit::around::DriverAround;
+use crate::value::Value;
 use crate::write::Writer;
-use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use querygate_types::{Error, ErrorCode, Result};
@@ -119,42 +113,9 @@ impl FaultyDriver {
     }
 }
 
-#[async_trait]
-impl Driver for FaultyDriver {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn capabilities(&self) -> &dyn Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn tables(&self) -> Result<Vec<TableRef>> {
-        self.inner.tables().await
-    }
-
-    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
-        self.inner.describe(table).await
-    }
-
-    fn reads_surely(&self, value_type: ValueType) -> bool {
-        self.inner.reads_surely(value_type)
-    }
-
-    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
-        self.inner.read_as(column, wanted)
-    }
-
-    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
-        self.inner.statistics(table).await
-    }
-
-    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
-        self.inner.render(fragment)
-    }
-
-    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
-        self.inner.accepts(statement, values)
+impl DriverAround for FaultyDriver {
+    fn inner(&self) -> &dyn Driver {
+        self.inner.as_ref()
     }
 
     fn run<'a>(
@@ -169,18 +130,6 @@ impl Driver for FaultyDriver {
                 Ask::LookUp | Ask::WireRows(_) => Ok(Answer::Declined(DeclineReason::Unsupported)),
             }
         })
-    }
-
-    async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {
-        self.inner.keep(statement).await
-    }
-
-    async fn health(&self) -> Result<()> {
-        self.inner.health().await
-    }
-
-    fn pool(&self) -> Option<PoolStatus> {
-        self.inner.pool()
     }
 
     fn writer(&self) -> Option<&dyn Writer> {

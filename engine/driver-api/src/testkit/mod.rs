@@ -4,6 +4,7 @@
 //! [`changes::run`] on a source that can be changed, [`inserts::run`] on one that takes new rows only. Each case of the suite is a fragment: either the driver refuses it, or its rows must equal those of [`reference::evaluate`], an interpreter of
 //! the vocabulary's written semantics that shares no code with any driver.
 
+pub mod around;
 pub mod changes;
 pub mod dataset;
 pub mod fault;

@@ -1,16 +1,9 @@
 //! A driver around a driver that remembers what it was asked to run and how many rows left the source. Knows no source.
 
-use crate::capability::{Capabilities, Refusal};
 use crate::driver::Driver;
-use crate::execution::{Answer, Ask, BatchStream, DeclineReason, NativeStatement, SnapshotAnswer};
-use crate::fragment::Fragment;
-use crate::identifier::TableRef;
-use crate::pool::PoolStatus;
-use crate::relation::Encoding;
-use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use crate::value::{Value, ValueType};
-use crate::write::Writer;
-use async_trait::async_trait;
+use crate::execution::{Answer, Ask, BatchStream, DeclineReason, NativeStatement};
+use crate::testkit::around::DriverAround;
+use crate::value::Value;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use querygate_types::{PlannerSetting, Result};
@@ -68,42 +61,9 @@ struct WatchedDriver {
     watch: Watch,
 }
 
-#[async_trait]
-impl Driver for WatchedDriver {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn capabilities(&self) -> &dyn Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn tables(&self) -> Result<Vec<TableRef>> {
-        self.inner.tables().await
-    }
-
-    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
-        self.inner.describe(table).await
-    }
-
-    fn reads_surely(&self, value_type: ValueType) -> bool {
-        self.inner.reads_surely(value_type)
-    }
-
-    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
-        self.inner.read_as(column, wanted)
-    }
-
-    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
-        self.inner.statistics(table).await
-    }
-
-    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
-        self.inner.render(fragment)
-    }
-
-    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
-        self.inner.accepts(statement, values)
+impl DriverAround for WatchedDriver {
+    fn inner(&self) -> &dyn Driver {
+        self.inner.as_ref()
     }
 
     fn run<'a>(
@@ -127,22 +87,6 @@ impl Driver for WatchedDriver {
 
     fn planner_settings(&self) -> &'static [PlannerSetting] {
         self.inner.planner_settings()
-    }
-
-    async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {
-        self.inner.keep(statement).await
-    }
-
-    async fn health(&self) -> Result<()> {
-        self.inner.health().await
-    }
-
-    fn pool(&self) -> Option<PoolStatus> {
-        self.inner.pool()
-    }
-
-    fn writer(&self) -> Option<&dyn Writer> {
-        self.inner.writer()
     }
 }
 
