@@ -17,8 +17,8 @@ use querygate_driver_api::execution::{
 use querygate_driver_api::fragment::{Fragment, OutputColumn};
 use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
 use querygate_driver_api::planning::check_setting;
-use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableKind, TableStatistics};
+use querygate_driver_api::relation::{Encoding, Relation, ScanColumn};
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::scalar::{ComparisonOp, Held, ScalarExpr};
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
@@ -78,28 +78,13 @@ impl Driver for SmallestDriver {
     async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
         let rows = self.table(table.name())?;
         let columns = rows.schema_ref().fields().iter().map(|field| {
-            Ok(RemoteColumn {
-                name: Identifier::new(field.name().as_str())?,
-                native_type: field.data_type().to_string(),
-                value_type: ValueType::from_arrow(field.data_type()),
-                nullable: field.is_nullable(),
-                has_default: false,
-                collation: Collation::Binary,
-                encoding: Encoding::Canonical,
-                comment: None,
-            })
+            let name = Identifier::new(field.name().as_str())?;
+            let (native_type, value_type) = (field.data_type().to_string(), ValueType::from_arrow(field.data_type()));
+            Ok(RemoteColumn { nullable: field.is_nullable(), ..RemoteColumn::new(name, native_type, value_type) })
         });
         Ok(RemoteTable {
-            table: table.clone(),
-            kind: TableKind::Table,
-            columns: columns.collect::<Result<_>>()?,
-            primary_key: Vec::new(),
-            unique: Vec::new(),
-            foreign_keys: Vec::new(),
-            indexes: Vec::new(),
-            comment: None,
             row_estimate: u64::try_from(rows.num_rows()).ok(),
-            split: None,
+            ..RemoteTable::new(table.clone(), columns.collect::<Result<_>>()?)
         })
     }
 

@@ -30,6 +30,25 @@ pub struct RemoteTable {
     pub split: Option<Split>,
 }
 
+impl RemoteTable {
+    /// A table of these columns, of which nothing else is known: no key, no index, no size.
+    #[must_use]
+    pub fn new(table: TableRef, columns: Vec<RemoteColumn>) -> Self {
+        Self {
+            table,
+            kind: TableKind::Table,
+            columns,
+            primary_key: Vec::new(),
+            unique: Vec::new(),
+            foreign_keys: Vec::new(),
+            indexes: Vec::new(),
+            comment: None,
+            row_estimate: None,
+            split: None,
+        }
+    }
+}
+
 /// Columns that were looked for beside a description that showed only some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookedFor {
@@ -67,6 +86,23 @@ pub struct RemoteColumn {
     pub encoding: Encoding,
     /// The source's comment on it.
     pub comment: Option<String>,
+}
+
+impl RemoteColumn {
+    /// A column that takes NULL, has no default, and is stored and compared as its type is here.
+    #[must_use]
+    pub fn new(name: Identifier, native_type: impl Into<String>, value_type: Option<ValueType>) -> Self {
+        Self {
+            name,
+            native_type: native_type.into(),
+            value_type,
+            nullable: true,
+            has_default: false,
+            collation: Collation::Binary,
+            encoding: Encoding::Canonical,
+            comment: None,
+        }
+    }
 }
 
 /// A foreign key.

@@ -16,8 +16,8 @@ use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{Answer, Ask, ExecuteContext, NativeStatement};
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::{Identifier, TableRef};
-use querygate_driver_api::relation::{Collation, Encoding, Relation};
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableKind, TableStatistics};
+use querygate_driver_api::relation::{Encoding, Relation};
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::scalar::{Held, ScalarExpr};
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::{
@@ -114,27 +114,12 @@ impl AppendTarget {
     }
 
     fn described(&self) -> RemoteTable {
-        let column = |(name, value_type): &(Identifier, ValueType)| RemoteColumn {
-            name: name.clone(),
-            native_type: value_type.name().to_owned(),
-            value_type: Some(*value_type),
-            nullable: true,
-            has_default: false,
-            collation: Collation::Binary,
-            encoding: Encoding::Canonical,
-            comment: None,
+        let column = |(name, value_type): &(Identifier, ValueType)| {
+            RemoteColumn::new(name.clone(), value_type.name(), Some(*value_type))
         };
         RemoteTable {
-            table: self.name.clone(),
-            kind: TableKind::Table,
-            columns: self.columns.iter().map(column).collect(),
-            primary_key: Vec::new(),
             unique: self.unique.iter().map(|set| set.iter().map(|(name, _)| name.clone()).collect()).collect(),
-            foreign_keys: Vec::new(),
-            indexes: Vec::new(),
-            comment: None,
-            row_estimate: None,
-            split: None,
+            ..RemoteTable::new(self.name.clone(), self.columns.iter().map(column).collect())
         }
     }
 }

@@ -20,8 +20,8 @@ use querygate_driver_api::execution::{
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::planning::check_setting;
-use querygate_driver_api::relation::{Collation, Encoding};
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableKind, TableStatistics};
+use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
@@ -255,28 +255,18 @@ impl Driver for ChangingMemory {
         let primary = found.keys.first().filter(|_| found.has_primary);
         let is_key = |place: usize| primary.is_some_and(|places| places.contains(&place));
         let column = |(place, column): (usize, &Column)| {
+            let (name, value_type) = (Identifier::new(Arc::clone(&column.name))?, column.value_type);
             Ok(RemoteColumn {
-                name: Identifier::new(Arc::clone(&column.name))?,
-                native_type: column.value_type.name().to_owned(),
-                value_type: Some(column.value_type),
                 nullable: !is_key(place),
-                has_default: false,
-                collation: Collation::Binary,
-                encoding: Encoding::Canonical,
-                comment: None,
+                ..RemoteColumn::new(name, value_type.name(), Some(value_type))
             })
         };
+        let columns = found.columns.iter().enumerate().map(column).collect::<Result<_>>()?;
         Ok(RemoteTable {
-            table: table.clone(),
-            kind: TableKind::Table,
-            columns: found.columns.iter().enumerate().map(column).collect::<Result<_>>()?,
             primary_key: primary.map(named).transpose()?.unwrap_or_default(),
             unique: found.keys.iter().skip(usize::from(found.has_primary)).map(named).collect::<Result<_>>()?,
-            foreign_keys: Vec::new(),
-            indexes: Vec::new(),
-            comment: None,
             row_estimate: u64::try_from(found.rows.len()).ok(),
-            split: None,
+            ..RemoteTable::new(table.clone(), columns)
         })
     }
 

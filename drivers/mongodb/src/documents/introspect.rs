@@ -87,16 +87,12 @@ pub(crate) async fn describe(lease: &Lease, database: &str, collection: &str) ->
     let indexes = if is_table { indexes(lease, collection).await? } else { Vec::new() };
     let unique = indexes.iter().filter(|i| i.unique && !i.partial && !i.columns.is_empty());
     let table = RemoteTable {
-        table: TableRef::new([database, collection])?,
         kind,
-        columns,
         primary_key,
         unique: unique.map(|index| index.columns.clone()).collect(),
-        foreign_keys: Vec::new(),
         row_estimate: if is_table { statistics(lease, collection).await?.rows } else { None },
         indexes,
-        comment: None,
-        split: None,
+        ..RemoteTable::new(TableRef::new([database, collection])?, columns)
     };
     Ok((table, complete))
 }
@@ -105,13 +101,9 @@ fn column(path: String, kinds: Kinds, nullable: bool) -> Result<RemoteColumn> {
     let (value_type, encoding) = kinds.interpret();
     Ok(RemoteColumn {
         nullable,
-        has_default: false,
-        name: Identifier::new(path)?,
-        native_type: kinds.words(),
-        value_type: Some(value_type),
         collation: kinds.collation(),
         encoding,
-        comment: None,
+        ..RemoteColumn::new(Identifier::new(path)?, kinds.words(), Some(value_type))
     })
 }
 

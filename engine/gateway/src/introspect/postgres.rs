@@ -136,6 +136,7 @@ pub(super) fn entry(name: &str, source: &PostgresSource, beside: server::Beside<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use querygate_driver_api::identifier::Identifier;
 
     #[test]
     fn numerics_have_the_places_that_were_seen() {
@@ -151,16 +152,7 @@ mod tests {
 
     #[test]
     fn enums_are_called_by_their_last_name() {
-        let column = |native: &str| RemoteColumn {
-            name: querygate_driver_api::identifier::Identifier::new("c").unwrap(),
-            native_type: native.to_owned(),
-            value_type: None,
-            nullable: true,
-            has_default: false,
-            collation: querygate_driver_api::relation::Collation::Binary,
-            encoding: querygate_driver_api::relation::Encoding::Canonical,
-            comment: None,
-        };
+        let column = |native: &str| RemoteColumn::new(Identifier::new("c").unwrap(), native, None);
         for (native, name) in [
             ("mood", "mood"),
             ("shop.mood", "mood"),

@@ -2,8 +2,6 @@
 
 use super::*;
 use querygate_driver_api::identifier::{Identifier, TableRef};
-use querygate_driver_api::relation::Collation;
-use querygate_driver_api::remote::TableKind;
 use querygate_driver_api::value::ValueType;
 use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_mongodb::{MongoDriver, MongoOptions};
@@ -23,28 +21,8 @@ fn object(label: &str) -> Arc<Object> {
 
 /// A table whose columns have these types.
 fn table(columns: &[(&str, &str)]) -> RemoteTable {
-    let columns = columns.iter().map(|(name, of)| Described {
-        name: Identifier::new(*name).unwrap(),
-        native_type: (*of).to_owned(),
-        value_type: None,
-        nullable: true,
-        has_default: false,
-        collation: Collation::Binary,
-        encoding: Encoding::Canonical,
-        comment: None,
-    });
-    RemoteTable {
-        table: TableRef::new(["t"]).unwrap(),
-        kind: TableKind::Table,
-        columns: columns.collect(),
-        primary_key: Vec::new(),
-        unique: Vec::new(),
-        foreign_keys: Vec::new(),
-        indexes: Vec::new(),
-        comment: None,
-        row_estimate: None,
-        split: None,
-    }
+    let columns = columns.iter().map(|(name, of)| Described::new(Identifier::new(*name).unwrap(), *of, None));
+    RemoteTable::new(TableRef::new(["t"]).unwrap(), columns.collect())
 }
 
 /// Columns that are served with their types, columns that are refused with the reason, and what was said since.
