@@ -30,6 +30,7 @@ pub fn framed(parts: &[&[u8]], most: u32) -> Option<Vec<u8>> {
     bytes.extend_from_slice(&count.to_le_bytes());
     bytes.extend_from_slice(&sum.finalize().to_le_bytes());
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    debug_assert_eq!(first(&bytes, most).map(|(_, end)| end), Some(bytes.len()), "a frame is read as it was written");
     Some(bytes)
 }
 

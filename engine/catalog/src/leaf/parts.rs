@@ -178,6 +178,7 @@ fn range_of(file: &PartitionedFile) -> (i64, i64) {
 /// Deals the bytes of all pieces out evenly. A Parquet file is cut anywhere: a row group belongs to the range in which its
 /// first page begins. A file of another format goes as a whole to the share in which it begins.
 fn dealt(scan: &FileScanConfig, share: usize, of: usize) -> FileGroup {
+    debug_assert!(share < of, "share {share} of {of}");
     let cut = scan.file_source.file_type() == "parquet";
     let length = |file: &PartitionedFile| {
         let (start, end) = range_of(file);
@@ -200,6 +201,7 @@ fn dealt(scan: &FileScanConfig, share: usize, of: usize) -> FileGroup {
             taken.push(file.clone().with_range(place(from), place(to)));
         }
     }
+    debug_assert_eq!(at, total, "each byte was looked at for one share");
     FileGroup::new(taken)
 }
 

@@ -346,6 +346,7 @@ impl Transaction {
         self.leave(set)?;
         self.savepoints.push(id);
         self.marks.push((self.after.len(), self.captured.len()));
+        debug_assert_eq!(self.savepoints.len(), self.marks.len(), "each savepoint has its mark");
         Ok(())
     }
 
@@ -372,6 +373,7 @@ impl Transaction {
         self.after.truncate(after);
         self.captured.truncate(captured);
         self.marks.truncate(place + 1);
+        debug_assert_eq!(self.savepoints.len(), self.marks.len(), "each savepoint has its mark");
         Ok(())
     }
 
@@ -463,6 +465,7 @@ impl Transaction {
     }
 
     fn leave<T>(&mut self, result: Result<T>) -> Result<T> {
+        debug_assert_eq!(self.state, TransactionState::Running, "a call ends that has begun");
         self.state = if result.is_ok() { TransactionState::Sound } else { TransactionState::Failed };
         result
     }

@@ -172,6 +172,13 @@ struct Taken {
     by_login: HashMap<String, usize>,
 }
 
+impl Taken {
+    /// Whether the users' sessions are all sessions, and no user without one is kept.
+    fn is_consistent(&self) -> bool {
+        self.by_login.values().sum::<usize>() == self.all && self.by_login.values().all(|own| *own > 0)
+    }
+}
+
 /// The place of one session, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct SessionPlace {
@@ -201,6 +208,7 @@ impl SessionPlaces {
         }
         taken.all += 1;
         taken.by_login.insert(login.to_owned(), own + 1);
+        debug_assert!(taken.is_consistent(), "{taken:?}");
         Ok(SessionPlace { places: Arc::clone(self), login: login.to_owned() })
     }
 }
@@ -215,6 +223,7 @@ impl Drop for SessionPlace {
                 taken.by_login.remove(&self.login);
             }
         }
+        debug_assert!(taken.is_consistent(), "{taken:?}");
     }
 }
 

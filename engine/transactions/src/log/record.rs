@@ -64,7 +64,13 @@ pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>> {
         payload.extend(u16::try_from(party.source.len()).map_err(|_| too_long())?.to_le_bytes());
         payload.extend(party.source.as_bytes());
     }
-    framed(&[&payload], PAYLOAD_MAX).ok_or_else(too_long)
+    let record = framed(&[&payload], PAYLOAD_MAX).ok_or_else(too_long)?;
+    debug_assert_eq!(
+        decode(&record).ok().flatten().map(|(read, _)| read).as_ref(),
+        Some(entry),
+        "recovery reads what was decided"
+    );
+    Ok(record)
 }
 
 fn too_long() -> Error {

@@ -70,6 +70,8 @@ impl Finite {
         while pairs.last() == Some(&0) {
             pairs.pop();
         }
+        debug_assert!(pairs.first().is_some_and(|pair| *pair > 0), "the exponent counts no zeros before the digits");
+        debug_assert!(pairs.iter().all(|pair| *pair < 100), "digits are of base 100, so that 0 ends them");
         let exponent = exponent.to_be_bytes();
         to.extend(exponent[exponent.len() - EXPONENT_BYTES..].iter().map(|byte| byte ^ invert));
         to.extend(pairs.iter().map(|pair| (pair + 1) ^ invert));
