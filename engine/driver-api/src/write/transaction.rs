@@ -7,6 +7,7 @@ mod outcome;
 mod participant;
 mod reading;
 mod rows_written;
+mod savepoints;
 
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
 use super::distributed::{GlobalId, PrepareError, unsupported};
@@ -30,9 +31,6 @@ use rows_written::Tally;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-
-/// Savepoints of one transaction, at most.
-const SAVEPOINTS_MAX: usize = 1_000;
 
 /// Rows that a transaction reads. Nothing else happens in it before they end or are dropped.
 pub type Rows<'a> = BoxStream<'a, Result<RecordBatch>>;
@@ -330,67 +328,6 @@ impl Transaction {
         self.leave(told)
     }
 
-    /// Sets a savepoint, whose id must be new.
-    ///
-    /// # Errors
-    /// The source's; 54000: too many; 25P02 after a failure.
-    pub async fn savepoint(&mut self, id: u32) -> Result<()> {
-        if self.savepoints.contains(&id) {
-            return Err(Error::internal("a savepoint is set twice"));
-        }
-        if self.savepoints.len() >= SAVEPOINTS_MAX {
-            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many savepoints"));
-        }
-        self.enter()?;
-        let set = self.inner.savepoint(id).await;
-        self.leave(set)?;
-        self.savepoints.push(id);
-        self.marks.push((self.after.len(), self.captured.len()));
-        debug_assert_eq!(self.savepoints.len(), self.marks.len(), "each savepoint has its mark");
-        Ok(())
-    }
-
-    /// Undoes what was done since the savepoint, which stays; those after it are gone. After a failure, the transaction goes on from
-    /// there.
-    ///
-    /// # Errors
-    /// The source's; 25P02: it has lost its savepoints.
-    pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
-        let place = self.place(id)?;
-        match self.state {
-            // What was to be the decision can still be undone.
-            TransactionState::Sound | TransactionState::Marked => {}
-            TransactionState::Failed if self.inner.keeps_savepoints() => {}
-            TransactionState::Running | TransactionState::Failed | TransactionState::Prepared => {
-                return Err(has_failed());
-            }
-        }
-        self.state = TransactionState::Running;
-        let undone = self.inner.rollback_to(id).await;
-        self.leave(undone)?;
-        self.savepoints.truncate(place + 1);
-        let (after, captured) = self.marks.get(place).copied().unwrap_or_default();
-        self.after.truncate(after);
-        self.captured.truncate(captured);
-        self.marks.truncate(place + 1);
-        debug_assert_eq!(self.savepoints.len(), self.marks.len(), "each savepoint has its mark");
-        Ok(())
-    }
-
-    /// Forgets the savepoint and those after it; what was done stays.
-    ///
-    /// # Errors
-    /// The source's; 25P02 after a failure.
-    pub async fn release(&mut self, id: u32) -> Result<()> {
-        let place = self.place(id)?;
-        self.enter()?;
-        let released = self.inner.release(id).await;
-        self.leave(released)?;
-        self.savepoints.truncate(place);
-        self.marks.truncate(place);
-        Ok(())
-    }
-
     /// Rows that were written since the last call, whatever becomes of them: the source has done the work.
     pub fn take_written(&mut self) -> Vec<RowsWritten> {
         self.written.take()
@@ -468,11 +405,6 @@ impl Transaction {
         debug_assert_eq!(self.state, TransactionState::Running, "a call ends that has begun");
         self.state = if result.is_ok() { TransactionState::Sound } else { TransactionState::Failed };
         result
-    }
-
-    fn place(&self, id: u32) -> Result<usize> {
-        let place = self.savepoints.iter().position(|known| *known == id);
-        place.ok_or_else(|| Error::internal("a savepoint that is not set"))
     }
 }
 
