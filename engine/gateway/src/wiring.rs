@@ -4,24 +4,19 @@ mod changes;
 mod deployment;
 mod events;
 mod extensions;
-mod files;
 mod history;
 mod layouts;
 mod learning;
 mod measure;
 mod metadata_webhooks;
-pub(crate) mod mongodb;
-pub(crate) mod mysql;
-pub(crate) mod postgres;
 mod sources;
 mod states;
 mod transactions;
 pub(crate) mod workers;
 mod writes;
 
-pub(crate) use files::memory_rows;
 pub(crate) use metadata_webhooks::findings as webhook_findings;
-pub(crate) use sources::MEMORY_SOURCE_BYTES_MAX;
+pub(crate) use sources::{MEMORY_SOURCE_BYTES_MAX, memory_rows, mongodb, mysql, postgres};
 pub(crate) use states::{SourceState, Vitals, grouped, source_states};
 pub(crate) use writes::write_findings;
 

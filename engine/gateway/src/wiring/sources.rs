@@ -1,10 +1,17 @@
 //! Opens the configured sources and finds the table of each object in them. What cannot be opened becomes a table that
 //! says why when it is read.
 
+mod files;
+pub(crate) mod mongodb;
+pub(crate) mod mysql;
+pub(crate) mod postgres;
+
+pub(crate) use files::memory_rows;
+
 use super::changes::{Changes, Fitted};
-use super::files::{changing_table, files_source, files_table, memory_rows, memory_table, read_only};
 use crate::config::{Config, OnChange, SchemaChange, SourceKind};
 use datafusion::catalog::TableProvider;
+use files::{changing_table, files_source, files_table, memory_table, read_only};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use querygate_catalog::deployment::{SchemaEvent, SourceStatus, SourceTable};
@@ -98,14 +105,12 @@ impl Sources {
                     Opened::Driver(Arc::new(SqliteDriver::new(options)))
                 }
                 SourceKind::Mongodb(server) => {
-                    Opened::Driver(Arc::new(super::mongodb::driver(server, config.writes, &budget)))
+                    Opened::Driver(Arc::new(mongodb::driver(server, config.writes, &budget)))
                 }
-                SourceKind::Mysql(server) => {
-                    Opened::Driver(Arc::new(super::mysql::driver(server, config.writes, &budget)))
-                }
+                SourceKind::Mysql(server) => Opened::Driver(Arc::new(mysql::driver(server, config.writes, &budget))),
                 SourceKind::Postgres(server) => {
                     schemas.insert(source.name.clone(), server.schema.clone());
-                    Opened::Driver(Arc::new(super::postgres::driver(&source.name, server, config.writes, &budget)?))
+                    Opened::Driver(Arc::new(postgres::driver(&source.name, server, config.writes, &budget)?))
                 }
                 SourceKind::Files { store, writes } => {
                     let files = Arc::new(files_source(&source.name, store)?);

@@ -1,7 +1,7 @@
 //! Sources without a database: folders, buckets, and tables in memory.
 
-use super::changes::{columns, wanted};
 use crate::config::{FileStore, S3Store};
+use crate::wiring::changes::{columns, wanted};
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use querygate_catalog::deployment::SourceTable;
