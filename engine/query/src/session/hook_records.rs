@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::run::lifecycle::SessionRuns;
 use crate::run::session_block::OpenBlock;
 use crate::settings::list::Settings;
-use crate::write::hooks::{Asker, DEPTH_MAX, HookRecords, Lender, OpensRecords, RecordCall, Records, Until};
+use crate::write::hooks::{Asker, DEPTH_MAX, HookRecords, Lender, OpensRecords, RecordCall, Records, TimeBound};
 use answers::Changes;
 pub(in crate::session) use answers::{read_keys, rows as answer_rows};
 use async_trait::async_trait;
@@ -194,7 +194,7 @@ impl Records for HookSession {
         self.changes.is_broken
     }
 
-    async fn answer(&mut self, call: RecordCall, lender: Option<Lender<'_>>, until: &Until) -> Result<Value> {
+    async fn answer(&mut self, call: RecordCall, lender: Option<Lender<'_>>, until: &TimeBound) -> Result<Value> {
         if self.block.is_some() != lender.is_some() {
             return Err(Error::internal("a hook asked in another transaction than it was opened for"));
         }
@@ -231,7 +231,7 @@ impl Records for HookSession {
 /// Waits for a call to end, which is cancelled when its time is over: it is not left before it has let go of the transaction.
 pub(in crate::session) async fn until_ended<T>(
     session: &GateSession,
-    until: &Until,
+    until: &TimeBound,
     call: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let mut call = std::pin::pin!(call);

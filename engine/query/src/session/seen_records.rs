@@ -5,7 +5,7 @@ use super::hook_records::{HookOrigin, read_keys, until_ended};
 use crate::books::within::Within;
 use crate::history::{HistoryReader, NAME, SeenRecords};
 use crate::run::interrupt::Interrupt;
-use crate::write::hooks::Until;
+use crate::write::hooks::TimeBound;
 use async_trait::async_trait;
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::live::LiveExec;
@@ -31,7 +31,7 @@ impl GateSession {
             return Ok(None);
         }
         let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
-        let until = Until {
+        let until = TimeBound {
             cancel: interrupt.token().clone(),
             deadline: interrupt.deadline().map(tokio::time::Instant::into_std),
         };
@@ -50,7 +50,7 @@ fn reads_history(plan: &Arc<dyn ExecutionPlan>) -> bool {
 struct Asking {
     origin: HookOrigin,
     within: Within,
-    until: Until,
+    until: TimeBound,
 }
 
 #[async_trait]

@@ -6,7 +6,7 @@ use crate::books::clock::now_ms;
 use crate::session::gate_session::GateSession;
 use crate::session::hook_records::answer_rows;
 use crate::sql::asking::Asking;
-use crate::write::hooks::{FindHooks, Until};
+use crate::write::hooks::{FindHooks, TimeBound};
 use arrow::array::ArrayRef;
 use futures::StreamExt;
 use querygate_metadata::model::HookEvent;
@@ -35,7 +35,7 @@ impl GateSession {
             principal: Arc::clone(catalog.principal()),
             now_ms: now_ms(),
             records: if asks { Some(self.records_of_reads()?) } else { None },
-            until: Until {
+            until: TimeBound {
                 cancel: interrupt.token().clone(),
                 deadline: interrupt.deadline().map(tokio::time::Instant::into_std),
             },

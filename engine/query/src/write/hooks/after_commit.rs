@@ -1,8 +1,8 @@
 //! Hooks that run when their change is stored, and that no statement waits for: what fails is tried again, and is in the log.
 
+use super::call_answers::CallAnswers;
 use super::job::{Job, Place};
 use super::records::HookRecords;
-use super::served::Served;
 use super::{HookRow, finished};
 use querygate_metadata::model::Hook;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) async fn run(job: Job, (rows, bytes): (Vec<HookRow>, usize), records:
 
 async fn once(hook: &Hook, job: &Job, row: HookRow, records: Option<&Arc<HookRecords>>) {
     for attempt in 0..=hook.retries {
-        let served = Served { records: records.cloned(), lender: None, until: job.until.clone(), open: None };
+        let served = CallAnswers { records: records.cloned(), lender: None, until: job.until.clone(), open: None };
         let Err(error) = finished(job.of_one(job.place), vec![row.clone()], served).await else { return };
         let cause = error.cause().unwrap_or_else(|| error.message());
         if attempt == hook.retries {

@@ -1,10 +1,10 @@
 //! Hooks of one read of records: they may refuse it. What they make of the question or of the records is dropped.
 
+use super::call_answers::CallAnswers;
 use super::job::{Job, Place};
 use super::records::HookRecords;
 use super::refusal::Audience;
-use super::served::Served;
-use super::until::Until;
+use super::time_bound::TimeBound;
 use super::{HookRow, finished};
 use crate::write::values::rows::Row;
 use querygate_metadata::model::HookEvent;
@@ -24,7 +24,7 @@ pub(crate) struct FindHooks {
     pub(crate) now_ms: i64,
     /// Where they ask for other records: in transactions of their own.
     pub(crate) records: Option<Arc<HookRecords>>,
-    pub(crate) until: Until,
+    pub(crate) until: TimeBound,
 }
 
 impl FindHooks {
@@ -36,7 +36,7 @@ impl FindHooks {
         if self.hooks.is_empty() {
             return Ok(());
         }
-        let served = Served { records: self.records, lender: None, until: self.until.clone(), open: None };
+        let served = CallAnswers { records: self.records, lender: None, until: self.until.clone(), open: None };
         let job = Job {
             hooks: self.hooks,
             event: self.event,

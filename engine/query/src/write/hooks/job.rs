@@ -3,7 +3,7 @@
 use super::platform::{Ask, Platform, Run};
 use super::records::Asker;
 use super::refusal::{Audience, failed, refused};
-use super::until::Until;
+use super::time_bound::TimeBound;
 use super::{HookRow, native};
 use crate::write::values::rows::Row;
 use querygate_hooks::{Call, Fault, Host, LogLevel, LogLine, Made, Report, Sandbox};
@@ -30,7 +30,7 @@ pub(super) struct Job {
     pub(super) audience: Audience,
     /// Its rows among those of the statement.
     pub(super) place: Place,
-    pub(super) until: Until,
+    pub(super) until: TimeBound,
     pub(super) progress: Arc<Progress>,
     /// Whether a statement waits for them.
     pub(super) is_waited_for: bool,

@@ -3,6 +3,7 @@
 
 mod after_commit;
 mod call;
+mod call_answers;
 mod find;
 mod job;
 mod native;
@@ -10,13 +11,13 @@ mod platform;
 mod query;
 mod records;
 mod refusal;
-mod served;
-mod until;
+mod time_bound;
 mod values;
 
 use super::target::Targeted;
 use crate::write::forms::record::{GivenRecord, RecordPlace};
 use crate::write::values::rows::Row;
+use call_answers::CallAnswers;
 pub(crate) use find::FindHooks;
 use job::{Job, Place};
 use querygate_driver_api::driver::Driver;
@@ -31,12 +32,11 @@ use querygate_types::{Error, ErrorCode, Result};
 pub(crate) use records::{Asker, DEPTH_MAX, HookRecords, Lender, OpensRecords, RecordCall, Records};
 use refusal::Audience;
 use serde_json::Value;
-use served::Served;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub(crate) use time_bound::TimeBound;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-pub(crate) use until::Until;
 pub(crate) use values::{MadeRow, shown, shown_payload};
 
 /// Rows of one statement that hooks look at, at most.
@@ -147,11 +147,11 @@ impl<'a> Hooks<'a> {
             return Ok(rows.into_iter().map(|row| row.input).collect());
         }
         let all = self.places(rows.len());
-        let until = Until { cancel: context.cancel.clone(), deadline: context.deadline };
+        let until = TimeBound { cancel: context.cancel.clone(), deadline: context.deadline };
         let records = transaction.companion::<HookRecords>();
         let (source, driver) = self.source;
         let lender = Some(Lender { source, driver, transaction });
-        let served = Served { records, lender, until: until.clone(), open: None };
+        let served = CallAnswers { records, lender, until: until.clone(), open: None };
         finished(Job { is_waited_for: true, ..self.job(hooks, all, until) }, rows, served).await
     }
 
@@ -168,7 +168,7 @@ impl<'a> Hooks<'a> {
         self.run(rows.clone(), transaction, context).await?;
         let (_, detached) = self.parted();
         for hook in detached {
-            let job = self.job(vec![hook], self.places(rows.len()), Until::default());
+            let job = self.job(vec![hook], self.places(rows.len()), TimeBound::default());
             let (rows, runtime) = (rows.clone(), Handle::current());
             let records = transaction.companion::<HookRecords>();
             let bytes = rows.iter().map(HookRow::bytes).sum();
@@ -191,7 +191,7 @@ impl<'a> Hooks<'a> {
         self.hooks.iter().cloned().partition(|hook| !is_detached(hook))
     }
 
-    fn job(&self, hooks: Vec<Arc<ObjectHook>>, place: Place, until: Until) -> Job {
+    fn job(&self, hooks: Vec<Arc<ObjectHook>>, place: Place, until: TimeBound) -> Job {
         Job {
             hooks,
             event: self.event,
@@ -209,7 +209,7 @@ impl<'a> Hooks<'a> {
 }
 
 /// Runs a job to its end, or until a script does not stop, and answers what its scripts ask for.
-async fn finished(job: Job, rows: Vec<HookRow>, mut served: Served<'_>) -> Result<Vec<Row>> {
+async fn finished(job: Job, rows: Vec<HookRow>, mut served: CallAnswers<'_>) -> Result<Vec<Row>> {
     if let Some(lost) = job.hooks.iter().find(|hook| hook.statistics().is_lost()) {
         return Err(refusal::failed(lost.hook(), "a run of it has not ended"));
     }

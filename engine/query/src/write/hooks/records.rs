@@ -1,6 +1,6 @@
 //! What hooks ask of other records (`ctx.api`), and who answers. Knows no session: that is behind [`Records`].
 
-use super::until::Until;
+use super::time_bound::TimeBound;
 use async_trait::async_trait;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::write::Transaction;
@@ -101,7 +101,7 @@ pub(crate) trait Records: Send {
 
     /// # Errors
     /// What the asker may hear of it. Where the lent transaction has failed for good, it says so ([`Transaction::has_failed`]).
-    async fn answer(&mut self, call: RecordCall, lender: Option<Lender<'_>>, until: &Until) -> Result<Value>;
+    async fn answer(&mut self, call: RecordCall, lender: Option<Lender<'_>>, until: &TimeBound) -> Result<Value>;
 
     /// Ends the run. `keeps`: what it changed stays, as far as its transactions ended.
     ///

@@ -2,22 +2,22 @@
 
 use super::platform::{Ask, Reply};
 use super::records::{Asker, HookRecords, Lender, Records};
-use super::until::Until;
+use super::time_bound::TimeBound;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 /// Where calls of `ctx.api` are answered.
-pub(super) struct Served<'t> {
+pub(super) struct CallAnswers<'t> {
     /// `None`: nowhere.
     pub(super) records: Option<Arc<HookRecords>>,
     /// The transaction of the change; `None`: what hooks change is a transaction of its own.
     pub(super) lender: Option<Lender<'t>>,
-    pub(super) until: Until,
+    pub(super) until: TimeBound,
     /// Of the run that goes on.
     pub(super) open: Option<Box<dyn Records>>,
 }
 
-impl Served<'_> {
+impl CallAnswers<'_> {
     pub(super) async fn serve(&mut self, ask: Ask) {
         match ask {
             Ask::Call { asker, call, end, reply } => {

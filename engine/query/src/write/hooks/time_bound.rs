@@ -6,12 +6,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Until when the statement may run.
 #[derive(Clone, Default)]
-pub(crate) struct Until {
+pub(crate) struct TimeBound {
     pub(crate) cancel: CancellationToken,
     pub(crate) deadline: Option<Instant>,
 }
 
-impl Until {
+impl TimeBound {
     /// # Errors
     /// 57014: it was cancelled, or its time is over.
     pub(crate) fn goes_on(&self) -> Result<()> {
