@@ -3,9 +3,10 @@
 use super::builtin;
 use super::extend;
 use super::links::{Known, PLATFORM_CAPABILITIES};
-use super::source::route;
+use super::readers::source::route;
+use super::readers::{hook_filters, tables};
 use super::stack::{Drafts, LOCAL_PACKAGE};
-use super::{LoadOptions, hash, hook_filters, tables};
+use super::{LoadOptions, hash};
 use crate::model::{Facts, Object, Package, PermissionSet, Referrer, SeedData, Snapshot, WriteBarrier, is_platform};
 use crate::read::{At, Findings, nearest};
 use indexmap::IndexMap;

@@ -3,22 +3,13 @@
 mod assemble;
 mod builtin;
 mod extend;
-mod field;
 mod files;
 mod hash;
-mod hook_filters;
 mod links;
 mod native;
-mod object;
-mod permission;
+mod readers;
 mod rows;
-mod shapes;
-mod source;
 mod stack;
-mod system_fields;
-mod tables;
-mod validation;
-mod webhook;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Snapshot, TenancyPosture};

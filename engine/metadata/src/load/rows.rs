@@ -2,7 +2,8 @@
 
 use super::files::RowFile;
 use super::links::Links;
-use super::{LoadError, finish, permission};
+use super::readers::permission;
+use super::{LoadError, finish};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::{Location, PermissionSet, PlacedRow, Snapshot};
 use crate::read::{At, Document, Findings};

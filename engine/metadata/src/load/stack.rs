@@ -1,11 +1,11 @@
 //! Reads stack definitions into drafts, package by package. Resolves nothing.
 
-use super::hook_filters::{FilterDraft, read_filters};
 use super::links::{Link, Links, Target};
 use super::native::{self, NativeKind};
-use super::object::{ObjectDraft, read_extension, read_object};
-use super::tables::{TableDraft, read_tables};
-use super::{permission, shapes, source, webhook};
+use super::readers::hook_filters::{FilterDraft, read_filters};
+use super::readers::object::{ObjectDraft, read_extension, read_object};
+use super::readers::tables::{TableDraft, read_tables};
+use super::readers::{permission, shapes, source, webhook};
 use crate::model::{
     Capability, Datasource, Declared, Extension, MappingRule, Package, PermissionSet, Position, SeedData, SharingRule,
     Webhook,

@@ -1,7 +1,7 @@
 //! Reads webhooks. What one asks that the gate does not do is kept with it: that matters only where it is to be sent.
 
-use super::links::{Link, Links, Target};
 use super::shapes;
+use crate::load::links::{Link, Links, Target};
 use crate::model::{Webhook, WebhookTrigger};
 use crate::read::{At, Map};
 
@@ -16,7 +16,7 @@ const TRIGGERS: &[(&str, Option<WebhookTrigger>)] = &[
     ("api", None),
 ];
 
-pub(super) fn read_webhook<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>) -> Option<Webhook> {
+pub(in crate::load) fn read_webhook<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>) -> Option<Webhook> {
     let map = at.map(&shapes::WEBHOOK)?;
     let name_at = map.required("name")?;
     let name = name_at.name()?;

@@ -3,7 +3,7 @@
 use crate::read::Shape;
 
 /// Collections that a stack or an assembled package may hold.
-pub(super) const COLLECTIONS: &[&str] = &[
+pub(in crate::load) const COLLECTIONS: &[&str] = &[
     "datasources",
     "datasourceMapping",
     "translations",
@@ -64,7 +64,8 @@ const STACK_OWN: &[&str] = &["manifest", "packages", "requires", "querygate"];
 const PACKAGE_OWN: &[&str] = &["manifest"];
 concat_keys!(STACK_READ = STACK_OWN, COLLECTIONS);
 
-pub(super) const STACK: Shape = Shape { what: "a stack definition", read: STACK_READ, ignored: HOST, removed: &[] };
+pub(in crate::load) const STACK: Shape =
+    Shape { what: "a stack definition", read: STACK_READ, ignored: HOST, removed: &[] };
 
 const MANIFEST_OWN: &[&str] =
     &["id", "namespace", "defaultDatasource", "version", "type", "scope", "name", "description", "dependencies"];
@@ -88,15 +89,15 @@ concat_keys!(MANIFEST_READ = MANIFEST_OWN, MANIFEST_DATA);
 concat_keys!(MANIFEST_IGNORED = MANIFEST_HOST, MANIFEST_GLOBS);
 concat_keys!(BODY_READ = MANIFEST_OWN, COLLECTIONS);
 
-pub(super) const MANIFEST: Shape =
+pub(in crate::load) const MANIFEST: Shape =
     Shape { what: "a manifest", read: MANIFEST_READ, ignored: MANIFEST_IGNORED, removed: &[] };
 /// The manifest of a `packages` entry, which carries the package's collections.
-pub(super) const PACKAGE_BODY: Shape =
+pub(in crate::load) const PACKAGE_BODY: Shape =
     Shape { what: "a package body", read: BODY_READ, ignored: MANIFEST_HOST, removed: &[] };
 concat_keys!(PACKAGE_READ = PACKAGE_OWN, COLLECTIONS);
-pub(super) const PACKAGE: Shape = Shape { what: "a package", read: PACKAGE_READ, ignored: &[], removed: &[] };
+pub(in crate::load) const PACKAGE: Shape = Shape { what: "a package", read: PACKAGE_READ, ignored: &[], removed: &[] };
 
-pub(super) const OBJECT: Shape = Shape {
+pub(in crate::load) const OBJECT: Shape = Shape {
     what: "an object",
     read: &[
         "name",
@@ -140,7 +141,7 @@ pub(super) const OBJECT: Shape = Shape {
     removed: &[],
 };
 
-pub(super) const FIELD: Shape = Shape {
+pub(in crate::load) const FIELD: Shape = Shape {
     what: "a field",
     read: &[
         "name",
@@ -215,53 +216,53 @@ pub(super) const FIELD: Shape = Shape {
     removed: &[("conditionalRequired", "Write `requiredWhen`.")],
 };
 
-pub(super) const OPTION: Shape = Shape {
+pub(in crate::load) const OPTION: Shape = Shape {
     what: "an option",
     read: &["label", "value", "default", "visibleWhen"],
     ignored: &["description", "color"],
     removed: &[],
 };
-pub(super) const STORAGE: Shape = Shape { what: "storage", read: &["notNull"], ignored: &[], removed: &[] };
-pub(super) const MASKING: Shape =
+pub(in crate::load) const STORAGE: Shape = Shape { what: "storage", read: &["notNull"], ignored: &[], removed: &[] };
+pub(in crate::load) const MASKING: Shape =
     Shape { what: "a masking rule", read: &["keepHead", "keepTail"], ignored: &[], removed: &[] };
-pub(super) const SUMMARY: Shape = Shape {
+pub(in crate::load) const SUMMARY: Shape = Shape {
     what: "summary operations",
     read: &["object", "field", "function", "relationshipField", "filter"],
     ignored: &[],
     removed: &[],
 };
-pub(super) const CURRENCY_CONFIG: Shape = Shape {
+pub(in crate::load) const CURRENCY_CONFIG: Shape = Shape {
     what: "a currency configuration",
     read: &["precision", "currencyMode", "defaultCurrency"],
     ignored: &[],
     removed: &[],
 };
-pub(super) const ACCESS: Shape = Shape { what: "access", read: &["default"], ignored: &[], removed: &[] };
-pub(super) const REQUIRED_PERMISSIONS: Shape =
+pub(in crate::load) const ACCESS: Shape = Shape { what: "access", read: &["default"], ignored: &[], removed: &[] };
+pub(in crate::load) const REQUIRED_PERMISSIONS: Shape =
     Shape { what: "required permissions", read: &["read", "create", "update", "delete"], ignored: &[], removed: &[] };
-pub(super) const TENANCY: Shape =
+pub(in crate::load) const TENANCY: Shape =
     Shape { what: "tenancy", read: &["enabled", "tenantField", "organizationField"], ignored: &[], removed: &[] };
-pub(super) const SYSTEM_FIELDS: Shape =
+pub(in crate::load) const SYSTEM_FIELDS: Shape =
     Shape { what: "system fields", read: &["tenant", "audit"], ignored: &[], removed: &[] };
-pub(super) const ENABLE: Shape = Shape {
+pub(in crate::load) const ENABLE: Shape = Shape {
     what: "enable",
     read: &["apiEnabled", "apiMethods", "trackHistory"],
     ignored: &["searchable", "files", "feeds", "activities", "clone"],
     removed: &[],
 };
-pub(super) const EXTERNAL: Shape = Shape {
+pub(in crate::load) const EXTERNAL: Shape = Shape {
     what: "an external binding",
     read: &["remoteName", "remoteSchema", "writable", "columnMap", "ignoreColumns"],
     ignored: &["introspectedAt"],
     removed: &[],
 };
-pub(super) const INDEX: Shape = Shape {
+pub(in crate::load) const INDEX: Shape = Shape {
     what: "an index",
     read: &["name", "fields", "unique"],
     ignored: &[],
     removed: &[("type", "Leave it out."), ("partial", "Leave it out.")],
 };
-pub(super) const EXTENSION: Shape = Shape {
+pub(in crate::load) const EXTENSION: Shape = Shape {
     what: "an object extension",
     read: &["extend", "fields", "label", "pluralLabel", "description", "validations", "indexes", "priority"],
     ignored: &[],
@@ -289,15 +290,16 @@ const fn validation(what: &'static str, read: &'static [&'static str]) -> Shape 
     Shape { what, read, ignored: VALIDATION_PROSE, removed: &[] }
 }
 
-pub(super) const VALIDATION_SCRIPT: Shape = validation("a script validation", SCRIPT_READ);
-pub(super) const VALIDATION_CROSS_FIELD: Shape = validation("a cross_field validation", CROSS_FIELD_READ);
-pub(super) const VALIDATION_FORMAT: Shape = validation("a format validation", FORMAT_READ);
-pub(super) const VALIDATION_STATE_MACHINE: Shape = validation("a state_machine validation", STATE_MACHINE_READ);
-pub(super) const VALIDATION_JSON_SCHEMA: Shape = validation("a json_schema validation", JSON_SCHEMA_READ);
-pub(super) const VALIDATION_CONDITIONAL: Shape = validation("a conditional validation", CONDITIONAL_READ);
-pub(super) const VALIDATION_NATIVE: Shape = validation("a native validation", NATIVE_READ);
+pub(in crate::load) const VALIDATION_SCRIPT: Shape = validation("a script validation", SCRIPT_READ);
+pub(in crate::load) const VALIDATION_CROSS_FIELD: Shape = validation("a cross_field validation", CROSS_FIELD_READ);
+pub(in crate::load) const VALIDATION_FORMAT: Shape = validation("a format validation", FORMAT_READ);
+pub(in crate::load) const VALIDATION_STATE_MACHINE: Shape =
+    validation("a state_machine validation", STATE_MACHINE_READ);
+pub(in crate::load) const VALIDATION_JSON_SCHEMA: Shape = validation("a json_schema validation", JSON_SCHEMA_READ);
+pub(in crate::load) const VALIDATION_CONDITIONAL: Shape = validation("a conditional validation", CONDITIONAL_READ);
+pub(in crate::load) const VALIDATION_NATIVE: Shape = validation("a native validation", NATIVE_READ);
 
-pub(super) const PERMISSION_SET: Shape = Shape {
+pub(in crate::load) const PERMISSION_SET: Shape = Shape {
     what: "a permission set",
     read: &[
         "name",
@@ -313,7 +315,7 @@ pub(super) const PERMISSION_SET: Shape = Shape {
     ignored: &["tabPermissions", "packageId", "managedBy"],
     removed: &[],
 };
-pub(super) const OBJECT_PERMISSION: Shape = Shape {
+pub(in crate::load) const OBJECT_PERMISSION: Shape = Shape {
     what: "an object permission",
     read: &[
         "allowCreate",
@@ -333,32 +335,32 @@ pub(super) const OBJECT_PERMISSION: Shape = Shape {
         ("allowPurge", "Leave it out: nothing grants purge."),
     ],
 };
-pub(super) const FIELD_PERMISSION: Shape =
+pub(in crate::load) const FIELD_PERMISSION: Shape =
     Shape { what: "a field permission", read: &["readable", "editable"], ignored: &[], removed: &[] };
-pub(super) const ROW_POLICY: Shape = Shape {
+pub(in crate::load) const ROW_POLICY: Shape = Shape {
     what: "a row policy",
     read: &["name", "object", "operation", "using", "check", "positions", "enabled"],
     ignored: &["label", "description", "tags"],
     removed: &[("priority", "Leave it out: policies are ORed, their order does not count.")],
 };
-pub(super) const SHARING_RULE: Shape = Shape {
+pub(in crate::load) const SHARING_RULE: Shape = Shape {
     what: "a sharing rule",
     read: &["name", "label", "object", "condition", "accessLevel", "sharedWith", "active", "type"],
     ignored: &["description"],
     removed: &[],
 };
-pub(super) const SHARED_WITH: Shape =
+pub(in crate::load) const SHARED_WITH: Shape =
     Shape { what: "a recipient", read: &["type", "value"], ignored: &[], removed: &[] };
-pub(super) const POSITION: Shape =
+pub(in crate::load) const POSITION: Shape =
     Shape { what: "a position", read: &["name", "label", "description"], ignored: &["delegatable"], removed: &[] };
-pub(super) const CAPABILITY: Shape = Shape {
+pub(in crate::load) const CAPABILITY: Shape = Shape {
     what: "a capability",
     read: &["name", "label", "description"],
     ignored: &["scope", "packageId"],
     removed: &[],
 };
 
-pub(super) const WEBHOOK: Shape = Shape {
+pub(in crate::load) const WEBHOOK: Shape = Shape {
     what: "a webhook",
     read: &[
         "name",
@@ -379,55 +381,57 @@ pub(super) const WEBHOOK: Shape = Shape {
     removed: &[],
 };
 
-pub(super) const DATASOURCE: Shape = Shape {
+pub(in crate::load) const DATASOURCE: Shape = Shape {
     what: "a datasource",
     read: &["name", "label", "driver", "config", "pool", "active", "schemaMode", "external"],
     ignored: &["description", "ssl", "autoConnect", "origin"],
     removed: &[],
 };
 /// Querygate's own part of metadata.
-pub(super) const QUERYGATE: Shape = Shape { what: "querygate", read: &["tables", "hooks"], ignored: &[], removed: &[] };
-pub(super) const OWN_HOOK: Shape = Shape { what: "a hook", read: &["filter"], ignored: &[], removed: &[] };
-pub(super) const TABLE: Shape = Shape {
+pub(in crate::load) const QUERYGATE: Shape =
+    Shape { what: "querygate", read: &["tables", "hooks"], ignored: &[], removed: &[] };
+pub(in crate::load) const OWN_HOOK: Shape = Shape { what: "a hook", read: &["filter"], ignored: &[], removed: &[] };
+pub(in crate::load) const TABLE: Shape = Shape {
     what: "a table",
     read: &["columnTypes", "enums", "primaryKey", "uniqueKeys", "foreignKeys"],
     ignored: &[],
     removed: &[],
 };
-pub(super) const TABLE_ENUM: Shape = Shape { what: "an enum", read: &["name", "labels"], ignored: &[], removed: &[] };
-pub(super) const TABLE_KEY: Shape =
+pub(in crate::load) const TABLE_ENUM: Shape =
+    Shape { what: "an enum", read: &["name", "labels"], ignored: &[], removed: &[] };
+pub(in crate::load) const TABLE_KEY: Shape =
     Shape { what: "a key", read: &["name", "columns", "index"], ignored: &[], removed: &[] };
-pub(super) const TABLE_FOREIGN_KEY: Shape = Shape {
+pub(in crate::load) const TABLE_FOREIGN_KEY: Shape = Shape {
     what: "a foreign key",
     read: &["name", "columns", "references", "referencedColumns", "onDelete", "onUpdate"],
     ignored: &[],
     removed: &[],
 };
-pub(super) const POOL: Shape = Shape {
+pub(in crate::load) const POOL: Shape = Shape {
     what: "a pool",
     read: &["min", "max"],
     ignored: &["idleTimeoutMillis", "connectionTimeoutMillis"],
     removed: &[],
 };
-pub(super) const DATASOURCE_EXTERNAL: Shape = Shape {
+pub(in crate::load) const DATASOURCE_EXTERNAL: Shape = Shape {
     what: "external settings",
     read: &["allowedSchemas", "allowWrites", "validation", "credentialsRef", "queryTimeoutMs"],
     ignored: &[],
     removed: &[],
 };
-pub(super) const DATASOURCE_VALIDATION: Shape = Shape {
+pub(in crate::load) const DATASOURCE_VALIDATION: Shape = Shape {
     what: "external validation",
     read: &["onMismatch", "checkOnBoot"],
     ignored: &["checkIntervalMs"],
     removed: &[],
 };
-pub(super) const MAPPING_RULE: Shape = Shape {
+pub(in crate::load) const MAPPING_RULE: Shape = Shape {
     what: "a mapping rule",
     read: &["namespace", "package", "objectPattern", "default", "datasource", "priority"],
     ignored: &[],
     removed: &[],
 };
-pub(super) const SEED: Shape = Shape {
+pub(in crate::load) const SEED: Shape = Shape {
     what: "seed data",
     read: &["object", "externalId", "mode", "env", "records"],
     ignored: &["locale"],

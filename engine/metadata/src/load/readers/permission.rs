@@ -1,8 +1,8 @@
 //! Reads permission sets, positions, capabilities and sharing rules. Every unknown word here is an error: ignoring it
 //! could widen what somebody may do.
 
-use super::links::{Link, Links, Target};
 use super::shapes;
+use crate::load::links::{Link, Links, Target};
 use crate::model::{
     AccessLevel, Capability, FieldPermission, ObjectPermission, PermissionSet, Position, Recipient, RowOperation,
     RowPolicy, Scope, SharingRule,
@@ -10,7 +10,7 @@ use crate::model::{
 use crate::read::{At, Map};
 use indexmap::IndexMap;
 
-pub(super) fn read_permission_set<'a>(
+pub(in crate::load) fn read_permission_set<'a>(
     at: &At<'a>,
     package: Option<&str>,
     links: &mut Links<'a>,
@@ -131,7 +131,7 @@ fn read_row_policy<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<RowPolicy> 
     })
 }
 
-pub(super) fn read_position<'a>(at: &At<'a>, package: &str) -> Option<(Position, At<'a>)> {
+pub(in crate::load) fn read_position<'a>(at: &At<'a>, package: &str) -> Option<(Position, At<'a>)> {
     let map = at.map(&shapes::POSITION)?;
     let name_at = map.required("name")?;
     let name = name_at.name()?;
@@ -144,7 +144,7 @@ pub(super) fn read_position<'a>(at: &At<'a>, package: &str) -> Option<(Position,
     Some((position, name_at))
 }
 
-pub(super) fn read_capability<'a>(at: &At<'a>, package: &str) -> Option<(Capability, At<'a>)> {
+pub(in crate::load) fn read_capability<'a>(at: &At<'a>, package: &str) -> Option<(Capability, At<'a>)> {
     let map = at.map(&shapes::CAPABILITY)?;
     let name_at = map.required("name")?;
     let name = name_at.text()?;
@@ -157,7 +157,7 @@ pub(super) fn read_capability<'a>(at: &At<'a>, package: &str) -> Option<(Capabil
     Some((capability, name_at))
 }
 
-pub(super) fn read_sharing_rule<'a>(
+pub(in crate::load) fn read_sharing_rule<'a>(
     at: &At<'a>,
     package: &str,
     links: &mut Links<'a>,

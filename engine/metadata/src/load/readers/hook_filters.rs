@@ -6,14 +6,14 @@ use crate::read::At;
 use serde_json::Value;
 
 /// The filter of a hook, by its name.
-pub(super) struct FilterDraft<'a> {
+pub(in crate::load) struct FilterDraft<'a> {
     hook: String,
     filter: String,
     at: At<'a>,
 }
 
 /// Reads the entries of `querygate`.
-pub(super) fn read_filters<'a>(own: &At<'a>) -> Vec<FilterDraft<'a>> {
+pub(in crate::load) fn read_filters<'a>(own: &At<'a>) -> Vec<FilterDraft<'a>> {
     let Some(hooks) = own.open().and_then(|map| map.get("hooks")?.open()) else { return Vec::new() };
     let read = |(hook, at): (&str, At<'a>)| {
         let filter = at.map(&shapes::OWN_HOOK)?.required("filter")?.text()?;
@@ -23,7 +23,7 @@ pub(super) fn read_filters<'a>(own: &At<'a>) -> Vec<FilterDraft<'a>> {
 }
 
 /// Adds filters to their hooks, where these are read ([`Hook::filter`](crate::model::Hook)).
-pub(super) fn add_filters(snapshot: &mut Snapshot, drafts: Vec<FilterDraft<'_>>) {
+pub(in crate::load) fn add_filters(snapshot: &mut Snapshot, drafts: Vec<FilterDraft<'_>>) {
     for FilterDraft { hook, filter, at } in drafts {
         let mut found = false;
         for declared in snapshot.hooks.iter_mut().filter(|declared| declared.name == hook) {

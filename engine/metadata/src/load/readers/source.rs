@@ -1,12 +1,12 @@
 //! Reads datasources, mapping rules and seed data, and routes objects to datasources. Opens nothing.
 
-use super::links::{Link, Links, Target};
 use super::shapes;
+use crate::load::links::{Link, Links, Target};
 use crate::model::{Datasource, Location, MappingRule, Object, OnMismatch, SchemaMode, SeedData, SeedMode};
 use crate::read::{At, Map};
 use crate::syntax::Value;
 
-pub(super) fn read_datasource<'a>(at: &At<'a>, package: &str) -> Option<(Datasource, At<'a>)> {
+pub(in crate::load) fn read_datasource<'a>(at: &At<'a>, package: &str) -> Option<(Datasource, At<'a>)> {
     const MODES: &[(&str, SchemaMode)] = &[
         ("managed", SchemaMode::Managed),
         ("external", SchemaMode::External),
@@ -51,7 +51,7 @@ pub(super) fn read_datasource<'a>(at: &At<'a>, package: &str) -> Option<(Datasou
 /// Rules without a priority come after those with one, in the order written.
 const UNORDERED: i64 = 1_000_000;
 
-pub(super) fn read_mapping<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<MappingRule> {
+pub(in crate::load) fn read_mapping<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<MappingRule> {
     let map = at.map(&shapes::MAPPING_RULE)?;
     let datasource_at = map.required("datasource")?;
     let datasource = datasource_at.text()?;
@@ -72,7 +72,7 @@ pub(super) fn read_mapping<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<Map
 }
 
 /// The datasource of an object that names none itself.
-pub(super) fn route(rules: &[MappingRule], object: &Object, namespace: Option<&str>, default: &str) -> String {
+pub(in crate::load) fn route(rules: &[MappingRule], object: &Object, namespace: Option<&str>, default: &str) -> String {
     let matches = |rule: &&MappingRule| {
         let selects = rule.namespace.is_some() || rule.package.is_some() || rule.object_pattern.is_some();
         if !selects {
@@ -114,7 +114,7 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
     pattern.get(p..).unwrap_or_default().iter().all(|byte| *byte == b'*')
 }
 
-pub(super) fn read_seed<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<SeedData> {
+pub(in crate::load) fn read_seed<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<SeedData> {
     const MODES: &[(&str, SeedMode)] = &[
         ("insert", SeedMode::Insert),
         ("update", SeedMode::Update),

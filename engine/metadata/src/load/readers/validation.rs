@@ -1,8 +1,8 @@
 //! Reads the validations of an object. Compiles no expression and no pattern.
 
-use super::links::{Link, Links, Target};
-use super::native::{self, NativeKind};
 use super::shapes;
+use crate::load::links::{Link, Links, Target};
+use crate::load::native::{self, NativeKind};
 use crate::model::{TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity};
 use crate::read::{At, Map, Shape};
 use indexmap::IndexMap;
@@ -44,7 +44,7 @@ impl Kind {
 }
 
 /// The `validations` of an object or extension.
-pub(super) fn read_validations<'a>(map: &Map<'a>, object: &str, links: &mut Links<'a>) -> Vec<Validation> {
+pub(in crate::load) fn read_validations<'a>(map: &Map<'a>, object: &str, links: &mut Links<'a>) -> Vec<Validation> {
     let mut reader = Reader { object, links };
     let mut validations: Vec<Validation> = Vec::new();
     for at in map.list("validations") {

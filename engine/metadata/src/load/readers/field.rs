@@ -1,8 +1,8 @@
 //! Reads one field. Knows the rules that concern a field alone; references are noted for the later check.
 
-use super::links::{Link, Links, Target};
-use super::native::{self, NativeKind};
 use super::shapes;
+use crate::load::links::{Link, Links, Target};
+use crate::load::native::{self, NativeKind};
 use crate::model::{
     CurrencyConfig, CurrencyMode, DefaultValue, DeleteBehavior, Field, FieldType, FormulaReturn, MaskingRule,
     SelectOption, SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
@@ -11,13 +11,13 @@ use crate::read::{At, Map, is_name, nearest};
 use crate::syntax::Value;
 
 /// Where a field is read: its object and the package that contributes it.
-pub(super) struct Owner<'a> {
-    pub(super) object: &'a str,
-    pub(super) package: &'a str,
+pub(in crate::load) struct Owner<'a> {
+    pub(in crate::load) object: &'a str,
+    pub(in crate::load) package: &'a str,
 }
 
 /// Reads the `fields` of an object or extension.
-pub(super) fn read_fields<'a>(at: &At<'a>, owner: &Owner<'_>, links: &mut Links<'a>) -> Vec<Field> {
+pub(in crate::load) fn read_fields<'a>(at: &At<'a>, owner: &Owner<'_>, links: &mut Links<'a>) -> Vec<Field> {
     let Some(map) = at.open() else { return Vec::new() };
     let mut fields = Vec::new();
     for (name, at) in map.entries() {
@@ -162,7 +162,7 @@ fn called_elsewhere(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|(_, others)| others.contains(&lower.as_str())).map(|(name, _)| *name)
 }
 
-pub(super) fn read_unique(map: &Map<'_>) -> Uniqueness {
+pub(in crate::load) fn read_unique(map: &Map<'_>) -> Uniqueness {
     let Some(at) = map.get("unique") else { return Uniqueness::No };
     match &at.node.value {
         Value::Boolean(false) => Uniqueness::No,

@@ -4,14 +4,14 @@ use crate::model::{DeleteBehavior, External, Field, FieldType, Location, Managed
 use indexmap::IndexMap;
 
 /// Columns that rules compare with an id.
-pub(super) const ANCHORS: &[&str] = &["id", "organization_id", "created_by", "owner_id"];
+pub(in crate::load) const ANCHORS: &[&str] = &["id", "organization_id", "created_by", "owner_id"];
 
 /// `systemFields`.
 #[derive(Clone, Copy)]
-pub(super) struct Switches {
-    pub(super) all: bool,
-    pub(super) tenant: bool,
-    pub(super) audit: bool,
+pub(in crate::load) struct Switches {
+    pub(in crate::load) all: bool,
+    pub(in crate::load) tenant: bool,
+    pub(in crate::load) audit: bool,
 }
 
 impl Default for Switches {
@@ -21,18 +21,18 @@ impl Default for Switches {
 }
 
 /// What decides which columns an object gets.
-pub(super) struct Columns<'a> {
-    pub(super) object: &'a str,
-    pub(super) tenancy: bool,
-    pub(super) ownership: Ownership,
-    pub(super) managed: Option<ManagedBy>,
-    pub(super) switches: Switches,
-    pub(super) external: Option<&'a External>,
+pub(in crate::load) struct Columns<'a> {
+    pub(in crate::load) object: &'a str,
+    pub(in crate::load) tenancy: bool,
+    pub(in crate::load) ownership: Ownership,
+    pub(in crate::load) managed: Option<ManagedBy>,
+    pub(in crate::load) switches: Switches,
+    pub(in crate::load) external: Option<&'a External>,
 }
 
 /// The injected columns, in order, then the declared fields. A declared field of the same name wins; `id`,
 /// `created_at` and `updated_at` keep their place in front even then, the others stand where they are declared.
-pub(super) fn inject(columns: &Columns<'_>, declared: Vec<Field>) -> IndexMap<String, Field> {
+pub(in crate::load) fn inject(columns: &Columns<'_>, declared: Vec<Field>) -> IndexMap<String, Field> {
     let mut declared: IndexMap<String, Field> = declared.into_iter().map(|field| (field.name.clone(), field)).collect();
     let mut fields = IndexMap::with_capacity(declared.len() + 8);
     for (name, leading) in wanted(columns) {

@@ -1,10 +1,10 @@
 //! Reads one object or one object extension. Knows the rules that concern an object alone.
 
 use super::field::{Owner, read_fields, read_unique};
-use super::links::{Link, Links, Target};
 use super::shapes;
 use super::system_fields::{self, Switches};
 use super::validation::read_validations;
+use crate::load::links::{Link, Links, Target};
 use crate::model::{
     AccessDefault, Extension, External, Field, FieldType, Index, ManagedBy, Object, Ownership, RequiredPermissions,
     SharingModel, Tenancy,
@@ -20,14 +20,14 @@ const SHARING_MODELS: &[(&str, SharingModel)] = &[
 ];
 
 /// An object with its place and what routing needs.
-pub(super) struct ObjectDraft<'a> {
-    pub(super) object: Object,
-    pub(super) name_at: At<'a>,
+pub(in crate::load) struct ObjectDraft<'a> {
+    pub(in crate::load) object: Object,
+    pub(in crate::load) name_at: At<'a>,
     /// The object's own datasource, unless it is `default`.
-    pub(super) own_datasource: Option<String>,
+    pub(in crate::load) own_datasource: Option<String>,
 }
 
-pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>) -> Option<ObjectDraft<'a>> {
+pub(in crate::load) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>) -> Option<ObjectDraft<'a>> {
     let map = at.map(&shapes::OBJECT)?;
     let name_at = map.required("name")?;
     let name = name_at.name()?;
@@ -284,7 +284,11 @@ fn warn_unenforced(map: &Map<'_>) {
     }
 }
 
-pub(super) fn read_extension<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>) -> Option<(Extension, At<'a>)> {
+pub(in crate::load) fn read_extension<'a>(
+    at: &At<'a>,
+    package: &str,
+    links: &mut Links<'a>,
+) -> Option<(Extension, At<'a>)> {
     let map = at.map(&shapes::EXTENSION)?;
     let target_at = map.required("extend")?;
     let target = target_at.text()?;

@@ -1,9 +1,9 @@
 //! What is said of the tables behind objects: `querygate.tables`, Querygate's own part of metadata. ObjectStack's shapes are
 //! closed, so it stands in a file of its own beside the stack, which ObjectStack's tools do not read.
 
-use super::hash::object_key;
 use super::shapes;
 use super::system_fields::ANCHORS;
+use crate::load::hash::object_key;
 use crate::model::{
     EnumType, Field, FieldType, ForeignKey, ItemType, Object, Snapshot, TextType, UniqueKey, ValueType,
 };
@@ -12,7 +12,7 @@ use querygate_types::ReferentialAction;
 use std::sync::Arc;
 
 /// One entry: what is said of one object's table.
-pub(super) struct TableDraft<'a> {
+pub(in crate::load) struct TableDraft<'a> {
     object: String,
     at: At<'a>,
     /// Field, the type of its column, and where it stands.
@@ -72,7 +72,7 @@ const ACTIONS: &[(&str, ReferentialAction)] = &[
 ];
 
 /// Reads the entries of `querygate`.
-pub(super) fn read_tables<'a>(own: &At<'a>) -> Vec<TableDraft<'a>> {
+pub(in crate::load) fn read_tables<'a>(own: &At<'a>) -> Vec<TableDraft<'a>> {
     let Some(tables) = own.map(&shapes::QUERYGATE).and_then(|map| map.get("tables")?.open()) else { return Vec::new() };
     tables.entries().filter_map(|(object, at)| read_table(object, at)).collect()
 }
@@ -158,7 +158,7 @@ fn read_reference(at: At<'_>) -> Option<ReferenceDraft<'_>> {
 }
 
 /// Puts what was read into the objects, once extensions have added their fields.
-pub(super) fn add_tables(snapshot: &mut Snapshot, drafts: Vec<TableDraft<'_>>) {
+pub(in crate::load) fn add_tables(snapshot: &mut Snapshot, drafts: Vec<TableDraft<'_>>) {
     for draft in drafts {
         let Some(object) = snapshot.objects.get(&draft.object) else {
             let near = nearest(&draft.object, snapshot.objects.keys().map(String::as_str));
@@ -271,7 +271,7 @@ fn unknown_field(object: &Object, name: &str, at: &At<'_>) {
 }
 
 /// Columns that rules compare with an id hold ids: texts, or numbers that are never rounded.
-pub(super) fn check_anchors(snapshot: &Snapshot, from: &[(String, At<'_>)]) {
+pub(in crate::load) fn check_anchors(snapshot: &Snapshot, from: &[(String, At<'_>)]) {
     for (name, at) in from {
         let Some(object) = snapshot.objects.get(name) else { continue };
         for anchor in ANCHORS {

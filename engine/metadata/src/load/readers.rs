@@ -1,0 +1,13 @@
+//! Readers of definitions, a file for each kind, and the closed shapes that they are read by. A reader notes the names that point
+//! elsewhere and resolves none.
+
+mod field;
+pub(super) mod hook_filters;
+pub(super) mod object;
+pub(super) mod permission;
+pub(super) mod shapes;
+pub(super) mod source;
+mod system_fields;
+pub(super) mod tables;
+mod validation;
+pub(super) mod webhook;
