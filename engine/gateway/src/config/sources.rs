@@ -4,6 +4,7 @@ mod files;
 pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(super) mod native;
+mod pool;
 pub(crate) mod postgres;
 pub(super) mod schema_change;
 pub(crate) mod tls;

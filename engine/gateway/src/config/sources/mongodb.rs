@@ -1,11 +1,11 @@
 //! A `mongodb` source: where a MongoDB deployment is. Knows no driver.
 
+use super::pool::{self, PoolBounds};
 use super::tls::{self, Tls};
 use super::write_user::{self, WriteUser};
 use crate::config::syntax::secret::{Environment, Secret};
 use crate::config::syntax::table::Table;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// A database of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,7 @@ pub(crate) struct MongoSource {
     /// `None`: as the address says; if it says nothing, none on this machine, otherwise verified.
     pub(crate) tls: Option<Tls>,
     pub(crate) tls_ca: Option<PathBuf>,
-    pub(crate) pool_size: u32,
-    pub(crate) acquire_timeout: Duration,
-    pub(crate) connect_timeout: Duration,
+    pub(crate) pool: PoolBounds,
 }
 
 /// A `mongodb://` address.
@@ -36,8 +34,6 @@ pub(crate) enum Address {
 
 /// Without `verify-ca`: the client either checks a certificate whole or not at all.
 const TLS: &[(&str, Tls)] = &[("off", Tls::Off), ("require", Tls::Require), ("verify-full", Tls::VerifyFull)];
-const POOL_SIZE_DEFAULT: u32 = 8;
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 impl Address {
     /// The address, for the driver that needs it.
@@ -60,9 +56,7 @@ impl MongoSource {
             database,
             tls: None,
             tls_ca: None,
-            pool_size: POOL_SIZE_DEFAULT,
-            acquire_timeout: TIMEOUT_DEFAULT,
-            connect_timeout: TIMEOUT_DEFAULT,
+            pool: PoolBounds::default(),
         }
     }
 }
@@ -81,9 +75,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Mo
     let password = super::secret(table, "password", environment);
     let writer = write_user::resolve(table, environment);
     let (tls, tls_ca) = tls::resolve(table, environment, TLS, None);
-    let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
-    let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
-    let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));
+    let pool = pool::resolve(table);
     let url = url?;
     let address = if url.value.starts_with("mongodb://") {
         if holds_password(&url.value) {
@@ -101,17 +93,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Mo
             }
         }
     };
-    Some(MongoSource {
-        user,
-        password,
-        writer,
-        tls,
-        tls_ca,
-        pool_size: pool_size?,
-        acquire_timeout,
-        connect_timeout,
-        ..MongoSource::new(address, database?.value)
-    })
+    Some(MongoSource { user, password, writer, tls, tls_ca, pool: pool?, ..MongoSource::new(address, database?.value) })
 }
 
 #[cfg(test)]

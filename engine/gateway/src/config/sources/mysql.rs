@@ -1,12 +1,12 @@
 //! A `mysql` source: where a MariaDB or MySQL server is. Knows no driver.
 
+use super::pool::{self, PoolBounds};
 use super::tls::{self, TLS, Tls};
 use super::write_user::{self, WriteUser};
 use crate::config::Config;
 use crate::config::syntax::secret::{Environment, Secret};
 use crate::config::syntax::table::Table;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// A schema of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +22,10 @@ pub(crate) struct MysqlSource {
     /// `None`: none on this machine, otherwise a verified certificate.
     pub(crate) tls: Option<Tls>,
     pub(crate) tls_ca: Option<PathBuf>,
-    pub(crate) pool_size: u32,
-    pub(crate) acquire_timeout: Duration,
-    pub(crate) connect_timeout: Duration,
+    pub(crate) pool: PoolBounds,
 }
 
 pub(crate) const PORT_DEFAULT: u16 = 3306;
-const POOL_SIZE_DEFAULT: u32 = 8;
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 impl MysqlSource {
     /// A server by its address; everything else as it is by default.
@@ -44,9 +40,7 @@ impl MysqlSource {
             database,
             tls: None,
             tls_ca: None,
-            pool_size: POOL_SIZE_DEFAULT,
-            acquire_timeout: TIMEOUT_DEFAULT,
-            connect_timeout: TIMEOUT_DEFAULT,
+            pool: PoolBounds::default(),
         }
     }
 }
@@ -67,9 +61,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<My
     let writer = write_user::resolve(table, environment);
     let is_here = socket.is_some() || host.as_ref().is_some_and(|host| is_here(&host.value));
     let (tls, tls_ca) = tls::resolve(table, environment, TLS, is_here.then_some(Tls::Off));
-    let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
-    let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
-    let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));
+    let pool = pool::resolve(table);
     let host = host.map(|host| host.value).or_else(|| socket.as_ref().map(|_| "localhost".to_owned()));
     Some(MysqlSource {
         socket,
@@ -77,9 +69,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<My
         writer,
         tls,
         tls_ca,
-        pool_size: pool_size?,
-        acquire_timeout,
-        connect_timeout,
+        pool: pool?,
         ..MysqlSource::new(host?, port?, user?.value, database?.value)
     })
 }

@@ -1,11 +1,11 @@
 //! A `postgres` source: where a PostgreSQL server is. Knows no driver.
 
+use super::pool::{self, PoolBounds};
 use super::tls::{self, TLS, Tls};
 use super::write_user::{self, WriteUser};
 use crate::config::syntax::secret::{Environment, Secret};
 use crate::config::syntax::table::Table;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// A database of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,15 +25,11 @@ pub(crate) struct PostgresSource {
     pub(crate) tls: Tls,
     /// Authorities to trust instead of the system's.
     pub(crate) tls_ca: Option<PathBuf>,
-    pub(crate) pool_size: u32,
-    pub(crate) acquire_timeout: Duration,
-    pub(crate) connect_timeout: Duration,
+    pub(crate) pool: PoolBounds,
 }
 
 pub(crate) const PORT_DEFAULT: u16 = 5432;
 pub(crate) const SCHEMA_DEFAULT: &str = "public";
-const POOL_SIZE_DEFAULT: u32 = 8;
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 impl PostgresSource {
     /// A database by its address; everything else as it is by default.
@@ -50,9 +46,7 @@ impl PostgresSource {
             schema: SCHEMA_DEFAULT.to_owned(),
             tls,
             tls_ca: None,
-            pool_size: POOL_SIZE_DEFAULT,
-            acquire_timeout: TIMEOUT_DEFAULT,
-            connect_timeout: TIMEOUT_DEFAULT,
+            pool: PoolBounds::default(),
         }
     }
 }
@@ -84,9 +78,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
     let schema = table.text("schema").map_or_else(|| SCHEMA_DEFAULT.to_owned(), |schema| schema.value);
     let default = host.as_ref().map(|host| tls_default(&host.value));
     let (tls, tls_ca) = tls::resolve(table, environment, TLS, default);
-    let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
-    let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
-    let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));
+    let pool = pool::resolve(table);
     let source = PostgresSource::new(host?.value, port?, user?.value, database?.value);
     Some(PostgresSource {
         password,
@@ -95,9 +87,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
         schema,
         tls: tls.unwrap_or(source.tls),
         tls_ca,
-        pool_size: pool_size?,
-        acquire_timeout,
-        connect_timeout,
+        pool: pool?,
         ..source
     })
 }

@@ -22,9 +22,9 @@ pub(crate) fn driver(source: &MongoSource, writes: bool, budget: &Budget) -> Mon
         Tls::VerifyCa | Tls::VerifyFull => MongoTls::Verify,
     });
     options.tls_ca.clone_from(&source.tls_ca);
-    options.connections = usize::try_from(source.pool_size).unwrap_or(1);
-    options.acquire_timeout = source.acquire_timeout;
-    options.connect_timeout = source.connect_timeout;
+    options.connections = usize::try_from(source.pool.size).unwrap_or(1);
+    options.acquire_timeout = source.pool.acquire_timeout;
+    options.connect_timeout = source.pool.connect_timeout;
     options.budget = budget.clone();
     MongoDriver::new(&options)
 }

@@ -25,9 +25,9 @@ pub(crate) fn driver(source: &MysqlSource, writes: bool, budget: &Budget) -> Mys
         Some(Tls::VerifyFull) => MysqlTls::VerifyFull,
     };
     options.tls_ca.clone_from(&source.tls_ca);
-    options.connections = usize::try_from(source.pool_size).unwrap_or(1);
-    options.acquire_timeout = source.acquire_timeout;
-    options.connect_timeout = source.connect_timeout;
+    options.connections = usize::try_from(source.pool.size).unwrap_or(1);
+    options.acquire_timeout = source.pool.acquire_timeout;
+    options.connect_timeout = source.pool.connect_timeout;
     options.budget = budget.clone();
     MysqlDriver::new(&options)
 }

@@ -31,9 +31,9 @@ pub(crate) fn driver(name: &str, source: &PostgresSource, writes: bool, budget: 
         Tls::VerifyCa => PostgresTls::VerifyCa(source.tls_ca.clone()),
         Tls::VerifyFull => PostgresTls::VerifyFull(source.tls_ca.clone()),
     };
-    options.pool_size = usize::try_from(source.pool_size).unwrap_or(1);
-    options.acquire_timeout = source.acquire_timeout;
-    options.connect_timeout = source.connect_timeout;
+    options.pool_size = usize::try_from(source.pool.size).unwrap_or(1);
+    options.acquire_timeout = source.pool.acquire_timeout;
+    options.connect_timeout = source.pool.connect_timeout;
     options.budget = budget.clone();
     PostgresDriver::new(&options)
 }
