@@ -1,6 +1,7 @@
 //! `querygate introspect`: from an existing database or folder to ObjectStack metadata. Reads schemas, never rows,
 //! except where a text format has no schema of its own.
 
+mod address;
 mod files;
 mod found;
 mod mongodb;
@@ -111,7 +112,9 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal);
     let source = &args.source;
     let beside = beside(args)?;
-    if let Some(address) = source.to_str().filter(|text| mysql::SCHEMES.iter().any(|scheme| text.starts_with(scheme))) {
+    if let Some(address) =
+        source.to_str().filter(|text| mysql::FORM.schemes.iter().any(|scheme| text.starts_with(scheme)))
+    {
         let mut server = mysql::parse(address)?;
         server.tls = args.access.tls.map(Into::into);
         server.tls_ca.clone_from(&args.access.tls_ca);
@@ -133,7 +136,7 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         return Ok(Origin { driver: "mongodb", name: server.database, entry, config, tables });
     }
     if let Some(address) =
-        source.to_str().filter(|text| postgres::SCHEMES.iter().any(|scheme| text.starts_with(scheme)))
+        source.to_str().filter(|text| postgres::FORM.schemes.iter().any(|scheme| text.starts_with(scheme)))
     {
         let mut server = postgres::parse(address)?;
         server.tls = args.access.tls.map_or(server.tls, Into::into);

@@ -1,38 +1,27 @@
 //! Reads the tables of a MariaDB or MySQL schema, given as `mysql://user@host:port/schema`.
 
+use super::address::{Address, Form};
 use super::write::local_name;
 use super::{Found, server};
 use crate::config::mysql::{MysqlSource, PORT_DEFAULT};
 use crate::wiring::mysql::driver;
 use querygate_driver_api::pool::Budget;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::Result;
 
-/// What addresses of such sources begin with.
-pub(super) const SCHEMES: [&str; 2] = ["mysql://", "mariadb://"];
+/// What addresses of such sources look like.
+pub(super) const FORM: Form = Form {
+    schemes: &["mysql://", "mariadb://"],
+    port: PORT_DEFAULT,
+    database: "schema",
+    ends: &['/'],
+    incomplete: "is incomplete",
+    hint: "Write mysql://USER@HOST:PORT/SCHEMA, and the password as --password env:NAME or file:PATH.",
+};
 
-/// A server's address. It has no place for a password: that comes from the environment or a file.
+/// A server's address.
 pub(super) fn parse(address: &str) -> Result<MysqlSource> {
-    let wrong = |what: &str| {
-        Err(Error::new(ErrorCode::InvalidParameterValue, format!("the address {what}"))
-            .with_hint("Write mysql://USER@HOST:PORT/SCHEMA, and the password as --password env:NAME or file:PATH."))
-    };
-    let rest = SCHEMES.iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
-    let Some((login, database)) = rest.split_once('/') else { return wrong("names no schema") };
-    let Some((user, place)) = login.rsplit_once('@') else { return wrong("names no user") };
-    if user.contains(':') {
-        return wrong("holds a password");
-    }
-    let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') => match port.parse::<u16>() {
-            Ok(port) => (host, port),
-            Err(_) => return wrong("has no valid port"),
-        },
-        _ => (place, PORT_DEFAULT),
-    };
-    if user.is_empty() || host.is_empty() || database.is_empty() || database.contains('/') {
-        return wrong("is incomplete");
-    }
-    Ok(MysqlSource::new(host.to_owned(), port, user.to_owned(), database.to_owned()))
+    let Address { host, port, user, database } = FORM.parse(address)?;
+    Ok(MysqlSource::new(host, port, user, database))
 }
 
 pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {

@@ -1,5 +1,6 @@
 //! Reads the tables of a PostgreSQL database, given as `postgres://user@host:port/database`.
 
+use super::address::{Address, Form};
 use super::{Found, Holds, server};
 use crate::config::postgres::{PORT_DEFAULT, PostgresSource, SCHEMA_DEFAULT};
 use crate::wiring::postgres::driver;
@@ -8,35 +9,22 @@ use querygate_driver_api::pool::Budget;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_metadata::model::ValueType;
 use querygate_postgres::NumericSample;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::Result;
 
-/// What addresses of such sources begin with.
-pub(super) const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+/// What addresses of such sources look like.
+pub(super) const FORM: Form = Form {
+    schemes: &["postgres://", "postgresql://"],
+    port: PORT_DEFAULT,
+    database: "database",
+    ends: &['/', '?'],
+    incomplete: "is incomplete, or has settings",
+    hint: "Write postgres://USER@HOST:PORT/DATABASE, and the password as --password env:NAME or file:PATH.",
+};
 
-/// A database's address. It has no place for a password: that comes from the environment or a file.
+/// A database's address.
 pub(super) fn parse(address: &str) -> Result<PostgresSource> {
-    let wrong = |what: &str| {
-        Err(Error::new(ErrorCode::InvalidParameterValue, format!("the address {what}")).with_hint(
-            "Write postgres://USER@HOST:PORT/DATABASE, and the password as --password env:NAME or file:PATH.",
-        ))
-    };
-    let rest = SCHEMES.iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
-    let Some((login, database)) = rest.split_once('/') else { return wrong("names no database") };
-    let Some((user, place)) = login.rsplit_once('@') else { return wrong("names no user") };
-    if user.contains(':') {
-        return wrong("holds a password");
-    }
-    let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') => match port.parse::<u16>() {
-            Ok(port) => (host, port),
-            Err(_) => return wrong("has no valid port"),
-        },
-        _ => (place, PORT_DEFAULT),
-    };
-    if user.is_empty() || host.is_empty() || database.is_empty() || database.contains(['/', '?']) {
-        return wrong("is incomplete, or has settings");
-    }
-    Ok(PostgresSource::new(host.to_owned(), port, user.to_owned(), database.to_owned()))
+    let Address { host, port, user, database } = FORM.parse(address)?;
+    Ok(PostgresSource::new(host, port, user, database))
 }
 
 /// Every table that the user may read, those of other schemas than `public` under both names.
