@@ -232,9 +232,90 @@ fn format_elements(row: &Row<'_>) -> Result<Value> {
     formatted(row.text(0), items.len() + 1, |at| text_of(items.as_ref(), at - 1, item, row.zone))
 }
 
+/// What stands between `%` and the letter of a value, and that letter.
+struct Directive {
+    /// The value that is named; `None`: the next one.
+    position: Option<usize>,
+    left: bool,
+    width: Width,
+    kind: char,
+}
+
+enum Width {
+    Fixed(i64),
+    /// A value is the width: the one that is named, or the next one.
+    Of(Option<usize>),
+}
+
+type Pattern<'p> = std::iter::Peekable<std::str::Chars<'p>>;
+
+fn number_in(chars: &mut Pattern<'_>) -> Option<usize> {
+    let mut digits = String::new();
+    while let Some(digit) = chars.peek().filter(|c| c.is_ascii_digit()) {
+        digits.push(*digit);
+        chars.next();
+    }
+    digits.parse::<usize>().ok().filter(|_| !digits.is_empty())
+}
+
+impl Directive {
+    /// What follows a `%`.
+    fn read(chars: &mut Pattern<'_>) -> Result<Self> {
+        let (mut position, mut left, mut width) = (None, false, None);
+        match number_in(chars) {
+            Some(found) if chars.peek() == Some(&'$') => {
+                chars.next();
+                position = Some(found);
+            }
+            Some(found) => width = i64::try_from(found).ok().map(Width::Fixed),
+            None => {}
+        }
+        if width.is_none() {
+            while chars.peek() == Some(&'-') {
+                chars.next();
+                left = true;
+            }
+            width = Some(Self::width(chars)?);
+        }
+        let Some(kind) = chars.next() else { return Err(refused("unterminated format() type specifier")) };
+        if !matches!(kind, 's' | 'I' | 'L') {
+            return Err(refused("unrecognized format() type specifier"));
+        }
+        Ok(Self { position, left, width: width.unwrap_or(Width::Fixed(0)), kind })
+    }
+
+    fn width(chars: &mut Pattern<'_>) -> Result<Width> {
+        if chars.peek() != Some(&'*') {
+            return Ok(Width::Fixed(number_in(chars).and_then(|width| i64::try_from(width).ok()).unwrap_or(0)));
+        }
+        chars.next();
+        // Which value is the width may be said, too.
+        match number_in(chars) {
+            Some(_) if chars.next() != Some('$') => Err(refused("width argument position must be ended by \"$\"")),
+            Some(0) => Err(refused("format specifies argument 0, but arguments are numbered from 1")),
+            from => Ok(Width::Of(from)),
+        }
+    }
+
+    /// A value as its letter says.
+    fn text(&self, value: Option<String>) -> Result<String> {
+        match (self.kind, value) {
+            ('s', value) => Ok(value.unwrap_or_default()),
+            ('L', value) => Ok(value.map_or_else(|| "NULL".to_owned(), |text| literal(&text))),
+            (_, Some(value)) => Ok(identifier(&value)),
+            (_, None) => Err(refused("null values cannot be formatted as an SQL identifier")),
+        }
+    }
+}
+
 /// A pattern with the values from 1 to below a count.
 fn formatted(pattern: &str, count: usize, value_of: impl Fn(usize) -> Result<Option<String>>) -> Result<Value> {
-    let few = || refused("too few arguments for format()");
+    let value_of = |at: usize| {
+        if at == 0 || at >= count {
+            return Err(refused("too few arguments for format()"));
+        }
+        value_of(at)
+    };
     let mut out = String::new();
     let mut next = 1;
     let mut chars = pattern.chars().peekable();
@@ -248,70 +329,20 @@ fn formatted(pattern: &str, count: usize, value_of: impl Fn(usize) -> Result<Opt
             out.push('%');
             continue;
         }
-        let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
-            let mut digits = String::new();
-            while let Some(digit) = chars.peek().filter(|c| c.is_ascii_digit()) {
-                digits.push(*digit);
-                chars.next();
-            }
-            digits.parse::<usize>().ok().filter(|_| !digits.is_empty())
-        };
-        let mut width: Option<i64> = None;
-        let mut left = false;
-        let mut position = None;
-        match number(&mut chars) {
-            Some(found) if chars.peek() == Some(&'$') => {
-                chars.next();
-                position = Some(found);
-            }
-            Some(found) => width = i64::try_from(found).ok(),
-            None => {}
-        }
-        if width.is_none() {
-            while chars.peek() == Some(&'-') {
-                chars.next();
-                left = true;
-            }
-            if chars.peek() == Some(&'*') {
-                chars.next();
-                // Which value is the width may be said, too.
-                let from = match number(&mut chars) {
-                    Some(from) => {
-                        if chars.next() != Some('$') {
-                            return Err(refused("width argument position must be ended by \"$\""));
-                        }
-                        from
-                    }
-                    None => next,
-                };
-                if from == 0 {
-                    return Err(refused("format specifies argument 0, but arguments are numbered from 1"));
-                }
-                let text = if from < count { value_of(from)? } else { return Err(few()) };
+        let directive = Directive::read(&mut chars)?;
+        let width = match directive.width {
+            Width::Fixed(width) => width,
+            Width::Of(from) => {
+                let from = from.unwrap_or(next);
+                let width = value_of(from)?.and_then(|text| text.parse().ok()).unwrap_or(0);
                 next = from + 1;
-                width = text.and_then(|t| t.parse().ok());
-            } else {
-                width = number(&mut chars).and_then(|w| i64::try_from(w).ok());
+                width
             }
-        }
-        let Some(kind) = chars.next() else { return Err(refused("unterminated format() type specifier")) };
-        if !matches!(kind, 's' | 'I' | 'L') {
-            return Err(refused("unrecognized format() type specifier"));
-        }
-        let arg = position.unwrap_or(next);
-        if arg == 0 || arg >= count {
-            return Err(few());
-        }
-        next = arg + 1;
-        let value = value_of(arg)?;
-        let text = match (kind, value) {
-            ('s', value) => value.unwrap_or_default(),
-            ('L', value) => value.map_or_else(|| "NULL".to_owned(), |text| literal(&text)),
-            (_, Some(value)) => identifier(&value),
-            (_, None) => return Err(refused("null values cannot be formatted as an SQL identifier")),
         };
-        let width = width.unwrap_or(0);
-        let left = left || width < 0;
+        let at = directive.position.unwrap_or(next);
+        let text = directive.text(value_of(at)?)?;
+        next = at + 1;
+        let left = directive.left || width < 0;
         let wanted = usize::try_from(width.unsigned_abs()).unwrap_or(0);
         bounded(out.len().checked_add(text.len()).and_then(|l| l.checked_add(wanted)))?;
         let padding = " ".repeat(wanted.saturating_sub(text.chars().count()));
