@@ -14,7 +14,7 @@ use querygate_metadata::model::{
     Declared, Hook, HookBody, HookCapability, HookEvent, HookScript, Location, Object, Snapshot,
 };
 use querygate_types::principal::Principal;
-pub use run_statistics::HookRunStatistics;
+pub use run_statistics::{HookRunStatistics, WaitingRuns};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
