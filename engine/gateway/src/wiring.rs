@@ -22,71 +22,109 @@ pub(crate) use writes::write_findings;
 
 use crate::auth::{ConfigAuthenticator, GateTokens};
 use crate::config::Config;
-use crate::gate::{Gate, Runtimes};
+use crate::gate::{Close, Gate, Reload, Returned, Runtimes};
 use crate::output::Output;
 use crate::platform::{GatePlatform, KeyFile};
 use deployment::Builder;
+use events::UserWebhook;
 use futures::FutureExt;
 use metadata_webhooks::Declarations;
 use querygate_catalog::deployment::Deployment;
+use querygate_events::Events;
 use querygate_http::Readiness;
+use querygate_learning::Learning;
 use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_resources::ShareBounds;
 use querygate_types::Result;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 /// Builds everything that answers queries. A source that is down is no error: its tables say so when they are read.
 pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> {
-    config.extensions.start()?;
-    let builder = Arc::new(Builder::new(config)?);
-    let deployment = builder.build(1).await?;
-    measure::soon(&deployment).await;
-    let place = learning::Place::default();
-    let learning = learning::start(config, &runtimes.query, &place)?;
-    let coordinator = transactions::start(config, builder.sources(), &runtimes.query)?;
-    let events = events::open(config, &deployment.snapshot, &runtimes.query)?;
-    let history = history::open(config, events.as_ref()).await?;
-    let webhooks = events::webhooks(config, events.as_ref())?;
-    metadata_webhooks::check(config, &deployment.snapshot)?;
-    let shown = events::shown(&webhooks);
-    let declared = Arc::new(Declarations::new(config, events.as_ref(), Arc::clone(&shown), runtimes.query.clone()));
-    let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
-    let options = history::attach(events::attach(options, events.as_ref(), &shown), history.as_ref());
-    let options = extensions::attach(options, &config.extensions);
-    let options = workers::attach(options, config, &runtimes.query)?;
-    let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
-    let _ = place.set(Arc::downgrade(&engine));
-    if let Some(events) = &events {
-        events::begin(events, &engine, &place)?;
-    }
-    if let Some(history) = &history {
-        history.begin(&runtimes.query);
-    }
-    measure::keep(&engine, &runtimes.query);
+    let parts = Parts::start(config, runtimes).await?;
+    let engine = &parts.engine;
+    let keys = config.key_file().map(KeyFile::open).transpose()?;
+    let tokens = GateTokens::new(config, keys.clone())?;
+    let platform = Arc::new(GatePlatform::new(config, Arc::clone(engine), keys));
+    let service = Arc::new(GateService::new(Arc::clone(engine)));
+    let authenticator = Arc::new(ConfigAuthenticator::new(config)?.with_tokens(tokens));
     let readiness = {
-        let engine = Arc::clone(&engine);
+        let engine = Arc::clone(engine);
         Arc::new(move || readiness(&engine))
     };
     let measure = {
-        let engine = Arc::clone(&engine);
+        let engine = Arc::clone(engine);
         Arc::new(move || engine.measure())
     };
-    let returned = {
-        let (engine, builder) = (Arc::clone(&engine), Arc::clone(&builder));
+    let (returned, reload, close) = (parts.returned(), parts.reload(), parts.close());
+    let begin = parts.begin(Arc::clone(&service), Arc::clone(&authenticator));
+    Ok(Gate { platform, service, authenticator, begin, readiness, measure, reload, returned, close })
+}
+
+/// The engine, and what works beside it.
+struct Parts {
+    engine: Arc<Engine>,
+    builder: Arc<Builder>,
+    learning: Option<Arc<Learning>>,
+    events: Option<Arc<Events>>,
+    /// Those of the configuration, and those that metadata declares.
+    webhooks: Vec<UserWebhook>,
+    declared: Arc<Declarations>,
+    database: String,
+    runtime: Handle,
+}
+
+impl Parts {
+    async fn start(config: &Config, runtimes: &Runtimes) -> Result<Self> {
+        config.extensions.start()?;
+        let builder = Arc::new(Builder::new(config)?);
+        let deployment = builder.build(1).await?;
+        measure::soon(&deployment).await;
+        let place = learning::Place::default();
+        let learning = learning::start(config, &runtimes.query, &place)?;
+        let coordinator = transactions::start(config, builder.sources(), &runtimes.query)?;
+        let events = events::open(config, &deployment.snapshot, &runtimes.query)?;
+        let history = history::open(config, events.as_ref()).await?;
+        let webhooks = events::webhooks(config, events.as_ref())?;
+        metadata_webhooks::check(config, &deployment.snapshot)?;
+        let shown = events::shown(&webhooks);
+        let declared = Declarations::new(config, events.as_ref(), Arc::clone(&shown), runtimes.query.clone());
+        let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
+        let options = history::attach(events::attach(options, events.as_ref(), &shown), history.as_ref());
+        let options = extensions::attach(options, &config.extensions);
+        let options = workers::attach(options, config, &runtimes.query)?;
+        let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
+        let _ = place.set(Arc::downgrade(&engine));
+        if let Some(events) = &events {
+            events::begin(events, &engine, &place)?;
+        }
+        if let Some(history) = &history {
+            history.begin(&runtimes.query);
+        }
+        measure::keep(&engine, &runtimes.query);
+        let (database, runtime) = (config.server.database.clone(), runtimes.query.clone());
+        let declared = Arc::new(declared);
+        Ok(Self { engine, builder, learning, events, webhooks, declared, database, runtime })
+    }
+
+    fn returned(&self) -> Returned {
+        let (engine, builder) = (Arc::clone(&self.engine), Arc::clone(&self.builder));
         Arc::new(move || {
             let (deployment, builder) = (engine.deployment(), Arc::clone(&builder));
             async move { builder.source_changed(&deployment).await }.boxed()
         })
-    };
-    let reload = {
-        let (engine, declared) = (Arc::clone(&engine), Arc::clone(&declared));
-        let reloads = Arc::new(Reloads { engine, builder, declared, turn: Mutex::new(()) });
+    }
+
+    fn reload(&self) -> Reload {
+        let (engine, builder) = (Arc::clone(&self.engine), Arc::clone(&self.builder));
+        let reloads = Arc::new(Reloads { engine, builder, declared: Arc::clone(&self.declared), turn: Mutex::new(()) });
         Arc::new(move || Arc::clone(&reloads).reload().boxed())
-    };
-    let close = {
-        let engine = Arc::clone(&engine);
+    }
+
+    fn close(&self) -> Close {
+        let (engine, events, learning) = (Arc::clone(&self.engine), self.events.clone(), self.learning.clone());
         Arc::new(move || {
             engine.close();
             if let Some(events) = &events {
@@ -96,15 +134,11 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
                 learning.close();
             }
         })
-    };
-    let keys = config.key_file().map(KeyFile::open).transpose()?;
-    let tokens = GateTokens::new(config, keys.clone())?;
-    let platform = Arc::new(GatePlatform::new(config, Arc::clone(&engine), keys));
-    let service = Arc::new(GateService::new(Arc::clone(&engine)));
-    let authenticator = Arc::new(ConfigAuthenticator::new(config)?.with_tokens(tokens));
-    let begin = {
-        let (service, authenticator) = (Arc::clone(&service), Arc::clone(&authenticator));
-        let (runtime, database) = (runtimes.query.clone(), config.server.database.clone());
+    }
+
+    /// Webhooks are sent from then on, each with the rights of its user.
+    fn begin(self, service: Arc<GateService>, authenticator: Arc<ConfigAuthenticator>) -> Close {
+        let Self { engine, webhooks, declared, database, runtime, .. } = self;
         Arc::new(move || {
             let (service, authenticator) = (Arc::clone(&service), Arc::clone(&authenticator));
             let database = database.clone();
@@ -120,8 +154,7 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
                 tracing::error!(%error, "a webhook of the metadata is not sent");
             }
         })
-    };
-    Ok(Gate { platform, service, authenticator, begin, readiness, measure, reload, returned, close })
+    }
 }
 
 /// What a configuration's file is served from, without doors: for measurements of the engine on it.
