@@ -6,7 +6,7 @@ use super::outlook::Outlook;
 use super::problem::{Asked, Problem, tables_of};
 use super::written::Written;
 use crate::ran::Ran;
-use querygate_driver_api::advice::{IndexSpec, Planner};
+use querygate_driver_api::advice::{IndexSpec, IndexedTable, Planner, WhatIf};
 use querygate_driver_api::driver::Driver;
 use querygate_models::index::{
     Advice, Change, CostOracle, Existing, Index, Needless, Rejected, SearchError, Settings, WhyNot, advise, needless,
@@ -80,32 +80,9 @@ pub(crate) fn search(
     let late = |_| Error::new(ErrorCode::StatementTimeout, "the source did not tell of its tables in time");
     let study =
         runtime.block_on(async { tokio::time::timeout(STUDY_MAX, advice.study(&tables)).await }).map_err(late)??;
-    let (problem, planner, why) = match study.planner {
-        Planner::Asked(mut planner) => {
-            // What the planner refuses has no part in the search.
-            let (all, mut refused) = (rans.clone(), None);
-            rans.retain(|(_, ran)| {
-                let query =
-                    Problem::new(&[(0, ran)], study.tables.clone(), written).statements.pop().map(|one| one.query);
-                let Some(query) = query else { return false };
-                let answer = runtime.block_on(planner.cost(&query, &[]));
-                answer.map_err(|error| refused = Some(error)).is_ok()
-            });
-            match refused {
-                // It has no answers for the gate's user, whatever it is asked.
-                Some(error) if rans.is_empty() => {
-                    let why = format!("the source's planner refuses every fragment ({error})");
-                    (Problem::new(&all, study.tables, written), None, why)
-                }
-                _ => {
-                    let (all, without) = (all.len(), all.len() - rans.len());
-                    let told = || format!("; {without} of {all} fragments have no plan there");
-                    let why = if without > 0 { told() } else { String::new() };
-                    (Problem::new(&rans, study.tables, written), Some(planner), why)
-                }
-            }
-        }
-        Planner::Absent(why) => (Problem::new(&rans, study.tables, written), None, why),
+    let Priced { problem, planner, why } = match study.planner {
+        Planner::Asked(planner) => asked(planner, rans, study.tables, written, runtime),
+        Planner::Absent(why) => Priced { problem: Problem::new(&rans, study.tables, written), planner: None, why },
     };
     if problem.statements.is_empty() {
         return Ok(None);
@@ -137,6 +114,47 @@ pub(crate) fn search(
     };
     outcome.needless = superfluous(&problem);
     Ok(Some(outcome))
+}
+
+/// What is searched, and by whose prices.
+struct Priced {
+    problem: Problem,
+    /// `None`: prices are guessed.
+    planner: Option<Box<dyn WhatIf>>,
+    /// What the evidence says of that.
+    why: String,
+}
+
+/// A planner's prices. What it refuses has no part in the search; one that refuses everything is not asked.
+fn asked(
+    mut planner: Box<dyn WhatIf>,
+    mut rans: Vec<(u64, &Ran)>,
+    tables: Vec<IndexedTable>,
+    written: &[Written],
+    runtime: &Handle,
+) -> Priced {
+    let (all, mut refused) = (rans.clone(), None);
+    rans.retain(|(_, ran)| {
+        let query = Problem::new(&[(0, ran)], tables.clone(), written).statements.pop().map(|one| one.query);
+        let Some(query) = query else { return false };
+        let answer = runtime.block_on(planner.cost(&query, &[]));
+        answer.map_err(|error| refused = Some(error)).is_ok()
+    });
+    match refused {
+        // It has no answers for the gate's user, whatever it is asked.
+        Some(error) if rans.is_empty() => {
+            let why = format!("the source's planner refuses every fragment ({error})");
+            Priced { problem: Problem::new(&all, tables, written), planner: None, why }
+        }
+        _ => {
+            let (all, without) = (all.len(), all.len() - rans.len());
+            let why = match without {
+                0 => String::new(),
+                _ => format!("; {without} of {all} fragments have no plan there"),
+            };
+            Priced { problem: Problem::new(&rans, tables, written), planner: Some(planner), why }
+        }
+    }
 }
 
 type SearchOutcome = (Vec<Found>, Vec<(IndexSpec, f64, String)>);
