@@ -201,7 +201,7 @@ async fn follow(history: Weak<History>, events: Arc<Events>) {
                     metrics::counter!("querygate_history_gaps_total").increment(1);
                     tracing::error!("the event log has forgotten what field history had not taken yet");
                 }
-                cursor = Cursor::after(events.floor());
+                cursor = events.oldest();
                 continue;
             }
             Ok(Err(error)) => Err(error),
