@@ -80,7 +80,7 @@ fn main() -> Result<(), Failure> {
             if sandbox.run(script, &call(number)?).made.is_ok() != *is_good {
                 return Err(format!("call {number} ended in another way than it should").into());
             }
-            if number % GREEDY_EVERY == 0 && sandbox.run(&greedy, &call(number)?).made.is_ok() {
+            if number.is_multiple_of(GREEDY_EVERY) && sandbox.run(&greedy, &call(number)?).made.is_ok() {
                 return Err("a script that allocates without an end was not ended".into());
             }
         }

@@ -150,7 +150,7 @@ async fn a_page_is_bounded_in_bytes_which_its_reader_gives_before_they_are_read(
     loop {
         pages += 1;
         let given = std::sync::atomic::AtomicUsize::new(0);
-        let room = |bytes| {
+        let room = |bytes: usize| -> Result<()> {
             given.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
             Ok(())
         };
@@ -167,11 +167,11 @@ async fn a_page_is_bounded_in_bytes_which_its_reader_gives_before_they_are_read(
     let all: Vec<String> = (0..5).flat_map(|n| [format!("k{n}"), format!("k{n} beside")]).collect();
     assert_eq!((pages, seen), (3, all), "two long ones are within the bound, three are not");
     // Who may not hold it is not given it, and too many records are no page that is cut.
-    let refused = |_| Err(Error::new(ErrorCode::OutOfMemory, "no room"));
+    let refused = |_: usize| -> Result<()> { Err(Error::new(ErrorCode::OutOfMemory, "no room")) };
     let error = history.page("thing", None, None, 64, &refused).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::OutOfMemory);
     let many: Vec<String> = (0..=HISTORY_KEYS_MAX).map(|n| format!("k{n}")).collect();
-    let none = |_| Ok(());
+    let none = |_: usize| -> Result<()> { Ok(()) };
     assert!(history.page("thing", Some(&many), None, 64, &none).await.is_err());
     assert_eq!(history.page("thing", Some(&many[1..]), None, 1, &none).await.unwrap().entries[0].key, "k1");
 }

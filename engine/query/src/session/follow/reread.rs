@@ -86,6 +86,7 @@ impl Reader {
         let Some(name) = description.key.as_ref().filter(|_| keys.iter().all(|key| key.len() == 1)) else {
             return Ok(Found::new());
         };
+        let name: &str = name;
         match &self.by {
             By::Own(gate, door) => {
                 let client = ClientInfo { door: *door, database: String::new(), peer: None, settings: Vec::new() };
