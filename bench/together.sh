@@ -1,4 +1,4 @@
-# Benches of transactions of several sources, and of what events and history cost; read by `run`, which has the functions that are not here.
+# Benches of transactions of several sources, of what events and history cost, of followers, and of the memory of hooks; read by `run`, which has the functions that are not here.
 
 # One client: two changes in two PostgreSQL databases, each committed by itself and both together; then a change of one row as it is, with
 # the log of events, with field history behind it, and with an outbox in the source.
@@ -129,4 +129,30 @@ print(f"| one row with the log of events ÷ without | | {ratio:.2f} | |")
 ratio = median["history", "single"] / median["plain", "single"]
 print(f"| one row with field history ÷ without | | {ratio:.2f} | |")
 PY
+}
+
+# Followers of one object who are told of changes at an even pace: how late they hear, and what each of them takes while nothing comes.
+run_subscribers() {
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    build --example subscribers
+    printf '\n### Followers, %s s each\n' "$SECONDS_EACH"
+    local round
+    for round in 1 2 3; do
+        echo
+        "$bin/subscribers" "$(gate_program)" "${FOLLOWERS:-1000}" "${CHANGES:-500}" "$SECONDS_EACH" | tee -a "$work/subscribers"
+    done
+    echo
+    echo "| bar | is to be | is, of the worst run | |"
+    echo "|---|---|---|---|"
+    awk -F'|' '/^\| [0-9]/ { if ($8 > late) late = $8; if ($10 > kib) kib = $10; if ($6 * $3 != $5 * $2) lost = 1 }
+        END { printf "| p95 of delivery, ms | ≤ 100 | %s | %s |\n", late + 0, late + 0 <= 100 ? "met" : "missed"
+              printf "| KiB for each idle follower | ≤ 16 | %s | %s |\n", kib + 0, kib + 0 <= 16 ? "met" : "missed"
+              printf "| changes that were not delivered | 0 | %s | |\n", lost ? "some" : "0" }' "$work/subscribers"
+}
+
+# A million calls of scripts in one sandbox: what the process takes in between.
+run_calls() {
+    build --example hook_calls
+    printf '\n### Memory over calls of hooks\n\n%s\n\n' "$(machine)"
+    "$bin/hook_calls" "${CALLS:-1000000}"
 }

@@ -43,6 +43,8 @@ mod sqlite_types;
 mod tables;
 #[path = "flight/text.rs"]
 mod text;
+#[path = "backends/transfer.rs"]
+mod transfer;
 #[path = "own_types/values.rs"]
 #[allow(dead_code, reason = "shared with the tests of other sources")]
 mod values;

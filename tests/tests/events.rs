@@ -8,6 +8,8 @@
 mod conflicts;
 #[path = "events/crash.rs"]
 mod crash;
+#[path = "events/documents.rs"]
+mod documents;
 #[path = "events/doors.rs"]
 mod doors;
 #[path = "events/gate.rs"]
@@ -21,6 +23,9 @@ mod live;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;
+#[path = "../../drivers/mongodb/tests/common/server.rs"]
+#[allow(dead_code, reason = "shared with the driver's own tests")]
+mod mongodb_server;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod postgres_server;

@@ -107,6 +107,12 @@ impl Events {
         self.last()
     }
 
+    /// Where a reader begins who wants all that is kept.
+    #[must_use]
+    pub fn oldest(&self) -> Cursor {
+        Cursor::after(self.floor())
+    }
+
     /// Up to this sequence, what came may be forgotten.
     pub(crate) fn floor(&self) -> u64 {
         self.shared.state().floor

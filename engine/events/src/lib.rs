@@ -19,7 +19,7 @@ mod subscriptions;
 mod system;
 mod webhooks;
 
-pub use history::{History, HistoryEntry, HistoryOptions, Tracked};
+pub use history::{HISTORY_KEYS_MAX, History, HistoryEntry, HistoryOptions, HistoryPage, PageRoom, Tracked};
 pub use journal::Events;
 pub use log::{Committed, Cursor};
 pub use options::{EventOptions, Objects};

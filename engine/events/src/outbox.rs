@@ -27,8 +27,10 @@ const PART: usize = 128 << 10;
 /// Rows that are read or written at once.
 const ROWS_MAX: u64 = 1_000;
 const ROWS_AT_ONCE: usize = 32;
-/// The columns of the table.
-const COLUMNS: [&str; 2] = ["id", "payload"];
+/// The column of the parts of what a transaction leaves. The other one is the key of the table, a text.
+const PAYLOAD: &str = "payload";
+/// The names that a key may have: documents have no other than the second.
+const KEYS: [&str; 2] = ["id", "_id"];
 
 /// The outbox of one source.
 #[derive(Debug)]
@@ -57,11 +59,9 @@ impl Outbox {
         let table =
             tables.iter().find(|table| table.name() == name).ok_or_else(|| unusable("there is no such table"))?;
         let described = driver.describe(table).await?;
-        let [id, payload] = COLUMNS;
-        let (id, payload) = (column(&described, id)?, column(&described, payload)?);
-        if described.primary_key != [id.name.clone()] {
-            return Err(unusable("its primary key must be the column id"));
-        }
+        let id = key(&described)?;
+        let payload = described.columns.iter().find(|column| column.name.as_str() == PAYLOAD);
+        let payload = payload.ok_or_else(|| unusable("it lacks a column payload"))?;
         let writer = driver.writer().ok_or_else(|| unusable("its source is only read"))?;
         let (id_target, payload_target) = (target(writer, id)?, target(writer, payload)?);
         let shape = |op, assigned: Vec<TargetColumn>| ChangeShape {
@@ -160,12 +160,17 @@ fn message(id: Id, parts: BTreeMap<String, String>) -> Option<Message> {
 fn unusable(why: &str) -> Error {
     Error::new(ErrorCode::ObjectNotInPrerequisiteState, "the outbox of the source cannot be used")
         .with_detail(format!("The reason: {why}."))
-        .with_hint("An operator makes a table with the text columns id, its primary key, and payload.")
+        .with_hint(
+            "An operator makes a table with the text columns id, its primary key, and payload, or a collection with a first document that \
+             has texts as its _id and as its payload, and stays there.",
+        )
 }
 
-fn column<'a>(table: &'a RemoteTable, name: &str) -> Result<&'a RemoteColumn> {
-    let found = table.columns.iter().find(|column| column.name.as_str() == name);
-    found.ok_or_else(|| unusable("it lacks a column id or payload"))
+/// The key of the table.
+fn key(table: &RemoteTable) -> Result<&RemoteColumn> {
+    let [key] = table.primary_key.as_slice() else { return Err(unusable("its primary key must be the column id")) };
+    let is_key = |column: &&RemoteColumn| column.name == *key && KEYS.contains(&key.as_str());
+    table.columns.iter().find(is_key).ok_or_else(|| unusable("its primary key must be the column id"))
 }
 
 fn target(writer: &dyn Writer, column: &RemoteColumn) -> Result<TargetColumn> {

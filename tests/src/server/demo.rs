@@ -147,11 +147,18 @@ impl Variant {
         let database = variant.file("data/crm.sqlite");
         std::fs::remove_file(&database).unwrap();
         std::fs::copy(shared_folder().join("data/crm.sqlite"), database).unwrap();
-        let mut server = Server::start(&["demo", "--writes", "--dir", variant.folder.path().to_str().unwrap()]);
+        let server = variant.serve_writable();
+        (variant, server)
+    }
+
+    /// Serves it as `querygate demo --writes` does. Its CRM database must be its own.
+    #[must_use]
+    pub fn serve_writable(&self) -> Server {
+        let mut server = Server::start(&["demo", "--writes", "--dir", self.folder.path().to_str().unwrap()]);
         let _ = server.wait_for("Ctrl-C stops.", 0);
         let guide = server.lines();
         server.postgres = find_after(&guide, "demo-ada@").trim_end_matches("/demo'").parse().unwrap();
-        (variant, server)
+        server
     }
 
     /// A file of it.

@@ -1,9 +1,10 @@
 //! The listings of the documents, run as they stand.
 
-use querygate_tests::server::{binary, demo, psql_with, runtime};
+use querygate_tests::server::{Variant, binary, demo, psql, psql_with, runtime};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -38,11 +39,13 @@ fn asked(listing: &str, prompt: &str) -> Vec<(String, String)> {
     all
 }
 
-#[test]
-fn the_second_session_is_a_real_one() {
-    let (text, address) = (document("session.md"), demo().server.postgres);
+/// The heading of the part of the second session that changes rows.
+const TRANSFER: &str = "\n## A change of two sources\n";
+
+/// Runs the statements of a session. How many.
+fn replayed(text: &str, address: SocketAddr) -> usize {
     let mut statements = 0;
-    for (login, lines) in listings(&text).into_iter().flat_map(|listing| asked(listing, "$ psql 'postgres://")) {
+    for (login, lines) in listings(text).into_iter().flat_map(|listing| asked(listing, "$ psql 'postgres://")) {
         let user = login.split(':').next().unwrap();
         // A statement of several lines has a prompt of its own before each further one.
         let lines = lines.replace("\ndemo-> ", " ");
@@ -53,7 +56,34 @@ fn the_second_session_is_a_real_one() {
             statements += 1;
         }
     }
-    assert_eq!(statements, 4);
+    statements
+}
+
+#[test]
+fn the_second_session_is_a_real_one() {
+    let text = document("session.md");
+    let (reading, _) = text.split_once(TRANSFER).unwrap();
+    assert_eq!(replayed(reading, demo().server.postgres), 4);
+}
+
+#[test]
+fn the_transfer_of_the_second_session_is_a_real_one() {
+    let (variant, mut server) = Variant::writable();
+    let text = document("session.md");
+    let (_, transfer) = text.split_once(TRANSFER).unwrap();
+    assert_eq!(replayed(transfer, server.postgres), 4);
+    // What a kill leaves: the database has the whole of its part, and takes part again.
+    server.signal("KILL");
+    let _ = server.stop();
+    let server = variant.serve_writable();
+    let ada = |sql: &str| psql(&server, "ada", &["-At", "-c", sql]).both();
+    assert_eq!(ada("SELECT count(*) FROM querygate.transactions"), "0\n");
+    let moved = "SELECT count(DISTINCT region_id) FROM opportunities WHERE owner_id = 'usr_13' AND stage NOT IN ('won', 'lost')";
+    assert_eq!(ada(moved), "1\n");
+    let again = "BEGIN; UPDATE users SET active = false WHERE id = 'usr_13'; UPDATE opportunities SET region_id = 'amer' \
+                 WHERE owner_id = 'usr_13' AND stage = 'proposal'; COMMIT";
+    assert!(ada(again).ends_with("COMMIT\n"), "{}", ada(again));
+    drop((server, variant));
 }
 
 fn fill(file: &Path, sql: &str) {

@@ -227,3 +227,74 @@ fn a_listener_is_notified() {
     assert_eq!((&told["operation"], &told["key"], told.get("record")), (&json!("update"), &json!({"id": "e"}), None));
     listen("UNLISTEN *").unwrap();
 }
+
+/// Events as a table: what a follower is told, whoever reads it, and without those whom it does not concern.
+#[test]
+fn what_is_kept_is_a_table_for_each_reader() {
+    let gate = Gate::with("objects = [\"desk_notes\", \"desk_lines\"]\n");
+    let wanda = gate.client("wanda");
+    let run =
+        |sql: &str| runtime().block_on(wanda.batch_execute(sql)).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    run("INSERT INTO notes VALUES ('n1', 'a', 'eu', '12345', 's1', 1), ('n2', 'b', 'us', '67890', 's2', 2)");
+    run("UPDATE notes SET secret = 'other' WHERE id = 'n1'");
+    run("UPDATE notes SET region = 'us', title = 'c' WHERE id = 'n1'");
+    run("BEGIN; UPDATE notes SET title = 'never'; ROLLBACK");
+    run("INSERT INTO note_lines VALUES ('l1', 'n2', 'words'), ('l2', 'n1', 'others')");
+    run("INSERT INTO quiet VALUES ('q1')");
+    run("DELETE FROM notes WHERE id = 'n2'");
+    for user in ["wanda", "eve", "uma", "root"] {
+        let client = gate.client(user);
+        let told: Vec<Value> = match user {
+            // An operator without rights sees no record.
+            "root" => Vec::new(),
+            _ => gate.follow(user, "?from=0").all(Duration::from_secs(3)),
+        };
+        let sql = "SELECT sequence::text, id, object, record_id, operation, changed, record, actor, door, transaction_id, uncertain
+                   FROM querygate.events ORDER BY sequence, object, id";
+        let rows = runtime().block_on(client.query(sql, &[])).unwrap();
+        let text = |row: &tokio_postgres::Row, at: usize| row.get::<_, Option<String>>(at);
+        let json = |row: &tokio_postgres::Row, at: usize| {
+            text(row, at).map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+        };
+        let shown = rows.iter().map(|row| {
+            assert_eq!(text(row, 8).unwrap(), "postgres");
+            assert!(!row.get::<_, bool>(10));
+            json!({"sequence": text(row, 0), "id": text(row, 1), "object": text(row, 2), "key": {"id": text(row, 3)}, "operation": text(row, 4),
+                "changed": json(row, 5), "record": json(row, 6), "actor": text(row, 7), "transaction": text(row, 9)})
+        });
+        let mut shown: Vec<Value> = shown.collect();
+        let mut expected: Vec<Value> = told.into_iter().map(|event| {
+            let part = |name: &str| event.get(name).cloned().unwrap_or_default();
+            json!({"sequence": part("sequence"), "id": part("id"), "object": part("object"), "key": part("key"), "operation": part("operation"),
+                "changed": part("changed"), "record": part("record"), "actor": part("actor"), "transaction": part("transaction")})
+        }).collect();
+        shown.sort_by_key(ToString::to_string);
+        expected.sort_by_key(ToString::to_string);
+        assert_eq!(shown, expected, "{user}");
+        assert_eq!(shown.is_empty(), user == "root", "{user}");
+        // By an object, as a literal and as a parameter, and in ways by which none is found.
+        let lines = shown.iter().filter(|event| event["object"] == "desk_lines").count();
+        let count = |sql: &str, values: &[&(dyn tokio_postgres::types::ToSql + Sync)]| {
+            runtime().block_on(client.query_one(sql, values)).unwrap().get::<_, i64>(0)
+        };
+        let lines = i64::try_from(lines).unwrap();
+        assert_eq!(count("SELECT count(*) FROM querygate.events WHERE object = 'desk_lines'", &[]), lines, "{user}");
+        assert_eq!(count("SELECT count(*) FROM querygate.events WHERE object = $1", &[&"desk_lines"]), lines, "{user}");
+        assert_eq!(count("SELECT count(*) FROM querygate.events WHERE object LIKE '%_lines'", &[]), lines, "{user}");
+        let others = "SELECT count(*) FROM querygate.events WHERE object IN ('desk_quiet', 'nothing of this name')";
+        assert_eq!(count(others, &[]), 0, "{user}");
+        assert_eq!(
+            count("SELECT count(*) FROM querygate.events WHERE record LIKE '%s1%' OR record LIKE '%12345%'", &[]),
+            i64::from(user == "wanda"),
+            "{user}"
+        );
+    }
+    // What comes afterwards is there for the next statement, also after a kill.
+    let before =
+        runtime().block_on(wanda.query_one("SELECT count(*) FROM querygate.events", &[])).unwrap().get::<_, i64>(0);
+    run("UPDATE notes SET title = 'd' WHERE id = 'n1'");
+    let count = "SELECT count(*) FROM querygate.events";
+    assert_eq!(runtime().block_on(wanda.query_one(count, &[])).unwrap().get::<_, i64>(0), before + 1);
+    let gate = gate.killed();
+    assert_eq!(runtime().block_on(gate.client("wanda").query_one(count, &[])).unwrap().get::<_, i64>(0), before + 1);
+}

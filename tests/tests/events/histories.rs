@@ -84,6 +84,8 @@ fn run(client: &Client, sql: &str) {
 struct History {
     rng: Rng,
     next: usize,
+    /// Whether the source has any.
+    savepoints: bool,
 }
 
 impl History {
@@ -168,7 +170,7 @@ impl History {
             let sql = self.statement(&mut after);
             run(client, &sql);
         }
-        if self.rng.below(2) == 0 {
+        if self.rng.below(2) == 0 && self.savepoints {
             let mut lost = after.clone();
             run(client, "SAVEPOINT s");
             for _ in 0..self.rng.between(1, 3) {
@@ -191,7 +193,7 @@ impl History {
 }
 
 /// A history, and what each follower was published of it.
-fn history(gate: &Gate, client: &Client, seed: u64, steps: usize) {
+fn history(gate: &Gate, client: &Client, seed: u64, steps: usize, savepoints: bool) {
     run(client, "DELETE FROM notes");
     // A commit is published a moment after it was answered.
     let begin = format!("begin {seed}");
@@ -205,7 +207,7 @@ fn history(gate: &Gate, client: &Client, seed: u64, steps: usize) {
     let mut followers: Vec<Sse> =
         USERS.iter().map(|(user, ..)| gate.follow(user, "?objects=desk_notes").begun()).collect();
     let begins: Vec<String> = followers.iter().map(|follower| follower.last_id.clone().unwrap()).collect();
-    let mut history = History { rng: Rng::new(seed), next: 0 };
+    let mut history = History { rng: Rng::new(seed), next: 0, savepoints };
     let mut notes = Notes::new();
     let mut expected: Vec<Vec<Vec<Value>>> = vec![Vec::new(); USERS.len()];
     for _ in 0..steps {
@@ -251,11 +253,16 @@ fn history(gate: &Gate, client: &Client, seed: u64, steps: usize) {
 }
 
 fn histories(gate: &Gate) {
+    each(gate, true);
+}
+
+/// `savepoints`: whether the source has any.
+pub(crate) fn each(gate: &Gate, savepoints: bool) {
     let count: u64 = std::env::var("QUERYGATE_EVENT_HISTORIES").map_or(4, |count| count.parse().unwrap());
     let first: u64 = std::env::var("QUERYGATE_EVENT_SEED").map_or(1, |seed| seed.parse().unwrap());
     let client = gate.client("wanda");
     for seed in first..first + count {
-        history(gate, &client, seed, 40);
+        history(gate, &client, seed, 40, savepoints);
     }
 }
 

@@ -92,6 +92,15 @@ impl Sse {
         panic!("no event came");
     }
 
+    /// Events until nothing comes for a while.
+    pub(crate) fn all(&mut self, silence: Duration) -> Vec<Value> {
+        let mut events = Vec::new();
+        while let Some(block) = self.next(silence) {
+            events.extend(block.data);
+        }
+        events
+    }
+
     /// Events up to the one that inserts this key, without it.
     pub(crate) fn until(&mut self, key: &str) -> Vec<Value> {
         let mut events = Vec::new();

@@ -69,6 +69,21 @@ pub struct HistoryEntry {
     pub row: usize,
 }
 
+/// Records that may be named to one page.
+pub const HISTORY_KEYS_MAX: usize = store::KEYS_MAX;
+
+/// Takes bytes for a page from whoever reads it, before they are read.
+pub type PageRoom<'a> = &'a (dyn Fn(usize) -> Result<()> + Send + Sync);
+
+/// Some entries, record by record, and of each in order.
+#[derive(Debug)]
+pub struct HistoryPage {
+    /// At least one, unless there are no more or they were forgotten while they were read.
+    pub entries: Vec<HistoryEntry>,
+    /// The record and the place behind which to go on; `None`: there are no more.
+    pub behind: Option<(String, i64)>,
+}
+
 /// The history of a gate.
 #[derive(Debug)]
 pub struct History {
@@ -125,19 +140,21 @@ impl History {
         }
     }
 
-    /// What happened to records of an object that are there, record by record, and of each in order: at most `count`, behind a record and
-    /// a place. `keys`: of these records alone. A record that was removed and made again is another one.
+    /// What happened to records of an object that are there, record by record, and of each in order: at most `count`, and no more than
+    /// some bytes, behind a record and a place. `keys`: of these records alone, at most [`HISTORY_KEYS_MAX`]. A record that was removed and
+    /// made again is another one.
     ///
     /// # Errors
-    /// Internal: the store cannot be read.
+    /// Those of `room`. Internal: the store cannot be read, or there are too many keys.
     pub async fn page(
         &self,
         object: &str,
         keys: Option<&[String]>,
         behind: Option<(&str, i64)>,
         count: usize,
-    ) -> Result<Vec<HistoryEntry>> {
-        self.store.page(object, keys, behind, count).await
+        room: PageRoom<'_>,
+    ) -> Result<HistoryPage> {
+        self.store.page(object, keys, behind, count, room).await
     }
 
     async fn take(&self, committed: &[Arc<Committed>]) -> Result<()> {
@@ -184,7 +201,7 @@ async fn follow(history: Weak<History>, events: Arc<Events>) {
                     metrics::counter!("querygate_history_gaps_total").increment(1);
                     tracing::error!("the event log has forgotten what field history had not taken yet");
                 }
-                cursor = Cursor::after(events.floor());
+                cursor = events.oldest();
                 continue;
             }
             Ok(Err(error)) => Err(error),

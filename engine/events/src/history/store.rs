@@ -1,10 +1,11 @@
 //! The file of field history: changes, and which records they are about. Knows no log and no reader.
 
-use super::{HistoryEntry, HistoryOptions, operation};
+use super::{HistoryEntry, HistoryOptions, HistoryPage, PageRoom, operation};
 use crate::log::{Committed, Rows, now, read_body, written};
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use futures::TryStreamExt;
 use querygate_driver_api::write::RowsChanged;
 use querygate_types::{Error, Result};
 use sqlx::sqlite::{
@@ -12,7 +13,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, Sqlite};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -29,6 +30,10 @@ const CONNECTIONS: u32 = 4;
 const SHARE: i64 = 20;
 /// Records that are asked for at once.
 pub(super) const KEYS_MAX: usize = 500;
+/// Bytes of changes that a page reads, as they are stored, if it has more than one.
+pub(super) const PAGE_BYTES: usize = 1 << 20;
+/// What a change needs while its page is shown: its bytes, its rows, what their reader sees of these, and what is printed.
+const COPIES: usize = 4;
 
 const TABLES: &str = "
 CREATE TABLE change (
@@ -138,16 +143,20 @@ impl Store {
         keys: Option<&[String]>,
         behind: Option<(&str, i64)>,
         count: usize,
-    ) -> Result<Vec<HistoryEntry>> {
+        room: PageRoom<'_>,
+    ) -> Result<HistoryPage> {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT r.key, r.change, r.row, c.sequence, c.transaction_id, c.uncertain FROM record r \
+            "SELECT r.key, r.change, r.row, c.sequence, c.transaction_id, c.uncertain, length(c.body) FROM record r \
              JOIN change c ON c.id = r.change WHERE r.object = ",
         );
         query.push_bind(object);
         if let Some(keys) = keys {
+            if keys.len() > KEYS_MAX {
+                return Err(Error::internal("history of too many records is asked for at once"));
+            }
             query.push(" AND r.key IN (");
             let mut list = query.separated(", ");
-            for key in keys.iter().take(KEYS_MAX) {
+            for key in keys {
                 list.push_bind(key);
             }
             query.push(")");
@@ -162,41 +171,41 @@ impl Store {
              ORDER BY r.key, r.change LIMIT ",
         );
         query.push_bind(i64::try_from(count).unwrap_or(i64::MAX));
-        let found = query.build().fetch_all(&self.pool).await.map_err(unread)?;
-        let mut bodies = BTreeMap::new();
-        let mut entries = Vec::with_capacity(found.len());
-        for row in &found {
-            entries.push(self.entry(row, &mut bodies).await?);
-        }
-        Ok(entries)
+        let rows = query.build().fetch_all(&self.pool).await.map_err(unread)?;
+        let (found, bytes, is_cut) = within_bytes(&rows)?;
+        room(bytes.saturating_mul(COPIES))?;
+        let more = is_cut || rows.len() == count;
+        let bodies = self.bodies(found.iter().map(|found| found.number).collect()).await?;
+        let behind = found.last().map(|last| (last.key.clone(), last.number)).filter(|_| more);
+        let entries = found.into_iter().filter_map(|found| {
+            // A change that was forgotten a moment ago has no entries.
+            let Kept { actor, door, change } = bodies.get(&found.number)?.clone();
+            let Found { number, key, row, sequence, transaction, uncertain } = found;
+            Some(HistoryEntry { number, key, sequence, transaction, uncertain, actor, door, change, row })
+        });
+        Ok(HistoryPage { entries: entries.collect(), behind })
     }
 
-    async fn entry(&self, row: &SqliteRow, bodies: &mut BTreeMap<i64, Kept>) -> Result<HistoryEntry> {
-        let number: i64 = row.try_get(1).map_err(unread)?;
-        if !bodies.contains_key(&number) {
-            let body: Vec<u8> = sqlx::query_scalar("SELECT body FROM change WHERE id = ?1")
-                .bind(number)
-                .fetch_one(&self.pool)
-                .await
-                .map_err(unread)?;
-            let (Rows { actor, door, changes, .. }, _) = read_body(&body)?;
-            let change = changes.into_iter().next().ok_or_else(|| Error::internal("a change without rows"))?;
-            bodies.insert(number, Kept { actor, door, change: Arc::new(change) });
+    /// What is stored of changes.
+    async fn bodies(&self, numbers: BTreeSet<i64>) -> Result<BTreeMap<i64, Kept>> {
+        let mut bodies = BTreeMap::new();
+        if numbers.is_empty() {
+            return Ok(bodies);
         }
-        let kept = bodies.get(&number).ok_or_else(|| Error::internal("a change without a body"))?;
-        let at: i64 = row.try_get(2).map_err(unread)?;
-        let sequence: i64 = row.try_get(3).map_err(unread)?;
-        Ok(HistoryEntry {
-            number,
-            key: row.try_get(0).map_err(unread)?,
-            sequence: sequence.unsigned_abs(),
-            transaction: row.try_get(4).map_err(unread)?,
-            uncertain: row.try_get(5).map_err(unread)?,
-            actor: Arc::clone(&kept.actor),
-            door: Arc::clone(&kept.door),
-            change: Arc::clone(&kept.change),
-            row: usize::try_from(at).map_err(Error::internal)?,
-        })
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT id, body FROM change WHERE id IN (");
+        let mut list = query.separated(", ");
+        for number in &numbers {
+            list.push_bind(*number);
+        }
+        query.push(")");
+        let mut rows = query.build().fetch(&self.pool);
+        while let Some(row) = rows.try_next().await.map_err(unread)? {
+            let body: &[u8] = row.try_get(1).map_err(unread)?;
+            let (Rows { actor, door, changes, .. }, _) = read_body(body)?;
+            let change = changes.into_iter().next().ok_or_else(|| Error::internal("a change without rows"))?;
+            bodies.insert(row.try_get(0).map_err(unread)?, Kept { actor, door, change: Arc::new(change) });
+        }
+        Ok(bodies)
     }
 
     /// Forgets what is too old, and the oldest where the file is too large.
@@ -241,7 +250,44 @@ impl Store {
     }
 }
 
+/// One entry without what is stored of its change.
+struct Found {
+    number: i64,
+    key: String,
+    row: usize,
+    sequence: u64,
+    transaction: String,
+    uncertain: bool,
+}
+
+/// The first of a page's entries whose changes are within the bound, at least one; the bytes of these changes; whether others are left out.
+fn within_bytes(rows: &[SqliteRow]) -> Result<(Vec<Found>, usize, bool)> {
+    let (mut found, mut bytes, mut numbers) = (Vec::with_capacity(rows.len()), 0_usize, BTreeSet::new());
+    for row in rows {
+        let number: i64 = row.try_get(1).map_err(unread)?;
+        if numbers.insert(number) {
+            let length: i64 = row.try_get(6).map_err(unread)?;
+            let with_it = bytes.saturating_add(usize::try_from(length).map_err(Error::internal)?);
+            if bytes > 0 && with_it > PAGE_BYTES {
+                return Ok((found, bytes, true));
+            }
+            bytes = with_it;
+        }
+        let (at, sequence): (i64, i64) = (row.try_get(2).map_err(unread)?, row.try_get(3).map_err(unread)?);
+        found.push(Found {
+            number,
+            key: row.try_get(0).map_err(unread)?,
+            row: usize::try_from(at).map_err(Error::internal)?,
+            sequence: sequence.unsigned_abs(),
+            transaction: row.try_get(4).map_err(unread)?,
+            uncertain: row.try_get(5).map_err(unread)?,
+        });
+    }
+    Ok((found, bytes, false))
+}
+
 /// What is read of a change once for all of its records on a page.
+#[derive(Clone)]
 struct Kept {
     actor: Arc<str>,
     door: Arc<str>,

@@ -37,6 +37,17 @@ async fn opened(folder: &std::path::Path, options: HistoryOptions) -> Arc<Histor
     history
 }
 
+/// A page of which everything may be held.
+async fn page(
+    history: &History,
+    object: &str,
+    keys: Option<&[String]>,
+    behind: Option<(&str, i64)>,
+    count: usize,
+) -> HistoryPage {
+    history.page(object, keys, behind, count, &|_| Ok(())).await.unwrap()
+}
+
 fn titles(tracked: &[&str]) -> BTreeSet<String> {
     tracked.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -71,24 +82,27 @@ fn rows_of_a_large_change_are_kept_in_parts() {
 async fn a_transaction_is_kept_once_and_what_was_removed_is_another_record() {
     let folder = tempfile::tempdir().unwrap();
     let history = opened(folder.path(), options(folder.path())).await;
-    let keys = |entries: Vec<HistoryEntry>| -> Vec<(String, u64)> {
-        entries.into_iter().map(|entry| (entry.key, entry.sequence)).collect()
+    let keys = |page: HistoryPage| -> Vec<(String, u64)> {
+        page.entries.into_iter().map(|entry| (entry.key, entry.sequence)).collect()
     };
     let first = committed(1, vec![change(ChangeOp::Insert, &[], &[("b", "x", 1), ("a", "x", 1)])]);
     let second = committed(2, vec![change(ChangeOp::Update, &[("a", "x", 1)], &[("a", "y", 1)])]);
     history.take(&[Arc::clone(&first), Arc::clone(&second)]).await.unwrap();
     // Given again, as after a kill.
     history.take(&[second]).await.unwrap();
-    let all = || async { keys(history.page("thing", None, None, 10).await.unwrap()) };
+    let all = || async { keys(page(&history, "thing", None, None, 10).await) };
     let own = |key: &str, at| (key.to_owned(), at);
     assert_eq!(all().await, [own("a", 1), own("a", 2), own("b", 1)]);
     // Page by page, and by key.
-    let page = history.page("thing", None, None, 1).await.unwrap();
-    let behind = Some((page[0].key.as_str(), page[0].number));
-    assert_eq!(keys(history.page("thing", None, behind, 10).await.unwrap()), [own("a", 2), own("b", 1)]);
+    let first = page(&history, "thing", None, None, 1).await;
+    assert_eq!((first.entries.len(), first.entries[0].key.as_str()), (1, "a"));
+    let (key, number) = first.behind.unwrap();
+    let behind = page(&history, "thing", None, Some((&key, number)), 10).await;
+    assert!(behind.behind.is_none());
+    assert_eq!(keys(behind), [own("a", 2), own("b", 1)]);
     let some = ["b".to_owned(), "'; DROP TABLE record; --".to_owned()];
-    assert_eq!(keys(history.page("thing", Some(&some), None, 10).await.unwrap()), [own("b", 1)]);
-    assert_eq!(keys(history.page("other", None, None, 10).await.unwrap()), []);
+    assert_eq!(keys(page(&history, "thing", Some(&some), None, 10).await), [own("b", 1)]);
+    assert_eq!(keys(page(&history, "other", None, None, 10).await), []);
 
     history.take(&[committed(3, vec![change(ChangeOp::Delete, &[("a", "y", 1)], &[])])]).await.unwrap();
     assert_eq!(all().await, [own("b", 1)]);
@@ -110,7 +124,7 @@ async fn the_oldest_is_forgotten_by_size_and_age() {
         history.take(&[one]).await.unwrap();
     }
     history.store.forget().await.unwrap();
-    let left = history.page("thing", None, None, 10_000).await.unwrap();
+    let left = page(&history, "thing", None, None, 10_000).await.entries;
     assert!((20..600).contains(&left.len()), "{}", left.len());
     assert_eq!(left.last().unwrap().key, "k0999", "the newest stay");
     let file = std::fs::metadata(folder.path().join("history/history.db")).unwrap();
@@ -119,7 +133,47 @@ async fn the_oldest_is_forgotten_by_size_and_age() {
     let old = committed(1, vec![change(ChangeOp::Insert, &[], &[("old", "x", 1)])]);
     history.take(&[old]).await.unwrap();
     history.store.forget().await.unwrap();
-    assert!(history.page("thing", Some(&["old".to_owned()]), None, 10).await.unwrap().is_empty());
+    assert!(page(&history, "thing", Some(&["old".to_owned()]), None, 10).await.entries.is_empty());
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes_which_its_reader_gives_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = opened(folder.path(), options(folder.path())).await;
+    let long = "x".repeat(store::PAGE_BYTES * 2 / 5);
+    for n in 0..5 {
+        let key = format!("k{n}");
+        let change = change(ChangeOp::Insert, &[], &[(&key, &long, 1), (&format!("{key} beside"), "y", 1)]);
+        history.take(&[committed(n + 1, vec![change])]).await.unwrap();
+    }
+    let (mut pages, mut seen, mut behind) = (0, Vec::new(), None::<(String, i64)>);
+    loop {
+        pages += 1;
+        let given = std::sync::atomic::AtomicUsize::new(0);
+        let room = |bytes: usize| -> Result<()> {
+            given.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        };
+        let from = behind.as_ref().map(|(key, number)| (key.as_str(), *number));
+        let page = history.page("thing", None, from, 64, &room).await.unwrap();
+        let given = given.into_inner();
+        assert!(given > long.len() && given <= 4 * store::PAGE_BYTES, "{given}");
+        seen.extend(page.entries.into_iter().map(|entry| entry.key));
+        behind = page.behind;
+        if behind.is_none() {
+            break;
+        }
+    }
+    let all: Vec<String> = (0..5).flat_map(|n| [format!("k{n}"), format!("k{n} beside")]).collect();
+    assert_eq!((pages, seen), (3, all), "two long ones are within the bound, three are not");
+    // Who may not hold it is not given it, and too many records are no page that is cut.
+    let refused = |_: usize| -> Result<()> { Err(Error::new(ErrorCode::OutOfMemory, "no room")) };
+    let error = history.page("thing", None, None, 64, &refused).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::OutOfMemory);
+    let many: Vec<String> = (0..=HISTORY_KEYS_MAX).map(|n| format!("k{n}")).collect();
+    let none = |_: usize| -> Result<()> { Ok(()) };
+    assert!(history.page("thing", Some(&many), None, 64, &none).await.is_err());
+    assert_eq!(history.page("thing", Some(&many[1..]), None, 1, &none).await.unwrap().entries[0].key, "k1");
 }
 
 #[tokio::test]

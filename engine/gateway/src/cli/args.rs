@@ -110,8 +110,9 @@ pub(super) struct DemoArgs {
     /// Let the three users ask things all the time, one of them unusual, so that there is something to see
     #[arg(long, conflicts_with_all = ["seed_only", "backends"])]
     pub(super) traffic: bool,
-    /// Let sam change his opportunities, and ada all of them; what they change stays in the folder
-    #[arg(long, conflicts_with_all = ["backends"])]
+    /// Let sam change his opportunities, and ada all of them; what they change stays in the folder. With --backends: let ada carry pieces
+    /// between two servers, through a gate that is a process of its own
+    #[arg(long)]
     pub(super) writes: bool,
     /// Start private database servers in a temporary folder and serve one query over all of them
     #[arg(long, conflicts_with_all = ["dir", "seed_only"])]

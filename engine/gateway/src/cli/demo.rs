@@ -6,6 +6,7 @@ use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, POSTGRES_PORT, REST_PORT};
 use crate::demo::alerts::Alerts;
 use crate::demo::{self, Scale};
 use crate::output::Output;
+use crate::process::{Signals, Wish};
 use crate::serve::{Bound, Companion};
 use querygate_types::{Error, Result};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,7 +21,7 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     if !args.seed_only {
         let mut config = configured(&demo::describe(&args.dir)?.config(), args, output)?;
         if args.writes {
-            demo::changes::enable(&mut config);
+            demo::changes::enable(&mut config, &args.dir);
         }
         // Before the data are made, which takes a while.
         crate::serve::ports_are_free(&config)?;
@@ -31,6 +32,9 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
         // Progress is a courtesy.
         let _ = output.note(line);
     }))?;
+    if let Some(config) = serving.as_ref().filter(|_| args.writes) {
+        runtime.block_on(demo::changes::make_markers(config))?;
+    }
     drop(runtime);
     let Some(mut config) = serving else {
         let postgres = Some(args.pg.unwrap_or(loopback(POSTGRES_PORT)));
@@ -71,14 +75,32 @@ fn backends(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     for (door, address, port) in doors {
         crate::serve::is_free(door, address.unwrap_or(loopback(port)))?;
     }
-    let running = demo::backends::start(&mut |line| {
+    let running = demo::backends::start(args.writes, &mut |line| {
         let _ = output.note(line);
     })?;
+    if args.writes {
+        return until_stopped(&running, args, output);
+    }
     let config = configured(&running.config(), args, output)?;
     crate::serve::serve(&config, CancellationToken::new(), |bound| {
         let _ = output.text(&demo::backends::guide::text(&running, bound));
     })?;
     Ok(Ended::Well)
+}
+
+/// Keeps the servers, for a gate of its own that may be killed and started again.
+fn until_stopped(running: &demo::backends::Running, args: &DemoArgs, output: &mut Output) -> Result<Ended> {
+    let at = |address: Option<SocketAddr>, port| Some(address.unwrap_or(loopback(port)));
+    let (postgres, http) = (at(args.pg, POSTGRES_PORT), at(args.http, HTTP_PORT));
+    let bound = Bound { postgres, http, flight: at(args.flight, FLIGHT_PORT), rest: None };
+    let text = demo::backends::guide::text(running, bound) + &demo::backends::stock::text(running, bound);
+    output.text(&text).map_err(written)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        while signals.next().await != Wish::Stop {}
+        Ok(Ended::Well)
+    })
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -93,6 +93,8 @@ pub struct ChangeEvent {
     pub transaction: String,
     /// Id of the user whose change it was, for that user and for operators.
     pub actor: Option<String>,
+    /// Through which door it came. Its JSON does not have it.
+    pub door: String,
     /// Whether the source did not say whether the transaction was committed.
     pub uncertain: bool,
 }
@@ -184,6 +186,7 @@ mod tests {
             record: Some(r#"{"id":"1","x":2}"#.to_owned()),
             transaction: "t".to_owned(),
             actor: None,
+            door: "postgres".to_owned(),
             uncertain: false,
         };
         assert_eq!(

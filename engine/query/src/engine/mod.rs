@@ -10,7 +10,7 @@ use crate::bind::workspace::{Workspace, with_key_lists};
 use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
 use crate::books::system;
-use crate::history::HistoryReader;
+use crate::events::LogReaders;
 use crate::run::admission::{Admission, Permit, SessionPlace, SessionPlaces, TurnBounds};
 use crate::run::lifecycle::Resources;
 use crate::run::memory::Accounts;
@@ -258,7 +258,8 @@ impl Engine {
             let supplied = system::extensions::tables(&self.options.extensions, token, principal);
             let kept = self.options.history.as_ref().zip(self.options.events.as_ref());
             let history = kept.map(|(history, events)| crate::history::table(history, events.print, token));
-            own.into_iter().chain(supplied).chain(history).collect()
+            let events = self.options.events.as_ref().map(|_| crate::events::table(token));
+            own.into_iter().chain(supplied).chain(history).chain(events).collect()
         };
         let environment = Arc::clone(&self.environment);
         let config = crate::bind::workspace::session_config(self.options.target_partitions);
@@ -288,7 +289,7 @@ impl Engine {
     }
 
     /// What one statement runs in. `stop`: when it is over. `holder`: whose connections to sources it holds. `runs`: where its
-    /// fragments are measured. `account`: what pays for it. `history`: who reads field history in it.
+    /// fragments are measured. `account`: what pays for it. `readers`: who reads field history and events in it.
     #[expect(clippy::too_many_arguments, reason = "each is another part of what a statement runs in")]
     pub(crate) fn task_context(
         &self,
@@ -298,15 +299,19 @@ impl Engine {
         stop: Arc<Stop>,
         holder: Option<&Arc<Holder>>,
         runs: Option<Arc<FragmentRuns>>,
-        history: Option<Arc<HistoryReader>>,
+        readers: LogReaders,
     ) -> Arc<TaskContext> {
         let mut config = with_key_lists(state.config(), plan);
         config.set_extension(stop);
         if let Some(holder) = holder {
             config.set_extension(Arc::clone(holder));
         }
+        let LogReaders { history, events } = readers;
         if let Some(history) = history {
             config.set_extension(history);
+        }
+        if let Some(events) = events {
+            config.set_extension(events);
         }
         if let Some(runs) = runs {
             tell_uses(plan);

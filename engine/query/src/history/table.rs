@@ -3,15 +3,17 @@
 use super::rows::{self, Print};
 use crate::bind::workspace::Workspace;
 use crate::books::system::{Columns, Kind, Row, batch_of, schema_of};
+use crate::errors::{Stage, translate};
 use crate::question::object::describe;
 use async_trait::async_trait;
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use futures::StreamExt;
 use futures::stream::try_unfold;
 use querygate_catalog::VisibleObject;
 use querygate_catalog::live::{FoundRows, LiveTable, WantedTexts};
 use querygate_driver_api::execution::BatchStream;
-use querygate_events::{History, HistoryEntry};
+use querygate_events::{HISTORY_KEYS_MAX, History, HistoryEntry, HistoryPage};
 use querygate_pg_catalog::LeafToken;
 use querygate_query_api::requests::question::ObjectDescription;
 use querygate_types::{Error, Result};
@@ -22,8 +24,6 @@ use std::sync::Arc;
 pub(crate) const NAME: &str = "history";
 /// Entries that are judged at once.
 const PAGE: usize = 64;
-/// Records that may be named in one condition; of more, all are looked at.
-const KEYS_MAX: usize = 500;
 
 const OBJECT: &str = "object";
 const RECORD: &str = "record_id";
@@ -84,7 +84,9 @@ impl FoundRows for Rows {
             history: Arc::clone(&self.history),
             print: self.print,
             reader: reader.as_ref().clone(),
-            keys: keys.filter(|keys| keys.len() <= KEYS_MAX),
+            // Of more, all are looked at.
+            keys: keys.filter(|keys| keys.len() <= HISTORY_KEYS_MAX),
+            memory: MemoryConsumer::new("field history").register(context.memory_pool()),
             objects,
             behind: None,
             begun: false,
@@ -110,6 +112,8 @@ struct Reading {
     print: Print,
     reader: HistoryReader,
     keys: Option<Vec<String>>,
+    /// What the last page takes of the statement's memory.
+    memory: MemoryReservation,
     /// Those that are not read to their end.
     objects: VecDeque<String>,
     /// How far the first of them is read.
@@ -126,14 +130,15 @@ impl Reading {
         loop {
             let Some(object) = self.objects.front().cloned() else { return Ok(None) };
             let behind = self.behind.as_ref().map(|(key, number)| (key.as_str(), *number));
-            let entries = self.history.page(&object, self.keys.as_deref(), behind, PAGE).await?;
-            match entries.last().filter(|_| entries.len() == PAGE) {
-                Some(last) => self.behind = Some((last.key.clone(), last.number)),
-                None => {
-                    self.objects.pop_front();
-                    self.behind = None;
-                }
+            self.memory.free();
+            let memory = &self.memory;
+            let room = |bytes: usize| memory.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute));
+            let page = self.history.page(&object, self.keys.as_deref(), behind, PAGE, &room).await?;
+            let HistoryPage { entries, behind } = page;
+            if behind.is_none() {
+                self.objects.pop_front();
             }
+            self.behind = behind;
             let rows = self.judged(&object, entries).await?;
             if !rows.is_empty() {
                 return Ok(Some((batch_of(&schema_of(COLUMNS), COLUMNS, rows)?, self)));

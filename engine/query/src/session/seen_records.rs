@@ -1,66 +1,88 @@
-//! Which records a session's reader reads now: asked for as any question of the session, within the statement that wants to know.
+//! What a session's reader reads now of what the gate's own logs are about: asked for as any question of the session, within the statement
+//! that wants to know.
 
 use super::gate_session::GateSession;
 use super::hook_records::{HookOrigin, read_keys, until_ended};
 use crate::books::within::Within;
-use crate::history::{HistoryReader, NAME, SeenRecords};
+use crate::events::{self, EventReader, KeptEvents, LogReaders};
+use crate::history::{self, HistoryReader, SeenRecords};
 use crate::run::interrupt::Interrupt;
 use crate::write::hooks::TimeBound;
 use async_trait::async_trait;
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::live::LiveExec;
+use querygate_query_api::requests::events::EventStream;
 use querygate_types::Result;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What the questions are in records of statements and in the audit file.
-const WITHIN: &str = "querygate.history";
-
 impl GateSession {
-    /// Who reads field history in a plan; `None`: the plan does not read it.
+    /// Who reads field history and events in a plan.
     ///
     /// # Errors
     /// The reader's workspace cannot be made.
-    pub(in crate::session) async fn history_reader(
+    pub(in crate::session) async fn log_readers(
         &self,
         plan: &Arc<dyn ExecutionPlan>,
         interrupt: &Interrupt,
-    ) -> Result<Option<Arc<HistoryReader>>> {
-        if self.gate.options().history.is_none() || !reads_history(plan) {
-            return Ok(None);
+    ) -> Result<LogReaders> {
+        let (options, mut readers) = (self.gate.options(), LogReaders::default());
+        if options.history.is_some() && reads(plan, history::NAME) {
+            let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
+            let records = self.asking("querygate.history", interrupt)?;
+            readers.history = Some(Arc::new(HistoryReader { workspace, records }));
         }
-        let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
+        if options.events.is_some() && reads(plan, events::NAME) {
+            readers.events = Some(Arc::new(EventReader(self.asking("querygate.events", interrupt)?)));
+        }
+        Ok(readers)
+    }
+
+    /// `what`: what its questions are in records of statements and in the audit file.
+    fn asking(&self, what: &str, interrupt: &Interrupt) -> Result<Arc<Asking>> {
         let until = TimeBound {
             cancel: interrupt.token().clone(),
             deadline: interrupt.deadline().map(tokio::time::Instant::into_std),
         };
-        let within = Within { hook: WITHIN.into(), is_system: false, has_turn: true, depth: self.runs.depth() };
-        let records = Arc::new(Asking { origin: self.origin_of_reads()?, within, until });
-        Ok(Some(Arc::new(HistoryReader { workspace, records })))
+        let within = Within { hook: what.into(), is_system: false, has_turn: true, depth: self.runs.depth() };
+        Ok(Arc::new(Asking { origin: self.origin_of_reads()?, within, until }))
     }
 }
 
-fn reads_history(plan: &Arc<dyn ExecutionPlan>) -> bool {
+fn reads(plan: &Arc<dyn ExecutionPlan>, table: &str) -> bool {
     let any: &dyn Any = plan.as_ref();
-    any.downcast_ref::<LiveExec>().is_some_and(|live| live.table() == NAME)
-        || plan.children().into_iter().any(reads_history)
+    any.downcast_ref::<LiveExec>().is_some_and(|live| live.table() == table)
+        || plan.children().into_iter().any(|child| reads(child, table))
 }
 
-struct Asking {
-    origin: HookOrigin,
+/// Asks as the reader, within the reader's statement.
+pub(in crate::session) struct Asking {
+    pub(in crate::session) origin: HookOrigin,
     within: Within,
-    until: TimeBound,
+    pub(in crate::session) until: TimeBound,
+}
+
+impl Asking {
+    /// A part of the statement's session. Its block is dropped after its questions: at the higher levels the first has begun one.
+    pub(in crate::session) fn session(&self) -> GateSession {
+        GateSession::of_hook(&self.origin, self.within.clone(), Arc::clone(&self.origin.principal))
+    }
 }
 
 #[async_trait]
 impl SeenRecords for Asking {
     async fn seen(&self, object: &str, key: &str, keys: BTreeSet<String>) -> Result<BTreeSet<String>> {
-        let principal = Arc::clone(&self.origin.principal);
-        let session = GateSession::of_hook(&self.origin, self.within.clone(), principal);
+        let session = self.session();
         let seen = until_ended(&session, &self.until, read_keys(&session, object, key, keys)).await;
-        // At the higher levels its first read has begun a transaction.
         session.drop_block().await;
         seen
+    }
+}
+
+#[async_trait]
+impl KeptEvents for Asking {
+    async fn kept(self: Arc<Self>, objects: Option<Vec<String>>) -> Result<EventStream> {
+        super::follow::kept(self, objects).await
     }
 }

@@ -97,9 +97,9 @@ pub(super) fn source_entry(name: &str, keys: &str, password: bool) -> String {
     format!("\n[[sources]]\nname = \"{name}\"\n{keys}{password}")
 }
 
-/// Writes the configuration.
-pub(super) fn write_config(file: &Path, sources: &[String], parts: &[Part]) -> Result<()> {
-    let mut text = format!("{HEAD}\n[server]\ndatabase = \"{DATABASE}\"\n\n[metadata]\npath = \"metadata\"\n");
+/// Writes the configuration. `more`: further tables of it.
+pub(super) fn write_config(file: &Path, more: &str, sources: &[String], parts: &[Part]) -> Result<()> {
+    let mut text = format!("{HEAD}\n[server]\ndatabase = \"{DATABASE}\"\n\n[metadata]\npath = \"metadata\"\n{more}");
     text.extend(sources.iter().map(String::as_str));
     for (at, user) in USERS.iter().enumerate() {
         let verifier = verifier::print(&verifier::create(&format!("demo-{}", user.login))?);

@@ -1,8 +1,9 @@
 //! The demo's MariaDB: what can be bought. Knows its programs, its tables and its policies.
 
 use super::server::{Account, Server, free_port, password, run};
+use super::stock::WRITER;
 use super::trade::{Table, Trade};
-use super::{Backend, Part, Programs, Started, governance, programs};
+use super::{Backend, Part, Programs, Started, governance, programs, stock};
 use querygate_types::Result;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ CREATE TABLE warehouse.products (
 const LOAD: &str = "LOAD DATA LOCAL INFILE '/dev/stdin' INTO TABLE warehouse.products CHARACTER SET utf8mb4";
 /// Accounts of the installation that need no password are left to the private socket alone.
 const CLOSE: &str = "
-DELETE FROM mysql.global_priv WHERE User <> 'gate' AND Host <> 'localhost'; FLUSH PRIVILEGES;
+DELETE FROM mysql.global_priv WHERE User NOT IN ('gate', 'writer') AND Host <> 'localhost'; FLUSH PRIVILEGES;
 ANALYZE TABLE warehouse.products;
 ";
 
@@ -55,7 +56,7 @@ impl Backend for MariaDb {
         Some(all)
     }
 
-    fn start(&self, programs: &Programs, folder: &Path, trade: &Trade) -> Result<Started> {
+    fn start(&self, programs: &Programs, folder: &Path, trade: &Trade, writes: bool) -> Result<Started> {
         let account = Account::of(OWNER)?;
         let (port, password) = (free_port()?, password()?);
         let temporary = folder.join("tmp");
@@ -96,19 +97,20 @@ impl Backend for MariaDb {
         let mut load = client();
         load.args(["-e", LOAD]);
         run(load, trade.lines(Table::Products).as_bytes())?;
-        // The password was made here, of hexadecimal digits only.
-        let users = format!(
-            "CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{password}';\n\
-             GRANT SELECT, SHOW VIEW ON warehouse.* TO '{USER}'@'127.0.0.1';\n{CLOSE}"
-        );
-        run(client(), users.as_bytes())?;
-        let entry = format!(
+        run(client(), accounts(&password, writes).as_bytes())?;
+        let mut entry = format!(
             "kind = \"mysql\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"{USER}\"\ndatabase = \"{DATABASE}\"\n"
         );
+        if writes {
+            entry.push_str(&stock::keys(self.source()));
+        }
         Ok(Started { server, address: format!("mysql://{USER}@127.0.0.1:{port}/{DATABASE}"), password, entry })
     }
 
-    fn govern(&self, package: &mut Value) -> Result<()> {
+    fn govern(&self, package: &mut Value, writes: bool) -> Result<()> {
+        if writes {
+            stock::open(package, "warehouse_stock")?;
+        }
         let public = [("warehouse_products", "audience == 'public'")];
         let mut set = governance::set("warehouse_public", "What is sold to everybody", &public);
         set["fields"] = json!({"warehouse_products.unit_cost": {"readable": false}});
@@ -127,4 +129,21 @@ impl Backend for MariaDb {
             loads: &[Table::Products],
         }
     }
+}
+
+/// Statements that make the accounts. The password was made here, of hexadecimal digits only.
+fn accounts(password: &str, writes: bool) -> String {
+    let mut statements = String::new();
+    if writes {
+        statements = format!(
+            "{}CREATE USER '{WRITER}'@'127.0.0.1' IDENTIFIED BY '{password}';\n\
+             GRANT SELECT, INSERT, UPDATE, DELETE ON warehouse.stock TO '{WRITER}'@'127.0.0.1';\n",
+            stock::MARIADB
+        );
+    }
+    statements.push_str(&format!(
+        "CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{password}';\n\
+         GRANT SELECT, SHOW VIEW ON warehouse.* TO '{USER}'@'127.0.0.1';\n{CLOSE}"
+    ));
+    statements
 }

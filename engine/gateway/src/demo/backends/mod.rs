@@ -8,6 +8,7 @@ mod mariadb;
 mod mongodb;
 mod postgres;
 mod server;
+pub(crate) mod stock;
 mod trade;
 
 use super::guide::Question;
@@ -44,10 +45,11 @@ trait Backend: Sync {
     fn optional(&self) -> bool;
     /// Its programs, looked for in these folders and where its packages put them.
     fn find(&self, folders: &[PathBuf]) -> Option<Programs>;
-    /// Makes a server in `folder` (which is there and empty), starts it and loads its part of the data.
-    fn start(&self, programs: &Programs, folder: &Path, trade: &Trade) -> Result<Started>;
-    /// Narrows what its introspected package grants.
-    fn govern(&self, package: &mut Value) -> Result<()>;
+    /// Makes a server in `folder` (which is there and empty), starts it and loads its part of the data. `writes`: with a stock that may be
+    /// changed, of servers that can take part in transactions of several.
+    fn start(&self, programs: &Programs, folder: &Path, trade: &Trade, writes: bool) -> Result<Started>;
+    /// Narrows what its introspected package grants, and opens its stock.
+    fn govern(&self, package: &mut Value, writes: bool) -> Result<()>;
     /// What it adds to the demo's query.
     fn part(&self) -> Part;
 }
@@ -90,8 +92,8 @@ fn config_file(folder: &Path) -> PathBuf {
     folder.join("querygate.toml")
 }
 
-/// Starts everything. `progress` gets a line per step.
-pub(crate) fn start(progress: &mut dyn FnMut(&str)) -> Result<Running> {
+/// Starts everything. `writes`: what of it may be changed is, by a gate of its own. `progress` gets a line per step.
+pub(crate) fn start(writes: bool, progress: &mut dyn FnMut(&str)) -> Result<Running> {
     let began = Instant::now();
     let found = installed(BACKENDS, &search_path(), progress)?;
     let folder = tempfile::Builder::new().prefix("querygate-backends-").tempdir().map_err(|e| disk(&e))?;
@@ -102,12 +104,12 @@ pub(crate) fn start(progress: &mut dyn FnMut(&str)) -> Result<Running> {
     for (backend, programs) in &found {
         let home = folder.path().join(backend.source());
         std::fs::create_dir(&home).map_err(|e| disk(&e))?;
-        let started = backend.start(programs, &home, &trade)?;
+        let started = backend.start(programs, &home, &trade, writes)?;
         progress(&format!("{}: a private server on {}", backend.name(), started.address));
         let password = folder.path().join(format!("{}.password", backend.source()));
         server::write_secret(&password, &started.password)?;
         introspect(folder.path(), backend.source(), &started.address, Some(&password))?;
-        governance::edit(&metadata(folder.path()), backend.source(), |package| backend.govern(package))?;
+        governance::edit(&metadata(folder.path()), backend.source(), |package| backend.govern(package, writes))?;
         entries.push(governance::source_entry(backend.source(), &started.entry, true));
         parts.push(backend.part());
         servers.push(started.server);
@@ -119,9 +121,14 @@ pub(crate) fn start(progress: &mut dyn FnMut(&str)) -> Result<Running> {
     entries.push(governance::source_entry(lake::SOURCE, lake::ENTRY, false));
     parts.push(lake::part());
     progress("introspected each of them into ObjectStack metadata, and narrowed what it grants");
-    governance::write_config(&config_file(folder.path()), &entries, &parts)?;
+    let config = config_file(folder.path());
+    governance::write_config(&config, "", &entries, &parts)?;
     let question = question(&parts, &trade);
-    let plan = explained(&config_file(folder.path()), &question.sql)?;
+    let plan = explained(&config, &question.sql)?;
+    if writes {
+        // Last: the log of decisions is of one process, which is not this one.
+        governance::write_config(&config, stock::CONFIG, &entries, &parts)?;
+    }
     let backends = found.iter().map(|(backend, _)| backend.name()).chain(["Parquet files"]).collect();
     let rows = trade.rows(&parts);
     Ok(Running { _servers: servers, folder, backends, question, plan, rows, seconds: began.elapsed().as_secs_f64() })
@@ -283,11 +290,11 @@ mod tests {
             programs(&["no-such-server"], folders)
         }
 
-        fn start(&self, _programs: &Programs, _folder: &Path, _trade: &Trade) -> Result<Started> {
+        fn start(&self, _programs: &Programs, _folder: &Path, _trade: &Trade, _writes: bool) -> Result<Started> {
             Err(Error::internal("it is absent"))
         }
 
-        fn govern(&self, _package: &mut Value) -> Result<()> {
+        fn govern(&self, _package: &mut Value, _writes: bool) -> Result<()> {
             Ok(())
         }
 

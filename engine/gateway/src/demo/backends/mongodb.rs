@@ -50,7 +50,7 @@ impl Backend for MongoDb {
         programs(&[PROGRAM], &all)
     }
 
-    fn start(&self, programs: &Programs, folder: &Path, trade: &Trade) -> Result<Started> {
+    fn start(&self, programs: &Programs, folder: &Path, trade: &Trade, _writes: bool) -> Result<Started> {
         // No package made an account for it, and it does not mind whose it is.
         let account = Account::ours();
         let (port, owners, gates) = (free_port()?, password()?, password()?);
@@ -78,7 +78,7 @@ impl Backend for MongoDb {
         Ok(Started { server, address, password: gates, entry })
     }
 
-    fn govern(&self, package: &mut Value) -> Result<()> {
+    fn govern(&self, package: &mut Value, _writes: bool) -> Result<()> {
         let own_region = [("feedback_reviews", "region == current_user.region")];
         let mut sales = governance::set("feedback_sales", "Marks of one region, not the words", &own_region);
         sales["fields"] = json!({"feedback_reviews.said_words": {"readable": false}});

@@ -2,7 +2,7 @@
 
 use super::server::{self, Account, Server, free_port, password, run};
 use super::trade::{Table, Trade};
-use super::{Backend, Part, Programs, Started, governance, programs};
+use super::{Backend, Part, Programs, Started, governance, programs, stock};
 use querygate_types::Result;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ impl Backend for Postgres {
         programs(&["initdb", "postgres", "psql"], &all)
     }
 
-    fn start(&self, programs: &Programs, folder: &Path, trade: &Trade) -> Result<Started> {
+    fn start(&self, programs: &Programs, folder: &Path, trade: &Trade, writes: bool) -> Result<Started> {
         let account = Account::of(OWNER)?;
         let (port, owners, gates) = (free_port()?, password()?, password()?);
         let data = folder.join("data");
@@ -85,6 +85,7 @@ impl Backend for Postgres {
         let arguments = ["-D", &data.display().to_string(), "-p", &port.to_string(), "-k", ""]
             .into_iter()
             .chain(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=40"])
+            .chain(["-c", stock::PREPARED])
             .map(str::to_owned)
             .collect::<Vec<_>>();
         let pid_file = data.join("postmaster.pid");
@@ -97,15 +98,21 @@ impl Backend for Postgres {
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", OWNER, "-d", "postgres", "-f", "-"]);
         psql.arg("-p").arg(port.to_string()).env("PGPASSWORD", &owners).env("QUERYGATE_DEMO_PASSWORD", &gates);
         psql.env("PGCLIENTENCODING", "UTF8").env_remove("PGOPTIONS").env_remove("PGSERVICE");
-        run(psql, script(trade).as_bytes())?;
-        let entry = format!(
+        run(psql, script(trade, writes).as_bytes())?;
+        let mut entry = format!(
             "kind = \"postgres\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"{ROLE}\"\ndatabase = \"{DATABASE}\"\n"
         );
+        if writes {
+            entry.push_str(&stock::keys(self.source()));
+        }
         let address = format!("postgres://{ROLE}@127.0.0.1:{port}/{DATABASE}");
         Ok(Started { server, address, password: gates, entry })
     }
 
-    fn govern(&self, package: &mut Value) -> Result<()> {
+    fn govern(&self, package: &mut Value, writes: bool) -> Result<()> {
+        if writes {
+            stock::open(package, "shop_stock")?;
+        }
         let email = governance::field(package, "shop_customers", "email")?;
         email["maskingRule"] = json!("email");
         email["requiredPermissions"] = json!(["shop.see_email"]);
@@ -134,11 +141,14 @@ impl Backend for Postgres {
 }
 
 /// Everything that is loaded, as psql reads it.
-fn script(trade: &Trade) -> String {
+fn script(trade: &Trade, writes: bool) -> String {
     let mut script = format!("{ROLES}{TABLES}");
     for (name, table) in [("customers", Table::Customers), ("orders", Table::Orders)] {
         script.push_str(&format!("COPY {name} FROM STDIN;\n{}\\.\n", trade.lines(table)));
     }
     script.push_str(KEYS);
+    if writes {
+        script.push_str(stock::POSTGRES);
+    }
     script
 }

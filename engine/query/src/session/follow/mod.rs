@@ -7,6 +7,7 @@ mod reread;
 mod tracking;
 
 use super::gate_session::GateSession;
+use super::seen_records::Asking;
 use crate::engine::{Engine, EventFeed};
 use crate::errors::{Stage, translate};
 use crate::events::{RowEvent, row_verdicts};
@@ -43,7 +44,10 @@ struct Follower {
     judging: Option<Pieces>,
     /// What it holds of the log, charged to it.
     room: MemoryReservation,
-    subscription: Arc<Subscription>,
+    /// `None`: it reads what is kept, and waits for nothing.
+    subscription: Option<Arc<Subscription>>,
+    /// The last sequence that it wants; `None`: what comes, too.
+    until: Option<u64>,
     ready: VecDeque<Followed>,
     reader: Reader,
     /// When it hears how far it has come.
@@ -89,7 +93,8 @@ impl GateSession {
             came: VecDeque::new(),
             judging: None,
             room: MemoryConsumer::new("events").register(self.runs.account()),
-            subscription,
+            subscription: Some(subscription),
+            until: None,
             ready: VecDeque::new(),
             due: Instant::now(),
         };
@@ -128,6 +133,31 @@ impl GateSession {
     }
 }
 
+/// What is kept of changes of these objects, or of all, as far as their reader sees them, up to what was committed before. Names of which
+/// nothing is to be seen or kept are passed over.
+pub(in crate::session) async fn kept(asking: Arc<Asking>, objects: Option<Vec<String>>) -> Result<EventStream> {
+    let origin = &asking.origin;
+    let unkept = || Error::internal("events are read where none are kept");
+    let feed = origin.gate.options().events.clone().ok_or_else(unkept)?;
+    let until = Some(feed.log.flush().await);
+    let follower = Follower {
+        gate: Arc::clone(&origin.gate),
+        principal: Arc::clone(&origin.principal),
+        filter: EventFilter { objects, ..EventFilter::default() },
+        cursor: feed.log.oldest(),
+        feed,
+        came: VecDeque::new(),
+        judging: None,
+        room: MemoryConsumer::new("events").register(origin.runs.account()),
+        subscription: None,
+        until,
+        ready: VecDeque::new(),
+        reader: Reader::within(Arc::clone(&asking)),
+        due: Instant::now() + REACHED_EVERY,
+    };
+    Ok(try_unfold(follower, Follower::next).into_stream().boxed())
+}
+
 /// Bytes of a payload of NOTIFY, as PostgreSQL bounds them.
 const PAYLOAD_MAX: usize = 7_999;
 
@@ -156,19 +186,42 @@ impl Follower {
                 continue;
             }
             if let Some(committed) = self.came.pop_front() {
+                if self.until.is_some_and(|until| committed.sequence > until) {
+                    return Ok(None);
+                }
                 self.judging = Some(Pieces::of(committed));
+                continue;
+            }
+            if let Some(until) = self.until {
+                if self.cursor.after >= until {
+                    return Ok(None);
+                }
+                match self.feed.log.next(&mut self.cursor).await {
+                    Ok(came) => self.hold(came)?,
+                    // What is forgotten while it is read is not there.
+                    Err(error) if error.code() == ErrorCode::ObjectNotInPrerequisiteState => {
+                        self.cursor = self.feed.log.oldest();
+                    }
+                    Err(error) => return Err(error),
+                }
                 continue;
             }
             if Instant::now() >= self.due {
                 self.due = Instant::now() + REACHED_EVERY;
                 if let Some(reached) = self.feed.log.reached(&mut self.cursor) {
-                    self.subscription.came_to(reached, 0);
+                    self.came_to(reached, 0);
                     return Ok(Some((Followed::Reached(Sequence(reached)), self)));
                 }
             }
             let next = self.feed.log.next(&mut self.cursor);
             let Ok(came) = tokio::time::timeout_at(self.due, next).await else { continue };
             self.hold(came?)?;
+        }
+    }
+
+    fn came_to(&self, sequence: u64, count: u64) {
+        if let Some(subscription) = &self.subscription {
+            subscription.came_to(sequence, count);
         }
     }
 
@@ -189,7 +242,7 @@ impl Follower {
         let Some(piece) = judging.take(is_followed) else {
             self.ready.extend(judging.last().map(Followed::Event));
             self.room.shrink(judging.committed.bytes().min(self.room.size()));
-            self.subscription.came_to(judging.committed.sequence, judging.count);
+            self.came_to(judging.committed.sequence, judging.count);
             return Ok(None);
         };
         for (row, judged) in self.judged(&piece).await? {
@@ -238,6 +291,7 @@ impl Follower {
             record,
             transaction: committed.transaction.clone(),
             actor: is_shown_actor.then(|| committed.actor.to_string()),
+            door: committed.door.to_string(),
             uncertain: committed.uncertain,
         }
     }

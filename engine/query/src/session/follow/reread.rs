@@ -1,6 +1,8 @@
 //! Rows whose visibility other rows decide, asked for by key as their follower: what is published of them is what the follower reads now.
 
 use super::super::gate_session::GateSession;
+use super::super::hook_records::until_ended;
+use super::super::seen_records::Asking;
 use super::super::service::opened;
 use crate::engine::Engine;
 use crate::events::{KeyText, RowEvent, RowVerdict};
@@ -23,9 +25,16 @@ type Print = fn(&Arc<[AnswerColumn]>, &RecordBatch, &mut String) -> Result<()>;
 
 /// Reads rows as a follower.
 pub(super) struct Reader {
-    gate: Arc<Engine>,
     principal: Arc<Principal>,
-    door: Door,
+    by: By,
+}
+
+/// In which session it asks.
+enum By {
+    /// One of its own, as nobody waits for it with a turn.
+    Own(Arc<Engine>, Door),
+    /// A part of that of a statement.
+    Statement(Arc<Asking>),
 }
 
 /// A row that was found: its key and itself, printed.
@@ -33,7 +42,12 @@ type Found = HashMap<String, (KeyText, String)>;
 
 impl Reader {
     pub(super) fn new(gate: Arc<Engine>, principal: Arc<Principal>, door: Door) -> Self {
-        Self { gate, principal, door }
+        Self { principal, by: By::Own(gate, door) }
+    }
+
+    /// Within a statement.
+    pub(super) fn within(asking: Arc<Asking>) -> Self {
+        Self { principal: Arc::clone(&asking.origin.principal), by: By::Statement(asking) }
     }
 
     /// What a follower is published of the rows of a change, by their numbers.
@@ -69,20 +83,42 @@ impl Reader {
 
     /// The rows with these keys that the follower sees now.
     async fn found(&self, description: &ObjectDescription, keys: &[&[(String, Value)]], print: Print) -> Result<Found> {
-        let mut found = Found::new();
         let Some(name) = description.key.as_ref().filter(|_| keys.iter().all(|key| key.len() == 1)) else {
-            return Ok(found);
+            return Ok(Found::new());
         };
-        let client = ClientInfo { door: self.door, database: String::new(), peer: None, settings: Vec::new() };
-        let session = opened(&self.gate, &self.principal, &client)?;
-        for some in keys.chunks(KEYS_MAX) {
-            let texts = some.iter().filter_map(|key| text(key)).collect();
-            let question = Question { object: description.name.clone(), keys: Some(texts), ..Question::default() };
-            read(&session, &question, name, print, &mut found).await?;
+        let name: &str = name;
+        match &self.by {
+            By::Own(gate, door) => {
+                let client = ClientInfo { door: *door, database: String::new(), peer: None, settings: Vec::new() };
+                let session = opened(gate, &self.principal, &client)?;
+                let found = read_all(&session, description, (name, keys), print).await?;
+                session.close().await;
+                Ok(found)
+            }
+            By::Statement(asking) => {
+                let session = asking.session();
+                let reading = read_all(&session, description, (name, keys), print);
+                let found = until_ended(&session, &asking.until, reading).await;
+                session.drop_block().await;
+                found
+            }
         }
-        session.close().await;
-        Ok(found)
     }
+}
+
+async fn read_all(
+    session: &GateSession,
+    description: &ObjectDescription,
+    (name, keys): (&str, &[&[(String, Value)]]),
+    print: Print,
+) -> Result<Found> {
+    let mut found = Found::new();
+    for some in keys.chunks(KEYS_MAX) {
+        let texts = some.iter().filter_map(|key| text(key)).collect();
+        let question = Question { object: description.name.clone(), keys: Some(texts), ..Question::default() };
+        read(session, &question, name, print, &mut found).await?;
+    }
+    Ok(found)
 }
 
 async fn read(session: &GateSession, question: &Question, key: &str, print: Print, found: &mut Found) -> Result<()> {

@@ -6,6 +6,7 @@ use crate::bind::workspace::with_config;
 use crate::books::checks::{CheckRecord, Finding, WHOLE};
 use crate::books::observe::QueryRecord;
 use crate::engine::Engine;
+use crate::events::LogReaders;
 use crate::plan::executable::PlanOptions;
 use crate::run::compare::Comparison;
 use crate::run::execute::{self, Guard, Turn};
@@ -203,7 +204,8 @@ impl Check {
             permit: Turn::new(permit),
             holder: None,
         };
-        let context = self.gate.task_context(state, &plan, account, guard.interrupt.stop(), None, None, None);
+        let context =
+            self.gate.task_context(state, &plan, account, guard.interrupt.stop(), None, None, LogReaders::default());
         let mut batches = execute::run(self.gate.runtime(), plan, context, guard);
         let (mut kept, mut rows) = (Vec::new(), 0);
         while let Some(batch) = batches.next().await {

@@ -192,9 +192,9 @@ impl GateSession {
         let own = chosen.map_or_else(|| interrupt.clone(), |_| interrupt.child());
         let stop = own.stop();
         let runs = run.measured().map(Arc::clone);
-        let history = self.history_reader(&physical, &own).await?;
+        let readers = self.log_readers(&physical, &own).await?;
         let (guard, account, holder) = run.guard(own).await?;
-        let context = self.gate.task_context(state, &physical, account, stop, Some(&holder), runs, history);
+        let context = self.gate.task_context(state, &physical, account, stop, Some(&holder), runs, readers);
         let batches = execute::run(self.gate.runtime(), physical, context, guard);
         run.note(|record| record.choose(|| executable.chosen().map(Chosen::record)));
         let Some(chosen) = chosen else { return Ok(Started::Goes(batches)) };
