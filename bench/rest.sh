@@ -20,6 +20,7 @@ run_rest() {
     local gate_token vendor_token=
     gate_token=$(sign_in "$gate_rest" bench@bench.example bench-password)
     [[ -z $vendor ]] || vendor_token=$(sign_in "$vendor_port" vendor@bench.example bench-password)
+    compare_pages
     printf '\n### REST: a record of 100,000 by its key, a filtered page of 50 with its total, a page with three levels expanded, over PostgreSQL, %s s each\n\n%s\n\n' \
         "$SECONDS_EACH" "$(machine)"
     echo "| what | clients | server | requests/s | p50 ms | p95 ms | p99 ms | its CPU µs a request | failed |"
@@ -35,6 +36,27 @@ run_rest() {
     statements_of_a_page
     kill $gate $vendor $peer && wait $gate $vendor $peer || true
     gate=
+}
+
+# What is measured is the same work: each server gives the same fifty records and their number.
+compare_pages() {
+    local page='/api/v1/data/bench_item?region=region%207&top=50'
+    curl -sf -H "authorization: Bearer $gate_token" -o "$work/page.gate" "http://127.0.0.1:$gate_rest$page"
+    [[ -z $vendor ]] || curl -sf -H "authorization: Bearer $vendor_token" -o "$work/page.vendor" "http://127.0.0.1:$vendor_port$page"
+    [[ -z $peer ]] || curl -sf -H "authorization: Bearer $peer_token" -H 'content-type: application/json' -o "$work/page.peer" \
+        -d '{"query": "{ allBenchItems(condition: {region: \"region 7\"}, first: 50, orderBy: [ID_ASC]) { nodes { id } totalCount } }"}' \
+        "http://127.0.0.1:$peer_port/graphql"
+    python3 - "$work"/page.* <<'PY'
+import json, sys
+def said(path):
+    answer = json.load(open(path))
+    page = answer["data"]["allBenchItems"] if "data" in answer else answer
+    return [record["id"] for record in page.get("nodes", page.get("records"))], page.get("totalCount", page.get("total"))
+answers = {path: said(path) for path in sys.argv[1:]}
+first = next(iter(answers.values()))
+if len(first[0]) != 50 or any(answer != first for answer in answers.values()):
+    sys.exit(f"the servers give other pages: { {path: (ids[:2], len(ids), total) for path, (ids, total) in answers.items()} }")
+PY
 }
 
 # How many statements PostgreSQL runs for a page with three levels expanded.
