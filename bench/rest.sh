@@ -1,23 +1,26 @@
 # Records over REST; read by `run`, which has the functions that are not here.
 
-# A record by its key, a filtered page of 50, and one with references of references of references expanded, over the same rows of one PostgreSQL: the gate, and ObjectStack's own server. The
-# vendor's packages are installed from npm into $VENDOR once.
+# A record by its key, a filtered page of 50, and one with references of references of references expanded, over the same rows of one PostgreSQL: the gate, ObjectStack's own server, and
+# PostGraphile, which makes an interface of a database's tables as PostgREST does. Their packages are installed from npm into $VENDOR and $PEER once.
 run_rest() {
     command -v wrk >"$work/which" || { echo "SKIPPED: wrk is absent (apt-get install wrk)"; return 0; }
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
-    local rows=$ROWS vendor=
+    local rows=$ROWS vendor= peer=
     ROWS=1000
     start_postgres || return 0
     ROWS=$rows
-    local vendor_port gate_rest
-    vendor_port=$(free_port) gate_rest=$(free_port)
+    local vendor_port gate_rest peer_port
+    vendor_port=$(free_port) gate_rest=$(free_port) peer_port=$(free_port)
     # It makes its tables, the one of the bench among them.
     start_vendor
     fill_items
+    local peer_token=
+    start_peer
     serve_items
     local gate_token vendor_token=
     gate_token=$(sign_in "$gate_rest" bench@bench.example bench-password)
     [[ -z $vendor ]] || vendor_token=$(sign_in "$vendor_port" vendor@bench.example bench-password)
+    compare_pages
     printf '\n### REST: a record of 100,000 by its key, a filtered page of 50 with its total, a page with three levels expanded, over PostgreSQL, %s s each\n\n%s\n\n' \
         "$SECONDS_EACH" "$(machine)"
     echo "| what | clients | server | requests/s | p50 ms | p95 ms | p99 ms | its CPU µs a request | failed |"
@@ -26,12 +29,34 @@ run_rest() {
         for clients in ${REST_CLIENTS:-1 16 100}; do
             requested "Querygate" "$gate_rest" "$gate_token" "$kind" "$clients" "$gate"
             [[ -z $vendor ]] || requested "ObjectStack 17.4.0" "$vendor_port" "$vendor_token" "$kind" "$clients" "$vendor"
+            [[ -z $peer ]] || LANGUAGE=graphql requested "PostGraphile 4.14.1" "$peer_port" "$peer_token" "$kind" "$clients" "$peer"
         done
     done
     echo
     statements_of_a_page
-    kill $gate $vendor && wait $gate $vendor || true
+    kill $gate $vendor $peer && wait $gate $vendor $peer || true
     gate=
+}
+
+# What is measured is the same work: each server gives the same fifty records and their number.
+compare_pages() {
+    local page='/api/v1/data/bench_item?region=region%207&top=50'
+    curl -sf -H "authorization: Bearer $gate_token" -o "$work/page.gate" "http://127.0.0.1:$gate_rest$page"
+    [[ -z $vendor ]] || curl -sf -H "authorization: Bearer $vendor_token" -o "$work/page.vendor" "http://127.0.0.1:$vendor_port$page"
+    [[ -z $peer ]] || curl -sf -H "authorization: Bearer $peer_token" -H 'content-type: application/json' -o "$work/page.peer" \
+        -d '{"query": "{ allBenchItems(condition: {region: \"region 7\"}, first: 50, orderBy: [ID_ASC]) { nodes { id } totalCount } }"}' \
+        "http://127.0.0.1:$peer_port/graphql"
+    python3 - "$work"/page.* <<'PY'
+import json, sys
+def said(path):
+    answer = json.load(open(path))
+    page = answer["data"]["allBenchItems"] if "data" in answer else answer
+    return [record["id"] for record in page.get("nodes", page.get("records"))], page.get("totalCount", page.get("total"))
+answers = {path: said(path) for path in sys.argv[1:]}
+first = next(iter(answers.values()))
+if len(first[0]) != 50 or any(answer != first for answer in answers.values()):
+    sys.exit(f"the servers give other pages: { {path: (ids[:2], len(ids), total) for path, (ids, total) in answers.items()} }")
+PY
 }
 
 # How many statements PostgreSQL runs for a page with three levels expanded.
@@ -78,6 +103,23 @@ start_vendor() {
     curl -sf -H 'content-type: application/json' -H "origin: http://127.0.0.1:$vendor_port" -o "$work/signed" \
         -d '{"email": "vendor@bench.example", "password": "bench-password", "name": "Bench"}' \
         "http://127.0.0.1:$vendor_port/api/v1/auth/sign-up/email"
+}
+
+# PostGraphile, which acts as the database's role that a signed token names. It is started once the tables are there.
+start_peer() {
+    PEER=${PEER:-$HOME/.cache/querygate/peer}
+    command -v npm >"$work/which" || { echo "SKIPPED: PostGraphile, npm is absent"; return 0; }
+    mkdir -p "$PEER"
+    cp bench/peer/* "$PEER/"
+    [[ -d $PEER/node_modules/postgraphile ]] || (cd "$PEER" && npm install --no-audit --no-fund) >"$work/npm.log" 2>&1 \
+        || { tail -3 "$work/npm.log"; echo "SKIPPED: PostGraphile does not install"; return 0; }
+    : >"$work/peer.log"
+    (cd "$PEER" && exec node server.mjs "$peer_port" "$pg_port") >"$work/peer.log" 2>&1 &
+    peer=$!
+    until peer_token=$(sed -n 's/^READY //p' "$work/peer.log") && [[ -n $peer_token ]]; do
+        kill -0 "$peer" || { tail -3 "$work/peer.log" >&2; exit 1; }
+        sleep 0.3
+    done
 }
 
 fill_items() {

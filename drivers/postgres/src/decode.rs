@@ -6,7 +6,7 @@ use crate::error::schema_changed;
 use crate::wire::cells::{self, Items, Wire};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use querygate_driver_api::builder::ColumnBuilder;
+use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::value::ValueType;
 use querygate_types::{Error, Result};
@@ -53,11 +53,12 @@ impl Decoder {
         if delivered.len() != statement.output.len() {
             return Err(schema_changed(source));
         }
+        let rows = batch_rows.min(ROWS_AT_FIRST);
         let columns = statement.output.iter().zip(delivered).map(|((column, _), delivered)| {
             let value_type = column.value_type;
             let wire = cells::wire(delivered).filter(|wire| cells::reads(*wire, value_type));
             let wire = wire.ok_or_else(|| schema_changed(source).with_cause(delivered))?;
-            Ok(Column { value_type, wire, builder: ColumnBuilder::new(value_type, batch_rows) })
+            Ok(Column { value_type, wire, builder: ColumnBuilder::new(value_type, rows) })
         });
         let columns = columns.collect::<Result<_>>()?;
         Ok(Self { schema: Arc::clone(&statement.schema), columns, rows: 0, bytes: 0 })

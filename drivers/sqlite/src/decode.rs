@@ -5,7 +5,7 @@
 use crate::codec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use querygate_driver_api::builder::ColumnBuilder;
+use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
@@ -40,13 +40,14 @@ enum Cell<'r> {
 
 impl Decoder {
     pub(crate) fn new(statement: &NativeStatement, batch_rows: usize) -> Self {
+        let rows = batch_rows.min(ROWS_AT_FIRST);
         let columns = statement
             .output
             .iter()
             .map(|(column, encoding)| Column {
                 value_type: column.value_type,
                 encoding: *encoding,
-                builder: ColumnBuilder::new(column.value_type, batch_rows),
+                builder: ColumnBuilder::new(column.value_type, rows),
             })
             .collect();
         Self { schema: Arc::clone(&statement.schema), columns, rows: 0, bytes: 0 }

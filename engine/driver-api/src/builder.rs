@@ -10,6 +10,10 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{Field, FieldRef};
 use std::sync::Arc;
 
+/// Rows that a decoder makes room for before it knows how many there are: builders grow, and most results are small. Room for a whole batch
+/// of a few columns is more than a batch may hold, so that its rows would be copied out of it.
+pub const ROWS_AT_FIRST: usize = 64;
+
 /// Bytes of a text or binary value, as far as builders reserve room for one.
 const BYTES_USUAL: usize = 16;
 

@@ -114,9 +114,17 @@ pub fn print_rows(columns: &Arc<[AnswerColumn]>, batch: &RecordBatch, out: &mut 
     Ok(())
 }
 
+/// An array of the type; most are already.
+fn of_type(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+    if array.data_type() == wanted {
+        return Ok(Arc::clone(array));
+    }
+    cast(array, wanted).map_err(Error::internal)
+}
+
 impl Cells {
     pub(crate) fn of(array: &ArrayRef, form: JsonForm) -> Result<Self> {
-        let cast_to = |to: &DataType| cast(array, to).map_err(Error::internal);
+        let cast_to = |to: &DataType| of_type(array, to);
         let text = || Ok::<_, Error>(cast_to(&DataType::Utf8)?.as_string::<i32>().clone());
         if *array.data_type() == DataType::Null {
             return Ok(Self::Null);
@@ -143,7 +151,7 @@ impl Cells {
     }
 
     fn numbers(array: &ArrayRef) -> Result<Self> {
-        let cast_to = |to: &DataType| cast(array, to).map_err(Error::internal);
+        let cast_to = |to: &DataType| of_type(array, to);
         Ok(match array.data_type() {
             DataType::Int8
             | DataType::Int16

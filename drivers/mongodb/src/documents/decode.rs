@@ -12,7 +12,7 @@ use crate::tree::place;
 use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::SchemaRef;
 use mongodb::bson::{Decimal128, RawBsonRef};
-use querygate_driver_api::builder::ColumnBuilder;
+use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
@@ -21,8 +21,6 @@ use std::sync::Arc;
 
 /// A batch is sent when the documents that it came from have grown to this, however few.
 const BATCH_BYTES: usize = limits::BATCH_BYTES;
-/// Rows that builders have room for at first.
-const ROWS_USUAL: usize = 1_024;
 
 /// Collects documents into batches of one schema.
 pub(crate) struct Decoder {
@@ -58,8 +56,7 @@ impl Decoder {
     /// # Errors
     /// A fault of ours.
     pub(crate) fn new(statement: &NativeStatement, stored: Option<&Stored>, batch_rows: usize) -> Result<Self> {
-        // What a small result needs; builders grow.
-        let rows = batch_rows.min(ROWS_USUAL);
+        let rows = batch_rows.min(ROWS_AT_FIRST);
         let mut columns: Vec<Column> = Vec::new();
         let mut known: Vec<String> = Vec::new();
         let mut delivered = Vec::new();

@@ -6,7 +6,7 @@ use crate::wire::binary::{Cell, Wire, cell};
 use crate::wire::codec::{self, DAY_MICROS};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use querygate_driver_api::builder::ColumnBuilder;
+use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
@@ -35,8 +35,7 @@ struct Column {
 
 impl Decoder {
     pub(crate) fn new(statement: &NativeStatement, batch_rows: usize) -> Self {
-        // What a small result needs; builders grow.
-        let rows = batch_rows.min(1_024);
+        let rows = batch_rows.min(ROWS_AT_FIRST);
         let columns = statement
             .output
             .iter()

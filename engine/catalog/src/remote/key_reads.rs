@@ -1,11 +1,14 @@
-//! Which fragments find rows by a whole key and do nothing with them that can fail or last: work of a moment for their source. Only a
-//! hint; its caller must be right for every fragment.
+//! Which fragments find rows by a whole key, or by a few, and do nothing with them that can fail or last: work of a moment for their
+//! source. Only a hint; its caller must be right for every fragment.
 
 use super::table::DriverTable;
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::{ColumnId, TableRef};
 use querygate_driver_api::relation::{Relation, ScanColumn};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+
+/// Keys that are found at once. Longer lists are not for a connection that others share.
+const KEYS_MAX: usize = 16;
 
 /// Whether a fragment reads one table by values of its key, looks at each row by itself, and takes bounded time for it.
 pub(crate) fn looks_up<'a>(fragment: &Fragment, mut tables: impl Iterator<Item = &'a DriverTable>) -> bool {
@@ -18,15 +21,17 @@ fn finds_by<'a>(fragment: &Fragment, key: impl FnOnce(&TableRef) -> Option<Vec<&
     }
     let mut given = Vec::new();
     let Some((table, columns)) = read(&fragment.relation, &mut given) else { return false };
-    let is_given = |name: &str| {
-        let column = columns.iter().find(|column| column.name.as_str() == name);
-        column.is_some_and(|column| given.contains(&column.id))
+    let values_of = |name: &str| {
+        let column = columns.iter().find(|column| column.name.as_str() == name)?;
+        given.iter().filter(|(id, _)| *id == column.id).map(|(_, values)| *values).min()
     };
-    key(table).is_some_and(|key| !key.is_empty() && key.into_iter().all(is_given))
+    let keys_of =
+        |key: Vec<&str>| key.into_iter().try_fold(1_usize, |keys, name| Some(keys.saturating_mul(values_of(name)?)));
+    key(table).is_some_and(|key| !key.is_empty() && keys_of(key).is_some_and(|keys| keys <= KEYS_MAX))
 }
 
-/// The one table below operators that treat rows one by one, and the columns that equal a value. `None`: anything else.
-fn read<'a>(relation: &'a Relation, given: &mut Vec<ColumnId>) -> Option<(&'a TableRef, &'a [ScanColumn])> {
+/// The one table below operators that treat rows one by one, and the columns that equal one of so many values. `None`: anything else.
+fn read<'a>(relation: &'a Relation, given: &mut Vec<(ColumnId, usize)>) -> Option<(&'a TableRef, &'a [ScanColumn])> {
     if relation.scalars().into_iter().any(asks_other_rows) {
         return None;
     }
@@ -55,16 +60,23 @@ fn asks_other_rows(expr: &ScalarExpr) -> bool {
     expr.subquery().is_some() || expr.children().into_iter().any(asks_other_rows)
 }
 
-fn conjuncts(predicate: &ScalarExpr, given: &mut Vec<ColumnId>) {
+fn conjuncts(predicate: &ScalarExpr, given: &mut Vec<(ColumnId, usize)>) {
     match predicate {
         ScalarExpr::And(all) => all.iter().for_each(|one| conjuncts(one, given)),
         ScalarExpr::Comparison { op: ComparisonOp::Eq, left, right } => match (left.as_ref(), right.as_ref()) {
             (ScalarExpr::Column(id), ScalarExpr::Parameter(..))
             | (ScalarExpr::Parameter(..), ScalarExpr::Column(id)) => {
-                given.push(*id);
+                given.push((*id, 1));
             }
             _ => {}
         },
+        ScalarExpr::InList { expr, list, negated: false } => {
+            if let ScalarExpr::Column(id) = expr.as_ref()
+                && list.iter().all(|value| matches!(value, ScalarExpr::Parameter(..)))
+            {
+                given.push((*id, list.len()));
+            }
+        }
         _ => {}
     }
 }
@@ -97,6 +109,11 @@ mod tests {
         ScalarExpr::compare(op, ScalarExpr::Column(ColumnId(id)), ScalarExpr::Parameter(0, INT))
     }
 
+    fn one_of(values: usize, id: u32, negated: bool) -> ScalarExpr {
+        let list = (0..values).map(|at| ScalarExpr::Parameter(at, INT)).collect();
+        ScalarExpr::InList { expr: Box::new(ScalarExpr::Column(ColumnId(id))), list, negated }
+    }
+
     fn filtered(predicate: ScalarExpr) -> Relation {
         Relation::Filter { input: Box::new(scan()), predicate }
     }
@@ -117,6 +134,23 @@ mod tests {
         let exprs = vec![(ColumnId(0), ScalarExpr::Column(ColumnId(0)))];
         let projected = Relation::Project { input: Box::new(above), exprs };
         assert!(finds(Relation::Limit { input: Box::new(projected), skip: 0, fetch: Some(1) }, &["a"]));
+    }
+
+    #[test]
+    fn a_few_keys_are_looked_up_at_once() {
+        let both = |first, second| ScalarExpr::And(vec![one_of(first, 0, false), one_of(second, 1, false)]);
+        for values in [1, 2, KEYS_MAX] {
+            assert!(finds(filtered(one_of(values, 0, false)), &["a"]), "{values}");
+        }
+        assert!(finds(filtered(both(4, 4)), &["a", "b"]));
+        let narrowed = ScalarExpr::And(vec![one_of(KEYS_MAX + 1, 0, false), compared(ComparisonOp::Eq, 0)]);
+        assert!(finds(filtered(narrowed), &["a"]), "it is one at most");
+        assert!(!finds(filtered(one_of(KEYS_MAX + 1, 0, false)), &["a"]));
+        assert!(!finds(filtered(both(4, 5)), &["a", "b"]));
+        assert!(!finds(filtered(one_of(2, 0, true)), &["a"]));
+        let column = Box::new(ScalarExpr::Column(ColumnId(0)));
+        let other = ScalarExpr::InList { expr: column.clone(), list: vec![*column], negated: false };
+        assert!(!finds(filtered(other), &["a"]));
     }
 
     #[test]

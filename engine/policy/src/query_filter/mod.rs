@@ -3,6 +3,7 @@
 mod column;
 mod comparand;
 mod error;
+pub mod fuzzing;
 mod tokens;
 
 pub use crate::value::ColumnKind;

@@ -25,7 +25,8 @@ const SHORT_DEPTH: usize = 8;
 pub(crate) struct Reading<'a> {
     composer: Composer<'a>,
     filter: Option<Expr>,
-    fields: Vec<&'a Field>,
+    /// Those that were named; `None`: all that the reader sees.
+    fields: Option<Vec<&'a Field>>,
     form: AnswerForm,
 }
 
@@ -66,10 +67,11 @@ impl<'a> Reading<'a> {
         let question = &asking.question;
         let mut composer = Composer::new(question, catalog, state, context)?;
         let filter = composer.filter(question)?;
-        let fields = fields(composer.visible, question.fields.as_deref())?;
-        composer.shape.names_all = question.fields.as_ref().is_none_or(Vec::is_empty);
-        if !composer.shape.names_all {
-            composer.shape.fields = fields.iter().map(|field| field.name.clone()).collect();
+        let wanted = question.fields.as_deref().filter(|wanted| !wanted.is_empty());
+        let fields = wanted.map(|wanted| fields(composer.visible, wanted)).transpose()?;
+        match &fields {
+            Some(fields) => composer.shape.fields = fields.iter().map(|field| field.name.clone()).collect(),
+            None => composer.shape.names_all = true,
         }
         for OrderKey { field, descending } in &question.order {
             let field = open(composer.visible, field, VendorCode::InvalidSort)?;
@@ -99,6 +101,7 @@ impl<'a> Reading<'a> {
     /// The plan.
     pub(super) fn composed(self) -> Result<Composed> {
         let Self { mut composer, filter, fields, form } = self;
+        let fields = fields.unwrap_or_else(|| composer.visible.fields().collect());
         // Records say which they are.
         composer.shape.fields = fields.iter().map(|field| field.name.clone()).collect();
         let names = fields.iter().map(|field| named(&field.name));
@@ -114,10 +117,8 @@ fn answer_of(visible: &VisibleObject, field: &Field) -> AnswerColumn {
     AnswerColumn { name: field.name.clone(), form: described.form, field: Some(Arc::new(described)) }
 }
 
-/// The fields that are shown. To name a computed one is to name all, as in ObjectStack.
-fn fields<'a>(visible: &'a VisibleObject, wanted: Option<&[String]>) -> Result<Vec<&'a Field>> {
-    let all = || visible.fields().collect::<Vec<_>>();
-    let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Ok(all()) };
+/// The fields that are shown of those that were named. To name a computed one is to name all, as in ObjectStack.
+fn fields<'a>(visible: &'a VisibleObject, wanted: &[String]) -> Result<Vec<&'a Field>> {
     if wanted.len() > limits::RESULT_COLUMNS_MAX {
         return Err(query(format!("at most {} fields are taken", limits::RESULT_COLUMNS_MAX)));
     }
