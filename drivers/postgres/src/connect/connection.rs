@@ -8,7 +8,7 @@ use querygate_driver_api::pool::Place;
 use querygate_types::{PlannerSetting, Result};
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 use tokio_postgres::config::SslMode;
@@ -111,6 +111,7 @@ impl Connector {
             opened: Instant::now(),
             idle_since: Instant::now(),
             search_path: None,
+            counted_since: OnceLock::new(),
             place: None,
         };
         prepared_for_us(&self.source, &connection.client).await?;
@@ -148,6 +149,9 @@ pub(crate) struct Connection {
     pub(crate) idle_since: Instant,
     /// The schema that changes were made with on it, behind the server's own; `None`: none, or it is not known which.
     pub(crate) search_path: Option<String>,
+    /// Since when the server counts its work, as it said in the first transaction that changed something here: a crash of the server,
+    /// after which it counts anew, ends the connection.
+    pub(crate) counted_since: OnceLock<String>,
     /// Of the pool's connections, in the budget of all sources.
     pub(crate) place: Option<Place>,
 }

@@ -1,8 +1,9 @@
 //! What became of a transaction whose connection was lost: the server's own number of it, and how long that number means it.
 
 use super::error::from_change;
+use crate::connect::connection::Connection;
 use crate::connect::pool::Pool;
-use querygate_driver_api::write::{Fate, TxMark};
+use querygate_driver_api::write::{Fate, Isolation, TxMark};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 use tokio_postgres::SimpleQueryMessage;
@@ -11,17 +12,27 @@ use tokio_util::sync::CancellationToken;
 
 /// The transaction's number, and since when the server counts its work. A number that was not written down when the server crashed
 /// goes to another transaction afterwards; and after a crash, but after nothing else that happens by itself, the server counts anew.
-pub(super) const MARK: &str = "SELECT pg_current_xact_id()::text, pg_stat_get_bgwriter_stat_reset_time()::text";
+const MARK: &str = "SELECT pg_current_xact_id()::text, pg_stat_get_bgwriter_stat_reset_time()::text";
+/// Its first part. The second does not change on a connection unless somebody resets the counts: then a fate is not told, though it could be.
+const NUMBER: &str = "SELECT pg_current_xact_id()::text";
 const STATUS: &str =
     "SELECT pg_xact_status($1::text::xid8), pg_stat_get_bgwriter_stat_reset_time()::text IS NOT DISTINCT FROM $2::text";
 /// Between the two parts of a mark.
 const SEPARATOR: char = '@';
 
-/// The mark in the answer to [`MARK`].
-pub(super) fn mark(answer: &[SimpleQueryMessage]) -> Option<TxMark> {
+/// What begins a transaction on a connection, and asks for what [`mark`] finds in the answer.
+pub(super) fn begin(isolation: Isolation, connection: &Connection) -> String {
+    let mark = if connection.counted_since.get().is_some() { NUMBER } else { MARK };
+    format!("BEGIN ISOLATION LEVEL {} READ WRITE; {mark}", isolation.sql())
+}
+
+/// The mark of a transaction in the answer to what began it.
+pub(super) fn mark(answer: &[SimpleQueryMessage], connection: &Connection) -> Option<TxMark> {
     answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => {
-            Some(TxMark::new(format!("{}{SEPARATOR}{}", row.get(0)?, row.get(1).unwrap_or_default())))
+            let asked = || if row.len() > 1 { row.get(1).unwrap_or_default() } else { "" }.to_owned();
+            let since = connection.counted_since.get_or_init(asked);
+            Some(TxMark::new(format!("{}{SEPARATOR}{since}", row.get(0)?)))
         }
         _ => None,
     })

@@ -45,7 +45,7 @@ impl FirstStatement {
         };
         let (begun, behind) = join(connection.client.simple_query(begin), behind).await;
         self.has_begun = begun.is_ok();
-        Ok((fate::mark(&begun?), behind?))
+        Ok((fate::mark(&begun?, connection), behind?))
     }
 }
 

@@ -68,8 +68,7 @@ impl PostgresTransaction {
     ) -> Result<Self> {
         let lease = pool.lease(context.deadline, &context.cancel).await?;
         let (running, schema) = (guard(&lease, pool), lease.connection.search_path.clone());
-        let text = format!("BEGIN ISOLATION LEVEL {} READ WRITE; {}", begin.isolation.sql(), fate::MARK);
-        let (begin, isolation) = (Some(text), begin.isolation);
+        let (begin, isolation) = (Some(fate::begin(begin.isolation, &lease.connection)), begin.isolation);
         Ok(Self { lease, running, begin, isolation, mark: None, schema, can_prepare, prepared: None })
     }
 
@@ -87,7 +86,7 @@ impl PostgresTransaction {
 
     /// Another connection for one that was lost before the transaction had begun there, as when the server was restarted. Nothing of
     /// what was sent is stored: there was no COMMIT.
-    async fn renew(&mut self, begin: Option<String>, context: &ExecuteContext) -> Result<()> {
+    async fn renew(&mut self, context: &ExecuteContext) -> Result<()> {
         tokio::select! {
             biased;
             error = context.over() => return Err(error),
@@ -95,7 +94,7 @@ impl PostgresTransaction {
         }
         self.running = guard(&self.lease, &Arc::clone(&self.running.server().pool));
         self.schema.clone_from(&self.lease.connection.search_path);
-        self.begin = begin;
+        self.begin = Some(fate::begin(self.isolation, &self.lease.connection));
         Ok(())
     }
 
@@ -107,7 +106,10 @@ impl PostgresTransaction {
         let Ok(begun) = begun else { return Err(unavailable(self.source(), "does not answer")) };
         self.running.is_running = false;
         let answer = begun.map_err(|error| self.not_begun(&error))?;
-        self.mark = Some(fate::mark(&answer).ok_or_else(|| Error::internal("a transaction without a number"))?);
+        self.mark = Some(
+            fate::mark(&answer, &self.lease.connection)
+                .ok_or_else(|| Error::internal("a transaction without a number"))?,
+        );
         Ok(())
     }
 
@@ -228,7 +230,7 @@ impl PostgresTransaction {
             return Err(self.not_begun(&error));
         }
         first.is_retry = true;
-        self.renew(first.begin.take(), context).await?;
+        self.renew(context).await?;
         Ok(None)
     }
 }

@@ -194,12 +194,13 @@ impl WholeFragment {
         let translation = translate(plan, opener, context).ok()?;
         let driver = opener.driver(&translation.source)?;
         let statement = driver.render(&translation.fragment).ok()?;
-        let compiled = compiled(driver, &translation, statement, Vec::new(), known(&translation));
+        let mut compiled = compiled(driver, &translation, statement, Vec::new(), known(&translation));
         let tables = opener.remotes.tables.values().filter(|table| *table.source() == translation.source);
-        let looks_up = match compiled.driver.looks_up() {
-            false => Err(DeclineReason::Unsupported),
-            true if looks_up(&translation.fragment, tables) => Ok(()),
-            true => Err(DeclineReason::NoKey),
+        compiled.by_key = looks_up(&translation.fragment, tables);
+        let looks_up = match (compiled.driver.looks_up(), compiled.by_key) {
+            (false, _) => Err(DeclineReason::Unsupported),
+            (true, true) => Ok(()),
+            (true, false) => Err(DeclineReason::NoKey),
         };
         let settings = settings_for(driver.as_ref(), &translation.fragment);
         Some(Self { token: opener.token.clone(), translation, compiled, looks_up, settings })
@@ -335,6 +336,7 @@ fn compiled(
         part: false,
         share: None,
         setting: None,
+        by_key: false,
         names_columns: true,
         expected: Arc::new(Expected::of(&translation.size)),
     }

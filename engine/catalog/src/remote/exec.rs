@@ -55,6 +55,8 @@ pub(crate) struct CompiledFragment {
     pub(crate) share: Option<SnapshotShare>,
     /// The setting of its source's planner, of those that it takes for this fragment.
     pub(crate) setting: Option<PlannerSetting>,
+    /// Whether it finds rows by their key, so that its source may keep one plan for all values.
+    pub(crate) by_key: bool,
     /// Whether its columns are the statement's own: what a policy reads besides has no name for a client.
     pub(crate) names_columns: bool,
     /// What it gives without keys.
@@ -81,6 +83,7 @@ impl CompiledFragment {
         context: ExecuteContext,
         holder: Option<&Arc<Holder>>,
     ) -> querygate_types::Result<querygate_driver_api::execution::BatchStream> {
+        let context = ExecuteContext { by_key: self.by_key, ..context };
         self.executed(&self.statement, &self.values, context, holder).await
     }
 

@@ -267,7 +267,13 @@ async fn judged(
     match found {
         Some(found) if found.keys == keys => Ok(found.rows.num_rows()),
         // The source made the keys, or others of them.
-        Some(_) | None => Ok(locked(targeted, &keys, &wanted(targeted), transaction, context).await?.num_rows()),
+        Some(_) | None => match keys.as_slice() {
+            [_] => {
+                let batches = read(&stored_read(targeted, &keys)?, transaction, context).await?;
+                Ok(batches.iter().map(RecordBatch::num_rows).sum())
+            }
+            _ => Ok(locked(targeted, &keys, &wanted(targeted), transaction, context).await?.num_rows()),
+        },
     }
 }
 
