@@ -78,10 +78,10 @@ fn the_transfer_of_the_second_session_is_a_real_one() {
     let server = variant.serve_writable();
     let ada = |sql: &str| psql(&server, "ada", &["-At", "-c", sql]).both();
     assert_eq!(ada("SELECT count(*) FROM querygate.transactions"), "0\n");
-    let moved = "SELECT count(DISTINCT region_id) FROM opportunities WHERE owner_id = 'usr_13' AND stage NOT IN ('won', 'lost')";
+    let moved = "SELECT count(DISTINCT region_id) FROM opportunities WHERE owner_id = 'usr_13' AND stage = 'negotiation' AND amount > 248000";
     assert_eq!(ada(moved), "1\n");
     let again = "BEGIN; UPDATE users SET active = false WHERE id = 'usr_13'; UPDATE opportunities SET region_id = 'amer' \
-                 WHERE owner_id = 'usr_13' AND stage = 'proposal'; COMMIT";
+                 WHERE owner_id = 'usr_13' AND stage = 'proposal' AND amount > 248000; COMMIT";
     assert!(ada(again).ends_with("COMMIT\n"), "{}", ada(again));
     drop((server, variant));
 }

@@ -26,7 +26,7 @@ Users are in memory and opportunities in SQLite. A transfer changes both sources
 
   BEGIN;
   UPDATE users SET region_id = 'emea' WHERE id = 'usr_13';
-  UPDATE opportunities SET region_id = 'emea' WHERE owner_id = 'usr_13' AND stage NOT IN ('won', 'lost');
+  UPDATE opportunities SET region_id = 'emea' WHERE owner_id = 'usr_13' AND stage = 'negotiation' AND amount > 248000;
   COMMIT;   -- or ROLLBACK. What is changed in memory goes with the process; what is in SQLite stays
 ";
 
