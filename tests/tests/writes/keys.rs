@@ -95,7 +95,10 @@ fn compare(server: &Server, rows: &dyn Rows, tables: &[Keyed]) -> usize {
                 model::Form::Update | model::Form::Delete => table.conditions,
                 model::Form::Insert | model::Form::Upsert | model::Form::Keep => &table.conditions[..1],
             };
-            for (condition, sets) in conditions.iter().flat_map(|condition| SETS.map(|sets| (*condition, sets))) {
+            let sets = SETS.into_iter().filter(|sets| !table.numbers_rows || sets.iter().all(|set| set.row.is_some()));
+            let sets: Vec<_> = sets.collect();
+            for (condition, sets) in conditions.iter().flat_map(|condition| sets.iter().map(|sets| (*condition, *sets)))
+            {
                 let change = Change { table, form, condition };
                 let mut expected: Store = start();
                 let count = apply(form, sets, &mut expected).map_err(str::to_owned);
@@ -130,7 +133,8 @@ fn compare_over(kind: Kind) {
     let folder = TempDir::new().unwrap();
     let source = Source::made(kind, folder.path(), &declared(kind));
     let server = serve(&folder, &source.address(), &source.entry(true));
-    let runs = compare(&server, &source, &[BY_NUMBER, BY_TEXT, BY_PAIR]);
+    let by_number = Keyed { numbers_rows: kind == Kind::Sqlite, ..BY_NUMBER };
+    let runs = compare(&server, &source, &[by_number, BY_TEXT, BY_PAIR]);
     assert!(runs >= 900, "{kind:?}: only {runs}");
 }
 

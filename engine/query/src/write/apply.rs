@@ -215,8 +215,8 @@ impl Checked {
     }
 }
 
-/// Whether a record that is given as values refers to records that are there. It is answered last, behind CHECK, which the source judges of
-/// the stored row where other rows decide, and behind unique values.
+/// Whether a record that is given as values refers to records that are there. What may be hidden is answered last, behind CHECK, which the
+/// source judges of the stored row where other rows decide, and behind unique values.
 fn refuse_absent(targeted: &Targeted) -> Result<()> {
     targeted.intent().record().map_or(Ok(()), GivenRecord::refuse_absent)
 }

@@ -89,7 +89,7 @@ impl Member {
     /// A worker to which nothing is connected yet.
     pub(super) fn new(address: &WorkerAddress, tls: &TlsIdentity) -> Result<Self> {
         let invalid = |why: String| {
-            Error::new(ErrorCode::ConfigInvalid, format!("worker {address} cannot be used")).with_detail(why)
+            Error::new(ErrorCode::ConfigInvalid, format!("worker {} cannot be used", address.name)).with_detail(why)
         };
         let (host, _) = address.name.rsplit_once(':').ok_or_else(|| invalid("it is no host:port".to_owned()))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -13,6 +13,8 @@ pub(crate) struct Keyed {
     pub(crate) keys: [&'static [&'static str]; ROWS],
     /// Conditions that name the row of a key: `{0}` is the value of its first field.
     pub(crate) conditions: &'static [&'static str],
+    /// Its source gives a new row a number in place of a key of NULL.
+    pub(crate) numbers_rows: bool,
 }
 
 /// Rows that there are, or may be.
@@ -27,6 +29,7 @@ pub(crate) const BY_NUMBER: Keyed = Keyed {
     fields: &[("id", true)],
     keys: [&["1"], &["2"], &["-3"], &["4"], &["70"], &["2147483647"]],
     conditions: &["id = {0}", "{0} = id"],
+    numbers_rows: false,
 };
 
 pub(crate) const BY_TEXT: Keyed = Keyed {
@@ -34,6 +37,7 @@ pub(crate) const BY_TEXT: Keyed = Keyed {
     fields: &[("id", false)],
     keys: [&["a"], &["b'c"], &["1"], &["hidden"], &["NULL"], &["$1"]],
     conditions: &["id = {0}"],
+    numbers_rows: false,
 };
 
 pub(crate) const BY_PAIR: Keyed = Keyed {
@@ -41,6 +45,7 @@ pub(crate) const BY_PAIR: Keyed = Keyed {
     fields: &[("part", false), ("number", true)],
     keys: [&["p", "1"], &["p", "2"], &["q", "1"], &["q", "2"], &["p", "3"], &["1", "-1"]],
     conditions: &["part = {0} AND number = {1}", "{1} = number AND (part = {0})", "part = {0} AND number IN ({1})"],
+    numbers_rows: false,
 };
 
 /// The tables in a kind's own words.

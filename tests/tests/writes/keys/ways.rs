@@ -179,7 +179,8 @@ impl Change<'_> {
         let prepared = flight.prepare(&self.with_parameters()).await?;
         let any = Set { row: Some(0), title: None, amount: None };
         let rows: Vec<Vec<Cell>> = sets.iter().map(|set| self.cells(set)).collect();
-        let columns = self.cells(&any).iter().enumerate().map(|(at, like)| {
+        let places = self.cells(&any);
+        let columns = places.iter().enumerate().map(|(at, like)| {
             let texts = rows.iter().map(|row| row[at].text.as_deref());
             let numbers = rows.iter().map(|row| row[at].text.as_deref().map(|text| text.parse::<i64>().unwrap()));
             let column: ArrayRef = match (like.is_number, wide) {
