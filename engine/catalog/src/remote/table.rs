@@ -405,6 +405,7 @@ impl TableProvider for DriverTable {
             part: false,
             share: None,
             setting: None,
+            by_key: false,
             names_columns: false,
         })))
     }
