@@ -30,7 +30,7 @@ fn finds_by<'a>(fragment: &Fragment, key: impl FnOnce(&TableRef) -> Option<Vec<&
     key(table).is_some_and(|key| !key.is_empty() && keys_of(key).is_some_and(|keys| keys <= KEYS_MAX))
 }
 
-/// The one table below operators that treat rows one by one, and the columns that equal one of so many values. `None`: anything else.
+/// The one table below operators that treat rows one by one, and the columns that equal one of some values, with their number. `None`: anything else.
 fn read<'a>(relation: &'a Relation, given: &mut Vec<(ColumnId, usize)>) -> Option<(&'a TableRef, &'a [ScanColumn])> {
     if relation.scalars().into_iter().any(asks_other_rows) {
         return None;

@@ -72,7 +72,7 @@ pub struct HistoryEntry {
 /// Records that may be named to one page.
 pub const HISTORY_KEYS_MAX: usize = store::KEYS_MAX;
 
-/// Takes bytes for a page from whoever reads it, before they are read.
+/// Takes bytes for a page from its reader, before they are read.
 pub type PageRoom<'a> = &'a (dyn Fn(usize) -> Result<()> + Send + Sync);
 
 /// Some entries, record by record, and of each in order.

@@ -1,5 +1,5 @@
-//! `querygate.events`: what was committed and is kept of it, as its reader may see it now: what a follower of these objects would have been
-//! told until the statement began. Reads no log, judges nothing.
+//! `querygate.events`: what was committed and is kept of it, as its reader may see it now: what a follower of these objects would have
+//! heard until the statement began. Reads no log, judges nothing.
 
 use crate::books::system::{Cell, Columns, Kind, Row, batch_of, schema_of, text};
 use crate::errors::{Stage, translate};

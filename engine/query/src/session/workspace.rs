@@ -51,7 +51,7 @@ impl GateSession {
         self.observed_state(bound, None).await
     }
 
-    /// The same for a run of which is kept what workers give to it.
+    /// A statement's state for a run of which is kept what workers give to it.
     pub(super) async fn observed_state(
         &self,
         bound: &Bound,

@@ -43,7 +43,7 @@ pub(super) struct Member {
     exported: Exported,
 }
 
-/// The same counts as metrics, by what the configuration calls the worker: names of DNS have ever new addresses.
+/// These counts as metrics, by what the configuration calls the worker: names of DNS have ever new addresses.
 struct Exported {
     parts: Counter,
     rows: Counter,

@@ -203,7 +203,7 @@ impl Nonces {
         Ok(Self { start, known: Mutex::default() })
     }
 
-    /// What gates are told to seal parts for.
+    /// What gates seal parts for.
     #[must_use]
     pub fn start(&self) -> [u8; 16] {
         self.start

@@ -1,4 +1,4 @@
-//! What a worker counts of its parts. Names no table and no value: whoever reads metrics has not logged in.
+//! What a worker counts of its parts. Names no table and no value: readers of metrics have not logged in.
 
 use metrics::{counter, gauge, histogram};
 use std::time::Instant;
@@ -10,7 +10,7 @@ pub(super) enum Outcome {
     Done,
     /// It gave an error.
     Failed,
-    /// Nobody waits for it any more.
+    /// Its gate does not wait for it any more.
     Left,
 }
 

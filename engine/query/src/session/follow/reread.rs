@@ -31,7 +31,7 @@ pub(super) struct Reader {
 
 /// In which session it asks.
 enum By {
-    /// One of its own, as nobody waits for it with a turn.
+    /// One of its own, as no statement with a turn waits for it.
     Own(Arc<Engine>, Door),
     /// A part of that of a statement.
     Statement(Arc<Asking>),
