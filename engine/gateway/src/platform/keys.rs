@@ -151,7 +151,7 @@ impl KeyFile {
         Ok(true)
     }
 
-    /// The file, which nobody else changes until it is closed. What was read of it before is read again.
+    /// The file, locked against other writers until it is closed. What was read of it before is read again.
     fn locked(&self) -> Result<File> {
         let unwritten = |error: &std::io::Error| unusable("written", &self.path, error);
         let open = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
