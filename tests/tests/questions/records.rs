@@ -205,7 +205,7 @@ fn everything_that_is_wrong_is_told_at_once() {
     assert_eq!(stored(&chief, "d1").unwrap()["code"], "c1");
 }
 
-/// Whoever refuses it, nothing is left of the record.
+/// Nothing is left of a record that is refused.
 #[test]
 fn a_reference_to_no_record_is_told_in_its_turn() {
     let (_gate, chief, clerk, _) = gate();

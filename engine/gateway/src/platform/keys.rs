@@ -151,7 +151,7 @@ impl KeyFile {
         Ok(true)
     }
 
-    /// The file, which no other process changes until it is closed. What was read of it before is read again.
+    /// The file, locked against other writers until it is closed. What was read of it before is read again.
     fn locked(&self) -> Result<File> {
         let unwritten = |error: &std::io::Error| unusable("written", &self.path, error);
         let open = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
@@ -303,8 +303,8 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 2, "{ends:?}");
-        let refused = ends.iter().filter_map(|end| end.as_ref().err());
-        assert!(refused.into_iter().all(|error| error.code() == ErrorCode::ProgramLimitExceeded), "{ends:?}");
+        let mut refused = ends.iter().filter_map(|end| end.as_ref().err());
+        assert!(refused.all(|error| error.code() == ErrorCode::ProgramLimitExceeded), "{ends:?}");
         assert_eq!(KeyFile::open(path).unwrap().list().unwrap().len(), KEYS_PER_LOGIN);
     }
 

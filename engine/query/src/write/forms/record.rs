@@ -38,7 +38,7 @@ pub(crate) struct GivenRecord {
     place: Option<RecordPlace>,
     /// A reference of its values to no record, which is answered when nothing else is wrong with it: it may be a hidden one.
     absent: OnceLock<Error>,
-    /// The same of a record that its writer would see, which is answered behind rights, CHECK and rules.
+    /// Such a reference to an object whose records its writer sees all, which is answered behind rights, CHECK and rules.
     nowhere: OnceLock<Error>,
     /// There was no record of its key.
     is_missing: AtomicBool,
@@ -168,7 +168,7 @@ impl GivenRecord {
     }
 
     /// # Errors
-    /// A reference is to a record that is nowhere, whoever looks.
+    /// A reference is to no record, of an object whose records its writer sees all.
     pub(in crate::write) fn refuse_nowhere(&self) -> Result<()> {
         self.nowhere.get().map_or(Ok(()), |error| Err(error.clone()))
     }
