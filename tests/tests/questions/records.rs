@@ -204,6 +204,35 @@ fn everything_that_is_wrong_is_told_at_once() {
     assert_eq!(stored(&chief, "d1").unwrap()["code"], "c1");
 }
 
+/// Whoever refuses it, nothing is left of the record.
+#[test]
+fn a_reference_to_no_record_is_told_when_nothing_else_is_wrong() {
+    let (_gate, chief, clerk, _) = gate();
+    let first = stored(&chief, "d1").unwrap();
+    for (client, change, expected) in [
+        (&clerk, create(json!({"name": "x", "amount": 100, "owner": "nobody"})), "PERMISSION_DENIED"),
+        (&clerk, update("d1", json!({"amount": 100, "owner": "nobody"})), "PERMISSION_DENIED"),
+        (&clerk, update("d2", json!({"owner": "nobody"})), "PERMISSION_DENIED"),
+        (&clerk, update("gone", json!({"owner": "nobody"})), "RECORD_NOT_FOUND"),
+        (&chief, create(json!({"name": "x", "code": "c1", "owner": "nobody"})), "UNIQUE_VIOLATION"),
+        (&chief, create(json!({"name": "x", "id": "d1", "owner": "nobody"})), "UNIQUE_VIOLATION"),
+        (&chief, update("d1", json!({"code": "c2", "owner": "nobody"})), "UNIQUE_VIOLATION"),
+        (&chief, create(json!({"name": "x", "id": "new", "owner": "nobody"})), "VALIDATION_FAILED"),
+        (&chief, update("d1", json!({"name": "x", "owner": "nobody"})), "VALIDATION_FAILED"),
+    ] {
+        let shown = format!("{change:?}");
+        assert_eq!(code(one(client, change)), expected, "{shown}");
+    }
+    assert_eq!(stored(&chief, "d1").unwrap(), first);
+    assert!(stored(&chief, "new").is_none());
+    let changes = [("n1", "p1"), ("n2", "nobody"), ("n3", "p1")];
+    let changes = changes.map(|(id, owner)| create(json!({"id": id, "name": "x", "owner": owner})));
+    let outcomes = chief.change(&changes, OnFailure::Continue).unwrap();
+    let made = outcomes.iter().map(|outcome| matches!(outcome, ChangeOutcome::Made(_)));
+    assert_eq!(made.collect::<Vec<_>>(), [true, false, true], "{outcomes:?}");
+    assert_eq!(["n1", "n2", "n3"].map(|id| stored(&chief, id).is_some()), [true, false, true]);
+}
+
 #[test]
 fn rights_are_asked_as_of_sql() {
     let (_gate, chief, clerk, reader) = gate();

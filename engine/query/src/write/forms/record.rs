@@ -36,7 +36,7 @@ pub(crate) struct GivenRecord {
     /// Of those rows that the operation's rights may reach, those that row policies let pass: what is left is the owner's.
     policy_rows: RowFilter,
     place: Option<RecordPlace>,
-    /// A reference of its values to no record, which is answered after its rights and rules.
+    /// A reference of its values to no record, which is answered when nothing else is wrong with it.
     absent: OnceLock<Error>,
     /// There was no record of its key.
     is_missing: AtomicBool,
