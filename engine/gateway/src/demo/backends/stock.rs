@@ -26,7 +26,7 @@ pub(super) const MARIADB: &str = "
 CREATE TABLE warehouse.stock (
     product_id VARCHAR(8) COLLATE utf8mb4_nopad_bin PRIMARY KEY, pieces INT NOT NULL CHECK (pieces >= 0)
 ) COMMENT 'Pieces in the warehouse' CHARACTER SET utf8mb4;
-INSERT INTO warehouse.stock SELECT CONCAT('P', LPAD(seq, 3, '0')), 100 FROM seq_1_to_20;
+INSERT INTO warehouse.stock SELECT CONCAT('P', LPAD(seq, 3, '0')), 100 FROM warehouse.seq_1_to_20;
 ";
 
 /// Keys of a source's entry beside those with which it is read. It has the same password for both accounts.
