@@ -155,8 +155,34 @@ fn look_ups_in_one_go_are_answered_as_they_are_one_by_one() {
         assert_eq!(in_one_go(&mut client, &bind), expected);
         assert_eq!(expected[0].tag, b'E');
     }
+    several_keys(&mut client, &server);
     many_in_one_write(&mut client);
     transactions_and_settings(&mut client, &server);
+}
+
+/// A few keys are found at once.
+fn several_keys(client: &mut RawClient, server: &Server) {
+    prepared(client, "k", "SELECT name, region FROM customers WHERE id IN ($1, $2, $3) ORDER BY id");
+    let keys = |keys: [Option<&'static str>; 3]| {
+        let values = keys.map(|key| (key.map(str::as_bytes), 0));
+        bind("k", &values, &[])
+    };
+    let both = cached(client, server, &keys([Some("c1"), Some("c3"), Some("c1")]));
+    assert_eq!(rows(&both), 2, "{both:?}");
+    let cases = [
+        [Some("c3"), Some("c1"), Some("none")],
+        [Some("c1"), Some("c1"), Some("c1")],
+        [Some("none"), Some(""), Some("' OR true --")],
+        [None, Some("c1"), None],
+        [None, None, None],
+    ];
+    for case in cases {
+        let bind = keys(case);
+        let expected = one_by_one(client, &bind);
+        for _ in 0..2 {
+            assert_eq!(in_one_go(client, &bind), expected, "{case:?}");
+        }
+    }
 }
 
 /// Requests that are sent without waiting are answered in their order.

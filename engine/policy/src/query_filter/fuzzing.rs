@@ -172,12 +172,10 @@ mod tests {
             let rest = if below(2) == 0 { to } else { from };
             let damaged = [&input[..to], piece, &input[rest..]].concat();
             let shown = || String::from_utf8_lossy(&damaged).into_owned();
-            match filter(&damaged).unwrap_or_else(|broken| panic!("{}: {broken}", shown())) {
-                true => read += 1,
-                false => refused += 1,
-            }
+            let is_read = filter(&damaged).unwrap_or_else(|broken| panic!("{}: {broken}", shown()));
+            (read, refused) = (read + usize::from(is_read), refused + usize::from(!is_read));
             // What is read still may be damaged further.
-            if below(8) == 0 && damaged.len() < 2_000 {
+            if is_read && below(8) == 0 && damaged.len() < 2_000 {
                 inputs[at] = damaged;
             }
         }
