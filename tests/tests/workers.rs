@@ -4,8 +4,12 @@
 
 #[path = "workers/hostile.rs"]
 mod hostile;
+#[path = "workers/kills.rs"]
+mod kills;
 #[path = "workers/losses.rs"]
 mod losses;
+#[path = "workers/observed.rs"]
+mod observed;
 #[path = "workers/world.rs"]
 mod world;
 

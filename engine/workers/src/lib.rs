@@ -7,3 +7,6 @@ pub mod gate;
 pub mod part;
 mod status;
 pub mod worker;
+
+/// The action that asks a worker for which process parts are to be sealed.
+const START_ACTION: &str = "start";

@@ -8,7 +8,7 @@ use querygate_catalog::leaf::{FileFormat as Format, FilesOf, TableFiles};
 use querygate_files::{FileFormat, FileTable, FilesConfig, FilesSource, PinnedFile, TableSpec};
 use querygate_query::EngineWorkers;
 use querygate_types::Result;
-use querygate_workers::gate::{PoolOptions, TlsIdentity, WorkerPool};
+use querygate_workers::gate::{PoolOptions, TlsIdentity, WorkerAddress, WorkerPool};
 use querygate_workers::part::SigningKey;
 use querygate_workers::worker::{OpenFiles, PartFiles, Worker, WorkerOptions};
 use std::any::Any;
@@ -104,7 +104,8 @@ pub(super) fn workers(folder: &Path) -> (EngineWorkers, DropGuard) {
             key: keys.read("own.key"),
             authorities: keys.read("ca.pem"),
         };
-        WorkerPool::new(PoolOptions { addresses: vec![address], key, tls, bytes_min: 0 }).unwrap()
+        WorkerPool::new(PoolOptions { addresses: vec![WorkerAddress::fixed(&address)], key, tls, bytes_min: 0 })
+            .unwrap()
     });
     (EngineWorkers { pool, files: FilesOf(Arc::new(files_of)) }, stop.drop_guard())
 }

@@ -14,7 +14,7 @@ pub use binary::binary;
 pub use demo::{DEMO_USERS, Demo, Question, Variant, demo, find_after, questions, shared_folder};
 pub use golden::{blessing, golden};
 pub use http::{Answer, Request};
-pub use process::{Server, connect, runtime};
+pub use process::{Server, connect, get, runtime};
 pub use psql::{Printed, psql, psql_with};
 pub use python::{flight_python, python_environment};
 pub use raw::{Frame, RawClient};

@@ -182,13 +182,22 @@ impl Server {
     /// Body of `GET path`, with its status line before it.
     #[must_use]
     pub fn get(&self, path: &str) -> String {
-        use std::io::{Read, Write};
-        let mut tcp = std::net::TcpStream::connect(self.http).unwrap();
-        write!(tcp, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        tcp.read_to_string(&mut answer).unwrap();
-        answer
+        get(self.http, path)
     }
+}
+
+/// Body of `GET path` at an address, with its status line before it.
+///
+/// # Panics
+/// When nobody answers there.
+#[must_use]
+pub fn get(address: SocketAddr, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut tcp = std::net::TcpStream::connect(address).unwrap();
+    write!(tcp, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 impl Drop for Server {

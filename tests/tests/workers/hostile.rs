@@ -19,6 +19,8 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 struct Attacker {
     world: World,
     port: u16,
+    /// Of the process that answers at the port.
+    start: [u8; 16],
 }
 
 impl Attacker {
@@ -63,6 +65,7 @@ impl Attacker {
             gate: [7; 16],
             nonce: [nonce; 16],
             worker: format!("localhost:{}", self.port),
+            start: self.start,
             deployment: 1,
             issued_ms: now,
             expires_ms: now + LIFETIME_MS,
@@ -84,6 +87,14 @@ impl Attacker {
         }
         let endpoint = Channel::from_shared(format!("https://localhost:{}", self.port)).unwrap();
         Ok(FlightServiceClient::new(endpoint.tls_config(tls)?.connect().await?))
+    }
+
+    /// Asks the worker which process it is, as the gate does.
+    async fn ask_start(&mut self) {
+        let mut client = self.client(true).await.unwrap();
+        let answer = client.do_action(arrow_flight::Action::new("start", "")).await.unwrap();
+        let told: Vec<_> = answer.into_inner().try_collect().await.unwrap();
+        self.start = told[0].body.as_ref().try_into().unwrap();
     }
 
     /// The texts of all rows, or the code and text of the refusal.
@@ -120,7 +131,8 @@ fn a_worker_gives_nothing_that_the_gate_did_not_seal() {
     std::fs::copy(world.at("data/nation/0.parquet"), &secret).unwrap();
     std::os::unix::fs::symlink(&secret, world.at("data/nation/9.parquet")).unwrap();
     let worker = world.worker(port);
-    let attacker = Attacker { world, port };
+    let mut attacker = Attacker { world, port, start: [0; 16] };
+    runtime().block_on(attacker.ask_start());
     let (gate, other) = (attacker.key("gate.key"), attacker.key("other.key"));
     runtime().block_on(async {
         // What the gate would get: the rows that the policy leaves, masked.
@@ -190,6 +202,34 @@ fn a_worker_gives_nothing_that_the_gate_did_not_seal() {
         }
         // It still serves.
         assert_eq!(attacker.get(gate.seal(&attacker.part(15)).unwrap()).await.unwrap(), rows);
+    });
+    assert_eq!(worker.stop(), Some(0));
+}
+
+/// What was stolen is worth nothing to the next process at the address, which does not know what was run.
+#[test]
+fn a_stolen_part_is_refused_after_a_restart() {
+    let world = World::new();
+    let port = free_port();
+    let worker = world.worker(port);
+    let mut attacker = Attacker { world, port, start: [0; 16] };
+    let gate = attacker.key("gate.key");
+    runtime().block_on(attacker.ask_start());
+    let before = attacker.start;
+    let (run, kept) = (gate.seal(&attacker.part(1)).unwrap(), gate.seal(&attacker.part(2)).unwrap());
+    let rows = runtime().block_on(attacker.get(run.clone())).unwrap();
+    worker.kill();
+    let worker = attacker.world.worker(port);
+    runtime().block_on(async {
+        for stolen in [run, kept] {
+            let (code, text) = attacker.get(stolen).await.unwrap_err();
+            assert!(code == Code::FailedPrecondition && text.contains("before a restart"), "{code:?} {text}");
+        }
+        attacker.ask_start().await;
+        assert_ne!(attacker.start, before);
+        let own = gate.seal(&attacker.part(2)).unwrap();
+        assert_eq!(attacker.get(own.clone()).await.unwrap(), rows);
+        assert_eq!(attacker.get(own).await.unwrap_err().0, Code::PermissionDenied);
     });
     assert_eq!(worker.stop(), Some(0));
 }

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use querygate_bench::tpch;
-use querygate_tests::server::{Server, binary};
+use querygate_tests::server::{Server, binary, get};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -77,23 +77,30 @@ impl World {
 
     pub(crate) fn worker_over(&self, port: u16, data: &str) -> Worker {
         let file = self.at(&format!("worker-{port}.toml"));
+        let http = free_port();
         let text = format!(
-            "[worker]\nlisten = \"127.0.0.1:{port}\"\naddress = \"localhost:{port}\"\nverification_key = \"gate.pub\"\n\
+            "[worker]\nlisten = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:{http}\"\naddress = \"localhost:{port}\"\nverification_key = \"gate.pub\"\n\
              tls_certificate = \"worker.pem\"\ntls_key = \"worker.key\"\nclient_ca = \"ca.pem\"\nmemory = \"512MB\"\n\
              [[sources]]\nname = \"lake\"\npath = \"{data}\"\n"
         );
         std::fs::write(&file, text).unwrap();
-        Worker::start(&file, port)
+        let temporary = self.at(&format!("temporary-{port}"));
+        std::fs::create_dir_all(&temporary).unwrap();
+        Worker::start(&file, (port, http), &temporary)
     }
 
     /// Serves the world with these workers.
     pub(crate) fn gate(&self, ports: &[u16]) -> Server {
         let addresses: Vec<String> = ports.iter().map(|port| format!("\"localhost:{port}\"")).collect();
+        self.gate_of(&format!("addresses = [{}]", addresses.join(", ")))
+    }
+
+    /// The same with workers as `[workers]` names them.
+    pub(crate) fn gate_of(&self, workers: &str) -> Server {
         let mut text = format!(
             "[server]\ndatabase = \"demo\"\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"lake\"\nkind = \"files\"\n\
-             path = \"data\"\n[workers]\naddresses = [{}]\nsigning_key = \"gate.key\"\ntls_certificate = \"gatetls.pem\"\n\
-             tls_key = \"gatetls.key\"\ntls_ca = \"ca.pem\"\n",
-            addresses.join(", ")
+             path = \"data\"\n[workers]\n{workers}\nsigning_key = \"gate.key\"\ntls_certificate = \"gatetls.pem\"\n\
+             tls_key = \"gatetls.key\"\ntls_ca = \"ca.pem\"\n"
         );
         for user in USERS {
             let verifier = postgres_protocol::password::scram_sha_256(format!("demo-{user}").as_bytes());
@@ -198,12 +205,15 @@ fn stack() -> Value {
 /// A worker process.
 pub(crate) struct Worker {
     process: Child,
+    http: u16,
+    temporary: PathBuf,
 }
 
 impl Worker {
-    fn start(config: &Path, port: u16) -> Self {
+    fn start(config: &Path, (port, http): (u16, u16), temporary: &Path) -> Self {
         let mut command = Command::new(binary());
         command.args(["worker", "-c", config.to_str().unwrap()]).env_remove("QUERYGATE_LOG").env("NO_COLOR", "1");
+        command.env("TMPDIR", temporary);
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let listens = format!("listens on 127.0.0.1:{port}");
@@ -217,7 +227,7 @@ impl Worker {
         }
         // What it says later must not fill its pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process }
+        Self { process, http, temporary: temporary.to_path_buf() }
     }
 
     pub(crate) fn kill(mut self) {
@@ -234,6 +244,30 @@ impl Worker {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("/bin/sh").arg("-c").arg(format!("kill -{name} {}", self.process.id())).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// What it answers to `GET path`.
+    pub(crate) fn get(&self, path: &str) -> String {
+        get(([127, 0, 0, 1], self.http).into(), path)
+    }
+
+    /// The value of one of its metrics; 0: nothing was counted.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let metrics = self.get("/metrics");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Temporary files that it has, or that one before it has left.
+    pub(crate) fn temporary_files(&self) -> usize {
+        std::fs::read_dir(&self.temporary).unwrap().count()
+    }
+
+    /// Resident bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// Files of data that it has open.

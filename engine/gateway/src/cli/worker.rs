@@ -4,18 +4,20 @@ use super::args::WorkerArgs;
 use super::{Ended, written};
 use crate::config::worker::{self, WorkerConfig};
 use crate::output::{Output, Stream};
-use crate::process::{Signals, Wish};
+use crate::process::{Signals, Wish, keep_up, measure, start_metrics};
 use crate::wiring::workers::{Folders, read};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use metrics_exporter_prometheus::PrometheusHandle;
+use querygate_http::{HttpConfig, HttpDoor, Probes, Readiness};
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::part::VerifyingKey;
 use querygate_workers::worker::{Worker, WorkerOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Stack of a thread that plans and runs parts: conditions recurse as deep as they nest. Reserved, not used.
 const STACK: usize = 64 << 20;
@@ -29,8 +31,11 @@ pub(super) fn run(args: &WorkerArgs, output: &mut Output) -> Result<Ended> {
         Error::new(ErrorCode::ConfigInvalid, format!("{} is not usable ({errors} findings above)", file.display()))
     })?;
     crate::logging::start(&config.log);
+    let metrics = start_metrics();
     let (wire, parts) = (runtime("wire", 1)?, runtime("parts", config.threads)?);
-    let served = wire.block_on(serve(&config, parts.handle(), output));
+    let upkeep = wire.spawn(keep_up(metrics.clone()));
+    let served = wire.block_on(serve(&config, parts.handle(), metrics, output));
+    upkeep.abort();
     parts.shutdown_timeout(Duration::from_secs(5));
     wire.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| Ended::Well)
@@ -42,12 +47,18 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime> {
     builder.build().map_err(Error::internal)
 }
 
-async fn serve(config: &WorkerConfig, runtime: &tokio::runtime::Handle, output: &mut Output) -> Result<()> {
+async fn serve(
+    config: &WorkerConfig,
+    runtime: &tokio::runtime::Handle,
+    metrics: PrometheusHandle,
+    output: &mut Output,
+) -> Result<()> {
+    let environment = environment(config)?;
     let options = WorkerOptions {
         address: config.address.clone(),
         key: VerifyingKey::from_pem(&read(&config.verification_key)?)?,
         files: Arc::new(Folders::open(&config.folders)?),
-        environment: environment(config)?,
+        environment: Arc::clone(&environment),
         runtime: runtime.clone(),
         translate: querygate_query::translate_part,
         parts_max: config.parts_max,
@@ -58,10 +69,11 @@ async fn serve(config: &WorkerConfig, runtime: &tokio::runtime::Handle, output: 
     let mut signals = Signals::listen()?;
     let bound = Worker::bind(config.listen, options).await?;
     let address = bound.address()?;
+    let stop = CancellationToken::new();
+    let _probed = probes(config, &environment, metrics, &stop).await?;
     tracing::info!(%address, "ready");
     // A closed terminal does not stop a worker.
     let _ = output.note(&format!("querygate worker listens on {address}"));
-    let stop = CancellationToken::new();
     let serving = bound.serve(stop.clone(), config.drain_timeout);
     tokio::pin!(serving);
     loop {
@@ -76,6 +88,38 @@ async fn serve(config: &WorkerConfig, runtime: &tokio::runtime::Handle, output: 
             },
         }
     }
+}
+
+/// Answers probes and gives metrics until the worker ends, where its file names a port for that. A worker that drains is not ready.
+async fn probes(
+    config: &WorkerConfig,
+    environment: &Arc<RuntimeEnv>,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+) -> Result<Option<DropGuard>> {
+    let Some(http) = config.http else { return Ok(None) };
+    let (memory, most) = (Arc::clone(&environment.memory_pool), config.memory);
+    let render = move || {
+        metrics::gauge!("querygate_memory_reserved_bytes").set(memory.reserved() as f64);
+        metrics::gauge!("querygate_memory_max_bytes").set(most as f64);
+        measure();
+        metrics.render()
+    };
+    let (draining, folders) = (stop.clone(), config.folders.len());
+    let readiness = move || Readiness {
+        // It has no metadata of its own: it is as new as the parts that it takes.
+        metadata_version: (!draining.is_cancelled()).then_some(0),
+        objects: 0,
+        sources_up: folders,
+        sources_down: 0,
+    };
+    let probes = Probes { readiness: Arc::new(readiness), metrics: Arc::new(render) };
+    let door = HttpDoor::bind(HttpConfig::new(http), probes).await.map_err(|error| {
+        Error::new(ErrorCode::ConfigInvalid, format!("cannot listen on {http}")).with_detail(error.to_string())
+    })?;
+    let ended = CancellationToken::new();
+    tokio::spawn(door.serve(ended.clone().cancelled_owned()));
+    Ok(Some(ended.drop_guard()))
 }
 
 fn environment(config: &WorkerConfig) -> Result<Arc<RuntimeEnv>> {

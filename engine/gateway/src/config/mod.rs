@@ -162,6 +162,8 @@ pub(crate) struct Rest {
 pub(crate) struct Workers {
     /// `host:port` of each.
     pub(crate) addresses: Vec<String>,
+    /// `host:port` of names that stand for several workers each, and are looked up again.
+    pub(crate) names: Vec<String>,
     /// File of further addresses, which is read again.
     pub(crate) list: Option<PathBuf>,
     /// PEM file of the key that seals parts.

@@ -14,6 +14,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerConfig {
     pub(crate) listen: SocketAddr,
+    /// Where it answers probes and gives its metrics.
+    pub(crate) http: Option<SocketAddr>,
     /// As gates call it.
     pub(crate) address: String,
     pub(crate) verification_key: PathBuf,
@@ -59,13 +61,15 @@ fn worker(root: &Table<'_>, environment: &Environment, sink: &Sink) -> Option<Wo
         return None;
     };
     let path = |given: super::table::At<String>| Config::resolve_path(environment.folder(), &given.value);
-    let listen = table.required("listen").and_then(|given| match given.value.parse::<SocketAddr>() {
-        Ok(address) => Some(address),
-        Err(_) => {
-            table.error(given.span, "`listen` must be an address and port, such as \"0.0.0.0:7001\"");
-            None
+    let socket = |key: &str, given: super::table::At<String>| {
+        let parsed = given.value.parse::<SocketAddr>();
+        if parsed.is_err() {
+            table.error(given.span, format!("`{key}` must be an address and port, such as \"0.0.0.0:7001\""));
         }
-    });
+        parsed.ok()
+    };
+    let listen = table.required("listen").and_then(|given| socket("listen", given));
+    let http = table.text("http").and_then(|given| socket("http", given));
     let address = table.required("address").filter(|given| {
         let good = is_address(&given.value);
         if !good {
@@ -86,6 +90,7 @@ fn worker(root: &Table<'_>, environment: &Environment, sink: &Sink) -> Option<Wo
     table.finish();
     Some(WorkerConfig {
         listen: listen?,
+        http,
         address: address?.value,
         verification_key: verification_key?,
         tls: tls?,
@@ -147,6 +152,9 @@ path = "data/lake"
         let config = config.unwrap_or_else(|| panic!("{found:#?}"));
         assert_eq!((config.address.as_str(), config.memory), ("lake-1:7001", 256 << 20));
         assert_eq!(config.folders, [("lake".to_owned(), PathBuf::from("/w/data/lake"))]);
+        assert_eq!(config.http, None);
+        let (probed, _) = parsed(&GOOD.replace("memory =", "http = \"127.0.0.1:9001\"\nmemory ="));
+        assert_eq!(probed.and_then(|config| config.http), Some(([127, 0, 0, 1], 9001).into()));
         assert_eq!(config.verification_key, PathBuf::from("/w/gate.pub"));
     }
 
@@ -157,6 +165,7 @@ path = "data/lake"
             (GOOD.replace("client_ca = \"ca.pem\"", ""), "client_ca"),
             (GOOD.replace("lake-1:7001", "lake"), "address"),
             (GOOD.replace("name = \"lake\"", ""), "name"),
+            (GOOD.replace("memory =", "http = \"everywhere\"\nmemory ="), "http"),
             ("[[sources]]\nname = \"a\"\npath = \"b\"\n".to_owned(), "[worker]"),
         ] {
             let (config, found) = parsed(&text);

@@ -13,6 +13,9 @@ const BYTES_MIN: u64 = 64 << 20;
 /// Workers of one gate.
 const WORKERS_MAX: usize = 1_000;
 
+/// Names that stand for several workers: each is looked up every few seconds.
+const NAMES_MAX: usize = 100;
+
 /// Reads `[workers]`; without it the gate reads all by itself.
 pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Option<Workers> {
     let table = table?;
@@ -21,14 +24,20 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     if addresses.len() > WORKERS_MAX {
         table.error(table.span.clone(), format!("there may be {WORKERS_MAX} workers"));
     }
-    for address in addresses.iter().filter(|address| !is_address(&address.value)) {
+    let names = table.texts("names");
+    if names.len() > NAMES_MAX {
+        table.error(table.span.clone(), format!("there may be {NAMES_MAX} names of workers"));
+    }
+    for address in addresses.iter().chain(&names).filter(|address| !is_address(&address.value)) {
         let wrong = format!("`{}` is no worker's address, such as \"lake-1:7001\"", address.value);
         table.error(address.span.clone(), wrong);
     }
     let list = table.text("list").map(path);
-    if addresses.is_empty() && list.is_none() {
+    if addresses.is_empty() && names.is_empty() && list.is_none() {
         let none = Diagnostic::error(Some(table.span.clone()), "[workers] names no worker");
-        table.push(none.help("set `addresses`, or `list`: a file with an address in each line, which is read again"));
+        table.push(none.help(
+            "set `addresses`; or `names`, each of several workers; or `list`: a file with an address in each line, which is read again",
+        ));
     }
     let signing_key = table.required("signing_key").map(path);
     let tls = identity(&table, environment);
@@ -37,6 +46,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     table.finish();
     Some(Workers {
         addresses: addresses.into_iter().map(|address| address.value).collect(),
+        names: names.into_iter().map(|name| name.value).collect(),
         list,
         signing_key: signing_key?,
         tls: tls?,

@@ -1,6 +1,8 @@
 //! Workers of a gate: which tables they can read, who they are, what operators see of them. And a worker's own folders.
 
-use crate::config::{Config, Workers};
+mod follow;
+
+use crate::config::Config;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use querygate_catalog::leaf::{self, FilesOf, TableFiles};
@@ -15,17 +17,10 @@ use querygate_workers::worker::{OpenFiles, PartFiles};
 use std::any::Any;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::runtime::Handle;
 
 const RELATION: &str = "workers";
-
-/// How often a file of workers is read again.
-const LIST_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Bytes of such a file.
-const LIST_BYTES_MAX: u64 = 1 << 20;
 
 /// Gives the engine its workers, where the configuration has any.
 pub(super) fn attach(mut options: EngineOptions, config: &Config, runtime: &Handle) -> Result<EngineOptions> {
@@ -36,9 +31,10 @@ pub(super) fn attach(mut options: EngineOptions, config: &Config, runtime: &Hand
         authorities: read(&workers.authorities)?,
     };
     let key = SigningKey::from_pem(&read(&workers.signing_key)?)?;
-    let pool = WorkerPool::new(PoolOptions { addresses: addresses(workers)?, key, tls, bytes_min: workers.bytes_min })?;
-    if workers.list.is_some() {
-        runtime.spawn(follow(Arc::downgrade(&pool), workers.clone()));
+    let addresses = follow::named(workers)?;
+    let pool = WorkerPool::new(PoolOptions { addresses, key, tls, bytes_min: workers.bytes_min })?;
+    if workers.list.is_some() || !workers.names.is_empty() {
+        runtime.spawn(follow::follow(Arc::downgrade(&pool), workers.clone()));
     }
     options.extensions.push(Arc::new(Shown(Arc::clone(&pool))));
     options.workers = Some(EngineWorkers { pool, files: FilesOf(Arc::new(files_of)) });
@@ -48,54 +44,6 @@ pub(super) fn attach(mut options: EngineOptions, config: &Config, runtime: &Hand
 /// A file that gate or worker cannot do without.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| crate::cli::file_error("read", path, &error))
-}
-
-fn addresses(workers: &Workers) -> Result<Vec<String>> {
-    let mut all = workers.addresses.clone();
-    if let Some(list) = &workers.list {
-        all.extend(listed(list)?);
-    }
-    Ok(all)
-}
-
-/// An address in each line; `#` begins a comment.
-fn listed(path: &Path) -> Result<Vec<String>> {
-    let bad = |what: String| Error::new(ErrorCode::ConfigInvalid, format!("{}: {what}", path.display()));
-    let length = std::fs::metadata(path).map_err(|error| crate::cli::file_error("read", path, &error))?.len();
-    if length > LIST_BYTES_MAX {
-        return Err(bad("a list of workers is not that long".to_owned()));
-    }
-    let text = String::from_utf8(read(path)?).map_err(|_| bad("it is no text".to_owned()))?;
-    let lines =
-        text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty());
-    let address = |line: &str| {
-        if crate::config::is_worker_address(line) {
-            Ok(line.to_owned())
-        } else {
-            Err(bad(format!("`{line}` is no address")))
-        }
-    };
-    lines.map(address).collect()
-}
-
-/// Takes the workers of a file as they come and go, as long as there is a gate.
-async fn follow(pool: Weak<WorkerPool>, workers: Workers) {
-    let mut known = None;
-    loop {
-        tokio::time::sleep(LIST_INTERVAL).await;
-        let Some(pool) = pool.upgrade() else { return };
-        let workers = workers.clone();
-        let found = tokio::task::spawn_blocking(move || addresses(&workers)).await;
-        let replaced = match found {
-            Ok(Ok(found)) if known.as_ref() != Some(&found) => pool.replace(&found).map(|()| known = Some(found)),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error),
-            Err(error) => Err(Error::internal(error)),
-        };
-        if let Err(error) = replaced {
-            tracing::warn!(%error, detail = error.detail(), "the list of workers was not taken, the one before stays");
-        }
-    }
 }
 
 fn files_of(provider: &dyn TableProvider) -> std::result::Result<TableFiles, &'static str> {
@@ -177,6 +125,7 @@ struct Shown(Arc<WorkerPool>);
 impl SystemExtension for Shown {
     fn relations(&self) -> Vec<SystemRelation> {
         let columns = &[
+            ("name", CellKind::Text),
             ("address", CellKind::Text),
             ("answers", CellKind::Flag),
             ("running", CellKind::Integer),
@@ -198,6 +147,7 @@ impl SystemExtension for Shown {
         }
         let row = |state: querygate_workers::gate::MemberState| {
             vec![
+                Cell::Text(state.name),
                 Cell::Text(state.address),
                 Cell::Flag(state.answers),
                 Cell::count(state.running as u64),

@@ -177,6 +177,9 @@ impl Engine {
         metrics::gauge!("querygate_queries_waiting").set(waiting as f64);
         metrics::gauge!("querygate_queries_max").set(self.options.queries_max as f64);
         metrics::gauge!("querygate_sessions_max").set(self.options.sessions_max as f64);
+        if let Some(workers) = &self.options.workers {
+            workers.pool.measure();
+        }
         for source in &self.deployment().sources {
             let up = if source.error.is_none() { 1.0 } else { 0.0 };
             metrics::gauge!("querygate_source_up", "source" => source.name.clone()).set(up);

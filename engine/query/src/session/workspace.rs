@@ -20,7 +20,7 @@ use querygate_pg_catalog::{OpenCursor, RunningCopy, SessionVars, SetSetting, Set
 use querygate_query_api::outcome::Effect;
 use querygate_resources::Metered;
 use querygate_types::{Error, ErrorCode, Result};
-use querygate_workers::gate::Shipping;
+use querygate_workers::gate::{PartReads, Shipping};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,6 +48,15 @@ impl GateSession {
     /// Engine state to plan and run a statement with: shared by all sessions of this principal with equal settings,
     /// unless the statement asks for something that is this session's own.
     pub(crate) async fn statement_state(&self, bound: &Bound) -> Result<Arc<SessionState>> {
+        self.observed_state(bound, None).await
+    }
+
+    /// The same for a run of which is kept what workers give to it.
+    pub(super) async fn observed_state(
+        &self,
+        bound: &Bound,
+        reads: Option<&Arc<PartReads>>,
+    ) -> Result<Arc<SessionState>> {
         let (workspace, state, _) = self.current().await?;
         let uncommitted = self.runs.block().uncommitted();
         // What the session's own transaction has added is seen by this process alone.
@@ -65,6 +74,9 @@ impl GateSession {
                 config.set_extension(uncommitted);
             }
             if let Some((shipping, files)) = shipping {
+                if let Some(reads) = reads {
+                    config.set_extension(Arc::clone(reads));
+                }
                 config.set_extension(Arc::new(shipping));
                 config.set_extension(Arc::new(files));
             }

@@ -1,6 +1,7 @@
 //! The streams of a leaf that workers read. Stands inside the governed leaf, in the place of what would read the files here.
 
 use super::pool::{Asked, WorkerPool};
+use super::reads::PartReads;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -83,8 +84,9 @@ impl ExecutionPlan for WorkersExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let Some(asked) = self.parts.get(partition).cloned() else { return internal_err!("there is no such part") };
         let (pool, schema, here) = (Arc::clone(&self.pool), Arc::clone(&self.schema), self.here.clone());
+        let reads = context.session_config().get_extension::<PartReads>();
         let rows = stream::once(async move {
-            let error = match pool.rows(&asked, &schema).await {
+            let error = match pool.rows(&asked, &schema, reads.as_ref()).await {
                 Ok(rows) => return Ok::<_, DataFusionError>(rows.map_err(outside).boxed()),
                 Err(error) => error,
             };
@@ -95,7 +97,14 @@ impl ExecutionPlan for WorkersExec {
             tracing::warn!(%error, cause = error.cause(), "no worker gives a part, and it is read in the gate");
             let any: &dyn Any = leaf.as_ref();
             let Some(leaf) = any.downcast_ref::<GovernedExec>() else { return internal_err!("a part is of no leaf") };
-            Ok(leaf.stream_alone(partition)?.execute(0, context)?.boxed())
+            let reading = reads.map(|reads| reads.reading(&asked.leaf, None));
+            if let Some(reading) = &reading {
+                reading.answered();
+            }
+            let read = leaf.stream_alone(partition)?.execute(0, context)?;
+            Ok(read
+                .inspect_ok(move |batch| reading.iter().for_each(|reading| reading.gave(batch.num_rows() as u64, 0)))
+                .boxed())
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows.try_flatten().boxed())))
     }

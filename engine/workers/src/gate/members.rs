@@ -1,12 +1,19 @@
 //! One worker as the gate knows it: its connection, whether it answers, what it did.
 
+use super::address::WorkerAddress;
 use super::pool::TlsIdentity;
+use super::reads::Reading;
+use crate::START_ACTION;
+use arrow_flight::Action;
 use arrow_flight::flight_service_client::FlightServiceClient;
+use futures::TryStreamExt;
+use metrics::Counter;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
+use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// How long a connection may take to be made.
@@ -22,19 +29,51 @@ const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// A worker.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) address: String,
+    pub(super) address: WorkerAddress,
     client: FlightServiceClient<Channel>,
+    /// For which process at the address parts are sealed; `None`: it was not asked yet.
+    start: Mutex<Option<[u8; 16]>>,
     resting_until: Mutex<Option<Instant>>,
     running: AtomicUsize,
     parts: AtomicU64,
     rows: AtomicU64,
     bytes: AtomicU64,
     failures: AtomicU64,
+    exported: Exported,
+}
+
+/// The same counts as metrics, by what the configuration calls the worker: names of DNS have ever new addresses.
+struct Exported {
+    parts: Counter,
+    rows: Counter,
+    bytes: Counter,
+    failures: Counter,
+}
+
+impl Exported {
+    fn of(name: &str) -> Self {
+        let counter = |counted: &'static str| metrics::counter!(counted, "worker" => name.to_owned());
+        Self {
+            parts: counter("querygate_worker_parts_total"),
+            rows: counter("querygate_worker_rows_total"),
+            bytes: counter("querygate_worker_bytes_total"),
+            failures: counter("querygate_worker_failures_total"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Exported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exported").finish_non_exhaustive()
+    }
 }
 
 /// A worker as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberState {
+    /// As the configuration calls it.
+    pub name: String,
+    /// Where it is reached.
     pub address: String,
     /// Whether it answered when it was asked last.
     pub answers: bool,
@@ -46,18 +85,19 @@ pub struct MemberState {
 }
 
 impl Member {
-    /// A worker at `host:port`, to which nothing is connected yet.
-    pub(super) fn new(address: &str, tls: &TlsIdentity) -> Result<Self> {
+    /// A worker to which nothing is connected yet.
+    pub(super) fn new(address: &WorkerAddress, tls: &TlsIdentity) -> Result<Self> {
         let invalid = |why: String| {
             Error::new(ErrorCode::ConfigInvalid, format!("worker {address} cannot be used")).with_detail(why)
         };
-        let (host, _) = address.rsplit_once(':').ok_or_else(|| invalid("it is no host:port".to_owned()))?;
+        let (host, _) = address.name.rsplit_once(':').ok_or_else(|| invalid("it is no host:port".to_owned()))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let config = ClientTlsConfig::new()
             .domain_name(host)
             .ca_certificate(Certificate::from_pem(&tls.authorities))
             .identity(Identity::from_pem(&tls.certificate, &tls.key));
-        let endpoint = Endpoint::from_shared(format!("https://{address}")).map_err(|e| invalid(e.to_string()))?;
+        let endpoint =
+            Endpoint::from_shared(format!("https://{}", address.reached())).map_err(|e| invalid(e.to_string()))?;
         let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(ALIVE_INTERVAL)
@@ -68,19 +108,45 @@ impl Member {
             .map_err(|e| invalid(e.to_string()))?;
         let client = FlightServiceClient::new(endpoint.connect_lazy()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         Ok(Self {
-            address: address.to_owned(),
+            address: address.clone(),
             client,
+            start: Mutex::default(),
             resting_until: Mutex::default(),
             running: AtomicUsize::new(0),
             parts: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            exported: Exported::of(&address.name),
         })
     }
 
     pub(super) fn client(&self) -> FlightServiceClient<Channel> {
         self.client.clone()
+    }
+
+    /// For which process parts are to be sealed.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub(super) async fn start(&self) -> std::result::Result<[u8; 16], Status> {
+        if let Some(start) = *self.start.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(start);
+        }
+        let asked = Action::new(START_ACTION, Vec::new());
+        let told: Vec<_> = self.client().do_action(asked).await?.into_inner().try_collect().await?;
+        let start = match told.as_slice() {
+            [told] => <[u8; 16]>::try_from(told.body.as_ref()).ok(),
+            _ => None,
+        };
+        let start = start.ok_or_else(|| Status::unavailable("it does not say which process it is"))?;
+        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(start);
+        Ok(start)
+    }
+
+    /// Another process has taken its place.
+    pub(super) fn restarted(&self) {
+        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(super) fn running(&self) -> usize {
@@ -96,6 +162,7 @@ impl Member {
     /// It did not answer, or takes no parts.
     pub(super) fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
+        self.exported.failures.increment(1);
         *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
     }
 
@@ -104,15 +171,18 @@ impl Member {
         *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    pub(super) fn received(&self, rows: usize, bytes: usize) {
-        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    fn received(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.exported.rows.increment(rows);
+        self.exported.bytes.increment(bytes);
     }
 
     pub(super) fn state(&self) -> MemberState {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         MemberState {
-            address: self.address.clone(),
+            name: self.address.name.clone(),
+            address: self.address.reached(),
             answers: !self.rests(),
             running: self.running(),
             parts: count(&self.parts),
@@ -125,18 +195,46 @@ impl Member {
 
 /// A part that a worker runs.
 #[derive(Debug)]
-pub(super) struct Running(pub(super) std::sync::Arc<Member>);
+pub(super) struct Running {
+    pub(super) member: Arc<Member>,
+    /// Bytes that came since the last rows.
+    moved: AtomicU64,
+    reading: Option<Reading>,
+}
 
 impl Running {
-    pub(super) fn on(member: std::sync::Arc<Member>) -> Self {
+    pub(super) fn on(member: Arc<Member>, reading: Option<Reading>) -> Self {
         member.running.fetch_add(1, Ordering::Relaxed);
         member.parts.fetch_add(1, Ordering::Relaxed);
-        Self(member)
+        member.exported.parts.increment(1);
+        Self { member, moved: AtomicU64::new(0), reading }
+    }
+
+    /// It gives rows, or has none.
+    pub(super) fn answered(&self) {
+        self.member.answered();
+        if let Some(reading) = &self.reading {
+            reading.answered();
+        }
+    }
+
+    /// Bytes came over the wire.
+    pub(super) fn moved(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The next rows are there.
+    pub(super) fn received(&self, rows: usize) {
+        let bytes = self.moved.swap(0, Ordering::Relaxed);
+        self.member.received(rows as u64, bytes);
+        if let Some(reading) = &self.reading {
+            reading.gave(rows as u64, bytes);
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.member.running.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,26 +1,26 @@
 //! The workers of a gate: sealing parts for them, choosing one, asking another where one is lost before it gave a row.
 
+use super::address::WorkerAddress;
+use super::ask::{Answer, ask, refused};
 use super::members::{Member, MemberState, Running};
+use super::reads::PartReads;
 use crate::part::{FileVersion, LIFETIME_MS, Leaf, Part, RELEASE, SigningKey};
-use crate::status::to_error;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow_flight::Ticket;
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
-use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
+use futures::stream::BoxStream;
 use querygate_types::{Error, ErrorCode, Result};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
-use tonic::Code;
 
 /// An error that comes this soon may be an old one: a connection keeps what came of its last attempt for who asks next, if who asked
 /// before has given up.
 const STALE_WITHIN: Duration = Duration::from_millis(100);
+
+/// How often a part is sealed for one worker, where other processes take its place meanwhile.
+const STARTS_MAX: usize = 3;
 
 /// PEM texts of both sides of a connection to a worker.
 #[derive(Clone)]
@@ -39,8 +39,8 @@ impl std::fmt::Debug for TlsIdentity {
 /// What a pool is made of.
 #[derive(Debug)]
 pub struct PoolOptions {
-    /// `host:port` of each worker.
-    pub addresses: Vec<String>,
+    /// Each worker.
+    pub addresses: Vec<WorkerAddress>,
     pub key: SigningKey,
     pub tls: TlsIdentity,
     /// Leaves that read fewer bytes of files stay in the gate, unless a session asks otherwise.
@@ -66,13 +66,6 @@ pub(super) struct Asked {
     pub(super) deployment: u64,
 }
 
-/// How asking one worker went.
-enum Answer {
-    Rows(BoxStream<'static, Result<RecordBatch>>),
-    /// Nothing was given: another worker may be asked.
-    Lost(String),
-}
-
 impl WorkerPool {
     /// Makes the pool. Connections are made when parts are asked for.
     ///
@@ -95,7 +88,7 @@ impl WorkerPool {
     ///
     /// # Errors
     /// As [`new`](Self::new); the list of before stays then.
-    pub fn replace(&self, addresses: &[String]) -> Result<()> {
+    pub fn replace(&self, addresses: &[WorkerAddress]) -> Result<()> {
         let known = self.members();
         let mut members: Vec<Arc<Member>> = Vec::with_capacity(addresses.len());
         for address in addresses {
@@ -122,6 +115,13 @@ impl WorkerPool {
         (members.len(), members.iter().filter(|member| !member.rests()).count())
     }
 
+    /// Sets the metrics of how many workers there are.
+    pub fn measure(&self) {
+        let (known, answering) = self.size();
+        metrics::gauge!("querygate_workers").set(known as f64);
+        metrics::gauge!("querygate_workers_up").set(answering as f64);
+    }
+
     /// The workers as operators see them.
     #[must_use]
     pub fn states(&self) -> Vec<MemberState> {
@@ -143,13 +143,14 @@ impl WorkerPool {
         members
     }
 
-    fn sealed(&self, asked: &Asked, worker: &str) -> Result<Vec<u8>> {
+    fn sealed(&self, asked: &Asked, member: &Member, start: [u8; 16]) -> Result<Vec<u8>> {
         let issued_ms = now_ms();
         self.key.seal(&Part {
             release: RELEASE.to_owned(),
             gate: self.gate,
             nonce: random()?,
-            worker: worker.to_owned(),
+            worker: member.address.name.clone(),
+            start,
             deployment: asked.deployment,
             issued_ms,
             expires_ms: issued_ms.saturating_add(LIFETIME_MS),
@@ -158,9 +159,26 @@ impl WorkerPool {
         })
     }
 
-    async fn ask(&self, member: &Arc<Member>, asked: &Asked, schema: &SchemaRef) -> Result<Answer> {
-        let sealed = self.sealed(asked, &member.address)?;
-        ask(Running::on(Arc::clone(member)), sealed, schema).await
+    async fn ask(
+        &self,
+        member: &Arc<Member>,
+        asked: &Asked,
+        schema: &SchemaRef,
+        reads: Option<&Arc<PartReads>>,
+    ) -> Result<Answer> {
+        for _ in 0..STARTS_MAX {
+            let start = match member.start().await {
+                Ok(start) => start,
+                Err(status) => return refused(&status).map(Answer::Lost),
+            };
+            let sealed = self.sealed(asked, member, start)?;
+            let reading = reads.map(|reads| reads.reading(&asked.leaf, Some(&member.address.reached())));
+            match ask(Running::on(Arc::clone(member), reading), sealed, schema).await? {
+                Answer::Restarted => member.restarted(),
+                answer @ (Answer::Rows(_) | Answer::Lost(_)) => return Ok(answer),
+            }
+        }
+        Ok(Answer::Lost("other processes answer at its address one after another".to_owned()))
     }
 
     /// The rows of a part, from the first worker that gives any. A worker that is lost after that fails the statement: what it has
@@ -169,19 +187,21 @@ impl WorkerPool {
         &self,
         asked: &Asked,
         schema: &SchemaRef,
+        reads: Option<&Arc<PartReads>>,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let mut last = "there is no worker".to_owned();
         for member in self.order() {
             let began = Instant::now();
-            let mut answer = self.ask(&member, asked, schema).await?;
+            let mut answer = self.ask(&member, asked, schema, reads).await?;
             if matches!(answer, Answer::Lost(_)) && began.elapsed() < STALE_WITHIN {
-                answer = self.ask(&member, asked, schema).await?;
+                answer = self.ask(&member, asked, schema, reads).await?;
             }
             match answer {
                 Answer::Rows(rows) => return Ok(rows),
+                Answer::Restarted => return Err(Error::internal("a restart of a worker was not followed")),
                 Answer::Lost(why) => {
                     tracing::warn!(
-                        worker = member.address,
+                        worker = member.address.reached(),
                         why,
                         "a worker gave nothing of a part; another one is asked"
                     );
@@ -194,77 +214,6 @@ impl WorkerPool {
             .with_hint("Set querygate.workers to off to run the statement in the gate.")
             .with_cause(last))
     }
-}
-
-async fn ask(running: Running, sealed: Vec<u8>, schema: &SchemaRef) -> Result<Answer> {
-    let mut client = running.0.client();
-    let answered = client.do_get(Ticket { ticket: sealed.into() }).await;
-    let messages = match answered {
-        Ok(answer) => answer.into_inner(),
-        Err(status) => return refused(&status).map(Answer::Lost),
-    };
-    let messages = messages.map_err(|status| FlightError::Tonic(Box::new(status)));
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(messages);
-    let first = match batches.next().await {
-        None => None,
-        Some(Ok(batch)) => Some(Ok(batch)),
-        Some(Err(FlightError::Tonic(status))) => return refused(&status).map(Answer::Lost),
-        Some(Err(other)) => return Err(Error::internal(other)),
-    };
-    running.0.answered();
-    let schema = Arc::clone(schema);
-    let rows = stream::iter(first).chain(batches).map(move |batch| match batch {
-        Ok(batch) => {
-            running.0.received(batch.num_rows(), batch.get_array_memory_size());
-            as_expected(&batch, &schema)
-        }
-        Err(FlightError::Tonic(status)) => Err(to_error(&status).unwrap_or_else(|| {
-            running.0.failed();
-            lost(&status)
-        })),
-        Err(other) => Err(Error::internal(other)),
-    });
-    Ok(Answer::Rows(rows.boxed()))
-}
-
-/// Why a worker gave nothing, where another one may be asked; the error, where it would say the same.
-fn refused(status: &tonic::Status) -> Result<String> {
-    if let Some(error) = to_error(status) {
-        return Err(error);
-    }
-    match status.code() {
-        // It refuses what this gate seals.
-        Code::PermissionDenied | Code::InvalidArgument | Code::Unauthenticated => {
-            Err(Error::internal(format!("a worker refused a part: {}", status.message())))
-        }
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::ResourceExhausted
-        | Code::FailedPrecondition
-        | Code::Aborted
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Internal
-        | Code::Unavailable
-        | Code::DataLoss => Ok(status.to_string()),
-    }
-}
-
-fn lost(status: &tonic::Status) -> Error {
-    Error::new(ErrorCode::SourceLost, "a worker was lost while it gave rows")
-        .with_hint("Run the statement again.")
-        .with_cause(status)
-}
-
-/// The batch under the leaf's own schema: a worker that gives other columns is not believed.
-fn as_expected(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options)
-        .map_err(|error| Error::internal(format!("a worker gave other columns than it was asked for: {error}")))
 }
 
 fn random() -> Result<[u8; 16]> {

@@ -99,6 +99,16 @@ impl Leaf {
         })
     }
 
+    /// SQL name of the table.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Whether the policy hides any row.
+    pub(crate) const fn restricts(&self) -> bool {
+        self.restricts
+    }
+
     /// The recipe.
     ///
     /// # Errors

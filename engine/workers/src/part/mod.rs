@@ -26,6 +26,8 @@ pub struct Part {
     pub nonce: [u8; 16],
     /// Address of the worker, as the gate calls it.
     pub worker: String,
+    /// Of the worker's process, as it told the gate: another process at this address knows nothing of the parts that were run.
+    pub start: [u8; 16],
     /// Version of the gate's deployment that the leaf was planned on.
     pub deployment: u64,
     /// Milliseconds since 1970.

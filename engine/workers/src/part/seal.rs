@@ -1,8 +1,9 @@
 //! Seals of parts: Ed25519 over the part's bytes. Only the gate can make one; a worker holds the public half. A seal is good for one
-//! worker, one run and half a minute.
+//! process of a worker, one run and half a minute.
 
 use super::{Part, RELEASE};
 use querygate_types::{Error, ErrorCode, Result};
+use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
@@ -101,6 +102,8 @@ pub enum Refusal {
     Malformed,
     OtherRelease,
     OtherWorker,
+    /// For a process that was at this address before.
+    OtherStart,
     Expired,
     /// From a clock that is ahead.
     NotYet,
@@ -118,6 +121,7 @@ impl Refusal {
             Self::Malformed => "the part cannot be read",
             Self::OtherRelease => "the part is of another release",
             Self::OtherWorker => "the part is for another worker",
+            Self::OtherStart => "the part is for a worker of before a restart",
             Self::Expired => "the part has expired",
             Self::NotYet => "the part is of a time to come: the clocks differ",
             Self::Replayed => "the part was run before",
@@ -167,6 +171,9 @@ impl VerifyingKey {
         if part.worker != worker {
             return Err(Refusal::OtherWorker);
         }
+        if part.start != nonces.start {
+            return Err(Refusal::OtherStart);
+        }
         if part.issued_ms.saturating_sub(SKEW_MS) > now_ms {
             return Err(Refusal::NotYet);
         }
@@ -178,13 +185,32 @@ impl VerifyingKey {
     }
 }
 
-/// Parts that were run and have not expired.
-#[derive(Debug, Default)]
-pub struct Nonces(Mutex<HashMap<[u8; 16], i64>>);
+/// Parts that were run by this process and have not expired.
+#[derive(Debug)]
+pub struct Nonces {
+    start: [u8; 16],
+    known: Mutex<HashMap<[u8; 16], i64>>,
+}
 
 impl Nonces {
+    /// None yet, of a process that has just started.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn begin() -> Result<Self> {
+        let mut start = [0; 16];
+        SystemRandom::new().fill(&mut start).map_err(Error::internal)?;
+        Ok(Self { start, known: Mutex::default() })
+    }
+
+    /// What gates are told to seal parts for.
+    #[must_use]
+    pub fn start(&self) -> [u8; 16] {
+        self.start
+    }
+
     fn take(&self, nonce: [u8; 16], until_ms: i64, now_ms: i64) -> std::result::Result<(), Refusal> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.contains_key(&nonce) {
             return Err(Refusal::Replayed);
         }

@@ -1,6 +1,7 @@
 //! A worker: verifies parts, plans their leaves over its own folders, and gives their rows. Has no users, no metadata, no statement.
 
 mod files;
+mod measure;
 mod run;
 mod service;
 

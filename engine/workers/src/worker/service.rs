@@ -1,7 +1,9 @@
 //! The worker's Flight service: one call that takes a sealed part and answers with its rows. Everything else is refused.
 
 use super::files::OpenFiles;
+use super::measure::{self, Outcome, PartRun};
 use super::run::{Opened, open, state};
+use crate::START_ACTION;
 use crate::part::{Nonces, Refusal, SEALED_BYTES_MAX, Verified, VerifyingKey};
 use crate::status::of_error;
 use arrow::array::RecordBatch;
@@ -97,7 +99,7 @@ impl Worker {
         let listener = TcpListener::bind(address).await.map_err(taken)?;
         let turns = Arc::new(Semaphore::new(options.parts_max.clamp(1, Semaphore::MAX_PERMITS)));
         let (state, draining) = (state(&options.environment), CancellationToken::new());
-        let shared = Shared { options, state, nonces: Nonces::default(), turns, draining };
+        let shared = Shared { options, state, nonces: Nonces::begin()?, turns, draining };
         Ok(Self { listener, server, service: Service(Arc::new(shared)) })
     }
 
@@ -184,6 +186,7 @@ impl Service {
         let opened = options.key.open(&ticket.ticket, &options.address, now_ms(), &self.0.nonces);
         opened.map_err(|refusal| {
             tracing::warn!(refusal = refusal.text(), "a part was refused");
+            measure::refused();
             match refusal {
                 Refusal::Unsigned
                 | Refusal::Malformed
@@ -192,6 +195,8 @@ impl Service {
                 | Refusal::Expired
                 | Refusal::NotYet
                 | Refusal::Replayed => Status::permission_denied(refusal.text()),
+                // The gate asks who runs here now, and seals anew.
+                Refusal::OtherStart => Status::failed_precondition(refusal.text()),
                 Refusal::Crowded => Status::unavailable(refusal.text()),
             }
         })
@@ -199,17 +204,23 @@ impl Service {
 
     async fn rows(&self, ticket: Ticket) -> std::result::Result<(arrow::datatypes::SchemaRef, Rows), Status> {
         if self.0.draining.is_cancelled() {
+            measure::refused();
             return Err(Status::unavailable("the worker is draining"));
         }
         let verified = self.verified(&ticket)?;
         let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.0.turns).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(Status::unavailable("the worker is busy")) };
+        let Ok(Ok(turn)) = turn else {
+            measure::refused();
+            return Err(Status::unavailable("the worker is busy"));
+        };
         let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
         let (tell, told) = tokio::sync::oneshot::channel();
         let shared = Arc::clone(&self.0);
         let task = self.0.options.runtime.spawn(async move {
             let _turn = turn;
+            let mut run = PartRun::begin();
             let work = AssertUnwindSafe(give(&shared, &verified, tell, &sender)).catch_unwind().await;
+            run.outcome = *work.as_ref().unwrap_or(&Outcome::Failed);
             if work.is_err() {
                 let error = Error::internal("a part panicked");
                 let _ = sender.send(Err(FlightError::Tonic(Box::new(of_error(&error))))).await;
@@ -234,28 +245,34 @@ async fn give(
     verified: &Verified,
     tell: Told,
     sender: &mpsc::Sender<std::result::Result<RecordBatch, FlightError>>,
-) {
+) -> Outcome {
     let options = &shared.options;
     let opened = open(verified, options.files.as_ref(), &shared.state, options.translate).await;
     let Opened { schema, mut rows } = match opened {
         Ok(opened) => opened,
         Err(error) => {
             let _ = tell.send(Err(error));
-            return;
+            return Outcome::Failed;
         }
     };
     if tell.send(Ok(schema)).is_err() {
-        return;
+        return Outcome::Left;
     }
     loop {
-        let batch = match rows.next().await {
-            None => return,
-            Some(Ok(batch)) => Ok(batch),
-            Some(Err(error)) => Err(FlightError::Tonic(Box::new(failed(&(options.translate)(&error))))),
-        };
-        let last = batch.is_err();
-        if sender.send(batch).await.is_err() || last {
-            return;
+        match rows.next().await {
+            None => return Outcome::Done,
+            Some(Ok(batch)) => {
+                measure::gave_rows(batch.num_rows());
+                if sender.send(Ok(batch)).await.is_err() {
+                    return Outcome::Left;
+                }
+            }
+            Some(Err(error)) => {
+                let status = failed(&(options.translate)(&error));
+                // Whether anybody hears it or not, it failed.
+                let _ = sender.send(Err(FlightError::Tonic(Box::new(status)))).await;
+                return Outcome::Failed;
+            }
         }
     }
 }
@@ -289,6 +306,7 @@ impl FlightService for Service {
             .with_schema(schema)
             .with_dictionary_handling(arrow_flight::encode::DictionaryHandling::Resend)
             .build(rows)
+            .inspect_ok(|message| measure::gave_bytes(message.data_header.len() + message.data_body.len()))
             .map_err(|error| match error {
                 FlightError::Tonic(status) => *status,
                 other => failed(&Error::internal(other)),
@@ -336,8 +354,13 @@ impl FlightService for Service {
         refused()
     }
 
-    async fn do_action(&self, _: Request<Action>) -> std::result::Result<Response<Self::DoActionStream>, Status> {
-        refused()
+    /// Tells for which process parts are to be sealed, and nothing else.
+    async fn do_action(&self, asked: Request<Action>) -> std::result::Result<Response<Self::DoActionStream>, Status> {
+        if asked.get_ref().r#type != START_ACTION {
+            return refused();
+        }
+        let start = arrow_flight::Result { body: self.0.nonces.start().to_vec().into() };
+        Ok(Response::new(futures::stream::iter([Ok(start)]).boxed()))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> std::result::Result<Response<Self::ListActionsStream>, Status> {

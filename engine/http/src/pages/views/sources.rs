@@ -9,14 +9,17 @@ use querygate_types::Result;
 
 const SOURCES: &str = "SELECT name, kind, tables, up, error, pool_size, in_use, idle, waiting, opened, failed, \
      mean_lease_ms, breaker FROM querygate.sources ORDER BY name LIMIT 200";
+const WORKERS: &str = "SELECT name, address, answers, running, parts, rows, bytes, failures FROM querygate.workers \
+     ORDER BY name, address LIMIT 200";
 const SESSIONS: &str = "SELECT login, door, application, peer, since, statements, state FROM querygate.sessions \
      ORDER BY since DESC LIMIT 200";
 
 pub(crate) async fn sources(reader: &Reader) -> Result<Html> {
     let found = reader.rows(SOURCES, &[]).await?;
+    let workers = reader.rows_if_any(WORKERS, &[]).await?.unwrap_or_default();
     let sessions = reader.rows_if_any(SESSIONS, &[]).await?;
     let about = "The backends behind this gate, their connections, and who is connected to it.";
-    Ok([heading("Sources", about), of_sources(reader, &found), of_sessions(sessions)].into())
+    Ok([heading("Sources", about), of_sources(reader, &found), of_workers(&workers), of_sessions(sessions)].into())
 }
 
 fn of_sources(reader: &Reader, found: &[Row]) -> Html {
@@ -57,6 +60,41 @@ fn of_sources(reader: &Reader, found: &[Row]) -> Html {
         ("Breaker", false),
     ];
     section("Backends", "", table(&columns, rows.collect()))
+}
+
+/// Nothing where there are none, or for others than operators.
+fn of_workers(found: &[Row]) -> Html {
+    if found.is_empty() {
+        return Html::default();
+    }
+    let rows = found.iter().map(|row| {
+        let (name, address) = (row.text(0), row.text(1));
+        let mut called = vec![element("strong", &[], name.clone())];
+        if address != name {
+            called.push(element("div", &[("class", "remark")], address));
+        }
+        let answers = row.flag(2) == Some(true);
+        let counted = |column| -> Html { count(row.number(column).unwrap_or(0.0)).into() };
+        vec![
+            Html::from(called),
+            if answers { badge("good", "answers") } else { badge("bad", "does not answer") },
+            counted(3),
+            counted(4),
+            counted(5),
+            counted(6),
+            counted(7),
+        ]
+    });
+    let columns = [
+        ("Worker", false),
+        ("State", false),
+        ("Running parts", true),
+        ("Parts", true),
+        ("Rows", true),
+        ("Bytes", true),
+        ("Failures", true),
+    ];
+    section("Workers", "", table(&columns, rows.collect()))
 }
 
 fn pool(row: &Row) -> Html {

@@ -15,6 +15,7 @@ use futures::StreamExt;
 use querygate_query_api::column::{Column, PG_TYPE_KEY, column_of};
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_types::{Error, ErrorCode, Result};
+use querygate_workers::gate::PartReads;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -75,16 +76,18 @@ pub(crate) async fn explain(
     parameters: &[ArrayRef],
     style: ExplainStyle,
 ) -> Result<Rows> {
-    let Shown { logical, steps, physical, notes } = shown(session, prepared, bound, parameters, style).await?;
+    let Shown { logical, steps, physical, mut notes } = shown(session, prepared, bound, parameters, style).await?;
     let mut analyzed = None;
     if style.analyze {
         let started = std::time::Instant::now();
-        let mut rows = session.run_bound(prepared, bound, parameters).await?;
+        let reads = Arc::new(PartReads::default());
+        let mut rows = session.run_observed(prepared, bound, parameters, Some(&reads)).await?;
         let mut count = 0;
         while let Some(batch) = rows.batches.next().await {
             count += batch?.num_rows();
         }
         analyzed = Some((count, started.elapsed().as_secs_f64() * 1e3));
+        notes.extend(reads.lines(session.shows_native_text()));
     }
     if style.json {
         return document(&physical, logical, steps, analyzed, notes);

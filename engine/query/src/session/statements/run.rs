@@ -14,6 +14,7 @@ use futures::StreamExt;
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_query_api::service::Delivery;
 use querygate_types::{Error, ErrorCode, Result};
+use querygate_workers::gate::PartReads;
 use std::sync::Arc;
 
 impl GateSession {
@@ -132,9 +133,13 @@ impl GateSession {
             }
         };
         // Boxed: what reads batches is large, and look-ups should make no room for it.
-        Box::pin(self.run_rows(run, interrupt, Invocation { prepared, bound, parameters, part, is_find: false }))
-            .await
-            .map(Outcome::Rows)
+        Box::pin(self.run_rows(
+            run,
+            interrupt,
+            Invocation { prepared, bound, parameters, part, is_find: false, reads: None },
+        ))
+        .await
+        .map(Outcome::Rows)
     }
 
     /// Runs a bound query. The run ends with its rows.
@@ -144,9 +149,20 @@ impl GateSession {
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
     ) -> Result<Rows> {
+        self.run_observed(prepared, bound, parameters, None).await
+    }
+
+    /// The same, where is kept what workers give to it.
+    pub(crate) async fn run_observed(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+        reads: Option<&Arc<PartReads>>,
+    ) -> Result<Rows> {
         let run = self.begin_run(prepared, Arc::clone(bound.objects()));
         let interrupt = run.interrupt(self.timeout());
-        let of = Invocation { prepared, bound, parameters, part: None, is_find: false };
+        let of = Invocation { prepared, bound, parameters, part: None, is_find: false, reads };
         self.run_rows(run, interrupt, of).await
     }
 
@@ -158,7 +174,7 @@ impl GateSession {
     ) -> Result<Rows> {
         let run = Run::unrecorded(&self.runs, &outer.parsed, StartTime::now().started);
         let interrupt = run.interrupt(self.timeout());
-        let of = Invocation { prepared: outer, bound, parameters: &[], part: None, is_find: false };
+        let of = Invocation { prepared: outer, bound, parameters: &[], part: None, is_find: false, reads: None };
         self.run_rows(run, interrupt, of).await
     }
 

@@ -23,6 +23,7 @@ use querygate_query_api::outcome::BatchStream;
 use querygate_query_api::parts::Part;
 use querygate_resources::Ahead;
 use querygate_types::{Error, Result};
+use querygate_workers::gate::PartReads;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -36,6 +37,8 @@ pub(in crate::session) struct Invocation<'a> {
     pub(in crate::session) part: Option<&'a Part>,
     /// Whether it finds the rows of a change. Such a run is not checked afterwards, when the rows are others.
     pub(in crate::session) is_find: bool,
+    /// Where is kept what workers give to it; `None`: nowhere.
+    pub(in crate::session) reads: Option<&'a Arc<PartReads>>,
 }
 
 impl GateSession {
@@ -75,7 +78,7 @@ impl GateSession {
             run.note(|record| record.choose(|| whole.as_ref().map(Chosen::record)));
             return Ok(batches);
         }
-        let state = self.statement_state(of.bound).await?;
+        let state = self.observed_state(of.bound, of.reads).await?;
         // Advice is asked for once in a run.
         let asking = if whole.is_none() { asking() } else { None };
         let mut executable = match executable::ready(of.bound, of.parameters, whole)? {

@@ -10,6 +10,7 @@ use ring::rand::SystemRandom;
 use std::sync::Arc;
 
 const NOW: i64 = 1_700_000_000_000;
+const START: [u8; 16] = [9; 16];
 
 fn key() -> SigningKey {
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
@@ -50,6 +51,7 @@ fn part(nonce: u8) -> Part {
         gate: [1; 16],
         nonce: [nonce; 16],
         worker: "lake-1:7001".to_owned(),
+        start: START,
         deployment: 4,
         issued_ms: NOW,
         expires_ms: NOW + LIFETIME_MS,
@@ -58,8 +60,12 @@ fn part(nonce: u8) -> Part {
     }
 }
 
+fn nonces(start: [u8; 16]) -> Nonces {
+    Nonces { start, known: Mutex::default() }
+}
+
 fn open(key: &SigningKey, sealed: &[u8], now_ms: i64) -> std::result::Result<Verified, Refusal> {
-    key.verifying().open(sealed, "lake-1:7001", now_ms, &Nonces::default())
+    key.verifying().open(sealed, "lake-1:7001", now_ms, &nonces(START))
 }
 
 /// What is sealed is what is opened, with each condition, value, mask and file.
@@ -113,12 +119,25 @@ fn a_part_has_its_time_and_one_run() {
     assert!(open(&key, &sealed, NOW - SKEW_MS).is_ok() && open(&key, &sealed, NOW + LIFETIME_MS + SKEW_MS).is_ok());
     assert_eq!(open(&key, &sealed, NOW - SKEW_MS - 1).unwrap_err(), Refusal::NotYet);
     assert_eq!(open(&key, &sealed, NOW + LIFETIME_MS + SKEW_MS + 1).unwrap_err(), Refusal::Expired);
-    let nonces = Nonces::default();
+    let nonces = self::nonces(START);
     let run = |sealed: &[u8], now| key.verifying().open(sealed, "lake-1:7001", now, &nonces);
     assert!(run(&sealed, NOW).is_ok());
     assert_eq!(run(&sealed, NOW + 1).unwrap_err(), Refusal::Replayed);
     assert_eq!(run(&sealed, NOW + LIFETIME_MS + SKEW_MS).unwrap_err(), Refusal::Replayed, "as long as it is good");
     assert!(run(&key.seal(&part(2)).unwrap(), NOW).is_ok());
+}
+
+/// Another process at the address has no memory of what was run, and takes nothing that was sealed for the one before it.
+#[test]
+fn a_part_is_of_one_start_of_its_worker() {
+    let (key, before, after) = (key(), Nonces::begin().unwrap(), Nonces::begin().unwrap());
+    assert_ne!(before.start(), after.start());
+    let sealed = key.seal(&Part { start: before.start(), ..part(1) }).unwrap();
+    let run = |nonces: &Nonces| key.verifying().open(&sealed, "lake-1:7001", NOW, nonces);
+    assert_eq!(run(&after).unwrap_err(), Refusal::OtherStart);
+    assert!(run(&before).is_ok());
+    assert_eq!(run(&after).unwrap_err(), Refusal::OtherStart);
+    assert_eq!(run(&before).unwrap_err(), Refusal::Replayed);
 }
 
 #[test]
