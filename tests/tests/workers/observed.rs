@@ -65,7 +65,7 @@ fn gate_and_workers_count_what_they_move() {
     runtime().block_on(async {
         let client = gate.client("ours").await;
         client.simple_query("SET querygate.workers = on").await.unwrap();
-        answer(&client, "SELECT count(l_comment) FROM lineitem").await.unwrap();
+        answer(&client, "SELECT l_comment FROM lineitem").await.unwrap();
     });
     let metrics = gate.get("/metrics");
     let counted = |name: &str| {

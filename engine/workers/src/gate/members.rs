@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
-use tonic::codegen::Bytes;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// How long a connection may take to be made.
@@ -134,7 +133,7 @@ impl Member {
         if let Some(start) = *self.start.lock().unwrap_or_else(PoisonError::into_inner) {
             return Ok(start);
         }
-        let asked = Action { r#type: START_ACTION.to_owned(), body: Bytes::new() };
+        let asked = Action::new(START_ACTION, Vec::new());
         let told: Vec<_> = self.client().do_action(asked).await?.into_inner().try_collect().await?;
         let start = match told.as_slice() {
             [told] => <[u8; 16]>::try_from(told.body.as_ref()).ok(),

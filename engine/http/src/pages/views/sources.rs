@@ -76,7 +76,7 @@ fn of_workers(found: &[Row]) -> Html {
         let answers = row.flag(2) == Some(true);
         let counted = |column| -> Html { count(row.number(column).unwrap_or(0.0)).into() };
         vec![
-            called.into(),
+            Html::from(called),
             if answers { badge("good", "answers") } else { badge("bad", "does not answer") },
             counted(3),
             counted(4),
