@@ -5,7 +5,7 @@ use super::follow::Masters;
 use super::hooks::{HookRow, Hooks, MadeRow, shown, shown_payload};
 use super::lock::Locked;
 use super::target::Targeted;
-use crate::write::forms::record::{GivenRecord, refuse_unstored, refused};
+use crate::write::forms::record::{GivenRecord, refuse_roll_ups, refuse_unstored, refused};
 use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
@@ -208,6 +208,7 @@ pub(super) fn record(
             }
             return Err(refused(outcome.violations));
         }
+        refuse_roll_ups(&targeted.intent().object().object, &outcome.given)?;
         refuse_unstored(targeted.table(), &outcome.given)?;
         return Ok(outcome);
     }
