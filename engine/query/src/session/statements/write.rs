@@ -22,7 +22,7 @@ use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::{Ended, Rows as WrittenRows, carry_out};
 use crate::write::values::computation::Computation;
 use crate::write::values::plain::plain_rows;
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -316,7 +316,7 @@ impl GateSession {
                         (_, referred) => referred?,
                     }
                 }
-                let bytes = found.get_array_memory_size();
+                let bytes = bytes_as_records(&found);
                 (WrittenRows::Found(found), bytes)
             }
         };
@@ -452,6 +452,16 @@ pub(super) fn objects(targeted: &Targeted, bound: Option<&Bound>) -> Arc<[String
 pub(super) fn verb(ast: &Ast) -> String {
     ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase()
 }
+
+/// Bytes of rows as records, in which each member of a list is a value of its own.
+fn bytes_as_records(rows: &RecordBatch) -> usize {
+    let lists = rows.columns().iter().filter_map(|column| column.as_list_opt::<i32>());
+    let members = lists.map(|list| list.values().len()).fold(0, usize::saturating_add);
+    rows.get_array_memory_size().saturating_add(members.saturating_mul(MEMBER_BYTES))
+}
+
+/// A member of a list, and what its text takes beside its letters.
+const MEMBER_BYTES: usize = 64;
 
 /// Of the found rows: as they were found, locked, as records, as they are stored.
 pub(super) const COPIES: usize = 8;
