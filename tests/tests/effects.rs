@@ -17,7 +17,7 @@ use tokio_postgres::Client;
 
 const STACK: &str = include_str!("effects/stack.yaml");
 const USERS: &[(&str, &str)] = &[
-    ("nora", "permission_sets = [\"desk_manager\"]"),
+    ("nora", "email = \"nora@shop.example\"\npermission_sets = [\"desk_manager\"]"),
     ("omar", "permission_sets = [\"desk_clerk\"]\npositions = [\"clerk\"]\nattributes = { region = \"eu\" }"),
 ];
 const ROWS: &str = r#"CREATE TABLE accounts(id text primary key not null, region text, tickets real, open_hours real, longest real);

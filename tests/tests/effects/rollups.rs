@@ -1,6 +1,8 @@
 //! Roll-ups of masters, after every kind of change of their children.
 
 use super::*;
+use querygate_tests::server::{PASSWORD, Request};
+use serde_json::{Value, json};
 
 fn account(shop: &Shop, id: &str) -> String {
     let sql = "SELECT concat_ws('|', coalesce(tickets, '-'), coalesce(open_hours, '-'), coalesce(longest, '-'))";
@@ -60,6 +62,30 @@ fn a_master_refuses_by_its_rules_and_nobody_writes_a_roll_up() {
     shop.execute("UPDATE tickets SET account = 'a1' WHERE id = 't5'");
     assert_eq!(change(&omar, "UPDATE tickets SET hours = 2 WHERE id = 't1'"), Ok(1));
     assert_eq!(account(&shop, "a1"), "3.0|2.0|2.0");
+}
+
+#[test]
+fn nobody_writes_a_roll_up_as_a_record() {
+    let shop = shop();
+    let before = all(&shop);
+    let body = json!({"email": "nora@shop.example", "password": PASSWORD});
+    let signed = Request::new("POST", "/api/v1/auth/sign-in/email").json(&body).send(shop.rest());
+    let token = signed.json()["token"].as_str().unwrap().to_owned();
+    let send = |method: &str, path: &str, body: &Value| {
+        let request = Request::new(method, &format!("/api/v1/data/{path}"));
+        request.header("authorization", &format!("Bearer {token}")).json(body).send(shop.rest())
+    };
+    for answer in [
+        send("PATCH", "desk_accounts/a1", &json!({"tickets": 9})),
+        send("PATCH", "desk_accounts/a1", &json!({"region": "us", "tickets": null})),
+        send("POST", "desk_accounts", &json!({"id": "a9", "tickets": 3})),
+    ] {
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("INVALID_FIELD")), "{}", answer.text());
+    }
+    let import = json!({"format": "json", "rows": [{"id": "a9", "longest": 3}]});
+    let answer = send("POST", "desk_accounts/import", &import);
+    assert_eq!(answer.json()["errors"], 1, "{}", answer.text());
+    assert_eq!(all(&shop), before);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::filter::{RowFilter, RowLookup};
 use querygate_metadata::model::{FieldType, FormulaReturn, ValueType};
 use querygate_types::{Error, Result as TypesResult};
 use serde_json::{Map, Value, json};
+use std::cell::Cell;
 
 /// 2026-07-28T12:00:00Z.
 const NOW_MS: i64 = 1_785_240_000_000;
@@ -79,8 +80,9 @@ pub fn filter(bytes: &[u8]) -> Result<bool, String> {
         return Err(format!("{filter} reads {unknown}"));
     }
     let context = context(false);
-    let plain =
-        Compiler { column: &column, context: &context }.filter(&filter, 0).map_err(|error| error.to_string())?;
+    let plain = Compiler { column: &column, context: &context, parts: Cell::new(0) }
+        .filter(&filter, 0)
+        .map_err(|error| error.to_string())?;
     // One level more may be one too many.
     let complement = compile_filter(&json!({ "$not": &filter }), &column, &context).ok();
     for row in rows() {

@@ -16,6 +16,7 @@ use crate::value::Scalar;
 use comparand::{Comparand, describe};
 use querygate_types::limits;
 use serde_json::{Map, Value};
+use std::cell::Cell;
 
 /// What a filter's tokens resolve to, and how strict its door is.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +34,8 @@ pub struct FilterContext {
 
 /// Nesting of `$and`, `$or` and `$not`.
 const DEPTH_MAX: usize = 32;
+/// Filters and tests of one `where`, however they are nested: each is compared with those beside it when it is simplified.
+const PARTS_MAX: usize = 4_096;
 
 /// Compiles a `where` for an object whose fields `column` names.
 ///
@@ -43,7 +46,7 @@ pub fn compile_filter(
     column: &dyn Fn(&str) -> Option<Column>,
     context: &FilterContext,
 ) -> Result<RowFilter, FilterError> {
-    Compiler { column, context }.filter(filter, 0).map(RowFilter::simplify)
+    Compiler { column, context, parts: Cell::new(0) }.filter(filter, 0).map(RowFilter::simplify)
 }
 
 /// Records whose field is one of these texts, as they stand: none is a token. Texts that are no value of the field are left out.
@@ -56,6 +59,8 @@ pub fn one_of(name: &str, column: Column, texts: &[String]) -> RowFilter {
 struct Compiler<'a> {
     column: &'a dyn Fn(&str) -> Option<Column>,
     context: &'a FilterContext,
+    /// Read so far.
+    parts: Cell<usize>,
 }
 
 impl Compiler<'_> {
@@ -63,6 +68,7 @@ impl Compiler<'_> {
         if depth > DEPTH_MAX {
             return Err(FilterError::invalid("the filter is nested too deeply"));
         }
+        self.part()?;
         let Value::Object(entries) = filter else {
             return Err(FilterError::invalid(format!("a filter is an object, not {}", describe(filter))));
         };
@@ -79,6 +85,16 @@ impl Compiler<'_> {
             });
         }
         Ok(RowFilter::And(members))
+    }
+
+    /// # Errors
+    /// There are too many.
+    fn part(&self) -> Result<(), FilterError> {
+        self.parts.set(self.parts.get() + 1);
+        if self.parts.get() > PARTS_MAX {
+            return Err(FilterError::invalid(format!("the filter has more than {PARTS_MAX} parts")));
+        }
+        Ok(())
     }
 
     fn branches(&self, key: &str, value: &Value, depth: usize) -> Result<Vec<RowFilter>, FilterError> {
@@ -108,6 +124,7 @@ impl Compiler<'_> {
     }
 
     fn operator(&self, name: &str, column: Column, operator: &str, value: &Value) -> Result<RowFilter, FilterError> {
+        self.part()?;
         let text = |kind, negated| self.text(name, column, operator, kind, value, negated);
         match operator {
             "$contains" => text(TextKind::Contains, false),
@@ -212,7 +229,10 @@ impl Compiler<'_> {
                     return Err(FilterError::invalid(format!("{name}.{operator}[{i}] is null; use $null")));
                 }
                 Comparand::Scalar(scalar, Provenance::Literal) => scalars.push(scalar),
-                Comparand::Scalar(scalar, from) => tests.push(member(name, kind, &[scalar], &from, negated)),
+                Comparand::Scalar(scalar, from) => {
+                    self.part()?;
+                    tests.push(member(name, kind, &[scalar], &from, negated));
+                }
             }
         }
         tests.push(member(name, kind, &scalars, &Provenance::Literal, negated));
@@ -324,4 +344,20 @@ fn refuse_regex(name: &str, operators: &Map<String, Value>) -> Result<(), Filter
         return Ok(());
     }
     Err(FilterError::invalid(format!("{} on '{name}' is not supported; use $icontains or $like", found.join(" with "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn parts_are_bounded_however_they_are_nested() {
+        let read = |filter: Value| compile_filter(&filter, &|_| None, &FilterContext::default());
+        let branches = |count: usize| json!({"$or": vec![json!({}); count]});
+        assert!(read(branches(PARTS_MAX - 1)).is_ok());
+        assert_eq!(read(branches(PARTS_MAX)).unwrap_err().code, FilterErrorCode::InvalidFilter);
+        let nested = json!({"$and": vec![branches(PARTS_MAX / 2); 2]});
+        assert_eq!(read(nested).unwrap_err().code, FilterErrorCode::InvalidFilter);
+    }
 }

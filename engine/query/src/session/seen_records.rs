@@ -30,23 +30,23 @@ impl GateSession {
         let (options, mut readers) = (self.gate.options(), LogReaders::default());
         if options.history.is_some() && reads(plan, history::NAME) {
             let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
-            let records = self.asking("querygate.history", interrupt)?;
+            let records = self.reader_questions("querygate.history", interrupt)?;
             readers.history = Some(Arc::new(HistoryReader { workspace, records }));
         }
         if options.events.is_some() && reads(plan, events::NAME) {
-            readers.events = Some(Arc::new(EventReader(self.asking("querygate.events", interrupt)?)));
+            readers.events = Some(Arc::new(EventReader(self.reader_questions("querygate.events", interrupt)?)));
         }
         Ok(readers)
     }
 
     /// `what`: what its questions are in records of statements and in the audit file.
-    fn asking(&self, what: &str, interrupt: &Interrupt) -> Result<Arc<Asking>> {
+    fn reader_questions(&self, what: &str, interrupt: &Interrupt) -> Result<Arc<ReaderQuestions>> {
         let until = TimeBound {
             cancel: interrupt.token().clone(),
             deadline: interrupt.deadline().map(tokio::time::Instant::into_std),
         };
         let within = Within { hook: what.into(), is_system: false, has_turn: true, depth: self.runs.depth() };
-        Ok(Arc::new(Asking { origin: self.origin_of_reads()?, within, until }))
+        Ok(Arc::new(ReaderQuestions { origin: self.origin_of_reads()?, within, until }))
     }
 }
 
@@ -57,13 +57,13 @@ fn reads(plan: &Arc<dyn ExecutionPlan>, table: &str) -> bool {
 }
 
 /// Asks as the reader, within the reader's statement.
-pub(in crate::session) struct Asking {
+pub(in crate::session) struct ReaderQuestions {
     pub(in crate::session) origin: HookOrigin,
     within: Within,
     pub(in crate::session) until: TimeBound,
 }
 
-impl Asking {
+impl ReaderQuestions {
     /// A part of the statement's session. Its block is dropped after its questions: at the higher levels the first has begun one.
     pub(in crate::session) fn session(&self) -> GateSession {
         GateSession::of_hook(&self.origin, self.within.clone(), Arc::clone(&self.origin.principal))
@@ -71,7 +71,7 @@ impl Asking {
 }
 
 #[async_trait]
-impl SeenRecords for Asking {
+impl SeenRecords for ReaderQuestions {
     async fn seen(&self, object: &str, key: &str, keys: BTreeSet<String>) -> Result<BTreeSet<String>> {
         let session = self.session();
         let seen = until_ended(&session, &self.until, read_keys(&session, object, key, keys)).await;
@@ -81,7 +81,7 @@ impl SeenRecords for Asking {
 }
 
 #[async_trait]
-impl KeptEvents for Asking {
+impl KeptEvents for ReaderQuestions {
     async fn kept(self: Arc<Self>, objects: Option<Vec<String>>) -> Result<EventStream> {
         super::follow::kept(self, objects).await
     }

@@ -5,15 +5,17 @@ use super::follow::Masters;
 use super::hooks::{HookRow, Hooks, MadeRow, shown, shown_payload};
 use super::lock::Locked;
 use super::target::Targeted;
-use crate::write::forms::record::{GivenRecord, refuse_unstored, refused};
+use crate::write::forms::record::{GivenRecord, refuse_roll_ups, refuse_unstored, refused};
 use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::rules::{Attempt, Dropped, Outcome, ReadonlyMode};
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Locked rows with what becomes of them. The rules found nothing wrong with the rows themselves; nothing else was asked yet.
@@ -174,12 +176,36 @@ async fn hooked(
     Ok(made)
 }
 
+/// Numbers with as many places as their columns have, so that rules look at what will be stored. Of a field that says how many places it
+/// takes, the field's own contract refuses more.
+fn with_stored_places(targeted: &Targeted, mut payload: Row) -> Row {
+    let (table, object) = (targeted.table(), &targeted.intent().object().object);
+    for (name, value) in &mut payload {
+        let own = table.place(name).and_then(|place| table.fields().get(place));
+        let Some(own) = own.map(|own| own.value_type().to_arrow()) else { continue };
+        let is_open = object.field(name).is_some_and(|field| field.scale.is_none());
+        if !is_open || !matches!(own, DataType::Decimal128(..)) || !(value.is_number() || value.is_string()) {
+            continue;
+        }
+        // What is no such number, its contract refuses in its own words.
+        if let Ok(stored) = scalar(value, &own).and_then(|stored| json(&stored.to_array().map_err(Error::internal)?, 0))
+        {
+            *value = stored;
+        }
+    }
+    payload
+}
+
 fn evaluated(targeted: &Targeted, previous: Option<&Row>, made: &MadeRow, masters: &Masters) -> Outcome {
     let is_given = targeted.intent().record().is_some();
+    let payload = match is_given || !made.made.is_empty() {
+        true => Cow::Owned(with_stored_places(targeted, made.payload.clone())),
+        false => Cow::Borrowed(&made.payload),
+    };
     targeted.rules().evaluate(&Attempt {
-        payload: &made.payload,
+        payload: &payload,
         previous,
-        parent: masters.after(previous, &made.payload),
+        parent: masters.after(previous, &payload),
         principal: targeted.principal(),
         stamps: targeted.stamps(),
         readonly: if is_given { ReadonlyMode::Drop } else { ReadonlyMode::Refuse },
@@ -208,6 +234,7 @@ pub(super) fn record(
             }
             return Err(refused(outcome.violations));
         }
+        refuse_roll_ups(&targeted.intent().object().object, &outcome.given)?;
         refuse_unstored(targeted.table(), &outcome.given)?;
         return Ok(outcome);
     }

@@ -1,5 +1,6 @@
 //! Rows given to their source, set by set. Decides nothing.
 
+use crate::run::pieces::compact;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -44,6 +45,9 @@ pub(super) async fn store(
     Storing { table, change: &change, rows }.store(transaction, context).await
 }
 
+/// Bytes beside its rows that a kept batch may take.
+const KEPT_SLACK: usize = 1_024;
+
 /// Keeps changed rows for those who follow changes of their object. `rows`: as they were locked, and as they are stored; of a delete, as
 /// they were.
 ///
@@ -64,12 +68,14 @@ pub(super) fn keep(
         ChangeOp::Delete => (Some(stored), None),
     };
     let names = table.key().iter().filter_map(|place| table.fields().get(*place)).map(|field| field.name.clone());
+    // A driver's buffers have room for a whole batch, which a transaction of many changes would hold and be charged for each time.
+    let own = |rows: &RecordBatch| compact(rows.clone(), KEPT_SLACK).map(|(rows, ..)| rows);
     transaction.changed(RowsChanged {
         object: Arc::clone(table.object()),
         operation,
         key: names.collect(),
-        before: before.cloned(),
-        after: after.cloned(),
+        before: before.map(own).transpose()?,
+        after: after.map(own).transpose()?,
     })
 }
 

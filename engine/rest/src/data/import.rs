@@ -158,8 +158,18 @@ impl Import {
         told
     }
 
-    /// Every field that a record is found by has a value: records without one are not what is meant.
+    /// Every field that a record is found by has a value: records without one are not what is meant. A list or an object would be read
+    /// as a filter's words.
     fn refuse_unmatched(&self, values: &Map<String, Value>) -> Result<(), Failure> {
+        let is_structure =
+            |name: &&String| values.get(*name).is_some_and(|value| value.is_object() || value.is_array());
+        if let Some(name) = self.matched_by.iter().find(is_structure).filter(|_| self.mode != Mode::Insert) {
+            return Err(Failure {
+                code: "invalid_type".to_owned(),
+                error: format!("{name} has a value that no record is found by"),
+                field: Some(name.clone()),
+            });
+        }
         let has_value = |name: &&String| values.get(*name).is_some_and(|value| !value.is_null());
         match self.matched_by.iter().find(|name| !has_value(name)) {
             Some(name) if self.mode != Mode::Insert => Err(Failure {

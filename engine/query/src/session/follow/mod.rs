@@ -7,7 +7,7 @@ mod reread;
 mod tracking;
 
 use super::gate_session::GateSession;
-use super::seen_records::Asking;
+use super::seen_records::ReaderQuestions;
 use crate::engine::{Engine, EventFeed};
 use crate::errors::{Stage, translate};
 use crate::events::{RowEvent, row_verdicts};
@@ -135,7 +135,10 @@ impl GateSession {
 
 /// What is kept of changes of these objects, or of all, as far as their reader sees them, up to what was committed before. Names of which
 /// nothing is to be seen or kept are passed over.
-pub(in crate::session) async fn kept(asking: Arc<Asking>, objects: Option<Vec<String>>) -> Result<EventStream> {
+pub(in crate::session) async fn kept(
+    asking: Arc<ReaderQuestions>,
+    objects: Option<Vec<String>>,
+) -> Result<EventStream> {
     let origin = &asking.origin;
     let unkept = || Error::internal("events are read where none are kept");
     let feed = origin.gate.options().events.clone().ok_or_else(unkept)?;

@@ -2,7 +2,7 @@
 
 use super::super::gate_session::GateSession;
 use super::super::hook_records::until_ended;
-use super::super::seen_records::Asking;
+use super::super::seen_records::ReaderQuestions;
 use super::super::service::opened;
 use crate::engine::Engine;
 use crate::events::{KeyText, RowEvent, RowVerdict};
@@ -34,7 +34,7 @@ enum By {
     /// One of its own, as no statement with a turn waits for it.
     Own(Arc<Engine>, Door),
     /// A part of that of a statement.
-    Statement(Arc<Asking>),
+    Statement(Arc<ReaderQuestions>),
 }
 
 /// A row that was found: its key and itself, printed.
@@ -46,7 +46,7 @@ impl Reader {
     }
 
     /// Within a statement.
-    pub(super) fn within(asking: Arc<Asking>) -> Self {
+    pub(super) fn within(asking: Arc<ReaderQuestions>) -> Self {
         Self { principal: Arc::clone(&asking.origin.principal), by: By::Statement(asking) }
     }
 

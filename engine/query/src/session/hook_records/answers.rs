@@ -12,6 +12,7 @@ use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, JsonForm
 use querygate_query_api::requests::record_change::{ChangedRecord, RecordAction, RecordChange};
 use querygate_query_api::service::Delivery;
 use querygate_query_api::values::wide_numeric::wide_numeric;
+use querygate_resources::batch_bytes;
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};
@@ -305,7 +306,7 @@ async fn answered(session: &GateSession, question: &Question, of: Of) -> Result<
     let (mut found, mut bytes) = (Vec::new(), 0_usize);
     while let Some(batch) = answer.batches.next().await {
         let batch = batch?;
-        bytes = bytes.saturating_add(batch.get_array_memory_size());
+        bytes = bytes.saturating_add(usize::try_from(batch_bytes(&batch)).unwrap_or(usize::MAX));
         if found.len() + batch.num_rows() > RECORDS_MAX || bytes > BYTES_MAX {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "a hook asks for too many records at once")
                 .with_detail(format!("The limit is {RECORDS_MAX} records, and {BYTES_MAX} bytes.")));

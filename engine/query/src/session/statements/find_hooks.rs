@@ -13,6 +13,7 @@ use querygate_metadata::model::HookEvent;
 use querygate_query_api::outcome::{Outcome, Rows};
 use querygate_query_api::requests::question::{AnswerForm, OrderKey, Question};
 use querygate_query_api::service::Delivery;
+use querygate_resources::batch_bytes;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -78,7 +79,7 @@ impl GateSession {
         let (mut kept, mut found, mut bytes) = (Vec::new(), Vec::new(), 0_usize);
         while let Some(batch) = batches.next().await {
             let batch = batch?;
-            bytes = bytes.saturating_add(batch.get_array_memory_size());
+            bytes = bytes.saturating_add(usize::try_from(batch_bytes(&batch)).unwrap_or(usize::MAX));
             found.extend(answer_rows(described, &batch)?.into_iter().map(Value::Object));
             if found.len() > RECORDS_MAX || bytes > BYTES_MAX {
                 let text = "hooks of the table look at all records of an answer, and these are too many";

@@ -22,7 +22,7 @@ use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::{Ended, Rows as WrittenRows, carry_out};
 use crate::write::values::computation::Computation;
 use crate::write::values::plain::plain_rows;
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -310,7 +310,7 @@ impl GateSession {
                     let known = &mut KnownReferences::default();
                     interrupt.within(self.refer(prepared, interrupt, &part, &rows, known)).await?;
                 }
-                let bytes = found.get_array_memory_size();
+                let bytes = bytes_as_records(&found);
                 (WrittenRows::Found(found), bytes)
             }
         };
@@ -446,6 +446,16 @@ pub(super) fn objects(targeted: &Targeted, bound: Option<&Bound>) -> Arc<[String
 pub(super) fn verb(ast: &Ast) -> String {
     ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase()
 }
+
+/// Bytes of rows as records, in which each member of a list is a value of its own.
+fn bytes_as_records(rows: &RecordBatch) -> usize {
+    let lists = rows.columns().iter().filter_map(|column| column.as_list_opt::<i32>());
+    let members = lists.map(|list| list.values().len()).fold(0, usize::saturating_add);
+    rows.get_array_memory_size().saturating_add(members.saturating_mul(MEMBER_BYTES))
+}
+
+/// A member of a list, and what its text takes beside its letters.
+const MEMBER_BYTES: usize = 64;
 
 /// Of the found rows: as they were found, locked, as records, as they are stored.
 pub(super) const COPIES: usize = 8;

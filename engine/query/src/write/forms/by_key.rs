@@ -8,6 +8,7 @@ use crate::write::target::{Form, Targeted};
 use crate::write::values::computation::Computation;
 use crate::write::values::computation::template::Template;
 use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use querygate_catalog::write::LockedRead;
@@ -106,5 +107,9 @@ pub(crate) fn locks_at_once(targeted: &Targeted) -> bool {
     };
     let object = &targeted.intent().object().object;
     let refers = |name: &String| object.field(name).is_some_and(|field: &Field| field.field_type.is_reference());
-    changes_rows && is_plain && !targeted.assigned().iter().any(refers)
+    // What a list takes is charged when it was found, before records are made of it.
+    let table = targeted.table();
+    let own = |name: &String| table.place(name).and_then(|place| table.fields().get(place));
+    let is_list = |name: &String| own(name).is_some_and(|own| matches!(own.value_type().to_arrow(), DataType::List(_)));
+    changes_rows && is_plain && !targeted.assigned().iter().any(|name| refers(name) || is_list(name))
 }

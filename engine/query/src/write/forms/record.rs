@@ -8,7 +8,7 @@ use chrono::DateTime;
 use datafusion::common::ScalarValue;
 use querygate_catalog::write::WriteTarget;
 use querygate_driver_api::value::Value;
-use querygate_metadata::model::{Object, ValueType};
+use querygate_metadata::model::{FieldType, Object, ValueType};
 use querygate_policy::Evaluator;
 use querygate_policy::filter::RowFilter;
 use querygate_policy::rules::{Dropped, Violation};
@@ -293,6 +293,17 @@ pub(in crate::write) fn refuse_unstored(table: &WriteTarget, given: &Row) -> Res
         }
     }
     Ok(())
+}
+
+/// Roll-ups are the platform's: a value of one's own would stay until the next change of a child.
+///
+/// # Errors
+/// 428C9: a value for one.
+pub(in crate::write) fn refuse_roll_ups(object: &Object, given: &Row) -> Result<()> {
+    let is_roll_up = |name: &&String| object.field(name).is_some_and(|field| field.field_type == FieldType::Summary);
+    let Some(name) = given.keys().find(is_roll_up) else { return Ok(()) };
+    let text = format!("'{name}' is not a writable field of '{}'", object.name);
+    Err(Error::new(ErrorCode::GeneratedAlways, text).with_vendor_code(VendorCode::InvalidField))
 }
 
 /// Everything that is wrong with a record, as one error.

@@ -98,6 +98,10 @@ impl Job {
             for hook in &self.hooks {
                 self.until.goes_on()?;
                 if self.applies(hook, &row)? {
+                    // Changes that it is not for go on.
+                    if hook.statistics().is_lost() {
+                        return Err(failed(hook.hook(), "a run of it has not ended"));
+                    }
                     self.run_one(&mut sandbox, hook, (&mut row, self.place.first + index), asks)?;
                 }
             }

@@ -210,9 +210,6 @@ impl<'a> Hooks<'a> {
 
 /// Runs a job to its end, or until a script does not stop, and answers what its scripts ask for.
 async fn finished(job: Job, rows: Vec<HookRow>, mut served: CallAnswers<'_>) -> Result<Vec<Row>> {
-    if let Some(lost) = job.hooks.iter().find(|hook| hook.statistics().is_lost()) {
-        return Err(refusal::failed(lost.hook(), "a run of it has not ended"));
-    }
     let progress = Arc::clone(&job.progress);
     let (sender, mut asks) = mpsc::channel(1);
     let mut running = tokio::task::spawn_blocking(move || job.run(rows, &sender));

@@ -37,6 +37,28 @@ impl Audience {
             }
         }
     }
+
+    /// Whether a status of a hook may be passed on: a number can be made of a hidden value as a text can.
+    fn hears_status(self, hook: &Hook, status: u16, is_fixed: bool) -> bool {
+        match self {
+            Self::ReadsAll => true,
+            Self::ReadsNothing => false,
+            Self::ReadsPart => {
+                let source = hook.body.script().map(|script| script.source.as_str()).unwrap_or_default();
+                is_fixed || has_number(source, &status.to_string())
+            }
+        }
+    }
+}
+
+/// Whether a number stands in a text by itself.
+fn has_number(text: &str, number: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    text.match_indices(number).any(|(at, _)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + number.len()..).and_then(|after| after.chars().next());
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
 }
 
 /// The refusal of a call that a script was given, in the words that its user may hear.
@@ -132,7 +154,8 @@ pub(super) fn refused(hook: &Hook, fault: &Fault, audience: Audience, refusals: 
         "a hook of the table refuses the change"
     };
     let code = code.clone().filter(|code| audience.hears(hook, code, *is_fixed));
-    Error::new(ErrorCode::RaisedException, text).with_raised(Raised { code, status: *status }).with_cause(cause)
+    let status = status.filter(|status| audience.hears_status(hook, *status, *is_fixed));
+    Error::new(ErrorCode::RaisedException, text).with_raised(Raised { code, status }).with_cause(cause)
 }
 
 /// The error of a change of which a hook could not say whether it may be.
@@ -141,4 +164,17 @@ pub(super) fn failed(hook: &Hook, reason: &str) -> Error {
     Error::new(ErrorCode::ExternalRoutineException, "a hook of the table failed, and nothing was changed")
         .with_hint("An operator finds the reason in the log.")
         .with_cause(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_number;
+
+    #[test]
+    fn a_number_stands_by_itself() {
+        assert!(has_number("e.status = 418; throw e", "418"));
+        assert!(has_number("{status:404}", "404"));
+        assert!(!has_number("400 + Math.floor(ctx.previous.margin)", "405"));
+        assert!(!has_number("1418 418.5 x418 4180", "418"));
+    }
 }

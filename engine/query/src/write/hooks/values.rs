@@ -56,6 +56,9 @@ impl MadeRow {
             if field.field_type == FieldType::Autonumber {
                 return Err(closed(&format!("a hook gives a value to the autonumber '{name}'")));
             }
+            if field.field_type == FieldType::Summary {
+                return Err(closed(&format!("a hook gives a value to the roll-up '{name}'")));
+            }
             let is_empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
             let is_person = field.reference.as_deref().is_none_or(|target| target.starts_with("sys_"));
             if field.field_type.is_reference() && !is_person && !is_empty {

@@ -68,10 +68,42 @@ impl Options {
 /// A compiled expression.
 #[derive(Debug)]
 pub(super) enum Expression {
-    Linear(Regex),
+    Linear(Linear),
     /// Found in linear time; what of its groups is forgotten, the program tells.
-    Forgetful(Regex, Machine),
+    Forgetful(Linear, Machine),
     Stepping(Machine),
+}
+
+/// Bytes of a text times those of a program that one search may take: it is not ended before it is over, whoever waits for it.
+const SEARCH_WORK_MAX: usize = 40_000_000_000;
+/// The smallest size that programs are told apart by; the others are four times the one before.
+const PROGRAM_BYTES_MIN: usize = 1 << 10;
+
+/// An expression of the engine whose time is linear in the text, and in the size of its program.
+#[derive(Debug)]
+pub(super) struct Linear {
+    expression: Regex,
+    /// Bytes that its program takes at most.
+    program_bytes: usize,
+}
+
+impl Linear {
+    fn new(builder: &mut RegexBuilder, bytes_max: usize) -> Result<Self> {
+        let sizes = std::iter::successors(Some(PROGRAM_BYTES_MIN), |bytes| bytes.checked_mul(4));
+        for program_bytes in sizes.take_while(|bytes| *bytes < bytes_max).chain([bytes_max]) {
+            if let Ok(expression) = builder.size_limit(program_bytes).build() {
+                return Ok(Self { expression, program_bytes });
+            }
+        }
+        Err(too_complex())
+    }
+
+    /// # Errors
+    /// 54000: what is left of the text is too long for this expression.
+    fn over(&self, text: &str, from: usize) -> Result<&Regex> {
+        let work = text.len().saturating_sub(from).saturating_mul(self.program_bytes);
+        if work > SEARCH_WORK_MAX { Err(too_complex()) } else { Ok(&self.expression) }
+    }
 }
 
 /// Where an expression and its groups were found.
@@ -137,14 +169,14 @@ impl Expression {
         let machine = |node: &Node| Machine::new(node, groups, options.insensitive).map_err(refused);
         let Some(spelled) = spelled(&node) else { return machine(&node).map(Self::Stepping) };
         let mut builder = RegexBuilder::new(&spelled);
-        builder.size_limit(bytes_max).nest_limit(NEST_MAX).case_insensitive(options.insensitive);
-        let linear = builder.build().map_err(|_| too_complex())?;
+        builder.nest_limit(NEST_MAX).case_insensitive(options.insensitive);
+        let linear = Linear::new(&mut builder, bytes_max)?;
         if node.forgets() { Ok(Self::Forgetful(linear, machine(&node)?)) } else { Ok(Self::Linear(linear)) }
     }
 
     fn is_match(&self, text: &str, steps: &Steps) -> Result<bool> {
         match self {
-            Self::Linear(expression) | Self::Forgetful(expression, _) => Ok(expression.is_match(text)),
+            Self::Linear(expression) | Self::Forgetful(expression, _) => Ok(expression.over(text, 0)?.is_match(text)),
             Self::Stepping(machine) => Ok(machine.find(text, 0, steps)?.is_some()),
         }
     }
@@ -153,7 +185,7 @@ impl Expression {
     fn find_at(&self, text: &str, from: usize, steps: &Steps) -> Result<Option<Range<usize>>> {
         match self {
             Self::Linear(expression) | Self::Forgetful(expression, _) => {
-                Ok(expression.find_at(text, from).map(|found| found.range()))
+                Ok(expression.over(text, from)?.find_at(text, from).map(|found| found.range()))
             }
             Self::Stepping(machine) => {
                 Ok(machine.find(text, from, steps)?.and_then(|found| found.into_iter().next().flatten()))
@@ -164,8 +196,8 @@ impl Expression {
     /// The first match from a place on, with its groups.
     fn groups_at<'t>(&self, text: &'t str, from: usize, steps: &Steps) -> Result<Option<Groups<'t>>> {
         match self {
-            Self::Linear(expression) => Ok(expression.captures_at(text, from).map(Groups::Linear)),
-            Self::Forgetful(expression, machine) => match expression.find_at(text, from) {
+            Self::Linear(expression) => Ok(expression.over(text, from)?.captures_at(text, from).map(Groups::Linear)),
+            Self::Forgetful(expression, machine) => match expression.over(text, from)?.find_at(text, from) {
                 Some(found) => Ok(machine.find(text, found.start(), steps)?.map(Groups::Stepping)),
                 None => Ok(None),
             },

@@ -175,3 +175,13 @@ fn empty_matches_follow_others() {
     let found: Vec<_> = matcher.finds("baaac", 0).map(Result::unwrap).collect();
     assert_eq!(found, [0..0, 1..4, 4..4, 5..5]);
 }
+
+#[test]
+fn large_programs_are_not_run_over_long_texts() {
+    let large = Expression::new("(a{1,100}){1,100}b", "", 4 << 20).unwrap();
+    let small = Expression::new("a+b", "", 4 << 20).unwrap();
+    let steps = Steps::over("");
+    assert!(large.is_match(&"a".repeat(100), &steps).is_ok());
+    assert!(large.is_match(&"a".repeat(1_000_000), &steps).is_err());
+    assert!(small.is_match(&"a".repeat(1_000_000), &steps).is_ok());
+}
