@@ -189,7 +189,7 @@ impl Server {
 /// Body of `GET path` at an address, with its status line before it.
 ///
 /// # Panics
-/// When nobody answers there.
+/// When no process answers there.
 #[must_use]
 pub fn get(address: SocketAddr, path: &str) -> String {
     use std::io::{Read, Write};

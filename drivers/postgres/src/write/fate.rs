@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// The transaction's number, and since when the server counts its work. A number that was not written down when the server crashed
 /// goes to another transaction afterwards; and after a crash, but after nothing else that happens by itself, the server counts anew.
 const MARK: &str = "SELECT pg_current_xact_id()::text, pg_stat_get_bgwriter_stat_reset_time()::text";
-/// Its first part. The second does not change on a connection unless somebody resets the counts: then a fate is not told, though it could be.
+/// Its first part. The second does not change on a connection unless somebody resets the counts: then a fate is not known, though it could be.
 const NUMBER: &str = "SELECT pg_current_xact_id()::text";
 const STATUS: &str =
     "SELECT pg_xact_status($1::text::xid8), pg_stat_get_bgwriter_stat_reset_time()::text IS NOT DISTINCT FROM $2::text";

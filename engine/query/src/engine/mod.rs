@@ -1,16 +1,17 @@
 //! The engine: the current deployment, what sessions share, and every bound on work.
 
 pub(crate) mod caches;
+mod log_readers;
 mod options;
 
 use caches::{Caches, OPENED_KEY_MAX};
+pub(crate) use log_readers::LogReaders;
 pub use options::{EngineOptions, EngineWorkers, EventFeed};
 
 use crate::bind::workspace::{Workspace, with_key_lists};
 use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
 use crate::books::system;
-use crate::events::LogReaders;
 use crate::run::admission::{Admission, Permit, SessionPlace, SessionPlaces, TurnBounds};
 use crate::run::lifecycle::Resources;
 use crate::run::memory::Accounts;

@@ -4,7 +4,8 @@
 use super::gate_session::GateSession;
 use super::hook_records::{HookOrigin, read_keys, until_ended};
 use crate::books::within::Within;
-use crate::events::{self, EventReader, KeptEvents, LogReaders};
+use crate::engine::LogReaders;
+use crate::events::{self, EventReader, KeptEvents};
 use crate::history::{self, HistoryReader, SeenRecords};
 use crate::run::interrupt::Interrupt;
 use crate::write::hooks::TimeBound;

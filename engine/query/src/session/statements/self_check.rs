@@ -6,7 +6,7 @@ use crate::bind::workspace::with_config;
 use crate::books::checks::{CheckRecord, Finding, WHOLE};
 use crate::books::observe::QueryRecord;
 use crate::engine::Engine;
-use crate::events::LogReaders;
+use crate::engine::LogReaders;
 use crate::plan::executable::PlanOptions;
 use crate::run::compare::Comparison;
 use crate::run::execute::{self, Guard, Turn};

@@ -74,9 +74,9 @@ pub(super) enum Expression {
     Stepping(Machine),
 }
 
-/// Bytes of a text times those of a program that one search may take: it is not ended before it is over, whoever waits for it.
+/// Bytes of a text times those of a program that one search may take: it is not ended before it is over, though its statement is.
 const SEARCH_WORK_MAX: usize = 40_000_000_000;
-/// The smallest size that programs are told apart by; the others are four times the one before.
+/// The smallest size by which programs differ; the others are four times the one before.
 const PROGRAM_BYTES_MIN: usize = 1 << 10;
 
 /// An expression of the engine whose time is linear in the text, and in the size of its program.
