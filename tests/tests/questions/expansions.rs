@@ -147,7 +147,7 @@ fn a_page_as_large_as_an_answer_may_be_is_given() {
         assert_eq!((found, &answer["hasMore"], answer.get("total")), (records, &json!(more), None), "{rest}: {answer}");
     }
     let larger = door.send("v_reader", "GET", "/data/v_doctor?sort=id&count=false&top=6", None);
-    assert_eq!((larger.status, &larger.json()["sqlstate"]), (429, &json!("54000")), "{}", larger.text());
+    assert_eq!((larger.status, &larger.json()["sqlstate"]), (413, &json!("54000")), "{}", larger.text());
 }
 
 /// References of more than one batch, whose columns stand where each batch has them.
@@ -157,7 +157,7 @@ fn records_of_several_batches_are_expanded_each_in_its_place() {
     let mut fixture = fixture();
     let visit = |n: usize| json!({"id": format!("v{n}"), "patient": format!("p{}", n % 40), "guest": format!("p{}", (n + 1) % 40)});
     replace_rows(&mut fixture, "v_visit", &json!((0..visits).map(visit).collect::<Vec<_>>()));
-    let gate = TestGate::new(&fixture, Layout::Memory);
+    let gate = TestGate::new(&fixture, Layout::Sqlite);
     let reader = person("v_reader");
     let door = RestServer::over(&gate, &[&reader], |_| {});
     let page =
