@@ -6,6 +6,9 @@
 
 #[path = "writes/by_key.rs"]
 mod by_key;
+#[path = "flight/client.rs"]
+#[allow(dead_code, reason = "shared with the tests of the Flight door")]
+mod client;
 #[path = "writes/documents.rs"]
 mod documents;
 #[path = "writes/explain_and_audit.rs"]
@@ -16,6 +19,8 @@ mod file_folders;
 mod file_records;
 #[path = "writes/files.rs"]
 mod files;
+#[path = "writes/keys.rs"]
+mod keys;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;

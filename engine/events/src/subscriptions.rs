@@ -78,17 +78,14 @@ impl Registry {
             let text = format!("too many subscriptions to events {whose}");
             Err(Error::new(ErrorCode::TooManyQueries, text).with_detail(format!("The limit is {most}.")))
         };
+        // The last reference to one may end here, which takes the lock: they are let go behind it.
+        let others: Vec<Arc<Subscription>>;
         let mut taken = self.places.taken();
         if taken.len() >= self.all_max {
             return full("in all", self.all_max);
         }
-        let same = |other: &Weak<Subscription>| {
-            other.upgrade().is_some_and(|other| other.subscriber.login == subscriber.login)
-        };
-        // The last reference may end here, which takes the lock: so it is counted before.
-        let own: Vec<_> = taken.values().cloned().collect();
-        drop(taken);
-        if own.iter().filter(|other| same(other)).count() >= self.per_user_max {
+        others = taken.values().filter_map(Weak::upgrade).collect();
+        if others.iter().filter(|other| other.subscriber.login == subscriber.login).count() >= self.per_user_max {
             return full("of one user", self.per_user_max);
         }
         let number = self.places.next.fetch_add(1, Ordering::Relaxed);
@@ -100,7 +97,6 @@ impl Registry {
             number,
             places: Arc::downgrade(&self.places),
         });
-        taken = self.places.taken();
         taken.insert(number, Arc::downgrade(&made));
         Ok(made)
     }
@@ -130,5 +126,25 @@ mod tests {
         drop(first);
         assert_eq!(registry.all().len(), 2);
         registry.enter(of("eve"), 5).unwrap();
+    }
+
+    #[test]
+    fn places_that_are_asked_for_at_the_same_time_are_bounded() {
+        for _ in 0..200 {
+            let registry = Registry::new(5, 3);
+            let (registry, start) = (&registry, &std::sync::Barrier::new(8));
+            let places: Vec<_> = std::thread::scope(|scope| {
+                let enter = |at: usize| {
+                    scope.spawn(move || {
+                        start.wait();
+                        registry.enter(of(if at % 2 == 0 { "ada" } else { "sam" }), 0)
+                    })
+                };
+                let threads: Vec<_> = (0..8).map(enter).collect();
+                threads.into_iter().filter_map(|thread| thread.join().unwrap().ok()).collect()
+            });
+            let of_ada = places.iter().filter(|place| place.subscriber.login == "ada").count();
+            assert!(places.len() == 5 && (2..=3).contains(&of_ada), "{} of ada in {}", of_ada, places.len());
+        }
     }
 }

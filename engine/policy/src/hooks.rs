@@ -17,7 +17,7 @@ use querygate_types::principal::Principal;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-pub use tally::HookTally;
+pub use tally::{HookTally, WaitingRuns};
 
 /// What a hook runs.
 #[derive(Debug, Clone, Copy)]

@@ -46,6 +46,7 @@ fn fixture() -> Fixture {
                 "r_deal": {"allowRead": true, "allowCreate": true, "allowEdit": true, "allowDelete": true}, "r_person": {"allowRead": true}},
                 "fields": {"r_deal.secret": {"readable": false, "editable": false}},
                 "rowLevelSecurity": [
+                    {"name": "shown", "object": "r_person", "operation": "select", "using": "name != 'Hid'"},
                     {"name": "open", "object": "r_deal", "operation": "all", "using": "stage == 'open'", "check": "amount < 100"}]},
             {"name": "r_reader", "label": "r", "objects": {"r_deal": {"allowRead": true}}},
         ],
@@ -57,7 +58,7 @@ fn fixture() -> Fixture {
         {"id": "d1", "name": "one", "amount": 1, "code": "c1", "stage": "open", "secret": "s1", "updated_at": "2026-01-01T00:00:00.000Z"},
         {"id": "d2", "name": "two", "amount": 2, "code": "c2", "stage": "won", "secret": "s2", "updated_at": "2026-01-01T00:00:00.000Z"},
     ]);
-    let people = json!([{"id": "p1", "name": "Ann"}]);
+    let people = json!([{"id": "p1", "name": "Ann"}, {"id": "hidden", "name": "Hid"}]);
     for (object, rows) in [("r_deal", &deals), ("r_person", &people)] {
         fixture.tables.push(Fixture::declared(&snapshot, object, rows));
     }
@@ -202,6 +203,40 @@ fn everything_that_is_wrong_is_told_at_once() {
         assert_eq!(code(one(&chief, change)), expected, "{shown}");
     }
     assert_eq!(stored(&chief, "d1").unwrap()["code"], "c1");
+}
+
+/// Whoever refuses it, nothing is left of the record.
+#[test]
+fn a_reference_to_no_record_is_told_in_its_turn() {
+    let (_gate, chief, clerk, _) = gate();
+    let first = stored(&chief, "d1").unwrap();
+    for (client, change, expected) in [
+        (&clerk, create(json!({"name": "x", "amount": 100, "owner": "nobody"})), "PERMISSION_DENIED"),
+        (&clerk, update("d1", json!({"amount": 100, "owner": "nobody"})), "PERMISSION_DENIED"),
+        (&clerk, update("d2", json!({"owner": "nobody"})), "PERMISSION_DENIED"),
+        (&clerk, update("gone", json!({"owner": "nobody"})), "RECORD_NOT_FOUND"),
+        (&clerk, create(json!({"name": "x", "amount": 1, "code": "c1", "owner": "nobody"})), "UNIQUE_VIOLATION"),
+        (&clerk, create(json!({"name": "x", "amount": 1, "id": "d1", "owner": "nobody"})), "UNIQUE_VIOLATION"),
+        (&clerk, update("d1", json!({"code": "c2", "owner": "nobody"})), "UNIQUE_VIOLATION"),
+        (&clerk, update("d1", json!({"code": "c3", "owner": "nobody"})), "VALIDATION_FAILED"),
+        (&clerk, update("d1", json!({"code": "c3", "owner": "hidden"})), "VALIDATION_FAILED"),
+        // Who sees all of them hears of a record that is not there before a value that is.
+        (&chief, create(json!({"name": "x", "code": "c1", "owner": "nobody"})), "VALIDATION_FAILED"),
+        (&chief, update("d1", json!({"code": "c2", "owner": "nobody"})), "VALIDATION_FAILED"),
+        (&chief, create(json!({"name": "x", "id": "new", "owner": "nobody"})), "VALIDATION_FAILED"),
+        (&chief, update("d1", json!({"name": "x", "owner": "nobody"})), "VALIDATION_FAILED"),
+    ] {
+        let shown = format!("{change:?}");
+        assert_eq!(code(one(client, change)), expected, "{shown}");
+    }
+    assert_eq!(stored(&chief, "d1").unwrap(), first);
+    assert!(stored(&chief, "new").is_none());
+    let changes = [("n1", "p1"), ("n2", "nobody"), ("n3", "p1")];
+    let changes = changes.map(|(id, owner)| create(json!({"id": id, "name": "x", "owner": owner})));
+    let outcomes = chief.change(&changes, OnFailure::Continue).unwrap();
+    let made = outcomes.iter().map(|outcome| matches!(outcome, ChangeOutcome::Made(_)));
+    assert_eq!(made.collect::<Vec<_>>(), [true, false, true], "{outcomes:?}");
+    assert_eq!(["n1", "n2", "n3"].map(|id| stored(&chief, id).is_some()), [true, false, true]);
 }
 
 #[test]

@@ -17,9 +17,9 @@ pub(crate) struct Keys<'a> {
 
 /// A value by its text, `None` for NULL, in one of the two formats.
 #[derive(Debug)]
-struct Given<'a> {
-    text: Option<&'a str>,
-    format: Format,
+pub(crate) struct Given<'a> {
+    pub(crate) text: Option<&'a str>,
+    pub(crate) format: Format,
 }
 
 impl ToSql for Given<'_> {

@@ -6,6 +6,8 @@ use crate::mongodb_server::{PASSWORD, Server as MongoDb, USER, WRITER};
 use crate::parameters::set_in_every_way;
 use crate::servers::{ask, cells, checked, client_of, introspected};
 use crate::source::add;
+use bytes::Bytes;
+use futures::SinkExt as _;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Decimal128, Document, doc};
 use querygate_tests::server::{Server, runtime};
@@ -70,6 +72,16 @@ impl Gate {
             collection.count_documents(filter).await.unwrap()
         })
     }
+}
+
+/// How many rows COPY FROM stored, or the SQLSTATE of why it stored none.
+fn copied(client: &Client, rows: &str) -> Result<u64, String> {
+    let ended = runtime().block_on(async {
+        let mut sink = Box::pin(client.copy_in("COPY customer (id, name, code) FROM STDIN").await?);
+        sink.send(Bytes::copy_from_slice(rows.as_bytes())).await?;
+        sink.as_mut().finish().await
+    });
+    ended.map_err(|error: tokio_postgres::Error| error.code().unwrap().code().to_owned())
 }
 
 fn code(client: &Client, sql: &str) -> String {
@@ -150,6 +162,11 @@ fn documents_are_changed_by_the_rules_of_the_metadata() {
     both.sort();
     assert_eq!(both, [cells(&["c1", "Anna"]), cells(&["c3", "Cy"])]);
     assert_eq!(gate.count("customer", doc! {}), 3);
+    assert_eq!(copied(&omar, "c5\tEve\tE\nc6\tFay\tF\n"), Ok(2));
+    for wrong in ["c7\tGus\tG\nc8\tHal\tE\n", "c7\tGus\tG\nc7\tHal\tH\n", "c6\tGus\tG\n"] {
+        assert_eq!(copied(&omar, wrong), Err("23505".to_owned()), "{wrong}");
+    }
+    assert_eq!(gate.count("customer", doc! {}), 5);
     let explained =
         ask(&gate.client("olga"), "EXPLAIN UPDATE ticket SET credits = 5 WHERE title = 'my title'").unwrap();
     let explained = explained.into_iter().flatten().flatten().collect::<Vec<_>>().join("\n");

@@ -82,25 +82,30 @@ pub(crate) fn introspected(folder: &Path, address: &str, namespace: &str) {
     open(&metadata.join(format!("{namespace}.json")));
 }
 
-/// Opens every object for changes, and tickets of the user's own region alone.
+/// Opens every object for changes; of those with a region, the rows of the user's own alone.
 fn open(file: &Path) {
     let mut stack: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let manifest = &mut stack["packages"][0]["manifest"];
     for source in manifest["datasources"].as_array_mut().unwrap() {
         source["external"]["allowWrites"] = json!(true);
     }
+    let (own, mut of_regions) = ("region == current_user.region", Vec::new());
     for object in manifest["objects"].as_array_mut().unwrap() {
         object["external"]["writable"] = json!(true);
         object["sharingModel"] = json!("public_read_write");
+        if object["fields"]["region"].is_object() {
+            let name = object["name"].as_str().unwrap();
+            of_regions.push(
+                json!({ "name": format!("{name}_region"), "object": name, "operation": "all", "using": own, "check": own }),
+            );
+        }
     }
     let set = &mut manifest["permissions"][0];
     for rights in set["objects"].as_object_mut().unwrap().values_mut() {
         *rights = json!({ "allowRead": true, "allowCreate": true, "allowEdit": true, "allowDelete": true });
     }
-    if set["objects"]["shop_ticket"].is_object() {
-        let own = "region == current_user.region";
-        set["rowLevelSecurity"] =
-            json!([{ "name": "own_region", "object": "shop_ticket", "operation": "all", "using": own, "check": own }]);
+    if !of_regions.is_empty() {
+        set["rowLevelSecurity"] = json!(of_regions);
     }
     std::fs::write(file, stack.to_string()).unwrap();
 }

@@ -1,6 +1,7 @@
 //! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
 
 mod after;
+mod commit;
 mod journal;
 mod lent;
 mod outcome;
@@ -405,25 +406,6 @@ impl Transaction {
             Standing::Sound | Standing::Marked | Standing::Prepared => false,
             Standing::Running | Standing::Failed => true,
         }
-    }
-
-    /// Stores what was done. One that has failed is rolled back.
-    ///
-    /// # Errors
-    /// [`CommitError`].
-    pub async fn commit(self) -> Result<(), CommitError> {
-        if self.has_failed() {
-            self.rollback().await;
-            return Err(CommitError::RolledBack(has_failed()));
-        }
-        if self.is_prepared() {
-            let error = Error::internal("a prepared transaction was to be committed without a decision");
-            return Err(CommitError::Unknown(error, None));
-        }
-        let Self { inner, after, .. } = self;
-        inner.commit().await?;
-        after.into_iter().for_each(AfterCommit::run);
-        Ok(())
     }
 
     /// Does something when all this is stored, unless what was done until now is undone before. No caller hears how it ends. `bytes`: what

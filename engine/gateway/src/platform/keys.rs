@@ -5,7 +5,7 @@ use querygate_types::principal::Scope;
 use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,9 @@ const KEYS_MAX: usize = 50_000;
 const KEYS_PER_LOGIN: usize = 1_000;
 /// How often the file is looked at for keys that another process revoked. For one that it made, whenever a key is not known.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long another process that writes to the file is waited for, and how often it is looked whether it has ended.
+const LOCK_TIME: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A line of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -104,12 +107,15 @@ impl KeyFile {
         Ok(keys)
     }
 
+    /// Waits for others that write to the file, in this process or another.
+    ///
     /// # Errors
     /// There are too many, or the file cannot be written.
     pub(crate) fn add(&self, key: &NewKey) -> Result<()> {
         let full = |message: String| {
             Error::new(ErrorCode::ProgramLimitExceeded, message).with_hint("Revoke some with `querygate key revoke`.")
         };
+        let file = self.locked()?;
         let keys = self.list()?;
         if keys.len() >= KEYS_MAX {
             return Err(full(format!("there are {KEYS_MAX} API keys already")));
@@ -129,7 +135,7 @@ impl KeyFile {
             )
             .with_hint("Take the lines of revoked and ended keys out of it while no gate runs."));
         }
-        self.append(&line)
+        self.append(&file, &line)
     }
 
     /// Whether there was such a key.
@@ -137,21 +143,36 @@ impl KeyFile {
     /// # Errors
     /// The file cannot be read or written.
     pub(crate) fn revoke(&self, id: &str) -> Result<bool> {
+        let file = self.locked()?;
         if !self.list()?.iter().any(|key| key.id == id) {
             return Ok(false);
         }
-        self.append(&printed(&Line::Revoked { revoked: id.to_owned() })?)?;
+        self.append(&file, &printed(&Line::Revoked { revoked: id.to_owned() })?)?;
         Ok(true)
     }
 
-    /// One write at the end, so that two processes do not mix their lines.
-    fn append(&self, line: &str) -> Result<()> {
-        let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-            file.write_all(line.as_bytes())?;
-            file.sync_data()
-        };
-        write().map_err(|error| unusable("written", &self.path, &error))?;
+    /// The file, which nobody else changes until it is closed. What was read of it before is read again.
+    fn locked(&self) -> Result<File> {
+        let unwritten = |error: &std::io::Error| unusable("written", &self.path, error);
+        let open = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
+        let file = open.map_err(|error| unwritten(&error))?;
+        let deadline = Instant::now() + LOCK_TIME;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(unwritten(&std::io::ErrorKind::WouldBlock.into())),
+                Err(TryLockError::Error(error)) => return Err(unwritten(&error)),
+            }
+        }
+        self.lock().looked = None;
+        Ok(file)
+    }
+
+    /// One write at the end, so that who reads meanwhile finds all of it or nothing.
+    fn append(&self, mut file: &File, line: &str) -> Result<()> {
+        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+        written.map_err(|error| unusable("written", &self.path, &error))?;
         self.lock().looked = None;
         Ok(())
     }
@@ -261,6 +282,30 @@ mod tests {
         file.add(&NewKey { login: "bob".to_owned(), ..key("b", None) }).unwrap();
         assert!(file.revoke("ada0").unwrap());
         file.add(&key("a", None)).unwrap();
+    }
+
+    #[test]
+    fn keys_that_are_made_at_the_same_time_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.ndjson");
+        std::fs::write(&path, many("ada", KEYS_PER_LOGIN - 2, "n")).unwrap();
+        // Half of them through a file of their own, as another process has.
+        let shared = KeyFile::open(path.clone()).unwrap();
+        let files: Vec<KeyFile> =
+            (0..8).map(|at| if at % 2 == 0 { shared.clone() } else { KeyFile::open(path.clone()).unwrap() }).collect();
+        let start = std::sync::Barrier::new(files.len());
+        let add = &|(at, file): (usize, &KeyFile)| {
+            start.wait();
+            file.add(&key(&format!("k{at}"), None))
+        };
+        let ends: Vec<Result<()>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = files.iter().enumerate().map(|own| scope.spawn(move || add(own))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 2, "{ends:?}");
+        let refused = ends.iter().filter_map(|end| end.as_ref().err());
+        assert!(refused.into_iter().all(|error| error.code() == ErrorCode::ProgramLimitExceeded), "{ends:?}");
+        assert_eq!(KeyFile::open(path).unwrap().list().unwrap().len(), KEYS_PER_LOGIN);
     }
 
     #[test]

@@ -101,22 +101,13 @@ impl HookTally {
         None
     }
 
-    /// Begins runs after a commit, unless too many wait, or more bytes of their rows than may. `bytes`: of its rows.
+    /// A place for runs after a commit, unless too many wait, or more bytes of their rows than may. `bytes`: of its rows.
     #[must_use]
-    pub fn wait(&self, bytes: usize) -> bool {
+    pub fn wait(&self, bytes: usize) -> Option<WaitingRuns<'_>> {
         let is_first = self.waiting.fetch_add(1, Ordering::AcqRel) < WAITING_MAX;
         let held = self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
-        let begun = is_first && held.saturating_add(bytes) <= WAITING_BYTES_MAX;
-        if !begun {
-            self.end_wait(bytes);
-        }
-        begun
-    }
-
-    /// Ends runs after a commit. `bytes`: of its rows.
-    pub fn end_wait(&self, bytes: usize) {
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
-        self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        let place = WaitingRuns { tally: self, bytes };
+        (is_first && held.saturating_add(bytes) <= WAITING_BYTES_MAX).then_some(place)
     }
 
     /// A run is given up, which does not end.
@@ -133,6 +124,20 @@ impl HookTally {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire) > 0
+    }
+}
+
+/// The place of runs after a commit, until they have ended, however they do.
+#[derive(Debug)]
+pub struct WaitingRuns<'a> {
+    tally: &'a HookTally,
+    bytes: usize,
+}
+
+impl Drop for WaitingRuns<'_> {
+    fn drop(&mut self) {
+        self.tally.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.tally.waiting_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
@@ -162,13 +167,19 @@ mod tests {
     #[test]
     fn rows_that_wait_for_their_runs_are_bounded() {
         let tally = HookTally::default();
-        assert!(tally.wait(WAITING_BYTES_MAX - 10));
-        assert!(!tally.wait(11), "what is refused takes no room");
-        assert!(tally.wait(10));
-        assert!(!tally.wait(1));
-        tally.end_wait(10);
-        assert!((0..WAITING_MAX - 1).all(|_| tally.wait(0)));
-        assert!(!tally.wait(0));
+        let _first = tally.wait(WAITING_BYTES_MAX - 10).unwrap();
+        assert!(tally.wait(11).is_none(), "what is refused takes no room");
+        let second = tally.wait(10).unwrap();
+        assert!(tally.wait(1).is_none());
+        drop(second);
+        let all: Option<Vec<_>> = (0..WAITING_MAX - 1).map(|_| tally.wait(0)).collect();
+        assert!(all.is_some() && tally.wait(0).is_none());
+        drop(all);
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _place = tally.wait(10).unwrap();
+            panic!("a run that does not end well");
+        }));
+        assert!(ended.is_err() && tally.wait(10).is_some());
     }
 
     #[test]

@@ -138,6 +138,7 @@ pub(super) fn check_blank(field: &Field, value: &Value) -> Checked {
     match field.field_type {
         FieldType::Boolean | FieldType::Toggle => Ok(Value::Bool(false)),
         FieldType::Password | FieldType::Secret => Err(refuse(field, ViolationCode::InvalidType, "must not be empty")),
+        FieldType::Vector => Ok(Value::Null),
         _ => Ok(match Column::from(field).kind() {
             ColumnKind::Text | ColumnKind::Uuid | ColumnKind::Json | ColumnKind::ReadFromText => value.clone(),
             // A column of another kind holds no text: the value is none.

@@ -9,6 +9,7 @@ use super::intent::unsupported;
 use super::lock::{Locked, locked, read};
 use super::store::{Assigned, RowsToStore, Storing, keep, operation};
 use super::target::Targeted;
+use crate::write::forms::record::GivenRecord;
 use crate::write::values::rows::records;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
@@ -98,6 +99,7 @@ impl Checked {
             // Nothing but a key that stays as it is.
             let lost = || Error::internal("rows were changed that were not locked");
             let stored = imaged.locked().stored().ok_or_else(lost)?.clone();
+            refuse_absent(&targeted)?;
             self.tell_hooks(&targeted, &stored, transaction, context).await?;
             return Ok(Attempt::Applied(Applied { count, stored, dropped: imaged.dropped().to_vec() }));
         }
@@ -119,6 +121,10 @@ impl Checked {
                     Err(error) if error.code() == ErrorCode::UniqueViolation && drawn.may_be_taken(table) => {
                         return Ok(Attempt::Raced(error));
                     }
+                    // A source that keeps references itself tells less of them than was found before.
+                    Err(error) if error.code() == ErrorCode::ForeignKeyViolation => {
+                        return Err(refuse_absent(&targeted).err().unwrap_or(error));
+                    }
                     stored => stored?,
                 }
             }
@@ -131,6 +137,7 @@ impl Checked {
             }
             WriteOperation::Insert | WriteOperation::Update => {
                 self.look(&targeted, &stored, found, transaction, context).await?;
+                refuse_absent(&targeted)?;
             }
         }
         self.tell_hooks(&targeted, &stored, transaction, context).await?;
@@ -206,6 +213,12 @@ impl Checked {
         }
         Ok(())
     }
+}
+
+/// Whether a record that is given as values refers to records that are there. What may be hidden is answered last, behind CHECK, which the
+/// source judges of the stored row where other rows decide, and behind unique values.
+fn refuse_absent(targeted: &Targeted) -> Result<()> {
+    targeted.intent().record().map_or(Ok(()), GivenRecord::refuse_absent)
 }
 
 /// Stored rows with these keys that pass in their source.

@@ -24,7 +24,7 @@ pub(crate) struct Checked {
 
 impl Checked {
     /// # Errors
-    /// 42501: CHECK. 23503: rows that refer to one that is to be deleted forbid it. 0A000: what follows of the change is not done here.
+    /// 42501: CHECK. 23503: rows that refer to one that is to be deleted forbid it; a record refers to one that is nowhere. 0A000: what follows of the change is not done here.
     pub(crate) async fn of(imaged: Imaged, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Self> {
         let targeted = imaged.targeted();
         // The source has judged the same; where the two differ, nothing is changed.
@@ -60,6 +60,9 @@ impl Checked {
                             ));
                         }
                     }
+                }
+                if let Some(record) = targeted.intent().record() {
+                    record.refuse_nowhere()?;
                 }
             }
         }

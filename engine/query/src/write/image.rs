@@ -75,9 +75,6 @@ impl Imaged {
             given.push(outcome.given);
             dropped.extend(outcome.dropped);
         }
-        if let Some(record) = targeted.intent().record() {
-            record.refuse_absent()?;
-        }
         let places = places(&targeted, &records, &given);
         let mut columns = Vec::with_capacity(places.len());
         for place in &places {

@@ -5,7 +5,7 @@ use super::intentions::{intended, settle};
 use futures::future::join_all;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{ExecuteContext, Uncommitted};
-use querygate_driver_api::write::{Begin, Capture, CommitError, Fate, RowsWritten, Transaction, Violation, Writer};
+use querygate_driver_api::write::{Begin, Capture, CommitError, RowsWritten, Transaction, TxMark, Violation, Writer};
 use querygate_transactions::{Coordinator, Part};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -355,16 +355,9 @@ async fn roll_back(branches: impl IntoIterator<Item = Branch>) {
 /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
 async fn commit(driver: &Arc<dyn Driver>, transaction: Transaction) -> Result<()> {
     let writer: &dyn Writer = driver.writer().ok_or_else(|| Error::internal("a source without a writer took part"))?;
-    match transaction.commit().await {
+    let fate = |mark: Option<TxMark>| async move { writer.fate_of(&mark?).await.ok().flatten() };
+    match transaction.commit_asking(fate).await {
         Ok(()) => Ok(()),
-        Err(CommitError::RolledBack(error)) => Err(error),
-        Err(CommitError::Unknown(error, mark)) => {
-            let Some(mark) = mark else { return Err(error) };
-            match writer.fate_of(&mark).await {
-                Ok(Some(Fate::Committed)) => Ok(()),
-                Ok(Some(Fate::RolledBack)) => Err(Violation::Serialization.error()),
-                Ok(None) | Err(_) => Err(error),
-            }
-        }
+        Err(CommitError::RolledBack(error) | CommitError::Unknown(error, _)) => Err(error),
     }
 }

@@ -5,7 +5,7 @@ use super::book::State;
 use super::{Coordinator, Part, context, contributes, late, no_room, party};
 use crate::log::{Entry, Party, Step, Unwritten};
 use futures::future::join_all;
-use querygate_driver_api::write::{CommitError, Fate, Prepare, PrepareError, Violation};
+use querygate_driver_api::write::{CommitError, Fate, Prepare, PrepareError};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -99,24 +99,15 @@ impl Coordinator {
         }
         self.book.change(number, |page| page.marker = Some(own.clone()));
         let Part { driver, transaction, .. } = last;
-        let fate = match transaction.commit().await {
-            Ok(()) => Ok(Fate::Committed),
-            Err(CommitError::RolledBack(error)) => {
-                return Err(self.abort(number, Prepared { parts, last: None }, error).await);
-            }
-            Err(CommitError::Unknown(error, _)) => self.ask_last(number, &driver, &own).await.map_err(|_| error),
-        };
-        match fate {
-            Ok(Fate::Committed) => {
+        let fate = |_| async { self.ask_last(number, &driver, &own).await.ok() };
+        match transaction.commit_asking(fate).await {
+            Ok(()) => {
                 self.note(number, Step::Commit { parties: parties.clone(), since_ms: now_ms() });
                 self.settle_own(number, parts, parties).await;
                 Ok(())
             }
-            Ok(Fate::RolledBack) => {
-                let error = Violation::Serialization.error();
-                Err(self.abort(number, Prepared { parts, last: None }, error).await)
-            }
-            Err(error) => {
+            Err(CommitError::RolledBack(error)) => Err(self.abort(number, Prepared { parts, last: None }, error).await),
+            Err(CommitError::Unknown(error, _)) => {
                 self.book.change(number, |page| {
                     page.state = State::Asking(own);
                     page.error = Some(error.to_string());

@@ -5,6 +5,7 @@ mod fake;
 use super::*;
 use fake::{Fails, Fake};
 use querygate_driver_api::write::{Begin, Fate};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -48,15 +49,24 @@ impl World {
     }
 
     async fn commit(&self, coordinator: &Arc<Coordinator>) -> (u64, Result<()>) {
-        let number = coordinator.number();
+        let (number, committed, _) = self.commit_counting(coordinator).await;
+        (number, committed)
+    }
+
+    /// Commits a part of each source. How many of them have done then what is to be done after their commit.
+    async fn commit_counting(&self, coordinator: &Arc<Coordinator>) -> (u64, Result<()>, usize) {
+        let (number, done) = (coordinator.number(), Arc::new(AtomicUsize::new(0)));
         let mut parts = Vec::new();
         for ((source, fake), branch) in self.sources.iter().zip(0_u16..) {
             let begin = Begin::default().within(coordinator.id(number, branch));
             let driver: Arc<dyn Driver> = Arc::<Fake>::clone(fake);
-            let transaction = driver.writer().unwrap().begin(begin, &ExecuteContext::default()).await.unwrap();
+            let mut transaction = driver.writer().unwrap().begin(begin, &ExecuteContext::default()).await.unwrap();
+            let own = Arc::clone(&done);
+            transaction.when_committed(0, move || _ = own.fetch_add(1, Ordering::Relaxed)).unwrap();
             parts.push(Part { source: Arc::clone(source), driver, branch, transaction });
         }
-        (number, coordinator.commit(number, parts).await)
+        let committed = coordinator.commit(number, parts).await;
+        (number, committed, done.load(Ordering::Relaxed))
     }
 
     fn stored(&self, number: u64) -> Vec<bool> {
@@ -130,6 +140,21 @@ async fn a_failure_before_the_decision_undoes_all_parts() {
         assert_eq!(code(&refused), Some(expected), "{fails:?}");
         eventually("nothing is prepared", || world.prepared() == 0 && gate.unsettled().is_empty()).await;
         assert_eq!(world.stored(number), vec![false; kinds.len()], "{fails:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_a_commit_is_done_where_its_lost_answer_is_found_out() {
+    for (kinds, fails, done) in [
+        (&LAST[..], None, 3),
+        (&LAST[..], Some(Fails::CommitLostAfter), 3),
+        (&LAST[..], Some(Fails::CommitLostBefore), 0),
+    ] {
+        let world = World::new(kinds);
+        let gate = world.start().await;
+        fails.into_iter().for_each(|fails| world.fake(1).fails(fails));
+        let (_, committed, counted) = world.commit_counting(&gate).await;
+        assert_eq!((committed.is_ok(), counted), (done > 0, done), "{fails:?}");
     }
 }
 

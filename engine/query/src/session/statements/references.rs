@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use querygate_policy::RowFilter;
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{HashMap, HashSet};
@@ -45,8 +46,37 @@ impl KnownReferences {
     }
 }
 
+/// A reference to a record that the principal does not find.
+struct Absent {
+    error: Error,
+    /// The principal sees all records of that object, so that it is not a hidden one.
+    is_nowhere: bool,
+}
+
+/// The values of a field that are looked up.
+struct Referring<'a> {
+    name: &'a str,
+    label: &'a str,
+    target: &'a str,
+    values: Vec<ScalarValue>,
+}
+
+impl Referring<'_> {
+    fn absent(&self, value: Option<&ScalarValue>, is_nowhere: bool) -> Absent {
+        let text = format!("column \"{}\" refers to a record that does not exist", self.name);
+        let message = absent_record(self.label, self.target, value);
+        let (field, label) = (self.name.to_owned(), Some(self.label.to_owned()));
+        let fault = FieldFault { field, code: "reference_not_found", message, label };
+        let error = Error::new(ErrorCode::ForeignKeyViolation, text)
+            .with_vendor_code(VendorCode::ValidationFailed)
+            .with_faults(vec![fault]);
+        Absent { error, is_nowhere }
+    }
+}
+
 impl GateSession {
-    /// Whether every record that a value refers to is there for the principal: one that is hidden is not.
+    /// Whether every record that a value refers to is there for the principal: one that is hidden is not. A record that is given as values
+    /// keeps which is not, and answers it in its turn.
     pub(in crate::session) async fn refer(
         &self,
         prepared: &PreparedStatement,
@@ -74,44 +104,55 @@ impl GateSession {
             if values.is_empty() {
                 continue;
             }
-            let absent = |value: Option<&ScalarValue>| {
-                let text = format!("column \"{name}\" refers to a record that does not exist");
-                let message = absent_record(&field.label, target, value);
-                let (field, label) = (name.clone(), Some(field.label.clone()));
-                let fault = FieldFault { field, code: "reference_not_found", message, label };
-                Error::new(ErrorCode::ForeignKeyViolation, text)
-                    .with_vendor_code(VendorCode::ValidationFailed)
-                    .with_faults(vec![fault])
-            };
-            let workspace = self.workspace().await?;
-            let visible = workspace.catalog.objects().iter().find(|visible| visible.object.name == target);
-            let visible = visible.ok_or_else(|| absent(values.first()))?;
-            let key = visible.object.referenced_field().ok_or_else(|| absent(values.first()))?;
-            if !visible.table.columns().iter().any(|column| *column.field.name() == key.name && column.is_open()) {
-                return Err(absent(values.first()));
-            }
-            let [.., most] = REFERENCES_AT_ONCE;
-            for some in values.chunks(most) {
-                let count = REFERENCES_AT_ONCE.into_iter().find(|count| *count >= some.len()).unwrap_or(most);
-                let query = existing(&visible.sql_name, &key.name, count)?;
-                let bound = self.bind_own_query(&query, &[], None).await?;
-                let filled = some.iter().chain(some.last().into_iter().cycle()).take(count);
-                let parameters = filled.map(ScalarValue::to_array).collect::<std::result::Result<Vec<_>, _>>();
-                let parameters = parameters.map_err(Error::internal)?;
-                let of = Invocation { prepared, bound: &bound, parameters: &parameters, part: None, is_find: true };
-                let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
-                let account = MemoryConsumer::new("references").register(&self.runs.statement_account());
-                let there = self.found(&mut run, interrupt, of, &account).await?;
-                let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
-                let own = some.first().map_or(DataType::Null, ScalarValue::data_type);
-                let there: HashSet<ScalarValue> = there.iter().filter_map(|value| value.cast_to(&own).ok()).collect();
-                if let Some(missing) = some.iter().find(|value| !there.contains(value)) {
-                    return Err(absent(Some(missing)));
-                }
-                known.learn(name, some);
+            let referring = Referring { name, label: &field.label, target, values };
+            let absent = self.look_for(prepared, interrupt, &referring, known).await?;
+            match (record, absent) {
+                (_, None) => {}
+                (Some(record), Some(Absent { error, is_nowhere })) => record.keep_absent(error, is_nowhere),
+                (None, Some(Absent { error, .. })) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// The first value of a field that refers to no record.
+    async fn look_for(
+        &self,
+        prepared: &PreparedStatement,
+        interrupt: &Interrupt,
+        referring: &Referring<'_>,
+        known: &mut KnownReferences,
+    ) -> Result<Option<Absent>> {
+        let Referring { name, target, values, .. } = referring;
+        let workspace = self.workspace().await?;
+        let visible = workspace.catalog.objects().iter().find(|visible| visible.object.name == *target);
+        let Some(visible) = visible else { return Ok(Some(referring.absent(values.first(), false))) };
+        let key = visible.object.referenced_field().filter(|key| {
+            visible.table.columns().iter().any(|column| *column.field.name() == key.name && column.is_open())
+        });
+        let Some(key) = key else { return Ok(Some(referring.absent(values.first(), false))) };
+        let sees_all = *visible.decision.row_filter() == RowFilter::All;
+        let [.., most] = REFERENCES_AT_ONCE;
+        for some in values.chunks(most) {
+            let count = REFERENCES_AT_ONCE.into_iter().find(|count| *count >= some.len()).unwrap_or(most);
+            let query = existing(&visible.sql_name, &key.name, count)?;
+            let bound = self.bind_own_query(&query, &[], None).await?;
+            let filled = some.iter().chain(some.last().into_iter().cycle()).take(count);
+            let parameters = filled.map(ScalarValue::to_array).collect::<std::result::Result<Vec<_>, _>>();
+            let parameters = parameters.map_err(Error::internal)?;
+            let of = Invocation { prepared, bound: &bound, parameters: &parameters, part: None, is_find: true };
+            let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
+            let account = MemoryConsumer::new("references").register(&self.runs.statement_account());
+            let there = self.found(&mut run, interrupt, of, &account).await?;
+            let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
+            let own = some.first().map_or(DataType::Null, ScalarValue::data_type);
+            let there: HashSet<ScalarValue> = there.iter().filter_map(|value| value.cast_to(&own).ok()).collect();
+            if let Some(missing) = some.iter().find(|value| !there.contains(value)) {
+                return Ok(Some(referring.absent(Some(missing), sees_all)));
+            }
+            known.learn(name, some);
+        }
+        Ok(None)
     }
 }
 

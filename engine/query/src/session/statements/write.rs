@@ -308,13 +308,7 @@ impl GateSession {
                 }
                 for (part, rows) in targeted.parts(&found)? {
                     let known = &mut KnownReferences::default();
-                    let referred = interrupt.within(self.refer(prepared, interrupt, &part, &rows, known)).await;
-                    match (part.intent().record(), referred) {
-                        (Some(record), Err(error)) if error.code() == ErrorCode::ForeignKeyViolation => {
-                            record.keep_absent(error);
-                        }
-                        (_, referred) => referred?,
-                    }
+                    interrupt.within(self.refer(prepared, interrupt, &part, &rows, known)).await?;
                 }
                 let bytes = found.get_array_memory_size();
                 (WrittenRows::Found(found), bytes)

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
-/// The savepoint before each batch. Ids of a session's own savepoints count up from 0.
+/// The savepoint before each batch, where the source has any. Ids of a session's own savepoints count up from 0.
 const BEFORE_BATCH: u32 = u32::MAX;
 
 /// How often a batch is stored anew because another writer takes the same number at the same time.
@@ -39,6 +39,8 @@ pub(crate) struct Intake {
     records: Option<Arc<HookRecords>>,
     context: ExecuteContext,
     way: Way,
+    /// A batch can be undone by itself.
+    undoes_batches: bool,
 }
 
 /// How batches are stored, by what is known so far.
@@ -66,7 +68,10 @@ impl Intake {
         (log, records): (ChangeLog, Option<Arc<HookRecords>>),
         context: ExecuteContext,
     ) -> Self {
-        Self { targeted: Arc::clone(targeted), arrivals, log, records, context, way: Way::Unasked }
+        // Without a writer it is refused when the rows come.
+        let undoes_batches = targeted.table().writer().is_ok_and(|writer| writer.capabilities().savepoints);
+        let way = if undoes_batches { Way::Unasked } else { Way::Rows };
+        Self { targeted: Arc::clone(targeted), arrivals, log, records, context, way, undoes_batches }
     }
 
     /// Stores all rows that arrive, and says how many; `None`: they broke off. Between two batches the block is for others: what
@@ -107,15 +112,22 @@ impl Intake {
         let mut branches = block.branches().await;
         let transaction = branches.enter(table.source(), table.driver(), &self.context).await?;
         transaction.accompany(HookRecords::companion(self.records.as_ref()));
-        transaction.savepoint(BEFORE_BATCH).await?;
+        if self.undoes_batches {
+            transaction.savepoint(BEFORE_BATCH).await?;
+        }
         let stored = match self.loaded(loads, rows, transaction).await {
-            Ok(Some(loaded)) => transaction.release(BEFORE_BATCH).await.map(|()| loaded),
+            Ok(Some(loaded)) => self.keep(transaction).await.map(|()| loaded),
             Ok(None) => self.changed(rows, before, transaction).await,
             Err(error) => Err(error),
         };
         transaction.accompany(None);
         branches.rest();
         stored
+    }
+
+    /// Forgets the savepoint of a batch that is stored.
+    async fn keep(&self, transaction: &mut Transaction) -> Result<()> {
+        if self.undoes_batches { transaction.release(BEFORE_BATCH).await } else { Ok(()) }
     }
 
     /// Loads a batch. `None`: its rows take the steps of other changes; nothing of them is stored.
@@ -168,7 +180,7 @@ impl Intake {
         loop {
             attempts -= 1;
             match self.change(rows, transaction).await {
-                Ok(stored) => break transaction.release(BEFORE_BATCH).await.map(|()| stored),
+                Ok(stored) => break self.keep(transaction).await.map(|()| stored),
                 Err(Refused { is_raced: true, .. })
                     if attempts > 0 && transaction.rollback_to(BEFORE_BATCH).await.is_ok() => {}
                 Err(Refused { error, .. }) if is_of_a_row(&error) => {
@@ -190,7 +202,8 @@ impl Intake {
     }
 
     /// The error of the first row of a batch that has one, with its place. Sources say of many rows only that one is wrong: the half
-    /// that it must be in is stored again, without the other, until it is alone.
+    /// that it must be in is stored again, without the other, until it is alone. Where a batch cannot be undone by itself, only one of a
+    /// single row has a known place.
     async fn first_wrong(
         &self,
         rows: &RecordBatch,
@@ -199,6 +212,9 @@ impl Intake {
         transaction: &mut Transaction,
     ) -> Error {
         let (mut first, mut end) = (0, rows.num_rows());
+        if end == 1 {
+            return at_row(error, before);
+        }
         while first < end {
             if transaction.rollback_to(BEFORE_BATCH).await.is_err() {
                 return error;

@@ -36,8 +36,10 @@ pub(crate) struct GivenRecord {
     /// Of those rows that the operation's rights may reach, those that row policies let pass: what is left is the owner's.
     policy_rows: RowFilter,
     place: Option<RecordPlace>,
-    /// A reference of its values to no record, which is answered after its rights and rules.
+    /// A reference of its values to no record, which is answered when nothing else is wrong with it: it may be a hidden one.
     absent: OnceLock<Error>,
+    /// The same of a record that its writer would see, which is answered behind rights, CHECK and rules.
+    nowhere: OnceLock<Error>,
     /// There was no record of its key.
     is_missing: AtomicBool,
 }
@@ -105,6 +107,7 @@ impl GivenRecord {
             policy_rows,
             place: None,
             absent: OnceLock::new(),
+            nowhere: OnceLock::new(),
             is_missing: AtomicBool::new(false),
         };
         let policy_rows = |operation| evaluator.policy_target(&object.name, operation);
@@ -158,15 +161,22 @@ impl GivenRecord {
         self.is_missing.load(Ordering::Acquire)
     }
 
-    /// Keeps for later that a reference is to no record.
-    pub(crate) fn keep_absent(&self, error: Error) {
+    /// Keeps for later that a reference is to no record. `is_nowhere`: its writer would see it.
+    pub(crate) fn keep_absent(&self, error: Error, is_nowhere: bool) {
         // The first is the one that is answered.
-        drop(self.absent.set(error));
+        drop(if is_nowhere { &self.nowhere } else { &self.absent }.set(error));
     }
 
     /// # Errors
-    /// A reference is to no record.
+    /// A reference is to a record that is nowhere, whoever looks.
+    pub(in crate::write) fn refuse_nowhere(&self) -> Result<()> {
+        self.nowhere.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// # Errors
+    /// A reference is to no record that its writer sees.
     pub(in crate::write) fn refuse_absent(&self) -> Result<()> {
+        self.refuse_nowhere()?;
         self.absent.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 

@@ -10,15 +10,14 @@ use std::sync::Arc;
 /// Runs one hook for each row. `bytes`: of the rows.
 pub(super) async fn run(job: Job, (rows, bytes): (Vec<HookRow>, usize), records: Option<Arc<HookRecords>>) {
     let Some(hook) = job.hooks.first().cloned() else { return };
-    if !hook.tally().wait(bytes) {
+    let Some(_place) = hook.tally().wait(bytes) else {
         tracing::error!(hook = hook.hook().name, "a hook is left out: too many runs of it wait");
         return;
-    }
+    };
     for (index, row) in rows.into_iter().enumerate() {
         let own = job.of_one(Place { first: index, count: job.place.count });
         once(hook.hook(), &own, row, records.as_ref()).await;
     }
-    hook.tally().end_wait(bytes);
 }
 
 async fn once(hook: &Hook, job: &Job, row: HookRow, records: Option<&Arc<HookRecords>>) {
