@@ -1,9 +1,14 @@
 //! What the gate adds before a statement runs: binding and planning, anew and from its caches, beside DataFusion alone.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench stops at the first failure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench stops at the first failure, and says what it found"
+)]
 
 mod clock;
 
-use arrow::array::{ArrayRef, Int64Array};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, StringArray};
 use clock::CpuTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -61,8 +66,67 @@ fn point_gate(runtime: &Runtime, folder: &Path) -> Arc<Engine> {
     gate::gate(runtime.handle().clone(), gate::deployment(&stack, tables).unwrap()).unwrap()
 }
 
+/// Runs of one statement with other values each time, from plans that are kept and planned anew, with what planning took of them as
+/// the gate's own table of statements has it.
+fn kept_and_anew(
+    criterion: &mut Criterion<CpuTime>,
+    runtime: &Runtime,
+    session: &Arc<dyn Session>,
+    name: &str,
+    sql: &str,
+    values: &dyn Fn(usize) -> Vec<ArrayRef>,
+) {
+    for (what, setting) in [("run_planned_anew", "off"), ("run_kept_plan", "on")] {
+        let set = format!("SET querygate.plan_templates = {setting}");
+        let set = runtime.block_on(gate::prepare(session, &set)).unwrap();
+        runtime.block_on(gate::drain(session, &set, &[])).unwrap();
+        let prepared = runtime.block_on(gate::prepare(session, sql)).unwrap();
+        let mut run = 0_usize;
+        criterion.bench_function(&format!("planning/{name}/{what}"), |b| {
+            b.iter(|| {
+                run += 1;
+                runtime.block_on(gate::drain(session, &prepared, &values(run))).unwrap();
+            });
+        });
+    }
+    for (what, cached) in [("anew", "NOT cached"), ("kept", "cached")] {
+        let sql = format!("SELECT planning_ms FROM querygate.queries WHERE {cached} ORDER BY id DESC LIMIT 1000");
+        let sql = format!("SELECT 1000 * avg(planning_ms) FROM ({sql}) t");
+        let found = runtime.block_on(gate::first_number(session, &sql)).unwrap();
+        println!("planning/{name}/{what}: {found:?} microseconds of planning, mean of the last thousand");
+    }
+}
+
+/// Three sources, as the demo's traffic joins them.
+fn three_sources(criterion: &mut Criterion<CpuTime>, runtime: &Runtime) {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::write_parquet(folder.path(), 0.001).unwrap();
+    let nation = runtime.block_on(gate::tpch_tables(folder.path())).unwrap().remove("nation").unwrap();
+    let columns = wide::schema();
+    let objects = vec![
+        gate::object("b_wide", columns.fields().iter().map(|f| f.name().as_str())),
+        gate::object("b_accounts", rows::ACCOUNT_COLUMNS.map(|(name, _)| name)),
+        gate::object("b_nation", nation.provider.schema().fields().iter().map(|f| f.name().as_str())),
+    ];
+    let stack = gate::stack("b", objects, &[("b_accounts", "name != 'account 3'")]);
+    let tables = HashMap::from([
+        ("b_wide".to_owned(), rows::memory(1_000).unwrap()),
+        ("b_accounts".to_owned(), runtime.block_on(rows::accounts(&folder.path().join("a.db"), 1_000)).unwrap()),
+        ("b_nation".to_owned(), nation),
+    ]);
+    let three = gate::gate(runtime.handle().clone(), gate::deployment(&stack, tables).unwrap()).unwrap();
+    let session = runtime.block_on(gate::session(&three, gate::reader())).unwrap();
+    let sql = "SELECT n.n_name, count(*) AS n FROM nation n JOIN accounts a ON a.level = n.n_nationkey \
+               JOIN wide w ON w.id = a.id WHERE a.name = $1 GROUP BY n.n_name ORDER BY n.n_name";
+    let values = |run: usize| -> Vec<ArrayRef> {
+        vec![Arc::new(StringArray::from(vec![format!("account {}", 100 + run % 50)]))]
+    };
+    kept_and_anew(criterion, runtime, &session, "three_sources", sql, &values);
+}
+
 fn planning(criterion: &mut Criterion<CpuTime>) {
     let runtime = gate::runtime().unwrap();
+    three_sources(criterion, &runtime);
     let folder = tempfile::tempdir().unwrap();
     let point = point_gate(&runtime, folder.path());
     let session = runtime.block_on(gate::session(&point, gate::reader())).unwrap();
@@ -90,6 +154,18 @@ fn planning(criterion: &mut Criterion<CpuTime>) {
             runtime.block_on(gate::drain(&session, &prepared, &[])).unwrap();
         });
     });
+    let open = q5.replace("'ASIA'", "$1").replace("date '1994-01-01' + interval '1' year", "$3");
+    let open = open.replace("date '1994-01-01'", "$2");
+    let values = |run: usize| -> Vec<ArrayRef> {
+        let region = ["ASIA", "EUROPE", "AMERICA"][run % 3];
+        let from = 8_401 + i32::try_from(run % 3).unwrap() * 365;
+        vec![
+            Arc::new(StringArray::from(vec![region])),
+            Arc::new(Date32Array::from(vec![from])),
+            Arc::new(Date32Array::from(vec![from + 365])),
+        ]
+    };
+    kept_and_anew(criterion, &runtime, &session, "tpch_q5", &open, &values);
     criterion.bench_function("planning/tpch_q5/datafusion_alone", |b| {
         b.iter(|| {
             runtime.block_on(async {

@@ -103,6 +103,24 @@ pub async fn drain(
     Ok(count)
 }
 
+/// The one number that a query gives; `None`: no row, or no number.
+///
+/// # Errors
+/// The statement's failure.
+pub async fn first_number(session: &Arc<dyn Session>, sql: &str) -> Result<Option<f64>> {
+    let prepared = prepare(session, sql).await?;
+    let Outcome::Rows(mut rows) = session.run(&prepared, &[], Delivery::Batches).await? else { return Ok(None) };
+    let mut found = None;
+    while let Some(batch) = rows.batches.next().await {
+        let batch = batch?;
+        let Some(column) = batch.columns().first().filter(|_| batch.num_rows() > 0) else { continue };
+        let numbers = arrow::compute::cast(column, &arrow::datatypes::DataType::Float64).map_err(Error::internal)?;
+        let numbers = numbers.as_any().downcast_ref::<arrow::array::Float64Array>();
+        found = found.or_else(|| numbers.and_then(|numbers| numbers.iter().next().flatten()));
+    }
+    Ok(found)
+}
+
 /// The principal of the one permission set of the stacks here.
 #[must_use]
 pub fn reader() -> Principal {

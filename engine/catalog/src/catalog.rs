@@ -1,5 +1,6 @@
 //! The schemas of one principal put together: governed tables, views, the gate's own tables, `pg_catalog`.
 
+use crate::arguments::Arguments;
 use crate::deployment::Deployment;
 use crate::federation::{Federated, GovernedOpener, Remotes, WholeFragment, federate};
 use crate::image::BoundView;
@@ -51,7 +52,20 @@ impl PrincipalCatalog {
     /// # Errors
     /// Internal: a part that was translated and cannot be made a leaf.
     pub fn federate(&self, plan: &LogicalPlan, context: &SimplifyContext) -> Result<Federated> {
-        federate(plan, &self.opener(), context)
+        federate(plan, &self.opener(), context, None)
+    }
+
+    /// Carves a bound plan with its parameters open; other values may take the place of these later.
+    ///
+    /// # Errors
+    /// As [`PrincipalCatalog::federate`]; values of other types than the plan's.
+    pub fn federate_open(
+        &self,
+        plan: &LogicalPlan,
+        context: &SimplifyContext,
+        arguments: &Arguments,
+    ) -> Result<Federated> {
+        federate(plan, &self.opener(), context, Some(arguments))
     }
 
     /// A bound plan with its parameters open, as one fragment. `None`: one source cannot run all of it.

@@ -17,7 +17,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 
-type Shared = Option<Arc<Mutex<Weak<Mutex<Inside>>>>>;
+type Both = Arc<Mutex<Weak<Mutex<Inside>>>>;
+type Shared = Option<Both>;
+
+/// What both sides of each operator of a kept plan share, and what they share in the run that it is renewed for.
+#[derive(Debug, Default)]
+pub struct RenewedSides(Vec<(Both, Both)>);
 
 /// A node on one side of such an operator.
 #[derive(Debug, Clone)]
@@ -110,6 +115,21 @@ impl GatheringExec {
             }
         };
         Self { input, side: Side::In, inside, properties }
+    }
+
+    /// This node for another run of its plan. `known`: what both sides of an operator share there, by what they share in this plan;
+    /// the same for all nodes of one plan.
+    #[must_use]
+    pub fn renewed(&self, input: Arc<dyn ExecutionPlan>, known: &mut RenewedSides) -> Self {
+        let inside = self.inside.as_ref().map(|inside| {
+            let found = known.0.iter().find(|(kept, _)| Arc::ptr_eq(kept, inside)).map(|(_, fresh)| Arc::clone(fresh));
+            found.unwrap_or_else(|| {
+                let fresh = Arc::new(Mutex::new(Weak::new()));
+                known.0.push((Arc::clone(inside), Arc::clone(&fresh)));
+                fresh
+            })
+        });
+        Self { input, inside, ..self.clone() }
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Self {

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+mod arguments;
 mod arrow_types;
 mod catalog;
 pub mod deployment;
@@ -24,9 +25,10 @@ mod unavailable;
 pub mod write;
 mod write_rights;
 
+pub use arguments::Arguments;
 pub use arrow_types::{arrow_type, object_schema};
 pub use catalog::{CatalogBuilder, PrincipalCatalog};
-pub use gathering::GatheringExec;
+pub use gathering::{GatheringExec, RenewedSides};
 pub use image::BoundView;
 pub use metrics::FragmentRuns;
 pub use one_input::over_one_input;

@@ -30,8 +30,17 @@ impl Side {
 
 fn run(client: &Client, query: &Query) -> Answer {
     let sql = plain(&query.text);
-    if query.parameters.is_empty() { client.run(&sql) } else { client.run_with(&sql, &query.parameters) }
+    let once = || if query.parameters.is_empty() { client.run(&sql) } else { client.run_with(&sql, &query.parameters) };
+    // Some are asked so often that a plan which was kept gives the answer.
+    for _ in 0..if sql.len().is_multiple_of(REPEATED) { KEPT_AFTER } else { 0 } {
+        let _before = once();
+    }
+    once()
 }
+
+/// One statement of so many is asked again and again, and so many times before its plan is kept.
+const REPEATED: usize = 6;
+const KEPT_AFTER: usize = 3;
 
 /// Objects by layout: all in one, or spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

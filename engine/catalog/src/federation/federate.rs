@@ -3,11 +3,14 @@
 
 use super::policy::{FragmentPolicy, Tables};
 use super::sizes::TableSizes;
+use crate::arguments::Arguments;
 use crate::deployment::Deployment;
 use crate::leaf::{GovernedExec, GovernedTable};
 use crate::metrics::FragmentFacts;
 use crate::principal::VisibleObject;
-use crate::remote::{CompiledFragment, DriverTable, Expected, FragmentCall, FragmentExec, SourcePlanning, looks_up};
+use crate::remote::{
+    CompiledFragment, DriverTable, Expected, FragmentCall, FragmentExec, OpenParameters, SourcePlanning, looks_up,
+};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -151,7 +154,7 @@ pub struct Federated {
     pub receipts: Vec<Receipt>,
 }
 
-/// Carves a bound plan whose parameters are filled in.
+/// Carves a bound plan whose parameters are filled in, or open, with values that they have now.
 ///
 /// # Errors
 /// Internal: a part that was translated and cannot be made a leaf.
@@ -159,11 +162,12 @@ pub(crate) fn federate(
     plan: &LogicalPlan,
     opener: &GovernedOpener<'_>,
     context: &SimplifyContext,
+    arguments: Option<&Arguments>,
 ) -> Result<Federated> {
     if opener.is_empty() {
         return Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() });
     }
-    let builder = Builder { opener, refused: Cell::new(false) };
+    let builder = Builder { opener, arguments, refused: Cell::new(false) };
     match carve(plan, opener, &builder, context) {
         Ok(Carved { plan, fragments, receipts }) => Ok(Federated { plan, fragments, receipts }),
         // Some value has no equal in the source: the governed leaves take what they can.
@@ -288,8 +292,21 @@ pub fn source_settings(scan: &TableScan) -> Vec<PlannerSetting> {
 
 struct Builder<'a> {
     opener: &'a GovernedOpener<'a>,
+    /// The values of open parameters.
+    arguments: Option<&'a Arguments>,
     /// A source refused the values of a fragment.
     refused: Cell<bool>,
+}
+
+impl Builder<'_> {
+    /// The values of a fragment, and where they come from if other values are to take their place.
+    fn values(&self, translation: &Translation) -> Result<(Vec<Value>, Option<Arc<OpenParameters>>)> {
+        let Some(arguments) = self.arguments else { return Ok((translation.values(&[])?, None)) };
+        let open = OpenParameters::of(translation);
+        let values = open.values(&translation.fragment.parameters, arguments);
+        let values = values.ok_or_else(|| Error::internal("a fragment is planned with values of other types"))?;
+        Ok((values, Some(Arc::new(open))))
+    }
 }
 
 impl LeafBuilder for Builder<'_> {
@@ -299,7 +316,7 @@ impl LeafBuilder for Builder<'_> {
         let statement = driver
             .render(&translation.fragment)
             .map_err(|refusal| Error::internal(format!("a translated fragment is refused: {}", refusal.text)))?;
-        let values = translation.values(&[])?;
+        let (values, open) = self.values(&translation)?;
         if let Err(refusal) = driver.accepts(&statement, &values) {
             self.refused.set(true);
             return Err(Error::internal(format!("the values of a fragment are refused: {}", refusal.text)));
@@ -308,7 +325,10 @@ impl LeafBuilder for Builder<'_> {
             token: self.opener.token.clone(),
             restricted: !translation.policy_values.is_empty(),
             size: translation.size.clone(),
-            compiled: compiled(driver, &translation, statement, values, known(&translation)),
+            compiled: CompiledFragment {
+                open,
+                ..compiled(driver, &translation, statement, values, known(&translation))
+            },
         };
         LogicalPlanBuilder::scan("fragment", provider_as_source(Arc::new(table)), None)
             .and_then(LogicalPlanBuilder::build)
@@ -339,6 +359,7 @@ fn compiled(
         by_key: false,
         names_columns: true,
         expected: Arc::new(Expected::of(&translation.size)),
+        open: None,
     }
 }
 

@@ -4,6 +4,7 @@
 use super::keys::{remap_by_name, uncast, without_casts};
 use super::ordered::{Parts, in_order};
 use super::recipe::Recorded;
+use super::renewal::Origin;
 use crate::metrics::{FileLeaf, FragmentRuns};
 use crate::remote::FragmentExec;
 use arrow::datatypes::SchemaRef;
@@ -32,7 +33,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A governed table in a physical plan.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GovernedExec {
     token: LeafToken,
     /// SQL name of the table.
@@ -57,6 +58,8 @@ pub struct GovernedExec {
     reads: Option<Arc<FileLeaf>>,
     /// What another process would plan the same from; `None`: it is not asked for.
     recorded: Option<Recorded>,
+    /// What another run of the same plan makes the leaf from; `None`: it is planned for one run.
+    origin: Option<Origin>,
 }
 
 impl GovernedExec {
@@ -87,6 +90,7 @@ impl GovernedExec {
             closed: false,
             reads: None,
             recorded: None,
+            origin: None,
         }
     }
 
@@ -114,6 +118,24 @@ impl GovernedExec {
     /// Keeps what it is planned from.
     pub(super) fn recorded_as(self, recorded: Option<Recorded>) -> Self {
         Self { recorded, ..self }
+    }
+
+    pub(super) fn originating(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
+    }
+
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// This leaf with what was found out of it before.
+    pub(super) fn keeping(&self, properties: Arc<PlanProperties>) -> Self {
+        Self { properties, origin: None, ..self.clone() }
+    }
+
+    /// This leaf over a plan with the same properties.
+    pub(super) fn with_same_properties(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
+        Self { inner, origin: None, ..self.clone() }
     }
 
     pub(super) fn recorded(&self) -> Option<&Recorded> {
@@ -145,9 +167,12 @@ impl GovernedExec {
             Some(fetch) => Arc::new(LocalLimitExec::new(inner, fetch)),
             None => inner,
         };
+        let compiled = bottom_of(&inner);
+        let is_open = compiled.downcast_ref::<FragmentExec>().is_some_and(|leaf| leaf.compiled().open.is_some());
         let native: Vec<String> = super::receipt::fragment_line(&inner).into_iter().collect();
         let columns = inner.schema().fields().iter().map(|field| field.name().clone()).collect();
         Self::new(token, "fragment".into(), source, note, native.into(), inner, Arc::new(columns), fetch)
+            .originating(is_open.then(Origin::fragment))
     }
 
     /// Which snapshot and principal the leaf was made for.
@@ -192,21 +217,8 @@ impl GovernedExec {
     }
 
     pub(crate) fn with_inner(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
-        Self::new(
-            self.token.clone(),
-            Arc::clone(&self.table),
-            Arc::clone(&self.source),
-            Arc::clone(&self.note),
-            Arc::clone(&self.native),
-            inner,
-            Arc::clone(&self.open_columns),
-            self.fetch,
-        )
-        .hiding(self.hides)
-        .in_order(self.in_order)
-        .closed(self.closed)
-        .reading(self.reads.clone())
-        .recorded_as(self.recorded.clone())
+        let properties = properties_without_constants(&inner, self.in_order.is_some());
+        Self { inner, properties, origin: None, ..self.clone() }
     }
 
     fn is_open(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
@@ -395,6 +407,9 @@ impl GovernedExec {
         if taken.is_empty() {
             return refuse(answer);
         }
+        let places_taken = places.iter().filter_map(|place| result.parent_filters.get(*place));
+        let asked = places_taken.map(|offer| Arc::clone(&offer.filter)).collect();
+        let origin = self.origin.as_ref().map(|origin| origin.taking(asked));
         let given = ChildPushdownResult { parent_filters: taken, self_filters: Vec::new() };
         let got = leaf.handle_child_pushdown_result(FilterPushdownPhase::Post, given, config)?;
         for (place, verdict) in places.into_iter().zip(&got.filters) {
@@ -407,7 +422,7 @@ impl GovernedExec {
             Some(new_leaf) => {
                 let inner = replace_bottom(&self.inner, &new_leaf)?;
                 let inner = if self.hides { narrowed(inner, exact)? } else { inner };
-                propagation.with_updated_node(Arc::new(self.with_inner(inner)) as _)
+                propagation.with_updated_node(Arc::new(self.with_inner(inner).originating(origin)) as _)
             }
             None => propagation,
         })

@@ -12,6 +12,7 @@ mod reading;
 mod receipt;
 mod recipe;
 mod related;
+mod renewal;
 mod scan;
 mod size;
 mod table;

@@ -6,8 +6,10 @@ use super::mask::MaskExpr;
 use super::ordered::PARTS_PER_STREAM;
 use super::reading::ReadingExpr;
 use super::receipt::fragment_line;
+use super::renewal::{Origin, PlannedTable};
 use super::size::governed;
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
+use crate::arguments::{Arguments, is_open};
 use crate::expressions::{Numbered, columns_of};
 use crate::metrics::FileLeaf;
 use crate::remote::{DriverTable, FragmentExec, PlainScans};
@@ -39,6 +41,30 @@ impl GovernedTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(arguments) = state.config().get_extension::<Arguments>() else {
+            return Ok(Arc::new(self.planned(state, projection, (filters, None), limit).await?.0));
+        };
+        let closed: Vec<Expr> = filters.iter().map(|filter| arguments.filled(filter)).collect::<Result<_>>()?;
+        let (leaf, split) = self.planned(state, projection, (closed.as_slice(), Some(filters)), limit).await?;
+        let planned = PlannedTable {
+            table: self.without_keys(),
+            projection: projection.cloned(),
+            filters: filters.to_vec(),
+            limit,
+            given: split.open.unwrap_or_default(),
+            inside: !split.has_open_residual,
+        };
+        Ok(Arc::new(leaf.originating(Some(Origin::table(planned)))))
+    }
+
+    /// Plans the leaf with its filters, and with the same ones as their parameters are open.
+    async fn planned(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        (filters, open): (&[Expr], Option<&[Expr]>),
+        limit: Option<usize>,
+    ) -> Result<(GovernedExec, SplitFilters)> {
         if let Some(unsafe_one) = filters.iter().find(|f| !self.admits(f)) {
             return internal_err!(
                 "a conjunct that is not leak-proof reached a governed leaf: {}",
@@ -47,7 +73,7 @@ impl GovernedTable {
         }
         let output = self.output_columns(projection)?;
         let plain = self.is_plain(state);
-        let split = self.split_filters(filters, &output, plain)?;
+        let split = self.split_filters((filters, open), &output, plain)?;
         let plan = self.raw_scan(state, &output, &split, limit.filter(|_| !plain)).await?;
         let native = self.native(&plan, &split);
         let in_order = self.in_order(state, &plan, &split);
@@ -81,7 +107,7 @@ impl GovernedTable {
             limit,
         );
         let leaf = leaf.hiding(self.policy.restricts()).in_order(in_order).closed(split.closed);
-        Ok(Arc::new(leaf.reading(reads).recorded_as(recorded)))
+        Ok((leaf.reading(reads).recorded_as(recorded), split))
     }
 
     fn output_columns(&self, projection: Option<&Vec<usize>>) -> Result<Vec<&GovernedColumn>> {
@@ -106,7 +132,12 @@ impl GovernedTable {
     ///
     /// Where part of the policy stays above the raw scan and a value that is fetched may not be readable, the reader's own
     /// conjuncts stay above it too: which of the hidden rows are read, and fail, is not for the reader to choose.
-    fn split_filters(&self, filters: &[Expr], output: &[&GovernedColumn], rows_only: bool) -> Result<SplitFilters> {
+    fn split_filters(
+        &self,
+        (filters, open): (&[Expr], Option<&[Expr]>),
+        output: &[&GovernedColumn],
+        rows_only: bool,
+    ) -> Result<SplitFilters> {
         let marks: BTreeSet<&str> = self.policy.related.iter().filter_map(|r| r.mark.as_deref()).collect();
         let (marked, plain): (Vec<&Expr>, Vec<&Expr>) = self
             .policy
@@ -114,6 +145,7 @@ impl GovernedTable {
             .iter()
             .partition(|conjunct| columns_of(conjunct).iter().any(|name| marks.contains(name.as_str())));
         let own = plain.len();
+        let as_open: Vec<&Expr> = plain.iter().copied().chain(open.unwrap_or(filters)).collect();
         let below: Vec<&Expr> = plain.into_iter().chain(filters).collect();
         let mut verdicts = if rows_only {
             vec![TableProviderFilterPushDown::Unsupported; below.len()]
@@ -133,6 +165,7 @@ impl GovernedTable {
         }
         let marked = marked.into_iter().cloned().collect();
         let mut split = SplitFilters { marked, closed, ..SplitFilters::default() };
+        split.open_with(open.is_some(), &as_open, &verdicts);
         for (conjunct, verdict) in below.into_iter().zip(verdicts) {
             match verdict {
                 TableProviderFilterPushDown::Exact => split.raw.push(conjunct.clone()),
@@ -184,7 +217,9 @@ impl GovernedTable {
         self.refuse_lost(&raw_projection)?;
         let whole = split.is_whole() && self.policy.related.is_empty();
         let raw_limit = if whole { limit } else { None };
-        let plan = self.raw.scan(state, Some(&raw_projection), &split.raw, raw_limit).await?;
+        let in_source = (self.raw.as_ref() as &dyn Any).is::<DriverTable>();
+        let given = split.open.as_ref().filter(|_| in_source).unwrap_or(&split.raw);
+        let plan = self.raw.scan(state, Some(&raw_projection), given, raw_limit).await?;
         let plan = self.expecting(state, plan, &split.raw);
         let target = state.config().target_partitions();
         if !self.policy.restricts() {
@@ -199,15 +234,22 @@ impl GovernedTable {
 
     /// A fragment with what the reader may expect of it, which decides whether it is given keys.
     fn expecting(&self, state: &dyn Session, plan: Arc<dyn ExecutionPlan>, filters: &[Expr]) -> Arc<dyn ExecutionPlan> {
-        let Some(fragment) = plan.downcast_ref::<FragmentExec>() else { return plan };
+        match plan.downcast_ref::<FragmentExec>() {
+            Some(fragment) => Arc::new(self.expected(state, fragment, filters)),
+            None => plan,
+        }
+    }
+
+    /// A fragment of this table with what the reader may expect of it.
+    pub(super) fn expected(&self, state: &dyn Session, fragment: &FragmentExec, filters: &[Expr]) -> FragmentExec {
         let told = filtered(governed(self), &self.schema, filters);
-        let schema = plan.schema();
+        let schema = fragment.schema();
         let columns = schema.fields().iter().map(|field| {
             let place = self.columns.iter().position(|column| column.field.name() == field.name());
             place.and_then(|place| told.columns.get(place)).copied().unwrap_or_default()
         });
         let size = TableEstimate { columns: columns.collect(), ..told.clone() };
-        Arc::new(fragment.expecting(&size, state))
+        fragment.expecting(&size, state)
     }
 
     /// How many parts of the leaf are read at once, where part after part is given. `None`: rows are given as they come, for it hides
@@ -353,9 +395,29 @@ struct SplitFilters {
     marked: Vec<Expr>,
     /// Whether the reader's own conditions and keys stay above the raw scan.
     closed: bool,
+    /// What is handed to the raw provider, with its parameters open; `None`: there are none.
+    open: Option<Vec<Expr>>,
+    /// Whether a parameter stands above the raw scan.
+    has_open_residual: bool,
 }
 
 impl SplitFilters {
+    /// The same conjuncts with their parameters open, by what the raw provider does with their values.
+    fn open_with(&mut self, is_kept: bool, conjuncts: &[&Expr], verdicts: &[TableProviderFilterPushDown]) {
+        if !is_kept {
+            return;
+        }
+        let given = conjuncts.iter().zip(verdicts).filter(|(_, verdict)| match verdict {
+            TableProviderFilterPushDown::Exact | TableProviderFilterPushDown::Inexact => true,
+            TableProviderFilterPushDown::Unsupported => false,
+        });
+        self.open = Some(given.map(|(conjunct, _)| Expr::clone(conjunct)).collect());
+        self.has_open_residual = conjuncts.iter().zip(verdicts).any(|(conjunct, verdict)| match verdict {
+            TableProviderFilterPushDown::Exact => false,
+            TableProviderFilterPushDown::Inexact | TableProviderFilterPushDown::Unsupported => is_open(conjunct),
+        });
+    }
+
     /// Whether the raw provider applies all of them.
     fn is_whole(&self) -> bool {
         self.residual.is_empty() && self.marked.is_empty()

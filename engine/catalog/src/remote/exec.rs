@@ -1,9 +1,11 @@
 //! The leaf that runs a fragment at its source. Prints native text with numbered parameters, never a value.
 
 use super::keys::{Narrowing, is_key, narrowed};
+use super::open::OpenParameters;
 use super::plain::PlainScans;
 use super::source_error::{named, of_column};
 use super::worth::Expected;
+use crate::arguments::Arguments;
 use crate::metrics::{FragmentFacts, FragmentRun, FragmentRuns};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -61,6 +63,8 @@ pub(crate) struct CompiledFragment {
     pub(crate) names_columns: bool,
     /// What it gives without keys.
     pub(crate) expected: Arc<Expected>,
+    /// Where its values come from, where other values may take their place.
+    pub(crate) open: Option<Arc<OpenParameters>>,
 }
 
 /// The setting of the sources' planners for the fragments of one plan, as an extension of the state that plans it. A source that
@@ -194,6 +198,9 @@ fn out_of_range() -> Error {
     Error::new(ErrorCode::NumericOutOfRange, "value is out of range")
 }
 
+/// The filter of a run that stands where this one of a kept plan does, over the same columns. `None`: it is not known.
+pub type RenewFilter<'a> = dyn Fn(&Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> + Send + Sync + 'a;
+
 /// A fragment as a plan leaf.
 #[derive(Debug)]
 pub(crate) struct FragmentExec {
@@ -244,6 +251,13 @@ impl FragmentExec {
 
     fn with_filters(&self, filters: Vec<Arc<dyn PhysicalExpr>>) -> Self {
         Self { compiled: self.compiled.clone(), filters, properties: Arc::clone(&self.properties) }
+    }
+
+    /// A leaf for another run of the same plan, with its values and the filters that its joins fill. `None`: it is to be planned.
+    pub(crate) fn renewed(&self, arguments: &Arguments, fresh: &RenewFilter<'_>) -> Option<Self> {
+        let compiled = self.compiled.with_arguments(arguments)?;
+        let filters = self.filters.iter().map(fresh).collect::<Option<_>>()?;
+        Some(Self { compiled, filters, properties: Arc::clone(&self.properties) })
     }
 }
 

@@ -3,8 +3,10 @@
 
 use super::counters::Counters;
 use super::exec::{CompiledFragment, FragmentExec};
+use super::open::OpenParameters;
 use super::statistics::TableStats;
 use super::worth::Expected;
+use crate::arguments::Arguments;
 use crate::metrics::FragmentFacts;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -21,6 +23,7 @@ use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::remote::RemoteTable;
+use querygate_driver_api::value::Value;
 use querygate_rules::opener::{LeafColumn, LeafOpener, LocalReason, OpenedLeaf, RemoteColumn};
 use querygate_rules::{NotPushed, Translation, translate};
 use querygate_types::{Error, ErrorCode};
@@ -366,7 +369,7 @@ impl TableProvider for DriverTable {
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
@@ -385,7 +388,7 @@ impl TableProvider for DriverTable {
             Ok(done) => done,
             Err(refusal) => return internal_err!("a scan that was promised cannot be translated: {refusal}"),
         };
-        let values = translation.values(&[]).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let (values, open) = values_of(&translation, state.config().get_extension::<Arguments>())?;
         if let Err(refusal) = self.parts.driver.accepts(&statement, &values) {
             return internal_err!("the source refuses the values of a scan: {}", refusal.text);
         }
@@ -407,6 +410,22 @@ impl TableProvider for DriverTable {
             setting: None,
             by_key: false,
             names_columns: false,
+            open,
         })))
+    }
+}
+
+/// The values of a scan, and where they come from if other values are to take their place.
+fn values_of(
+    translation: &Translation,
+    arguments: Option<Arc<Arguments>>,
+) -> Result<(Vec<Value>, Option<Arc<OpenParameters>>)> {
+    let Some(arguments) = arguments else {
+        return Ok((translation.values(&[]).map_err(|e| DataFusionError::External(Box::new(e)))?, None));
+    };
+    let open = OpenParameters::of(translation);
+    match open.values(&translation.fragment.parameters, &arguments) {
+        Some(values) => Ok((values, Some(Arc::new(open)))),
+        None => internal_err!("a scan is planned with values of other types"),
     }
 }

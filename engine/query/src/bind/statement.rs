@@ -16,6 +16,7 @@ use crate::dialect::{
     Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships,
 };
 use crate::errors::{Stage, translate};
+use crate::plan::template::PlanHistory;
 use crate::rules::drop_primary_keys::without_keys;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;
@@ -37,6 +38,7 @@ use querygate_query_api::requests::question::AnswerColumn;
 use querygate_semantics as semantics;
 use querygate_types::wire_rows::Given;
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// A statement bound on one principal's catalog, its scans verified. Only [`bind`] makes one.
@@ -54,6 +56,9 @@ pub(crate) struct Bound {
     scalar_subqueries: bool,
     objects: Arc<[String]>,
     whole: OnceLock<Option<Whole>>,
+    /// Tells it apart from any other that was bound.
+    number: u64,
+    plans: PlanHistory,
     /// Of a question.
     answer: Option<Answer>,
     /// What it takes of memory, estimated.
@@ -82,7 +87,20 @@ pub(crate) struct Answer {
 /// What a bound statement takes beside its plan, with what is kept of one that a source runs as a whole.
 const BOUND_BYTES: usize = 24 << 10;
 
+/// Numbers for bound statements.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
 impl Bound {
+    /// Tells it apart from any other that was bound.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What its runs have shown of its plans.
+    pub(crate) fn plans(&self) -> &PlanHistory {
+        &self.plans
+    }
+
     /// One value in another type, by this session's rules of casts.
     ///
     /// # Errors
@@ -334,6 +352,8 @@ fn finish(
         workspace: Arc::clone(workspace),
         objects,
         whole: OnceLock::new(),
+        number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+        plans: PlanHistory::default(),
         answer: None,
     })
 }

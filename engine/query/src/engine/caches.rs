@@ -3,6 +3,7 @@
 use crate::bind::statement::Bound;
 use crate::bind::workspace::Workspace;
 use crate::dialect::parameters::Declared;
+use crate::plan::template::Templates;
 use crate::settings::list::Settings;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -21,7 +22,9 @@ pub(crate) struct Caches {
     pub(super) opened: Cache<String, Settings>,
     /// Statements bound before, by everything that binding depends on.
     pub(crate) bound: Cache<BoundKey, Arc<Bound>>,
-    /// What bound statements may take, charged to the engine as long as it runs.
+    /// Plans of bound statements that are kept for other values.
+    pub(crate) templates: Templates,
+    /// What bound statements and their plans may take, charged to the engine as long as it runs.
     _bound_memory: MemoryReservation,
 }
 
@@ -33,7 +36,8 @@ impl Caches {
     pub(super) fn new(memory_total: usize, total: &Arc<dyn MemoryPool>) -> datafusion::error::Result<Self> {
         let bound_max = (memory_total / BOUND_SHARE).min(BOUND_MAX);
         let bound_memory = MemoryConsumer::new("bound statements").register(total);
-        bound_memory.try_grow(bound_max)?;
+        let templates_max = (memory_total / TEMPLATES_SHARE).min(TEMPLATES_MAX);
+        bound_memory.try_grow(bound_max.saturating_add(templates_max))?;
         Ok(Self {
             workspaces: Cache::new(WORKSPACES_MAX),
             states: Cache::new(STATES_MAX),
@@ -42,6 +46,7 @@ impl Caches {
                 .max_capacity(bound_max as u64)
                 .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
                 .build(),
+            templates: Templates::new(templates_max),
             _bound_memory: bound_memory,
         })
     }
@@ -51,6 +56,7 @@ impl Caches {
         self.workspaces.invalidate_all();
         self.states.invalidate_all();
         self.bound.invalidate_all();
+        self.templates.clear();
     }
 }
 
@@ -67,6 +73,9 @@ pub(super) const OPENED_KEY_MAX: usize = 512;
 /// Bytes of bound statements kept, as they are estimated; of the memory of all statements, a share at most.
 const BOUND_MAX: usize = 128 << 20;
 const BOUND_SHARE: usize = 32;
+/// The same of plans that are kept.
+const TEMPLATES_MAX: usize = 64 << 20;
+const TEMPLATES_SHARE: usize = 64;
 /// Texts longer than this are bound anew each time: a few of them would push out all others.
 pub(crate) const BOUND_TEXT_MAX: usize = 64 << 10;
 

@@ -176,6 +176,7 @@ impl Engine {
         let (running, waiting) = self.resources.admission.load();
         metrics::gauge!("querygate_queries_running").set(running as f64);
         metrics::gauge!("querygate_queries_waiting").set(waiting as f64);
+        metrics::gauge!("querygate_plan_templates_bytes").set(self.caches.templates.bytes() as f64);
         metrics::gauge!("querygate_queries_max").set(self.options.queries_max as f64);
         metrics::gauge!("querygate_sessions_max").set(self.options.sessions_max as f64);
         if let Some(workers) = &self.options.workers {

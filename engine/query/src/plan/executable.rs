@@ -7,6 +7,7 @@ use crate::bind::workspace::careful;
 use crate::books::observe::FragmentRecord;
 use crate::dialect::subqueries::apply::{self, RunSubplan, Scope};
 use crate::errors::{Stage, translate};
+use crate::plan::template::{Planned, Template, Templates};
 use crate::plan::variant::{Asking, Chosen, state_for};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
@@ -49,9 +50,24 @@ pub(crate) struct PlanOptions {
     pub(crate) require_pushdown: bool,
     /// Who chooses among valid plans; `None`: the default is planned.
     pub(crate) asking: Option<Asking>,
+    /// Plans that are kept; `None`: this one is planned anew, and not kept.
+    pub(crate) templates: Option<Templates>,
 }
 
 impl Executable {
+    /// A plan that was made of a kept one, and passed the final walk.
+    fn of_template(template: &Template, physical: Arc<dyn ExecutionPlan>, chosen: Option<Chosen>) -> Self {
+        Self {
+            physical,
+            logical: Some(template.logical.clone()),
+            receipts: Vec::new(),
+            records: Arc::clone(&template.records),
+            cached: true,
+            chosen,
+            shipped: Vec::new(),
+        }
+    }
+
     pub(crate) fn physical(&self) -> &Arc<dyn ExecutionPlan> {
         &self.physical
     }
@@ -116,15 +132,30 @@ pub(crate) async fn plan(
             }
         }
     }
+    let templates = options.templates.take().filter(|_| !options.require_pushdown);
+    let keeping = templates.and_then(|kept| Some((Templates::arguments(bound, state, &values)?, kept)));
+    let known = keeping.as_ref().and_then(|_| bound.plans().choices());
+    // Advice is asked for once in a run.
+    let chosen = known.and_then(|choices| Some(options.asking.take()?.choose_of(choices?)));
+    if let Some((arguments, templates)) = &keeping
+        && let Some(template) = templates.of(bound, state, Chosen::variant(chosen.as_ref()))
+        && let Some(physical) = template.renewed(bound, state, arguments).await?
+    {
+        return Ok(Executable::of_template(&template, physical, chosen));
+    }
     let logical = bound.with_values(values)?;
     let state = started(state, bound.asks());
     let federated = bound.catalog().federate(&logical, &context(&state))?;
     if options.require_pushdown {
         everything_pushed(&federated.receipts)?;
     }
-    let chosen = options.asking.and_then(|asking| asking.choose(&federated.plan, options.require_pushdown));
+    let asking = options.asking.filter(|_| chosen.is_none());
+    let chosen = chosen.or_else(|| asking?.choose(&federated.plan, options.require_pushdown));
     let advised = following(bound, &state, chosen.as_ref(), &logical, &federated).await;
     let chosen = chosen.filter(|chosen| advised.is_some() || chosen.is_default());
+    if keeping.is_some() {
+        bound.plans().note_choices(&federated.plan);
+    }
     let (physical, logical, receipts) = match advised {
         Some((physical, true)) => (physical, logical, Vec::new()),
         Some((physical, false)) => (physical, federated.plan, federated.receipts),
@@ -137,6 +168,11 @@ pub(crate) async fn plan(
     let (records, cached) = (Arc::default(), false);
     let mut executable = Executable { physical, logical: Some(logical), receipts, records, cached, chosen, shipped };
     executable.records = crate::plan::receipts::fragments(&executable);
+    if let Some((arguments, templates)) = &keeping {
+        let Executable { physical, records, .. } = &executable;
+        let planned = Planned { variant: Chosen::variant(executable.chosen()), physical, records };
+        templates.learn(bound, &state, arguments, planned).await;
+    }
     Ok(executable)
 }
 
@@ -253,7 +289,7 @@ fn walked(bound: &Bound) -> Result<Option<Walked<'_>>> {
 }
 
 /// The values as fragments take them. `None`: there is one of a type that they do not have.
-fn placeholders(values: &[ScalarValue]) -> Result<Option<Vec<Value>>> {
+pub(super) fn placeholders(values: &[ScalarValue]) -> Result<Option<Vec<Value>>> {
     let mut placeholders = Vec::with_capacity(values.len());
     for value in values {
         let value = match value {
@@ -335,7 +371,7 @@ async fn again(plan: &LogicalPlan, state: &Arc<SessionState>, error: Error) -> R
     careful(state).create_physical_plan(plan).await.map_err(|_| error)
 }
 
-fn context(state: &SessionState) -> SimplifyContext {
+pub(super) fn context(state: &SessionState) -> SimplifyContext {
     SimplifyContext::builder()
         .with_config_options(Arc::clone(state.config_options()))
         .with_query_execution_start_time(state.execution_props().query_execution_start_time)
@@ -380,108 +416,4 @@ pub(crate) fn started(state: &Arc<SessionState>, asks: Asks) -> Arc<SessionState
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Shop, on_runtime};
-
-    fn planned(sql: &str, require_pushdown: bool) -> Result<Executable> {
-        let reader = Shop::open().clerk();
-        let (bound, state) = (reader.bind(sql)?, Arc::clone(&reader.state));
-        on_runtime(async move { plan(&bound, &state, &[], PlanOptions { require_pushdown, asking: None }).await })
-    }
-
-    /// A statement of one source is sent there whole; of parts of it only those that the source runs.
-    #[test]
-    fn what_goes_where() {
-        for (sql, whole, sources) in [
-            ("SELECT count(*) FROM accounts", true, "crm"),
-            ("SELECT a.id FROM accounts a JOIN orders o ON o.account_id = a.id", true, "crm"),
-            ("SELECT v.id FROM visits v JOIN accounts a ON a.id = v.account_id", false, "crm"),
-            ("SELECT email FROM accounts", false, "crm"),
-            ("SELECT id FROM visits", false, ""),
-            ("SELECT 1", false, ""),
-        ] {
-            let executable = planned(sql, false).unwrap();
-            assert_eq!((executable.logical().is_none(), executable.pushed_to().as_str()), (whole, sources), "{sql}");
-            assert!(executable.is_default() && executable.chosen().is_none(), "{sql}");
-        }
-    }
-
-    /// Found once, kept: the second run needs no planning, and asks the source the same.
-    #[test]
-    fn a_whole_statement_is_kept_with_its_binding() {
-        let reader = Shop::open().clerk();
-        let bound = Arc::new(reader.bind("SELECT count(*) FROM accounts").unwrap());
-        assert!(ready(&bound, &[], None).unwrap().is_none(), "nobody found it yet");
-        assert!(call(&bound, &[]).unwrap().is_none(), "no leaf of it was walked");
-        let again = || {
-            let (bound, state) = (Arc::clone(&bound), Arc::clone(&reader.state));
-            on_runtime(async move { plan(&bound, &state, &[], PlanOptions::default()).await.unwrap() })
-        };
-        assert!(!again().cached());
-        assert!(again().cached());
-        let kept = ready(&bound, &[], None).unwrap().unwrap();
-        assert_eq!(reader.run(Arc::clone(kept.physical())).unwrap(), ["4"]);
-        let (call, records) = call(&bound, &[]).unwrap().unwrap();
-        assert_eq!((call.source(), records.len()), ("crm", 1));
-    }
-
-    /// A statement that asks for the moment is planned anew each time.
-    #[test]
-    fn a_statement_of_its_moment_is_not_kept() {
-        let reader = Shop::open().owner();
-        let bound = Arc::new(reader.bind("SELECT id FROM orders WHERE placed < current_date").unwrap());
-        let (again, state) = (Arc::clone(&bound), Arc::clone(&reader.state));
-        let executable = on_runtime(async move { plan(&again, &state, &[], PlanOptions::default()).await.unwrap() });
-        assert!(!executable.cached() && bound.whole_found().is_none());
-        assert!(ready(&bound, &[], None).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_could_have_been_pushed_and_was_not_is_an_error_on_request() {
-        for (sql, admitted) in [
-            ("SELECT count(*) FROM accounts", true),
-            ("SELECT id FROM orders WHERE stage = 'won'", true),
-            ("SELECT id, row_number() OVER (ORDER BY id) FROM accounts", false),
-        ] {
-            match planned(sql, true) {
-                Ok(_) => assert!(admitted, "{sql}"),
-                Err(error) => assert_eq!((admitted, error.code()), (false, ErrorCode::PushdownRequired), "{sql}"),
-            }
-            assert!(planned(sql, false).is_ok(), "{sql}");
-        }
-    }
-
-    /// Receipts name what went where, and no value; native texts are for those who may read policies.
-    #[test]
-    fn receipts_hold_no_value() {
-        let sql = "SELECT v.id FROM visits v JOIN accounts a ON a.id = v.account_id WHERE a.name <> 'secret-name' AND v.score > 77123";
-        let executable = planned(sql, false).unwrap();
-        let (open, full) =
-            (crate::plan::receipts::lines(&executable, false), crate::plan::receipts::lines(&executable, true));
-        for line in open.iter().chain(&full) {
-            assert!(!line.contains("secret-name") && !line.contains("77123"), "{line}");
-        }
-        let native = |lines: &[String]| lines.iter().any(|line| line.contains("SELECT"));
-        assert!(native(&full) && !native(&open), "{full:#?}");
-        assert!(!open.iter().any(|line| line.contains("secret")), "the policy's column: {open:#?}");
-        assert_eq!(executable.records().iter().map(|record| record.source.as_str()).collect::<Vec<_>>().len(), 2);
-    }
-
-    /// Values of each type that fragments take, and none of a type that they do not have.
-    #[test]
-    fn placeholders_are_values_of_fragments() {
-        let values = [
-            (ScalarValue::Int32(Some(1)), Some(Value::Int32(1))),
-            (ScalarValue::Boolean(Some(true)), Some(Value::Boolean(true))),
-            (ScalarValue::Utf8(Some("a".to_owned())), Some(Value::text("a"))),
-            (ScalarValue::Decimal128(Some(15), 5, 1), Some(Value::Decimal128 { value: 15, precision: 5, scale: 1 })),
-            (ScalarValue::Date32(Some(3)), Some(Value::Date(3))),
-            (ScalarValue::DurationSecond(Some(1)), None),
-        ];
-        for (value, expected) in values {
-            let found = placeholders(std::slice::from_ref(&value)).unwrap();
-            assert_eq!(found, expected.map(|value| vec![value]), "{value:?}");
-        }
-    }
-}
+mod tests;

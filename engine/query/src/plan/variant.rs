@@ -34,7 +34,12 @@ impl Asking {
 
     /// The choice for a statement with this carved plan. `None`: there is nothing to choose.
     pub(crate) fn choose(&self, carved: &LogicalPlan, whole_tables_only: bool) -> Option<Chosen> {
-        looked_at(carved, whole_tables_only).map(|(variants, band)| self.chosen(variants, band))
+        choices(carved, whole_tables_only).map(|choices| self.choose_of(choices))
+    }
+
+    /// The choice among these.
+    pub(crate) fn choose_of(&self, choices: Choices) -> Chosen {
+        self.chosen(choices.variants, choices.band)
     }
 
     /// The choice for a statement that one source runs as a whole. `None`: its planner has nothing to decide, or takes no setting.
@@ -93,6 +98,11 @@ impl Chosen {
         self.advice.variant == Variant::Default
     }
 
+    /// The way in which a run with this choice is planned.
+    pub(crate) fn variant(chosen: Option<&Self>) -> Variant {
+        chosen.map_or(Variant::Default, |chosen| chosen.advice.variant)
+    }
+
     /// The setting of sources' planners.
     pub(crate) fn setting(&self) -> Option<PlannerSetting> {
         match self.advice.variant {
@@ -128,8 +138,15 @@ impl Chosen {
     }
 }
 
-/// Which variants a carved plan has, and the magnitude of the rows that it reads. `None`: no leaf, or nothing to vary.
-fn looked_at(carved: &LogicalPlan, whole_tables_only: bool) -> Option<(Vec<Variant>, u8)> {
+/// Which variants a plan has, and the magnitude of the rows that it reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Choices {
+    variants: Vec<Variant>,
+    band: u8,
+}
+
+/// What a carved plan lets choose. `None`: no leaf, or nothing to vary.
+pub(crate) fn choices(carved: &LogicalPlan, whole_tables_only: bool) -> Option<Choices> {
     let (mut joins, mut leaves, mut rows, mut settings) = (0_usize, 0_usize, 0.0_f64, BTreeSet::new());
     let mut remote = false;
     // A walk that only reads cannot fail.
@@ -156,7 +173,7 @@ fn looked_at(carved: &LogicalPlan, whole_tables_only: bool) -> Option<(Vec<Varia
         Variant::Default => false,
     };
     let variants: Vec<Variant> = Variant::others().filter(valid).collect();
-    (leaves > 0 && !variants.is_empty()).then(|| (variants, band(rows)))
+    (leaves > 0 && !variants.is_empty()).then(|| Choices { variants, band: band(rows) })
 }
 
 /// The magnitude of a number of rows.

@@ -15,4 +15,5 @@ pub(crate) mod project_computed_keys;
 pub(crate) mod restore_sorts;
 pub(crate) mod separate_equal_names;
 pub(crate) mod skip_wrong_plans;
+pub(crate) mod typed_parameters;
 pub(crate) mod yield_to_others;

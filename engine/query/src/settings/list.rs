@@ -134,6 +134,12 @@ static SETTINGS: &[Setting] = &[
         "Share of the reads that sources run which the gate computes again and compares; with 1, reads end after that.",
     ),
     setting(
+        PLAN_TEMPLATES,
+        Kind::Bool,
+        "on",
+        "Whether plans of statements that were run before are kept and given other values.",
+    ),
+    setting(
         WORKERS,
         Kind::Choice(&["off", "on", "auto"]),
         "auto",
@@ -143,6 +149,7 @@ static SETTINGS: &[Setting] = &[
 
 const WORKERS: &str = "querygate.workers";
 const VERIFY_SAMPLE: &str = "querygate.verify_sample";
+const PLAN_TEMPLATES: &str = "querygate.plan_templates";
 const LEARNING: &str = "querygate.learning";
 const TRANSACTION_ISOLATION: &str = "transaction_isolation";
 
@@ -223,6 +230,11 @@ impl Settings {
     /// `querygate.learning`.
     pub(crate) fn learning(&self) -> bool {
         self.learning
+    }
+
+    /// `querygate.plan_templates`.
+    pub(crate) fn plan_templates(&self) -> bool {
+        self.flag(PLAN_TEMPLATES)
     }
 
     /// `querygate.workers`; `None`: off.

@@ -8,7 +8,9 @@ mod selectivity;
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::TableScan;
+use datafusion::logical_expr::expr::Placeholder;
 use std::fmt;
+use std::sync::Arc;
 
 pub use plan::filtered;
 pub(crate) use plan::{Cardinality, of};
@@ -89,6 +91,23 @@ pub fn position(value: &ScalarValue) -> Option<f64> {
         _ => return None,
     };
     at.is_finite().then_some(at)
+}
+
+/// Where an open parameter's value lies at the moment, in the notes of the parameter's type.
+const PLACE: &str = "querygate.place";
+
+/// The parameter with a note of where its value lies, so that a plan with open parameters is estimated as one with their values is.
+#[must_use]
+pub fn with_place(parameter: Placeholder, value: &ScalarValue) -> Placeholder {
+    let (Some(field), Some(place)) = (&parameter.field, position(value)) else { return parameter };
+    let mut notes = field.metadata().clone();
+    notes.insert(PLACE.to_owned(), place.to_string());
+    let field = field.as_ref().clone().with_metadata(notes);
+    Placeholder { field: Some(Arc::new(field)), ..parameter }
+}
+
+fn place_of(parameter: &Placeholder) -> Option<f64> {
+    parameter.field.as_ref()?.metadata().get(PLACE)?.parse().ok()
 }
 
 /// A count as an estimate.

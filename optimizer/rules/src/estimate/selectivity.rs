@@ -1,7 +1,7 @@
 //! The share of rows that a condition keeps: by counts of values and their range where these are known, by fixed shares
 //! elsewhere. Knows no plan.
 
-use super::{ColumnEstimate, count, position};
+use super::{ColumnEstimate, count, place_of, position};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::expr::{Between, InList, Like};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
@@ -114,6 +114,7 @@ pub(super) fn column(expr: &Expr) -> Option<&Column> {
 fn constant(expr: &Expr) -> Option<f64> {
     match expr {
         Expr::Literal(value, _) => position(value),
+        Expr::Placeholder(parameter) => place_of(parameter),
         Expr::Cast(cast) => constant(&cast.expr),
         _ => None,
     }

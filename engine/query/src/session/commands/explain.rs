@@ -54,7 +54,7 @@ pub(super) async fn shown(
 ) -> Result<Shown> {
     let state = session.statement_state(bound).await?;
     let asking = session.asking(prepared.parsed(), true, None);
-    let executable = session.plan_on_workers(bound, &state, parameters, asking).await?;
+    let executable = session.plan_on_workers(bound, &state, parameters, (asking, None)).await?;
     let logical = executable.logical().filter(|_| style.verbose).map(|plan| plan.display_indent().to_string());
     let physical = DisplayableExecutionPlan::new(executable.physical().as_ref()).indent(false).to_string();
     let steps = match executable.logical().filter(|_| style.verbose && executable.is_default()) {

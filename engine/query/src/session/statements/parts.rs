@@ -38,7 +38,7 @@ impl GateSession {
                 Split::UpTo(_) => None,
             };
             let state = self.statement_state(&bound).await?;
-            let executable = self.plan_on_workers(&bound, &state, parameters, None).await?;
+            let executable = self.plan_on_workers(&bound, &state, parameters, (None, None)).await?;
             let plan = Arc::clone(executable.physical());
             let holder = self.runs.holder(self.runs.account());
             self.on_workers(async move { plain.parts(&plan, split, &holder).await }).await

@@ -6,6 +6,7 @@ use crate::bind::statement::Bound;
 use crate::errors::{self, translate};
 use crate::plan::executable::{self, Executable, PlanOptions};
 use crate::plan::rule_trace::{Step, steps};
+use crate::plan::template::Templates;
 use crate::plan::variant::{Asking, Chosen};
 use crate::run::execute;
 use crate::run::interrupt::Interrupt;
@@ -83,13 +84,16 @@ impl GateSession {
         let asking = if whole.is_none() { asking() } else { None };
         let mut executable = match executable::ready(of.bound, of.parameters, whole)? {
             Some(executable) => executable,
-            None => self.plan_on_workers(of.bound, &state, of.parameters, asking).await?,
+            None => {
+                let templates = self.templates().filter(|_| of.part.is_none() && !of.is_find);
+                self.plan_on_workers(of.bound, &state, of.parameters, (asking, templates)).await?
+            }
         };
         let batches = match self.start_plan(run, interrupt, of, &executable, &state).await? {
             Started::Goes(batches) => batches,
             Started::Lost(lost) => {
                 let chosen = told_at_once(executable.chosen().cloned(), lost);
-                executable = self.plan_on_workers(of.bound, &state, of.parameters, None).await?;
+                executable = self.plan_on_workers(of.bound, &state, of.parameters, (None, None)).await?;
                 let Started::Goes(batches) = self.start_plan(run, interrupt, of, &executable, &state).await? else {
                     return Err(Error::internal("the default was not run"));
                 };
@@ -150,19 +154,24 @@ impl GateSession {
         Ok(execute::run_batches(self.gate.runtime(), opened, guard))
     }
 
+    /// Plans that are kept, where the session uses them.
+    fn templates(&self) -> Option<Templates> {
+        self.inner().settings.plan_templates().then(|| self.gate.caches().templates.clone())
+    }
+
     /// Planning runs where queries run: a hard statement must not hold up the wire.
     pub(crate) async fn plan_on_workers(
         &self,
         bound: &Arc<Bound>,
         state: &Arc<SessionState>,
         parameters: &[ArrayRef],
-        asking: Option<Asking>,
+        (asking, templates): (Option<Asking>, Option<Templates>),
     ) -> Result<Executable> {
         let _planning = self.planning(bound.bytes())?;
         let (bound, state) = (Arc::clone(bound), Arc::clone(state));
         let parameters = parameters.to_vec();
         let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
-        let options = PlanOptions { require_pushdown, asking };
+        let options = PlanOptions { require_pushdown, asking, templates };
         self.on_workers(async move { executable::plan(&bound, &state, &parameters, options).await }).await
     }
 

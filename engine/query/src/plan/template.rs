@@ -1,0 +1,373 @@
+//! Plans that are kept for other runs of a statement, with its parameters open inside of the leaves. A run puts its values in and gets
+//! a plan of its own; whatever is not understood is planned as ever. Decides no right: what comes of it passes the final walk.
+
+use crate::bind::statement::Bound;
+use crate::bind::verify::verify_final;
+use crate::bind::workspace::with_config;
+use crate::books::observe::FragmentRecord;
+use crate::dialect::subqueries::apply::{self, Scope};
+use crate::plan::executable::{context, placeholders};
+use crate::plan::receipts::receipts;
+use crate::plan::renew::{FreshFilters, Renewable};
+use crate::plan::variant::{Choices, choices, state_for};
+use crate::rules::typed_parameters::TypedParameters;
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::expr::{Between, Placeholder};
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, displayable};
+use moka::sync::Cache;
+use querygate_catalog::Arguments;
+use querygate_driver_api::execution::Uncommitted;
+use querygate_driver_api::value::Value;
+use querygate_rules::estimate::with_place;
+use querygate_telemetry_api::advice::Variant;
+use querygate_types::Result;
+use querygate_workers::gate::Shipping;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+/// Runs in a row with one plan before it is kept, the first run of a statement left out: most have no second one. And where estimates
+/// depend on values, so that another plan may be the better one for others.
+const RUNS: u32 = 1;
+const RUNS_OF_RANGES: u32 = 2;
+/// Of a plan with such estimates, every so many runs are planned anew, to see whether the plan is still the one.
+const RANGES_LOOKED_AT: u32 = 32;
+/// A statement whose plan was another, or could not be kept, so many times is not looked at again.
+const REFUSALS_MAX: u32 = 3;
+/// How long a plan is kept: sizes of tables, by which joins are ordered, are others after a while.
+const KEPT_FOR: Duration = Duration::from_secs(300);
+/// Bytes of a node with its expressions and properties, and of a leaf with what it is planned from; estimates.
+const NODE_BYTES: usize = 2 << 10;
+const LEAF_BYTES: usize = 16 << 10;
+
+/// The plans that are kept, by their statements' numbers and the way in which they are planned.
+#[derive(Debug, Clone)]
+pub(crate) struct Templates(Cache<(u64, Variant), Arc<Template>>);
+
+impl Templates {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        let weight = |_: &(u64, Variant), template: &Arc<Template>| u32::try_from(template.bytes).unwrap_or(u32::MAX);
+        Self(Cache::builder().max_capacity(bytes_max as u64).weigher(weight).time_to_live(KEPT_FOR).build())
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.invalidate_all();
+    }
+
+    /// Bytes of all of them, as they are estimated.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.run_pending_tasks();
+        self.0.weighted_size()
+    }
+
+    /// The plan that is kept of a statement for this state. `None`: there is none, or this run is planned to see whether it is still
+    /// the one.
+    pub(crate) fn of(&self, bound: &Bound, state: &Arc<SessionState>, variant: Variant) -> Option<Arc<Template>> {
+        let template = self.0.get(&(bound.number(), variant))?;
+        if !std::ptr::eq(template.state.as_ptr(), Arc::as_ptr(state)) {
+            self.0.invalidate(&(bound.number(), variant));
+            return None;
+        }
+        let uses = template.uses.fetch_add(1, Ordering::Relaxed);
+        (!template.has_ranges || uses % RANGES_LOOKED_AT != RANGES_LOOKED_AT - 1).then_some(template)
+    }
+
+    /// Whether plans of a statement may be kept at all, and its values put into them later. `None`: they may not.
+    pub(crate) fn arguments(bound: &Bound, state: &SessionState, values: &[ScalarValue]) -> Option<Arguments> {
+        let asks = bound.asks();
+        let config = state.config();
+        // A transaction's own rows and workers are in plans.
+        let own = config.get_extension::<Uncommitted>().is_some() || config.get_extension::<Shipping>().is_some();
+        if asks.moment || asks.session || own || values.iter().any(ScalarValue::is_null) {
+            return None;
+        }
+        Arguments::new(values.to_vec(), placeholders(values).ok()??)
+    }
+
+    /// Keeps a plan of the statement if it is time.
+    pub(crate) async fn learn(
+        &self,
+        bound: &Bound,
+        state: &Arc<SessionState>,
+        arguments: &Arguments,
+        planned: Planned<'_>,
+    ) {
+        let key = (bound.number(), planned.variant);
+        let history = bound.plans();
+        // Equal values are one to a fragment, and different ones are two.
+        if !history.is_worth_a_look(planned.variant) || has_equals(arguments.values()) {
+            return;
+        }
+        let signature = signature(planned.physical);
+        if let Some(kept) = self.0.get(&key) {
+            if kept.signature == signature {
+                return;
+            }
+            self.0.invalidate(&key);
+        }
+        let open = match opened(bound, arguments) {
+            Ok(open) => open,
+            Err(_) => return history.refuse(planned.variant),
+        };
+        let has_ranges = has_ranges(&open);
+        if !history.is_due(planned.variant, signature, if has_ranges { RUNS_OF_RANGES } else { RUNS }) {
+            return;
+        }
+        let Some((renewable, logical)) = kept(bound, state, arguments, open, (planned.variant, signature)).await else {
+            metrics::counter!("querygate_plan_templates_total", "outcome" => "refused").increment(1);
+            return history.refuse(planned.variant);
+        };
+        let plan_bytes = crate::bind::plan_bytes::plan_bytes(&logical);
+        let (nodes, leaves) = (renewable.nodes(), renewable.leaves().count());
+        let bytes = plan_bytes.saturating_add(nodes.saturating_mul(NODE_BYTES)).saturating_add(leaves * LEAF_BYTES);
+        let template = Template {
+            state: Arc::downgrade(state),
+            renewable,
+            logical,
+            records: Arc::clone(planned.records),
+            has_ranges,
+            uses: AtomicU32::new(0),
+            signature,
+            bytes,
+        };
+        metrics::counter!("querygate_plan_templates_total", "outcome" => "made").increment(1);
+        self.0.insert(key, Arc::new(template));
+    }
+}
+
+/// A plan that was made for one run, with what is kept of it.
+pub(crate) struct Planned<'a> {
+    pub(crate) variant: Variant,
+    pub(crate) physical: &'a Arc<dyn ExecutionPlan>,
+    pub(crate) records: &'a Arc<[FragmentRecord]>,
+}
+
+/// A plan that is kept.
+#[derive(Debug)]
+pub(crate) struct Template {
+    /// The state that it is planned with: a reader's catalog of one version, with the session's settings.
+    state: Weak<SessionState>,
+    renewable: Renewable,
+    pub(crate) logical: LogicalPlan,
+    pub(crate) records: Arc<[FragmentRecord]>,
+    /// Whether a parameter is an end of a range, of which estimates depend.
+    has_ranges: bool,
+    uses: AtomicU32,
+    signature: u64,
+    bytes: usize,
+}
+
+impl Template {
+    /// The plan for a run with these values, verified. `None`: it is to be planned.
+    pub(crate) async fn renewed(
+        &self,
+        bound: &Bound,
+        state: &SessionState,
+        arguments: &Arguments,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let filters = self.renewable.fresh_filters();
+        let Some(leaves) = self.leaves(state, arguments, &filters).await else { return Ok(None) };
+        let plan = match self.renewable.over(leaves, &filters) {
+            Ok(plan) => plan,
+            Err(error) => {
+                tracing::warn!(%error, "a kept plan cannot be made anew");
+                return Ok(None);
+            }
+        };
+        verify_final(&plan, bound.catalog().token(), bound.inventory())?;
+        metrics::counter!("querygate_plan_templates_total", "outcome" => "used").increment(1);
+        Ok(Some(plan))
+    }
+
+    async fn leaves(
+        &self,
+        state: &SessionState,
+        arguments: &Arguments,
+        filters: &FreshFilters,
+    ) -> Option<Vec<Arc<dyn ExecutionPlan>>> {
+        let fresh = |kept: &Arc<dyn PhysicalExpr>| filters.of(kept);
+        let mut leaves = Vec::new();
+        for leaf in self.renewable.leaves() {
+            leaves.push(leaf.renewed(state, arguments, &fresh).await?);
+        }
+        Some(leaves)
+    }
+}
+
+/// What a statement's runs have shown of its plans.
+#[derive(Debug, Default)]
+pub(crate) struct PlanHistory {
+    seen: Mutex<HashMap<Variant, Seen>>,
+    /// Between which plans an advisor may choose.
+    choices: OnceLock<Option<Choices>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    has_run: bool,
+    signature: Option<u64>,
+    /// Runs in a row with this plan.
+    runs: u32,
+    refusals: u32,
+}
+
+impl PlanHistory {
+    /// Between which plans an advisor may choose; the outer `None`: no run was planned so far.
+    pub(crate) fn choices(&self) -> Option<Option<Choices>> {
+        self.choices.get().cloned()
+    }
+
+    /// Notes what a carved plan lets choose.
+    pub(crate) fn note_choices(&self, carved: &LogicalPlan) {
+        self.choices.get_or_init(|| choices(carved, false));
+    }
+
+    /// Notes a run. Whether it is not the first one, and the plan of the statement may be one that can be kept.
+    fn is_worth_a_look(&self, variant: Variant) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.entry(variant).or_default();
+        let is_first = !std::mem::replace(&mut seen.has_run, true);
+        !is_first && seen.refusals < REFUSALS_MAX
+    }
+
+    fn refuse(&self, variant: Variant) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.entry(variant).or_default();
+        seen.refusals = seen.refusals.saturating_add(1);
+    }
+
+    /// Notes the plan of a run. Whether so many in a row had it.
+    fn is_due(&self, variant: Variant, signature: u64, runs: u32) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.entry(variant).or_default();
+        if seen.signature == Some(signature) {
+            seen.runs = seen.runs.saturating_add(1);
+        } else {
+            let is_other = seen.signature.replace(signature).is_some();
+            seen.refusals = seen.refusals.saturating_add(u32::from(is_other));
+            seen.runs = 1;
+        }
+        seen.runs >= runs && seen.refusals < REFUSALS_MAX
+    }
+}
+
+/// The statement planned with its parameters open. `None`: that is another plan than the one with values, or one that cannot be made
+/// anew.
+async fn kept(
+    bound: &Bound,
+    state: &Arc<SessionState>,
+    arguments: &Arguments,
+    open: LogicalPlan,
+    (variant, expected): (Variant, u64),
+) -> Option<(Renewable, LogicalPlan)> {
+    let logical = match variant {
+        Variant::Fetch => open,
+        Variant::Default
+        | Variant::WrittenOrder
+        | Variant::NoKeys
+        | Variant::Keys
+        | Variant::OneStream
+        | Variant::Planner(_) => bound.catalog().federate_open(&open, &context(state), arguments).ok()?.plan,
+    };
+    let expanded = apply::expand(logical.clone(), Scope::CatalogOnly).ok()?;
+    let planned = state_with(&state_for(variant, state), arguments).create_physical_plan(&expanded).await;
+    let physical = match planned {
+        Ok(physical) => physical,
+        // A parameter stands where nodes of the gate would read it.
+        Err(_) => return None,
+    };
+    verify_final(&physical, bound.catalog().token(), bound.inventory()).ok()?;
+    if signature(&physical) != expected {
+        return None;
+    }
+    Some((Renewable::of(physical).ok()??, logical))
+}
+
+/// The state that plans with open parameters.
+fn state_with(state: &Arc<SessionState>, arguments: &Arguments) -> SessionState {
+    let own: Arc<dyn datafusion::optimizer::OptimizerRule + Send + Sync> = Arc::new(TypedParameters);
+    let rules = std::iter::once(own).chain(state.optimizer().rules.iter().cloned()).collect();
+    let builder = SessionStateBuilder::new_from_existing(SessionState::clone(state));
+    let state = builder.with_optimizer_rules(rules).build();
+    let arguments = Arc::new(arguments.clone());
+    with_config(&state, |config| config.set_extension(arguments))
+}
+
+/// The bound plan with its parameters open: each of the type that its value has, with a note of where that lies.
+fn opened(bound: &Bound, arguments: &Arguments) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let types: Vec<&DataType> = bound.planned_types().collect();
+    let typed = |parameter: Placeholder| {
+        let number = parameter.id.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
+        let Some(wanted) = number.and_then(|number| types.get(number.checked_sub(1)?)) else { return parameter };
+        let field = match &parameter.field {
+            Some(field) => field.as_ref().clone().with_data_type(DataType::clone(wanted)),
+            None => Field::new(&parameter.id, DataType::clone(wanted), true),
+        };
+        Placeholder { field: Some(Arc::new(field)), ..parameter }
+    };
+    let noted = bound.plan().clone().transform_up_with_subqueries(|node| {
+        node.map_expressions(|expr| {
+            expr.transform_up(|part| match part {
+                Expr::Placeholder(parameter) => {
+                    let parameter = typed(parameter);
+                    let value = arguments.value(&parameter)?;
+                    Ok(Transformed::yes(Expr::Placeholder(with_place(parameter, &value))))
+                }
+                other => Ok(Transformed::no(other)),
+            })
+        })
+    });
+    noted.map(|noted| noted.data)
+}
+
+fn has_equals(values: &[Value]) -> bool {
+    values.iter().enumerate().any(|(at, value)| values.iter().skip(at + 1).any(|other| other == value))
+}
+
+/// Whether a parameter is an end of a range.
+fn has_ranges(plan: &LogicalPlan) -> bool {
+    let is_parameter = |expr: &Expr| {
+        let mut inner = expr;
+        while let Expr::Cast(cast) = inner {
+            inner = &cast.expr;
+        }
+        matches!(inner, Expr::Placeholder(_))
+    };
+    let mut found = false;
+    // A walk that only reads cannot fail.
+    let _walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                found |= match part {
+                    Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+                        Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
+                            is_parameter(left) || is_parameter(right)
+                        }
+                        _ => false,
+                    },
+                    Expr::Between(Between { low, high, .. }) => is_parameter(low) || is_parameter(high),
+                    _ => false,
+                };
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    found
+}
+
+/// Tells plans apart by their nodes and by what their leaves ask of sources; the same for any values.
+fn signature(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    displayable(plan.as_ref()).indent(false).to_string().hash(&mut hasher);
+    for receipt in receipts(plan, true) {
+        (receipt.source, receipt.table, receipt.lines).hash(&mut hasher);
+    }
+    hasher.finish()
+}

@@ -1,0 +1,378 @@
+//! Statements over several sources whose plans are kept and given other values: what they give is what planning anew gives, for each
+//! reader, over and over, beside others and after a cancel.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+use futures::StreamExt;
+use querygate_query_api::outcome::Outcome;
+use querygate_query_api::service::Delivery;
+use querygate_tests::harness::{Answer, Client, Fixture, Layout, Rng, TestGate, runtime};
+use querygate_types::principal::Principal;
+use serde_json::{Value, json};
+
+const COUNTRIES: [&str; 4] = ["AT", "BE", "CH", "DE"];
+const STATES: [&str; 3] = ["new", "open", "done"];
+const ACCOUNTS: usize = 120;
+const CASES: usize = 400;
+const VISITS: usize = 300;
+
+/// Accounts and cases in a SQLite database each, regions in memory, visits in Parquet files.
+fn place(object: &str) -> Layout {
+    match object {
+        "k_accounts" => Layout::Sqlite,
+        "k_cases" => Layout::OtherSqlite,
+        "k_regions" => Layout::Memory,
+        "k_visits" => Layout::Parquet,
+        other => panic!("nobody placed {other}"),
+    }
+}
+
+fn stack() -> Value {
+    let field = |field_type: &str| json!({"type": field_type, "label": "f"});
+    let object = |name: &str, fields: Value| {
+        json!({"name": name, "label": name, "sharingModel": "public_read_write", "ownership": "none",
+            "tenancy": {"enabled": false}, "systemFields": {"audit": false}, "fields": fields})
+    };
+    let read = json!({"*": {"allowRead": true}});
+    let masked = json!({"type": "text", "label": "f", "maskingRule": {"keepHead": 1, "keepTail": 0}, "requiredPermissions": ["k.see"]});
+    json!({
+        "manifest": {"id": "test.k", "namespace": "k", "version": "1.0.0", "type": "app", "name": "k", "engines": {"protocol": "^17"}},
+        "capabilities": [{"name": "k.see", "label": "see", "scope": "org"}],
+        "objects": [
+            object("k_regions", json!({"name": field("text"), "rank": field("rating")})),
+            object("k_accounts", json!({"name": field("text"), "region": field("text"), "country": field("text"),
+                "owner": field("text"), "level": field("rating"), "phone": masked})),
+            object("k_cases", json!({"account": field("text"), "state": field("text"), "weight": field("rating"),
+                "opened": field("date"), "owner": field("text")})),
+            object("k_visits", json!({"account": field("text"), "kind": field("text"), "score": field("rating"), "day": field("date"),
+                "owner": field("text")})),
+        ],
+        "permissions": [
+            {"name": "k_all", "label": "a", "objects": read, "systemPermissions": ["k.see"]},
+            {"name": "k_own", "label": "o", "objects": read, "rowLevelSecurity": [
+                {"name": "a", "object": "k_accounts", "operation": "select", "using": "owner == current_user.id"},
+                {"name": "v", "object": "k_visits", "operation": "select", "using": "owner == current_user.id"},
+            ]},
+        ],
+    })
+}
+
+fn fixture(seed: u64) -> Fixture {
+    let mut fixture = Fixture::new(stack(), Vec::new());
+    let snapshot = fixture.snapshot();
+    let mut rng = Rng::new(seed);
+    let owner = |n: usize| ["ann", "bob"][n % 2];
+    let day = |n: usize| format!("2024-{:02}-{:02}", n % 12 + 1, n % 28 + 1);
+    let regions = (0..5).map(|n| json!({"id": format!("r{n}"), "name": format!("Region {n}"), "rank": n}));
+    let regions: Vec<Value> = regions.collect();
+    let accounts: Vec<Value> = (0..ACCOUNTS)
+        .map(|n| {
+            json!({"id": format!("a{n}"), "name": format!("Account {n}"), "region": format!("r{}", rng.below(5)),
+                "country": *rng.pick(&COUNTRIES), "owner": owner(n), "level": rng.below(5) + 1, "phone": format!("{n}12345")})
+        })
+        .collect();
+    let cases: Vec<Value> = (0..CASES)
+        .map(|n| {
+            json!({"id": format!("c{n}"), "account": format!("a{}", rng.below(ACCOUNTS + 10)), "state": *rng.pick(&STATES),
+                "weight": rng.below(5) + 1, "opened": day(rng.below(300)), "owner": owner(n / 3)})
+        })
+        .collect();
+    let visits: Vec<Value> = (0..VISITS)
+        .map(|n| {
+            json!({"id": format!("v{n}"), "account": format!("a{}", rng.below(ACCOUNTS)), "kind": *rng.pick(&["call", "demo"]),
+                "score": rng.below(5) + 1, "day": day(rng.below(300)), "owner": owner(n / 2)})
+        })
+        .collect();
+    for (object, rows) in [("k_regions", regions), ("k_accounts", accounts), ("k_cases", cases), ("k_visits", visits)] {
+        let table = Fixture::declared(&snapshot, object, &Value::from(rows));
+        fixture.tables.push(table);
+    }
+    fixture
+}
+
+fn gate(seed: u64) -> TestGate {
+    TestGate::placed(&fixture(seed), &place)
+}
+
+fn all() -> Principal {
+    Principal::builder("ola").permission_set("k_all").build()
+}
+
+fn own(login: &str) -> Principal {
+    Principal::builder(login).permission_set("k_own").build()
+}
+
+/// A session that plans each statement anew.
+fn anew(gate: &TestGate, who: &Principal) -> Client {
+    let client = gate.client(who);
+    let set = client.run("SET querygate.plan_templates = off");
+    assert!(set.code().is_none(), "{set}");
+    client
+}
+
+/// A statement, values for it by parameter, and whether its plan is kept.
+struct Asked {
+    sql: &'static str,
+    values: &'static [&'static [&'static str]],
+    is_kept: bool,
+}
+
+const fn kept(sql: &'static str, values: &'static [&'static [&'static str]]) -> Asked {
+    Asked { sql, values, is_kept: true }
+}
+
+const fn other(sql: &'static str, values: &'static [&'static [&'static str]]) -> Asked {
+    Asked { sql, values, is_kept: false }
+}
+
+const ALL_COUNTRIES: &[&str] = &["AT", "CH", "nowhere", "DE", "BE"];
+const ALL_STATES: &[&str] = &["open", "new", "", "done"];
+const KINDS: &[&str] = &["call", "demo", "none"];
+const LEVELS: &[&str] = &["1", "4", "2", "9", "3"];
+const DAYS: &[&str] = &["2024-02-11", "2024-07-01", "2024-11-30", "2023-01-01"];
+
+const ASKED: &[Asked] = &[
+    // Two databases.
+    kept(
+        "SELECT a.name, c.id, c.weight FROM accounts a JOIN cases c ON c.account = a.id WHERE a.country = $1 AND c.state = $2 \
+         ORDER BY 1, 2",
+        &[ALL_COUNTRIES, ALL_STATES],
+    ),
+    // Three sources, as many as a busy demo asks.
+    kept(
+        "SELECT r.name, count(*) AS n FROM regions r JOIN accounts a ON a.region = r.id JOIN cases c ON c.account = a.id \
+         WHERE c.state = $1 GROUP BY r.name ORDER BY r.name",
+        &[ALL_STATES],
+    ),
+    kept(
+        "SELECT r.name, count(*) AS n, max(v.score) AS most FROM regions r JOIN accounts a ON a.region = r.id \
+         JOIN visits v ON v.account = a.id WHERE v.kind = $1 AND a.country = $2 GROUP BY r.name ORDER BY r.name",
+        &[KINDS, ALL_COUNTRIES],
+    ),
+    // The same parameter twice, values that are equal, and ranges.
+    other(
+        "SELECT a.id, c.id FROM accounts a JOIN cases c ON c.account = a.id WHERE a.level >= $1 AND c.weight >= $1 ORDER BY 1, 2",
+        &[LEVELS],
+    ),
+    other(
+        "SELECT count(*) FROM accounts a JOIN cases c ON c.account = a.id WHERE a.level = $1 AND c.weight = $2",
+        &[LEVELS, LEVELS],
+    ),
+    other(
+        "SELECT c.state, count(*) AS n FROM visits v JOIN cases c ON c.account = v.account WHERE v.day >= $1 AND c.opened < $2 \
+         GROUP BY c.state ORDER BY c.state",
+        &[DAYS, DAYS],
+    ),
+    // First rows, which narrow what is read, and limits.
+    kept(
+        "SELECT a.name, c.weight, c.id FROM accounts a JOIN cases c ON c.account = a.id WHERE a.country = $1 \
+         ORDER BY c.weight DESC, c.id LIMIT 7",
+        &[ALL_COUNTRIES],
+    ),
+    // No parameter at all.
+    kept(
+        "SELECT c.state, count(*) AS n FROM accounts a JOIN cases c ON c.account = a.id GROUP BY c.state ORDER BY c.state",
+        &[],
+    ),
+    // Other joins, sets and nested statements: kept or not, the rows are the same.
+    other(
+        "SELECT a.id, v.score FROM accounts a LEFT JOIN visits v ON v.account = a.id AND v.kind = $1 WHERE a.country = $2 ORDER BY 1, 2",
+        &[KINDS, ALL_COUNTRIES],
+    ),
+    other(
+        "SELECT a.id FROM accounts a WHERE a.id IN (SELECT c.account FROM cases c WHERE c.state = $1) AND a.country = $2 ORDER BY 1",
+        &[ALL_STATES, ALL_COUNTRIES],
+    ),
+    other(
+        "SELECT a.id FROM accounts a WHERE NOT EXISTS (SELECT 1 FROM visits v WHERE v.account = a.id AND v.kind = $1) ORDER BY 1",
+        &[KINDS],
+    ),
+    other(
+        "SELECT id FROM accounts WHERE country = $1 UNION ALL SELECT id FROM visits WHERE kind = $2 ORDER BY 1",
+        &[ALL_COUNTRIES, KINDS],
+    ),
+    other(
+        "SELECT DISTINCT a.country FROM accounts a JOIN visits v ON v.account = a.id WHERE v.score > $1 ORDER BY 1",
+        &[LEVELS],
+    ),
+    other(
+        "SELECT min(c.weight), max(v.score), count(*) FROM cases c JOIN visits v ON v.account = c.account WHERE c.state = $1",
+        &[ALL_STATES],
+    ),
+    // Values in expressions of the gate's own.
+    other(
+        "SELECT a.id, c.weight + $1 AS more FROM accounts a JOIN cases c ON c.account = a.id WHERE c.weight + a.level > $1 ORDER BY 1, 2",
+        &[LEVELS],
+    ),
+    other(
+        "SELECT a.id, c.id FROM accounts a JOIN cases c ON c.weight > a.level AND a.country = $1 ORDER BY 1, 2 LIMIT 20",
+        &[ALL_COUNTRIES],
+    ),
+    other(
+        "SELECT a.name, v.id FROM accounts a JOIN visits v ON v.account = a.id WHERE a.name LIKE $1 ORDER BY 1, 2",
+        &[&["%7%", "A%", "x"]],
+    ),
+    other(
+        "SELECT id, rank() OVER (ORDER BY weight, id) FROM cases WHERE account IN (SELECT account FROM visits WHERE kind = $1) ORDER BY 1",
+        &[KINDS],
+    ),
+    other(
+        "SELECT a.id FROM accounts a JOIN visits v ON v.account = a.id WHERE a.phone = $1 ORDER BY 1",
+        &[&["712345", "7*****"]],
+    ),
+    other("SELECT a.id FROM accounts a JOIN visits v ON v.account = a.id ORDER BY v.id LIMIT $1", &[&["3", "0", "5"]]),
+    other(
+        "SELECT a.id, (SELECT max(c.weight) FROM cases c WHERE c.account = a.id AND c.state = $1) FROM accounts a ORDER BY 1",
+        &[ALL_STATES],
+    ),
+];
+
+impl Asked {
+    /// Values for one run: each parameter goes through its own at a pace of its own.
+    fn values(&self, run: usize) -> Vec<String> {
+        let value = |(at, values): (usize, &&[&str])| values[(run * (at + 1) + run / 3) % values.len()].to_owned();
+        self.values.iter().enumerate().map(value).collect()
+    }
+
+    fn run(&self, client: &Client, run: usize) -> Answer {
+        client.run_with(self.sql, &self.values(run))
+    }
+}
+
+/// Runs of a login that were spared planning.
+fn spared(gate: &TestGate, login: &str) -> usize {
+    let operator = Principal::builder("operator").operator(true).build();
+    let sql = format!("SELECT count(*) FROM querygate.queries WHERE cached AND login = '{login}'");
+    let answer = gate.client(&operator).run(&sql);
+    answer.table()[0][0].as_ref().unwrap().parse().unwrap()
+}
+
+#[test]
+fn other_values_give_the_rows_of_a_plan_made_for_them() {
+    const RUNS: usize = 9;
+    let gate = gate(1);
+    let (with, without) =
+        (gate.client(&all()), anew(&gate, &Principal::builder("uli").permission_set("k_all").build()));
+    let mut wrong = Vec::new();
+    for asked in ASKED {
+        let before = spared(&gate, "ola");
+        for run in 0..RUNS {
+            let (found, expected) = (asked.run(&with, run), asked.run(&without, run));
+            assert!(expected.code().is_none(), "{}: {expected}", asked.sql);
+            if found != expected {
+                wrong.push(format!("{} with {:?}:\n{found}\nand anew\n{expected}", asked.sql, asked.values(run)));
+            }
+        }
+        let kept = spared(&gate, "ola") - before;
+        if asked.is_kept && kept < RUNS - 4 {
+            wrong.push(format!("{}: only {kept} runs were spared planning", asked.sql));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert_eq!(spared(&gate, "uli"), 0, "the setting is on all the same");
+}
+
+/// Policies with the reader's own values: two readers in turns, and one who sees everything.
+#[test]
+fn each_reader_gets_their_own_rows() {
+    let gate = gate(2);
+    let readers = [own("ann"), own("bob"), all()];
+    let clients: Vec<(Client, Client)> = readers.iter().map(|who| (gate.client(who), anew(&gate, who))).collect();
+    for asked in ASKED {
+        let mut answers = Vec::new();
+        for run in 0..7 {
+            for (with, without) in &clients {
+                let (found, expected) = (asked.run(with, run), asked.run(without, run));
+                assert_eq!(found, expected, "{} with {:?}", asked.sql, asked.values(run));
+                answers.push(found.text());
+            }
+        }
+        if asked.sql.starts_with("SELECT c.state, count(*) AS n FROM accounts") {
+            assert!(answers[0] != answers[1] && answers[0] != answers[2], "{answers:?}");
+        }
+    }
+    assert!(spared(&gate, "ann") > 0 && spared(&gate, "bob") > 0);
+}
+
+/// Many sessions at a time, some of which read the first rows only and go.
+#[test]
+fn runs_beside_each_other_share_nothing() {
+    let gate = gate(3);
+    let without = anew(&gate, &all());
+    let asked: Vec<&Asked> = ASKED.iter().filter(|asked| asked.is_kept).collect();
+    let expected: Vec<Vec<String>> =
+        asked.iter().map(|asked| (0..12).map(|run| asked.run(&without, run).text()).collect()).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..4_usize {
+            let (gate, asked, expected) = (&gate, &asked, &expected);
+            scope.spawn(move || {
+                let client = gate.client(&all());
+                for step in 0..60 {
+                    let (at, run) = ((step + thread) % asked.len(), (step * 5 + thread) % 12);
+                    if step % 7 == 3 {
+                        leave(&client, asked[at].sql, &asked[at].values(run));
+                    }
+                    assert_eq!(asked[at].run(&client, run).text(), expected[at][run], "{}", asked[at].sql);
+                }
+            });
+        }
+    });
+    assert!(spared(&gate, "ola") > 150);
+}
+
+/// Begins a statement, reads at most one batch and drops the rest.
+fn leave(client: &Client, sql: &str, values: &[String]) {
+    use arrow::array::{ArrayRef, StringArray};
+    let prepared = client.prepare(sql).unwrap();
+    let types = prepared.parameter_types().to_vec();
+    let texts = values.iter().map(|value| StringArray::from(vec![value.as_str()]));
+    let arrays: Vec<ArrayRef> = texts
+        .zip(types)
+        .map(|(text, to)| {
+            let to = querygate_query_api::column::arrow_type_of(to).unwrap();
+            arrow::compute::cast(&text, &to).unwrap()
+        })
+        .collect();
+    runtime().block_on(async {
+        if let Ok(Outcome::Rows(mut rows)) = client.session().run(&prepared, &arrays, Delivery::Batches).await {
+            let _first = rows.batches.next().await;
+        }
+    });
+}
+
+/// NULL, which conditions are planned otherwise with, and values after it.
+#[test]
+fn a_null_is_planned_anew() {
+    use arrow::array::{ArrayRef, StringArray};
+    let gate = gate(4);
+    let client = gate.client(&all());
+    let sql = "SELECT count(*) FROM accounts a JOIN cases c ON c.account = a.id WHERE c.state = $1";
+    let prepared = client.prepare(sql).unwrap();
+    let ask = |value: Option<&str>| {
+        let array: ArrayRef = std::sync::Arc::new(StringArray::from(vec![value]));
+        client.execute_prepared(&prepared, &[array]).table()[0][0].clone().unwrap()
+    };
+    let open = ask(Some("open"));
+    for _ in 0..4 {
+        assert_eq!(ask(Some("open")), open);
+        assert_eq!(ask(None), "0");
+        assert_ne!(ask(Some("new")), "0");
+    }
+    assert!(spared(&gate, "ola") >= 5);
+}
+
+/// Another version of metadata and rows: nothing of the old one is read.
+#[test]
+fn a_new_version_has_plans_of_its_own() {
+    let gate = TestGate::new(&fixture(5), Layout::Parquet);
+    let client = gate.client(&own("ann"));
+    let sql = "SELECT count(*) FROM accounts a JOIN visits v ON v.account = a.id";
+    let first: Vec<String> = (0..4).map(|_| client.run(sql).text()).collect();
+    assert!(first.iter().all(|answer| *answer == first[0]));
+    let mut changed = fixture(6);
+    changed.stack["permissions"][1]["rowLevelSecurity"][0]["using"] = "owner == 'nobody'".into();
+    gate.replace(&changed, Layout::Parquet);
+    for _ in 0..4 {
+        assert_eq!(client.run(sql).table()[0][0].as_deref(), Some("0"));
+    }
+}
