@@ -15,7 +15,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The same values as the engine and as fragments take them. `None`: one is NULL, which conditions are planned otherwise with.
+    /// Values as the engine takes them, beside the same ones as fragments do. `None`: one is NULL, which conditions are planned otherwise with.
     #[must_use]
     pub fn new(scalars: Vec<ScalarValue>, values: Vec<Value>) -> Option<Self> {
         let known = scalars.iter().all(|value| !value.is_null()) && scalars.len() == values.len();

@@ -25,10 +25,9 @@ mod unavailable;
 pub mod write;
 mod write_rights;
 
-pub use arguments::Arguments;
 pub use arrow_types::{arrow_type, object_schema};
 pub use catalog::{CatalogBuilder, PrincipalCatalog};
-pub use gathering::{GatheringExec, RenewedSides};
+pub use gathering::GatheringExec;
 pub use image::BoundView;
 pub use metrics::FragmentRuns;
 pub use one_input::over_one_input;

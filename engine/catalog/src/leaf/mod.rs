@@ -19,6 +19,7 @@ mod table;
 mod uses;
 mod view;
 
+pub use crate::gathering::RenewedSides;
 pub use exec::GovernedExec;
 pub(crate) use formula::{FormulaColumn, InputKind};
 pub(crate) use mask::ColumnMask;

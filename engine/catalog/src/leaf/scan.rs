@@ -402,7 +402,7 @@ struct SplitFilters {
 }
 
 impl SplitFilters {
-    /// The same conjuncts with their parameters open, by what the raw provider does with their values.
+    /// Keeps the conjuncts with their parameters open, by what the raw provider does with their values.
     fn open_with(&mut self, is_kept: bool, conjuncts: &[&Expr], verdicts: &[TableProviderFilterPushDown]) {
         if !is_kept {
             return;

@@ -12,6 +12,7 @@ mod statistics;
 mod table;
 mod worth;
 
+pub use crate::arguments::Arguments;
 pub use call::FragmentCall;
 pub use counters::Counters;
 pub use exec::{AllKeys, RenewFilter, SourcePlanning};

@@ -40,7 +40,7 @@ impl OpenParameters {
 }
 
 impl CompiledFragment {
-    /// The same fragment with other values of the statement's parameters. `None`: it was compiled for its own values alone, or its
+    /// This fragment with other values of the statement's parameters. `None`: it was compiled for its own values alone, or its
     /// source cannot be given these with equal results.
     pub(crate) fn with_arguments(&self, arguments: &Arguments) -> Option<Self> {
         let open = self.open.as_ref()?;

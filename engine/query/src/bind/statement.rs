@@ -7,6 +7,7 @@ use crate::bind::nulls;
 use crate::bind::origin::trace;
 use crate::bind::parameters::parameters_of;
 use crate::bind::plan_bytes::plan_bytes;
+use crate::bind::plan_history::PlanHistory;
 use crate::bind::verify::{Inventory, verify_bound};
 use crate::bind::volatility::Asks;
 use crate::bind::workspace::Workspace;
@@ -16,7 +17,6 @@ use crate::dialect::{
     Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships,
 };
 use crate::errors::{Stage, translate};
-use crate::plan::template::PlanHistory;
 use crate::rules::drop_primary_keys::without_keys;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;

@@ -8,7 +8,7 @@ use crate::books::observe::FragmentRecord;
 use crate::dialect::subqueries::apply::{self, RunSubplan, Scope};
 use crate::errors::{Stage, translate};
 use crate::plan::template::{Planned, Template, Templates};
-use crate::plan::variant::{Asking, Chosen, state_for};
+use crate::plan::variant::{Asking, Chosen, choices, state_for};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -154,7 +154,7 @@ pub(crate) async fn plan(
     let advised = following(bound, &state, chosen.as_ref(), &logical, &federated).await;
     let chosen = chosen.filter(|chosen| advised.is_some() || chosen.is_default());
     if keeping.is_some() {
-        bound.plans().note_choices(&federated.plan);
+        bound.plans().note_choices(|| choices(&federated.plan, false));
     }
     let (physical, logical, receipts) = match advised {
         Some((physical, true)) => (physical, logical, Vec::new()),

@@ -9,7 +9,7 @@ use crate::dialect::subqueries::apply::{self, Scope};
 use crate::plan::executable::{context, placeholders};
 use crate::plan::receipts::receipts;
 use crate::plan::renew::{FreshFilters, Renewable};
-use crate::plan::variant::{Choices, choices, state_for};
+use crate::plan::variant::state_for;
 use crate::rules::typed_parameters::TypedParameters;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
@@ -20,27 +20,24 @@ use datafusion::logical_expr::expr::{Between, Placeholder};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, displayable};
 use moka::sync::Cache;
-use querygate_catalog::Arguments;
+use querygate_catalog::remote::Arguments;
 use querygate_driver_api::execution::Uncommitted;
 use querygate_driver_api::value::Value;
 use querygate_rules::estimate::with_place;
 use querygate_telemetry_api::advice::Variant;
 use querygate_types::Result;
 use querygate_workers::gate::Shipping;
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Runs in a row with one plan before it is kept, the first run of a statement left out: most have no second one. And where estimates
 /// depend on values, so that another plan may be the better one for others.
 const RUNS: u32 = 1;
 const RUNS_OF_RANGES: u32 = 2;
-/// Of a plan with such estimates, every so many runs are planned anew, to see whether the plan is still the one.
+/// Of a plan with such estimates, every thirty-second run is planned anew, to see whether the plan is still the one.
 const RANGES_LOOKED_AT: u32 = 32;
-/// A statement whose plan was another, or could not be kept, so many times is not looked at again.
-const REFUSALS_MAX: u32 = 3;
 /// How long a plan is kept: sizes of tables, by which joins are ordered, are others after a while.
 const KEPT_FOR: Duration = Duration::from_secs(300);
 /// Bytes of a node with its expressions and properties, and of a leaf with what it is planned from; estimates.
@@ -198,63 +195,6 @@ impl Template {
             leaves.push(leaf.renewed(state, arguments, &fresh).await?);
         }
         Some(leaves)
-    }
-}
-
-/// What a statement's runs have shown of its plans.
-#[derive(Debug, Default)]
-pub(crate) struct PlanHistory {
-    seen: Mutex<HashMap<Variant, Seen>>,
-    /// Between which plans an advisor may choose.
-    choices: OnceLock<Option<Choices>>,
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    has_run: bool,
-    signature: Option<u64>,
-    /// Runs in a row with this plan.
-    runs: u32,
-    refusals: u32,
-}
-
-impl PlanHistory {
-    /// Between which plans an advisor may choose; the outer `None`: no run was planned so far.
-    pub(crate) fn choices(&self) -> Option<Option<Choices>> {
-        self.choices.get().cloned()
-    }
-
-    /// Notes what a carved plan lets choose.
-    pub(crate) fn note_choices(&self, carved: &LogicalPlan) {
-        self.choices.get_or_init(|| choices(carved, false));
-    }
-
-    /// Notes a run. Whether it is not the first one, and the plan of the statement may be one that can be kept.
-    fn is_worth_a_look(&self, variant: Variant) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = seen.entry(variant).or_default();
-        let is_first = !std::mem::replace(&mut seen.has_run, true);
-        !is_first && seen.refusals < REFUSALS_MAX
-    }
-
-    fn refuse(&self, variant: Variant) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = seen.entry(variant).or_default();
-        seen.refusals = seen.refusals.saturating_add(1);
-    }
-
-    /// Notes the plan of a run. Whether so many in a row had it.
-    fn is_due(&self, variant: Variant, signature: u64, runs: u32) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = seen.entry(variant).or_default();
-        if seen.signature == Some(signature) {
-            seen.runs = seen.runs.saturating_add(1);
-        } else {
-            let is_other = seen.signature.replace(signature).is_some();
-            seen.refusals = seen.refusals.saturating_add(u32::from(is_other));
-            seen.runs = 1;
-        }
-        seen.runs >= runs && seen.refusals < REFUSALS_MAX
     }
 }
 

@@ -1,6 +1,7 @@
 //! Other valid ways to plan a statement, and who chooses among them. What comes of a choice passes the same walks as any plan;
 //! estimates nothing itself.
 
+use crate::bind::plan_history::Choices;
 use crate::bind::workspace::with_config;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -136,13 +137,6 @@ impl Chosen {
         let why = self.why.as_deref().unwrap_or_default();
         format!("Plan choice: {}: {why} (others: {})", self.advice.variant.name(), others.join(", "))
     }
-}
-
-/// Which variants a plan has, and the magnitude of the rows that it reads.
-#[derive(Debug, Clone)]
-pub(crate) struct Choices {
-    variants: Vec<Variant>,
-    band: u8,
 }
 
 /// What a carved plan lets choose. `None`: no leaf, or nothing to vary.

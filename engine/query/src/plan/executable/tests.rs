@@ -1,3 +1,5 @@
+//! Tests of plans: what goes where, what is kept with its binding, and what receipts hold.
+
 use super::*;
 use crate::testing::{Shop, on_runtime};
 
