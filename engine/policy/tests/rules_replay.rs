@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
 /// History, step, and why we store or answer something else on purpose.
-const DIFFERENCES: [(usize, i64, &str); 9] = [
+const DIFFERENCES: [(usize, i64, &str); 12] = [
     (1, 6, NO_TEXT),
     (3, 58, NO_TEXT),
     (3, 86, "one value given to a locked list gets past the lock there"),
@@ -23,8 +23,11 @@ const DIFFERENCES: [(usize, i64, &str); 9] = [
     (4, 42, NO_TEXT),
     (4, 52, NO_TEXT),
     (6, 46, NO_DATE),
+    (7, 11, NO_TEXT),
+    (8, 55, NO_TEXT),
     (10, 28, "a list is no number"),
     (11, 119, NO_DATE),
+    (12, 88, NO_TEXT),
 ];
 const NO_TEXT: &str = "a column of numbers or lists holds no empty text, there is no value";
 const NO_DATE: &str = "a text that is stored as it is must be a date: 2026/05/07 is none";

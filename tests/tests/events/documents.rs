@@ -23,7 +23,9 @@ struct Database(mongodb::Database);
 impl Database {
     fn new(server: &mongodb_server::Server) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let database = server.admin(&format!("desk_{}", NUMBERS.fetch_add(1, Ordering::Relaxed)));
+        let name = format!("desk_{}", NUMBERS.fetch_add(1, Ordering::Relaxed));
+        // A client wants a runtime when it is made, too.
+        let database = runtime().block_on(async { server.admin(&name) });
         let note = doc! { "_id": SEED, "title": "t", "region": "asia", "phone": "12345", "secret": "s", "amount": 1.5 };
         let shown = [
             ("notes", note),

@@ -239,7 +239,7 @@ fn what_is_kept_is_a_table_for_each_reader() {
     run("UPDATE notes SET secret = 'other' WHERE id = 'n1'");
     run("UPDATE notes SET region = 'us', title = 'c' WHERE id = 'n1'");
     run("BEGIN; UPDATE notes SET title = 'never'; ROLLBACK");
-    run("INSERT INTO note_lines VALUES ('l1', 'n2', 'words'), ('l2', 'n1', 'others')");
+    run("INSERT INTO lines VALUES ('l1', 'n2', 'words'), ('l2', 'n1', 'others')");
     run("INSERT INTO quiet VALUES ('q1')");
     run("DELETE FROM notes WHERE id = 'n2'");
     for user in ["wanda", "eve", "uma", "root"] {

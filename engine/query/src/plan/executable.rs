@@ -255,7 +255,7 @@ pub(crate) fn written<'a>(bound: &'a Bound, parameters: &[ArrayRef]) -> Result<O
     written_call(bound, values)
 }
 
-/// The same with values that stand as the plan wants them.
+/// The whole statement's call, with values that stand as the plan wants them.
 pub(crate) fn written_given(bound: &Bound, values: Vec<Value>) -> Result<Option<WrittenCall<'_>>> {
     written_call(bound, || Ok(Some(values)))
 }

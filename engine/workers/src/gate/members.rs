@@ -52,12 +52,12 @@ struct Exported {
 
 impl Exported {
     fn of(name: &str) -> Self {
-        let counter = |counted: &'static str| metrics::counter!(counted, "worker" => name.to_owned());
+        let worker = || name.to_owned();
         Self {
-            parts: counter("querygate_worker_parts_total"),
-            rows: counter("querygate_worker_rows_total"),
-            bytes: counter("querygate_worker_bytes_total"),
-            failures: counter("querygate_worker_failures_total"),
+            parts: metrics::counter!("querygate_worker_parts_total", "worker" => worker()),
+            rows: metrics::counter!("querygate_worker_rows_total", "worker" => worker()),
+            bytes: metrics::counter!("querygate_worker_bytes_total", "worker" => worker()),
+            failures: metrics::counter!("querygate_worker_failures_total", "worker" => worker()),
         }
     }
 }
