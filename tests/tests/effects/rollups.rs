@@ -77,7 +77,7 @@ fn nobody_writes_a_roll_up_as_a_record() {
     };
     for answer in [
         send("PATCH", "desk_accounts/a1", &json!({"tickets": 5})),
-        send("PATCH", "desk_accounts/a1", &json!({"region": "us", "tickets": null})),
+        send("PATCH", "desk_accounts/a1", &json!({"region": "us", "longest": null})),
         send("POST", "desk_accounts", &json!({"id": "a9", "tickets": 3})),
     ] {
         assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("INVALID_FIELD")), "{}", answer.text());

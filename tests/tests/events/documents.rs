@@ -59,6 +59,8 @@ impl Database {
         std::fs::write(folder.path().join("login"), mongodb_server::PASSWORD).unwrap();
         let stack = STACK.replace("driver: sqlite", "driver: mongodb");
         let stack = stack.replace("writable: true }", "writable: true, columnMap: { _id: id } }");
+        // Rows of which a master decides are not changed here, and a note takes its lines with it.
+        let stack = stack.replace("controlled_by_parent", "public_read_write");
         let mut entry = format!(
             "[[sources]]\nname = \"shop\"\nkind = \"mongodb\"\nurl = \"mongodb://{}@127.0.0.1:{}/{database}?authSource=admin&directConnection=true\"\n\
              database = \"{database}\"\npassword = \"file:login\"\nwrites = true\nwrite_user = \"{}\"\nwrite_password = \"file:login\"\n",
