@@ -60,7 +60,7 @@ fn call(number: u64) -> Result<Call, Failure> {
         "dispatch": {"mode": "record", "index": 0},
     });
     let Value::Object(held) = held else { return Err("a call is an object".into()) };
-    Ok(Call { held, now_ms: 1_773_576_000_000, seed: number, host: Rc::new(Ready) })
+    Ok(Call { held, now_ms: 1_773_576_000_000, seed: u32::try_from(number).unwrap_or(u32::MAX), host: Rc::new(Ready) })
 }
 
 fn main() -> Result<(), Failure> {
