@@ -10,6 +10,7 @@ pub use reads::PlainRead;
 pub use row_update::{KeyUpdate, NewValue, NewValueExpr};
 
 use crate::federation::{FragmentPolicy, Tables};
+pub use crate::remote::CounterTurn;
 use crate::remote::{Counters, DriverTable};
 use arrow::array::RecordBatch;
 use querygate_driver_api::driver::Driver;

@@ -27,20 +27,15 @@ check_own() {
   echo "tpcb-like, simple-update and select-only in simple, extended and prepared mode; balances agree"
 }
 
-# From the first number on, which no row is there to be locked for: who loses that race more often than the gate begins anew hears 40001, and
-# pgbench asks again, as clients are to.
+# From the first number on, which no row is there to be locked for.
 check_insert() {
   local out script
   script=$(mktemp)
   echo "insert into numbered (note) values ('of a client'), ('of a client');" >"$script"
-  out=$(as omar pgbench -n -M prepared -f "$script" -c 8 -j 2 -t 10 --max-tries 20 2>&1) || { rm -f "$script"; echo "$out" >&2; return 1; }
+  out=$(as omar pgbench -n -M prepared -f "$script" -c 8 -j 2 -t 10 2>&1) || { rm -f "$script"; echo "$out" >&2; return 1; }
   rm -f "$script"
   expect "numbers" "$(total "count(*) || ' ' || count(distinct number) || ' ' || max(number) from numbered")" "160 160 N-0160"
-  # Only the start is a race: no client loses it more than once.
-  local retried
-  retried=$(sed -n 's/^number of transactions retried: \([0-9]*\).*/\1/p' <<<"$out")
-  [ "${retried:-0}" -le 8 ] || { echo "numbers: $retried statements heard 40001" >&2; return 1; }
-  echo "autonumbers of 8 clients: no gap, no double, ${retried:-0} statements asked again"
+  echo "autonumbers of 8 clients: no gap, no double"
 }
 
 check_refusals() {

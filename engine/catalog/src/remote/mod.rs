@@ -14,7 +14,7 @@ mod worth;
 
 pub use crate::arguments::Arguments;
 pub use call::FragmentCall;
-pub use counters::Counters;
+pub use counters::{CounterTurn, Counters};
 pub use exec::{AllKeys, RenewFilter, SourcePlanning};
 pub(crate) use exec::{CompiledFragment, FragmentExec, heard};
 pub(crate) use key_reads::looks_up;

@@ -334,6 +334,12 @@ impl Transaction {
         self.written.take()
     }
 
+    /// Whether it has changed rows, even if that was undone: others may wait for it.
+    #[must_use]
+    pub const fn has_written(&self) -> bool {
+        self.written.has_rows()
+    }
+
     /// By what its fate can be asked for.
     #[must_use]
     pub fn mark(&self) -> Option<TxMark> {

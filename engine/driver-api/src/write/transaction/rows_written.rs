@@ -19,9 +19,12 @@ pub struct RowsWritten {
     pub rows: u64,
 }
 
-/// What was written since somebody asked.
+/// What was written since somebody asked, and whether anything ever was.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Vec<RowsWritten>);
+pub(super) struct Tally {
+    rows: Vec<RowsWritten>,
+    has_rows: bool,
+}
 
 impl Tally {
     pub(super) fn add(&mut self, shape: &ChangeShape, rows: u64) {
@@ -41,15 +44,20 @@ impl Tally {
         if rows == 0 {
             return;
         }
-        if let Some(own) = self.0.iter_mut().find(same) {
+        self.has_rows = true;
+        if let Some(own) = self.rows.iter_mut().find(same) {
             own.rows = own.rows.saturating_add(rows);
-        } else if self.0.len() < KINDS_MAX {
-            self.0.push(RowsWritten { table: table.clone(), op, columns: columns.cloned().collect(), rows });
+        } else if self.rows.len() < KINDS_MAX {
+            self.rows.push(RowsWritten { table: table.clone(), op, columns: columns.cloned().collect(), rows });
         }
     }
 
     pub(super) fn take(&mut self) -> Vec<RowsWritten> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.rows)
+    }
+
+    pub(super) const fn has_rows(&self) -> bool {
+        self.has_rows
     }
 }
 

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use futures::TryStreamExt;
-use querygate_catalog::write::{PlainRead, WriteTarget};
+use querygate_catalog::write::{CounterTurn, PlainRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{Locking, Transaction, Violation};
@@ -19,12 +19,15 @@ use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many of the last texts are looked at before all are: some may be no numbers of the format.
 const LAST: u64 = 32;
 /// How often the highest number is locked, and found not to be the highest any more.
 const ATTEMPTS: usize = 16;
+/// How long a writer waits for those who came before it. Whom they wait for may wait for it in turn, which only the source finds out,
+/// once it waits there.
+const TURN_MAX: Duration = Duration::from_secs(1);
 /// How many numbers that follow a known one are looked for each by each; beyond, ever further ones.
 const FOLLOWING: u64 = 32;
 /// The furthest of those, as a power of two.
@@ -149,6 +152,7 @@ async fn highest(
         ));
     }
     // Who takes a number has locked the row of the one before. Without such a row the index lets one of two writers through.
+    let _turn = turn(table, number, transaction.has_written(), context).await?;
     let mut locked = None;
     for _ in 0..ATTEMPTS {
         let last = last(targeted, number, transaction, context).await?;
@@ -160,6 +164,25 @@ async fn highest(
         locked = Some(last.text);
     }
     Err(Violation::Serialization.error())
+}
+
+/// The turn to look for the end of a counter. `has_written`: the transaction's own rows may be what those before it wait for, so that it
+/// waits for none of them.
+async fn turn(
+    table: &WriteTarget,
+    number: Autonumber<'_>,
+    has_written: bool,
+    context: &ExecuteContext,
+) -> Result<Option<CounterTurn>> {
+    if has_written {
+        return Ok(None);
+    }
+    tokio::select! {
+        biased;
+        error = context.over() => Err(error),
+        turn = table.counters().turn(number.place, number.prefix) => Ok(turn),
+        () = tokio::time::sleep(TURN_MAX) => Ok(None),
+    }
 }
 
 /// Whether an index of the source keeps two rows from having one number.
