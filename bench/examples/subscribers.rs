@@ -2,6 +2,9 @@
 //!
 //! Starts the gate at QUERYGATE (the built binary) over a table in memory. The followers are spread over the users; each user sees the rows of
 //! one region, each change is of the next region. A row carries the time at which its statement was sent, and its delay is that of its arrival.
+//!
+//! What an idle follower takes is the difference that the second half of them makes, after the first half has heard of changes: what the gate
+//! takes once is in neither. Where there are as many users as followers, what is kept of a user is in it.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
 use querygate_bench::process;
@@ -15,12 +18,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const PASSWORD: &str = "a password of the bench";
 const OBJECT: &str = "bench_deals";
+/// After this time the allocator has given back what was freed: else those who come later would take that and seem to need nothing.
+const GIVEN_BACK: Duration = Duration::from_secs(15);
 
 struct Sizes {
     followers: usize,
@@ -117,49 +123,85 @@ async fn measure(gate: &Gate, sizes: &Sizes) -> Result<(), Failure> {
     for user in 0..sizes.users {
         tokens.push(token(gate.rest, user).await?);
     }
-    let before = process::memory_kib(pid, "VmRSS");
     let arrived = Arc::new(AtomicU64::new(0));
     let (sender, mut delays) = tokio::sync::mpsc::unbounded_channel::<u64>();
-    let mut begun = Vec::new();
-    for follower in 0..sizes.followers {
-        let token = tokens.get(follower % sizes.users).ok_or("no token")?;
-        let stream = follow(gate.rest, token).await?;
-        begun.push(tokio::spawn(hear(stream, sender.clone(), Arc::clone(&arrived))));
-    }
+    let (followers, idle) = begin(gate, sizes, &tokens, (&sender, &arrived)).await?;
     drop(sender);
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let idle = process::memory_kib(pid, "VmRSS").saturating_sub(before);
+    while delays.try_recv().is_ok() {}
+    arrived.store(0, Ordering::Relaxed);
     let cpu = process::cpu_seconds(pid);
     let began = Instant::now();
-    let sent = change(gate, sizes).await?;
+    let sent = change(gate, sizes, "d", sizes.rate * sizes.seconds).await?;
     // A gate that is too slow for the pace is late, and says so here.
     let rate = sent as f64 / began.elapsed().as_secs_f64();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let wanted = deliveries(sizes, sent);
+    let patience = Instant::now() + Duration::from_secs(10);
+    while arrived.load(Ordering::Relaxed) < wanted && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let cpu = process::cpu_seconds(pid) - cpu;
-    begun.iter().for_each(tokio::task::JoinHandle::abort);
+    let ended = followers.iter().filter(|follower| follower.is_finished()).count();
+    if ended > 0 {
+        return Err(format!("{ended} of {} followers were closed", sizes.followers).into());
+    }
+    followers.iter().for_each(JoinHandle::abort);
     let mut all = Vec::new();
     while let Ok(delay) = delays.try_recv() {
         all.push(delay);
     }
     all.sort_unstable();
     let at = |percent: usize| all.get((all.len().saturating_sub(1)) * percent / 100).copied().unwrap_or(0);
-    let ms = |micros: u64| format!("{}.{}", micros / 1_000, micros % 1_000 / 100);
-    let each = idle.checked_div(sizes.followers as u64).unwrap_or(0);
+    let ms = |percent: usize| at(percent) as f64 / 1_000.0;
+    let delivered = arrived.load(Ordering::Relaxed);
     println!("{}", process::machine());
     println!(
-        "| followers | users | changes/s | sent | delivered | p50 ms | p95 ms | p99 ms | KiB per idle follower | CPU s |"
+        "| followers | users | changes/s | sent | delivered | p50 ms | p95 ms | p99 ms | KiB per idle follower | CPU s | not delivered |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     println!(
-        "| {} | {} | {rate:.0} | {sent} | {} | {} | {} | {} | {each} | {cpu:.1} |",
+        "| {} | {} | {rate:.0} | {sent} | {delivered} | {:.1} | {:.1} | {:.1} | {idle:.1} | {cpu:.1} | {} |",
         sizes.followers,
         sizes.users,
-        arrived.load(Ordering::Relaxed),
-        ms(at(50)),
-        ms(at(95)),
-        ms(at(99))
+        ms(50),
+        ms(95),
+        ms(99),
+        wanted.saturating_sub(delivered)
     );
     Ok(())
+}
+
+/// The followers, and the KiB that the gate took for each of the second half of them.
+async fn begin(
+    gate: &Gate,
+    sizes: &Sizes,
+    tokens: &[String],
+    (delays, arrived): (&tokio::sync::mpsc::UnboundedSender<u64>, &Arc<AtomicU64>),
+) -> Result<(Vec<JoinHandle<()>>, f64), Failure> {
+    let pid = gate.child.id();
+    let mut begun = Vec::with_capacity(sizes.followers);
+    let half = sizes.followers / 2;
+    let mut before = 0;
+    for follower in 0..sizes.followers {
+        if follower == half {
+            change(gate, sizes, "warm", 2 * sizes.users as u64).await?;
+            tokio::time::sleep(GIVEN_BACK).await;
+            before = process::memory_kib(pid, "VmRSS");
+        }
+        let token = tokens.get(follower % sizes.users).ok_or("no token")?;
+        let stream = follow(gate.rest, token).await?;
+        begun.push(tokio::spawn(hear(stream, delays.clone(), Arc::clone(arrived))));
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let taken = process::memory_kib(pid, "VmRSS").saturating_sub(before);
+    Ok((begun, taken as f64 / (sizes.followers - half).max(1) as f64))
+}
+
+/// How many events so many changes are, of one region after the other, to all who follow.
+fn deliveries(sizes: &Sizes, changes: u64) -> u64 {
+    let (users, followers) = (sizes.users as u64, sizes.followers as u64);
+    // One more for the first ones where they do not divide evenly.
+    let of = |count: u64, user: u64| count / users + u64::from(user < count % users);
+    (0..users).map(|user| of(followers, user) * of(changes, user)).sum()
 }
 
 fn micros() -> u64 {
@@ -219,8 +261,8 @@ async fn hear(mut stream: TcpStream, delays: tokio::sync::mpsc::UnboundedSender<
     }
 }
 
-/// Changes rows at an even pace. How many.
-async fn change(gate: &Gate, sizes: &Sizes) -> Result<u64, Failure> {
+/// Changes so many rows at an even pace, whose keys begin with this. How many.
+async fn change(gate: &Gate, sizes: &Sizes, prefix: &str, count: u64) -> Result<u64, Failure> {
     let mut config = tokio_postgres::Config::new();
     config.host(gate.postgres.ip().to_string()).port(gate.postgres.port());
     config.user("chief").password(PASSWORD).dbname("bench");
@@ -228,11 +270,10 @@ async fn change(gate: &Gate, sizes: &Sizes) -> Result<u64, Failure> {
     tokio::spawn(connection);
     let insert = client.prepare("INSERT INTO deals(id, region, sent) VALUES ($1, $2, $3)").await?;
     let begin = Instant::now();
-    let count = sizes.rate * sizes.seconds;
     for number in 0..count {
         tokio::time::sleep_until(begin + Duration::from_secs_f64(number as f64 / sizes.rate as f64)).await;
         let region = format!("r{}", usize::try_from(number)? % sizes.users);
-        client.execute(&insert, &[&format!("d{number}"), &region, &(micros() as f64)]).await?;
+        client.execute(&insert, &[&format!("{prefix}{number}"), &region, &(micros() as f64)]).await?;
     }
     Ok(count)
 }

@@ -20,6 +20,8 @@ mod histories;
 mod history;
 #[path = "events/live.rs"]
 mod live;
+#[path = "events/many.rs"]
+mod many;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;

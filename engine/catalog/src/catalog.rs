@@ -1,12 +1,11 @@
 //! The schemas of one principal put together: governed tables, views, the gate's own tables, `pg_catalog`.
 
 use crate::arguments::Arguments;
-use crate::deployment::Deployment;
 use crate::federation::{Federated, GovernedOpener, Remotes, WholeFragment, federate};
 use crate::image::BoundView;
 use crate::live::LiveTable;
-use crate::principal::{VisibleObject, token, visible_objects};
 use crate::remote::DriverTable;
+use crate::rights::PrincipalRights;
 use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, with_search_path};
 use crate::unavailable::UnavailableTable;
 use crate::write::{WriteTarget, unchangeable};
@@ -21,25 +20,28 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::{CatalogImage, Setting};
-use querygate_policy::resolve_principal;
 use querygate_policy::write::WritePermit;
-use querygate_types::principal::Principal;
 use querygate_types::{Error, Result};
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
-/// Everything one principal may name, on one deployment.
+/// Everything one principal may name, on one deployment. It is the principal's rights with what statements are bound on.
 #[derive(Debug)]
 pub struct PrincipalCatalog {
-    token: LeafToken,
-    login: Arc<Principal>,
-    principal: Arc<Principal>,
-    deployment: Arc<Deployment>,
-    objects: Vec<VisibleObject>,
+    rights: Arc<PrincipalRights>,
     pg_catalog: Arc<PgCatalog>,
     state: Arc<SessionState>,
     remotes: Remotes,
+}
+
+impl Deref for PrincipalCatalog {
+    type Target = PrincipalRights;
+
+    fn deref(&self) -> &PrincipalRights {
+        &self.rights
+    }
 }
 
 impl PrincipalCatalog {
@@ -127,33 +129,6 @@ impl PrincipalCatalog {
         WriteTarget::of(object, table.clone(), Arc::clone(tables)).await.map(Some)
     }
 
-    #[must_use]
-    pub fn token(&self) -> &LeafToken {
-        &self.token
-    }
-
-    /// The principal as it logged in.
-    #[must_use]
-    pub fn login(&self) -> &Arc<Principal> {
-        &self.login
-    }
-
-    /// The principal with everything it holds.
-    #[must_use]
-    pub fn principal(&self) -> &Arc<Principal> {
-        &self.principal
-    }
-
-    #[must_use]
-    pub fn deployment(&self) -> &Arc<Deployment> {
-        &self.deployment
-    }
-
-    #[must_use]
-    pub fn objects(&self) -> &[VisibleObject] {
-        &self.objects
-    }
-
     /// What `pg_catalog` shows.
     #[must_use]
     pub fn pg_catalog(&self) -> &Arc<PgCatalog> {
@@ -185,11 +160,7 @@ impl PrincipalCatalog {
 /// Puts a principal's catalog together in steps, because views are bound on what came before them.
 #[derive(Debug)]
 pub struct CatalogBuilder {
-    token: LeafToken,
-    login: Arc<Principal>,
-    principal: Arc<Principal>,
-    deployment: Arc<Deployment>,
-    objects: Vec<VisibleObject>,
+    rights: Arc<PrincipalRights>,
     live: Vec<(&'static str, Arc<LiveTable>)>,
     views: Vec<BoundView>,
     settings: Vec<Setting>,
@@ -197,29 +168,15 @@ pub struct CatalogBuilder {
 }
 
 impl CatalogBuilder {
-    /// Evaluates policy for every object. `live` makes the gate's own tables for this principal, whose token it is given.
+    /// Begins with what the principal may read. `live` makes the gate's own tables for this principal, whose token it is given.
     /// `now_ms`: milliseconds since 1970.
     #[must_use]
     pub fn new(
-        deployment: &Arc<Deployment>,
-        principal: &Arc<Principal>,
+        rights: Arc<PrincipalRights>,
         live: impl FnOnce(&LeafToken) -> Vec<(&'static str, Arc<LiveTable>)>,
         now_ms: i64,
     ) -> Self {
-        let login = Principal::clone(principal);
-        let resolved = resolve_principal(login, &deployment.policies, &deployment.facts, now_ms);
-        let token = token(deployment, &resolved, now_ms);
-        Self {
-            live: live(&token),
-            token,
-            objects: visible_objects(deployment, &resolved, now_ms),
-            login: Arc::clone(principal),
-            principal: Arc::new(resolved),
-            deployment: Arc::clone(deployment),
-            views: Vec::new(),
-            settings: Vec::new(),
-            now_ms,
-        }
+        Self { live: live(rights.token()), rights, views: Vec::new(), settings: Vec::new(), now_ms }
     }
 
     /// Rows of `pg_settings`.
@@ -236,20 +193,20 @@ impl CatalogBuilder {
 
     #[must_use]
     pub fn token(&self) -> &LeafToken {
-        &self.token
+        self.rights.token()
     }
 
     /// The system catalog of what was added so far.
     #[must_use]
     pub fn pg_catalog(&self) -> Arc<PgCatalog> {
         let rights = WriteRights {
-            deployment: &self.deployment,
-            remotes: Remotes::of(&self.deployment),
-            principal: &self.principal,
+            deployment: &self.rights.deployment,
+            remotes: Remotes::of(&self.rights.deployment),
+            principal: &self.rights.principal,
             now_ms: self.now_ms,
         };
-        let image = crate::image::image(&rights, &self.objects, &self.views, &self.live);
-        PgCatalog::new(self.token.clone(), CatalogImage { settings: self.settings.clone(), ..image })
+        let image = crate::image::image(&rights, self.rights.objects(), &self.views, &self.live);
+        PgCatalog::new(self.token().clone(), CatalogImage { settings: self.settings.clone(), ..image })
     }
 
     /// The schemas of what was added so far.
@@ -267,7 +224,7 @@ impl CatalogBuilder {
         let beside = system.get("pg_catalog").cloned();
         let mut schemas: BTreeMap<String, BTreeMap<String, Arc<dyn TableProvider>>> = BTreeMap::new();
         let public = schemas.entry("public".to_owned()).or_default();
-        for object in &self.objects {
+        for object in self.rights.objects() {
             public.insert(object.sql_name.clone(), Arc::clone(&object.table) as _);
         }
         for view in &self.views {
@@ -293,12 +250,8 @@ impl CatalogBuilder {
     #[must_use]
     pub fn finish(self, pg_catalog: Arc<PgCatalog>, state: SessionState) -> PrincipalCatalog {
         PrincipalCatalog {
-            remotes: Remotes::of(&self.deployment),
-            token: self.token,
-            login: self.login,
-            principal: self.principal,
-            deployment: self.deployment,
-            objects: self.objects,
+            remotes: Remotes::of(&self.rights.deployment),
+            rights: self.rights,
             pg_catalog,
             state: Arc::new(state),
         }

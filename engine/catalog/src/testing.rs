@@ -5,6 +5,7 @@ use crate::arrow_types::object_schema;
 use crate::catalog::CatalogBuilder;
 use crate::deployment::{Deployment, SourceTable};
 use crate::principal::{VisibleObject, visible_objects};
+use crate::rights::PrincipalRights;
 use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::catalog::TableProvider;
@@ -126,7 +127,8 @@ pub(crate) fn visible(deployment: &Deployment, permission_set: &str) -> Vec<Visi
 
 /// A principal's catalog, as far as its names.
 pub(crate) fn builder(deployment: &Arc<Deployment>, permission_set: &str) -> CatalogBuilder {
-    CatalogBuilder::new(deployment, &Arc::new(principal(permission_set)), |_| Vec::new(), 0)
+    let rights = PrincipalRights::of(deployment, &Arc::new(principal(permission_set)), 0);
+    CatalogBuilder::new(Arc::new(rights), |_| Vec::new(), 0)
 }
 
 /// The rows of a statement over tables, cells parted by bars.

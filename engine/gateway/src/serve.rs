@@ -96,9 +96,10 @@ pub(crate) fn doors(config: &Config) -> [(&'static str, Option<SocketAddr>); 4] 
     ]
 }
 
-/// Doors whose clients each keep a session, which share the descriptors.
+/// Doors whose clients each keep a connection, which share the descriptors.
 pub(crate) fn session_doors(config: &Config) -> usize {
-    usize::from(config.server.postgres.is_some()) + usize::from(config.flight.address.is_some())
+    let open = [config.server.postgres, config.flight.address, rest_address(config)];
+    open.into_iter().flatten().count()
 }
 
 fn rest_address(config: &Config) -> Option<SocketAddr> {
@@ -193,7 +194,7 @@ impl Doors {
             }
         };
         let flight = flight_door(config, gate, room).await?;
-        let rest = rest_door(config, gate).await?;
+        let rest = rest_door(config, gate, room).await?;
         let bound = Bound {
             postgres: postgres.as_ref().map(PostgresDoor::local_addr).transpose().map_err(Error::internal)?,
             http: http.as_ref().map(HttpDoor::local_addr).transpose().map_err(Error::internal)?,
@@ -321,10 +322,13 @@ async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<
     door.await.map(Some).map_err(|e| cannot_bind("flight", address, &e))
 }
 
-async fn rest_door(config: &Config, gate: &Gate) -> Result<Option<RestDoor>> {
+async fn rest_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<RestDoor>> {
     let Some(rest) = &config.rest else { return Ok(None) };
     let Some(address) = rest.address else { return Ok(None) };
+    let defaults = RestConfig::new(address, &config.server.database);
     let settings = RestConfig {
+        // Each follower keeps a connection. Requests of a gate for few sessions keep the places that they had.
+        connection_max: room.connections.max(defaults.connection_max),
         body_max: rest.body_max,
         rows_max: config.limits.rows_max,
         session_lifetime: rest.session_lifetime,
@@ -336,7 +340,7 @@ async fn rest_door(config: &Config, gate: &Gate) -> Result<Option<RestDoor>> {
         requests_per_user: rest.requests_per_user,
         requests_per_key: rest.requests_per_key,
         drain_timeout: config.server.drain_timeout,
-        ..RestConfig::new(address, &config.server.database)
+        ..defaults
     };
     let readiness = Arc::clone(&gate.readiness);
     let ready = Arc::new(move || readiness().is_ready());

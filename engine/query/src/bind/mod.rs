@@ -11,6 +11,7 @@ pub(crate) mod output_types;
 mod parameters;
 pub(crate) mod plan_bytes;
 pub(crate) mod plan_history;
+pub(crate) mod reader_rights;
 pub(crate) mod statement;
 pub(crate) mod verify;
 pub(crate) mod volatility;

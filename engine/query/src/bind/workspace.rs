@@ -1,5 +1,6 @@
 //! DataFusion as the gate sets it up: configuration, catalogs, states, and small pieces of plan and batch handling.
 
+use crate::bind::reader_rights::ReaderRights;
 use crate::bind::statement;
 use crate::books::clock::now_ms;
 use crate::dialect::subqueries::apply::ApplyPlanner;
@@ -27,16 +28,13 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use querygate_catalog::deployment::Deployment;
 use querygate_catalog::leaf::GovernedExec;
 use querygate_catalog::live::LiveTable;
 use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 use querygate_pg_catalog::LeafToken;
-use querygate_query_api::requests::question::ObjectDescription;
-use querygate_types::principal::Principal;
 use querygate_types::{Error, Result, limits};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Bytes of keys of which a join makes a list for its other side.
 const KEY_BYTES_MAX: usize = 4 << 20;
@@ -92,40 +90,19 @@ pub(crate) fn with_key_lists(config: &SessionConfig, plan: &Arc<dyn ExecutionPla
 pub(crate) struct Workspace {
     pub(crate) catalog: PrincipalCatalog,
     pub(crate) dialect: Dialect,
-    /// When a membership begins or ends next, in milliseconds since 1970: rights are evaluated anew then.
-    pub(crate) until_ms: Option<i64>,
-    /// Descriptions of its objects for doors, by SQL name.
-    descriptions: Mutex<HashMap<String, Arc<ObjectDescription>>>,
-}
-
-impl Workspace {
-    /// The description of an object for doors, made once. It depends on nothing but the principal's rights, which are this workspace's.
-    pub(crate) fn description(
-        &self,
-        sql_name: &str,
-        make: impl FnOnce() -> ObjectDescription,
-    ) -> Arc<ObjectDescription> {
-        let mut known = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(description) = known.get(sql_name) {
-            return Arc::clone(description);
-        }
-        let description = Arc::new(make());
-        known.insert(sql_name.to_owned(), Arc::clone(&description));
-        description
-    }
+    /// What its principal may read, which others share.
+    pub(crate) rights: Arc<ReaderRights>,
 }
 
 /// Makes a principal's catalog: governed tables, then views in their order, then the system catalog over all.
 pub(crate) async fn build_workspace(
-    deployment: &Arc<Deployment>,
-    principal: &Arc<Principal>,
+    rights: Arc<ReaderRights>,
     live: impl FnOnce(&LeafToken) -> Vec<(&'static str, Arc<LiveTable>)>,
     environment: Arc<RuntimeEnv>,
     config: SessionConfig,
 ) -> Result<Arc<Workspace>> {
-    let now = now_ms();
-    let mut builder = CatalogBuilder::new(deployment, principal, live, now).with_settings(catalog_settings());
-    for view in &deployment.views {
+    let mut builder = CatalogBuilder::new(rights.shared(), live, now_ms()).with_settings(catalog_settings());
+    for view in &rights.deployment().views {
         match bind_view(&view.sql, &builder, Arc::clone(&environment), config.clone()).await {
             Ok(provider) => builder.add_view(BoundView {
                 schema: view.schema.clone(),
@@ -134,14 +111,13 @@ pub(crate) async fn build_workspace(
                 provider: Arc::new(provider),
             }),
             // A view over something hidden from this reader is hidden too.
-            Err(error) => tracing::debug!(view = view.name, login = principal.login, %error, "view left out"),
+            Err(error) => tracing::debug!(view = view.name, login = rights.login().login, %error, "view left out"),
         }
     }
     let pg = builder.pg_catalog();
     let dialect = Dialect::new(&pg);
     let state = state(&builder, &pg, &dialect, environment, config)?;
-    let until_ms = deployment.facts.next_boundary(now);
-    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, until_ms, descriptions: Mutex::default() }))
+    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, rights }))
 }
 
 /// Rows of `pg_settings`; a session's own values replace these.

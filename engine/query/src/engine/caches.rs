@@ -1,8 +1,10 @@
 //! What sessions share: workspaces, engine states, bound statements.
 
+use crate::bind::reader_rights::ReaderRights;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::Workspace;
 use crate::dialect::parameters::Declared;
+use crate::engine::judged::Judged;
 use crate::plan::template::Templates;
 use crate::settings::list::Settings;
 use datafusion::execution::SessionState;
@@ -10,10 +12,15 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use moka::sync::Cache;
 use querygate_pg_catalog::LeafToken;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is kept of one deployment, with the rights of its reader in each key.
 #[derive(Debug)]
 pub(crate) struct Caches {
+    /// What principals may read, by the same as workspaces.
+    pub(super) rights: Cache<(u64, String), Arc<ReaderRights>>,
+    /// How many of them were evaluated.
+    rights_made: AtomicU64,
     /// By version of the deployment and login, with the scope of narrowed credentials.
     pub(super) workspaces: Cache<(u64, String), Arc<Workspace>>,
     /// Engine states that sessions of one principal and equal settings share.
@@ -24,7 +31,9 @@ pub(crate) struct Caches {
     pub(crate) bound: Cache<BoundKey, Arc<Bound>>,
     /// Plans of bound statements that are kept for other values.
     pub(crate) templates: Templates,
-    /// What bound statements and their plans may take, charged to the engine as long as it runs.
+    /// What followers of changes share.
+    pub(crate) judged: Judged,
+    /// What bound statements, their plans and what followers share may take, charged to the engine as long as it runs.
     _bound_memory: MemoryReservation,
 }
 
@@ -32,13 +41,16 @@ impl Caches {
     /// Empty ones. `memory_total`: what all statements together may hold, in bytes, out of `total`.
     ///
     /// # Errors
-    /// The pool has not even the share of bound statements.
+    /// The pool has not even the share of bound statements and of what followers share.
     pub(super) fn new(memory_total: usize, total: &Arc<dyn MemoryPool>) -> datafusion::error::Result<Self> {
         let bound_max = (memory_total / BOUND_SHARE).min(BOUND_MAX);
         let bound_memory = MemoryConsumer::new("bound statements").register(total);
         let templates_max = (memory_total / TEMPLATES_SHARE).min(TEMPLATES_MAX);
-        bound_memory.try_grow(bound_max.saturating_add(templates_max))?;
+        let judged_max = (memory_total / JUDGED_SHARE).min(JUDGED_MAX);
+        bound_memory.try_grow(bound_max.saturating_add(templates_max).saturating_add(judged_max))?;
         Ok(Self {
+            rights: Cache::new(RIGHTS_MAX),
+            rights_made: AtomicU64::new(0),
             workspaces: Cache::new(WORKSPACES_MAX),
             states: Cache::new(STATES_MAX),
             opened: Cache::new(OPENED_MAX),
@@ -47,22 +59,32 @@ impl Caches {
                 .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
                 .build(),
             templates: Templates::new(templates_max),
+            judged: Judged::new(judged_max),
             _bound_memory: bound_memory,
         })
     }
 
+    /// A number for rights that are evaluated.
+    pub(super) fn next_number(&self) -> u64 {
+        self.rights_made.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Forgets all: what was made from another version holds all of it in memory; sessions that pinned it keep their own.
     pub(super) fn clear(&self) {
+        self.rights.invalidate_all();
         self.workspaces.invalidate_all();
         self.states.invalidate_all();
         self.bound.invalidate_all();
         self.templates.clear();
+        self.judged.clear();
     }
 }
 
 /// What an engine state depends on: a principal's catalog, and the settings that names and literals depend on.
 type StateKey = (LeafToken, Arc<str>);
 
+/// Rights kept: one per principal and version. More than workspaces: they are small, and each event asks for those of all who follow.
+const RIGHTS_MAX: u64 = 4_000;
 /// Workspaces kept: one per principal and version.
 const WORKSPACES_MAX: u64 = 1_000;
 /// Engine states kept.
@@ -76,6 +98,9 @@ const BOUND_SHARE: usize = 32;
 /// The same of plans that are kept.
 const TEMPLATES_MAX: usize = 64 << 20;
 const TEMPLATES_SHARE: usize = 64;
+/// The same of changes that many follow.
+const JUDGED_MAX: usize = 16 << 20;
+const JUDGED_SHARE: usize = 128;
 /// Texts longer than this are bound anew each time: a few of them would push out all others.
 pub(crate) const BOUND_TEXT_MAX: usize = 64 << 10;
 

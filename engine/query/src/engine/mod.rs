@@ -1,6 +1,7 @@
 //! The engine: the current deployment, what sessions share, and every bound on work.
 
 pub(crate) mod caches;
+pub(crate) mod judged;
 mod log_readers;
 mod options;
 
@@ -8,6 +9,7 @@ use caches::{Caches, OPENED_KEY_MAX};
 pub(crate) use log_readers::LogReaders;
 pub use options::{EngineOptions, EngineWorkers, EventFeed};
 
+use crate::bind::reader_rights::ReaderRights;
 use crate::bind::workspace::{Workspace, with_key_lists};
 use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
@@ -65,6 +67,16 @@ fn start_settings(options: &EngineOptions) -> Result<Settings> {
         settings.start("querygate.verify_sample", &options.verify_sample.to_string())?;
     }
     Ok(settings)
+}
+
+/// Whose rights are kept. A user's narrowed credentials have some of their own beside the user's, and so has the platform on the user's
+/// behalf.
+fn holder_of(principal: &Principal) -> String {
+    match &principal.scope {
+        None if principal.is_system() => format!("{}\n\u{1}system", principal.login),
+        None => principal.login.clone(),
+        Some(scope) => format!("{}\n{scope}", principal.login),
+    }
 }
 
 /// What a session begins with: who connects, its settings, its place among its user's sessions.
@@ -244,19 +256,13 @@ impl Engine {
         deployment: &Arc<Deployment>,
         principal: &Arc<Principal>,
     ) -> Result<Arc<Workspace>> {
-        // A user's narrowed credentials have workspaces of their own beside the user's, and so has the platform on the user's behalf.
-        let holder = match &principal.scope {
-            None if principal.is_system() => format!("{}\n\u{1}system", principal.login),
-            None => principal.login.clone(),
-            Some(scope) => format!("{}\n{scope}", principal.login),
-        };
-        let key = (deployment.version, holder);
+        let key = (deployment.version, holder_of(principal));
         if let Some(found) = self.caches.workspaces.get(&key)
-            && found.catalog.login() == principal
-            && found.until_ms.is_none_or(|until| crate::books::clock::now_ms() < until)
+            && found.rights.are_of(deployment.version, principal)
         {
             return Ok(found);
         }
+        let rights = self.rights(deployment, principal);
         let starts = self.start_settings();
         let live = |token: &LeafToken| {
             let own = system::tables(self.observer(), &self.checks, token, deployment, principal, starts.all());
@@ -269,13 +275,27 @@ impl Engine {
         let environment = Arc::clone(&self.environment);
         let config = crate::bind::workspace::session_config(self.options.target_partitions);
         // Boxed, so that finding one does not need the stack that making one needs.
-        let made =
-            Box::pin(crate::bind::workspace::build_workspace(deployment, principal, live, environment, config)).await?;
+        let made = Box::pin(crate::bind::workspace::build_workspace(rights, live, environment, config)).await?;
         // A session that pinned an older deployment must not bring it back.
         if deployment.version == self.version() {
             self.caches.workspaces.insert(key, Arc::clone(&made));
         }
         Ok(made)
+    }
+
+    /// What the principal may read on a deployment; evaluated once per version. A workspace has the same, and takes many times as much.
+    pub(crate) fn rights(&self, deployment: &Arc<Deployment>, principal: &Arc<Principal>) -> Arc<ReaderRights> {
+        let key = (deployment.version, holder_of(principal));
+        if let Some(found) = self.caches.rights.get(&key)
+            && found.are_of(deployment.version, principal)
+        {
+            return found;
+        }
+        let made = Arc::new(ReaderRights::evaluate(deployment, principal, self.caches.next_number()));
+        if deployment.version == self.version() {
+            self.caches.rights.insert(key, Arc::clone(&made));
+        }
+        made
     }
 
     /// What sessions share of the current deployment.

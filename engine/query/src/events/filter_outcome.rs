@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// Whether a row passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FilterOutcome {
+pub(crate) enum FilterOutcome {
     Passes,
     Fails,
     /// Other rows decide.

@@ -2,10 +2,12 @@
 //! change. Reads no log.
 
 mod filter_outcome;
+mod raw_rows;
 mod row_verdict;
 mod table;
 mod view;
 
-pub(crate) use row_verdict::{RowEvent, RowVerdict, row_verdicts};
+pub(crate) use raw_rows::RawRows;
+pub(crate) use row_verdict::{RowEvent, RowVerdict, row_verdicts, seen_rows};
 pub(crate) use table::{EventReader, KeptEvents, NAME, table};
 pub(crate) use view::{KeyText, View, aligned};

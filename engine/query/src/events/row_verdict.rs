@@ -2,18 +2,17 @@
 //! only afterwards has appeared, and one that he may not see any more is gone, whatever was done to it.
 
 use super::filter_outcome::{FilterOutcome, filter_outcome};
-use super::view::{KeyText, Print, View, aligned};
+use super::raw_rows::{RawRows, RawSide};
+use super::view::{KeyText, Print, View};
 use crate::write::values::rows::json;
-use arrow::array::RecordBatch;
 use querygate_catalog::VisibleObject;
-use querygate_driver_api::write::RowsChanged;
 use querygate_query_api::requests::events::EventOperation;
 use querygate_query_api::requests::question::ObjectDescription;
 use querygate_types::{Error, Result};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// What a follower is given of a row.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowEvent {
     pub(crate) operation: EventOperation,
     pub(crate) key: KeyText,
@@ -36,49 +35,83 @@ pub(crate) enum RowVerdict {
     },
 }
 
+impl RowVerdict {
+    /// What it takes, as it is estimated.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_event = |event: &RowEvent| {
+            let changed = event.changed.iter().flatten().map(|name| name.len() + size_of::<String>()).sum::<usize>();
+            event.key.len() + event.record.as_ref().map_or(0, String::len) + changed
+        };
+        let own = match self {
+            Self::Hidden => 0,
+            Self::Shown(event) => of_event(event),
+            Self::Reread { missing, key, .. } => {
+                missing.as_ref().map_or(0, of_event)
+                    + key.iter().map(|(name, value)| name.len() + size_of_val(value) + text_bytes(value)).sum::<usize>()
+            }
+        };
+        size_of::<Self>() + own
+    }
+}
+
+fn text_bytes(value: &Value) -> usize {
+    value.as_str().map_or(0, str::len)
+}
+
+/// Whether a follower sees each row before and after a change.
+pub(crate) type Seen = Vec<(FilterOutcome, FilterOutcome)>;
+
+/// Tests each row of a change by the follower's row policy. `None`: he is to hear of none, which is what most changes are to most followers.
+///
+/// # Errors
+/// A value that cannot be judged: nothing of the change is published.
+pub(crate) fn seen_rows(visible: &VisibleObject, raw: &RawRows) -> Result<Option<Seen>> {
+    if visible.decision.unusable_rule().is_some() || !visible.decision.is_allowed() {
+        return Ok(None);
+    }
+    let filter = visible.decision.row_filter();
+    // Where there is no row on one side of the change, he does not see it there.
+    let stands = |side: &Option<RawSide>, row: usize| match side.as_ref().and_then(|side| side.records.get(row)) {
+        Some(record) => filter_outcome(filter, record),
+        None => Ok(FilterOutcome::Fails),
+    };
+    let outcomes = (0..raw.rows()).map(|row| Ok::<_, Error>((stands(&raw.before, row)?, stands(&raw.after, row)?)));
+    let seen = outcomes.collect::<Result<Seen>>()?;
+    Ok(seen.iter().any(|seen| !is_hidden(*seen)).then_some(seen))
+}
+
+/// Whether a follower who sees a row so does not hear of it.
+fn is_hidden((before, after): (FilterOutcome, FilterOutcome)) -> bool {
+    after == FilterOutcome::Fails && before != FilterOutcome::Passes
+}
+
 /// Judges each row of a change.
 ///
 /// # Errors
-/// A value that cannot be judged or printed: nothing of the change is published.
+/// A value that cannot be printed: nothing of the change is published.
 pub(crate) fn row_verdicts(
     visible: &VisibleObject,
     description: &ObjectDescription,
-    raw_schema: &arrow::datatypes::SchemaRef,
-    change: &RowsChanged,
+    raw: &RawRows,
+    seen: &[(FilterOutcome, FilterOutcome)],
     print: Print,
 ) -> Result<Vec<RowVerdict>> {
-    if visible.decision.unusable_rule().is_some() || !visible.decision.is_allowed() {
-        return Ok(Vec::new());
-    }
-    let side = |rows: Option<&RecordBatch>| {
-        let raw = rows.map(|rows| aligned(rows, raw_schema)).transpose()?;
-        let view = raw.as_ref().map(|raw| View::of(visible, description, &change.key, raw)).transpose()?;
-        Ok::<_, Error>(raw.zip(view))
+    let side = |side: &Option<RawSide>| {
+        side.as_ref().map(|side| View::of(visible, description, &raw.key, &side.batch)).transpose()
     };
-    let judging = Judging {
-        visible,
-        key: &change.key,
-        print,
-        before: side(change.before.as_ref())?,
-        after: side(change.after.as_ref())?,
-    };
-    let rows = judging.after.as_ref().or(judging.before.as_ref()).map_or(0, |(raw, _)| raw.num_rows());
-    (0..rows).map(|row| judging.row(row)).collect()
+    let judging = Judging { raw, print, before: side(&raw.before)?, after: side(&raw.after)? };
+    seen.iter().enumerate().map(|(row, seen)| judging.row(row, *seen)).collect()
 }
 
-type Side = Option<(RecordBatch, View)>;
-
 struct Judging<'a> {
-    visible: &'a VisibleObject,
-    key: &'a [String],
+    raw: &'a RawRows,
     print: Print,
-    before: Side,
-    after: Side,
+    before: Option<View>,
+    after: Option<View>,
 }
 
 impl Judging<'_> {
-    fn row(&self, row: usize) -> Result<RowVerdict> {
-        let (before, after) = (self.stands(self.before.as_ref(), row)?, self.stands(self.after.as_ref(), row)?);
+    fn row(&self, row: usize, (before, after): (FilterOutcome, FilterOutcome)) -> Result<RowVerdict> {
         Ok(match (before, after) {
             (FilterOutcome::Fails | FilterOutcome::Unknown, FilterOutcome::Fails) => RowVerdict::Hidden,
             (FilterOutcome::Passes, FilterOutcome::Fails) => RowVerdict::Shown(self.gone(row)?),
@@ -107,43 +140,30 @@ impl Judging<'_> {
         })
     }
 
-    /// Whether the follower sees the row on one side of the change. Where there is none, he does not.
-    fn stands(&self, side: Option<&(RecordBatch, View)>, row: usize) -> Result<FilterOutcome> {
-        let Some((raw, _)) = side else { return Ok(FilterOutcome::Fails) };
-        filter_outcome(self.visible.decision.row_filter(), &record(raw, row)?)
-    }
-
     fn there(&self, row: usize, operation: EventOperation, changed: Option<Vec<String>>) -> Result<RowVerdict> {
-        let Some((_, view)) = &self.after else { return Ok(RowVerdict::Hidden) };
+        let Some(view) = &self.after else { return Ok(RowVerdict::Hidden) };
         let (key, record) = (view.key(self.print, row)?, Some(view.record(self.print, row)?));
         Ok(RowVerdict::Shown(RowEvent { operation, key, changed, record }))
     }
 
     fn gone(&self, row: usize) -> Result<RowEvent> {
-        let (_, view) = self.before.as_ref().ok_or_else(|| Error::internal("a row that was not there is gone"))?;
+        let view = self.before.as_ref().ok_or_else(|| Error::internal("a row that was not there is gone"))?;
         let key = view.key(self.print, row)?;
         Ok(RowEvent { operation: EventOperation::Delete, key, changed: None, record: None })
     }
 
     /// Fields that the follower sees and that are others than before; `None`: there is no before.
     fn changed(&self, row: usize) -> Option<Vec<String>> {
-        let ((_, before), (_, after)) = self.before.as_ref().zip(self.after.as_ref())?;
+        let (before, after) = self.before.as_ref().zip(self.after.as_ref())?;
         Some(after.changed(row, before))
     }
 
     fn raw_key(&self, row: usize) -> Result<Vec<(String, Value)>> {
-        let Some((raw, _)) = &self.after else { return Ok(Vec::new()) };
+        let Some(RawSide { batch, .. }) = &self.raw.after else { return Ok(Vec::new()) };
         let value = |name: &String| {
-            let values = raw.column_by_name(name).ok_or_else(|| Error::internal("a changed row lacks its key"))?;
+            let values = batch.column_by_name(name).ok_or_else(|| Error::internal("a changed row lacks its key"))?;
             Ok((name.clone(), json(values, row)?))
         };
-        self.key.iter().map(value).collect()
+        self.raw.key.iter().map(value).collect()
     }
-}
-
-/// A raw row as policies look at it.
-fn record(raw: &RecordBatch, row: usize) -> Result<Map<String, Value>> {
-    let schema = raw.schema_ref();
-    let fields = schema.fields().iter().zip(raw.columns());
-    fields.map(|(field, values)| Ok((field.name().clone(), json(values, row)?))).collect()
 }

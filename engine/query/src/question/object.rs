@@ -2,7 +2,7 @@
 //! described by them.
 
 use super::refusal::{denied, field as refused_field, guarded};
-use querygate_catalog::{PrincipalCatalog, VisibleObject};
+use querygate_catalog::{PrincipalRights, VisibleObject};
 use querygate_metadata::model::{Field, FieldType, ValueType};
 use querygate_query_api::requests::question::{FieldDescription, JsonForm, ObjectDescription};
 use querygate_types::vendor::VendorCode;
@@ -13,11 +13,11 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// `OBJECT_NOT_FOUND`, `OBJECT_API_DISABLED`, `PERMISSION_DENIED`.
-pub(crate) fn visible<'a>(catalog: &'a PrincipalCatalog, name: &str) -> Result<&'a VisibleObject> {
-    if let Some(visible) = catalog.objects().iter().find(|visible| visible.object.name == name) {
+pub(crate) fn visible<'a>(rights: &'a PrincipalRights, name: &str) -> Result<&'a VisibleObject> {
+    if let Some(visible) = rights.objects().iter().find(|visible| visible.object.name == name) {
         return Ok(visible);
     }
-    let deployment = catalog.deployment();
+    let deployment = rights.deployment();
     let known = deployment.snapshot.object(name).filter(|object| deployment.tables.contains_key(&object.name));
     match known {
         Some(object) if !object.api_enabled => {

@@ -331,11 +331,11 @@ impl Session for GateSession {
     }
 
     async fn objects(&self) -> Result<Vec<Arc<ObjectDescription>>> {
-        self.described_objects().await
+        self.described_objects()
     }
 
     async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
-        self.described_object(name).await
+        self.described_object(name)
     }
 
     async fn change_rights(&self, object: &str) -> Result<ChangeRights> {
@@ -351,11 +351,11 @@ impl Session for GateSession {
     }
 
     async fn subscribe(&self, filter: EventFilter) -> Result<EventStream> {
-        self.follow(filter).await
+        self.follow(filter)
     }
 
     async fn track(&self, tracking: Tracking) -> Result<StaleStream> {
-        self.track_answer(tracking).await
+        self.track_answer(tracking)
     }
 
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {

@@ -1,5 +1,6 @@
 //! The shop's deployment and its readers: what a gate makes of metadata and sources, without a gate. Knows no expectation.
 
+use crate::bind::reader_rights::ReaderRights;
 use crate::bind::statement::{Bound, bind};
 use crate::bind::workspace::{Workspace, build_workspace, session_config, with_config};
 use crate::dialect::subqueries::apply::SubplanRunner;
@@ -118,7 +119,8 @@ impl Shop {
         let deployment = Arc::clone(&self.deployment);
         let workspace = on_runtime(async move {
             let config = session_config(target_partitions);
-            build_workspace(&deployment, &principal, |_| Vec::new(), Arc::default(), config).await.unwrap()
+            let rights = Arc::new(ReaderRights::evaluate(&deployment, &principal, 0));
+            build_workspace(rights, |_| Vec::new(), Arc::default(), config).await.unwrap()
         });
         let state = Arc::clone(workspace.catalog.state());
         Reader { workspace, state }

@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::work::Work;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use chrono::Utc;
 use querygate_query_api::tokens::{TokenRefusal, Tokens};
 use querygate_types::vendor::VendorCode;
@@ -49,6 +49,21 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, token)| token)
+}
+
+/// What a request shows to be known by and nothing else of it, for who keeps it for long: headers as they came are parts of the
+/// buffer that the request was read into, which stays in memory with any of them.
+pub(crate) fn copied_credential(headers: &HeaderMap) -> HeaderMap {
+    let mut copied = HeaderMap::with_capacity(1);
+    let names = [HeaderName::from_static("x-api-key"), header::AUTHORIZATION];
+    let shown = names.into_iter().find_map(|name| headers.get(&name).map(|value| (name, value.as_bytes().to_vec())));
+    let of_cookie = || cookie(headers).map(|token| (header::COOKIE, format!("{COOKIE}={token}").into_bytes()));
+    if let Some((name, value)) = shown.or_else(of_cookie)
+        && let Ok(value) = HeaderValue::try_from(value)
+    {
+        copied.insert(name, value);
+    }
+    copied
 }
 
 /// The session's token that a request shows, in whatever place.
@@ -163,4 +178,47 @@ pub(crate) fn comes_from_elsewhere(call: &Call) -> bool {
     }
     let (Some(origin), Some(host)) = (call.header("origin"), call.header("host")) else { return false };
     !origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(shown: Shown<'_>) -> String {
+        match shown {
+            Shown::Nothing => "nothing".to_owned(),
+            Shown::Token(token) => format!("token {token}"),
+            Shown::Cookie(token) => format!("cookie {token}"),
+            Shown::Key(key) => format!("key {key}"),
+            Shown::Unreadable => "unreadable".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_copy_shows_what_the_request_showed_and_has_nothing_else() {
+        let bearer = ("authorization", "Bearer t1");
+        let cookies = ("cookie", "theme=dark; better-auth.session_token=t2");
+        for (headers, expected) in [
+            (vec![], "nothing"),
+            (vec![("cookie", "theme=dark")], "nothing"),
+            (vec![bearer], "token t1"),
+            (vec![cookies], "cookie t2"),
+            (vec![("cookie", "a=b"), cookies], "cookie t2"),
+            (vec![cookies, bearer], "token t1"),
+            (vec![bearer, ("x-api-key", "osk_k")], "key osk_k"),
+            (vec![("authorization", "Bearer osk_k")], "key osk_k"),
+            (vec![("authorization", "Digest x"), cookies], "unreadable"),
+            (vec![("x-api-key", "\u{e9}"), bearer], "unreadable"),
+        ] {
+            let mut given = HeaderMap::new();
+            given.insert(header::USER_AGENT, HeaderValue::from_static("a client"));
+            for (name, value) in headers {
+                given.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+            let copied = copied_credential(&given);
+            assert_eq!(text(shown(&given)), expected);
+            assert_eq!(text(shown(&copied)), expected);
+            assert!(copied.len() <= 1, "{copied:?}");
+        }
+    }
 }

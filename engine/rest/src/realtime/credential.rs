@@ -1,5 +1,6 @@
 //! Whether what a client showed when it began still stands for the same user, with the same rights.
 
+use crate::auth::copied_credential;
 use crate::callers::Sender;
 use crate::site::Site;
 use axum::http::HeaderMap;
@@ -22,9 +23,9 @@ pub(super) struct Credential {
 }
 
 impl Credential {
-    /// One that was looked at just now.
-    pub(super) fn new(site: Arc<Site>, headers: HeaderMap, peer: Option<Peer>, principal: Arc<Principal>) -> Self {
-        Self { site, headers, peer, principal, known: Instant::now() }
+    /// One that was looked at just now, of the request with these headers.
+    pub(super) fn new(site: Arc<Site>, headers: &HeaderMap, peer: Option<Peer>, principal: Arc<Principal>) -> Self {
+        Self { site, headers: copied_credential(headers), peer, principal, known: Instant::now() }
     }
 
     /// Whether it still holds; looked at anew where that is some time ago.
@@ -32,7 +33,8 @@ impl Credential {
         if self.known.elapsed() < KNOWN_FOR {
             return true;
         }
-        let holds = match self.site.sender(&self.headers, self.peer).await {
+        // In a box of its own: what it takes to look is not kept by everyone who waits.
+        let holds = match Box::pin(self.site.sender(&self.headers, self.peer)).await {
             Sender::Known(identity) => identity.principal == self.principal,
             Sender::Unknown | Sender::Refused(_) => false,
         };

@@ -1,7 +1,7 @@
 //! What the answer to a question depends on: its own object's rows, and whatever decides which of them its reader sees. Reads no row.
 
 use arrow::datatypes::DataType;
-use querygate_catalog::PrincipalCatalog;
+use querygate_catalog::PrincipalRights;
 use querygate_events::Objects;
 use querygate_metadata::model::HookEvent;
 use querygate_policy::RowFilter;
@@ -20,11 +20,11 @@ pub(super) struct Dependencies {
 }
 
 impl Dependencies {
-    pub(super) fn of(catalog: &PrincipalCatalog, tracking: &Tracking) -> Self {
+    pub(super) fn of(rights: &PrincipalRights, tracking: &Tracking) -> Self {
         let mut whole: BTreeSet<String> = tracking.related.iter().cloned().collect();
-        let policies = &catalog.deployment().policies;
+        let policies = &rights.deployment().policies;
         let mut key = None;
-        for visible in catalog.objects() {
+        for visible in rights.objects() {
             let name = &visible.object.name;
             let is_own = *name == tracking.object;
             if !is_own && !tracking.related.contains(name) {

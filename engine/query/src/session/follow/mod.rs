@@ -8,21 +8,25 @@ mod tracking;
 
 use super::gate_session::GateSession;
 use super::seen_records::ReaderQuestions;
+use crate::bind::reader_rights::ReaderRights;
+use crate::engine::judged::PieceKey;
 use crate::engine::{Engine, EventFeed};
 use crate::errors::{Stage, translate};
-use crate::events::{RowEvent, row_verdicts};
+use crate::events::{RawRows, RowEvent, RowVerdict, row_verdicts, seen_rows};
 use crate::question::object::visible;
+use crate::session::statements::question::described;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use futures::stream::try_unfold;
 use futures::{StreamExt, TryStreamExt};
 use pieces::{Piece, Pieces};
+use querygate_catalog::VisibleObject;
 use querygate_events::{Committed, Cursor, Subscriber, Subscription};
 use querygate_query_api::requests::events::{ChangeEvent, EventFilter, EventStream, Followed, Sequence};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
 use reread::Reader;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -30,6 +34,10 @@ use tokio::time::Instant;
 const OBJECTS_MAX: usize = 256;
 /// How often a follower to whom nothing came hears how far it has come.
 const REACHED_EVERY: Duration = Duration::from_secs(15);
+/// How soon a follower who is up to date reads the log again: what comes meanwhile wakes it once, and not each time.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Who is given so many transactions at once is behind, and reads on without a pause.
+const BEHIND_MIN: usize = 32;
 
 /// One who follows.
 struct Follower {
@@ -42,6 +50,8 @@ struct Follower {
     came: VecDeque<Arc<Committed>>,
     /// The transaction that is being judged.
     judging: Option<Pieces>,
+    /// What it may read, as long as others keep that, too: who waits keeps no version of metadata in memory.
+    rights: Weak<ReaderRights>,
     /// What it holds of the log, charged to it.
     room: MemoryReservation,
     /// `None`: it reads what is kept, and waits for nothing.
@@ -52,21 +62,23 @@ struct Follower {
     reader: Reader,
     /// When it hears how far it has come.
     due: Instant,
+    /// When it reads the log again, at the soonest.
+    not_before: Instant,
 }
 
 impl GateSession {
     /// Follows changes.
-    pub(in crate::session) async fn follow(&self, filter: EventFilter) -> Result<EventStream> {
+    pub(in crate::session) fn follow(&self, filter: EventFilter) -> Result<EventStream> {
         let unkept = || Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events");
         let feed = self.gate.options().events.clone().ok_or_else(unkept)?;
         if filter.objects.as_ref().is_some_and(|names| names.is_empty() || names.len() > OBJECTS_MAX) {
             let text = format!("a subscription names between 1 and {OBJECTS_MAX} objects");
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, text));
         }
-        let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
+        let rights = self.gate.rights(&self.gate.deployment(), &self.principal);
         for name in filter.objects.iter().flatten() {
-            visible(&workspace.catalog, name)?;
-            if workspace.catalog.deployment().policies.only_asked(name).is_some() {
+            visible(&rights, name)?;
+            if rights.deployment().policies.only_asked(name).is_some() {
                 let text = format!(
                     "changes of object '{name}' are not followed: hooks of its metadata run for questions alone"
                 );
@@ -92,18 +104,20 @@ impl GateSession {
             cursor,
             came: VecDeque::new(),
             judging: None,
+            rights: Arc::downgrade(&rights),
             room: MemoryConsumer::new("events").register(self.runs.account()),
             subscription: Some(subscription),
             until: None,
             ready: VecDeque::new(),
             due: Instant::now(),
+            not_before: Instant::now(),
         };
         Ok(try_unfold(follower, Follower::next).into_stream().boxed())
     }
 
     /// Changes of one object as the payloads of a channel: `querygate.` and its name in metadata, or `*` for all that the listener sees.
     /// `None`: it is no such channel, or there is none for the listener.
-    pub(in crate::session) async fn listen_to_changes(
+    pub(in crate::session) fn listen_to_changes(
         &self,
         channel: &str,
     ) -> Result<Option<futures::stream::BoxStream<'static, String>>> {
@@ -111,7 +125,7 @@ impl GateSession {
             return Ok(None);
         };
         let objects = (object != "*").then(|| vec![object.to_owned()]);
-        let stream = match self.follow(EventFilter { objects, ..EventFilter::default() }).await {
+        let stream = match self.follow(EventFilter { objects, ..EventFilter::default() }) {
             Ok(stream) => stream,
             // What is not there and what is not to be seen are alike.
             Err(error) if error.vendor_code().is_some() => return Ok(None),
@@ -151,12 +165,14 @@ pub(in crate::session) async fn kept(
         feed,
         came: VecDeque::new(),
         judging: None,
+        rights: Weak::new(),
         room: MemoryConsumer::new("events").register(origin.runs.account()),
         subscription: None,
         until,
         ready: VecDeque::new(),
         reader: Reader::within(Arc::clone(&asking)),
         due: Instant::now() + REACHED_EVERY,
+        not_before: Instant::now(),
     };
     Ok(try_unfold(follower, Follower::next).into_stream().boxed())
 }
@@ -209,6 +225,8 @@ impl Follower {
                 }
                 continue;
             }
+            // While it waits it holds nothing of the log.
+            self.room.free();
             if Instant::now() >= self.due {
                 self.due = Instant::now() + REACHED_EVERY;
                 if let Some(reached) = self.feed.log.reached(&mut self.cursor) {
@@ -216,10 +234,28 @@ impl Follower {
                     return Ok(Some((Followed::Reached(Sequence(reached)), self)));
                 }
             }
+            if Instant::now() < self.not_before {
+                tokio::time::sleep_until(self.not_before).await;
+            }
             let next = self.feed.log.next(&mut self.cursor);
             let Ok(came) = tokio::time::timeout_at(self.due, next).await else { continue };
             self.hold(came?)?;
+            if self.came.len() < BEHIND_MIN {
+                self.not_before = Instant::now() + PAUSE;
+            }
         }
+    }
+
+    /// What the follower may read now.
+    fn rights(&mut self) -> Arc<ReaderRights> {
+        if let Some(known) = self.rights.upgrade()
+            && known.are_current(self.gate.version())
+        {
+            return known;
+        }
+        let found = self.gate.rights(&self.gate.deployment(), &self.principal);
+        self.rights = Arc::downgrade(&found);
+        found
     }
 
     fn came_to(&self, sequence: u64, count: u64) {
@@ -248,7 +284,7 @@ impl Follower {
             self.came_to(judging.committed.sequence, judging.count);
             return Ok(None);
         };
-        for (row, judged) in self.judged(&piece).await? {
+        for (row, judged) in self.judged(judging.committed.sequence, &piece).await? {
             if self.filter.operations.as_ref().is_none_or(|operations| operations.contains(&judged.operation)) {
                 let event = self.event(&judging.committed, (&piece, row), judged);
                 self.ready.extend(judging.add(Box::new(event)).map(Followed::Event));
@@ -258,26 +294,49 @@ impl Follower {
     }
 
     /// What the follower hears of rows, by their numbers in the piece and by the deployment of now.
-    async fn judged(&self, piece: &Piece) -> Result<Vec<(usize, RowEvent)>> {
-        let deployment = self.gate.deployment();
-        let workspace = self.gate.workspace(&deployment, &self.principal).await?;
-        let change = &piece.rows;
-        let visible = workspace.catalog.objects().iter().find(|visible| *visible.object.name == *change.object);
+    async fn judged(&mut self, sequence: u64, piece: &Piece) -> Result<Vec<(usize, RowEvent)>> {
+        let rights = self.rights();
+        let visible = rights.objects().iter().find(|visible| *visible.object.name == *piece.rows.object);
         let Some(visible) = visible else { return Ok(Vec::new()) };
-        if deployment.policies.only_asked(&visible.object.name).is_some() {
+        if rights.deployment().policies.only_asked(&visible.object.name).is_some() {
             // Its hooks may refuse a read, and an event is none that they hear of.
             return Ok(Vec::new());
         }
-        let Some(table) = deployment.tables.get(&visible.object.name) else { return Ok(Vec::new()) };
-        let description = crate::session::statements::question::described(&workspace, visible);
-        let schema = table.provider.schema();
-        match row_verdicts(visible, &description, &schema, change, self.feed.print) {
-            Ok(judged) => self.reader.settle(&description, judged, self.feed.print).await,
+        match self.verdicts(&rights, visible, sequence, piece) {
+            Ok(Some(verdicts)) => self.reader.settle(&described(&rights, visible), &verdicts, self.feed.print).await,
+            Ok(None) => Ok(Vec::new()),
             Err(error) => {
-                tracing::error!(object = &*change.object, cause = error.cause(), "a change could not be judged");
+                tracing::error!(object = &*piece.rows.object, cause = error.cause(), "a change could not be judged");
                 Ok(Vec::new())
             }
         }
+    }
+
+    /// What is said of rows to who has these rights: made by the first one who follows and asks. `None`: nothing is said of any.
+    fn verdicts(
+        &self,
+        rights: &ReaderRights,
+        visible: &VisibleObject,
+        sequence: u64,
+        piece: &Piece,
+    ) -> Result<Option<Arc<Vec<RowVerdict>>>> {
+        let deployment = rights.deployment();
+        let Some(table) = deployment.tables.get(&visible.object.name) else { return Ok(None) };
+        // Who reads what is kept is alone with it.
+        let shared = self.subscription.as_ref().map(|_| &self.gate.caches().judged);
+        let key = PieceKey { version: deployment.version, sequence, change: piece.change, first: piece.first };
+        let raw = || RawRows::of(&piece.rows, &table.provider.schema()).map(Arc::new);
+        let raw = match shared {
+            Some(shared) => shared.raw_rows(key, raw)?,
+            None => raw()?,
+        };
+        let Some(seen) = seen_rows(visible, &raw)? else { return Ok(None) };
+        let print = self.feed.print;
+        let verdicts = || row_verdicts(visible, &described(rights, visible), &raw, &seen, print).map(Arc::new);
+        Ok(Some(match shared {
+            Some(shared) => shared.verdicts(rights.number, key, verdicts)?,
+            None => verdicts()?,
+        }))
     }
 
     fn event(&self, committed: &Committed, (piece, row): (&Piece, usize), judged: RowEvent) -> ChangeEvent {

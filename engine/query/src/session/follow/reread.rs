@@ -57,24 +57,26 @@ impl Reader {
     pub(super) async fn settle(
         &self,
         description: &ObjectDescription,
-        judged: Vec<RowVerdict>,
+        judged: &[RowVerdict],
         print: Print,
     ) -> Result<Vec<(usize, RowEvent)>> {
         let mut keys = Vec::new();
-        for judgement in &judged {
+        for judgement in judged {
             match judgement {
                 RowVerdict::Reread { key, .. } => keys.push(key.as_slice()),
                 RowVerdict::Hidden | RowVerdict::Shown(_) => {}
             }
         }
-        let found = if keys.is_empty() { Found::new() } else { self.found(description, &keys, print).await? };
+        // Boxed: who waits for changes would else keep all the room that a question takes.
+        let found =
+            if keys.is_empty() { Found::new() } else { Box::pin(self.found(description, &keys, print)).await? };
         let mut told = Vec::new();
-        for (row, judgement) in judged.into_iter().enumerate() {
+        for (row, judgement) in judged.iter().enumerate() {
             match judgement {
                 RowVerdict::Hidden => {}
-                RowVerdict::Shown(own) => told.push((row, own)),
+                RowVerdict::Shown(own) => told.push((row, own.clone())),
                 RowVerdict::Reread { found: operation, missing, key } => {
-                    told.extend(of_asked(&found, operation, missing, &key).map(|own| (row, own)));
+                    told.extend(of_asked(&found, *operation, missing.as_ref(), key).map(|own| (row, own)));
                 }
             }
         }
@@ -146,14 +148,14 @@ async fn read(session: &GateSession, question: &Question, key: &str, print: Prin
 fn of_asked(
     found: &Found,
     operation: EventOperation,
-    missing: Option<RowEvent>,
+    missing: Option<&RowEvent>,
     key: &[(String, Value)],
 ) -> Option<RowEvent> {
     match text(key).and_then(|text| found.get(&text)) {
         Some((key, record)) => {
             Some(RowEvent { operation, key: key.clone(), changed: None, record: Some(record.clone()) })
         }
-        None => missing,
+        None => missing.cloned(),
     }
 }
 

@@ -40,14 +40,14 @@ struct Tracker {
 
 impl GateSession {
     /// Tracks what the answer to a question depends on.
-    pub(in crate::session) async fn track_answer(&self, tracking: Tracking) -> Result<StaleStream> {
+    pub(in crate::session) fn track_answer(&self, tracking: Tracking) -> Result<StaleStream> {
         let unkept = || Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events");
         let feed = self.gate.options().events.clone().ok_or_else(unkept)?;
         // Before anything is looked at: what changes meanwhile is heard of.
         let cursor = feed.log.cursor(None)?;
-        let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
-        visible(&workspace.catalog, &tracking.object)?;
-        let dependencies = Dependencies::of(&workspace.catalog, &tracking);
+        let rights = self.gate.rights(&self.gate.deployment(), &self.principal);
+        visible(&rights, &tracking.object)?;
+        let dependencies = Dependencies::of(&rights, &tracking);
         dependencies.are_kept(&tracking, &feed.log.options().objects)?;
         let objects = Some(vec![tracking.object.clone()]);
         let subscriber = Subscriber { login: self.principal.login.clone(), door: self.door.name(), objects };
@@ -59,7 +59,7 @@ impl GateSession {
             tracking,
             cursor,
             dependencies,
-            token: workspace.catalog.token().clone(),
+            token: rights.token().clone(),
             subscription,
         };
         Ok(try_unfold(tracker, Tracker::next).into_stream().boxed())
@@ -69,7 +69,7 @@ impl GateSession {
 impl Tracker {
     async fn next(mut self) -> Result<Option<(Stale, Self)>> {
         loop {
-            if self.has_other_rights().await? {
+            if self.has_other_rights()? {
                 return Ok(Some((Stale::All, self)));
             }
             let next = self.feed.log.next(&mut self.cursor);
@@ -91,14 +91,14 @@ impl Tracker {
     }
 
     /// Whether what the reader may see is decided by other rights than before.
-    async fn has_other_rights(&mut self) -> Result<bool> {
-        let workspace = self.gate.workspace(&self.gate.deployment(), &self.principal).await?;
-        if *workspace.catalog.token() == self.token {
+    fn has_other_rights(&mut self) -> Result<bool> {
+        let rights = self.gate.rights(&self.gate.deployment(), &self.principal);
+        if *rights.token() == self.token {
             return Ok(false);
         }
-        self.token = workspace.catalog.token().clone();
-        visible(&workspace.catalog, &self.tracking.object)?;
-        self.dependencies = Dependencies::of(&workspace.catalog, &self.tracking);
+        self.token = rights.token().clone();
+        visible(&rights, &self.tracking.object)?;
+        self.dependencies = Dependencies::of(&rights, &self.tracking);
         self.dependencies.are_kept(&self.tracking, &self.feed.log.options().objects)?;
         Ok(true)
     }

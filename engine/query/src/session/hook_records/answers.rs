@@ -129,7 +129,7 @@ impl Changes {
         question: Question,
         action: impl Fn(String) -> RecordAction,
     ) -> Result<Value> {
-        let described = session.described_object(&question.object).await?;
+        let described = session.described_object(&question.object)?;
         let key = described.key.clone().ok_or_else(|| {
             let text = "several records of an object are changed by a key of one field that is seen";
             Error::new(ErrorCode::FeatureNotSupported, text).with_vendor_code(VendorCode::NotImplemented)

@@ -42,7 +42,7 @@ impl GateSession {
         let look_up = CachedLookup {
             session: self.id,
             version: bound.catalog().token().state_version,
-            until_ms: bound.workspace().until_ms,
+            until_ms: bound.workspace().rights.until_ms,
             settings,
             timeout,
             bound: Arc::clone(bound),

@@ -1,6 +1,7 @@
 //! Questions in a session: bound as statements are, and run as they are.
 
 use super::prepared::PreparedStatement;
+use crate::bind::reader_rights::ReaderRights;
 use crate::bind::statement::{Answer, Bound, bind_plan};
 use crate::bind::workspace::Workspace;
 use crate::books::clock::now_ms;
@@ -16,7 +17,7 @@ use crate::sql::classify::Classified;
 use crate::sql::parse::Parsed;
 use arrow::array::ArrayRef;
 use datafusion::execution::SessionState;
-use querygate_catalog::{PrincipalCatalog, VisibleObject};
+use querygate_catalog::{PrincipalRights, VisibleObject};
 use querygate_policy::Evaluator;
 use querygate_policy::query_filter::FilterContext;
 use querygate_policy::write::WriteOperation;
@@ -173,15 +174,15 @@ impl GateSession {
     }
 
     /// The objects that the principal may read.
-    pub(in crate::session) async fn described_objects(&self) -> Result<Vec<Arc<ObjectDescription>>> {
-        let workspace = self.workspace().await?;
-        Ok(workspace.catalog.objects().iter().map(|visible| described(&workspace, visible)).collect())
+    pub(in crate::session) fn described_objects(&self) -> Result<Vec<Arc<ObjectDescription>>> {
+        let rights = self.gate.rights(&self.deployment(), &self.principal);
+        Ok(rights.objects().iter().map(|visible| described(&rights, visible)).collect())
     }
 
     /// One of them.
-    pub(in crate::session) async fn described_object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
-        let workspace = self.workspace().await?;
-        Ok(described(&workspace, visible(&workspace.catalog, name)?))
+    pub(in crate::session) fn described_object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
+        let rights = self.gate.rights(&self.deployment(), &self.principal);
+        Ok(described(&rights, visible(&rights, name)?))
     }
 
     /// Whether clients may change several records of an object in one request; of one that the principal does not see, each change says
@@ -219,17 +220,17 @@ impl GateSession {
     }
 }
 
-fn evaluator(catalog: &PrincipalCatalog) -> Evaluator<'_> {
-    let deployment = catalog.deployment();
+fn evaluator(rights: &PrincipalRights) -> Evaluator<'_> {
+    let deployment = rights.deployment();
     Evaluator {
         policy: &deployment.policies,
-        principal: catalog.principal(),
+        principal: rights.principal(),
         facts: &deployment.facts,
         now_ms: now_ms(),
     }
 }
 
-pub(in crate::session) fn described(workspace: &Workspace, visible: &VisibleObject) -> Arc<ObjectDescription> {
-    let may_export = || evaluator(&workspace.catalog).may_export(&visible.object);
-    workspace.description(&visible.sql_name, || describe(visible, may_export()))
+pub(in crate::session) fn described(rights: &ReaderRights, visible: &VisibleObject) -> Arc<ObjectDescription> {
+    let may_export = || evaluator(rights).may_export(&visible.object);
+    rights.description(&visible.sql_name, || describe(visible, may_export()))
 }

@@ -45,8 +45,7 @@ pub(in crate::realtime) struct Connection {
 
 impl Connection {
     pub(in crate::realtime) fn new(site: Arc<Site>, call: Call, identity: Identity) -> Self {
-        let headers = call.headers.clone();
-        let credential = Credential::new(Arc::clone(&site), headers, call.peer, Arc::clone(&identity.principal));
+        let credential = Credential::new(Arc::clone(&site), &call.headers, call.peer, Arc::clone(&identity.principal));
         Self { site, call, identity, credential, streams: SelectAll::new(), open: HashMap::new() }
     }
 
