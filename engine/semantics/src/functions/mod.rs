@@ -27,7 +27,7 @@ pub use clocks::cut_interval;
 pub(super) use clocks::scaled;
 use form::Form;
 use invoke::Builtin;
-pub(super) use regexes::{is_own as is_own_expression, linear_spelling};
+pub(super) use regexes::{PathExpression, is_own as is_own_expression, linear_spelling};
 pub(super) use row::{Row, Value, of_arrow, to_arrow};
 pub(super) use wide_numbers::key as numeric_key;
 

@@ -5,6 +5,7 @@ mod alike;
 mod characters;
 mod machine;
 mod matcher;
+mod of_path;
 mod search;
 mod spelling;
 mod steps;
@@ -25,6 +26,7 @@ use tree::{Node, Unread};
 
 pub(crate) use alike::is_own;
 pub(super) use matcher::Matcher;
+pub(crate) use of_path::PathExpression;
 
 /// What flags say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! The items that a path finds. In lax mode arrays are wrapped and unwrapped as a step needs it and what is missing is not found; in
 //! strict mode both are errors.
 
-use super::{Comparison, Expr, Method, Path, Predicate, Step};
+use super::{Comparison, Expr, Like, Method, Path, Predicate, Step};
 use crate::fault::external;
+use crate::functions::PathExpression;
 use crate::json::path::equal;
 use crate::json::print::normal;
 use crate::json::tree::{Json, Node};
@@ -12,6 +13,7 @@ use querygate_resources::proceed;
 use querygate_types::{Error, ErrorCode};
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 /// Pairs that are compared between two questions whether the statement is over.
 const PAIRS_UNASKED: usize = 64;
@@ -342,26 +344,30 @@ fn holds(predicate: &Predicate, scope: &Scope<'_>) -> Found<Option<bool>> {
         Predicate::Not(inner) => holds(inner, scope)?.map(|holds| !holds),
         Predicate::IsUnknown(inner) => Some(holds(inner, scope)?.is_none()),
         Predicate::Exists(expr) => silent(items(expr, scope))?.map(|items| !items.is_empty()),
-        Predicate::Compare(comparison, left, right) => pairs(left, right, scope, |a, b| compared(*comparison, a, b))?,
+        Predicate::Compare(comparison, left, right) => {
+            pairs(left, right, scope, |a, b| Ok(compared(*comparison, a, b)))?
+        }
         Predicate::StartsWith(of, with) => pairs(of, with, scope, |a, b| match (&a.value, &b.value) {
-            (Json::String(text), Json::String(start)) => Some(text.starts_with(start.as_str())),
-            _ => None,
+            (Json::String(text), Json::String(start)) => Ok(Some(text.starts_with(start.as_str()))),
+            _ => Ok(None),
         })?,
-        Predicate::Like { of, pattern, flags } => {
-            let expression = regex::RegexBuilder::new(pattern)
-                .size_limit(1 << 20)
-                .case_insensitive(flags.contains('i'))
-                .dot_matches_new_line(flags.contains('s'))
-                .multi_line(flags.contains('m'))
-                .build()
-                .map_err(|_| external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression")))?;
+        Predicate::Like(like) => {
             let none = Expr::Null;
-            pairs(of, &none, scope, |item, _| match &item.value {
-                Json::String(text) => Some(expression.is_match(text)),
-                _ => None,
+            pairs(&like.of, &none, scope, |item, _| match &item.value {
+                Json::String(text) => Ok(Some(expression(like)?.is_match(text)?)),
+                _ => Ok(None),
             })?
         }
     })
+}
+
+/// The expression, compiled once for all texts.
+fn expression(like: &Like) -> Found<&PathExpression> {
+    if let Some(compiled) = like.compiled.get() {
+        return Ok(compiled);
+    }
+    let compiled = Rc::new(PathExpression::new(&like.pattern, &like.flags)?);
+    Ok(like.compiled.get_or_init(|| compiled))
 }
 
 /// An error of a path is unknown in a predicate.
@@ -378,7 +384,7 @@ fn pairs(
     left: &Expr,
     right: &Expr,
     scope: &Scope<'_>,
-    test: impl Fn(&Node, &Node) -> Option<bool>,
+    test: impl Fn(&Node, &Node) -> Found<Option<bool>>,
 ) -> Found<Option<bool>> {
     let (Some(left), Some(right)) = (silent(items(left, scope))?, silent(items(right, scope))?) else {
         return Ok(None);
@@ -390,7 +396,7 @@ fn pairs(
             if place % PAIRS_UNASKED == 0 {
                 proceed()?;
             }
-            match test(a, b) {
+            match test(a, b)? {
                 None if scope.path.strict => return Ok(None),
                 None => unknown = true,
                 Some(true) if !scope.path.strict => return Ok(Some(true)),

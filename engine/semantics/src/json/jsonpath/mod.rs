@@ -6,6 +6,10 @@ mod parse;
 pub(crate) use eval::{Found, Item, find, matches};
 pub(crate) use parse::parse;
 
+use crate::functions::PathExpression;
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 /// A path as it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
@@ -63,7 +67,16 @@ enum Predicate {
     IsUnknown(Box<Predicate>),
     Exists(Expr),
     StartsWith(Expr, Expr),
-    Like { of: Expr, pattern: String, flags: String },
+    Like(Like),
+}
+
+/// Whether texts match an expression, which is compiled when the first one is asked.
+#[derive(Debug, Clone)]
+struct Like {
+    of: Expr,
+    pattern: String,
+    flags: String,
+    compiled: OnceCell<Rc<PathExpression>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,4 +87,33 @@ enum Comparison {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::tree::Json;
+
+    #[test]
+    fn expressions_are_bounded_as_those_of_functions() {
+        let matched = |pattern: &str, text: &str| {
+            let path = parse(&format!("$ like_regex \"{pattern}\"")).unwrap();
+            let (root, none) = (Json::String(text.to_owned()).node(), Json::Object(Vec::new()).node());
+            matches(&path, &root, &none).map_err(|wrong| wrong.error().to_string())
+        };
+        let long = "a".repeat(1_000_000);
+        assert_eq!(matched("^a+$", &long), Ok(Some(true)));
+        assert_eq!(matched("(a{1,60}){1,60}b", "ab"), Ok(Some(true)));
+        assert!(matched("(a{1,60}){1,60}b", &long).unwrap_err().contains("too complex"));
+        assert!(matched("(", "a").unwrap_err().contains("invalid regular expression"));
+    }
+
+    #[test]
+    fn an_expression_is_asked_of_each_item() {
+        let path = parse("$[*] ? (@ like_regex \"^(.)x\\\\1$\" flag \"i\")").unwrap();
+        let texts = ["axa", "AXA", "axb"].map(|text| Json::String(text.to_owned()).node());
+        let (root, none) = (Json::Array(texts.to_vec()).node(), Json::Object(Vec::new()).node());
+        let found = find(&path, &root, &none).map_err(|wrong| wrong.error().to_string()).unwrap();
+        assert_eq!(found.len(), 2);
+    }
 }

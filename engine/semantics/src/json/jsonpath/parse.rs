@@ -1,6 +1,7 @@
 //! Reads a path.
 
-use super::{Comparison, Expr, Method, Path, Predicate, Step};
+use super::{Comparison, Expr, Like, Method, Path, Predicate, Step};
+use std::cell::OnceCell;
 
 /// Deeper paths are refused: reading recurses.
 const DEPTH_MAX: usize = 64;
@@ -163,7 +164,7 @@ impl<'a> Parser<'a> {
             if !flags.chars().all(|flag| matches!(flag, 'i' | 's' | 'm')) {
                 return None;
             }
-            return Some(Predicate::Like { of: left, pattern, flags });
+            return Some(Predicate::Like(Like { of: left, pattern, flags, compiled: OnceCell::new() }));
         }
         const SIGNS: &[(&str, Comparison)] = &[
             ("==", Comparison::Equal),
