@@ -40,7 +40,7 @@ impl RawRows {
         let values = values(&before).saturating_add(values(&after));
         // The texts are there as they came and once more in the records.
         let bytes = change.bytes().saturating_mul(2).saturating_add(values.saturating_mul(VALUE_BYTES));
-        Ok(Self { key: change.key.clone(), before, after, bytes })
+        Ok(Self { key: change.key.to_vec(), before, after, bytes })
     }
 
     /// What they take, as it is estimated.
