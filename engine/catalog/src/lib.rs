@@ -17,7 +17,7 @@ mod metrics;
 mod one_input;
 mod principal;
 pub mod remote;
-mod rights;
+pub mod rights;
 pub mod row_filter;
 mod schema;
 #[cfg(test)]
@@ -32,7 +32,6 @@ pub use gathering::GatheringExec;
 pub use image::BoundView;
 pub use metrics::FragmentRuns;
 pub use one_input::over_one_input;
-pub use principal::{VisibleObject, keeps_rights, keeps_write_rights};
-pub use rights::PrincipalRights;
+pub use principal::VisibleObject;
 pub use schema::CATALOG_NAME;
 pub use unavailable::UnavailableTable;

@@ -3,6 +3,7 @@
 
 use crate::deployment::Deployment;
 use crate::principal::{VisibleObject, token, visible_objects};
+pub use crate::principal::{keeps_rights, keeps_write_rights};
 use querygate_pg_catalog::LeafToken;
 use querygate_policy::resolve_principal;
 use querygate_types::principal::Principal;

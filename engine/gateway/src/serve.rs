@@ -30,8 +30,7 @@ pub(crate) struct Bound {
     pub(crate) rest: Option<SocketAddr>,
 }
 
-/// Stack of a thread that serves sockets, in bytes: a statement's tree is parsed, copied and dropped there, as deep as it is
-/// long. Reserved, not used.
+/// Stack of a thread that serves sockets, in bytes: a statement's tree is parsed, copied and dropped there. Reserved, not used.
 const WIRE_STACK: usize = 128 << 20;
 /// Stack of a thread that plans and runs statements: binding recurses as deep as a statement nests. Reserved, not used.
 const QUERY_STACK: usize = 256 << 20;
@@ -98,8 +97,7 @@ pub(crate) fn doors(config: &Config) -> [(&'static str, Option<SocketAddr>); 4] 
 
 /// Doors whose clients each keep a connection, which share the descriptors.
 pub(crate) fn session_doors(config: &Config) -> usize {
-    let open = [config.server.postgres, config.flight.address, rest_address(config)];
-    open.into_iter().flatten().count()
+    [config.server.postgres, config.flight.address, rest_address(config)].into_iter().flatten().count()
 }
 
 fn rest_address(config: &Config) -> Option<SocketAddr> {
@@ -323,12 +321,8 @@ async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<
 }
 
 async fn rest_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<RestDoor>> {
-    let Some(rest) = &config.rest else { return Ok(None) };
-    let Some(address) = rest.address else { return Ok(None) };
-    let defaults = RestConfig::new(address, &config.server.database);
-    let settings = RestConfig {
-        // Each follower keeps a connection. Requests of a gate for few sessions keep the places that they had.
-        connection_max: room.connections.max(defaults.connection_max),
+    let (Some(rest), Some(address)) = (&config.rest, rest_address(config)) else { return Ok(None) };
+    let mut settings = RestConfig {
         body_max: rest.body_max,
         rows_max: config.limits.rows_max,
         session_lifetime: rest.session_lifetime,
@@ -340,8 +334,10 @@ async fn rest_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<Re
         requests_per_user: rest.requests_per_user,
         requests_per_key: rest.requests_per_key,
         drain_timeout: config.server.drain_timeout,
-        ..defaults
+        ..RestConfig::new(address, &config.server.database)
     };
+    // Each follower keeps a connection. Requests of a gate for few sessions keep the places that they had.
+    settings.connection_max = settings.connection_max.max(room.connections);
     let readiness = Arc::clone(&gate.readiness);
     let ready = Arc::new(move || readiness().is_ready());
     let (service, authenticator) = (Arc::clone(&gate.service), Arc::clone(&gate.authenticator));

@@ -2,8 +2,8 @@
 //! has all that statements are bound on. Who only judges rows or describes objects needs no more.
 
 use crate::books::clock::now_ms;
-use querygate_catalog::PrincipalRights;
 use querygate_catalog::deployment::Deployment;
+use querygate_catalog::rights::PrincipalRights;
 use querygate_query_api::requests::question::ObjectDescription;
 use querygate_types::principal::Principal;
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ impl ReaderRights {
         self.deployment().version == version && self.until_ms.is_none_or(|until| now_ms() < until)
     }
 
-    /// The same of this login.
+    /// Whether they are current, and of this login.
     pub(crate) fn are_of(&self, version: u64, principal: &Principal) -> bool {
         self.are_current(version) && **self.login() == *principal
     }

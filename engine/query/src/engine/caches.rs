@@ -98,7 +98,7 @@ const BOUND_SHARE: usize = 32;
 /// The same of plans that are kept.
 const TEMPLATES_MAX: usize = 64 << 20;
 const TEMPLATES_SHARE: usize = 64;
-/// The same of changes that many follow.
+/// Bytes of what followers of changes share, as they are estimated; of the memory of all statements, a share at most.
 const JUDGED_MAX: usize = 16 << 20;
 const JUDGED_SHARE: usize = 128;
 /// Texts longer than this are bound anew each time: a few of them would push out all others.

@@ -2,7 +2,8 @@
 //! described by them.
 
 use super::refusal::{denied, field as refused_field, guarded};
-use querygate_catalog::{PrincipalRights, VisibleObject};
+use querygate_catalog::VisibleObject;
+use querygate_catalog::rights::PrincipalRights;
 use querygate_metadata::model::{Field, FieldType, ValueType};
 use querygate_query_api::requests::question::{FieldDescription, JsonForm, ObjectDescription};
 use querygate_types::vendor::VendorCode;

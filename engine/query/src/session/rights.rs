@@ -4,7 +4,7 @@ use super::gate_session::GateSession;
 use crate::books::clock::now_ms;
 use crate::books::learning_feed::MeasuredStatement;
 use crate::sql::classify::Classified;
-use querygate_catalog::{keeps_rights, keeps_write_rights};
+use querygate_catalog::rights::{keeps_rights, keeps_write_rights};
 use querygate_query_api::service::Door;
 use querygate_types::{Error, ErrorCode, Result};
 use std::time::{Instant, SystemTime};

@@ -8,7 +8,7 @@ use crate::errors::{Stage, translate};
 use crate::run::session_block::OpenBlock;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use querygate_catalog::deployment::Deployment;
-use querygate_catalog::keeps_write_rights;
+use querygate_catalog::rights::keeps_write_rights;
 use querygate_driver_api::write::{Capture, CaptureRoom, ChangeJournal, Isolation};
 use querygate_policy::write::WriteOperation;
 use querygate_policy::{Evaluator, resolve_principal};

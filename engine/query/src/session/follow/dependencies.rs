@@ -1,7 +1,7 @@
 //! What the answer to a question depends on: its own object's rows, and whatever decides which of them its reader sees. Reads no row.
 
 use arrow::datatypes::DataType;
-use querygate_catalog::PrincipalRights;
+use querygate_catalog::rights::PrincipalRights;
 use querygate_events::Objects;
 use querygate_metadata::model::HookEvent;
 use querygate_policy::RowFilter;
