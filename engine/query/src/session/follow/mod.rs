@@ -36,7 +36,7 @@ const OBJECTS_MAX: usize = 256;
 const REACHED_EVERY: Duration = Duration::from_secs(15);
 /// How soon a follower who is up to date reads the log again: what comes meanwhile wakes it once, and not each time.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A follower to whom so many transactions come at once is behind, and reads on without a pause.
+/// Transactions given at once from which on a follower is behind, and reads on without a pause.
 const BEHIND_MIN: usize = 32;
 
 /// One who follows.
