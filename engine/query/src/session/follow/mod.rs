@@ -303,8 +303,8 @@ impl Follower {
             return Ok(Vec::new());
         }
         match self.verdicts(&rights, visible, sequence, piece) {
-            Ok(Some(verdicts)) => self.reader.settle(&described(&rights, visible), &verdicts, self.feed.print).await,
-            Ok(None) => Ok(Vec::new()),
+            Ok(verdicts) if verdicts.is_empty() => Ok(Vec::new()),
+            Ok(verdicts) => self.reader.settle(&described(&rights, visible), &verdicts, self.feed.print).await,
             Err(error) => {
                 tracing::error!(object = &*piece.rows.object, cause = error.cause(), "a change could not be judged");
                 Ok(Vec::new())
@@ -312,31 +312,32 @@ impl Follower {
         }
     }
 
-    /// What is said of rows to who has these rights: made by the first one who follows and asks. `None`: nothing is said of any.
+    /// What is said of rows to who has these rights, made by the first one who follows and asks. Empty: nothing is said of any.
     fn verdicts(
         &self,
         rights: &ReaderRights,
         visible: &VisibleObject,
         sequence: u64,
         piece: &Piece,
-    ) -> Result<Option<Arc<Vec<RowVerdict>>>> {
+    ) -> Result<Arc<Vec<RowVerdict>>> {
         let deployment = rights.deployment();
-        let Some(table) = deployment.tables.get(&visible.object.name) else { return Ok(None) };
+        let Some(table) = deployment.tables.get(&visible.object.name) else { return Ok(Arc::default()) };
         // Who reads what is kept is alone with it.
         let shared = self.subscription.as_ref().map(|_| &self.gate.caches().judged);
         let key = PieceKey { version: deployment.version, sequence, change: piece.change, first: piece.first };
-        let raw = || RawRows::of(&piece.rows, &table.provider.schema()).map(Arc::new);
-        let raw = match shared {
-            Some(shared) => shared.raw_rows(key, raw)?,
-            None => raw()?,
+        let made = || {
+            let raw = || RawRows::of(&piece.rows, &table.provider.schema()).map(Arc::new);
+            let raw = match shared {
+                Some(shared) => shared.raw_rows(key, raw)?,
+                None => raw()?,
+            };
+            let Some(seen) = seen_rows(visible, &raw)? else { return Ok(Arc::default()) };
+            row_verdicts(visible, &described(rights, visible), &raw, &seen, self.feed.print).map(Arc::new)
         };
-        let Some(seen) = seen_rows(visible, &raw)? else { return Ok(None) };
-        let print = self.feed.print;
-        let verdicts = || row_verdicts(visible, &described(rights, visible), &raw, &seen, print).map(Arc::new);
-        Ok(Some(match shared {
-            Some(shared) => shared.verdicts(rights.number, key, verdicts)?,
-            None => verdicts()?,
-        }))
+        match shared {
+            Some(shared) => shared.verdicts(rights.number, key, made),
+            None => made(),
+        }
     }
 
     fn event(&self, committed: &Committed, (piece, row): (&Piece, usize), judged: RowEvent) -> ChangeEvent {
