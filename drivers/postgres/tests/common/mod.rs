@@ -141,7 +141,7 @@ impl Server {
         signal("STOP", &main);
         let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
         for pid in children.split_whitespace().chain([main.as_str()]) {
-            drop(Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status().unwrap());
+            Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status().unwrap();
         }
         self.until_dead(&main);
         // It says that the server is ready.

@@ -199,10 +199,11 @@ impl QueryPlanner for ApplyingPlanner {
         plan: &LogicalPlan,
         state: &dyn DfSession,
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
-        crate::bind::nulls::check_optimized(plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let plan = crate::bind::nulls::with_unions_as_inputs(plan.clone())?;
+        crate::bind::nulls::check_optimized(&plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
         let plan = crate::rules::project_computed_keys::keys_as_columns(
-            crate::rules::guard_failing_conditions::guard_failures(plan.clone())?,
+            crate::rules::guard_failing_conditions::guard_failures(plan)?,
         )?;
         planner.create_physical_plan(&plan, state).await
     }

@@ -31,6 +31,25 @@ pub(crate) fn settled(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(told.transform_up_with_subqueries(recomputed)?.data)
 }
 
+/// An optimized plan whose unions believe no more than their inputs say. The engine writes `coalesce(b, true)` as AND and OR, of which it
+/// no longer knows that they are never NULL, and leaves unions above as they were.
+pub(crate) fn with_unions_as_inputs(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Union(union) if believes_more_than_inputs(union));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if !found {
+        return Ok(plan);
+    }
+    Ok(plan.transform_up_with_subqueries(recomputed)?.data)
+}
+
+fn believes_more_than_inputs(union: &Union) -> bool {
+    let may_be_null = |at: usize| union.inputs.iter().any(|input| input.schema().field(at).is_nullable());
+    union.schema.fields().iter().enumerate().any(|(at, field)| !field.is_nullable() && may_be_null(at))
+}
+
 /// Whether a plan, subqueries included, has a subquery that stands for a value.
 pub(crate) fn has_scalar_subquery(plan: &LogicalPlan) -> bool {
     let mut found = false;

@@ -1,12 +1,13 @@
 //! Beliefs, right and wrong ones.
 
-use super::{check, settled};
+use super::{check, check_optimized, settled, with_unions_as_inputs};
 use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::JoinType;
 use datafusion::logical_expr::builder::LogicalTableSource;
 use datafusion::logical_expr::{
-    Expr, ExprSchemable as _, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, col, lit,
+    Expr, ExprSchemable as _, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, Union, col, lit,
 };
 use querygate_types::ErrorCode;
 use std::sync::Arc;
@@ -86,4 +87,27 @@ fn beliefs_without_a_reason_are_found() {
         let above = believed(join(kind), col(column));
         check(&LogicalPlanBuilder::from(above).limit(0, Some(1)).unwrap().build().unwrap()).unwrap_err();
     }
+}
+
+#[test]
+fn a_union_over_inputs_that_were_rewritten_believes_no_more_than_they_say() {
+    let never = table("t").project(vec![col("id").alias("x")]).unwrap();
+    let union = never.union(table("u").project(vec![col("id").alias("x")]).unwrap().build().unwrap()).unwrap();
+    let above = union.project(vec![col("x").eq(lit(1))]).unwrap().build().unwrap();
+    let rewritten = above
+        .clone()
+        .transform_up(|node| match node {
+            LogicalPlan::Union(Union { mut inputs, schema }) => {
+                inputs[1] = Arc::new(table("u").project(vec![col("n").alias("x")]).unwrap().build().unwrap());
+                Ok(Transformed::yes(LogicalPlan::Union(Union { inputs, schema })))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+        .unwrap()
+        .data;
+    assert_eq!(check_optimized(&rewritten).unwrap_err().code(), ErrorCode::Internal);
+    let mended = with_unions_as_inputs(rewritten).unwrap();
+    check_optimized(&mended).unwrap();
+    assert!(is_nullable(&mended, 0), "what stands above follows");
+    assert_eq!(with_unions_as_inputs(above.clone()).unwrap(), above, "a plan without such a union stays as it is");
 }
