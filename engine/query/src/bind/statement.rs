@@ -405,6 +405,7 @@ async fn plan_names(
     refuse_ignored(&ast)?;
     refuse_wide(&ast)?;
     rewrite(&mut ast, &dialect.catalog, declared)?;
+    crate::dialect::parameters::declare_first_casts(&mut ast, declared)?;
     crate::dialect::parameters::declare(&mut ast, declared)?;
     state
         .statement_to_plan(DfStatement::Statement(Box::new(ast)))

@@ -2,12 +2,12 @@
 //! would stay beside another type. Knows no row.
 
 use crate::casts::texts_read::has_forms;
-use arrow::datatypes::{Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
+use datafusion::logical_expr::{Cast, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
 use querygate_query_api::column::{PG_TYPE_KEY, TYPE_MODIFIER_KEY, pg_type_of};
 use querygate_query_api::values::network::NETWORK;
 use querygate_types::PgType;
@@ -28,7 +28,9 @@ pub(crate) fn met(plan: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Union(union) => {
             let targets = targets(&union);
             if targets.iter().all(Option::is_none) {
-                return Ok(Transformed::no(LogicalPlan::Union(union)));
+                // One among its inputs may have other types than it was planned with.
+                let renewed = if changed { Union::try_new_with_loose_types(union.inputs)? } else { union };
+                return Ok(Transformed::new_transformed(LogicalPlan::Union(renewed), changed));
             }
             changed = true;
             let inputs = union.inputs.iter().map(|input| cast(input, &targets)).collect::<Result<Vec<_>>>()?;
@@ -59,14 +61,49 @@ fn target(union: &Union, place: usize) -> Option<FieldRef> {
     if fields.iter().any(open) {
         return None;
     }
-    if crate::numbers::wide::keep_places(&union.inputs, place) {
+    let later = union.inputs.iter().any(|input| keeps_places(input, place));
+    if later || crate::numbers::wide::keep_places(&union.inputs, place) {
         return None;
     }
-    let common = rest.iter().try_fold(first.data_type().clone(), |met, f| type_union_coercion(&met, f.data_type()))?;
+    let common = rest.iter().try_fold(first.data_type().clone(), |met, f| common_type(&met, f.data_type()))?;
     let same = fields.iter().find(|field| *field.data_type() == common && field.metadata().contains_key(PG_TYPE_KEY));
     let plain = Field::new("", common, true);
     let name = pg_type_of(same.map_or(&plain, |field| field)).name().to_owned();
     Some(Arc::new(plain.with_metadata([(PG_TYPE_KEY.to_owned(), name)].into())))
+}
+
+/// The type at which two meet. The engine takes exact numbers before floating ones, and takes the zone from a moment beside a date.
+fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    let exact = |data_type: &DataType| data_type.is_integer() || data_type.is_decimal();
+    match (left, right) {
+        (float, other) | (other, float) if float.is_floating() && exact(other) => Some(float.clone()),
+        (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None) | DataType::Date32) => Some(left.clone()),
+        (DataType::Timestamp(_, None) | DataType::Date32, DataType::Timestamp(_, Some(_))) => Some(right.clone()),
+        _ => type_union_coercion(left, right),
+    }
+}
+
+/// Whether an input's column comes from a union that keeps the places of each value: it is a numeric of any width later, which is not
+/// to be seen of its type yet.
+fn keeps_places(input: &LogicalPlan, place: usize) -> bool {
+    match input {
+        LogicalPlan::Union(union) => {
+            crate::numbers::wide::keep_places(&union.inputs, place)
+                || union.inputs.iter().any(|input| keeps_places(input, place))
+        }
+        LogicalPlan::Projection(projection) => {
+            let item = projection.expr.get(place).cloned().map(Expr::unalias);
+            let Some(Expr::Column(column)) = item else { return false };
+            let found = projection.input.schema().maybe_index_of_column(&column);
+            found.is_some_and(|place| keeps_places(&projection.input, place))
+        }
+        LogicalPlan::Distinct(Distinct::All(input)) => keeps_places(input, place),
+        LogicalPlan::SubqueryAlias(alias) => keeps_places(&alias.input, place),
+        LogicalPlan::Filter(filter) => keeps_places(&filter.input, place),
+        LogicalPlan::Sort(sort) => keeps_places(&sort.input, place),
+        LogicalPlan::Limit(limit) => keeps_places(&limit.input, place),
+        _ => false,
+    }
 }
 
 /// Texts beside texts of a type that writes a value in one of several ways are read as it.

@@ -1,9 +1,11 @@
 //! Parameter types that a client declared: each `$n` gets a cast, so that inference starts from what the client said. A
 //! numeric's places are its value's own, so a statement is bound anew for values of other places than it was bound for.
 
+mod first_casts;
 mod uses;
 mod values;
 
+pub(crate) use first_casts::declare_first_casts;
 pub(crate) use uses::{Uses, narrowed};
 pub(crate) use values::Parameter;
 

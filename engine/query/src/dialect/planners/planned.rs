@@ -77,8 +77,26 @@ pub(in crate::dialect) fn call(
         BinaryOperator::StringConcat if is_key(&r) && !l.is_list() => {
             Some(concat(left.clone(), cast(right, DataType::Utf8, "text")))
         }
-        _ => moments(op, (left, &l), (right, &r)),
+        _ => beside_reals(op, (left, &l), (right, &r)).or_else(|| moments(op, (left, &l), (right, &r))),
     })
+}
+
+/// Arithmetic of a real and an exact number, which PostgreSQL computes in doubles.
+fn beside_reals(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &DataType)) -> Option<Expr> {
+    let op = match op {
+        BinaryOperator::Plus => Operator::Plus,
+        BinaryOperator::Minus => Operator::Minus,
+        BinaryOperator::Multiply => Operator::Multiply,
+        BinaryOperator::Divide => Operator::Divide,
+        _ => return None,
+    };
+    let exact = |data_type: &DataType| data_type.is_integer() || data_type.is_decimal();
+    let real = |data_type: &DataType| *data_type == DataType::Float32;
+    if !(real(left.1) && exact(right.1) || exact(left.1) && real(right.1)) {
+        return None;
+    }
+    let double = |expr: &Expr| Box::new(cast(expr, DataType::Float64, "float8"));
+    Some(Expr::BinaryExpr(BinaryExpr::new(double(left.0), op, double(right.0))))
 }
 
 fn concat(left: Expr, right: Expr) -> Expr {
@@ -313,6 +331,13 @@ fn moments(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &DataTy
             if !(*l == T::Date32 && *r == T::Date32) =>
         {
             called("elapsed", cast(a, stamp(), "timestamp"), cast(b, stamp(), "timestamp"))
+        }
+        // A date, or a time stamp without a zone, beside a moment is one in the session's zone.
+        (BinaryOperator::Minus, T::Timestamp(_, None) | T::Date32, T::Timestamp(_, Some(_))) => {
+            called("elapsed", cast(a, r.clone(), "timestamptz"), b.clone())
+        }
+        (BinaryOperator::Minus, T::Timestamp(_, Some(_)), T::Timestamp(_, None) | T::Date32) => {
+            called("elapsed", a.clone(), cast(b, l.clone(), "timestamptz"))
         }
         (BinaryOperator::Minus, T::Timestamp(..), T::Timestamp(..)) => called("elapsed", a.clone(), b.clone()),
         (BinaryOperator::Minus, T::Time64(_), T::Time64(_)) => called("elapsed", a.clone(), b.clone()),

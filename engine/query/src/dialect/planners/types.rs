@@ -39,6 +39,7 @@ impl TypePlanner for PgTypePlanner {
             SqlType::BigInt(_) | SqlType::Int8(_) => field_of(PgType::Int8),
             SqlType::Real | SqlType::Float4 => field_of(PgType::Float4),
             SqlType::DoublePrecision | SqlType::Float8 => field_of(PgType::Float8),
+            SqlType::Float(bits) => field_of(float_of(*bits)?),
             SqlType::Text => field_of(PgType::Text),
             SqlType::Varchar(length) | SqlType::CharacterVarying(length) | SqlType::CharVarying(length) => {
                 modified(PgType::Varchar, length.as_ref().and_then(characters))
@@ -145,6 +146,21 @@ fn bits(name: &str, length: u64) -> Result<u64> {
         return refused(format!("length for type {name} cannot exceed {}", querygate_types::bits::LENGTH_MAX));
     }
     Ok(length)
+}
+
+/// `float`, whose precision is in bits: up to 24 it is a real.
+///
+/// # Errors
+/// 22023 for bits that no double has, or for a scale.
+pub(in crate::dialect) fn float_of(bits: ExactNumberInfo) -> Result<PgType> {
+    let refused = |message: &str| Err(crate::dialect::external(Error::new(ErrorCode::InvalidParameterValue, message)));
+    match bits {
+        ExactNumberInfo::None | ExactNumberInfo::Precision(25..=53) => Ok(PgType::Float8),
+        ExactNumberInfo::Precision(1..=24) => Ok(PgType::Float4),
+        ExactNumberInfo::Precision(0) => refused("precision for type float must be at least 1 bit"),
+        ExactNumberInfo::Precision(_) => refused("precision for type float must be less than 54 bits"),
+        ExactNumberInfo::PrecisionAndScale(..) => refused("type float has no scale"),
+    }
 }
 
 /// A numeric with a precision: of any width where decimals do not have it.

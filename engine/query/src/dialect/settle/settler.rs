@@ -3,6 +3,7 @@
 
 use super::counts::counted;
 use crate::dialect::planners::literals::{PgExprPlanner, field_of};
+use crate::dialect::planners::types;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -10,6 +11,7 @@ use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFu
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Subquery};
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_semantics::keep_names::under_names;
+use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -137,9 +139,15 @@ impl Settler {
             .chain(&case.else_expr)
             .map(|e| e.as_ref().clone())
             .collect();
-        let Some(field) = typed(&results, schema) else { return Ok(Transformed::no(Expr::Case(case))) };
         let mut changed = false;
-        let mut results = self.adopt_all(results, &field, &mut changed)?.into_iter().map(Box::new);
+        let results = match typed(&results, schema).or_else(|| whole_number_of(&results)) {
+            Some(field) => self.adopt_all(results, &field, &mut changed)?,
+            None if results.iter().any(is_number_with_point) => {
+                results.into_iter().map(|literal| number_of(literal, &mut changed)).collect()
+            }
+            None => return Ok(Transformed::no(Expr::Case(case))),
+        };
+        let mut results = results.into_iter().map(Box::new);
         let when_then_expr =
             case.when_then_expr.into_iter().zip(results.by_ref()).map(|((when, _), then)| (when, then)).collect();
         let case = Case { expr: case.expr, when_then_expr, else_expr: results.next() };
@@ -225,6 +233,42 @@ fn with_named_members(member: InSubquery) -> Result<Transformed<Expr>> {
     let plan = rows.alias("members")?.build()?;
     let subquery = Subquery { subquery: Arc::new(plan), ..subquery };
     Ok(Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated })))
+}
+
+fn is_number_with_point(literal: &Expr) -> bool {
+    matches!(literal, Expr::Literal(ScalarValue::Float64(Some(_)), None))
+}
+
+/// The type of the whole numbers among literals that are texts or whole numbers.
+fn whole_number_of(literals: &[Expr]) -> Option<Arc<Field>> {
+    let mut found = None;
+    for literal in literals {
+        match literal {
+            Expr::Literal(ScalarValue::Int64(Some(value)), None) => {
+                let large = i32::try_from(*value).is_err() || found == Some(PgType::Int8);
+                found = Some(if large { PgType::Int8 } else { PgType::Int4 });
+            }
+            other if is_number_with_point(other) => return None,
+            _ => {}
+        }
+    }
+    found.and_then(types::field_of)
+}
+
+/// A text among numbers with a point as the number that it would be without its quotes.
+fn number_of(literal: Expr, changed: &mut bool) -> Expr {
+    let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = &literal else { return literal };
+    let text = text.trim();
+    let value = match text.parse::<i64>() {
+        Ok(value) => ScalarValue::Int64(Some(value)),
+        Err(_) if text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-')) => match text.parse::<f64>() {
+            Ok(value) => ScalarValue::Float64(Some(value)),
+            Err(_) => return literal,
+        },
+        Err(_) => return literal,
+    };
+    *changed = true;
+    Expr::Literal(value, None)
 }
 
 /// The type of the first of some expressions that is no literal.

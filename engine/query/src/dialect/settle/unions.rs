@@ -1,11 +1,12 @@
 //! NULL, or a literal, without a type in a branch of UNION takes the type of the other branches, as in PostgreSQL. Knows no set operation
 //! but UNION: the others are joins that compare such columns already typed.
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
+use querygate_query_api::column::{arrow_type_of, pg_type_of};
 use std::sync::Arc;
 
 /// The plan with such columns cast, subqueries included.
@@ -15,7 +16,9 @@ pub(in crate::dialect) fn with_types(plan: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Union(union) => {
             let typed = types(&union);
             if typed.iter().all(Option::is_none) {
-                return Ok(Transformed::no(LogicalPlan::Union(union)));
+                // One among its inputs may have other types than it was planned with.
+                let renewed = if changed { Union::try_new_with_loose_types(union.inputs)? } else { union };
+                return Ok(Transformed::new_transformed(LogicalPlan::Union(renewed), changed));
             }
             changed = true;
             let inputs = union.inputs.iter().map(|input| cast(input, &typed)).collect::<Result<Vec<_>>>()?;
@@ -40,9 +43,38 @@ fn types(union: &Union) -> Vec<Option<FieldRef>> {
             let first = typed.next().filter(|_| waits.contains(&true))?;
             // A literal is read as the others' type only where that is no text.
             let null = fields.iter().any(|f| f.data_type() == &DataType::Null);
-            (null || !first.data_type().is_string()).then(|| Arc::clone(first))
+            let of_small = || union.inputs.iter().all(|input| waits(input, column) || is_small(input, column));
+            let takes = null || !first.data_type().is_string();
+            takes.then(
+                || if *first.data_type() == DataType::Int64 && of_small() { integer() } else { of_own_type(first) },
+            )
         })
         .collect()
+}
+
+/// A field without the name of a type that is not its own: a union has what any of its inputs is called.
+fn of_own_type(field: &FieldRef) -> FieldRef {
+    let integers = field.data_type().is_integer();
+    if integers && arrow_type_of(pg_type_of(field)).as_ref() != Some(field.data_type()) {
+        return Arc::new(Field::new(field.name(), field.data_type().clone(), true));
+    }
+    Arc::clone(field)
+}
+
+fn integer() -> FieldRef {
+    Arc::new(Field::new("", DataType::Int32, true))
+}
+
+/// Whether a branch's column is a whole number as it was written, which will be an integer.
+fn is_small(input: &LogicalPlan, column: usize) -> bool {
+    match input {
+        LogicalPlan::Projection(projection) => {
+            let item = projection.expr.get(column).cloned().map(Expr::unalias);
+            matches!(item, Some(Expr::Literal(ScalarValue::Int64(Some(value)), None)) if i32::try_from(value).is_ok())
+        }
+        LogicalPlan::Union(union) => union.inputs.iter().all(|input| is_small(input, column)),
+        _ => false,
+    }
 }
 
 /// Whether a branch's column has no type of its own: NULL, or a literal in quotes.

@@ -4,8 +4,8 @@
 use crate::dialect::ast::{folded, parts, plain_select, quoted};
 use crate::dialect::rewrite::expressions::calls::is_keyword_function;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, DataType, Expr, Function, FunctionArguments, Query, Select, SelectItem, SetExpr,
-    TrimWhereField,
+    AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArguments, Query, Select,
+    SelectItem, SetExpr, TrimWhereField,
 };
 use std::collections::HashSet;
 
@@ -166,7 +166,7 @@ fn type_name(data_type: &DataType) -> String {
         DataType::SmallInt(_) | DataType::Int2(_) => "int2".to_owned(),
         DataType::Int(_) | DataType::Integer(_) | DataType::Int4(_) => "int4".to_owned(),
         DataType::BigInt(_) | DataType::Int8(_) => "int8".to_owned(),
-        DataType::Real | DataType::Float4 => "float4".to_owned(),
+        DataType::Real | DataType::Float4 | DataType::Float(ExactNumberInfo::Precision(..=24)) => "float4".to_owned(),
         DataType::Double(_) | DataType::DoublePrecision | DataType::Float8 | DataType::Float(_) => "float8".to_owned(),
         DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_) => "numeric".to_owned(),
         DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::CharVarying(_) => "varchar".to_owned(),
