@@ -18,11 +18,14 @@ fn memory_does_not_grow_with_calls() {
     let hook = script("const a = {}; a.a = a; ctx.input.x = [a].length; Array.prototype.kept = a", &[]);
     let mut sandbox = Sandbox::new();
     let mut run = |times: usize| {
-        for _ in 0..times {
+        for number in 0..times {
+            if number % 2 == 0 {
+                sandbox.prepare();
+            }
             sandbox.run(&hook, &call(&json!({}))).made.unwrap();
         }
     };
-    let calls = std::env::var("QUERYGATE_HOOK_CALLS").map_or(3_000, |calls| calls.parse().unwrap());
+    let calls = std::env::var("QUERYGATE_HOOK_CALLS").map_or(20_000, |calls| calls.parse().unwrap());
     run(500);
     let before = resident();
     run(calls);
