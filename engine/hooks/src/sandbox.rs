@@ -42,7 +42,7 @@ impl Sandbox {
         Self { measures: true, ..Self::default() }
     }
 
-    /// Makes the context of the next call, and frees what is left of those before: for when nobody waits.
+    /// Makes the context of the next call, and frees what is left of those before: to be called when no caller waits.
     pub fn prepare(&mut self) {
         if self.fresh.is_none() {
             // Where it cannot be made, the next call says so.
@@ -82,9 +82,9 @@ impl Sandbox {
         if let (true, Some(runtime)) = (self.measures, &self.runtime) {
             self.memory = u64::try_from(runtime.memory_usage().malloc_size).ok();
         }
-        let (undeclared, is_over) = (self.watch.undeclared(), self.watch.is_over());
+        let (undeclared, is_ended) = (self.watch.undeclared(), self.watch.is_ended());
         self.watch.stop();
-        let made = match (undeclared, is_over) {
+        let made = match (undeclared, is_ended) {
             (Some(capability), _) => Err(Fault::Undeclared(capability)),
             (None, true) => Err(Fault::Time),
             (None, false) => answer.and_then(|text| read(&text)),

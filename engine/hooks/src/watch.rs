@@ -20,11 +20,11 @@ impl Watch {
     pub(crate) fn start(&self, now: Instant, script: &HookScript) {
         self.end.set(now.checked_add(script.cpu));
         self.wall_end.set(now.checked_add(script.wall));
-        // A time that cannot be told is none.
+        // A script without an end does not begin.
         self.is_over.set(self.end.get().is_none() || self.wall_end.get().is_none());
     }
 
-    /// No script runs until the next one starts. What the last one used is still told.
+    /// No script runs until the next one starts. What the last one used can still be asked.
     pub(crate) fn stop(&self) {
         self.end.set(None);
         self.wall_end.set(None);
@@ -48,6 +48,11 @@ impl Watch {
     pub(crate) fn end_undeclared(&self, capability: Option<HookCapability>) {
         self.undeclared.set(capability);
         self.end();
+    }
+
+    /// Whether it was ended. One that came to its end by itself is not, however late that is seen.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_over.get()
     }
 
     pub(crate) fn undeclared(&self) -> Option<HookCapability> {
