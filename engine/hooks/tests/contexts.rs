@@ -154,6 +154,8 @@ fn work_that_is_left_is_not_done_in_the_next_call() {
     let left = [
         "(async () => { for (let i = 0; i < 20; i++) await null; await ctx.api.object('x').insert({}) })()",
         "const go = async () => { for (;;) { await null; await ctx.api.object('x').find({}) } }; go()",
+        // It would take the time of the next call.
+        "const again = () => queueMicrotask(() => { for (let i = 0; i < 1e7; i++); again() }); again()",
         "const again = () => queueMicrotask(() => { ctx.log.info('x'); again() }); again()",
         "const object = ctx.api.object('x'); Promise.resolve().then(() => 1).then(() => 2).then(() => 3).then(() => object.insert({}))",
     ];
