@@ -1,10 +1,10 @@
-//! What hooks cost: conditions of five of them on a record, and scripts: a context of its own, a script that fills a field, one that looks at many, texts of log lines, and calls of ctx.api.
+//! What hooks cost: conditions of five of them on a record, and scripts: a context of its own, a script that fills a field, one that looks at many, texts of log lines, calls of ctx.api, and a context that was made before.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench stops at the first failure")]
 
 mod clock;
 
 use clock::CpuTime;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use querygate_hooks::{Call, Host, Sandbox};
 use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_metadata::model::{HookCapability, HookEvent, HookScript};
@@ -12,6 +12,7 @@ use querygate_policy::CompiledPolicy;
 use querygate_policy::hooks::HookScene;
 use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,18 +61,35 @@ fn hooks(criterion: &mut Criterion<CpuTime>) {
             "for (let i = 0; i < 100; i++) await ctx.api.object('accounts').findOne({ where: { id: 'a1' } })",
         ),
     ] {
-        let script = HookScript {
-            source: source.to_owned(),
-            capabilities: vec![HookCapability::Log, HookCapability::ApiRead],
-            cpu: Duration::from_millis(250),
-            wall: Duration::from_secs(30),
-            memory: 32 << 20,
-        };
+        let script = script(source);
         let (mut sandbox, call) = (Sandbox::new(), call());
         assert_eq!(sandbox.run(&script, &call).made.is_ok(), name != "refuse", "{name}");
         criterion.bench_function(&format!("hooks/{name}"), |b| {
             b.iter(|| black_box(sandbox.run(&script, black_box(&call))));
         });
+    }
+}
+
+/// What a statement waits for, whose context was made after the one before had its answer; and a sandbox that is made for one call.
+fn prepared(criterion: &mut Criterion<CpuTime>) {
+    let (script, call) = (script("ctx.input.tier = ctx.input.amount > 1000 ? 'gold' : 'base'"), call());
+    let sandbox = RefCell::new(Sandbox::new());
+    criterion.bench_function("hooks/fill_a_field_prepared", |b| {
+        let prepare = || sandbox.borrow_mut().prepare();
+        b.iter_batched(prepare, |()| black_box(sandbox.borrow_mut().run(&script, &call)), BatchSize::PerIteration);
+    });
+    criterion.bench_function("hooks/fill_a_field_first", |b| {
+        b.iter(|| black_box(Sandbox::new().run(&script, black_box(&call))));
+    });
+}
+
+fn script(source: &str) -> HookScript {
+    HookScript {
+        source: source.to_owned(),
+        capabilities: vec![HookCapability::Log, HookCapability::ApiRead],
+        cpu: Duration::from_millis(250),
+        wall: Duration::from_secs(30),
+        memory: 32 << 20,
     }
 }
 
@@ -114,6 +132,6 @@ fn conditions(criterion: &mut Criterion<CpuTime>) {
 criterion_group! {
     name = benches;
     config = clock::criterion();
-    targets = hooks, conditions
+    targets = hooks, prepared, conditions
 }
 criterion_main!(benches);

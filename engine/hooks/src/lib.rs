@@ -5,7 +5,10 @@
 
 mod answer;
 mod call;
+mod context;
+mod native;
 mod sandbox;
+mod watch;
 
 pub use answer::{Fault, Made, Thrown};
 pub use call::{Call, Host, LogLevel, LogLine, Report};

@@ -1,75 +1,101 @@
 // Run in each fresh context before a script: takes away what makes code of texts, sets the clock, and gives `ctx`. What it needs
-// later it keeps for itself, so that a script cannot change it. Its value is a function of the script and of what `ctx` holds.
-(function (native, now, seed, can) {
+// later it keeps for itself, so that a script cannot change it. It is compiled once and runs for each call, so that each function and
+// each object of it is time of every call. Its value is a function of the script and of what it is given.
+(function (native) {
   'use strict';
   const { parse, stringify } = JSON;
   const { apply, construct, getPrototypeOf, defineProperty } = Reflect;
-  const RealDate = Date, Text = String, Failure = Error, Range = RangeError;
-  const { imul } = Math;
-  const Body = (async function () {}).constructor;
   const { hasOwn: has } = Object;
-  const isRegExp = (value) => value instanceof RegExp;
-  const set = (target, name, value) =>
-    defineProperty(target, name, { value, writable: true, configurable: true, enumerable: false });
+  const { imul } = Math;
+  const RealDate = Date, RealProxy = Proxy, Pattern = RegExp, Text = String, Failure = Error, Range = RangeError;
+  const asyncs = getPrototypeOf(async function () {});
+  const Body = asyncs.constructor;
+  let now = 0, state = 0, can;
+
+  // The first one shows a script the functions that called it, ours among them. Of the second, the engine never frees what it was set to.
+  delete Failure.prepareStackTrace;
+  delete Failure.stackTraceLimit;
 
   // No code of texts: a script is all that there is to read.
   const refuse = function () { throw new EvalError('code is not made of texts here'); };
-  const kinds = [function () {}, async function () {}, function* () {}, async function* () {}];
-  for (const kind of kinds) set(getPrototypeOf(kind), 'constructor', refuse);
+  const refused = { value: refuse, writable: true, configurable: true, enumerable: false };
+  defineProperty(asyncs, 'constructor', refused);
+  defineProperty(getPrototypeOf(function* () {}), 'constructor', refused);
+  defineProperty(getPrototypeOf(async function* () {}), 'constructor', refused);
+  const functions = getPrototypeOf(refuse);
+  functions.constructor = refuse;
   const NoFunction = function Function() { refuse(); };
-  NoFunction.prototype = getPrototypeOf(refuse);
-  set(globalThis, 'Function', NoFunction);
-  set(globalThis, 'eval', refuse);
+  NoFunction.prototype = functions;
+  globalThis.Function = NoFunction;
+  globalThis.eval = refuse;
 
-  // The clock stands at the statement's time, and chance is drawn from its seed.
-  const FixedDate = function Date(...parts) {
-    if (!new.target) return new RealDate(now).toString();
-    return construct(RealDate, parts.length === 0 ? [now] : parts, new.target);
-  };
-  FixedDate.prototype = RealDate.prototype;
-  set(RealDate.prototype, 'constructor', FixedDate);
-  set(FixedDate, 'now', () => now);
-  set(FixedDate, 'parse', RealDate.parse);
-  set(FixedDate, 'UTC', RealDate.UTC);
-  set(globalThis, 'Date', FixedDate);
-  let state = seed | 0;
-  set(Math, 'random', () => {
+  // The clock stands at the statement's time, and chance is drawn from its seed. Handlers have no prototype: what a script adds to
+  // `Object.prototype` would be theirs, and would be shown what they stand for.
+  RealDate.now = () => now;
+  RealDate.prototype.constructor = globalThis.Date = new RealProxy(RealDate, {
+    __proto__: null,
+    apply: () => new RealDate(now).toString(),
+    construct: (real, given, made) => construct(real, given.length === 0 ? [now] : given, made),
+  });
+  Math.random = () => {
     state = (state + 0x6d2b79f5) | 0;
     let mixed = imul(state ^ (state >>> 15), 1 | state);
     mixed = (mixed + imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  });
-
-  // Functions of the engine that run over a length without asking whether their time is over.
-  const LENGTH_MAX = 1 << 20, SEARCH_MAX = 1e8;
-  const wrap = (target, name, check) => {
-    const real = target[name];
-    if (typeof real !== 'function') return;
-    set(target, name, { [name](...given) { return apply(real, check(this, given), given); } }[name]);
   };
+
+  // Functions of the engine that run over a length without asking whether their time is over. (`toString` of a list is its `join`.)
+  const LENGTH_MAX = 1 << 20, SEARCH_MAX = 1e8;
   const bounded = (value) => {
     if (value !== null && typeof value === 'object' && value.length > LENGTH_MAX) throw new Range('a list is too long');
   };
-  const list = (self, given) => {
-    bounded(self);
-    for (let at = 0; at < given.length; at++) bounded(given[at]);
-    return self;
+  const lists = {
+    __proto__: null,
+    apply(real, self, given) {
+      bounded(self);
+      for (let at = 0; at < given.length; at++) bounded(given[at]);
+      return apply(real, self, given);
+    },
   };
-  for (const name of ['fill', 'copyWithin', 'reverse', 'join', 'concat', 'slice', 'splice', 'shift', 'unshift', 'sort', 'flat',
-    'toSorted', 'toSpliced', 'toReversed', 'with', 'toString', 'toLocaleString']) wrap(Array.prototype, name, list);
-  wrap(Array, 'from', list);
-  wrap(Reflect, 'apply', list);
-  wrap(NoFunction.prototype, 'apply', list);
-  const search = (self, given) => {
-    if (self === null || self === undefined) return self;
-    const text = Text(self);
-    const wanted = given[0];
-    if (typeof wanted === 'object' && wanted !== null && !isRegExp(wanted)) given[0] = Text(wanted);
-    if (typeof given[0] === 'string' && text.length * given[0].length > SEARCH_MAX) throw new Range('a text is too long');
-    return text;
+  const List = Array.prototype;
+  List.fill = new RealProxy(List.fill, lists);
+  List.copyWithin = new RealProxy(List.copyWithin, lists);
+  List.reverse = new RealProxy(List.reverse, lists);
+  List.join = new RealProxy(List.join, lists);
+  List.concat = new RealProxy(List.concat, lists);
+  List.slice = new RealProxy(List.slice, lists);
+  List.splice = new RealProxy(List.splice, lists);
+  List.shift = new RealProxy(List.shift, lists);
+  List.unshift = new RealProxy(List.unshift, lists);
+  List.sort = new RealProxy(List.sort, lists);
+  List.flat = new RealProxy(List.flat, lists);
+  List.toSorted = new RealProxy(List.toSorted, lists);
+  List.toSpliced = new RealProxy(List.toSpliced, lists);
+  List.toReversed = new RealProxy(List.toReversed, lists);
+  List.with = new RealProxy(List.with, lists);
+  List.toLocaleString = new RealProxy(List.toLocaleString, lists);
+  Array.from = new RealProxy(Array.from, lists);
+  Reflect.apply = new RealProxy(apply, lists);
+  functions.apply = new RealProxy(functions.apply, lists);
+  const searches = {
+    __proto__: null,
+    apply(real, self, given) {
+      if (self === null || self === undefined) return apply(real, self, given);
+      const text = Text(self);
+      const wanted = given[0];
+      if (typeof wanted === 'object' && wanted !== null && !(wanted instanceof Pattern)) given[0] = Text(wanted);
+      if (typeof given[0] === 'string' && text.length * given[0].length > SEARCH_MAX) throw new Range('a text is too long');
+      return apply(real, text, given);
+    },
   };
-  for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'replaceAll', 'localeCompare'])
-    wrap(Text.prototype, name, search);
+  const Texts = Text.prototype;
+  Texts.indexOf = new RealProxy(Texts.indexOf, searches);
+  Texts.lastIndexOf = new RealProxy(Texts.lastIndexOf, searches);
+  Texts.includes = new RealProxy(Texts.includes, searches);
+  Texts.split = new RealProxy(Texts.split, searches);
+  Texts.replace = new RealProxy(Texts.replace, searches);
+  Texts.replaceAll = new RealProxy(Texts.replaceAll, searches);
+  Texts.localeCompare = new RealProxy(Texts.localeCompare, searches);
 
   // The engine ends the script: there is nothing to catch.
   const need = (capability) => {
@@ -84,46 +110,44 @@
       return Text(value);
     } catch { return 'a value without a text'; }
   };
-  const extend = (ctx) => {
-    const log = {};
-    for (const level of ['debug', 'info', 'warn', 'error'])
-      log[level] = (...parts) => { need('log'); native.log(level, parts.map(plain).join(' ')); };
-    ctx.log = log;
-    const uuid = () => { need('crypto.uuid'); return native.uuid(); };
-    ctx.crypto = { randomUUID: uuid, uuid };
-    const ask = (capability, method, object, given) => {
-      need(capability);
-      const answer = parse(native.api(stringify({ method, object, given })));
-      if (answer.ok) return answer.value;
-      const failure = new Failure(answer.message);
-      for (const name of ['name', 'code', 'status', 'sqlstate']) if (has(answer, name)) set(failure, name, answer[name]);
-      throw failure;
-    };
-    const reads = ['find', 'findOne', 'count', 'aggregate'];
-    const writes = ['insert', 'update', 'delete', 'upsert', 'updateMany', 'deleteMany'];
-    const api = {
-      object(name) {
-        const methods = {};
-        for (const method of reads) methods[method] = async (...given) => ask('api.read', method, name, given);
-        for (const method of writes) methods[method] = async (...given) => ask('api.write', method, name, given);
-        return methods;
-      },
-      // What it did is undone where its work throws, and where it does not end before the script does.
-      async transaction(work) {
-        const number = ask('api.transaction', 'begin', null, []);
-        let made;
-        try {
-          made = await work(api);
-        } catch (thrown) {
-          ask('api.transaction', 'rollback', null, [number]);
-          throw thrown;
-        }
-        ask('api.transaction', 'commit', null, [number]);
-        return made;
-      },
-    };
-    ctx.api = api;
-    return ctx;
+  const say = (level) => (...parts) => { need('log'); native.log(level, parts.map(plain).join(' ')); };
+  const uuid = () => { need('crypto.uuid'); return native.uuid(); };
+  const ask = (capability, method, object, given) => {
+    need(capability);
+    const answer = parse(native.api(stringify({ method, object, given })));
+    if (answer.ok) return answer.value;
+    const failure = new Failure(answer.message);
+    for (const name of ['name', 'code', 'status', 'sqlstate'])
+      if (has(answer, name)) defineProperty(failure, name, { value: answer[name], writable: true, configurable: true, enumerable: false });
+    throw failure;
+  };
+  const asking = (capability, method, object) => async (...given) => ask(capability, method, object, given);
+  const api = {
+    object: (name) => ({
+      find: asking('api.read', 'find', name),
+      findOne: asking('api.read', 'findOne', name),
+      count: asking('api.read', 'count', name),
+      aggregate: asking('api.read', 'aggregate', name),
+      insert: asking('api.write', 'insert', name),
+      update: asking('api.write', 'update', name),
+      delete: asking('api.write', 'delete', name),
+      upsert: asking('api.write', 'upsert', name),
+      updateMany: asking('api.write', 'updateMany', name),
+      deleteMany: asking('api.write', 'deleteMany', name),
+    }),
+    // What it did is undone where its work throws, and where it does not end before the script does.
+    async transaction(work) {
+      const number = ask('api.transaction', 'begin', null, []);
+      let made;
+      try {
+        made = await work(api);
+      } catch (thrown) {
+        ask('api.transaction', 'rollback', null, [number]);
+        throw thrown;
+      }
+      ask('api.transaction', 'commit', null, [number]);
+      return made;
+    },
   };
 
   // What was thrown, without trusting any of it.
@@ -143,10 +167,14 @@
     };
   };
 
-  return async function (source, held) {
+  return async function (source, held, time, seed, capabilities) {
+    now = time; state = seed | 0; can = capabilities;
     let body;
     try { body = new Body('ctx', source); } catch (error) { return stringify({ syntax: plain(error && error.message) }); }
-    const ctx = extend(parse(held));
+    const ctx = parse(held);
+    ctx.log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+    ctx.crypto = { randomUUID: uuid, uuid };
+    ctx.api = api;
     let returned;
     try { returned = await body(ctx); } catch (thrown) { return stringify(told(thrown)); }
     try { return stringify({ input: ctx.input, returned }); } catch (thrown) { return stringify(told(thrown)); }

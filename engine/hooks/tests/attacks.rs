@@ -163,6 +163,40 @@ const ATTACKS: &[(&str, &str, End)] = &[
         "ctx.input[Symbol.toPrimitive] = () => { for (;;) {} }; ctx.input[Symbol.iterator] = null",
         End::Nothing,
     ),
+    (
+        "functions that called it",
+        "Error.prepareStackTrace = (e, sites) => sites.map((site) => site.getFunction()); if (typeof new Error('x').stack !== 'string') ctx.input.found = 1",
+        End::Nothing,
+    ),
+    (
+        "functions of ours that failed",
+        "Error.prepareStackTrace = (e, sites) => sites.map((site) => site.getFunction()); try { await ctx.api.object(1n).find() } catch (e) { if (typeof e.stack !== 'string') ctx.input.found = 1 }",
+        End::Nothing,
+    ),
+    (
+        "what the engine does not free",
+        "Error.stackTraceLimit = {}; Error.stackTraceLimit = {}; Error.stackTraceLimit = 5",
+        End::Nothing,
+    ),
+    (
+        "what stands behind a function of the engine",
+        "const names = ['get', 'has', 'set', 'apply', 'construct', 'ownKeys', 'getPrototypeOf', 'getOwnPropertyDescriptor', 'deleteProperty'];
+         let seen = 0; for (const name of names) Object.prototype[name] = () => { seen += 1 };
+         for (const f of [Array.prototype.fill, Array.from, ''.split, Reflect.apply, Date]) { f.x; 'x' in f; delete f.x; Object.getPrototypeOf(f); Reflect.ownKeys(f) }
+         Date(); new Date(); [1].join(); for (const name of names) delete Object.prototype[name]; if (seen) ctx.input.found = seen",
+        End::Nothing,
+    ),
+    (
+        "the real clock behind Date",
+        "class Day extends Date {} const made = [new Day(), Reflect.construct(Date, []), new Date.prototype.constructor(), new (Date.bind())(), new Date(Date())];
+         if (made.some((date) => date.getTime() !== 1773576000000) || !(made[0] instanceof Day) || !(made[3] instanceof Date)) ctx.input.found = 1",
+        End::Nothing,
+    ),
+    (
+        "our module",
+        "const ours = await import('prelude'); if (Reflect.ownKeys(ours).some((key) => typeof key === 'string') || globalThis.prelude) ctx.input.found = 1",
+        End::Nothing,
+    ),
     ("the end of the wrapper", "}); ctx = {input: {found: 1}}; (function () {", End::Nothing),
 ];
 
