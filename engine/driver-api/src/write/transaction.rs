@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use journal::Captured;
-pub use journal::{Capture, CaptureRoom, ChangeJournal, Intended, Intention, RowsChanged};
+pub use journal::{Capture, ChangeJournal, Intended, Intention, RowsChanged};
 pub use outcome::{Begin, CommitError, Fate, Isolation, TxMark};
 use querygate_types::{Error, ErrorCode, Result};
 use reading::Reading;
