@@ -149,6 +149,24 @@ async fn commit(events: &Events, n: i64) {
     intend(events, intention("shop", n, 1, None)).await.unwrap().settle(Some(Fate::Committed));
 }
 
+#[tokio::test]
+async fn what_waits_for_more_of_its_kind_is_there_when_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = begun(options(folder.path()), None);
+    let mut after = 0;
+    for n in 0..50 {
+        // Its source knows what became of it.
+        let mark = Some("m");
+        intend(&events, intention("shop", n, 1, mark)).await.unwrap().settle(Some(Fate::Committed));
+        if n % 3 == 0 {
+            let last = events.flush().await;
+            assert!(last > after, "what was settled before is published");
+            after = last;
+        }
+    }
+    assert_eq!(read(&events, 0, 50).await.0, (0..50).collect::<Vec<_>>());
+}
+
 fn numbers(found: &[Arc<Committed>]) -> Vec<i64> {
     let number = |one: &Arc<Committed>| {
         let after = one.changes[0].after.as_ref().unwrap();
