@@ -199,7 +199,7 @@ async fn rules_of_the_source_are_told_by_their_kind_alone() {
 }
 
 /// The column `small` of every row of `shop.child`.
-/// Nobody looks at its answer before the commit.
+/// Its answer comes after the commit was sent.
 #[tokio::test]
 async fn a_last_change_that_its_source_leaves_out_is_not_committed_without() {
     let Some(server) = server() else { return };

@@ -128,15 +128,8 @@ impl Queues {
             match kept {
                 Kept::Log(place) => {
                     let intent = Intent::Written(place);
-                    let is_told_here_alone = !is_known;
-                    self.writer.send(Command::Settle(Settled {
-                        id,
-                        intent,
-                        fated,
-                        rows,
-                        is_told_here_alone,
-                        heard: None,
-                    }));
+                    let is_here_alone = !is_known;
+                    self.writer.send(Command::Settle(Settled { id, intent, fated, rows, is_here_alone, heard: None }));
                 }
                 Kept::Outbox { body, keys } => {
                     if fated == Fated::Committed {
@@ -227,7 +220,7 @@ impl Queues {
             fated: Fated::Committed,
             rows,
             // The source has it until it is written.
-            is_told_here_alone: false,
+            is_here_alone: false,
             heard: Some(heard),
         }));
         let (queues, source) = (Arc::downgrade(self), Arc::clone(source));

@@ -47,7 +47,7 @@ pub struct ExecuteContext {
     /// Where a transaction that begins shows what it has stored. `None`: nothing of it is read past
     /// the driver.
     pub uncommitted: Option<Arc<Uncommitted>>,
-    /// Who pays for rows that are read to change them. `None`: nobody is asked.
+    /// Who pays for rows that are read to change them. `None`: they are not charged.
     pub room: Option<Arc<dyn Room>>,
 }
 

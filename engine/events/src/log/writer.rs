@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 /// Commands that are carried out together, and put on disk at once.
 const BATCH_MAX: usize = 1_024;
-/// How long what nobody waits for may wait for more of its kind, or for what somebody waits for, so that both are put on disk at once.
+/// How long an outcome may wait for others, or for an intent, so that all of them are put on disk at once.
 const GATHERED_FOR: Duration = Duration::from_millis(10);
 /// How soon what could not be written is tried again, and how often old files are looked for.
 const RETRY: Duration = Duration::from_secs(1);
@@ -28,8 +28,8 @@ pub(crate) struct Settled {
     pub(crate) fated: Fated,
     /// What is published; `None`: it is read from the files.
     pub(crate) rows: Option<Rows>,
-    /// Whether it is told nowhere else: then a crash before it is written leaves what became of it unknown.
-    pub(crate) is_told_here_alone: bool,
+    /// Whether no source and no outbox has it: then a crash before it is written leaves what became of it unknown.
+    pub(crate) is_here_alone: bool,
     /// Hears when it is on disk.
     pub(crate) heard: Option<oneshot::Sender<()>>,
 }
@@ -154,7 +154,7 @@ fn run(files: &mut Files, received: &Receiver<Command>) {
             }
         }
         let is_awaited = !intents.is_empty() || !flushed.is_empty();
-        if is_awaited || waiting.iter().any(|settled| settled.is_told_here_alone) || left(written).is_zero() {
+        if is_awaited || waiting.iter().any(|settled| settled.is_here_alone) || left(written).is_zero() {
             files.write(&mut waiting, intents);
             written = Some(Instant::now());
         }

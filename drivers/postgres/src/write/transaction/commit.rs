@@ -86,8 +86,8 @@ impl PostgresTransaction {
         }
     }
 
-    /// The change as a statement that fails unless it meets as many rows of the table as it is for: nobody looks at its answer before the
-    /// commit.
+    /// The change as a statement that fails unless it meets as many rows of the table as it is for: its answer comes after the commit was
+    /// sent.
     async fn counted(&mut self, change: &NativeChange, rows: &ChangeSet) -> Result<(Statement, Vec<Sent>)> {
         let forms = forms(&change.shape)?;
         let mut types: Vec<Type> = forms.iter().map(|form| form.array()).collect();

@@ -76,7 +76,7 @@ impl GateSession {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, text));
         }
         if filter.from.is_none() {
-            // What was committed before is not told, whether it was written by now or not.
+            // Of what was committed before, the follower hears nothing, whether it was written by now or not.
             feed.log.flush().await;
         }
         let rights = self.gate.rights(&self.gate.deployment(), &self.principal);
