@@ -145,7 +145,7 @@ run_subscribers() {
         echo
         "$bin/subscribers" "$(gate_program)" "$followers" "${CHANGES:-500}" "$SECONDS_EACH" "$users" | tee -a "$work/subscribers"
     done
-    # The same over WebSockets, for which the bars are counted apart.
+    # After its upgrade, a WebSocket has no buffers of the HTTP library.
     echo
     "$bin/subscribers" "$(gate_program)" "$followers" "${CHANGES:-500}" "$SECONDS_EACH" "${USERS:-50}" sockets
     echo

@@ -134,7 +134,7 @@ fn weight(bytes: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::catalog::Shop;
+    use crate::testing::Shop;
     use datafusion::execution::memory_pool::GreedyMemoryPool;
 
     #[test]
