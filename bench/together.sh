@@ -40,7 +40,9 @@ run_together() {
 together_databases() {
     local admin=(env PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -v ON_ERROR_STOP=1) database
     "${admin[@]}" -d postgres -c 'alter system set max_prepared_transactions = 20' -c 'create database "left"' -c 'create database "right"'
-    as_postgres "$PG_BIN/pg_ctl" -D "$work/pg/data" -m fast -w restart >"$work/restart.log" 2>&1
+    # With its writes to disk, which the bench does without elsewhere: what an outbox or the log adds is a part of a commit that lasts.
+    as_postgres "$PG_BIN/pg_ctl" -D "$work/pg/data" -m fast -w -o "-p $pg_port -k $work/pg -c listen_addresses=127.0.0.1 \
+        -c shared_buffers=1GB -c max_connections=200 -c max_parallel_workers_per_gather=0" restart >"$work/restart.log" 2>&1
     for database in left right; do
         "${admin[@]}" -d "$database" -c 'create table kept (id bigint primary key, n bigint not null)' \
             -c 'insert into kept select i, 0 from generate_series(1, 10000) i' -c 'vacuum analyze kept' \
@@ -143,6 +145,9 @@ run_subscribers() {
         echo
         "$bin/subscribers" "$(gate_program)" "$followers" "${CHANGES:-500}" "$SECONDS_EACH" "$users" | tee -a "$work/subscribers"
     done
+    # After its upgrade, a WebSocket has no buffers of the HTTP library.
+    echo
+    "$bin/subscribers" "$(gate_program)" "$followers" "${CHANGES:-500}" "$SECONDS_EACH" "${USERS:-50}" sockets
     echo
     echo "| users | bar | is to be | is, of the worst run | |"
     echo "|---|---|---|---|---|"

@@ -1,4 +1,5 @@
-//! Followers of changes: `subscribers QUERYGATE [FOLLOWERS] [CHANGES_A_SECOND] [SECONDS] [USERS]`. Prints a row of a markdown table.
+//! Followers of changes: `subscribers QUERYGATE [FOLLOWERS] [CHANGES_A_SECOND] [SECONDS] [USERS] [events|sockets]`. Prints a row of a markdown
+//! table. The last says how they follow: by server-sent events, or over WebSockets.
 //!
 //! Starts the gate at QUERYGATE (the built binary) over a table in memory. The followers are spread over the users; each user sees the rows of
 //! one region, each change is of the next region. A row carries the time at which its statement was sent, and its delay is that of its arrival.
@@ -33,6 +34,14 @@ struct Sizes {
     rate: u64,
     seconds: u64,
     users: usize,
+    by: By,
+}
+
+/// How they follow.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Events,
+    Sockets,
 }
 
 /// A gate with its folder; it ends with this.
@@ -52,13 +61,20 @@ impl Drop for Gate {
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let binary = arguments.first().ok_or("subscribers QUERYGATE [FOLLOWERS] [CHANGES_A_SECOND] [SECONDS] [USERS]")?;
+    let binary = arguments
+        .first()
+        .ok_or("subscribers QUERYGATE [FOLLOWERS] [CHANGES_A_SECOND] [SECONDS] [USERS] [events|sockets]")?;
     let number = |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
     let sizes = Sizes {
         followers: usize::try_from(number(1, 1_000)?)?,
         rate: number(2, 500)?.max(1),
         seconds: number(3, 20)?.max(1),
         users: usize::try_from(number(4, 50)?)?.max(1),
+        by: match arguments.get(5).map(String::as_str) {
+            None | Some("events") => By::Events,
+            Some("sockets") => By::Sockets,
+            Some(_) => return Err("they follow by events or sockets".into()),
+        },
     };
     let gate = start(Path::new(binary), &sizes)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -188,7 +204,7 @@ async fn begin(
             before = process::memory_kib(pid, "VmRSS");
         }
         let token = tokens.get(follower % sizes.users).ok_or("no token")?;
-        let stream = follow(gate.rest, token).await?;
+        let stream = follow(gate.rest, token, sizes.by).await?;
         begun.push(tokio::spawn(hear(stream, delays.clone(), Arc::clone(arrived))));
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -224,15 +240,23 @@ async fn token(rest: SocketAddr, user: usize) -> Result<String, Failure> {
     Ok(body.get("token").and_then(serde_json::Value::as_str).ok_or("no token")?.to_owned())
 }
 
-async fn follow(rest: SocketAddr, token: &str) -> Result<TcpStream, Failure> {
+async fn follow(rest: SocketAddr, token: &str, by: By) -> Result<TcpStream, Failure> {
     let mut stream = TcpStream::connect(rest).await?;
+    let (version, upgrade, begun) = match by {
+        By::Events => ("1.0", "", "\nid:"),
+        By::Sockets => (
+            "1.1",
+            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            "\"reached\"",
+        ),
+    };
     let head = format!(
-        "GET /api/v1/realtime?objects={OBJECT} HTTP/1.0\r\nhost: gate\r\nauthorization: Bearer {token}\r\n\r\n"
+        "GET /api/v1/realtime?objects={OBJECT} HTTP/{version}\r\nhost: gate\r\n{upgrade}authorization: Bearer {token}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;
     // Until it has begun, a change would be missed.
     let (mut seen, mut some) = (Vec::new(), [0; 4_096]);
-    while !seen.windows(4).any(|part| part == b"\nid:") {
+    while !seen.windows(begun.len()).any(|part| part == begun.as_bytes()) {
         let count = stream.read(&mut some).await?;
         if count == 0 {
             return Err(String::from_utf8_lossy(&seen).into_owned().into());
@@ -249,15 +273,25 @@ async fn hear(mut stream: TcpStream, delays: tokio::sync::mpsc::UnboundedSender<
     while let Ok(count @ 1..) = stream.read(&mut some).await {
         let now = micros();
         rest.extend_from_slice(some.get(..count).unwrap_or_default());
-        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        for line in rest.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n') {
-            let Some(at) = line.windows(MARK.len()).position(|part| part == MARK) else { continue };
-            let digits = line.iter().skip(at + MARK.len()).take_while(|byte| byte.is_ascii_digit());
+        // However events are framed, each says once when it was sent.
+        let mut read = 0;
+        while let Some(left) = rest.get(read..) {
+            let Some(at) = left.windows(MARK.len()).position(|part| part == MARK) else {
+                read = rest.len().saturating_sub(MARK.len() - 1).max(read);
+                break;
+            };
+            let digits = left.get(at + MARK.len()..).unwrap_or_default();
+            let Some(length) = digits.iter().position(|byte| !byte.is_ascii_digit()) else {
+                read += at;
+                break;
+            };
+            let digits = digits.iter().take(length);
             let sent = digits.fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
             arrived.fetch_add(1, Ordering::Relaxed);
             let _ = delays.send(now.saturating_sub(sent));
+            read += at + MARK.len() + length;
         }
-        rest.drain(..whole);
+        rest.drain(..read.min(rest.len()));
     }
 }
 

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 #![allow(clippy::duplicate_mod, reason = "the scenario is one for all kinds")]
 
+#[path = "writes/amounts.rs"]
+mod amounts;
 #[path = "writes/by_key.rs"]
 mod by_key;
 #[path = "flight/client.rs"]

@@ -199,6 +199,42 @@ async fn rules_of_the_source_are_told_by_their_kind_alone() {
 }
 
 /// The column `small` of every row of `shop.child`.
+/// Its answer comes after the commit was sent.
+#[tokio::test]
+async fn a_last_change_that_its_source_leaves_out_is_not_committed_without() {
+    let Some(server) = server() else { return };
+    let client = server.database("last_changes", "").await;
+    client.batch_execute(RULES).await.unwrap();
+    let driver = driver(server, "last_changes").await;
+    let parent = change(&driver, "parent", ChangeOp::Insert, &["id"], &[]).await;
+    let child = change(&driver, "child", ChangeOp::Insert, &["id"], &["must"]).await;
+    let count = async |table: &str| -> i64 {
+        client.query_one(&format!("SELECT count(*) FROM shop.{table}"), &[]).await.unwrap().get(0)
+    };
+    for (number, (id, must, expected)) in (70_i32..).zip([
+        (7, "plain", None),
+        (8, "skipped", Some(ErrorCode::SerializationFailure)),
+        (9, "forbidden", Some(ErrorCode::CheckViolation)),
+        (7, "again", Some(ErrorCode::UniqueViolation)),
+    ]) {
+        let before = (count("parent").await, count("child").await);
+        let mut tx = driver.writer().unwrap().begin(Begin::default(), &context()).await.unwrap();
+        tx.apply(&parent, &set(&parent, &[Value::Int32(number)]), &context()).await.unwrap();
+        let stale = count("parent").await;
+        tx.change_last(Arc::clone(&child), set(&child, &[Value::Int32(id), Value::text(must)])).unwrap();
+        let committed = tx.commit().await;
+        let after = (count("parent").await, count("child").await);
+        assert_eq!(stale, before.0, "{must}: nothing is stored before the commit");
+        match (expected, committed) {
+            (None, Ok(())) => assert_eq!(after, (before.0 + 1, before.1 + 1)),
+            (Some(code), Err(CommitError::RolledBack(error))) => {
+                assert_eq!((error.code(), after), (code, before), "{must}");
+            }
+            (_, other) => panic!("{must}: {other:?}"),
+        }
+    }
+}
+
 async fn all_small(driver: &PostgresDriver) -> Arc<NativeStatement> {
     let remote = driver.describe(&TableRef::new(["shop", "child"]).unwrap()).await.unwrap();
     let column = remote.columns.iter().find(|column| column.name.as_str() == "small").unwrap();

@@ -7,7 +7,15 @@ pub use crate::principal::{keeps_rights, keeps_write_rights};
 use querygate_pg_catalog::LeafToken;
 use querygate_policy::resolve_principal;
 use querygate_types::principal::Principal;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
+
+/// An object beside its columns: its table, its decision, what is named of it.
+const OBJECT_BYTES: usize = 3 << 10;
+/// A column: its fields, origin and name in schemas, in the plan that names it, and in a description.
+const COLUMN_BYTES: usize = 1 << 10;
+/// What is decided stands in a decision and in its table. A value takes about as much as it has when it is printed, with its kind.
+const PRINTED_COPIES: usize = 2;
 
 /// What one principal may read, on one deployment.
 #[derive(Debug)]
@@ -32,6 +40,19 @@ impl PrincipalRights {
             principal: Arc::new(resolved),
             deployment: Arc::clone(deployment),
         }
+    }
+
+    /// Bytes that they take in memory, about, and that descriptions of their objects will take. What the deployment has is not counted.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        // The principal as it logged in, and with what it holds.
+        let own = printed(&self.login).saturating_add(printed(&self.principal)).saturating_mul(PRINTED_COPIES);
+        let object = |visible: &VisibleObject| {
+            let columns = visible.table.columns().len().saturating_mul(COLUMN_BYTES);
+            let decided = printed(&visible.decision).saturating_mul(PRINTED_COPIES);
+            OBJECT_BYTES.saturating_add(visible.sql_name.len()).saturating_add(columns).saturating_add(decided)
+        };
+        self.objects.iter().map(object).fold(own, usize::saturating_add)
     }
 
     #[must_use]
@@ -60,4 +81,19 @@ impl PrincipalRights {
     pub fn objects(&self) -> &[VisibleObject] {
         &self.objects
     }
+}
+
+/// How long something is when it is printed. Nothing is kept of the text.
+fn printed(value: &impl fmt::Debug) -> usize {
+    struct Length(usize);
+    impl fmt::Write for Length {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 = self.0.saturating_add(text.len());
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    // It takes whatever it is given.
+    let _ = write!(length, "{value:?}");
+    length.0
 }

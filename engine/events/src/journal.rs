@@ -83,8 +83,8 @@ impl Events {
             let (rows, mark) = read_intent(&self.shared.directory, place)?;
             let source = Arc::clone(&rows.source);
             tracing::info!(source = &*source, "a transaction was about to be committed when the last process ended");
-            let kept = Kept::Log(place);
-            self.queues.add(&source, Waiting { id, kept, rows: Some(rows), fated: None });
+            let (kept, is_known) = (Kept::Log(place), mark.is_some());
+            self.queues.add(&source, Waiting { id, kept, rows: Some(rows), is_known, fated: None });
             self.queues.ask(source, id, mark.map(TxMark::new));
         }
         Ok(())
@@ -187,7 +187,8 @@ impl Events {
                 Kept::Outbox { body, keys }
             }
         };
-        self.queues.add(&source, Waiting { id, kept, rows: Some(rows), fated: None });
+        let is_known = mark.is_some();
+        self.queues.add(&source, Waiting { id, kept, rows: Some(rows), is_known, fated: None });
         Ok(Box::new(WrittenDown { queues: Arc::clone(&self.queues), source, id, mark, is_settled: false }))
     }
 }

@@ -31,13 +31,34 @@ pub(crate) fn net(changes: Vec<RowsChanged>) -> Result<Vec<RowsChanged>> {
             _ => false,
         };
         let is_unnamed = changes.iter().any(|change| change.key.is_empty());
-        if is_alone || is_unnamed {
-            made.extend(changes);
-        } else {
-            made.extend(of_object(&changes)?);
+        match (is_alone || is_unnamed, one_update(&changes)) {
+            (true, _) | (false, Some(Difference::Some)) => made.extend(changes),
+            (false, Some(Difference::None)) => {}
+            (false, None) => made.extend(of_object(&changes)?),
         }
     }
     Ok(made)
+}
+
+/// Whether a row is another than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Difference {
+    Some,
+    None,
+}
+
+/// What became of one row, which most transactions update: nothing is to be paired. `None`: there is more, or the row has another key.
+fn one_update(changes: &[RowsChanged]) -> Option<Difference> {
+    let [RowsChanged { key, before: Some(before), after: Some(after), .. }] = changes else { return None };
+    let has_one = before.num_rows() == 1 && after.num_rows() == 1;
+    let stays = |name: &String| {
+        let (old, new) = (before.column_by_name(name), after.column_by_name(name));
+        old.zip(new).is_some_and(|(old, new)| old == new)
+    };
+    if !has_one || !key.iter().all(stays) {
+        return None;
+    }
+    Some(if before.columns() == after.columns() { Difference::None } else { Difference::Some })
 }
 
 fn of_object(changes: &[RowsChanged]) -> Result<Vec<RowsChanged>> {
@@ -194,6 +215,12 @@ mod tests {
             told(vec![delete(&[("a", 1)]), insert(&[("a", 5)])]),
             [(ChangeOp::Update, Some(batch(&[("a", 1)])), Some(batch(&[("a", 5)])))]
         );
+        assert_eq!(
+            told(vec![update(&[("a", 1)], &[("a", 2)])]),
+            [(ChangeOp::Update, Some(batch(&[("a", 1)])), Some(batch(&[("a", 2)])))]
+        );
+        assert!(told(vec![update(&[("a", 1)], &[("a", 1)])]).is_empty(), "it stays as it was");
+        assert_eq!(told(vec![update(&[("a", 1)], &[("b", 1)])]).len(), 2, "another row");
         // There and back again is nothing.
         assert!(told(vec![update(&[("a", 1)], &[("a", 2)]), update(&[("a", 2)], &[("a", 1)])]).is_empty());
         assert!(told(vec![insert(&[("a", 1)]), delete(&[("a", 1)])]).is_empty());

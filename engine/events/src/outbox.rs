@@ -24,9 +24,11 @@ use std::sync::Arc;
 
 /// Characters of one row: what a transaction leaves is divided.
 const PART: usize = 128 << 10;
-/// Rows that are read or written at once.
+/// Rows that are read, and written, at once.
 const ROWS_MAX: u64 = 1_000;
 const ROWS_AT_ONCE: usize = 32;
+/// Rows that are taken away at once: of these, the keys alone are sent.
+const KEYS_AT_ONCE: usize = 1_000;
 /// The column of the parts of what a transaction leaves. The other one is the key of the table, a text.
 const PAYLOAD: &str = "payload";
 /// The names that a key may have: documents have no other than the second.
@@ -83,7 +85,7 @@ impl Outbox {
         })
     }
 
-    /// Leaves what a transaction changed in it.
+    /// Leaves what a transaction changed in it. The last rows go with its commit, so that they take no answer of their own.
     ///
     /// # Errors
     /// The source's.
@@ -92,9 +94,15 @@ impl Outbox {
         let parts: Vec<&str> = text.as_bytes().chunks(PART).filter_map(|part| std::str::from_utf8(part).ok()).collect();
         let keys: Vec<String> = (0..parts.len()).map(|part| format!("{id}.{part:05}.{:05}", parts.len())).collect();
         let context = ExecuteContext::default();
-        for (keys, parts) in keys.chunks(ROWS_AT_ONCE).zip(parts.chunks(ROWS_AT_ONCE)) {
+        let mut sets = keys.chunks(ROWS_AT_ONCE).zip(parts.chunks(ROWS_AT_ONCE)).peekable();
+        while let Some((keys, parts)) = sets.next() {
             let rows = batch(&[("id", keys.iter().map(String::as_str).collect()), ("payload", parts.to_vec())])?;
-            transaction.apply(&self.insert, &ChangeSet::new(&self.insert.shape, rows)?, &context).await?;
+            let rows = ChangeSet::new(&self.insert.shape, rows)?;
+            if sets.peek().is_some() {
+                transaction.apply(&self.insert, &rows, &context).await?;
+            } else {
+                transaction.change_last(Arc::clone(&self.insert), rows)?;
+            }
         }
         Ok(keys)
     }
@@ -134,7 +142,7 @@ impl Outbox {
         let writer = self.driver.writer().ok_or_else(|| unusable("its source is only read"))?;
         let context = ExecuteContext::default();
         let mut transaction = writer.begin(Begin::default(), &context).await?;
-        for keys in keys.chunks(ROWS_AT_ONCE) {
+        for keys in keys.chunks(KEYS_AT_ONCE) {
             let rows = batch(&[("id", keys.iter().map(String::as_str).collect())])?;
             let set = ChangeSet::new(&self.delete.shape, rows)?;
             if let Err(error) = transaction.apply(&self.delete, &set, &context).await {

@@ -59,6 +59,8 @@ pub(crate) struct Waiting {
     pub(crate) id: Id,
     pub(crate) kept: Kept,
     pub(crate) rows: Option<Rows>,
+    /// Whether its source knows what became of it.
+    pub(crate) is_known: bool,
     pub(crate) fated: Option<Fated>,
 }
 
@@ -121,12 +123,13 @@ impl Queues {
         }
         while let Some(Waiting { fated: Some(fated), .. }) = queue.front() {
             let fated = *fated;
-            let Some(Waiting { id, kept, rows, .. }) = queue.pop_front() else { break };
+            let Some(Waiting { id, kept, rows, is_known, .. }) = queue.pop_front() else { break };
             // Under the lock, so that no two threads hand over in another order.
             match kept {
                 Kept::Log(place) => {
                     let intent = Intent::Written(place);
-                    self.writer.send(Command::Settle(Settled { id, intent, fated, rows, heard: None }));
+                    let is_here_alone = !is_known;
+                    self.writer.send(Command::Settle(Settled { id, intent, fated, rows, is_here_alone, heard: None }));
                 }
                 Kept::Outbox { body, keys } => {
                     if fated == Fated::Committed {
@@ -211,8 +214,15 @@ impl Queues {
             Entry::Vacant(place) => drop(place.insert(false)),
         }
         let (heard, written) = oneshot::channel();
-        let settled = Settled { id, intent: Intent::Kept(body), fated: Fated::Committed, rows, heard: Some(heard) };
-        self.writer.send(Command::Settle(settled));
+        self.writer.send(Command::Settle(Settled {
+            id,
+            intent: Intent::Kept(body),
+            fated: Fated::Committed,
+            rows,
+            // The source has it until it is written.
+            is_here_alone: false,
+            heard: Some(heard),
+        }));
         let (queues, source) = (Arc::downgrade(self), Arc::clone(source));
         self.runtime.spawn(async move {
             if written.await.is_err() {

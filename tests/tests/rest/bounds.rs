@@ -137,3 +137,45 @@ fn a_key_is_a_text_or_a_number() {
     let results = made.json()["results"].clone();
     assert_eq!((&results[1]["id"], &results[2]["order_id"]), (&json!("c7"), &json!("c7")), "{results}");
 }
+
+/// No source is asked for a text that none keeps.
+#[test]
+fn a_nul_character_is_in_no_key_and_in_no_value() {
+    let gate = Gate::new();
+    let before = gate.get("nora", "/data/shop_orders");
+    let change = json!({"code": "A-7"});
+    for (path, method) in [
+        ("/data/shop_orders/o1%00", "GET"),
+        ("/data/shop_orders/%00", "PATCH"),
+        ("/data/shop_orders/o1%00", "PATCH"),
+        ("/data/shop_orders/o1%00", "DELETE"),
+        ("/data/shop_lines/o1%00,2", "GET"),
+        ("/data/shop_lines/o1%00,2", "DELETE"),
+        ("/data/shop_tickets/4%001", "GET"),
+        ("/data/shop_tickets/41%00", "DELETE"),
+    ] {
+        let body = Some(&change).filter(|_| method == "PATCH");
+        let refused = gate.refused("nora", method, path, body);
+        assert_eq!(refused, (404, "RECORD_NOT_FOUND".to_owned()), "{method} {path}");
+    }
+    let many = json!({"records": [{"id": "o1\u{0}", "data": {"code": "A-7"}}, {"id": "o1", "data": {"code": "A\u{0}"}}], "options": {"continueOnError": true}});
+    let many = gate.ask("nora", "POST", "/data/shop_orders/updateMany", Some(&many)).json();
+    let codes = [&many["results"][0]["errors"][0]["code"], &many["results"][1]["errors"][0]["code"]];
+    assert_eq!(codes, [&json!("RECORD_NOT_FOUND"), &json!("VALIDATION_ERROR")], "{many}");
+    for values in [
+        json!({"code": "A\u{0}"}),
+        json!({"tags": ["x", "y\u{0}"]}),
+        json!({"extra": {"a": [{"b": "\u{0}"}]}}),
+        json!({"extra": {"a\u{0}": 1}}),
+        json!({"customer": "c1\u{0}"}),
+    ] {
+        let refused = gate.refused("nora", "PATCH", "/data/shop_orders/o1", Some(&values));
+        assert_eq!(refused, (400, "VALIDATION_ERROR".to_owned()), "{values}");
+        let mut record = json!({"id": "o9", "code": "A-9"});
+        record.as_object_mut().unwrap().extend(values.as_object().unwrap().clone());
+        let refused = gate.refused("nora", "POST", "/data/shop_orders", Some(&record));
+        assert_eq!(refused, (400, "VALIDATION_ERROR".to_owned()), "{record}");
+    }
+    assert_eq!(gate.refused("nora", "POST", "/data/shop_orders", Some(&json!({"id": "o\u{0}", "code": "A-9"}))).0, 400);
+    assert_eq!(gate.get("nora", "/data/shop_orders"), before, "nothing was changed");
+}

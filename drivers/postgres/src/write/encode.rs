@@ -16,7 +16,7 @@ pub(super) const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with.
 pub(super) const COPY_TRAILER: &[u8] = &(-1_i16).to_be_bytes();
 
-/// A column's values as one array, in binary form.
+/// A column's values as one array, or the number of rows, in binary form.
 pub(super) struct Sent(BytesMut);
 
 impl fmt::Debug for Sent {
@@ -42,6 +42,15 @@ impl ToSql for Sent {
     }
 
     to_sql_checked!();
+}
+
+impl Sent {
+    /// A number of rows, as one `bigint`.
+    pub(super) fn count(rows: usize) -> Result<Self> {
+        let mut out = BytesMut::with_capacity(size_of::<i64>());
+        out.put_i64(i64::try_from(rows).map_err(Error::internal)?);
+        Ok(Self(out))
+    }
 }
 
 /// Forms of a change's columns.

@@ -18,6 +18,7 @@ use querygate_driver_api::write::change::STORED_BYTES_MAX;
 use querygate_types::{Error, ErrorCode, Result};
 use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column, Row, RowStream, Statement};
 
@@ -161,6 +162,27 @@ pub(super) async fn change(
         Ok(Answered { changed: changed?, found: found? })
     };
     entered(connection, path, work).await
+}
+
+/// Applies a change behind the statement that sets its schema, and commits behind both. `None`: the change failed before the commit was sent.
+pub(super) async fn change_and_commit(
+    connection: &Connection,
+    path: Option<&str>,
+    statement: &Statement,
+    sent: Vec<Sent>,
+    commit: &str,
+) -> (Answer<()>, Option<Answer<()>>) {
+    let changed = CommandResult::of(statement.clone(), connection.client.query_raw(statement, sent));
+    let mut changed = std::pin::pin!(entered(connection, path, changed));
+    // A change is sent as it is polled first. One that cannot be sent fails there, and nothing may be committed without it.
+    match futures::poll!(changed.as_mut()) {
+        Poll::Ready(Err(error)) => (Err(error), None),
+        Poll::Ready(Ok(_)) => (Ok(()), Some(connection.client.batch_execute(commit).await)),
+        Poll::Pending => {
+            let (changed, committed) = join(changed, connection.client.batch_execute(commit)).await;
+            (changed.map(drop), Some(committed))
+        }
+    }
 }
 
 /// Runs something behind the statement that sets its schema.

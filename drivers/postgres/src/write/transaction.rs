@@ -1,5 +1,6 @@
 //! One transaction on a connection of its own.
 
+mod commit;
 mod two_phase;
 
 use super::encode::{COPY_HEADER, COPY_TRAILER, arrays, copied, forms};
@@ -391,26 +392,12 @@ impl SourceTransaction for PostgresTransaction {
         self.mark.clone()
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), CommitError> {
-        if self.begin.is_some() {
-            self.lease.give_back();
-            return Ok(());
-        }
-        self.running.is_running = false;
-        // A COMMIT of what has failed would be answered like one that succeeded; the statement before it is not.
-        let committed = self.lease.connection.client.batch_execute("SELECT 1; COMMIT").await;
-        let Err(error) = committed else {
-            self.lease.connection.search_path = self.schema;
-            self.lease.give_back();
-            return Ok(());
-        };
-        let refusal = from_change(self.source(), &error);
-        // What the server refuses in words of its own was not stored.
-        if error.as_db_error().is_some() && !is_lost(&error) {
-            self.rollback().await;
-            return Err(CommitError::RolledBack(refusal));
-        }
-        Err(CommitError::unknown(&refusal, self.mark.clone()))
+    async fn commit(self: Box<Self>) -> Result<(), CommitError> {
+        self.commit_alone().await
+    }
+
+    async fn commit_after(self: Box<Self>, change: &NativeChange, rows: &ChangeSet) -> Result<(), CommitError> {
+        self.commit_behind(change, rows).await
     }
 
     async fn rollback(self: Box<Self>) {

@@ -1,5 +1,6 @@
 //! How a statement is asked of a driver, and the forms of its answer. Knows no source and no client.
 
+use super::room::Room;
 use super::uncommitted::Uncommitted;
 use crate::execution::SnapshotShare;
 use arrow::array::RecordBatch;
@@ -46,6 +47,18 @@ pub struct ExecuteContext {
     /// Where a transaction that begins shows what it has stored. `None`: nothing of it is read past
     /// the driver.
     pub uncommitted: Option<Arc<Uncommitted>>,
+    /// Who pays for rows that are read to change them. `None`: they are not charged.
+    pub room: Option<Arc<dyn Room>>,
+}
+
+impl ExecuteContext {
+    /// Charges bytes, for as long as the execution has its context.
+    ///
+    /// # Errors
+    /// 53200: they have no room.
+    pub fn charge(&self, bytes: usize) -> Result<()> {
+        self.room.as_ref().map_or(Ok(()), |room| room.grow(bytes))
+    }
 }
 
 impl Default for ExecuteContext {
@@ -58,6 +71,7 @@ impl Default for ExecuteContext {
             setting: None,
             by_key: false,
             uncommitted: None,
+            room: None,
         }
     }
 }

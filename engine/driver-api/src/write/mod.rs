@@ -24,8 +24,8 @@ pub use lock::{Lock, LockStrength, LockWait};
 pub use row_update::{RenderedUpdate, RowUpdate};
 pub use statement_guard::{ServerStop, StatementGuard};
 pub use transaction::{
-    Alterations, Begin, Capture, CaptureRoom, ChangeJournal, CommitError, Fate, Intended, Intention, Isolation,
-    ReadAfter, Rows, RowsChanged, RowsWritten, SourceTransaction, Transaction, TxMark,
+    Alterations, Begin, Capture, ChangeJournal, CommitError, Fate, Intended, Intention, Isolation, ReadAfter, Rows,
+    RowsChanged, RowsWritten, SourceTransaction, Transaction, TxMark,
 };
 pub use violation::Violation;
 pub use writer::{Locking, WriteCapabilities, Writer};

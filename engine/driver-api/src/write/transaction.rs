@@ -3,6 +3,7 @@
 mod after_commit;
 mod commit;
 mod journal;
+mod last_change;
 mod lending;
 mod outcome;
 mod participant;
@@ -23,7 +24,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use journal::Captured;
-pub use journal::{Capture, CaptureRoom, ChangeJournal, Intended, Intention, RowsChanged};
+pub use journal::{Capture, ChangeJournal, Intended, Intention, RowsChanged};
+use last_change::LastChange;
 pub use outcome::{Begin, CommitError, Fate, Isolation, TxMark};
 use querygate_types::{Error, ErrorCode, Result};
 use reading::Reading;
@@ -140,6 +142,22 @@ pub trait SourceTransaction: Send + fmt::Debug {
     /// Waits for the source's answer, whoever cancels.
     async fn commit(self: Box<Self>) -> Result<(), CommitError>;
 
+    /// Applies a change to each of the rows and commits, or does neither. A source that takes both at once does not wait for the first
+    /// one's answer.
+    ///
+    /// # Errors
+    /// [`CommitError`]; rolled back: the change failed, or met other rows.
+    async fn commit_after(mut self: Box<Self>, change: &NativeChange, rows: &ChangeSet) -> Result<(), CommitError> {
+        let applied = self.apply(change, rows, &ExecuteContext::default()).await;
+        match applied.and_then(|applied| met(change, rows, applied)) {
+            Ok(_) => self.commit().await,
+            Err(error) => {
+                self.rollback().await;
+                Err(CommitError::RolledBack(error))
+            }
+        }
+    }
+
     /// Undoes everything. A connection that does not answer is closed, which has the source do so.
     async fn rollback(self: Box<Self>);
 
@@ -190,6 +208,7 @@ pub struct Transaction {
     after: Vec<AfterCommit>,
     written: Tally,
     captured: Captured,
+    last: Option<LastChange>,
     companion: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -222,6 +241,7 @@ impl Transaction {
             after: Vec::new(),
             written: Tally::default(),
             captured: Captured::default(),
+            last: None,
             companion: None,
         }
     }
@@ -382,7 +402,7 @@ impl Transaction {
             // A call that was dropped has not told its end.
             return Err(has_failed());
         }
-        if self.state != TransactionState::Sound {
+        if self.state != TransactionState::Sound || self.last.is_some() {
             return Err(Error::internal("a transaction that only ends was to do something"));
         }
         self.state = TransactionState::Running;

@@ -3,10 +3,10 @@
 use super::*;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::FutureExt;
-use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement, Room};
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Applied, Capture, CaptureRoom, ChangeOp, ChangeSet, CommitError, NativeChange, RowsChanged, SourceTransaction,
+    Applied, Capture, ChangeOp, ChangeSet, CommitError, NativeChange, RowsChanged, SourceTransaction,
 };
 use std::io::Write as _;
 use std::path::Path;
@@ -106,7 +106,7 @@ async fn intend(events: &Events, intention: Intention) -> Result<Box<dyn Intende
 #[derive(Debug, Default)]
 struct Held(AtomicUsize);
 
-impl CaptureRoom for Held {
+impl Room for Held {
     fn grow(&self, bytes: usize) -> Result<()> {
         self.0.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
@@ -127,7 +127,7 @@ async fn what_a_savepoint_takes_back_is_not_kept() {
     assert!(transaction.take_changed().is_none(), "nobody follows");
     let journal = Arc::clone(&events) as Arc<dyn ChangeJournal>;
     let held = Arc::new(Held::default());
-    let room = Arc::clone(&held) as Arc<dyn CaptureRoom>;
+    let room = Arc::clone(&held) as Arc<dyn Room>;
     transaction.capture(Capture { journal, actor: "ada".into(), door: "pgwire".into(), bytes_max: 100_000, room });
     assert!(transaction.captures("thing"));
     transaction.changed(change(1)).unwrap();
@@ -147,6 +147,24 @@ async fn what_a_savepoint_takes_back_is_not_kept() {
 
 async fn commit(events: &Events, n: i64) {
     intend(events, intention("shop", n, 1, None)).await.unwrap().settle(Some(Fate::Committed));
+}
+
+#[tokio::test]
+async fn what_waits_for_more_of_its_kind_is_there_when_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = begun(options(folder.path()), None);
+    let mut after = 0;
+    for n in 0..50 {
+        // Its source knows what became of it.
+        let mark = Some("m");
+        intend(&events, intention("shop", n, 1, mark)).await.unwrap().settle(Some(Fate::Committed));
+        if n % 3 == 0 {
+            let last = events.flush().await;
+            assert!(last > after, "what was settled before is published");
+            after = last;
+        }
+    }
+    assert_eq!(read(&events, 0, 50).await.0, (0..50).collect::<Vec<_>>());
 }
 
 fn numbers(found: &[Arc<Committed>]) -> Vec<i64> {

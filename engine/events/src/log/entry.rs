@@ -3,13 +3,17 @@
 use super::segments::Place;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::ipc::MetadataVersion;
 use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use querygate_driver_api::write::{ChangeOp, RowsChanged};
 use querygate_types::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
+
+/// Bytes to which values are aligned in a record.
+const ALIGNMENT: usize = 8;
 
 /// The number of a transaction, which no other has.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -292,7 +296,10 @@ pub(crate) fn written(rows: &Rows, mark: Option<&str>) -> Result<Vec<u8>> {
 }
 
 fn write_batch(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
-    let mut writer = StreamWriter::try_new(out, batch.schema_ref()).map_err(Error::internal)?;
+    // Records are many and their rows few: between these, most would be room that aligns them.
+    let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5).map_err(Error::internal)?;
+    let writer = StreamWriter::try_new_with_options(out, batch.schema_ref(), options);
+    let mut writer = writer.map_err(Error::internal)?;
     writer.write(batch).and_then(|()| writer.finish()).map_err(Error::internal)
 }
 

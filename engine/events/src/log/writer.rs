@@ -13,6 +13,8 @@ use tokio::sync::oneshot;
 
 /// Commands that are carried out together, and put on disk at once.
 const BATCH_MAX: usize = 1_024;
+/// How long an outcome may wait for others, or for an intent, so that all of them are put on disk at once.
+const GATHERED_FOR: Duration = Duration::from_millis(10);
 /// How soon what could not be written is tried again, and how often old files are looked for.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of a gate waits for the last records.
@@ -26,6 +28,8 @@ pub(crate) struct Settled {
     pub(crate) fated: Fated,
     /// What is published; `None`: it is read from the files.
     pub(crate) rows: Option<Rows>,
+    /// Whether no source and no outbox has it: then a crash before it is written leaves what became of it unknown.
+    pub(crate) is_here_alone: bool,
     /// Hears when it is on disk.
     pub(crate) heard: Option<oneshot::Sender<()>>,
 }
@@ -130,9 +134,13 @@ impl Drop for Writer {
 fn run(files: &mut Files, received: &Receiver<Command>) {
     // What became of transactions and could not be written yet.
     let mut waiting: Vec<Settled> = Vec::new();
-    let mut looked = Instant::now();
+    let (mut looked, mut written) = (Instant::now(), None::<Instant>);
+    // The first one after a silence is written at once.
+    let left =
+        |written: Option<Instant>| written.map_or(Duration::ZERO, |at| GATHERED_FOR.saturating_sub(at.elapsed()));
     loop {
-        let first = match received.recv_timeout(RETRY) {
+        let patience = if waiting.is_empty() || files.failing { RETRY } else { left(written) };
+        let first = match received.recv_timeout(patience) {
             Ok(command) => Some(command),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
@@ -145,7 +153,11 @@ fn run(files: &mut Files, received: &Receiver<Command>) {
                 Command::Flush(heard) => flushed.push(heard),
             }
         }
-        files.write(&mut waiting, intents);
+        let is_awaited = !intents.is_empty() || !flushed.is_empty();
+        if is_awaited || waiting.iter().any(|settled| settled.is_here_alone) || left(written).is_zero() {
+            files.write(&mut waiting, intents);
+            written = Some(Instant::now());
+        }
         flushed.into_iter().for_each(|heard| heard.send(()).unwrap_or_default());
         if looked.elapsed() >= RETRY {
             looked = Instant::now();

@@ -138,9 +138,12 @@ pub enum ChangeOutcome {
 }
 
 /// The texts of a record's key, one for each of its fields: those of several have commas between them. `None`: it is no such key. A
-/// text with a comma in it is a part of none.
+/// text with a comma in it is a part of none, and one with a NUL character is no text of a record.
 #[must_use]
 pub fn key_parts(id: &str, fields: usize) -> Option<Vec<&str>> {
+    if id.contains('\0') {
+        return None;
+    }
     if fields == 1 {
         return Some(vec![id]);
     }
@@ -186,6 +189,7 @@ mod tests {
             assert_eq!(key_parts(wrong, 2), None, "{wrong}");
         }
         assert_eq!(key_parts("a", 0), None);
+        assert_eq!((key_parts("a\0", 1), key_parts("a\0,b", 2)), (None, None));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(crate) struct ReaderRights {
     pub(crate) until_ms: Option<i64>,
     /// No others of the engine have it.
     pub(crate) number: u64,
+    bytes: usize,
     /// Descriptions of its objects for doors, by SQL name.
     descriptions: Mutex<HashMap<String, Arc<ObjectDescription>>>,
 }
@@ -34,12 +35,19 @@ impl ReaderRights {
     /// Evaluates policy for every object, as of now. `number`: of these rights alone.
     pub(crate) fn evaluate(deployment: &Arc<Deployment>, principal: &Arc<Principal>, number: u64) -> Self {
         let now = now_ms();
+        let rights = PrincipalRights::of(deployment, principal, now);
         Self {
-            rights: Arc::new(PrincipalRights::of(deployment, principal, now)),
+            bytes: rights.bytes(),
+            rights: Arc::new(rights),
             until_ms: deployment.facts.next_boundary(now),
             number,
             descriptions: Mutex::default(),
         }
+    }
+
+    /// Bytes that they take in memory, about, with all descriptions that may be made of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn shared(&self) -> Arc<PrincipalRights> {

@@ -33,7 +33,7 @@ pub(crate) struct Caches {
     pub(crate) templates: Templates,
     /// What followers of changes share.
     pub(crate) judged: Judged,
-    /// What bound statements, their plans and what followers share may take, charged to the engine as long as it runs.
+    /// What bound statements, their plans, rights and what followers share may take, charged to the engine as long as it runs.
     _bound_memory: MemoryReservation,
 }
 
@@ -41,15 +41,22 @@ impl Caches {
     /// Empty ones. `memory_total`: what all statements together may hold, in bytes, out of `total`.
     ///
     /// # Errors
-    /// The pool has not even the share of bound statements and of what followers share.
+    /// The pool has not even these shares.
     pub(super) fn new(memory_total: usize, total: &Arc<dyn MemoryPool>) -> datafusion::error::Result<Self> {
         let bound_max = (memory_total / BOUND_SHARE).min(BOUND_MAX);
         let bound_memory = MemoryConsumer::new("bound statements").register(total);
         let templates_max = (memory_total / TEMPLATES_SHARE).min(TEMPLATES_MAX);
         let judged_max = (memory_total / JUDGED_SHARE).min(JUDGED_MAX);
-        bound_memory.try_grow(bound_max.saturating_add(templates_max).saturating_add(judged_max))?;
+        let rights_max = (memory_total / RIGHTS_SHARE).min(RIGHTS_MAX);
+        let shares = [bound_max, templates_max, judged_max, rights_max];
+        bound_memory.try_grow(shares.into_iter().fold(0, usize::saturating_add))?;
         Ok(Self {
-            rights: Cache::new(RIGHTS_MAX),
+            rights: Cache::builder()
+                .max_capacity(rights_max as u64)
+                .weigher(|(_, holder): &(u64, String), rights: &Arc<ReaderRights>| {
+                    weight(rights.bytes().saturating_add(holder.len()))
+                })
+                .build(),
             rights_made: AtomicU64::new(0),
             workspaces: Cache::new(WORKSPACES_MAX),
             states: Cache::new(STATES_MAX),
@@ -83,8 +90,10 @@ impl Caches {
 /// What an engine state depends on: a principal's catalog, and the settings that names and literals depend on.
 type StateKey = (LeafToken, Arc<str>);
 
-/// Rights kept: one per principal and version. More than workspaces: they are small, and each event asks for those of all who follow.
-const RIGHTS_MAX: u64 = 4_000;
+/// Bytes of rights kept, one per principal and version, as they are estimated; of the memory of all statements, a share at most. Each
+/// event asks for those of all who follow.
+const RIGHTS_MAX: usize = 64 << 20;
+const RIGHTS_SHARE: usize = 64;
 /// Workspaces kept: one per principal and version.
 const WORKSPACES_MAX: u64 = 1_000;
 /// Engine states kept.
@@ -115,5 +124,32 @@ pub(crate) struct BoundKey {
 }
 
 fn weight_of(key: &BoundKey, bound: &Bound) -> u32 {
-    u32::try_from(bound.bytes().saturating_add(key.text.len()).saturating_add(key.settings.len())).unwrap_or(u32::MAX)
+    weight(bound.bytes().saturating_add(key.text.len()).saturating_add(key.settings.len()))
+}
+
+fn weight(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Shop;
+    use datafusion::execution::memory_pool::GreedyMemoryPool;
+
+    #[test]
+    fn rights_are_kept_by_their_bytes() {
+        let total: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 30));
+        let caches = Caches::new(64 << 20, &total).unwrap();
+        let most = (64 << 20) / RIGHTS_SHARE;
+        assert!(total.reserved() >= most, "they are charged");
+        let rights = Arc::clone(&Shop::open().owner().workspace.rights);
+        assert!(rights.bytes() > 1_024, "{}", rights.bytes());
+        for user in 0..1_000 {
+            caches.rights.insert((1, format!("user{user}")), Arc::clone(&rights));
+        }
+        caches.rights.run_pending_tasks();
+        let (kept, bytes) = (caches.rights.entry_count(), caches.rights.weighted_size());
+        assert!(kept > 0 && kept < 1_000 && bytes <= most as u64, "{kept} of {bytes} bytes");
+    }
 }

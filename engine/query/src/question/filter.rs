@@ -57,7 +57,11 @@ pub(super) fn of_keys(keys: &[String], visible: &VisibleObject) -> Result<RowFil
         return of_composite_keys(keys, &parts, visible);
     }
     let key = open(visible, only.map_or("id", |key| key.name.as_str()), VendorCode::InvalidField)?;
-    Ok(even(one_of(&key.name, key.into(), keys)))
+    if keys.iter().all(|own| key_parts(own, 1).is_some()) {
+        return Ok(even(one_of(&key.name, key.into(), keys)));
+    }
+    let keys: Vec<String> = keys.iter().filter(|own| key_parts(own, 1).is_some()).cloned().collect();
+    Ok(even(one_of(&key.name, key.into(), &keys)))
 }
 
 /// Records that several fields find together.

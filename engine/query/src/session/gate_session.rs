@@ -351,7 +351,7 @@ impl Session for GateSession {
     }
 
     async fn subscribe(&self, filter: EventFilter) -> Result<EventStream> {
-        self.follow(filter)
+        self.follow(filter).await
     }
 
     async fn track(&self, tracking: Tracking) -> Result<StaleStream> {

@@ -6,10 +6,11 @@ use crate::books::change_log::{ChangeLog, ChangeOutcome};
 use crate::books::clock::now_ms;
 use crate::errors::{Stage, translate};
 use crate::run::session_block::OpenBlock;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use querygate_catalog::deployment::Deployment;
 use querygate_catalog::rights::keeps_write_rights;
-use querygate_driver_api::write::{Capture, CaptureRoom, ChangeJournal, Isolation};
+use querygate_driver_api::execution::Room;
+use querygate_driver_api::write::{Capture, ChangeJournal, Isolation};
 use querygate_policy::write::WriteOperation;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query_api::service::TransactionStatus;
@@ -22,7 +23,7 @@ use std::time::Duration;
 #[derive(Debug)]
 struct ChargedRoom(MemoryReservation);
 
-impl CaptureRoom for ChargedRoom {
+impl Room for ChargedRoom {
     fn grow(&self, bytes: usize) -> Result<()> {
         self.0.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))
     }
@@ -30,6 +31,11 @@ impl CaptureRoom for ChargedRoom {
     fn shrink(&self, bytes: usize) {
         self.0.shrink(bytes.min(self.0.size()));
     }
+}
+
+/// Room for the rows that a change reads, in its statement's account.
+pub(in crate::session) fn room_of_rows(account: &Arc<dyn MemoryPool>) -> Arc<dyn Room> {
+    Arc::new(ChargedRoom(MemoryConsumer::new("rows of a change").register(account)))
 }
 
 impl GateSession {

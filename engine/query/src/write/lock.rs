@@ -7,6 +7,7 @@ use super::target::{Targeted, closed};
 use crate::write::forms::at_once::{ChangedRow, ReadyAtOnce};
 use crate::write::forms::by_key::ByKey;
 use crate::write::forms::record::{GivenRecord, denied, forbidden};
+use crate::write::values::amounts::bytes_as_stored;
 use crate::write::values::assignment::{fit, within};
 use crate::write::values::texts::in_form;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
@@ -120,6 +121,7 @@ impl Locked {
         let found = by_key.found(targeted, &stored)?;
         let all = UInt64Array::from_iter_values(0..found.num_rows() as u64);
         let given = given(targeted, find, &found, &all)?;
+        context.charge(bytes_as_stored(&given))?;
         // What the source holds for equal may differ in the gate.
         if changed.is_some() && found.num_rows() != 1 {
             return Err(closed("source and gate differ in whether a row has a key"));
@@ -179,6 +181,7 @@ async fn changed_row(
     let update = RenderedUpdate { table: table.remote(), columns: &columns, statement, values };
     let rows = transaction.update_row(update, context).await?;
     let Some(rows) = rows else { return Ok(None) };
+    context.charge(bytes_as_stored(rows.columns()))?;
     let (stored, changed) = at_once.taken_apart(&rows, &schema(table))?;
     Ok(Some((stored, changed)))
 }
@@ -305,9 +308,14 @@ pub(crate) async fn read(
     transaction: &mut Transaction,
     context: &ExecuteContext,
 ) -> Result<Vec<RecordBatch>> {
-    let context = ExecuteContext { by_key: read.by_key, ..context.clone() };
-    let rows = transaction.query(&read.statement, &read.values, context).await?;
-    rows.try_collect().await
+    let of_read = ExecuteContext { by_key: read.by_key, ..context.clone() };
+    let mut rows = transaction.query(&read.statement, &read.values, of_read).await?;
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.try_next().await? {
+        context.charge(bytes_as_stored(batch.columns()))?;
+        batches.push(batch);
+    }
+    Ok(batches)
 }
 
 /// Which found row is which locked one: of several for one, the first. `None`: a value that was seen is another one now.

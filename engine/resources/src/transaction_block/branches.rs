@@ -163,7 +163,9 @@ impl Branches {
             return Ok(place);
         }
         let writer = driver.writer().ok_or_else(|| Error::internal("a source without a writer was to take part"))?;
-        let context = ExecuteContext { uncommitted: Some(Arc::clone(&self.uncommitted)), ..context.clone() };
+        // A driver may keep it until the end of the transaction; what the statement holds is charged until its own.
+        let uncommitted = Some(Arc::clone(&self.uncommitted));
+        let context = ExecuteContext { uncommitted, room: None, ..context.clone() };
         let mut begin = self.begin;
         if let Some((coordinator, number)) = &self.together {
             let branch = u16::try_from(self.open.len()).map_err(Error::internal)?;

@@ -3,7 +3,7 @@
 use crate::auth::copied_credential;
 use crate::callers::Sender;
 use crate::site::Site;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use querygate_types::principal::Principal;
 use querygate_web::Peer;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ const KNOWN_FOR: Duration = Duration::from_secs(2);
 /// What a client showed.
 pub(super) struct Credential {
     site: Arc<Site>,
-    headers: HeaderMap,
+    /// The header that it stands in.
+    shown: Option<(HeaderName, HeaderValue)>,
     peer: Option<Peer>,
     pub(super) principal: Arc<Principal>,
     known: Instant,
@@ -25,7 +26,8 @@ pub(super) struct Credential {
 impl Credential {
     /// One that was looked at just now, of the request with these headers.
     pub(super) fn new(site: Arc<Site>, headers: &HeaderMap, peer: Option<Peer>, principal: Arc<Principal>) -> Self {
-        Self { site, headers: copied_credential(headers), peer, principal, known: Instant::now() }
+        let shown = copied_credential(headers);
+        Self { site, shown, peer, principal, known: Instant::now() }
     }
 
     /// Whether it still holds; looked at anew where that is some time ago.
@@ -34,7 +36,8 @@ impl Credential {
             return true;
         }
         // In a box of its own: what it takes to look is not kept by everyone who waits.
-        let holds = match Box::pin(self.site.sender(&self.headers, self.peer)).await {
+        let headers: HeaderMap = self.shown.clone().into_iter().collect();
+        let holds = match Box::pin(self.site.sender(&headers, self.peer)).await {
             Sender::Known(identity) => identity.principal == self.principal,
             Sender::Unknown | Sender::Refused(_) => false,
         };

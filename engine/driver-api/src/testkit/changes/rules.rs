@@ -3,9 +3,9 @@
 use super::{Changes, batch, numbered};
 use crate::execution::ExecuteContext;
 use crate::value::ValueType;
-use crate::write::{ChangeOp, CommitError, Transaction, Violation};
+use crate::write::{ChangeOp, ChangeShape, CommitError, Transaction, Violation};
 use futures::{StreamExt, stream};
-use querygate_types::{ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::time::{Duration, Instant};
 
 /// More than one batch, and more than one statement.
@@ -16,6 +16,7 @@ impl Changes {
         self.counts().await?;
         self.unique().await?;
         self.savepoints().await?;
+        self.last_changes().await?;
         self.loads().await?;
         self.clear().await
     }
@@ -91,6 +92,51 @@ impl Changes {
         self.expect("savepoints after a released one are gone", tx.rollback_to(2).await.is_err());
         self.commit("savepoints", tx).await;
         self.expect_rows("after savepoints", &[(1, 1), (5, 5)]).await
+    }
+
+    /// What is to be stored with the commit.
+    fn last(&self, tx: &mut Transaction, op: ChangeOp, rows: &[(i64, i32)]) -> Result<()> {
+        let shape = self.change(op, &["medium"])?.shape.clone();
+        let change = self.writer()?.render_change(&ChangeShape { returning: Vec::new(), ..shape });
+        let change = change.map_err(Error::internal)?;
+        let rows = Self::set(&change, &numbered(rows))?;
+        tx.change_last(change, rows)
+    }
+
+    /// A change that comes with the commit is stored with what came before it, or neither is.
+    async fn last_changes(&mut self) -> Result<()> {
+        self.reset(&[(1, 10)]).await?;
+        let mut tx = self.begin().await?;
+        self.apply(&mut tx, ChangeOp::Update, &[(1, 11)]).await?;
+        self.last(&mut tx, ChangeOp::Insert, &[(2, 20), (3, 30)])?;
+        self.expect_rows("before a last change", &[(1, 10)]).await?;
+        let behind = self.apply(&mut tx, ChangeOp::Insert, &[(9, 9)]).await;
+        self.expect_error("a change behind the last one", &behind, ErrorCode::Internal);
+        self.expect("there is one last change", self.last(&mut tx, ChangeOp::Insert, &[(9, 9)]).is_err());
+        self.commit("a last change", tx).await;
+        let stored = [(1, 11), (2, 20), (3, 30)];
+        self.expect_rows("after a last change", &stored).await?;
+        let refused = [
+            (ChangeOp::Insert, (3, 0), ErrorCode::UniqueViolation),
+            (ChangeOp::Update, (7, 0), ErrorCode::SerializationFailure),
+        ];
+        for (op, row, code) in refused {
+            let mut tx = self.begin().await?;
+            self.apply(&mut tx, ChangeOp::Update, &[(1, 12)]).await?;
+            self.last(&mut tx, op, &[row])?;
+            match tx.commit().await {
+                Err(CommitError::RolledBack(error)) if error.code() == code => {}
+                other => self.report.failures.push(format!("a last {op:?} that is refused: {other:?}")),
+            }
+            self.at_rest("a last change that was refused", &stored).await?;
+        }
+        let mut tx = self.begin().await?;
+        self.last(&mut tx, ChangeOp::Insert, &[(4, 40)])?;
+        tx.rollback().await;
+        let mut tx = self.begin().await?;
+        self.last(&mut tx, ChangeOp::Update, &[(3, 31)])?;
+        self.commit("a last change alone", tx).await;
+        self.expect_rows("after a last change alone", &[(1, 11), (2, 20), (3, 31)]).await
     }
 
     async fn loads(&mut self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The commit of a transaction by itself, and what is done once it is stored.
 
+use super::last_change::LastChange;
 use super::{AfterCommit, CommitError, Fate, Transaction, TxMark, Violation, has_failed};
 use querygate_types::Error;
 use std::future::Future;
@@ -30,8 +31,12 @@ impl Transaction {
             let error = Error::internal("a prepared transaction was to be committed without a decision");
             return Err(CommitError::Unknown(error, None));
         }
-        let Self { inner, after, .. } = self;
-        if let Err(failed) = inner.commit().await {
+        let Self { inner, after, last, .. } = self;
+        let committed = match last {
+            Some(LastChange { change, rows }) => inner.commit_after(&change, &rows).await,
+            None => inner.commit().await,
+        };
+        if let Err(failed) = committed {
             let CommitError::Unknown(error, mark) = failed else { return Err(failed) };
             match fate(mark.clone()).await {
                 Some(Fate::Committed) => {}

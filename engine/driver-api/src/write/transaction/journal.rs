@@ -2,6 +2,7 @@
 
 use super::Transaction;
 use super::outcome::{Fate, TxMark};
+use crate::execution::Room;
 use crate::write::change::ChangeOp;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -66,16 +67,6 @@ pub trait Intended: Send + fmt::Debug {
     fn settle(self: Box<Self>, fate: Option<Fate>);
 }
 
-/// Memory that is charged to somebody, and given back when it is dropped.
-pub trait CaptureRoom: Send + Sync + fmt::Debug {
-    /// # Errors
-    /// 53200: there is none.
-    fn grow(&self, bytes: usize) -> Result<()>;
-
-    /// Gives some back.
-    fn shrink(&self, bytes: usize);
-}
-
 /// Who writes down the changes of a transaction, and whose they are.
 #[derive(Debug, Clone)]
 pub struct Capture {
@@ -88,7 +79,7 @@ pub struct Capture {
     /// Bytes that they may take in memory before the commit.
     pub bytes_max: usize,
     /// Where they are charged until then.
-    pub room: Arc<dyn CaptureRoom>,
+    pub room: Arc<dyn Room>,
 }
 
 /// The rows that a transaction has changed so far.

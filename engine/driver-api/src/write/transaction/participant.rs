@@ -30,8 +30,16 @@ impl Transaction {
     /// [`PrepareError`]. Refused: 25P02 after a failure; 0A000: the source cannot, or not what the transaction has done; a constraint
     /// that is checked only now.
     pub async fn prepare(&mut self, id: &GlobalId) -> Result<(), PrepareError> {
+        let last = self.last.take();
         self.enter().map_err(PrepareError::Refused)?;
-        let answer = tokio::time::timeout(SETTLE_TIME, self.inner.prepare(id)).await;
+        let inner = &mut *self.inner;
+        let prepared = async move {
+            if let Some(last) = last {
+                last.apply(&mut *inner).await.map_err(PrepareError::Refused)?;
+            }
+            inner.prepare(id).await
+        };
+        let answer = tokio::time::timeout(SETTLE_TIME, prepared).await;
         match answer.unwrap_or_else(|_| Err(PrepareError::Unknown(late()))) {
             Ok(()) => {
                 self.state = TransactionState::Prepared;
@@ -55,8 +63,16 @@ impl Transaction {
     /// 40001: it was found out before, and can no longer commit; 0A000: the source cannot; 25P02 after a failure; what stands in the way
     /// of any change.
     pub async fn write_marker(&mut self, id: &GlobalId) -> Result<()> {
+        let last = self.last.take();
         self.enter()?;
-        let written = tokio::time::timeout(SETTLE_TIME, self.inner.write_marker(id)).await;
+        let inner = &mut *self.inner;
+        let written = async move {
+            if let Some(last) = last {
+                last.apply(&mut *inner).await?;
+            }
+            inner.write_marker(id).await
+        };
+        let written = tokio::time::timeout(SETTLE_TIME, written).await;
         // Late, it stays as one whose call has not ended.
         let Ok(written) = written else { return Err(late()) };
         self.state = if written.is_ok() { TransactionState::Marked } else { TransactionState::Failed };

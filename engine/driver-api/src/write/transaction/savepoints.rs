@@ -46,6 +46,7 @@ impl Transaction {
         let undone = self.inner.rollback_to(id).await;
         self.leave(undone)?;
         self.savepoints.truncate(place + 1);
+        self.last = None;
         let (after, captured) = self.marks.get(place).copied().unwrap_or_default();
         self.after.truncate(after);
         self.captured.truncate(captured);

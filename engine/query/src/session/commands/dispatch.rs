@@ -90,7 +90,7 @@ impl GateSession {
             Classified::Call { name, arguments } => self.call(prepared, name, arguments).await,
             Classified::Lock(tables) => self.lock(tables).await,
             Classified::Listen(channel) => {
-                self.listen(channel)?;
+                self.listen(channel).await?;
                 Ok(done("LISTEN"))
             }
             Classified::Unlisten(channel) => {

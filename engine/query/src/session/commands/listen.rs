@@ -50,11 +50,11 @@ impl Listening {
 
 impl GateSession {
     /// Listening twice is once.
-    pub(in crate::session) fn listen(&self, channel: &str) -> Result<()> {
+    pub(in crate::session) async fn listen(&self, channel: &str) -> Result<()> {
         if self.listening.channels().contains_key(channel) {
             return Ok(());
         }
-        if let Some(changes) = self.listen_to_changes(channel)? {
+        if let Some(changes) = self.listen_to_changes(channel).await? {
             let endless = changes.chain(futures::stream::pending()).boxed();
             self.listening.channels().entry(channel.to_owned()).or_insert(endless);
             return Ok(());

@@ -68,12 +68,16 @@ struct Follower {
 
 impl GateSession {
     /// Follows changes.
-    pub(in crate::session) fn follow(&self, filter: EventFilter) -> Result<EventStream> {
+    pub(in crate::session) async fn follow(&self, filter: EventFilter) -> Result<EventStream> {
         let unkept = || Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events");
         let feed = self.gate.options().events.clone().ok_or_else(unkept)?;
         if filter.objects.as_ref().is_some_and(|names| names.is_empty() || names.len() > OBJECTS_MAX) {
             let text = format!("a subscription names between 1 and {OBJECTS_MAX} objects");
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, text));
+        }
+        if filter.from.is_none() {
+            // Of what was committed before, the follower hears nothing, whether it was written by now or not.
+            feed.log.flush().await;
         }
         let rights = self.gate.rights(&self.gate.deployment(), &self.principal);
         for name in filter.objects.iter().flatten() {
@@ -117,7 +121,7 @@ impl GateSession {
 
     /// Changes of one object as the payloads of a channel: `querygate.` and its name in metadata, or `*` for all that the listener sees.
     /// `None`: it is no such channel, or there is none for the listener.
-    pub(in crate::session) fn listen_to_changes(
+    pub(in crate::session) async fn listen_to_changes(
         &self,
         channel: &str,
     ) -> Result<Option<futures::stream::BoxStream<'static, String>>> {
@@ -125,7 +129,7 @@ impl GateSession {
             return Ok(None);
         };
         let objects = (object != "*").then(|| vec![object.to_owned()]);
-        let stream = match self.follow(EventFilter { objects, ..EventFilter::default() }) {
+        let stream = match self.follow(EventFilter { objects, ..EventFilter::default() }).await {
             Ok(stream) => stream,
             // What is not there and what is not to be seen are alike.
             Err(error) if error.vendor_code().is_some() => return Ok(None),
@@ -201,7 +205,8 @@ impl Follower {
                 return Ok(Some((followed, self)));
             }
             if let Some(judging) = self.judging.take() {
-                self.judging = self.judge(judging).await?;
+                // Boxed: who waits for changes would else keep all the room that judging takes.
+                self.judging = Box::pin(self.judge(judging)).await?;
                 continue;
             }
             if let Some(committed) = self.came.pop_front() {

@@ -2,7 +2,6 @@
 
 use super::prepared::{Kind, PreparedStatement};
 use super::references::KnownReferences;
-use super::write::COPIES;
 use crate::books::clock::now_ms;
 use crate::errors::{Stage, translate};
 use crate::run::interrupt::Interrupt;
@@ -15,6 +14,7 @@ use crate::sql::parse::Parsed;
 use crate::write::forms::ingest::{Arrival, Intake, at_row, is_of_a_row};
 use crate::write::intent::{WriteIntent, folded};
 use crate::write::target::{Decided, Targeted};
+use crate::write::values::amounts::{COPIES, bytes_of_members};
 use crate::write::values::assignment::pg_type;
 use arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -217,7 +217,9 @@ impl GateSession {
             let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
             // Of this batch and of those on their way.
             let bytes = batch.get_array_memory_size().saturating_mul(COPIES * (BATCHES_AHEAD + 1));
-            let bytes = bytes.max(passage.account.size());
+            // Records are made of one part at a time.
+            let members = bytes_of_members(part.columns()).saturating_mul(COPIES);
+            let bytes = bytes.saturating_add(members).max(passage.account.size());
             passage.account.try_resize(bytes).map_err(|error| translate(&error, Stage::Execute))?;
             let Passage { prepared, interrupt, targeted, .. } = *passage;
             if let Err(error) = self.refer(prepared, interrupt, targeted, &part, &mut passage.known).await {

@@ -14,15 +14,17 @@ use crate::plan::executable::started;
 use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
+use crate::session::transaction_end::room_of_rows;
 use crate::sql::classify::refused_write;
 use crate::write::forms::by_key::{ByKey, locks_at_once};
 use crate::write::intent::WriteIntent;
 use crate::write::returning::Returning;
 use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::{Ended, Rows as WrittenRows, carry_out};
+use crate::write::values::amounts::{COPIES, bytes_as_records};
 use crate::write::values::computation::Computation;
 use crate::write::values::plain::plain_rows;
-use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -294,10 +296,14 @@ impl GateSession {
         written: WriteRun<'_>,
     ) -> Result<Ended> {
         let WriteRun { prepared, targeted, bound, parameters } = written;
-        let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
+        let pool = self.runs.statement_account();
+        let account = MemoryConsumer::new("change").register(&pool);
         let (rows, bytes) = match self.by_key(targeted, bound, parameters).await? {
-            // One row, whose size is not known yet.
-            Some(by_key) => (WrittenRows::Key(by_key), 0),
+            // One row, which pays for itself when it is read.
+            Some(by_key) => {
+                let bytes = by_key.bytes();
+                (WrittenRows::Key(by_key), bytes)
+            }
             None => {
                 let found = self.found_rows(run, interrupt, written, &account).await?;
                 if found.num_rows() == 0 {
@@ -323,6 +329,7 @@ impl GateSession {
         let context = ExecuteContext {
             cancel: token,
             deadline: interrupt.deadline().map(tokio::time::Instant::into_std),
+            room: Some(room_of_rows(&pool)),
             ..ExecuteContext::default()
         };
         let (targeted, log) = (Arc::clone(targeted), run.change_log());
@@ -446,16 +453,3 @@ pub(super) fn objects(targeted: &Targeted, bound: Option<&Bound>) -> Arc<[String
 pub(super) fn verb(ast: &Ast) -> String {
     ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase()
 }
-
-/// Bytes of rows as records, in which each member of a list is a value of its own.
-fn bytes_as_records(rows: &RecordBatch) -> usize {
-    let lists = rows.columns().iter().filter_map(|column| column.as_list_opt::<i32>());
-    let members = lists.map(|list| list.values().len()).fold(0, usize::saturating_add);
-    rows.get_array_memory_size().saturating_add(members.saturating_mul(MEMBER_BYTES))
-}
-
-/// A member of a list, and what its text takes beside its letters.
-const MEMBER_BYTES: usize = 64;
-
-/// Of the found rows: as they were found, locked, as records, as they are stored.
-pub(super) const COPIES: usize = 8;

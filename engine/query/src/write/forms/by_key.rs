@@ -25,6 +25,8 @@ pub(crate) struct ByKey {
     computation: Computation,
     /// The change in the statement that locks the row.
     at_once: Option<ReadyAtOnce>,
+    /// Bytes of the statement's values, by which the row is found and which are stored.
+    bytes: usize,
 }
 
 impl ByKey {
@@ -40,6 +42,7 @@ impl ByKey {
     ) -> Result<Option<Self>> {
         let (table, columns) = (targeted.table(), targeted.intent().object().table.columns());
         let values = bound.values(given)?;
+        let bytes = values.iter().map(ScalarValue::size).fold(0, usize::saturating_add);
         let template = targeted.native().template(|| Template::of(bound, state, columns));
         let ready = match template {
             Some(template) => template.with(&values)?.map(|computed| (template, computed)),
@@ -68,13 +71,18 @@ impl ByKey {
         };
         let shown = || RowFilter::And(vec![targeted.permit().target().clone(), targeted.readable().clone()]);
         if let Some(read) = targeted.native().target(table, &key, shown)? {
-            return Ok(Some(Self { read, computation, at_once }));
+            return Ok(Some(Self { read, computation, at_once, bytes }));
         }
         match table.having(table.key(), &[key], &shown()) {
-            Ok(read) => Ok(Some(Self { read, computation, at_once })),
+            Ok(read) => Ok(Some(Self { read, computation, at_once, bytes })),
             Err(error) if error.code() == ErrorCode::FeatureNotSupported => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Bytes of the statement's values.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(in crate::write) fn read(&self) -> &LockedRead {

@@ -91,12 +91,15 @@ impl GivenRecord {
     /// The operation of a change, and its record. A new record without a key gets one, where its key is a text.
     ///
     /// # Errors
-    /// Internal: there is no randomness.
+    /// 22021: a text of its values has a NUL character. Internal: there is no randomness.
     pub(crate) fn of(
         change: &RecordChange,
         object: &Object,
         evaluator: &Evaluator<'_>,
     ) -> Result<(WriteOperation, Self)> {
+        if let Some(values) = change.action.values() {
+            refuse_nul(values)?;
+        }
         let key_fields = object.referenced_field().map_or_else(|| object.key().len(), |_| 1);
         let given = |id: Option<&String>, values: Row, version: Option<&String>, policy_rows| Self {
             id: id.cloned(),
@@ -262,6 +265,24 @@ impl GivenRecord {
             Some(_) | None => scalar(value, own),
         }
     }
+}
+
+/// # Errors
+/// 22021: there is a NUL character in a text, or in one of a list or a document. No source keeps it in a text, and none is asked for it.
+fn refuse_nul(values: &Row) -> Result<()> {
+    fn has_nul(value: &Json) -> bool {
+        match value {
+            Json::Null | Json::Bool(_) | Json::Number(_) => false,
+            Json::String(text) => text.contains('\0'),
+            Json::Array(members) => members.iter().any(has_nul),
+            Json::Object(members) => members.iter().any(|(name, member)| name.contains('\0') || has_nul(member)),
+        }
+    }
+    if !values.iter().any(|(name, value)| name.contains('\0') || has_nul(value)) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::CharacterNotInRepertoire, "text with a NUL character")
+        .with_vendor_code(VendorCode::ValidationError))
 }
 
 /// Takes the fields of a record's key out of the values of its update. Whether one of them held another value than the record's.

@@ -1,5 +1,6 @@
 //! The values of a change: the form in which a column takes them, the rows that rules look at, what is computed of rows in the gate.
 
+pub(crate) mod amounts;
 mod analyzed;
 pub(crate) mod assignment;
 pub(crate) mod computation;
