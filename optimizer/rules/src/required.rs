@@ -18,6 +18,12 @@ pub(crate) fn of_inputs(plan: &LogicalPlan, required: &Required) -> Result<Requi
             let Some(above) = required else { return Ok(None) };
             let mut all = read_by(plan)?;
             all.extend(above.iter().cloned());
+            // What a lateral side takes from the rows beside it stands in no expression of the join.
+            if let LogicalPlan::Join(join) = plan
+                && is_lateral(&join.right)
+            {
+                outer(&join.right, &mut all)?;
+            }
             Ok(Some(all))
         }
         LogicalPlan::SubqueryAlias(alias) => {
@@ -43,6 +49,14 @@ pub(crate) fn of_inputs(plan: &LogicalPlan, required: &Required) -> Result<Requi
         | LogicalPlan::DescribeTable(_)
         | LogicalPlan::Unnest(_)
         | LogicalPlan::RecursiveQuery(_) => Ok(None),
+    }
+}
+
+fn is_lateral(side: &LogicalPlan) -> bool {
+    match side {
+        LogicalPlan::Subquery(_) => true,
+        LogicalPlan::SubqueryAlias(alias) => is_lateral(&alias.input),
+        _ => false,
     }
 }
 
@@ -113,4 +127,29 @@ fn outer(plan: &LogicalPlan, read: &mut HashSet<Column>) -> Result<()> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::logical_expr::builder::LogicalTableSource;
+    use datafusion::logical_expr::{LogicalPlanBuilder, Subquery};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_a_lateral_side_takes_from_the_other_is_read() {
+        let columns = ["id", "n", "unread"].map(|name| Field::new(name, DataType::Int32, true));
+        let source = Arc::new(LogicalTableSource::new(Arc::new(Schema::new(columns.to_vec()))));
+        let n = Arc::new(Field::new("n", DataType::Int32, true));
+        let taken = Expr::OuterReferenceColumn(n, Column::new(Some("t"), "n"));
+        let body = LogicalPlanBuilder::empty(true).project(vec![taken.alias("m")]).unwrap().build().unwrap();
+        let body = Subquery { subquery: Arc::new(body), outer_ref_columns: Vec::new(), spans: Default::default() };
+        let body = LogicalPlanBuilder::from(LogicalPlan::Subquery(body)).alias("l").unwrap().build().unwrap();
+        let join = LogicalPlanBuilder::scan("t", source, None).unwrap().cross_join(body).unwrap().build().unwrap();
+        let above = HashSet::from([Column::new(Some("t"), "id"), Column::new(Some("l"), "m")]);
+        let below = of_inputs(&join, &Some(above)).unwrap().unwrap();
+        let wanted = [Column::new(Some("t"), "id"), Column::new(Some("l"), "m"), Column::new(Some("t"), "n")];
+        assert_eq!(below, HashSet::from(wanted));
+    }
 }

@@ -43,10 +43,10 @@ fn types(union: &Union) -> Vec<Option<FieldRef>> {
             let first = typed.next().filter(|_| waits.contains(&true))?;
             // A literal is read as the others' type only where that is no text.
             let null = fields.iter().any(|f| f.data_type() == &DataType::Null);
-            let of_small = || union.inputs.iter().all(|input| waits(input, column) || is_small(input, column));
+            let all_small = union.inputs.iter().zip(&waits).all(|(input, waits)| *waits || is_small(input, column));
             let takes = null || !first.data_type().is_string();
             takes.then(
-                || if *first.data_type() == DataType::Int64 && of_small() { integer() } else { of_own_type(first) },
+                || if *first.data_type() == DataType::Int64 && all_small { integer() } else { of_own_type(first) },
             )
         })
         .collect()

@@ -1,22 +1,30 @@
 //! The types of the columns of VALUES: what PostgreSQL makes of all cells of a column, where constants, casts and parameters that a client
 //! declared say of which type each one is. Knows no row but those that a statement writes.
 
-use crate::dialect::ast::{call, cast, literal_text};
+use crate::dialect::ast::{aliased, call, cast, literal_text, select};
 use crate::dialect::parameters::{Declared, declared_type};
 use crate::dialect::planners::types::PgTypePlanner;
 use crate::dialect::rewrite::expressions::calls::record;
 use crate::dialect::rewrite::expressions::constants::whole;
+use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::logical_expr::planner::TypePlanner as _;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, SetExpr, TimezoneInfo, UnaryOperator, Value, Values,
+    ObjectName, SetExpr, SetOperator, SetQuantifier, TimezoneInfo, UnaryOperator, Value, Values,
 };
 use querygate_pg_catalog::common_type;
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_types::{PgType, TypeCategory};
 
+/// Rows of VALUES that are written as a union at most: their inputs stand in each other.
+const UNION_ROWS_MAX: usize = 64;
+
 /// Columns of the VALUES in a query's body, unions included.
 pub(in crate::dialect) fn type_body(body: &mut SetExpr, declared: &[Option<Declared>]) {
+    if let Some(union) = as_union(body) {
+        *body = union;
+        return;
+    }
     match body {
         SetExpr::Values(values) => {
             for cell in values.rows.iter_mut().flat_map(|row| &mut row.content) {
@@ -30,6 +38,46 @@ pub(in crate::dialect) fn type_body(body: &mut SetExpr, declared: &[Option<Decla
             type_body(right, declared);
         }
         _ => {}
+    }
+}
+
+/// Rows that read columns of a query around them, as a union, whose inputs meet at one type: of VALUES the engine wants the types to have
+/// one name. `None`: these are other rows.
+fn as_union(body: &SetExpr) -> Option<SetExpr> {
+    let SetExpr::Values(values) = body else { return None };
+    let mut cells = values.rows.iter().flat_map(|row| &row.content);
+    if !(2..=UNION_ROWS_MAX).contains(&values.rows.len()) || !cells.any(|cell| finds(cell, &mut Columns)) {
+        return None;
+    }
+    let mut union = None;
+    for row in &values.rows {
+        let items = row.content.iter().enumerate();
+        let items = items.map(|(place, cell)| aliased(cell.clone(), &format!("column{}", place + 1))).collect();
+        let right = select(items, None).ok()?.body;
+        union = Some(match union {
+            None => *right,
+            Some(left) => SetExpr::SetOperation {
+                op: SetOperator::Union,
+                set_quantifier: SetQuantifier::All,
+                left: Box::new(left),
+                right,
+            },
+        });
+    }
+    union
+}
+
+/// Finds a column's name.
+struct Columns;
+
+impl Reader for Columns {
+    fn expr(&mut self, expr: &Expr) -> Step {
+        match expr {
+            // The parser takes it for a name, in the rows of an INSERT.
+            Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default") => ON,
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Step::Break(Stop::Found),
+            _ => ON,
+        }
     }
 }
 
