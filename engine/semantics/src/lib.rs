@@ -32,6 +32,7 @@ mod json;
 pub mod keep_names;
 pub mod lineage;
 mod numbers;
+pub mod portable;
 #[cfg(test)]
 mod tests;
 mod times;
