@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn functions_become_values_and_themselves_again() {
-        let utc = functions::in_zone("upper", Zone::UTC).unwrap();
+        let utc = functions::in_zone("repeat", Zone::UTC).unwrap();
         let text = Field::new("", DataType::Utf8, true);
         let day = Field::new("", DataType::Date32, true);
         let zone = Zone::parse("Europe/Zurich").unwrap();

@@ -262,3 +262,38 @@ fn a_stage_without_workers_runs_here() {
         }
     });
 }
+
+#[test]
+#[ignore = "measures"]
+fn bytes_of_tpch() {
+    let world = World::new();
+    let ports = [free_port(), free_port()];
+    let _workers = ports.map(|port| world.worker(port));
+    let gate = world.gate(&ports);
+    runtime().block_on(async {
+        for user in ["boss", "ours"] {
+            let client = gate.client(user).await;
+            let boss = gate.client("boss").await;
+            set(&client, "on").await;
+            let counted = async || {
+                let rows = answer(&boss, "SELECT sum(rows), sum(bytes) FROM querygate.workers").await.unwrap();
+                let figure = |at: usize| rows[0][at].as_deref().unwrap().parse::<f64>().unwrap();
+                (figure(0), figure(1))
+            };
+            for (number, sql) in querygate_bench::tpch::queries() {
+                let before = counted().await;
+                let began = std::time::Instant::now();
+                let found = answer(&client, sql).await.map(|rows| rows.len());
+                let time = began.elapsed().as_secs_f64();
+                let after = counted().await;
+                let plan = choice(&explained(&client, sql).await);
+                let words: Vec<&str> = plan.lines().map(|line| line.split(": ").nth(2).unwrap_or("")).collect();
+                println!(
+                    "{user} q{number} rows={} bytes={} {time:.2}s {found:?} {words:?}",
+                    after.0 - before.0,
+                    after.1 - before.1
+                );
+            }
+        }
+    });
+}
