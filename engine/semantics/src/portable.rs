@@ -152,7 +152,7 @@ impl Function<FieldRef> {
 }
 
 impl<F> Function<F> {
-    /// The same with fields as `map` writes them.
+    /// This function with fields as `map` writes them.
     ///
     /// # Errors
     /// What `map` says.

@@ -92,7 +92,7 @@ fn literal_most(value: &ScalarValue) -> Option<Most> {
     })
 }
 
-/// The same with so many places. `None`: it has more digits than any decimal.
+/// The bound at a number of places. `None`: it has more digits than any decimal.
 fn scaled(Most(value, from): Most, to: i8) -> Option<Most> {
     let step = 10_u128.checked_pow(u32::from(to.abs_diff(from)))?;
     let value = if to >= from { value.checked_mul(step)? } else { (value / step).saturating_add(1) };

@@ -3,6 +3,7 @@
 
 use crate::part::{Link, is_sent};
 use datafusion::common::Result;
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -149,11 +150,19 @@ fn small_side(join: &HashJoinExec) -> Option<Arc<dyn ExecutionPlan>> {
     })
 }
 
+/// Bytes of a file that are read.
+pub(super) fn read_bytes(file: &PartitionedFile) -> u64 {
+    match &file.range {
+        Some(range) => u64::try_from(range.end.saturating_sub(range.start)).unwrap_or(0),
+        None => file.object_meta.size,
+    }
+}
+
 /// Bytes of the files under a plan. `None`: something else is under it.
 fn file_bytes(plan: &Arc<dyn ExecutionPlan>) -> Option<u64> {
     if let Some(leaf) = plan.downcast_ref::<GovernedExec>() {
         let groups = leaf.file_groups()?;
-        return Some(groups.iter().flat_map(|group| group.files()).map(|file| file.object_meta.size).sum());
+        return Some(groups.iter().flat_map(|group| group.files()).map(read_bytes).sum());
     }
     if plan.downcast_ref::<WorkTableExec>().is_some() || plan.children().is_empty() {
         return None;

@@ -1,7 +1,7 @@
 //! Which leaves of a finished plan workers read: leaves over files that have a closed form, where a session asks for it or what they
 //! read is worth the way. And what they do above them.
 
-use super::chain::{Chain, Top, chain_of};
+use super::chain::{Chain, Top, chain_of, read_bytes};
 use super::exec::{Here, WorkersExec};
 use super::pool::{Asked, SideRows, WorkerPool};
 use super::staging::{Over, staged};
@@ -258,13 +258,6 @@ pub(super) fn read_by_workers(
 }
 
 type PartitionedFile = datafusion::datasource::listing::PartitionedFile;
-
-fn read_bytes(file: &PartitionedFile) -> u64 {
-    match &file.range {
-        Some(range) => u64::try_from(range.end.saturating_sub(range.start)).unwrap_or(0),
-        None => file.object_meta.size,
-    }
-}
 
 fn version(file: &PartitionedFile) -> Option<FileVersion> {
     Some(FileVersion {

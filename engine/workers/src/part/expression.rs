@@ -29,7 +29,7 @@ const CONSTANT_BYTES_MAX: usize = 1_024;
 pub(super) enum Expression {
     /// A column by its number.
     Column(u32),
-    /// A value by its number, and what is told of it.
+    /// A value by its number, and a field with its metadata.
     Value(u32, Option<u32>),
     Not(Box<Self>),
     IsNull(Box<Self>),
@@ -39,7 +39,7 @@ pub(super) enum Expression {
     Cast {
         of: Box<Self>,
         to: u32,
-        /// Whether what the field says of NULL and what is told of it holds, too.
+        /// Whether the field says of NULL and by its metadata what comes out, and not only its type.
         whole: bool,
     },
     Case {

@@ -53,7 +53,7 @@ enum Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Projected {
     value: Expression,
-    /// What the column is called, and what is told of it.
+    /// The column's name and metadata.
     field: u32,
 }
 

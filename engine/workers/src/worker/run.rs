@@ -41,7 +41,7 @@ pub(super) fn state(environment: &Arc<RuntimeEnv>) -> SessionState {
         .build()
 }
 
-/// Plans a part. `over`: nobody waits for it any more.
+/// Plans a part. `over`: its gate does not wait for it any more.
 pub(super) async fn open(
     verified: &Verified,
     files: &dyn OpenFiles,

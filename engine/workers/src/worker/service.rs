@@ -150,7 +150,7 @@ struct Service(Arc<Shared>);
 struct Rows {
     batches: ReceiverStream<std::result::Result<RecordBatch, FlightError>>,
     task: AbortHandle,
-    /// Tells what computes long that nobody waits any more.
+    /// Tells what computes long that its gate does not wait any more.
     _over: DropGuard,
 }
 
