@@ -6,10 +6,14 @@
 mod hostile;
 #[path = "workers/kills.rs"]
 mod kills;
+#[path = "workers/liars.rs"]
+mod liars;
 #[path = "workers/losses.rs"]
 mod losses;
 #[path = "workers/observed.rs"]
 mod observed;
+#[path = "workers/stages.rs"]
+mod stages;
 #[path = "workers/world.rs"]
 mod world;
 
@@ -150,7 +154,7 @@ fn the_choice_is_explained() {
         };
         let boss = line("boss", "auto").await.unwrap();
         assert!(boss.contains("read in the gate") && boss.contains(" bytes is below min_bytes"), "{boss}");
-        assert!(line("boss", "on").await.unwrap().contains("read by workers"));
+        assert!(line("boss", "on").await.unwrap().contains("aggregated by workers"));
         assert_eq!(line("boss", "off").await, None);
         for mode in ["auto", "on"] {
             let ours = line("ours", mode).await.unwrap();

@@ -32,18 +32,24 @@ mod json;
 pub mod keep_names;
 pub mod lineage;
 mod numbers;
+pub mod portable;
 #[cfg(test)]
 mod tests;
 mod times;
 pub mod typing;
 pub mod windows;
 
-pub use analyze::growing::grows;
 pub use casts::flat_arrays::split_array;
 pub use casts::text;
 pub use casts::texts_read::{canonical, canonical_value, has_forms};
-pub use functions::{cut_interval, lasts};
+pub use functions::cut_interval;
 pub use numbers::numeric::parse as parse_numeric;
+
+/// What expressions do that their operator is to charge or to interrupt.
+pub mod metering {
+    pub use crate::analyze::growing::grows;
+    pub use crate::functions::lasts;
+}
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;

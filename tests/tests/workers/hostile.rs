@@ -70,6 +70,8 @@ impl Attacker {
             issued_ms: now,
             expires_ms: now + LIFETIME_MS,
             leaf: Arc::new(Leaf::closed(&self.recipe()).unwrap()),
+            steps: None,
+            sides: Arc::new([]),
             files: [self.file("nation/0.parquet")].into(),
         }
     }

@@ -85,8 +85,10 @@ fn what_nobody_waits_for_ends_on_the_worker() {
     until("no part runs without its client", Duration::from_secs(5), || running(&watcher).as_deref() == Some("0"));
     // The gate is killed.
     let _client = runtime().block_on(opened());
-    until("files are open", Duration::from_secs(20), || worker.open_files() > 0);
+    // A file is open while a piece of it is read, and closed in between.
+    let parts = || worker.metric("querygate_parts_running");
+    until("a part runs", Duration::from_secs(20), || parts() > 0.0);
     gate.signal("KILL");
-    until("no file is open without a gate", Duration::from_secs(5), || worker.open_files() == 0);
+    until("no part runs without a gate", Duration::from_secs(5), || parts() == 0.0 && worker.open_files() == 0);
     assert_eq!(worker.stop(), Some(0));
 }

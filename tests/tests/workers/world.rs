@@ -41,6 +41,10 @@ impl World {
         let notes =
             ["{\"note\":\"a\",\"size\":1,\"tenant\":\"ours\"}", "{\"note\":\"b\",\"size\":2,\"tenant\":\"theirs\"}"];
         std::fs::write(plain.join("notes.ndjson"), notes.join("\n")).unwrap();
+        // Whoever reads theirs divides by zero.
+        let costs = ["amount,parts,tenant", "100,4,ours", "50,2,ours", ",5,ours", "10,0,theirs", "7,7,theirs"];
+        std::fs::write(plain.join("costs.csv"), costs.join("\n") + "\n").unwrap();
+        write(&world.at("data/nothing"), &[rows("nation")[0].slice(0, 0)]);
         std::fs::create_dir(world.at("metadata")).unwrap();
         std::fs::write(world.at("metadata/stack.json"), stack().to_string()).unwrap();
         world
@@ -185,6 +189,11 @@ fn stack() -> Value {
         "plain/notes.ndjson",
         [text("note"), number("size", 0), text("tenant")].into_iter().collect(),
     ));
+    let costs = [number("amount", 0), number("parts", 0), text("tenant")];
+    objects.push(object("costs", "plain/costs.csv", costs.into_iter().collect()));
+    let schema = rows("nation")[0].schema();
+    let fields = schema.fields().iter().map(|f| (f.name().clone(), field(f))).collect();
+    objects.push(object("nothing", "nothing", fields));
     let names: Vec<String> = objects.iter().map(|object| object["name"].as_str().unwrap().to_owned()).collect();
     let own = names.iter().map(|name| {
         json!({"name": format!("own_{name}"), "object": name, "operation": "select", "using": "tenant == current_user.tenant"})

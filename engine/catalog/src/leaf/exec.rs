@@ -51,7 +51,7 @@ pub struct GovernedExec {
     /// Whether the raw leaf holds rows that the reader may not see.
     hides: bool,
     /// How many of its parts are read at once, where they are given as one stream: their cut depends on hidden rows.
-    in_order: Option<usize>,
+    pub(super) in_order: Option<usize>,
     /// Whether the raw leaf takes no keys of joins.
     closed: bool,
     /// What learning gets of the files under it; `None`: there are none.

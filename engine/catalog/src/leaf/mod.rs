@@ -23,6 +23,7 @@ pub use crate::gathering::RenewedSides;
 pub use exec::GovernedExec;
 pub(crate) use formula::{FormulaColumn, InputKind};
 pub(crate) use mask::ColumnMask;
+pub use ordered::part_after_part;
 pub use parts::{Division, division, share};
 pub(crate) use parts::{governed_leaf, leaf_of, over_leaf};
 pub use reading::TextReading;

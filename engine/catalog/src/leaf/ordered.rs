@@ -10,8 +10,9 @@ use datafusion::common::{Result, exec_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, stream};
-use querygate_resources::own_bytes;
+use querygate_resources::{MeteredExec, own_bytes};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -55,6 +56,21 @@ pub(super) fn in_order(
     };
     let batches = stream::try_unfold(order, |mut order| async move { Ok(order.next().await?.map(|b| (b, order))) });
     Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), batches))
+}
+
+/// The rows of streams in the order of the streams, `at_once` of them read at a time: for what is made of a leaf that hides rows,
+/// stream by stream.
+pub fn part_after_part(
+    streams: &Arc<dyn ExecutionPlan>,
+    at_once: usize,
+    context: &Arc<TaskContext>,
+) -> SendableRecordBatchStream {
+    let count = streams.output_partitioning().partition_count();
+    // Readers ahead are tasks of their own, which hear of the statement's end by themselves.
+    let inner = if count > 1 { MeteredExec::cancellable(Arc::clone(streams)) } else { Arc::clone(streams) };
+    let given = Arc::clone(context);
+    let open = Box::new(move |part| inner.execute(part, Arc::clone(&given)));
+    in_order(&streams.schema(), Parts { count, at_once, open }, None, context)
 }
 
 struct InOrder {

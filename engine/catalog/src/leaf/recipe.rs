@@ -195,6 +195,12 @@ impl GovernedExec {
         Some(file_scan(self.inner())?.file_groups)
     }
 
+    /// How many of its parts are read at once, where they are given one after the other. `None`: each is a stream of its own.
+    #[must_use]
+    pub fn parts_at_once(&self) -> Option<usize> {
+        self.in_order
+    }
+
     /// The plan of one of its streams by itself, policy and masks included: it reads no file of another stream.
     ///
     /// # Errors

@@ -15,8 +15,8 @@ use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
 use querygate_catalog::GatheringExec;
 use querygate_resources::MeteredExec;
+use querygate_semantics::metering::{grows, lasts};
 use querygate_semantics::windows::frames;
-use querygate_semantics::{grows, lasts};
 use std::sync::Arc;
 
 /// Wraps every operator with such an expression. Put last: nothing after it needs to see through.

@@ -76,8 +76,19 @@ pub(crate) fn charged(call: ScalarFunction) -> std::result::Result<Expr, ScalarF
     if !ADDING.contains(&call.func.name()) || is_charged(&call.func) {
         return Err(call);
     }
-    let func = Arc::new(ScalarUDF::new_from_impl(Charged { inner: call.func }));
+    let func = Arc::new(charging(call.func));
     Ok(Expr::ScalarFunction(ScalarFunction { func, args: call.args }))
+}
+
+/// A function with a charge before it.
+pub(crate) fn charging(inner: Arc<ScalarUDF>) -> ScalarUDF {
+    ScalarUDF::new_from_impl(Charged { inner })
+}
+
+/// What a charge stands before.
+pub(crate) fn charged_one(function: &ScalarUDF) -> Option<&Arc<ScalarUDF>> {
+    let inner: &dyn Any = function.inner().as_ref();
+    inner.downcast_ref::<Charged>().map(|charged| &charged.inner)
 }
 
 fn is_charged(function: &ScalarUDF) -> bool {
@@ -191,11 +202,16 @@ fn replaced(args: &[ColumnarValue]) -> usize {
     elements.saturating_mul(longest)
 }
 
-/// Puts one call in place of a chain of `||` over texts; `Err`: it is none.
-pub(crate) fn joined(chain: BinaryExpr, schema: &DFSchema) -> Result<std::result::Result<Expr, BinaryExpr>> {
+/// The function that joins texts.
+pub(crate) fn joining() -> Arc<ScalarUDF> {
     static JOINED: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
         Arc::new(ScalarUDF::new_from_impl(Joined { signature: Signature::user_defined(Volatility::Immutable) }))
     });
+    Arc::clone(&JOINED)
+}
+
+/// Puts one call in place of a chain of `||` over texts; `Err`: it is none.
+pub(crate) fn joined(chain: BinaryExpr, schema: &DFSchema) -> Result<std::result::Result<Expr, BinaryExpr>> {
     let is_text =
         |operand: &Expr| Ok::<_, datafusion::error::DataFusionError>(operand.get_type(schema)? == DataType::Utf8);
     let mut link = &chain;
@@ -224,7 +240,7 @@ pub(crate) fn joined(chain: BinaryExpr, schema: &DFSchema) -> Result<std::result
         }
     }
     operands.reverse();
-    Ok(Ok(JOINED.call(operands)))
+    Ok(Ok(joining().call(operands)))
 }
 
 /// Texts one after the other; NULL where one of them is.

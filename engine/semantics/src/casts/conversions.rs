@@ -52,8 +52,19 @@ pub(crate) const fn is_text(data_type: &DataType) -> bool {
 pub(crate) fn conversion(from: &Field, to: &Field, zone: Zone) -> Option<Arc<ScalarUDF>> {
     is_ours(from, to).then(|| {
         let to = Arc::new(to.clone().with_name("convert").with_nullable(true));
-        Arc::new(ScalarUDF::new_from_impl(Convert { to, zone, signature: Signature::any(1, Volatility::Immutable) }))
+        Arc::new(conversion_to(to, zone))
     })
+}
+
+/// The function that converts to a field of its own name.
+pub(crate) fn conversion_to(to: FieldRef, zone: Zone) -> ScalarUDF {
+    ScalarUDF::new_from_impl(Convert { to, zone, signature: Signature::any(1, Volatility::Immutable) })
+}
+
+/// What such a function converts to.
+pub(crate) fn target_of(function: &ScalarUDF) -> Option<(&FieldRef, Zone)> {
+    let inner: &dyn std::any::Any = function.inner().as_ref();
+    inner.downcast_ref::<Convert>().map(|convert| (&convert.to, convert.zone))
 }
 
 /// Whether a function is a conversion to JSON.

@@ -54,6 +54,10 @@ impl Builtin {
         Arc::new(ScalarUDF::new_from_impl(Self { def, zone, signature }))
     }
 
+    pub(super) const fn name_and_zone(&self) -> (&'static str, Zone) {
+        (self.def.name, self.zone)
+    }
+
     fn chosen(&self, types: &[DataType]) -> Result<(&'static Form, Vec<DataType>)> {
         choose(self.def.forms, types).ok_or_else(|| external(undefined(self.def.name, types)))
     }

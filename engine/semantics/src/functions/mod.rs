@@ -91,6 +91,12 @@ pub(super) fn in_zone(name: &str, zone: Zone) -> Option<Arc<ScalarUDF>> {
     tables().find(|def| def.name == name).map(|def| Builtin::udf(def, zone))
 }
 
+/// The name and the time zone of a function that is ours.
+pub(super) fn name_and_zone(function: &ScalarUDF) -> Option<(&'static str, Zone)> {
+    let inner: &dyn Any = function.inner().as_ref();
+    inner.downcast_ref::<Builtin>().map(Builtin::name_and_zone)
+}
+
 fn is_ours(function: &ScalarUDF) -> bool {
     let inner: &dyn Any = function.inner().as_ref();
     inner.is::<Builtin>()

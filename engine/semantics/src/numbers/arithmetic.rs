@@ -80,9 +80,19 @@ fn call(first: Expr, run: Vec<(Op, Expr)>) -> Expr {
         return first;
     }
     let (ops, operands): (Vec<Op>, Vec<Expr>) = run.into_iter().unzip();
+    chain(ops).call(std::iter::once(first).chain(operands).collect())
+}
+
+/// The function that applies these operations from left to right.
+pub(crate) fn chain(ops: Vec<Op>) -> ScalarUDF {
     let signature = Signature::any(ops.len() + 1, Volatility::Immutable);
-    let function = ScalarUDF::new_from_impl(Chain { ops, signature });
-    function.call(std::iter::once(first).chain(operands).collect())
+    ScalarUDF::new_from_impl(Chain { ops, signature })
+}
+
+/// The operations of such a function.
+pub(crate) fn ops_of(function: &ScalarUDF) -> Option<&[Op]> {
+    let inner: &dyn std::any::Any = function.inner().as_ref();
+    inner.downcast_ref::<Chain>().map(|chain| chain.ops.as_slice())
 }
 
 pub(crate) const fn op_of(operator: Operator) -> Option<Op> {

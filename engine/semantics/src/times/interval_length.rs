@@ -26,6 +26,11 @@ static FUNCTION: LazyLock<ScalarUDF> = LazyLock::new(|| {
     ScalarUDF::new_from_impl(Length { signature: Signature::exact(vec![INTERVAL], Volatility::Immutable) })
 });
 
+/// The function of an interval's length.
+pub(crate) fn function() -> &'static ScalarUDF {
+    &FUNCTION
+}
+
 /// Intervals that are compared as their lengths; texts beside them are intervals. Whether there is any.
 pub(crate) fn compared(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
     let types: Vec<Option<DataType>> = sides.iter().map(|side| side.get_type(schema).ok()).collect();

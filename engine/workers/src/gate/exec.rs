@@ -1,50 +1,100 @@
-//! The streams of a leaf that workers read. Stands inside the governed leaf, in the place of what would read the files here.
+//! The streams of a leaf that workers read, or of a stage above it. Stands in the place of what would read the files here.
 
 use super::pool::{Asked, WorkerPool};
 use super::reads::PartReads;
+use super::sides::Sides;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, reset_plan_states};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use querygate_catalog::leaf::GovernedExec;
 use querygate_types::{Error, ErrorCode};
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+/// What is done here where workers give nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Here {
+    /// The leaf as it is read here.
+    pub(super) leaf: Arc<dyn ExecutionPlan>,
+}
+
+impl Here {
+    /// The plan of one part.
+    fn part(&self, number: usize, asked: &Asked, context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
+        let any: &dyn Any = self.leaf.as_ref();
+        let Some(leaf) = any.downcast_ref::<GovernedExec>() else { return internal_err!("a part is of no leaf") };
+        let rows = leaf.stream_alone(number)?;
+        match &asked.steps {
+            Some(steps) => steps.over(rows, context.session_config().options(), &asked.sides.all).map_err(outside),
+            None => Ok(rows),
+        }
+    }
+}
+
+/// Joins of a stage: what its parts are sent along, and the stage as it is run here if that is too much.
+#[derive(Debug)]
+pub(super) struct Joins {
+    pub(super) sides: Sides,
+    pub(super) whole: Arc<dyn ExecutionPlan>,
+}
+
+impl Joins {
+    /// All of the stage's rows in place of one stream's, and none in that of the others.
+    fn here(&self, partition: usize, context: Arc<TaskContext>) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        if partition != 0 {
+            return Ok(stream::empty().boxed());
+        }
+        // The other sides began to run before.
+        let whole = reset_plan_states(Arc::clone(&self.whole))?;
+        let whole: Arc<dyn ExecutionPlan> = match whole.properties().output_partitioning().partition_count() {
+            1 => whole,
+            _ => Arc::new(CoalescePartitionsExec::new(whole)),
+        };
+        Ok(whole.execute(0, context)?.boxed())
+    }
+}
+
 /// One stream for each part.
 #[derive(Debug)]
 pub(super) struct WorkersExec {
-    /// The leaf as it is read here, where that is to be done when no worker gives anything.
-    here: Option<Arc<dyn ExecutionPlan>>,
+    /// What is done here where no worker gives anything.
+    here: Option<Here>,
     pool: Arc<WorkerPool>,
     parts: Vec<Asked>,
+    joins: Option<Arc<Joins>>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
 }
 
 impl WorkersExec {
-    pub(super) fn new(
-        pool: Arc<WorkerPool>,
-        parts: Vec<Asked>,
-        schema: SchemaRef,
-        here: Option<Arc<dyn ExecutionPlan>>,
-    ) -> Self {
+    pub(super) fn new(pool: Arc<WorkerPool>, parts: Vec<Asked>, schema: SchemaRef, here: Option<Here>) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
             Partitioning::UnknownPartitioning(parts.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { here, pool, parts, schema, properties: Arc::new(properties) }
+        Self { here, pool, parts, joins: None, schema, properties: Arc::new(properties) }
+    }
+}
+
+impl WorkersExec {
+    /// The same, whose parts are sent rows along.
+    pub(super) fn joining(self, joins: Option<Joins>) -> Self {
+        Self { joins: joins.map(Arc::new), ..self }
     }
 }
 
@@ -82,26 +132,31 @@ impl ExecutionPlan for WorkersExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let Some(asked) = self.parts.get(partition).cloned() else { return internal_err!("there is no such part") };
+        let Some(mut asked) = self.parts.get(partition).cloned() else { return internal_err!("there is no such part") };
         let (pool, schema, here) = (Arc::clone(&self.pool), Arc::clone(&self.schema), self.here.clone());
         let reads = context.session_config().get_extension::<PartReads>();
+        let joins = self.joins.clone();
         let rows = stream::once(async move {
+            if let Some(joins) = joins {
+                match joins.sides.rows(&context).await? {
+                    Some(sides) => asked.sides = sides,
+                    None => return joins.here(partition, context),
+                }
+            }
             let error = match pool.rows(&asked, &schema, reads.as_ref()).await {
                 Ok(rows) => return Ok::<_, DataFusionError>(rows.map_err(outside).boxed()),
                 Err(error) => error,
             };
-            let Some(leaf) = here.filter(|_| error.code() == ErrorCode::SourceUnavailable) else {
+            let Some(here) = here.filter(|_| error.code() == ErrorCode::SourceUnavailable) else {
                 return Err(outside(error));
             };
             // Nothing of this part was given.
             tracing::warn!(%error, cause = error.cause(), "no worker gives a part, and it is read in the gate");
-            let any: &dyn Any = leaf.as_ref();
-            let Some(leaf) = any.downcast_ref::<GovernedExec>() else { return internal_err!("a part is of no leaf") };
             let reading = reads.map(|reads| reads.reading(&asked.leaf, None));
             if let Some(reading) = &reading {
                 reading.answered();
             }
-            let read = leaf.stream_alone(partition)?.execute(0, context)?;
+            let read = here.part(partition, &asked, &context)?.execute(0, context)?;
             Ok(read
                 .inspect_ok(move |batch| reading.iter().for_each(|reading| reading.gave(batch.num_rows() as u64, 0)))
                 .boxed())

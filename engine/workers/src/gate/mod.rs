@@ -2,11 +2,15 @@
 
 mod address;
 mod ask;
+mod chain;
 mod exec;
 mod members;
 mod pool;
 mod reads;
 mod ship;
+mod sides;
+mod stage;
+mod staging;
 
 pub use address::WorkerAddress;
 pub use members::MemberState;

@@ -4,9 +4,10 @@ use super::address::WorkerAddress;
 use super::ask::{Answer, ask, refused};
 use super::members::{Member, MemberState, Running};
 use super::reads::PartReads;
-use crate::part::{FileVersion, LIFETIME_MS, Leaf, Part, RELEASE, SigningKey};
+use crate::part::{FileVersion, LIFETIME_MS, Leaf, Part, RELEASE, SigningKey, Steps};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::execution::memory_pool::MemoryReservation;
 use futures::stream::BoxStream;
 use querygate_types::{Error, ErrorCode, Result};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -58,10 +59,26 @@ pub struct WorkerPool {
     next: AtomicUsize,
 }
 
+/// Rows that parts join with, and the memory that they take here.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SideRows {
+    pub(super) all: Arc<[Arc<Vec<u8>>]>,
+    _room: Option<Arc<MemoryReservation>>,
+}
+
+impl SideRows {
+    pub(super) fn new(all: Arc<[Arc<Vec<u8>>]>, room: MemoryReservation) -> Self {
+        Self { all, _room: Some(Arc::new(room)) }
+    }
+}
+
 /// What one stream of a leaf asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) leaf: Arc<Leaf>,
+    /// What is done with its rows where they are read.
+    pub(super) steps: Option<Arc<Steps>>,
+    pub(super) sides: SideRows,
     pub(super) files: Arc<[FileVersion]>,
     pub(super) deployment: u64,
 }
@@ -155,6 +172,8 @@ impl WorkerPool {
             issued_ms,
             expires_ms: issued_ms.saturating_add(LIFETIME_MS),
             leaf: Arc::clone(&asked.leaf),
+            steps: asked.steps.clone(),
+            sides: Arc::clone(&asked.sides.all),
             files: Arc::clone(&asked.files),
         })
     }

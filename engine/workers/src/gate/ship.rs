@@ -1,17 +1,21 @@
 //! Which leaves of a finished plan workers read: leaves over files that have a closed form, where a session asks for it or what they
-//! read is worth the way. Never changes what is above a leaf.
+//! read is worth the way. And what they do above them.
 
-use super::exec::WorkersExec;
-use super::pool::{Asked, WorkerPool};
+use super::chain::{Chain, Top, chain_of, read_bytes};
+use super::exec::{Here, WorkersExec};
+use super::pool::{Asked, SideRows, WorkerPool};
+use super::staging::{Over, staged};
 use crate::part::{FileVersion, Leaf};
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::error::DataFusionError;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use querygate_catalog::leaf::{GovernedExec, LeafRecipe};
 use querygate_types::{Error, Result};
 use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,18 +37,52 @@ pub struct Shipping {
     pub mode: Mode,
 }
 
+/// Where a table is read, and what is done with its rows there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Gate,
+    /// Workers read it.
+    Leaf,
+    /// Workers do what is above it, too.
+    Stage(Top),
+}
+
+impl Chain {
+    /// Whether rows of other tables are joined in it.
+    fn joins(&self) -> bool {
+        self.links.iter().any(|link| link.side.is_some())
+    }
+}
+
+impl Place {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Gate => "read in the gate",
+            Self::Leaf => "read by workers",
+            Self::Stage(Top::Rows) => "filtered by workers",
+            Self::Stage(Top::States | Top::Aggregates) => "aggregated by workers",
+            Self::Stage(Top::First) => "first rows chosen by workers",
+        }
+    }
+}
+
 /// What became of one leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     table: Arc<str>,
-    ships: bool,
+    place: Place,
     why: String,
+    /// Why more of what is above the leaf is done in the gate.
+    stays: Option<&'static str>,
 }
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = if self.ships { "read by workers" } else { "read in the gate" };
-        write!(f, "Workers: {}: {place}: {}", self.table, self.why)
+        write!(f, "Workers: {}: {}: {}", self.table, self.place.words(), self.why)?;
+        match self.stays {
+            Some(reason) if self.place != Place::Gate => write!(f, "; more is done in the gate: {reason}"),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -57,47 +95,118 @@ pub struct Shipped {
     pub choices: Vec<Choice>,
 }
 
-/// Puts workers into the leaves that they are to read.
+/// Puts workers into the leaves that they are to read, and in the place of what they are to do above them.
 ///
 /// # Errors
 /// Internal: a leaf does not fit its own recipe.
 pub fn ship(plan: Arc<dyn ExecutionPlan>, shipping: &Shipping) -> Result<Shipped> {
-    let mut choices = Vec::new();
-    let rewritten = Arc::clone(&plan).transform_up(|node| {
+    let first_groups = chooses_groups(&plan);
+    let mut shipper = Shipper { shipping, first_groups, choices: Vec::new(), stays: HashMap::new() };
+    let plan = shipper.within(plan)?;
+    Ok(Shipped { plan, choices: shipper.choices })
+}
+
+/// Whether an aggregate keeps only the first groups of an order: which of two equal ones depends on how its rows come.
+fn chooses_groups(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let aggregate = plan.downcast_ref::<AggregateExec>();
+    let limit = aggregate.and_then(AggregateExec::limit_options);
+    limit.is_some_and(|limit| limit.descending().is_some()) || plan.children().into_iter().any(chooses_groups)
+}
+
+struct Shipper<'a> {
+    shipping: &'a Shipping,
+    first_groups: bool,
+    choices: Vec<Choice>,
+    /// Why the most that could be done above a leaf is not, by the leaf's address in the plan.
+    stays: HashMap<usize, &'static str>,
+}
+
+impl Shipper<'_> {
+    fn within(&mut self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let rewritten = plan.transform_down(|node| match self.shipped(&node) {
+            Ok(Some(other)) => Ok(Transformed::new(other, true, TreeNodeRecursion::Jump)),
+            Ok(None) => Ok(Transformed::no(node)),
+            Err(error) => Err(outside(error)),
+        });
+        Ok(rewritten.map_err(Error::internal)?.data)
+    }
+
+    /// What stands in the place of a node. `None`: the node itself.
+    fn shipped(&mut self, node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(chain) = chain_of(node) {
+            return self.stage(chain);
+        }
         let any: &dyn Any = node.as_ref();
-        let Some(leaf) = any.downcast_ref::<GovernedExec>() else { return Ok(Transformed::no(node)) };
-        let Some(recorded) = leaf.recipe() else { return Ok(Transformed::no(node)) };
+        match any.downcast_ref::<GovernedExec>() {
+            Some(leaf) => self.leaf(leaf, node),
+            None => Ok(None),
+        }
+    }
+
+    fn stage(&mut self, mut chain: Chain) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let owner = Arc::clone(&chain.leaf);
+        let any: &dyn Any = owner.as_ref();
+        let Some(leaf) = any.downcast_ref::<GovernedExec>() else { return Ok(None) };
+        let Some(Ok(recipe)) = leaf.recipe() else { return Ok(None) };
+        let narrows = chain.top == Top::First || chain.joins();
+        // It is judged once more by itself, and its choice noted then.
+        let Ok((parts, why)) = judged(leaf, recipe, self.shipping, narrows) else { return Ok(None) };
+        let (table, address, top) = (leaf.table().into(), address(&chain.leaf), chain.top);
+        let noted = self.choices.len();
+        for link in &mut chain.links {
+            link.side = link.side.take().map(|side| self.within(side)).transpose()?;
+        }
+        let of = Over { leaf, restricts: recipe.restricts, first_groups: self.first_groups };
+        match staged(&chain, &of, parts, self.shipping)? {
+            Ok(stage) => {
+                let stays = self.stays.get(&address).copied();
+                self.choices.push(Choice { table, place: Place::Stage(top), why, stays });
+                Ok(Some(stage))
+            }
+            Err(reason) => {
+                // The other sides of joins are visited once more, too.
+                self.choices.truncate(noted);
+                self.stays.entry(address).or_insert(reason);
+                Ok(None)
+            }
+        }
+    }
+
+    fn leaf(&mut self, leaf: &GovernedExec, node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(recorded) = leaf.recipe() else { return Ok(None) };
         let judged = match recorded {
-            Ok(recipe) => judged(leaf, recipe, shipping),
+            Ok(recipe) => judged(leaf, recipe, self.shipping, false),
             Err(why) => Err((*why).to_owned()),
         };
-        let (ships, why, shipped) = match judged {
+        let stays = self.stays.get(&address(node)).copied();
+        let (place, why, shipped) = match judged {
             Ok((parts, why)) => {
-                let here = (shipping.mode == Mode::Auto).then(|| Arc::clone(&node));
-                let read = read_by_workers(leaf, parts, shipping, here).map_err(outside)?;
-                (true, why, Some(read))
+                let here = || Here { leaf: Arc::clone(node) };
+                let here = (self.shipping.mode == Mode::Auto).then(here);
+                (Place::Leaf, why, Some(read_by_workers(leaf, parts, self.shipping, here)?))
             }
-            Err(why) => (false, why, None),
+            Err(why) => (Place::Gate, why, None),
         };
-        choices.push(Choice { table: leaf.table().into(), ships, why });
-        Ok(match shipped {
-            Some(read) => Transformed::yes(Arc::new(read) as Arc<dyn ExecutionPlan>),
-            None => Transformed::no(node),
-        })
-    });
-    let plan = rewritten.map_err(Error::internal)?.data;
-    Ok(Shipped { plan, choices })
+        self.choices.push(Choice { table: leaf.table().into(), place, why, stays });
+        Ok(shipped.map(|read| Arc::new(read) as Arc<dyn ExecutionPlan>))
+    }
+}
+
+fn address(leaf: &Arc<dyn ExecutionPlan>) -> usize {
+    Arc::as_ptr(leaf).cast::<()>().addr()
 }
 
 fn outside(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-/// The parts of a leaf and why workers read it, or why they do not.
+/// The parts of a leaf and why workers read it, or why they do not. `narrows_itself`: what narrows it while it runs is what workers
+/// do above it, and nothing else.
 fn judged(
     leaf: &GovernedExec,
     recipe: &LeafRecipe,
     shipping: &Shipping,
+    narrows_itself: bool,
 ) -> std::result::Result<(Vec<Asked>, String), String> {
     let (size, answering) = shipping.pool.size();
     if size == 0 {
@@ -111,7 +220,7 @@ fn judged(
     match shipping.mode {
         Mode::On => {}
         Mode::Auto if answering == 0 => return Err("no worker answers".to_owned()),
-        Mode::Auto if leaf.is_narrowed() => return Err("a join narrows it while it runs".to_owned()),
+        Mode::Auto if !narrows_itself && leaf.is_narrowed() => return Err("a join narrows it while it runs".to_owned()),
         Mode::Auto if bytes < least => return Err(format!("a scan{amount} is below min_bytes of {least}")),
         Mode::Auto => {}
     }
@@ -119,7 +228,7 @@ fn judged(
     let deployment = leaf.token().state_version;
     let asked = |group: &FileGroup| {
         let files = group.files().iter().map(version).collect::<Option<Arc<[FileVersion]>>>()?;
-        Some(Asked { leaf: Arc::clone(&closed), files, deployment })
+        Some(Asked { leaf: Arc::clone(&closed), steps: None, sides: SideRows::default(), files, deployment })
     };
     let parts = groups.iter().map(asked).collect::<Option<Vec<_>>>();
     let parts = parts.ok_or("one of its files has no date that workers are sent")?;
@@ -130,11 +239,11 @@ fn judged(
     Ok((parts, why))
 }
 
-fn read_by_workers(
+pub(super) fn read_by_workers(
     leaf: &GovernedExec,
     parts: Vec<Asked>,
     shipping: &Shipping,
-    here: Option<Arc<dyn ExecutionPlan>>,
+    here: Option<Here>,
 ) -> Result<GovernedExec> {
     let inner = leaf.inner();
     if parts.len() != inner.output_partitioning().partition_count() {
@@ -149,13 +258,6 @@ fn read_by_workers(
 }
 
 type PartitionedFile = datafusion::datasource::listing::PartitionedFile;
-
-fn read_bytes(file: &PartitionedFile) -> u64 {
-    match &file.range {
-        Some(range) => u64::try_from(range.end.saturating_sub(range.start)).unwrap_or(0),
-        None => file.object_meta.size,
-    }
-}
 
 fn version(file: &PartitionedFile) -> Option<FileVersion> {
     Some(FileVersion {

@@ -2,12 +2,19 @@
 //! has no place in it stays in the gate.
 
 mod condition;
+mod expression;
+mod infix;
+mod joining;
 mod leaf;
 mod seal;
+mod steps;
 mod tables;
 
+pub(crate) use joining::{SIDES_BYTES_MAX, SideWriter, is_sent};
 pub use leaf::Leaf;
 pub use seal::{Nonces, Refusal, SEALED_BYTES_MAX, SigningKey, Verified, VerifyingKey};
+pub(crate) use steps::Link;
+pub use steps::Steps;
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -34,6 +41,10 @@ pub struct Part {
     pub issued_ms: i64,
     pub expires_ms: i64,
     pub leaf: Arc<Leaf>,
+    /// What is done with the rows that the leaf gives. `None`: nothing.
+    pub steps: Option<Arc<Steps>>,
+    /// Rows that the steps join with: what the gate made of other tables for the same reader.
+    pub sides: Arc<[Arc<Vec<u8>>]>,
     /// What is read, in this order: never another file, and no other version of one.
     pub files: Arc<[FileVersion]>,
 }

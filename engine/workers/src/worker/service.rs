@@ -29,7 +29,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -150,6 +150,8 @@ struct Service(Arc<Shared>);
 struct Rows {
     batches: ReceiverStream<std::result::Result<RecordBatch, FlightError>>,
     task: AbortHandle,
+    /// Tells what computes long that its gate does not wait any more.
+    _over: DropGuard,
 }
 
 impl Drop for Rows {
@@ -216,10 +218,12 @@ impl Service {
         let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
         let (tell, told) = tokio::sync::oneshot::channel();
         let shared = Arc::clone(&self.0);
+        let over = CancellationToken::new();
+        let guard = over.clone().drop_guard();
         let task = self.0.options.runtime.spawn(async move {
             let _turn = turn;
             let mut run = PartRun::begin();
-            let work = AssertUnwindSafe(give(&shared, &verified, tell, &sender)).catch_unwind().await;
+            let work = AssertUnwindSafe(give(&shared, &verified, over, tell, &sender)).catch_unwind().await;
             run.outcome = *work.as_ref().unwrap_or(&Outcome::Failed);
             if work.is_err() {
                 let error = Error::internal("a part panicked");
@@ -233,7 +237,7 @@ impl Service {
             Err(_) => return Err(failed(&Error::internal("a part ended without a word"))),
         };
         waits.0 = None;
-        Ok((schema, Rows { batches: ReceiverStream::new(receiver), task: task.abort_handle() }))
+        Ok((schema, Rows { batches: ReceiverStream::new(receiver), task: task.abort_handle(), _over: guard }))
     }
 }
 
@@ -243,11 +247,12 @@ type Told = tokio::sync::oneshot::Sender<Result<arrow::datatypes::SchemaRef>>;
 async fn give(
     shared: &Shared,
     verified: &Verified,
+    over: CancellationToken,
     tell: Told,
     sender: &mpsc::Sender<std::result::Result<RecordBatch, FlightError>>,
 ) -> Outcome {
     let options = &shared.options;
-    let opened = open(verified, options.files.as_ref(), &shared.state, options.translate).await;
+    let opened = open(verified, options.files.as_ref(), &shared.state, options.translate, over).await;
     let Opened { schema, mut rows } = match opened {
         Ok(opened) => opened,
         Err(error) => {

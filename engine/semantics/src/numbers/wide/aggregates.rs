@@ -94,6 +94,13 @@ fn function(name: &str) -> Option<Arc<AggregateUDF>> {
     Some(Arc::new(AggregateUDF::new_from_impl(WideAggregate { statistic, signature })))
 }
 
+/// The aggregate of wide numerics that has this name itself.
+pub(crate) fn of_own_name(name: &str) -> Option<Arc<AggregateUDF>> {
+    let signature = Signature::any(1, Volatility::Immutable);
+    let aggregate = |statistic| Arc::new(AggregateUDF::new_from_impl(WideAggregate { statistic, signature }));
+    Statistic::of(name).map(aggregate)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Statistic {
     Sum,

@@ -10,6 +10,7 @@ mod keyed;
 mod meeting;
 mod operators;
 
+pub(crate) use aggregates::of_own_name;
 pub(crate) use averages::{is_nearest_double, nearest_double};
 pub(crate) use expressions::settled;
 pub(crate) use keyed::{keyed, member};

@@ -56,6 +56,8 @@ fn part(nonce: u8) -> Part {
         issued_ms: NOW,
         expires_ms: NOW + LIFETIME_MS,
         leaf: Arc::new(Leaf::closed(&recipe()).unwrap()),
+        steps: None,
+        sides: Arc::new([]),
         files: [file].into(),
     }
 }
