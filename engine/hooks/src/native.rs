@@ -73,6 +73,8 @@ pub(crate) fn functions<'js>(ctx: &Ctx<'js>, served: &Rc<Served>, watch: &Rc<Wat
         }
     };
     set("undeclared", Function::new(ctx.clone(), undeclared)?)?;
+    let watched = Rc::clone(watch);
+    set("over", Function::new(ctx.clone(), move || watched.is_over())?)?;
     let (own, watched) = (Rc::clone(served), Rc::clone(watch));
     let api = move |request: String| asked(&own, &watched, &request);
     set("api", Function::new(ctx.clone(), api)?)?;

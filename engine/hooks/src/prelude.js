@@ -46,8 +46,16 @@
 
   // Functions of the engine that run over a length without asking whether their time is over. (`toString` of a list is its `join`.)
   const LENGTH_MAX = 1 << 20, SEARCH_MAX = 1e8;
+  // From here on a length is asked for: the engine itself asks once in ten thousand steps, each of which may be such a call.
+  const LONG = 4096;
+  const timely = (length) => {
+    if (length > LONG && native.over()) throw new Range('the time of the script is over');
+  };
   const bounded = (value) => {
-    if (value !== null && typeof value === 'object' && value.length > LENGTH_MAX) throw new Range('a list is too long');
+    if (value === null || typeof value !== 'object') return;
+    const { length } = value;
+    if (length > LENGTH_MAX) throw new Range('a list is too long');
+    timely(length);
   };
   const lists = {
     __proto__: null,
@@ -82,6 +90,7 @@
     apply(real, self, given) {
       if (self === null || self === undefined) return apply(real, self, given);
       const text = Text(self);
+      timely(text.length);
       const wanted = given[0];
       if (typeof wanted === 'object' && wanted !== null && !(wanted instanceof Pattern)) given[0] = Text(wanted);
       if (typeof given[0] === 'string' && text.length * given[0].length > SEARCH_MAX) throw new Range('a text is too long');
@@ -96,6 +105,28 @@
   Texts.replace = new RealProxy(Texts.replace, searches);
   Texts.replaceAll = new RealProxy(Texts.replaceAll, searches);
   Texts.localeCompare = new RealProxy(Texts.localeCompare, searches);
+  // A length is read once: an object could say another one the second time.
+  const longer = {
+    __proto__: null,
+    apply(real, self, given) {
+      const length = +given[0];
+      given[0] = length;
+      timely(length);
+      return apply(real, self, given);
+    },
+  };
+  Texts.padEnd = new RealProxy(Texts.padEnd, longer);
+  Texts.padStart = new RealProxy(Texts.padStart, longer);
+  Texts.repeat = new RealProxy(Texts.repeat, {
+    __proto__: null,
+    apply(real, self, given) {
+      if (self === null || self === undefined) return apply(real, self, given);
+      const text = Text(self), times = +given[0];
+      given[0] = times;
+      timely(times * text.length);
+      return apply(real, text, given);
+    },
+  });
 
   // The engine ends the script: there is nothing to catch.
   const need = (capability) => {
