@@ -4,7 +4,7 @@
 use super::counts::counted;
 use crate::dialect::planners::literals::{PgExprPlanner, field_of};
 use crate::dialect::planners::types;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFunction};
@@ -236,7 +236,7 @@ fn with_named_members(member: InSubquery) -> Result<Transformed<Expr>> {
 }
 
 fn is_number_with_point(literal: &Expr) -> bool {
-    matches!(literal, Expr::Literal(ScalarValue::Float64(Some(_)), None))
+    matches!(literal, Expr::Literal(ScalarValue::Float64(Some(_)) | ScalarValue::Decimal128(Some(_), ..), None))
 }
 
 /// The type of the whole numbers among literals that are texts or whole numbers.
@@ -260,15 +260,21 @@ fn number_of(literal: Expr, changed: &mut bool) -> Expr {
     let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = &literal else { return literal };
     let text = text.trim();
     let value = match text.parse::<i64>() {
-        Ok(value) => ScalarValue::Int64(Some(value)),
-        Err(_) if text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-')) => match text.parse::<f64>() {
-            Ok(value) => ScalarValue::Float64(Some(value)),
-            Err(_) => return literal,
-        },
-        Err(_) => return literal,
+        Ok(value) => Some(ScalarValue::Int64(Some(value))),
+        Err(_) => decimal(text),
     };
+    let Some(value) = value else { return literal };
     *changed = true;
     Expr::Literal(value, None)
+}
+
+/// A constant with a point, with as many places as it is written with. `None`: it is none, or has too many digits.
+fn decimal(text: &str) -> Option<ScalarValue> {
+    let (whole, places) = text.split_once('.')?;
+    let digits = format!("{whole}{places}").parse::<i128>().ok()?;
+    let precision = u8::try_from(digits.unsigned_abs().to_string().len().max(places.len())).ok()?;
+    let fits = precision <= DECIMAL128_MAX_PRECISION && places.bytes().all(|digit| digit.is_ascii_digit());
+    fits.then_some(ScalarValue::Decimal128(Some(digits), precision, i8::try_from(places.len()).ok()?))
 }
 
 /// The type of the first of some expressions that is no literal.

@@ -65,8 +65,12 @@ fn integer() -> FieldRef {
     Arc::new(Field::new("", DataType::Int32, true))
 }
 
-/// Whether a branch's column is a whole number as it was written, which will be an integer.
+/// Whether a branch's column is an integer, or a whole number as it was written, which will be one.
 fn is_small(input: &LogicalPlan, column: usize) -> bool {
+    let field = input.schema().fields().get(column);
+    if field.is_some_and(|field| matches!(field.data_type(), DataType::Int16 | DataType::Int32)) {
+        return true;
+    }
     match input {
         LogicalPlan::Projection(projection) => {
             let item = projection.expr.get(column).cloned().map(Expr::unalias);
