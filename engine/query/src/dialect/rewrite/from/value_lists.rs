@@ -21,10 +21,6 @@ const UNION_ROWS_MAX: usize = 64;
 
 /// Columns of the VALUES in a query's body, unions included.
 pub(in crate::dialect) fn type_body(body: &mut SetExpr, declared: &[Option<Declared>]) {
-    if let Some(union) = as_union(body) {
-        *body = union;
-        return;
-    }
     match body {
         SetExpr::Values(values) => {
             for cell in values.rows.iter_mut().flat_map(|row| &mut row.content) {
@@ -32,6 +28,9 @@ pub(in crate::dialect) fn type_body(body: &mut SetExpr, declared: &[Option<Decla
                 type_fields(cell, declared);
             }
             type_columns(values, declared);
+            if let Some(union) = as_union(values) {
+                *body = union;
+            }
         }
         SetExpr::SetOperation { left, right, .. } => {
             type_body(left, declared);
@@ -43,8 +42,7 @@ pub(in crate::dialect) fn type_body(body: &mut SetExpr, declared: &[Option<Decla
 
 /// Rows that read columns of a query around them, as a union, whose inputs meet at one type: of VALUES the engine wants the types to have
 /// one name. `None`: these are other rows.
-fn as_union(body: &SetExpr) -> Option<SetExpr> {
-    let SetExpr::Values(values) = body else { return None };
+fn as_union(values: &Values) -> Option<SetExpr> {
     let mut cells = values.rows.iter().flat_map(|row| &row.content);
     if !(2..=UNION_ROWS_MAX).contains(&values.rows.len()) || !cells.any(|cell| finds(cell, &mut Columns)) {
         return None;
