@@ -194,30 +194,12 @@ fn type_parameters(expr: &mut Expr) {
     }
 }
 
-/// A type's name as a function of one value: a cast.
-fn converted(name: &str, arguments: &FunctionArguments) -> Option<Expr> {
-    let to = match name {
-        "date" => DataType::Date,
-        "text" => DataType::Text,
-        "int2" => DataType::SmallInt(None),
-        "int4" => DataType::Integer(None),
-        "int8" => DataType::BigInt(None),
-        "float4" => DataType::Real,
-        "float8" => DataType::DoublePrecision,
-        _ => return None,
-    };
-    match plain_arguments(arguments)?.as_slice() {
-        [value] => Some(cast((*value).clone(), to)),
-        _ => None,
-    }
-}
-
 /// Functions that are something else here.
 fn renamed(expr: &mut Expr) {
     let Expr::Function(function) = &mut *expr else { return };
     let Some(name) = unqualified(&function.name) else { return };
-    if let Some(converted) = converted(&name, &function.args) {
-        *expr = converted;
+    if let Some(cast) = super::casts::function_of_type(&name, &function.args) {
+        *expr = cast;
         return;
     }
     let mut rename = |to: &str| function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(to))]);

@@ -173,3 +173,24 @@ fn special_moment(literal: &str, data_type: &DataType) -> Option<Expr> {
     let right = Box::new(text(&format!(" {}", rest.join(" "))));
     Some(Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(day), op: BinaryOperator::StringConcat, right })))
 }
+
+/// A type's name as a function of one value: a cast.
+pub(super) fn function_of_type(
+    name: &str,
+    arguments: &datafusion::sql::sqlparser::ast::FunctionArguments,
+) -> Option<Expr> {
+    let to = match name {
+        "date" => DataType::Date,
+        "text" => DataType::Text,
+        "int2" => DataType::SmallInt(None),
+        "int4" => DataType::Integer(None),
+        "int8" => DataType::BigInt(None),
+        "float4" => DataType::Real,
+        "float8" => DataType::DoublePrecision,
+        _ => return None,
+    };
+    match crate::dialect::ast::plain_arguments(arguments)?.as_slice() {
+        [value] => Some(crate::dialect::ast::cast((*value).clone(), to)),
+        _ => None,
+    }
+}
