@@ -12,6 +12,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, reset_plan_states};
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
@@ -59,9 +60,12 @@ impl Joins {
         }
         // The other sides began to run before.
         let whole = reset_plan_states(Arc::clone(&self.whole))?;
-        let whole: Arc<dyn ExecutionPlan> = match whole.properties().output_partitioning().partition_count() {
-            1 => whole,
-            _ => Arc::new(CoalescePartitionsExec::new(whole)),
+        let order = whole.properties().output_ordering().cloned();
+        let whole: Arc<dyn ExecutionPlan> = match (whole.properties().output_partitioning().partition_count(), order) {
+            (1, _) => whole,
+            // First rows: what is above merges streams that are sorted.
+            (_, Some(order)) => Arc::new(SortPreservingMergeExec::new(order, whole)),
+            (_, None) => Arc::new(CoalescePartitionsExec::new(whole)),
         };
         Ok(whole.execute(0, context)?.boxed())
     }

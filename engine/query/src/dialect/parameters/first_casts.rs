@@ -3,7 +3,9 @@
 
 use super::{Declared, cast};
 use crate::sql::walk::{ON, Reader, Step, Writer, look, write};
-use datafusion::sql::sqlparser::ast::{DataType, ExactNumberInfo, Expr, Statement, Value};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, DataType, ExactNumberInfo, Expr, Ident, ObjectName, Statement, Value,
+};
 use querygate_types::Result;
 use std::collections::HashMap;
 
@@ -82,13 +84,23 @@ fn parameter(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// A parameter has no length and no places of its own: the cast that says them is one more.
+/// A parameter has no length and no places of its own: the cast that says them is one more. Without its length, `char` and `bit` are
+/// of one.
 fn without_modifier(data_type: &DataType) -> DataType {
+    let named = |name: &str| DataType::Custom(ObjectName::from(vec![Ident::new(name)]), Vec::new());
     match data_type {
         DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::CharVarying(_) => DataType::Varchar(None),
+        DataType::Char(_) | DataType::Character(_) => named("bpchar"),
+        DataType::Bit(_) => named("bit"),
+        DataType::BitVarying(_) | DataType::VarBit(_) => named("varbit"),
         DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_) => DataType::Numeric(ExactNumberInfo::None),
         DataType::Time(_, zone) => DataType::Time(None, *zone),
         DataType::Timestamp(_, zone) => DataType::Timestamp(None, *zone),
+        DataType::Interval { .. } => DataType::Interval { fields: None, precision: None },
+        DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => {
+            DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(without_modifier(item)), None))
+        }
+        // The others have none.
         other => other.clone(),
     }
 }
@@ -116,6 +128,10 @@ mod tests {
             declared("SELECT $1::VARCHAR(3) || $1", &[]),
             "SELECT CAST($1 AS VARCHAR)::VARCHAR(3) || CAST($1 AS VARCHAR)"
         );
+        for (written, whole) in [("CHAR(2)", "bpchar"), ("BIT(3)", "bit"), ("VARCHAR(3)[]", "VARCHAR[]")] {
+            let wanted = format!("SELECT CAST($1 AS {whole})::{written}, CAST($1 AS {whole})");
+            assert_eq!(declared(&format!("SELECT $1::{written}, $1"), &[]), wanted);
+        }
     }
 
     #[test]

@@ -7,12 +7,15 @@ use crate::fault::unsupported;
 use crate::renewed_outer_columns;
 use crate::times::zone::Zone;
 use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union, Values, cast,
 };
+use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Sides of one type, where one of them is wide. Whether there was one.
@@ -157,8 +160,9 @@ fn unite(union: Union) -> Result<Transformed<LogicalPlan>> {
     let targets: Vec<Option<DataType>> = (0..width)
         .map(|place| {
             let wide = types(place).any(|t| *t == WIDE_NUMERIC) && types(place).any(|t| *t != WIDE_NUMERIC);
-            let double = types(place).any(|t| matches!(t, DataType::Float32 | DataType::Float64));
-            (wide || keep_places(&union.inputs, place)).then_some(if double { DataType::Float64 } else { WIDE_NUMERIC })
+            let float =
+                [DataType::Float64, DataType::Float32].into_iter().find(|float| types(place).any(|t| t == float));
+            (wide || keep_places(&union.inputs, place)).then_some(float.unwrap_or(WIDE_NUMERIC))
         })
         .collect();
     if targets.iter().all(Option::is_none) {
@@ -173,11 +177,21 @@ fn unite(union: Union) -> Result<Transformed<LogicalPlan>> {
             let column = Expr::from((qualifier, field));
             let converted = match target {
                 Some(WIDE_NUMERIC) => widened(column, schema)?,
-                Some(_) if *field.data_type() == WIDE_NUMERIC => narrowed(column, schema)?,
-                Some(double) => column.cast_to(double, schema.as_ref())?,
+                Some(float) if *field.data_type() == WIDE_NUMERIC => {
+                    narrowed(column, schema)?.cast_to(float, schema.as_ref())?
+                }
+                Some(float) => column.cast_to(float, schema.as_ref())?,
                 None => return Ok(column),
             };
-            Ok(converted.alias_qualified(qualifier.cloned(), field.name()))
+            // A union is called what one of its inputs is.
+            let name = match target {
+                Some(DataType::Float32) => Some("float4"),
+                Some(DataType::Float64) => Some("float8"),
+                _ => None,
+            };
+            let metadata = name.map(|name| [(PG_TYPE_KEY.to_owned(), name.to_owned())].into());
+            let metadata = metadata.map(|named: HashMap<String, String>| FieldMetadata::from(named));
+            Ok(converted.alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata))
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         LogicalPlanBuilder::from(Arc::clone(input)).project(columns)?.build().map(Arc::new)
