@@ -94,7 +94,7 @@ const STATEMENTS: &[(&str, &str)] = &[
         "SELECT a.l_comment, b.l_comment, a.l_orderkey, a.l_linenumber, a.tenant FROM lineitem a JOIN lineitem b \
          ON a.l_orderkey = b.l_orderkey AND a.l_linenumber = b.l_linenumber AND a.tenant = b.tenant \
          WHERE length(b.l_comment) > 0 ORDER BY 1, 3, 4, 5 LIMIT 40",
-        "by workers",
+        FIRST,
     ),
     (
         "SELECT n_name, count(*) FROM nation WHERE n_regionkey IN (SELECT r_regionkey FROM region WHERE r_name > 'B') \

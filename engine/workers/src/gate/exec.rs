@@ -58,7 +58,7 @@ impl Joins {
         if partition != 0 {
             return Ok(stream::empty().boxed());
         }
-        // The other sides began to run before.
+        // The plans of the small sides have run in it, to see how much they give.
         let whole = reset_plan_states(Arc::clone(&self.whole))?;
         let order = whole.properties().output_ordering().cloned();
         let whole: Arc<dyn ExecutionPlan> = match (whole.properties().output_partitioning().partition_count(), order) {
@@ -96,7 +96,7 @@ impl WorkersExec {
 }
 
 impl WorkersExec {
-    /// The same, whose parts are sent rows along.
+    /// These streams with the joins of their stage, whose small sides are sent with each part.
     pub(super) fn joining(self, joins: Option<Joins>) -> Self {
         Self { joins: joins.map(Arc::new), ..self }
     }

@@ -143,7 +143,7 @@ impl Shipper<'_> {
         let Some(Ok(recipe)) = leaf.recipe() else { return Ok(None) };
         // A join would read less here, as it narrows the leaf while it runs, which workers do not hear of.
         let narrows = chain.top == Top::First;
-        // It is judged once more by itself, and its choice noted then.
+        // A leaf that stays is visited by itself next, which notes why.
         let Ok((parts, why)) = judged(leaf, recipe, self.shipping, narrows) else { return Ok(None) };
         let (table, address, top) = (leaf.table().into(), address(&chain.leaf), chain.top);
         let noted = self.choices.len();
@@ -158,7 +158,7 @@ impl Shipper<'_> {
                 Ok(Some(stage))
             }
             Err(reason) => {
-                // The other sides of joins are visited once more, too.
+                // So are the leaves of the small sides: what was noted of them would stand there twice.
                 self.choices.truncate(noted);
                 self.stays.entry(address).or_insert(reason);
                 Ok(None)
