@@ -91,6 +91,10 @@ impl Listener for BoundedListener {
             self.places.taken();
             match self.tcp.accept().await {
                 Ok((tcp, peer)) => {
+                    // Events are small, and one must not wait until the one before it is acknowledged.
+                    if let Err(error) = tcp.set_nodelay(true) {
+                        tracing::debug!(%error, "TCP_NODELAY refused");
+                    }
                     return (BoundedStream::new(tcp, self, place), peer);
                 }
                 Err(error) => {

@@ -1,5 +1,6 @@
 //! One connection with everything pinned that changes what SQL means. Refuses servers that are too old.
 
+use crate::connect::nodelay::send_at_once;
 use crate::error::{from_sqlx, unreachable};
 use crate::wire::binary;
 use querygate_driver_api::pool::Place;
@@ -51,6 +52,9 @@ impl Session {
 
     async fn begin(options: &MySqlConnectOptions) -> Result<Self> {
         let mut connection = options.connect().await.map_err(|error| unopened(&error))?;
+        if options.get_socket().is_none() {
+            send_at_once(options.get_host(), options.get_port()).await;
+        }
         let row = sqlx::raw_sql("SELECT VERSION(), CONNECTION_ID()")
             .fetch_one(&mut connection)
             .await

@@ -28,8 +28,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -91,7 +92,6 @@ impl Worker {
             .http2_keepalive_interval(Some(ALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(ALIVE_TIMEOUT))
             .max_concurrent_streams(Some(CALLS_MAX))
-            .tcp_nodelay(true)
             .tls_config(tls)
             .map_err(|error| {
                 Error::new(ConfigInvalid, "the certificates cannot be used").with_detail(error.to_string())
@@ -126,8 +126,8 @@ impl Worker {
                 draining.cancel();
             }
         };
-        let serving =
-            self.server.add_service(service).serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), ended);
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let serving = self.server.add_service(service).serve_with_incoming_shutdown(incoming, ended);
         tokio::select! {
             served = serving => served.map_err(Error::internal),
             () = async { stop.cancelled().await; tokio::time::sleep(patience).await } => Ok(()),
