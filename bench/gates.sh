@@ -122,6 +122,7 @@ serve_gate() {
         sleep 0.1
     done
     gate_flight=$(sed -n 's/.*flight on \([0-9.:]*\).*/\1/p' "$work/gate.log")
+    gate_http=$(sed -n 's/.*http on \([0-9.:]*\).*/\1/p' "$work/gate.log")
 }
 
 stop_gate() {
