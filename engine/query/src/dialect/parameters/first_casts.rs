@@ -84,9 +84,9 @@ fn parameter(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// A parameter has no length and no places of its own: the cast that says them is one more. Without its length, `char` and `bit` are
-/// of one.
-fn without_modifier(data_type: &DataType) -> DataType {
+/// The type without its length and places: a parameter and a column of several cells have none of their own. Without its length, `char`
+/// and `bit` are of one.
+pub(in crate::dialect) fn without_modifier(data_type: &DataType) -> DataType {
     let named = |name: &str| DataType::Custom(ObjectName::from(vec![Ident::new(name)]), Vec::new());
     match data_type {
         DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::CharVarying(_) => DataType::Varchar(None),

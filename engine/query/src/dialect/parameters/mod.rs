@@ -6,6 +6,7 @@ mod uses;
 mod values;
 
 pub(crate) use first_casts::declare_first_casts;
+pub(in crate::dialect) use first_casts::without_modifier;
 pub(crate) use uses::{Uses, narrowed};
 pub(crate) use values::Parameter;
 

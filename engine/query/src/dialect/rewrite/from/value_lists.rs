@@ -2,7 +2,7 @@
 //! declared say of which type each one is. Knows no row but those that a statement writes.
 
 use crate::dialect::ast::{aliased, call, cast, literal_text, select};
-use crate::dialect::parameters::{Declared, declared_type};
+use crate::dialect::parameters::{Declared, declared_type, without_modifier};
 use crate::dialect::planners::types::PgTypePlanner;
 use crate::dialect::rewrite::expressions::calls::record;
 use crate::dialect::rewrite::expressions::constants::whole;
@@ -206,7 +206,8 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
     }
     plain(common).or_else(|| {
         let mut same = said.iter().filter_map(|said| match said {
-            Says::Written(pg_type, data_type) if *pg_type == common => Some(data_type.clone()),
+            // Another cell has another length, or none.
+            Says::Written(pg_type, data_type) if *pg_type == common => Some(without_modifier(data_type)),
             _ => None,
         });
         same.next()
