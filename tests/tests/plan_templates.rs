@@ -53,6 +53,7 @@ fn stack() -> Value {
                 {"name": "a", "object": "k_accounts", "operation": "select", "using": "owner == current_user.id"},
                 {"name": "v", "object": "k_visits", "operation": "select", "using": "owner == current_user.id"},
             ]},
+            {"name": "k_few", "label": "f", "objects": {"k_accounts": {"allowRead": true}}},
         ],
     })
 }
@@ -369,10 +370,93 @@ fn a_new_version_has_plans_of_its_own() {
     let sql = "SELECT count(*) FROM accounts a JOIN visits v ON v.account = a.id";
     let first: Vec<String> = (0..4).map(|_| client.run(sql).text()).collect();
     assert!(first.iter().all(|answer| *answer == first[0]));
+    let relations =
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1";
+    assert_eq!(client.run(relations), client.run(relations));
+    assert_eq!(client.run(relations).table().len(), 4);
     let mut changed = fixture(6);
     changed.stack["permissions"][1]["rowLevelSecurity"][0]["using"] = "owner == 'nobody'".into();
+    changed.stack["permissions"][1]["objects"] =
+        json!({"k_accounts": {"allowRead": true}, "k_visits": {"allowRead": true}});
     gate.replace(&changed, Layout::Parquet);
+    assert_eq!(client.run(relations).table().len(), 2);
     for _ in 0..4 {
         assert_eq!(client.run(sql).table()[0][0].as_deref(), Some("0"));
+    }
+}
+
+/// What clients ask of the catalog, over and over.
+const OF_CATALOG: &[&str] = &[
+    "SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relname OPERATOR(pg_catalog.~) '^(cases)$' COLLATE pg_catalog.default AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 2, 3",
+    "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) \
+     FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef), a.attnotnull \
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+     WHERE c.relname = 'accounts' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+    "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
+    "SELECT c.relname, current_schemas(true), current_user FROM pg_class c WHERE pg_table_is_visible(c.oid) AND c.relkind = 'r' \
+     AND c.relname IN ('accounts', 'cases', 'pg_class') ORDER BY 1",
+    "SELECT c.relname, (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid), \
+     EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid) FROM pg_class c WHERE c.relname LIKE '%s' AND c.relkind = 'r' ORDER BY 1",
+    "WITH RECURSIVE up AS (SELECT oid, relname FROM pg_class WHERE relname = 'accounts' UNION \
+     SELECT i.inhparent, 'parent' FROM pg_inherits i, up WHERE i.inhrelid = up.oid) SELECT relname FROM up",
+    "SELECT relname FROM pg_class WHERE relname = $1",
+    "SELECT nothing FROM pg_class",
+];
+
+/// Answers of the catalog are kept: for their reader alone, and for the settings that names depend on.
+#[test]
+fn answers_of_the_catalog_are_each_readers_own() {
+    let gate = gate(7);
+    let few = Principal::builder("fay").permission_set("k_few").build();
+    for who in [all(), few.clone(), own("ann")] {
+        let (first, second, without) = (gate.client(&who), gate.client(&who), anew(&gate, &who));
+        for path in ["public", "pg_catalog", "public, pg_catalog"] {
+            for client in [&first, &second, &without] {
+                assert!(client.run(&format!("SET search_path = {path}")).code().is_none());
+            }
+            for sql in OF_CATALOG {
+                for name in ["accounts", "cases", "accounts"] {
+                    let values: &[String] = if sql.contains("$1") { &[name.to_owned()] } else { &[] };
+                    let expected = without.run_with(sql, values);
+                    assert_eq!(expected.code().is_some(), sql.contains("nothing"), "{sql}: {expected}");
+                    for client in [&first, &second] {
+                        assert_eq!(client.run_with(sql, values), expected, "{sql} with {values:?} in {path}");
+                    }
+                }
+            }
+        }
+    }
+    // The first run of each statement, path and value is planned, the others are not.
+    let (spared_all, spared_few) = (spared(&gate, "ola"), spared(&gate, "fay"));
+    assert!(spared_all >= 100 && spared_few >= 100, "{spared_all}, {spared_few}");
+    let tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname IN ('accounts', 'cases') ORDER BY 1";
+    assert_eq!(gate.client(&all()).run(tables).table().len(), 2);
+    assert_eq!(gate.client(&few).run(tables).table().len(), 1);
+}
+
+/// What tells of the session, or of the moment, is asked each time.
+#[test]
+fn answers_that_are_a_sessions_own_are_not_kept() {
+    let gate = gate(8);
+    let (one, other) = (gate.client(&all()), gate.client(&all()));
+    let differ = |sql: &str| {
+        let (first, second) = (one.run(sql), other.run(sql));
+        assert!(first.code().is_none() && first != second, "{sql}: {first}\n{second}");
+    };
+    differ("SELECT relname, pg_backend_pid() FROM pg_class WHERE relname = 'accounts'");
+    differ("SELECT relname, random() FROM pg_class WHERE relname = 'accounts'");
+    differ("SELECT relname, clock_timestamp() FROM pg_class WHERE relname = 'accounts'");
+    let set = |client: &Client, name: &str| client.run(&format!("SET application_name = '{name}'"));
+    set(&one, "left");
+    set(&other, "right");
+    differ("SELECT relname, current_setting('application_name') FROM pg_class WHERE relname = 'accounts'");
+    differ("SELECT name, setting FROM pg_settings WHERE name = 'application_name'");
+    // A setting that a statement of the catalog changes is changed by each run of it.
+    let changes = "SELECT set_config('application_name', relname, false) FROM pg_class WHERE relname = 'accounts'";
+    for _ in 0..2 {
+        set(&one, "left");
+        assert_eq!(one.run(changes).table()[0][0].as_deref(), Some("accounts"));
+        assert_eq!(one.run("SHOW application_name").table()[0][0].as_deref(), Some("accounts"));
     }
 }

@@ -20,6 +20,7 @@ mod table;
 mod token;
 mod types;
 
+pub use functions::is_of_catalog;
 pub use oid::{FIRST_USER_OID, ObjectClass, OidSpace, stable_oid};
 pub use overloads::{argument_types, common_type};
 pub use quote::quote_ident;

@@ -183,6 +183,12 @@ impl SystemTable {
     pub fn token(&self) -> &LeafToken {
         &self.catalog.token
     }
+
+    /// Whether its rows tell of the session. Others are the same as long as the catalog is.
+    #[must_use]
+    pub fn is_of_session(&self) -> bool {
+        rows::of_session(self.layout.schema, self.layout.name)
+    }
 }
 
 #[async_trait]

@@ -1,7 +1,7 @@
 //! Functions that return sets in PostgreSQL, as functions that return lists; the dialect unnests them in FROM and SELECT.
 
 use super::Call;
-use super::{Definition, Returns, rows_of};
+use super::{Definition, Returns, of_session, rows_of};
 use crate::cell::Cell;
 use crate::names::OWNER;
 use querygate_types::Result;
@@ -13,7 +13,7 @@ const fn list_of(
     returns: &'static str,
     eval: super::Eval,
 ) -> Definition {
-    Definition { name, least, most, returns: Returns::Type(returns), strict: true, eval }
+    Definition { name, least, most, returns: Returns::Type(returns), strict: true, of_session: false, eval }
 }
 
 pub(super) const FUNCTIONS: &[Definition] = &[
@@ -46,7 +46,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         });
         Ok(Cell::List(split.collect()))
     }),
-    rows_of(
+    of_session(rows_of(
         "pg_show_all_settings",
         0,
         0,
@@ -60,7 +60,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             ("vartype", "text"),
         ],
         all_settings,
-    ),
+    )),
     rows_of(
         "pg_get_keywords",
         0,

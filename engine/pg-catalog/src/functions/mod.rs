@@ -23,6 +23,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use querygate_types::{Error, ErrorCode};
+use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -57,15 +58,22 @@ struct Definition {
     most: usize,
     returns: Returns,
     strict: bool,
+    /// Whether it sees what is the session's own. Others see the search path alone, and answer the same in all sessions with an equal one.
+    of_session: bool,
     eval: Eval,
 }
 
+const fn of_session(mut definition: Definition) -> Definition {
+    definition.of_session = true;
+    definition
+}
+
 const fn strict(name: &'static str, least: usize, most: usize, returns: &'static str, eval: Eval) -> Definition {
-    Definition { name, least, most, returns: Returns::Type(returns), strict: true, eval }
+    Definition { name, least, most, returns: Returns::Type(returns), strict: true, of_session: false, eval }
 }
 
 const fn lenient(name: &'static str, least: usize, most: usize, returns: &'static str, eval: Eval) -> Definition {
-    Definition { name, least, most, returns: Returns::Type(returns), strict: false, eval }
+    Definition { name, least, most, returns: Returns::Type(returns), strict: false, of_session: false, eval }
 }
 
 const fn rows_of(
@@ -75,7 +83,7 @@ const fn rows_of(
     returns: &'static [(&'static str, &'static str)],
     eval: Eval,
 ) -> Definition {
-    Definition { name, least, most, returns: Returns::Rows(returns), strict: true, eval }
+    Definition { name, least, most, returns: Returns::Rows(returns), strict: true, of_session: false, eval }
 }
 
 impl PgCatalog {
@@ -114,6 +122,13 @@ impl PgCatalog {
             Returns::Type(_) => None,
         })
     }
+}
+
+/// Whether a function answers from a catalog and the search path alone: the same in all sessions of a principal with an equal one.
+#[must_use]
+pub fn is_of_catalog(function: &ScalarUDF) -> bool {
+    let function: &dyn Any = function.inner().as_ref();
+    function.downcast_ref::<CatalogFunction>().is_some_and(|own| !own.definition.of_session)
 }
 
 #[derive(Debug)]
@@ -209,8 +224,11 @@ impl ScalarUDFImpl for CatalogFunction {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let none = SessionVars::default();
-        let vars = args.config_options.extensions.get::<SessionVars>().unwrap_or(&none);
+        let own = args.config_options.extensions.get::<SessionVars>();
+        let shared =
+            || SessionVars { search_path: own.and_then(|own| own.search_path.clone()), ..SessionVars::default() };
+        let shared = if self.definition.of_session { SessionVars::default() } else { shared() };
+        let vars = own.filter(|_| self.definition.of_session).unwrap_or(&shared);
         let call = Call { catalog: &self.catalog, vars };
         let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let count = if constant { 1 } else { args.number_rows };

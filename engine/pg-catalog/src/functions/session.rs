@@ -1,7 +1,7 @@
 //! `version`, `current_database`, `current_setting` and what else tells of server and session.
 
 use super::names::flag;
-use super::{Call, Definition, lenient, strict};
+use super::{Call, Definition, lenient, of_session, strict};
 use crate::cell::Cell;
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -23,11 +23,11 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         let named = declared.iter().any(|s| s == "pg_catalog");
         Ok(c.path().into_iter().filter(|s| *s != "pg_catalog" || implicit || named).collect::<Vec<_>>().into())
     }),
-    strict("pg_backend_pid", 0, 0, "int4", |c, _| Ok(c.vars.backend_pid.into())),
-    strict("current_setting", 1, 2, "text", current_setting),
-    lenient("set_config", 3, 3, "text", set_config),
-    strict("pg_postmaster_start_time", 0, 0, "timestamptz", |c, _| Ok(Cell::Micros(c.vars.started_micros))),
-    strict("pg_conf_load_time", 0, 0, "timestamptz", |c, _| Ok(Cell::Micros(c.vars.started_micros))),
+    of_session(strict("pg_backend_pid", 0, 0, "int4", |c, _| Ok(c.vars.backend_pid.into()))),
+    of_session(strict("current_setting", 1, 2, "text", current_setting)),
+    of_session(lenient("set_config", 3, 3, "text", set_config)),
+    of_session(strict("pg_postmaster_start_time", 0, 0, "timestamptz", |c, _| Ok(Cell::Micros(c.vars.started_micros)))),
+    of_session(strict("pg_conf_load_time", 0, 0, "timestamptz", |c, _| Ok(Cell::Micros(c.vars.started_micros)))),
     strict("pg_is_in_recovery", 0, 0, "bool", no),
     strict("pg_is_wal_replay_paused", 0, 0, "bool", no),
     strict("pg_my_temp_schema", 0, 0, "oid", |_, _| Ok(Cell::Int(0))),
@@ -41,20 +41,20 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     }),
     strict("inet_server_addr", 0, 0, "text", nothing),
     strict("inet_server_port", 0, 0, "int4", nothing),
-    strict("inet_client_addr", 0, 0, "text", |c, _| Ok(c.vars.client_address.clone().into())),
-    strict("inet_client_port", 0, 0, "int4", |c, _| Ok(c.vars.client_port.into())),
+    of_session(strict("inet_client_addr", 0, 0, "text", |c, _| Ok(c.vars.client_address.clone().into()))),
+    of_session(strict("inet_client_port", 0, 0, "int4", |c, _| Ok(c.vars.client_port.into()))),
     // The gate takes no advisory locks, so there are none to release and none that block.
     strict("pg_advisory_unlock_all", 0, 0, "void", |_, _| Ok("".into())),
     strict("pg_blocking_pids", 1, 1, "_int4", |_, _| Ok(Cell::List(Vec::new()))),
     // Nothing writes, so no sequence has given a number, and no transaction has one of its own: a count of them would tell
     // each session what others do.
-    strict("lastval", 0, 0, "int8", |_, _| {
+    of_session(strict("lastval", 0, 0, "int8", |_, _| {
         Err(Error::new(ErrorCode::ObjectNotInPrerequisiteState, "lastval is not yet defined in this session"))
-    }),
+    })),
     strict("txid_current", 0, 0, "int8", |_, _| Ok(Cell::Int(1_000))),
     strict("txid_current_if_assigned", 0, 0, "int8", nothing),
     strict("pg_current_xact_id_if_assigned", 0, 0, "int8", nothing),
-    strict("setseed", 1, 1, "void", |_, _| Ok("".into())),
+    of_session(strict("setseed", 1, 1, "void", |_, _| Ok("".into()))),
     strict("pg_replication_origin_session_is_setup", 0, 0, "bool", no),
     strict("pg_jit_available", 0, 0, "bool", no),
     strict("pg_trigger_depth", 0, 0, "int4", |_, _| Ok(Cell::Int(0))),

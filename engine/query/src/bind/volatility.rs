@@ -2,6 +2,7 @@
 //! same in every session.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
@@ -16,27 +17,38 @@ pub(crate) struct Asks {
     pub(crate) moment: bool,
     /// Anything that a session's own variables may answer: such a function, a random one, a catalog relation.
     pub(crate) session: bool,
+    /// Nothing but catalog relations that are the same in all sessions, by functions that answer from the catalog: as long as the
+    /// catalog and the settings that names depend on are the same, so is the answer.
+    pub(crate) catalog_alone: bool,
 }
 
 impl Asks {
     /// Walks the plan with its subqueries.
     pub(crate) fn of(plan: &LogicalPlan) -> Self {
         let mut asks = Self::default();
+        let (mut reads_catalog, mut alone) = (false, true);
         // The closures never fail, so neither does the walk.
         let _ = plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node {
-                asks.session |= source_as_provider(&scan.source).map_or(true, |provider| {
-                    let any: &dyn Any = provider.as_ref();
-                    any.is::<pg_catalog::SystemTable>()
-                });
+                let provider = source_as_provider(&scan.source).ok();
+                let any: Option<&dyn Any> = provider.as_ref().map(|provider| provider.as_ref() as &dyn Any);
+                let system = any.and_then(|any| any.downcast_ref::<pg_catalog::SystemTable>());
+                asks.session |= system.is_some() || any.is_none();
+                reads_catalog |= system.is_some();
+                // A recursive query reads itself.
+                alone &= system
+                    .map_or_else(|| any.is_some_and(|any| any.is::<CteWorkTable>()), |table| !table.is_of_session());
             }
             node.apply_expressions(|expr| {
                 expr.apply(|e| {
-                    asks.add(volatility(e));
+                    let volatility = volatility(e);
+                    alone &= volatility == Volatility::Immutable || is_of_catalog(e);
+                    asks.add(volatility);
                     Ok(TreeNodeRecursion::Continue)
                 })
             })
         });
+        asks.catalog_alone = reads_catalog && alone;
         asks
     }
 
@@ -50,6 +62,10 @@ impl Asks {
             Volatility::Volatile => self.session = true,
         }
     }
+}
+
+fn is_of_catalog(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if pg_catalog::is_of_catalog(&call.func))
 }
 
 /// Of the expression's own function, if it calls one.
@@ -79,9 +95,11 @@ mod tests {
     fn what_a_statement_asks_for() {
         let reader = Shop::open().owner();
         let asks = |sql: &str| reader.bind(sql).unwrap_or_else(|error| panic!("{sql}: {error}")).asks();
-        let nothing = Asks { moment: false, session: false };
-        let session = Asks { moment: false, session: true };
-        let both = Asks { moment: true, session: true };
+        let nothing = Asks::default();
+        let session = Asks { session: true, ..nothing };
+        let both = Asks { moment: true, ..session };
+        let catalog = Asks { catalog_alone: true, ..session };
+        let described = Asks { catalog_alone: true, ..both };
         for (sql, expected) in [
             ("SELECT 1", nothing),
             ("SELECT upper(name), count(*) FROM accounts GROUP BY 1", nothing),
@@ -89,8 +107,24 @@ mod tests {
             ("SELECT timestamptz '2024-01-01 10:00'", nothing),
             ("SELECT random()", session),
             ("SELECT gen_random_uuid()", session),
-            ("SELECT relname FROM pg_class", session),
-            ("SELECT table_name FROM information_schema.tables", session),
+            ("SELECT relname FROM pg_class", catalog),
+            ("SELECT table_name FROM information_schema.tables", catalog),
+            ("SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE pg_table_is_visible(attrelid)", described),
+            ("SELECT relname, current_schema(), current_user FROM pg_class", described),
+            ("SELECT relname, (SELECT max(attnum) FROM pg_attribute WHERE attrelid = c.oid) FROM pg_class c", catalog),
+            (
+                "WITH RECURSIVE t AS (SELECT oid FROM pg_class UNION SELECT i.inhrelid FROM t, pg_inherits i WHERE i.inhparent = t.oid) \
+              SELECT * FROM t",
+                catalog,
+            ),
+            ("SELECT relname, pg_backend_pid() FROM pg_class", both),
+            ("SELECT relname FROM pg_class WHERE relname = current_setting('timezone')", both),
+            ("SELECT set_config('search_path', relname, false) FROM pg_class", both),
+            ("SELECT relname, now() FROM pg_class", both),
+            ("SELECT relname FROM pg_class ORDER BY random()", session),
+            ("SELECT name FROM pg_settings", session),
+            ("SELECT relname FROM pg_class, pg_stat_activity", session),
+            ("SELECT relname FROM pg_class, accounts", session),
             ("SELECT now()", both),
             ("SELECT current_date", both),
             ("SELECT current_setting('timezone')", both),

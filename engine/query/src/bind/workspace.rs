@@ -15,6 +15,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::Session as DfSession;
 use datafusion::catalog::view::ViewTable;
+use datafusion::common::config::OptimizerOptions;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::QueryPlanner;
@@ -38,6 +39,9 @@ use std::sync::Arc;
 
 /// Bytes of keys of which a join makes a list for its other side.
 const KEY_BYTES_MAX: usize = 4 << 20;
+
+/// Rounds of the logical rules for statements that read the catalog alone.
+const BRIEF_PASSES: usize = 1;
 
 /// Engine configuration that all sessions share.
 pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
@@ -179,11 +183,25 @@ fn state(
     Ok(querygate_semantics::install(state))
 }
 
+/// For statements that read the catalog alone, whose few rows are in memory: more rounds of rules and several streams take longer than
+/// they spare.
+pub(crate) fn plan_briefly(config: &mut SessionConfig) {
+    let options = config.options_mut();
+    options.optimizer.max_passes = BRIEF_PASSES;
+    options.execution.target_partitions = 1;
+}
+
+/// Whether plans of a state are made in fewer rounds than the engine wants.
+pub(crate) fn is_brief(state: &SessionState) -> bool {
+    state.config_options().optimizer.max_passes == BRIEF_PASSES
+}
+
 /// The state for a plan that the engine's own rules broke: without those that share parts of expressions and that divide
 /// work, after which it forgets by what its rows are sorted.
 pub(crate) fn careful(state: &SessionState) -> SessionState {
     let rules = state.optimizer().rules.iter().filter(|rule| rule.name() != list::SHARING);
-    let config = state.config().clone().with_target_partitions(1);
+    let mut config = state.config().clone().with_target_partitions(1);
+    config.options_mut().optimizer.max_passes = OptimizerOptions::default().max_passes;
     let rules = rules.cloned().collect();
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).with_optimizer_rules(rules).build()
 }

@@ -6,6 +6,7 @@ use crate::bind::workspace::Workspace;
 use crate::dialect::parameters::Declared;
 use crate::engine::judged::Judged;
 use crate::plan::template::Templates;
+use crate::run::answers::Answers;
 use crate::settings::list::Settings;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -31,9 +32,11 @@ pub(crate) struct Caches {
     pub(crate) bound: Cache<BoundKey, Arc<Bound>>,
     /// Plans of bound statements that are kept for other values.
     pub(crate) templates: Templates,
+    /// Answers of statements that ask the catalog alone.
+    pub(crate) answers: Answers,
     /// What followers of changes share.
     pub(crate) judged: Judged,
-    /// What bound statements, their plans, rights and what followers share may take, charged to the engine as long as it runs.
+    /// What bound statements, their plans and answers, rights and what followers share may take, charged to the engine as long as it runs.
     _bound_memory: MemoryReservation,
 }
 
@@ -48,7 +51,8 @@ impl Caches {
         let templates_max = (memory_total / TEMPLATES_SHARE).min(TEMPLATES_MAX);
         let judged_max = (memory_total / JUDGED_SHARE).min(JUDGED_MAX);
         let rights_max = (memory_total / RIGHTS_SHARE).min(RIGHTS_MAX);
-        let shares = [bound_max, templates_max, judged_max, rights_max];
+        let answers_max = (memory_total / ANSWERS_SHARE).min(ANSWERS_MAX);
+        let shares = [bound_max, templates_max, answers_max, judged_max, rights_max];
         bound_memory.try_grow(shares.into_iter().fold(0, usize::saturating_add))?;
         Ok(Self {
             rights: Cache::builder()
@@ -66,6 +70,7 @@ impl Caches {
                 .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
                 .build(),
             templates: Templates::new(templates_max),
+            answers: Answers::new(answers_max),
             judged: Judged::new(judged_max),
             _bound_memory: bound_memory,
         })
@@ -83,6 +88,7 @@ impl Caches {
         self.states.invalidate_all();
         self.bound.invalidate_all();
         self.templates.clear();
+        self.answers.clear();
         self.judged.clear();
     }
 }
@@ -107,6 +113,9 @@ const BOUND_SHARE: usize = 32;
 /// The same of plans that are kept.
 const TEMPLATES_MAX: usize = 64 << 20;
 const TEMPLATES_SHARE: usize = 64;
+/// The same of answers that are kept.
+const ANSWERS_MAX: usize = 16 << 20;
+const ANSWERS_SHARE: usize = 128;
 /// Bytes of what followers of changes share, as they are estimated; of the memory of all statements, a share at most.
 const JUDGED_MAX: usize = 16 << 20;
 const JUDGED_SHARE: usize = 128;

@@ -3,7 +3,7 @@
 use crate::bind::statement::{Bound, Whole};
 use crate::bind::verify::{Inventory, verify_bound, verify_final};
 use crate::bind::volatility::Asks;
-use crate::bind::workspace::careful;
+use crate::bind::workspace::{careful, is_brief};
 use crate::books::observe::FragmentRecord;
 use crate::dialect::subqueries::apply::{self, RunSubplan, Scope};
 use crate::errors::{Stage, translate};
@@ -364,10 +364,12 @@ pub(crate) async fn physical(
 
 /// A plan that the engine's own rules broke is made a second time without the ones that are known to break plans.
 async fn again(plan: &LogicalPlan, state: &Arc<SessionState>, error: Error) -> Result<Arc<dyn ExecutionPlan>> {
-    if error.code() != ErrorCode::Internal {
+    if error.code() != ErrorCode::Internal && !is_brief(state) {
         return Err(error);
     }
-    tracing::warn!(cause = error.cause(), "a statement is planned a second time, with fewer rules");
+    if error.code() == ErrorCode::Internal {
+        tracing::warn!(cause = error.cause(), "a statement is planned a second time, with fewer rules");
+    }
     careful(state).create_physical_plan(plan).await.map_err(|_| error)
 }
 

@@ -2,6 +2,7 @@
 //! on their way to a reader), and its record. Knows no session and no plan's making.
 
 pub(crate) mod admission;
+pub(crate) mod answers;
 mod by_login;
 pub(crate) mod compare;
 pub(crate) mod execute;

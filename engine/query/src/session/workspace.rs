@@ -4,7 +4,7 @@
 use super::commands::cursors::Cursor;
 use super::gate_session::{GateSession, Inner};
 use crate::bind::statement::{Bound, bind};
-use crate::bind::workspace::{Workspace, with_config};
+use crate::bind::workspace::{Workspace, plan_briefly, with_config};
 use crate::dialect::parameters::Declared;
 use crate::dialect::subqueries::apply::SubplanRunner;
 use crate::engine::caches::{BOUND_TEXT_MAX, BoundKey};
@@ -66,6 +66,9 @@ impl GateSession {
         }
         let vars = if bound.asks().session { Some(self.session_vars(&self.inner())?) } else { None };
         let own = with_config(&state, |config| {
+            if bound.asks().catalog_alone {
+                plan_briefly(config);
+            }
             if let Some(vars) = vars {
                 config.options_mut().extensions.insert(vars);
             }

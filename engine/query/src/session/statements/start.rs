@@ -8,6 +8,7 @@ use crate::plan::executable::{self, Executable, PlanOptions};
 use crate::plan::rule_trace::{Step, steps};
 use crate::plan::template::Templates;
 use crate::plan::variant::{Asking, Chosen};
+use crate::run::answers::AnswerPlace;
 use crate::run::execute;
 use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
@@ -16,6 +17,7 @@ use crate::sql::parse::Parsed;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 use querygate_catalog::remote::FragmentCall;
@@ -66,6 +68,12 @@ impl GateSession {
         of: Invocation<'_>,
     ) -> Result<BatchStream> {
         run.admit().await?;
+        let place = self.answer_place(of)?;
+        if let Some(batches) = place.as_ref().and_then(AnswerPlace::found) {
+            run.reuse_plan(Arc::default());
+            let (guard, ..) = run.guard(interrupt.clone()).await?;
+            return Ok(execute::run_batches(self.gate.runtime(), move || batches, guard));
+        }
         let asking = || {
             // A part is a share of one plan: all its shares must come of the same.
             let alone = (of.part.is_none() && !of.is_find).then_some(&of.prepared.parsed)?;
@@ -104,6 +112,10 @@ impl GateSession {
             record.cached = executable.cached();
             record.fragments = Arc::clone(executable.records());
         });
+        if let Some(place) = place {
+            let memory = MemoryConsumer::new("kept answer").register(&self.runs.statement_account());
+            return Ok(place.keeping(batches, memory));
+        }
         let whole = (of.part.is_none() && !of.is_find).then_some((of.bound, of.parameters, &state));
         Ok(self.checked(whole, || executable.pushed_to(), run.record(), batches, interrupt.token()))
     }
@@ -152,6 +164,20 @@ impl GateSession {
         let ahead = Ahead::new(&account);
         let opened = move || counted(call.start(Some(holder), runs), ahead);
         Ok(execute::run_batches(self.gate.runtime(), opened, guard))
+    }
+
+    /// Where the answer of a statement is kept that asks the catalog alone. `None`: it is run each time.
+    fn answer_place(&self, of: Invocation<'_>) -> Result<Option<AnswerPlace>> {
+        let is_kept = of.bound.asks().catalog_alone
+            && of.part.is_none()
+            && !of.is_find
+            && of.reads.is_none()
+            && !matches!(of.prepared.kind, Kind::Explain(..))
+            && self.inner().settings.plan_templates();
+        if !is_kept {
+            return Ok(None);
+        }
+        Ok(Some(self.gate.caches().answers.place(of.bound.number(), of.bound.values(of.parameters)?)))
     }
 
     /// Plans that are kept, where the session uses them.
