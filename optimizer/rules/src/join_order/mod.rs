@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// than a wrong guess.
 const MUCH: f64 = 2.0;
 
+/// How much wider rows count for as many more: the time of a join goes with rows, its memory with bytes.
+const WIDER_MAX: f64 = 4.0;
+
 /// The rule. Belongs after DataFusion's own: one of those joins in the order in which tables are written.
 #[derive(Debug)]
 pub struct JoinOrder {
@@ -67,7 +70,7 @@ impl JoinOrder {
             let few = right.rows <= count(KEY_LIST_MAX) && right.rows < left.rows;
             join.join_type == JoinType::LeftSemi && left.remote && !right.remote && few
         } else {
-            left.known && right.known && right.rows * MUCH < left.rows
+            left.known && right.known && right.rows * MUCH < left.rows * width_ratio(join)
         };
         if !better {
             return Ok(Transformed::no(plan));
@@ -88,6 +91,25 @@ impl JoinOrder {
         }
         let columns = wanted.into_iter().map(Expr::Column);
         Ok(Transformed::yes(LogicalPlanBuilder::from(swapped).project(columns)?.build()?))
+    }
+}
+
+/// How much wider the rows of the left side are, as they are kept in memory: a semi or anti join needs the keys of its right side alone,
+/// and the rows of the other side as they are.
+fn width_ratio(join: &Join) -> f64 {
+    match join.join_type {
+        JoinType::LeftSemi | JoinType::LeftAnti => {
+            let columns = |side: &LogicalPlan| count(side.schema().fields().len().max(1));
+            (columns(&join.left) / columns(&join.right)).clamp(1.0, WIDER_MAX)
+        }
+        JoinType::Inner
+        | JoinType::Left
+        | JoinType::Right
+        | JoinType::Full
+        | JoinType::RightSemi
+        | JoinType::RightAnti
+        | JoinType::LeftMark
+        | JoinType::RightMark => 1.0,
     }
 }
 
