@@ -2,7 +2,7 @@
 
 # TPC-H over Parquet, on metadata as `introspect` writes it, with a row policy for user narrow: a gate alone on one core, then with a worker
 # on a core of its own, then with two workers, of which one shares the gate's core. WORKERS_SCALE (10), RUNS (best of), WORKERS_DATA (a folder
-# with the tables, kept), MODES ("on auto").
+# with the tables, kept), MODES ("on auto"), QUERIES ("q01 q06"), USERS_OF ("bench narrow").
 run_workers() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
     build --example tpch
@@ -54,8 +54,8 @@ workers_gate() {
         (cd "$work/gate" && "$(gate_program)" introspect "$lake" --namespace tpch -o metadata) >"$work/introspect.log" 2>&1 \
             || { cat "$work/introspect.log" >&2; exit 1; }
         python3 - "$work/gate/metadata" <<'PY'
-import copy, glob, json, sys
-[path] = glob.glob(sys.argv[1] + "/*.json")
+import copy, json, sys
+path = sys.argv[1] + "/tpch.json"
 stack = json.load(open(path))
 sets = stack["packages"][0]["manifest"]["permissions"]
 narrow = {**copy.deepcopy(sets[0]), "name": "tpch_narrow"}
@@ -69,8 +69,8 @@ PY
     local verifier user set
     verifier=$(echo bench | "$(gate_program)" user add bench | sed -n '/^verifier/p')
     {
-        printf '[server]\ndatabase = "demo"\n[metadata]\npath = "metadata"\n'
-        printf '[[sources]]\nname = "tpch"\nkind = "files"\npath = "%s"\n' "$lake"
+        printf '[server]\ndatabase = "demo"\n[limits]\nmemory_total = "8GB"\nmemory_per_user = "8GB"\nmemory_per_query = "8GB"\n'
+        printf '[metadata]\npath = "metadata"\n[[sources]]\nname = "tpch"\nkind = "files"\npath = "%s"\n' "$lake"
         [[ -z $1 ]] || printf '[workers]\n%s\nsigning_key = "gate.key"\ntls_certificate = "gatetls.pem"\ntls_key = "gatetls.key"\ntls_ca = "ca.pem"\n' "$1"
         for user in bench narrow; do
             set=tpch_$([[ $user == bench ]] && echo reader || echo narrow)
@@ -129,7 +129,7 @@ workers_place() {
 # workers_statements NAME MODE: each statement as each user: time, CPU seconds of the gate and of the workers, bytes that came from workers.
 workers_statements() {
     local user path number run
-    for user in bench narrow; do
+    for user in ${USERS_OF:-bench narrow}; do
         for path in tests/tpch/queries/q*.sql; do
             [[ -z ${QUERIES:-} || " $QUERIES " == *" $(basename "$path" .sql) "* ]] || continue
             number=$(basename "$path" .sql)
@@ -143,7 +143,7 @@ workers_statements() {
 workers_run() {
     local before after started ended bytes
     before=$(workers_cpu) bytes=$(workers_bytes) started=$(date +%s%N)
-    if PGPASSWORD=bench PGOPTIONS="$([[ $1 == alone ]] || echo "-c querygate.workers=$2")" psql -X -q -A -t -h 127.0.0.1 -p "${gate_pg##*:}" -U "$3" demo -f "$5" \
+    if PGPASSWORD=bench PGOPTIONS="$([[ $1 == alone ]] || echo "-c querygate.workers=$2")" psql -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "${gate_pg##*:}" -U "$3" demo -f "$5" \
         >"$work/answer" 2>&1; then
         ended=$(date +%s%N) after=$(workers_cpu)
         echo "$1 $2 $3 $4 $((ended - started)) $before $after $(($(workers_bytes) - bytes)) $(md5sum <"$work/answer" | cut -c-8)" >>"$work/workers"
