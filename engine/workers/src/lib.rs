@@ -5,6 +5,7 @@
 
 pub mod gate;
 pub mod part;
+mod pieces;
 mod status;
 pub mod worker;
 

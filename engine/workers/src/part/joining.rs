@@ -2,6 +2,7 @@
 
 use super::expression::{Closing, Expression, Opening, Sent, number, wrong};
 use super::tables::schema_bytes;
+use crate::pieces::pieces;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::reader::StreamReader;
@@ -189,7 +190,7 @@ impl SideWriter {
 
     /// Adds rows; gives the bytes so far.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<usize> {
-        self.0.write(batch).map_err(Error::internal)?;
+        pieces(batch)?.iter().try_for_each(|piece| self.0.write(piece)).map_err(Error::internal)?;
         Ok(self.0.get_ref().len())
     }
 

@@ -5,6 +5,7 @@ use super::measure::{self, Outcome, PartRun};
 use super::run::{Opened, open, state};
 use crate::START_ACTION;
 use crate::part::{Nonces, Refusal, SEALED_BYTES_MAX, Verified, VerifyingKey};
+use crate::pieces::pieces;
 use crate::status::of_error;
 use arrow::array::RecordBatch;
 use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -266,20 +267,26 @@ async fn give(
     loop {
         match rows.next().await {
             None => return Outcome::Done,
-            Some(Ok(batch)) => {
-                measure::gave_rows(batch.num_rows());
-                if sender.send(Ok(batch)).await.is_err() {
-                    return Outcome::Left;
+            Some(Ok(batch)) => match pieces(&batch) {
+                Ok(pieces) => {
+                    for piece in pieces {
+                        measure::gave_rows(piece.num_rows());
+                        if sender.send(Ok(piece)).await.is_err() {
+                            return Outcome::Left;
+                        }
+                    }
                 }
-            }
-            Some(Err(error)) => {
-                let status = failed(&(options.translate)(&error));
-                // Whether anybody hears it or not, it failed.
-                let _ = sender.send(Err(FlightError::Tonic(Box::new(status)))).await;
-                return Outcome::Failed;
-            }
+                Err(error) => return tell_failure(&error, sender).await,
+            },
+            Some(Err(error)) => return tell_failure(&(options.translate)(&error), sender).await,
         }
     }
+}
+
+/// Whether anybody hears it or not, the part failed.
+async fn tell_failure(error: &Error, sender: &mpsc::Sender<std::result::Result<RecordBatch, FlightError>>) -> Outcome {
+    let _ = sender.send(Err(FlightError::Tonic(Box::new(failed(error))))).await;
+    Outcome::Failed
 }
 
 fn failed(error: &Error) -> Status {
