@@ -17,7 +17,7 @@ mod writes;
 
 pub(crate) use metadata_webhooks::findings as webhook_findings;
 pub(crate) use sources::{MEMORY_SOURCE_BYTES_MAX, memory_rows, mongodb, mysql, postgres};
-pub(crate) use states::{SourceState, Vitals, grouped, source_states};
+pub(crate) use states::{Away, SourceState, Vitals, grouped, source_states, unreadable_folder};
 pub(crate) use writes::write_findings;
 
 use crate::auth::{ConfigAuthenticator, GateTokens};

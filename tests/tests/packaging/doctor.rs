@@ -24,12 +24,12 @@ const STACK: &str = r#"{
 }"#;
 
 /// Limits that every machine of tests can keep.
-const SMALL: &str = "[limits]\nmemory_total = \"64MB\"\nmemory_per_query = \"16MB\"\nspill_directory = \"spill\"\nspill_max = \"1MB\"\n\
+pub(super) const SMALL: &str = "[limits]\nmemory_total = \"64MB\"\nmemory_per_query = \"16MB\"\nspill_directory = \"spill\"\nspill_max = \"1MB\"\n\
                      [metadata]\npath = \"stack.json\"\n[[users]]\nname = \"nora\"\npermission_sets = [\"t_reader\"]\n\
                      verifier = \"SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$vFfkBVgLc5tmdfzKD8zBR4bCIyHRjXVSNvyl6sqFTP8=:R5K4HMfU3HzbYkFsYBK5mRmhYKTpI1zdTcDuYrKuk2k=\"\n";
 
 /// A folder with metadata and a configuration, which others may not read.
-fn place(config: &str) -> TempDir {
+pub(super) fn place(config: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("stack.json"), STACK).unwrap();
     private(&folder.path().join("querygate.toml"), config);
@@ -41,14 +41,14 @@ fn private(file: &Path, text: &str) {
     std::fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> (i32, String) {
+pub(super) fn run(folder: &Path, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(binary()).args(arguments).current_dir(folder).env("NO_COLOR", "1").output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Exit code and findings, as level, check, subject.
-fn doctor(folder: &Path) -> (i32, Value, BTreeSet<(String, String, String)>) {
+pub(super) fn doctor(folder: &Path) -> (i32, Value, BTreeSet<(String, String, String)>) {
     let (code, text) = run(folder, &["doctor", "--json"]);
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
@@ -57,7 +57,7 @@ fn doctor(folder: &Path) -> (i32, Value, BTreeSet<(String, String, String)>) {
     (code, report, found)
 }
 
-fn of_check(report: &Value, check: &str) -> Vec<String> {
+pub(super) fn of_check(report: &Value, check: &str) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap().iter().filter(|one| one["check"] == check);
     findings.map(|one| format!("{} {}: {}", one["level"], one["subject"], one["what"]).replace('"', "")).collect()
 }
@@ -176,7 +176,7 @@ fn beside_a_gate_that_runs_its_ports_are_its_own() {
     assert!(is_ours, "{ports:?}");
     drop(shop);
     let (code, text) = run(folder.path(), &["health", "--timeout", "2"]);
-    assert!(code == 1 && text.contains(&format!("no gate answers on {http}")), "{text}");
+    assert!(code == 1 && text.contains(&format!("nothing answers on {http}")), "{text}");
     let (code, text) = run(nowhere.path(), &["health"]);
     assert!(code == 1 && text.contains("--http"), "{text}");
 }

@@ -61,14 +61,27 @@ fn a_composition_is_confined_and_mounts_what_is_there() {
         .lines()
         .filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':').filter(|name| !name.starts_with(' ')))
         .collect();
-    assert_eq!(named, ["gate", "postgres", "prometheus", "grafana"]);
-    for wanted in ["<<: *confined", "healthcheck:", "deploy: {resources:", "pids_limit:"] {
+    assert_eq!(named, ["gate", "worker", "postgres", "prometheus", "grafana"]);
+    for wanted in ["<<: *confined", "healthcheck:", "resources: {limits: {cpus:", "pids: "] {
         assert_eq!(services.matches(wanted).count(), named.len(), "{wanted}");
     }
     assert!(text.contains("read_only: true") && text.contains("cap_drop: [ALL]"));
     for line in services.lines().filter_map(|line| line.trim().strip_prefix("- ./")) {
         let path = line.split(':').next().unwrap();
         assert!(here.join(path).exists(), "{path} is mounted and is not there");
+    }
+    // What Docker Compose itself says. Its first version is another language.
+    let first = |text: &str| text.trim_start_matches('v').starts_with("1.");
+    let version = |program: &str, words: &[&str]| {
+        let output = Command::new(program).args(words).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !first(text))
+    };
+    if version("docker", &["compose", "version", "--short"]).is_some() {
+        passes("docker", &["compose", "config", "--quiet"], &here);
+    } else if version("docker-compose", &["version", "--short"]).is_some() {
+        passes("docker-compose", &["config", "--quiet"], &here);
+    } else {
+        eprintln!("SKIPPED: Docker Compose is not installed, and compose.yaml was not parsed by it");
     }
     // Secrets come as files: no password is in the environment or in the file.
     for line in services.lines().filter(|line| line.contains("PASSWORD")) {
@@ -109,7 +122,7 @@ fn shipped_configurations_and_metadata_check_without_an_error() {
     };
     let (code, text) = check(&["check", "querygate.toml"], &packaging().join("debian"));
     assert!(code == Some(0) && text.contains("0 errors"), "{text}");
-    // The composition's secret is a file that is not here; everything else of it is right.
+    // The composition's secrets are files that are not here; everything else of it is right.
     let folder = tempfile::tempdir().unwrap();
     let compose = packaging().join("compose");
     std::fs::create_dir(folder.path().join("metadata")).unwrap();
@@ -121,6 +134,8 @@ fn shipped_configurations_and_metadata_check_without_an_error() {
     std::fs::write(folder.path().join("password"), "a password").unwrap();
     let (code, text) = check(&["check", "--offline", "querygate.toml"], folder.path());
     assert!(code == Some(0) && text.contains("0 errors"), "{text}");
+    let (code, text) = check(&["check", "worker.toml"], &compose);
+    assert!(code == Some(0) && text.contains("worker.toml is good: 0 errors"), "{text}");
 }
 
 #[test]

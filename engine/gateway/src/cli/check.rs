@@ -2,10 +2,14 @@
 
 mod history;
 mod rules;
+mod worker;
+
+pub(super) use worker::examine as examine_worker;
 
 use super::args::CheckArgs;
 use super::{Ended, default_config, written};
 use crate::config::diagnostic::nearest;
+use crate::config::worker::is_worker;
 use crate::config::{self, Config, SourceKind};
 use crate::governance::Governance;
 use crate::metadata::{self, declared_sets};
@@ -25,7 +29,9 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     let extensions = output.extensions().clone();
     let mut check = Check::new(output, args.quiet, args.offline);
     check.extensions(&extensions)?;
-    if path.extension().is_some_and(|extension| extension == "toml") {
+    if is_worker(&path) {
+        check.worker(&path)?;
+    } else if path.extension().is_some_and(|extension| extension == "toml") {
         check.configuration(&path)?;
     } else {
         check.metadata(&path, TenancyPosture::Single)?;
@@ -110,15 +116,8 @@ impl<'a> Check<'a> {
     }
 
     fn configuration(&mut self, path: &Path) -> Result<Option<(Config, Option<Governance>)>> {
-        let (config, mut report) = config::load_with(path, self.output.extensions());
-        self.findings.extend(report.diagnostics.iter().map(|finding| CheckFinding::of_configuration(finding, &report)));
-        self.errors += report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Error).count();
-        self.warnings +=
-            report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Warning).count();
-        if self.quiet {
-            report.diagnostics.retain(|d| d.severity == config::diagnostic::Severity::Error);
-        }
-        report.render(self.output, Stream::Out).map_err(written)?;
+        let (config, report) = config::load_with(path, self.output.extensions());
+        self.report(report)?;
         let Some(config) = config else { return Ok(None) };
         self.line(&format!(
             "configuration: {}, {}, {}",
@@ -133,6 +132,18 @@ impl<'a> Check<'a> {
             self.changes(&config, governance)?;
         }
         Ok(Some((config, governance)))
+    }
+
+    /// Counts what was found in a configuration, and prints it.
+    fn report(&mut self, mut report: config::diagnostic::Report) -> Result<()> {
+        self.findings.extend(report.diagnostics.iter().map(|finding| CheckFinding::of_configuration(finding, &report)));
+        self.errors += report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Error).count();
+        self.warnings +=
+            report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Warning).count();
+        if self.quiet {
+            report.diagnostics.retain(|d| d.severity == config::diagnostic::Severity::Error);
+        }
+        report.render(self.output, Stream::Out).map_err(written)
     }
 
     /// What serving reads of the metadata and beside it, read the same way.
@@ -308,9 +319,11 @@ impl CheckFinding {
     fn of_configuration(finding: &config::diagnostic::Diagnostic, report: &config::diagnostic::Report) -> Self {
         let place = finding.span.clone().map(|span| config::diagnostic::Place::of(&report.text, span));
         let place = place.map(|place| format!(":{}:{}", place.line, place.column)).unwrap_or_default();
+        // Stands below the excerpt where there is one: often the nearest name.
+        let label = finding.label.as_ref().map(|label| format!(": {label}")).unwrap_or_default();
         Self {
             is_error: finding.severity == config::diagnostic::Severity::Error,
-            what: format!("{}{place}: {}", report.file, finding.message),
+            what: format!("{}{place}: {}{label}", report.file, finding.message),
             help: finding.help.clone(),
         }
     }

@@ -10,10 +10,13 @@ mod ports;
 mod secrets;
 mod sources;
 mod validity;
+mod worker;
+mod workers;
 
 use super::args::DoctorArgs;
 use super::{Ended, check, written};
 use crate::config::Config;
+use crate::config::worker::is_worker;
 use crate::governance::Governance;
 use crate::output::Output;
 use crate::wiring::{source_states, write_findings};
@@ -29,11 +32,17 @@ pub(super) fn run(args: &DoctorArgs, output: &mut Output) -> Result<Ended> {
     let file = args.config.file();
     let mut report = Report::new(&file.display().to_string());
     report.add(version());
-    let checked = check::examine(&file, output.extensions())?;
-    report.extend(files_of(&file, &checked));
-    if let Some((config, governance)) = &checked.good {
-        report.hide(&config.secrets);
-        examine(config, governance.as_ref(), &mut report)?;
+    if is_worker(&file) {
+        let (config, findings) = check::examine_worker(&file);
+        report.extend(files_of(&file, &findings, "it is good"));
+        report.extend(config.iter().flat_map(worker::findings));
+    } else {
+        let checked = check::examine(&file, output.extensions())?;
+        report.extend(files_of(&file, &checked.findings, "it and the metadata that it names are good"));
+        if let Some((config, governance)) = &checked.good {
+            report.hide(&config.secrets);
+            examine(config, governance.as_ref(), &mut report)?;
+        }
     }
     if args.json {
         let text = serde_json::to_string_pretty(&report.to_json()).map_err(Error::internal)?;
@@ -54,22 +63,22 @@ fn version() -> Finding {
     Finding::ok("version", "querygate", what)
 }
 
-/// What `querygate check` says of configuration and metadata.
-fn files_of(file: &Path, checked: &check::Checked) -> Vec<Finding> {
+/// What `querygate check` says of configuration and metadata, `good` where that is nothing.
+fn files_of(file: &Path, findings: &[check::CheckFinding], good: &str) -> Vec<Finding> {
     let name = file.file_name().map_or_else(|| "configuration".to_owned(), |name| name.to_string_lossy().into_owned());
-    if checked.findings.is_empty() {
-        return vec![Finding::ok("configuration", name, "it and the metadata that it names are good")];
+    if findings.is_empty() {
+        return vec![Finding::ok("configuration", name, good)];
     }
     let finding = |found: &check::CheckFinding| {
         let level = if found.is_error { Level::Problem } else { Level::Warning };
         let finding = Finding::new(level, "configuration", &name, &found.what);
         match &found.help {
             Some(help) => finding.advise(help),
-            None if found.is_error => finding.advise("`querygate check` shows the line"),
-            None => finding,
+            None if found.is_error => finding.advise("correct it; `querygate check` shows the line"),
+            None => finding.advise("correct the configuration or the metadata, unless it is meant"),
         }
     };
-    checked.findings.iter().map(finding).collect()
+    findings.iter().map(finding).collect()
 }
 
 fn examine(config: &Config, governance: Option<&Governance>, report: &mut Report) -> Result<()> {
@@ -87,14 +96,17 @@ fn examine(config: &Config, governance: Option<&Governance>, report: &mut Report
         report.extend(against.into_iter().map(|what| Finding::new(Level::Warning, "source.writes", "changes", what)));
     }
     let root = Path::new("/");
-    let doors = ports::look(config, root);
-    report.extend(doors.iter().map(ports::finding));
+    let doors = ports::look(&crate::serve::doors(config), root);
+    report.extend(doors.iter().map(|door| ports::finding(door, "a gate")));
     report.extend(doors::findings(config));
-    report.extend(certificates::findings(config, Utc::now().timestamp()));
+    let now = Utc::now().timestamp();
+    report.extend(certificates::findings(config, now));
+    report.extend(config.workers.iter().flat_map(|workers| workers::findings(workers, now)));
     // Limits are those of a gate that runs; of none, those that one would get from here.
     let running = doors.iter().find_map(ports::Door::gate);
     report.add(machine::open_files(config, machine::file_limit(root, running)));
-    report.add(machine::memory(config, machine::room(root, running)));
+    let total = config.limits.memory_total;
+    report.add(machine::memory("limits.memory_total", total, machine::room(root, running)));
     report.extend(disk::findings(config));
     report.extend(secrets::findings(config));
     Ok(())
@@ -120,14 +132,14 @@ mod tests {
             what: "q.toml:1:1: odd".to_owned(),
             help: help.map(str::to_owned),
         };
-        let checked = check::Checked { good: None, findings: vec![found(true, None), found(false, Some("do this"))] };
-        let found = files_of(Path::new("/etc/q.toml"), &checked);
-        assert_eq!(found.iter().map(|f| f.level).collect::<Vec<_>>(), [Level::Problem, Level::Warning]);
+        let found = [found(true, None), found(false, Some("do this")), found(false, None)];
+        let found = files_of(Path::new("/etc/q.toml"), &found, "good");
+        assert_eq!(found.iter().map(|f| f.level).collect::<Vec<_>>(), [Level::Problem, Level::Warning, Level::Warning]);
+        assert!(found.iter().all(|finding| finding.advice.is_some()), "{found:?}");
         assert!(
             found[0].advice.as_ref().unwrap().contains("querygate check")
                 && found[1].advice.as_deref() == Some("do this")
         );
-        let good = check::Checked { good: None, findings: Vec::new() };
-        assert_eq!(files_of(Path::new("q.toml"), &good)[0].level, Level::Ok);
+        assert_eq!(files_of(Path::new("q.toml"), &[], "good")[0].level, Level::Ok);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::args::HealthArgs;
 use super::{Ended, written};
-use crate::config;
+use crate::config::{self, worker};
 use crate::output::{Output, Stream};
 use querygate_types::{Error, ErrorCode, Result};
 use std::io::{Read, Write};
@@ -23,18 +23,24 @@ pub(super) fn run(args: &HealthArgs, output: &mut Output) -> Result<Ended> {
     Ok(if status == 200 { Ended::Well } else { Ended::WithFindings })
 }
 
-/// Where the configuration opens the HTTP door.
+/// Where the configuration, a gate's or a worker's, opens the HTTP door.
 fn configured(args: &HealthArgs, output: &mut Output) -> Result<SocketAddr> {
     let file = args.config.file();
-    let (config, report) = config::load_with(&file, output.extensions());
-    let Some(config) = config else {
+    let (http, table, report) = if worker::is_worker(&file) {
+        let (config, report) = worker::load(&file);
+        (config.map(|config| config.http), "[worker]", report)
+    } else {
+        let (config, report) = config::load_with(&file, output.extensions());
+        (config.map(|config| config.server.http), "[server]", report)
+    };
+    let Some(http) = http else {
         report.render(output, Stream::Err).map_err(written)?;
         return Err(Error::new(ErrorCode::ConfigInvalid, format!("{} is not usable", file.display()))
             .with_hint("Name the address with --http instead."));
     };
-    config.server.http.ok_or_else(|| {
+    http.ok_or_else(|| {
         Error::new(ErrorCode::ConfigInvalid, "the HTTP door is off")
-            .with_hint("Set `http` in [server]: health is asked for there.")
+            .with_hint(format!("Set `http` in {table}: health is asked for there."))
     })
 }
 
@@ -57,7 +63,7 @@ fn within(address: SocketAddr) -> SocketAddr {
 /// Status and body of the answer to one request.
 fn get(address: SocketAddr, path: &str, patience: Duration) -> Result<(u16, String)> {
     let silent = |error: std::io::Error| {
-        Error::new(ErrorCode::SourceUnavailable, format!("no gate answers on {address}")).with_detail(error.to_string())
+        Error::new(ErrorCode::SourceUnavailable, format!("nothing answers on {address}")).with_detail(error.to_string())
     };
     let deadline = Instant::now() + patience;
     let mut stream = TcpStream::connect_timeout(&address, patience).map_err(silent)?;

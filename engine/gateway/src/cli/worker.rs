@@ -5,14 +5,13 @@ use super::{Ended, written};
 use crate::config::worker::{self, WorkerConfig};
 use crate::output::{Output, Stream};
 use crate::process::{Signals, Wish, keep_up, measure, start_metrics};
-use crate::wiring::workers::{Folders, read};
+use crate::wiring::workers::{Folders, read, verification_key};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use metrics_exporter_prometheus::PrometheusHandle;
 use querygate_http::{HttpConfig, HttpDoor, Probes, Readiness};
 use querygate_types::{Error, ErrorCode, Result};
-use querygate_workers::part::VerifyingKey;
 use querygate_workers::worker::{Worker, WorkerOptions};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +55,7 @@ async fn serve(
     let environment = environment(config)?;
     let options = WorkerOptions {
         address: config.address.clone(),
-        key: VerifyingKey::from_pem(&read(&config.verification_key)?)?,
+        key: verification_key(&config.verification_key)?,
         files: Arc::new(Folders::open(&config.folders)?),
         environment: Arc::clone(&environment),
         runtime: runtime.clone(),

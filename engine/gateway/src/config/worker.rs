@@ -9,6 +9,10 @@ use super::{Config, Log, TlsFiles};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::de::DeTable;
+
+/// Bytes of the largest worker's file.
+const WORKER_BYTES_MAX: u64 = 1 << 20;
 
 /// Everything that a worker's file says.
 #[derive(Debug, Clone)]
@@ -33,6 +37,14 @@ pub(crate) struct WorkerConfig {
     /// Folders by the names that gates' sources have.
     pub(crate) folders: Vec<(String, PathBuf)>,
     pub(crate) log: Log,
+}
+
+/// Whether a file is a worker's rather than a gate's. One that cannot be read is none.
+pub(crate) fn is_worker(file: &Path) -> bool {
+    let is_small = std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() <= WORKER_BYTES_MAX);
+    let text = if is_small { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() };
+    let (document, _) = DeTable::parse_recoverable(&text);
+    document.get_ref().contains_key("worker")
 }
 
 /// Reads a file. The report carries warnings even when the configuration is good.
@@ -156,6 +168,17 @@ path = "data/lake"
         let (probed, _) = parsed(&GOOD.replace("memory =", "http = \"127.0.0.1:9001\"\nmemory ="));
         assert_eq!(probed.and_then(|config| config.http), Some(([127, 0, 0, 1], 9001).into()));
         assert_eq!(config.verification_key, PathBuf::from("/w/gate.pub"));
+    }
+
+    #[test]
+    fn a_workers_file_is_told_from_a_gates() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        for (text, expected) in [(GOOD, true), ("[workers]\naddresses = []\n", false), ("[worker\n", false)] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(is_worker(&file), expected, "{text}");
+        }
+        assert!(!is_worker(folder.path()) && !is_worker(Path::new("/no/such")));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! How each configured source is, for who looks at a gate from outside of it. Asks the sources; changes nothing.
 
 use super::sources::Sources;
-use crate::config::{Config, Source, SourceKind};
+use crate::config::{Config, FileStore, Source, SourceKind};
 use crate::governance::Governance;
 use futures::future::join_all;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::pool::Budget;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 /// Longest wait for the answers of a source.
@@ -19,7 +20,7 @@ pub(crate) struct SourceState {
     pub(crate) name: String,
     pub(crate) kind: &'static str,
     /// Why it does not answer.
-    pub(crate) away: Option<String>,
+    pub(crate) away: Option<Away>,
     /// Of a server that answered.
     pub(crate) vitals: Option<Vitals>,
     /// Objects that lie there.
@@ -28,6 +29,25 @@ pub(crate) struct SourceState {
     pub(crate) unserved: Vec<(String, String)>,
     /// Objects whose tables the login may not read.
     pub(crate) unreadable: Vec<String>,
+}
+
+/// Why a source does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Away {
+    pub(crate) why: String,
+    /// What its driver asks an operator to do, as a clause.
+    pub(crate) asked: Option<String>,
+}
+
+impl Away {
+    fn of(error: &Error) -> Self {
+        let asked = error.hint().and_then(|hint| hint.strip_prefix("Ask an operator to "));
+        Self { why: reason(error), asked: asked.map(|asked| asked.trim_end_matches('.').to_owned()) }
+    }
+
+    fn because(why: String) -> Self {
+        Self { why, asked: None }
+    }
 }
 
 /// What a server says of itself.
@@ -75,22 +95,30 @@ async fn state(source: &Source, sources: &Sources, governance: Option<&Governanc
         unreadable: Vec::new(),
     };
     if tokio::time::timeout(PATIENCE, fill(&mut state, source, sources, governance)).await.is_err() {
-        state.away.get_or_insert_with(|| format!("it did not answer within {} seconds", PATIENCE.as_secs()));
+        let late = || Away::because(format!("it did not answer within {} seconds", PATIENCE.as_secs()));
+        state.away.get_or_insert_with(late);
     }
     state
 }
 
 async fn fill(state: &mut SourceState, source: &Source, sources: &Sources, governance: Option<&Governance>) {
+    if let SourceKind::Files { store: FileStore::Local(folder), .. } = &source.kind
+        && let Err(error) = std::fs::read_dir(folder)
+    {
+        // Such a source has no driver to ask: it opens what statements name.
+        state.away = Some(Away::because(format!("{}: {}", folder.display(), unreadable_folder(&error))));
+        return;
+    }
     let driver = sources.driver(&source.name);
     if let Some(driver) = driver
         && let Err(error) = driver.health().await
     {
-        state.away = Some(reason(&error));
+        state.away = Some(Away::of(&error));
         return;
     }
     match vitals(source).await {
         Ok(vitals) => state.vitals = vitals,
-        Err(error) => state.away = Some(reason(&error)),
+        Err(error) => state.away = Some(Away::of(&error)),
     }
     let Some(governance) = governance else { return };
     for (object, looked) in sources.look(&source.name, &governance.snapshot, &governance.row_files).await {
@@ -101,6 +129,15 @@ async fn fill(state: &mut SourceState, source: &Source, sources: &Sources, gover
     }
     if let (SourceKind::Postgres(_), Some(driver)) = (&source.kind, driver) {
         state.unreadable = unreadable(driver.as_ref(), source, sources, governance).await;
+    }
+}
+
+/// Why a folder cannot be looked through.
+pub(crate) fn unreadable_folder(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such folder".to_owned(),
+        ErrorKind::NotADirectory => "it is no folder".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -189,6 +226,14 @@ mod tests {
             let vitals = Vitals::of(("15".to_owned(), at(clock), false), at(100), at(200));
             assert_eq!(vitals.ahead_ms, expected, "{clock}");
         }
+    }
+
+    #[test]
+    fn what_an_operator_is_asked_for_is_kept_as_a_clause() {
+        let refused = Error::new(ErrorCode::SourceUnavailable, "refused");
+        let away = Away::of(&refused.clone().with_hint("Ask an operator to look at the source's user and password."));
+        assert_eq!(away.asked.as_deref(), Some("look at the source's user and password"));
+        assert_eq!(Away::of(&refused.with_hint("Try again later.")).asked, None);
     }
 
     #[test]

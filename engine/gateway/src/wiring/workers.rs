@@ -2,6 +2,8 @@
 
 mod follow;
 
+pub(crate) use follow::names;
+
 use crate::config::Config;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
@@ -12,7 +14,7 @@ use querygate_telemetry_api::system::{Cell, CellKind, SystemExtension, SystemRel
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::gate::{PoolOptions, TlsIdentity, WorkerPool};
-use querygate_workers::part::SigningKey;
+use querygate_workers::part::{SigningKey, VerifyingKey};
 use querygate_workers::worker::{OpenFiles, PartFiles};
 use std::any::Any;
 use std::collections::HashMap;
@@ -42,7 +44,7 @@ pub(super) fn attach(mut options: EngineOptions, config: &Config, runtime: &Hand
         key: read(&workers.tls.key)?,
         authorities: read(&workers.authorities)?,
     };
-    let key = SigningKey::from_pem(&read(&workers.signing_key)?)?;
+    let key = signing_key(&workers.signing_key)?;
     let addresses = follow::named(workers)?;
     let pool = WorkerPool::new(PoolOptions { addresses, key, tls, bytes_min: workers.bytes_min })?;
     if workers.list.is_some() || !workers.names.is_empty() {
@@ -51,6 +53,29 @@ pub(super) fn attach(mut options: EngineOptions, config: &Config, runtime: &Hand
     options.extensions.push(Arc::new(Shown(Arc::clone(&pool))));
     options.workers = Some(EngineWorkers { pool, files: FilesOf(Arc::new(files_of)) });
     Ok(options)
+}
+
+/// The key that a gate seals parts with.
+///
+/// # Errors
+/// A file that cannot be read or holds no such key; the error names it.
+pub(crate) fn signing_key(file: &Path) -> Result<SigningKey> {
+    let advice = "Make one with `openssl genpkey -algorithm ed25519 -out gate.key`.";
+    SigningKey::from_pem(&read(file)?).map_err(|error| unusable(file, "the private key of a gate", &error, advice))
+}
+
+/// The key that a worker verifies parts with.
+///
+/// # Errors
+/// As of [`signing_key`].
+pub(crate) fn verification_key(file: &Path) -> Result<VerifyingKey> {
+    let advice = "Take it from the gate's key with `openssl pkey -in gate.key -pubout -out gate.pub`.";
+    VerifyingKey::from_pem(&read(file)?).map_err(|error| unusable(file, "the public key of a gate", &error, advice))
+}
+
+fn unusable(file: &Path, what: &str, error: &Error, advice: &str) -> Error {
+    let text = format!("{} is not {what}", file.display());
+    Error::new(ErrorCode::ConfigInvalid, text).with_detail(error.detail().unwrap_or_default()).with_hint(advice)
 }
 
 /// A file that gate or worker cannot do without.

@@ -5,6 +5,7 @@ use super::validity::{Validity, validity};
 use crate::config::{Config, SourceKind};
 use crate::tls;
 use chrono::DateTime;
+use querygate_types::Error;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::path::Path;
@@ -18,18 +19,10 @@ const NOTICE_DAYS: i64 = 30;
 pub(super) fn findings(config: &Config, now: i64) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some(files) = &config.server.tls {
-        match tls::load(files, config.flight.client_ca.as_deref()) {
-            Ok(_) => found.push(of_file("door.certificate", &files.certificate, now)),
-            Err(error) => {
-                let what = match error.detail() {
-                    Some(detail) => format!("{}: {detail}", error.message()),
-                    None => error.message().to_owned(),
-                };
-                let advice =
-                    "give PEM files of a certificate and the key that belongs to it, readable by the gate's user";
-                found.push(Finding::problem("door.certificate", "[server]", what).advise(advice));
-            }
-        }
+        found.push(match tls::load(files, config.flight.client_ca.as_deref()) {
+            Ok(_) => of_file("door.certificate", &files.certificate, now),
+            Err(error) => unusable("door.certificate", "[server]", &error),
+        });
     }
     if let Some(file) = &config.flight.client_ca {
         found.push(of_file("door.authorities", file, now));
@@ -46,15 +39,25 @@ pub(super) fn findings(config: &Config, now: i64) -> Vec<Finding> {
         };
         found.extend(authorities.map(|file| of_file("source.authorities", file, now)));
     }
-    if let Some(workers) = &config.workers {
-        found.push(of_file("workers.certificate", &workers.tls.certificate, now));
-        found.push(of_file("workers.authorities", &workers.authorities, now));
-    }
     found
 }
 
+/// Files of which no side of a connection can be made.
+pub(super) fn unusable(check: &'static str, table: &str, error: &Error) -> Finding {
+    let advice = "give PEM files of a certificate and the key that belongs to it, readable by the gate's user";
+    Finding::problem(check, table, said(error)).advise(advice)
+}
+
+/// An error in one line.
+pub(super) fn said(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.message()),
+        None => error.message().to_owned(),
+    }
+}
+
 /// The certificate of a file that ends first.
-fn of_file(check: &'static str, file: &Path, now: i64) -> Finding {
+pub(super) fn of_file(check: &'static str, file: &Path, now: i64) -> Finding {
     let name = file.display().to_string();
     let read: Result<Vec<CertificateDer<'_>>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     let certificates = match read {
@@ -77,7 +80,7 @@ fn judge(check: &'static str, name: String, found: &[Validity], now: i64) -> Fin
     let left = (until - now) / DAY;
     if until <= now {
         let what = format!("a certificate ended on {}", date(until));
-        return Finding::problem(check, name, what).advise("put a new one in its place, and restart the gate");
+        return Finding::problem(check, name, what).advise("put a new one in its place, and restart");
     }
     if from > now {
         let what = format!("a certificate is good from {} on only", date(from));
@@ -85,7 +88,7 @@ fn judge(check: &'static str, name: String, found: &[Validity], now: i64) -> Fin
     }
     if left < NOTICE_DAYS {
         let what = format!("a certificate ends in {left} days, on {}", date(until));
-        return Finding::warning(check, name, what).advise("renew it before then, and restart the gate");
+        return Finding::warning(check, name, what).advise("renew it before then, and restart");
     }
     Finding::ok(check, name, format!("good until {}, for {left} days", date(until)))
 }

@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use super::machine::size;
 use crate::config::Config;
+use crate::config::worker::WorkerConfig;
 use rustix::fs::{Access, access, statvfs};
 use std::path::{Path, PathBuf};
 
@@ -42,17 +43,20 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     places(config).into_iter().map(|place| judge(&place, seen(&place))).collect()
 }
 
+/// The spill folder of a worker.
+pub(super) fn spill_of(config: &WorkerConfig) -> Finding {
+    let place = spill(config.spill_directory.as_deref(), config.spill_max, "worker.spill_directory");
+    judge(&place, seen(&place))
+}
+
+fn spill(folder: Option<&Path>, wanted: u64, key: &'static str) -> Place {
+    let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    Place { check: "disk.spill", folder, file: None, made: 1, wanted, key }
+}
+
 fn places(config: &Config) -> Vec<Place> {
-    let temporary = std::env::temp_dir;
-    let folder = config.limits.spill_directory.clone().unwrap_or_else(temporary);
-    let mut places = vec![Place {
-        check: "disk.spill",
-        folder,
-        file: None,
-        made: 1,
-        wanted: config.limits.spill_max,
-        key: "limits.spill_directory",
-    }];
+    let limits = &config.limits;
+    let mut places = vec![spill(limits.spill_directory.as_deref(), limits.spill_max, "limits.spill_directory")];
     if let Some(file) = &config.log.audit {
         places.push(Place {
             check: "disk.audit",

@@ -86,9 +86,9 @@ fn limit_of(hierarchy: &Path, path: &str, name: &str) -> Option<u64> {
     least
 }
 
-/// Whether the memory that statements may hold is there.
-pub(super) fn memory(config: &Config, room: Room) -> Finding {
-    let (check, subject, total) = ("memory", "limits.memory_total", config.limits.memory_total);
+/// Whether the memory that statements may hold is there. `subject`: the key that says how much, with its table.
+pub(super) fn memory(subject: &str, total: u64, room: Room) -> Finding {
+    let (check, key) = ("memory", subject.rsplit('.').next().unwrap_or(subject));
     let Some(most) = room.physical.into_iter().chain(room.cgroup).min() else {
         return Finding::ok(check, subject, format!("{}; what the machine has could not be read", size(total)));
     };
@@ -96,11 +96,11 @@ pub(super) fn memory(config: &Config, room: Room) -> Finding {
     let share = most / 100 * SHARE_MAX;
     let what = format!("{}, and {whose} has {}", size(total), size(most));
     if total > most {
-        let advice = format!("set memory_total to {} or less: the gate would be killed before it refuses", size(share));
+        let advice = format!("set {key} to {} or less: the process would be killed before it refuses", size(share));
         return Finding::problem(check, subject, what).advise(advice);
     }
     if total > share {
-        let advice = format!("set memory_total to {} or less: the process needs some besides", size(share));
+        let advice = format!("set {key} to {} or less: the process needs some besides", size(share));
         return Finding::warning(check, subject, what).advise(advice);
     }
     Finding::ok(check, subject, what)
@@ -159,14 +159,21 @@ mod tests {
     fn memory_that_is_not_there_is_a_problem() {
         let config = config("[limits]\nmemory_total = \"800MB\"\n");
         let of = |physical: u64, cgroup: Option<u64>| {
-            memory(&config, Room { physical: Some(physical << 20), cgroup: cgroup.map(|mb| mb << 20) })
+            memory(
+                "limits.memory_total",
+                config.limits.memory_total,
+                Room { physical: Some(physical << 20), cgroup: cgroup.map(|mb| mb << 20) },
+            )
         };
         assert_eq!(of(1_001, None).level, Level::Ok);
         assert_eq!(of(900, None).level, Level::Warning);
         assert_eq!(of(799, None).level, Level::Problem);
         let confined = of(8_000, Some(512));
         assert!(confined.level == Level::Problem && confined.what.contains("its cgroup has 512MB"), "{confined:?}");
-        assert_eq!(memory(&config, Room { physical: None, cgroup: None }).level, Level::Ok);
+        assert_eq!(
+            memory("limits.memory_total", config.limits.memory_total, Room { physical: None, cgroup: None }).level,
+            Level::Ok
+        );
     }
 
     #[test]

@@ -3,8 +3,6 @@
 
 use super::finding::Finding;
 use crate::cli::health;
-use crate::config::Config;
-use crate::serve::doors;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -54,8 +52,8 @@ impl Door {
 
 /// Tries each door that is not off. A confined gate's sockets are not shown to its own user: where its HTTP door answers as one does, the
 /// other doors are taken to be its as well.
-pub(super) fn look(config: &Config, root: &Path) -> Vec<Door> {
-    let open = doors(config).into_iter().filter_map(|(name, address)| Some((name, address?)));
+pub(super) fn look(doors: &[(&'static str, Option<SocketAddr>)], root: &Path) -> Vec<Door> {
+    let open = doors.iter().filter_map(|(name, address)| Some((*name, (*address)?)));
     let mut found: Vec<Door> =
         open.map(|(name, address)| Door { name, address, seen: attempt(address, root) }).collect();
     let answers = |door: &Door| door.name == "http" && door.seen == Seen::Taken(None) && health::is_gate(door.address);
@@ -124,14 +122,14 @@ fn listening(line: &str, port: u16) -> Option<String> {
     (state == LISTENS && its == port).then(|| format!("socket:[{inode}]"))
 }
 
-/// What it means.
-pub(super) fn finding(door: &Door) -> Finding {
+/// What it means. `who`: whose doors they are.
+pub(super) fn finding(door: &Door, who: &str) -> Finding {
     let Door { name, address, seen } = door;
     let (check, address) = ("door.port", address.to_string());
     match seen {
         Seen::Free => Finding::ok(check, *name, format!("{address} is free")),
         Seen::Taken(Some(holder)) if holder.name == NAME => {
-            Finding::ok(check, *name, format!("a gate serves on {address} (process {})", holder.number))
+            Finding::ok(check, *name, format!("{who} serves on {address} (process {})", holder.number))
         }
         Seen::Taken(Some(holder)) => {
             let what = format!("{address} is taken by {} (process {})", holder.name, holder.number);
@@ -172,7 +170,7 @@ mod tests {
             (Seen::Denied, Level::Problem),
             (Seen::Unusable("address not available".to_owned()), Level::Problem),
         ] {
-            let finding = finding(&door(seen.clone()));
+            let finding = finding(&door(seen.clone()), "a gate");
             assert_eq!((finding.level, finding.advice.is_some()), (expected, expected != Level::Ok), "{seen:?}");
         }
         assert_eq!(door(taken("querygate")).gate(), Some(7));

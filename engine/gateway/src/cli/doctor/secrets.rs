@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Level};
 use crate::config::Config;
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -24,7 +25,15 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     files.extend(keys.as_deref().map(|file| (file, true)));
     // Verifiers are no passwords, but good for guessing them.
     files.push((&config.file, false));
+    // One key may serve several purposes.
+    let mut known = BTreeSet::new();
+    files.retain(|(file, _)| known.insert(*file));
     files.into_iter().filter_map(|(file, is_secret)| Some(judge(file, is_secret, look(file)?))).collect()
+}
+
+/// A file of a secret; `None` as of [`look`].
+pub(super) fn of_file(file: &Path) -> Option<Finding> {
+    Some(judge(file, true, look(file)?))
 }
 
 /// `None`: it is not there yet, or the configuration could not have been read.

@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use crate::config::tls::Tls;
 use crate::config::{Config, Source, SourceKind};
-use crate::wiring::{SourceState, Vitals, grouped};
+use crate::wiring::{Away, SourceState, Vitals, grouped};
 
 /// Clocks that differ by more give `now()` and ages of tokens another meaning here than there.
 const CLOCK_WARNING_MS: i64 = 5_000;
@@ -26,17 +26,21 @@ pub(super) fn findings(state: &SourceState, config: &Config) -> Vec<Finding> {
 
 fn reachable(state: &SourceState) -> Finding {
     let SourceState { name, kind, away, vitals, .. } = state;
-    if let Some(why) = away {
-        let advice = match *kind {
-            "sqlite" | "files" | "memory" => "correct `path` of the source, or the rights of the gate's user",
-            _ => {
-                "start the server, or correct address, user and password of the source; the gate serves the others meanwhile"
-            }
-        };
-        return Finding::problem("source.reachable", name, format!("{kind}, does not answer: {why}")).advise(advice);
+    if let Some(away) = away {
+        let what = format!("{kind}, does not answer: {}", away.why);
+        return Finding::problem("source.reachable", name, what).advise(against(kind, away));
     }
     let version = vitals.as_ref().map(|vitals| format!(" {}", vitals.version)).unwrap_or_default();
     Finding::ok("source.reachable", name, format!("{kind}{version} answers"))
+}
+
+/// What to do about a source that does not answer.
+fn against<'a>(kind: &str, away: &'a Away) -> &'a str {
+    match (kind, &away.asked) {
+        ("sqlite" | "files" | "memory", _) => "correct `path` of the source, or the rights of the gate's user",
+        (_, Some(asked)) => asked,
+        (_, None) => "start the server, or correct the source's address; the gate serves the others meanwhile",
+    }
 }
 
 fn clock(name: &str, vitals: &Vitals) -> Finding {
@@ -156,8 +160,12 @@ mod tests {
 
     #[test]
     fn of_a_source_that_is_away_nothing_else_is_said() {
-        let away = SourceState { away: Some("refused".to_owned()), vitals: None, objects: 0, ..state() };
+        let why = |asked: Option<&str>| Away { why: "refused".to_owned(), asked: asked.map(str::to_owned) };
+        let mut away = SourceState { away: Some(why(None)), vitals: None, objects: 0, ..state() };
         assert_eq!(levels(&away, &server("localhost", "")), [("source.reachable", Level::Problem)]);
+        assert!(reachable(&away).advice.unwrap().starts_with("start the server"));
+        away.away = Some(why(Some("look at the source's user and password")));
+        assert_eq!(reachable(&away).advice.as_deref(), Some("look at the source's user and password"));
     }
 
     #[test]

@@ -110,7 +110,13 @@ impl Environment {
                     "" => Err(format!("secret file {} is empty", path.display())),
                     text => Ok(Secret(text.to_owned())),
                 },
-                Err(e) => Err(format!("cannot read secret file {}: {}", path.display(), e.kind())),
+                Err(e) => {
+                    let why = match e.kind() {
+                        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                        other => other.to_string(),
+                    };
+                    Err(format!("cannot read secret file {}: {why}", path.display()))
+                }
             };
         }
         Err("a secret must be given as \"env:NAME\" or \"file:PATH\"".to_owned())

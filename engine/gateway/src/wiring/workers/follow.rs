@@ -26,11 +26,16 @@ const LIST_BYTES_MAX: u64 = 1 << 20;
 
 /// The workers that the configuration and its file name one by one.
 pub(super) fn named(workers: &Workers) -> Result<Vec<WorkerAddress>> {
+    Ok(names(workers)?.iter().map(|name| WorkerAddress::fixed(name)).collect())
+}
+
+/// Addresses of workers, as configuration and file write them.
+pub(crate) fn names(workers: &Workers) -> Result<Vec<String>> {
     let mut all = workers.addresses.clone();
     if let Some(list) = &workers.list {
         all.extend(listed(list)?);
     }
-    Ok(all.iter().map(|name| WorkerAddress::fixed(name)).collect())
+    Ok(all)
 }
 
 /// An address in each line; `#` begins a comment.
