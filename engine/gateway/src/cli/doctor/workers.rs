@@ -29,7 +29,7 @@ pub(super) fn findings(workers: &Workers, now: i64) -> Vec<Finding> {
         Err(error) => certificates::unusable("workers.certificate", "[workers]", error),
     });
     found.push(certificates::of_file("workers.authorities", &workers.authorities, now));
-    let (mut all, list) = match names(workers) {
+    let (all, list) = match names(workers) {
         Ok(all) => (all, None),
         Err(error) => {
             let finding = Finding::problem("workers.reachable", "list", certificates::said(&error));
@@ -37,10 +37,11 @@ pub(super) fn findings(workers: &Workers, now: i64) -> Vec<Finding> {
         }
     };
     found.extend(list);
-    all.extend(workers.names.iter().cloned());
     if let Ok(mut client) = client {
         client.alpn_protocols = vec![b"h2".to_vec()];
-        found.extend(asked(&all, &Arc::new(client)));
+        let client = Arc::new(client);
+        found.extend(asked(&all, false, &client));
+        found.extend(asked(&workers.names, true, &client));
     }
     found
 }
@@ -64,14 +65,13 @@ fn as_clause(sentence: &str) -> String {
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// Asks all, some at a time.
-fn asked(all: &[String], client: &Arc<ClientConfig>) -> Vec<Finding> {
+/// Asks all, some at a time. `each`: behind one name are several.
+fn asked(all: &[String], each: bool, client: &Arc<ClientConfig>) -> Vec<Finding> {
     let mut found = Vec::with_capacity(all.len());
     for some in all.chunks(AT_ONCE) {
         let answers: Vec<_> = std::thread::scope(|scope| {
-            let ask = |name: &String| (name.clone(), client);
-            let started: Vec<_> =
-                some.iter().map(ask).map(|(name, client)| scope.spawn(move || of_worker(&name, client))).collect();
+            let ask = |name| scope.spawn(move || of_worker(name, each, client));
+            let started: Vec<_> = some.iter().map(ask).collect();
             started.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
         });
         found.extend(answers.into_iter().flatten().flatten());
@@ -79,22 +79,26 @@ fn asked(all: &[String], client: &Arc<ClientConfig>) -> Vec<Finding> {
     found
 }
 
-/// A worker; each of them, where several are behind the name.
-fn of_worker(name: &str, client: &Arc<ClientConfig>) -> Vec<Finding> {
+/// A worker, or each of those behind the name.
+fn of_worker(name: &str, each: bool, client: &Arc<ClientConfig>) -> Vec<Finding> {
     let addresses: Vec<SocketAddr> = match name.to_socket_addrs() {
         Ok(addresses) => addresses.collect(),
         Err(error) => return vec![judge(name, Err(error))],
     };
-    // A name may stand for several addresses of one machine, of which the worker listens on one.
-    let answers: Vec<io::Result<()>> = addresses.iter().map(|address| greet(name, *address, client)).collect();
-    let refused = |answer: &io::Result<()>| answer.as_ref().is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused);
-    let some_answer = answers.iter().any(|answer| !refused(answer));
-    answers
+    let is_refused = |answer: &io::Result<()>| answer.as_ref().is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused);
+    let (refused, mut answers): (Vec<_>, Vec<_>) = addresses
         .into_iter()
-        .enumerate()
-        .filter(|(at, answer)| !refused(answer) || (!some_answer && *at == 0))
-        .map(|(_, answer)| judge(name, answer))
-        .collect()
+        .map(|address| (address, greet(name, address, client)))
+        .partition(|(_, answer)| is_refused(answer));
+    if each {
+        answers.extend(refused);
+    } else if answers.is_empty() {
+        // A machine may have several addresses, of which the worker listens on one.
+        answers.extend(refused.into_iter().take(1));
+    }
+    let several = answers.len() > 1;
+    let subject = |address: SocketAddr| if several { format!("{name} at {}", address.ip()) } else { name.to_owned() };
+    answers.into_iter().map(|(address, answer)| judge(&subject(address), answer)).collect()
 }
 
 /// Connects as the gate does, until the worker has said something.
