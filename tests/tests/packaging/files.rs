@@ -90,26 +90,27 @@ fn a_composition_is_confined_and_mounts_what_is_there() {
 }
 
 #[test]
-fn the_unit_is_what_systemd_takes() {
-    let file = packaging().join("systemd/querygate.service");
-    let unit = read(&file);
-    for line in unit.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let is_section = line.starts_with('[') && line.ends_with(']');
-        assert!(
-            is_section || line.split_once('=').is_some_and(|(key, _)| key.chars().all(char::is_alphanumeric)),
-            "{line}"
-        );
-    }
-    for wanted in ["NoNewPrivileges=yes", "ProtectSystem=strict", "MemoryDenyWriteExecute=yes", "User=querygate"] {
-        assert!(unit.lines().any(|line| line == wanted), "{wanted}");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    // A copy whose programs are there.
-    let here = unit.replace("/usr/bin/querygate", binary().to_str().unwrap());
-    std::fs::write(folder.path().join("querygate.service"), here).unwrap();
-    if let Some((success, text)) = run("systemd-analyze", &["verify", "querygate.service"], folder.path()) {
-        let lines: Vec<&str> = text.lines().filter(|line| line.contains("querygate.service:")).collect();
-        assert!(success && lines.is_empty(), "{text}");
+fn the_units_are_what_systemd_takes() {
+    for name in ["querygate.service", "querygate-worker.service"] {
+        let unit = read(&packaging().join("systemd").join(name));
+        for line in unit.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let is_section = line.starts_with('[') && line.ends_with(']');
+            assert!(
+                is_section || line.split_once('=').is_some_and(|(key, _)| key.chars().all(char::is_alphanumeric)),
+                "{name}: {line}"
+            );
+        }
+        for wanted in ["NoNewPrivileges=yes", "ProtectSystem=strict", "MemoryDenyWriteExecute=yes", "User=querygate"] {
+            assert!(unit.lines().any(|line| line == wanted), "{name}: {wanted}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        // A copy whose programs are there.
+        let here = unit.replace("/usr/bin/querygate", binary().to_str().unwrap());
+        std::fs::write(folder.path().join(name), here).unwrap();
+        if let Some((success, text)) = run("systemd-analyze", &["verify", name], folder.path()) {
+            let lines: Vec<&str> = text.lines().filter(|line| line.contains(&format!("{name}:"))).collect();
+            assert!(success && lines.is_empty(), "{text}");
+        }
     }
 }
 

@@ -70,8 +70,7 @@ fn asked(all: &[String], each: bool, client: &Arc<ClientConfig>) -> Vec<Finding>
     let mut found = Vec::with_capacity(all.len());
     for some in all.chunks(AT_ONCE) {
         let answers: Vec<_> = std::thread::scope(|scope| {
-            let ask = |name| scope.spawn(move || of_worker(name, each, client));
-            let started: Vec<_> = some.iter().map(ask).collect();
+            let started: Vec<_> = some.iter().map(|name| scope.spawn(move || of_worker(name, each, client))).collect();
             started.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
         });
         found.extend(answers.into_iter().flatten().flatten());
