@@ -32,6 +32,36 @@ run_workers() {
     python3 bench/workers_table.py "$work/workers"
 }
 
+# STATEMENTS (1000) random statements of SEED (1) and the 22 of TPC-H over two workers, as a reader who sees all and as one with a row policy:
+# workers off, on and auto, and DuckDB over the same Parquet. SCALE, WORKERS_DATA as above.
+run_random() {
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    lake=${WORKERS_DATA:-$work/lake}
+    if [[ ! -f $lake/lineitem.parquet ]]; then
+        build --example tpch
+        "$bin/tpch" "$lake" "$SCALE"
+    fi
+    local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/random-peers status=0
+    if [[ ! -e $home/ready ]]; then
+        python3 -m venv "$home"
+        "$home/bin/pip" -q --disable-pip-version-check install 'psycopg[binary]==3.3.9' duckdb==1.5.5
+        touch "$home/ready"
+    fi
+    workers_keys
+    workers_start 2
+    # Small, so that `auto` takes workers at this scale, too.
+    workers_gate "addresses = [\"localhost:${worker_ports[0]}\", \"localhost:${worker_ports[1]}\"]
+min_bytes = \"${MIN_BYTES:-1MB}\""
+    echo "$(machine)"
+    PGPASSWORD=bench "$home/bin/python" bench/random_statements.py "$gate_pg" "$lake" --statements "${STATEMENTS:-1000}" --seed "${SEED:-1}" \
+        ${ONLY:+--only $ONLY} || status=$?
+    printf '\nWhat workers gave, by the gate:\n\n'
+    curl -s "http://$gate_http/metrics" | grep '^querygate_worker' || true
+    stop_gate
+    workers_stop
+    return "$status"
+}
+
 # Keys of seals and certificates, in the gate's folder.
 workers_keys() {
     mkdir -p "$work/gate"
@@ -53,9 +83,9 @@ workers_gate() {
     if [[ ! -d $work/gate/metadata ]]; then
         (cd "$work/gate" && "$(gate_program)" introspect "$lake" --namespace tpch -o metadata) >"$work/introspect.log" 2>&1 \
             || { cat "$work/introspect.log" >&2; exit 1; }
-        python3 - "$work/gate/metadata" <<'PY'
+        python3 - "$work/gate/metadata/tpch.json" <<'PY'
 import copy, json, sys
-path = sys.argv[1] + "/tpch.json"
+path = sys.argv[1]
 stack = json.load(open(path))
 sets = stack["packages"][0]["manifest"]["permissions"]
 narrow = {**copy.deepcopy(sets[0]), "name": "tpch_narrow"}
