@@ -35,7 +35,7 @@ fn set_on_sockets_to(peers: &[SocketAddr]) -> std::io::Result<usize> {
         else {
             continue;
         };
-        // It may have been closed meanwhile, by whoever it belongs to.
+        // A socket may have been closed meanwhile, by whoever it belongs to.
         let Ok(socket) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
         let socket = TcpStream::from(socket);
         if socket.peer_addr().is_ok_and(|peer| peers.iter().any(|of| is_same(*of, peer))) {
@@ -71,7 +71,7 @@ mod tests {
         send_at_once("127.0.0.1", address.port()).await;
         assert!(first.nodelay().unwrap() && second.nodelay().unwrap());
         assert!(!third.nodelay().unwrap());
-        // A name that stands for nothing, and a port where nobody is connected.
+        // No such host, and a port to which no socket is connected.
         send_at_once("no.such.name.invalid", 1).await;
         assert_eq!(set_on_sockets_to(&["127.0.0.1:1".parse().unwrap()]).unwrap(), 0);
     }

@@ -113,7 +113,7 @@ const BOUND_SHARE: usize = 32;
 /// The same of plans that are kept.
 const TEMPLATES_MAX: usize = 64 << 20;
 const TEMPLATES_SHARE: usize = 64;
-/// The same of answers that are kept.
+/// Bytes of answers of the catalog kept, as they are estimated; of the memory of all statements, a share at most.
 const ANSWERS_MAX: usize = 16 << 20;
 const ANSWERS_SHARE: usize = 128;
 /// Bytes of what followers of changes share, as they are estimated; of the memory of all statements, a share at most.
