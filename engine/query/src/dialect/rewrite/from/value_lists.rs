@@ -206,6 +206,8 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
     }
     plain(common).or_else(|| {
         let mut same = said.iter().filter_map(|said| match said {
+            // The name of an array's type has no form without the length of its members.
+            Says::Written(pg_type, data_type @ DataType::Array(_)) if *pg_type == common => Some(data_type.clone()),
             // Another cell has another length, or none.
             Says::Written(pg_type, data_type) if *pg_type == common => Some(without_modifier(data_type)),
             _ => None,
