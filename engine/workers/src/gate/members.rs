@@ -16,6 +16,11 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+/// Bytes of one part that may be under way or wait to be read.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// The same of all parts of a connection together: without a bound of its own. Parts whose readers rest would use it up, and nobody else's
+/// rows could come, nor those that the readers rest for.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a silent connection is asked for a sign of life, and how long it may take to give one.
@@ -103,6 +108,8 @@ impl Member {
             .http2_keep_alive_interval(ALIVE_INTERVAL)
             .keep_alive_timeout(ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .tcp_nodelay(true)
             .tls_config(config)
             .map_err(|e| invalid(e.to_string()))?;
