@@ -12,6 +12,8 @@ mod liars;
 mod losses;
 #[path = "workers/observed.rs"]
 mod observed;
+#[path = "workers/resting.rs"]
+mod resting;
 #[path = "workers/stages.rs"]
 mod stages;
 #[path = "workers/world.rs"]

@@ -80,11 +80,16 @@ impl World {
     }
 
     pub(crate) fn worker_over(&self, port: u16, data: &str) -> Worker {
+        self.worker_over_with(port, data, "")
+    }
+
+    /// The same with further lines in its `[worker]`.
+    pub(crate) fn worker_over_with(&self, port: u16, data: &str, more: &str) -> Worker {
         let file = self.at(&format!("worker-{port}.toml"));
         let http = free_port();
         let text = format!(
             "[worker]\nlisten = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:{http}\"\naddress = \"localhost:{port}\"\nverification_key = \"gate.pub\"\n\
-             tls_certificate = \"worker.pem\"\ntls_key = \"worker.key\"\nclient_ca = \"ca.pem\"\nmemory = \"512MB\"\n\
+             tls_certificate = \"worker.pem\"\ntls_key = \"worker.key\"\nclient_ca = \"ca.pem\"\nmemory = \"512MB\"\n{more}\n\
              [[sources]]\nname = \"lake\"\npath = \"{data}\"\n"
         );
         std::fs::write(&file, text).unwrap();
