@@ -35,7 +35,7 @@ fn set_on_sockets_to(peers: &[SocketAddr]) -> std::io::Result<usize> {
         else {
             continue;
         };
-        // A socket may have been closed meanwhile, by whoever it belongs to.
+        // Another thread may have closed the socket meanwhile.
         let Ok(socket) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
         let socket = TcpStream::from(socket);
         if socket.peer_addr().is_ok_and(|peer| peers.iter().any(|of| is_same(*of, peer))) {
