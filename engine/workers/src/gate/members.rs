@@ -18,8 +18,8 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 /// Bytes of one part that may be under way or wait to be read.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// The same of all parts of a connection together: without a bound of its own. Parts whose readers rest would use it up, and nobody else's
-/// rows could come, nor those that the readers rest for.
+/// The same of all parts of a connection together, as large as can be: parts of resting readers would use a smaller one up, and then no
+/// row of another part could come.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
