@@ -18,7 +18,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 /// Bytes of one part that may be under way or wait to be read.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// The same of all parts of a connection together, as large as can be: parts of resting readers would use a smaller one up, and then no
+/// Bytes of all parts of a connection together, as many as can be: parts of resting readers would use fewer up, and then no
 /// row of another part could come.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// How long a connection may take to be made.
