@@ -175,7 +175,8 @@ fn a_layout_is_suggested_and_files_written_so_are_read_less() {
     assert!(after[0] * 3 <= before[0] && after[3] * 2 <= before[3], "{before:?} {after:?}");
 
     let state = format!("SELECT state FROM querygate.index_suggestions WHERE id = {id}");
-    searched(&server, &state, |found| found == ["applied"]);
+    // The statements just run may be enough to say that it helped before anyone looks.
+    searched(&server, &state, |found| found == ["applied"] || found == ["helped"]);
     workload(&server);
     searched(&server, &state, |found| found == ["helped"]);
     let effect = format!(

@@ -39,7 +39,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) log: Log,
 }
 
-/// Whether a file is a worker's rather than a gate's. One that cannot be read is none.
+/// Whether a file is a worker's rather than a gate's, by its table `[worker]`; mistakes in it are for [`load`] to name.
+/// One that cannot be read is none.
 pub(crate) fn is_worker(file: &Path) -> bool {
     let is_small = std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() <= WORKER_BYTES_MAX);
     let text = if is_small { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() };
@@ -174,7 +175,7 @@ path = "data/lake"
     fn a_workers_file_is_told_from_a_gates() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.toml");
-        for (text, expected) in [(GOOD, true), ("[workers]\naddresses = []\n", false), ("[worker\n", false)] {
+        for (text, expected) in [(GOOD, true), ("[workers]\naddresses = []\n", false), ("[worker\n", true), ("]", false)] {
             std::fs::write(&file, text).unwrap();
             assert_eq!(is_worker(&file), expected, "{text}");
         }
