@@ -175,7 +175,9 @@ path = "data/lake"
     fn a_workers_file_is_told_from_a_gates() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.toml");
-        for (text, expected) in [(GOOD, true), ("[workers]\naddresses = []\n", false), ("[worker\n", true), ("]", false)] {
+        for (text, expected) in
+            [(GOOD, true), ("[workers]\naddresses = []\n", false), ("[worker\n", true), ("]", false)]
+        {
             std::fs::write(&file, text).unwrap();
             assert_eq!(is_worker(&file), expected, "{text}");
         }
