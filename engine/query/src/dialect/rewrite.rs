@@ -125,6 +125,7 @@ impl Writer for Rewriter<'_> {
         groups::name_places(select);
         orders::inherit(self, select);
         orders::apart(select);
+        orders::distinct_once(select);
         relations::wildcards(self, select);
         names::name_columns(select, self.ctes.len() == 1);
         rows::items(self, &mut select.projection);
@@ -150,6 +151,7 @@ impl Writer for Rewriter<'_> {
     fn expr(&mut self, expr: &mut Expr) -> Step {
         rows::rewrite(self, expr);
         normal_forms::rewrite(expr);
+        orders::by_no_places(expr);
         if let Some(merged) = self.merged.last() {
             using::qualify(merged, expr);
         }

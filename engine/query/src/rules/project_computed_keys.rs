@@ -1,6 +1,7 @@
 //! Computed keys of windows and of ordered aggregates, as columns of a projection below. Of some expressions (a comparison of
 //! what a function gives) the engine cannot tell an order, not even above the very sort by them, and then refuses the plan.
-//! Of a column it always can. And computed keys of joins, with names that no column has.
+//! Of a column it always can. And computed keys of joins, with names that no column has. A key that an aggregate's order names
+//! twice is left out the second time: the engine counts such keys in two ways, and panics.
 //! Needed with DataFusion 55.2.0.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -37,10 +38,10 @@ fn over_columns(window: Window) -> Result<Transformed<LogicalPlan>> {
 fn of_columns(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let mut keys = Keys::beside(aggregate.input.schema());
     let exprs = rewritten(&LogicalPlan::Aggregate(aggregate.clone()), &aggregate.aggr_expr, &mut keys)?;
-    if keys.found.is_empty() {
+    if keys.found.is_empty() && !keys.repeated {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
-    let input = keys.below(&aggregate.input)?;
+    let input = if keys.found.is_empty() { aggregate.input } else { keys.below(&aggregate.input)? };
     let inner = Aggregate::try_new_with_schema(input, aggregate.group_expr, exprs, aggregate.schema)?;
     Ok(Transformed::yes(LogicalPlan::Aggregate(inner)))
 }
@@ -98,11 +99,13 @@ struct Keys {
     /// No column of the input begins so.
     prefix: String,
     found: Vec<Expr>,
+    /// An aggregate's order named one twice.
+    repeated: bool,
 }
 
 impl Keys {
     fn beside(input: &DFSchema) -> Self {
-        Self { prefix: unused_prefix(std::iter::once(input)), found: Vec::new() }
+        Self { prefix: unused_prefix(std::iter::once(input)), found: Vec::new(), repeated: false }
     }
 
     fn of_window(&mut self, mut call: WindowFunction) -> Expr {
@@ -115,7 +118,12 @@ impl Keys {
 
     fn of_aggregate(&mut self, mut call: AggregateFunction) -> Expr {
         let params = &mut call.params;
-        params.order_by = self.sorts(std::mem::take(&mut params.order_by));
+        let mut sorts = self.sorts(std::mem::take(&mut params.order_by));
+        let written = sorts.len();
+        let mut seen = HashSet::with_capacity(written);
+        sorts.retain(|sort| seen.insert(sort.expr.clone()));
+        self.repeated |= sorts.len() < written;
+        params.order_by = sorts;
         // Of a DISTINCT one the arguments are its keys, and are to be known as such.
         for argument in &mut params.args {
             if let Some(at) = self.found.iter().position(|key| key == argument) {
@@ -199,6 +207,25 @@ mod tests {
         let plan = reader.optimized("SELECT string_agg(name, ',' ORDER BY rank > 2 DESC, name) FROM regions");
         let text = keys_as_columns(plan).unwrap().display_indent().to_string();
         assert!(text.contains("AS __key0"), "{text}");
+    }
+
+    /// The second mention of a key sorts nothing, however it is written.
+    #[test]
+    fn keys_named_twice_are_one_key() {
+        let reader = Shop::open().owner();
+        const ROWS: &str = "(VALUES (1, 'b', 5), (2, 'a', 6), (3, 'a', 7)) v(n, s, x)";
+        for (sql, expected) in [
+            (format!("SELECT DISTINCT ON (s) s, n FROM {ROWS} ORDER BY s, n DESC, n"), vec!["a|3", "b|1"]),
+            (format!("SELECT DISTINCT ON (s, s) s, n FROM {ROWS} ORDER BY s, s DESC, n"), vec!["a|2", "b|1"]),
+            (format!("SELECT first_value(n ORDER BY s, s DESC, n DESC) FROM {ROWS}"), vec!["3"]),
+            (format!("SELECT last_value(n ORDER BY x % 3, x % 3) FROM {ROWS}"), vec!["1"]),
+            (format!("SELECT array_agg(n ORDER BY s, s, n DESC) FROM {ROWS}"), vec!["[3, 2, 1]"]),
+        ] {
+            assert_eq!(reader.rows(&sql).unwrap(), expected, "{sql}");
+        }
+        let optimized = reader.optimized(&format!("SELECT first_value(n ORDER BY s, s, n) FROM {ROWS}"));
+        let after = keys_as_columns(optimized).unwrap().display_indent().to_string();
+        assert!(after.contains("ORDER BY [v.s ASC NULLS LAST, v.n ASC NULLS LAST]"), "{after}");
     }
 
     fn planned(reader: &Reader, plan: &LogicalPlan) -> bool {

@@ -1,12 +1,12 @@
-//! Orders of aggregates: those that PostgreSQL takes from a sorted subquery are said, and several that differ are each computed by an
-//! aggregate that sorts by itself.
+//! Orders of aggregates: those that PostgreSQL takes from a sorted subquery are said, several that differ are each computed by an
+//! aggregate that sorts by itself, and a number in one is a constant, no place of a column.
 
 use crate::dialect::ast::{call, folded, list, quoted};
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, ObjectNamePart,
-    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value,
+    Distinct, DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value,
 };
 
 /// Aggregates whose result shows the order of rows.
@@ -116,6 +116,35 @@ fn text_order(expr: &Expr) -> Option<Vec<OrderByExpr>> {
         FunctionArgumentClause::OrderBy(keys) => Some(keys.clone()),
         _ => None,
     })
+}
+
+/// Leaves out keys of DISTINCT ON that are named again, of which the engine loses count.
+pub(in crate::dialect) fn distinct_once(select: &mut Select) {
+    if let Some(Distinct::On(keys)) = &mut select.distinct {
+        let mut seen: Vec<Expr> = Vec::with_capacity(keys.len());
+        keys.retain(|key| {
+            let is_new = !seen.contains(key);
+            if is_new {
+                seen.push(key.clone());
+            }
+            is_new
+        });
+    }
+}
+
+/// Leaves out numbers by which an aggregate is to sort. PostgreSQL takes them for constants, the engine for places of columns.
+pub(in crate::dialect) fn by_no_places(expr: &mut Expr) {
+    let Expr::Function(Function { args: FunctionArguments::List(arguments), .. }) = expr else { return };
+    for clause in &mut arguments.clauses {
+        if let FunctionArgumentClause::OrderBy(keys) = clause {
+            keys.retain(|key| !is_number(&key.expr));
+        }
+    }
+    arguments.clauses.retain(|clause| !matches!(clause, FunctionArgumentClause::OrderBy(keys) if keys.is_empty()));
+}
+
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Number(..)))
 }
 
 /// `joined_elements(array_agg(x …), between)`.
