@@ -12,6 +12,7 @@ mod parameters;
 pub(crate) mod plan_bytes;
 pub(crate) mod plan_history;
 pub(crate) mod reader_rights;
+mod spill_files;
 pub(crate) mod statement;
 pub(crate) mod verify;
 pub(crate) mod volatility;

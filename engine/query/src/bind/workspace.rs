@@ -58,6 +58,7 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     options.optimizer.prefer_existing_sort = false;
     // Of `min(a), min(b + 1)` the engine makes a filter of `a` alone, and leaves out rows that hold the other's least value.
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    crate::bind::spill_files::close_after_each_batch(&mut options.execution);
     // It compares metadata too, where both plans of a set operation keep another side's.
     options.execution.skip_physical_aggregate_schema_check = true;
     config

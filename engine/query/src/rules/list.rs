@@ -162,6 +162,7 @@ mod tests {
             include_str!("separate_equal_names.rs"),
             include_str!("skip_wrong_plans.rs"),
             include_str!("yield_to_others.rs"),
+            include_str!("../bind/spill_files.rs"),
         ];
         let needed = format!("//! Needed with DataFusion {}.\n", datafusion::DATAFUSION_VERSION);
         for repair in repairs {
