@@ -11,11 +11,14 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::physical_plan::execution_plan::{Boundedness, ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{Stream, StreamExt};
-use querygate_resources::batch_bytes;
+use querygate_resources::bytes::{batch_bytes, compact};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
+
+/// Bytes of buffers beside its rows that a batch may keep.
+const SLACK_BYTES: usize = 64 << 10;
 
 type Both = Arc<Mutex<Weak<Mutex<Inside>>>>;
 type Shared = Option<Both>;
@@ -201,6 +204,11 @@ impl Stream for Gathering {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = ready!(self.batches.poll_next_unpin(cx));
         let side = self.side;
+        let polled = match side {
+            // What waits inside is charged, and spilled, by all that its buffers hold.
+            Side::In => polled.map(|batch| Ok(compact(batch?, SLACK_BYTES)?.batch)),
+            Side::Out => polled,
+        };
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = match polled {
             Some(Ok(batch)) => match side {
@@ -235,12 +243,31 @@ impl Drop for Gathering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::StringArray;
+    use arrow::array::{StringArray, StringViewArray};
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
     fn batch(rows: usize) -> RecordBatch {
         let column: arrow::array::ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(1_000); rows]));
         RecordBatch::try_from_iter([("s", column)]).unwrap()
+    }
+
+    /// Of a large buffer that many batches point into, what goes in holds no more than its rows.
+    #[tokio::test]
+    async fn batches_that_go_in_hold_only_their_rows() {
+        let texts: StringViewArray = (0..20_000).map(|n| Some(format!("{n:020}"))).collect();
+        let all = RecordBatch::try_from_iter([("t", Arc::new(texts) as arrow::array::ArrayRef)]).unwrap();
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 30));
+        let charge = MemoryConsumer::new("test").register(&pool);
+        let inside = Arc::new(Mutex::new(Inside { charge, rows: 0, left: false }));
+        let slices: Vec<Result<RecordBatch>> = (0..20).map(|n| Ok(all.slice(n * 1_000, 1_000))).collect();
+        let batches: SendableRecordBatchStream =
+            Box::pin(RecordBatchStreamAdapter::new(all.schema(), futures::stream::iter(slices)));
+        let gathering = Gathering { batches, side: Side::In, inside, ended: false };
+        let found: Vec<RecordBatch> = gathering.map(Result::unwrap).collect().await;
+        let held: usize = found.iter().map(RecordBatch::get_array_memory_size).sum();
+        assert!(all.get_array_memory_size() > 600_000 && held < 1_500_000, "{held}");
+        assert_eq!(arrow::compute::concat_batches(&all.schema(), &found).unwrap(), all);
     }
 
     #[test]

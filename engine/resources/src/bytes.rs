@@ -1,8 +1,10 @@
-//! How many bytes rows take. Knows no operator.
+//! How many bytes rows take, and rows without what else lies in the buffers that they share. Knows no operator.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, make_array};
 use arrow::datatypes::DataType;
-use arrow::record_batch::RecordBatch;
+use arrow::error::ArrowError;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use std::sync::Arc;
 
 /// Bytes of an array's own rows, not of the buffers that it shares.
 #[must_use]
@@ -47,6 +49,47 @@ fn text_bytes(offsets: &[i32]) -> usize {
     size_of_val(offsets) + usize::try_from(between).unwrap_or(0)
 }
 
+/// A batch with its sizes in bytes.
+#[derive(Debug)]
+pub struct Compacted {
+    pub batch: RecordBatch,
+    /// All buffers that it points into.
+    pub held: usize,
+    /// Its own rows.
+    pub own: usize,
+}
+
+/// A batch without what else its buffers hold, where that is more than its rows and `slack` bytes.
+///
+/// # Errors
+/// Arrow's: a column cannot be copied.
+pub fn compact(batch: RecordBatch, slack: usize) -> Result<Compacted, ArrowError> {
+    let own = usize::try_from(batch_bytes(&batch)).unwrap_or(usize::MAX);
+    let held = batch.get_array_memory_size();
+    if held <= own.saturating_mul(2).saturating_add(slack) {
+        return Ok(Compacted { batch, held, own });
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.columns().iter().map(copied).collect::<Result<_, _>>()?;
+    let batch = RecordBatch::try_new_with_options(batch.schema(), columns, &options)?;
+    let held = batch.get_array_memory_size();
+    Ok(Compacted { batch, held, own })
+}
+
+/// The array's rows in buffers of their own.
+fn copied(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        _ => {
+            let data = array.to_data();
+            let mut copy = MutableArrayData::new(vec![&data], false, array.len());
+            copy.try_extend(0, 0, array.len())?;
+            make_array(copy.freeze())
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +98,6 @@ mod tests {
         ListArray, NullArray, StringArray, StringViewArray, TimestampMicrosecondArray,
     };
     use arrow::datatypes::{Int32Type, Int64Type};
-    use std::sync::Arc;
 
     #[test]
     fn bytes_are_those_that_arrow_counts_of_whole_columns_and_of_slices() {

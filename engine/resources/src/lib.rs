@@ -4,7 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod ahead;
-mod bytes;
+pub mod bytes;
 mod charge;
 mod metered_exec;
 mod pace;
@@ -14,7 +14,6 @@ mod stop;
 mod transaction_block;
 
 pub use ahead::Ahead;
-pub use bytes::{batch_bytes, own_bytes};
 pub use charge::{CHARGE_LEAST, Metered, Working, charge, work};
 pub use metered_exec::MeteredExec;
 pub use shares::{Holder, Resting, ShareBounds, SourceShares};

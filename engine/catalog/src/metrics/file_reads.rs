@@ -14,7 +14,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
 use futures::{Stream, StreamExt};
-use querygate_resources::batch_bytes;
+use querygate_resources::bytes::batch_bytes;
 use querygate_telemetry_api::fragment::{
     ColumnPlace, FileReads, FragmentRecord, FragmentShape, FragmentTemplate, OrderShape, TableShape,
 };

@@ -11,7 +11,7 @@ use futures::{Stream, StreamExt};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{BatchStream, NativeStatement};
 use querygate_driver_api::fragment::Fragment;
-use querygate_resources::batch_bytes;
+use querygate_resources::bytes::batch_bytes;
 use querygate_telemetry_api::FirstRow;
 use querygate_telemetry_api::fragment::{ColumnSummary, FragmentRecord, FragmentShape, FragmentTemplate};
 use querygate_types::wire_rows::WireRows;

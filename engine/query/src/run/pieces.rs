@@ -2,11 +2,9 @@
 //! anybody has one of the pieces. Knows no statement.
 
 use crate::errors::{Stage, translate};
-use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, make_array};
-use arrow::datatypes::DataType;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::MemoryReservation;
-use querygate_resources::batch_bytes;
+use querygate_resources::bytes::{Compacted, compact};
 use querygate_types::{Error, Result, limits};
 use std::sync::Arc;
 
@@ -42,7 +40,7 @@ impl Pieces {
             let rows = batch.num_rows();
             return Ok(Self { batch, next: 0, rows, charge: charged(memory, held)? });
         }
-        let (batch, held, own) = compact(batch, limits::BATCH_BYTES)?;
+        let Compacted { batch, held, own } = compact(batch, limits::BATCH_BYTES).map_err(Error::internal)?;
         // A reader has a long row once more while it writes it down.
         let row = own.checked_div(batch.num_rows()).unwrap_or(0);
         let charge = charged(memory, held.saturating_add(row))?;
@@ -72,40 +70,14 @@ fn charged(memory: &MemoryReservation, bytes: usize) -> Result<Charge> {
     Ok(Arc::new(charge))
 }
 
-/// A batch without what else its buffers hold, where that is more than its rows and `slack`; its bytes, and those of its rows.
-pub(crate) fn compact(batch: RecordBatch, slack: usize) -> Result<(RecordBatch, usize, usize)> {
-    let own = usize::try_from(batch_bytes(&batch)).unwrap_or(usize::MAX);
-    let held = batch.get_array_memory_size();
-    if held <= own.saturating_mul(2).saturating_add(slack) {
-        return Ok((batch, held, own));
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().iter().map(copied).collect::<Result<_>>()?;
-    let batch = RecordBatch::try_new_with_options(batch.schema(), columns, &options).map_err(Error::internal)?;
-    let held = batch.get_array_memory_size();
-    Ok((batch, held, own))
-}
-
-/// The array's rows in buffers of their own.
-fn copied(array: &ArrayRef) -> Result<ArrayRef> {
-    Ok(match array.data_type() {
-        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
-        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
-        _ => {
-            let data = array.to_data();
-            let mut copy = MutableArrayData::new(vec![&data], false, array.len());
-            copy.try_extend(0, 0, array.len()).map_err(Error::internal)?;
-            make_array(copy.freeze())
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int64Array, StringArray, StringViewArray};
+    use arrow::array::{ArrayRef, Int64Array, StringArray, StringViewArray};
     use arrow::compute::concat_batches;
+    use arrow::record_batch::RecordBatchOptions;
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+    use querygate_resources::bytes::batch_bytes;
     use querygate_types::ErrorCode;
 
     fn texts(rows: usize, length: usize) -> RecordBatch {

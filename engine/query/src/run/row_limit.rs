@@ -47,7 +47,7 @@ impl RunRows {
             record.rows = rows;
             if let Some(told) = &mut record.told {
                 told.measures.first_row.came(batch.num_rows(), || started.elapsed());
-                told.measures.bytes += querygate_resources::batch_bytes(&batch);
+                told.measures.bytes += querygate_resources::bytes::batch_bytes(&batch);
                 bytes = told.measures.bytes;
             }
         });

@@ -1,6 +1,5 @@
 //! Rows given to their source, set by set. Decides nothing.
 
-use crate::run::pieces::compact;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -11,6 +10,7 @@ use querygate_driver_api::value::Value;
 use querygate_driver_api::write::change::ROWS_MAX;
 use querygate_driver_api::write::{ChangeOp, ChangeSet, NativeChange, ReadAfter, RowsChanged, Transaction, Violation};
 use querygate_policy::write::{WriteOperation, WritePermit};
+use querygate_resources::bytes::compact;
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub(super) fn keep(
     };
     let names = table.key().iter().filter_map(|place| table.fields().get(*place)).map(|field| field.name.clone());
     // A driver's buffers have room for a whole batch, which a transaction of many changes would hold and be charged for each time.
-    let own = |rows: &RecordBatch| compact(rows.clone(), KEPT_SLACK).map(|(rows, ..)| rows);
+    let own = |rows: &RecordBatch| compact(rows.clone(), KEPT_SLACK).map(|own| own.batch).map_err(Error::internal);
     transaction.changed(RowsChanged {
         object: Arc::clone(table.object()),
         operation,

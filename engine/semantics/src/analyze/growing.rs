@@ -13,7 +13,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::PhysicalExpr;
-use querygate_resources::{CHARGE_LEAST, charge, own_bytes};
+use querygate_resources::bytes::own_bytes;
+use querygate_resources::{CHARGE_LEAST, charge};
 use querygate_types::{Error, ErrorCode};
 use std::any::Any;
 use std::fmt::Write;

@@ -16,7 +16,8 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use querygate_query_api::column::pg_type_of;
-use querygate_resources::{CHARGE_LEAST, Working, charge, own_bytes, proceed};
+use querygate_resources::bytes::own_bytes;
+use querygate_resources::{CHARGE_LEAST, Working, charge, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

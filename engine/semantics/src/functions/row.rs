@@ -13,7 +13,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_query_api::values::network::network_at;
 use querygate_query_api::values::timetz::TimeTz;
-use querygate_resources::own_bytes;
+use querygate_resources::bytes::own_bytes;
 use querygate_types::network::Inet;
 use querygate_types::numeric::Numeric;
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 use datafusion::physical_expr::PhysicalExpr;
-use querygate_resources::{charge, own_bytes, proceed};
+use querygate_resources::bytes::own_bytes;
+use querygate_resources::{charge, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 

@@ -2,7 +2,6 @@
 
 use crate::errors::{Stage, translate};
 use crate::run::interrupt::Interrupt;
-use crate::run::pieces::compact;
 use crate::sql::classify::Walk;
 use arrow::array::UInt32Array;
 use arrow::compute::take;
@@ -10,6 +9,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::StreamExt;
 use querygate_query_api::outcome::BatchStream;
+use querygate_resources::bytes::{Compacted, compact};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
@@ -166,7 +166,7 @@ impl Reading {
         let whole = MemoryConsumer::new("cursor").register(pool);
         let mut batches = Vec::new();
         while let Some(batch) = interrupt.within(async { stream.next().await.transpose() }).await? {
-            let (batch, bytes, _) = compact(batch, SLACK_BYTES)?;
+            let Compacted { batch, held: bytes, .. } = compact(batch, SLACK_BYTES).map_err(Error::internal)?;
             whole.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))?;
             batches.push((batch, whole.split(bytes)));
         }
@@ -241,7 +241,7 @@ impl Kept {
     }
 
     fn keep(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let (batch, bytes, _) = compact(batch.clone(), SLACK_BYTES)?;
+        let Compacted { batch, held: bytes, .. } = compact(batch.clone(), SLACK_BYTES).map_err(Error::internal)?;
         self.memory.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))?;
         self.ends.push(self.rows() + batch.num_rows() as u64);
         self.batches.push(batch.clone());

@@ -12,7 +12,7 @@ use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, JsonForm
 use querygate_query_api::requests::record_change::{ChangedRecord, RecordAction, RecordChange};
 use querygate_query_api::service::Delivery;
 use querygate_query_api::values::wide_numeric::wide_numeric;
-use querygate_resources::batch_bytes;
+use querygate_resources::bytes::batch_bytes;
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};

@@ -13,7 +13,7 @@ use querygate_metadata::model::HookEvent;
 use querygate_query_api::outcome::{Outcome, Rows};
 use querygate_query_api::requests::question::{AnswerForm, OrderKey, Question};
 use querygate_query_api::service::Delivery;
-use querygate_resources::batch_bytes;
+use querygate_resources::bytes::batch_bytes;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;

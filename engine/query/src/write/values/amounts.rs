@@ -1,7 +1,7 @@
 //! What rows of a change take of memory on their way, estimated from their columns. Knows no account.
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use querygate_resources::own_bytes;
+use querygate_resources::bytes::own_bytes;
 
 /// Of the rows that a statement gives or finds: as they were found, locked, as records, as they are stored.
 pub(crate) const COPIES: usize = 8;

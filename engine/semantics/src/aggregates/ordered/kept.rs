@@ -8,7 +8,7 @@ use arrow::compute::{SortOptions, concat, filter, prep_null_mask_filter, take};
 use arrow::datatypes::{ArrowNativeType as _, DataType, Field, Fields};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
-use querygate_resources::own_bytes;
+use querygate_resources::bytes::own_bytes;
 use querygate_types::{Error, ErrorCode};
 use std::fmt;
 use std::sync::Arc;
