@@ -3,6 +3,10 @@
 //! so it is found among those of this process by whom it is connected to. A release of sqlx that does it by itself spares this file.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a connection waits for it; what takes longer goes on beside it.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Open files that are looked at; a process with more of them leaves its connections as they are.
 #[cfg(target_os = "linux")]
@@ -10,20 +14,40 @@ const FILES_MAX: usize = 16_384;
 
 /// Turns delays off on the connections to a server. What the system does not allow stays as it is: slower, and right.
 pub(crate) async fn send_at_once(host: &str, port: u16) {
-    let Ok(peers) = tokio::net::lookup_host((host, port)).await else { return };
-    let peers: Vec<SocketAddr> = peers.collect();
-    match tokio::task::spawn_blocking(move || set_on_sockets_to(&peers)).await {
-        Ok(Ok(sockets)) => tracing::trace!(sockets, "TCP_NODELAY"),
-        Ok(Err(error)) => tracing::debug!(%error, "TCP_NODELAY cannot be set"),
-        Err(error) => tracing::debug!(%error, "TCP_NODELAY was not set"),
+    let set = async {
+        let Ok(peers) = tokio::net::lookup_host((host, port)).await else { return };
+        let peers: Vec<SocketAddr> = peers.collect();
+        match tokio::task::spawn_blocking(move || set_on_sockets_to(&peers)).await {
+            Ok(Ok(sockets)) => tracing::trace!(sockets, "TCP_NODELAY"),
+            Ok(Err(error)) => cannot(&error),
+            Err(error) => tracing::debug!(%error, "TCP_NODELAY was not set"),
+        }
+    };
+    if tokio::time::timeout(PATIENCE, set).await.is_err() {
+        tracing::debug!("TCP_NODELAY took too long to set");
     }
 }
 
+/// Says once what an operator can change.
+fn cannot(error: &std::io::Error) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        tracing::info!(%error, "statements over MariaDB and MySQL may wait for 40 ms now and then: TCP_NODELAY cannot be set, for which the \
+            system is to permit pidfd_open and pidfd_getfd");
+    });
+}
+
 /// How many sockets are connected to one of these.
+///
+/// # Errors
+/// The system does not let a process look at its own files.
 #[cfg(target_os = "linux")]
 fn set_on_sockets_to(peers: &[SocketAddr]) -> std::io::Result<usize> {
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    use std::fs::File;
     use std::net::TcpStream;
+    use std::os::fd::{IntoRawFd, OwnedFd};
+    use std::os::unix::fs::FileTypeExt;
 
     let process = pidfd_open(getpid(), PidfdFlags::empty())?;
     let mut found = 0;
@@ -35,11 +59,21 @@ fn set_on_sockets_to(peers: &[SocketAddr]) -> std::io::Result<usize> {
         else {
             continue;
         };
-        // Another thread may have closed the socket meanwhile.
-        let Ok(socket) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
-        let socket = TcpStream::from(socket);
-        if socket.peer_addr().is_ok_and(|peer| peers.iter().any(|of| is_same(*of, peer))) {
-            socket.set_nodelay(true)?;
+        let copy = match pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) {
+            Ok(copy) => File::from(copy),
+            // Another thread has closed the socket meanwhile.
+            Err(rustix::io::Errno::BADF) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        // And may have opened a file under its number. To close a copy of that would free the locks that SQLite has on it.
+        if !copy.metadata().is_ok_and(|data| data.file_type().is_socket()) {
+            let _left_open = copy.into_raw_fd();
+            continue;
+        }
+        let socket = TcpStream::from(OwnedFd::from(copy));
+        let is_to_server = socket.peer_addr().is_ok_and(|peer| peers.iter().any(|of| is_same(*of, peer)));
+        // One that was closed by its peer cannot be changed, and needs not be.
+        if is_to_server && (socket.nodelay().unwrap_or(false) || socket.set_nodelay(true).is_ok()) {
             found += 1;
         }
     }
