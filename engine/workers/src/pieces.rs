@@ -2,7 +2,9 @@
 //! buffer would carry all of it. So columns of views get buffers of their own, and batches with such columns are cut to the size of a
 //! message before that, not after it.
 
-use arrow::array::{Array, ArrayRef, AsArray, ByteView, GenericByteViewArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ByteView, GenericByteViewArray, GenericByteViewBuilder, RecordBatch, RecordBatchOptions,
+};
 use arrow::datatypes::{ByteViewType, DataType};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
@@ -12,15 +14,51 @@ const MESSAGE_BYTES: usize = 1 << 20;
 /// Bytes that a buffer may have beside the values of a column without being copied.
 const SLACK: usize = 16 << 10;
 
-/// The rows of a batch in their order, in batches that carry little else.
-pub(crate) fn pieces(batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
+/// The rows of a batch in their order, in batches that carry little else, each made when it is asked for.
+pub(crate) fn pieces(batch: RecordBatch) -> Pieces {
     let rows = batch.num_rows();
     if rows == 0 || !batch.columns().iter().any(|column| views(column).is_some()) {
-        return Ok(vec![batch.clone()]);
+        return Pieces { left: vec![batch], whole: true };
     }
-    let bytes: usize = batch.columns().iter().map(travelling).fold(0, usize::saturating_add);
+    let bytes = travelling_bytes(&batch);
     let each = rows.div_ceil(bytes.div_ceil(MESSAGE_BYTES).max(1)).max(1);
-    (0..rows).step_by(each).map(|at| compact(&batch.slice(at, each.min(rows - at)))).collect()
+    let mut left: Vec<RecordBatch> = (0..rows).step_by(each).map(|at| batch.slice(at, each.min(rows - at))).collect();
+    left.reverse();
+    Pieces { left, whole: false }
+}
+
+/// What is left of a batch, its last rows first.
+pub(crate) struct Pieces {
+    left: Vec<RecordBatch>,
+    /// Goes as it is.
+    whole: bool,
+}
+
+impl Iterator for Pieces {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let slice = self.left.pop()?;
+            if self.whole {
+                return Some(Ok(slice));
+            }
+            let own = match compact(&slice) {
+                Ok(own) => own,
+                Err(error) => return Some(Err(error)),
+            };
+            // Of values that many rows share, a few rows may hold most.
+            let rows = slice.num_rows();
+            if rows < 2 || travelling_bytes(&own) <= 2 * MESSAGE_BYTES {
+                return Some(Ok(own));
+            }
+            self.left.extend([slice.slice(rows / 2, rows - rows / 2), slice.slice(0, rows / 2)]);
+        }
+    }
+}
+
+fn travelling_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(travelling).fold(0, usize::saturating_add)
 }
 
 /// What a column of views points into.
@@ -75,10 +113,21 @@ fn own(array: &ArrayRef) -> ArrayRef {
         return Arc::clone(array);
     }
     match array.data_type() {
-        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
-        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        DataType::Utf8View => Arc::new(own_values(array.as_string_view())),
+        DataType::BinaryView => Arc::new(own_values(array.as_binary_view())),
         _ => Arc::clone(array),
     }
+}
+
+/// The values in a buffer of their own. What many rows share is shared by them again.
+fn own_values<T: ByteViewType>(array: &GenericByteViewArray<T>) -> GenericByteViewArray<T> {
+    let Views { used, held } = Views::of(array);
+    if used <= held {
+        return array.gc();
+    }
+    let mut builder = GenericByteViewBuilder::<T>::with_capacity(array.len()).with_deduplicate_strings();
+    array.iter().for_each(|value| builder.append_option(value));
+    builder.finish()
 }
 
 #[cfg(test)]
@@ -97,6 +146,10 @@ mod tests {
             .unwrap()
     }
 
+    fn all_pieces(batch: &RecordBatch) -> Vec<RecordBatch> {
+        pieces(batch.clone()).map(Result::unwrap).collect()
+    }
+
     /// Bytes of batches in Arrow's stream format.
     fn written(batches: &[RecordBatch]) -> usize {
         let mut writer = StreamWriter::try_new(Vec::new(), &batches[0].schema()).unwrap();
@@ -108,7 +161,7 @@ mod tests {
     fn a_few_rows_carry_nothing_of_the_others() {
         let all = batch(20_000, 160);
         let few = all.slice(7_000, 50);
-        let found = pieces(&few).unwrap();
+        let found = all_pieces(&few);
         assert_eq!(found, [few.clone()]);
         assert!(written(&[few]) > 3 << 20 && written(&found) < 30_000, "{}", written(&found));
     }
@@ -116,7 +169,7 @@ mod tests {
     #[test]
     fn a_large_batch_is_cut_before_it_is_written() {
         let all = batch(20_000, 320);
-        let found = pieces(&all).unwrap();
+        let found = all_pieces(&all);
         let own = travelling(all.column(1)) + travelling(all.column(2)) + 160_000;
         assert!(found.len() >= 10 && written(&found) < own + own / 20, "{} {} {own}", found.len(), written(&found));
         assert!(found.iter().all(|piece| piece.columns().iter().map(travelling).sum::<usize>() < 2 * MESSAGE_BYTES));
@@ -127,15 +180,28 @@ mod tests {
     fn what_is_small_or_shared_is_not_copied() {
         let whole = batch(100, 160);
         let buffer = |batch: &RecordBatch| batch.column(1).as_string_view().data_buffers()[0].as_ptr();
-        assert_eq!(buffer(&pieces(&whole).unwrap()[0]), buffer(&whole));
+        assert_eq!(buffer(&all_pieces(&whole)[0]), buffer(&whole));
         // One long value of many rows: copying would make it many.
         let long = "x".repeat(100_000);
         let shared = StringViewArray::from_iter_values([long.as_str()]);
         let rows = arrow::compute::take(&shared, &arrow::array::UInt32Array::from(vec![0; 1_000]), None).unwrap();
         let shared = RecordBatch::try_from_iter([("t", rows)]).unwrap();
-        let found = pieces(&shared).unwrap();
+        let found = all_pieces(&shared);
         assert!(found.len() == 1 && written(&found) < 200_000, "{}", written(&found));
         let nothing = whole.slice(0, 0);
-        assert_eq!(pieces(&nothing).unwrap().len(), 1);
+        assert_eq!(all_pieces(&nothing).len(), 1);
+    }
+    /// Each of a few hundred long values belongs to rows that lie far apart.
+    #[test]
+    fn values_that_rows_share_are_written_once_in_a_piece() {
+        let values = StringViewArray::from_iter_values((0..400).map(|n| format!("{n:010}").repeat(1_000)));
+        let places = arrow::array::UInt32Array::from_iter_values((0..8_000).map(|row| row % 400));
+        let texts = arrow::compute::take(&values, &places, None).unwrap();
+        let all = RecordBatch::try_from_iter([("t", texts)]).unwrap();
+        let found = all_pieces(&all);
+        assert!(found.iter().all(|piece| piece.num_rows() == 1 || travelling_bytes(piece) <= 2 * MESSAGE_BYTES));
+        // Nothing is left for the encoder to cut, which would write all of a piece's values for each part of it.
+        assert!(found.iter().all(|piece| written(std::slice::from_ref(piece)) < 2 * MESSAGE_BYTES + SLACK));
+        assert_eq!(concat_batches(&all.schema(), &found).unwrap(), all);
     }
 }

@@ -1,5 +1,6 @@
 //! The streams of a leaf that workers read, or of a stage above it. Stands in the place of what would read the files here.
 
+use super::members::STREAM_WINDOW;
 use super::pool::{Asked, WorkerPool};
 use super::reads::PartReads;
 use super::sides::Sides;
@@ -8,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -147,9 +149,23 @@ impl ExecutionPlan for WorkersExec {
                     None => return joins.here(partition, context),
                 }
             }
-            let error = match pool.rows(&asked, &schema, reads.as_ref()).await {
-                Ok(rows) => return Ok::<_, DataFusionError>(rows.map_err(outside).boxed()),
-                Err(error) => error,
+            // What has come and is not read yet lies in the connection, up to a window of bytes for each part.
+            let window = MemoryConsumer::new("rows from a worker").register(context.memory_pool());
+            let error = match window.try_grow(STREAM_WINDOW as usize) {
+                Ok(()) => match pool.rows(&asked, &schema, reads.as_ref()).await {
+                    Ok(rows) => {
+                        let charged = move |error| {
+                            let _ = &window;
+                            outside(error)
+                        };
+                        return Ok::<_, DataFusionError>(rows.map_err(charged).boxed());
+                    }
+                    Err(error) => error,
+                },
+                Err(error) if here.is_none() => return Err(error),
+                Err(error) => {
+                    Error::new(ErrorCode::SourceUnavailable, "no memory for what workers give").with_cause(error)
+                }
             };
             let Some(here) = here.filter(|_| error.code() == ErrorCode::SourceUnavailable) else {
                 return Err(outside(error));

@@ -17,7 +17,7 @@ use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// Bytes of one part that may be under way or wait to be read.
-const STREAM_WINDOW: u32 = 1 << 20;
+pub(super) const STREAM_WINDOW: u32 = 1 << 20;
 /// Bytes of all parts of a connection together, as many as can be: parts of resting readers would use fewer up, and then no
 /// row of another part could come.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;

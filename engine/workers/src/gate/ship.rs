@@ -9,6 +9,8 @@ use crate::part::{FileVersion, Leaf};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -169,6 +171,10 @@ impl Shipper<'_> {
     fn leaf(&mut self, leaf: &GovernedExec, node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(recorded) = leaf.recipe() else { return Ok(None) };
         let judged = match recorded {
+            // Rows take more to send and to read again than most conditions take to decide.
+            Ok(recipe) if self.shipping.mode == Mode::Auto && !leaves_few(&recipe.filters, &recipe.policy) => {
+                Err("no condition of it leaves few rows, and all that are left would travel".to_owned())
+            }
             Ok(recipe) => judged(leaf, recipe, self.shipping, false),
             Err(why) => Err((*why).to_owned()),
         };
@@ -184,6 +190,29 @@ impl Shipper<'_> {
         self.choices.push(Choice { table: leaf.table().into(), place, why, stays });
         Ok(shipped.map(|read| Arc::new(read) as Arc<dyn ExecutionPlan>))
     }
+}
+
+/// Whether rows are chosen as most choices of a few are written: by a value, some values, a pattern, or a range with two ends.
+fn leaves_few(filters: &[Expr], policy: &[Expr]) -> bool {
+    let conditions = || filters.iter().chain(policy).flat_map(split_conjunction);
+    let ends = |ops: [Operator; 2]| {
+        let ended = move |one: &Expr| match one {
+            Expr::BinaryExpr(BinaryExpr { left, op, .. }) if ops.contains(op) => Some(left.clone()),
+            _ => None,
+        };
+        conditions().filter_map(ended).collect::<Vec<_>>()
+    };
+    let (from, to) = (ends([Operator::Gt, Operator::GtEq]), ends([Operator::Lt, Operator::LtEq]));
+    from.iter().any(|of| to.contains(of))
+        || conditions().any(|one| match one {
+            Expr::BinaryExpr(binary) => binary.op == Operator::Eq,
+            Expr::Between(between) => !between.negated,
+            Expr::InList(list) => !list.negated,
+            Expr::Like(like) => !like.negated,
+            Expr::IsNull(_) => true,
+            // Of all others as many rows may be left as there are.
+            _ => false,
+        })
 }
 
 fn address(leaf: &Arc<dyn ExecutionPlan>) -> usize {
@@ -260,4 +289,25 @@ fn version(file: &PartitionedFile) -> Option<FileVersion> {
         modified_ns: file.object_meta.last_modified.timestamp_nanos_opt()?,
         range: file.range.as_ref().map(|range| (range.start, range.end)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::logical_expr::{col, lit};
+
+    #[test]
+    fn conditions_that_choose_a_few_rows_are_told_from_others() {
+        let range = |low: i64, high: i64| col("a").gt_eq(lit(low)).and(col("a").lt(lit(high)));
+        for few in [col("a").eq(lit(1)), col("a").like(lit("x%")), col("a").in_list(vec![lit(1)], false), range(1, 2)] {
+            assert!(
+                leaves_few(std::slice::from_ref(&few), &[]) && leaves_few(&[], std::slice::from_ref(&few)),
+                "{few}"
+            );
+        }
+        let half = [col("a").gt(lit(1)), col("b").lt(lit(1)), col("a").not_eq(lit(5)), col("a").is_not_null()];
+        assert!(!leaves_few(&half, &[]) && !leaves_few(&[], &half) && !leaves_few(&[], &[]));
+        assert!(!leaves_few(&[col("a").in_list(vec![lit(1)], true), col("a").eq(lit(1)).or(col("b").eq(lit(1)))], &[]));
+        assert!(leaves_few(&[col("a").gt(lit(1))], &[col("a").lt(lit(9))]));
+    }
 }

@@ -70,7 +70,7 @@ async fn run_one(
         let batch = batch?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)?;
-        let bytes = writer.add(&batch).map_err(outside)?;
+        let bytes = writer.add(batch, most).map_err(outside)?;
         if bytes > most {
             return Ok(None);
         }

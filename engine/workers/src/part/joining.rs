@@ -188,9 +188,14 @@ impl SideWriter {
         StreamWriter::try_new(Vec::new(), schema).map(Self).map_err(Error::internal)
     }
 
-    /// Adds rows; gives the bytes so far.
-    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<usize> {
-        pieces(batch)?.iter().try_for_each(|piece| self.0.write(piece)).map_err(Error::internal)?;
+    /// Adds rows until there are more bytes than `most`; gives the bytes so far.
+    pub(crate) fn add(&mut self, batch: RecordBatch, most: usize) -> Result<usize> {
+        for piece in pieces(batch) {
+            self.0.write(&piece?).map_err(Error::internal)?;
+            if self.0.get_ref().len() > most {
+                break;
+            }
+        }
         Ok(self.0.get_ref().len())
     }
 

@@ -267,17 +267,18 @@ async fn give(
     loop {
         match rows.next().await {
             None => return Outcome::Done,
-            Some(Ok(batch)) => match pieces(&batch) {
-                Ok(pieces) => {
-                    for piece in pieces {
-                        measure::gave_rows(piece.num_rows());
-                        if sender.send(Ok(piece)).await.is_err() {
-                            return Outcome::Left;
-                        }
+            Some(Ok(batch)) => {
+                for piece in pieces(batch) {
+                    let piece = match piece {
+                        Ok(piece) => piece,
+                        Err(error) => return tell_failure(&error, sender).await,
+                    };
+                    measure::gave_rows(piece.num_rows());
+                    if sender.send(Ok(piece)).await.is_err() {
+                        return Outcome::Left;
                     }
                 }
-                Err(error) => return tell_failure(&error, sender).await,
-            },
+            }
             Some(Err(error)) => return tell_failure(&(options.translate)(&error), sender).await,
         }
     }
