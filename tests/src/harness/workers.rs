@@ -1,4 +1,4 @@
-//! A worker in process for one gate over Parquet files: real seals, real TLS, a port of its own.
+//! Workers in process for one gate over Parquet files: real seals, real TLS, a port each. `WORKERS=4` makes four in place of two.
 
 use super::gate::runtime;
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use querygate_files::{FileFormat, FileTable, FilesConfig, FilesSource, PinnedFil
 use querygate_query::EngineWorkers;
 use querygate_types::Result;
 use querygate_workers::gate::{PoolOptions, TlsIdentity, WorkerAddress, WorkerPool};
-use querygate_workers::part::SigningKey;
+use querygate_workers::part::{SigningKey, VerifyingKey};
 use querygate_workers::worker::{OpenFiles, PartFiles, Worker, WorkerOptions};
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -75,37 +75,50 @@ fn files_of(provider: &dyn TableProvider) -> std::result::Result<TableFiles, &'s
     Ok(TableFiles { pattern, format: Format::Parquet, schema, column_map })
 }
 
-/// A worker over a folder, and what its gate knows of it. Dropping the guard ends it.
+/// How many workers a gate has.
+static COUNT: LazyLock<usize> =
+    LazyLock::new(|| std::env::var("WORKERS").map_or(2, |count| count.parse().expect("WORKERS is a number")));
+
+/// A worker that listens, and its address.
+async fn worker(folder: PathBuf, key: VerifyingKey, stopped: CancellationToken) -> WorkerAddress {
+    let keys = Keys::of_all();
+    // The address is part of what is sealed, so the port is chosen first.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("localhost:{port}");
+    let options = WorkerOptions {
+        address: address.clone(),
+        key,
+        files: Arc::new(Folder(FilesSource::new(FilesConfig::local("parquet", folder)).unwrap())),
+        environment: Arc::new(RuntimeEnv::default()),
+        runtime: runtime().handle().clone(),
+        translate: querygate_query::translate_part,
+        parts_max: 64,
+        certificate: keys.read("own.pem"),
+        private_key: keys.read("own.key"),
+        client_authorities: keys.read("ca.pem"),
+    };
+    let worker = Worker::bind(([127, 0, 0, 1], port).into(), options).await.unwrap();
+    tokio::spawn(worker.serve(stopped, Duration::ZERO));
+    WorkerAddress::fixed(&address)
+}
+
+/// Workers over a folder, and what their gate knows of them. Dropping the guard ends them.
 pub(super) fn workers(folder: &Path) -> (EngineWorkers, DropGuard) {
     let keys = Keys::of_all();
     let key = SigningKey::from_pem(&keys.read("seal.key")).unwrap();
     let stop = CancellationToken::new();
-    let (verifying, stopped, folder): (_, _, PathBuf) = (key.verifying(), stop.clone(), folder.to_path_buf());
+    let (verifying, stopped, folder) = (key.verifying(), stop.clone(), folder.to_path_buf());
     let pool = runtime().block_on(async move {
-        // The address is part of what is sealed, so the port is chosen first.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("localhost:{port}");
-        let options = WorkerOptions {
-            address: address.clone(),
-            key: verifying,
-            files: Arc::new(Folder(FilesSource::new(FilesConfig::local("parquet", folder)).unwrap())),
-            environment: Arc::new(RuntimeEnv::default()),
-            runtime: runtime().handle().clone(),
-            translate: querygate_query::translate_part,
-            parts_max: 64,
-            certificate: keys.read("own.pem"),
-            private_key: keys.read("own.key"),
-            client_authorities: keys.read("ca.pem"),
-        };
-        let worker = Worker::bind(([127, 0, 0, 1], port).into(), options).await.unwrap();
-        tokio::spawn(worker.serve(stopped, Duration::ZERO));
+        let mut addresses = Vec::with_capacity(*COUNT);
+        for _ in 0..*COUNT {
+            addresses.push(worker(folder.clone(), verifying.clone(), stopped.clone()).await);
+        }
         let tls = TlsIdentity {
             certificate: keys.read("own.pem"),
             key: keys.read("own.key"),
             authorities: keys.read("ca.pem"),
         };
-        WorkerPool::new(PoolOptions { addresses: vec![WorkerAddress::fixed(&address)], key, tls, bytes_min: 0 })
-            .unwrap()
+        WorkerPool::new(PoolOptions { addresses, key, tls, bytes_min: 0 }).unwrap()
     });
     (EngineWorkers { pool, files: FilesOf(Arc::new(files_of)) }, stop.drop_guard())
 }
