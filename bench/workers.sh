@@ -173,7 +173,7 @@ workers_statements() {
 workers_run() {
     local before after started ended bytes
     before=$(workers_cpu) bytes=$(workers_bytes) started=$(date +%s%N)
-    if PGPASSWORD=bench PGOPTIONS="$([[ $1 == alone ]] || echo "-c querygate.workers=$2")" psql -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "${gate_pg##*:}" -U "$3" demo -f "$5" \
+    if PGPASSWORD=bench PGOPTIONS="-c statement_timeout=300s $([[ $1 == alone ]] || echo "-c querygate.workers=$2")" psql -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "${gate_pg##*:}" -U "$3" demo -f "$5" \
         >"$work/answer" 2>&1; then
         ended=$(date +%s%N) after=$(workers_cpu)
         echo "$1 $2 $3 $4 $((ended - started)) $before $after $(($(workers_bytes) - bytes)) $(md5sum <"$work/answer" | cut -c-8)" >>"$work/workers"

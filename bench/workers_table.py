@@ -6,6 +6,9 @@ import math
 import sys
 
 TICKS = 100.0
+# The model's gate: its cores, and bytes a second of its network (10 Gbit/s).
+GATE_CORES = 8
+NETWORK = 1.25e9
 
 
 def main():
@@ -48,10 +51,27 @@ def main():
             spent_alone = sum(sum(cpu[of]) for _, of in pairs) / TICKS
             sent = sum(moved[mine] for mine, _ in pairs) / 1e6
             print(f"| {gate} {mode} | {time:.1f} | {time / base:.2f} | {mean:.2f} | {spent:.1f} | {spent / spent_alone:.3f} | {sent:.1f} |")
+        for gate, mode in ways:
+            if gate == "one":
+                model(gate, mode, user, statements, best, cpu, moved, alone)
     differing = [key for key, found in answers.items() if len(found) > 1]
     print(f"\nStatements with another answer in some way: {differing or 'none'}")
     if differing:
         sys.exit(1)
+
+
+def model(gate, mode, user, statements, best, cpu, moved, alone):
+    """Times with more workers, of what one worker was measured to take: its CPU divided among them, then the gate's among its cores or the
+    network, whichever takes longer; nothing overlaps. Parts are as many as workers, and equally large."""
+    measured = [(cpu[key], moved[key], best[base]) for key, base in
+                (((gate, mode, user, statement), base) for statement, base in zip(statements, alone)) if key in cpu and base in best]
+    if not measured:
+        return
+    print(f"\nModel of `{mode}`: " + "; ".join(
+        f"{workers} workers {together:.1f} s, {faster:.2f} of the gate alone on {GATE_CORES} cores"
+        for workers in (1, 4, 16, 64)
+        for together in [sum(theirs / TICKS / workers + max(own / TICKS / GATE_CORES, sent / NETWORK) for (own, theirs), sent, _ in measured)]
+        for faster in [together / (sum(base for *_, base in measured) / GATE_CORES)]) + ".")
 
 
 if __name__ == "__main__":
