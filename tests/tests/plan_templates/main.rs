@@ -3,6 +3,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+mod constants;
+
 use futures::StreamExt;
 use querygate_query_api::outcome::Outcome;
 use querygate_query_api::service::Delivery;
@@ -458,5 +460,29 @@ fn answers_that_are_a_sessions_own_are_not_kept() {
         set(&one, "left");
         assert_eq!(one.run(changes).table()[0][0].as_deref(), Some("accounts"));
         assert_eq!(one.run("SHOW application_name").table()[0][0].as_deref(), Some("accounts"));
+    }
+}
+
+/// A prepared statement stays one statement when the path is set, and its answer is that of the path.
+#[test]
+fn answers_of_the_catalog_follow_the_path_of_each_run() {
+    let gate = gate(9);
+    let (one, other) = (gate.client(&all()), gate.client(&all()));
+    let sql = "SELECT relname, current_schema(), pg_table_is_visible(oid) FROM pg_class WHERE relname = 'accounts'";
+    let expect = |answer: Answer, schema: &str, visible: &str| {
+        let rows = answer.table();
+        assert_eq!(rows.len(), 1, "{answer}");
+        assert_eq!((rows[0][1].as_deref(), rows[0][2].as_deref()), (Some(schema), Some(visible)), "{answer}");
+    };
+    assert!(one.run(&format!("PREPARE p AS {sql}")).code().is_none());
+    for _ in 0..2 {
+        for (path, visible) in [("public", "true"), ("information_schema", "false")] {
+            assert!(one.run(&format!("SET search_path = {path}")).code().is_none());
+            for _ in 0..2 {
+                expect(one.run("EXECUTE p"), path, visible);
+                expect(other.run(sql), "public", "true");
+                expect(one.run(sql), path, visible);
+            }
+        }
     }
 }

@@ -13,11 +13,16 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::logical_expr::{LogicalPlan, Operator};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column};
+use datafusion::physical_expr::split_conjunction;
+use datafusion::physical_plan::joins::NestedLoopJoinExec;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use querygate_catalog::federation::{Federated, WholeFragment};
 use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::value::Value;
@@ -260,6 +265,11 @@ pub(crate) fn written_given(bound: &Bound, values: Vec<Value>) -> Result<Option<
     written_call(bound, || Ok(Some(values)))
 }
 
+/// Values as fragments take them. `None`: a source cannot be given one, or it is none of its parameter's.
+pub(crate) fn values_of(bound: &Bound, given: &[ArrayRef]) -> Option<Vec<Value>> {
+    placeholders(&bound.values(given).ok()?).ok()?
+}
+
 fn written_call(bound: &Bound, values: impl FnOnce() -> Result<Option<Vec<Value>>>) -> Result<Option<WrittenCall<'_>>> {
     let Some((whole, records)) = walked(bound)? else { return Ok(None) };
     let Some(types) = &whole.written else { return Ok(None) };
@@ -358,19 +368,50 @@ pub(crate) async fn physical(
         }
         Err(error) => again(&first, state, failed(&error)).await?,
     };
+    // The rules make keys of equalities in a round before conditions have come down to their join.
+    let physical = match is_brief(state) && loops_over_equals(&physical) {
+        true => careful(state).create_physical_plan(&first).await.unwrap_or(physical),
+        false => physical,
+    };
     verify_final(&physical, token, inventory)?;
     Ok(physical)
 }
 
 /// A plan that the engine's own rules broke is made a second time without the ones that are known to break plans.
 async fn again(plan: &LogicalPlan, state: &Arc<SessionState>, error: Error) -> Result<Arc<dyn ExecutionPlan>> {
-    if error.code() != ErrorCode::Internal && !is_brief(state) {
-        return Err(error);
-    }
-    if error.code() == ErrorCode::Internal {
-        tracing::warn!(cause = error.cause(), "a statement is planned a second time, with fewer rules");
+    match error.code() {
+        ErrorCode::Internal => {
+            tracing::warn!(cause = error.cause(), "a statement is planned a second time, with fewer rules");
+        }
+        // One round of rules may leave what the engine cannot run.
+        ErrorCode::FeatureNotSupported if is_brief(state) => {}
+        _ => return Err(error),
     }
     careful(state).create_physical_plan(plan).await.map_err(|_| error)
+}
+
+/// Whether a join compares each row with each for what a table of keys would find: a column of one side that equals one of the other.
+fn loops_over_equals(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_key = |filter: &JoinFilter, part: &Arc<dyn PhysicalExpr>| {
+        let side = |of: &Arc<dyn PhysicalExpr>| {
+            let column = of.downcast_ref::<Column>()?;
+            Some(filter.column_indices().get(column.index())?.side)
+        };
+        let equal = part.downcast_ref::<BinaryExpr>().filter(|binary| *binary.op() == Operator::Eq);
+        equal.is_some_and(|equal| match (side(equal.left()), side(equal.right())) {
+            (Some(left), Some(right)) => left != right,
+            _ => false,
+        })
+    };
+    let mut found = false;
+    // A walk that only reads cannot fail.
+    let _walked = plan.apply(|node| {
+        let filter = node.downcast_ref::<NestedLoopJoinExec>().and_then(NestedLoopJoinExec::filter);
+        found |= filter
+            .is_some_and(|filter| split_conjunction(filter.expression()).into_iter().any(|part| is_key(filter, part)));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 pub(super) fn context(state: &SessionState) -> SimplifyContext {

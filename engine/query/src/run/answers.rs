@@ -1,6 +1,6 @@
 //! Answers that are kept for the next run of a statement: those of the catalog alone, which clients ask for with each connection, and
-//! which stay the same as long as the catalog does. A key is a bound statement's number, which stands for one reader, one version and the
-//! settings that names depend on, with the values that it is asked with.
+//! which stay the same as long as the catalog does. A key is a bound statement's number, which stands for one reader and one version, with
+//! the settings that names depend on, as they are when it runs, and the values that it is asked with.
 
 use arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
@@ -11,12 +11,20 @@ use querygate_query_api::outcome::BatchStream;
 use querygate_types::Result;
 use std::sync::Arc;
 
-/// Bytes of one answer at most; a larger one is made anew each time.
+/// Bytes of one answer at most, and of the values that it is asked with; a larger one is made anew each time.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 /// What an answer takes beside its rows and values, estimated.
 const ANSWER_BYTES: usize = 512;
+/// What a batch takes beside its rows, and a column of it; estimated. A batch may have no column.
+const BATCH_BYTES: usize = 256;
+const COLUMN_BYTES: usize = 64;
 
-type Key = (u64, Arc<[ScalarValue]>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    number: u64,
+    settings: Arc<str>,
+    values: Arc<[ScalarValue]>,
+}
 
 /// The answers that are kept.
 #[derive(Debug, Clone)]
@@ -24,10 +32,10 @@ pub(crate) struct Answers(Cache<Key, Arc<[RecordBatch]>>);
 
 impl Answers {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let weight = |(_, values): &Key, rows: &Arc<[RecordBatch]>| {
-            let values: usize = values.iter().map(ScalarValue::size).sum();
-            let rows: usize = rows.iter().map(RecordBatch::get_array_memory_size).sum();
-            u32::try_from(ANSWER_BYTES.saturating_add(values).saturating_add(rows)).unwrap_or(u32::MAX)
+        let weight = |key: &Key, rows: &Arc<[RecordBatch]>| {
+            let asked = key.settings.len().saturating_add(value_bytes(&key.values));
+            let rows: usize = rows.iter().map(batch_bytes).sum();
+            u32::try_from(ANSWER_BYTES.saturating_add(asked).saturating_add(rows)).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(bytes_max as u64).weigher(weight).build())
     }
@@ -36,10 +44,21 @@ impl Answers {
         self.0.invalidate_all();
     }
 
-    /// Where the answer to a bound statement with these values is kept.
-    pub(crate) fn place(&self, number: u64, values: Vec<ScalarValue>) -> AnswerPlace {
-        AnswerPlace { answers: self.clone(), key: (number, values.into()) }
+    /// Where the answer to a bound statement with these values is kept. `None`: the values are too large.
+    pub(crate) fn place(&self, number: u64, settings: Arc<str>, values: Vec<ScalarValue>) -> Option<AnswerPlace> {
+        if value_bytes(&values) > ANSWER_BYTES_MAX {
+            return None;
+        }
+        Some(AnswerPlace { answers: self.clone(), key: Key { number, settings, values: values.into() } })
     }
+}
+
+fn value_bytes(values: &[ScalarValue]) -> usize {
+    values.iter().map(ScalarValue::size).sum()
+}
+
+fn batch_bytes(batch: &RecordBatch) -> usize {
+    BATCH_BYTES + COLUMN_BYTES * batch.num_columns() + batch.get_array_memory_size()
 }
 
 /// The place of one answer.
@@ -50,6 +69,11 @@ pub(crate) struct AnswerPlace {
 }
 
 impl AnswerPlace {
+    /// Whether it is the place of a run with these settings.
+    pub(crate) fn is_for(&self, settings: &str) -> bool {
+        &*self.key.settings == settings
+    }
+
     /// The rows of an earlier run.
     pub(crate) fn found(&self) -> Option<BatchStream> {
         let rows = self.answers.0.get(&self.key)?;
@@ -88,7 +112,7 @@ struct Kept {
 impl Kept {
     /// `None`: it is too much to be kept.
     fn with(mut self, rows: &RecordBatch) -> Option<Self> {
-        let bytes = rows.get_array_memory_size();
+        let bytes = batch_bytes(rows);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > ANSWER_BYTES_MAX || self.memory.try_grow(bytes).is_err() {
             return None;
@@ -105,7 +129,8 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatchOptions};
+    use arrow::datatypes::Schema;
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
     use querygate_types::Error;
 
@@ -123,13 +148,20 @@ mod tests {
         given
     }
 
+    const PUBLIC: &str = "UTC;public";
+
     async fn found(answers: &Answers, number: u64, values: &[i64]) -> Option<usize> {
         let batches = place(answers, number, values).found()?;
         Some(batches.map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>().await.iter().sum())
     }
 
     fn place(answers: &Answers, number: u64, values: &[i64]) -> AnswerPlace {
-        answers.place(number, values.iter().map(|value| ScalarValue::Int64(Some(*value))).collect())
+        place_of(answers, number, PUBLIC, values)
+    }
+
+    fn place_of(answers: &Answers, number: u64, settings: &str, values: &[i64]) -> AnswerPlace {
+        let values = values.iter().map(|value| ScalarValue::Int64(Some(*value))).collect();
+        answers.place(number, settings.into(), values).unwrap()
     }
 
     #[tokio::test]
@@ -141,6 +173,8 @@ mod tests {
         assert_eq!(found(&answers, 1, &[8]).await, None);
         assert_eq!(found(&answers, 1, &[]).await, None);
         assert_eq!(found(&answers, 2, &[7]).await, None);
+        let elsewhere = place_of(&answers, 1, "UTC;information_schema", &[7]);
+        assert!(elsewhere.found().is_none() && !elsewhere.is_for(PUBLIC) && place(&answers, 1, &[7]).is_for(PUBLIC));
         // None at all is an answer, too.
         run(place(&answers, 3, &[]), Vec::new(), 1 << 20, 9).await;
         assert_eq!(found(&answers, 3, &[]).await, Some(0));
@@ -149,9 +183,15 @@ mod tests {
         run(place(&answers, 5, &[]), vec![Ok(rows(2)), Err(Error::internal("lost"))], 1 << 20, 9).await;
         run(place(&answers, 6, &[]), vec![Ok(rows(20_000)), Ok(rows(20_000))], 1 << 20, 9).await;
         run(place(&answers, 7, &[]), vec![Ok(rows(1_000))], 1_000, 9).await;
-        for number in 4..8 {
+        // Batches without a column hold no array, and are not nothing.
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        let bare = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
+        run(place(&answers, 8, &[]), (0..2_000).map(|_| Ok(bare.clone())).collect(), 1 << 20, 9_999).await;
+        for number in 4..9 {
             assert_eq!(found(&answers, number, &[]).await, None, "{number}");
         }
+        let large = ScalarValue::from("x".repeat(ANSWER_BYTES_MAX));
+        assert!(answers.place(9, PUBLIC.into(), vec![large]).is_none());
         answers.clear();
         assert_eq!(found(&answers, 1, &[7]).await, None);
     }

@@ -1,6 +1,7 @@
 //! Tests of plans: what goes where, what is kept with its binding, and what receipts hold.
 
 use super::*;
+use crate::bind::workspace::{plan_briefly, with_config};
 use crate::testing::{Shop, on_runtime};
 
 fn planned(sql: &str, require_pushdown: bool) -> Result<Executable> {
@@ -104,4 +105,23 @@ fn placeholders_are_values_of_fragments() {
         let found = placeholders(std::slice::from_ref(&value)).unwrap();
         assert_eq!(found, expected.map(|value| vec![value]), "{value:?}");
     }
+}
+
+/// Statements of the catalog are planned in one round of rules, which may leave what two rounds would not.
+#[test]
+fn a_brief_plan_joins_by_keys() {
+    let mut reader = Shop::open().owner();
+    reader.state = Arc::new(with_config(&reader.state, plan_briefly));
+    for sql in [
+        "SELECT * FROM (SELECT c.oid, a.attrelid, a.attname FROM pg_class c, pg_attribute a) s WHERE s.oid = s.attrelid",
+        "SELECT * FROM pg_class c CROSS JOIN pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid \
+         WHERE c.oid = a.attrelid",
+    ] {
+        let plan = Arc::clone(reader.plan(sql).unwrap().physical());
+        let text = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
+        assert!(text.contains("HashJoinExec") && !text.contains("NestedLoopJoinExec"), "{sql}\n{text}");
+        assert!(!reader.run(plan).unwrap().is_empty(), "{sql}");
+    }
+    let unequal = "SELECT * FROM pg_class c, pg_namespace n WHERE c.relname < n.nspname";
+    assert!(!reader.rows(unequal).unwrap().is_empty());
 }

@@ -88,6 +88,9 @@ impl GateSession {
             return Ok(batches);
         }
         let state = self.observed_state(of.bound, of.reads).await?;
+        // What the state sees may have been set since by a cursor of this session that still gives rows.
+        let settings = self.inner().settings.names()?;
+        let place = place.filter(|place| place.is_for(&settings));
         // Advice is asked for once in a run.
         let asking = if whole.is_none() { asking() } else { None };
         let mut executable = match executable::ready(of.bound, of.parameters, whole)? {
@@ -177,7 +180,8 @@ impl GateSession {
         if !is_kept {
             return Ok(None);
         }
-        Ok(Some(self.gate.caches().answers.place(of.bound.number(), of.bound.values(of.parameters)?)))
+        let (settings, values) = (self.inner().settings.names()?, of.bound.values(of.parameters)?);
+        Ok(self.gate.caches().answers.place(of.bound.number(), settings, values))
     }
 
     /// Plans that are kept, where the session uses them.
