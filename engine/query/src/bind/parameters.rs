@@ -2,11 +2,11 @@
 
 use crate::dialect::parameters::{Declared, Parameter, Uses};
 use crate::errors::{Stage, translate};
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use querygate_query_api::column::{arrow_type_of, pg_type_of};
+use querygate_query_api::column::{ENUM_LABELS_KEY, arrow_type_of, pg_type_of};
 use querygate_semantics as semantics;
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::collections::HashMap;
@@ -39,9 +39,13 @@ fn types_with_forms(plan: &LogicalPlan) -> HashMap<String, PgType> {
     types
 }
 
+/// The fields that the engine finds for parameters, by what stands beside them.
+type Fields = HashMap<String, Option<FieldRef>>;
+
 /// Types that the statement gives its parameters: the engine's, and what a cast or a LIMIT around one says.
-fn inferred_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
-    let mut types = plan.get_parameter_types().map_err(|e| translate(&e, Stage::Plan))?;
+fn inferred_types(plan: &LogicalPlan, fields: &Fields) -> HashMap<String, Option<DataType>> {
+    let data_type = |field: &Option<FieldRef>| field.as_ref().map(|field| field.data_type().clone());
+    let mut types: HashMap<_, _> = fields.iter().map(|(id, field)| (id.clone(), data_type(field))).collect();
     let mut found: Vec<(String, DataType)> = Vec::new();
     // The closures never fail, so neither does the walk.
     let _ = plan.apply_with_subqueries(|node| {
@@ -69,12 +73,13 @@ fn inferred_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>
             *slot = Some(data_type);
         }
     }
-    Ok(types)
+    types
 }
 
 /// Types of `$1…$n`: the client's where it gave one, else inferred, else text.
 pub(super) fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -> Result<Vec<Parameter>> {
-    let inferred = inferred_types(plan)?;
+    let fields = plan.get_parameter_fields().map_err(|e| translate(&e, Stage::Plan))?;
+    let inferred = inferred_types(plan, &fields);
     let with_forms = types_with_forms(plan);
     let uses = Uses::of(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let mut count = declared.len();
@@ -107,7 +112,10 @@ pub(super) fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -
                 })?,
             };
             let shows = uses.only_compared(&format!("${number}")).is_none();
-            Ok(Parameter { pg_type, planned, shows, read_as })
+            let field = fields.get(&format!("${number}")).and_then(Option::as_ref);
+            let beside =
+                field.filter(|field| !field.metadata().contains_key(ENUM_LABELS_KEY)).map(|field| pg_type_of(field));
+            Ok(Parameter { pg_type, planned, shows, read_as, beside })
         })
         .collect()
 }

@@ -203,6 +203,11 @@ impl Bound {
         self.parameters.iter().map(|parameter| &parameter.planned)
     }
 
+    /// The types of what its parameters are compared with, where they are known.
+    pub(crate) fn types_beside(&self) -> impl ExactSizeIterator<Item = Option<PgType>> {
+        self.parameters.iter().map(|parameter| parameter.beside)
+    }
+
     /// The types to bind the statement anew with, for values that it cannot be given in the types that it is planned with: a
     /// numeric has as many places as its value. `None`: it can.
     pub(crate) fn declared_for(

@@ -6,6 +6,7 @@
 //! [`apply::expand`] → optimize.
 
 mod ast;
+pub(crate) mod constants;
 mod functions;
 pub(crate) mod parameters;
 mod planners;

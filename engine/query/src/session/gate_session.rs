@@ -136,9 +136,19 @@ impl GateSession {
     async fn prepare_parsed(&self, parsed: Arc<Parsed>, declared: &[Option<Declared>]) -> Result<PreparedStatement> {
         let _planning = self.planning(parsed.bytes())?;
         let mut change_types = Vec::new();
+        let mut constants = None;
         let (kind, columns) = match parsed.class() {
             Classified::Query(query) => {
-                let bound = self.bind_query(query, declared, Some(parsed.shared_text())).await?;
+                let bound = match self.bind_constants(query, declared).await {
+                    Some((bound, mut found)) => {
+                        let charge = self.prepared_memory.new_empty();
+                        charge.try_grow(parsed.bytes()).map_err(|error| translate(&error, Stage::Plan))?;
+                        found.charge = Some(charge);
+                        constants = Some(Arc::new(found));
+                        bound
+                    }
+                    None => self.bind_query(query, declared, Some(parsed.shared_text())).await?,
+                };
                 let columns = Arc::clone(bound.columns());
                 (Kind::Query(bound), Some(columns))
             }
@@ -154,6 +164,7 @@ impl GateSession {
                     parsed: Arc::clone(&parsed),
                     declared: declared.to_vec(),
                     kind: Kind::Write(described.schema),
+                    constants: None,
                     parameter_types: described.types,
                     columns: described.columns,
                     look_up: Mutex::default(),
@@ -186,7 +197,9 @@ impl GateSession {
         };
         let (parameter_types, plan) = match &kind {
             Kind::Query(bound) | Kind::Locking(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
-                (bound.parameter_types(), Some(bound.charge(&self.prepared_memory)?))
+                // What stands for a constant is no parameter of the client's.
+                let types = if constants.is_some() { Vec::new() } else { bound.parameter_types() };
+                (types, Some(bound.charge(&self.prepared_memory)?))
             }
             Kind::Write(_) | Kind::Ingest(_) | Kind::ExplainWrite(..) | Kind::Command => (change_types, None),
         };
@@ -194,6 +207,7 @@ impl GateSession {
             parsed,
             declared: declared.to_vec(),
             kind,
+            constants,
             parameter_types,
             columns,
             look_up: Mutex::default(),

@@ -18,6 +18,8 @@ pub(crate) struct Parameter {
     pub(crate) shows: bool,
     /// The type of which its text is a value that has several.
     pub(crate) read_as: Option<PgType>,
+    /// The type of what it is compared with. `None`: none is known, or it is one of a few labels.
+    pub(crate) beside: Option<PgType>,
 }
 
 impl Parameter {
@@ -118,7 +120,7 @@ mod tests {
     }
 
     fn parameter(planned: DataType, shows: bool) -> Parameter {
-        Parameter { pg_type: PgType::Numeric, planned, shows, read_as: None }
+        Parameter { pg_type: PgType::Numeric, planned, shows, read_as: None, beside: None }
     }
 
     fn declared(digits: i128, places: u8) -> Declared {

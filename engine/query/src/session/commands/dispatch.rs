@@ -288,8 +288,8 @@ impl GateSession {
             return Err(super::explain::unexplained());
         };
         let values = self.arguments_of(outer, name, &inner.parameter_types, arguments).await?;
-        let bound = self.refreshed(bound, query, &inner.declared, &values).await?;
-        super::explain::explain(self, inner, &bound, &values, style).await.map(Outcome::Rows)
+        let bound = self.refreshed_query(bound, query, inner, &values).await?;
+        super::explain::explain(self, inner, &bound, inner.values(&values), style).await.map(Outcome::Rows)
     }
 
     async fn arguments_of(

@@ -54,6 +54,7 @@ impl GateSession {
             parsed,
             declared: Vec::new(),
             kind: Kind::Ingest(columns),
+            constants: None,
             parameter_types: Vec::new(),
             columns: None,
             look_up: Mutex::default(),

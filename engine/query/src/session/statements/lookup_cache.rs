@@ -78,7 +78,13 @@ impl GateSession {
     ) -> std::result::Result<LookUp<'a>, LookUpRefusal> {
         let began = StartTime::now();
         let cached = self.cached_look_up(prepared, began.at)?;
-        let values = cached.bound.given(given).ok_or(LookUpRefusal::Values)?;
+        let values = match &prepared.constants {
+            None => cached.bound.given(given),
+            // It has no parameter that a client could give a value.
+            Some(own) if given.is_empty() => executable::values_of(&cached.bound, &own.values),
+            Some(_) => None,
+        };
+        let values = values.ok_or(LookUpRefusal::Values)?;
         Ok(Box::pin(self.look_up_again(prepared, cached, values, form, began)))
     }
 

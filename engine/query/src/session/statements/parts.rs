@@ -30,7 +30,8 @@ impl GateSession {
         }
         let interrupt = self.runs.interrupt(self.inner().settings.timeout());
         let work = async {
-            let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
+            let bound = self.refreshed_query(bound, query, prepared, parameters).await?;
+            let parameters = prepared.values(parameters);
             let Some(plain) = Plain::of(&bound) else { return Ok(Parts::default()) };
             // Counting is work, planning alone is not.
             let _turn = match split {

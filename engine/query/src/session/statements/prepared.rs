@@ -3,9 +3,11 @@
 use super::lookup_cache::CachedLookup;
 use super::write_cache::CachedWrite;
 use crate::bind::statement::Bound;
+use crate::dialect::constants::Constants;
 use crate::dialect::parameters::Declared;
 use crate::sql::classify::ExplainStyle;
 use crate::sql::parse::Parsed;
+use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::MemoryReservation;
 use querygate_query_api::column::Column;
@@ -22,6 +24,8 @@ pub(crate) struct PreparedStatement {
     pub(in crate::session) parsed: Arc<Parsed>,
     pub(in crate::session) declared: Vec<Option<Declared>>,
     pub(in crate::session) kind: Kind,
+    /// The constants of a query that is bound with parameters in their places.
+    pub(in crate::session) constants: Option<Arc<Constants>>,
     pub(in crate::session) parameter_types: Vec<PgType>,
     pub(in crate::session) columns: Option<Arc<[Column]>>,
     pub(in crate::session) look_up: Mutex<Option<Arc<CachedLookup>>>,
@@ -54,12 +58,18 @@ impl PreparedStatement {
         &self.parsed
     }
 
+    /// The values that its query runs with: the client's, or its own constants.
+    pub(in crate::session) fn values<'a>(&'a self, given: &'a [ArrayRef]) -> &'a [ArrayRef] {
+        self.constants.as_ref().map_or(given, |constants| &constants.values)
+    }
+
     /// The same statement, bound in another way, with the charge of its plan.
     pub(in crate::session) fn bound_as(&self, bound: Arc<Bound>, plan: Arc<MemoryReservation>) -> Self {
         Self {
             parsed: Arc::clone(&self.parsed),
             declared: self.declared.clone(),
             kind: Kind::Query(bound),
+            constants: self.constants.clone(),
             parameter_types: self.parameter_types.clone(),
             columns: self.columns.clone(),
             look_up: Mutex::default(),

@@ -124,6 +124,7 @@ impl GateSession {
         let prepared = PreparedStatement {
             parsed,
             declared: Vec::new(),
+            constants: None,
             parameter_types,
             columns: Some(Arc::clone(bound.columns())),
             kind: super::prepared::Kind::Query(bound),

@@ -2,12 +2,17 @@
 
 use super::prepared::PreparedStatement;
 use crate::bind::statement::Bound;
+use crate::dialect::constants::{Constants, constants};
 use crate::dialect::parameters::Declared;
+use crate::engine::caches::BOUND_TEXT_MAX;
 use crate::session::gate_session::GateSession;
 use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
+
+/// How often a query is bound with fewer constants as parameters, as their types are found out.
+const ROUNDS: usize = 2;
 
 impl GateSession {
     /// Binds anew when the version changed since, or for the places of numeric values; the columns must stay the same.
@@ -29,7 +34,43 @@ impl GateSession {
         prepared: &PreparedStatement,
         parameters: &[ArrayRef],
     ) -> Result<Arc<Bound>> {
-        self.refreshed_by(bound, query, &prepared.declared, parameters, Some(prepared.parsed.shared_text())).await
+        let Some(own) = &prepared.constants else {
+            let text = prepared.parsed.shared_text();
+            return self.refreshed_by(bound, query, &prepared.declared, parameters, Some(text)).await;
+        };
+        let current = self.refreshed_by(bound, &own.query, &[], &own.values, Some(&own.text)).await?;
+        // Another version may have other types beside them.
+        if !Arc::ptr_eq(&current, bound) && !own.unfit(current.types_beside()).is_empty() {
+            return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change argument type"));
+        }
+        Ok(current)
+    }
+
+    /// Binds a query with parameters in the places of its constants. `None`: it has none that may be parameters, or it is one that
+    /// cannot be bound so, of which its own text tells more.
+    pub(in crate::session) async fn bind_constants(
+        &self,
+        query: &Query,
+        declared: &[Option<Declared>],
+    ) -> Option<(Arc<Bound>, Constants)> {
+        // Types that a client said are of parameters.
+        if !declared.is_empty() || !self.inner().settings.plan_templates() {
+            return None;
+        }
+        let mut left: Vec<usize> = Vec::new();
+        for _ in 0..ROUNDS {
+            let found = constants(query, &left)?;
+            if found.text.len() > BOUND_TEXT_MAX {
+                return None;
+            }
+            let bound = self.bind_query(&found.query, &[], Some(&found.text)).await.ok()?;
+            let unfit = found.unfit(bound.types_beside());
+            if unfit.is_empty() {
+                return bound.values(&found.values).is_ok().then_some((bound, found));
+            }
+            left.extend(unfit);
+        }
+        None
     }
 
     async fn refreshed_by(

@@ -210,6 +210,7 @@ impl GateSession {
             parsed,
             declared: Vec::new(),
             kind: Kind::Command,
+            constants: None,
             parameter_types: Vec::new(),
             columns: None,
             look_up: Mutex::default(),

@@ -28,7 +28,7 @@ impl GateSession {
         match (&prepared.kind, prepared.parsed.class()) {
             (Kind::Query(bound), Classified::Query(query)) => {
                 let bound = self.refreshed_query(bound, query, prepared, parameters).await?;
-                self.run_query(prepared, &bound, parameters, delivery).await
+                self.run_query(prepared, &bound, prepared.values(parameters), delivery).await
             }
             (Kind::Query(bound), Classified::Question(asking)) => {
                 let bound = self.refreshed_question(prepared, bound, asking).await?;

@@ -1,0 +1,103 @@
+//! Statements that differ only by constants that columns equal: they share what is bound and planned, and answer as if each were planned
+//! by itself, their errors too.
+
+use super::{all, anew, gate, own, spared};
+
+/// Statements with a constant's place, the constants, and whether most runs of them are spared planning.
+const STATEMENTS: &[(&str, &[&str], bool)] = &[
+    // Over two sources and three.
+    (
+        "SELECT a.id, c.id, c.weight FROM accounts a JOIN cases c ON c.account = a.id WHERE a.country = {} ORDER BY 1, 2",
+        &["'AT'", "'CH'", "'nowhere'", "'DE'", "'BE'", "'A''T'", "'at'"],
+        true,
+    ),
+    (
+        "SELECT r.name, c.state, v.kind, count(*), max(v.score) FROM regions r JOIN accounts a ON a.region = r.id \
+         JOIN cases c ON c.account = a.id JOIN visits v ON v.account = a.id WHERE c.state = {} AND v.kind = 'call' GROUP BY 1, 2, 3 \
+         ORDER BY 1, 2, 3",
+        &["'open'", "'new'", "''", "'done'", "'open '"],
+        false,
+    ),
+    // Of one source, whole.
+    ("SELECT id, name FROM accounts WHERE id = {}", &["'1'", "'a1'", "'a2'", "'missing'", "NULL", "1"], false),
+    (
+        "SELECT id FROM accounts WHERE level = {} ORDER BY 1",
+        &["1", "2", "3000000000", "2.5", "'2'", "'two'", "-1"],
+        false,
+    ),
+    (
+        "SELECT id FROM cases WHERE opened = {} ORDER BY 1",
+        &["'2024-02-11'", "'2024-7-1'", "'today'", "'soon'", "'2024-13-01'", "5"],
+        false,
+    ),
+    (
+        "SELECT id FROM accounts WHERE country IN ({}) ORDER BY 1",
+        &["'AT'", "'AT', 'BE'", "'AT', NULL", "'AT', 5", "'DE', 'DE'"],
+        false,
+    ),
+    ("SELECT id FROM accounts WHERE level IN (1, {}) ORDER BY 1", &["2", "3", "5000000000", "'3'", "1.5"], false),
+    ("SELECT count(*) FROM visits WHERE kind = {} AND score = 3", &["'call'", "'demo'", "'none'"], false),
+    // Where policies and masks are.
+    ("SELECT id FROM accounts WHERE phone = {} ORDER BY 1", &["'1'", "'+43'", "''"], false),
+    ("SELECT id FROM accounts WHERE owner = {} ORDER BY 1", &["'ann'", "'bob'", "'ola'"], false),
+    // Below other parts of a statement.
+    (
+        "WITH w AS (SELECT account, weight FROM cases WHERE state = {}) SELECT a.id, (SELECT max(weight) FROM w WHERE account = a.id) \
+         FROM accounts a WHERE a.country = 'AT' OR a.country = {} ORDER BY 1",
+        &["'open'", "'new'", "'done'"],
+        false,
+    ),
+    ("SELECT k, n FROM (SELECT 'x' AS k, count(*) AS n FROM cases) s WHERE k = {}", &["'x'", "'y'", "5"], false),
+    (
+        "SELECT relname FROM pg_class WHERE relname = {} AND relkind = 'r'",
+        &["'accounts'", "'cases'", "'nothing'"],
+        false,
+    ),
+    (
+        "SELECT attname FROM pg_attribute WHERE attrelid = {} ORDER BY 1",
+        &["'16384'", "'accounts'::regclass", "'x'", "0"],
+        false,
+    ),
+    // What is wrong is told as it is written.
+    ("SELECT id FROM accounts WHERE nothing = {}", &["'x'", "1"], false),
+    ("SELECT id FROM nothing WHERE id = {}", &["'x'"], false),
+    ("SELECT level / 0 FROM accounts WHERE country = {}", &["'AT'", "'nowhere'"], false),
+    ("SELECT id FROM accounts WHERE level = {} GROUP BY country", &["1"], false),
+];
+
+#[test]
+fn statements_that_differ_by_constants_answer_as_by_themselves() {
+    let gate = gate(11);
+    for who in [all(), own("ann")] {
+        let (with, without) = (gate.client(&who), anew(&gate, &who));
+        for (pattern, constants, is_kept) in STATEMENTS {
+            let before = spared(&gate, &who.login);
+            for run in 0..3 {
+                for constant in *constants {
+                    let sql = pattern.replace("{}", constant);
+                    let (found, expected) = (with.run(&sql), without.run(&sql));
+                    assert_eq!(found, expected, "run {run}: {sql}");
+                }
+            }
+            let spared = spared(&gate, &who.login) - before;
+            assert!(!is_kept || spared >= 3 * constants.len() - 4, "{pattern}: {spared} runs were spared planning");
+        }
+    }
+}
+
+/// A statement is prepared with its constants, which are no parameters of it.
+#[test]
+fn prepared_statements_have_no_parameters_for_their_constants() {
+    let gate = gate(12);
+    let client = gate.client(&all());
+    for constant in ["'AT'", "'CH'"] {
+        let sql = format!("SELECT id FROM accounts WHERE country = {constant} ORDER BY 1");
+        let expected = client.run(&sql);
+        assert!(!expected.table().is_empty());
+        assert!(client.run(&format!("PREPARE p AS {sql}")).code().is_none());
+        assert_eq!(client.run("EXECUTE p"), expected);
+        assert_eq!(client.run("EXECUTE p('x')").code(), Some("42601"));
+        assert!(client.run("EXPLAIN EXECUTE p").code().is_none());
+        assert!(client.run("DEALLOCATE p").code().is_none());
+    }
+}
