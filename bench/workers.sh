@@ -32,6 +32,24 @@ run_workers() {
     python3 bench/workers_table.py "$work/workers"
 }
 
+# The same by datafusion-distributed, with no policy and no gate: alone on one core, with one worker, with two. In the table MB are all bytes
+# that were sent on the machine meanwhile.
+run_distributed() {
+    local scale=${WORKERS_SCALE:-10} target=${CARGO_TARGET_DIR:-target}/distributed count
+    lake=${WORKERS_DATA:-$work/lake}
+    (cd bench/distributed && CARGO_TARGET_DIR=$(realpath -m "$OLDPWD/$target") $CARGO build --release --locked)
+    if [[ ! -f $lake/lineitem.parquet ]]; then
+        build --example tpch
+        "$bin/tpch" "$lake" "$scale"
+    fi
+    printf '\n### TPC-H at scale %s by datafusion-distributed, one core each, best of %s\n\n%s\n\n' "$scale" "$RUNS" "$(machine)"
+    for count in 0 1 2; do
+        timeout 1800 taskset -c 0 "$target/release/querygate-bench-distributed" "$lake" "$count" "$RUNS" tests/tpch/queries/q*.sql \
+            >>"$work/distributed"
+    done
+    python3 bench/workers_table.py "$work/distributed"
+}
+
 # STATEMENTS (1000) random statements of SEED (1) and the 22 of TPC-H over two workers, as a reader who sees all and as one with a row policy:
 # workers off, on and auto, and DuckDB over the same Parquet. SCALE, WORKERS_DATA as above.
 run_random() {

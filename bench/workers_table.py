@@ -22,7 +22,8 @@ def main():
         if sum(spent) <= sum(cpu.get(key, (math.inf, 0))):
             cpu[key] = spent
         moved[key] = given
-        answers.setdefault((user, statement), set()).add(answer)
+        if answer != "-":
+            answers.setdefault((user, statement), set()).add(answer)
     ways = list(dict.fromkeys((gate, mode) for gate, mode, _, _ in best))
     for user in dict.fromkeys(user for _, _, user, _ in best):
         statements = sorted({statement for _, _, of, statement in best if of == user})
