@@ -1,7 +1,7 @@
 # A bench of workers; read by `run`, which has the functions that are not here.
 
 # TPC-H over Parquet, on metadata as `introspect` writes it, with a row policy for user narrow: a gate alone on one core, then with a worker
-# on a core of its own, then with two workers, of which one shares the gate's core. WORKERS_SCALE (10), RUNS (best of), WORKERS_DATA (a folder
+# on a core of its own, then with two workers on a core each, while the gate may use both. WORKERS_SCALE (10), RUNS (best of), WORKERS_DATA (a folder
 # with the tables, kept), MODES ("on auto"), QUERIES ("q01 q06"), USERS_OF ("bench narrow").
 run_workers() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
@@ -44,7 +44,7 @@ run_distributed() {
     fi
     printf '\n### TPC-H at scale %s by datafusion-distributed, one core each, best of %s\n\n%s\n\n' "$scale" "$RUNS" "$(machine)"
     for count in 0 1 2; do
-        timeout 1800 taskset -c 0 "$target/release/querygate-bench-distributed" "$lake" "$count" "$RUNS" tests/tpch/queries/q*.sql \
+        timeout 1800 taskset -c "$([[ $count == 2 ]] && echo 0-1 || echo 0)" "$target/release/querygate-bench-distributed" "$lake" "$count" "$RUNS" tests/tpch/queries/q*.sql \
             >>"$work/distributed"
     done
     python3 bench/workers_table.py "$work/distributed"

@@ -43,14 +43,16 @@ impl Drop for Workers {
 }
 
 impl Workers {
-    /// Worker 0 runs on core 1, worker 1 on core 0, beside the one who asks.
+    /// Worker 0 runs on core 1, worker 1 on core 0.
     fn start(count: u16) -> Result<Self, Box<dyn Error>> {
         let mut workers = Self(Vec::new());
         for number in 0..count {
             let port = FIRST_PORT + number;
             let core = (1 - number % 2).to_string();
             let program = std::env::current_exe()?;
-            workers.0.push(Command::new("taskset").args(["-c", &core]).arg(program).args(["worker", &port.to_string()]).spawn()?);
+            workers.0.push(
+                Command::new("taskset").args(["-c", &core]).arg(program).args(["worker", &port.to_string()]).spawn()?,
+            );
             while TcpStream::connect(("127.0.0.1", port)).is_err() {
                 std::thread::sleep(Duration::from_millis(50));
             }
@@ -120,7 +122,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let took = started.elapsed().as_nanos();
             let after = (ticks("self"), workers.ticks());
             let moved = sent() - before.2;
-            println!("distributed-{count} - bench {name} {took} {} {} {} {} {moved} -", before.0, before.1, after.0, after.1);
+            println!(
+                "distributed-{count} - bench {name} {took} {} {} {} {} {moved} -",
+                before.0, before.1, after.0, after.1
+            );
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Batches as they travel. Arrow writes every buffer that a column of views points into, once for each message: a few texts of a large
 //! buffer would carry all of it. So columns of views get buffers of their own, and batches with such columns are cut to the size of a
-//! message before that, not after it.
+//! message before that, not after it. `querygate_resources::bytes::compact` would write a value once for each row that shares it; here it
+//! stays shared.
 
 use arrow::array::{
     Array, ArrayRef, AsArray, ByteView, GenericByteViewArray, GenericByteViewBuilder, RecordBatch, RecordBatchOptions,
@@ -11,8 +12,11 @@ use std::sync::Arc;
 
 /// Bytes of a message, about: half of what the encoder cuts batches to.
 const MESSAGE_BYTES: usize = 1 << 20;
+/// By Arrow's format of views: bytes of a view, and of a value that lies in it.
+const VIEW_BYTES: usize = 16;
+const INLINE_BYTES_MAX: usize = 12;
 /// Bytes that a buffer may have beside the values of a column without being copied.
-const SLACK: usize = 16 << 10;
+const SLACK_BYTES: usize = 16 << 10;
 
 /// The rows of a batch in their order, in batches that carry little else, each made when it is asked for.
 pub(crate) fn pieces(batch: RecordBatch) -> Pieces {
@@ -20,7 +24,7 @@ pub(crate) fn pieces(batch: RecordBatch) -> Pieces {
     if rows == 0 || !batch.columns().iter().any(|column| views(column).is_some()) {
         return Pieces { left: vec![batch], whole: true };
     }
-    let bytes = travelling_bytes(&batch);
+    let bytes = batch_bytes(&batch);
     let each = rows.div_ceil(bytes.div_ceil(MESSAGE_BYTES).max(1)).max(1);
     let mut left: Vec<RecordBatch> = (0..rows).step_by(each).map(|at| batch.slice(at, each.min(rows - at))).collect();
     left.reverse();
@@ -43,13 +47,13 @@ impl Iterator for Pieces {
             if self.whole {
                 return Some(Ok(slice));
             }
-            let own = match compact(&slice) {
+            let own = match with_own_buffers(&slice) {
                 Ok(own) => own,
                 Err(error) => return Some(Err(error)),
             };
             // Of values that many rows share, a few rows may hold most.
             let rows = slice.num_rows();
-            if rows < 2 || travelling_bytes(&own) <= 2 * MESSAGE_BYTES {
+            if rows < 2 || batch_bytes(&own) <= 2 * MESSAGE_BYTES {
                 return Some(Ok(own));
             }
             self.left.extend([slice.slice(rows / 2, rows - rows / 2), slice.slice(0, rows / 2)]);
@@ -57,8 +61,8 @@ impl Iterator for Pieces {
     }
 }
 
-fn travelling_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(travelling).fold(0, usize::saturating_add)
+fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(column_bytes).fold(0, usize::saturating_add)
 }
 
 /// What a column of views points into.
@@ -74,7 +78,7 @@ impl Views {
     fn of<T: ByteViewType>(array: &GenericByteViewArray<T>) -> Self {
         // Of a NULL, whatever its view says is no value.
         let used = |(row, view): (usize, &u128)| match ByteView::from(*view).length as usize {
-            length if length > 12 && array.is_valid(row) => length,
+            length if length > INLINE_BYTES_MAX && array.is_valid(row) => length,
             _ => 0,
         };
         Self {
@@ -93,22 +97,22 @@ fn views(array: &ArrayRef) -> Option<Views> {
 }
 
 /// Bytes of a column on its way. Many views may point at one value, which is not written for each.
-fn travelling(array: &ArrayRef) -> usize {
+fn column_bytes(array: &ArrayRef) -> usize {
     match views(array) {
-        Some(Views { used, held }) => array.len().saturating_mul(16).saturating_add(used.min(held)),
+        Some(Views { used, held }) => array.len().saturating_mul(VIEW_BYTES).saturating_add(used.min(held)),
         None => array.to_data().get_slice_memory_size().unwrap_or(0),
     }
 }
 
-fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
+fn with_own_buffers(batch: &RecordBatch) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().iter().map(own).collect();
+    let columns = batch.columns().iter().map(own_column).collect();
     RecordBatch::try_new_with_options(batch.schema(), columns, &options).map_err(Error::internal)
 }
 
 /// The column, with buffers of its own where those that it has hold much else.
-fn own(array: &ArrayRef) -> ArrayRef {
-    let is_small = |views: Views| views.held <= views.used.saturating_mul(2).saturating_add(SLACK);
+fn own_column(array: &ArrayRef) -> ArrayRef {
+    let is_small = |views: Views| views.held <= views.used.saturating_mul(2).saturating_add(SLACK_BYTES);
     if views(array).is_none_or(is_small) {
         return Arc::clone(array);
     }
@@ -170,9 +174,9 @@ mod tests {
     fn a_large_batch_is_cut_before_it_is_written() {
         let all = batch(20_000, 320);
         let found = all_pieces(&all);
-        let own = travelling(all.column(1)) + travelling(all.column(2)) + 160_000;
+        let own = column_bytes(all.column(1)) + column_bytes(all.column(2)) + 160_000;
         assert!(found.len() >= 10 && written(&found) < own + own / 20, "{} {} {own}", found.len(), written(&found));
-        assert!(found.iter().all(|piece| piece.columns().iter().map(travelling).sum::<usize>() < 2 * MESSAGE_BYTES));
+        assert!(found.iter().all(|piece| piece.columns().iter().map(column_bytes).sum::<usize>() < 2 * MESSAGE_BYTES));
         assert_eq!(concat_batches(&all.schema(), &found).unwrap(), all);
     }
 
@@ -191,6 +195,7 @@ mod tests {
         let nothing = whole.slice(0, 0);
         assert_eq!(all_pieces(&nothing).len(), 1);
     }
+
     /// Each of a few hundred long values belongs to rows that lie far apart.
     #[test]
     fn values_that_rows_share_are_written_once_in_a_piece() {
@@ -199,9 +204,9 @@ mod tests {
         let texts = arrow::compute::take(&values, &places, None).unwrap();
         let all = RecordBatch::try_from_iter([("t", texts)]).unwrap();
         let found = all_pieces(&all);
-        assert!(found.iter().all(|piece| piece.num_rows() == 1 || travelling_bytes(piece) <= 2 * MESSAGE_BYTES));
+        assert!(found.iter().all(|piece| piece.num_rows() == 1 || batch_bytes(piece) <= 2 * MESSAGE_BYTES));
         // Nothing is left for the encoder to cut, which would write all of a piece's values for each part of it.
-        assert!(found.iter().all(|piece| written(std::slice::from_ref(piece)) < 2 * MESSAGE_BYTES + SLACK));
+        assert!(found.iter().all(|piece| written(std::slice::from_ref(piece)) < 2 * MESSAGE_BYTES + SLACK_BYTES));
         assert_eq!(concat_batches(&all.schema(), &found).unwrap(), all);
     }
 }

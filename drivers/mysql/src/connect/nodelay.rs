@@ -19,7 +19,7 @@ pub(crate) async fn send_at_once(host: &str, port: u16) {
         let peers: Vec<SocketAddr> = peers.collect();
         match tokio::task::spawn_blocking(move || set_on_sockets_to(&peers)).await {
             Ok(Ok(sockets)) => tracing::trace!(sockets, "TCP_NODELAY"),
-            Ok(Err(error)) => cannot(&error),
+            Ok(Err(error)) => tell_once(&error),
             Err(error) => tracing::debug!(%error, "TCP_NODELAY was not set"),
         }
     };
@@ -29,7 +29,7 @@ pub(crate) async fn send_at_once(host: &str, port: u16) {
 }
 
 /// Says once what an operator can change.
-fn cannot(error: &std::io::Error) {
+fn tell_once(error: &std::io::Error) {
     static SAID: std::sync::Once = std::sync::Once::new();
     SAID.call_once(|| {
         tracing::info!(%error, "statements over MariaDB and MySQL may wait for 40 ms now and then: TCP_NODELAY cannot be set, for which the \
@@ -37,7 +37,7 @@ fn cannot(error: &std::io::Error) {
     });
 }
 
-/// How many sockets are connected to one of these.
+/// Sets it on the sockets that are connected to one of these; how many there are.
 ///
 /// # Errors
 /// The system does not let a process look at its own files.

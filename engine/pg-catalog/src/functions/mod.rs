@@ -225,9 +225,8 @@ impl ScalarUDFImpl for CatalogFunction {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let own = args.config_options.extensions.get::<SessionVars>();
-        let shared =
-            || SessionVars { search_path: own.and_then(|own| own.search_path.clone()), ..SessionVars::default() };
-        let shared = if self.definition.of_session { SessionVars::default() } else { shared() };
+        // What is not marked as the session's sees its path alone, for its answers are kept for other sessions.
+        let shared = SessionVars { search_path: own.and_then(|own| own.search_path.clone()), ..SessionVars::default() };
         let vars = own.filter(|_| self.definition.of_session).unwrap_or(&shared);
         let call = Call { catalog: &self.catalog, vars };
         let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));

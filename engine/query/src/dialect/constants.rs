@@ -1,6 +1,7 @@
 //! Constants that a statement compares columns with, as parameters: a statement that is the same but for them is bound and planned once.
 //! Which of them may stay parameters is known once it is bound, by the types that they are compared with.
 
+use super::parameters::is_parameter;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, write};
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -52,15 +53,6 @@ impl Written {
             _ => None,
         }
     }
-
-    fn is_text(constant: &Expr) -> Option<bool> {
-        let Expr::Value(value) = constant else { return None };
-        match &value.value {
-            Value::SingleQuotedString(_) => Some(true),
-            Value::Number(_, false) => Some(false),
-            _ => None,
-        }
-    }
 }
 
 impl Constant {
@@ -79,20 +71,20 @@ impl Constant {
 
 impl Constants {
     /// Those that are to stay as they are written, of all in the statement: what they are compared with has another type.
-    pub(crate) fn unfit(&self, beside: impl ExactSizeIterator<Item = Option<PgType>>) -> Vec<usize> {
+    pub(crate) fn unfit(&self, beside: impl Iterator<Item = Option<PgType>>) -> Vec<usize> {
         let pairs = self.constants.iter().zip(beside);
         pairs.filter(|(constant, beside)| !constant.fits(*beside)).map(|(constant, _)| constant.place).collect()
     }
 }
 
-/// The statement with parameters in the places of constants, but for those that are to be left. `None`: it has no such constant, or
+/// The statement with parameters in the places of constants, but for those in `fixed`. `None`: it has no such constant, or
 /// parameters of its own.
-pub(crate) fn constants(query: &Query, left: &[usize]) -> Option<Constants> {
+pub(crate) fn constants(query: &Query, fixed: &[usize]) -> Option<Constants> {
     if finds(query, &mut Parameters) {
         return None;
     }
     let mut lifted = query.clone();
-    let mut lifting = Lifting { left, seen: 0, constants: Vec::new() };
+    let mut lifting = Lifting { fixed, seen: 0, constants: Vec::new() };
     // A walk that refuses nothing cannot fail.
     let _walked = write(&mut lifted, &mut lifting);
     let Lifting { seen, constants, .. } = lifting;
@@ -122,15 +114,13 @@ struct Parameters;
 
 impl Reader for Parameters {
     fn expr(&mut self, expr: &Expr) -> Step {
-        match expr {
-            Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => ControlFlow::Break(Stop::Found),
-            _ => ON,
-        }
+        if is_parameter(expr) { ControlFlow::Break(Stop::Found) } else { ON }
     }
 }
 
 struct Lifting<'a> {
-    left: &'a [usize],
+    /// Those that stay as they are written.
+    fixed: &'a [usize],
     /// Constants so far, in the order of the walk.
     seen: usize,
     constants: Vec<Constant>,
@@ -146,7 +136,8 @@ impl Writer for Lifting<'_> {
 }
 
 impl Lifting<'_> {
-    /// Equalities of a column and a constant, and lists of constants in which a column is. Of ranges the best plan depends.
+    /// Equalities of a column and a constant, and lists of constants in which a column is. Ends of ranges stay: the best plan
+    /// depends on them.
     fn condition(&mut self, expr: &mut Expr) {
         match expr {
             Expr::Nested(inner) => self.condition(inner),
@@ -170,7 +161,7 @@ impl Lifting<'_> {
         self.seen += 1;
         // Plans are kept where no two values are equal, as equal ones are one to a source.
         let is_known = self.constants.iter().any(|known| known.written == written);
-        if self.seen > CONSTANTS_MAX || self.left.contains(&place) || is_known {
+        if self.seen > CONSTANTS_MAX || self.fixed.contains(&place) || is_known {
             return;
         }
         self.constants.push(Constant { written, place });
@@ -182,10 +173,11 @@ fn is_column(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
 }
 
-/// Of texts and numbers in one list, a common type is found.
+/// In a list of both, texts and numbers meet at a type that neither parameter would have.
 fn is_of_one_kind(list: &[Expr]) -> bool {
-    let kinds = || list.iter().map(Written::is_text);
-    list.len() <= CONSTANTS_MAX && (kinds().all(|kind| kind == Some(true)) || kinds().all(|kind| kind == Some(false)))
+    let is_text = |one: &Expr| matches!(one, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)));
+    let is_number = |one: &Expr| matches!(one, Expr::Value(v) if matches!(v.value, Value::Number(_, false)));
+    list.len() <= CONSTANTS_MAX && (list.iter().all(is_text) || list.iter().all(is_number))
 }
 
 #[cfg(test)]
@@ -195,14 +187,14 @@ mod tests {
     use crate::sql::parse::parse;
     use arrow::util::display::array_value_to_string;
 
-    fn lifted(sql: &str, left: &[usize]) -> Option<Constants> {
+    fn lifted(sql: &str, fixed: &[usize]) -> Option<Constants> {
         let parsed = parse(sql).unwrap();
         let Classified::Query(query) = parsed[0].class() else { panic!("{sql}") };
-        constants(query, left)
+        constants(query, fixed)
     }
 
-    fn shown(sql: &str, left: &[usize]) -> String {
-        let Some(found) = lifted(sql, left) else { return "none".to_owned() };
+    fn shown(sql: &str, fixed: &[usize]) -> String {
+        let Some(found) = lifted(sql, fixed) else { return "none".to_owned() };
         let values = found.values.iter().map(|value| array_value_to_string(value, 0).unwrap());
         let condition = found.query.to_string();
         format!("{} <- {}", condition.split_once("WHERE ").unwrap().1, values.collect::<Vec<_>>().join(", "))

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Bytes of one answer at most, and of the values that it is asked with; a larger one is made anew each time.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 /// What an answer takes beside its rows and values, estimated.
-const ANSWER_BYTES: usize = 512;
+const ENTRY_BYTES: usize = 512;
 /// What a batch takes beside its rows, and a column of it; estimated. A batch may have no column.
 const BATCH_BYTES: usize = 256;
 const COLUMN_BYTES: usize = 64;
@@ -34,8 +34,8 @@ impl Answers {
     pub(crate) fn new(bytes_max: usize) -> Self {
         let weight = |key: &Key, rows: &Arc<[RecordBatch]>| {
             let asked = key.settings.len().saturating_add(value_bytes(&key.values));
-            let rows: usize = rows.iter().map(batch_bytes).sum();
-            u32::try_from(ANSWER_BYTES.saturating_add(asked).saturating_add(rows)).unwrap_or(u32::MAX)
+            let rows: usize = rows.iter().map(kept_bytes).sum();
+            u32::try_from(ENTRY_BYTES.saturating_add(asked).saturating_add(rows)).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(bytes_max as u64).weigher(weight).build())
     }
@@ -57,7 +57,7 @@ fn value_bytes(values: &[ScalarValue]) -> usize {
     values.iter().map(ScalarValue::size).sum()
 }
 
-fn batch_bytes(batch: &RecordBatch) -> usize {
+fn kept_bytes(batch: &RecordBatch) -> usize {
     BATCH_BYTES + COLUMN_BYTES * batch.num_columns() + batch.get_array_memory_size()
 }
 
@@ -87,12 +87,12 @@ impl AnswerPlace {
         let next = |(mut batches, mut kept): (BatchStream, Option<Kept>)| async move {
             let Some(batch) = batches.next().await else {
                 if let Some(kept) = kept {
-                    kept.end();
+                    kept.store();
                 }
                 return None;
             };
             kept = match &batch {
-                Ok(rows) => kept.and_then(|kept| kept.with(rows)),
+                Ok(rows) => kept.and_then(|kept| kept.add(rows)),
                 Err(_) => None,
             };
             Some((batch, (batches, kept)))
@@ -111,8 +111,8 @@ struct Kept {
 
 impl Kept {
     /// `None`: it is too much to be kept.
-    fn with(mut self, rows: &RecordBatch) -> Option<Self> {
-        let bytes = batch_bytes(rows);
+    fn add(mut self, rows: &RecordBatch) -> Option<Self> {
+        let bytes = kept_bytes(rows);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > ANSWER_BYTES_MAX || self.memory.try_grow(bytes).is_err() {
             return None;
@@ -121,7 +121,7 @@ impl Kept {
         Some(self)
     }
 
-    fn end(self) {
+    fn store(self) {
         self.place.answers.0.insert(self.place.key, self.rows.into());
     }
 }

@@ -139,16 +139,8 @@ impl GateSession {
         let mut constants = None;
         let (kind, columns) = match parsed.class() {
             Classified::Query(query) => {
-                let bound = match self.bind_constants(query, declared).await {
-                    Some((bound, mut found)) => {
-                        let charge = self.prepared_memory.new_empty();
-                        charge.try_grow(parsed.bytes()).map_err(|error| translate(&error, Stage::Plan))?;
-                        found.charge = Some(charge);
-                        constants = Some(Arc::new(found));
-                        bound
-                    }
-                    None => self.bind_query(query, declared, Some(parsed.shared_text())).await?,
-                };
+                let (bound, found) = self.bind_prepared(&parsed, query, declared).await?;
+                constants = found;
                 let columns = Arc::clone(bound.columns());
                 (Kind::Query(bound), Some(columns))
             }

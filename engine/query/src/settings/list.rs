@@ -137,7 +137,7 @@ static SETTINGS: &[Setting] = &[
         PLAN_TEMPLATES,
         Kind::Bool,
         "on",
-        "Whether plans of statements that were run before are kept and given other values.",
+        "Whether statements share plans by their constants and values, and answers of the catalog are kept.",
     ),
     setting(
         WORKERS,

@@ -154,8 +154,9 @@ impl ExecutionPlan for WorkersExec {
             let error = match window.try_grow(STREAM_WINDOW as usize) {
                 Ok(()) => match pool.rows(&asked, &schema, reads.as_ref()).await {
                     Ok(rows) => {
+                        // Owns the charge, which ends with the rows.
                         let charged = move |error| {
-                            let _ = &window;
+                            let _charge = &window;
                             outside(error)
                         };
                         return Ok::<_, DataFusionError>(rows.map_err(charged).boxed());

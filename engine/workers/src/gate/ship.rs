@@ -171,11 +171,14 @@ impl Shipper<'_> {
     fn leaf(&mut self, leaf: &GovernedExec, node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(recorded) = leaf.recipe() else { return Ok(None) };
         let judged = match recorded {
-            // Rows take more to send and to read again than most conditions take to decide.
-            Ok(recipe) if self.shipping.mode == Mode::Auto && !leaves_few(&recipe.filters, &recipe.policy) => {
-                Err("no condition of it leaves few rows, and all that are left would travel".to_owned())
-            }
-            Ok(recipe) => judged(leaf, recipe, self.shipping, false),
+            Ok(recipe) => judged(leaf, recipe, self.shipping, false).and_then(|found| {
+                // Rows take more to send and to read again than most conditions take to decide.
+                if self.shipping.mode == Mode::On || chooses_few(&recipe.filters, &recipe.policy) {
+                    Ok(found)
+                } else {
+                    Err("no condition of it chooses few rows, and all others would travel".to_owned())
+                }
+            }),
             Err(why) => Err((*why).to_owned()),
         };
         let stays = self.stays.get(&address(node)).copied();
@@ -193,7 +196,7 @@ impl Shipper<'_> {
 }
 
 /// Whether rows are chosen as most choices of a few are written: by a value, some values, a pattern, or a range with two ends.
-fn leaves_few(filters: &[Expr], policy: &[Expr]) -> bool {
+fn chooses_few(filters: &[Expr], policy: &[Expr]) -> bool {
     let conditions = || filters.iter().chain(policy).flat_map(split_conjunction);
     let ends = |ops: [Operator; 2]| {
         let ended = move |one: &Expr| match one {
@@ -299,15 +302,32 @@ mod tests {
     #[test]
     fn conditions_that_choose_a_few_rows_are_told_from_others() {
         let range = |low: i64, high: i64| col("a").gt_eq(lit(low)).and(col("a").lt(lit(high)));
-        for few in [col("a").eq(lit(1)), col("a").like(lit("x%")), col("a").in_list(vec![lit(1)], false), range(1, 2)] {
+        let few = [
+            col("a").eq(lit(1)),
+            col("a").like(lit("x%")),
+            col("a").in_list(vec![lit(1)], false),
+            col("a").between(lit(1), lit(2)),
+            col("a").is_null(),
+            range(1, 2),
+        ];
+        for few in few {
             assert!(
-                leaves_few(std::slice::from_ref(&few), &[]) && leaves_few(&[], std::slice::from_ref(&few)),
+                chooses_few(std::slice::from_ref(&few), &[]) && chooses_few(&[], std::slice::from_ref(&few)),
                 "{few}"
             );
         }
-        let half = [col("a").gt(lit(1)), col("b").lt(lit(1)), col("a").not_eq(lit(5)), col("a").is_not_null()];
-        assert!(!leaves_few(&half, &[]) && !leaves_few(&[], &half) && !leaves_few(&[], &[]));
-        assert!(!leaves_few(&[col("a").in_list(vec![lit(1)], true), col("a").eq(lit(1)).or(col("b").eq(lit(1)))], &[]));
-        assert!(leaves_few(&[col("a").gt(lit(1))], &[col("a").lt(lit(9))]));
+        let half = [
+            col("a").gt(lit(1)),
+            col("b").lt(lit(1)),
+            col("a").not_eq(lit(5)),
+            col("a").is_not_null(),
+            col("a").not_like(lit("x%")),
+        ];
+        assert!(!chooses_few(&half, &[]) && !chooses_few(&[], &half) && !chooses_few(&[], &[]));
+        assert!(!chooses_few(
+            &[col("a").in_list(vec![lit(1)], true), col("a").eq(lit(1)).or(col("b").eq(lit(1)))],
+            &[]
+        ));
+        assert!(chooses_few(&[col("a").gt(lit(1))], &[col("a").lt(lit(9))]));
     }
 }

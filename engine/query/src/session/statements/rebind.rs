@@ -5,14 +5,16 @@ use crate::bind::statement::Bound;
 use crate::dialect::constants::{Constants, constants};
 use crate::dialect::parameters::Declared;
 use crate::engine::caches::BOUND_TEXT_MAX;
+use crate::errors::{Stage, translate};
 use crate::session::gate_session::GateSession;
+use crate::sql::parse::Parsed;
 use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 /// How often a query is bound with fewer constants as parameters, as their types are found out.
-const ROUNDS: usize = 2;
+const BIND_ROUNDS_MAX: usize = 2;
 
 impl GateSession {
     /// Binds anew when the version changed since, or for the places of numeric values; the columns must stay the same.
@@ -41,25 +43,39 @@ impl GateSession {
         let current = self.refreshed_by(bound, &own.query, &[], &own.values, Some(&own.text)).await?;
         // Another version may have other types beside them.
         if !Arc::ptr_eq(&current, bound) && !own.unfit(current.types_beside()).is_empty() {
-            return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change argument type"));
+            let text = "a column that the statement compares with a constant has another type now";
+            return Err(Error::new(ErrorCode::FeatureNotSupported, text).with_hint("Prepare the statement again."));
         }
         Ok(current)
     }
 
-    /// Binds a query with parameters in the places of its constants. `None`: it has none that may be parameters, or it is one that
-    /// cannot be bound so, of which its own text tells more.
-    pub(in crate::session) async fn bind_constants(
+    /// Binds a query with its constants as parameters where they may be, else as it is written.
+    pub(in crate::session) async fn bind_prepared(
         &self,
+        parsed: &Parsed,
         query: &Query,
         declared: &[Option<Declared>],
-    ) -> Option<(Arc<Bound>, Constants)> {
+    ) -> Result<(Arc<Bound>, Option<Arc<Constants>>)> {
+        let Some((bound, mut found)) = self.bind_constants(query, declared).await else {
+            return Ok((self.bind_query(query, declared, Some(parsed.shared_text())).await?, None));
+        };
+        let charge = self.prepared_memory.new_empty();
+        charge.try_grow(parsed.bytes()).map_err(|error| translate(&error, Stage::Plan))?;
+        found.charge = Some(charge);
+        Ok((bound, Some(Arc::new(found))))
+    }
+
+    /// Binds a query with parameters in the places of its constants. `None`: it has none that may be parameters, or it is one that
+    /// cannot be bound so, of which its own text tells more.
+    async fn bind_constants(&self, query: &Query, declared: &[Option<Declared>]) -> Option<(Arc<Bound>, Constants)> {
         // Types that a client said are of parameters.
         if !declared.is_empty() || !self.inner().settings.plan_templates() {
             return None;
         }
-        let mut left: Vec<usize> = Vec::new();
-        for _ in 0..ROUNDS {
-            let found = constants(query, &left)?;
+        let mut fixed: Vec<usize> = Vec::new();
+        for _ in 0..BIND_ROUNDS_MAX {
+            let found = constants(query, &fixed)?;
+            // A longer text is not kept, so nothing would be shared.
             if found.text.len() > BOUND_TEXT_MAX {
                 return None;
             }
@@ -68,7 +84,7 @@ impl GateSession {
             if unfit.is_empty() {
                 return bound.values(&found.values).is_ok().then_some((bound, found));
             }
-            left.extend(unfit);
+            fixed.extend(unfit);
         }
         None
     }
