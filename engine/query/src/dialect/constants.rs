@@ -24,7 +24,7 @@ pub(crate) struct Constants {
     pub(crate) constants: Vec<Constant>,
     /// Their values, as a client would send them.
     pub(crate) values: Vec<ArrayRef>,
-    /// The charge of whoever keeps all that.
+    /// The charge for all that.
     pub(crate) charge: Option<MemoryReservation>,
 }
 

@@ -126,7 +126,7 @@ mod tests {
                     context.input.insert("count".to_owned(), count.into());
                 }
                 "denied" => drop(context.api().count("others", json!({}))?),
-                "late" => std::thread::sleep(Duration::from_millis(60)),
+                "late" => std::thread::sleep(Duration::from_millis(400)),
                 "long" => drop(context.input.insert("text".to_owned(), "x".repeat(5 << 20).into())),
                 "panic" => panic!("a value"),
                 "lines" => (0..1_000).for_each(|_| context.log(&"\u{1b}y".repeat(3_000))),
@@ -141,7 +141,7 @@ mod tests {
         let extensions = Extensions::resolve(vec![extension]).unwrap();
         let held = json!({"input": {"what": what}, "object": "o"}).as_object().unwrap().clone();
         let call = Call { held, now_ms: 0, seed: 0, host: Rc::new(Silent) };
-        run(extensions.hook("h").unwrap(), HookEvent::BeforeInsert, call, Duration::from_millis(20))
+        run(extensions.hook("h").unwrap(), HookEvent::BeforeInsert, call, Duration::from_millis(200))
     }
 
     #[test]
