@@ -45,18 +45,3 @@ fn a_hidden_column_ends_its_statements() {
     });
     assert_eq!(owner.execute(&read, &[]), "42703 column \"secret\" does not exist");
 }
-
-/// A constant stands for a parameter of the type that its column had.
-#[test]
-fn a_constant_beside_another_type_is_to_be_prepared_again() {
-    let yard = Yard::new();
-    let owner = yard.owner();
-    let read = owner.prepare("SELECT job FROM notes WHERE words = 'hot'").unwrap();
-    assert_eq!((read.parameter_types().len(), owner.execute(&read, &[])), (0, "j1".to_owned()));
-    yard.replace(|mut stack| {
-        stack["objects"][3]["fields"]["words"]["type"] = "number".into();
-        stack
-    });
-    let refused = owner.execute(&read, &[]);
-    assert!(refused.starts_with("0A000 a column that the statement compares with a constant has"), "{refused}");
-}
