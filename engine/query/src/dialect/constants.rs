@@ -5,7 +5,7 @@ use super::parameters::is_parameter;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, write};
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Value};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, ObjectNamePart, Query, Select, Value};
 use querygate_types::PgType;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
@@ -78,9 +78,9 @@ impl Constants {
 }
 
 /// The statement with parameters in the places of constants, but for those in `fixed`. `None`: it has no such constant, or
-/// parameters of its own.
+/// parameters of its own, or asks the catalog.
 pub(crate) fn constants(query: &Query, fixed: &[usize]) -> Option<Constants> {
-    if finds(query, &mut Parameters) {
+    if finds(query, &mut Fixed) {
         return None;
     }
     let mut lifted = query.clone();
@@ -109,12 +109,18 @@ fn hash_of(query: &Query, seed: u8) -> u64 {
     hasher.finish()
 }
 
-/// Finds a parameter.
-struct Parameters;
+/// Finds what stays as it is written: a parameter, or a relation of the catalog, of which whole answers are kept.
+struct Fixed;
 
-impl Reader for Parameters {
+impl Reader for Fixed {
     fn expr(&mut self, expr: &Expr) -> Step {
         if is_parameter(expr) { ControlFlow::Break(Stop::Found) } else { ON }
+    }
+
+    fn relation(&mut self, relation: &ObjectName) -> Step {
+        let mut names = relation.0.iter().filter_map(ObjectNamePart::as_ident).map(|name| name.value.as_str());
+        let is_of_catalog = names.any(|name| name.starts_with("pg_") || name == "information_schema");
+        if is_of_catalog { ControlFlow::Break(Stop::Found) } else { ON }
     }
 }
 
@@ -217,6 +223,8 @@ mod tests {
             ("SELECT 1 FROM t WHERE a NOT IN (1, 2) OR NOT a = 2 OR a <> 3", "none"),
             ("SELECT 1 FROM t WHERE lower(a) = 'x' AND a + 1 = 2 AND a::int = 3", "none"),
             ("SELECT 1 FROM t WHERE a = 'x' AND b = $1", "none"),
+            ("SELECT 1 FROM t, pg_class WHERE a = 'x'", "none"),
+            ("SELECT (SELECT 1 FROM information_schema.tables) FROM t WHERE a = 'x'", "none"),
             ("SELECT a = 'x' FROM t GROUP BY a HAVING a = 'y'", "none"),
         ] {
             assert_eq!(shown(sql, &[]), expected, "{sql}");
