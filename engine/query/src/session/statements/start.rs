@@ -89,8 +89,10 @@ impl GateSession {
         }
         let state = self.observed_state(of.bound, of.reads).await?;
         // What the state sees may have been set since by a cursor of this session that still gives rows.
-        let settings = self.inner().settings.names()?;
-        let place = place.filter(|place| place.is_for(&settings));
+        let place = match place {
+            Some(place) if place.is_for(&self.inner().settings.names()?) => Some(place),
+            Some(_) | None => None,
+        };
         // Advice is asked for once in a run.
         let asking = if whole.is_none() { asking() } else { None };
         let mut executable = match executable::ready(of.bound, of.parameters, whole)? {
