@@ -23,6 +23,7 @@ use querygate_driver_api::capability::{Capabilities, RefusalReason};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{DeclineReason, LookUp, NativeStatement};
 use querygate_driver_api::planning::settings_for;
+use querygate_driver_api::relation::Relation;
 use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
 use querygate_rules::estimate::{Estimator, TableEstimate};
@@ -30,7 +31,7 @@ use querygate_rules::opener::{LeafColumn, LeafOpener, LeafPolicy, LocalReason, O
 use querygate_rules::{Carved, LeafBuilder, NotPushed, ParameterSource, Receipt, Translation, carve, translate};
 use querygate_types::{Error, PlannerSetting, Result};
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -167,7 +168,7 @@ pub(crate) fn federate(
     if opener.is_empty() {
         return Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() });
     }
-    let builder = Builder { opener, arguments, refused: Cell::new(false) };
+    let builder = Builder { opener, arguments, refused: Cell::new(false), made: RefCell::default() };
     match carve(plan, opener, &builder, context) {
         Ok(Carved { plan, fragments, receipts }) => Ok(Federated { plan, fragments, receipts }),
         // Some value has no equal in the source: the governed leaves take what they can.
@@ -296,6 +297,7 @@ struct Builder<'a> {
     arguments: Option<&'a Arguments>,
     /// A source refused the values of a fragment.
     refused: Cell<bool>,
+    made: RefCell<Vec<Arc<FragmentTable>>>,
 }
 
 impl Builder<'_> {
@@ -306,6 +308,21 @@ impl Builder<'_> {
         let values = open.values(&translation.fragment.parameters, arguments);
         let values = values.ok_or_else(|| Error::internal("a fragment is planned with values of other types"))?;
         Ok((values, Some(Arc::new(open))))
+    }
+}
+
+impl Builder<'_> {
+    /// A fragment with its name in this plan. The engine takes two scans of one name for the same, so fragments have one name where
+    /// they give the same rows, and nowhere else.
+    fn named(&self, table: FragmentTable) -> (String, Arc<FragmentTable>) {
+        let mut made = self.made.borrow_mut();
+        let known = made.iter().enumerate().find(|(_, known)| known.gives_the_same(&table));
+        if let Some((number, known)) = known {
+            return (format!("fragment_{number}"), Arc::clone(known));
+        }
+        let (number, table) = (made.len(), Arc::new(table));
+        made.push(Arc::clone(&table));
+        (format!("fragment_{number}"), table)
     }
 }
 
@@ -330,7 +347,8 @@ impl LeafBuilder for Builder<'_> {
                 ..compiled(driver, &translation, statement, values, known(&translation))
             },
         };
-        LogicalPlanBuilder::scan("fragment", provider_as_source(Arc::new(table)), None)
+        let (name, table) = self.named(table);
+        LogicalPlanBuilder::scan(name, provider_as_source(table), None)
             .and_then(LogicalPlanBuilder::build)
             .map_err(Error::internal)
     }
@@ -401,6 +419,44 @@ impl FragmentTable {
 
     fn settings(&self) -> Vec<PlannerSetting> {
         settings_for(self.compiled.driver.as_ref(), &self.compiled.fragment)
+    }
+
+    /// Whether its source gives a row for each group of rows.
+    #[must_use]
+    pub fn has_groups(&self) -> bool {
+        gives_groups(&self.compiled.fragment.relation)
+    }
+
+    /// Whether both ask the same source the same, with the same values and for the same reader.
+    #[must_use]
+    pub fn gives_the_same(&self, other: &Self) -> bool {
+        let (own, others) = (&self.compiled, &other.compiled);
+        self.token == other.token
+            && self.restricted == other.restricted
+            && std::ptr::addr_eq(Arc::as_ptr(&own.driver), Arc::as_ptr(&others.driver))
+            && own.source == others.source
+            && own.fragment == others.fragment
+            && own.values == others.values
+            && own.open == others.open
+            && own.columns == others.columns
+            && own.schema == others.schema
+    }
+}
+
+fn gives_groups(relation: &Relation) -> bool {
+    match relation {
+        Relation::Aggregate { .. } | Relation::Distinct { .. } => true,
+        Relation::Filter { input, .. }
+        | Relation::Project { input, .. }
+        | Relation::Sort { input, .. }
+        | Relation::Limit { input, .. }
+        | Relation::Window { input, .. }
+        | Relation::Fence { input } => gives_groups(input),
+        Relation::Scan { .. }
+        | Relation::Join { .. }
+        | Relation::SetOperation { .. }
+        | Relation::Values { .. }
+        | Relation::EmptyRow => false,
     }
 }
 

@@ -6,7 +6,7 @@ use querygate_driver_api::value::{Value, ValueType};
 use querygate_rules::{ParameterSource, Translation};
 
 /// Where a fragment's values come from.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct OpenParameters {
     parameters: Vec<ParameterSource>,
     policy_values: Vec<Value>,

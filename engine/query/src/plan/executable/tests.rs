@@ -48,6 +48,25 @@ fn a_whole_statement_is_kept_with_its_binding() {
     assert_eq!((call.source(), records.len()), ("crm", 1));
 }
 
+/// The engine computes subqueries once that it takes for the same, and it knows tables by their names alone.
+#[test]
+fn subqueries_that_differ_by_a_value_are_two() {
+    let reader = Shop::open().owner();
+    let count = |rating: &str| format!("(SELECT count(*) FROM accounts WHERE rating {rating})");
+    let alone: Vec<String> = ["> 1", "= 5", "> 9"]
+        .iter()
+        .flat_map(|rating| reader.rows(&format!("SELECT {}", count(rating))).unwrap())
+        .collect();
+    assert!(alone[0] != alone[1] && alone[1] != alone[2], "{alone:?}");
+    let sql = format!("SELECT {}, {}, {}, max(score) FROM visits", count("> 1"), count("= 5"), count("> 9"));
+    let together = reader.rows(&sql).unwrap();
+    assert!(together[0].starts_with(&alone.join("|")), "{together:?} {alone:?}");
+    let sql = format!("SELECT id FROM visits WHERE score > {} - 100 AND score < {}", count("> 1"), count("= 5"));
+    let apart =
+        reader.rows(&format!("SELECT id FROM visits WHERE score > {} - 100 AND score < {}", alone[0], alone[1]));
+    assert_eq!(reader.rows(&sql).unwrap(), apart.unwrap());
+}
+
 /// A statement that asks for the moment is planned anew each time.
 #[test]
 fn a_statement_of_its_moment_is_not_kept() {
