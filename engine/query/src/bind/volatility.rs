@@ -4,10 +4,12 @@
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::source_as_provider;
+use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use querygate_pg_catalog as pg_catalog;
 use querygate_rules::value_of_nullable;
+use querygate_semantics::is_series;
 use std::any::Any;
 
 /// Found out once, when the statement is bound.
@@ -35,14 +37,14 @@ impl Asks {
                 let system = any.and_then(|any| any.downcast_ref::<pg_catalog::SystemTable>());
                 asks.session |= system.is_some() || any.is_none();
                 reads_catalog |= system.is_some();
-                // A recursive query reads itself.
-                alone &= system
-                    .map_or_else(|| any.is_some_and(|any| any.is::<CteWorkTable>()), |table| !table.is_of_session());
+                // A recursive query reads itself, and a series follows from its constants.
+                let own_rows = || any.is_some_and(|any| any.is::<CteWorkTable>() || any.is::<GenerateSeriesTable>());
+                alone &= system.map_or_else(own_rows, |table| !table.is_of_session());
             }
             node.apply_expressions(|expr| {
                 expr.apply(|e| {
                     let volatility = volatility(e);
-                    alone &= volatility == Volatility::Immutable || is_of_catalog(e);
+                    alone &= volatility == Volatility::Immutable || is_of_arguments(e);
                     asks.add(volatility);
                     Ok(TreeNodeRecursion::Continue)
                 })
@@ -64,8 +66,9 @@ impl Asks {
     }
 }
 
-fn is_of_catalog(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(call) if pg_catalog::is_of_catalog(&call.func))
+/// Whether it calls a function whose answer follows from its arguments and the catalog, although it is not called immutable.
+fn is_of_arguments(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if pg_catalog::is_of_catalog(&call.func) || is_series(&call.func))
 }
 
 /// Of the expression's own function, if it calls one.
@@ -117,6 +120,13 @@ mod tests {
               SELECT * FROM t",
                 catalog,
             ),
+            ("SELECT c.relname FROM pg_class c, generate_series(0, 3) s", catalog),
+            ("SELECT (SELECT count(*) FROM generate_series(0, c.relnatts) s) FROM pg_class c", catalog),
+            (
+                "SELECT (SELECT count(*) FROM generate_series(0, c.relnatts) s WHERE random() < 2) FROM pg_class c",
+                session,
+            ),
+            ("SELECT generate_series FROM generate_series(0, 3)", nothing),
             ("SELECT relname, pg_backend_pid() FROM pg_class", both),
             ("SELECT relname FROM pg_class WHERE relname = current_setting('timezone')", both),
             ("SELECT set_config('search_path', relname, false) FROM pg_class", both),
