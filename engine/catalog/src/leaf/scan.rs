@@ -13,7 +13,7 @@ use crate::arguments::{Arguments, is_open};
 use crate::expressions::{Numbered, columns_of};
 use crate::metrics::FileLeaf;
 use crate::remote::{DriverTable, FragmentExec, PlainScans};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::error::DataFusionError;
@@ -78,16 +78,23 @@ impl GovernedTable {
         let native = self.native(&plan, &split);
         let in_order = self.in_order(state, &plan, &split);
         let reads = FileLeaf::of(&plan, &self.source, &self.name, &split.raw, &self.policy.conjuncts);
-        let plan = self.filtered(state, plan, &split).await?;
+        // Each step is left out where it would find nothing to do: leaves of kept plans are planned anew for each run.
         let config = state.config_options();
-        let plan = FilterPushdown::new().optimize(plan, config)?;
+        let plan = if split.is_whole() && self.policy.related.is_empty() {
+            plan
+        } else {
+            FilterPushdown::new().optimize(self.filtered(state, plan, &split).await?, config)?
+        };
         let plan = if self.policy.related.is_empty() {
             plan
         } else {
             FilterPushdown::new_post_optimization().optimize(plan, config)?
         };
-        let plan = self.projected(plan, &output)?;
-        let plan = ProjectionPushdown::new().optimize(plan, config)?;
+        let plan = if is_as_read(&plan.schema(), &output) {
+            plan
+        } else {
+            ProjectionPushdown::new().optimize(self.projected(plan, &output)?, config)?
+        };
         // Behind what moves projections below filters: a text that cannot be read fails, and one of a hidden row must not.
         let plan = texts_read(plan, &output)?;
         let plan: Arc<dyn ExecutionPlan> = match limit {
@@ -422,6 +429,15 @@ impl SplitFilters {
     fn is_whole(&self) -> bool {
         self.residual.is_empty() && self.marked.is_empty()
     }
+}
+
+/// Whether these are the columns that the leaf gives, as they are but for texts that are still to be read.
+fn is_as_read(schema: &SchemaRef, output: &[&GovernedColumn]) -> bool {
+    let is_same = |(column, field): (&&GovernedColumn, &Arc<Field>)| match column.origin {
+        ColumnOrigin::Raw(_) | ColumnOrigin::Text(..) => column.mask.is_none() && column.field.name() == field.name(),
+        ColumnOrigin::Formula(_) => false,
+    };
+    schema.fields().len() == output.len() && output.iter().zip(schema.fields()).all(is_same)
 }
 
 /// The rows with their texts read. A mask is applied to the source's text, which is not read then.
