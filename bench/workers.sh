@@ -5,10 +5,8 @@
 # with the tables, kept), MODES ("on auto"), QUERIES ("q01 q06"), USERS_OF ("bench narrow").
 run_workers() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
-    build --example tpch
     local scale=${WORKERS_SCALE:-10} mode modes=${MODES:-on auto}
-    lake=${WORKERS_DATA:-$work/lake}
-    [[ -f $lake/lineitem.parquet ]] || "$bin/tpch" "$lake" "$scale"
+    tpch_lake "$scale"
     printf '\n### TPC-H at scale %s over workers, one core each, best of %s\n\n%s\n\n' "$scale" "$RUNS" "$(machine)"
     workers_keys
     : >"$work/workers"
@@ -32,33 +30,58 @@ run_workers() {
     python3 bench/workers_table.py "$work/workers"
 }
 
+# tpch_lake SCALE: the tables of TPC-H in the folder `lake`, made where they are not.
+tpch_lake() {
+    lake=${WORKERS_DATA:-$work/lake}
+    if [[ ! -f $lake/lineitem.parquet ]]; then
+        build --example tpch
+        "$bin/tpch" "$lake" "$1"
+    fi
+}
+
+# Files of the statements of TPC-H, or of QUERIES.
+tpch_files() {
+    local name
+    for name in ${QUERIES:-q01 q02 q03 q04 q05 q06 q07 q08 q09 q10 q11 q12 q13 q14 q15 q16 q17 q18 q19 q20 q21 q22}; do
+        echo "tests/tpch/queries/$name.sql"
+    done
+}
+
 # The same by datafusion-distributed, with no policy and no gate: alone on one core, with one worker, with two. In the table MB are all bytes
 # that were sent on the machine meanwhile.
 run_distributed() {
-    local scale=${WORKERS_SCALE:-10} target=${CARGO_TARGET_DIR:-target}/distributed count
-    lake=${WORKERS_DATA:-$work/lake}
-    (cd bench/distributed && CARGO_TARGET_DIR=$(realpath -m "$OLDPWD/$target") $CARGO build --release --locked)
-    if [[ ! -f $lake/lineitem.parquet ]]; then
-        build --example tpch
-        "$bin/tpch" "$lake" "$scale"
-    fi
+    local scale=${WORKERS_SCALE:-10} target count
+    target=$(realpath -m "${CARGO_TARGET_DIR:-target}/distributed")
+    (cd bench/distributed && CARGO_TARGET_DIR=$target $CARGO build --release --locked)
+    tpch_lake "$scale"
     printf '\n### TPC-H at scale %s by datafusion-distributed, one core each, best of %s\n\n%s\n\n' "$scale" "$RUNS" "$(machine)"
     for count in 0 1 2; do
-        timeout 1800 taskset -c "$([[ $count == 2 ]] && echo 0-1 || echo 0)" "$target/release/querygate-bench-distributed" "$lake" "$count" "$RUNS" tests/tpch/queries/q*.sql \
+        timeout 1800 taskset -c "$([[ $count == 2 ]] && echo 0-1 || echo 0)" "$target/release/querygate-bench-distributed" "$lake" "$count" "$RUNS" $(tpch_files) \
             >>"$work/distributed"
     done
     python3 bench/workers_table.py "$work/distributed"
+}
+
+# The same by Spark in local mode, on one core.
+run_spark() {
+    command -v java >/dev/null || { echo "Spark wants a Java (openjdk-17-jre-headless)" >&2; exit 1; }
+    local scale=${WORKERS_SCALE:-10} home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/spark
+    if [[ ! -e $home/ready ]]; then
+        python3 -m venv "$home"
+        "$home/bin/pip" -q --disable-pip-version-check install pyspark==4.0.1
+        touch "$home/ready"
+    fi
+    tpch_lake "$scale"
+    printf '\n### TPC-H at scale %s by Spark 4.0.1 in local mode, one core, best of %s\n\n%s\n\n' "$scale" "$RUNS" "$(machine)"
+    timeout 3600 taskset -c 0 "$home/bin/python" bench/peer_spark.py "$lake" "$RUNS" $(tpch_files) >"$work/spark"
+    python3 bench/workers_table.py "$work/spark"
 }
 
 # STATEMENTS (1000) random statements of SEED (1) and the 22 of TPC-H over two workers, as a reader who sees all and as one with a row policy:
 # workers off, on and auto, and DuckDB over the same Parquet. SCALE, WORKERS_DATA as above.
 run_random() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
-    lake=${WORKERS_DATA:-$work/lake}
-    if [[ ! -f $lake/lineitem.parquet ]]; then
-        build --example tpch
-        "$bin/tpch" "$lake" "$SCALE"
-    fi
+    tpch_lake "$SCALE"
     local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/random-peers status=0
     if [[ ! -e $home/ready ]]; then
         python3 -m venv "$home"
@@ -178,8 +201,7 @@ workers_place() {
 workers_statements() {
     local user path number run
     for user in ${USERS_OF:-bench narrow}; do
-        for path in tests/tpch/queries/q*.sql; do
-            [[ -z ${QUERIES:-} || " $QUERIES " == *" $(basename "$path" .sql) "* ]] || continue
+        for path in $(tpch_files); do
             number=$(basename "$path" .sql)
             for ((run = 0; run < RUNS; run++)); do
                 workers_run "$1" "$2" "$user" "$number" "$path"

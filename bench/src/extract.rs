@@ -7,7 +7,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use querygate_types::{Error, Result, limits};
 use std::fs::File;
@@ -64,13 +64,20 @@ fn batch(from: i64, to: i64) -> Result<RecordBatch> {
     RecordBatch::try_new(schema(), columns).map_err(Error::internal)
 }
 
-/// Writes so many rows as one Parquet file.
+/// Writes so many rows as one Parquet file. `codec`: `none`, `snappy`, `lz4` or `zstd`.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn write(path: &Path, rows: i64) -> Result<()> {
+/// When the file cannot be written, or the codec is none of these.
+pub fn write(path: &Path, rows: i64, codec: &str) -> Result<()> {
+    let compression = match codec {
+        "none" => Compression::UNCOMPRESSED,
+        "snappy" => Compression::SNAPPY,
+        "lz4" => Compression::LZ4_RAW,
+        "zstd" => Compression::ZSTD(ZstdLevel::default()),
+        _ => return Err(Error::internal(format!("{codec} is not written here"))),
+    };
     let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .build();
     let file = File::create(path).map_err(Error::internal)?;
@@ -121,7 +128,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join("a.parquet"), 100_000).unwrap();
+        write(&folder.path().join("a.parquet"), 100_000, "snappy").unwrap();
         let batches = read(folder.path()).unwrap();
         assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 100_000);
         assert!(batches.iter().all(|batch| batch.num_rows() <= limits::BATCH_ROWS && batch.num_columns() == 10));

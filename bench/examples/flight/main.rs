@@ -1,25 +1,21 @@
 //! Extraction through Flight, measured from outside. Prints rows of a markdown table.
 //!
-//! - `flight make FILE ROWS`: a Parquet file of ten columns.
-//! - `flight gate FOLDER`: a Flight door over the folder's files as one governed table. Prints its address, ends when its
-//!   standard input does.
-//! - `flight bare FOLDER`: arrow-flight's own encoder over the same batches in memory, nothing else.
+//! - `flight make FILE ROWS [none|snappy|lz4|zstd]`: a Parquet file of ten columns.
+//! - `flight gate FOLDER [open]`: a Flight door over the folder's files as one governed table, under a row policy or, `open`, under
+//!   none. Prints its address, ends when its standard input does.
+//! - `flight engine FOLDER`: DataFusion and arrow-flight's own encoder over the same files, with no gate.
+//! - `flight memory FOLDER`: arrow-flight's own encoder over the same batches in memory, nothing else.
 //! - `flight fetch NAME ADDRESS STREAMS RUNS PID`: the time to read everything from either. PID is the server's.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
-use arrow::array::RecordBatch;
+mod bare;
+
 use arrow::ipc::root_as_message;
-use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
-use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
-    HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaResult, Ticket,
-};
+use arrow_flight::{FlightDescriptor, HandshakeRequest};
 use datafusion::catalog::TableProvider as _;
-use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::stream;
 use prost::Message as _;
 use querygate_bench::{door, extract, gate, process};
 use querygate_catalog::deployment::SourceTable;
@@ -27,38 +23,43 @@ use querygate_files::{FileFormat, FilesConfig, FilesSource, TableSpec};
 use querygate_query::GateService;
 use std::collections::HashMap;
 use std::io::Read as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint, Server};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Request;
+use tonic::transport::{Channel, Endpoint};
+
+/// As the gate's program and most servers of DataFusion have it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const ALL: &str = "SELECT * FROM wide";
-/// Bytes that arrow-flight's encoder counts before it cuts: it counts shared buffers often, so the default cuts crumbs.
-const BARE_MESSAGE_BYTES: usize = 64 << 20;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["make", file, rows] => Ok(extract::write(Path::new(file), rows.parse()?)?),
-        ["gate", folder] => serve_gate(Path::new(folder)),
-        ["bare", folder] => serve_bare(Path::new(folder)),
+        ["make", file, rows] => Ok(extract::write(Path::new(file), rows.parse()?, "snappy")?),
+        ["make", file, rows, codec] => Ok(extract::write(Path::new(file), rows.parse()?, codec)?),
+        ["gate", folder] => serve_gate(Path::new(folder), &[("b_wide", "color != 'black'")]),
+        ["gate", folder, "open"] => serve_gate(Path::new(folder), &[]),
+        ["engine", folder] => bare::serve_engine(folder, ALL),
+        ["memory", folder] => bare::serve_memory(Path::new(folder)),
         ["fetch", name, address, streams, runs, pid] => {
             let runtime = gate::runtime()?;
             runtime.block_on(fetch(name, address.parse()?, streams.parse()?, runs.parse()?, pid.parse()?))
         }
-        _ => Err("flight make FILE ROWS | gate FOLDER | bare FOLDER | fetch NAME ADDRESS STREAMS RUNS PID".into()),
+        _ => Err("flight make FILE ROWS [CODEC] | gate FOLDER [open] | engine FOLDER | memory FOLDER | fetch NAME ADDRESS STREAMS RUNS PID".into()),
     }
 }
 
-/// One table over all files, under a row policy that all rows pass and the engine cannot know that they do.
-fn serve_gate(folder: &Path) -> Result<(), Failure> {
+/// One table over all files. The policy, if any, is one that all rows pass and the engine cannot know that they do.
+fn serve_gate(folder: &Path, policies: &[(&str, &str)]) -> Result<(), Failure> {
     let (query, wire) = (gate::runtime()?, gate::runtime()?);
     let source =
         FilesSource::new(FilesConfig { refresh: Duration::from_secs(3_600), ..FilesConfig::local("files", folder) })?;
@@ -66,7 +67,7 @@ fn serve_gate(folder: &Path) -> Result<(), Failure> {
     let provider = query.block_on(source.table(&spec))?;
     let schema = provider.schema();
     let object = gate::object("b_wide", schema.fields().iter().map(|field| field.name().as_str()));
-    let stack = gate::stack("b", vec![object], &[("b_wide", "color != 'black'")]);
+    let stack = gate::stack("b", vec![object], policies);
     let tables =
         HashMap::from([("b_wide".to_owned(), SourceTable { source: "files".into(), provider, appends: None })]);
     let gate = gate::gate(query.handle().clone(), gate::deployment(&stack, tables)?)?;
@@ -78,105 +79,6 @@ fn serve_gate(folder: &Path) -> Result<(), Failure> {
     stop.cancel();
     wire.block_on(served)?;
     Ok(())
-}
-
-fn serve_bare(folder: &Path) -> Result<(), Failure> {
-    let runtime = gate::runtime()?;
-    let bare = Bare(extract::read(folder)?.into());
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-        println!("{}", listener.local_addr()?);
-        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-        let stop = CancellationToken::new();
-        let service = FlightServiceServer::new(bare).max_encoding_message_size(usize::MAX);
-        let ended = stop.clone().cancelled_owned();
-        let served = tokio::spawn(Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, ended));
-        tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
-        stop.cancel();
-        served.await??;
-        Ok(())
-    })
-}
-
-/// Batches in memory. A ticket is `K/N`: the K-th of N equal shares.
-#[derive(Clone)]
-struct Bare(Arc<[RecordBatch]>);
-
-type Answers<T> = BoxStream<'static, Result<T, Status>>;
-
-fn no<T>() -> Result<Response<T>, Status> {
-    Err(Status::unimplemented("this server only streams"))
-}
-
-#[tonic::async_trait]
-impl FlightService for Bare {
-    type HandshakeStream = Answers<HandshakeResponse>;
-    type ListFlightsStream = Answers<FlightInfo>;
-    type DoGetStream = Answers<FlightData>;
-    type DoPutStream = Answers<PutResult>;
-    type DoActionStream = Answers<ActionResult>;
-    type ListActionsStream = Answers<ActionType>;
-    type DoExchangeStream = Answers<FlightData>;
-
-    async fn handshake(
-        &self,
-        _: Request<Streaming<HandshakeRequest>>,
-    ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let mut response = Response::new(stream::empty().boxed());
-        response.metadata_mut().insert("authorization", tonic::metadata::MetadataValue::from_static("Bearer none"));
-        Ok(response)
-    }
-
-    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let asked = request.metadata().get("querygate-endpoints").and_then(|header| header.to_str().ok());
-        let of: usize = asked.and_then(|text| text.parse().ok()).unwrap_or(1);
-        let endpoint = |share: usize| FlightEndpoint::new().with_ticket(Ticket::new(format!("{share}/{of}")));
-        let info = FlightInfo { endpoint: (0..of).map(endpoint).collect(), ..FlightInfo::new() };
-        Ok(Response::new(info))
-    }
-
-    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let ticket = String::from_utf8_lossy(&request.get_ref().ticket).into_owned();
-        let wrong = || Status::invalid_argument("no such ticket");
-        let (share, of) = ticket.split_once('/').ok_or_else(wrong)?;
-        let (share, of): (usize, usize) = (share.parse().map_err(|_| wrong())?, of.parse().map_err(|_| wrong())?);
-        let (from, to) = (self.0.len() * share / of.max(1), self.0.len() * (share + 1) / of.max(1));
-        let batches: Vec<RecordBatch> = self.0.get(from..to).ok_or_else(wrong)?.to_vec();
-        let messages = FlightDataEncoderBuilder::new()
-            .with_schema(extract::schema())
-            .with_max_flight_data_size(BARE_MESSAGE_BYTES)
-            .build(stream::iter(batches.into_iter().map(Ok)))
-            .map_err(|error| Status::internal(error.to_string()));
-        Ok(Response::new(messages.boxed()))
-    }
-
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        no()
-    }
-
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        no()
-    }
-
-    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        no()
-    }
-
-    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        no()
-    }
-
-    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
-        no()
-    }
-
-    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        no()
-    }
-
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        no()
-    }
 }
 
 /// What one reading of everything took.
