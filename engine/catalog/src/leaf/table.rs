@@ -240,6 +240,13 @@ impl GovernedTable {
         Ok(Arc::new(Self { constraints, named_plan: Some(named), ..table.without_keys() }))
     }
 
+    /// Whether both are one table as one reader sees it, whatever the optimizer is told of its keys.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        // Made with the table, and handed on to its copies alone.
+        Arc::ptr_eq(&self.open_columns, &other.open_columns)
+    }
+
     #[must_use]
     pub fn token(&self) -> &LeafToken {
         &self.token

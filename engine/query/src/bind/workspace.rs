@@ -6,6 +6,7 @@ use crate::books::clock::now_ms;
 use crate::dialect::subqueries::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
 use crate::rules::list;
+use crate::rules::share_equal_inputs::{ComputeApart, SharedPlanner, share_equal_inputs};
 use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use crate::sql::parse::parse;
@@ -197,17 +198,18 @@ pub(crate) fn is_brief(state: &SessionState) -> bool {
     state.config_options().optimizer.max_passes == BRIEF_PASSES
 }
 
-/// The state for a plan that the engine's own rules broke: without those that share parts of expressions and that divide
-/// work, after which it forgets by what its rows are sorted.
+/// The state for a plan that the engine's own rules broke: without those that share parts of expressions and of plans, and that
+/// divide work, after which it forgets by what its rows are sorted.
 pub(crate) fn careful(state: &SessionState) -> SessionState {
     let rules = state.optimizer().rules.iter().filter(|rule| rule.name() != list::SHARING);
     let mut config = state.config().clone().with_target_partitions(1);
     config.options_mut().optimizer.max_passes = OptimizerOptions::default().max_passes;
+    config.set_extension(Arc::new(ComputeApart));
     let rules = rules.cloned().collect();
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).with_optimizer_rules(rules).build()
 }
 
-/// DataFusion's planner, with the apply operator.
+/// DataFusion's planner, with our operators.
 #[derive(Debug)]
 struct ApplyingPlanner;
 
@@ -220,10 +222,15 @@ impl QueryPlanner for ApplyingPlanner {
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
         let plan = crate::bind::nulls::with_unions_as_inputs(plan.clone())?;
         crate::bind::nulls::check_optimized(&plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
+        let planner =
+            DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner), Arc::new(SharedPlanner)]);
         let plan = crate::rules::project_computed_keys::keys_as_columns(
             crate::rules::guard_failing_conditions::guard_failures(plan)?,
         )?;
+        let plan = match state.config().get_extension::<ComputeApart>() {
+            Some(_) => plan,
+            None => share_equal_inputs(plan)?,
+        };
         planner.create_physical_plan(&plan, state).await
     }
 }

@@ -1,6 +1,7 @@
 //! A physical plan for one more run of a statement, from one that is kept and never run. Every node is made anew, over leaves of the
 //! run's own: no row, count or filter of one run is seen by another. The nodes that this is known of are a closed list.
 
+use crate::rules::share_equal_inputs::{RenewedRows, SharedExec};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
 use datafusion::physical_expr::expressions::{DynamicFilterPhysicalExpr, lit};
@@ -38,6 +39,8 @@ enum Kind {
     HashJoin,
     Sort,
     Gathering,
+    /// One of several places that read the same rows.
+    Shared,
 }
 
 fn kind(node: &Arc<dyn ExecutionPlan>) -> Option<Kind> {
@@ -66,6 +69,9 @@ fn kind(node: &Arc<dyn ExecutionPlan>) -> Option<Kind> {
     }
     if any.is::<GatheringExec>() {
         return Some(Kind::Gathering);
+    }
+    if any.is::<SharedExec>() {
+        return Some(Kind::Shared);
     }
     if let Some(leaf) = any.downcast_ref::<GovernedExec>() {
         return leaf.is_renewable().then_some(Kind::Leaf);
@@ -108,7 +114,9 @@ impl Renewable {
                 true
             }
             Kind::Empty => true,
-            Kind::Inputs | Kind::Gathering => node.dynamic_expressions_produced().is_empty() && !holds_filter(node)?,
+            Kind::Inputs | Kind::Gathering | Kind::Shared => {
+                node.dynamic_expressions_produced().is_empty() && !holds_filter(node)?
+            }
             Kind::HashJoin | Kind::Sort => self.admits_filter(node)?,
         };
         if !admitted {
@@ -154,7 +162,12 @@ impl Renewable {
         leaves: Vec<Arc<dyn ExecutionPlan>>,
         filters: &FreshFilters,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut renewal = Renewal { leaves: leaves.into_iter(), filters, sides: RenewedSides::default() };
+        let mut renewal = Renewal {
+            leaves: leaves.into_iter(),
+            filters,
+            sides: RenewedSides::default(),
+            rows: RenewedRows::default(),
+        };
         let plan = renewal.node(&self.plan)?;
         if renewal.leaves.next().is_some() { internal_err!("a plan was renewed without its leaves") } else { Ok(plan) }
     }
@@ -198,6 +211,7 @@ struct Renewal<'a> {
     leaves: std::vec::IntoIter<Arc<dyn ExecutionPlan>>,
     filters: &'a FreshFilters,
     sides: RenewedSides,
+    rows: RenewedRows,
 }
 
 impl Renewal<'_> {
@@ -218,6 +232,10 @@ impl Renewal<'_> {
             Kind::Sort => self.sort(node, Arc::clone(node).replace_children(children, keep)?),
             Kind::Gathering => match (node.downcast_ref::<GatheringExec>(), children.into_iter().next()) {
                 (Some(gathering), Some(input)) => Ok(Arc::new(gathering.renewed(input, &mut self.sides))),
+                _ => internal_err!("a node of one input has none"),
+            },
+            Kind::Shared => match (node.downcast_ref::<SharedExec>(), children.into_iter().next()) {
+                (Some(shared), Some(input)) => Ok(Arc::new(shared.renewed(input, &mut self.rows))),
                 _ => internal_err!("a node of one input has none"),
             },
         }

@@ -2,6 +2,7 @@
 //! side of them and streams the right one, and swaps them by their sizes, which leaves here do not tell: the one row is collected.
 //! Needed with DataFusion 55.2.0.
 
+use crate::rules::share_equal_inputs::SharedExec;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -57,6 +58,9 @@ fn is_one_row(plan: &Arc<dyn ExecutionPlan>) -> bool {
             AggregateMode::Partial | AggregateMode::PartialReduce => false,
         };
         return whole && aggregate.group_expr().expr().is_empty() && !aggregate.group_expr().has_grouping_set();
+    }
+    if let Some(shared) = plan.downcast_ref::<SharedExec>() {
+        return is_one_row(shared.input());
     }
     if let Some(limit) = plan.downcast_ref::<GlobalLimitExec>() {
         return limit.fetch().is_some_and(|rows| rows <= 1);

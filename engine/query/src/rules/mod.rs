@@ -14,6 +14,7 @@ pub(crate) mod meter_operators;
 pub(crate) mod project_computed_keys;
 pub(crate) mod restore_sorts;
 pub(crate) mod separate_equal_names;
+pub(crate) mod share_equal_inputs;
 pub(crate) mod skip_wrong_plans;
 pub(crate) mod typed_parameters;
 pub(crate) mod yield_to_others;
