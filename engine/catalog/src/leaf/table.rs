@@ -240,7 +240,7 @@ impl GovernedTable {
         Ok(Arc::new(Self { constraints, named_plan: Some(named), ..table.without_keys() }))
     }
 
-    /// Whether both are one table as one reader sees it, whatever the optimizer is told of its keys.
+    /// Whether both are one table as one reader sees it, with its keys or without.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         // Made with the table, and handed on to its copies alone.

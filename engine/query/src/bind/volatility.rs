@@ -9,8 +9,9 @@ use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use querygate_pg_catalog as pg_catalog;
 use querygate_rules::value_of_nullable;
-use querygate_semantics::is_series;
 use std::any::Any;
+
+const SERIES: &str = "generate_series";
 
 /// Found out once, when the statement is bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,9 +67,10 @@ impl Asks {
     }
 }
 
-/// Whether it calls a function whose answer follows from its arguments and the catalog, although it is not called immutable.
+/// Whether it calls a function whose answer follows from its arguments and the catalog, although it is not called immutable. A series is
+/// called volatile to keep its members out of a plan's constants.
 fn is_of_arguments(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(call) if pg_catalog::is_of_catalog(&call.func) || is_series(&call.func))
+    matches!(expr, Expr::ScalarFunction(call) if pg_catalog::is_of_catalog(&call.func) || call.func.name() == SERIES)
 }
 
 /// Of the expression's own function, if it calls one.

@@ -102,13 +102,6 @@ fn is_ours(function: &ScalarUDF) -> bool {
     inner.is::<Builtin>()
 }
 
-/// Whether it is our `generate_series`. It is called volatile to keep its members out of a plan's constants; they follow from its
-/// arguments alone.
-#[must_use]
-pub fn is_series(function: &ScalarUDF) -> bool {
-    is_ours(function) && function.name() == "generate_series"
-}
-
 /// Whether a physical expression calls what may compute long and asks meanwhile whether the statement is over.
 pub fn lasts(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let called = expr.downcast_ref::<ScalarFunctionExpr>();

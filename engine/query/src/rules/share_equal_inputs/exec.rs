@@ -90,12 +90,12 @@ impl ExecutionPlan for SharedExec {
     fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
         Ok(inputs.first().map_or_else(|| Arc::new(Statistics::new_unknown(&self.schema())), Arc::clone))
     }
-    /// Another run of the same plan has rows of its own, which nobody else reads.
+    /// Another run of the same plan has rows of its own, which no other place reads.
     fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(Self::new(Arc::clone(&self.input), SharedRows::for_readers(0), self.reader)))
     }
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if partition > 0 {
+        if partition > 0 || self.input.output_partitioning().partition_count() != 1 {
             return internal_err!("shared rows are in one partition");
         }
         Ok(self.rows.read(self.reader, &self.input, context))

@@ -94,7 +94,7 @@ fn part_equal<'a>(parts: &'a mut [Part], node: &LogicalPlan) -> Result<Option<&'
     Ok(None)
 }
 
-/// Parts that a join asks for the keys of its other side, which is narrowed: it may need few of the groups, and a source that is told
+/// Parts that a join asks for the keys of its other side, which is narrowed: it may need few of the groups, and a source that has
 /// the keys computes no others.
 fn parts_narrowed_by_joins(plan: &LogicalPlan) -> Result<Vec<LogicalPlan>> {
     let mut narrowed = Vec::new();

@@ -1,9 +1,9 @@
-//! Rows that several readers read at their own pace, made by whichever needs the next batch first. Nobody waits for another reader to
+//! Rows that several readers read at their own pace, made by the first that needs the next batch. No reader waits for another one to
 //! come: a join may read one side to its end before it begins with the other.
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
@@ -48,7 +48,7 @@ impl SharedRows {
         self.readers
     }
 
-    /// The rows for a reader by its number. `own`: its plan of them, of one partition, which is run where nobody began before, and
+    /// The rows for a reader by its number. `own`: its plan of them, of one partition, which is run where no reader began before, and
     /// where the rows are not kept for it.
     pub(super) fn read(
         self: &Arc<Self>,
@@ -71,11 +71,16 @@ impl SharedRows {
     fn locked_now(&self) -> Option<MutexGuard<'_, State>> {
         let attempt = || match self.state.try_lock() {
             Ok(state) => Some(state),
-            Err(TryLockError::Poisoned(broken)) => Some(broken.into_inner()),
+            Err(TryLockError::Poisoned(broken)) => {
+                let mut state = broken.into_inner();
+                state.fail(DataFusionError::Internal("making shared rows ended in a panic".to_owned()));
+                Some(state)
+            }
             Err(TryLockError::WouldBlock) => None,
         };
         attempt().or_else(|| {
-            self.was_refused.store(true, Ordering::SeqCst);
+            // Sees that the turn has ended, or is seen by the one that has it.
+            self.was_refused.swap(true, Ordering::SeqCst);
             attempt()
         })
     }
@@ -144,6 +149,8 @@ struct State {
     /// The number of the first of them.
     first: usize,
     places: Vec<Place>,
+    /// The readers of the first places.
+    owners: Vec<usize>,
     charge: Option<MemoryReservation>,
 }
 
@@ -161,9 +168,27 @@ enum Turn {
 }
 
 impl State {
+    /// Where a reader's place is among those that are counted with; they are given out as readers come. `None`: all are taken.
+    fn place_of(&mut self, reader: usize) -> Option<usize> {
+        let known = self.owners.iter().position(|owner| *owner == reader);
+        known.or_else(|| {
+            let next = self.owners.len();
+            (next < self.places.len()).then(|| {
+                self.owners.push(reader);
+                next
+            })
+        })
+    }
+
     fn leave(&mut self, reader: usize) {
-        if let Some(place) = self.places.get_mut(reader) {
+        let place = self.place_of(reader);
+        if let Some(place) = place.and_then(|place| self.places.get_mut(place)) {
             *place = Place::Gone;
+        }
+        // What is open at its source, or grouped so far, does not wait for a reader that may want the source before it begins.
+        let is_read = self.places.iter().any(|place| matches!(place, Place::At(_)));
+        if self.input.is_some() && !is_read {
+            self.places.fill(Place::Gone);
         }
         self.release();
     }
@@ -196,7 +221,7 @@ impl State {
         // What waits holds no more than its rows.
         let batch = compact(batch, SLACK_BYTES)?.batch;
         let bytes = usize::try_from(batch_bytes(&batch)).unwrap_or(usize::MAX);
-        let Some(charge) = &mut self.charge else { return Ok(()) };
+        let Some(charge) = &mut self.charge else { return internal_err!("shared rows are kept with no account") };
         let waits = self.places.contains(&Place::Waiting);
         let is_much = waits && charge.size().saturating_add(bytes) > WAITING_BYTES_MAX;
         let mut charged = bytes;
@@ -214,14 +239,14 @@ impl State {
         Ok(())
     }
 
-    /// Begins with a reader, for which the rows are made where nobody was before.
-    fn begin(&mut self, reader: usize, own: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
+    /// Begins with the reader of a place, whose own plan is run where it is the first.
+    fn begin(&mut self, place: usize, own: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
         if !self.has_begun {
             self.has_begun = true;
             self.charge = Some(MemoryConsumer::new("rows that are read twice").register(context.memory_pool()));
             self.input = Some(own.execute(0, Arc::clone(context))?);
         }
-        if let Some(place) = self.places.get_mut(reader) {
+        if let Some(place) = self.places.get_mut(place) {
             *place = Place::At(0);
         }
         Ok(())
@@ -239,19 +264,20 @@ impl State {
         context: &Arc<TaskContext>,
         awaiting: &Arc<Awaiting>,
     ) -> Turn {
-        if self.places.get(reader) == Some(&Place::Waiting)
-            && let Err(error) = self.begin(reader, own, context)
+        let Some(own_place) = self.place_of(reader) else { return Turn::Alone };
+        if self.places.get(own_place) == Some(&Place::Waiting)
+            && let Err(error) = self.begin(own_place, own, context)
         {
             self.fail(error);
         }
         loop {
-            let next = match self.places.get(reader) {
+            let next = match self.places.get(own_place) {
                 Some(Place::At(next)) => *next,
                 Some(Place::Waiting) => 0,
                 Some(Place::Gone) | None => return Turn::Alone,
             };
             if let Some((batch, _)) = next.checked_sub(self.first).and_then(|at| self.batches.get(at)).cloned() {
-                if let Some(place) = self.places.get_mut(reader) {
+                if let Some(place) = self.places.get_mut(own_place) {
                     *place = Place::At(next + 1);
                 }
                 self.release();

@@ -100,14 +100,14 @@ async fn all_readers_read_what_is_made_once() {
     assert!(second.next().await.is_none() && third.next().await.is_none());
     drop((second, third));
     assert_eq!(world.pool.reserved(), 0);
-    // A reader that reads again runs its own plan, as one does that nobody counted with.
+    // A reader that reads again runs its own plan, as one does that was not counted with.
     assert_eq!(read(&mut world.reader(0, five()), 9).await.len(), 5);
     assert_eq!(read(&mut world.reader(3, five()), 9).await.len(), 5);
     let again = World { rows: world.rows.renewed(), ..world };
     assert_eq!((again.rows.readers(), read(&mut again.reader(1, five()), 9).await.len()), (3, 5));
 }
 
-/// A join may want a row of one side, then of the other: whoever needs the next batch makes it.
+/// A join may want a row of one side, then of the other: the one that needs the next batch makes it.
 #[tokio::test]
 async fn readers_take_turns() {
     let world = World::new(2, 1 << 20);
@@ -136,7 +136,7 @@ fn slow(count: i64) -> Arc<dyn ExecutionPlan> {
 async fn nobody_waits_for_ever() {
     for _ in 0..50 {
         let (world, slow) = (World::new(4, 1 << 20), slow(40));
-        // One of them leaves early, whoever it was that others waited for.
+        // One of them leaves early, though others may have waited for it.
         let wanted = [1_000, 1_000, 7, 1_000];
         let readers = (0..4).zip(wanted).map(|(reader, wanted)| {
             let rows = world.reader_of(reader, &slow);
@@ -190,7 +190,7 @@ async fn a_reader_that_may_never_come_costs_little() {
     }
 }
 
-/// Whoever has begun gets all rows, or an error where the statement may not hold what lies between the readers.
+/// A reader that has begun gets all rows, or an error where the statement may not hold what lies between the readers.
 #[tokio::test]
 async fn a_reader_that_has_begun_is_not_cut_off() {
     let world = World::new(2, 1 << 20);
@@ -199,6 +199,26 @@ async fn a_reader_that_has_begun_is_not_cut_off() {
     assert_eq!(read(&mut other, 1).await, [0]);
     assert_eq!(read(&mut one, 4).await, [0, 1, 2, -1]);
     assert_eq!(read(&mut other, 3).await, [1, 2, -1]);
+}
+
+/// Neither a source's connection nor what is grouped so far waits for a reader that has not begun.
+#[tokio::test]
+async fn an_input_that_no_reader_reads_is_closed() {
+    let world = World::new(2, 1 << 20);
+    let mut first = world.reader(0, five());
+    assert_eq!(read(&mut first, 2).await, [0, 1]);
+    drop(first);
+    assert_eq!(world.pool.reserved(), 0);
+    assert_eq!(read(&mut world.reader(1, five()), 9).await, [0, 1, 2, 3, 4], "it runs its own plan");
+}
+
+/// Places are those of the readers that come, by whatever numbers: of equal subqueries the engine runs one.
+#[tokio::test]
+async fn places_are_given_out_as_readers_come() {
+    let world = World::new(2, 1 << 20);
+    assert_eq!(read(&mut world.reader(7, five()), 9).await.len(), 5);
+    assert_eq!(read(&mut world.reader(3, unmade()), 9).await, [0, 1, 2, 3, 4]);
+    assert_eq!(world.pool.reserved(), 0);
 }
 
 /// A batch that points into a large one is kept without it.
