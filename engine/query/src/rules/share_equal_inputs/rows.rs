@@ -39,7 +39,7 @@ impl SharedRows {
         Arc::new(Self { readers, state, awaiting: Arc::default(), was_refused })
     }
 
-    /// The same for another run.
+    /// Rows of another run, for as many readers.
     pub(super) fn renewed(&self) -> Arc<Self> {
         Self::for_readers(self.readers)
     }
