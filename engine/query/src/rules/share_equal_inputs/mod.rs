@@ -20,7 +20,7 @@ use rows::SharedRows;
 use std::any::Any;
 use std::sync::Arc;
 
-/// Aggregates of one statement that are compared with each other; of a statement with more, all are computed.
+/// Parts of one statement that are compared with each other, each with each; of a statement with more, none is shared.
 const LOOKED_AT_MAX: usize = 32;
 
 /// As an extension of the state that plans: each place computes its rows for itself.
@@ -47,7 +47,7 @@ pub(crate) fn share_equal_inputs(plan: LogicalPlan) -> Result<LogicalPlan> {
 struct Part {
     plan: LogicalPlan,
     rows: Arc<SharedRows>,
-    /// Those that were given a number.
+    /// How many of its places have a node so far, which is the number of the next one.
     places: usize,
 }
 
