@@ -3,8 +3,8 @@
 #![allow(clippy::print_stdout, reason = "the port is for whoever started it")]
 
 use arrow::array::{ArrayRef, RecordBatch};
-use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use querygate_bench::{door, wide};
 use querygate_query_api::column::{Column, column_of};
 use querygate_query_api::outcome::{CommandTag, Effect, Outcome, Rows};
@@ -25,10 +25,9 @@ struct Table {
     text: String,
 }
 
-#[async_trait]
 impl QueryService for Table {
-    async fn open(&self, _principal: Arc<Principal>, _client: ClientInfo) -> Result<Arc<dyn Session>> {
-        Ok(Arc::new(self.clone()))
+    fn open(&self, _principal: Arc<Principal>, _client: ClientInfo) -> BoxFuture<'_, Result<Arc<dyn Session>>> {
+        Box::pin(async move { Ok(Arc::new(self.clone()) as Arc<dyn Session>) })
     }
 }
 
@@ -56,25 +55,35 @@ impl Prepared for Table {
     }
 }
 
-#[async_trait]
 impl Session for Table {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
         Ok(vec![Arc::new(Self { text: sql.to_owned(), ..self.clone() })])
     }
 
-    async fn prepare(&self, _: &Arc<dyn Statement>, _: &[Option<PgType>]) -> Result<Arc<dyn Prepared>> {
-        Ok(Arc::new(self.clone()))
+    fn prepare<'a>(
+        &'a self,
+        _: &'a Arc<dyn Statement>,
+        _: &'a [Option<PgType>],
+    ) -> BoxFuture<'a, Result<Arc<dyn Prepared>>> {
+        Box::pin(async move { Ok(Arc::new(self.clone()) as Arc<dyn Prepared>) })
     }
 
-    async fn run(&self, _: &Arc<dyn Prepared>, _: &[ArrayRef], _: Delivery<'_>) -> Result<Outcome> {
-        let batches = Arc::clone(&self.batches);
-        let stream = futures::stream::iter((0..batches.len()).map(move |at| Ok(batches[at].clone())));
-        Ok(Outcome::Rows(Rows {
-            columns: Arc::clone(&self.columns),
-            schema: wide::schema(),
-            batches: stream.boxed(),
-            tag: CommandTag::Counted("SELECT"),
-        }))
+    fn run<'a>(
+        &'a self,
+        _: &'a Arc<dyn Prepared>,
+        _: &'a [ArrayRef],
+        _: Delivery<'a>,
+    ) -> BoxFuture<'a, Result<Outcome>> {
+        Box::pin(async move {
+            let batches = Arc::clone(&self.batches);
+            let stream = futures::stream::iter((0..batches.len()).map(move |at| Ok(batches[at].clone())));
+            Ok(Outcome::Rows(Rows {
+                columns: Arc::clone(&self.columns),
+                schema: wide::schema(),
+                batches: stream.boxed(),
+                tag: CommandTag::Counted("SELECT"),
+            }))
+        })
     }
 
     fn take_effects(&self) -> Vec<Effect> {
@@ -97,7 +106,9 @@ impl Session for Table {
 
     fn cancel(&self) {}
 
-    async fn close(&self) {}
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {})
+    }
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {

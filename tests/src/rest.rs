@@ -3,6 +3,7 @@
 use crate::harness::{TestGate, runtime};
 use crate::server::{Answer, Request};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_query_api::requests::platform::{Inquiry, NewKey, Person, Platform};
 use querygate_query_api::scram::ScramVerifier;
 use querygate_query_api::service::Authenticator;
@@ -120,7 +121,6 @@ impl Authenticator for Entrance {
     }
 }
 
-#[async_trait]
 impl Platform for Entrance {
     fn login_of_email(&self, _: &str) -> Option<String> {
         None
@@ -134,8 +134,8 @@ impl Platform for Entrance {
         false
     }
 
-    async fn keep_key(&self, _: NewKey) -> Result<()> {
-        Err(Error::new(ErrorCode::FeatureNotSupported, "keys"))
+    fn keep_key(&self, _: NewKey) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { Err(Error::new(ErrorCode::FeatureNotSupported, "keys")) })
     }
 
     fn version(&self) -> u64 {

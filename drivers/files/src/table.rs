@@ -20,7 +20,6 @@ use crate::table::own_files::OwnFiles;
 use crate::text::{TextSource, TextTable};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{ColumnStatistics, DFSchema, Statistics, project_schema};
@@ -34,9 +33,11 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion_datasource::compute_all_files_statistics;
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::{ObjectMeta, ObjectStoreExt};
+use querygate_driver_api::boxed_scan;
 use querygate_driver_api::execution::Uncommitted;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -385,7 +386,39 @@ fn unqualified(expr: Expr) -> Option<Expr> {
     .ok()
 }
 
-#[async_trait]
+impl FileTable {
+    fn scanned<'a>(
+        &'a self,
+        state: &'a dyn Session,
+        projection: Option<&'a Vec<usize>>,
+        filters: &'a [Expr],
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, PlanResult<Arc<dyn ExecutionPlan>>> {
+        Box::pin(async move {
+            let (files, own) = self.files_and_own(state).await.map_err(external)?;
+            let mut kept = files.pruned(state, filters)?;
+            kept.extend(own);
+            if kept.is_empty() {
+                return Ok(
+                    Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)) as Arc<dyn ExecutionPlan>
+                );
+            }
+            let source = self.file_source(state, &files)?;
+            let table_schema = Arc::clone(source.table_schema().table_schema());
+            let groups = FileGroup::new(kept).split_files(state.config().target_partitions().max(1));
+            let (groups, statistics) = compute_all_files_statistics(groups, table_schema, true, false)?;
+            let config = FileScanConfigBuilder::new(registered(state)?, source)
+                .with_file_groups(groups)
+                .with_statistics(statistics)
+                .with_limit(limit)
+                .with_expr_adapter(Some(Arc::new(Renaming::new(&files.layout.file_schema, &files.layout.file_names))))
+                .with_projection_indices(Some(files.layout.scan_projection(projection)))?
+                .build();
+            Ok(DataSourceExec::from_data_source(config) as Arc<dyn ExecutionPlan>)
+        })
+    }
+}
+
 impl TableProvider for FileTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -405,32 +438,7 @@ impl TableProvider for FileTable {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        let (files, own) = self.files_and_own(state).await.map_err(external)?;
-        let mut kept = files.pruned(state, filters)?;
-        kept.extend(own);
-        if kept.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
-        }
-        let source = self.file_source(state, &files)?;
-        let table_schema = Arc::clone(source.table_schema().table_schema());
-        let groups = FileGroup::new(kept).split_files(state.config().target_partitions().max(1));
-        let (groups, statistics) = compute_all_files_statistics(groups, table_schema, true, false)?;
-        let config = FileScanConfigBuilder::new(registered(state)?, source)
-            .with_file_groups(groups)
-            .with_statistics(statistics)
-            .with_limit(limit)
-            .with_expr_adapter(Some(Arc::new(Renaming::new(&files.layout.file_schema, &files.layout.file_names))))
-            .with_projection_indices(Some(files.layout.scan_projection(projection)))?
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
-    }
+    boxed_scan!(scanned);
 }
 
 fn registered(state: &dyn Session) -> PlanResult<ObjectStoreUrl> {

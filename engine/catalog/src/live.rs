@@ -2,7 +2,6 @@
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, ScalarValue, internal_err};
@@ -17,6 +16,8 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
 use futures::StreamExt;
+use futures::future::BoxFuture;
+use querygate_driver_api::boxed_scan;
 use querygate_driver_api::execution::BatchStream;
 use querygate_pg_catalog::LeafToken;
 use std::collections::btree_map::Entry;
@@ -94,7 +95,37 @@ impl fmt::Debug for LiveTable {
     }
 }
 
-#[async_trait]
+impl LiveTable {
+    fn scanned<'a>(
+        &'a self,
+        _state: &'a dyn Session,
+        projection: Option<&'a Vec<usize>>,
+        filters: &'a [Expr],
+        _limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(async move {
+            let schema = match projection {
+                Some(indices) => Arc::new(self.schema.project(indices)?),
+                None => Arc::clone(&self.schema),
+            };
+            let properties = PlanProperties::new(
+                EquivalenceProperties::new(schema),
+                Partitioning::UnknownPartitioning(1),
+                EmissionType::Final,
+                Boundedness::Bounded,
+            );
+            Ok(Arc::new(LiveExec {
+                token: self.token.clone(),
+                name: self.name,
+                source: self.source.clone(),
+                wanted: all_wanted(filters, self.by()),
+                projection: projection.cloned(),
+                properties: Arc::new(properties),
+            }) as Arc<dyn ExecutionPlan>)
+        })
+    }
+}
+
 impl TableProvider for LiveTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -112,32 +143,7 @@ impl TableProvider for LiveTable {
         Ok(filters.iter().map(says).collect())
     }
 
-    async fn scan(
-        &self,
-        _state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        _limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = match projection {
-            Some(indices) => Arc::new(self.schema.project(indices)?),
-            None => Arc::clone(&self.schema),
-        };
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
-        Ok(Arc::new(LiveExec {
-            token: self.token.clone(),
-            name: self.name,
-            source: self.source.clone(),
-            wanted: all_wanted(filters, self.by()),
-            projection: projection.cloned(),
-            properties: Arc::new(properties),
-        }))
-    }
+    boxed_scan!(scanned);
 }
 
 /// Scan of a [`LiveTable`].

@@ -1,7 +1,7 @@
 //! What a table over Parquet files tells of how its rows lie, for advice on laying them out otherwise. Tells no value: only places
 //! in the order of values.
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_types::Result;
 
 /// Place of a value among those that a study met; equal values have equal places.
@@ -72,31 +72,35 @@ pub struct Rewrite {
 }
 
 /// A source of files that can be advised on their layout.
-#[async_trait]
 pub trait LayoutAdvice: Send + Sync {
     /// Looks at the footers of a table, and at a sample of its rows. `read`: columns whose size counts; `compared`: those of them
     /// whose values are ordered and sampled. `None`: the table is none of Parquet files, or has more than can be looked at.
     ///
     /// # Errors
     /// The source's.
-    async fn study(&self, table: &str, read: &[String], compared: &[String]) -> Result<Option<FileLayout>>;
+    fn study<'a>(
+        &'a self,
+        table: &'a str,
+        read: &'a [String],
+        compared: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<FileLayout>>>;
 
     /// Writes the files of a table anew and puts them in the place of the old ones, which are kept. A reader that is under way reads
     /// the one or the other. `id`: the suggestion's, for [`restore`](Self::restore). Says what was done.
     ///
     /// # Errors
     /// Files that cannot be written anew so, or not here; then everything is as it was.
-    async fn rewrite(&self, table: &str, id: i64, wanted: &Rewrite) -> Result<String>;
+    fn rewrite<'a>(&'a self, table: &'a str, id: i64, wanted: &'a Rewrite) -> BoxFuture<'a, Result<String>>;
 
     /// Puts the files back that a rewriting replaced. Says what was done.
     ///
     /// # Errors
     /// They are no longer there, or the files are not those that it wrote; then everything is as it was.
-    async fn restore(&self, table: &str, id: i64) -> Result<String>;
+    fn restore<'a>(&'a self, table: &'a str, id: i64) -> BoxFuture<'a, Result<String>>;
 
     /// Removes what was kept long enough.
     ///
     /// # Errors
     /// The source's.
-    async fn tidy(&self) -> Result<()>;
+    fn tidy(&self) -> BoxFuture<'_, Result<()>>;
 }

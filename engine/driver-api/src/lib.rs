@@ -15,6 +15,7 @@
 
 pub mod advice;
 pub mod aggregate;
+mod boxed_scan;
 pub mod builder;
 pub mod capability;
 pub mod columns;

@@ -5,8 +5,8 @@
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use querygate_http::{HttpConfig, HttpDoor, Pages, Probes, Readiness};
 use querygate_query_api::column::Column;
 use querygate_query_api::outcome::{CommandTag, Effect, Outcome, Rows};
@@ -58,28 +58,40 @@ struct Hostile {
     fails: bool,
 }
 
-#[async_trait]
 impl Session for Hostile {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
         Ok(vec![Arc::new(Text(sql.to_owned()))])
     }
-    async fn prepare(&self, statement: &Arc<dyn Statement>, _: &[Option<PgType>]) -> Result<Arc<dyn Prepared>> {
-        if self.fails {
-            return Err(Error::new(ErrorCode::StatementTimeout, HOSTILE).with_hint(HOSTILE));
-        }
-        Ok(Arc::new(Ready(statement.text().to_owned())))
+    fn prepare<'a>(
+        &'a self,
+        statement: &'a Arc<dyn Statement>,
+        _: &'a [Option<PgType>],
+    ) -> BoxFuture<'a, Result<Arc<dyn Prepared>>> {
+        Box::pin(async move {
+            if self.fails {
+                return Err(Error::new(ErrorCode::StatementTimeout, HOSTILE).with_hint(HOSTILE));
+            }
+            Ok(Arc::new(Ready(statement.text().to_owned())) as Arc<dyn Prepared>)
+        })
     }
-    async fn run(&self, prepared: &Arc<dyn Prepared>, values: &[ArrayRef], _: Delivery<'_>) -> Result<Outcome> {
-        let text = &prepared.as_any().downcast_ref::<Ready>().unwrap().0;
-        assert!(!text.contains("script"), "a value stands in a statement: {text}");
-        assert_eq!(text.contains("$1"), !values.is_empty());
-        let columns = text.split(" FROM ").next().unwrap().split(',').count();
-        let field = |n: usize| Field::new(format!("c{n}"), DataType::Utf8, true);
-        let schema = Arc::new(Schema::new((0..columns).map(field).collect::<Vec<_>>()));
-        let cells = (0..columns).map(|_| Arc::new(StringArray::from(vec![HOSTILE])) as ArrayRef).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&schema), cells).unwrap();
-        let batches = futures::stream::iter([Ok(batch)]).boxed();
-        Ok(Outcome::Rows(Rows { columns: Vec::new().into(), schema, batches, tag: CommandTag::Counted("SELECT") }))
+    fn run<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        values: &'a [ArrayRef],
+        _: Delivery<'a>,
+    ) -> BoxFuture<'a, Result<Outcome>> {
+        Box::pin(async move {
+            let text = &prepared.as_any().downcast_ref::<Ready>().unwrap().0;
+            assert!(!text.contains("script"), "a value stands in a statement: {text}");
+            assert_eq!(text.contains("$1"), !values.is_empty());
+            let columns = text.split(" FROM ").next().unwrap().split(',').count();
+            let field = |n: usize| Field::new(format!("c{n}"), DataType::Utf8, true);
+            let schema = Arc::new(Schema::new((0..columns).map(field).collect::<Vec<_>>()));
+            let cells = (0..columns).map(|_| Arc::new(StringArray::from(vec![HOSTILE])) as ArrayRef).collect();
+            let batch = RecordBatch::try_new(Arc::clone(&schema), cells).unwrap();
+            let batches = futures::stream::iter([Ok(batch)]).boxed();
+            Ok(Outcome::Rows(Rows { columns: Vec::new().into(), schema, batches, tag: CommandTag::Counted("SELECT") }))
+        })
     }
     fn take_effects(&self) -> Vec<Effect> {
         Vec::new()
@@ -95,7 +107,9 @@ impl Session for Hostile {
     }
     fn fail_transaction(&self) {}
     fn cancel(&self) {}
-    async fn close(&self) {}
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {})
+    }
 }
 
 #[derive(Default)]
@@ -103,11 +117,12 @@ struct Service {
     opened: Mutex<Vec<String>>,
 }
 
-#[async_trait]
 impl QueryService for Service {
-    async fn open(&self, principal: Arc<Principal>, _: ClientInfo) -> Result<Arc<dyn Session>> {
-        self.opened.lock().unwrap().push(principal.login.clone());
-        Ok(Arc::new(Hostile { fails: principal.login == "slow" }))
+    fn open(&self, principal: Arc<Principal>, _: ClientInfo) -> BoxFuture<'_, Result<Arc<dyn Session>>> {
+        Box::pin(async move {
+            self.opened.lock().unwrap().push(principal.login.clone());
+            Ok(Arc::new(Hostile { fails: principal.login == "slow" }) as Arc<dyn Session>)
+        })
     }
 }
 

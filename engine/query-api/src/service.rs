@@ -14,7 +14,6 @@ use crate::tokens::Tokens;
 use crate::trace::TraceContext;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
 use futures::future::BoxFuture;
 use querygate_types::principal::Principal;
 use querygate_types::wire_rows::{Given, WireForm, WireRows};
@@ -82,10 +81,9 @@ pub trait Authenticator: Send + Sync {
 }
 
 /// The one door into data.
-#[async_trait]
 pub trait QueryService: Send + Sync {
     /// Opens a session. Fails when a setting is refused or the session limit is reached.
-    async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>>;
+    fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> BoxFuture<'_, Result<Arc<dyn Session>>>;
 }
 
 /// Transaction state as ReadyForQuery reports it.
@@ -214,34 +212,42 @@ impl LookUpRefusal {
 ///
 /// Statements of one session run one after the other; a door must not execute a second one while it reads the
 /// stream of the first, except between portals of one connection. All methods may be called from any thread.
-#[async_trait]
+///
+/// Its methods give boxed futures, as those of all our traits whose implementations hold plans: `engine/docs/decisions`
+/// says why no macro writes them.
 pub trait Session: Send + Sync {
     /// Cuts a text into statements without binding them. An empty text gives an empty vector.
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>>;
 
     /// Binds one statement on the session's catalog. `parameter_types[i]` is the client's type of `$i+1`, `None` for unknown.
-    async fn prepare(
-        &self,
-        statement: &Arc<dyn Statement>,
-        parameter_types: &[Option<PgType>],
-    ) -> Result<Arc<dyn Prepared>>;
+    fn prepare<'a>(
+        &'a self,
+        statement: &'a Arc<dyn Statement>,
+        parameter_types: &'a [Option<PgType>],
+    ) -> BoxFuture<'a, Result<Arc<dyn Prepared>>>;
 
     /// Runs a bound statement. `parameters[i]` is an array of one value for `$i+1`, of the Arrow type that
     /// [`arrow_type_of`](crate::column::arrow_type_of) gives for its declared type.
     /// Binds anew when the metadata snapshot changed; fails with 0A000 "cached plan must not change result type" when
     /// the columns would differ, and for a part when its source is not what it was when it was divided.
-    async fn run(
-        &self,
-        prepared: &Arc<dyn Prepared>,
-        parameters: &[ArrayRef],
-        delivery: Delivery<'_>,
-    ) -> Result<Outcome>;
+    fn run<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+        delivery: Delivery<'a>,
+    ) -> BoxFuture<'a, Result<Outcome>>;
 
     /// Runs a change that gives no rows back for many sets of values, as one change: all of it or nothing. `parameters[i]` has a row for
     /// each set. Says how many rows were changed; `None`: it is to be run set by set, and nothing was run.
-    async fn run_sets(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Option<u64>> {
-        let _ = (prepared, parameters);
-        Ok(None)
+    fn run_sets<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
+        Box::pin(async move {
+            let _ = (prepared, parameters);
+            Ok(None)
+        })
     }
 
     /// Whether tables can be changed through this service at all.
@@ -250,17 +256,21 @@ pub trait Session: Send + Sync {
     }
 
     /// A statement that stores rows in a table, and nothing else. Its columns are those that it takes.
-    async fn prepare_ingest(&self, target: &IngestTarget) -> Result<Arc<dyn Prepared>> {
-        let _ = target;
-        Err(Error::new(ErrorCode::FeatureNotSupported, "this service stores no rows"))
+    fn prepare_ingest<'a>(&'a self, target: &'a IngestTarget) -> BoxFuture<'a, Result<Arc<dyn Prepared>>> {
+        Box::pin(async move {
+            let _ = target;
+            Err(Error::new(ErrorCode::FeatureNotSupported, "this service stores no rows"))
+        })
     }
 
     /// Stores rows, all or none of them, and says how many. `rows`: batches with a column for each of
     /// [`Prepared::ingested`], in their order; the names of theirs do not matter. An error in their place ends the statement with
     /// it, and so does dropping the future: nothing is stored then.
-    async fn ingest(&self, prepared: &Arc<dyn Prepared>, rows: BatchStream) -> Result<u64> {
-        let _ = (prepared, rows);
-        Err(Error::new(ErrorCode::FeatureNotSupported, "this service stores no rows"))
+    fn ingest<'a>(&'a self, prepared: &'a Arc<dyn Prepared>, rows: BatchStream) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let _ = (prepared, rows);
+            Err(Error::new(ErrorCode::FeatureNotSupported, "this service stores no rows"))
+        })
     }
 
     /// Begins a run of a look-up, outside of a transaction, for values of which no arrays were made. Only a statement that
@@ -280,15 +290,28 @@ pub trait Session: Send + Sync {
 
     /// The statement as it is described for these values, one row or more of each parameter: places of numerics are enough for all
     /// values, and schemas say them. Errors are those of [`run`](Self::run).
-    async fn fitted(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Arc<dyn Prepared>> {
-        let _ = parameters;
-        Ok(Arc::clone(prepared))
+    fn fitted<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+    ) -> BoxFuture<'a, Result<Arc<dyn Prepared>>> {
+        Box::pin(async move {
+            let _ = parameters;
+            Ok(Arc::clone(prepared))
+        })
     }
 
     /// Divides the rows that executing a bound statement would give. Reads no row, or only the ends of a key.
-    async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
-        let _ = (prepared, parameters, split);
-        Ok(Parts::default())
+    fn parts<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+        split: Split,
+    ) -> BoxFuture<'a, Result<Parts>> {
+        Box::pin(async move {
+            let _ = (prepared, parameters, split);
+            Ok(Parts::default())
+        })
     }
 
     /// Binds a question about an object's records, for this session's principal. What it reads is governed, bounded, recorded and
@@ -297,32 +320,32 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// Each has ObjectStack's code where it has one: for an object that is not there or not to be read by the principal, for names,
     /// operators and comparands, for fields that are hidden or masked in anything but `fields`.
-    async fn ask(&self, question: &Question, form: AnswerForm) -> Result<Asked> {
+    fn ask<'a>(&'a self, question: &'a Question, form: AnswerForm) -> BoxFuture<'a, Result<Asked>> {
         let _ = (question, form);
-        Err(unasked())
+        unasked()
     }
 
     /// The objects that the principal may read, by the names of metadata.
-    async fn objects(&self) -> Result<Vec<Arc<ObjectDescription>>> {
-        Err(unasked())
+    fn objects(&self) -> BoxFuture<'_, Result<Vec<Arc<ObjectDescription>>>> {
+        unasked()
     }
 
     /// One of them.
     ///
     /// # Errors
     /// `OBJECT_NOT_FOUND`, `OBJECT_API_DISABLED`, or `PERMISSION_DENIED` where it is not to be read by the principal.
-    async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
+    fn object<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<ObjectDescription>>> {
         let _ = name;
-        Err(unasked())
+        unasked()
     }
 
     /// What the principal may do with an object beside reading it.
     ///
     /// # Errors
     /// `OBJECT_NOT_FOUND`, `OBJECT_API_DISABLED`, or `PERMISSION_DENIED` where it is not to be read by the principal.
-    async fn change_rights(&self, object: &str) -> Result<ChangeRights> {
+    fn change_rights<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<ChangeRights>> {
         let _ = object;
-        Err(unasked())
+        unasked()
     }
 
     /// Whether a request may change several records of an object, as far as its metadata has a say in that. An object that the
@@ -330,9 +353,9 @@ pub trait Session: Send + Sync {
     ///
     /// # Errors
     /// `OBJECT_API_METHOD_NOT_ALLOWED`.
-    async fn admits_bulk(&self, object: &str) -> Result<()> {
+    fn admits_bulk<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<()>> {
         let _ = object;
-        Err(unasked())
+        unasked()
     }
 
     /// Makes changes of records in one transaction, in their order, one outcome each. Inside of a block that
@@ -341,9 +364,13 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// Where nothing is stored and no single change is why: the transaction could not be begun or ended. 08007: it is not known
     /// whether the changes are stored.
-    async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
+    fn change<'a>(
+        &'a self,
+        changes: &'a [RecordChange],
+        on_failure: OnFailure,
+    ) -> BoxFuture<'a, Result<Vec<ChangeOutcome>>> {
         let _ = (changes, on_failure);
-        Err(unasked())
+        unasked()
     }
 
     /// Follows changes that are committed, each as the principal may see it when it is delivered.
@@ -351,18 +378,22 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// 0A000: no events are kept, or none of an object that is named. 55000: what came after the sequence is no longer kept. 53300: there
     /// are too many subscriptions. Those of [`object`](Self::object).
-    async fn subscribe(&self, filter: EventFilter) -> Result<EventStream> {
-        let _ = filter;
-        Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events"))
+    fn subscribe(&self, filter: EventFilter) -> BoxFuture<'_, Result<EventStream>> {
+        Box::pin(async move {
+            let _ = filter;
+            Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events"))
+        })
     }
 
     /// Hears when the answer to a question may be another: from now on, so that a caller who asks afterwards misses nothing.
     ///
     /// # Errors
     /// As of [`subscribe`](Self::subscribe); 0A000 also where no events are kept of something else that the answer depends on.
-    async fn track(&self, tracking: Tracking) -> Result<StaleStream> {
-        let _ = tracking;
-        Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events"))
+    fn track(&self, tracking: Tracking) -> BoxFuture<'_, Result<StaleStream>> {
+        Box::pin(async move {
+            let _ = tracking;
+            Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no events"))
+        })
     }
 
     /// Notices and changed settings since the last call, in order.
@@ -398,8 +429,8 @@ pub trait Session: Send + Sync {
     ///
     /// # Errors
     /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
-    async fn end_block(&self) -> Result<()> {
-        Ok(())
+    fn end_block(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { Ok(()) })
     }
 
     /// Tells the session that an error ended an extended-protocol step outside `run` (a wrong Bind, say), or that
@@ -431,8 +462,8 @@ pub trait Session: Send + Sync {
 
     /// The next notification, for the door to wait for while its client waits; for ever where nothing comes. A caller that stops waiting
     /// loses none.
-    async fn notification(&self) -> Notification {
-        std::future::pending().await
+    fn notification(&self) -> BoxFuture<'_, Notification> {
+        Box::pin(async move { std::future::pending().await })
     }
 
     /// Statements that begin from now on belong to this span of the client's, as the call says that brings them; `None`: to none.
@@ -455,10 +486,11 @@ pub trait Session: Send + Sync {
     fn cancel(&self);
 
     /// Ends the session: cancels, rolls back, frees.
-    async fn close(&self);
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// What sessions answer that take SQL alone.
-fn unasked() -> Error {
-    Error::new(ErrorCode::FeatureNotSupported, "this service takes no questions").with_hint("Send SQL.")
+fn unasked<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T>> {
+    let refusal = Error::new(ErrorCode::FeatureNotSupported, "this service takes no questions").with_hint("Send SQL.");
+    Box::pin(std::future::ready(Err(refusal)))
 }

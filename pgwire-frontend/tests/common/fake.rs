@@ -3,7 +3,7 @@
 use arrow::array::{ArrayRef, Int32Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
 use querygate_query_api::column::{Column, column_of};
 use querygate_query_api::outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
@@ -73,38 +73,41 @@ impl FakeService {
     }
 }
 
-#[async_trait]
 impl QueryService for FakeService {
-    async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>> {
-        let mut settings: HashMap<String, String> = HashMap::from([
-            ("TimeZone".to_owned(), "UTC".to_owned()),
-            ("DateStyle".to_owned(), "ISO, MDY".to_owned()),
-            ("application_name".to_owned(), String::new()),
-            ("idle_in_transaction_session_timeout".to_owned(), "0".to_owned()),
-        ]);
-        for (name, value) in client.settings {
-            let known = settings.keys().find(|known| known.eq_ignore_ascii_case(&name)).cloned();
-            match known.or_else(|| (name == "client_encoding" || name == "extra_float_digits").then(|| name.clone())) {
-                Some(known) => settings.insert(known, value),
-                None => {
-                    let message = format!("unrecognized configuration parameter \"{name}\"");
-                    return Err(Error::new(ErrorCode::UndefinedObject, message));
-                }
-            };
-        }
-        self.sessions.fetch_add(1, Ordering::SeqCst);
-        Ok(Arc::new(FakeSession {
-            user: principal.login.clone(),
-            sessions: Arc::clone(&self.sessions),
-            executed: Arc::clone(&self.executed),
-            batch: self.batch.lock().unwrap().clone(),
-            settings: Mutex::new(settings),
-            status: Mutex::new(TransactionStatus::Idle),
-            effects: Mutex::default(),
-            running: Mutex::default(),
-            named: Mutex::default(),
-            deallocated: Mutex::default(),
-        }))
+    fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> BoxFuture<'_, Result<Arc<dyn Session>>> {
+        Box::pin(async move {
+            let mut settings: HashMap<String, String> = HashMap::from([
+                ("TimeZone".to_owned(), "UTC".to_owned()),
+                ("DateStyle".to_owned(), "ISO, MDY".to_owned()),
+                ("application_name".to_owned(), String::new()),
+                ("idle_in_transaction_session_timeout".to_owned(), "0".to_owned()),
+            ]);
+            for (name, value) in client.settings {
+                let known = settings.keys().find(|known| known.eq_ignore_ascii_case(&name)).cloned();
+                match known
+                    .or_else(|| (name == "client_encoding" || name == "extra_float_digits").then(|| name.clone()))
+                {
+                    Some(known) => settings.insert(known, value),
+                    None => {
+                        let message = format!("unrecognized configuration parameter \"{name}\"");
+                        return Err(Error::new(ErrorCode::UndefinedObject, message));
+                    }
+                };
+            }
+            self.sessions.fetch_add(1, Ordering::SeqCst);
+            Ok(Arc::new(FakeSession {
+                user: principal.login.clone(),
+                sessions: Arc::clone(&self.sessions),
+                executed: Arc::clone(&self.executed),
+                batch: self.batch.lock().unwrap().clone(),
+                settings: Mutex::new(settings),
+                status: Mutex::new(TransactionStatus::Idle),
+                effects: Mutex::default(),
+                running: Mutex::default(),
+                named: Mutex::default(),
+                deallocated: Mutex::default(),
+            }) as Arc<dyn Session>)
+        })
     }
 }
 
@@ -222,7 +225,6 @@ impl FakeSession {
     }
 }
 
-#[async_trait]
 impl Session for FakeSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
         if let Some(at) = sql.find("syntax!") {
@@ -235,164 +237,181 @@ impl Session for FakeSession {
         Ok(texts.map(|text| Arc::new(FakeStatement(text.to_owned())) as Arc<dyn Statement>).collect())
     }
 
-    async fn prepare(&self, statement: &Arc<dyn Statement>, types: &[Option<PgType>]) -> Result<Arc<dyn Prepared>> {
-        let text = statement.text().to_owned();
-        let (word, rest) = self.word(&text);
-        let ended = matches!(word.as_str(), "commit" | "rollback");
-        if *self.status.lock().unwrap() == TransactionStatus::Failed && !ended {
-            let message = "current transaction is aborted, commands ignored until end of transaction block";
-            return Err(Error::new(ErrorCode::InFailedTransaction, message));
-        }
-        let (types, columns) = match word.as_str() {
-            "rows" | "stall" | "endless" => (vec![], Some(columns_of(&numbers_schema()))),
-            "select" | "show" => (vec![], Some(self.text_row("value", "").columns.to_vec())),
-            "batch" => (vec![], Some(columns_of(&self.batch.as_ref().unwrap().schema()))),
-            "echo" => {
-                let named = rest.split(',').filter(|name| !name.is_empty()).enumerate();
-                let types: Vec<PgType> = named
-                    .map(|(at, name)| {
-                        PgType::from_name(name.trim()).or(types.get(at).copied().flatten()).unwrap_or(PgType::Text)
-                    })
-                    .collect();
-                let columns = types.iter().enumerate().map(|(at, pg_type)| Column {
-                    name: format!("p{}", at + 1),
-                    pg_type: *pg_type,
-                    type_modifier: -1,
-                    enum_oid: None,
-                    table_oid: 0,
-                    attribute: 0,
-                });
-                (types.clone(), Some(columns.collect()))
+    fn prepare<'a>(
+        &'a self,
+        statement: &'a Arc<dyn Statement>,
+        types: &'a [Option<PgType>],
+    ) -> BoxFuture<'a, Result<Arc<dyn Prepared>>> {
+        Box::pin(async move {
+            let text = statement.text().to_owned();
+            let (word, rest) = self.word(&text);
+            let ended = matches!(word.as_str(), "commit" | "rollback");
+            if *self.status.lock().unwrap() == TransactionStatus::Failed && !ended {
+                let message = "current transaction is aborted, commands ignored until end of transaction block";
+                return Err(Error::new(ErrorCode::InFailedTransaction, message));
             }
-            "missing" => {
-                let error = Error::new(ErrorCode::UndefinedColumn, "column \"x\" does not exist");
-                return Err(error.with_position(9).with_hint("Look again."));
-            }
-            _ => (vec![], None),
-        };
-        Ok(Arc::new(FakePrepared { text, types, columns }))
+            let (types, columns) = match word.as_str() {
+                "rows" | "stall" | "endless" => (vec![], Some(columns_of(&numbers_schema()))),
+                "select" | "show" => (vec![], Some(self.text_row("value", "").columns.to_vec())),
+                "batch" => (vec![], Some(columns_of(&self.batch.as_ref().unwrap().schema()))),
+                "echo" => {
+                    let named = rest.split(',').filter(|name| !name.is_empty()).enumerate();
+                    let types: Vec<PgType> = named
+                        .map(|(at, name)| {
+                            PgType::from_name(name.trim()).or(types.get(at).copied().flatten()).unwrap_or(PgType::Text)
+                        })
+                        .collect();
+                    let columns = types.iter().enumerate().map(|(at, pg_type)| Column {
+                        name: format!("p{}", at + 1),
+                        pg_type: *pg_type,
+                        type_modifier: -1,
+                        enum_oid: None,
+                        table_oid: 0,
+                        attribute: 0,
+                    });
+                    (types.clone(), Some(columns.collect()))
+                }
+                "missing" => {
+                    let error = Error::new(ErrorCode::UndefinedColumn, "column \"x\" does not exist");
+                    return Err(error.with_position(9).with_hint("Look again."));
+                }
+                _ => (vec![], None),
+            };
+            Ok(Arc::new(FakePrepared { text, types, columns }) as Arc<dyn Prepared>)
+        })
     }
 
     /// Counts rows; `copyin refused` has enough after the first batch.
-    async fn ingest(&self, prepared: &Arc<dyn Prepared>, mut rows: BatchStream) -> Result<u64> {
-        let prepared = prepared.as_any().downcast_ref::<FakePrepared>().unwrap();
-        let mut count = 0;
-        while let Some(batch) = rows.next().await {
-            count += batch?.num_rows() as u64;
-            if prepared.text.ends_with("refused") {
-                return Err(Error::new(ErrorCode::UniqueViolation, "duplicate key"));
+    fn ingest<'a>(&'a self, prepared: &'a Arc<dyn Prepared>, mut rows: BatchStream) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let prepared = prepared.as_any().downcast_ref::<FakePrepared>().unwrap();
+            let mut count = 0;
+            while let Some(batch) = rows.next().await {
+                count += batch?.num_rows() as u64;
+                if prepared.text.ends_with("refused") {
+                    return Err(Error::new(ErrorCode::UniqueViolation, "duplicate key"));
+                }
             }
-        }
-        Ok(count)
+            Ok(count)
+        })
     }
 
-    async fn run(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], _: Delivery<'_>) -> Result<Outcome> {
-        self.executed.fetch_add(1, Ordering::SeqCst);
-        let prepared = prepared.as_any().downcast_ref::<FakePrepared>().unwrap();
-        let token = CancellationToken::new();
-        *self.running.lock().unwrap() = token.clone();
-        let (word, rest) = self.word(&prepared.text);
-        let fixed = |tag: &str| Ok(Outcome::Command(CommandTag::Fixed(tag.to_owned())));
-        match word.as_str() {
-            "rows" => Ok(Outcome::Rows(self.number_rows(rest.parse().unwrap(), false))),
-            "stall" => Ok(Outcome::Rows(self.number_rows(rest.parse().unwrap(), true))),
-            "endless" => Ok(Outcome::Rows(self.number_rows(i32::MAX, false))),
-            "select" => Ok(Outcome::Rows(self.text_row("value", if rest == "user" { &self.user } else { rest }))),
-            "show" => Ok(Outcome::Rows(self.text_row(rest, &self.setting(rest).unwrap_or_default()))),
-            "batch" => Ok(Outcome::Rows(rows_of(self.batch.clone().unwrap()))),
-            "echo" => {
-                let fields = parameters.iter().zip(prepared.columns.as_ref().unwrap());
-                let fields: Vec<Field> =
-                    fields.map(|(array, column)| Field::new(&column.name, array.data_type().clone(), true)).collect();
-                let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), parameters.to_vec()).unwrap();
-                let mut rows = rows_of(batch);
-                rows.columns = prepared.columns.clone().unwrap().into();
-                Ok(Outcome::Rows(rows))
-            }
-            "copy" => {
-                let (format, null) = match rest {
-                    "csv" => (CopyFormat::Csv, ""),
-                    "binary" => (CopyFormat::Binary, ""),
-                    _ => (CopyFormat::Text, "\\N"),
-                };
-                let options = CopyOptions {
-                    format,
-                    header: format == CopyFormat::Csv,
-                    delimiter: if format == CopyFormat::Csv { b',' } else { b'\t' },
-                    null: null.to_owned(),
-                    quote: b'"',
-                    escape: b'"',
-                };
-                let mut rows = self.number_rows(4, false);
-                rows.tag = CommandTag::Counted("COPY");
-                Ok(Outcome::CopyOut(rows, options))
-            }
-            "copyin" => {
-                let column = |name: &str, pg_type: PgType, data_type: DataType| IngestColumn {
-                    name: name.to_owned(),
-                    pg_type,
-                    data_type,
-                    force_not_null: false,
-                    force_null: false,
-                    has_default: false,
-                };
-                let csv = rest == "csv";
-                Ok(Outcome::CopyIn(CopyIn {
-                    table: "t".to_owned(),
-                    columns: Arc::new([
-                        column("id", PgType::Int4, DataType::Int32),
-                        column("name", PgType::Text, DataType::Utf8),
-                    ]),
-                    options: CopyInOptions {
-                        format: if csv { CopyFormat::Csv } else { CopyFormat::Text },
-                        header: CopyHeader::Absent,
-                        delimiter: if csv { b',' } else { b'\t' },
-                        null: if csv { String::new() } else { "\\N".to_owned() },
-                        default: None,
+    fn run<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+        _: Delivery<'a>,
+    ) -> BoxFuture<'a, Result<Outcome>> {
+        Box::pin(async move {
+            self.executed.fetch_add(1, Ordering::SeqCst);
+            let prepared = prepared.as_any().downcast_ref::<FakePrepared>().unwrap();
+            let token = CancellationToken::new();
+            *self.running.lock().unwrap() = token.clone();
+            let (word, rest) = self.word(&prepared.text);
+            let fixed = |tag: &str| Ok(Outcome::Command(CommandTag::Fixed(tag.to_owned())));
+            match word.as_str() {
+                "rows" => Ok(Outcome::Rows(self.number_rows(rest.parse().unwrap(), false))),
+                "stall" => Ok(Outcome::Rows(self.number_rows(rest.parse().unwrap(), true))),
+                "endless" => Ok(Outcome::Rows(self.number_rows(i32::MAX, false))),
+                "select" => Ok(Outcome::Rows(self.text_row("value", if rest == "user" { &self.user } else { rest }))),
+                "show" => Ok(Outcome::Rows(self.text_row(rest, &self.setting(rest).unwrap_or_default()))),
+                "batch" => Ok(Outcome::Rows(rows_of(self.batch.clone().unwrap()))),
+                "echo" => {
+                    let fields = parameters.iter().zip(prepared.columns.as_ref().unwrap());
+                    let fields: Vec<Field> = fields
+                        .map(|(array, column)| Field::new(&column.name, array.data_type().clone(), true))
+                        .collect();
+                    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), parameters.to_vec()).unwrap();
+                    let mut rows = rows_of(batch);
+                    rows.columns = prepared.columns.clone().unwrap().into();
+                    Ok(Outcome::Rows(rows))
+                }
+                "copy" => {
+                    let (format, null) = match rest {
+                        "csv" => (CopyFormat::Csv, ""),
+                        "binary" => (CopyFormat::Binary, ""),
+                        _ => (CopyFormat::Text, "\\N"),
+                    };
+                    let options = CopyOptions {
+                        format,
+                        header: format == CopyFormat::Csv,
+                        delimiter: if format == CopyFormat::Csv { b',' } else { b'\t' },
+                        null: null.to_owned(),
                         quote: b'"',
                         escape: b'"',
-                        on_error: OnError::Stop,
-                        log_verbosity: LogVerbosity::Default,
-                    },
-                    progress: Arc::default(),
-                }))
+                    };
+                    let mut rows = self.number_rows(4, false);
+                    rows.tag = CommandTag::Counted("COPY");
+                    Ok(Outcome::CopyOut(rows, options))
+                }
+                "copyin" => {
+                    let column = |name: &str, pg_type: PgType, data_type: DataType| IngestColumn {
+                        name: name.to_owned(),
+                        pg_type,
+                        data_type,
+                        force_not_null: false,
+                        force_null: false,
+                        has_default: false,
+                    };
+                    let csv = rest == "csv";
+                    Ok(Outcome::CopyIn(CopyIn {
+                        table: "t".to_owned(),
+                        columns: Arc::new([
+                            column("id", PgType::Int4, DataType::Int32),
+                            column("name", PgType::Text, DataType::Utf8),
+                        ]),
+                        options: CopyInOptions {
+                            format: if csv { CopyFormat::Csv } else { CopyFormat::Text },
+                            header: CopyHeader::Absent,
+                            delimiter: if csv { b',' } else { b'\t' },
+                            null: if csv { String::new() } else { "\\N".to_owned() },
+                            default: None,
+                            quote: b'"',
+                            escape: b'"',
+                            on_error: OnError::Stop,
+                            log_verbosity: LogVerbosity::Default,
+                        },
+                        progress: Arc::default(),
+                    }))
+                }
+                "wait" => {
+                    token.cancelled().await;
+                    Err(canceled())
+                }
+                "begin" | "start" => {
+                    self.set_status(TransactionStatus::InTransaction);
+                    fixed("BEGIN")
+                }
+                "commit" | "rollback" => {
+                    self.set_status(TransactionStatus::Idle);
+                    fixed(if word == "commit" { "COMMIT" } else { "ROLLBACK" })
+                }
+                "set" => {
+                    let (name, value) = rest.split_once('=').unwrap();
+                    let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+                    self.settings.lock().unwrap().insert(name.clone(), value.clone());
+                    self.effects.lock().unwrap().push(Effect::ParameterStatus { name, value });
+                    fixed("SET")
+                }
+                "notice" => {
+                    let message = rest.to_owned();
+                    let notice = Notice { severity: "NOTICE", sqlstate: "00000".to_owned(), message, hint: None };
+                    self.effects.lock().unwrap().push(Effect::Notice(notice));
+                    fixed("DO")
+                }
+                "deallocate" => {
+                    let mut named = self.named.lock().unwrap();
+                    let (dropped, kept) =
+                        named.iter().cloned().partition(|name: &String| rest == "all" || name == rest);
+                    *named = kept;
+                    *self.deallocated.lock().unwrap() = dropped;
+                    fixed("DEALLOCATE")
+                }
+                "boom" => Err(Error::internal("the secret cause")),
+                "panic" => panic!("asked to"),
+                _ => Err(Error::new(ErrorCode::DivisionByZero, "division by zero")),
             }
-            "wait" => {
-                token.cancelled().await;
-                Err(canceled())
-            }
-            "begin" | "start" => {
-                self.set_status(TransactionStatus::InTransaction);
-                fixed("BEGIN")
-            }
-            "commit" | "rollback" => {
-                self.set_status(TransactionStatus::Idle);
-                fixed(if word == "commit" { "COMMIT" } else { "ROLLBACK" })
-            }
-            "set" => {
-                let (name, value) = rest.split_once('=').unwrap();
-                let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
-                self.settings.lock().unwrap().insert(name.clone(), value.clone());
-                self.effects.lock().unwrap().push(Effect::ParameterStatus { name, value });
-                fixed("SET")
-            }
-            "notice" => {
-                let message = rest.to_owned();
-                let notice = Notice { severity: "NOTICE", sqlstate: "00000".to_owned(), message, hint: None };
-                self.effects.lock().unwrap().push(Effect::Notice(notice));
-                fixed("DO")
-            }
-            "deallocate" => {
-                let mut named = self.named.lock().unwrap();
-                let (dropped, kept) = named.iter().cloned().partition(|name: &String| rest == "all" || name == rest);
-                *named = kept;
-                *self.deallocated.lock().unwrap() = dropped;
-                fixed("DEALLOCATE")
-            }
-            "boom" => Err(Error::internal("the secret cause")),
-            "panic" => panic!("asked to"),
-            _ => Err(Error::new(ErrorCode::DivisionByZero, "division by zero")),
-        }
+        })
     }
 
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {
@@ -436,7 +455,9 @@ impl Session for FakeSession {
         self.running.lock().unwrap().cancel();
     }
 
-    async fn close(&self) {
-        self.sessions.fetch_sub(1, Ordering::SeqCst);
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.sessions.fetch_sub(1, Ordering::SeqCst);
+        })
     }
 }

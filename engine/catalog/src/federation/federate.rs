@@ -1,32 +1,27 @@
 //! The federation rule: whole statements, or their largest one-source parts, become fragments with the policies inside.
 //! The only code that opens a governed leaf.
 
+use super::fragment::{FragmentTable, governed_fragment};
 use super::policy::{FragmentPolicy, Tables};
 use super::sizes::TableSizes;
 use crate::arguments::Arguments;
 use crate::deployment::Deployment;
-use crate::leaf::{GovernedExec, GovernedTable};
+use crate::leaf::GovernedTable;
 use crate::metrics::FragmentFacts;
 use crate::principal::VisibleObject;
-use crate::remote::{
-    CompiledFragment, DriverTable, Expected, FragmentCall, FragmentExec, OpenParameters, SourcePlanning, looks_up,
-};
+use crate::remote::{CompiledFragment, DriverTable, Expected, FragmentCall, OpenParameters, looks_up};
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Result as EngineResult;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, TableType};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::capability::{Capabilities, RefusalReason};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{DeclineReason, LookUp, NativeStatement};
 use querygate_driver_api::planning::settings_for;
-use querygate_driver_api::relation::Relation;
 use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
-use querygate_rules::estimate::{Estimator, TableEstimate};
+use querygate_rules::estimate::Estimator;
 use querygate_rules::opener::{LeafColumn, LeafOpener, LeafPolicy, LocalReason, OpenedLeaf};
 use querygate_rules::{Carved, LeafBuilder, NotPushed, ParameterSource, Receipt, Translation, carve, translate};
 use querygate_types::{Error, PlannerSetting, Result};
@@ -272,25 +267,6 @@ impl WholeFragment {
     }
 }
 
-fn governed_fragment(
-    token: LeafToken,
-    compiled: CompiledFragment,
-    fetch: Option<usize>,
-    restricted: bool,
-) -> Arc<dyn ExecutionPlan> {
-    let source = Arc::clone(&compiled.source);
-    let note = format!("source={source}{}", if restricted { ", row policies inside" } else { "" });
-    Arc::new(GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(compiled)), fetch))
-}
-
-/// Settings that the planner of the source behind a scan takes for it; empty where it is no fragment.
-#[must_use]
-pub fn source_settings(scan: &TableScan) -> Vec<PlannerSetting> {
-    let Ok(provider) = source_as_provider(&scan.source) else { return Vec::new() };
-    let any: &dyn Any = provider.as_ref();
-    any.downcast_ref::<FragmentTable>().map(FragmentTable::settings).unwrap_or_default()
-}
-
 struct Builder<'a> {
     opener: &'a GovernedOpener<'a>,
     /// The values of open parameters.
@@ -338,15 +314,11 @@ impl LeafBuilder for Builder<'_> {
             self.refused.set(true);
             return Err(Error::internal(format!("the values of a fragment are refused: {}", refusal.text)));
         }
-        let table = FragmentTable {
-            token: self.opener.token.clone(),
-            restricted: !translation.policy_values.is_empty(),
-            size: translation.size.clone(),
-            compiled: CompiledFragment {
-                open,
-                ..compiled(driver, &translation, statement, values, known(&translation))
-            },
-        };
+        let compiled =
+            CompiledFragment { open, ..compiled(driver, &translation, statement, values, known(&translation)) };
+        let restricted = !translation.policy_values.is_empty();
+        let size = translation.size.clone();
+        let table = FragmentTable::new(self.opener.token.clone(), restricted, size, compiled);
         let (name, table) = self.named(table);
         LogicalPlanBuilder::scan(name, provider_as_source(table), None)
             .and_then(LogicalPlanBuilder::build)
@@ -395,96 +367,4 @@ fn nullable(schema: &SchemaRef) -> SchemaRef {
             .with_metadata(field.metadata().clone())
     });
     Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
-}
-
-/// A fragment as a table of one statement. Governed: its policies are inside.
-#[derive(Debug)]
-pub struct FragmentTable {
-    token: LeafToken,
-    restricted: bool,
-    /// What it is expected to deliver.
-    size: TableEstimate,
-    compiled: CompiledFragment,
-}
-
-impl FragmentTable {
-    #[must_use]
-    pub fn token(&self) -> &LeafToken {
-        &self.token
-    }
-
-    pub(crate) fn size(&self) -> &TableEstimate {
-        &self.size
-    }
-
-    fn settings(&self) -> Vec<PlannerSetting> {
-        settings_for(self.compiled.driver.as_ref(), &self.compiled.fragment)
-    }
-
-    /// Whether its source gives a row for each group of rows.
-    #[must_use]
-    pub fn has_groups(&self) -> bool {
-        gives_groups(&self.compiled.fragment.relation)
-    }
-
-    /// Whether both ask the same source the same, with the same values and for the same reader.
-    #[must_use]
-    pub fn gives_the_same(&self, other: &Self) -> bool {
-        let (own, others) = (&self.compiled, &other.compiled);
-        self.token == other.token
-            && self.restricted == other.restricted
-            && std::ptr::addr_eq(Arc::as_ptr(&own.driver), Arc::as_ptr(&others.driver))
-            && own.source == others.source
-            && own.fragment == others.fragment
-            && own.values == others.values
-            && own.open == others.open
-            && own.columns == others.columns
-            && own.schema == others.schema
-    }
-}
-
-fn gives_groups(relation: &Relation) -> bool {
-    match relation {
-        Relation::Aggregate { .. } | Relation::Distinct { .. } => true,
-        Relation::Filter { input, .. }
-        | Relation::Project { input, .. }
-        | Relation::Sort { input, .. }
-        | Relation::Limit { input, .. }
-        | Relation::Window { input, .. }
-        | Relation::Fence { input } => gives_groups(input),
-        Relation::Scan { .. }
-        | Relation::Join { .. }
-        | Relation::SetOperation { .. }
-        | Relation::Values { .. }
-        | Relation::EmptyRow => false,
-    }
-}
-
-#[async_trait]
-impl TableProvider for FragmentTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.compiled.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Temporary
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        limit: Option<usize>,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let mut compiled = self.compiled.clone();
-        let told = state.config().get_extension::<SourcePlanning>();
-        compiled.setting = told.map(|told| told.0).filter(|setting| self.settings().contains(setting));
-        compiled.expected = Arc::new(Expected::of(&self.size).unless_all(state));
-        if let Some(indices) = projection {
-            compiled.columns = indices.iter().filter_map(|i| self.compiled.columns.get(*i).cloned()).collect();
-            compiled.schema = Arc::new(self.compiled.schema.project(indices)?);
-        }
-        Ok(governed_fragment(self.token.clone(), compiled, limit, self.restricted))
-    }
 }

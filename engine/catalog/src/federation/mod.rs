@@ -2,13 +2,15 @@
 //! their policies inside.
 
 mod federate;
+mod fragment;
 mod policy;
 mod ranges;
 mod sizes;
 mod wire_rows;
 
-pub use federate::{Federated, FragmentTable, WholeFragment, source_settings};
+pub use federate::{Federated, WholeFragment};
 pub(crate) use federate::{GovernedOpener, Remotes, federate};
+pub use fragment::{FragmentTable, source_settings};
 pub(crate) use policy::{FragmentPolicy, Tables};
 pub use ranges::{KeyRange, RowRange, Rows, in_range, range_key, row_ranges};
 pub use sizes::TableSizes;

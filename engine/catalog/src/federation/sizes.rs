@@ -6,7 +6,7 @@
 //! mask, and of one that the reader does not have, nothing. Plans for two sets of rows that differ in hidden rows only are
 //! therefore the same, unless these double a large table.
 
-use super::federate::FragmentTable;
+use super::fragment::FragmentTable;
 use crate::leaf::{GovernedTable, governed};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::TableScan;

@@ -7,14 +7,15 @@ use super::reading::TextReading;
 use super::related::RelatedKeys;
 use crate::deployment::SourceTable;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Column, Constraints, Result, TableReference, not_impl_err};
+use datafusion::common::{Column, Constraints, Result, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{
     Cast, Expr, LogicalPlan, LogicalPlanBuilder, Projection, TableProviderFilterPushDown, TableType,
 };
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
+use querygate_driver_api::boxed_scan;
 use querygate_pg_catalog::LeafToken;
 use querygate_policy::{Permit, RowFilter};
 use querygate_query_api::column::TYPE_MODIFIER_KEY;
@@ -333,7 +334,18 @@ fn restricts(filter: &RowFilter) -> bool {
     !filter.clone().simplify().is_all()
 }
 
-#[async_trait]
+impl GovernedTable {
+    fn scanned<'a>(
+        &'a self,
+        state: &'a dyn Session,
+        projection: Option<&'a Vec<usize>>,
+        filters: &'a [Expr],
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(self.plan(state, projection, filters, limit))
+    }
+}
+
 impl TableProvider for GovernedTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -364,24 +376,7 @@ impl TableProvider for GovernedTable {
             .collect())
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.plan(state, projection, filters, limit).await
-    }
-
-    async fn insert_into(
-        &self,
-        _state: &dyn Session,
-        _input: Arc<dyn ExecutionPlan>,
-        _op: datafusion::logical_expr::dml::InsertOp,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        not_impl_err!("a governed table is not written through its provider")
-    }
+    boxed_scan!(scanned);
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use super::worth::Expected;
 use crate::arguments::Arguments;
 use crate::metrics::FragmentFacts;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Column, Result, Statistics, internal_err};
 use datafusion::datasource::provider_as_source;
@@ -18,6 +17,8 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
+use querygate_driver_api::boxed_scan;
 use querygate_driver_api::capability::Capabilities;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::NativeStatement;
@@ -338,7 +339,57 @@ impl LeafOpener for RawOpener<'_> {
     }
 }
 
-#[async_trait]
+impl DriverTable {
+    fn scanned<'a>(
+        &'a self,
+        state: &'a dyn Session,
+        projection: Option<&'a Vec<usize>>,
+        filters: &'a [Expr],
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(async move {
+            let all: Vec<usize> = (0..self.parts.schema.fields().len()).collect();
+            let wanted: &[usize] = projection.map_or(&all, Vec::as_slice);
+            // A statement has at least one column; a count needs none of it. A lost one is the first only if there is no other.
+            let read: &[usize] = if wanted.is_empty() { all.get(..1).unwrap_or_default() } else { wanted };
+            let mut lost = read.iter().filter_map(|index| self.lost(*index)).peekable();
+            if lost.peek().is_some() {
+                let has_changed = lost.any(|lost| lost.has_changed);
+                return Err(DataFusionError::External(Box::new(self.refusal(has_changed, &[]))));
+            }
+            let translated = self.translate(Some(read), filters, limit, &SimplifyContext::default())?;
+            let (translation, statement) = match translated {
+                Ok(done) => done,
+                Err(refusal) => return internal_err!("a scan that was promised cannot be translated: {refusal}"),
+            };
+            let (values, open) = values_of(&translation, state.config().get_extension::<Arguments>())?;
+            if let Err(refusal) = self.parts.driver.accepts(&statement, &values) {
+                return internal_err!("the source refuses the values of a scan: {}", refusal.text);
+            }
+            let schema = Arc::new(self.parts.schema.project(wanted)?);
+            let columns =
+                wanted.iter().enumerate().map(|(i, _)| (i, translation.casts.get(i).cloned().flatten())).collect();
+            Ok(Arc::new(FragmentExec::new(CompiledFragment {
+                driver: Arc::clone(&self.parts.driver),
+                source: Arc::clone(&self.parts.source),
+                fragment: Arc::new(translation.fragment),
+                statement,
+                values: values.into(),
+                columns,
+                schema,
+                known: Arc::new(FragmentFacts::new(translation.size.rows, Vec::new())),
+                expected: Arc::new(Expected::of(&translation.size)),
+                part: false,
+                share: None,
+                setting: None,
+                by_key: false,
+                names_columns: false,
+                open,
+            })) as Arc<dyn ExecutionPlan>)
+        })
+    }
+}
+
 impl TableProvider for DriverTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.parts.schema)
@@ -367,52 +418,7 @@ impl TableProvider for DriverTable {
         filters.iter().map(judge).collect()
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let all: Vec<usize> = (0..self.parts.schema.fields().len()).collect();
-        let wanted: &[usize] = projection.map_or(&all, Vec::as_slice);
-        // A statement has at least one column; a count needs none of it. A lost one is the first only if there is no other.
-        let read: &[usize] = if wanted.is_empty() { all.get(..1).unwrap_or_default() } else { wanted };
-        let mut lost = read.iter().filter_map(|index| self.lost(*index)).peekable();
-        if lost.peek().is_some() {
-            let has_changed = lost.any(|lost| lost.has_changed);
-            return Err(DataFusionError::External(Box::new(self.refusal(has_changed, &[]))));
-        }
-        let translated = self.translate(Some(read), filters, limit, &SimplifyContext::default())?;
-        let (translation, statement) = match translated {
-            Ok(done) => done,
-            Err(refusal) => return internal_err!("a scan that was promised cannot be translated: {refusal}"),
-        };
-        let (values, open) = values_of(&translation, state.config().get_extension::<Arguments>())?;
-        if let Err(refusal) = self.parts.driver.accepts(&statement, &values) {
-            return internal_err!("the source refuses the values of a scan: {}", refusal.text);
-        }
-        let schema = Arc::new(self.parts.schema.project(wanted)?);
-        let columns =
-            wanted.iter().enumerate().map(|(i, _)| (i, translation.casts.get(i).cloned().flatten())).collect();
-        Ok(Arc::new(FragmentExec::new(CompiledFragment {
-            driver: Arc::clone(&self.parts.driver),
-            source: Arc::clone(&self.parts.source),
-            fragment: Arc::new(translation.fragment),
-            statement,
-            values: values.into(),
-            columns,
-            schema,
-            known: Arc::new(FragmentFacts::new(translation.size.rows, Vec::new())),
-            expected: Arc::new(Expected::of(&translation.size)),
-            part: false,
-            share: None,
-            setting: None,
-            by_key: false,
-            names_columns: false,
-            open,
-        })))
-    }
+    boxed_scan!(scanned);
 }
 
 /// The values of a scan, and where they come from if other values are to take their place.

@@ -10,8 +10,8 @@ mod verdict;
 pub(crate) use keys::KeyFile;
 
 use crate::config::Config;
-use async_trait::async_trait;
 use documents::Documents;
+use futures::future::BoxFuture;
 use querygate_catalog::deployment::Deployment;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query::Engine;
@@ -96,7 +96,6 @@ impl Resolved {
     }
 }
 
-#[async_trait]
 impl Platform for GatePlatform {
     fn login_of_email(&self, email: &str) -> Option<String> {
         self.addresses.get(&email.to_lowercase()).cloned()
@@ -118,12 +117,14 @@ impl Platform for GatePlatform {
         self.keys.is_some()
     }
 
-    async fn keep_key(&self, key: NewKey) -> Result<()> {
-        let Some(keys) = self.keys.clone() else {
-            return Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no API keys")
-                .with_hint("Name a file for them with `keys` in [server]."));
-        };
-        tokio::task::spawn_blocking(move || keys.add(&key)).await.map_err(Error::internal)?
+    fn keep_key(&self, key: NewKey) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let Some(keys) = self.keys.clone() else {
+                return Err(Error::new(ErrorCode::FeatureNotSupported, "this gate keeps no API keys")
+                    .with_hint("Name a file for them with `keys` in [server]."));
+            };
+            tokio::task::spawn_blocking(move || keys.add(&key)).await.map_err(Error::internal)?
+        })
     }
 
     fn version(&self) -> u64 {

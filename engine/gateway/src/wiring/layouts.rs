@@ -2,8 +2,8 @@
 
 use super::learning::Place;
 use crate::config::Config;
-use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
+use futures::future::BoxFuture;
 use querygate_catalog::deployment::Deployment;
 use querygate_driver_api::layout::{FileLayout, LayoutAdvice, Rewrite};
 use querygate_files::FileTable;
@@ -19,39 +19,54 @@ struct Files {
     source: String,
 }
 
-#[async_trait]
 impl LayoutAdvice for Files {
-    async fn study(&self, table: &str, read: &[String], compared: &[String]) -> Result<Option<FileLayout>> {
-        let Some((provider, _)) = self.table(table) else { return Ok(None) };
-        match files_of(&provider) {
-            Some(files) => files.study(read, compared).await,
-            None => Ok(None),
-        }
+    fn study<'a>(
+        &'a self,
+        table: &'a str,
+        read: &'a [String],
+        compared: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<FileLayout>>> {
+        Box::pin(async move {
+            let Some((provider, _)) = self.table(table) else { return Ok(None) };
+            match files_of(&provider) {
+                Some(files) => files.study(read, compared).await,
+                None => Ok(None),
+            }
+        })
     }
 
-    async fn rewrite(&self, table: &str, id: i64, wanted: &Rewrite) -> Result<String> {
-        let (provider, others) = self.table(table).ok_or_else(gone)?;
-        let files = files_of(&provider).ok_or_else(gone)?;
-        if others.iter().filter_map(files_of).any(|other| files.may_share_files(other)) {
-            return Err(Error::new(ErrorCode::FeatureNotSupported, "another object may have some of the same files")
+    fn rewrite<'a>(&'a self, table: &'a str, id: i64, wanted: &'a Rewrite) -> BoxFuture<'a, Result<String>> {
+        Box::pin(async move {
+            let (provider, others) = self.table(table).ok_or_else(gone)?;
+            let files = files_of(&provider).ok_or_else(gone)?;
+            if others.iter().filter_map(files_of).any(|other| files.may_share_files(other)) {
+                return Err(Error::new(
+                    ErrorCode::FeatureNotSupported,
+                    "another object may have some of the same files",
+                )
                 .with_hint("Whoever writes the files can follow the suggestion's ddl."));
-        }
-        files.rewrite(id, wanted).await
+            }
+            files.rewrite(id, wanted).await
+        })
     }
 
-    async fn restore(&self, table: &str, id: i64) -> Result<String> {
-        let (provider, _) = self.table(table).ok_or_else(gone)?;
-        files_of(&provider).ok_or_else(gone)?.restore(id).await
+    fn restore<'a>(&'a self, table: &'a str, id: i64) -> BoxFuture<'a, Result<String>> {
+        Box::pin(async move {
+            let (provider, _) = self.table(table).ok_or_else(gone)?;
+            files_of(&provider).ok_or_else(gone)?.restore(id).await
+        })
     }
 
-    async fn tidy(&self) -> Result<()> {
-        let Some(deployment) = self.deployment() else { return Ok(()) };
-        let mut here = deployment.tables.values().filter(|found| *found.source == *self.source);
-        let found = here.find_map(|found| files_of(&found.provider).map(|_| Arc::clone(&found.provider)));
-        match found.as_ref().and_then(files_of) {
-            Some(files) => files.tidy_source().await,
-            None => Ok(()),
-        }
+    fn tidy(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let Some(deployment) = self.deployment() else { return Ok(()) };
+            let mut here = deployment.tables.values().filter(|found| *found.source == *self.source);
+            let found = here.find_map(|found| files_of(&found.provider).map(|_| Arc::clone(&found.provider)));
+            match found.as_ref().and_then(files_of) {
+                Some(files) => files.tidy_source().await,
+                None => Ok(()),
+            }
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a door of ObjectStack's interface asks beside records: people, keys, metadata, verdicts. Knows no HTTP.
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_types::Result;
 use querygate_types::principal::{Principal, Scope};
 use serde_json::Value;
@@ -54,7 +54,6 @@ pub struct Inquiry {
 }
 
 /// People, keys and metadata. What it gives about metadata is what the principal may see of it.
-#[async_trait]
 pub trait Platform: Send + Sync {
     /// Login name of the user with this address.
     fn login_of_email(&self, email: &str) -> Option<String>;
@@ -69,7 +68,7 @@ pub trait Platform: Send + Sync {
     ///
     /// # Errors
     /// 0A000: this gate keeps no keys. 53400: there are too many.
-    async fn keep_key(&self, key: NewKey) -> Result<()>;
+    fn keep_key(&self, key: NewKey) -> BoxFuture<'_, Result<()>>;
 
     /// Equal as long as metadata and rights are.
     fn version(&self) -> u64;

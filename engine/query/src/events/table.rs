@@ -4,10 +4,10 @@
 use crate::books::system::{Cell, Columns, Kind, Row, batch_of, schema_of, text};
 use crate::errors::{Stage, translate};
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::{once, try_unfold};
 use querygate_catalog::live::{FoundRows, LiveTable, WantedTexts};
 use querygate_driver_api::execution::BatchStream;
@@ -43,13 +43,12 @@ const COLUMNS: Columns = &[
 ];
 
 /// Gives one reader what is kept.
-#[async_trait]
 pub(crate) trait KeptEvents: Send + Sync {
     /// Events of these objects, or of all, as far as the reader sees them; the stream ends with what came last.
     ///
     /// # Errors
     /// They cannot be read.
-    async fn kept(self: Arc<Self>, objects: Option<Vec<String>>) -> Result<EventStream>;
+    fn kept(self: Arc<Self>, objects: Option<Vec<String>>) -> BoxFuture<'static, Result<EventStream>>;
 }
 
 /// Who reads it in one run of a statement.

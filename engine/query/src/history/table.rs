@@ -5,10 +5,10 @@ use crate::bind::workspace::Workspace;
 use crate::books::system::{Columns, Kind, Row, batch_of, schema_of};
 use crate::errors::{Stage, translate};
 use crate::question::object::describe;
-use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::try_unfold;
 use querygate_catalog::VisibleObject;
 use querygate_catalog::live::{FoundRows, LiveTable, WantedTexts};
@@ -42,13 +42,17 @@ const COLUMNS: Columns = &[
 ];
 
 /// Says which records a reader reads now.
-#[async_trait]
 pub(crate) trait SeenRecords: Send + Sync {
     /// Those of an object with these values of its key, which the reader sees.
     ///
     /// # Errors
     /// They cannot be asked for.
-    async fn seen(&self, object: &str, key: &str, keys: BTreeSet<String>) -> Result<BTreeSet<String>>;
+    fn seen<'a>(
+        &'a self,
+        object: &'a str,
+        key: &'a str,
+        keys: BTreeSet<String>,
+    ) -> BoxFuture<'a, Result<BTreeSet<String>>>;
 }
 
 /// Who reads it in one run of a statement.

@@ -11,7 +11,6 @@ use crate::plan::template::{Planned, Template, Templates};
 use crate::plan::variant::{Asking, Chosen, choices, state_for};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
@@ -23,6 +22,7 @@ use datafusion::physical_expr::split_conjunction;
 use datafusion::physical_plan::joins::NestedLoopJoinExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use futures::future::BoxFuture;
 use querygate_catalog::federation::{Federated, WholeFragment};
 use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::value::Value;
@@ -427,14 +427,19 @@ pub(crate) struct Subplans {
     pub(crate) token: LeafToken,
 }
 
-#[async_trait]
 impl RunSubplan for Subplans {
-    async fn run(&self, plan: LogicalPlan, context: Arc<TaskContext>) -> datafusion::common::Result<Vec<RecordBatch>> {
-        let outside = |e: Error| DataFusionError::External(Box::new(e));
-        let inventory = verify_bound(&plan, &self.token).map_err(outside)?;
-        let state = started(&self.state, Asks::of(&plan));
-        let physical = physical(&plan, &state, &self.token, &inventory).await.map_err(outside)?;
-        datafusion::physical_plan::collect(physical, context).await
+    fn run(
+        &self,
+        plan: LogicalPlan,
+        context: Arc<TaskContext>,
+    ) -> BoxFuture<'_, datafusion::common::Result<Vec<RecordBatch>>> {
+        Box::pin(async move {
+            let outside = |e: Error| DataFusionError::External(Box::new(e));
+            let inventory = verify_bound(&plan, &self.token).map_err(outside)?;
+            let state = started(&self.state, Asks::of(&plan));
+            let physical = physical(&plan, &state, &self.token, &inventory).await.map_err(outside)?;
+            datafusion::physical_plan::collect(physical, context).await
+        })
     }
 }
 

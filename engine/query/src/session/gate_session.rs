@@ -2,12 +2,13 @@
 
 use super::commands::cursors::{Cursor, Ends};
 use super::commands::listen::Listening;
-use super::statements::prepared::{Kind, PreparedStatement, ours};
+use super::statements::prepare::trace_parsing;
+use super::statements::prepared::{Kind, ours};
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::books::learning_feed::LearningFeed;
 use crate::books::observe::{Activity, SessionRecord};
-use crate::dialect::parameters::{Declared, without_values};
+use crate::dialect::parameters::without_values;
 use crate::engine::{Engine, Opened};
 use crate::errors::Owner;
 use crate::errors::{Stage, translate};
@@ -17,10 +18,9 @@ use crate::run::start_time::StartTime;
 use crate::settings::list::Settings;
 use crate::sql::classify::{Classified, refuse_changes};
 use crate::sql::parse::{Parsed, parse};
-use crate::sql::trace_comment::trace_context;
 use arrow::array::ArrayRef;
-use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use futures::future::BoxFuture;
 use querygate_query_api::column::Column;
 use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Effect, Notification, Outcome};
@@ -133,98 +133,12 @@ impl GateSession {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn prepare_parsed(&self, parsed: Arc<Parsed>, declared: &[Option<Declared>]) -> Result<PreparedStatement> {
-        let _planning = self.planning(parsed.bytes())?;
-        let mut change_types = Vec::new();
-        let mut constants = None;
-        let (kind, columns) = match parsed.class() {
-            Classified::Query(query) => {
-                let (bound, found) = self.bind_prepared(&parsed, query, declared).await?;
-                constants = found;
-                let columns = Arc::clone(bound.columns());
-                (Kind::Query(bound), Some(columns))
-            }
-            Classified::Locking { query, .. } => {
-                let bound = self.bind_query(query, declared, None).await?;
-                self.admits_locking(parsed.class(), &bound)?;
-                let columns = Arc::clone(bound.columns());
-                (Kind::Locking(bound), Some(columns))
-            }
-            Classified::Write(ast) => {
-                let described = self.prepare_write(ast, declared).await?;
-                return Ok(PreparedStatement {
-                    parsed: Arc::clone(&parsed),
-                    declared: declared.to_vec(),
-                    kind: Kind::Write(described.schema),
-                    constants: None,
-                    parameter_types: described.types,
-                    columns: described.columns,
-                    look_up: Mutex::default(),
-                    write: Mutex::new(described.cached),
-                    _plan: None,
-                });
-            }
-            Classified::CopyIn(copy) => return self.prepare_copy(Arc::clone(&parsed), copy).await,
-            Classified::CopyOut { query, options } => {
-                (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
-            }
-            Classified::Explain { style, statement } => {
-                let nested = Arc::new(parsed.nested(statement.as_ref().clone())?);
-                let columns = Some(crate::session::commands::explain::columns(*style));
-                match nested.class() {
-                    Classified::Query(query) => {
-                        let bound = self.bind_query(query, declared, None).await?;
-                        (Kind::Explain(bound, *style, Arc::clone(&nested)), columns)
-                    }
-                    Classified::Write(ast) => {
-                        change_types = self.prepare_write(ast, declared).await?.types;
-                        (Kind::ExplainWrite(*style, Arc::clone(&nested)), columns)
-                    }
-                    // The statement that has this name is looked up when it is explained.
-                    Classified::Execute { .. } => (Kind::Command, columns),
-                    _ => return Err(crate::session::commands::explain::unexplained()),
-                }
-            }
-            command => (Kind::Command, self.command_columns(command)?),
-        };
-        let (parameter_types, plan) = match &kind {
-            Kind::Query(bound) | Kind::Locking(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
-                // What stands for a constant is no parameter of the client's.
-                let types = if constants.is_some() { Vec::new() } else { bound.parameter_types() };
-                (types, Some(bound.charge(&self.prepared_memory)?))
-            }
-            Kind::Write(_) | Kind::Ingest(_) | Kind::ExplainWrite(..) | Kind::Command => (change_types, None),
-        };
-        Ok(PreparedStatement {
-            parsed,
-            declared: declared.to_vec(),
-            kind,
-            constants,
-            parameter_types,
-            columns,
-            look_up: Mutex::default(),
-            write: Mutex::default(),
-            _plan: plan,
-        })
-    }
-
     /// How long a statement may take; `None`: any time.
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.inner().settings.timeout()
     }
 }
 
-/// Notes for the trace of each statement how its text was parsed, and the client's span: of the statement's own text where it has
-/// several.
-fn trace_parsing(sql: &str, statements: &[Arc<Parsed>], began: StartTime) {
-    let parse = StageTime { began: began.at, took: began.started.elapsed() };
-    for (number, parsed) in statements.iter().enumerate() {
-        let text = if statements.len() == 1 { sql } else { parsed.shared_text() };
-        parsed.trace_parsing(trace_context(text), (number == 0).then_some(parse));
-    }
-}
-
-#[async_trait]
 impl Session for GateSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
         let began = self.learning_feed.traces().then(StartTime::now);
@@ -240,70 +154,82 @@ impl Session for GateSession {
         Ok(statements.into_iter().map(|parsed| parsed as Arc<dyn Statement>).collect())
     }
 
-    async fn prepare(
-        &self,
-        statement: &Arc<dyn Statement>,
-        parameter_types: &[Option<PgType>],
-    ) -> Result<Arc<dyn Prepared>> {
-        let Ok(parsed) = Arc::clone(statement).into_any().downcast::<Parsed>() else {
-            return Err(Error::internal("a statement of another service"));
-        };
-        self.admits(parsed.class())?;
-        let began = StartTime::now();
-        let declared = without_values(parameter_types);
-        let interrupt = self.runs.interrupt(self.timeout());
-        let prepared = interrupt.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await;
-        if self.learning_feed.traces() {
-            parsed.trace_binding(StageTime { began: began.at, took: began.started.elapsed() });
-        }
-        match prepared {
-            Ok(prepared) => Ok(Arc::new(prepared)),
-            // Who looks for what is not there is worth a record.
-            Err(error) => {
-                let told = self.told((began.at, began.started.into_std()));
-                Err(Run::begin(&self.runs, &parsed, Arc::default(), began, told).fail(error))
+    fn prepare<'a>(
+        &'a self,
+        statement: &'a Arc<dyn Statement>,
+        parameter_types: &'a [Option<PgType>],
+    ) -> BoxFuture<'a, Result<Arc<dyn Prepared>>> {
+        Box::pin(async move {
+            let Ok(parsed) = Arc::clone(statement).into_any().downcast::<Parsed>() else {
+                return Err(Error::internal("a statement of another service"));
+            };
+            self.admits(parsed.class())?;
+            let began = StartTime::now();
+            let declared = without_values(parameter_types);
+            let interrupt = self.runs.interrupt(self.timeout());
+            let prepared = interrupt.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await;
+            if self.learning_feed.traces() {
+                parsed.trace_binding(StageTime { began: began.at, took: began.started.elapsed() });
             }
-        }
+            match prepared {
+                Ok(prepared) => Ok(Arc::new(prepared) as Arc<dyn Prepared>),
+                // Who looks for what is not there is worth a record.
+                Err(error) => {
+                    let told = self.told((began.at, began.started.into_std()));
+                    Err(Run::begin(&self.runs, &parsed, Arc::default(), began, told).fail(error))
+                }
+            }
+        })
     }
 
-    async fn run(
-        &self,
-        prepared: &Arc<dyn Prepared>,
-        parameters: &[ArrayRef],
-        delivery: Delivery<'_>,
-    ) -> Result<Outcome> {
-        self.begin_block_of_reads()?;
-        let outcome = self.run_prepared(ours(prepared)?, parameters, delivery).await;
-        if outcome.is_err() {
-            self.fail_transaction();
-        }
-        outcome
+    fn run<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+        delivery: Delivery<'a>,
+    ) -> BoxFuture<'a, Result<Outcome>> {
+        Box::pin(async move {
+            self.begin_block_of_reads()?;
+            let outcome = self.run_prepared(ours(prepared)?, parameters, delivery).await;
+            if outcome.is_err() {
+                self.fail_transaction();
+            }
+            outcome
+        })
     }
 
-    async fn run_sets(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Option<u64>> {
-        let own = ours(prepared)?;
-        let (Kind::Write(None), Classified::Write(ast)) = (&own.kind, own.parsed.class()) else { return Ok(None) };
-        let stored = Box::pin(self.run_write_sets(own, ast, parameters)).await;
-        if stored.is_err() {
-            self.fail_transaction();
-        }
-        stored
+    fn run_sets<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
+        Box::pin(async move {
+            let own = ours(prepared)?;
+            let (Kind::Write(None), Classified::Write(ast)) = (&own.kind, own.parsed.class()) else { return Ok(None) };
+            let stored = Box::pin(self.run_write_sets(own, ast, parameters)).await;
+            if stored.is_err() {
+                self.fail_transaction();
+            }
+            stored
+        })
     }
 
     fn takes_changes(&self) -> bool {
         self.gate.options().writes
     }
 
-    async fn prepare_ingest(&self, target: &IngestTarget) -> Result<Arc<dyn Prepared>> {
-        Ok(Arc::new(self.prepare_target(target).await?))
+    fn prepare_ingest<'a>(&'a self, target: &'a IngestTarget) -> BoxFuture<'a, Result<Arc<dyn Prepared>>> {
+        Box::pin(async move { Ok(Arc::new(self.prepare_target(target).await?) as Arc<dyn Prepared>) })
     }
 
-    async fn ingest(&self, prepared: &Arc<dyn Prepared>, rows: BatchStream) -> Result<u64> {
-        let stored = Box::pin(self.run_ingest(ours(prepared)?, rows)).await;
-        if stored.is_err() {
-            self.fail_transaction();
-        }
-        stored
+    fn ingest<'a>(&'a self, prepared: &'a Arc<dyn Prepared>, rows: BatchStream) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let stored = Box::pin(self.run_ingest(ours(prepared)?, rows)).await;
+            if stored.is_err() {
+                self.fail_transaction();
+            }
+            stored
+        })
     }
 
     fn look_up<'a>(
@@ -315,53 +241,68 @@ impl Session for GateSession {
         self.begin_look_up(ours(prepared).map_err(|_| LookUpRefusal::NoQuery)?, given, form)
     }
 
-    async fn fitted(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Arc<dyn Prepared>> {
-        let own = ours(prepared)?;
-        let (Kind::Query(bound), Classified::Query(query)) = (&own.kind, own.parsed.class()) else {
-            return Ok(Arc::clone(prepared));
-        };
-        let fitted = self.refreshed_query(bound, query, own, parameters).await?;
-        if Arc::ptr_eq(&fitted, bound) {
-            return Ok(Arc::clone(prepared));
-        }
-        let plan = fitted.charge(&self.prepared_memory)?;
-        Ok(Arc::new(own.bound_as(fitted, plan)))
+    fn fitted<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+    ) -> BoxFuture<'a, Result<Arc<dyn Prepared>>> {
+        Box::pin(async move {
+            let own = ours(prepared)?;
+            let (Kind::Query(bound), Classified::Query(query)) = (&own.kind, own.parsed.class()) else {
+                return Ok(Arc::clone(prepared));
+            };
+            let fitted = self.refreshed_query(bound, query, own, parameters).await?;
+            if Arc::ptr_eq(&fitted, bound) {
+                return Ok(Arc::clone(prepared));
+            }
+            let plan = fitted.charge(&self.prepared_memory)?;
+            Ok(Arc::new(own.bound_as(fitted, plan)))
+        })
     }
 
-    async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
-        self.divide(ours(prepared)?, parameters, split).await
+    fn parts<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        parameters: &'a [ArrayRef],
+        split: Split,
+    ) -> BoxFuture<'a, Result<Parts>> {
+        Box::pin(async move { self.divide(ours(prepared)?, parameters, split).await })
     }
 
-    async fn ask(&self, question: &Question, form: AnswerForm) -> Result<Asked> {
-        self.bind_asked(question, form).await
+    fn ask<'a>(&'a self, question: &'a Question, form: AnswerForm) -> BoxFuture<'a, Result<Asked>> {
+        Box::pin(async move { self.bind_asked(question, form).await })
     }
 
-    async fn objects(&self) -> Result<Vec<Arc<ObjectDescription>>> {
-        self.described_objects()
+    fn objects(&self) -> BoxFuture<'_, Result<Vec<Arc<ObjectDescription>>>> {
+        Box::pin(async move { self.described_objects() })
     }
 
-    async fn object(&self, name: &str) -> Result<Arc<ObjectDescription>> {
-        self.described_object(name)
+    fn object<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<ObjectDescription>>> {
+        Box::pin(async move { self.described_object(name) })
     }
 
-    async fn change_rights(&self, object: &str) -> Result<ChangeRights> {
-        self.open_changes(object).await
+    fn change_rights<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<ChangeRights>> {
+        Box::pin(async move { self.open_changes(object).await })
     }
 
-    async fn admits_bulk(&self, object: &str) -> Result<()> {
-        self.decide_bulk(object).await
+    fn admits_bulk<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.decide_bulk(object).await })
     }
 
-    async fn change(&self, changes: &[RecordChange], on_failure: OnFailure) -> Result<Vec<ChangeOutcome>> {
-        self.change_records(changes, on_failure).await
+    fn change<'a>(
+        &'a self,
+        changes: &'a [RecordChange],
+        on_failure: OnFailure,
+    ) -> BoxFuture<'a, Result<Vec<ChangeOutcome>>> {
+        Box::pin(async move { self.change_records(changes, on_failure).await })
     }
 
-    async fn subscribe(&self, filter: EventFilter) -> Result<EventStream> {
-        self.follow(filter).await
+    fn subscribe(&self, filter: EventFilter) -> BoxFuture<'_, Result<EventStream>> {
+        Box::pin(async move { self.follow(filter).await })
     }
 
-    async fn track(&self, tracking: Tracking) -> Result<StaleStream> {
-        self.track_answer(tracking)
+    fn track(&self, tracking: Tracking) -> BoxFuture<'_, Result<StaleStream>> {
+        Box::pin(async move { self.track_answer(tracking) })
     }
 
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {
@@ -413,8 +354,8 @@ impl Session for GateSession {
         self.inner().transaction.begin_implicit(true);
     }
 
-    async fn end_block(&self) -> Result<()> {
-        self.end_implicit_block().await
+    fn end_block(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.end_implicit_block().await })
     }
 
     fn fail_transaction(&self) {
@@ -429,8 +370,8 @@ impl Session for GateSession {
         !self.listening.is_empty()
     }
 
-    async fn notification(&self) -> Notification {
-        self.listening.next().await
+    fn notification(&self) -> BoxFuture<'_, Notification> {
+        Box::pin(async move { self.listening.next().await })
     }
 
     fn holding(&self) -> Box<dyn Holding> {
@@ -449,15 +390,17 @@ impl Session for GateSession {
         self.runs.cancel_last();
     }
 
-    async fn close(&self) {
-        self.cancel();
-        self.drop_block().await;
-        self.listening.end(None);
-        let mut inner = self.inner();
-        inner.cursors.clear();
-        inner.prepared.clear();
-        drop(inner);
-        self.gate.observer().session_closed(self.id);
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.cancel();
+            self.drop_block().await;
+            self.listening.end(None);
+            let mut inner = self.inner();
+            inner.cursors.clear();
+            inner.prepared.clear();
+            drop(inner);
+            self.gate.observer().session_closed(self.id);
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::settings::list::Settings;
 use crate::write::hooks::{Asker, DEPTH_MAX, HookRecords, Lender, OpensRecords, RecordCall, Records, TimeBound};
 use answers::Changes;
 pub(in crate::session) use answers::{read_keys, rows as answer_rows};
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_catalog::deployment::Deployment;
 use querygate_driver_api::execution::Uncommitted;
 use querygate_driver_api::write::Isolation;
@@ -188,43 +188,51 @@ impl HookSession {
     }
 }
 
-#[async_trait]
 impl Records for HookSession {
     fn is_broken(&self) -> bool {
         self.changes.is_broken
     }
 
-    async fn answer(&mut self, call: RecordCall, lender: Option<Lender<'_>>, until: &TimeBound) -> Result<Value> {
-        if self.block.is_some() != lender.is_some() {
-            return Err(Error::internal("a hook asked in another transaction than it was opened for"));
-        }
-        let mut lender = lender;
-        self.borrow(&mut lender).await?;
-        let (session, changes) = (&self.session, &mut self.changes);
-        let answer = until_ended(session, until, changes.answer(session, call)).await;
-        self.give_back(&mut lender).await?;
-        answer
+    fn answer<'a>(
+        &'a mut self,
+        call: RecordCall,
+        lender: Option<Lender<'a>>,
+        until: &'a TimeBound,
+    ) -> BoxFuture<'a, Result<Value>> {
+        Box::pin(async move {
+            if self.block.is_some() != lender.is_some() {
+                return Err(Error::internal("a hook asked in another transaction than it was opened for"));
+            }
+            let mut lender = lender;
+            self.borrow(&mut lender).await?;
+            let (session, changes) = (&self.session, &mut self.changes);
+            let answer = until_ended(session, until, changes.answer(session, call)).await;
+            self.give_back(&mut lender).await?;
+            answer
+        })
     }
 
-    async fn close(&mut self, keeps: bool, lender: Option<Lender<'_>>) -> Result<()> {
-        let mut lender = lender;
-        self.borrow(&mut lender).await?;
-        let closed = self.changes.close(&self.session, keeps).await;
-        self.give_back(&mut lender).await?;
-        if self.session.runs.block().changes().is_some() {
-            // The end of the statement's transaction is theirs.
-            self.has_changed.store(true, Ordering::Release);
-        }
-        if self.block.is_none() {
-            return match closed {
-                Ok(()) if keeps => self.session.commit_block().await,
-                closed => {
-                    self.session.drop_block().await;
-                    closed
-                }
-            };
-        }
-        closed
+    fn close<'a>(&'a mut self, keeps: bool, lender: Option<Lender<'a>>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let mut lender = lender;
+            self.borrow(&mut lender).await?;
+            let closed = self.changes.close(&self.session, keeps).await;
+            self.give_back(&mut lender).await?;
+            if self.session.runs.block().changes().is_some() {
+                // The end of the statement's transaction is theirs.
+                self.has_changed.store(true, Ordering::Release);
+            }
+            if self.block.is_none() {
+                return match closed {
+                    Ok(()) if keeps => self.session.commit_block().await,
+                    closed => {
+                        self.session.drop_block().await;
+                        closed
+                    }
+                };
+            }
+            closed
+        })
     }
 }
 

@@ -9,8 +9,8 @@ use crate::events::{self, EventReader, KeptEvents};
 use crate::history::{self, HistoryReader, SeenRecords};
 use crate::run::interrupt::Interrupt;
 use crate::write::hooks::TimeBound;
-use async_trait::async_trait;
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
 use querygate_catalog::live::LiveExec;
 use querygate_query_api::requests::events::EventStream;
 use querygate_types::Result;
@@ -71,19 +71,24 @@ impl ReaderQuestions {
     }
 }
 
-#[async_trait]
 impl SeenRecords for ReaderQuestions {
-    async fn seen(&self, object: &str, key: &str, keys: BTreeSet<String>) -> Result<BTreeSet<String>> {
-        let session = self.session();
-        let seen = until_ended(&session, &self.until, read_keys(&session, object, key, keys)).await;
-        session.drop_block().await;
-        seen
+    fn seen<'a>(
+        &'a self,
+        object: &'a str,
+        key: &'a str,
+        keys: BTreeSet<String>,
+    ) -> BoxFuture<'a, Result<BTreeSet<String>>> {
+        Box::pin(async move {
+            let session = self.session();
+            let seen = until_ended(&session, &self.until, read_keys(&session, object, key, keys)).await;
+            session.drop_block().await;
+            seen
+        })
     }
 }
 
-#[async_trait]
 impl KeptEvents for ReaderQuestions {
-    async fn kept(self: Arc<Self>, objects: Option<Vec<String>>) -> Result<EventStream> {
-        super::follow::kept(self, objects).await
+    fn kept(self: Arc<Self>, objects: Option<Vec<String>>) -> BoxFuture<'static, Result<EventStream>> {
+        Box::pin(async move { super::follow::kept(self, objects).await })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::session::GateSession;
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_query_api::service::{ClientInfo, QueryService, Session};
 use querygate_types::Result;
 use querygate_types::principal::Principal;
@@ -21,10 +21,9 @@ impl GateService {
     }
 }
 
-#[async_trait]
 impl QueryService for GateService {
-    async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>> {
-        Ok(Arc::new(opened(&self.gate, &principal, &client)?))
+    fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> BoxFuture<'_, Result<Arc<dyn Session>>> {
+        Box::pin(async move { Ok(Arc::new(opened(&self.gate, &principal, &client)?) as Arc<dyn Session>) })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::part::{Nonces, Refusal, SEALED_BYTES_MAX, Verified, VerifyingKey};
 use crate::pieces::pieces;
 use crate::status::of_error;
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
@@ -18,6 +19,7 @@ use arrow_flight::{
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use querygate_types::{Error, Result};
@@ -72,7 +74,7 @@ pub struct WorkerOptions {
 pub struct Worker {
     listener: TcpListener,
     server: Server,
-    service: Service,
+    shared: Arc<Shared>,
 }
 
 impl Worker {
@@ -100,8 +102,8 @@ impl Worker {
         let listener = TcpListener::bind(address).await.map_err(taken)?;
         let turns = Arc::new(Semaphore::new(options.parts_max.clamp(1, Semaphore::MAX_PERMITS)));
         let (state, draining) = (state(&options.environment), CancellationToken::new());
-        let shared = Shared { options, state, nonces: Nonces::begin()?, turns, draining };
-        Ok(Self { listener, server, service: Service(Arc::new(shared)) })
+        let shared = Arc::new(Shared { options, state, nonces: Nonces::begin()?, turns, draining });
+        Ok(Self { listener, server, shared })
     }
 
     /// Where it listens.
@@ -117,9 +119,9 @@ impl Worker {
     /// # Errors
     /// The listener failed.
     pub async fn serve(mut self, stop: CancellationToken, patience: Duration) -> Result<()> {
-        let shared = Arc::clone(&self.service.0);
-        let service = FlightServiceServer::new(self.service).max_decoding_message_size(SEALED_BYTES_MAX + 1_024);
-        let draining = shared.draining.clone();
+        let draining = self.shared.draining.clone();
+        let service = Service(Arc::new(PartRunner(self.shared)));
+        let service = FlightServiceServer::new(service).max_decoding_message_size(SEALED_BYTES_MAX + 1_024);
         let ended = {
             let stop = stop.clone();
             async move {
@@ -144,8 +146,32 @@ struct Shared {
     draining: CancellationToken,
 }
 
+/// What a worker does for its gates. The service holds an object of it: else each of its methods looks through the types of plans for
+/// what may go from thread to thread (`engine/docs/decisions`).
+trait Parts: Send + Sync {
+    /// The rows of the part that a ticket seals.
+    fn rows(&self, ticket: Ticket) -> BoxFuture<'_, std::result::Result<(SchemaRef, Rows), Status>>;
+
+    /// Of this process, which parts are sealed for.
+    fn start(&self) -> Vec<u8>;
+}
+
+/// Runs parts in this process.
+struct PartRunner(Arc<Shared>);
+
+impl Parts for PartRunner {
+    fn rows(&self, ticket: Ticket) -> BoxFuture<'_, std::result::Result<(SchemaRef, Rows), Status>> {
+        Box::pin(self.begin(ticket))
+    }
+
+    fn start(&self) -> Vec<u8> {
+        self.0.nonces.start().to_vec()
+    }
+}
+
+/// Flight's methods, of which a worker has two.
 #[derive(Clone)]
-struct Service(Arc<Shared>);
+struct Service(Arc<dyn Parts>);
 
 /// The rows of a running part; dropping them ends it.
 struct Rows {
@@ -183,7 +209,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-impl Service {
+impl PartRunner {
     fn verified(&self, ticket: &Ticket) -> std::result::Result<Verified, Status> {
         let options = &self.0.options;
         let opened = options.key.open(&ticket.ticket, &options.address, now_ms(), &self.0.nonces);
@@ -205,7 +231,7 @@ impl Service {
         })
     }
 
-    async fn rows(&self, ticket: Ticket) -> std::result::Result<(arrow::datatypes::SchemaRef, Rows), Status> {
+    async fn begin(&self, ticket: Ticket) -> std::result::Result<(SchemaRef, Rows), Status> {
         if self.0.draining.is_cancelled() {
             measure::refused();
             return Err(Status::unavailable("the worker is draining"));
@@ -242,7 +268,7 @@ impl Service {
     }
 }
 
-type Told = tokio::sync::oneshot::Sender<Result<arrow::datatypes::SchemaRef>>;
+type Told = tokio::sync::oneshot::Sender<Result<SchemaRef>>;
 
 /// Plans and runs a part; its batches go to the sender.
 async fn give(
@@ -314,7 +340,7 @@ impl FlightService for Service {
     type ListActionsStream = BoxStream<'static, std::result::Result<ActionType, Status>>;
 
     async fn do_get(&self, request: Request<Ticket>) -> std::result::Result<Response<Self::DoGetStream>, Status> {
-        let (schema, rows) = self.rows(request.into_inner()).await?;
+        let (schema, rows) = self.0.rows(request.into_inner()).await?;
         let messages = FlightDataEncoderBuilder::new()
             .with_schema(schema)
             .with_dictionary_handling(arrow_flight::encode::DictionaryHandling::Resend)
@@ -372,7 +398,7 @@ impl FlightService for Service {
         if asked.get_ref().r#type != START_ACTION {
             return refused();
         }
-        let start = arrow_flight::Result { body: self.0.nonces.start().to_vec().into() };
+        let start = arrow_flight::Result { body: self.0.start().into() };
         Ok(Response::new(futures::stream::iter([Ok(start)]).boxed()))
     }
 

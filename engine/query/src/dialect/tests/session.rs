@@ -21,6 +21,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use futures::future::BoxFuture;
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::image::CatalogImage;
 use querygate_pg_catalog::{PgCatalog, SessionVars, SetSetting, SettingsWriter};
@@ -84,11 +85,12 @@ fn vars() -> SessionVars {
 
 struct Runner(Weak<TestSession>);
 
-#[async_trait]
 impl apply::RunSubplan for Runner {
-    async fn run(&self, plan: LogicalPlan, _: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
-        let session = self.0.upgrade().ok_or_else(|| DataFusionError::Internal("no session".to_owned()))?;
-        session.run_plan(plan).await
+    fn run(&self, plan: LogicalPlan, _: Arc<TaskContext>) -> BoxFuture<'_, Result<Vec<RecordBatch>>> {
+        Box::pin(async move {
+            let session = self.0.upgrade().ok_or_else(|| DataFusionError::Internal("no session".to_owned()))?;
+            session.run_plan(plan).await
+        })
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod lookup;
 mod lookup_cache;
 mod parameter_numbers;
 pub(super) mod parts;
+pub(super) mod prepare;
 pub(super) mod prepared;
 pub(super) mod question;
 pub(super) mod rebind;

@@ -1,7 +1,7 @@
 //! What hooks ask of other records (`ctx.api`), and who answers. Knows no session: that is behind [`Records`].
 
 use super::time_bound::TimeBound;
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::write::Transaction;
 use querygate_metadata::model::RunAs;
@@ -94,18 +94,22 @@ pub(crate) struct Lender<'t> {
 }
 
 /// Answers the calls of one run of a hook, one after the other.
-#[async_trait]
 pub(crate) trait Records: Send {
     /// Whether a change failed whose source cannot undo it alone: then the statement cannot go on.
     fn is_broken(&self) -> bool;
 
     /// # Errors
     /// What the asker may hear of it. Where the lent transaction has failed for good, it says so ([`Transaction::has_failed`]).
-    async fn answer(&mut self, call: RecordCall, lender: Option<Lender<'_>>, until: &TimeBound) -> Result<Value>;
+    fn answer<'a>(
+        &'a mut self,
+        call: RecordCall,
+        lender: Option<Lender<'a>>,
+        until: &'a TimeBound,
+    ) -> BoxFuture<'a, Result<Value>>;
 
     /// Ends the run. `keeps`: what it changed stays, as far as its transactions ended.
     ///
     /// # Errors
     /// The source's.
-    async fn close(&mut self, keeps: bool, lender: Option<Lender<'_>>) -> Result<()>;
+    fn close<'a>(&'a mut self, keeps: bool, lender: Option<Lender<'a>>) -> BoxFuture<'a, Result<()>>;
 }

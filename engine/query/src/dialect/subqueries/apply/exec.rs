@@ -8,7 +8,6 @@ use crate::errors::{Stage, translate};
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow::compute::{cast, concat, concat_batches, take_record_batch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -16,6 +15,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_catalog::one_input;
 use querygate_types::{Error, ErrorCode};
@@ -29,9 +29,8 @@ const REMEMBERED_MAX: usize = 4_096;
 
 /// Runs a bound plan without outer references through the whole path (settled literals stay, nested applies are expanded,
 /// optimized, verified). Put one into the session's configuration: `config.set_extension(Arc::new(SubplanRunner(run)))`.
-#[async_trait]
 pub(crate) trait RunSubplan: Send + Sync {
-    async fn run(&self, plan: LogicalPlan, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>>;
+    fn run(&self, plan: LogicalPlan, context: Arc<TaskContext>) -> BoxFuture<'_, Result<Vec<RecordBatch>>>;
 }
 
 /// The session's [`RunSubplan`].
