@@ -5,4 +5,5 @@ mod kin;
 pub(super) mod limits;
 pub(super) mod placeholders;
 pub(super) mod settler;
+mod text_forms;
 pub(super) mod unions;

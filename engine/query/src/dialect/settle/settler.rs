@@ -38,6 +38,7 @@ impl Settler {
     pub(crate) fn settle(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let plan = super::placeholders::beside_integers(plan)?;
         let plan = super::unions::with_types(self.type_literals(plan)?)?;
+        let plan = super::text_forms::in_one_form(plan)?;
         self.outputs(plan)
     }
 
