@@ -41,6 +41,19 @@ pub struct OutputColumn {
 }
 
 impl Fragment {
+    /// Whether both deliver the same rows for the same parameters, under whatever names: those of the one that is taken for both are in
+    /// errors of its values.
+    #[must_use]
+    pub fn gives_the_same(&self, other: &Self) -> bool {
+        let alike = |(one, other): (&OutputColumn, &OutputColumn)| {
+            one.id == other.id && one.value_type == other.value_type && one.nullable == other.nullable
+        };
+        self.relation == other.relation
+            && self.parameters == other.parameters
+            && self.output.len() == other.output.len()
+            && self.output.iter().zip(&other.output).all(alike)
+    }
+
     /// The Arrow schema of what the fragment delivers.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {

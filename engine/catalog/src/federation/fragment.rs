@@ -52,6 +52,12 @@ impl FragmentTable {
         gives_groups(&self.compiled.fragment.relation)
     }
 
+    /// Whether it may leave out rows of the tables that it reads.
+    #[must_use]
+    pub fn is_narrowed(&self) -> bool {
+        !gives_all_rows(&self.compiled.fragment.relation)
+    }
+
     /// Whether both ask the same source the same, with the same values and for the same reader.
     #[must_use]
     pub fn gives_the_same(&self, other: &Self) -> bool {
@@ -60,7 +66,7 @@ impl FragmentTable {
             && self.restricted == other.restricted
             && std::ptr::addr_eq(Arc::as_ptr(&own.driver), Arc::as_ptr(&others.driver))
             && own.source == others.source
-            && own.fragment == others.fragment
+            && own.fragment.gives_the_same(&others.fragment)
             && own.values == others.values
             && own.open == others.open
             && own.columns == others.columns
@@ -79,6 +85,25 @@ fn gives_groups(relation: &Relation) -> bool {
         | Relation::Fence { input } => gives_groups(input),
         Relation::Scan { .. }
         | Relation::Join { .. }
+        | Relation::SetOperation { .. }
+        | Relation::Values { .. }
+        | Relation::EmptyRow => false,
+    }
+}
+
+/// Whether it gives a row for each row of the one table that it reads.
+fn gives_all_rows(relation: &Relation) -> bool {
+    match relation {
+        Relation::Scan { .. } => true,
+        Relation::Project { input, .. }
+        | Relation::Sort { input, .. }
+        | Relation::Window { input, .. }
+        | Relation::Fence { input } => gives_all_rows(input),
+        Relation::Filter { .. }
+        | Relation::Limit { .. }
+        | Relation::Join { .. }
+        | Relation::Aggregate { .. }
+        | Relation::Distinct { .. }
         | Relation::SetOperation { .. }
         | Relation::Values { .. }
         | Relation::EmptyRow => false,

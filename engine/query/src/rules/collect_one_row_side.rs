@@ -117,6 +117,19 @@ mod tests {
         assert!(collects_large, "DataFusion collects the one row by itself now");
     }
 
+    /// A total that two places read is one row in each.
+    #[test]
+    fn a_shared_total_is_one_row() {
+        let reader = Shop::open().owner();
+        let sql = "WITH m AS (SELECT max(score) AS top FROM visits) SELECT v.id FROM visits v, m WHERE v.score + 2 > m.top \
+                   UNION ALL SELECT r.id FROM regions r, m WHERE r.rank + 2 > m.top ORDER BY 1";
+        let plan = reader.planned_once(sql).unwrap();
+        assert!(crate::testing::printed(&plan).contains("SharedExec"));
+        assert!(collects_one_row(&reader, sql));
+        let rows = reader.rows(sql).unwrap();
+        assert!(["emea", "v1", "v3"].iter().all(|wanted| rows.iter().any(|row| row == wanted)), "{rows:?}");
+    }
+
     /// What may have two rows is not taken for one.
     #[test]
     fn one_row_is_what_cannot_be_two() {

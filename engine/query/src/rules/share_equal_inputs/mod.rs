@@ -34,7 +34,7 @@ pub(crate) fn share_equal_inputs(plan: LogicalPlan) -> Result<LogicalPlan> {
         return Ok(plan);
     }
     let shared = plan.transform_down_with_subqueries(|node| {
-        let Some(part) = part_equal(&mut parts, &node)? else { return Ok(Transformed::no(node)) };
+        let Some(part) = matching_part(&mut parts, &node)? else { return Ok(Transformed::no(node)) };
         let node = Arc::new(SharedNode::new(node, Arc::clone(&part.rows), part.places));
         part.places += 1;
         // Its input stays as it is: what is equal inside is computed once with it.
@@ -52,19 +52,23 @@ struct Part {
 }
 
 fn equal_parts(plan: &LogicalPlan) -> Result<Vec<Part>> {
-    let mut found: Vec<LogicalPlan> = Vec::new();
-    let mut recurses = false;
+    let (mut wanted, mut recurses) = (0, false);
     plan.apply_with_subqueries(|node| {
         // The rows of a recursive query differ from round to round.
         recurses |= matches!(node, LogicalPlan::RecursiveQuery(_));
+        wanted += usize::from(is_wanted(node)?);
+        Ok(if recurses { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if recurses || !(2..=LOOKED_AT_MAX).contains(&wanted) {
+        return Ok(Vec::new());
+    }
+    let mut found: Vec<LogicalPlan> = Vec::with_capacity(wanted);
+    plan.apply_with_subqueries(|node| {
         if is_wanted(node)? {
             found.push(node.clone());
         }
-        Ok(if recurses { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(TreeNodeRecursion::Continue)
     })?;
-    if recurses || found.len() < 2 || found.len() > LOOKED_AT_MAX {
-        return Ok(Vec::new());
-    }
     let mut twice: Vec<LogicalPlan> = Vec::new();
     for (at, node) in found.iter().enumerate() {
         if !is_known(&twice, node)? && is_known(found.get(..at).unwrap_or_default(), node)? && is_sharable(node)? {
@@ -82,7 +86,7 @@ fn equal_parts(plan: &LogicalPlan) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-fn part_equal<'a>(parts: &'a mut [Part], node: &LogicalPlan) -> Result<Option<&'a mut Part>> {
+fn matching_part<'a>(parts: &'a mut [Part], node: &LogicalPlan) -> Result<Option<&'a mut Part>> {
     if !is_wanted(node)? {
         return Ok(None);
     }
@@ -134,7 +138,8 @@ fn is_narrow(side: &LogicalPlan) -> Result<bool> {
             wanted if is_wanted(wanted)? => return Ok(TreeNodeRecursion::Jump),
             LogicalPlan::Filter(_) | LogicalPlan::Limit(_) | LogicalPlan::Values(_) => true,
             LogicalPlan::TableScan(scan) => {
-                !scan.filters.is_empty() || scan.fetch.is_some() || fragment_of(scan, |_| ())?.is_some()
+                let is_narrowed = fragment_of(scan, FragmentTable::is_narrowed)?.unwrap_or(false);
+                is_narrowed || has_row_policy(scan)? || !scan.filters.is_empty() || scan.fetch.is_some()
             }
             _ => false,
         };
@@ -228,6 +233,13 @@ fn fragment_of<T>(scan: &TableScan, ask: impl FnOnce(&FragmentTable) -> T) -> Re
     let provider = source_as_provider(&scan.source)?;
     let any: &dyn Any = provider.as_ref();
     Ok(any.downcast_ref::<FragmentTable>().map(ask))
+}
+
+/// Whether a scan leaves out what a row policy hides.
+fn has_row_policy(scan: &TableScan) -> Result<bool> {
+    let provider = source_as_provider(&scan.source)?;
+    let any: &dyn Any = provider.as_ref();
+    Ok(any.downcast_ref::<GovernedTable>().is_some_and(|table| table.policy().restricts()))
 }
 
 /// Whether the scans of two plans read the same, one by one.

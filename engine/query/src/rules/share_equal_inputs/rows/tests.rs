@@ -232,3 +232,20 @@ async fn what_waits_holds_only_its_rows() {
     assert!(kept.get_array_memory_size() < 1 << 15, "{}", kept.get_array_memory_size());
     assert!(world.pool.reserved() < 1 << 16, "{}", world.pool.reserved());
 }
+
+/// The task that makes a batch may panic: the other readers are given what was made before, and fail.
+#[tokio::test]
+async fn a_panic_fails_all_readers() {
+    let world = World::new(3, 1 << 20);
+    let made = |number| if number < 2 { Ok(batch(number, 100)) } else { panic!("as a fault would") };
+    let broken = plan(stream::iter(0..5).map(made).boxed());
+    let (mut one, mut other) = (world.reader_of(0, &broken), world.reader(1, unmade()));
+    assert_eq!(read(&mut one, 1).await, [0]);
+    assert_eq!(read(&mut other, 1).await, [0]);
+    let task = tokio::spawn(async move { one.by_ref().count().await });
+    assert!(task.await.unwrap_err().is_panic());
+    assert_eq!(read(&mut other, 2).await, [1, -1]);
+    assert_eq!(read(&mut world.reader(2, unmade()), 3).await, [0, 1, -1]);
+    drop(other);
+    assert_eq!(world.pool.reserved(), 0);
+}
