@@ -41,8 +41,8 @@ pub struct OutputColumn {
 }
 
 impl Fragment {
-    /// Whether both deliver the same rows for the same parameters, under whatever names: those of the one that is taken for both are in
-    /// errors of its values.
+    /// Whether both deliver the same rows for the same parameters, under whatever names. Where one is
+    /// run in the place of both, errors of its values name its own columns.
     #[must_use]
     pub fn gives_the_same(&self, other: &Self) -> bool {
         let alike = |(one, other): (&OutputColumn, &OutputColumn)| {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 /// The plan with parameters of one form each, cast where another one is read.
 pub(super) fn in_one_form(plan: LogicalPlan) -> Result<LogicalPlan> {
+    // By parameter: the field that it gets, and whether it stands beside another form, too.
     let mut forms: HashMap<String, (FieldRef, bool)> = HashMap::new();
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
@@ -38,7 +39,7 @@ pub(super) fn in_one_form(plan: LogicalPlan) -> Result<LogicalPlan> {
             Some((form, _)) if differ_in_form(form, field) => {
                 let parameter = Placeholder { id: id.to_owned(), field: Some(Arc::clone(form)) };
                 let cast = Cast { expr: Box::new(Expr::Placeholder(parameter)), field: Arc::clone(field) };
-                // The parameter in it is done.
+                // The walk does not go into the cast, whose parameter has its form already.
                 Ok(Transformed::new(Expr::Cast(cast), true, TreeNodeRecursion::Jump))
             }
             _ => Ok(Transformed::no(e)),
@@ -52,7 +53,7 @@ pub(super) fn in_one_form(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn text_parameter(expr: &Expr) -> Option<(&str, &FieldRef)> {
     match expr {
-        // With notes, of an enum's labels for one, it is a type of its own.
+        // A field with metadata, such as the labels of an enum, is of a type of its own.
         Expr::Placeholder(Placeholder { id, field: Some(field) })
             if is_text(field.data_type()) && field.metadata().is_empty() =>
         {

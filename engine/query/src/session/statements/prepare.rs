@@ -12,6 +12,10 @@ use querygate_types::Result;
 use std::sync::{Arc, Mutex};
 
 impl GateSession {
+    /// Binds one statement, or looks at what a command needs, and says what its parameters and columns are.
+    ///
+    /// # Errors
+    /// Those of binding; 53200 where the session may not hold what is prepared.
     pub(in crate::session) async fn prepare_parsed(
         &self,
         parsed: Arc<Parsed>,
