@@ -41,6 +41,12 @@ pub(crate) const ASKED: &[Asked] = &[
          JOIN visits v ON v.account = a.id WHERE v.kind = $1 AND a.country = $2 GROUP BY r.name ORDER BY r.name",
         &[KINDS, ALL_COUNTRIES],
     ),
+    // Groups by a number, which are found by the number itself.
+    kept(
+        "SELECT c.weight, count(*) AS n, sum(v.score) AS s FROM visits v JOIN cases c ON c.account = v.account WHERE v.kind = $1 \
+         GROUP BY c.weight ORDER BY c.weight",
+        &[KINDS],
+    ),
     // The same parameter twice, values that are equal, and ranges.
     other(
         "SELECT a.id, c.id FROM accounts a JOIN cases c ON c.account = a.id WHERE a.level >= $1 AND c.weight >= $1 ORDER BY 1, 2",

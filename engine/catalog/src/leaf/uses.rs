@@ -54,7 +54,7 @@ fn walk<'a>(plan: &'a Arc<dyn ExecutionPlan>, leaves: &mut Vec<Leaf<'a>>) {
             record_use(below(child), expr, |uses, name| push(&mut uses.join, name));
         }
     }
-    if let Some(aggregate) = any.downcast_ref::<AggregateExec>() {
+    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
         for (expr, _) in aggregate.group_expr().expr() {
             record_use(below(0), expr, |uses, name| push(&mut uses.group, name));
         }

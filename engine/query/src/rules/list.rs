@@ -17,6 +17,7 @@ use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use querygate_catalog::federation::TableSizes;
+use querygate_operators::AggregateByPerfectHash;
 use querygate_rules::date_bounds::DateBounds;
 use querygate_rules::join_order::JoinOrder;
 use querygate_types::{Error, Result};
@@ -80,8 +81,8 @@ pub(crate) fn logical() -> Result<Vec<Logical>> {
     Ok(cancellable(rules))
 }
 
-/// Physical rules: after the one that sorts, what it believes of joins and groupings; lost orders before its check of them;
-/// first rows, meters and yielding after it.
+/// Physical rules: after the one that swaps sides of joins, which side is collected; after the one that sorts, what it believes of joins
+/// and groupings; lost orders before its check of them; first rows, meters, our own operators and yielding after it.
 ///
 /// # Errors
 /// Internal: an anchor is missing.
@@ -101,6 +102,7 @@ pub(crate) fn physical() -> Result<Vec<Physical>> {
     rules.push(Arc::new(KeepTopKKeys));
     rules.push(Arc::new(LimitedGroups));
     rules.push(Arc::new(MeterOperators));
+    rules.push(Arc::new(AggregateByPerfectHash));
     rules.push(Arc::new(YieldToOthers));
     Ok(cancellable_physical(rules))
 }
@@ -133,6 +135,7 @@ mod tests {
         assert!(beside(&names, "simplify_expressions", DateBounds.name()), "{names:?}");
         let names: Vec<String> = physical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
         assert!(beside(&names, "join_selection", CollectOneRowSide.name()), "{names:?}");
+        assert!(beside(&names, MeterOperators.name(), AggregateByPerfectHash.name()), "{names:?}");
         assert!(beside(&names, "EnsureRequirements", DropUnsoundEquivalences.name()), "{names:?}");
         assert!(beside(&names, "SanityCheckPlan", RestoreSorts.name()), "{names:?}");
         assert!(!names.iter().any(|name| name == BY_STATISTICS));
