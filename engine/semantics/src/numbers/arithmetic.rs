@@ -1,6 +1,7 @@
 //! `+ - * / %` and unary minus as functions that raise where Postgres raises. Put in place of DataFusion's operators after
 //! coercion; keeps their names, types and NULLs. Knows no plan.
 
+use super::decimals;
 use super::kernels::{self, Op};
 use crate::fault::Fault;
 use arrow::array::{AsArray, Datum};
@@ -208,6 +209,9 @@ fn apply(op: Op, left: &ColumnarValue, right: &ColumnarValue) -> Result<Columnar
 
 /// Arrow's kernels check decimals by themselves, but only at the width of the machine's integer.
 fn decimal(op: Op, left: &ColumnarValue, right: &ColumnarValue) -> Result<ColumnarValue> {
+    if let Some(array) = decimals::compute_short(op, left, right)? {
+        return Ok(ColumnarValue::Array(array));
+    }
     let (l, r) = (datum(left)?, datum(right)?);
     let result = match op {
         Op::Add => numeric::add(l.as_ref(), r.as_ref()),

@@ -1,6 +1,7 @@
 //! Arithmetic, rounding and formats of numbers, with Postgres' ranges and errors. Know no plan.
 
 pub(super) mod arithmetic;
+mod decimals;
 pub(super) mod digits;
 pub(super) mod kernels;
 pub(super) mod mathematics;
