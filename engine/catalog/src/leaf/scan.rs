@@ -27,7 +27,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
-use querygate_rules::estimate::{TableEstimate, filtered};
+use querygate_rules::estimate::{TableEstimate, cheapest_first, filtered};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -166,6 +166,7 @@ impl GovernedTable {
         let held = !self.policy.related.is_empty()
             || !marked.is_empty()
             || policy.iter().any(|verdict| *verdict != TableProviderFilterPushDown::Exact);
+        let kept = policy.iter().filter(|verdict| **verdict != TableProviderFilterPushDown::Exact).count();
         let closed = held && !self.reads_surely(&below, output)?;
         if closed {
             asked.fill(TableProviderFilterPushDown::Unsupported);
@@ -183,6 +184,8 @@ impl GovernedTable {
                 TableProviderFilterPushDown::Unsupported => split.residual.push(conjunct.clone()),
             }
         }
+        // Behind the policy's plain conditions: else the time that these take would tell for how many hidden rows a reader's own holds.
+        cheapest_first(split.residual.get_mut(kept..).unwrap_or_default(), &self.raw.schema());
         Ok(split)
     }
 

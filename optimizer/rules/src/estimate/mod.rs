@@ -3,6 +3,7 @@
 //! What is estimated here shows: in the order of joins, so in EXPLAIN and in times. Whoever implements [`Estimator`] must
 //! therefore tell nothing of rows that the reader may not see, beyond [`magnitude`].
 
+mod effort;
 mod plan;
 mod selectivity;
 
@@ -12,6 +13,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use std::fmt;
 use std::sync::Arc;
 
+pub use effort::cheapest_first;
 pub use plan::filtered;
 pub(crate) use plan::{Cardinality, of};
 
