@@ -240,7 +240,8 @@ impl WholeFragment {
             return None;
         }
         compiled.setting = setting.filter(|setting| self.settings.contains(setting));
-        Some(governed_fragment(self.token.clone(), compiled, None, !self.translation.policy_values.is_empty()))
+        let restricted = !self.translation.policy_values.is_empty();
+        Some(Arc::new(governed_fragment(self.token.clone(), compiled, None, restricted)))
     }
 
     /// A run with these values, without a plan. `None`: they are not of the types that the fragment has.

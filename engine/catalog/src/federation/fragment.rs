@@ -1,6 +1,6 @@
 //! A fragment as a table that plans scan, and what the planner may ask of it.
 
-use crate::leaf::GovernedExec;
+use crate::leaf::{ExpectedRows, GovernedExec};
 use crate::remote::{CompiledFragment, Expected, FragmentExec, SourcePlanning};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
@@ -127,7 +127,9 @@ impl FragmentTable {
                 compiled.columns = indices.iter().filter_map(|i| self.compiled.columns.get(*i).cloned()).collect();
                 compiled.schema = Arc::new(self.compiled.schema.project(indices)?);
             }
-            Ok(governed_fragment(self.token.clone(), compiled, limit, self.restricted))
+            let leaf = governed_fragment(self.token.clone(), compiled, limit, self.restricted);
+            let leaf: Arc<dyn ExecutionPlan> = Arc::new(leaf.expecting(ExpectedRows::of(&self.size)));
+            Ok(leaf)
         })
     }
 }
@@ -158,8 +160,8 @@ pub(super) fn governed_fragment(
     compiled: CompiledFragment,
     fetch: Option<usize>,
     restricted: bool,
-) -> Arc<dyn ExecutionPlan> {
+) -> GovernedExec {
     let source = Arc::clone(&compiled.source);
     let note = format!("source={source}{}", if restricted { ", row policies inside" } else { "" });
-    Arc::new(GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(compiled)), fetch))
+    GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(compiled)), fetch)
 }

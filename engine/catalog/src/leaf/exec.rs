@@ -1,6 +1,7 @@
 //! The opaque plan node of a governed table. It has no visible children: nothing outside can move, merge or print
 //! what it does inside, and its properties tell nothing that the policy alone makes true.
 
+use super::expected::ExpectedRows;
 use super::keys::{remap_by_name, uncast, without_casts};
 use super::ordered::{Parts, in_order};
 use super::recipe::Recorded;
@@ -14,7 +15,7 @@ use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr, conjunction};
-use datafusion::physical_plan::execution_plan::{CardinalityEffect, ReplaceChildrenOptions};
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::filter_pushdown::{
     ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
@@ -26,8 +27,7 @@ use datafusion::physical_plan::{
     execution_plan::reset_plan_states,
 };
 use querygate_pg_catalog::LeafToken;
-use querygate_resources::Ahead;
-use querygate_resources::MeteredExec;
+use querygate_resources::{Ahead, MeteredExec};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +60,7 @@ pub struct GovernedExec {
     recorded: Option<Recorded>,
     /// What another run of the same plan makes the leaf from; `None`: it is planned for one run.
     origin: Option<Origin>,
+    pub(super) expected: Option<ExpectedRows>,
 }
 
 impl GovernedExec {
@@ -91,6 +92,7 @@ impl GovernedExec {
             reads: None,
             recorded: None,
             origin: None,
+            expected: None,
         }
     }
 
@@ -273,10 +275,7 @@ impl ExecutionPlan for GovernedExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        if !children.is_empty() {
-            return internal_err!("a governed leaf has no children");
-        }
-        Ok(self)
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
     }
 
     fn apply_expressions(

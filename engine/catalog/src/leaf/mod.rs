@@ -2,6 +2,7 @@
 //! Knows nothing of how a policy came about, and lets no optimizer rule look inside.
 
 mod exec;
+mod expected;
 mod formula;
 mod keys;
 mod leak_proof;
@@ -21,6 +22,7 @@ mod view;
 
 pub use crate::gathering::RenewedSides;
 pub use exec::GovernedExec;
+pub use expected::ExpectedRows;
 pub(crate) use formula::{FormulaColumn, InputKind};
 pub(crate) use mask::ColumnMask;
 pub use ordered::part_after_part;

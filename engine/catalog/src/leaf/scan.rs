@@ -1,6 +1,7 @@
 //! How a governed leaf is planned: raw scan, policy and leak-proof conjuncts, masks, limit, one opaque node around all.
 
 use super::exec::GovernedExec;
+use super::expected::ExpectedRows;
 use super::formula::FormulaExpr;
 use super::mask::MaskExpr;
 use super::ordered::PARTS_PER_STREAM;
@@ -42,7 +43,8 @@ impl GovernedTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(arguments) = state.config().get_extension::<Arguments>() else {
-            return Ok(Arc::new(self.planned(state, projection, (filters, None), limit).await?.0));
+            let (leaf, _) = self.planned(state, projection, (filters, None), limit).await?;
+            return Ok(Arc::new(leaf.expecting(self.expected_rows(filters, limit))));
         };
         let closed: Vec<Expr> = filters.iter().map(|filter| arguments.filled(filter)).collect::<Result<_>>()?;
         let (leaf, split) = self.planned(state, projection, (closed.as_slice(), Some(filters)), limit).await?;
@@ -54,7 +56,17 @@ impl GovernedTable {
             given: split.open.unwrap_or_default(),
             inside: !split.has_open_residual,
         };
-        Ok(Arc::new(leaf.originating(Some(Origin::table(planned)))))
+        let expected = self.expected_rows(&closed, limit);
+        Ok(Arc::new(leaf.originating(Some(Origin::table(planned))).expecting(expected)))
+    }
+
+    fn expected_rows(&self, filters: &[Expr], limit: Option<usize>) -> Option<ExpectedRows> {
+        let told = governed(self);
+        let base = told.rows?;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let most = limit.map_or(f64::INFINITY, |rows| rows as f64);
+        let rows = filtered(told, &self.schema, filters).rows?.min(most);
+        Some(ExpectedRows { rows, base })
     }
 
     /// Plans the leaf with its filters, and with the same ones as their parameters are open.

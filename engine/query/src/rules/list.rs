@@ -5,6 +5,7 @@
 use crate::rules::bound_pushed_conditions::bounded;
 use crate::rules::cancellable_rules::{cancellable, cancellable_physical};
 use crate::rules::collect_one_row_side::CollectOneRowSide;
+use crate::rules::collect_small_side::CollectSmallSide;
 use crate::rules::correct_dependencies::{ASKING, with_correct_dependencies};
 use crate::rules::drop_unsound_equivalences::DropUnsoundEquivalences;
 use crate::rules::keep_topk_keys::{KeepTopKKeys, LimitedGroups};
@@ -95,6 +96,7 @@ pub(crate) fn physical() -> Result<Vec<Physical>> {
     rules.remove(place(&rules, BY_STATISTICS)?);
     let swapped = place(&rules, "join_selection")?;
     rules.insert(swapped + 1, Arc::new(CollectOneRowSide));
+    rules.insert(swapped + 2, Arc::new(CollectSmallSide));
     let sorted = place(&rules, "EnsureRequirements")?;
     rules.insert(sorted + 1, Arc::new(DropUnsoundEquivalences));
     let check = place(&rules, "SanityCheckPlan")?;
@@ -135,6 +137,7 @@ mod tests {
         assert!(beside(&names, "simplify_expressions", DateBounds.name()), "{names:?}");
         let names: Vec<String> = physical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
         assert!(beside(&names, "join_selection", CollectOneRowSide.name()), "{names:?}");
+        assert!(beside(&names, CollectOneRowSide.name(), CollectSmallSide.name()), "{names:?}");
         assert!(beside(&names, MeterOperators.name(), AggregateByPerfectHash.name()), "{names:?}");
         assert!(beside(&names, "EnsureRequirements", DropUnsoundEquivalences.name()), "{names:?}");
         assert!(beside(&names, "SanityCheckPlan", RestoreSorts.name()), "{names:?}");
@@ -155,6 +158,7 @@ mod tests {
         let repairs = [
             include_str!("bound_pushed_conditions.rs"),
             include_str!("collect_one_row_side.rs"),
+            include_str!("collect_small_side.rs"),
             include_str!("correct_dependencies.rs"),
             include_str!("drop_primary_keys.rs"),
             include_str!("drop_unsound_equivalences.rs"),

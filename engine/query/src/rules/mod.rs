@@ -4,6 +4,7 @@
 pub(crate) mod bound_pushed_conditions;
 pub(crate) mod cancellable_rules;
 pub(crate) mod collect_one_row_side;
+pub(crate) mod collect_small_side;
 pub(crate) mod correct_dependencies;
 pub(crate) mod drop_primary_keys;
 pub(crate) mod drop_unsound_equivalences;
