@@ -41,6 +41,10 @@ use std::sync::Arc;
 /// Bytes of keys of which a join makes a list for its other side.
 const KEY_BYTES_MAX: usize = 4 << 20;
 
+/// Share of the integers between a join's least and greatest key that must be keys for the join to find them in an array of these, with one
+/// look instead of three. DataFusion's 0.15 leaves out joins whose array would be no larger than their hash table.
+const KEY_DENSITY_LEAST: f64 = 0.1;
+
 /// Rounds of the logical rules for statements that read the catalog alone.
 const BRIEF_PASSES: usize = 1;
 
@@ -60,6 +64,7 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     // Of `min(a), min(b + 1)` the engine makes a filter of `a` alone, and leaves out rows that hold the other's least value.
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     crate::bind::spill_files::close_after_each_batch(&mut options.execution);
+    options.execution.perfect_hash_join_min_key_density = KEY_DENSITY_LEAST;
     // It compares metadata too, where both plans of a set operation keep another side's.
     options.execution.skip_physical_aggregate_schema_check = true;
     config
