@@ -10,7 +10,7 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
     HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaResult, Ticket,
 };
-use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use querygate_bench::{extract, gate};
@@ -30,10 +30,13 @@ pub(crate) fn serve_memory(folder: &Path) -> Result<(), Failure> {
     gate::runtime()?.block_on(serve(Bare::Memory(extract::read(folder)?.into())))
 }
 
-/// A statement over the table `wide` of all files, with the settings of the engine as they are.
-pub(crate) fn serve_engine(folder: &str, sql: &'static str) -> Result<(), Failure> {
+/// A statement over the table `wide` of all files, with the settings of the engine as they are, but for texts: as views, which the engine
+/// reads files as, or with offsets, which the gate sends.
+pub(crate) fn serve_engine(folder: &str, sql: &'static str, texts_as_views: bool) -> Result<(), Failure> {
     gate::runtime()?.block_on(async {
-        let engine = SessionContext::new();
+        let settings = SessionConfig::new();
+        let views = "datafusion.execution.parquet.schema_force_view_types";
+        let engine = SessionContext::new_with_config(settings.set_bool(views, texts_as_views));
         engine.register_parquet("wide", folder, ParquetReadOptions::default()).await?;
         serve(Bare::Engine(engine, sql)).await
     })

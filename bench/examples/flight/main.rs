@@ -3,7 +3,8 @@
 //! - `flight make FILE ROWS [none|snappy|lz4|zstd]`: a Parquet file of ten columns.
 //! - `flight gate FOLDER [open]`: a Flight door over the folder's files as one governed table, under a row policy or, `open`, under
 //!   none. Prints its address, ends when its standard input does.
-//! - `flight engine FOLDER`: DataFusion and arrow-flight's own encoder over the same files, with no gate.
+//! - `flight engine FOLDER [offsets]`: DataFusion and arrow-flight's own encoder over the same files, with no gate; texts with offsets
+//!   instead of views.
 //! - `flight memory FOLDER`: arrow-flight's own encoder over the same batches in memory, nothing else.
 //! - `flight fetch NAME ADDRESS STREAMS RUNS PID`: the time to read everything from either. PID is the server's.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
@@ -48,13 +49,14 @@ fn main() -> Result<(), Failure> {
         ["make", file, rows, codec] => Ok(extract::write(Path::new(file), rows.parse()?, codec)?),
         ["gate", folder] => serve_gate(Path::new(folder), &[("b_wide", "color != 'black'")]),
         ["gate", folder, "open"] => serve_gate(Path::new(folder), &[]),
-        ["engine", folder] => bare::serve_engine(folder, ALL),
+        ["engine", folder] => bare::serve_engine(folder, ALL, true),
+        ["engine", folder, "offsets"] => bare::serve_engine(folder, ALL, false),
         ["memory", folder] => bare::serve_memory(Path::new(folder)),
         ["fetch", name, address, streams, runs, pid] => {
             let runtime = gate::runtime()?;
             runtime.block_on(fetch(name, address.parse()?, streams.parse()?, runs.parse()?, pid.parse()?))
         }
-        _ => Err("flight make FILE ROWS [CODEC] | gate FOLDER [open] | engine FOLDER | memory FOLDER | fetch NAME ADDRESS STREAMS RUNS PID".into()),
+        _ => Err("flight make FILE ROWS [CODEC] | gate FOLDER [open] | engine FOLDER [offsets] | memory FOLDER | fetch NAME ADDRESS STREAMS RUNS PID".into()),
     }
 }
 
