@@ -81,6 +81,12 @@ impl MeteredExec {
         operator.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
     }
 
+    /// Whether it gives batches by what the operator above makes of each, and learns that when it is asked for the next one.
+    #[must_use]
+    pub fn paces(&self) -> bool {
+        matches!(self.role, Role::Below)
+    }
+
     fn of(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => Ok(Arc::new(Self { input, role: self.role, constant: self.constant })),

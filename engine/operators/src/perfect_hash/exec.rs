@@ -68,7 +68,7 @@ impl PerfectHashAggregateExec {
             // A sum of intervals may be out of range as a state and its average in range.
             && !aggregate.aggr_expr().iter().any(|function| matches!(function.field().data_type(), DataType::Interval(_)))
             // A meter there paces batches by what each of them makes, so none may wait.
-            && aggregate.input().downcast_ref::<MeteredExec>().is_none();
+            && !aggregate.input().downcast_ref::<MeteredExec>().is_some_and(MeteredExec::paces);
         fits.then(|| Self::over(Arc::new(aggregate.clone())))
     }
 

@@ -20,9 +20,14 @@ const SPAN_MAX: usize = 64 << 20;
 /// Integers of the shortest array.
 const SPAN_MIN: usize = 1 << 10;
 
-/// A key lies so far from the others that the array would be too long.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooSparse;
+/// Why a batch has no slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoRoom {
+    /// A key lies so far from the others that the array would be too long.
+    TooSparse,
+    /// The bytes of a longer array were refused.
+    NoMemory,
+}
 
 /// Groups are numbered in the order of their first rows.
 #[derive(Debug, Default)]
@@ -57,14 +62,25 @@ impl KeyTable {
         self.rows = self.rows.saturating_add(rows);
     }
 
-    /// Writes the number of the group of each key, adding groups for new ones. Where it fails, no group was added.
-    pub(super) fn intern(&mut self, keys: &Int64Array, groups: &mut Vec<usize>) -> Result<(), TooSparse> {
+    /// Whether more rows would allow a longer array, without more groups.
+    pub(super) fn grows_with_rows(&self) -> bool {
+        self.rows.saturating_mul(SPAN_PER_ROW) < SPAN_SMALL_MAX
+    }
+
+    /// Writes the number of the group of each key, adding groups for new ones. Where it fails, no group was added. `charge` takes the bytes
+    /// of a longer array, or refuses them.
+    pub(super) fn intern(
+        &mut self,
+        keys: &Int64Array,
+        groups: &mut Vec<usize>,
+        charge: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<(), NoRoom> {
         let (known, null_group) = (self.keys.len(), self.null_group);
         groups.clear();
         groups.reserve(keys.len());
         let interned = match keys.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => self.intern_values(keys.values(), groups),
-            Some(_) => self.intern_options(keys, groups),
+            None => self.intern_values(keys.values(), groups, charge),
+            Some(_) => self.intern_options(keys, groups, charge),
         };
         if interned.is_err() {
             self.forget_from(known);
@@ -74,23 +90,33 @@ impl KeyTable {
         interned
     }
 
-    fn intern_values(&mut self, keys: &[i64], groups: &mut Vec<usize>) -> Result<(), TooSparse> {
+    fn intern_values(
+        &mut self,
+        keys: &[i64],
+        groups: &mut Vec<usize>,
+        charge: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<(), NoRoom> {
         for &key in keys {
             let group = match self.group_of(key)? {
                 Some(group) => group,
-                None => self.make_room(key, keys.iter().copied())?,
+                None => self.make_room(key, keys.iter().copied(), charge)?,
             };
             groups.push(group);
         }
         Ok(())
     }
 
-    fn intern_options(&mut self, keys: &Int64Array, groups: &mut Vec<usize>) -> Result<(), TooSparse> {
+    fn intern_options(
+        &mut self,
+        keys: &Int64Array,
+        groups: &mut Vec<usize>,
+        charge: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<(), NoRoom> {
         for key in keys {
             let group = match key {
                 Some(key) => match self.group_of(key)? {
                     Some(group) => group,
-                    None => self.make_room(key, keys.iter().flatten())?,
+                    None => self.make_room(key, keys.iter().flatten(), charge)?,
                 },
                 None => *self.null_group.get_or_insert_with(|| {
                     self.keys.push(0);
@@ -104,19 +130,24 @@ impl KeyTable {
 
     /// `None`: the array has no slot for the key.
     #[inline]
-    fn group_of(&mut self, key: i64) -> Result<Option<usize>, TooSparse> {
+    fn group_of(&mut self, key: i64) -> Result<Option<usize>, NoRoom> {
         let Some(slot) = self.slots.get_mut(slot_of(key, self.first)) else { return Ok(None) };
         if *slot == 0 {
             self.keys.push(key);
             // Not more groups than slots, whose number is bounded.
-            *slot = u32::try_from(self.keys.len()).map_err(|_| TooSparse)?;
+            *slot = u32::try_from(self.keys.len()).map_err(|_| NoRoom::TooSparse)?;
         }
         Ok(Some(*slot as usize - 1))
     }
 
     /// Makes a longer array, in which all keys of a batch have their slots, and gives the group of one of them.
     #[cold]
-    fn make_room(&mut self, key: i64, batch: impl Iterator<Item = i64>) -> Result<usize, TooSparse> {
+    fn make_room(
+        &mut self,
+        key: i64,
+        batch: impl Iterator<Item = i64>,
+        charge: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<usize, NoRoom> {
         let known = self.keys.iter().enumerate().filter(|(group, _)| Some(*group) != self.null_group);
         let around = |(least, greatest): (i64, i64), key: i64| (least.min(key), greatest.max(key));
         let known_bounds =
@@ -126,7 +157,7 @@ impl KeyTable {
         let most = most.clamp(SPAN_MIN, SPAN_MAX);
         let span = usize::try_from(greatest.abs_diff(least)).ok().and_then(|span| span.checked_add(1));
         // With room for a quarter more at least: else each new key at an end would have all of them put in place again.
-        let span = span.filter(|span| *span <= most && *span <= SPAN_MIN.max(most / 5 * 4)).ok_or(TooSparse)?;
+        let span = span.filter(|span| *span <= most && *span <= SPAN_MIN.max(most / 5 * 4)).ok_or(NoRoom::TooSparse)?;
         let ahead = (2 * self.slots.len()).max(span + span / 4).min(most).max(SPAN_MIN).saturating_sub(span) as u64;
         // Most of the room in advance is where keys come, behind the greatest or before the least; at first it is not known where.
         let behind = match known_bounds.map(|(known, _)| key < known) {
@@ -136,16 +167,20 @@ impl KeyTable {
         };
         let first = least.saturating_sub_unsigned(ahead - behind);
         let last = greatest.saturating_add_unsigned(behind);
-        let length = usize::try_from(last.abs_diff(first)).map_err(|_| TooSparse)? + 1;
+        let length = usize::try_from(last.abs_diff(first)).map_err(|_| NoRoom::TooSparse)? + 1;
+        // Beside the array that it replaces.
+        if !charge(length * size_of::<u32>()) {
+            return Err(NoRoom::NoMemory);
+        }
         // Written rather than asked for as zeros: such pages are there when they are first written, and each first look into one that is
         // only promised costs two faults.
         let mut slots = Vec::with_capacity(length);
         slots.resize(length, 0);
         for (group, key) in known {
-            slots[slot_of(*key, first)] = u32::try_from(group + 1).map_err(|_| TooSparse)?;
+            slots[slot_of(*key, first)] = u32::try_from(group + 1).map_err(|_| NoRoom::TooSparse)?;
         }
         (self.first, self.slots) = (first, slots);
-        self.group_of(key)?.ok_or(TooSparse)
+        self.group_of(key)?.ok_or(NoRoom::TooSparse)
     }
 
     /// Takes back the groups that were added last.
@@ -180,10 +215,10 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    fn intern(table: &mut KeyTable, keys: &[Option<i64>]) -> Result<Vec<usize>, TooSparse> {
+    fn intern(table: &mut KeyTable, keys: &[Option<i64>]) -> Result<Vec<usize>, NoRoom> {
         let mut groups = Vec::new();
         table.note_rows(keys.len());
-        table.intern(&keys.iter().copied().collect(), &mut groups).map(|()| groups)
+        table.intern(&keys.iter().copied().collect(), &mut groups, &mut |_| true).map(|()| groups)
     }
 
     #[test]
@@ -214,7 +249,7 @@ mod tests {
     fn a_batch_that_does_not_fit_leaves_nothing() {
         let mut table = KeyTable::default();
         intern(&mut table, &[Some(1), Some(2)]).unwrap();
-        assert_eq!(intern(&mut table, &[Some(3), None, Some(1 << 40)]), Err(TooSparse));
+        assert_eq!(intern(&mut table, &[Some(3), None, Some(1 << 40)]), Err(NoRoom::TooSparse));
         assert_eq!(table.len(), 2);
         assert_eq!(intern(&mut table, &[Some(2), Some(3), None]).unwrap(), [1, 2, 3]);
     }
@@ -222,12 +257,27 @@ mod tests {
     #[test]
     fn the_array_is_no_longer_than_its_rows_pay_for() {
         let mut table = KeyTable::default();
-        assert_eq!(intern(&mut table, &[Some(0), Some(1 << 19)]), Err(TooSparse));
+        assert_eq!(intern(&mut table, &[Some(0), Some(1 << 19)]), Err(NoRoom::TooSparse));
         table.note_rows(3 << 13);
         assert_eq!(intern(&mut table, &[Some(0), Some(1 << 19)]).unwrap(), [0, 1]);
         table.note_rows(1 << 30);
-        assert_eq!(intern(&mut table, &[Some(1 << 24)]), Err(TooSparse));
+        assert_eq!(intern(&mut table, &[Some(1 << 24)]), Err(NoRoom::TooSparse));
         assert!(table.size() <= 4 * SPAN_SMALL_MAX + 64);
+    }
+
+    #[test]
+    fn a_longer_array_is_charged_before_it_is_made() {
+        let (mut table, mut groups) = (KeyTable::default(), Vec::new());
+        table.note_rows(1_000);
+        let keys: Int64Array = (0..1_000).map(Some).collect();
+        let mut asked = 0;
+        let refused = table.intern(&keys, &mut groups, &mut |bytes| {
+            asked = bytes;
+            false
+        });
+        assert_eq!(refused, Err(NoRoom::NoMemory));
+        assert!(asked >= 4_000 && table.size() == 0 && table.is_empty(), "{asked}, {}", table.size());
+        assert_eq!(table.intern(&keys, &mut groups, &mut |_| true), Ok(()));
     }
 
     /// How often all keys are put in place again grows with the logarithm of their number, wherever new ones come.

@@ -4,7 +4,7 @@
 use super::accumulators::Accumulators;
 use super::exec::Followers;
 use super::key_column::{from_keys, to_keys};
-use super::key_table::KeyTable;
+use super::key_table::{KeyTable, NoRoom};
 use super::remaining_input::RemainingInputExec;
 use arrow::array::{Array, ArrayRef, Int64Array};
 use arrow::datatypes::SchemaRef;
@@ -18,15 +18,13 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMe
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use querygate_resources::bytes::batch_bytes;
 use std::collections::VecDeque;
 use std::mem::size_of;
 use std::sync::Arc;
 
 /// Bytes of batches that wait for the array to be allowed to be as long as their keys need it, at most.
 const WAITING_BYTES_MAX: usize = 8 << 20;
-
-/// Batches that wait, at most. Rows beyond those that pay for the longest small array allow no longer array.
-const WAITING_MAX: usize = 64;
 
 /// Runs one partition.
 pub(super) fn run(
@@ -144,11 +142,12 @@ impl Groups {
         self.table.note_rows(batch.num_rows());
         self.waiting_bytes += bytes_of(&batch, &keys);
         self.waiting.push_back((batch, keys));
-        self.add_waiting()?;
-        if self.waiting_bytes > WAITING_BYTES_MAX
-            || self.waiting.len() > WAITING_MAX
-            || self.skip.is_reached(self.table.len(), self.added)
-        {
+        if self.add_waiting()? == Err(NoRoom::NoMemory) {
+            return Ok(Next::HandOver { memory_is_short: true });
+        }
+        let waits_in_vain =
+            !self.waiting.is_empty() && (self.waiting_bytes > WAITING_BYTES_MAX || !self.table.grows_with_rows());
+        if waits_in_vain || self.skip.is_reached(self.table.len(), self.added) {
             return Ok(Next::HandOver { memory_is_short: false });
         }
         match self.reservation.try_resize(self.size()) {
@@ -159,18 +158,19 @@ impl Groups {
     }
 
     /// Adds what waits, as far as the array goes.
-    fn add_waiting(&mut self) -> Result<()> {
+    fn add_waiting(&mut self) -> Result<std::result::Result<(), NoRoom>> {
         while let Some((batch, keys)) = self.waiting.pop_front() {
-            if self.table.intern(&keys, &mut self.group_indices).is_err() {
+            let mut charge = |bytes| self.reservation.try_grow(bytes).is_ok();
+            if let Err(why) = self.table.intern(&keys, &mut self.group_indices, &mut charge) {
                 self.waiting.push_front((batch, keys));
-                return Ok(());
+                return Ok(Err(why));
             }
             self.accumulators.add(&batch, &self.group_indices, self.table.len())?;
             self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes_of(&batch, &keys));
             self.added += batch.num_rows();
             self.added_rows.add(batch.num_rows());
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn size(&self) -> usize {
@@ -199,7 +199,7 @@ impl Groups {
 
 /// A batch that waits; where its keys are a column of it, these count twice.
 fn bytes_of(batch: &RecordBatch, keys: &Int64Array) -> usize {
-    batch.get_array_memory_size() + keys.get_array_memory_size()
+    usize::try_from(batch_bytes(batch)).unwrap_or(usize::MAX).saturating_add(keys.get_array_memory_size())
 }
 
 /// The rows of one partition, once its input was read as far as the array goes.
@@ -244,15 +244,20 @@ fn handed_over(
         AggregateOutputMode::Final => partition.aggregate.input().schema(),
     };
     let states = groups.finish(&schema, Accumulators::states)?;
-    let waiting = std::mem::take(&mut groups.waiting).into_iter().map(|(batch, _)| Ok(batch));
-    let rest = stream::iter(waiting).chain(input);
-    match output {
-        // They leave at once; as with DataFusion's own, which could not begin where the pool is exhausted.
-        AggregateOutputMode::Partial if memory_is_short => _ = groups.reservation.free(),
-        AggregateOutputMode::Partial | AggregateOutputMode::Final => {
-            groups.reservation.resize(states.as_ref().map_or(0, RecordBatch::get_array_memory_size));
-        }
+    // What waits, and states on their way, stay charged until they are read; not where the pool is exhausted: the aggregate that takes over
+    // could not begin there. They are no more than was charged before.
+    let held = groups.reservation.new_empty();
+    if memory_is_short {
+        groups.reservation.free();
+    } else {
+        groups.reservation.resize(states.as_ref().map_or(0, RecordBatch::get_array_memory_size));
+        held.resize(groups.waiting_bytes);
     }
+    let waiting = std::mem::take(&mut groups.waiting).into_iter().map(move |(batch, keys)| {
+        held.shrink(bytes_of(&batch, &keys).min(held.size()));
+        Ok(batch)
+    });
+    let rest = stream::iter(waiting).chain(input);
     // Rows for the aggregate that takes over are no output.
     let counted = match output {
         AggregateOutputMode::Partial => Some(groups.metrics.clone()),

@@ -55,13 +55,19 @@ fn collected(plan: Arc<dyn ExecutionPlan>, most: f64, may_be_dropped: bool) -> R
         let children = children.collect::<Result<Vec<_>>>()?;
         return replace_children_if_necessary(plan, children);
     };
-    let is_divided = *join.partition_mode() == PartitionMode::Partitioned;
-    let collects = is_divided && has_small_left(join, most) && !(may_be_dropped && divides(join.right(), most));
-    let stays_divided = is_divided && !collects;
+    let mode = *join.partition_mode();
+    // A null-aware join must see all rows of its right side in one place; what it gives is dealt out anew above.
+    let must_divide = may_be_dropped && !join.null_aware && divides(join.right(), most);
+    let chosen = match mode {
+        PartitionMode::Partitioned if has_small_left(join, most) && !must_divide => PartitionMode::CollectLeft,
+        // What the engine collects by itself: a total, first rows, constants.
+        PartitionMode::CollectLeft if must_divide => PartitionMode::Partitioned,
+        PartitionMode::Partitioned | PartitionMode::CollectLeft | PartitionMode::Auto => mode,
+    };
+    let stays_divided = chosen != PartitionMode::CollectLeft;
     let left = collected(Arc::clone(join.left()), most, stays_divided && may_be_dropped)?;
     let right = collected(Arc::clone(join.right()), most, stays_divided || may_be_dropped)?;
-    let join =
-        if collects { Arc::new(join.builder().with_partition_mode(PartitionMode::CollectLeft).build()?) } else { plan };
+    let join = if chosen == mode { plan } else { Arc::new(join.builder().with_partition_mode(chosen).build()?) };
     replace_children_if_necessary(join, vec![left, right])
 }
 
@@ -215,6 +221,41 @@ mod tests {
             after(divided(divided(few(), divided(many(), many())), many())),
             [Partitioned, CollectLeft, Partitioned]
         );
+    }
+
+    /// What a statement gives, sorted. `None`: it stands still.
+    fn rows_in_time(reader: &Reader, sql: &str, seconds: u64) -> Option<Vec<String>> {
+        let (reader, plan) = (reader.without("yield_to_others"), reader.planned_once(sql).unwrap());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(reader.run(plan).unwrap()));
+        receiver.recv_timeout(std::time::Duration::from_secs(seconds)).ok()
+    }
+
+    /// The dividing join has one row on its left side, so that all but one of the streams of its right side are dropped.
+    #[test]
+    fn no_stream_waits_for_one_that_was_dropped() {
+        let reader = Shop::open().reader("olga", "shop_owner", 4);
+        let groups = "(SELECT region_id AS k, count(*) AS n FROM visits GROUP BY region_id) g";
+        let window = "(SELECT region_id AS k, count(*) OVER (PARTITION BY region_id) AS n FROM visits) g";
+        let sql = |divided: &str, small: &str| {
+            format!(
+                "SELECT DISTINCT b.k, j.n > 0 FROM (SELECT unnest(ARRAY['emea']) AS k) b LEFT JOIN \
+                 (SELECT g.k, g.n FROM {divided} JOIN {small} ON q.m = g.k) j ON b.k = j.k"
+            )
+        };
+        let total = "(SELECT max(id) AS m FROM regions WHERE id < 'f') q";
+        let others = [
+            "(SELECT id AS m FROM regions ORDER BY id LIMIT 10) q",
+            "(VALUES ('emea'), ('apac')) q(m)",
+            "(SELECT id AS m FROM regions) q",
+        ];
+        for divided in [groups, window] {
+            for small in [total].into_iter().chain(others) {
+                let sql = sql(divided, small);
+                let rows = rows_in_time(&reader, &sql, 20);
+                assert_eq!(rows, Some(vec!["emea|true".to_owned()]), "{sql}");
+            }
+        }
     }
 
     /// The plan of one who sees few rows is that of one who sees all of them.

@@ -19,7 +19,7 @@ use querygate_semantics::metering::{grows, lasts};
 use querygate_semantics::windows::frames;
 use std::sync::Arc;
 
-/// Wraps every operator with such an expression. Put last: nothing after it needs to see through.
+/// Wraps every operator with such an expression. Put behind every rule that needs to see through.
 #[derive(Debug)]
 pub(crate) struct MeterOperators;
 

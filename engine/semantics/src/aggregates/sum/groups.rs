@@ -46,6 +46,13 @@ impl<I: Addend<O>, O: Amount> Totals<I, O> {
         }
         if over { Err(I::out_of_range().error()) } else { Ok(()) }
     }
+
+    fn taken(&mut self, emit_to: EmitTo) -> PrimitiveArray<O> {
+        let sums = emit_to.take_needed(&mut self.sums);
+        let seen = emit_to.take_needed(&mut self.seen);
+        let nulls = if seen.iter().all(|seen| *seen) { None } else { Some(NullBuffer::from(seen)) };
+        PrimitiveArray::<O>::new(sums.into(), nulls).with_data_type(self.returned.clone())
+    }
 }
 
 /// Rows to leave out: NULLs, and those for which the filter is not TRUE.
@@ -77,17 +84,16 @@ impl<I: Addend<O>, O: Amount> GroupsAccumulator for Totals<I, O> {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let sums = emit_to.take_needed(&mut self.sums);
-        let seen = emit_to.take_needed(&mut self.seen);
-        if sums.iter().zip(&seen).any(|(sum, seen)| *seen && !I::fits(*sum)) {
+        let sums = self.taken(emit_to);
+        if sums.iter().flatten().any(|sum| !I::fits(sum)) {
             return Err(I::out_of_range().error());
         }
-        let nulls = if seen.iter().all(|seen| *seen) { None } else { Some(NullBuffer::from(seen)) };
-        Ok(Arc::new(PrimitiveArray::<O>::new(sums.into(), nulls).with_data_type(self.returned.clone())))
+        Ok(Arc::new(sums))
     }
 
+    /// Not checked for its range: what is merged with it may bring it back.
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.evaluate(emit_to)?])
+        Ok(vec![Arc::new(self.taken(emit_to))])
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
