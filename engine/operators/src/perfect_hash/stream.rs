@@ -68,7 +68,7 @@ struct Groups {
     table: KeyTable,
     accumulators: Accumulators,
     key: Arc<dyn PhysicalExpr>,
-    /// Of the batch at hand, and kept for its memory.
+    /// The number of the group of each row of the last batch; kept so that the next batch needs no allocation.
     group_indices: Vec<usize>,
     /// Batches that are not in the table yet, with their keys.
     waiting: VecDeque<(RecordBatch, Int64Array)>,
@@ -81,8 +81,8 @@ struct Groups {
     added_rows: Count,
 }
 
-/// Rows, and groups for each of them, from which on states are nearly as many as rows: DataFusion then passes on a state for each row.
-/// `None`: an aggregate that merges states, and always has to.
+/// Rows, and groups for each of them, from which on states are nearly as many as rows: DataFusion's aggregate then passes on one state for
+/// each row (its `skip_partial_aggregation` settings). `None`: a final aggregate, which merges all states.
 struct SkipThreshold(Option<(usize, f64)>);
 
 impl SkipThreshold {
@@ -157,7 +157,8 @@ impl Groups {
         }
     }
 
-    /// Adds what waits, as far as the array goes.
+    /// Adds the waiting batches in order, up to the first one whose keys get no slots. The outer error is an accumulator's; the inner one
+    /// says why batches still wait.
     fn add_waiting(&mut self) -> Result<std::result::Result<(), NoRoom>> {
         while let Some((batch, keys)) = self.waiting.pop_front() {
             let mut charge = |bytes| self.reservation.try_grow(bytes).is_ok();
@@ -197,7 +198,7 @@ impl Groups {
     }
 }
 
-/// A batch that waits; where its keys are a column of it, these count twice.
+/// Bytes of a waiting batch and its keys; where the keys are a column of the batch, they count twice.
 fn bytes_of(batch: &RecordBatch, keys: &Int64Array) -> usize {
     usize::try_from(batch_bytes(batch)).unwrap_or(usize::MAX).saturating_add(keys.get_array_memory_size())
 }

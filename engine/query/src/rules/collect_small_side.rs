@@ -87,7 +87,8 @@ fn divides(plan: &Arc<dyn ExecutionPlan>, most: f64) -> bool {
     groups || is_window || is_other_leaf || plan.children().into_iter().any(|child| divides(child, most))
 }
 
-/// What may be expected of a plan, whose joins are taken for joins by a key. `None`: nothing is known of one of its tables, or it has a node that is not looked through.
+/// How many rows may be expected of a plan, whose joins are taken for joins by a key. `None`: nothing is known of one of its tables, or
+/// it has a node that is not looked through.
 fn expected(plan: &Arc<dyn ExecutionPlan>) -> Option<ExpectedRows> {
     if let Some(leaf) = plan.downcast_ref::<GovernedExec>() {
         return leaf.expected();
@@ -128,7 +129,7 @@ fn expected(plan: &Arc<dyn ExecutionPlan>) -> Option<ExpectedRows> {
 
 const ROW: ExpectedRows = ExpectedRows { rows: 1.0, base: 1.0 };
 
-/// Of a join by a key of the larger table: no other has more distinct values.
+/// How many rows may be expected of a join of a foreign key with the key of the smaller table, which has as many values as rows.
 fn joined(kind: JoinType, left: ExpectedRows, right: ExpectedRows) -> ExpectedRows {
     let base = left.base.max(right.base);
     let inner = (left.rows * right.rows / left.base.min(right.base).max(1.0)).max(1.0);

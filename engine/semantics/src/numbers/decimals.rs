@@ -40,7 +40,7 @@ pub(super) fn compute_short(op: Op, left: &ColumnarValue, right: &ColumnarValue)
     Ok(Some(Arc::new(result)))
 }
 
-/// What brings values of a scale to a larger one.
+/// The factor that brings values from one scale to a larger one. `None`: the scales differ by more than [`SHIFT_MAX`] digits.
 fn power(to: i8, from: i8) -> Option<i128> {
     let digits = to.checked_sub(from).filter(|digits| (0..=SHIFT_MAX).contains(digits))?;
     Some(10_i128.pow(u32::try_from(digits).ok()?))
