@@ -22,10 +22,22 @@ impl Arguments {
         known.then_some(Self { scalars, values })
     }
 
+    /// The place of a parameter among the values. `None`: it is no numbered one.
+    #[must_use]
+    pub fn place(parameter: &Placeholder) -> Option<usize> {
+        parameter.id.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
+    }
+
     /// As fragments take them.
     #[must_use]
     pub fn values(&self) -> &[Value] {
         &self.values
+    }
+
+    /// The values as the engine takes them.
+    #[must_use]
+    pub fn scalars(&self) -> &[ScalarValue] {
+        &self.scalars
     }
 
     /// The value of a parameter in the type that it has in its place.
@@ -33,8 +45,7 @@ impl Arguments {
     /// # Errors
     /// There is none, or it has no equal in that type.
     pub fn value(&self, parameter: &Placeholder) -> Result<ScalarValue> {
-        let number = parameter.id.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
-        let value = number.and_then(|number| self.scalars.get(number.checked_sub(1)?));
+        let value = Self::place(parameter).and_then(|place| self.scalars.get(place));
         let (Some(value), Some(field)) = (value, &parameter.field) else {
             return plan_err!("a parameter has no value or no type");
         };

@@ -41,20 +41,47 @@ pub(crate) const ASKED: &[Asked] = &[
          JOIN visits v ON v.account = a.id WHERE v.kind = $1 AND a.country = $2 GROUP BY r.name ORDER BY r.name",
         &[KINDS, ALL_COUNTRIES],
     ),
+    // Values of subqueries, read by conditions and columns: of two sources, of the same parameter, of two parameters with one value.
+    kept(
+        "SELECT a.region, count(*) AS n FROM accounts a JOIN cases c ON c.account = a.id WHERE c.state = $1 GROUP BY a.region \
+         HAVING count(*) > (SELECT count(*) / 10 FROM accounts b JOIN visits v ON v.account = b.id WHERE v.kind = $2) ORDER BY 1",
+        &[ALL_STATES, KINDS],
+    ),
+    kept(
+        "SELECT v.kind, count(*) AS n, (SELECT max(c.weight) FROM cases c JOIN accounts a ON a.id = c.account WHERE a.country = $1) AS m \
+         FROM visits v JOIN accounts a ON a.id = v.account WHERE a.country = $1 GROUP BY v.kind ORDER BY 1",
+        &[ALL_COUNTRIES],
+    ),
+    // No row, so NULL.
+    kept(
+        "SELECT v.kind, count(*) AS n, (SELECT c.weight FROM cases c JOIN visits w ON w.account = c.account WHERE c.state = $2 \
+         LIMIT 1) AS m FROM visits v JOIN accounts a ON a.id = v.account WHERE a.country = $1 GROUP BY v.kind ORDER BY 1",
+        &[ALL_COUNTRIES, &["none"]],
+    ),
+    kept(
+        "SELECT count(*) AS n FROM accounts a JOIN visits v ON v.account = a.id WHERE a.country = $1 AND v.score > \
+         (SELECT avg(w.score) FROM visits w JOIN accounts b ON b.id = w.account WHERE b.country = $2)",
+        &[ALL_COUNTRIES, &["AT"]],
+    ),
     // Groups by a number, which are found by the number itself.
     kept(
         "SELECT c.weight, count(*) AS n, sum(v.score) AS s FROM visits v JOIN cases c ON c.account = v.account WHERE v.kind = $1 \
          GROUP BY c.weight ORDER BY c.weight",
         &[KINDS],
     ),
-    // The same parameter twice, values that are equal, and ranges.
+    // The same parameter twice, and ranges. Their plans are kept now and then.
     other(
         "SELECT a.id, c.id FROM accounts a JOIN cases c ON c.account = a.id WHERE a.level >= $1 AND c.weight >= $1 ORDER BY 1, 2",
         &[LEVELS],
     ),
-    other(
+    // Two values that are the same in each run, and ones that are in some.
+    kept(
         "SELECT count(*) FROM accounts a JOIN cases c ON c.account = a.id WHERE a.level = $1 AND c.weight = $2",
         &[LEVELS, LEVELS],
+    ),
+    kept(
+        "SELECT count(*) FROM accounts a JOIN cases c ON c.account = a.id WHERE a.level = $1 AND c.weight = $2",
+        &[LEVELS, &["1", "4", "3"]],
     ),
     other(
         "SELECT c.state, count(*) AS n FROM visits v JOIN cases c ON c.account = v.account WHERE v.day >= $1 AND c.opened < $2 \

@@ -25,7 +25,8 @@ pub(crate) struct PlanHistory {
 #[derive(Debug, Default)]
 struct Seen {
     has_run: bool,
-    signature: Option<u64>,
+    /// Which values were the same in the last run, and its plan.
+    last: Option<(u64, u64)>,
     /// Runs in a row with this plan.
     runs: u32,
     refusals: u32,
@@ -56,14 +57,15 @@ impl PlanHistory {
         seen.refusals = seen.refusals.saturating_add(1);
     }
 
-    /// Notes the plan of a run. Whether as many in a row as are asked for had it.
-    pub(crate) fn is_due(&self, variant: Variant, signature: u64, runs: u32) -> bool {
+    /// Notes the plan of a run, and which values were the same in it. Whether as many runs in a row as are asked for had both.
+    pub(crate) fn is_due(&self, variant: Variant, ties: u64, signature: u64, runs: u32) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = seen.entry(variant).or_default();
-        if seen.signature == Some(signature) {
+        if seen.last == Some((ties, signature)) {
             seen.runs = seen.runs.saturating_add(1);
         } else {
-            let is_other = seen.signature.replace(signature).is_some();
+            // Where other values are the same, another plan is expected.
+            let is_other = seen.last.replace((ties, signature)).is_some_and(|(before, _)| before == ties);
             seen.refusals = seen.refusals.saturating_add(u32::from(is_other));
             seen.runs = 1;
         }

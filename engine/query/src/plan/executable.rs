@@ -143,7 +143,7 @@ pub(crate) async fn plan(
     // Advice is asked for once in a run.
     let chosen = known.and_then(|choices| Some(options.asking.take()?.choose_of(choices?)));
     if let Some((arguments, templates)) = &keeping
-        && let Some(template) = templates.of(bound, state, Chosen::variant(chosen.as_ref()))
+        && let Some(template) = templates.of(bound, state, arguments, Chosen::variant(chosen.as_ref()))
         && let Some(physical) = template.renewed(bound, state, arguments).await?
     {
         return Ok(Executable::of_template(&template, physical, chosen));

@@ -1,10 +1,14 @@
 //! A physical plan for one more run of a statement, from one that is kept and never run. Every node is made anew, over leaves of the
 //! run's own: no row, count or filter of one run is seen by another. The nodes that this is known of are a closed list.
 
+mod subqueries;
+
+use crate::plan::renew::subqueries::{FreshResults, is_rewritable};
 use crate::rules::share_equal_inputs::{RenewedRows, SharedExec};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
 use datafusion::physical_expr::expressions::{DynamicFilterPhysicalExpr, lit};
+use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -16,6 +20,7 @@ use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
@@ -42,6 +47,8 @@ enum Kind {
     Gathering,
     /// One of several places that read the same rows.
     Shared,
+    /// Runs subqueries of one value, which its first input reads.
+    Subqueries,
 }
 
 fn kind(node: &Arc<dyn ExecutionPlan>) -> Option<Kind> {
@@ -74,6 +81,9 @@ fn kind(node: &Arc<dyn ExecutionPlan>) -> Option<Kind> {
     }
     if any.is::<SharedExec>() {
         return Some(Kind::Shared);
+    }
+    if any.is::<ScalarSubqueryExec>() {
+        return Some(Kind::Subqueries);
     }
     if let Some(leaf) = any.downcast_ref::<GovernedExec>() {
         return leaf.is_renewable().then_some(Kind::Leaf);
@@ -110,14 +120,17 @@ impl Renewable {
     fn admits(&mut self, node: &Arc<dyn ExecutionPlan>) -> Result<bool> {
         self.nodes += 1;
         let Some(kind) = kind(node) else { return Ok(false) };
+        if holds::<ScalarSubqueryExpr>(node)? && !is_rewritable(node) {
+            return Ok(false);
+        }
         let admitted = match kind {
             Kind::Leaf => {
                 self.leaves.push(Arc::clone(node));
                 true
             }
             Kind::Empty => true,
-            Kind::Inputs | Kind::Gathering | Kind::Shared => {
-                node.dynamic_expressions_produced().is_empty() && !holds_filter(node)?
+            Kind::Inputs | Kind::Gathering | Kind::Shared | Kind::Subqueries => {
+                node.dynamic_expressions_produced().is_empty() && !holds::<DynamicFilterPhysicalExpr>(node)?
             }
             Kind::HashJoin | Kind::Sort => self.admits_filter(node)?,
         };
@@ -169,18 +182,19 @@ impl Renewable {
             filters,
             sides: RenewedSides::default(),
             rows: RenewedRows::default(),
+            results: FreshResults::default(),
         };
         let plan = renewal.node(&self.plan)?;
         if renewal.leaves.next().is_some() { internal_err!("a plan was renewed without its leaves") } else { Ok(plan) }
     }
 }
 
-/// Whether one of a node's expressions waits for what others find while they run.
-fn holds_filter(node: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+/// Whether an expression of this kind is part of one of a node's.
+fn holds<E: PhysicalExpr>(node: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let mut found = false;
     node.apply_expressions(&mut |expr| {
         expr.apply(|part| {
-            found |= part.is::<DynamicFilterPhysicalExpr>();
+            found |= part.is::<E>();
             Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
@@ -214,6 +228,7 @@ struct Renewal<'a> {
     filters: &'a FreshFilters,
     sides: RenewedSides,
     rows: RenewedRows,
+    results: FreshResults,
 }
 
 impl Renewal<'_> {
@@ -225,11 +240,21 @@ impl Renewal<'_> {
                 None => internal_err!("a plan was renewed without all of its leaves"),
             };
         }
-        let children = node.children().into_iter().map(|child| self.node(child)).collect::<Result<Vec<_>>>()?;
+        if kind == Kind::Subqueries {
+            self.results.open(node)?;
+        }
+        let mut children = node.children().into_iter().map(|child| self.node(child)).collect::<Result<Vec<_>>>()?;
+        if is_rewritable(node) && holds::<ScalarSubqueryExpr>(node)? {
+            return match children.pop() {
+                Some(input) => self.results.reader(node, input),
+                None => internal_err!("a node of one input has none"),
+            };
+        }
         let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
         match kind {
             Kind::Leaf | Kind::Empty => Ok(Arc::clone(node)),
             Kind::Inputs => Arc::clone(node).replace_children(children, keep),
+            Kind::Subqueries => self.results.node(node, children),
             Kind::HashJoin => self.join(node, children),
             Kind::Sort => self.sort(node, Arc::clone(node).replace_children(children, keep)?),
             Kind::Gathering => match (node.downcast_ref::<GatheringExec>(), children.into_iter().next()) {

@@ -40,17 +40,22 @@ const RUNS_OF_RANGES: u32 = 2;
 const RANGES_LOOKED_AT: u32 = 32;
 /// How long a plan is kept: sizes of tables, by which joins are ordered, are others after a while.
 const KEPT_FOR: Duration = Duration::from_secs(300);
+/// Values that are compared with each other before each run; more of them are kept plans for only where no two are the same.
+const TIES_MAX: usize = 64;
 /// Bytes of a node with its expressions and properties, and of a leaf with what it is planned from; estimates.
 const NODE_BYTES: usize = 2 << 10;
 const LEAF_BYTES: usize = 16 << 10;
 
-/// The plans that are kept, by their statements' numbers and the way in which they are planned.
+/// What a kept plan is found by: its statement's number, the way in which it is planned, and which values are the same in it.
+type Key = (u64, Variant, Ties);
+
+/// The plans that are kept.
 #[derive(Debug, Clone)]
-pub(crate) struct Templates(Cache<(u64, Variant), Arc<Template>>);
+pub(crate) struct Templates(Cache<Key, Arc<Template>>);
 
 impl Templates {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let weight = |_: &(u64, Variant), template: &Arc<Template>| u32::try_from(template.bytes).unwrap_or(u32::MAX);
+        let weight = |_: &Key, template: &Arc<Template>| u32::try_from(template.bytes).unwrap_or(u32::MAX);
         Self(Cache::builder().max_capacity(bytes_max as u64).weigher(weight).time_to_live(KEPT_FOR).build())
     }
 
@@ -66,10 +71,25 @@ impl Templates {
 
     /// The plan that is kept of a statement for this state. `None`: there is none, or this run is planned to see whether it is still
     /// the one.
-    pub(crate) fn of(&self, bound: &Bound, state: &Arc<SessionState>, variant: Variant) -> Option<Arc<Template>> {
-        let template = self.0.get(&(bound.number(), variant))?;
+    pub(crate) fn of(
+        &self,
+        bound: &Bound,
+        state: &Arc<SessionState>,
+        arguments: &Arguments,
+        variant: Variant,
+    ) -> Option<Arc<Template>> {
+        let tied = (bound.number(), variant, Ties::of(arguments));
+        let (key, template) = match self.0.get(&tied) {
+            Some(template) => (tied, template),
+            // A plan whose values may all differ serves values that do not, too.
+            None => {
+                let key = (tied.0, tied.1, Ties::default());
+                let template = self.0.get(&key).filter(|_| tied != key)?;
+                (key, template)
+            }
+        };
         if !std::ptr::eq(template.state.as_ptr(), Arc::as_ptr(state)) {
-            self.0.invalidate(&(bound.number(), variant));
+            self.0.invalidate(&key);
             return None;
         }
         let uses = template.uses.fetch_add(1, Ordering::Relaxed);
@@ -96,10 +116,12 @@ impl Templates {
         arguments: &Arguments,
         planned: Planned<'_>,
     ) {
-        let key = (bound.number(), planned.variant);
         let history = bound.plans();
-        // Equal values are one to a fragment, and different ones are two.
-        if !history.is_worth_a_look(planned.variant) || has_equals(arguments.values()) {
+        if !history.is_worth_a_look(planned.variant) {
+            return;
+        }
+        let key = (bound.number(), planned.variant, Ties::of(arguments));
+        if key.2.miss(arguments.values()) {
             return;
         }
         let signature = signature(planned.physical);
@@ -109,12 +131,13 @@ impl Templates {
             }
             self.0.invalidate(&key);
         }
-        let open = match opened(bound, arguments) {
+        let open = match opened(bound, arguments, &key.2) {
             Ok(open) => open,
             Err(_) => return history.refuse(planned.variant),
         };
         let has_ranges = has_ranges(&open);
-        if !history.is_due(planned.variant, signature, if has_ranges { RUNS_OF_RANGES } else { RUNS }) {
+        let runs = if has_ranges { RUNS_OF_RANGES } else { RUNS };
+        if !history.is_due(planned.variant, key.2.hash(), signature, runs) {
             return;
         }
         let Some((renewable, logical)) = kept(bound, state, arguments, open, (planned.variant, signature)).await else {
@@ -136,6 +159,46 @@ impl Templates {
         };
         metrics::counter!("querygate_plan_templates_total", "outcome" => "made").increment(1);
         self.0.insert(key, Arc::new(template));
+    }
+}
+
+/// For each parameter the first one with the same value. A fragment binds equal values once, so that the plan for them is another than
+/// the one for different values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Ties(Box<[usize]>);
+
+impl Ties {
+    /// None where no two values are the same, or there are many.
+    fn of(arguments: &Arguments) -> Self {
+        let (values, scalars) = (arguments.values(), arguments.scalars());
+        if values.len() > TIES_MAX {
+            return Self::default();
+        }
+        let same = |a: usize, b: usize| values.get(a) == values.get(b) && scalars.get(a) == scalars.get(b);
+        let firsts: Box<[usize]> =
+            (0..values.len()).map(|at| (0..at).find(|before| same(*before, at)).unwrap_or(at)).collect();
+        if firsts.iter().enumerate().all(|(at, first)| at == *first) { Self::default() } else { Self(firsts) }
+    }
+
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Whether two values are the same to a fragment and are not tied.
+    fn miss(&self, values: &[Value]) -> bool {
+        let first = |at: usize| self.0.get(at).copied().unwrap_or(at);
+        let pairs = |(at, value)| values.iter().enumerate().skip(at + 1).filter(move |(_, other)| *other == value);
+        values.iter().enumerate().any(|(at, value)| pairs((at, value)).any(|(other, _)| first(at) != first(other)))
+    }
+
+    /// The parameter that stands for this one in a plan of such values.
+    fn first(&self, parameter: Placeholder) -> Placeholder {
+        match Arguments::place(&parameter).and_then(|place| self.0.get(place)) {
+            Some(first) => Placeholder { id: format!("${}", first + 1), ..parameter },
+            None => parameter,
+        }
     }
 }
 
@@ -241,11 +304,10 @@ fn state_with(state: &Arc<SessionState>, arguments: &Arguments) -> SessionState 
 }
 
 /// The bound plan with its parameters open: each of the type that its value has, with a note of where that lies.
-fn opened(bound: &Bound, arguments: &Arguments) -> std::result::Result<LogicalPlan, DataFusionError> {
+fn opened(bound: &Bound, arguments: &Arguments, ties: &Ties) -> std::result::Result<LogicalPlan, DataFusionError> {
     let types: Vec<&DataType> = bound.planned_types().collect();
     let typed = |parameter: Placeholder| {
-        let number = parameter.id.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
-        let Some(wanted) = number.and_then(|number| types.get(number.checked_sub(1)?)) else { return parameter };
+        let Some(wanted) = Arguments::place(&parameter).and_then(|place| types.get(place)) else { return parameter };
         let field = match &parameter.field {
             Some(field) => field.as_ref().clone().with_data_type(DataType::clone(wanted)),
             None => Field::new(&parameter.id, DataType::clone(wanted), true),
@@ -256,7 +318,7 @@ fn opened(bound: &Bound, arguments: &Arguments) -> std::result::Result<LogicalPl
         node.map_expressions(|expr| {
             expr.transform_up(|part| match part {
                 Expr::Placeholder(parameter) => {
-                    let parameter = typed(parameter);
+                    let parameter = ties.first(typed(parameter));
                     let value = arguments.value(&parameter)?;
                     Ok(Transformed::yes(Expr::Placeholder(with_place(parameter, &value))))
                 }
@@ -265,10 +327,6 @@ fn opened(bound: &Bound, arguments: &Arguments) -> std::result::Result<LogicalPl
         })
     });
     noted.map(|noted| noted.data)
-}
-
-fn has_equals(values: &[Value]) -> bool {
-    values.iter().enumerate().any(|(at, value)| values.iter().skip(at + 1).any(|other| other == value))
 }
 
 /// Whether a parameter is an end of a range.
@@ -311,3 +369,6 @@ fn signature(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests;
