@@ -88,12 +88,12 @@ impl Decoder {
         Ok(())
     }
 
-    /// A row as COPY sends it: the number of its cells, then each with its length.
+    /// A row as DataRow and COPY hold it: the number of its cells, then each with its length.
     ///
     /// # Errors
     /// Other cells than the columns, or a value that its column cannot hold.
-    pub(crate) fn push_copied(&mut self, row: &[u8]) -> Result<()> {
-        let broken = || Error::internal("a row of COPY is not what it should be");
+    pub(crate) fn push_cells(&mut self, row: &[u8]) -> Result<()> {
+        let broken = || Error::internal("a row is not what it should be");
         let (count, mut rest) = row.split_first_chunk::<2>().ok_or_else(broken)?;
         if usize::from(u16::from_be_bytes(*count)) != self.columns.len() {
             return Err(broken());

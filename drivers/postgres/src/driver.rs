@@ -10,6 +10,7 @@ use crate::connect::pool::Pool;
 use crate::connect::shared_pool;
 use crate::error::{from_postgres, unavailable};
 use crate::introspect::{self, NumericSample};
+use crate::run::execute::Reading;
 use crate::run::full_scan::FullScans;
 use crate::run::snapshot;
 use crate::wire::bind::Parameters;
@@ -132,7 +133,14 @@ impl PostgresDriver {
         check_setting(self, context.setting)?;
         let parameters = parameters(statement, values)?;
         if context.setting.is_some() {
-            return crate::run::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await;
+            return crate::run::execute::execute(
+                &self.pool,
+                Arc::clone(statement),
+                parameters,
+                context,
+                Reading::ThroughTheLibrary,
+            )
+            .await;
         }
         if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
             // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
@@ -145,7 +153,11 @@ impl PostgresDriver {
         {
             return Ok(batches);
         }
-        crate::run::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
+        let reading = match self.wholes.is_large(statement, self.bulk_bytes) {
+            true => Reading::OffTheConnection,
+            false => Reading::ThroughTheLibrary,
+        };
+        crate::run::execute::execute(&self.pool, Arc::clone(statement), parameters, context, reading).await
     }
 
     /// Asks a short question; a second time if the connection had been lost behind our back.

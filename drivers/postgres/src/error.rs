@@ -15,7 +15,7 @@ pub(crate) fn from_postgres(source: &str, error: &tokio_postgres::Error) -> Erro
     }
 }
 
-/// Maps a failure that a shared connection heard.
+/// Maps a failure that was read off a connection without the client library.
 pub(crate) fn from_failure(source: &str, failure: &Failure) -> Error {
     from_state(source, &failure.state).with_cause(format_args!("{}: {}", failure.state, failure.message))
 }
@@ -30,15 +30,22 @@ pub(crate) fn cannot_connect(source: &str, error: &tokio_postgres::Error) -> Err
         Some("3D000") => ("has no such database", "Ask an operator to look at the source's configuration."),
         Some("53300") => ("has no free connection", "Try again later, or lower the source's pool_size."),
         Some("57P03" | "57P01" | "57P02") => ("is starting or stopping", RETRY),
-        None if chain(error).contains("certificate") => (
-            "shows a certificate that the gate does not trust",
-            "Ask an operator to look at the source's tls and tls_ca.",
-        ),
         Some(_) | None => ("cannot be reached", RETRY),
     };
     Error::new(ErrorCode::SourceUnavailable, format!("source \"{source}\" {what}"))
         .with_hint(hint)
         .with_cause(chain(error))
+}
+
+/// Maps a failure to reach the server, or to encrypt what is said to it.
+pub(crate) fn no_stream(source: &str, error: &std::io::Error) -> Error {
+    let told = if error.to_string().contains("certificate") {
+        unavailable(source, "shows a certificate that the gate does not trust")
+            .with_hint("Ask an operator to look at the source's tls and tls_ca.")
+    } else {
+        unavailable(source, "cannot be reached")
+    };
+    told.with_cause(error)
 }
 
 const RETRY: &str = "Other sources answer; try again later.";

@@ -1,19 +1,22 @@
 //! One connection: opened with the settings that our semantics need, and its prepared statements. Knows no fragment.
 
+use crate::connect::loan::{Borrowed, Owner, lend};
 use crate::connect::options::PostgresOptions;
+use crate::connect::socket::{Canceler, Reached};
 use crate::connect::tls::Encryption;
-use crate::error::{cannot_connect, from_postgres, timed_out_connecting, unavailable};
+use crate::error::{cannot_connect, from_postgres, no_stream, timed_out_connecting, unavailable};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::pool::Place;
 use querygate_types::{PlannerSetting, Result};
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{Kind, Type};
-use tokio_postgres::{CancelToken, Client, Config, Statement};
+use tokio_postgres::{Client, Config, NoTls, Statement};
 
 /// Statements that one connection keeps prepared.
 const STATEMENTS_MAX: usize = 256;
@@ -54,10 +57,8 @@ impl Connector {
             .user(&options.user)
             .dbname(&options.database)
             .application_name("querygate")
-            .ssl_mode(if encryption.is_on() { SslMode::Require } else { SslMode::Disable })
-            .connect_timeout(options.connect_timeout)
-            .keepalives_idle(Duration::from_secs(30))
-            .tcp_user_timeout(Duration::from_secs(60));
+            // The stream is encrypted before the library gets it, if it is to be.
+            .ssl_mode(SslMode::Disable);
         if let Some(password) = &options.password {
             config.password(password);
         }
@@ -101,11 +102,15 @@ impl Connector {
 
     async fn connect(&self) -> Result<Connection> {
         let refused = |error: tokio_postgres::Error| cannot_connect(&self.source, &error);
-        let (client, mut io) = self.config.connect(self.encryption.clone()).await.map_err(refused)?;
+        let Reached { stream, address } = self.reach(None).await.map_err(|error| no_stream(&self.source, &error))?;
+        let (owner, lent) = lend(stream);
+        let (client, mut io) = self.config.connect_raw(lent, NoTls).await.map_err(refused)?;
         // Notices and warnings may quote values: they are dropped.
         let io = async move { while let Some(Ok(_)) = poll_fn(|context| io.poll_message(context)).await {} };
         let connection = Connection {
             client,
+            owner,
+            address,
             io: tokio::spawn(io).abort_handle(),
             statements: Mutex::default(),
             opened: Instant::now(),
@@ -116,11 +121,6 @@ impl Connector {
         };
         prepared_for_us(&self.source, &connection.client).await?;
         Ok(connection)
-    }
-
-    /// Asks the server to stop what a connection runs. Best effort: the caller watches the statement itself.
-    pub(crate) async fn cancel(&self, token: CancelToken) {
-        drop(tokio::time::timeout(self.timeout, token.cancel_query(self.encryption.clone())).await);
     }
 }
 
@@ -143,6 +143,8 @@ pub(crate) async fn prepared_for_us(source: &str, client: &Client) -> Result<()>
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    owner: Owner,
+    address: Option<SocketAddr>,
     io: AbortHandle,
     statements: Mutex<Prepared>,
     pub(crate) opened: Instant,
@@ -260,6 +262,17 @@ impl Connection {
         known.used = now;
         known.runs = known.runs.saturating_add(1);
         Some(known.statement.clone())
+    }
+
+    /// What stops its statements.
+    pub(crate) fn canceler(&self) -> Canceler {
+        Canceler { token: self.client.cancel_token(), address: self.address }
+    }
+
+    /// Its bytes, for a reader of many rows. The client has heard the answer to what it asked last, and to all that its library asks by
+    /// itself before; until the bytes are given back, nothing is asked of it. `None`: they are lost.
+    pub(crate) fn borrow(&self) -> Option<Borrowed> {
+        self.owner.borrow()
     }
 
     /// Forgets every statement: their tables may have changed.

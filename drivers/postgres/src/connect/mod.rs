@@ -1,6 +1,7 @@
 //! Connections: how one is made, how many there are, which statements they keep prepared, and look-ups over the shared ones.
 
 pub(crate) mod connection;
+pub(crate) mod loan;
 pub(crate) mod options;
 pub(crate) mod passthrough;
 pub(crate) mod pipeline;

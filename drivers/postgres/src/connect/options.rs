@@ -48,7 +48,8 @@ pub struct PostgresOptions {
     pub check_after: Duration,
     /// A connection older than this is replaced when it is next free.
     pub lifetime: Duration,
-    /// Tables from this size on, in bytes, are read over several connections at once when they are read whole.
+    /// Tables from this size on, in bytes, are read over several connections at once when they are read whole, and off the connection's own
+    /// bytes under a condition.
     pub bulk_bytes: u64,
     /// Bounds the connections of all sources together.
     pub budget: Budget,

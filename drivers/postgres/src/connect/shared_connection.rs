@@ -206,7 +206,7 @@ enum Due {
 
 impl Serving {
     async fn whole(self, link: Link) {
-        let Link { stream, token } = link;
+        let Link { stream, canceler } = link;
         match self.messages(stream).await {
             End::Closed => {}
             End::Stalled => {
@@ -222,7 +222,7 @@ impl Serving {
                         source = pool.source(),
                         "a look-up kept others waiting: its connection is given up"
                     );
-                    pool.connector().stop(&token).await;
+                    pool.connector().cancel(&canceler).await;
                 }
             }
         }

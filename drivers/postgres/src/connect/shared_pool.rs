@@ -130,7 +130,7 @@ fn decoded(source: &str, statement: &NativeStatement, columns: &[Type], rows: &[
     for row in frames::rows(rows) {
         let row = row.map_err(|_| Error::internal("a row is not what it should be"))?;
         // A row's cells are written as COPY writes them.
-        decoder.push_copied(row)?;
+        decoder.push_cells(row)?;
     }
     decoder.finish()
 }

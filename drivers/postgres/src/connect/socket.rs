@@ -1,24 +1,28 @@
-//! A connection whose bytes are ours: logged in and set up by the client library, then taken back from it. Knows no statement.
+//! Streams to a server, and connections whose bytes are ours: logged in and set up by the client library, then taken back from it. Knows no
+//! statement.
 
 use crate::connect::connection::{Connector, prepared_for_us};
-use crate::error::{cannot_connect, timed_out_connecting, unavailable};
+use crate::connect::loan::lend;
+use crate::error::{cannot_connect, no_stream, timed_out_connecting, unavailable};
 use crate::wire::frames::{self, Frame};
 use bytes::BytesMut;
 use querygate_types::Result;
+use socket2::{SockRef, TcpKeepalive};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_postgres::config::SslMode;
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, NoTls};
 
 /// Longest time to open a connection that nobody must have.
 const LINK_TIME: Duration = Duration::from_secs(1);
+/// A connection at rest is proved to be there after so long.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long what is sent may stay unheard of; then the connection is lost.
+#[cfg(target_os = "linux")]
+const UNHEARD_MAX: Duration = Duration::from_secs(60);
 /// Asks for encryption: its length and its number.
 const ENCRYPT: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
@@ -27,10 +31,23 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A stream to a server, and the address that was reached. `None`: a Unix socket.
+pub(crate) struct Reached {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) address: Option<SocketAddr>,
+}
+
 /// A connection that is ready for requests, and what stops its statements.
 pub(crate) struct Link {
     pub(crate) stream: Box<dyn Stream>,
+    pub(crate) canceler: Canceler,
+}
+
+/// What stops the statements of one connection: its secret, and where its server is. A host's name may by now be another server's.
+#[derive(Clone)]
+pub(crate) struct Canceler {
     pub(crate) token: CancelToken,
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Connector {
@@ -46,13 +63,10 @@ impl Connector {
 
     async fn linked(&self) -> Result<Link> {
         let away = |error: &dyn std::fmt::Display| unavailable(self.source(), "cannot be reached").with_cause(error);
-        let stream = self.socket().await.map_err(|error| away(&error))?;
-        let owner = Arc::new(Mutex::new(Some(stream)));
-        let mut config = self.config().clone();
-        // The stream is encrypted already, if it is to be.
-        config.ssl_mode(SslMode::Disable);
+        let Reached { stream, address } = self.reach(None).await.map_err(|error| no_stream(self.source(), &error))?;
+        let (owner, lent) = lend(stream);
         let refused = |error: tokio_postgres::Error| cannot_connect(self.source(), &error);
-        let (client, mut connection) = config.connect_raw(Lent(Arc::clone(&owner)), NoTls).await.map_err(refused)?;
+        let (client, mut connection) = self.config().connect_raw(lent, NoTls).await.map_err(refused)?;
         tokio::select! {
             biased;
             prepared = prepared_for_us(self.source(), &client) => prepared?,
@@ -60,46 +74,54 @@ impl Connector {
                 return Err(away(&"the connection broke off"));
             }
         }
-        let token = client.cancel_token();
+        let canceler = Canceler { token: client.cancel_token(), address };
         // Neither is asked for anything any more, so neither reads or writes.
         drop(connection);
         drop(client);
-        let stream = lock(&owner).take();
-        let mut stream = stream.ok_or_else(|| away(&"the connection was lost"))?;
+        let mut stream = owner.take().ok_or_else(|| away(&"the connection was lost"))?;
         in_step(&mut stream).await.map_err(|error| away(&error))?;
-        Ok(Link { stream, token })
+        Ok(Link { stream, canceler })
     }
 
-    /// Asks the server to stop what a link runs. Best effort: nobody waits for it.
-    pub(crate) async fn stop(&self, token: &CancelToken) {
+    /// Asks the server to stop what a connection runs. Best effort: the caller watches the statement itself.
+    pub(crate) async fn cancel(&self, canceler: &Canceler) {
         let stopped = async {
-            if let Ok(stream) = self.socket().await {
-                drop(token.cancel_query_raw(stream, NoTls).await);
+            if let Ok(reached) = self.reach(canceler.address).await {
+                drop(canceler.token.cancel_query_raw(reached.stream, NoTls).await);
             }
         };
         drop(tokio::time::timeout(self.timeout(), stopped).await);
     }
 
-    async fn socket(&self) -> io::Result<Box<dyn Stream>> {
+    /// A stream to the server, encrypted if it is to be. `at`: the address that was reached before.
+    pub(crate) async fn reach(&self, at: Option<SocketAddr>) -> io::Result<Reached> {
         let (host, port) = self.address();
         if host.starts_with('/') {
             if self.encryption().is_on() {
                 return Err(io::Error::other("a Unix socket is not encrypted"));
             }
-            return Ok(Box::new(UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await?));
+            let stream = UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await?;
+            return Ok(Reached { stream: Box::new(stream), address: None });
         }
-        let mut stream = TcpStream::connect((host, port)).await?;
+        let mut stream = match at {
+            Some(address) => TcpStream::connect(address).await?,
+            None => TcpStream::connect((host, port)).await?,
+        };
+        let address = Some(stream.peer_addr()?);
         stream.set_nodelay(true)?;
+        let socket = SockRef::from(&stream);
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(UNHEARD_MAX))?;
         if !self.encryption().is_on() {
-            return Ok(Box::new(stream));
+            return Ok(Reached { stream: Box::new(stream), address });
         }
         stream.write_all(&ENCRYPT).await?;
         if stream.read_u8().await? != b'S' {
             return Err(io::Error::other("the server does not encrypt"));
         }
-        let mut encryption = self.encryption().clone();
-        let handshake = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut encryption, host)?;
-        Ok(Box::new(TlsConnect::<TcpStream>::connect(handshake, stream).await?))
+        let stream = Box::new(self.encryption().encrypt(host, stream).await?);
+        Ok(Reached { stream, address })
     }
 }
 
@@ -125,42 +147,6 @@ async fn in_step(stream: &mut Box<dyn Stream>) -> io::Result<()> {
         } else if stream.read_buf(&mut bytes).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-    }
-}
-
-/// A stream that its owner takes back.
-struct Lent(Arc<Mutex<Option<Box<dyn Stream>>>>);
-
-fn lock(owner: &Mutex<Option<Box<dyn Stream>>>) -> MutexGuard<'_, Option<Box<dyn Stream>>> {
-    owner.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Lent {
-    fn with<T>(&self, poll: impl FnOnce(Pin<&mut dyn Stream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match lock(&self.0).as_mut() {
-            Some(stream) => poll(Pin::new(stream.as_mut())),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
-    }
-}
-
-impl AsyncRead for Lent {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Lent {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.with(|stream| stream.poll_write(cx, buf))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_shutdown(cx))
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS to the server: rustls under tokio-postgres. Decides what a certificate must prove, knows no query.
+//! TLS to the server by rustls, before the client library gets the stream. Decides what a certificate must prove, knows no query.
 
 use crate::connect::options::PostgresTls;
 use querygate_types::{Error, ErrorCode, Result};
@@ -8,15 +8,12 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Makes encrypted streams as the options ask.
 #[derive(Debug, Clone)]
@@ -49,6 +46,16 @@ impl Encryption {
 
     pub(crate) fn is_on(&self) -> bool {
         self.config.is_some()
+    }
+
+    /// The stream to a host, encrypted.
+    ///
+    /// # Errors
+    /// The handshake failed, the certificate does not prove what the options ask, or encryption is off.
+    pub(crate) async fn encrypt(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let config = self.config.as_ref().ok_or_else(|| io::Error::other("encryption is off"))?;
+        let server = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(Arc::clone(config)).connect(server, stream).await
     }
 }
 
@@ -132,85 +139,5 @@ impl ServerCertVerifier for Lenient {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// One handshake to come.
-pub(crate) struct Handshake {
-    connector: TlsConnector,
-    server: ServerName<'static>,
-}
-
-impl<S> MakeTlsConnect<S> for Encryption
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    type Stream = Encrypted<S>;
-    type TlsConnect = Handshake;
-    type Error = io::Error;
-
-    fn make_tls_connect(&mut self, domain: &str) -> io::Result<Handshake> {
-        // Without TLS, and on Unix sockets, this is made and never used: any name will do.
-        let server = ServerName::try_from(domain.to_owned());
-        let server = match (server, &self.config) {
-            (Ok(server), _) => server,
-            (Err(_), None) => ServerName::try_from("localhost").map_err(io::Error::other)?,
-            (Err(error), Some(_)) => return Err(io::Error::other(error)),
-        };
-        let config = match &self.config {
-            Some(config) => Arc::clone(config),
-            None => return Ok(Handshake { connector: TlsConnector::from(unused()?), server }),
-        };
-        Ok(Handshake { connector: TlsConnector::from(config), server })
-    }
-}
-
-/// A configuration that trusts nobody.
-fn unused() -> io::Result<Arc<ClientConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(io::Error::other)?;
-    Ok(Arc::new(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()))
-}
-
-impl<S> TlsConnect<S> for Handshake
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    type Stream = Encrypted<S>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
-
-    fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { self.connector.connect(self.server, stream).await.map(Encrypted) })
-    }
-}
-
-/// An encrypted stream.
-pub(crate) struct Encrypted<S>(tokio_rustls::client::TlsStream<S>);
-
-impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
-    fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

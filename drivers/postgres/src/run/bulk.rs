@@ -1,27 +1,27 @@
 //! Reads a large table whole: ranges of its pages over several connections at once, all under one snapshot, in COPY's binary
 //! format. Rows come in no order.
 
+use crate::connect::connection::Connection;
 use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
-use crate::error::{from_postgres, lost};
+use crate::error::{from_failure, from_postgres, lost};
 use crate::run::full_scan::FullScan;
+use crate::run::reader::{Progress, RowReader};
 use crate::run::snapshot::{begin_paged, check_file, join};
-use futures::StreamExt;
 use querygate_driver_api::execution::{BatchStream, Delivery, ExecuteContext, NativeStatement, Pages, delivery};
-use querygate_types::{Error, Result, limits};
+use querygate_types::{Error, Result};
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::task::JoinSet;
-use tokio_postgres::{Client, Column};
+use tokio_postgres::Column;
 use tokio_util::sync::CancellationToken;
 
 /// Connections that read one table at once.
 const CONNECTIONS_MAX: usize = 4;
 /// Pages that one COPY reads: 32 MiB, long enough that beginning costs nothing, short enough that all end together.
 const PAGES_AT_ONCE: u32 = 4_096;
-const BATCH_BYTES: usize = limits::BATCH_BYTES;
 
 /// What the tasks of one run share.
 struct Run {
@@ -175,7 +175,7 @@ impl Run {
     /// One connection's share. `false`: nobody wants the rest, or another part has ended for all.
     async fn part(self: Arc<Self>, lease: Lease, at: At) -> Result<bool> {
         let outcome = {
-            let mut rows = pin!(self.rows(&lease.connection.client, at));
+            let mut rows = pin!(self.rows(&lease.connection, at));
             tokio::select! {
                 biased;
                 outcome = &mut rows => outcome,
@@ -192,12 +192,12 @@ impl Run {
         }
         self.over.cancel();
         // The server is at rest before anybody hears of the end; the connection is in the middle of something and closes.
-        self.pool.connector().cancel(lease.connection.client.cancel_token()).await;
+        self.pool.connector().cancel(&lease.connection.canceler()).await;
         outcome
     }
 
-    async fn rows(&self, client: &Client, at: At) -> Result<bool> {
-        let source = self.pool.source();
+    async fn rows(&self, connection: &Connection, at: At) -> Result<bool> {
+        let (source, client) = (self.pool.source(), &connection.client);
         let told = |error: tokio_postgres::Error| from_postgres(source, &error);
         let moment = match at {
             At::Own(moment) => moment,
@@ -215,23 +215,23 @@ impl Run {
         let batch_rows = self.context.batch_rows.max(1);
         let mut decoder =
             Decoder::new(source, &self.statement, prepared.columns().iter().map(Column::type_), batch_rows)?;
+        let mut reader = RowReader::new(source, connection.borrow().ok_or_else(|| lost(source))?);
         while let Some((pages, is_last)) = self.take() {
-            let copied = client.copy_out(&self.whole.copy(&pages, is_last)).await.map_err(told)?;
-            let mut copied = pin!(copied);
-            let mut is_first = true;
-            while let Some(message) = copied.next().await {
-                let message = message.map_err(told)?;
-                let rows = if is_first { after_header(&message).ok_or_else(|| broken(source))? } else { &message[..] };
-                is_first = false;
-                if rows.is_empty() || rows == END {
-                    continue;
-                }
-                decoder.push_copied(rows)?;
-                let full = decoder.rows() >= batch_rows || decoder.bytes() >= BATCH_BYTES;
-                if full && !self.delivery.batch(decoder.finish()?).await {
-                    return Ok(false);
+            reader.copy(&self.whole.copy(&pages, is_last)).await?;
+            loop {
+                match reader.take(&mut decoder, batch_rows)? {
+                    Progress::More => reader.fill().await?,
+                    Progress::Full if !self.delivery.batch(decoder.finish()?).await => return Ok(false),
+                    Progress::Full => {}
+                    Progress::Ended => break,
                 }
             }
+            if let Some(failure) = reader.failure() {
+                return Err(from_failure(source, &failure));
+            }
+        }
+        if !reader.give_back() {
+            return Err(lost(source).with_cause("bytes came behind the end of the answer"));
         }
         if decoder.rows() > 0 && !self.delivery.batch(decoder.finish()?).await {
             return Ok(false);
@@ -258,37 +258,4 @@ impl Run {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Ends COPY's data.
-const END: &[u8] = &[0xff, 0xff];
-const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
-
-/// What follows COPY's header: its signature, flags and an extension.
-fn after_header(message: &[u8]) -> Option<&[u8]> {
-    let rest = message.strip_prefix(SIGNATURE)?.get(4..)?;
-    let (length, rest) = rest.split_first_chunk::<4>()?;
-    rest.get(usize::try_from(u32::from_be_bytes(*length)).ok()?..)
-}
-
-fn broken(source: &str) -> Error {
-    lost(source).with_cause("COPY's header is not what it should be")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_header_is_taken_off_and_nothing_else() {
-        let mut message = SIGNATURE.to_vec();
-        message.extend([0; 4]);
-        message.extend([0, 0, 0, 2, 9, 9]);
-        assert_eq!(after_header(&message), Some(&[][..]));
-        message.extend(END);
-        assert_eq!(after_header(&message), Some(END));
-        for wrong in [&message[1..], &message[..14], &message[..18], b""] {
-            assert_eq!(after_header(wrong), None);
-        }
-    }
 }

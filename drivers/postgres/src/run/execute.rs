@@ -1,10 +1,13 @@
 //! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
 
+mod large;
+
 use crate::compile::planner;
 use crate::connect::connection::Connection;
 use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
 use crate::error::{from_postgres, is_lost};
+use crate::run::execute::large::Large;
 use crate::run::snapshot::join;
 use crate::wire::bind::Parameters;
 use futures::StreamExt;
@@ -24,15 +27,29 @@ const BATCH_BYTES: usize = limits::BATCH_BYTES;
 /// How long a cancelled statement has to end; then its connection is closed.
 const REST: Duration = Duration::from_secs(1);
 
+/// How the rows of a statement are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// As the client library gives them.
+    ThroughTheLibrary,
+    /// Off the connection's own bytes, where a large table may give many.
+    OffTheConnection,
+}
+
+/// The rows of a statement.
+///
+/// # Errors
+/// No connection in time, or a cancel before there is one.
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
     statement: Arc<NativeStatement>,
     parameters: Parameters,
     context: ExecuteContext,
+    reading: Reading,
 ) -> Result<BatchStream> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let (delivery, batches) = delivery();
-    let run = Run { pool: Arc::clone(pool), statement, parameters, context, delivery };
+    let run = Run { pool: Arc::clone(pool), statement, parameters, context, delivery, reading };
     tokio::spawn(run.whole(lease));
     Ok(batches)
 }
@@ -51,12 +68,24 @@ enum End {
     NotStarted(Error),
 }
 
+impl End {
+    /// The end of a run whose last batch ended like this. The server has said all: its connection is at rest, whatever became of the batch.
+    fn behind_the_last_row(self) -> Self {
+        match self {
+            Self::Stopped(error) => Self::Failed(error),
+            Self::Abandoned => Self::Complete,
+            other @ (Self::Complete | Self::Failed(_) | Self::NotStarted(_)) => other,
+        }
+    }
+}
+
 struct Run {
     pool: Arc<Pool>,
     statement: Arc<NativeStatement>,
     parameters: Parameters,
     context: ExecuteContext,
     delivery: Delivery,
+    reading: Reading,
 }
 
 impl Run {
@@ -119,20 +148,17 @@ impl Run {
     }
 
     async fn rows(&self, connection: &Connection) -> (End, bool) {
-        let (mut decoder, rows) = tokio::select! {
-            biased;
-            started = self.start(connection) => match started {
-                Ok(started) => started,
-                Err(end) => {
-                    let at_rest = matches!(end, End::Failed(_));
-                    return (end, at_rest);
-                }
-            },
-            // What was sent is not heard to its end, so the connection is not used again.
-            end = self.stopped() => {
-                self.pool.connector().cancel(connection.client.cancel_token()).await;
-                return (end, false);
-            }
+        if let Err(ended) = self.beginning(connection, self.joined(connection)).await {
+            return ended;
+        }
+        if self.reading == Reading::OffTheConnection
+            && let Large::Ended(end, at_rest) = self.large(connection).await
+        {
+            return (end, at_rest);
+        }
+        let (mut decoder, rows) = match self.beginning(connection, self.start(connection)).await {
+            Ok(started) => started,
+            Err(ended) => return ended,
         };
         let mut rows = pin!(rows);
         let end = self.batches(&mut decoder, rows.as_mut()).await;
@@ -146,8 +172,27 @@ impl Run {
         }
     }
 
+    /// A step before the first row. `Err`: how the run ended in it, and whether the connection is at rest.
+    async fn beginning<T>(
+        &self,
+        connection: &Connection,
+        step: impl Future<Output = std::result::Result<T, End>>,
+    ) -> std::result::Result<T, (End, bool)> {
+        tokio::select! {
+            biased;
+            done = step => done.map_err(|end| {
+                let at_rest = matches!(end, End::Failed(_));
+                (end, at_rest)
+            }),
+            // What was sent is not heard to its end, so the connection is not used again.
+            end = self.stopped() => {
+                self.pool.connector().cancel(&connection.canceler()).await;
+                Err((end, false))
+            }
+        }
+    }
+
     async fn start(&self, connection: &Connection) -> std::result::Result<(Decoder, RowStream), End> {
-        self.joined(connection).await?;
         match self.begun(connection).await {
             // The cached plan would give other columns now: prepared anew, they may still be what is asked for.
             Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
@@ -204,12 +249,7 @@ impl Run {
             if (full || (ended && decoder.rows() > 0))
                 && let Some(end) = self.deliver(decoder).await
             {
-                // The server has said all: its connection is at rest, whatever became of the last batch.
-                return match end {
-                    End::Stopped(error) if ended => End::Failed(error),
-                    End::Abandoned if ended => End::Complete,
-                    other => other,
-                };
+                return if ended { end.behind_the_last_row() } else { end };
             }
             if ended {
                 return End::Complete;
@@ -255,7 +295,7 @@ impl Run {
         if connection.client.is_closed() {
             return false;
         }
-        self.pool.connector().cancel(connection.client.cancel_token()).await;
+        self.pool.connector().cancel(&connection.canceler()).await;
         let drained = async {
             while let Some(row) = rows.next().await {
                 if let Err(error) = row {

@@ -3,4 +3,5 @@
 pub(crate) mod bulk;
 pub(crate) mod execute;
 pub(crate) mod full_scan;
+pub(crate) mod reader;
 pub(crate) mod snapshot;

@@ -69,6 +69,11 @@ impl Parameters {
         Ok(Self(all))
     }
 
+    /// Of a statement that has none.
+    pub(crate) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! PostgreSQL's messages, as far as look-ups need them. Knows no socket, and not which answer belongs to whom.
+//! PostgreSQL's messages, as far as look-ups and readers of many rows need them. Knows no socket, and not which answer belongs to whom.
 
 use crate::wire::bind::{Bound, Parameters};
 use bytes::{BufMut, BytesMut};
@@ -53,6 +53,11 @@ pub(crate) fn run(name: &str, parameters: &Parameters, form: WireForm, out: &mut
     // Execute of all rows, and Sync.
     out.put_slice(b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04");
     Ok(())
+}
+
+/// Appends a Flush: what was asked is answered now. Unlike a Sync, it does not end the skipping after an error.
+pub(crate) fn flush(out: &mut BytesMut) -> Result<()> {
+    message(b'H', out, |_| Ok(()))
 }
 
 /// Appends a Sync, which ReadyForQuery answers.

@@ -2,6 +2,7 @@
 
 pub(crate) mod bind;
 pub(crate) mod cells;
+pub(crate) mod copied;
 pub(crate) mod declared;
 pub(crate) mod frames;
 pub(crate) mod numeric;

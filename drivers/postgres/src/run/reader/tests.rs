@@ -1,0 +1,203 @@
+//! What a server says, in pieces of any size, and what becomes of it.
+
+use super::*;
+use crate::connect::loan::lend;
+use crate::wire::frames::tests::{described, parameters, said};
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Field, Int32Type, Schema};
+use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::fragment::OutputColumn;
+use querygate_driver_api::identifier::ColumnId;
+use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::value::{Value, ValueType};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+const SOURCE: &str = "shop";
+
+/// A reader of a server that sends these bytes in pieces of this length, and closes.
+fn reader(bytes: Vec<u8>, at_once: usize) -> RowReader<'static> {
+    let (ours, theirs): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
+    let (mut hears, mut says) = tokio::io::split(theirs);
+    tokio::spawn(async move {
+        let mut heard = Vec::new();
+        drop(hears.read_to_end(&mut heard).await);
+    });
+    tokio::spawn(async move {
+        for piece in bytes.chunks(at_once) {
+            says.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        says.shutdown().await.unwrap();
+    });
+    let (owner, _lent) = lend(Box::new(ours));
+    RowReader::new(SOURCE, owner.borrow().unwrap())
+}
+
+/// Of one nullable integer.
+fn decoder() -> Decoder {
+    let output = OutputColumn { id: ColumnId(0), name: "a".into(), value_type: ValueType::Int32, nullable: true };
+    let statement = NativeStatement {
+        text: "".into(),
+        bindings: Vec::new(),
+        parameters: Vec::new(),
+        output: vec![(output, Encoding::Canonical)],
+        schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int32, true)])),
+    };
+    Decoder::new(SOURCE, &statement, [Type::INT4].iter(), 8).unwrap()
+}
+
+fn row(value: Option<i32>) -> Vec<u8> {
+    let cell = value.map_or(vec![0xff; 4], |value| [4_i32.to_be_bytes(), value.to_be_bytes()].concat());
+    [vec![0, 1], cell].concat()
+}
+
+/// All rows, in batches of a length at most.
+async fn read(reader: &mut RowReader<'_>, rows_max: usize) -> Result<Vec<Vec<Option<i32>>>> {
+    let (mut decoder, mut batches) = (decoder(), Vec::new());
+    loop {
+        let progress = reader.take(&mut decoder, rows_max)?;
+        match progress {
+            Progress::More => reader.fill().await?,
+            Progress::Full | Progress::Ended => {
+                let batch = decoder.finish()?;
+                if batch.num_rows() > 0 {
+                    batches.push(batch.column(0).as_primitive::<Int32Type>().iter().collect());
+                }
+                if progress == Progress::Ended {
+                    return Ok(batches);
+                }
+            }
+        }
+    }
+}
+
+/// The answer to a run, in either form.
+fn answer(copied: bool) -> Vec<u8> {
+    let values = [Some(1), None, Some(-3), Some(4)];
+    let mut all = vec![said(b'1', b"")];
+    if copied {
+        let header = [b"PGCOPY\n\xff\r\n\0".as_slice(), &[0; 8]].concat();
+        all.extend([
+            said(b't', &[0, 0]),
+            said(b'n', b""),
+            said(b'2', b""),
+            said(b'H', b"\x01\0\x01\0\x01"),
+            said(b'd', &header),
+        ]);
+        all.extend(values.map(|value| said(b'd', &row(value))));
+        all.extend([said(b'N', b"SNOTICE\0\0"), said(b'd', &[0xff, 0xff]), said(b'c', b"")]);
+    } else {
+        all.push(said(b'2', b""));
+        all.extend(values.map(|value| said(b'D', &row(value))));
+    }
+    all.extend([said(b'C', b"SELECT 4\0"), said(b'Z', b"T")]);
+    all.concat()
+}
+
+#[tokio::test]
+async fn rows_come_whole_however_their_bytes_do() {
+    for copied in [false, true] {
+        for at_once in [1, 2, 7, 64, 4_096] {
+            let mut reader = reader(answer(copied), at_once);
+            if copied {
+                reader.copy("COPY (SELECT 1) TO STDOUT (FORMAT binary)").await.unwrap();
+            } else {
+                reader.run(&parameters(&[])).await.unwrap();
+            }
+            let batches = read(&mut reader, 3).await.unwrap();
+            assert_eq!(batches, [vec![Some(1), None, Some(-3)], vec![Some(4)]], "{copied} {at_once}");
+            assert!(reader.failure().is_none() && reader.give_back());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_ends_the_rows_and_leaves_the_connection_at_rest() {
+    let failed = said(b'E', b"SERROR\0VERROR\0C22012\0Mdivision by zero\0\0");
+    let mut reader = reader([said(b'2', b""), said(b'D', &row(Some(1))), failed, said(b'Z', b"I")].concat(), 5);
+    reader.run(&parameters(&[])).await.unwrap();
+    assert_eq!(read(&mut reader, 10).await.unwrap(), [vec![Some(1)]]);
+    assert_eq!(reader.failure().unwrap().state, "22012");
+    assert!(reader.give_back());
+}
+
+#[tokio::test]
+async fn what_is_not_the_protocol_ends_the_connection() {
+    let fatal = said(b'E', b"SFATAL\0VFATAL\0C57P01\0Mbye\0\0");
+    for (bytes, code) in [
+        // Nothing more, in the middle of a row.
+        (answer(false)[..30].to_vec(), ErrorCode::SourceLost),
+        (fatal, ErrorCode::SourceLost),
+        (said(b'G', b""), ErrorCode::SourceLost),
+        // An end without the word that it is complete.
+        ([said(b'D', &row(Some(1))), said(b'Z', b"I")].concat(), ErrorCode::SourceLost),
+        // A copied row where none was asked for.
+        (said(b'd', &row(Some(1))), ErrorCode::SourceLost),
+        (vec![b'D', 0, 0, 0, 3], ErrorCode::SourceLost),
+        (vec![b'D', 0x7f, 0, 0, 0], ErrorCode::ProgramLimitExceeded),
+        // Two cells for one column, and a cell that is longer than its row.
+        (said(b'D', &[0, 2, 0, 0, 0, 0, 0, 0, 0, 0]), ErrorCode::Internal),
+        (said(b'D', &[0, 1, 0, 0, 0, 9, 1]), ErrorCode::Internal),
+    ] {
+        let mut reader = reader(bytes.clone(), 4);
+        reader.run(&parameters(&[])).await.unwrap();
+        let error = read(&mut reader, 10).await.unwrap_err();
+        assert_eq!(error.code(), code, "{bytes:?}: {error}");
+    }
+    // A header that is none.
+    let mut reader = reader([said(b'H', b""), said(b'd', b"PGCOPX")].concat(), 64);
+    reader.copy("COPY").await.unwrap();
+    assert_eq!(read(&mut reader, 10).await.unwrap_err().code(), ErrorCode::SourceLost);
+}
+
+#[tokio::test]
+async fn columns_are_described_before_anything_runs() {
+    let values = parameters(&[Value::Int32(1)]);
+    let known = [said(b'1', b""), said(b't', b"\0\x01\0\0\0\x17"), said(b'T', &described(&[23, 25]))].concat();
+    let mut reader_of_known = reader(known, 9);
+    let described_columns = reader_of_known.describe("SELECT $1", &values).await.unwrap();
+    assert!(matches!(described_columns, Described::Columns(types) if types == [Type::INT4, Type::TEXT]));
+    let own = [said(b'1', b""), said(b'T', &described(&[99_999])), said(b'Z', b"I")].concat();
+    let mut reader_of_own = reader(own, 9);
+    assert!(matches!(reader_of_own.describe("SELECT 1", &parameters(&[])).await.unwrap(), Described::Unknown));
+    reader_of_own.leave().await.unwrap();
+    assert!(reader_of_own.give_back());
+    let failed = [said(b'E', b"VERROR\0C42P01\0Mno table\0\0"), said(b'Z', b"I")].concat();
+    let mut reader_of_failed = reader(failed, 9);
+    let refused = reader_of_failed.describe("SELECT 1", &parameters(&[])).await.unwrap();
+    assert!(matches!(refused, Described::Failed(failure) if failure.state == "42P01"));
+    assert!(reader_of_failed.give_back());
+}
+
+#[tokio::test]
+async fn a_row_of_any_length_is_read_and_its_room_is_given_back() {
+    let text = |length: usize| {
+        let cell = vec![b'x'; length];
+        [vec![0, 1], i32::try_from(length).unwrap().to_be_bytes().to_vec(), cell].concat()
+    };
+    let output = OutputColumn { id: ColumnId(0), name: "a".into(), value_type: ValueType::Text, nullable: true };
+    let statement = NativeStatement {
+        text: "".into(),
+        bindings: Vec::new(),
+        parameters: Vec::new(),
+        output: vec![(output, Encoding::Canonical)],
+        schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Utf8, true)])),
+    };
+    let mut decoder = Decoder::new(SOURCE, &statement, [Type::TEXT].iter(), 8).unwrap();
+    let lengths = [3 * INPUT_BYTES, 1, INPUT_BYTES - 11, 0, INPUT_BYTES];
+    let bytes = [lengths.map(|length| said(b'D', &text(length))).concat(), said(b'C', b"SELECT 5\0"), said(b'Z', b"I")]
+        .concat();
+    let mut reader = reader(bytes, 50_000);
+    reader.run(&parameters(&[])).await.unwrap();
+    let mut found = Vec::new();
+    loop {
+        match reader.take(&mut decoder, 1).unwrap() {
+            Progress::More => reader.fill().await.unwrap(),
+            Progress::Full => found.push(decoder.finish().unwrap().column(0).as_string::<i32>().value(0).len()),
+            Progress::Ended => break,
+        }
+    }
+    assert_eq!(found, lengths);
+    assert!(reader.input.len() <= 2 * INPUT_BYTES, "{} bytes are kept", reader.input.len());
+}
