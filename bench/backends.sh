@@ -220,8 +220,8 @@ run_introspected() {
     "$bin/introspected" postgres "$folder" "$SCALE" "$pg_port" "$RUNS"
 }
 
-# `against_duckdb TABLES TABLES`: those in PostgreSQL, and those in MariaDB.
-against_duckdb() {
+# DuckDB's environment in Python; made once.
+duckdb_home() {
     local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/duckdb-1.5.5
     if [[ ! -e $home/scanners ]]; then
         python3 -m venv "$home"
@@ -229,12 +229,21 @@ against_duckdb() {
             duckdb-extension-postgres-scanner==1.5.5 duckdb-extension-mysql-scanner==1.5.5
         touch "$home/scanners"
     fi
+    echo "$home"
+}
+
+# `against_duckdb TABLES TABLES`: those in PostgreSQL, and those in MariaDB.
+against_duckdb() {
+    local home
+    home=$(duckdb_home)
     if [[ -n $2 ]]; then start_mariadb "$2" || return 0; fi
+    export ANSWERS=$work/answers
     REMOTE=$1 MARIADB=${2:-none} FEDERATED_RUNS=$RUNS run_federated >"$work/gate.table"
     cat "$work/gate.table"
     [[ -n $postgres ]] || return 0
     "$home/bin/python" bench/peer_duckdb.py "${CARGO_TARGET_DIR:-target}/tpch-$SCALE" "$work/gate.table" "$RUNS" \
         "postgres:$pg_port:$1" "mysql:${MARIADB_PORT:-0}:${2:-none}"
+    unset ANSWERS
     if [[ -n $mariadb ]]; then
         kill "$mariadb" && wait "$mariadb" || true
         mariadb=

@@ -3,7 +3,7 @@
 //! markdown table. `SQL`: also the native statements. `RUNS`: times are the best of so many. `REMOTE`: the tables that lie
 //! in PostgreSQL, `all` or `none`; with `all`, the same text is also sent straight to the server, in turns. `MARIADB`: tables
 //! that lie in MariaDB on port `MARIADB_PORT`, database `tpch`, user and password `bench`; `federated mariadb DIR SCALE TABLE…`
-//! writes what fills it.
+//! writes what fills it. `ANSWERS`: a folder for each statement's rows as Parquet.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
 use futures::TryStreamExt;
@@ -13,7 +13,7 @@ use querygate_driver_api::testkit::watch::{Run, Watch};
 use querygate_mysql::{MysqlDriver, MysqlOptions};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_query_api::service::Session;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_postgres::NoTls;
@@ -75,7 +75,7 @@ fn measure(folder: &Path, scale: f64, port: u16, shown: bool) -> Result<(), Fail
     let besides = if beside.is_empty() { String::new() } else { format!(", {} in MariaDB", beside.join(", ")) };
     println!("TPC-H scale {scale}, {place} in PostgreSQL{besides}, the rest in Parquet; {}\n", process::machine());
     let straight = (remote.len() == tpch::TABLES.len()).then_some(&client);
-    let bench = Bench { runtime, session, watch, straight, times, shown };
+    let bench = Bench { runtime, session, watch, straight, times, shown, answers: gate::answers_folder("")? };
     let rows = bench.table();
     println!("| goal | {:.0} | | | | |", federated::ROWS_MAX * scale);
     if remote == federated::REMOTE {
@@ -107,6 +107,8 @@ struct Bench<'a> {
     straight: Option<&'a tokio_postgres::Client>,
     times: usize,
     shown: bool,
+    /// A folder for each statement's rows, of one more run after those that are timed.
+    answers: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -159,6 +161,11 @@ impl Bench<'_> {
                 straight = Some(best.min(took));
             }
         }
+        if let Err(error) = self.write_answer(number, text) {
+            println!("| {number} | {rows} | {} | {values} | not written: {error} | |", runs.len());
+            totals.failed += 1;
+            return;
+        }
         (totals.rows, totals.gate) = (totals.rows + rows, totals.gate + gate);
         print!("| {number} | {rows} | {} | {values} | {found} | {gate:.0} |", runs.len());
         if let Some(straight) = straight {
@@ -181,6 +188,13 @@ impl Bench<'_> {
             gate::drain(&self.session, &prepared, &[]).await
         });
         (answered.map_err(Into::into), milliseconds(started))
+    }
+
+    fn write_answer(&self, number: &str, text: &str) -> Result<(), Failure> {
+        let Some(folder) = &self.answers else { return Ok(()) };
+        self.runtime.block_on(gate::write_answer(&self.session, text, folder, number))?;
+        self.watch.take();
+        Ok(())
     }
 
     /// Milliseconds of the same text sent straight to the server and read to its end.

@@ -1,5 +1,6 @@
 //! Governed against ungoverned TPC-H on Parquet: `cargo run --release -p querygate-bench --example governed -- DIR SCALE
-//! [RUNS [QUERY]]`. Writes the files when DIR has none; prints a markdown table, or both plans of one query.
+//! [RUNS [QUERY]]`. Writes the files when DIR has none; prints a markdown table, or both plans of one query. `ANSWERS`: a folder for the
+//! rows of each governed statement as Parquet, in `open` and in `policy`.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
 use arrow::array::{AsArray, RecordBatch};
@@ -82,6 +83,7 @@ fn compare(
     let tables = runtime.block_on(gate::tpch_tables(folder))?;
     let gate = gate::gate(runtime.handle().clone(), gate::tpch_deployment(tables, policies)?)?;
     let session = runtime.block_on(gate::session(&gate, gate::reader()))?;
+    let answers = gate::answers_folder(if policies.is_empty() { "open" } else { "policy" })?;
     println!("| query, {title} | ungoverned ms | governed ms | ratio |\n|---|---|---|---|");
     let (mut logs, mut compared) = (0.0, 0.0);
     for (number, text) in tpch::queries() {
@@ -112,6 +114,9 @@ fn compare(
             if run > 0 {
                 (without, with) = (without.min(pair[0]), with.min(pair[1]));
             }
+        }
+        if let (Some(folder), None) = (&answers, &failed) {
+            runtime.block_on(gate::write_answer(&session, sql, folder, number))?;
         }
         if let Some(failed) = failed {
             println!("| {number} | | | {failed} |");

@@ -2,6 +2,7 @@
 
 use crate::door::DATABASE;
 use crate::tpch;
+use arrow::record_batch::{RecordBatch, RecordBatchIterator};
 use futures::StreamExt;
 use querygate_catalog::deployment::{Deployment, SourceTable};
 use querygate_files::{FileFormat, FilesConfig, FilesSource, TableSpec};
@@ -15,7 +16,7 @@ use querygate_types::principal::Principal;
 use querygate_types::{Error, Result};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -101,6 +102,36 @@ pub async fn drain(
         }
     }
     Ok(count)
+}
+
+/// Runs a statement and writes its rows to a Parquet file of its number, for a peer to compare its own with. No file where no batch comes.
+///
+/// # Errors
+/// The statement's failure, or the file's.
+pub async fn write_answer(session: &Arc<dyn Session>, sql: &str, folder: &Path, number: &str) -> Result<()> {
+    let to = folder.join(format!("{number}.parquet"));
+    if to.exists() {
+        std::fs::remove_file(&to).map_err(Error::internal)?;
+    }
+    let prepared = prepare(session, sql).await?;
+    let Outcome::Rows(mut rows) = session.run(&prepared, &[], Delivery::Batches).await? else { return Ok(()) };
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.batches.next().await {
+        batches.push(batch?);
+    }
+    let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
+    tpch::write_rows(&to, RecordBatchIterator::new(batches.into_iter().map(Ok), schema))
+}
+
+/// Where answers are to be written: a folder below the one that `ANSWERS` names, made if it is not there. `None`: nowhere.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn answers_folder(below: &str) -> Result<Option<PathBuf>> {
+    let Some(folder) = std::env::var_os("ANSWERS") else { return Ok(None) };
+    let folder = PathBuf::from(folder).join(below);
+    std::fs::create_dir_all(&folder).map_err(Error::internal)?;
+    Ok(Some(folder))
 }
 
 /// The one number that a query gives; `None`: no row, or no number.

@@ -1,0 +1,64 @@
+# What a gate takes at rest and after a burst; read by `run`, which has the functions that are not here.
+
+# KiB of a process by a name of /proc/PID/status.
+resident_kb() { sed -n "s/^$2:[[:space:]]*\([0-9]*\).*/\1/p" "/proc/$1/status"; }
+
+# footprint_row WHEN PID: what is resident, of that its own memory, and pages of files, which the system may drop.
+footprint_row() {
+    local all own
+    all=$(resident_kb "$2" VmRSS) own=$(resident_kb "$2" RssAnon)
+    echo "| $1 | $((all / 1024)) | $((own / 1024)) | $(((all - own) / 1024)) |"
+}
+
+# The gate over the demo's data, which is a small stack: at rest, in a burst of groups that take some hundred megabytes, and behind it.
+run_footprint() {
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    local program=$programs/querygate stripped=$work/stripped burst
+    strip -o "$stripped" "$program"
+    printf '\n### Size and memory\n\n%s\n\n' "$(machine)"
+    echo "The program: $(stat -c %s "$program" | awk '{ printf "%.0f", $1 / 1e6 }') MB, stripped $(stat -c %s "$stripped" | awk '{ printf "%.0f", $1 / 1e6 }') MB."
+    "$program" demo --seed-only --dir "$work/demo" >"$work/seed.log" 2>&1
+    local port
+    port=$(free_port)
+    "$program" serve -c "$work/demo/querygate.toml" --pg "127.0.0.1:$port" --http 127.0.0.1:0 >"$work/footprint.log" 2>&1 &
+    gate=$!
+    until PGPASSWORD=demo-ada psql -qXAt -h 127.0.0.1 -p "$port" -U ada demo -c 'SELECT 1' >"$work/footprint.sql" 2>&1; do
+        kill -0 "$gate" || { cat "$work/footprint.log" >&2; exit 1; }
+        sleep 0.2
+    done
+    sleep 5
+    printf '\n| | MiB resident | its own | pages of files |\n|---|---|---|---|\n'
+    footprint_row "at rest" "$gate"
+    burst='SELECT count(*) FROM (SELECT md5(g::text) AS m, count(*) AS n FROM generate_series(1, 3000000) g GROUP BY 1) t'
+    for _ in 1 2 3; do
+        PGPASSWORD=demo-ada psql -qXAt -h 127.0.0.1 -p "$port" -U ada demo -c "$burst" >"$work/footprint.sql" &
+        local asking=$!
+        while kill -0 "$asking" 2>"$work/kill.log"; do
+            resident_kb "$gate" VmRSS >>"$work/footprint.kb"
+            sleep 0.05
+        done
+        wait "$asking"
+    done
+    echo "| in the burst, at most | $(($(sort -n "$work/footprint.kb" | tail -1) / 1024)) | | |"
+    for seconds in 10 50; do
+        sleep "$seconds"
+        footprint_row "$([[ $seconds == 10 ]] && echo ten seconds || echo a minute) behind it" "$gate"
+    done
+    kill "$gate" && wait "$gate" || true
+    gate=
+}
+
+# The whole test suite, built before, as .ci/tests runs it: its closing line, and what took longest.
+run_suite() {
+    printf '\n### The test suite\n\n%s\n\n' "$(machine)"
+    .ci/tests >"$work/suite.log" 2>&1 || echo "some failed: $(grep -c '^== FAILED' "$work/suite.log")"
+    grep -E '^== [0-9]+ test programs' "$work/suite.log"
+    printf '\n| program | s |\n|---|---|\n'
+    sed -n 's/^== \(.*\): passed, \([0-9.]*\) s$/\2 \1/p' "$work/suite.log" | sort -rn | sed -n 1,12p | sed 's/^\([0-9.]*\) \(.*\)$/| \2 | \1 |/'
+}
+
+# Planning anew and by kept plans, with criterion.
+run_planning() {
+    printf '\n### Planning\n\n%s\n\n' "$(machine)"
+    $CARGO bench -q -p querygate-bench --bench planning -- "${ONLY:-}" 2>"$work/planning.log" || { tail -5 "$work/planning.log" >&2; return 1; }
+}
