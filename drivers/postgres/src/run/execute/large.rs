@@ -107,7 +107,7 @@ impl Run {
     /// Stops the server's work on the statement. True if the connection can be used again: only when the statement was seen to end by
     /// the cancel, since a cancel that comes late would hit the next one.
     async fn stop_reading(&self, connection: &Connection, mut reader: RowReader<'_>) -> bool {
-        // Without a Sync behind what was asked, no answer ends. One that was canceled before, by somebody else, proves nothing of the
+        // Without a Sync behind what was asked, no answer ends. One that was canceled before, by an operator, proves nothing of the
         // cancel to come.
         let is_to_end = reader.is_running() && !reader.has_failed();
         self.pool.connector().cancel(&connection.canceler()).await;
