@@ -76,6 +76,9 @@ fn main() -> Result<(), Failure> {
         if file.starts_with("stats") {
             learning_curve(&rows, group)?;
         }
+        if file.starts_with("joblight") {
+            divided(&rows)?;
+        }
     }
     Ok(())
 }
@@ -86,6 +89,70 @@ fn learning_curve(rows: &[Row], group: fn(&Row) -> u64) -> Result<(), Failure> {
             let options = Options { bounds, folds: 0, ..Options::default() };
             let score = cross_validate(rows, group, 5, most, &options)?;
             print(&score, &format!("STATS from {most} rows, bound to {bounds:?}"), false);
+        }
+    }
+    Ok(())
+}
+
+/// What of a sub-plan training did not see; its own SQL never.
+const CLASSES: [&str; 4] = [
+    "join graph seen",
+    "join graph new, its tables and columns seen",
+    "tables or joined columns new",
+    "a range on a column that had none",
+];
+
+/// Models trained on all but three templates, for each choice of three, and judged on these.
+fn divided(rows: &[Row]) -> Result<(), Failure> {
+    let mut templates: Vec<u64> = rows.iter().map(|r| r.template).collect();
+    templates.sort_unstable();
+    templates.dedup();
+    let mut scores: Vec<[Score; 3]> = CLASSES.iter().map(|_| Default::default()).collect();
+    for (a, one) in templates.iter().enumerate() {
+        for (b, two) in templates.iter().enumerate().skip(a + 1) {
+            for three in templates.iter().skip(b + 1) {
+                judge_by_class(rows, &[*one, *two, *three], &mut scores)?;
+            }
+        }
+    }
+    for (class, [source, cap, start]) in CLASSES.iter().zip(&scores) {
+        print(source, &format!("JOB-light, three templates left out: {class}, Postgres' estimate"), false);
+        print(cap, &format!("the same, bound to {:?}", BoundUse::Cap), false);
+        print(start, &format!("the same, bound to {:?}", BoundUse::Start), false);
+    }
+    Ok(())
+}
+
+fn judge_by_class(rows: &[Row], out: &[u64], scores: &mut [[Score; 3]]) -> Result<(), Failure> {
+    let (test, train): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|r| out.contains(&r.template));
+    let known: HashSet<&str> = train.iter().map(|r| r.sql.as_str()).collect();
+    let graphs: HashSet<&str> = train.iter().map(|r| r.graph.as_str()).collect();
+    let plans = || train.iter().map(|r| &r.observation.subplan);
+    let tables: HashSet<u64> = plans().flat_map(|s| s.tables.iter().copied()).collect();
+    let joined: HashSet<u64> = plans().flat_map(|s| s.joins.iter().flat_map(|(a, b)| [*a, *b])).collect();
+    let ranged: HashSet<u64> = plans().flat_map(|s| s.ranges.iter().map(|r| r.column)).collect();
+    let class = |row: &Row| {
+        let subplan = &row.observation.subplan;
+        let has_all = subplan.tables.iter().all(|t| tables.contains(t))
+            && subplan.joins.iter().all(|(a, b)| joined.contains(a) && joined.contains(b));
+        match (has_all, subplan.ranges.iter().all(|r| ranged.contains(&r.column))) {
+            (false, _) => 2,
+            (true, false) => 3,
+            (true, true) => usize::from(!graphs.contains(row.graph.as_str())),
+        }
+    };
+    let observations: Vec<Observation> =
+        train.iter().map(|r| Observation { group: r.template, ..r.observation.clone() }).collect();
+    for (at, [source, cap, start]) in scores.iter_mut().enumerate() {
+        let rows: Vec<&Row> =
+            test.iter().copied().filter(|r| !known.contains(r.sql.as_str()) && class(r) == at).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let miss = |r: &&Row| (r.observation.rows.max(1.0) / r.observation.subplan.estimate.max(1.0)).ln();
+        source.errors.extend(rows.iter().map(miss));
+        for (score, bounds) in [(cap, BoundUse::Cap), (start, BoundUse::Start)] {
+            score.judge(&observations, &rows, &Options { bounds, ..Options::default() })?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 mod support;
 
-use querygate_models::cardinality::{BoundUse, Corrector, Observation, Options, Subplan};
+use querygate_models::cardinality::{BoundUse, Corrector, Observation, Options, Range, Subplan};
 use querygate_models::numeric::q_errors;
 use querygate_models::saved;
 use std::path::Path;
@@ -83,6 +83,29 @@ fn a_model_judges_itself_survives_saving_and_says_what_it_never_saw() {
     assert_eq!((model.correct(known).unseen, loaded.correct(known)), (0, model.correct(known)));
     let strange = Subplan { tables: vec![1, 2], joins: vec![(3, 4)], estimate: 100.0, ..Subplan::default() };
     assert_eq!(model.correct(&strange).unseen, 4);
+}
+
+#[test]
+fn what_training_never_saw_is_not_corrected_far_below_the_source() {
+    let rows = sample("joblight_sample.csv");
+    let mut train = observations(&rows.iter().collect::<Vec<_>>());
+    // A source that says too little of all, and knows so little of joins that it is not followed.
+    train.iter_mut().for_each(|o| (o.subplan.estimate, o.subplan.bound) = ((o.rows / 2.0).min(500.0), None));
+    let model = Corrector::train(&train, &Options::default()).unwrap();
+    let known = Subplan { estimate: 1e9, ..train[0].subplan.clone() };
+    let strange = Subplan { tables: [known.tables.clone(), vec![1, 2]].concat(), ..known.clone() };
+    assert!(model.correct(&known).rows < 1e9, "{:?}", model.correct(&known));
+    let answer = model.correct(&strange);
+    assert!(answer.rows >= 1.9e9 && answer.unseen == 2 && answer.high.is_infinite(), "{answer:?}");
+    let range = Range { table: known.tables[0], column: 7, low: 1.0, high: 2.0 };
+    let narrowed = model.correct(&Subplan { ranges: vec![range], ..known.clone() });
+    assert!(narrowed.rows >= 1.9e9 && narrowed.unseen == 0 && narrowed.high.is_infinite(), "{narrowed:?}");
+    for estimate in [f64::NAN, -1.0, f64::INFINITY] {
+        let answer = model.correct(&Subplan { estimate, ..strange.clone() });
+        assert!((1.0..=1e18 * 1.001).contains(&answer.rows) && answer.low <= answer.rows, "{answer:?}");
+    }
+    let capped = model.correct(&Subplan { bound: Some(5e8), ..strange });
+    assert!(capped.rows <= 5e8 * 1.001 && capped.high <= 5e8 * 1.001, "{capped:?}");
 }
 
 #[test]

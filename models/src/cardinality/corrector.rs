@@ -44,6 +44,9 @@ pub const OBSERVATIONS_MAX: usize = 20_000;
 /// Fewer are not worth a model.
 pub const OBSERVATIONS_MIN: usize = 30;
 
+/// Share of the sub-plans in training that ended below [`Layer::least`].
+const BELOW_LEAST: f64 = 0.25;
+
 /// Share of the variance that a source's estimates must explain to be started from.
 const FOLLOWED_FROM: f64 = 0.75;
 
@@ -54,7 +57,8 @@ pub struct Correction {
     pub rows: f64,
     /// Lower end of the interval.
     pub low: f64,
-    /// Upper end of the interval.
+    /// Upper end of the interval: the bound, or infinity, where training never saw a table, a join or a condition and no bound is started
+    /// from.
     pub high: f64,
     /// Tables and joins that training never saw: with any, do not act on the answer.
     pub unseen: usize,
@@ -74,6 +78,8 @@ pub struct Corrector {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Layer {
     start: Start,
+    /// Rows ÷ the source's estimate, as a logarithm, that few sub-plans fell below.
+    least: f64,
     pair: Pair,
     intervals: Option<Intervals>,
     judgement: Option<Judgement>,
@@ -214,6 +220,16 @@ fn best_share(rows: &[&Row<'_>], start: Start, held_out: &[(usize, [f64; 2])]) -
 }
 
 impl Layer {
+    /// What the answer is not to be below, for a sub-plan with tables, joins or conditions that training never saw. These add
+    /// nothing to what the models say, joins that make many rows too, so that models say too little; the source has seen them
+    /// all. `None` where nothing is new, or a bound is started from, which says it better.
+    fn least_of(&self, encoded: &Encoded) -> Option<f64> {
+        match self.start {
+            Start::Estimate(_) => encoded.is_new.then(|| (encoded.estimate + self.least).clamp(0.0, ROWS_MAX.ln())),
+            Start::Bound => None,
+        }
+    }
+
     /// With `judged`, the models of the folds judge this one and make its intervals.
     fn train(ready: &Ready<'_>, start: Start, judged: bool, options: &Options) -> Option<Self> {
         let Ready { rows, folds, kernel } = ready;
@@ -248,8 +264,11 @@ impl Layer {
         let source: Vec<f64> = rows.iter().map(|r| r.truth - r.encoded.estimate).collect();
         let judgement = (!corrected.is_empty())
             .then(|| Judgement { source: numeric::q_errors(&source), corrected: numeric::q_errors(&corrected) });
+        let mut ratios = source;
+        numeric::sort(&mut ratios);
         Some(Self {
             start,
+            least: numeric::quantile(&ratios, BELOW_LEAST),
             pair,
             intervals: Intervals::calibrate(&held_out, folds.groups(), options.coverage),
             judgement,
@@ -321,6 +340,11 @@ impl Corrector {
             Some(intervals) => intervals.around(value, &difficulty),
             None => (0.0, ceiling),
         };
+        let (value, high) = match layer.least_of(&encoded) {
+            // How far from the truth such answers end was not seen in training either.
+            Some(least) => (value.max(least.min(ceiling)), ceiling),
+            None => (value, high),
+        };
         Correction {
             rows: value.exp(),
             low: low.clamp(0.0, value).exp(),
@@ -332,7 +356,7 @@ impl Corrector {
 
 impl Saved for Corrector {
     const KIND: &'static str = "cardinality";
-    const VERSION: u16 = 3;
+    const VERSION: u16 = 4;
 
     fn check(&self) -> Result<(), LoadError> {
         let sound = |layer: &Layer| {
@@ -343,6 +367,7 @@ impl Saved for Corrector {
             let trees = layer.pair.trees.check().is_ok()
                 && layer.pair.trees.width() == self.encoder.features_width() + layer.start.extra_features();
             share
+                && layer.least.abs() <= ROWS_MAX.ln()
                 && (0.0..=1.0).contains(&layer.pair.share)
                 && trees
                 && layer.pair.kernel.is_sound(&self.encoder)

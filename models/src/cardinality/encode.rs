@@ -53,6 +53,8 @@ pub(crate) struct Encoded {
     pub(crate) features: Vec<f64>,
     /// Tables and joins that training never saw.
     pub(crate) unseen: usize,
+    /// Whether training never saw a table, a join, a mark or a column with a range.
+    pub(crate) is_new: bool,
 }
 
 fn most_frequent(ids: impl Iterator<Item = u64>, most: usize) -> Vec<u64> {
@@ -175,12 +177,17 @@ impl Encoder {
                 }
             }
         }
-        let estimate = numeric::log_of(subplan.estimate.min(ROWS_MAX), 1.0);
+        let is_known = |range: &Range| self.columns.iter().any(|column| column.id == range.column);
+        let has_all_columns = self.columns.len() < COLUMNS_MAX;
+        let has_all_tokens = self.tables.len() < TOKENS_MAX && self.tokens.len() < TOKENS_MAX;
+        // Where training had more than there is a place for, one without a place may have been there.
+        let is_new = unseen > 0 && has_all_tokens || has_all_columns && !subplan.ranges.iter().all(is_known);
+        let estimate = numeric::log_of(subplan.estimate, 1.0).min(ROWS_MAX.ln());
         let (tables, joins, conditions) = (subplan.tables.len(), subplan.joins.len(), subplan.ranges.len());
         let mut features = Vec::with_capacity(self.features_width());
         features.extend([estimate, tables as f64, joins as f64, (conditions + subplan.marks.len()) as f64, narrowing]);
         features.extend(graph.iter().chain(&ends).chain(&widths));
-        Encoded { graph, pairs, ranks, estimate, features, unseen }
+        Encoded { graph, pairs, ranks, estimate, features, unseen, is_new }
     }
 }
 
