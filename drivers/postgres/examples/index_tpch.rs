@@ -119,8 +119,8 @@ impl CostOracle for Oracle<'_> {
         let specs: Vec<IndexSpec> = indexes.iter().map(|index| self.server.spec(index)).collect();
         let specs: Vec<&IndexSpec> = specs.iter().collect();
         let answer = self.server.runtime.block_on(self.planner.cost(&self.queries[statement], &specs))?;
-        let cost = if self.published { answer.planned } else { answer.cost };
-        Ok(Answer { cost, planned: Some(answer.planned), used: Some(answer.used) })
+        let (cost, worst) = if self.published { (answer.planned, answer.planned) } else { (answer.cost, answer.worst) };
+        Ok(Answer { cost, planned: Some(answer.planned), worst: Some(worst), used: Some(answer.used) })
     }
 
     fn size(&mut self, index: &Index) -> Option<f64> {
@@ -331,7 +331,7 @@ fn compared(advice: &Advice, times: &[(f64, f64)]) -> Vec<String> {
     let known = advice.statements.iter().zip(times);
     let rate = rate(known.map(|(change, (before, _))| (*before, change.before.cost)));
     println!(
-        "\n| statement | planner's cost, ÷ | careful cost, ÷ | time predicted, ÷ | time measured, ÷ | s without | s with | |\n|---|---|---|---|---|---|---|---|"
+        "\n| statement | planner's cost, ÷ | careful cost, ÷ | at worst, ÷ | time predicted, ÷ | time measured, ÷ | s without | s with | |\n|---|---|---|---|---|---|---|---|---|"
     );
     let sign = |saved: f64| if saved > NONE { 1 } else { -i32::from(saved < -NONE) };
     let (mut right, mut sums, mut missed) = (0.0, (0.0, 0.0, 0.0), Vec::new());
@@ -345,9 +345,10 @@ fn compared(advice: &Advice, times: &[(f64, f64)]) -> Vec<String> {
         let told: Vec<&str> = told.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
         let Change { before: cost, after: then, .. } = change;
         println!(
-            "| {number} | {:.2} | {:.2} | {:.2} | {:.2} | {before:.3} | {after:.3} | {} |",
+            "| {number} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {before:.3} | {after:.3} | {} |",
             then.planned / cost.planned,
             then.cost / cost.cost,
+            then.worst / cost.worst,
             1.0 - predicted,
             1.0 - saved,
             told.join(", ")

@@ -171,6 +171,8 @@ pub struct Costed {
     pub cost: f64,
     /// What the planner itself says.
     pub planned: f64,
+    /// What it costs if what is uncertain turns out badly, where the source can say; otherwise the cost.
+    pub worst: f64,
     /// Which of the offered indexes the plan uses (places in the list).
     pub used: Vec<usize>,
 }

@@ -35,10 +35,16 @@ impl Change {
         share(self.before.planned, self.after.planned)
     }
 
+    /// The share of its cost that is saved if all that is uncertain turns out badly; negative: it becomes dearer.
+    #[must_use]
+    pub fn saved_at_worst(&self) -> f64 {
+        share(self.before.worst, self.after.worst)
+    }
+
     /// Whether it may become slower, or gain much less than the planner expects.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
-        self.saved() < -LEAST || self.hoped() > LEAST && self.saved() < PART * self.hoped()
+        self.saved().min(self.saved_at_worst()) < -LEAST || self.hoped() > LEAST && self.saved() < PART * self.hoped()
     }
 
     /// The share of its time that is saved. What an index spares is reading, so a saved unit of cost takes no longer than a unit of
@@ -66,7 +72,7 @@ mod tests {
     use super::*;
 
     fn change(before: f64, after: f64, planned: f64) -> Change {
-        let price = |cost: f64, planned: f64| Price { cost, planned };
+        let price = |cost: f64, planned: f64| Price { cost, planned, worst: cost };
         Change { statement: 0, before: price(before, before), after: price(after, planned) }
     }
 
@@ -78,6 +84,13 @@ mod tests {
         assert!(change(100.0, 70.0, 20.0).is_doubtful());
         assert!(change(100.0, 103.0, 20.0).is_doubtful());
         assert!(change(100.0, 150.0, 150.0).is_doubtful());
+        let mut uncertain = change(100.0, 40.0, 30.0);
+        assert!(!uncertain.is_doubtful());
+        uncertain.after.worst = 120.0;
+        assert!(uncertain.is_doubtful() && (uncertain.saved_at_worst() + 0.2).abs() < 1e-12);
+        // As uncertain as it was without them.
+        uncertain.before.worst = 120.0;
+        assert!(!uncertain.is_doubtful());
     }
 
     #[test]

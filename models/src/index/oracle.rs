@@ -11,6 +11,8 @@ pub struct Answer {
     pub cost: f64,
     /// What the planner itself says; `None`: the same.
     pub planned: Option<f64>,
+    /// What it costs if what is uncertain turns out badly, by the same care; `None`: the same.
+    pub worst: Option<f64>,
     /// Which of the offered indexes the plan uses (places in the list), where the planner tells: it saves questions.
     pub used: Option<Vec<usize>>,
 }
@@ -22,6 +24,8 @@ pub struct Price {
     pub cost: f64,
     /// As the planner says.
     pub planned: f64,
+    /// If what is uncertain turns out badly.
+    pub worst: f64,
 }
 
 /// A planner with hypothetical indexes: HypoPG, a schema-only copy with statistics, a synthetic one.
@@ -137,7 +141,8 @@ impl<'a, O: CostOracle> Asked<'a, O> {
             None => offered.clone(),
         };
         let finite = |cost: f64| if cost.is_finite() { cost.max(0.0) } else { f64::MAX / 1e6 };
-        let price = Price { cost: finite(answer.cost), planned: finite(answer.planned.unwrap_or(answer.cost)) };
+        let or_cost = |other: Option<f64>| finite(other.unwrap_or(answer.cost));
+        let price = Price { cost: finite(answer.cost), planned: or_cost(answer.planned), worst: or_cost(answer.worst) };
         self.known[statement].push(Known { offered, used, price });
         Ok(price)
     }

@@ -32,7 +32,7 @@ impl CostOracle for Toy<'_> {
                 _ => cost += table.rows,
             }
         }
-        Ok(Answer { cost, planned: None, used: self.tells.then_some(used) })
+        Ok(Answer { cost, planned: None, worst: None, used: self.tells.then_some(used) })
     }
 
     fn is_spent(&self) -> bool {

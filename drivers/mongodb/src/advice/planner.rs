@@ -148,7 +148,7 @@ impl WhatIf for Planner {
         }
         used.sort_unstable();
         used.dedup();
-        Ok(Costed { cost, planned: cost, used })
+        Ok(Costed { cost, planned: cost, worst: cost, used })
     }
 }
 

@@ -90,7 +90,7 @@ impl WhatIf for Explaining {
         let mut reckoning =
             Reckoning { query, indexes, tables: &self.tables, aliases: &plan.aliases, used: Vec::new() };
         let cost = plan.blocks.iter().map(|block| reckoning.block(block)).sum::<f64>().max(1.0);
-        Ok(Costed { cost, planned: cost, used: reckoning.used })
+        Ok(Costed { cost, planned: cost, worst: cost, used: reckoning.used })
     }
 }
 

@@ -6,7 +6,7 @@
 //! not hear of hypothetical indexes.
 
 use super::create_text;
-use super::probe_cost::{Known, ProbeCosts};
+use super::probe_cost::{KeysOfJoins, Known, ProbeCosts};
 use crate::connect::connection::Connection;
 use crate::connect::pool::Lease;
 use crate::error::from_postgres;
@@ -142,7 +142,7 @@ fn indexes<'a>(plan: &'a Value, found: &mut Vec<&'a str>) {
 impl WhatIf for Planner {
     fn evidence(&self) -> &'static str {
         "PostgreSQL's planner with hypothetical indexes (HypoPG), generic plans; cost: the planner's, and more for rows that \
-         look-ups of a join fetch one by one"
+         look-ups of a join and bitmaps fetch, and for joins by several columns"
     }
 
     fn write_cost(&self) -> f64 {
@@ -171,8 +171,10 @@ impl WhatIf for Planner {
             let is_it = |made: &Option<(u32, String)>| made.as_ref().is_some_and(|(_, known)| known == name);
             self.made.iter().find(|(_, made)| is_it(made)).map(|(index, _)| index.clone())
         };
-        let surplus = ProbeCosts { tables: &self.tables, made: &made }.surplus(plan);
-        Ok(Costed { cost: cost + surplus, planned: cost, used })
+        let with_care =
+            |keys_of_joins| cost + ProbeCosts { tables: &self.tables, made: &made, keys_of_joins }.surplus(plan);
+        let (expected, worst) = (with_care(KeysOfJoins::HalfWay), with_care(KeysOfJoins::Together));
+        Ok(Costed { cost: expected, planned: cost, worst, used })
     }
 }
 

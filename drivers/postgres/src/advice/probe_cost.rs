@@ -1,12 +1,17 @@
 //! What the server's planner takes for cheaper than it is: look-ups by an index, once for each row of something else, whose rows
-//! lie scattered. It supposes that the pages of all look-ups together are read once each and stay in memory, and asks next to
+//! lie scattered; many scattered rows by a bitmap; and what comes above a join by several columns.
+//! Of look-ups it supposes that the pages of all look-ups together are read once each and stay in memory, and asks next to
 //! nothing for coming to a page that is there; yet such a row takes many times longer than one that is read in sequence.
 
 use querygate_driver_api::advice::{IndexSpec, IndexedTable};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// Fetching a row that is in memory and lies apart from the last, in units of a page read in sequence; 1.4 to 2.3 µs against 3.8 µs.
 const FETCH: f64 = 0.5;
+/// The same for a row that a bitmap finds, in the order of pages: 0.19 to 0.23 where a seventh of the rows of a table in memory is fetched,
+/// by two workers as by the whole scan that it is measured against. The planner counts pages, of which many scattered rows leave few out.
+const FETCH_IN_ORDER: f64 = 0.2;
 /// Looking at an index entry and its row, in the same unit: the planner's own costs of an index entry, a row and an operator.
 const VISIT: f64 = 0.0175;
 
@@ -24,11 +29,21 @@ struct Keys {
     scattered: f64,
 }
 
-/// The look-ups of plans.
+/// Prices of plans.
 pub(super) struct ProbeCosts<'a> {
     pub(super) tables: &'a [Known],
     /// Hypothetical indexes by their names in plans.
     pub(super) made: &'a dyn Fn(&str) -> Option<IndexSpec>,
+    pub(super) keys_of_joins: KeysOfJoins,
+}
+
+/// What several keys that a join compares together are taken for. The planner takes them for independent, and they often are not.
+#[derive(Clone, Copy)]
+pub(super) enum KeysOfJoins {
+    /// Half way, in orders of magnitude, between independent and as selective as the most selective one alone.
+    HalfWay,
+    /// As selective as the most selective one alone: the most rows that there may be.
+    Together,
 }
 
 /// How often a node runs, and whether it is left at the first row.
@@ -53,13 +68,71 @@ fn children(node: &Value) -> impl Iterator<Item = &Value> {
 impl ProbeCosts<'_> {
     /// What the plan costs beyond what the planner says, in its unit.
     pub(super) fn surplus(&self, plan: &Value) -> f64 {
-        self.node(plan, Runs { times: 1.0, first: false })
+        let mut walk = Walk { prices: self, workers: 1.0, tables: HashMap::new() };
+        walk.look(plan);
+        walk.node(plan, Runs { times: 1.0, first: false })
+    }
+
+    /// Entries that an index finds for one look-up, and how many times as many as the planner supposes; `None` where no key is
+    /// compared. Of several keys, those after the most selective may exclude everything or nothing: see [`KeysOfJoins`].
+    fn found(&self, entries: &Value, relation: &str) -> (Option<f64>, f64) {
+        let Some(keys) = self.keys(text(entries, "Index Name"), relation) else { return (None, 1.0) };
+        let condition = text(entries, "Index Cond");
+        let compared = keys.columns.iter().take_while(|(name, _)| is_equality(condition, name));
+        let compared: Vec<f64> = compared.map(|(_, distinct)| *distinct).collect();
+        let Some(most) = compared.iter().copied().reduce(f64::max) else { return (None, 1.0) };
+        let apart = (keys.rows / compared.iter().product::<f64>()).max(1.0);
+        let alone = (keys.rows / most).max(1.0);
+        let expected = match self.keys_of_joins {
+            KeysOfJoins::HalfWay => (apart * alone).sqrt(),
+            KeysOfJoins::Together => alone,
+        };
+        (Some(expected), expected / apart)
+    }
+
+    fn keys(&self, index: &str, relation: &str) -> Option<Keys> {
+        if let Some(spec) = (self.made)(index) {
+            let known = self.tables.iter().find(|known| known.table.table == spec.table)?;
+            return keys(known, spec.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str));
+        }
+        let of = |known: &&Known| known.table.table.name() == relation;
+        self.tables.iter().filter(of).find_map(|known| {
+            let index = known.table.indexes.iter().find(|one| one.name == index)?;
+            keys(known, index.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str))
+        })
+    }
+}
+
+/// One plan, with what its nodes do not say of the others.
+struct Walk<'a> {
+    prices: &'a ProbeCosts<'a>,
+    /// By how many PostgreSQL divides the rows of parallel nodes.
+    workers: f64,
+    /// Rows of whole tables by their names in the plan.
+    tables: HashMap<&'a str, f64>,
+}
+
+impl<'a> Walk<'a> {
+    fn look(&mut self, node: &'a Value) {
+        let planned = number(node, "Workers Planned");
+        if planned > 0.0 {
+            // The process that gathers does a part of the work, too, the less the more workers there are.
+            self.workers = planned + (1.0 - 0.3 * planned).max(0.0);
+        }
+        let relation = text(node, "Relation Name");
+        let known = self.prices.tables.iter().find(|known| known.table.table.name() == relation);
+        if let (Some(known), false) = (known, relation.is_empty()) {
+            self.tables.insert(text(node, "Alias"), known.table.rows);
+        }
+        children(node).for_each(|child| self.look(child));
     }
 
     fn node(&self, node: &Value, runs: Runs) -> f64 {
         let own = match text(node, "Node Type") {
             "Index Scan" => self.scan(node, node, runs),
-            "Bitmap Heap Scan" => children(node).next().map_or(0.0, |entries| self.scan(node, entries, runs)),
+            "Bitmap Heap Scan" => children(node).next().map_or(0.0, |entries| {
+                if runs.times > 1.0 { self.scan(node, entries, runs) } else { self.bitmap(node, entries) }
+            }),
             _ => 0.0,
         };
         let all = children(node).map(|child| self.node(child, self.inner(node, child, runs))).sum::<f64>();
@@ -88,7 +161,7 @@ impl ProbeCosts<'_> {
         let more = |child: &Value| (self.rows(child) / number(child, "Plan Rows").max(1.0)).max(1.0);
         let mut sides = children(node);
         match (text(node, "Node Type"), sides.next(), sides.next()) {
-            ("Index Scan" | "Index Only Scan", ..) => planned * self.found(node, text(node, "Relation Name")).1,
+            ("Index Scan" | "Index Only Scan", ..) => planned * self.prices.found(node, text(node, "Relation Name")).1,
             ("Nested Loop", Some(outer), Some(inner)) => {
                 let joined = planned * more(outer);
                 let plain = text(node, "Join Type") == "Inner" && node.get("Join Filter").is_none();
@@ -98,6 +171,10 @@ impl ProbeCosts<'_> {
                 } else {
                     joined
                 }
+            }
+            ("Hash Join" | "Merge Join", Some(one), Some(other)) => {
+                let joined = planned * more(one);
+                joined.max(self.joined_by_key(node, one, other))
             }
             (
                 "Hash Join" | "Merge Join" | "Sort" | "Incremental Sort" | "Gather" | "Gather Merge" | "Memoize"
@@ -109,30 +186,33 @@ impl ProbeCosts<'_> {
         }
     }
 
-    /// Entries that an index finds for one look-up, and how many times as many as the planner supposes; `None` where no key is
-    /// compared. Of several keys, those after the most selective may exclude everything or nothing: the geometric mean.
-    fn found(&self, entries: &Value, relation: &str) -> (Option<f64>, f64) {
-        let Some(keys) = self.keys(text(entries, "Index Name"), relation) else { return (None, 1.0) };
-        let condition = text(entries, "Index Cond");
-        let compared = keys.columns.iter().take_while(|(name, _)| is_equality(condition, name));
-        let compared: Vec<f64> = compared.map(|(_, distinct)| *distinct).collect();
-        let Some(most) = compared.iter().copied().reduce(f64::max) else { return (None, 1.0) };
-        let apart = (keys.rows / compared.iter().product::<f64>()).max(1.0);
-        let mean = (apart * (keys.rows / most).max(1.0)).sqrt();
-        (Some(mean), mean / apart)
-    }
-
-    /// `fetching` gets rows, by the entries that `entries` finds. What runs once, the planner prices well.
+    /// `fetching` gets rows, by the entries that `entries` finds. A look-up that runs once, the planner prices well.
     fn scan(&self, fetching: &Value, entries: &Value, runs: Runs) -> f64 {
         if runs.times <= 1.0 {
             return 0.0;
         }
-        let Some(keys) = self.keys(text(entries, "Index Name"), text(fetching, "Relation Name")) else { return 0.0 };
-        let found = self.found(entries, text(fetching, "Relation Name")).0;
+        let Some(keys) = self.prices.keys(text(entries, "Index Name"), text(fetching, "Relation Name")) else {
+            return 0.0;
+        };
+        let found = self.prices.found(entries, text(fetching, "Relation Name")).0;
         let least = number(entries, "Plan Rows").max(1.0);
         let visited = if runs.first { 1.0 } else { found.map_or(least, |found| found.max(least)) };
         let careful = number(fetching, "Startup Cost") + visited * (VISIT + FETCH * keys.scattered);
         runs.times * (careful - number(fetching, "Total Cost")).max(0.0)
+    }
+
+    /// How far the rows that an index or several find lie apart, at most; `None` where that is not known of any.
+    fn scattered(&self, entries: &Value, relation: &str) -> Option<f64> {
+        let own = self.prices.keys(text(entries, "Index Name"), relation).map(|keys| keys.scattered);
+        children(entries).filter_map(|child| self.scattered(child, relation)).chain(own).reduce(f64::max)
+    }
+
+    /// `fetching` gets, once, the rows that `entries` finds, page after page.
+    fn bitmap(&self, fetching: &Value, entries: &Value) -> f64 {
+        let Some(scattered) = self.scattered(entries, text(fetching, "Relation Name")) else { return 0.0 };
+        let planned = number(fetching, "Total Cost") - number(entries, "Total Cost");
+        let careful = number(entries, "Plan Rows") * (VISIT + FETCH_IN_ORDER * scattered);
+        (careful - planned).max(0.0)
     }
 
     /// How often a child runs, if its parent runs so.
@@ -157,16 +237,21 @@ impl ProbeCosts<'_> {
         }
     }
 
-    fn keys(&self, index: &str, relation: &str) -> Option<Keys> {
-        if let Some(spec) = (self.made)(index) {
-            let known = self.tables.iter().find(|known| known.table.table == spec.table)?;
-            return keys(known, spec.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str));
-        }
-        let of = |known: &&Known| known.table.table.name() == relation;
-        self.tables.iter().filter(of).find_map(|known| {
-            let index = known.table.indexes.iter().find(|one| one.name == index)?;
-            keys(known, index.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str))
-        })
+    /// Rows of a join by several columns of the same two tables, which are a key of one of them: each row of the other meets one, if
+    /// conditions have left it. 0 for other joins.
+    fn joined_by_key(&self, join: &Value, one: &Value, other: &Value) -> f64 {
+        let condition = [text(join, "Hash Cond"), text(join, "Merge Cond")].concat();
+        let pairs: Vec<[&str; 2]> = condition.split(") AND (").filter_map(joined_tables).collect();
+        let several = |pair: &&[&str; 2]| pairs.iter().filter(|other| other == pair).count() > 1;
+        let (Some(pair), "Inner") = (pairs.iter().find(several), text(join, "Join Type")) else { return 0.0 };
+        let Some(rows) = pair.iter().map(|table| self.tables.get(table).copied()).collect::<Option<Vec<f64>>>() else {
+            return 0.0;
+        };
+        let key_side = rows.into_iter().fold(f64::INFINITY, f64::min).max(1.0);
+        // Both sides are parts of what the workers have where they fill a hash together.
+        let is_shared = other.get("Parallel Aware").and_then(Value::as_bool).unwrap_or(false);
+        let parts = if is_shared { self.workers } else { 1.0 };
+        self.rows(one) * (self.rows(other) * parts) / key_side
     }
 }
 
@@ -181,6 +266,20 @@ fn keys<'a>(known: &Known, names: impl Iterator<Item = &'a str>) -> Option<Keys>
         columns.push((name.to_owned(), known.table.columns.get(place)?.distinct.max(1.0)));
     }
     Some(Keys { rows: known.table.rows, columns, scattered: scattered? })
+}
+
+/// The names of the tables whose columns an equality compares, ascending: of `a.x = b.y`, with or without parentheses around it.
+fn joined_tables(equality: &str) -> Option<[&str; 2]> {
+    let (left, right) = equality.split_once(" = ")?;
+    let table = |column: &'_ str| -> Option<(usize, usize)> {
+        let start = column.len() - column.trim_start_matches('(').len();
+        Some((start, column.rfind('.')?)).filter(|(start, dot)| start < dot)
+    };
+    let (left, right) = (left.trim(), right.trim());
+    let (one, other) = (table(left)?, table(right)?);
+    let mut names = [left.get(one.0..one.1)?, right.get(other.0..other.1)?];
+    names.sort_unstable();
+    Some(names)
 }
 
 /// Whether the condition compares the index's column for equality. Names of other tables' columns have their tables' before them.
@@ -227,7 +326,8 @@ mod tests {
             code_point: Vec::new(),
             rows: None,
         };
-        ProbeCosts { tables: &known(ordered), made: &|name| (name == "<1>btree").then(|| spec.clone()) }.surplus(plan)
+        let made = |name: &str| (name == "<1>btree").then(|| spec.clone());
+        ProbeCosts { tables: &known(ordered), made: &made, keys_of_joins: KeysOfJoins::HalfWay }.surplus(plan)
     }
 
     fn scan(condition: &str) -> Value {
@@ -277,7 +377,7 @@ mod tests {
         let table = TableRef::new(["public", "lines"]).unwrap();
         let spec = IndexSpec { table, keys: names.to_vec(), include: Vec::new(), code_point: Vec::new(), rows: None };
         let made = |name: &str| (name == "<1>btree").then(|| spec.clone());
-        let probe_cost = ProbeCosts { tables: &tables, made: &made };
+        let probe_cost = ProbeCosts { tables: &tables, made: &made, keys_of_joins: KeysOfJoins::HalfWay };
         let mut by_both = scan("((part = p.part) AND (supplier = p.supplier))");
         (by_both["Plan Rows"], by_both["Total Cost"]) = (json!(1), json!(1.5));
         // 30 lines of a part; at most one of them if part and supplier had nothing to do with each other.
@@ -290,6 +390,57 @@ mod tests {
         let fetched = 400.0 * (0.43 + mean * (VISIT + FETCH) - 1.5);
         let expected = fetched + (400.0 * mean - 2.0) * 0.3;
         assert!((probe_cost.surplus(&whole) - expected).abs() < 1e-6, "{} {expected}", probe_cost.surplus(&whole));
+        let worst = ProbeCosts { keys_of_joins: KeysOfJoins::Together, ..probe_cost }.surplus(&whole);
+        let most = 400.0 * (0.43 + 30.0 * (VISIT + FETCH) - 1.5) + (400.0 * 30.0 - 2.0) * 0.3;
+        assert!((worst - most).abs() < 1e-6, "{worst} {most}");
+    }
+
+    #[test]
+    fn a_loop_over_a_join_by_a_key_of_several_columns_runs_for_each_row_that_has_one() {
+        let by_key = scan("(supplier = s.id)");
+        let side = |alias: &str, rows: f64| json!({"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "lines", "Alias": alias, "Plan Rows": rows});
+        let joined = |condition: &str, kind: &str, shared: bool, inner: f64| {
+            let hash =
+                json!({"Node Type": "Hash", "Parallel Aware": shared, "Plan Rows": inner, "Plans": [side("p", inner)]});
+            let join = json!({"Node Type": "Hash Join", "Parent Relationship": "Outer", "Join Type": kind, "Plan Rows": 400,
+                "Hash Cond": condition, "Plans": [side("l", 600_000.0), hash]});
+            let looped = json!({"Node Type": "Nested Loop", "Join Type": "Semi", "Plan Rows": 400, "Plans": [join, by_key.clone()]});
+            json!({"Node Type": "Gather", "Workers Planned": 2, "Plan Rows": 960, "Plans": [looped]})
+        };
+        let several = "((p.supplier = l.supplier) AND (p.part = l.part))";
+        let told = |plan: &Value| surplus(0.0, plan) / 60.97;
+        // Of a tenth of the six million rows each meets one, and the planner supposes 400; the first row of a look-up is enough.
+        assert!((told(&joined(several, "Inner", false, 6e6)) - 599_600.0).abs() < 1e-6);
+        // A hundredth of those that they meet is left by conditions.
+        assert!((told(&joined(several, "Inner", false, 60_000.0)) - 5_600.0).abs() < 1e-6);
+        // In a hash that the workers fill together, each side is one worker's part.
+        assert!((told(&joined(several, "Inner", true, 60_000.0)) - 14_000.0).abs() < 1e-6);
+        // One column, two tables, another kind of join.
+        for (condition, kind) in
+            [("(p.supplier = l.supplier)", "Inner"), ("((p.a = l.a) AND (q.b = l.b))", "Inner"), (several, "Semi")]
+        {
+            assert!(told(&joined(condition, kind, false, 6e6)).abs() < 1e-9, "{condition} {kind}");
+        }
+        assert_eq!(joined_tables("((\"a b\".x = c.y"), Some(["\"a b\"", "c"]));
+        assert_eq!(joined_tables("c.y = upper(x)"), None);
+    }
+
+    #[test]
+    fn many_scattered_rows_of_a_bitmap_are_dearer_than_their_pages() {
+        let bitmap = |rows: f64| {
+            let entries = json!({"Node Type": "Bitmap Index Scan", "Parent Relationship": "Member", "Index Name": "<1>btree",
+                "Total Cost": 12_000.0, "Plan Rows": rows});
+            let other = json!({"Node Type": "Bitmap Index Scan", "Parent Relationship": "Member", "Index Name": "unknown",
+                "Total Cost": 1.0, "Plan Rows": 1});
+            let either =
+                json!({"Node Type": "BitmapOr", "Total Cost": 12_000.0, "Plan Rows": rows, "Plans": [other, entries]});
+            json!({"Node Type": "Bitmap Heap Scan", "Relation Name": "lines", "Total Cost": 133_000.0, "Plan Rows": 47_000,
+                "Plans": [either]})
+        };
+        let expected = 900_000.0 * (VISIT + FETCH_IN_ORDER) - 121_000.0;
+        assert!((surplus(0.0, &bitmap(900_000.0)) - expected).abs() < 1e-6);
+        assert!(surplus(0.0, &bitmap(75_000.0)).abs() < 1e-9, "its pages are dearer");
+        assert!(surplus(1.0, &bitmap(900_000.0)).abs() < 1e-9, "they lie together");
     }
 
     #[test]

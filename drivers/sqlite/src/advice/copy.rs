@@ -285,6 +285,6 @@ impl WhatIf for Copy {
         let steps = rows.iter().map(step).collect::<Result<Vec<_>, _>>().map_err(|error| from_sqlx(&error))?;
         let (cost, used) = cost(&steps, &Names { copy: self, tables: aliases(text), conditions: &query.tables });
         let used = names.iter().enumerate().filter(|(_, name)| used.contains(name)).map(|(place, _)| place).collect();
-        Ok(Costed { cost, planned: cost, used })
+        Ok(Costed { cost, planned: cost, worst: cost, used })
     }
 }

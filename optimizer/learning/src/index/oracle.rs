@@ -1,7 +1,7 @@
 //! Asks planners for the search: the source's own, or, where it has none for what does not exist, a guess from statistics.
 
 use super::problem::Problem;
-use querygate_driver_api::advice::{ExistingIndex, IndexSpec, WhatIf};
+use querygate_driver_api::advice::{Costed, ExistingIndex, IndexSpec, WhatIf};
 use querygate_driver_api::identifier::Identifier;
 use querygate_models::index::{Access, Answer, CostOracle, Index};
 use querygate_types::{Error, ErrorCode, Result};
@@ -57,7 +57,8 @@ impl CostOracle for Planned<'_> {
             let rest = began.elapsed().mul_f64((1.0 / self.pace.share.clamp(0.01, 1.0)) - 1.0);
             std::thread::sleep(rest.min(Duration::from_secs(1)));
         }
-        Ok(Answer { cost: answer.cost, planned: Some(answer.planned), used: Some(answer.used) })
+        let Costed { cost, planned, worst, used } = answer;
+        Ok(Answer { cost, planned: Some(planned), worst: Some(worst), used: Some(used) })
     }
 
     fn is_spent(&self) -> bool {
@@ -146,6 +147,6 @@ impl CostOracle for Guessed<'_> {
                 _ => cost += through_real,
             }
         }
-        Ok(Answer { cost, planned: None, used: Some(used) })
+        Ok(Answer { cost, planned: None, worst: None, used: Some(used) })
     }
 }

@@ -78,7 +78,9 @@ impl<'a> Outlook<'a> {
         }
         let one = |(asked, change): &(&Asked, &Change)| {
             let (hoped, saved) = (percent(-change.hoped()), percent(-change.saved()));
-            format!("{:016x} {hoped} by the planner, {saved} with look-ups at their price", asked.fingerprint)
+            let worst = percent(-change.saved_at_worst());
+            let worst = if worst == saved { String::new() } else { format!(", {worst} at worst") };
+            format!("{:016x} {hoped} by the planner, {saved} with look-ups at their price{worst}", asked.fingerprint)
         };
         let named: Vec<String> = doubtful.iter().take(NAMED_MAX).map(one).collect();
         format!(
@@ -103,7 +105,7 @@ mod tests {
     }
 
     fn change(statement: usize, before: f64, after: f64, planned: f64) -> Change {
-        let price = |cost, planned| Price { cost, planned };
+        let price = |cost, planned| Price { cost, planned, worst: cost };
         Change { statement, before: price(before, before), after: price(after, planned) }
     }
 
@@ -140,6 +142,11 @@ mod tests {
         assert!(words.contains("UNCERTAIN for 1 of 2 fragments"), "{words}");
         assert!(words.contains("00000000000000a1 -90% by the planner, +10% with look-ups at their price"), "{words}");
         assert!((trust - 0.7).abs() < 1e-9, "{trust}");
+        let mut uncertain = change(0, 1000.0, 100.0, 100.0);
+        assert!(!told(vec![uncertain], &[10.0]).0.contains("UNCERTAIN"));
+        uncertain.after.worst = 1300.0;
+        let (words, _) = told(vec![uncertain], &[10.0]);
+        assert!(words.contains("-90% by the planner, -90% with look-ups at their price, +30% at worst"), "{words}");
         assert_eq!(told(Vec::new(), &[]).0, "");
     }
 }

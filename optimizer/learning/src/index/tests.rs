@@ -73,8 +73,8 @@ impl WhatIf for ToyPlanner {
         };
         let best = indexes.iter().enumerate().map(|(place, index)| (through(index), place));
         Ok(match best.min_by(|a, b| a.0.total_cmp(&b.0)) {
-            Some((cost, place)) if cost < 10_000.0 => Costed { cost, planned: cost, used: vec![place] },
-            _ => Costed { cost: 10_000.0, planned: 10_000.0, used: Vec::new() },
+            Some((cost, place)) if cost < 10_000.0 => Costed { cost, planned: cost, worst: cost, used: vec![place] },
+            _ => Costed { cost: 10_000.0, planned: 10_000.0, worst: 10_000.0, used: Vec::new() },
         })
     }
 }
