@@ -10,9 +10,9 @@ use crate::connect::pool::Pool;
 use crate::connect::shared_pool;
 use crate::error::{from_postgres, unavailable};
 use crate::introspect::{self, NumericSample};
-use crate::run::execute::Reading;
-use crate::run::full_scan::FullScans;
+use crate::run::execute::execute;
 use crate::run::snapshot;
+use crate::run::table_reads::TableReads;
 use crate::wire::bind::Parameters;
 use crate::wire::declared;
 use async_trait::async_trait;
@@ -49,7 +49,7 @@ pub struct PostgresDriver {
     writing: Option<Arc<Pool>>,
     is_distributed: bool,
     capabilities: PostgresCapabilities,
-    wholes: FullScans,
+    table_reads: TableReads,
     bulk_bytes: u64,
     notice: SchemaNotice,
     /// Opens connections that may change indexes.
@@ -68,7 +68,7 @@ impl PostgresDriver {
             writing: options.of_writer().map(|writer| Pool::new(&writer)).transpose()?,
             is_distributed: options.distributed,
             capabilities: PostgresCapabilities,
-            wholes: FullScans::default(),
+            table_reads: TableReads::default(),
             bulk_bytes: options.bulk_bytes,
             notice: SchemaNotice::default(),
             advisor,
@@ -133,31 +133,22 @@ impl PostgresDriver {
         check_setting(self, context.setting)?;
         let parameters = parameters(statement, values)?;
         if context.setting.is_some() {
-            return crate::run::execute::execute(
-                &self.pool,
-                Arc::clone(statement),
-                parameters,
-                context,
-                Reading::ThroughTheLibrary,
-            )
-            .await;
+            return execute(&self.pool, Arc::clone(statement), parameters, context, None).await;
         }
         if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
             // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
-            let whole = self.wholes.of(statement, 0).ok_or_else(|| snapshot::gone(self.pool.source()))?;
+            let whole = self.table_reads.of(statement, 0).and_then(|read| read.in_parts(statement));
+            let whole = whole.ok_or_else(|| snapshot::gone(self.pool.source()))?;
             return crate::run::bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
         }
+        let read = self.table_reads.of(statement, self.bulk_bytes);
         if context.share.is_none()
-            && let Some(whole) = self.wholes.of(statement, self.bulk_bytes)
+            && let Some(whole) = read.as_ref().and_then(|read| read.in_parts(statement))
             && let Some(batches) = crate::run::bulk::execute(&self.pool, statement, whole, &context).await?
         {
             return Ok(batches);
         }
-        let reading = match self.wholes.is_large(statement, self.bulk_bytes) {
-            true => Reading::OffTheConnection,
-            false => Reading::ThroughTheLibrary,
-        };
-        crate::run::execute::execute(&self.pool, Arc::clone(statement), parameters, context, reading).await
+        execute(&self.pool, Arc::clone(statement), parameters, context, read).await
     }
 
     /// Asks a short question; a second time if the connection had been lost behind our back.
@@ -244,14 +235,14 @@ impl Driver for PostgresDriver {
                 async move { introspect::statistics(source, connection, &table).await }.boxed()
             })
             .await?;
-        self.wholes.measured(table, statistics.bytes.unwrap_or(0));
+        self.table_reads.measured(table, statistics.bytes.unwrap_or(0));
         Ok(statistics)
     }
 
     fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
         let types = self.capabilities.supports_fragment(fragment)?;
         let statement = querygate_sql::print(fragment, types, &PostgresDialect::new(&fragment.relation))?;
-        self.wholes.rendered(&fragment.relation, &statement);
+        self.table_reads.rendered(&fragment.relation, &statement);
         Ok(Arc::new(statement))
     }
 
@@ -296,7 +287,8 @@ impl Driver for PostgresDriver {
     }
 
     async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {
-        snapshot::keep(&self.pool, self.wholes.of(statement, self.bulk_bytes)).await
+        let read = self.table_reads.of(statement, self.bulk_bytes);
+        snapshot::keep(&self.pool, read.and_then(|read| read.in_parts(statement))).await
     }
 
     async fn health(&self) -> Result<()> {

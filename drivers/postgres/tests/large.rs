@@ -106,6 +106,43 @@ async fn a_value_is_bound() {
     assert_eq!(ask(ComparisonOp::Eq, 1, Value::text("o'x\"; DROP TABLE firm; --")).await, 1);
 }
 
+/// The same statement reads few rows or many, by its value: how it is read follows its last run, what comes does not.
+#[tokio::test]
+async fn an_equality_gives_its_rows_however_many_its_last_run_gave() {
+    let Some(server) = server() else { return };
+    let admin = server.database("large_equal", "").await;
+    let sql =
+        "CREATE TABLE sale (region text, id int); INSERT INTO sale SELECT 'EU', g FROM generate_series(1, 50000) g;
+               INSERT INTO sale VALUES ('US', 1), (NULL, 2);
+               CREATE VIEW prepared AS SELECT statement, generic_plans + custom_plans AS runs FROM pg_prepared_statements";
+    admin.batch_execute(sql).await.unwrap();
+    let driver = eager(server, "large_equal", &["sale"]).await;
+    let narrowed = filter(scan(&driver, "sale").await, ComparisonOp::Eq, 0, TEXT);
+    let prepared = scan(&driver, "prepared").await;
+    // Rows, and how often the statement ran as a prepared one until then: it does where its last run gave few.
+    for (region, expected, prepared_runs) in [
+        ("EU", 50_000, 1),
+        ("EU", 50_000, 1),
+        ("US", 1, 1),
+        ("EU", 50_000, 2),
+        ("EU", 50_000, 2),
+        ("none", 0, 2),
+        ("none", 0, 3),
+        ("EU", 50_000, 4),
+    ] {
+        let value = Value::text(region);
+        let asked = fragment(narrowed.clone(), &[(0, TEXT), (1, INT)], std::slice::from_ref(&value));
+        let rows = run(&driver, &asked, &[value.clone()], ExecuteContext::default()).await.unwrap();
+        assert_eq!(rows.len(), expected);
+        assert!(rows.iter().all(|row| row[0] == value));
+        let asked = fragment(prepared.clone(), &[(0, TEXT), (1, ValueType::Int64)], &[]);
+        let known = run(&driver, &asked, &[], ExecuteContext::default()).await.unwrap();
+        let is_it = |row: &&Vec<Value>| matches!(&row[0], Value::Text(text) if text.contains("\"sale\""));
+        assert_eq!(known.iter().find(is_it).unwrap()[1], Value::Int64(prepared_runs), "{region}");
+    }
+    assert_eq!(driver.pool().unwrap().in_use, 0);
+}
+
 /// Types of the database's own, of which the client library asks the server.
 #[tokio::test]
 async fn own_types_are_read_in_the_usual_way() {

@@ -9,6 +9,7 @@ use crate::decode::Decoder;
 use crate::error::{from_postgres, is_lost};
 use crate::run::execute::large::Large;
 use crate::run::snapshot::join;
+use crate::run::table_reads::TableRead;
 use crate::wire::bind::Parameters;
 use futures::StreamExt;
 use querygate_driver_api::execution::ending::canceled;
@@ -17,6 +18,7 @@ use querygate_driver_api::planning::not_taken;
 use querygate_types::{Error, ErrorCode, PlannerSetting, Result, limits};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -27,16 +29,8 @@ const BATCH_BYTES: usize = limits::BATCH_BYTES;
 /// How long a cancelled statement has to end; then its connection is closed.
 const REST: Duration = Duration::from_secs(1);
 
-/// How the rows of a statement are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// As the client library gives them.
-    ThroughTheLibrary,
-    /// Off the connection's own bytes, where a large table may give many.
-    OffTheConnection,
-}
-
-/// The rows of a statement.
+/// The rows of a statement; of one that reads a large table row by row, as the client library gives them or, where many are expected, off
+/// the connection's own bytes.
 ///
 /// # Errors
 /// No connection in time, or a cancel before there is one.
@@ -45,11 +39,12 @@ pub(crate) async fn execute(
     statement: Arc<NativeStatement>,
     parameters: Parameters,
     context: ExecuteContext,
-    reading: Reading,
+    table_read: Option<Arc<TableRead>>,
 ) -> Result<BatchStream> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let (delivery, batches) = delivery();
-    let run = Run { pool: Arc::clone(pool), statement, parameters, context, delivery, reading };
+    let run =
+        Run { pool: Arc::clone(pool), statement, parameters, context, delivery, table_read, rows: AtomicUsize::new(0) };
     tokio::spawn(run.whole(lease));
     Ok(batches)
 }
@@ -85,7 +80,9 @@ struct Run {
     parameters: Parameters,
     context: ExecuteContext,
     delivery: Delivery,
-    reading: Reading,
+    table_read: Option<Arc<TableRead>>,
+    /// Delivered so far.
+    rows: AtomicUsize,
 }
 
 impl Run {
@@ -97,6 +94,9 @@ impl Run {
                 Ok(lease) => self.once(lease).await,
                 Err(error) => End::Failed(error),
             };
+        }
+        if let Some(read) = &self.table_read {
+            read.gave(self.rows.load(Ordering::Relaxed), matches!(end, End::Complete));
         }
         match end {
             End::Complete => self.delivery.end(Ok(())).await,
@@ -151,10 +151,11 @@ impl Run {
         if let Err(ended) = self.beginning(connection, self.joined(connection)).await {
             return ended;
         }
-        if self.reading == Reading::OffTheConnection
-            && let Large::Ended(end, at_rest) = self.large(connection).await
-        {
-            return (end, at_rest);
+        if let Some(read) = self.table_read.as_ref().filter(|read| read.gives_many()) {
+            match self.large(connection).await {
+                Large::Ended(end, at_rest) => return (end, at_rest),
+                Large::NotRead => read.has_own_types(),
+            }
         }
         let (mut decoder, rows) = match self.beginning(connection, self.start(connection)).await {
             Ok(started) => started,
@@ -270,6 +271,7 @@ impl Run {
             Ok(batch) => batch,
             Err(error) => return Some(End::Stopped(error)),
         };
+        self.rows.fetch_add(batch.num_rows(), Ordering::Relaxed);
         // Rows that are always ready would never let the other side be looked at.
         if self.context.cancel.is_cancelled() {
             return Some(End::Stopped(canceled()));

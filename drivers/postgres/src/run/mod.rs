@@ -2,6 +2,6 @@
 
 pub(crate) mod bulk;
 pub(crate) mod execute;
-pub(crate) mod full_scan;
 pub(crate) mod reader;
 pub(crate) mod snapshot;
+pub(crate) mod table_reads;

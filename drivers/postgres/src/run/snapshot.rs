@@ -3,7 +3,7 @@
 
 use crate::connect::pool::Pool;
 use crate::error::{from_postgres, is_lost};
-use crate::run::full_scan::FullScan;
+use crate::run::table_reads::FullScan;
 use querygate_driver_api::execution::{Snapshot, SnapshotAnswer};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
