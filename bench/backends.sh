@@ -179,7 +179,7 @@ run_live() {
     [[ -n $postgres ]] || { cat "$work/filled"; return 0; }
     PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -d postgres \
         -c 'ALTER DATABASE postgres SET max_parallel_workers_per_gather = 0'
-    local data=${QUERYGATE_SHARED:-shared}/data ceb=-
+    local data=${QUERYGATE_SHARED:-../shared}/data ceb=-
     if [[ -d $data/stats_db ]]; then
         "$home/bin/python" bench/fill_stats.py "127.0.0.1:$pg_port" "$data/stats_db" "$work/rows.csv"
         ceb=$data/cardinality/stats_ceb_queries.sql

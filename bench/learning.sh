@@ -3,7 +3,7 @@
 # Cardinality, plan advice, anomalies and the speed of models: one table with the bars. The data is public; see
 # bench/learning/examples/bars.rs. CHECK=yes fails when a must is missed.
 run_learning() {
-    local data=${QUERYGATE_SHARED:-shared}/data
+    local data=${QUERYGATE_SHARED:-../shared}/data
     [[ -d $data ]] || { echo "SKIPPED: the data sets, $data is absent (set QUERYGATE_SHARED)"; return 0; }
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate-bench-learning --example bars
     printf '\n### What is learnt, against its bars\n\n%s\n\n' "$(machine)"

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 #[command(
     name = "querygate",
     version,
-    max_term_width = 100,
-    after_help = "Start here:\n  querygate demo                         an embedded company to look around in; needs nothing\n  querygate introspect shop.sqlite -o .  describe a database of yours\n  querygate check querygate.toml         say what is wrong, with file and line\n  querygate doctor -c querygate.toml     say what stands against it on this machine\n  querygate serve -c querygate.toml      serve it\n\nEvery command explains itself with --help."
+    max_term_width = 130,
+    after_help = "Start here:\n  querygate demo                         an embedded company to look around in; needs nothing\n  querygate init shop.sqlite             describe a database of yours: metadata, configuration, a first user\n  querygate check                        say what is wrong, with file and line\n  querygate doctor                       say what stands against it on this machine\n  querygate serve                        serve it\n\nEvery command explains itself with --help."
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -43,7 +43,7 @@ pub(super) enum Command {
     Sql(SqlArgs),
     /// Fetch a result from a running gate into a Parquet, Arrow or CSV file, over several connections at once
     Extract(ExtractArgs),
-    /// Show what a statement would push to which source, what stays, and why
+    /// Show what a statement would push to which source, what stays in the gate, and why
     Explain(ExplainArgs),
     /// Report what a gate has learnt: indexes to make, the costliest templates, incidents
     Advise(AdviseArgs),
@@ -67,7 +67,7 @@ pub(super) enum Command {
 /// `-c FILE`, the same everywhere.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArg {
-    /// Configuration file
+    /// Configuration file [default: querygate.toml here]
     #[arg(short, long, value_name = "FILE", env = "QUERYGATE_CONFIG")]
     config: Option<PathBuf>,
 }
@@ -92,16 +92,16 @@ pub(super) struct DemoArgs {
     /// Folder for data, metadata and configuration
     #[arg(long, value_name = "DIR", default_value = "querygate-demo")]
     pub(super) dir: PathBuf,
-    /// Address of the Postgres port; port 0 takes any free one
+    /// Address of the Postgres port, IP:PORT; port 0 takes any free one [default: 127.0.0.1:5433]
     #[arg(long, value_name = "ADDR")]
     pub(super) pg: Option<SocketAddr>,
-    /// Address of the HTTP port (health, metrics, pages)
+    /// Address of the HTTP port (health, metrics, pages) [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
-    /// Address of the Flight SQL port
+    /// Address of the Flight SQL port [default: 127.0.0.1:8815]
     #[arg(long, value_name = "ADDR")]
     pub(super) flight: Option<SocketAddr>,
-    /// Address of the REST port
+    /// Address of the REST port [default: 127.0.0.1:8090]
     #[arg(long, value_name = "ADDR")]
     pub(super) rest: Option<SocketAddr>,
     /// Make the folder and print the guide, but do not serve
@@ -126,7 +126,7 @@ pub(super) struct DemoArgs {
 pub(super) struct ServeArgs {
     #[command(flatten)]
     pub(super) config: ConfigArg,
-    /// Address of the Postgres port instead of [server] postgres
+    /// Address of the Postgres port, IP:PORT, instead of [server] postgres
     #[arg(long, value_name = "ADDR")]
     pg: Option<SocketAddr>,
     /// Address of the HTTP port instead of [server] http
@@ -171,7 +171,7 @@ pub(super) struct AdviseArgs {
     after_help = "Examples:\n  querygate check                     querygate.toml here, and the metadata it names\n  querygate check querygate.toml\n  querygate check metadata/           a folder of ObjectStack files\n  querygate check app.json            one stack\n\nExit code 1 when there is an error. Warnings name what ObjectStack has and Querygate does not enforce. Sources with\n`writes = true` are asked for the keys of their tables and the rights of their writing users."
 )]
 pub(super) struct CheckArgs {
-    /// A configuration (*.toml), an ObjectStack file (*.json, *.yaml) or a folder of those
+    /// A configuration of a gate or of a worker (*.toml), an ObjectStack file (*.json, *.yaml) or a folder of those
     #[arg(value_name = "FILE|DIR")]
     pub(super) path: Option<PathBuf>,
     /// Do not print warnings
@@ -274,12 +274,13 @@ pub(crate) struct IntrospectArgs {
 pub(crate) struct InitArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
-    /// A SQLite file, a folder of Parquet, CSV and NDJSON files, or the address of a server, as for introspect
+    /// A SQLite file, a folder of Parquet, CSV and NDJSON files, or the address of a server, as for introspect; asked
+    /// for where it is left out
     #[arg(value_name = "SOURCE")]
     pub(crate) source: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) access: SourceArgs,
-    /// Login name of the first user
+    /// Login name of the first user, whose password is made and printed [default: analyst]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 }

@@ -94,7 +94,8 @@ fn config_text() -> Result<String> {
     Ok(text)
 }
 
-const CONFIG_HEAD: &str = r#"# Made by `querygate demo`. Serve it without the demo's guide: querygate serve -c querygate.toml
+const CONFIG_HEAD: &str = r#"# Made by `querygate demo`. Serve it without the demo's guide, whose Flight SQL and REST ports are closed unless named here or there:
+# querygate serve -c querygate.toml --flight 127.0.0.1:8815 --rest 127.0.0.1:8090
 # Check it: querygate check querygate.toml
 
 [server]
