@@ -132,7 +132,7 @@ async fn an_equality_gives_its_rows_however_many_its_last_run_gave() {
     ] {
         let value = Value::text(region);
         let asked = fragment(narrowed.clone(), &[(0, TEXT), (1, INT)], std::slice::from_ref(&value));
-        let rows = run(&driver, &asked, &[value.clone()], ExecuteContext::default()).await.unwrap();
+        let rows = run(&driver, &asked, std::slice::from_ref(&value), ExecuteContext::default()).await.unwrap();
         assert_eq!(rows.len(), expected);
         assert!(rows.iter().all(|row| row[0] == value));
         let asked = fragment(prepared.clone(), &[(0, TEXT), (1, ValueType::Int64)], &[]);

@@ -116,7 +116,7 @@ fn changing(days: i64, change: impl Fn(i64, &mut StatementRecord)) -> Vec<Incide
             let mut record = statement("sam", n % 4, 0, time);
             record.changed = ChangedRows { rows: 1 + rng.below(4) as u64, deletes: n == 3 };
             // A key is taken now and then, and a right is missing.
-            record.error = match (step * 20 + n as i64) % 997 {
+            record.error = match (step * 20 + n.cast_signed()) % 997 {
                 5 => Some(ErrorCode::UniqueViolation),
                 6 => Some(ErrorCode::InsufficientPrivilege),
                 _ => None,

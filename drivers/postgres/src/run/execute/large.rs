@@ -18,7 +18,8 @@ pub(super) enum Large {
 
 /// How far reading came.
 enum Read {
-    NotRead,
+    /// Nothing was: see [`Large::NotRead`].
+    Nothing,
     /// The server has said all.
     AtRest(End),
     /// It may have more to say.
@@ -47,7 +48,7 @@ impl Run {
             end = self.stopped() => Read::Ended(end),
         };
         match read {
-            Read::NotRead => match tokio::time::timeout(REST, reader.leave()).await {
+            Read::Nothing => match tokio::time::timeout(REST, reader.leave()).await {
                 Ok(Ok(())) if reader.give_back() => Large::NotRead,
                 Ok(Ok(()) | Err(_)) | Err(_) => is_lost(),
             },
@@ -67,7 +68,7 @@ impl Run {
         let source = self.pool.source();
         let columns = match reader.describe(&self.statement.text, &self.parameters).await {
             Ok(Described::Columns(columns)) => columns,
-            Ok(Described::Unknown) => return Read::NotRead,
+            Ok(Described::Unknown) => return Read::Nothing,
             Ok(Described::Failed(failure)) => return Read::AtRest(End::Failed(from_failure(source, &failure))),
             Err(error) => return Read::not_started(error),
         };
