@@ -37,7 +37,7 @@ pub(super) struct ProbeCosts<'a> {
     pub(super) keys_of_joins: KeysOfJoins,
 }
 
-/// What several keys that a join compares together are taken for. The planner takes them for independent, and they often are not.
+/// What several columns that are compared together are taken for. The planner takes them for independent, and they often are not.
 #[derive(Clone, Copy)]
 pub(super) enum KeysOfJoins {
     /// Half way, in orders of magnitude, between independent and as selective as the most selective one alone.
@@ -158,30 +158,31 @@ impl<'a> Walk<'a> {
     /// Rows of a node. Columns that a join compares together often belong together, which the planner knows nothing of.
     fn rows(&self, node: &Value) -> f64 {
         let planned = number(node, "Plan Rows");
-        let more = |child: &Value| (self.rows(child) / number(child, "Plan Rows").max(1.0)).max(1.0);
+        // Each child is looked at once: what looks twice takes twice as long at every level.
+        let times = |rows: f64, child: &Value| (rows / number(child, "Plan Rows").max(1.0)).max(1.0);
         let mut sides = children(node);
         match (text(node, "Node Type"), sides.next(), sides.next()) {
             ("Index Scan" | "Index Only Scan", ..) => planned * self.prices.found(node, text(node, "Relation Name")).1,
             ("Nested Loop", Some(outer), Some(inner)) => {
-                let joined = planned * more(outer);
+                let (outer_rows, inner_rows) = (self.rows(outer), self.rows(inner));
+                let joined = planned * times(outer_rows, outer);
                 let plain = text(node, "Join Type") == "Inner" && node.get("Join Filter").is_none();
                 let once = node.get("Inner Unique").and_then(Value::as_bool).unwrap_or(false);
-                if plain && !once && more(inner) > 1.0 {
-                    joined.max(self.rows(outer) * self.rows(inner))
+                if plain && !once && times(inner_rows, inner) > 1.0 {
+                    joined.max(outer_rows * inner_rows)
                 } else {
                     joined
                 }
             }
             ("Hash Join" | "Merge Join", Some(one), Some(other)) => {
-                let joined = planned * more(one);
-                joined.max(self.joined_by_key(node, one, other))
+                let (rows, others) = (self.rows(one), self.rows(other));
+                (planned * times(rows, one)).max(self.joined_by_key(node, other, rows * others))
             }
             (
-                "Hash Join" | "Merge Join" | "Sort" | "Incremental Sort" | "Gather" | "Gather Merge" | "Memoize"
-                | "Materialize" | "Hash",
+                "Sort" | "Incremental Sort" | "Gather" | "Gather Merge" | "Memoize" | "Materialize" | "Hash",
                 Some(child),
                 _,
-            ) => planned * more(child),
+            ) => planned * times(self.rows(child), child),
             _ => planned,
         }
     }
@@ -238,8 +239,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Rows of a join by several columns of the same two tables, which are a key of one of them: each row of the other meets one, if
-    /// conditions have left it. 0 for other joins.
-    fn joined_by_key(&self, join: &Value, one: &Value, other: &Value) -> f64 {
+    /// conditions have left it. 0 for other joins. `pairs_of_rows`: those of one side times those of the other.
+    fn joined_by_key(&self, join: &Value, inner: &Value, pairs_of_rows: f64) -> f64 {
         let condition = [text(join, "Hash Cond"), text(join, "Merge Cond")].concat();
         let pairs: Vec<[&str; 2]> = condition.split(") AND (").filter_map(joined_tables).collect();
         let several = |pair: &&[&str; 2]| pairs.iter().filter(|other| other == pair).count() > 1;
@@ -249,9 +250,9 @@ impl<'a> Walk<'a> {
         };
         let key_side = rows.into_iter().fold(f64::INFINITY, f64::min).max(1.0);
         // Both sides are parts of what the workers have where they fill a hash together.
-        let is_shared = other.get("Parallel Aware").and_then(Value::as_bool).unwrap_or(false);
+        let is_shared = inner.get("Parallel Aware").and_then(Value::as_bool).unwrap_or(false);
         let parts = if is_shared { self.workers } else { 1.0 };
-        self.rows(one) * (self.rows(other) * parts) / key_side
+        pairs_of_rows * parts / key_side
     }
 }
 
