@@ -44,7 +44,7 @@ pub const OBSERVATIONS_MAX: usize = 20_000;
 /// Fewer are not worth a model.
 pub const OBSERVATIONS_MIN: usize = 30;
 
-/// Share of the sub-plans in training that ended below [`Layer::least`].
+/// Share of the sub-plans in training that ended below [`Start::Estimate::least`].
 const BELOW_LEAST: f64 = 0.25;
 
 /// Share of the variance that a source's estimates must explain to be started from.
@@ -78,8 +78,6 @@ pub struct Corrector {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Layer {
     start: Start,
-    /// Rows ÷ the source's estimate, as a logarithm, that few sub-plans fell below.
-    least: f64,
     pair: Pair,
     intervals: Option<Intervals>,
     judgement: Option<Judgement>,
@@ -96,8 +94,12 @@ struct Pair {
 /// What a prediction is relative to, in logarithms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Start {
-    /// This share of the source's estimate.
-    Estimate(f64),
+    Estimate {
+        /// How much of the source's estimate.
+        share: f64,
+        /// Rows ÷ the source's estimate that few sub-plans in training fell below.
+        least: f64,
+    },
     Bound,
 }
 
@@ -113,9 +115,15 @@ fn bound_of(subplan: &Subplan) -> Option<f64> {
 }
 
 impl Start {
+    fn estimate(rows: &[Row<'_>]) -> Self {
+        let mut ratios: Vec<f64> = rows.iter().map(|row| row.truth - row.encoded.estimate).collect();
+        numeric::sort(&mut ratios);
+        Self::Estimate { share: worth(rows), least: numeric::quantile(&ratios, BELOW_LEAST) }
+    }
+
     fn of(self, subplan: &Subplan, estimate: f64) -> f64 {
         match self {
-            Self::Estimate(share) => share * estimate,
+            Self::Estimate { share, .. } => share * estimate,
             Self::Bound => bound_of(subplan).unwrap_or(estimate),
         }
     }
@@ -131,7 +139,7 @@ impl Start {
 
     fn extra_features(self) -> usize {
         match self {
-            Self::Estimate(_) => 0,
+            Self::Estimate { .. } => 0,
             Self::Bound => 2,
         }
     }
@@ -225,7 +233,9 @@ impl Layer {
     /// all. `None` where nothing is new, or a bound is started from, which says it better.
     fn least_of(&self, encoded: &Encoded) -> Option<f64> {
         match self.start {
-            Start::Estimate(_) => encoded.is_new.then(|| (encoded.estimate + self.least).clamp(0.0, ROWS_MAX.ln())),
+            Start::Estimate { least, .. } => {
+                encoded.is_new.then(|| (encoded.estimate + least).clamp(0.0, ROWS_MAX.ln()))
+            }
             Start::Bound => None,
         }
     }
@@ -264,11 +274,8 @@ impl Layer {
         let source: Vec<f64> = rows.iter().map(|r| r.truth - r.encoded.estimate).collect();
         let judgement = (!corrected.is_empty())
             .then(|| Judgement { source: numeric::q_errors(&source), corrected: numeric::q_errors(&corrected) });
-        let mut ratios = source;
-        numeric::sort(&mut ratios);
         Some(Self {
             start,
-            least: numeric::quantile(&ratios, BELOW_LEAST),
             pair,
             intervals: Intervals::calibrate(&held_out, folds.groups(), options.coverage),
             judgement,
@@ -298,7 +305,7 @@ impl Corrector {
         let bounds = rows.iter().filter(has_bound).count();
         let starts = options.bounds == BoundUse::Start && bounds >= OBSERVATIONS_MIN;
         let all = Ready::new(rows.iter().collect(), &encoder, options)?;
-        let train_plain = |judged| Layer::train(&all, Start::Estimate(worth(&rows)), judged, options);
+        let train_plain = |judged| Layer::train(&all, Start::estimate(&rows), judged, options);
         let (plain, bounded) = if !starts {
             (train_plain(true)?, None)
         } else if bounds == rows.len() {
@@ -356,18 +363,17 @@ impl Corrector {
 
 impl Saved for Corrector {
     const KIND: &'static str = "cardinality";
-    const VERSION: u16 = 4;
+    const VERSION: u16 = 5;
 
     fn check(&self) -> Result<(), LoadError> {
         let sound = |layer: &Layer| {
-            let share = match layer.start {
-                Start::Estimate(share) => share.is_finite(),
+            let start = match layer.start {
+                Start::Estimate { share, least } => share.is_finite() && least.abs() <= ROWS_MAX.ln(),
                 Start::Bound => true,
             };
             let trees = layer.pair.trees.check().is_ok()
                 && layer.pair.trees.width() == self.encoder.features_width() + layer.start.extra_features();
-            share
-                && layer.least.abs() <= ROWS_MAX.ln()
+            start
                 && (0.0..=1.0).contains(&layer.pair.share)
                 && trees
                 && layer.pair.kernel.is_sound(&self.encoder)

@@ -1,6 +1,7 @@
 //! Advice on indexes of a PostgreSQL database: what is there, what others would change, and making one without blocking
 //! writers. Making and dropping uses a connection of its own, by a user of its own if there is one.
 
+mod plan_walk;
 mod planner;
 mod probe_cost;
 mod study;

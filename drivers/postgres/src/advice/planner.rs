@@ -6,7 +6,7 @@
 //! not hear of hypothetical indexes.
 
 use super::create_text;
-use super::probe_cost::{KeysOfJoins, Known, ProbeCosts};
+use super::probe_cost::{ColumnsTogether, Known, ProbeCosts};
 use crate::connect::connection::Connection;
 use crate::connect::pool::Lease;
 use crate::error::from_postgres;
@@ -172,8 +172,8 @@ impl WhatIf for Planner {
             self.made.iter().find(|(_, made)| is_it(made)).map(|(index, _)| index.clone())
         };
         let with_care =
-            |keys_of_joins| cost + ProbeCosts { tables: &self.tables, made: &made, keys_of_joins }.surplus(plan);
-        let (expected, worst) = (with_care(KeysOfJoins::HalfWay), with_care(KeysOfJoins::Together));
+            |columns_together| cost + ProbeCosts { tables: &self.tables, made: &made, columns_together }.surplus(plan);
+        let (expected, worst) = (with_care(ColumnsTogether::HalfWay), with_care(ColumnsTogether::Together));
         Ok(Costed { cost: expected, planned: cost, worst, used })
     }
 }

@@ -3,17 +3,17 @@
 //! Of look-ups it supposes that the pages of all look-ups together are read once each and stay in memory, and asks next to
 //! nothing for coming to a page that is there; yet such a row takes many times longer than one that is read in sequence.
 
+use super::plan_walk::PlanWalk;
 use querygate_driver_api::advice::{IndexSpec, IndexedTable};
 use serde_json::Value;
-use std::collections::HashMap;
 
 /// Fetching a row that is in memory and lies apart from the last, in units of a page read in sequence; 1.4 to 2.3 µs against 3.8 µs.
-const FETCH: f64 = 0.5;
+pub(super) const FETCH: f64 = 0.5;
 /// The same for a row that a bitmap finds, in the order of pages: 0.19 to 0.23 where a seventh of the rows of a table in memory is fetched,
 /// by two workers as by the whole scan that it is measured against. The planner counts pages, of which many scattered rows leave few out.
-const FETCH_IN_ORDER: f64 = 0.2;
+pub(super) const FETCH_IN_ORDER: f64 = 0.2;
 /// Looking at an index entry and its row, in the same unit: the planner's own costs of an index entry, a row and an operator.
-const VISIT: f64 = 0.0175;
+pub(super) const VISIT: f64 = 0.0175;
 
 /// A table with how far its rows lie in the order of each column, 0 to 1.
 pub(super) struct Known {
@@ -22,11 +22,12 @@ pub(super) struct Known {
 }
 
 /// What is known of an index in a plan.
-struct Keys {
+pub(super) struct Keys {
     rows: f64,
     /// Name and distinct values of its columns.
     columns: Vec<(String, f64)>,
-    scattered: f64,
+    /// How far the rows that it finds lie apart, 0 to 1.
+    pub(super) scattered: f64,
 }
 
 /// Prices of plans.
@@ -34,48 +35,39 @@ pub(super) struct ProbeCosts<'a> {
     pub(super) tables: &'a [Known],
     /// Hypothetical indexes by their names in plans.
     pub(super) made: &'a dyn Fn(&str) -> Option<IndexSpec>,
-    pub(super) keys_of_joins: KeysOfJoins,
+    pub(super) columns_together: ColumnsTogether,
 }
 
 /// What several columns that are compared together are taken for. The planner takes them for independent, and they often are not.
 #[derive(Clone, Copy)]
-pub(super) enum KeysOfJoins {
+pub(super) enum ColumnsTogether {
     /// Half way, in orders of magnitude, between independent and as selective as the most selective one alone.
     HalfWay,
     /// As selective as the most selective one alone: the most rows that there may be.
     Together,
 }
 
-/// How often a node runs, and whether it is left at the first row.
-#[derive(Clone, Copy)]
-struct Runs {
-    times: f64,
-    first: bool,
-}
-
-fn number(node: &Value, key: &str) -> f64 {
+pub(super) fn number(node: &Value, key: &str) -> f64 {
     node.get(key).and_then(Value::as_f64).unwrap_or(0.0)
 }
 
-fn text<'a>(node: &'a Value, key: &str) -> &'a str {
+pub(super) fn text<'a>(node: &'a Value, key: &str) -> &'a str {
     node.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn children(node: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn children(node: &Value) -> impl Iterator<Item = &Value> {
     node.get("Plans").and_then(Value::as_array).into_iter().flatten()
 }
 
 impl ProbeCosts<'_> {
     /// What the plan costs beyond what the planner says, in its unit.
     pub(super) fn surplus(&self, plan: &Value) -> f64 {
-        let mut walk = Walk { prices: self, workers: 1.0, tables: HashMap::new() };
-        walk.look(plan);
-        walk.node(plan, Runs { times: 1.0, first: false })
+        PlanWalk::of(self, plan).surplus(plan)
     }
 
     /// Entries that an index finds for one look-up, and how many times as many as the planner supposes; `None` where no key is
-    /// compared. Of several keys, those after the most selective may exclude everything or nothing: see [`KeysOfJoins`].
-    fn found(&self, entries: &Value, relation: &str) -> (Option<f64>, f64) {
+    /// compared. Of several keys, those after the most selective may exclude everything or nothing: see [`ColumnsTogether`].
+    pub(super) fn found(&self, entries: &Value, relation: &str) -> (Option<f64>, f64) {
         let Some(keys) = self.keys(text(entries, "Index Name"), relation) else { return (None, 1.0) };
         let condition = text(entries, "Index Cond");
         let compared = keys.columns.iter().take_while(|(name, _)| is_equality(condition, name));
@@ -83,14 +75,14 @@ impl ProbeCosts<'_> {
         let Some(most) = compared.iter().copied().reduce(f64::max) else { return (None, 1.0) };
         let apart = (keys.rows / compared.iter().product::<f64>()).max(1.0);
         let alone = (keys.rows / most).max(1.0);
-        let expected = match self.keys_of_joins {
-            KeysOfJoins::HalfWay => (apart * alone).sqrt(),
-            KeysOfJoins::Together => alone,
+        let expected = match self.columns_together {
+            ColumnsTogether::HalfWay => (apart * alone).sqrt(),
+            ColumnsTogether::Together => alone,
         };
         (Some(expected), expected / apart)
     }
 
-    fn keys(&self, index: &str, relation: &str) -> Option<Keys> {
+    pub(super) fn keys(&self, index: &str, relation: &str) -> Option<Keys> {
         if let Some(spec) = (self.made)(index) {
             let known = self.tables.iter().find(|known| known.table.table == spec.table)?;
             return keys(known, spec.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str));
@@ -100,159 +92,6 @@ impl ProbeCosts<'_> {
             let index = known.table.indexes.iter().find(|one| one.name == index)?;
             keys(known, index.keys.iter().map(querygate_driver_api::identifier::Identifier::as_str))
         })
-    }
-}
-
-/// One plan, with what its nodes do not say of the others.
-struct Walk<'a> {
-    prices: &'a ProbeCosts<'a>,
-    /// By how many PostgreSQL divides the rows of parallel nodes.
-    workers: f64,
-    /// Rows of whole tables by their names in the plan.
-    tables: HashMap<&'a str, f64>,
-}
-
-impl<'a> Walk<'a> {
-    fn look(&mut self, node: &'a Value) {
-        let planned = number(node, "Workers Planned");
-        if planned > 0.0 {
-            // The process that gathers does a part of the work, too, the less the more workers there are.
-            self.workers = planned + (1.0 - 0.3 * planned).max(0.0);
-        }
-        let relation = text(node, "Relation Name");
-        let known = self.prices.tables.iter().find(|known| known.table.table.name() == relation);
-        if let (Some(known), false) = (known, relation.is_empty()) {
-            self.tables.insert(text(node, "Alias"), known.table.rows);
-        }
-        children(node).for_each(|child| self.look(child));
-    }
-
-    fn node(&self, node: &Value, runs: Runs) -> f64 {
-        let own = match text(node, "Node Type") {
-            "Index Scan" => self.scan(node, node, runs),
-            "Bitmap Heap Scan" => children(node).next().map_or(0.0, |entries| {
-                if runs.times > 1.0 { self.scan(node, entries, runs) } else { self.bitmap(node, entries) }
-            }),
-            _ => 0.0,
-        };
-        let all = children(node).map(|child| self.node(child, self.inner(node, child, runs))).sum::<f64>();
-        let more = self.repeated(node, runs);
-        // What stops early pays a part.
-        let whole = children(node).next().map_or(0.0, |child| number(child, "Total Cost"));
-        let is_limit = text(node, "Node Type") == "Limit" && whole > 0.0;
-        let part = if is_limit { (number(node, "Total Cost") / whole).min(1.0) } else { 1.0 };
-        own + part * (all + more)
-    }
-
-    /// What the inner side of a nested loop costs because it runs more often than the planner supposes.
-    fn repeated(&self, node: &Value, runs: Runs) -> f64 {
-        let side = |name: &str| children(node).find(|child| text(child, "Parent Relationship") == name);
-        match (text(node, "Node Type"), side("Outer"), side("Inner")) {
-            ("Nested Loop", Some(outer), Some(inner)) => {
-                runs.times * (self.rows(outer) - number(outer, "Plan Rows")).max(0.0) * number(inner, "Total Cost")
-            }
-            _ => 0.0,
-        }
-    }
-
-    /// Rows of a node. Columns that a join compares together often belong together, which the planner knows nothing of.
-    fn rows(&self, node: &Value) -> f64 {
-        let planned = number(node, "Plan Rows");
-        // Each child is looked at once: what looks twice takes twice as long at every level.
-        let times = |rows: f64, child: &Value| (rows / number(child, "Plan Rows").max(1.0)).max(1.0);
-        let mut sides = children(node);
-        match (text(node, "Node Type"), sides.next(), sides.next()) {
-            ("Index Scan" | "Index Only Scan", ..) => planned * self.prices.found(node, text(node, "Relation Name")).1,
-            ("Nested Loop", Some(outer), Some(inner)) => {
-                let (outer_rows, inner_rows) = (self.rows(outer), self.rows(inner));
-                let joined = planned * times(outer_rows, outer);
-                let plain = text(node, "Join Type") == "Inner" && node.get("Join Filter").is_none();
-                let once = node.get("Inner Unique").and_then(Value::as_bool).unwrap_or(false);
-                if plain && !once && times(inner_rows, inner) > 1.0 {
-                    joined.max(outer_rows * inner_rows)
-                } else {
-                    joined
-                }
-            }
-            ("Hash Join" | "Merge Join", Some(one), Some(other)) => {
-                let (rows, others) = (self.rows(one), self.rows(other));
-                (planned * times(rows, one)).max(self.joined_by_key(node, other, rows * others))
-            }
-            (
-                "Sort" | "Incremental Sort" | "Gather" | "Gather Merge" | "Memoize" | "Materialize" | "Hash",
-                Some(child),
-                _,
-            ) => planned * times(self.rows(child), child),
-            _ => planned,
-        }
-    }
-
-    /// `fetching` gets rows, by the entries that `entries` finds. A look-up that runs once, the planner prices well.
-    fn scan(&self, fetching: &Value, entries: &Value, runs: Runs) -> f64 {
-        if runs.times <= 1.0 {
-            return 0.0;
-        }
-        let Some(keys) = self.prices.keys(text(entries, "Index Name"), text(fetching, "Relation Name")) else {
-            return 0.0;
-        };
-        let found = self.prices.found(entries, text(fetching, "Relation Name")).0;
-        let least = number(entries, "Plan Rows").max(1.0);
-        let visited = if runs.first { 1.0 } else { found.map_or(least, |found| found.max(least)) };
-        let careful = number(fetching, "Startup Cost") + visited * (VISIT + FETCH * keys.scattered);
-        runs.times * (careful - number(fetching, "Total Cost")).max(0.0)
-    }
-
-    /// How far the rows that an index or several find lie apart, at most; `None` where that is not known of any.
-    fn scattered(&self, entries: &Value, relation: &str) -> Option<f64> {
-        let own = self.prices.keys(text(entries, "Index Name"), relation).map(|keys| keys.scattered);
-        children(entries).filter_map(|child| self.scattered(child, relation)).chain(own).reduce(f64::max)
-    }
-
-    /// `fetching` gets, once, the rows that `entries` finds, page after page.
-    fn bitmap(&self, fetching: &Value, entries: &Value) -> f64 {
-        let Some(scattered) = self.scattered(entries, text(fetching, "Relation Name")) else { return 0.0 };
-        let planned = number(fetching, "Total Cost") - number(entries, "Total Cost");
-        let careful = number(entries, "Plan Rows") * (VISIT + FETCH_IN_ORDER * scattered);
-        (careful - planned).max(0.0)
-    }
-
-    /// How often a child runs, if its parent runs so.
-    fn inner(&self, node: &Value, child: &Value, runs: Runs) -> Runs {
-        let again = Runs { first: false, ..runs };
-        let outer = children(node).find(|child| text(child, "Parent Relationship") == "Outer");
-        let rows = outer.map_or_else(|| number(node, "Plan Rows"), |outer| self.rows(outer)).max(1.0);
-        match (text(node, "Node Type"), text(child, "Parent Relationship")) {
-            (_, "InitPlan") => Runs { times: 1.0, first: false },
-            (_, "SubPlan") => Runs { times: runs.times * rows, first: false },
-            ("Nested Loop", "Inner") => {
-                let unique = node.get("Inner Unique").and_then(Value::as_bool).unwrap_or(false);
-                Runs { times: runs.times * rows, first: unique || matches!(text(node, "Join Type"), "Semi" | "Anti") }
-            }
-            // Kept for the next time.
-            ("Materialize" | "Hash" | "Sort", _) => Runs { times: 1.0, first: false },
-            ("Memoize", _) => {
-                let part = number(node, "Total Cost") / number(child, "Total Cost").max(f64::MIN_POSITIVE);
-                Runs { times: runs.times * part.min(1.0), ..runs }
-            }
-            _ => again,
-        }
-    }
-
-    /// Rows of a join by several columns of the same two tables, which are a key of one of them: each row of the other meets one, if
-    /// conditions have left it. 0 for other joins. `pairs_of_rows`: those of one side times those of the other.
-    fn joined_by_key(&self, join: &Value, inner: &Value, pairs_of_rows: f64) -> f64 {
-        let condition = [text(join, "Hash Cond"), text(join, "Merge Cond")].concat();
-        let pairs: Vec<[&str; 2]> = condition.split(") AND (").filter_map(joined_tables).collect();
-        let several = |pair: &&[&str; 2]| pairs.iter().filter(|other| other == pair).count() > 1;
-        let (Some(pair), "Inner") = (pairs.iter().find(several), text(join, "Join Type")) else { return 0.0 };
-        let Some(rows) = pair.iter().map(|table| self.tables.get(table).copied()).collect::<Option<Vec<f64>>>() else {
-            return 0.0;
-        };
-        let key_side = rows.into_iter().fold(f64::INFINITY, f64::min).max(1.0);
-        // Both sides are parts of what the workers have where they fill a hash together.
-        let is_shared = inner.get("Parallel Aware").and_then(Value::as_bool).unwrap_or(false);
-        let parts = if is_shared { self.workers } else { 1.0 };
-        pairs_of_rows * parts / key_side
     }
 }
 
@@ -267,20 +106,6 @@ fn keys<'a>(known: &Known, names: impl Iterator<Item = &'a str>) -> Option<Keys>
         columns.push((name.to_owned(), known.table.columns.get(place)?.distinct.max(1.0)));
     }
     Some(Keys { rows: known.table.rows, columns, scattered: scattered? })
-}
-
-/// The names of the tables whose columns an equality compares, ascending: of `a.x = b.y`, with or without parentheses around it.
-fn joined_tables(equality: &str) -> Option<[&str; 2]> {
-    let (left, right) = equality.split_once(" = ")?;
-    let table = |column: &'_ str| -> Option<(usize, usize)> {
-        let start = column.len() - column.trim_start_matches('(').len();
-        Some((start, column.rfind('.')?)).filter(|(start, dot)| start < dot)
-    };
-    let (left, right) = (left.trim(), right.trim());
-    let (one, other) = (table(left)?, table(right)?);
-    let mut names = [left.get(one.0..one.1)?, right.get(other.0..other.1)?];
-    names.sort_unstable();
-    Some(names)
 }
 
 /// Whether the condition compares the index's column for equality. Names of other tables' columns have their tables' before them.
@@ -328,7 +153,7 @@ mod tests {
             rows: None,
         };
         let made = |name: &str| (name == "<1>btree").then(|| spec.clone());
-        ProbeCosts { tables: &known(ordered), made: &made, keys_of_joins: KeysOfJoins::HalfWay }.surplus(plan)
+        ProbeCosts { tables: &known(ordered), made: &made, columns_together: ColumnsTogether::HalfWay }.surplus(plan)
     }
 
     fn scan(condition: &str) -> Value {
@@ -378,7 +203,7 @@ mod tests {
         let table = TableRef::new(["public", "lines"]).unwrap();
         let spec = IndexSpec { table, keys: names.to_vec(), include: Vec::new(), code_point: Vec::new(), rows: None };
         let made = |name: &str| (name == "<1>btree").then(|| spec.clone());
-        let probe_cost = ProbeCosts { tables: &tables, made: &made, keys_of_joins: KeysOfJoins::HalfWay };
+        let probe_cost = ProbeCosts { tables: &tables, made: &made, columns_together: ColumnsTogether::HalfWay };
         let mut by_both = scan("((part = p.part) AND (supplier = p.supplier))");
         (by_both["Plan Rows"], by_both["Total Cost"]) = (json!(1), json!(1.5));
         // 30 lines of a part; at most one of them if part and supplier had nothing to do with each other.
@@ -391,7 +216,7 @@ mod tests {
         let fetched = 400.0 * (0.43 + mean * (VISIT + FETCH) - 1.5);
         let expected = fetched + (400.0 * mean - 2.0) * 0.3;
         assert!((probe_cost.surplus(&whole) - expected).abs() < 1e-6, "{} {expected}", probe_cost.surplus(&whole));
-        let worst = ProbeCosts { keys_of_joins: KeysOfJoins::Together, ..probe_cost }.surplus(&whole);
+        let worst = ProbeCosts { columns_together: ColumnsTogether::Together, ..probe_cost }.surplus(&whole);
         let most = 400.0 * (0.43 + 30.0 * (VISIT + FETCH) - 1.5) + (400.0 * 30.0 - 2.0) * 0.3;
         assert!((worst - most).abs() < 1e-6, "{worst} {most}");
     }
@@ -422,8 +247,6 @@ mod tests {
         {
             assert!(told(&joined(condition, kind, false, 6e6)).abs() < 1e-9, "{condition} {kind}");
         }
-        assert_eq!(joined_tables("((\"a b\".x = c.y"), Some(["\"a b\"", "c"]));
-        assert_eq!(joined_tables("c.y = upper(x)"), None);
     }
 
     #[test]
