@@ -1,7 +1,8 @@
 # Records over REST; read by `run`, which has the functions that are not here.
 
-# A record by its key, a filtered page of 50, and one with references of references of references expanded, over the same rows of one PostgreSQL: the gate, ObjectStack's own server, and
-# PostGraphile, which makes an interface of a database's tables as PostgREST does. Their packages are installed from npm into $VENDOR and $PEER once.
+# A record by its key, a filtered page of 50, and one with references of references of references expanded, over the same rows of one
+# PostgreSQL: the gate, ObjectStack's own server, and PostGraphile, which makes an interface of a database's tables as PostgREST does.
+# Their packages are installed from npm into $VENDOR and $PEER once.
 run_rest() {
     command -v wrk >"$work/which" || { echo "SKIPPED: wrk is absent (apt-get install wrk)"; return 0; }
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate

@@ -1,4 +1,5 @@
-# Benches of transactions of several sources, of what events and history cost, of followers, and of the memory of hooks; read by `run`, which has the functions that are not here.
+# Benches of transactions of several sources, of what events and history cost, of followers, and of the memory of hooks; read by `run`,
+# which has the functions that are not here.
 
 # One client: two changes in two PostgreSQL databases, each committed by itself and both together; then a change of one row as it is, with
 # the log of events, with field history behind it, and with an outbox in the source.

@@ -1,8 +1,8 @@
 # A bench of workers; read by `run`, which has the functions that are not here.
 
 # TPC-H over Parquet, on metadata as `introspect` writes it, with a row policy for user narrow: a gate alone on one core, then with a worker
-# on a core of its own, then with two workers on a core each, while the gate may use both. WORKERS_SCALE (10), RUNS (best of), WORKERS_DATA (a folder
-# with the tables, kept), MODES ("on auto"), QUERIES ("q01 q06"), USERS_OF ("bench narrow").
+# on a core of its own, then with two workers on a core each, while the gate may use both. WORKERS_SCALE (10), RUNS (best of),
+# WORKERS_DATA (a folder with the tables, kept), MODES ("on auto"), QUERIES ("q01 q06"), USERS_OF ("bench narrow").
 run_workers() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
     local scale=${WORKERS_SCALE:-10} mode modes=${MODES:-on auto}
