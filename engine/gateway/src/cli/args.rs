@@ -330,6 +330,9 @@ impl From<TlsMode> for Tls {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the entry\n  querygate user add nora --write          puts the entry into querygate.toml\n  querygate user list -c querygate.toml\n\nAn entry of the configuration. `user add` makes its first three lines, the last is yours:\n  [[users]]\n  name = \"nora\"\n  verifier = \"SCRAM-SHA-256$4096:…$…:…\"\n  permission_sets = [\"shop_reader\"]        # what the user holds; also positions = [\"sales\"]\n\nA gate reads users at its start: start it again after a change."
+)]
 pub(super) struct UserArgs {
     #[command(subcommand)]
     pub(super) command: UserCommand,
@@ -339,10 +342,13 @@ pub(super) struct UserArgs {
 pub(super) enum UserCommand {
     /// Add a user, or give an existing one a new password
     #[command(
-        after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the [[users]] entry\n  querygate user add nora -c querygate.toml --write\n                                           adds it to the file (or replaces nora's verifier)\n  querygate user add nora --generate       makes a password and prints it once\n  echo \"$PW\" | querygate user add nora --write\n\nOnly the verifier is kept; nobody can read the password back. It is PostgreSQL's own form, so that a verifier\ncopied from pg_authid works too."
+        after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the [[users]] entry\n  querygate user add nora -c querygate.toml --write\n                                           adds it to the file (or replaces nora's verifier)\n  querygate user add nora --generate       makes a password and prints it once\n  echo \"$PW\" | querygate user add nora --write\n\nPassword: 1 to 1,024 characters of printable ASCII. At a terminal it is asked for twice and not\nshown; from a pipe it is the first line. Name: 1 to 63 bytes without \", \\ and control characters.\n\nOnly the verifier is kept, from which the password cannot be read. It is PostgreSQL's own form, so\nthat one copied from pg_authid works too."
     )]
     Add(UserAddArgs),
     /// List users: name, user id, posture, positions, permission sets
+    #[command(
+        after_help = "Example:\n  querygate user list -c querygate.toml\n\nLOGIN is no where the entry has no verifier: such a user cannot log in by a password."
+    )]
     List(UserListArgs),
 }
 
@@ -368,6 +374,9 @@ pub(super) struct UserListArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples, with hooks of the demo:\n  querygate hook test querygate-demo/metadata --hook probability_of_stage \\\n    --record '{\"stage\": \"won\"}'\n  querygate hook test querygate-demo/metadata --hook large_discounts_wait \\\n    --record '{\"amount\": 10}' --previous '{\"amount\": 100}'\n\nA hook is an entry of the metadata's `hooks`:\n  {\"name\": \"tidy\", \"object\": \"crm_notes\", \"events\": [\"beforeInsert\"],\n   \"body\": {\"language\": \"js\", \"source\": \"ctx.input.title = 'Untitled';\", \"capabilities\": []}}"
+)]
 pub(super) struct HookArgs {
     #[command(subcommand)]
     pub(super) command: HookCommand,
@@ -377,7 +386,7 @@ pub(super) struct HookArgs {
 pub(super) enum HookCommand {
     /// Run one hook, and print what it leaves of the record, its lines, its time and its memory
     #[command(
-        after_help = "Example:\n  querygate hook test metadata --hook tidy_title --record '{\"title\": \" A \"}'"
+        after_help = "Examples:\n  querygate hook test metadata --hook tidy_title --record '{\"title\": \" A \"}'\n  querygate hook test metadata --hook close_deal --event afterUpdate --at 2026-01-31T10:00:00Z \\\n    --record '{\"stage\": \"won\"}' --previous '{\"stage\": \"open\"}' \\\n    --records '{\"crm_accounts\": [{\"id\": \"a1\"}]}'\n\nThe script finds --record as ctx.input (in an after… event as ctx.result, too), and --previous as\nctx.previous. The hook's condition is not asked. find, findOne and count of ctx.api look through\n--records by equality.\n\nPrints the record that the script leaves, as JSON, or `refused: …` or `failed: …`. Its calls, its\nlines for the log, its time and its memory go to standard error. Exit code 1: it refuses or fails."
     )]
     Test(HookTestArgs),
 }
@@ -408,6 +417,9 @@ pub(super) struct HookTestArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate key add nora --name nightly --days 90    prints the key, which is not shown again\n  querygate key list\n  querygate key revoke ID                            the id that `key list` shows\n\nKeys are for users who have a verifier. They are kept in a file that the configuration names:\n  [server]\n  keys = \"keys.ndjson\"                               # holds hashes, no key\n\nA running gate takes a new key at once, and notices within a second that one is revoked."
+)]
 pub(super) struct KeyArgs {
     #[command(subcommand)]
     pub(super) command: KeyCommand,
@@ -417,12 +429,16 @@ pub(super) struct KeyArgs {
 pub(super) enum KeyCommand {
     /// Make a key for a user and print it, once
     #[command(
-        after_help = "Examples:\n  querygate key add nora --name nightly --days 90\n  querygate key add nora --scope 'crm_*:read' --scope orders:read,update\n  curl -H \"x-api-key: $KEY\" http://127.0.0.1:8090/api/v1/data/crm_accounts\n\nA key may do what its user may, or less with --scope: object:operations, where * ends a beginning of names and write is\ncreate, update and delete. It is good at every door: x-api-key or Authorization: Bearer over REST, Bearer over Flight\nSQL, and as the password of user __token__ at the Postgres port, over TLS.\n\nThe file that `keys` in [server] names holds hashes; a running gate takes a new key at once."
+        after_help = "Examples:\n  querygate key add nora --name nightly --days 90\n  querygate key add nora --scope 'crm_*:read' --scope orders:read,update\n  curl -H \"x-api-key: $KEY\" http://127.0.0.1:8090/api/v1/data/crm_accounts\n\nPrints two lines, `id: …` and `key: osk_…`. The key is shown once, and its hash is kept.\n\nA key may do what its user may, or less with --scope: object:operations, where * ends a beginning\nof names and write is create, update and delete. It is good at every door: x-api-key or\nAuthorization: Bearer over REST, Bearer over Flight SQL, and as the password of user __token__ at\nthe Postgres port, over TLS."
     )]
     Add(KeyAddArgs),
     /// List keys: id, first characters, user, name, when they were made and when they end
+    #[command(after_help = "Example:\n  querygate key list -c querygate.toml")]
     List(KeyListArgs),
     /// End a key
+    #[command(
+        after_help = "Example:\n  querygate key revoke ID                  the first word of a line of `querygate key list`\n\nWhat runs with the key runs to its end; its sessions end with their next message."
+    )]
     Revoke(KeyRevokeArgs),
 }
 

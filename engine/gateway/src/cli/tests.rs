@@ -42,6 +42,10 @@ fn help_teaches_and_a_wrong_command_is_named() {
     assert!(!ran.code && ran.text.contains("serve"), "{}", ran.text);
     let ran = querygate(&["completions", "bash"], "");
     assert!(ran.code && ran.text.contains("_querygate"), "{}", ran.text);
+    for command in ["user", "key", "hook"] {
+        let ran = querygate(&[command, "--help"], "");
+        assert!(ran.code && ran.text.contains(&format!("\n  querygate {command} ")), "{}", ran.text);
+    }
 }
 
 #[test]
