@@ -10,6 +10,7 @@ use crate::connect::pool::Pool;
 use crate::connect::shared_pool;
 use crate::error::{from_postgres, unavailable};
 use crate::introspect::{self, NumericSample};
+use crate::run::bulk::{self, Asked};
 use crate::run::execute::execute;
 use crate::run::snapshot;
 use crate::run::table_reads::TableReads;
@@ -68,7 +69,7 @@ impl PostgresDriver {
             writing: options.of_writer().map(|writer| Pool::new(&writer)).transpose()?,
             is_distributed: options.distributed,
             capabilities: PostgresCapabilities,
-            table_reads: TableReads::default(),
+            table_reads: TableReads::new(options.bulk_rows),
             bulk_bytes: options.bulk_bytes,
             notice: SchemaNotice::default(),
             advisor,
@@ -137,14 +138,14 @@ impl PostgresDriver {
         }
         if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
             // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
-            let whole = self.table_reads.of(statement, 0).and_then(|read| read.in_parts(statement));
+            let whole = self.table_reads.of(statement, 0).and_then(|read| read.paged_whole(statement));
             let whole = whole.ok_or_else(|| snapshot::gone(self.pool.source()))?;
-            return crate::run::bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
+            return bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
         }
         let read = self.table_reads.of(statement, self.bulk_bytes);
-        if context.share.is_none()
-            && let Some(whole) = read.as_ref().and_then(|read| read.in_parts(statement))
-            && let Some(batches) = crate::run::bulk::execute(&self.pool, statement, whole, &context).await?
+        if let Some(read) = read.as_ref().filter(|_| context.share.is_none())
+            && let Some(asked) = Asked::of(read, statement, &parameters)
+            && let Some(batches) = bulk::execute(&self.pool, statement, (asked, read), &context).await?
         {
             return Ok(batches);
         }
@@ -235,7 +236,7 @@ impl Driver for PostgresDriver {
                 async move { introspect::statistics(source, connection, &table).await }.boxed()
             })
             .await?;
-        self.table_reads.measured(table, statistics.bytes.unwrap_or(0));
+        self.table_reads.measured(table, &statistics);
         Ok(statistics)
     }
 
@@ -288,7 +289,7 @@ impl Driver for PostgresDriver {
 
     async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {
         let read = self.table_reads.of(statement, self.bulk_bytes);
-        snapshot::keep(&self.pool, read.and_then(|read| read.in_parts(statement))).await
+        snapshot::keep(&self.pool, read.and_then(|read| read.paged_whole(statement))).await
     }
 
     async fn health(&self) -> Result<()> {

@@ -1,15 +1,20 @@
-//! Tables read whole, over several connections under one snapshot in COPY's format: the same rows as in the usual way, all
-//! types, beside writers; and how such a read ends early.
+//! Tables read by ranges of their pages over several connections under one snapshot, whole in COPY's format or under a condition that
+//! leaves few rows out: the same rows as in the usual way, all types, beside writers; and how such a read ends early.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 
 mod common;
 
-use common::query::{fragment, integers, run, scan, table};
+use common::query::{column, filter, fragment, integers, run, scan, table};
 use common::{Server, load, plain, server};
 use futures::StreamExt;
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::execution::{Answer, Ask, ExecuteContext, Pages, SnapshotAnswer, SnapshotShare};
+use querygate_driver_api::execution::{
+    Answer, Ask, BatchStream, ExecuteContext, NativeStatement, Pages, SnapshotAnswer, SnapshotShare,
+};
+use querygate_driver_api::fragment::Fragment;
+use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::Relation;
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, ScalarExpr};
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_types::ErrorCode;
@@ -44,11 +49,50 @@ fn sorted(rows: Vec<Vec<Value>>) -> Vec<String> {
     lines
 }
 
-/// Statements with COPY that run or have run last on some connection.
-async fn copies(admin: &Client, database: &str) -> i64 {
+/// Connections that read ranges of pages, or have read one and wait.
+async fn readers(admin: &Client, database: &str) -> usize {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'querygate' \
-               AND state = 'active' AND query LIKE 'COPY%'";
-    admin.query_one(sql, &[&database]).await.unwrap().get(0)
+               AND state <> 'idle' AND query LIKE '%WHERE ctid >=%'";
+    usize::try_from(admin.query_one(sql, &[&database]).await.unwrap().get::<_, i64>(0)).unwrap()
+}
+
+/// Waits until so many connections read ranges of pages.
+async fn wait_for_readers(admin: &Client, database: &str, expected: usize) {
+    let began = Instant::now();
+    while readers(admin, database).await != expected {
+        assert!(began.elapsed() < Duration::from_secs(30), "{} read", readers(admin, database).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// How many connections read a statement of several ranges in turn, on this machine.
+fn in_turn() -> usize {
+    match std::thread::available_parallelism().unwrap().get() {
+        1 => 0,
+        cores => cores.min(4),
+    }
+}
+
+/// The same columns of a table whole, and under a condition that every row meets and that has run before.
+async fn whole_and_filtered(
+    driver: &PostgresDriver,
+    name: &str,
+    output: &[(u32, ValueType)],
+) -> [(Fragment, Vec<Value>); 2] {
+    let all = fragment(scan(driver, name).await, output, &[]);
+    let values = vec![Value::Int32(-7)];
+    let narrowed = filter(scan(driver, name).await, ComparisonOp::Gt, 0, INT);
+    let filtered = fragment(narrowed, output, &values);
+    run(driver, &filtered, &values, ExecuteContext::default()).await.unwrap();
+    [(all, Vec::new()), (filtered, values)]
+}
+
+async fn begin(
+    driver: &PostgresDriver,
+    (statement, values): (&Arc<NativeStatement>, &[Value]),
+    context: ExecuteContext,
+) -> querygate_types::Result<BatchStream> {
+    driver.run(statement, values, Ask::Batches(context)).await.and_then(Answer::batches)
 }
 
 #[tokio::test]
@@ -93,15 +137,36 @@ async fn a_grant_on_columns_alone_reads_in_the_usual_way() {
     assert_eq!(rows.len(), 1_000);
 }
 
+/// The rows of its heirs lie in pages of their own.
+#[tokio::test]
+async fn a_table_that_others_inherit_from_is_not_divided_by_pages() {
+    let Some(server) = server() else { return };
+    let admin = server.database("bulk_heirs", "").await;
+    let sql = "CREATE TABLE estate (id int); CREATE TABLE heir () INHERITS (estate); CREATE TABLE alone (id int);
+               INSERT INTO estate VALUES (1); INSERT INTO heir VALUES (2); INSERT INTO alone VALUES (3)";
+    admin.batch_execute(sql).await.unwrap();
+    let driver = eager(server, "bulk_heirs", &["estate", "alone"]).await;
+    for (name, rows, is_divided) in [("estate", vec![1, 2], false), ("alone", vec![3], true)] {
+        let all = fragment(scan(&driver, name).await, &[(0, INT)], &[]);
+        let statement = driver.render(&all).unwrap();
+        let mut ids = integers(&run(&driver, &all, &[], ExecuteContext::default()).await.unwrap());
+        ids.sort_unstable();
+        assert_eq!(ids, rows);
+        let SnapshotAnswer::Kept(moment) = driver.keep(&statement).await.unwrap() else { panic!("no room") };
+        assert_eq!(moment.pages.is_some(), is_divided, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn all_connections_see_one_moment_while_rows_move() {
     let Some(server) = server() else { return };
     let admin = server.database("bulk_moment", "").await;
     // Wide enough for a few ranges of pages, each row with room to move to.
     let sql = "CREATE TABLE moving (id int, n int, filler text) WITH (autovacuum_enabled = off);
-               INSERT INTO moving SELECT g, 0, repeat('x', 900) FROM generate_series(1, 60000) g;";
+               INSERT INTO moving SELECT g, 0, repeat('x', 900) FROM generate_series(1, 60000) g; ANALYZE moving";
     admin.batch_execute(sql).await.unwrap();
     let driver = eager(server, "bulk_moment", &["moving"]).await;
+    let both = whole_and_filtered(&driver, "moving", &[(0, INT), (1, INT)]).await;
     let over = Arc::new(AtomicBool::new(false));
     let writer = {
         let (over, client) = (Arc::clone(&over), server.client("bulk_moment").await);
@@ -112,10 +177,8 @@ async fn all_connections_see_one_moment_while_rows_move() {
             }
         })
     };
-    let relation = scan(&driver, "moving").await;
-    for round in 0..3 {
-        let all = fragment(relation.clone(), &[(0, INT), (1, INT)], &[]);
-        let rows = run(&driver, &all, &[], ExecuteContext::default()).await.unwrap();
+    for (round, (asked, values)) in both.iter().chain(&both).chain(&both).enumerate() {
+        let rows = run(&driver, asked, values, ExecuteContext::default()).await.unwrap();
         assert_eq!(rows.len(), 60_000, "round {round}");
         let mut ids = integers(&rows);
         ids.sort_unstable();
@@ -212,46 +275,43 @@ async fn a_read_that_is_cancelled_late_or_abandoned_stops_the_server() {
     let sql = "CREATE TABLE long AS SELECT g AS id, repeat('x', 500) AS t FROM generate_series(1, 300000) g; ANALYZE";
     admin.batch_execute(sql).await.unwrap();
     let driver = eager(server, "bulk_ends", &["long"]).await;
-    let all = fragment(scan(&driver, "long").await, &[(0, INT), (1, ValueType::Text)], &[]);
-    let statement = driver.render(&all).unwrap();
-    let ends = async || {
-        let began = Instant::now();
-        while copies(&admin, "bulk_ends").await > 0 {
-            assert!(began.elapsed() < Duration::from_secs(10), "the server still copies");
-        }
-    };
-    let context = ExecuteContext::default();
-    let cancel = context.cancel.clone();
-    let mut stream = driver.run(&statement, &[], Ask::Batches(context)).await.unwrap().batches().unwrap();
-    stream.next().await.unwrap().unwrap();
-    assert!(copies(&admin, "bulk_ends").await > 0, "it is not read in this way");
-    cancel.cancel();
-    let last = stream.collect::<Vec<_>>().await.pop().unwrap();
-    assert_eq!(last.unwrap_err().code(), ErrorCode::QueryCanceled);
-    ends().await;
+    let ends = async || wait_for_readers(&admin, "bulk_ends", 0).await;
+    for (asked, values) in whole_and_filtered(&driver, "long", &[(0, INT), (1, ValueType::Text)]).await {
+        let statement = driver.render(&asked).unwrap();
+        let what = (&statement, values.as_slice());
+        let context = ExecuteContext::default();
+        let cancel = context.cancel.clone();
+        let mut stream = begin(&driver, what, context).await.unwrap();
+        stream.next().await.unwrap().unwrap();
+        let is_paged = values.is_empty() || in_turn() > 0;
+        assert_eq!(readers(&admin, "bulk_ends").await > 0, is_paged, "{values:?}");
+        cancel.cancel();
+        let last = stream.collect::<Vec<_>>().await.pop().unwrap();
+        assert_eq!(last.unwrap_err().code(), ErrorCode::QueryCanceled);
+        ends().await;
 
-    let deadline = Instant::now() + Duration::from_millis(300);
-    let context = ExecuteContext { deadline: Some(deadline), ..ExecuteContext::default() };
-    // On a busy machine the time may be over before there is a stream.
-    let error = match driver.run(&statement, &[], Ask::Batches(context)).await.and_then(Answer::batches) {
-        Ok(stream) => {
-            tokio::time::sleep_until(deadline.into()).await;
-            stream.collect::<Vec<_>>().await.pop().unwrap().unwrap_err()
-        }
-        Err(error) => error,
-    };
-    assert_eq!(error.code(), ErrorCode::StatementTimeout);
-    ends().await;
+        let deadline = Instant::now() + Duration::from_millis(300);
+        let context = ExecuteContext { deadline: Some(deadline), ..ExecuteContext::default() };
+        // On a busy machine the time may be over before there is a stream.
+        let error = match begin(&driver, what, context).await {
+            Ok(stream) => {
+                tokio::time::sleep_until(deadline.into()).await;
+                stream.collect::<Vec<_>>().await.pop().unwrap().unwrap_err()
+            }
+            Err(error) => error,
+        };
+        assert_eq!(error.code(), ErrorCode::StatementTimeout);
+        ends().await;
 
-    let mut stream =
-        driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
-    stream.next().await.unwrap().unwrap();
-    drop(stream);
-    ends().await;
-    // All connections can be used again, or were replaced.
-    let counted = run(&driver, &all, &[], ExecuteContext::default()).await.unwrap().len();
-    assert_eq!(counted, 300_000);
-    assert_eq!(driver.pool().unwrap().in_use, 0);
+        let mut stream = begin(&driver, what, ExecuteContext::default()).await.unwrap();
+        stream.next().await.unwrap().unwrap();
+        drop(stream);
+        ends().await;
+        // All connections can be used again, or were replaced.
+        let counted = run(&driver, &asked, &values, ExecuteContext::default()).await.unwrap().len();
+        assert_eq!(counted, 300_000);
+        assert_eq!(driver.pool().unwrap().in_use, 0);
+    }
 }
 
 #[tokio::test]
@@ -261,16 +321,145 @@ async fn a_server_that_dies_never_leaves_half_a_table() {
     let sql = "CREATE TABLE long AS SELECT g AS id, repeat('x', 500) AS t FROM generate_series(1, 300000) g; ANALYZE";
     admin.batch_execute(sql).await.unwrap();
     let driver = eager(&server, "bulk_dies", &["long"]).await;
-    let all = fragment(scan(&driver, "long").await, &[(0, INT), (1, ValueType::Text)], &[]);
-    let statement = driver.render(&all).unwrap();
-    let mut stream =
-        driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
-    stream.next().await.unwrap().unwrap();
-    server.kill();
-    let last = stream.collect::<Vec<_>>().await.pop().unwrap();
-    assert_eq!(last.unwrap_err().code(), ErrorCode::SourceLost);
-    server.run();
-    // Idle connections that died with the server are no reason to fail.
-    let rows = run(&driver, &all, &[], ExecuteContext::default()).await;
-    assert_eq!(rows.unwrap().len(), 300_000);
+    for (asked, values) in whole_and_filtered(&driver, "long", &[(0, INT), (1, ValueType::Text)]).await {
+        let statement = driver.render(&asked).unwrap();
+        let mut stream = begin(&driver, (&statement, &values), ExecuteContext::default()).await.unwrap();
+        stream.next().await.unwrap().unwrap();
+        server.kill();
+        let last = stream.collect::<Vec<_>>().await.pop().unwrap();
+        assert_eq!(last.unwrap_err().code(), ErrorCode::SourceLost);
+        server.run();
+        // Idle connections that died with the server are no reason to fail.
+        let rows = run(&driver, &asked, &values, ExecuteContext::default()).await;
+        assert_eq!(rows.unwrap().len(), 300_000);
+    }
+}
+
+/// Which pages hold the rows that are left out is not seen, neither in the order of the others nor in how many come at a time.
+#[tokio::test]
+async fn rows_under_a_condition_come_as_one_connection_gives_them() {
+    let Some(server) = server() else { return };
+    let admin = server.database("bulk_turns", "").await;
+    // Ranges of pages with all rows left out, some, and none.
+    let sql = "CREATE TABLE sale (n int, id int, t text);
+               INSERT INTO sale SELECT CASE WHEN g BETWEEN 20000 AND 45000 OR g % 7 = 0 THEN 0 ELSE 1 END, g, repeat('x', 900)
+               FROM generate_series(1, 120000) g; ANALYZE sale";
+    admin.batch_execute(sql).await.unwrap();
+    let options = PostgresOptions { bulk_bytes: 0, pool_size: 8, ..server.options("bulk_turns") };
+    let driver = PostgresDriver::new(&options).unwrap();
+    driver.statistics(&table("sale")).await.unwrap();
+    let narrowed = filter(scan(&driver, "sale").await, ComparisonOp::Eq, 0, INT);
+    let visible = [Value::Int32(1)];
+    let asked = fragment(narrowed, &[(0, INT), (1, INT), (2, ValueType::Text)], &visible);
+    let statement = driver.render(&asked).unwrap();
+    let mut batches = Vec::new();
+    for paged in [false, true, true] {
+        let mut stream = begin(&driver, (&statement, &visible), ExecuteContext::default()).await.unwrap();
+        let mut all = vec![stream.next().await.unwrap().unwrap()];
+        wait_for_readers(&admin, "bulk_turns", if paged { in_turn() } else { 0 }).await;
+        while let Some(batch) = stream.next().await {
+            all.push(batch.unwrap());
+        }
+        batches.push(all);
+    }
+    assert!(batches[0].len() > 5);
+    assert!(batches[1] == batches[0] && batches[2] == batches[0]);
+    // Few rows, by the same statement: they may be found by an index.
+    let hidden = [Value::Int32(2)];
+    let asked = fragment(filter(scan(&driver, "sale").await, ComparisonOp::Eq, 0, INT), &[(1, INT)], &hidden);
+    assert_eq!(run(&driver, &asked, &hidden, ExecuteContext::default()).await.unwrap().len(), 0);
+    assert_eq!(driver.pool().unwrap().in_use, 0);
+}
+
+#[tokio::test]
+async fn an_error_in_some_range_is_the_statements() {
+    let Some(server) = server() else { return };
+    let admin = server.database("bulk_fails", "").await;
+    let sql = "CREATE TABLE part AS SELECT g AS id, 1 AS n, repeat('x', 900) AS t FROM generate_series(1, 60000) g; ANALYZE part";
+    admin.batch_execute(sql).await.unwrap();
+    let driver = eager(server, "bulk_fails", &["part"]).await;
+    let narrowed = filter(scan(&driver, "part").await, ComparisonOp::Gt, 0, INT);
+    let (left, right) = (Box::new(column(0)), Box::new(column(1)));
+    let divided = ScalarExpr::Arithmetic { op: ArithmeticOp::Divide, left, right, value_type: INT };
+    let relation = Relation::Project { input: Box::new(narrowed), exprs: vec![(ColumnId(9), divided)] };
+    let values = [Value::Int32(0)];
+    let asked = fragment(relation, &[(9, INT)], &values);
+    for _ in 0..2 {
+        assert_eq!(run(&driver, &asked, &values, ExecuteContext::default()).await.unwrap().len(), 60_000);
+    }
+    let sql = "UPDATE part SET n = 0 WHERE id = 40000";
+    admin.batch_execute(sql).await.unwrap();
+    for _ in 0..2 {
+        let error = run(&driver, &asked, &values, ExecuteContext::default()).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::DivisionByZero);
+        assert_eq!(driver.pool().unwrap().in_use, 0);
+    }
+    admin.batch_execute("UPDATE part SET n = 1; ALTER TABLE part DROP COLUMN n").await.unwrap();
+    let error = run(&driver, &asked, &values, ExecuteContext::default()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SourceSchemaChanged);
+}
+
+/// Who wants to change the table waits for its readers, and a reader that comes behind waits for the change: the others do without it.
+#[tokio::test]
+async fn a_change_of_the_table_that_waits_does_not_hold_up_its_readers() {
+    let Some(server) = server() else { return };
+    let admin = server.database("bulk_waits", "").await;
+    let sql = "CREATE TABLE long AS SELECT g AS id, repeat('x', 900) AS t FROM generate_series(1, 60000) g;
+               CREATE INDEX few ON long (id); ANALYZE";
+    admin.batch_execute(sql).await.unwrap();
+    let options = PostgresOptions { bulk_bytes: 0, pool_size: 8, ..server.options("bulk_waits") };
+    let driver = PostgresDriver::new(&options).unwrap();
+    driver.statistics(&table("long")).await.unwrap();
+    for (asked, values) in whole_and_filtered(&driver, "long", &[(0, INT), (1, ValueType::Text)]).await {
+        let statement = driver.render(&asked).unwrap();
+        for change in ["ALTER TABLE long ALTER COLUMN t SET STATISTICS 50", "REINDEX INDEX few", "LOCK TABLE long"] {
+            let over = Arc::new(AtomicBool::new(false));
+            let changes = tokio::spawn({
+                let (over, client) = (Arc::clone(&over), server.client("bulk_waits").await);
+                async move {
+                    while !over.load(Ordering::Relaxed) {
+                        client.batch_execute(&format!("BEGIN; {change}; COMMIT")).await.unwrap();
+                    }
+                }
+            });
+            for round in 0..5 {
+                let mut stream = begin(&driver, (&statement, &values), ExecuteContext::default()).await.unwrap();
+                let mut rows = 0;
+                while let Some(batch) = tokio::time::timeout(Duration::from_secs(60), stream.next()).await.unwrap() {
+                    rows += batch.unwrap().num_rows();
+                }
+                assert_eq!(rows, 60_000, "{change}, {round}");
+            }
+            over.store(true, Ordering::Relaxed);
+            changes.await.unwrap();
+        }
+    }
+    assert_eq!(driver.pool().unwrap().in_use, 0);
+}
+
+/// The same rows of all types under a condition, one connection or several.
+#[tokio::test]
+async fn every_type_arrives_under_a_condition_as_in_the_usual_way() {
+    let Some(server) = server() else { return };
+    let admin = server.database("bulk_filtered", "").await;
+    load(&admin, plain).await;
+    admin.batch_execute("ANALYZE").await.unwrap();
+    let usual = server.driver("bulk_filtered");
+    let names: Vec<String> = usual.tables().await.unwrap().iter().map(|t| t.name().to_owned()).collect();
+    let options = PostgresOptions { bulk_bytes: 0, bulk_rows: 1, ..server.options("bulk_filtered") };
+    let driver = PostgresDriver::new(&options).unwrap();
+    for name in &names {
+        driver.statistics(&table(name)).await.unwrap();
+        let relation = scan(&usual, name).await;
+        let Relation::Scan { columns, .. } = &relation else { panic!() };
+        let output: Vec<_> = columns.iter().map(|column| (column.id.0, column.value_type)).collect();
+        let null = |negated| ScalarExpr::IsNull { expr: Box::new(column(output[0].0)), negated };
+        let predicate = ScalarExpr::Or(vec![null(false), null(true)]);
+        let asked = fragment(Relation::Filter { input: Box::new(relation.clone()), predicate }, &output, &[]);
+        let expected = sorted(run(&usual, &asked, &[], ExecuteContext::default()).await.unwrap());
+        for round in 0..3 {
+            let rows = sorted(run(&driver, &asked, &[], ExecuteContext::default()).await.unwrap());
+            assert!(rows == expected, "{name}, {round}");
+        }
+    }
 }

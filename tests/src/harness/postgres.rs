@@ -20,7 +20,8 @@ pub(super) fn is_there() -> bool {
     server::server().is_some()
 }
 
-/// Loads the tables into a schema of their own and opens them.
+/// Loads the tables into a schema of their own and opens them. To every second gate its tables are large: they are read whole by pages, and
+/// under a condition off the connection's own bytes, by pages where most rows come.
 pub(super) async fn place(tables: &[&Table], watch: &Watch, writes: bool, placed: &mut HashMap<String, SourceTable>) {
     static SCHEMAS: AtomicU64 = AtomicU64::new(0);
     let server = server::server().expect("PostgreSQL is installed");
@@ -39,12 +40,20 @@ pub(super) async fn place(tables: &[&Table], watch: &Watch, writes: bool, placed
         server::copy_rows(&client, &format!("{schema}.\"{}\"", table.object), &rows(table)).await;
     }
     let mut options = PostgresOptions { pool_size: 3, ..server.options("postgres") };
+    let is_large = number % 2 == 1;
+    if is_large {
+        (options.bulk_bytes, options.bulk_rows) = (0, 1);
+    }
     if writes {
         options.writer = Some((options.user.clone(), options.password.clone()));
     }
     let driver = watch.over(Arc::new(PostgresDriver::new(&options).unwrap()));
     for table in tables {
         let reference = TableRef::new([schema.clone(), table.object.clone()]).unwrap();
+        if is_large {
+            client.batch_execute(&format!("ANALYZE {schema}.\"{}\"", table.object)).await.unwrap();
+            driver.statistics(&reference).await.unwrap();
+        }
         let provider = Arc::new(open_table(&driver, table, Layout::Postgres, reference).await);
         placed.insert(
             table.object.clone(),

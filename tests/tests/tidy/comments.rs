@@ -18,7 +18,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("drivers/memory", 2),
     ("drivers/mongodb", 22),
     ("drivers/mysql", 13),
-    ("drivers/postgres", 47),
+    ("drivers/postgres", 46),
     ("drivers/sql", 1),
     ("drivers/sqlite", 11),
     ("engine/catalog", 2),

@@ -1,7 +1,7 @@
 //! A connection's stream, which the client library reads and writes, and which a reader of many rows borrows from it. Meanwhile the library
 //! waits; nothing may be asked of it. Knows no message.
 
-use crate::connect::socket::Stream;
+use crate::connect::socket::{PlainSocket, Stream, Unwatched};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +32,15 @@ pub(crate) struct Lent(Arc<Mutex<Shared>>);
 
 /// The stream in a reader's hands. Dropped, it is closed, and the library hears that its connection is lost.
 pub(crate) struct Borrowed {
-    stream: Option<Box<dyn Stream>>,
+    held: Held,
     owner: Owner,
+}
+
+/// How a reader has the stream.
+enum Held {
+    Stream(Box<dyn Stream>),
+    Plain(Box<dyn PlainSocket>),
+    Nothing,
 }
 
 /// The library's end of a stream, and its owner's.
@@ -61,7 +68,7 @@ impl Owner {
     /// The stream for a time. The library has said and heard everything. `None`: it is not here.
     pub(crate) fn borrow(&self) -> Option<Borrowed> {
         let stream = self.replace(Place::Borrowed)?;
-        Some(Borrowed { stream: Some(stream), owner: self.clone() })
+        Some(Borrowed { held: Held::Stream(stream), owner: self.clone() })
     }
 
     fn replace(&self, by: Place) -> Option<Box<dyn Stream>> {
@@ -78,6 +85,13 @@ impl Owner {
         }
     }
 
+    /// A stream that was lost in a reader's hands is gone.
+    fn end_loan(&self) {
+        if matches!(lock(&self.0).place, Place::Borrowed) {
+            self.put(Place::Gone);
+        }
+    }
+
     /// Tells the library where the stream is now.
     fn put(&self, place: Place) {
         let mut shared = lock(&self.0);
@@ -89,23 +103,70 @@ impl Owner {
 }
 
 impl Borrowed {
-    /// The stream between two messages, back to the library.
-    pub(crate) fn give_back(mut self) {
-        if let Some(stream) = self.stream.take() {
-            self.owner.put(Place::Here(stream));
+    /// The stream between two messages, back to the library. `false`: it was lost.
+    pub(crate) fn give_back(mut self) -> bool {
+        let (place, is_back) = match self.watched() {
+            Ok(stream) => (Place::Here(stream), true),
+            Err(_) => (Place::Gone, false),
+        };
+        self.owner.put(place);
+        is_back
+    }
+
+    /// Whether the runtime hears of its bytes.
+    #[cfg(test)]
+    pub(crate) fn is_watched(&self) -> bool {
+        matches!(self.held, Held::Stream(_))
+    }
+
+    /// The stream itself, watched by the runtime.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(crate) fn stream(&mut self) -> io::Result<&mut Box<dyn Stream>> {
+        if matches!(self.held, Held::Plain(_)) {
+            self.held = Held::Stream(self.watched()?);
+        }
+        match &mut self.held {
+            Held::Stream(stream) => Ok(stream),
+            Held::Plain(_) | Held::Nothing => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    /// The stream itself; an error where there is none.
-    pub(crate) fn stream(&mut self) -> io::Result<&mut Box<dyn Stream>> {
-        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    /// The socket, no longer watched. `None`: the stream is encrypted.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(crate) fn plain(&mut self) -> io::Result<Option<&mut Box<dyn PlainSocket>>> {
+        self.held = match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Stream(stream) => match stream.unwatched()? {
+                Unwatched::Plain(socket) => Held::Plain(socket),
+                Unwatched::No(stream) => Held::Stream(stream),
+            },
+            held @ (Held::Plain(_) | Held::Nothing) => held,
+        };
+        match &mut self.held {
+            Held::Plain(socket) => Ok(Some(socket)),
+            Held::Stream(_) => Ok(None),
+            Held::Nothing => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn watched(&mut self) -> io::Result<Box<dyn Stream>> {
+        match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Stream(stream) => Ok(stream),
+            Held::Plain(socket) => socket.watched(),
+            Held::Nothing => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 }
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
-        if self.stream.take().is_some() {
-            self.owner.put(Place::Gone);
+        match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Stream(_) | Held::Plain(_) => self.owner.put(Place::Gone),
+            // Given back, or lost on the way.
+            Held::Nothing => self.owner.end_loan(),
         }
     }
 }
@@ -172,7 +233,7 @@ mod tests {
         let mut row = [0; 3];
         borrowed.stream().unwrap().read_exact(&mut row).await.unwrap();
         assert_eq!(&row, b"row");
-        borrowed.give_back();
+        assert!(borrowed.give_back());
         theirs.write_all(b"end").await.unwrap();
         let (end, mut lent) = tokio::time::timeout(Duration::from_secs(5), library).await.unwrap().unwrap();
         assert_eq!(&end.unwrap(), b"end");

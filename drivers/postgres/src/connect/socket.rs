@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::{CancelToken, NoTls};
+use tokio_rustls::client::TlsStream;
 
 /// Longest time to open a connection that nobody must have.
 const LINK_TIME: Duration = Duration::from_secs(1);
@@ -27,9 +28,93 @@ const UNHEARD_MAX: Duration = Duration::from_secs(60);
 const ENCRYPT: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// Bytes to and from a server, encrypted where that was asked for.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The socket itself, of which the runtime then hears nothing, where nothing stands between it and the bytes.
+    ///
+    /// # Errors
+    /// The operating system's; the stream is gone.
+    fn unwatched(self: Box<Self>) -> io::Result<Unwatched>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+/// See [`Stream::unwatched`].
+pub(crate) enum Unwatched {
+    Plain(Box<dyn PlainSocket>),
+    /// It was left as it is: its bytes are not the socket's.
+    No(Box<dyn Stream>),
+}
+
+/// A socket that the runtime does not watch. It hears of each of a server's writes by itself, whether or not a task waits: many thousand
+/// times for a large table.
+pub(crate) trait PlainSocket: Send {
+    /// What is there; `None`: nothing at the moment.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    fn read_now(&mut self, room: &mut [u8]) -> io::Result<Option<usize>>;
+
+    /// The stream again, in the hands of the runtime of this task.
+    ///
+    /// # Errors
+    /// The operating system's; the stream is gone.
+    fn watched(self: Box<Self>) -> io::Result<Box<dyn Stream>>;
+}
+
+impl Stream for TcpStream {
+    fn unwatched(self: Box<Self>) -> io::Result<Unwatched> {
+        Ok(Unwatched::Plain(Box::new(self.into_std()?)))
+    }
+}
+
+impl Stream for UnixStream {
+    fn unwatched(self: Box<Self>) -> io::Result<Unwatched> {
+        Ok(Unwatched::Plain(Box::new(self.into_std()?)))
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn unwatched(self: Box<Self>) -> io::Result<Unwatched> {
+        Ok(Unwatched::No(self))
+    }
+}
+
+#[cfg(test)]
+impl Stream for tokio::io::DuplexStream {
+    fn unwatched(self: Box<Self>) -> io::Result<Unwatched> {
+        Ok(Unwatched::No(self))
+    }
+}
+
+impl PlainSocket for std::net::TcpStream {
+    fn read_now(&mut self, room: &mut [u8]) -> io::Result<Option<usize>> {
+        read_now(self, room)
+    }
+
+    fn watched(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(TcpStream::from_std(*self)?))
+    }
+}
+
+impl PlainSocket for std::os::unix::net::UnixStream {
+    fn read_now(&mut self, room: &mut [u8]) -> io::Result<Option<usize>> {
+        read_now(self, room)
+    }
+
+    fn watched(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(UnixStream::from_std(*self)?))
+    }
+}
+
+/// Of a socket that does not block.
+fn read_now(socket: &mut impl io::Read, room: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        return match socket.read(room) {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+    }
+}
 
 /// A stream to a server, and the address that was reached. `None`: a Unix socket.
 pub(crate) struct Reached {

@@ -1,33 +1,65 @@
-//! Reads a large table whole: ranges of its pages over several connections at once, all under one snapshot, in COPY's binary
-//! format. Rows come in no order.
+//! Reads a large table by ranges of its pages over several connections at once, all under one snapshot. Whole, it is read in COPY's binary
+//! format, and rows come in no order. Where rows are left out, they come page after page, in the batches that one connection would give:
+//! which pages hold the rows that are left out is not to be seen.
+
+mod in_turn;
 
 use crate::connect::connection::Connection;
 use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
 use crate::error::{from_failure, from_postgres, lost};
+use crate::run::bulk::in_turn::InTurn;
+use crate::run::paged_text::PagedText;
 use crate::run::reader::{Progress, RowReader};
 use crate::run::snapshot::{begin_paged, check_file, join};
-use crate::run::table_reads::FullScan;
+use crate::run::table_reads::TableRead;
+use crate::wire::bind::Parameters;
+use arrow::array::RecordBatch;
 use querygate_driver_api::execution::{BatchStream, Delivery, ExecuteContext, NativeStatement, Pages, delivery};
 use querygate_types::{Error, Result};
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio_postgres::Column;
+use tokio_postgres::Statement;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
 /// Connections that read one table at once.
 const CONNECTIONS_MAX: usize = 4;
 /// Pages that one COPY reads: 32 MiB, long enough that beginning costs nothing, short enough that all end together.
 const PAGES_AT_ONCE: u32 = 4_096;
+/// Pages of a range where rows are left out: 8 MiB, because what connections read ahead of their turn is kept meanwhile.
+const PAGES_IN_TURN: u32 = 1_024;
+/// A range is found by its pages, and a connection waits for its client, or for its turn, as long as these take.
+const RANGES: &str = "SET LOCAL enable_tidscan = on; SET LOCAL idle_in_transaction_session_timeout = 0";
+/// For ranges in turn: rows of a range come in the order of its pages.
+const IN_TURN: &str = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; \
+     SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_workers_per_gather = 0";
+/// How long the end of a transaction is waited for; then its connection is closed.
+const REST: Duration = Duration::from_secs(1);
+
+/// What is asked of each range of pages.
+pub(crate) enum Asked {
+    Whole(PagedText),
+    Filtered(Filtered),
+}
+
+/// A statement that leaves rows out, with its values.
+pub(crate) struct Filtered {
+    text: PagedText,
+    parameters: Parameters,
+    read: Arc<TableRead>,
+    in_turn: InTurn,
+}
 
 /// What the tasks of one run share.
 struct Run {
     pool: Arc<Pool>,
     statement: Arc<NativeStatement>,
-    whole: FullScan,
+    asked: Asked,
     context: ExecuteContext,
     delivery: Delivery,
     pages: Pages,
@@ -37,6 +69,54 @@ struct Run {
     taken: CancellationToken,
     /// Ends the others when one has failed.
     over: CancellationToken,
+}
+
+impl Asked {
+    /// `None`: one connection reads the statement sooner, or as soon.
+    pub(crate) fn of(read: &Arc<TableRead>, statement: &NativeStatement, parameters: &Parameters) -> Option<Self> {
+        if let Some(whole) = read.paged_whole(statement) {
+            return Some(Self::Whole(whole));
+        }
+        let text = read.paged_filtered(statement, parameters.fingerprint()).filter(|_| cores() > 1)?;
+        let (parameters, read) = (parameters.clone(), Arc::clone(read));
+        Some(Self::Filtered(Filtered { text, parameters, read, in_turn: InTurn::default() }))
+    }
+
+    const fn text(&self) -> &PagedText {
+        match self {
+            Self::Whole(text) | Self::Filtered(Filtered { text, .. }) => text,
+        }
+    }
+
+    const fn pages_at_once(&self) -> u32 {
+        match self {
+            Self::Whole(_) => PAGES_AT_ONCE,
+            Self::Filtered(..) => PAGES_IN_TURN,
+        }
+    }
+}
+
+impl Filtered {
+    /// Gives what is left behind the last full batch, and notes how many rows there were. `false`: the reader is gone.
+    async fn rest(self, delivery: &Delivery) -> Result<bool> {
+        let (last, rows) = self.in_turn.rest();
+        let last = last.map(|mut decoder| decoder.finish()).transpose()?;
+        let rows = rows + last.as_ref().map_or(0, RecordBatch::num_rows);
+        self.read.gave(rows, true, self.parameters.fingerprint());
+        match last {
+            Some(last) => Ok(delivery.batch(last).await),
+            None => Ok(true),
+        }
+    }
+}
+
+/// What came of preparing a connection for ranges.
+enum Ready {
+    Prepared(Statement),
+    /// Others have taken all ranges.
+    NotNeeded,
+    /// The reader is gone, or another part has ended for all.
+    Stopped,
 }
 
 /// The moment whose rows a part reads, by its name.
@@ -55,21 +135,20 @@ enum At {
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
     statement: &Arc<NativeStatement>,
-    whole: FullScan,
+    (asked, read): (Asked, &TableRead),
     context: &ExecuteContext,
 ) -> Result<Option<BatchStream>> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let begun = tokio::select! {
         biased;
-        begun = begin_paged(&lease.connection.client, &whole.table) => begun,
+        begun = begin_paged(&lease.connection.client, &asked.text().table) => begun,
         error = context.over() => return Err(error),
     };
     let (moment, pages) = match begun {
         Ok(Some(begun)) => begun,
         Ok(None) => {
-            if lease.connection.client.batch_execute("ROLLBACK").await.is_ok() {
-                lease.give_back();
-            }
+            read.has_no_pages();
+            left(lease, "ROLLBACK").await;
             return Ok(None);
         }
         Err(error) => {
@@ -79,7 +158,7 @@ pub(crate) async fn execute(
     };
     // Rows come into an empty table's first page.
     let pages = Pages { from: 0, to: pages.max(1), last: true };
-    let (run, batches) = Run::new(pool, statement, whole, pages, context);
+    let (run, batches) = Run::new(pool, statement, asked, pages, context);
     tokio::spawn(run.all(lease, moment.into()));
     Ok(Some(batches))
 }
@@ -91,17 +170,17 @@ pub(crate) async fn execute(
 pub(crate) async fn execute_pages(
     pool: &Arc<Pool>,
     statement: &Arc<NativeStatement>,
-    whole: FullScan,
+    whole: PagedText,
     pages: Pages,
     context: &ExecuteContext,
 ) -> Result<BatchStream> {
     let Some(share) = &context.share else { return Err(Error::internal("pages of no moment")) };
     let moment = At::Others(Arc::clone(&share.snapshot));
     let lease = pool.lease(context.deadline, &context.cancel).await?;
-    let (run, batches) = Run::new(pool, statement, whole, pages, context);
+    let (run, batches) = Run::new(pool, statement, Asked::Whole(whole), pages, context);
     tokio::spawn(async move {
         let run = Arc::new(run);
-        let outcome = Arc::clone(&run).part(lease, moment).await;
+        let outcome = Arc::clone(&run).part(lease, moment, false).await;
         run.end(outcome).await;
     });
     Ok(batches)
@@ -111,7 +190,7 @@ impl Run {
     fn new(
         pool: &Arc<Pool>,
         statement: &Arc<NativeStatement>,
-        whole: FullScan,
+        asked: Asked,
         pages: Pages,
         context: &ExecuteContext,
     ) -> (Self, BatchStream) {
@@ -119,7 +198,7 @@ impl Run {
         let run = Self {
             pool: Arc::clone(pool),
             statement: Arc::clone(statement),
-            whole,
+            asked,
             context: context.clone(),
             delivery,
             pages,
@@ -132,22 +211,33 @@ impl Run {
 
     /// Says how it ended, once all parts have; a reader that is gone is told nothing.
     async fn end(self: Arc<Self>, outcome: Result<bool>) {
-        if let Some(run) = Arc::into_inner(self)
-            && !matches!(outcome, Ok(false))
-        {
-            run.delivery.end(outcome.map(drop)).await;
+        let Some(Self { delivery, asked, context, .. }) = Arc::into_inner(self) else { return };
+        let outcome = match (asked, outcome) {
+            (Asked::Filtered(filtered), Ok(true)) => tokio::select! {
+                biased;
+                given = filtered.rest(&delivery) => given,
+                error = context.over() => Err(error),
+            },
+            (Asked::Filtered(filtered), Err(error)) => {
+                filtered.read.forget(filtered.parameters.fingerprint());
+                Err(error)
+            }
+            (Asked::Whole(_) | Asked::Filtered(_), outcome) => outcome,
+        };
+        if !matches!(outcome, Ok(false)) {
+            delivery.end(outcome.map(drop)).await;
         }
     }
 
     async fn all(self, first: Lease, moment: Arc<str>) {
         let run = Arc::new(self);
         let mut parts = JoinSet::new();
-        let useful = usize::try_from(run.pages.to.div_ceil(PAGES_AT_ONCE)).unwrap_or(1);
+        let useful = usize::try_from(run.pages.to.div_ceil(run.asked.pages_at_once())).unwrap_or(1);
         let more = useful.min(CONNECTIONS_MAX).min(cores()).saturating_sub(1);
         for _ in 0..more {
             parts.spawn(Arc::clone(&run).another(Arc::clone(&moment)));
         }
-        let mut outcome = Arc::clone(&run).part(first, At::Own(moment)).await;
+        let mut outcome = Arc::clone(&run).part(first, At::Own(moment), false).await;
         while let Some(ended) = parts.join_next().await {
             let ended = ended.unwrap_or_else(|error| Err(Error::internal(error)));
             outcome = match (outcome, ended) {
@@ -167,76 +257,166 @@ impl Run {
             spare = self.pool.spare() => spare,
         };
         match spare {
-            Some(lease) => self.part(lease, At::Others(moment)).await,
+            Some(lease) => self.part(lease, At::Others(moment), true).await,
             None => Ok(true),
         }
     }
 
-    /// One connection's share. `false`: nobody wants the rest, or another part has ended for all.
-    async fn part(self: Arc<Self>, lease: Lease, at: At) -> Result<bool> {
-        let outcome = {
-            let mut rows = pin!(self.rows(&lease.connection, at));
-            tokio::select! {
-                biased;
-                outcome = &mut rows => outcome,
-                error = self.context.over() => Err(error),
-                () = self.delivery.abandoned() => Ok(false),
-                () = self.over.cancelled() => Ok(false),
+    /// One connection's share. `is_spare`: others read the table without it if it cannot be prepared. `false`: the reader is gone, or another
+    /// part has ended for all.
+    async fn part(self: Arc<Self>, lease: Lease, at: At, is_spare: bool) -> Result<bool> {
+        // A part that does not come to its end, a panic included, ends the others: they may wait for their turn behind it.
+        let others = self.over.clone().drop_guard();
+        let connection = &lease.connection;
+        let outcome = match self.ready(connection, at).await {
+            Ok(Ready::Prepared(prepared)) => {
+                let mut rows = pin!(self.rows(connection, &prepared));
+                tokio::select! {
+                    biased;
+                    outcome = &mut rows => outcome,
+                    error = self.context.over() => Err(error),
+                    () = self.delivery.abandoned() => Ok(false),
+                    () = self.over.cancelled() => Ok(false),
+                }
             }
+            Ok(Ready::NotNeeded) => {
+                others.disarm();
+                self.pool.connector().cancel(&connection.canceler()).await;
+                return Ok(true);
+            }
+            Ok(Ready::Stopped) => Ok(false),
+            // It has taken no range, so the first part does without it.
+            Err(error) if is_spare => {
+                tracing::debug!(%error, "a table is read over a connection less");
+                others.disarm();
+                return Ok(true);
+            }
+            Err(error) => Err(error),
         };
         if matches!(outcome, Ok(true)) {
-            if lease.connection.client.batch_execute("COMMIT").await.is_ok() {
-                lease.give_back();
-            }
+            others.disarm();
+            left(lease, "COMMIT").await;
             return outcome;
         }
-        self.over.cancel();
-        // The server is at rest before anybody hears of the end; the connection is in the middle of something and closes.
-        self.pool.connector().cancel(&lease.connection.canceler()).await;
+        drop(others);
+        // The connection is in the middle of something and closes.
+        self.pool.connector().cancel(&connection.canceler()).await;
         outcome
     }
 
-    async fn rows(&self, connection: &Connection, at: At) -> Result<bool> {
+    /// Prepares a connection for ranges, unless others have taken them all: it is then not waited for, and may fail.
+    async fn ready(&self, connection: &Connection, at: At) -> Result<Ready> {
+        tokio::select! {
+            biased;
+            prepared = self.prepare(connection, at) => match prepared {
+                Ok(prepared) => Ok(Ready::Prepared(prepared)),
+                Err(_) if self.is_taken() => Ok(Ready::NotNeeded),
+                Err(error) => Err(error),
+            },
+            error = self.context.over() => Err(error),
+            () = self.delivery.abandoned() => Ok(Ready::Stopped),
+            () = self.over.cancelled() => Ok(Ready::Stopped),
+            () = self.taken.cancelled() => Ok(Ready::NotNeeded),
+        }
+    }
+
+    /// Parses the statement in the transaction of a moment: the columns stay what they are until that ends, and so does the file.
+    async fn prepare(&self, connection: &Connection, at: At) -> Result<Statement> {
         let (source, client) = (self.pool.source(), &connection.client);
         let told = |error: tokio_postgres::Error| from_postgres(source, &error);
         let moment = match at {
             At::Own(moment) => moment,
             At::Others(moment) => {
-                if let Err(error) = join(source, client, &moment).await {
-                    // The first part has ended, and its snapshot with it, because there was nothing left to read.
-                    return if self.is_taken() { Ok(true) } else { Err(error) };
-                }
+                join(source, client, &moment).await?;
                 moment
             }
         };
-        // Parsed in this transaction: the columns stay what they are until it ends, and so does the file.
-        let prepared = client.prepare(&self.statement.text).await.map_err(told)?;
-        check_file(source, client, &self.whole.table, &moment).await?;
-        let batch_rows = self.context.batch_rows.max(1);
-        let mut decoder =
-            Decoder::new(source, &self.statement, prepared.columns().iter().map(Column::type_), batch_rows)?;
-        let mut reader = RowReader::new(source, connection.borrow().ok_or_else(|| lost(source))?);
-        while let Some((pages, is_last)) = self.take() {
-            reader.copy(&self.whole.copy(&pages, is_last)).await?;
-            loop {
-                match reader.take(&mut decoder, batch_rows)? {
-                    Progress::More => reader.fill().await?,
-                    Progress::Full if !self.delivery.batch(decoder.finish()?).await => return Ok(false),
-                    Progress::Full => {}
-                    Progress::Ended => break,
-                }
-            }
-            if let Some(failure) = reader.failure() {
-                return Err(from_failure(source, &failure));
-            }
+        let filtered = match &self.asked {
+            Asked::Whole(_) => None,
+            Asked::Filtered(filtered) => Some(filtered),
+        };
+        let settings = if filtered.is_some() { format!("{RANGES}; {IN_TURN}") } else { RANGES.to_owned() };
+        client.batch_execute(&settings).await.map_err(told)?;
+        let types: Vec<Type> = filtered.iter().flat_map(|filtered| filtered.parameters.types().cloned()).collect();
+        let prepared = client.prepare_typed(&self.statement.text, &types).await.map_err(told)?;
+        check_file(source, client, &self.asked.text().table, &moment).await?;
+        if let Some(Filtered { text, parameters, .. }) = filtered {
+            // Planned as well, over no page: whatever lock a plan needs is waited for now, and not when others wait for a range in turn.
+            let values: Vec<(&(dyn ToSql + Sync), Type)> =
+                parameters.iter().map(|(of, value)| (value as _, of.clone())).collect();
+            client.query_typed(&text.select(&(0..0), false), &values).await.map_err(told)?;
         }
-        if !reader.give_back() {
+        Ok(prepared)
+    }
+
+    async fn rows(&self, connection: &Connection, prepared: &Statement) -> Result<bool> {
+        let source = self.pool.source();
+        let columns: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
+        let mut reader = RowReader::new(source, connection.borrow().ok_or_else(|| lost(source))?);
+        let is_wanted = match &self.asked {
+            Asked::Whole(text) => self.as_they_come(text, &mut reader, &columns).await?,
+            Asked::Filtered(filtered) => self.page_after_page(filtered, &mut reader, &columns).await?,
+        };
+        if is_wanted && !reader.give_back() {
             return Err(lost(source).with_cause("bytes came behind the end of the answer"));
         }
-        if decoder.rows() > 0 && !self.delivery.batch(decoder.finish()?).await {
-            return Ok(false);
+        Ok(is_wanted)
+    }
+
+    /// Gives the rows of the pages that this connection takes. `false`: the reader is gone.
+    async fn as_they_come(&self, text: &PagedText, reader: &mut RowReader<'_>, columns: &[Type]) -> Result<bool> {
+        let mut decoder = self.decoder(columns)?;
+        while let Some((pages, is_last)) = self.take() {
+            reader.copy(&text.copy(&pages, is_last)).await?;
+            if !self.give(reader, &mut decoder).await? {
+                return Ok(false);
+            }
+        }
+        Ok(decoder.rows() == 0 || self.delivery.batch(decoder.finish()?).await)
+    }
+
+    /// The same, each range of pages when all before it have been given.
+    async fn page_after_page(&self, asked: &Filtered, reader: &mut RowReader<'_>, columns: &[Type]) -> Result<bool> {
+        let Filtered { text, parameters, in_turn, .. } = asked;
+        while let Some((pages, is_last)) = self.take() {
+            reader.select(&text.select(&pages, is_last), parameters).await?;
+            in_turn.come(pages.start, reader).await?;
+            let mut decoding = in_turn.decoding().await;
+            let decoder = decoding.decoder(self.pool.source(), columns, || self.decoder(columns))?;
+            if !self.give(reader, decoder).await? {
+                return Ok(false);
+            }
+            drop(decoding);
+            in_turn.pass_on(pages.end);
         }
         Ok(true)
+    }
+
+    fn decoder(&self, columns: &[Type]) -> Result<Decoder> {
+        Decoder::new(self.pool.source(), &self.statement, columns.iter(), self.context.batch_rows.max(1))
+    }
+
+    /// Gives the rows of what was asked, all but those of a batch that is not full. `false`: the reader is gone.
+    async fn give(&self, reader: &mut RowReader<'_>, decoder: &mut Decoder) -> Result<bool> {
+        loop {
+            match reader.take(decoder, self.context.batch_rows.max(1))? {
+                Progress::More => reader.fill().await?,
+                Progress::Full => {
+                    let batch = decoder.finish()?;
+                    if let Asked::Filtered(filtered) = &self.asked {
+                        filtered.in_turn.count(batch.num_rows());
+                    }
+                    if !self.delivery.batch(batch).await {
+                        return Ok(false);
+                    }
+                }
+                Progress::Ended => break,
+            }
+        }
+        match reader.failure() {
+            Some(failure) => Err(from_failure(self.pool.source(), &failure)),
+            None => Ok(true),
+        }
     }
 
     fn is_taken(&self) -> bool {
@@ -246,13 +426,20 @@ impl Run {
     /// The next pages that nobody reads yet, and whether they are the last.
     fn take(&self) -> Option<(Range<u32>, bool)> {
         let end = self.pages.to;
-        let next = |from: u32| (from < end).then(|| from.saturating_add(PAGES_AT_ONCE));
+        let next = |from: u32| (from < end).then(|| from.saturating_add(self.asked.pages_at_once()));
         let from = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
-        let to = from.saturating_add(PAGES_AT_ONCE).min(end);
+        let to = from.saturating_add(self.asked.pages_at_once()).min(end);
         if to == end {
             self.taken.cancel();
         }
         Some((from..to, self.pages.last && to == end))
+    }
+}
+
+/// Ends a connection's transaction and gives it back, or closes it.
+async fn left(lease: Lease, end: &str) {
+    if let Ok(Ok(())) = tokio::time::timeout(REST, lease.connection.client.batch_execute(end)).await {
+        lease.give_back();
     }
 }
 

@@ -96,7 +96,8 @@ impl Run {
             };
         }
         if let Some(read) = &self.table_read {
-            read.gave(self.rows.load(Ordering::Relaxed), matches!(end, End::Complete));
+            let (rows, is_complete) = (self.rows.load(Ordering::Relaxed), matches!(end, End::Complete));
+            read.gave(rows, is_complete, self.parameters.fingerprint());
         }
         match end {
             End::Complete => self.delivery.end(Ok(())).await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod execute;
+pub(crate) mod paged_text;
 pub(crate) mod reader;
 pub(crate) mod snapshot;
 pub(crate) mod table_reads;

@@ -10,7 +10,8 @@ use crate::wire::frames::{self, Failure, Frame};
 use bytes::BytesMut;
 use querygate_types::wire_rows::WireForm;
 use querygate_types::{Error, ErrorCode, Result, limits};
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::task::Poll;
@@ -29,6 +30,8 @@ const PACED_AFTER: usize = 1 << 20;
 /// How long a reader of many rows waits where nothing is there. A server writes some kilobytes at a time: waking for each of them would be
 /// many thousand times for a table.
 const PACE: Duration = Duration::from_millis(1);
+/// As long at most, the longer the server says nothing.
+const PACE_MAX: Duration = Duration::from_millis(16);
 
 /// How the server wraps each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,8 @@ pub(crate) struct RowReader<'a> {
     /// The server said that it is complete.
     is_complete: bool,
     failure: Option<Failure>,
+    /// Bytes of room that are not given back between two messages, because it may read ahead again.
+    room_kept: usize,
 }
 
 impl<'a> RowReader<'a> {
@@ -94,6 +99,7 @@ impl<'a> RowReader<'a> {
             is_running: false,
             is_complete: false,
             failure: None,
+            room_kept: INPUT_BYTES,
         }
     }
 
@@ -168,15 +174,27 @@ impl<'a> RowReader<'a> {
         self.is_running
     }
 
+    /// Asks for the rows of a statement whose columns are known.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(crate) async fn select(&mut self, text: &str, parameters: &Parameters) -> Result<()> {
+        self.ask(text, parameters, Framing::Plain).await
+    }
+
     /// Asks for the rows of a COPY in binary format.
     ///
     /// # Errors
     /// The connection is lost.
     pub(crate) async fn copy(&mut self, text: &str) -> Result<()> {
-        let (mut request, none) = (BytesMut::new(), Parameters::none());
-        frames::prepare(UNNAMED, text, &none, &mut request)?;
-        frames::run(UNNAMED, &none, WireForm::Binary, &mut request)?;
-        (self.framing, self.is_running) = (Framing::CopiedFromHeader, true);
+        self.ask(text, &Parameters::none(), Framing::CopiedFromHeader).await
+    }
+
+    async fn ask(&mut self, text: &str, parameters: &Parameters, framing: Framing) -> Result<()> {
+        let mut request = BytesMut::new();
+        frames::prepare(UNNAMED, text, parameters, &mut request)?;
+        frames::run(UNNAMED, parameters, WireForm::Binary, &mut request)?;
+        (self.framing, self.is_running) = (framing, true);
         self.send(&request).await
     }
 
@@ -219,9 +237,9 @@ impl<'a> RowReader<'a> {
                     self.start += length;
                     return Ok(Progress::Ended);
                 }
-                // ParseComplete, ParameterDescription, BindComplete, NoData, CopyOutResponse, CopyDone; and at any
+                // ParseComplete, ParameterDescription, RowDescription, BindComplete, NoData, CopyOutResponse, CopyDone; and at any
                 // time NoticeResponse, ParameterStatus, NotificationResponse.
-                (b'1' | b't' | b'2' | b'n' | b'H' | b'c' | b'N' | b'S' | b'A', _) => {}
+                (b'1' | b't' | b'T' | b'2' | b'n' | b'H' | b'c' | b'N' | b'S' | b'A', _) => {}
                 _ => return Err(self.broken()),
             }
             self.start += length;
@@ -258,21 +276,42 @@ impl<'a> RowReader<'a> {
     /// # Errors
     /// The connection is lost, or a message is larger than any row.
     pub(crate) async fn fill(&mut self) -> Result<()> {
-        self.make_room()?;
-        let gone = |error: io::Error| lost(self.source).with_cause(error);
-        let room = self.input.get_mut(self.end..).unwrap_or_default();
-        let mut reading = pin!(self.stream.stream().map_err(gone)?.read(room));
-        // What is there is taken at once: of an encrypted stream one record at a time.
-        let read = match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
-            Poll::Ready(read) => read,
-            Poll::Pending => {
-                if self.answer_bytes >= PACED_AFTER {
-                    tokio::time::sleep(PACE).await;
-                }
-                reading.await
+        self.read_into(INPUT_BYTES).await
+    }
+
+    /// Reads what it may say next until `bytes_max` wait to be looked at, or a message of more than that has begun, and then waits for ever.
+    /// Stopped at any time, it loses nothing.
+    ///
+    /// # Errors
+    /// As [`RowReader::fill`].
+    pub(crate) async fn read_ahead(&mut self, bytes_max: usize) -> Result<Infallible> {
+        self.room_kept = bytes_max.max(INPUT_BYTES);
+        loop {
+            let unread = self.unread().len();
+            let is_large = match Frame::first(self.unread()).map_err(|_| self.broken())? {
+                Frame::Part(_, bytes) => bytes > bytes_max,
+                Frame::Whole(..) | Frame::Nothing => false,
+            };
+            if unread >= bytes_max || is_large {
+                return pending().await;
             }
+            self.read_into(unread.saturating_mul(2).clamp(INPUT_BYTES, bytes_max.max(INPUT_BYTES))).await?;
+        }
+    }
+
+    /// Waits for more, with room for this many bytes that were not looked at.
+    async fn read_into(&mut self, bytes: usize) -> Result<()> {
+        self.make_room(bytes)?;
+        let room = self.input.get_mut(self.end..).unwrap_or_default();
+        let read = if self.answer_bytes < PACED_AFTER {
+            match self.stream.stream() {
+                Ok(stream) => stream.read(room).await,
+                Err(error) => Err(error),
+            }
+        } else {
+            read_paced(&mut self.stream, room).await
         };
-        let read = read.map_err(gone)?;
+        let read = read.map_err(|error| lost(self.source).with_cause(error))?;
         if read == 0 {
             return Err(lost(self.source).with_cause("the server closed the connection"));
         }
@@ -284,11 +323,7 @@ impl<'a> RowReader<'a> {
     /// The stream between two requests, back to the client library; whether it is at rest.
     pub(crate) fn give_back(self) -> bool {
         // Bytes behind the end answer no request of the client library's.
-        let is_at_rest = self.start == self.end;
-        if is_at_rest {
-            self.stream.give_back();
-        }
-        is_at_rest
+        self.start == self.end && self.stream.give_back()
     }
 
     async fn send(&mut self, request: &[u8]) -> Result<()> {
@@ -318,7 +353,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// Moves what was not looked at to the front, where there is room for the rest of its message.
-    fn make_room(&mut self) -> Result<()> {
+    fn make_room(&mut self, least: usize) -> Result<()> {
         let bytes = match Frame::first(self.unread()).map_err(|_| self.broken())? {
             Frame::Part(_, bytes) => bytes,
             Frame::Whole(..) | Frame::Nothing => 0,
@@ -329,13 +364,15 @@ impl<'a> RowReader<'a> {
                 format!("source \"{}\" has a row that is too large", self.source),
             ));
         }
-        self.input.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-        let wanted = bytes.max(INPUT_BYTES);
+        if self.start > 0 {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let wanted = bytes.max(least);
         if self.input.len() < wanted {
             self.input.resize(wanted, 0);
-        } else if self.input.len() > INPUT_BYTES && self.end < INPUT_BYTES && bytes < INPUT_BYTES {
-            self.input.truncate(INPUT_BYTES);
+        } else if self.input.len() > self.room_kept && self.end < self.room_kept && wanted <= self.room_kept {
+            self.input.truncate(self.room_kept);
             self.input.shrink_to_fit();
         }
         Ok(())
@@ -343,6 +380,29 @@ impl<'a> RowReader<'a> {
 
     fn broken(&self) -> Error {
         lost(self.source).with_cause("a message is not what it should be")
+    }
+}
+
+/// What is there is taken at once, of an encrypted stream one record at a time. Where nothing is, it looks again after a while, or waits to be
+/// woken if the stream is encrypted.
+async fn read_paced(stream: &mut Borrowed, room: &mut [u8]) -> io::Result<usize> {
+    let Some(socket) = stream.plain()? else {
+        let mut reading = pin!(stream.stream()?.read(room));
+        if let Poll::Ready(read) = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+            return read;
+        }
+        tokio::time::sleep(PACE).await;
+        return reading.await;
+    };
+    let mut pause = PACE;
+    loop {
+        // The runtime does not count what it does not watch.
+        tokio::task::coop::consume_budget().await;
+        if let Some(read) = socket.read_now(room)? {
+            return Ok(read);
+        }
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(PACE_MAX);
     }
 }
 

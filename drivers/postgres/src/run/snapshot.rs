@@ -3,7 +3,7 @@
 
 use crate::connect::pool::Pool;
 use crate::error::{from_postgres, is_lost};
-use crate::run::table_reads::FullScan;
+use crate::run::paged_text::PagedText;
 use querygate_driver_api::execution::{Snapshot, SnapshotAnswer};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -14,12 +14,13 @@ pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot()";
 /// The snapshot is the one under which the pages are counted, so every row that it sees lies in one of them, as long as they are
 /// those of the same file. Ranges of pages are conditions on `ctid`, which a grant on columns does not cover: without the whole
-/// table's there is no row.
+/// table's there is no row. Nor is there one for a table that others inherit from, whose
+/// rows lie in pages of their own, or for one that is not stored as PostgreSQL itself does, of which a range may be a walk over all.
 const SNAPSHOT_AND_PAGES: &str = "SELECT pg_catalog.pg_export_snapshot(), \
      (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8)::int8, \
      pg_catalog.pg_relation_filenode(c.oid)::int8 \
      FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'm') \
-     AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
+     AND c.relam = (SELECT a.oid FROM pg_catalog.pg_am AS a WHERE a.amname = 'heap') AND NOT c.relhassubclass AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
 /// The file of a table as it is now, whatever the snapshot.
 const FILE: &str = "SELECT pg_catalog.pg_relation_filenode(pg_catalog.to_regclass($1))::int8";
 /// Fewer executions at once than this are not worth a kept connection.
@@ -86,7 +87,7 @@ pub(crate) fn gone(source: &str) -> Error {
 ///
 /// # Errors
 /// The source's.
-pub(crate) async fn keep(pool: &Arc<Pool>, whole: Option<FullScan>) -> Result<SnapshotAnswer> {
+pub(crate) async fn keep(pool: &Arc<Pool>, whole: Option<PagedText>) -> Result<SnapshotAnswer> {
     let executions_max = pool.share();
     if executions_max < EXECUTIONS_LEAST {
         return Ok(SnapshotAnswer::NoRoom);

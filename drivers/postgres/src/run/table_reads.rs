@@ -1,55 +1,85 @@
-//! Which statements read a large table row by row, how many rows they gave last, and the text of those that read it whole for a range
-//! of its pages. Talks to no server.
+//! Which statements read a large table row by row, and how many rows they gave last. Talks to no server.
 
-use crate::compile::dialect::quote;
-use querygate_driver_api::capability::Refusal;
+use crate::run::paged_text::PagedText;
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::relation::Relation;
+use querygate_driver_api::remote::TableStatistics;
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Texts that are remembered; when one more comes, those are forgotten that compare for equality, or all if there are none.
 const STATEMENTS_MAX: usize = 1_024;
-/// Rows from which on it pays to describe and to plan a statement anew for each of its runs, which is two round trips more, because each
-/// row then takes 0.15 µs less.
-const MANY_ROWS: usize = 50_000;
+/// Fingerprints of values that a statement keeps; of more, the latest.
+const VALUES_MAX: usize = 16;
 
 /// What is known of tables and of the statements that read one row by row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TableReads {
-    /// Bytes of tables, as their statistics last said.
-    sizes: Mutex<HashMap<TableRef, u64>>,
+    /// See [`crate::PostgresOptions::bulk_rows`].
+    many_rows: usize,
+    sizes: Mutex<HashMap<TableRef, Arc<TableSize>>>,
     statements: Mutex<HashMap<Arc<str>, Arc<TableRead>>>,
+}
+
+/// What a table's statistics last said of it.
+#[derive(Debug, Default)]
+struct TableSize {
+    is_known: AtomicBool,
+    bytes: AtomicU64,
+    /// 0 where it is not known.
+    rows: AtomicU64,
 }
 
 /// A statement that reads one table row by row.
 #[derive(Debug)]
 pub(crate) struct TableRead {
     table: TableRef,
+    size: Arc<TableSize>,
+    many_rows: usize,
     /// It gives every row and takes no value.
     is_whole: bool,
+    /// Its rows may be read by ranges of the table's pages, as far as is known.
+    has_pages: AtomicBool,
     /// A column equals something in every row, which an index may answer with few rows.
     by_equality: bool,
     /// Rows that its last run gave, for whatever values; of one that did not come to its end, no fewer than before.
     last_rows: AtomicUsize,
+    /// Values, by their fingerprints, whose last run gave most of the table's rows.
+    giving_most: Mutex<VecDeque<u64>>,
     /// It has columns of the database's own types, which the client library alone asks about.
     has_own_types: AtomicBool,
 }
 
 impl TableReads {
+    pub(crate) fn new(many_rows: usize) -> Self {
+        Self { many_rows, sizes: Mutex::default(), statements: Mutex::default() }
+    }
+
     /// Notes the size of a table.
-    pub(crate) fn measured(&self, table: &TableRef, bytes: u64) {
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).insert(table.clone(), bytes);
+    pub(crate) fn measured(&self, table: &TableRef, statistics: &TableStatistics) {
+        let size = self.size_of(table);
+        size.bytes.store(statistics.bytes.unwrap_or(0), Ordering::Relaxed);
+        size.rows.store(statistics.rows.unwrap_or(0), Ordering::Relaxed);
+        size.is_known.store(true, Ordering::Relaxed);
+    }
+
+    fn size_of(&self, table: &TableRef) -> Arc<TableSize> {
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(sizes.entry(table.clone()).or_default())
     }
 
     /// Notes a statement, if it reads one table row by row.
     pub(crate) fn rendered(&self, relation: &Relation, statement: &NativeStatement) {
-        let Some(read) = TableRead::of(relation, statement) else { return };
+        let Some(rows) = RowByRow::of(relation) else { return };
+        let size = self.size_of(rows.table);
         let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was compiled again keeps what is known of its runs.
+        if statements.contains_key(&statement.text) {
+            return;
+        }
         if statements.len() >= STATEMENTS_MAX {
             // A result that is divided by pages needs the text that it reads whole.
             statements.retain(|_, known| !known.by_equality);
@@ -57,38 +87,126 @@ impl TableReads {
                 statements.clear();
             }
         }
-        // One that was compiled again keeps what is known of its runs.
-        statements.entry(Arc::clone(&statement.text)).or_insert_with(|| Arc::new(read));
+        statements.insert(Arc::clone(&statement.text), Arc::new(TableRead::of(rows, size, self.many_rows, statement)));
     }
 
     /// A statement that reads, row by row, a table of at least `bytes_least` bytes.
     pub(crate) fn of(&self, statement: &NativeStatement, bytes_least: u64) -> Option<Arc<TableRead>> {
         let read = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(&statement.text).cloned()?;
-        let bytes = *self.sizes.lock().unwrap_or_else(PoisonError::into_inner).get(&read.table)?;
-        (bytes >= bytes_least).then_some(read)
+        let is_large =
+            read.size.is_known.load(Ordering::Relaxed) && read.size.bytes.load(Ordering::Relaxed) >= bytes_least;
+        is_large.then_some(read)
     }
 }
 
 impl TableRead {
+    fn of(rows: RowByRow<'_>, size: Arc<TableSize>, many_rows: usize, statement: &NativeStatement) -> Self {
+        Self {
+            table: rows.table.clone(),
+            size,
+            many_rows,
+            has_pages: AtomicBool::new(!rows.has_subquery),
+            is_whole: !rows.is_filtered && statement.bindings.is_empty(),
+            by_equality: rows.by_equality,
+            last_rows: AtomicUsize::new(0),
+            giving_most: Mutex::default(),
+            has_own_types: AtomicBool::new(false),
+        }
+    }
+
+    /// Its text for ranges of pages, if the statement gives every row of the table.
+    pub(crate) fn paged_whole(&self, statement: &NativeStatement) -> Option<PagedText> {
+        if self.is_whole { self.paged(statement) } else { None }
+    }
+
+    /// Its text for ranges of pages, if the statement leaves rows out or takes values, and its last run with these values gave most of the table all the
+    /// same: no index would have found them sooner.
+    pub(crate) fn paged_filtered(&self, statement: &NativeStatement, values: u64) -> Option<PagedText> {
+        let gives_most = || self.giving_most.lock().unwrap_or_else(PoisonError::into_inner).contains(&values);
+        if !self.is_whole && gives_most() { self.paged(statement) } else { None }
+    }
+
+    fn paged(&self, statement: &NativeStatement) -> Option<PagedText> {
+        if !self.has_pages.load(Ordering::Relaxed) {
+            return None;
+        }
+        PagedText::of(&self.table, &statement.text).ok().flatten()
+    }
+
+    /// Notes that the table has no pages that could be read one after the other. One that gets some has to wait for another deployment.
+    pub(crate) fn has_no_pages(&self) {
+        self.has_pages.store(false, Ordering::Relaxed);
+    }
+
+    /// Forgets that runs with these values give most of the table: reading its pages did not go well.
+    pub(crate) fn forget(&self, values: u64) {
+        self.giving_most.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != values);
+    }
+
+    /// Whether to read it off the connection's own bytes: many rows are to be expected, of types that are known.
+    pub(crate) fn gives_many(&self) -> bool {
+        let rows = self.last_rows.load(Ordering::Relaxed);
+        (!self.by_equality || rows >= self.many_rows) && !self.has_own_types.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many rows a run gave with these values, and whether these were all.
+    pub(crate) fn gave(&self, rows: usize, is_complete: bool, values: u64) {
+        if !is_complete {
+            self.last_rows.fetch_max(rows, Ordering::Relaxed);
+            return;
+        }
+        self.last_rows.store(rows, Ordering::Relaxed);
+        let all = self.size.rows.load(Ordering::Relaxed);
+        let is_most = rows >= self.many_rows && all > 0 && u64::try_from(rows).is_ok_and(|rows| rows >= all / 2);
+        let mut giving_most = self.giving_most.lock().unwrap_or_else(PoisonError::into_inner);
+        giving_most.retain(|known| *known != values);
+        if is_most {
+            giving_most.push_back(values);
+        }
+        if giving_most.len() > VALUES_MAX {
+            giving_most.pop_front();
+        }
+    }
+
+    /// Notes that it has columns of the database's own types. A table whose columns change has other texts, or is read as it is.
+    pub(crate) fn has_own_types(&self) {
+        self.has_own_types.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A relation that looks at one row of one table at a time.
+#[derive(Clone, Copy)]
+struct RowByRow<'a> {
+    table: &'a TableRef,
+    is_filtered: bool,
+    by_equality: bool,
+    /// It reads other tables for the sake of a row. The server may make a join of that, whose rows come in an order of its own, and would
+    /// read them anew for each range of pages.
+    has_subquery: bool,
+}
+
+impl<'a> RowByRow<'a> {
     /// `None`: the relation looks at several rows at once.
-    fn of(relation: &Relation, statement: &NativeStatement) -> Option<Self> {
+    fn of(relation: &'a Relation) -> Option<Self> {
         match relation {
-            Relation::Scan { table, .. } => Some(Self {
-                table: table.clone(),
-                is_whole: statement.bindings.is_empty(),
-                by_equality: false,
-                last_rows: AtomicUsize::new(0),
-                has_own_types: AtomicBool::new(false),
-            }),
-            Relation::Project { input, .. } => Self::of(input, statement),
+            Relation::Scan { table, .. } => {
+                Some(Self { table, is_filtered: false, by_equality: false, has_subquery: false })
+            }
+            Relation::Project { input, exprs } => {
+                let input = Self::of(input)?;
+                let has_subquery = input.has_subquery || exprs.iter().any(|(_, expr)| has_subquery(expr));
+                Some(Self { has_subquery, ..input })
+            }
             Relation::Filter { input, predicate } => {
-                let input = Self::of(input, statement)?;
-                Some(Self { is_whole: false, by_equality: input.by_equality || equals(predicate), ..input })
+                let input = Self::of(input)?;
+                Some(Self {
+                    is_filtered: true,
+                    by_equality: input.by_equality || equals(predicate),
+                    has_subquery: input.has_subquery || has_subquery(predicate),
+                    ..input
+                })
             }
-            Relation::Fence { input } => {
-                let input = Self::of(input, statement)?;
-                Some(Self { is_whole: false, ..input })
-            }
+            Relation::Fence { input } => Some(Self { is_filtered: true, ..Self::of(input)? }),
             Relation::Join { .. }
             | Relation::Aggregate { .. }
             | Relation::Distinct { .. }
@@ -100,33 +218,28 @@ impl TableRead {
             | Relation::EmptyRow => None,
         }
     }
+}
 
-    /// How to read the table in parts, if the statement gives every row of it.
-    pub(crate) fn in_parts(&self, statement: &NativeStatement) -> Option<FullScan> {
-        if !self.is_whole {
-            return None;
-        }
-        FullScan::of(&self.table, &statement.text).ok().flatten()
-    }
-
-    /// Whether to read it off the connection's own bytes: many rows are to be expected, of types that are known.
-    pub(crate) fn gives_many(&self) -> bool {
-        let rows = self.last_rows.load(Ordering::Relaxed);
-        (!self.by_equality || rows >= MANY_ROWS) && !self.has_own_types.load(Ordering::Relaxed)
-    }
-
-    /// Notes how many rows a run gave, and whether these were all.
-    pub(crate) fn gave(&self, rows: usize, is_complete: bool) {
-        if is_complete {
-            self.last_rows.store(rows, Ordering::Relaxed);
-        } else {
-            self.last_rows.fetch_max(rows, Ordering::Relaxed);
-        }
-    }
-
-    /// Notes that it has columns of the database's own types. A table whose columns change has other texts, or is read as it is.
-    pub(crate) fn has_own_types(&self) {
-        self.has_own_types.store(true, Ordering::Relaxed);
+fn has_subquery(expr: &ScalarExpr) -> bool {
+    match expr {
+        ScalarExpr::Exists { .. } | ScalarExpr::InSubquery { .. } | ScalarExpr::ScalarSubquery { .. } => true,
+        ScalarExpr::Column(_)
+        | ScalarExpr::Parameter(..)
+        | ScalarExpr::Constant(_)
+        | ScalarExpr::Comparison { .. }
+        | ScalarExpr::And(_)
+        | ScalarExpr::Or(_)
+        | ScalarExpr::Not(_)
+        | ScalarExpr::IsNull { .. }
+        | ScalarExpr::IsTruth { .. }
+        | ScalarExpr::Between { .. }
+        | ScalarExpr::InList { .. }
+        | ScalarExpr::Like { .. }
+        | ScalarExpr::Arithmetic { .. }
+        | ScalarExpr::Negate(_)
+        | ScalarExpr::Case { .. }
+        | ScalarExpr::Cast { .. }
+        | ScalarExpr::Function { .. } => expr.children().into_iter().any(has_subquery),
     }
 }
 
@@ -156,40 +269,17 @@ fn equals(predicate: &ScalarExpr) -> bool {
     }
 }
 
-/// A statement, cut where its table's name stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FullScan {
-    before: String,
-    /// As SQL writes it.
-    pub(crate) table: String,
-    after: String,
-}
-
-impl FullScan {
-    /// `None`: the name does not stand there once.
-    fn of(table: &TableRef, text: &str) -> Result<Option<Self>, Refusal> {
-        let parts = table.parts().iter().map(|part| quote(part.as_str())).collect::<Result<Vec<_>, _>>()?;
-        let table = parts.join(".");
-        let named = format!(" FROM {table} AS ");
-        let mut found = text.split(named.as_str());
-        let (Some(before), Some(after), None) = (found.next(), found.next(), found.next()) else { return Ok(None) };
-        Ok(Some(Self { before: before.to_owned(), table, after: after.to_owned() }))
-    }
-
-    /// Reads the rows of a range of pages, in COPY's binary format. An open end takes whatever comes behind.
-    pub(crate) fn copy(&self, pages: &Range<u32>, is_last: bool) -> String {
-        let Self { before, table, after } = self;
-        let low = format!("ctid >= '({},0)'::pg_catalog.tid", pages.start);
-        let high = if is_last { String::new() } else { format!(" AND ctid < '({},0)'::pg_catalog.tid", pages.end) };
-        format!("COPY ({before} FROM (SELECT * FROM {table} WHERE {low}{high}) AS {after}) TO STDOUT (FORMAT binary)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use querygate_driver_api::identifier::ColumnId;
     use querygate_driver_api::value::ValueType;
+
+    const MANY_ROWS: usize = 1_000;
+
+    fn sized(bytes: u64) -> TableStatistics {
+        TableStatistics { rows: Some(2 * MANY_ROWS as u64), bytes: Some(bytes), columns: Vec::new() }
+    }
 
     #[test]
     fn many_rows_are_expected_of_large_tables_but_by_equality_only_once_they_came() {
@@ -222,25 +312,86 @@ mod tests {
                 output: Vec::new(),
                 schema: Arc::new(arrow::datatypes::Schema::empty()),
             };
-            let reads = TableReads::default();
+            let reads = TableReads::new(MANY_ROWS);
             reads.rendered(&relation, &statement);
-            assert!(reads.of(&statement, 0).is_none(), "its size is not known");
-            reads.measured(&table, 10);
+            assert!(reads.of(&statement, 1).is_none(), "its size is not known");
+            reads.measured(&table, &sized(10));
             assert!(reads.of(&statement, 11).is_none());
             let read = reads.of(&statement, 10);
             assert_eq!(read.is_some(), by_row, "{relation:?}");
             let Some(read) = read else { continue };
             assert_eq!(read.gives_many(), gives_many, "{relation:?}");
-            assert_eq!(read.in_parts(&statement).is_some(), is_whole, "{relation:?}");
-            read.gave(MANY_ROWS, true);
-            read.gave(3, false);
+            assert_eq!(read.paged_whole(&statement).is_some(), is_whole, "{relation:?}");
+            read.gave(MANY_ROWS, true, 0);
+            read.gave(3, false, 0);
             reads.rendered(&relation, &statement);
             let again = reads.of(&statement, 10).unwrap();
             assert!(again.gives_many(), "what is known of its runs is kept");
-            again.gave(MANY_ROWS - 1, true);
+            again.gave(MANY_ROWS - 1, true, 0);
             assert_eq!(read.gives_many(), gives_many, "{relation:?}");
             read.has_own_types();
             assert!(!again.gives_many());
+        }
+    }
+
+    #[test]
+    fn pages_are_read_of_what_gave_most_of_the_table_with_the_same_values() {
+        let table = TableRef::new(["public", "a"]).unwrap();
+        let scan = Relation::Scan { table: table.clone(), columns: Vec::new() };
+        let fenced = Relation::Fence { input: Box::new(scan) };
+        let statement = NativeStatement {
+            text: "SELECT 1 FROM \"public\".\"a\" AS t0".into(),
+            bindings: Vec::new(),
+            parameters: Vec::new(),
+            output: Vec::new(),
+            schema: Arc::new(arrow::datatypes::Schema::empty()),
+        };
+        let reads = TableReads::new(MANY_ROWS);
+        reads.measured(&table, &sized(10));
+        reads.rendered(&fenced, &statement);
+        let read = reads.of(&statement, 10).unwrap();
+        assert!(read.paged_filtered(&statement, 1).is_none(), "it has not run");
+        read.gave(MANY_ROWS, false, 1);
+        assert!(read.paged_filtered(&statement, 1).is_none(), "it has not come to its end");
+        read.gave(MANY_ROWS, true, 1);
+        assert!(read.paged_filtered(&statement, 1).is_some());
+        assert!(read.paged_filtered(&statement, 2).is_none(), "an index may find others sooner");
+        read.gave(MANY_ROWS - 1, true, 1);
+        assert!(read.paged_filtered(&statement, 1).is_none());
+        read.gave(MANY_ROWS, true, 1);
+        read.forget(1);
+        assert!(read.paged_filtered(&statement, 1).is_none());
+        for values in 0..VALUES_MAX as u64 + 1 {
+            read.gave(MANY_ROWS, true, values);
+        }
+        assert!(read.paged_filtered(&statement, 0).is_none(), "more values than are kept");
+        assert!(read.paged_filtered(&statement, VALUES_MAX as u64).is_some());
+        read.has_no_pages();
+        assert!(read.paged_filtered(&statement, VALUES_MAX as u64).is_none());
+    }
+
+    #[test]
+    fn what_reads_other_tables_for_a_row_is_not_read_by_pages() {
+        let table = TableRef::new(["public", "a"]).unwrap();
+        let scan = || Relation::Scan { table: table.clone(), columns: Vec::new() };
+        let exists = || ScalarExpr::Exists { relation: Box::new(Relation::EmptyRow), negated: false };
+        let inside = ScalarExpr::And(vec![ScalarExpr::Not(Box::new(exists()))]);
+        let filtered = Relation::Filter { input: Box::new(scan()), predicate: inside };
+        let projected = Relation::Project { input: Box::new(scan()), exprs: vec![(ColumnId(1), exists())] };
+        for relation in [filtered, projected] {
+            let statement = NativeStatement {
+                text: "SELECT 1 FROM \"public\".\"a\" AS t0".into(),
+                bindings: Vec::new(),
+                parameters: Vec::new(),
+                output: Vec::new(),
+                schema: Arc::new(arrow::datatypes::Schema::empty()),
+            };
+            let reads = TableReads::new(MANY_ROWS);
+            reads.measured(&table, &sized(10));
+            reads.rendered(&relation, &statement);
+            let read = reads.of(&statement, 10).unwrap();
+            read.gave(MANY_ROWS, true, 1);
+            assert!(read.paged_filtered(&statement, 1).is_none() && read.paged_whole(&statement).is_none());
         }
     }
 
@@ -260,8 +411,8 @@ mod tests {
             output: Vec::new(),
             schema: Arc::new(arrow::datatypes::Schema::empty()),
         };
-        let reads = TableReads::default();
-        reads.measured(&table, 10);
+        let reads = TableReads::new(MANY_ROWS);
+        reads.measured(&table, &sized(10));
         let whole = statement(0);
         reads.rendered(&scan(), &whole);
         for number in 1..3 * STATEMENTS_MAX {
@@ -270,24 +421,5 @@ mod tests {
         }
         assert!(reads.of(&whole, 0).is_some());
         assert!(reads.statements.lock().unwrap().len() <= STATEMENTS_MAX);
-    }
-
-    #[test]
-    fn a_statement_is_cut_at_its_tables_name_or_not_at_all() {
-        let table = TableRef::new(["public", "a\" AS t0"]).unwrap();
-        let named = "\"public\".\"a\"\" AS t0\"";
-        let text = format!("SELECT t0.\"x\" AS c0 FROM {named} AS t0");
-        let whole = FullScan::of(&table, &text).unwrap().unwrap();
-        assert_eq!(
-            whole.copy(&(0..8), false),
-            format!(
-                "COPY (SELECT t0.\"x\" AS c0 FROM (SELECT * FROM {named} WHERE ctid >= '(0,0)'::pg_catalog.tid \
-                 AND ctid < '(8,0)'::pg_catalog.tid) AS t0) TO STDOUT (FORMAT binary)"
-            )
-        );
-        assert!(!whole.copy(&(8..16), true).contains("ctid <"));
-        let twice = format!("{text} JOIN (SELECT 1 FROM {named} AS t1) AS t2");
-        assert_eq!(FullScan::of(&table, &twice), Ok(None));
-        assert_eq!(FullScan::of(&TableRef::new(["public", "b"]).unwrap(), &text), Ok(None));
     }
 }

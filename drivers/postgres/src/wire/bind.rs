@@ -7,6 +7,7 @@ use querygate_driver_api::execution::{Binding, BindingForm, NativeStatement};
 use querygate_driver_api::value::{ItemType, Value, ValueType};
 use std::error::Error;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
@@ -84,6 +85,17 @@ impl Parameters {
 
     pub(crate) fn values(&self) -> impl ExactSizeIterator<Item = &Bound> {
         self.0.iter().map(|(_, value)| value)
+    }
+
+    /// Tells runs of one statement apart by their values, without keeping one.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let (mut hasher, mut bytes) = (DefaultHasher::new(), BytesMut::new());
+        for (sql_type, value) in self.iter() {
+            bytes.clear();
+            let is_null = matches!(value.to_sql(sql_type, &mut bytes), Ok(IsNull::Yes));
+            (sql_type.oid(), is_null, bytes.as_ref()).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(Type, Bound)> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::connect::loan::lend;
+use crate::connect::socket::Stream;
 use crate::wire::frames::tests::{described, parameters, said};
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
@@ -11,7 +12,7 @@ use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::{Value, ValueType};
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 
 const SOURCE: &str = "shop";
 
@@ -200,4 +201,93 @@ async fn a_row_of_any_length_is_read_and_its_room_is_given_back() {
     }
     assert_eq!(found, lengths);
     assert!(reader.input.len() <= 2 * INPUT_BYTES, "{} bytes are kept", reader.input.len());
+}
+
+/// Many rows over a socket that the runtime no longer watches, with pauses; the next answer and the client library's find it watched.
+#[tokio::test]
+async fn a_long_answer_is_read_off_the_socket_itself_and_the_library_gets_it_back() {
+    const ROWS: i32 = 200_000;
+    async fn serve(mut theirs: impl AsyncRead + AsyncWrite + Unpin) {
+        for _ in 0..2 {
+            // One small write, which comes as a whole.
+            let mut asked = [0; 4_096];
+            assert!(theirs.read(&mut asked).await.unwrap() > 0);
+            let mut all = said(b'2', b"");
+            for value in 0..ROWS {
+                all.extend(said(b'D', &row(Some(value))));
+            }
+            all.extend([said(b'C', b"SELECT 4\0"), said(b'Z', b"T")].concat());
+            let (most, rest) = all.split_at(all.len() - 40);
+            theirs.write_all(most).await.unwrap();
+            // Longer than a reader waits before it looks again.
+            tokio::time::sleep(3 * PACE_MAX).await;
+            theirs.write_all(rest).await.unwrap();
+        }
+        let asked = theirs.read_u8().await.unwrap();
+        theirs.write_all(&said(asked, b"")).await.unwrap();
+    }
+    for is_tcp in [true, false] {
+        let (ours, served): (Box<dyn Stream>, _) = if is_tcp {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let ours = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            (Box::new(ours), tokio::spawn(serve(listener.accept().await.unwrap().0)))
+        } else {
+            let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
+            (Box::new(ours), tokio::spawn(serve(theirs)))
+        };
+        let (owner, mut lent) = lend(ours);
+        let mut reader = RowReader::new(SOURCE, owner.borrow().unwrap());
+        for _ in 0..2 {
+            reader.run(&parameters(&[])).await.unwrap();
+            let batches = read(&mut reader, 8_192).await.unwrap();
+            let rows: Vec<_> = batches.concat();
+            assert!(rows.iter().copied().eq((0..ROWS).map(Some)));
+            assert!(!reader.stream.is_watched());
+        }
+        assert!(reader.give_back());
+        lent.write_all(b"N").await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(10), lent.read_u8()).await.unwrap();
+        assert_eq!(answer.unwrap(), b'N');
+        served.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_ahead_is_bounded_and_loses_nothing() {
+    let values: Vec<u8> = (0..100_000).flat_map(|value| said(b'D', &row(Some(value)))).collect();
+    let end = [said(b'C', b"SELECT 4\0"), said(b'Z', b"T")].concat();
+    let mut reader = reader([said(b'2', b""), values, end].concat(), 10_000);
+    reader.run(&parameters(&[])).await.unwrap();
+    let bound = 2 * INPUT_BYTES;
+    // Left in the middle, again and again.
+    for _ in 0..50 {
+        drop(tokio::time::timeout(Duration::from_millis(2), reader.read_ahead(bound)).await);
+    }
+    assert!((bound..=bound + INPUT_BYTES).contains(&reader.unread().len()), "{}", reader.unread().len());
+    let rows = read(&mut reader, 8).await.unwrap().concat();
+    assert!(rows.iter().copied().eq((0..100_000).map(Some)));
+    assert!(reader.input.len() <= bound + INPUT_BYTES && reader.give_back());
+}
+
+/// A message that is longer than what is read ahead has to wait for its turn, and leaves no room behind.
+#[tokio::test]
+async fn a_large_message_is_not_read_ahead() {
+    let notice = said(b'N', &vec![b'x'; 8 * INPUT_BYTES]);
+    let end = [said(b'C', b"SELECT 4\0"), said(b'Z', b"T")].concat();
+    let mut reader = reader([said(b'2', b""), said(b'D', &row(Some(7))), notice, end].concat(), 10_000);
+    reader.run(&parameters(&[])).await.unwrap();
+    let mut decoder = decoder();
+    while decoder.rows() == 0 {
+        reader.fill().await.unwrap();
+        assert_eq!(reader.take(&mut decoder, 10).unwrap(), Progress::More);
+    }
+    for _ in 0..20 {
+        drop(tokio::time::timeout(Duration::from_millis(2), reader.read_ahead(2 * INPUT_BYTES)).await);
+    }
+    assert!(reader.input.len() <= 2 * INPUT_BYTES, "{}", reader.input.len());
+    while reader.take(&mut decoder, 10).unwrap() == Progress::More {
+        reader.fill().await.unwrap();
+    }
+    assert_eq!(decoder.rows(), 1);
+    assert!(reader.give_back());
 }
