@@ -1,4 +1,5 @@
-# What a gate takes at rest and after a burst; read by `run`, which has the functions that are not here.
+# What a gate takes at rest, after a burst, and to describe its relations; models, planning and tests. Read by `run`, which has the functions that
+# are not here.
 
 # KiB of a process by a name of /proc/PID/status.
 resident_kb() { sed -n "s/^$2:[[:space:]]*\([0-9]*\).*/\1/p" "/proc/$1/status"; }
@@ -10,6 +11,37 @@ footprint_row() {
     echo "| $1 | $((all / 1024)) | $((own / 1024)) | $(((all - own) / 1024)) |"
 }
 
+# The program over the demo's data, on `port`.
+start_demo() {
+    "$programs/querygate" demo --seed-only --dir "$work/demo" >"$work/seed.log" 2>&1
+    port=$(free_port)
+    "$programs/querygate" serve -c "$work/demo/querygate.toml" --pg "127.0.0.1:$port" --http 127.0.0.1:0 >"$work/demo.log" 2>&1 &
+    gate=$!
+    until PGPASSWORD=demo-ada psql -qXAt -h 127.0.0.1 -p "$port" -U ada demo -c 'SELECT 1' >"$work/demo.sql" 2>&1; do
+        kill -0 "$gate" || { cat "$work/demo.log" >&2; exit 1; }
+        sleep 0.2
+    done
+}
+
+# `\d` of psql, all its statements: the first time of a relation, and after it.
+run_described() {
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    printf '\n### What psql takes to describe a relation of the demo, ms\n\n%s\n\n' "$(machine)"
+    local port
+    start_demo
+    PGPASSWORD=demo-ada python3 bench/described.py "$port"
+    kill "$gate" && wait "$gate" || true
+    gate=
+}
+
+# Corrected estimates of rows, on data that training never saw.
+run_cardinality() {
+    local data=${QUERYGATE_SHARED:-../shared}/data/cardinality
+    [[ -d $data ]] || { echo "SKIPPED: the shared data cardinality is absent (QUERYGATE_SHARED names its folder)"; return 0; }
+    printf '\n### Estimates of rows\n\n%s\n\n' "$(machine)"
+    $CARGO run -q --profile "$PROFILE" -p querygate-models --example cardinality -- "$data" ${HELD_OUT:+"$HELD_OUT"}
+}
+
 # The gate over the demo's data, which is a small stack: at rest, in a burst of groups that take some hundred megabytes, and behind it.
 run_footprint() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
@@ -17,21 +49,14 @@ run_footprint() {
     strip -o "$stripped" "$program"
     printf '\n### Size and memory\n\n%s\n\n' "$(machine)"
     echo "The program: $(stat -c %s "$program" | awk '{ printf "%.0f", $1 / 1e6 }') MB, stripped $(stat -c %s "$stripped" | awk '{ printf "%.0f", $1 / 1e6 }') MB."
-    "$program" demo --seed-only --dir "$work/demo" >"$work/seed.log" 2>&1
     local port
-    port=$(free_port)
-    "$program" serve -c "$work/demo/querygate.toml" --pg "127.0.0.1:$port" --http 127.0.0.1:0 >"$work/footprint.log" 2>&1 &
-    gate=$!
-    until PGPASSWORD=demo-ada psql -qXAt -h 127.0.0.1 -p "$port" -U ada demo -c 'SELECT 1' >"$work/footprint.sql" 2>&1; do
-        kill -0 "$gate" || { cat "$work/footprint.log" >&2; exit 1; }
-        sleep 0.2
-    done
+    start_demo
     sleep 5
     printf '\n| | MiB resident | its own | pages of files |\n|---|---|---|---|\n'
     footprint_row "at rest" "$gate"
     burst='SELECT count(*) FROM (SELECT md5(g::text) AS m, count(*) AS n FROM generate_series(1, 3000000) g GROUP BY 1) t'
     for _ in 1 2 3; do
-        PGPASSWORD=demo-ada psql -qXAt -h 127.0.0.1 -p "$port" -U ada demo -c "$burst" >"$work/footprint.sql" &
+        PGPASSWORD=demo-ada psql -qXAt -h 127.0.0.1 -p "$port" -U ada demo -c "$burst" >"$work/demo.sql" &
         local asking=$!
         while kill -0 "$asking" 2>"$work/kill.log"; do
             resident_kb "$gate" VmRSS >>"$work/footprint.kb"

@@ -38,12 +38,16 @@ def connected(kind, user, streams, pg_port, gate_pg, gate_flight):
         cursor = dbapi.connect(f"postgresql://{user or 'bench'}:bench@{address}").cursor()
     elif kind == "flight":
         import adbc_driver_flightsql.dbapi as dbapi
+        from adbc_driver_flightsql import StatementOptions
         from adbc_driver_manager import DatabaseOptions
 
         options = {DatabaseOptions.USERNAME.value: user, DatabaseOptions.PASSWORD.value: "bench",
                    "adbc.flight.sql.rpc.call_header.querygate-endpoints": str(streams),
                    "adbc.flight.sql.client_option.with_max_msg_size": str(64 << 20)}
         cursor = dbapi.connect(f"grpc://{gate_flight}", db_kwargs=options, autocommit=True).cursor()
+        if streams > 1:
+            # It gives the rows of one endpoint after the other, and unasked takes five batches of the later ones meanwhile.
+            cursor.adbc_statement.set_options(**{StatementOptions.QUEUE_SIZE.value: "100000"})
     elif kind == "connectorx":
         import connectorx
 
