@@ -19,7 +19,12 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Runtime;
+
+/// The gate's own.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn text_of(number: &str) -> &'static str {
     let (_, text) = tpch::queries().into_iter().find(|(n, _)| *n == number).unwrap();

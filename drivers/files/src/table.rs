@@ -61,6 +61,8 @@ pub struct FileTable {
     /// What the files call them.
     pub(crate) file_names: Vec<String>,
     pub(crate) files: Arc<Fresh<Files>>,
+    /// [`REGISTERED`].
+    registered: ObjectStoreUrl,
     /// What is read whatever is in the store; `None`: what is there.
     pinned: Option<Arc<Files>>,
 }
@@ -103,6 +105,7 @@ impl FileTable {
         };
         Ok(Self {
             files: shared.listing(),
+            registered: ObjectStoreUrl::parse(REGISTERED).map_err(|error| invalid(error.to_string()))?,
             pinned: None,
             names,
             path: spec.pattern.clone(),
@@ -137,6 +140,7 @@ impl FileTable {
             schema: Arc::clone(&self.schema),
             file_names: self.file_names.clone(),
             files: Arc::clone(&self.files),
+            registered: self.registered.clone(),
             pinned: Some(Arc::new(files)),
         })
     }
@@ -387,6 +391,14 @@ fn unqualified(expr: Expr) -> Option<Expr> {
 }
 
 impl FileTable {
+    /// The store that all scans are given, registered where it is not yet.
+    fn registered(&self, state: &dyn Session) -> ObjectStoreUrl {
+        if state.runtime_env().object_store(&self.registered).is_err() {
+            state.runtime_env().register_object_store(self.registered.as_ref(), Arc::new(InMemory::new()));
+        }
+        self.registered.clone()
+    }
+
     fn scanned<'a>(
         &'a self,
         state: &'a dyn Session,
@@ -407,7 +419,7 @@ impl FileTable {
             let table_schema = Arc::clone(source.table_schema().table_schema());
             let groups = FileGroup::new(kept).split_files(state.config().target_partitions().max(1));
             let (groups, statistics) = compute_all_files_statistics(groups, table_schema, true, false)?;
-            let config = FileScanConfigBuilder::new(registered(state)?, source)
+            let config = FileScanConfigBuilder::new(self.registered(state), source)
                 .with_file_groups(groups)
                 .with_statistics(statistics)
                 .with_limit(limit)
@@ -439,12 +451,4 @@ impl TableProvider for FileTable {
     }
 
     boxed_scan!(scanned);
-}
-
-fn registered(state: &dyn Session) -> PlanResult<ObjectStoreUrl> {
-    let url = ObjectStoreUrl::parse(REGISTERED)?;
-    if state.runtime_env().object_store(&url).is_err() {
-        state.runtime_env().register_object_store(url.as_ref(), Arc::new(InMemory::new()));
-    }
-    Ok(url)
 }

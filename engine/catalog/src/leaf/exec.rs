@@ -2,7 +2,7 @@
 //! what it does inside, and its properties tell nothing that the policy alone makes true.
 
 use super::expected::ExpectedRows;
-use super::keys::{remap_by_name, uncast, without_casts};
+use super::keys::{keys_of, remap_by_name, uncast, without_casts};
 use super::ordered::{Parts, in_order};
 use super::recipe::Recorded;
 use super::renewal::Origin;
@@ -27,7 +27,8 @@ use datafusion::physical_plan::{
     execution_plan::reset_plan_states,
 };
 use querygate_pg_catalog::LeafToken;
-use querygate_resources::{Ahead, MeteredExec};
+use querygate_resources::MeteredExec;
+use querygate_resources::memory::Ahead;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -138,6 +139,11 @@ impl GovernedExec {
     /// This leaf over a plan with the same properties.
     pub(super) fn with_same_properties(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
         Self { inner, origin: None, ..self.clone() }
+    }
+
+    /// What it says of itself, and what the source is given.
+    pub(super) fn texts(&self) -> (Arc<str>, Arc<[String]>) {
+        (Arc::clone(&self.note), Arc::clone(&self.native))
     }
 
     pub(super) fn recorded(&self) -> Option<&Recorded> {
@@ -469,21 +475,6 @@ pub(super) fn bottom_of(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan>
         };
         node = next;
     }
-}
-
-/// Columns of a fragment by which a join narrows it while it runs.
-fn keys_of(leaf: &Arc<dyn ExecutionPlan>) -> Vec<String> {
-    let mut names = BTreeSet::new();
-    if leaf.name() == "Fragment" {
-        // The closure never fails, so neither does the walk.
-        let _ = leaf.apply_expressions(&mut |filter| {
-            names.extend(
-                filter.children().into_iter().filter_map(|c| c.downcast_ref::<Column>().map(|c| c.name().to_owned())),
-            );
-            Ok(TreeNodeRecursion::Continue)
-        });
-    }
-    names.into_iter().collect()
 }
 
 pub(super) fn replace_bottom(

@@ -2,10 +2,11 @@
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::physical_expr::expressions::{CastExpr, Column};
-use datafusion::physical_plan::PhysicalExpr;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use querygate_driver_api::lossless::is_lossless;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a cast that keeps each value is made of; anything else as it is.
@@ -39,4 +40,19 @@ pub(super) fn remap_by_name(
         }
     })?;
     Ok(known.then_some(remapped.data))
+}
+
+/// Columns of a fragment by which a join narrows it while it runs.
+pub(super) fn keys_of(leaf: &Arc<dyn ExecutionPlan>) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    if leaf.name() == "Fragment" {
+        // The closure never fails, so neither does the walk.
+        let _ = leaf.apply_expressions(&mut |filter| {
+            names.extend(
+                filter.children().into_iter().filter_map(|c| c.downcast_ref::<Column>().map(|c| c.name().to_owned())),
+            );
+            Ok(TreeNodeRecursion::Continue)
+        });
+    }
+    names.into_iter().collect()
 }

@@ -1,6 +1,7 @@
 //! The governed leaf: policy, pushed conjuncts, masks and limit inside one table provider and one opaque plan node.
 //! Knows nothing of how a policy came about, and lets no optimizer rule look inside.
 
+mod above_scan;
 mod exec;
 mod expected;
 mod formula;

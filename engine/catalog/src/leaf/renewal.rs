@@ -98,12 +98,13 @@ impl GovernedExec {
         let filters: Vec<Expr> =
             planned.filters.iter().map(|filter| arguments.filled(filter)).collect::<Result<_>>().ok()?;
         // What fails here fails in the same way when the statement is planned.
-        let plan = planned.table.plan(state, planned.projection.as_ref(), &filters, planned.limit).await.ok()?;
-        let any: &dyn Any = plan.as_ref();
-        let leaf = any.downcast_ref::<Self>()?;
-        let narrowed = offered(leaf, taken, state, fresh)?.unwrap_or_else(|| Arc::clone(&plan));
-        let any: &dyn Any = narrowed.as_ref();
-        let leaf = any.downcast_ref::<Self>()?;
+        let leaf =
+            planned.table.plan_again(state, planned.projection.as_ref(), &filters, planned.limit, self).await.ok()?;
+        let narrowed = offered(&leaf, taken, state, fresh)?;
+        let leaf = match &narrowed {
+            Some(narrowed) => (narrowed.as_ref() as &dyn Any).downcast_ref::<Self>()?,
+            None => &leaf,
+        };
         is_alike(leaf.properties(), self.properties()).then(|| leaf.keeping(Arc::clone(self.properties())))
     }
 }

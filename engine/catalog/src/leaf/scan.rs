@@ -2,10 +2,7 @@
 
 use super::exec::GovernedExec;
 use super::expected::ExpectedRows;
-use super::formula::FormulaExpr;
-use super::mask::MaskExpr;
 use super::ordered::PARTS_PER_STREAM;
-use super::reading::ReadingExpr;
 use super::receipt::fragment_line;
 use super::renewal::{Origin, PlannedTable};
 use super::size::governed;
@@ -14,20 +11,12 @@ use crate::arguments::{Arguments, is_open};
 use crate::expressions::{Numbered, columns_of};
 use crate::metrics::FileLeaf;
 use crate::remote::{DriverTable, FragmentExec, PlainScans};
-use arrow::datatypes::{Field, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::common::{Result, internal_err};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
-use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
-use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::limit::LocalLimitExec;
-use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use querygate_rules::estimate::{TableEstimate, cheapest_first, filtered};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,11 +32,11 @@ impl GovernedTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(arguments) = state.config().get_extension::<Arguments>() else {
-            let (leaf, _) = self.planned(state, projection, (filters, None), limit).await?;
+            let (leaf, _) = self.planned(state, projection, (filters, None), limit, None).await?;
             return Ok(Arc::new(leaf.expecting(self.expected_rows(filters, limit))));
         };
         let closed: Vec<Expr> = filters.iter().map(|filter| arguments.filled(filter)).collect::<Result<_>>()?;
-        let (leaf, split) = self.planned(state, projection, (closed.as_slice(), Some(filters)), limit).await?;
+        let (leaf, split) = self.planned(state, projection, (closed.as_slice(), Some(filters)), limit, None).await?;
         let planned = PlannedTable {
             table: self.without_keys(),
             projection: projection.cloned(),
@@ -60,6 +49,19 @@ impl GovernedTable {
         Ok(Arc::new(leaf.originating(Some(Origin::table(planned))).expecting(expected)))
     }
 
+    /// Plans the leaf for another run, with other values in its filters than `kept` has.
+    pub(super) async fn plan_again(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+        kept: &GovernedExec,
+    ) -> Result<GovernedExec> {
+        let (leaf, _) = self.planned(state, projection, (filters, None), limit, Some(kept)).await?;
+        Ok(leaf.expecting(self.expected_rows(filters, limit)))
+    }
+
     fn expected_rows(&self, filters: &[Expr], limit: Option<usize>) -> Option<ExpectedRows> {
         let told = governed(self);
         let base = told.rows?;
@@ -69,13 +71,15 @@ impl GovernedTable {
         Some(ExpectedRows { rows, base })
     }
 
-    /// Plans the leaf with its filters, and with the same ones as their parameters are open.
+    /// Plans the leaf with its filters, and with the same ones as their parameters are open. `kept`: a leaf that differs by the
+    /// filters' values alone, which no text of it names.
     async fn planned(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         (filters, open): (&[Expr], Option<&[Expr]>),
         limit: Option<usize>,
+        kept: Option<&GovernedExec>,
     ) -> Result<(GovernedExec, SplitFilters)> {
         if let Some(unsafe_one) = filters.iter().find(|f| !self.admits(f)) {
             return internal_err!(
@@ -87,40 +91,26 @@ impl GovernedTable {
         let plain = self.is_plain(state);
         let split = self.split_filters((filters, open), &output, plain)?;
         let plan = self.raw_scan(state, &output, &split, limit.filter(|_| !plain)).await?;
-        let native = self.native(&plan, &split);
+        // A source's own text may be another for other values.
+        let kept = kept.filter(|_| !self.is_in_source());
+        let (note, native) = match kept {
+            Some(kept) => kept.texts(),
+            None => (self.note(filters).into(), self.native(&plan, &split).into()),
+        };
         let in_order = self.in_order(state, &plan, &split);
         let reads = FileLeaf::of(&plan, &self.source, &self.name, &split.raw, &self.policy.conjuncts);
-        // Each step is left out where it would find nothing to do: leaves of kept plans are planned anew for each run.
-        let config = state.config_options();
-        let plan = if split.is_whole() && self.policy.related.is_empty() {
-            plan
-        } else {
-            FilterPushdown::new().optimize(self.filtered(state, plan, &split).await?, config)?
-        };
-        let plan = if self.policy.related.is_empty() {
-            plan
-        } else {
-            FilterPushdown::new_post_optimization().optimize(plan, config)?
-        };
-        let plan = if is_as_read(&plan.schema(), &output) {
-            plan
-        } else {
-            ProjectionPushdown::new().optimize(self.projected(plan, &output)?, config)?
-        };
-        // Behind what moves projections below filters: a text that cannot be read fails, and one of a hidden row must not.
-        let plan = texts_read(plan, &output)?;
+        let plan = self.above_scan(state, plan, &split, &output).await?;
         let plan: Arc<dyn ExecutionPlan> = match limit {
             Some(fetch) => Arc::new(LocalLimitExec::new(plan, fetch)),
             None => plan,
         };
-        let note = self.note(filters);
         let recorded = self.record(state, &output, filters, limit);
         let leaf = GovernedExec::new(
             self.token.clone(),
             Arc::clone(&self.name),
             Arc::clone(&self.source),
-            note.into(),
-            native.into(),
+            note,
+            native,
             plan,
             Arc::clone(&self.open_columns),
             limit,
@@ -143,8 +133,12 @@ impl GovernedTable {
 
     /// Whether this run wants rows of the source, and nothing done there.
     fn is_plain(&self, state: &dyn Session) -> bool {
-        let raw: &dyn Any = self.raw.as_ref();
-        raw.is::<DriverTable>() && state.config().get_extension::<PlainScans>().is_some()
+        self.is_in_source() && state.config().get_extension::<PlainScans>().is_some()
+    }
+
+    /// Whether its rows come from a driver, which may apply conditions.
+    fn is_in_source(&self) -> bool {
+        (self.raw.as_ref() as &dyn Any).is::<DriverTable>()
     }
 
     /// Sorts policy conjuncts and pushed conjuncts by what the raw provider does with them.
@@ -239,8 +233,7 @@ impl GovernedTable {
         self.refuse_lost(&raw_projection)?;
         let whole = split.is_whole() && self.policy.related.is_empty();
         let raw_limit = if whole { limit } else { None };
-        let in_source = (self.raw.as_ref() as &dyn Any).is::<DriverTable>();
-        let given = split.open.as_ref().filter(|_| in_source).unwrap_or(&split.raw);
+        let given = split.open.as_ref().filter(|_| self.is_in_source()).unwrap_or(&split.raw);
         let plan = self.raw.scan(state, Some(&raw_projection), given, raw_limit).await?;
         let plan = self.expecting(state, plan, &split.raw);
         let target = state.config().target_partitions();
@@ -277,8 +270,7 @@ impl GovernedTable {
     /// How many parts of the leaf are read at once, where part after part is given. `None`: rows are given as they come, for it hides
     /// nothing, or its source leaves out what is hidden.
     fn in_order(&self, state: &dyn Session, raw: &Arc<dyn ExecutionPlan>, split: &SplitFilters) -> Option<usize> {
-        let in_source = self.raw.as_ref() as &dyn Any;
-        let left_out = in_source.is::<DriverTable>() && split.is_whole() && self.policy.related.is_empty();
+        let left_out = self.is_in_source() && split.is_whole() && self.policy.related.is_empty();
         let all = raw.output_partitioning().partition_count();
         // One is given, and one more read for each other stream.
         let some = state.config().target_partitions().saturating_add(1);
@@ -320,50 +312,6 @@ impl GovernedTable {
         });
         let changes: Vec<String> = changes.collect();
         Err(DataFusionError::External(Box::new(table.refusal(has_changed, &changes))))
-    }
-
-    async fn filtered(
-        &self,
-        state: &dyn Session,
-        plan: Arc<dyn ExecutionPlan>,
-        split: &SplitFilters,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut plan = filter(state, plan, &split.residual)?;
-        for related in &self.policy.related {
-            plan = related.join(state, plan).await?;
-            if let Some(mark) = &related.mark {
-                plan = rename_last(plan, mark)?;
-            }
-        }
-        filter(state, plan, &split.marked)
-    }
-
-    fn projected(&self, plan: Arc<dyn ExecutionPlan>, output: &[&GovernedColumn]) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema: SchemaRef = plan.schema();
-        let raw_schema = self.raw.schema();
-        let read =
-            |name: &str| -> Result<Arc<dyn PhysicalExpr>> { Ok(Arc::new(Column::new(name, schema.index_of(name)?))) };
-        let mut exprs: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::with_capacity(output.len());
-        for column in output {
-            let name = column.field.name();
-            let value: Arc<dyn PhysicalExpr> = match &column.origin {
-                ColumnOrigin::Raw(_) | ColumnOrigin::Text(..) => read(name)?,
-                ColumnOrigin::Formula(formula) => {
-                    let inputs = formula.inputs.iter().map(|(index, _)| read(raw_schema.field(*index).name()));
-                    let inputs = inputs.collect::<Result<_>>()?;
-                    Arc::new(FormulaExpr::new(formula, inputs, column.field.data_type().clone()))
-                }
-            };
-            let expr = match &column.mask {
-                None => value,
-                Some(mask) => {
-                    let stored = value.data_type(&schema)?;
-                    Arc::new(MaskExpr::new(value, mask.clone(), &stored))
-                }
-            };
-            exprs.push((expr, name.clone()));
-        }
-        Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
     }
 
     /// What goes to the source and what stays above it, policy included; for operators.
@@ -408,13 +356,13 @@ impl GovernedTable {
 
 /// Conjuncts by place.
 #[derive(Debug, Default)]
-struct SplitFilters {
+pub(super) struct SplitFilters {
     /// Handed to the raw provider.
     raw: Vec<Expr>,
     /// Applied above the raw scan (again, where the provider only narrows).
-    residual: Vec<Expr>,
+    pub(super) residual: Vec<Expr>,
     /// Policy conjuncts that read the verdict of a mark join.
-    marked: Vec<Expr>,
+    pub(super) marked: Vec<Expr>,
     /// Whether the reader's own conditions and keys stay above the raw scan.
     closed: bool,
     /// What is handed to the raw provider, with its parameters open; `None`: there are none.
@@ -444,56 +392,4 @@ impl SplitFilters {
     fn is_whole(&self) -> bool {
         self.residual.is_empty() && self.marked.is_empty()
     }
-}
-
-/// Whether these are the columns that the leaf gives, as they are but for texts that are still to be read.
-fn is_as_read(schema: &SchemaRef, output: &[&GovernedColumn]) -> bool {
-    let is_same = |(column, field): (&&GovernedColumn, &Arc<Field>)| match column.origin {
-        ColumnOrigin::Raw(_) | ColumnOrigin::Text(..) => column.mask.is_none() && column.field.name() == field.name(),
-        ColumnOrigin::Formula(_) => false,
-    };
-    schema.fields().len() == output.len() && output.iter().zip(schema.fields()).all(is_same)
-}
-
-/// The rows with their texts read. A mask is applied to the source's text, which is not read then.
-fn texts_read(plan: Arc<dyn ExecutionPlan>, output: &[&GovernedColumn]) -> Result<Arc<dyn ExecutionPlan>> {
-    let reading = |column: &GovernedColumn| match column.origin {
-        ColumnOrigin::Text(_, reading) if column.mask.is_none() => Some(reading),
-        ColumnOrigin::Text(..) | ColumnOrigin::Raw(_) | ColumnOrigin::Formula(_) => None,
-    };
-    if !output.iter().any(|column| reading(column).is_some()) {
-        return Ok(plan);
-    }
-    let columns = output.iter().enumerate().map(|(place, column)| {
-        let name = column.field.name().clone();
-        let value: Arc<dyn PhysicalExpr> = Arc::new(Column::new(&name, place));
-        match reading(column) {
-            Some(reading) => (Arc::new(ReadingExpr::new(value, reading)) as Arc<dyn PhysicalExpr>, name),
-            None => (value, name),
-        }
-    });
-    Ok(Arc::new(ProjectionExec::try_new(columns.collect::<Vec<_>>(), plan)?))
-}
-
-fn filter(state: &dyn Session, plan: Arc<dyn ExecutionPlan>, conjuncts: &[Expr]) -> Result<Arc<dyn ExecutionPlan>> {
-    let Some(predicate) = conjunction(conjuncts.iter().cloned()) else { return Ok(plan) };
-    let schema = DFSchema::try_from(plan.schema().as_ref().clone())?;
-    let physical = state.create_physical_expr(predicate, &schema)?;
-    Ok(Arc::new(FilterExec::try_new(physical, plan)?))
-}
-
-/// A mark join calls its column `mark`; several need names of their own.
-fn rename_last(plan: Arc<dyn ExecutionPlan>, name: &str) -> Result<Arc<dyn ExecutionPlan>> {
-    let schema = plan.schema();
-    let last = schema.fields().len().saturating_sub(1);
-    let exprs = schema
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(i, f)| {
-            let read: Arc<dyn PhysicalExpr> = Arc::new(Column::new(f.name(), i));
-            (read, if i == last { name.to_owned() } else { f.name().clone() })
-        })
-        .collect::<Vec<_>>();
-    Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
 }

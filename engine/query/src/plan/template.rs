@@ -36,8 +36,10 @@ use std::time::Duration;
 /// depend on values, so that another plan may be the better one for others.
 const RUNS: u32 = 1;
 const RUNS_OF_RANGES: u32 = 2;
-/// Of a plan with such estimates, every thirty-second run is planned anew, to see whether the plan is still the one.
+/// Of a plan with such estimates, the thirty-second run is planned anew, to see whether the plan is still the one; then the run after
+/// twice as many each time that it is, and every run after the most.
 const RANGES_LOOKED_AT: u32 = 32;
+const RANGES_LOOKED_AT_MOST: u32 = 256;
 /// How long a plan is kept: sizes of tables, by which joins are ordered, are others after a while.
 const KEPT_FOR: Duration = Duration::from_secs(300);
 /// Values that are compared with each other before each run; more of them are kept plans for only where no two are the same.
@@ -93,7 +95,7 @@ impl Templates {
             return None;
         }
         let uses = template.uses.fetch_add(1, Ordering::Relaxed);
-        (!template.has_ranges || uses % RANGES_LOOKED_AT != RANGES_LOOKED_AT - 1).then_some(template)
+        (!template.has_ranges || !is_looked_at(uses.saturating_add(1))).then_some(template)
     }
 
     /// Whether plans of a statement may be kept at all, and its values put into them later. `None`: they may not.
@@ -160,6 +162,11 @@ impl Templates {
         metrics::counter!("querygate_plan_templates_total", "outcome" => "made").increment(1);
         self.0.insert(key, Arc::new(template));
     }
+}
+
+/// Whether the run of this number, from 1 on, is planned anew although a plan is kept.
+fn is_looked_at(run: u32) -> bool {
+    run.is_multiple_of(RANGES_LOOKED_AT_MOST) || (run >= RANGES_LOOKED_AT && run.is_power_of_two())
 }
 
 /// For each parameter the first one with the same value. A fragment binds equal values once, so that the plan for them is another than

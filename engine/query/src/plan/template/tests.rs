@@ -54,3 +54,11 @@ fn many_values_are_not_tied() {
     assert_eq!((Ties::of(&differing), Ties::of(&equal)), (Ties::default(), Ties::default()));
     assert!(!Ties::default().miss(differing.values()) && Ties::default().miss(equal.values()));
 }
+
+#[test]
+fn a_kept_plan_with_ranges_is_looked_at_less_and_less() {
+    let looked_at: Vec<u32> = (1..=1_024).filter(|run| is_looked_at(*run)).collect();
+    assert_eq!(looked_at, [32, 64, 128, 256, 512, 768, 1_024]);
+    // Where the count of runs has come round, too.
+    assert!(is_looked_at(0) && !is_looked_at(u32::MAX));
+}
