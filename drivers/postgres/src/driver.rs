@@ -138,14 +138,14 @@ impl PostgresDriver {
         }
         if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
             // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
-            let whole = self.table_reads.of(statement, 0).and_then(|read| read.paged_whole(statement));
+            let whole = self.table_reads.of(statement, 0).and_then(|read| Asked::whole(&read, statement));
             let whole = whole.ok_or_else(|| snapshot::gone(self.pool.source()))?;
             return bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
         }
         let read = self.table_reads.of(statement, self.bulk_bytes);
         if let Some(read) = read.as_ref().filter(|_| context.share.is_none())
             && let Some(asked) = Asked::of(read, statement, &parameters)
-            && let Some(batches) = bulk::execute(&self.pool, statement, (asked, read), &context).await?
+            && let Some(batches) = bulk::execute(&self.pool, statement, asked, &context).await?
         {
             return Ok(batches);
         }

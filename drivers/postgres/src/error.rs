@@ -30,6 +30,10 @@ pub(crate) fn cannot_connect(source: &str, error: &tokio_postgres::Error) -> Err
         Some("3D000") => ("has no such database", "Ask an operator to look at the source's configuration."),
         Some("53300") => ("has no free connection", "Try again later, or lower the source's pool_size."),
         Some("57P03" | "57P01" | "57P02") => ("is starting or stopping", RETRY),
+        // The library's own word, for which it has no kind.
+        None if chain(error).contains("password missing") => {
+            ("asks for a password", "Give the source's user a password; to introspect: --password env:NAME.")
+        }
         Some(_) | None => ("cannot be reached", RETRY),
     };
     Error::new(ErrorCode::SourceUnavailable, format!("source \"{source}\" {what}"))

@@ -363,3 +363,30 @@ async fn an_encrypted_connection_is_read_in_the_same_way() {
     let whole = fragment(scan(&driver, "t").await, &[(0, INT), (1, TEXT)], &[]);
     assert_eq!(run(&driver, &whole, &[], ExecuteContext::default()).await.unwrap().len(), 20_000);
 }
+
+/// The same rows of all types under a condition, one connection or several.
+#[tokio::test]
+async fn every_type_arrives_under_a_condition_as_in_the_usual_way() {
+    let Some(server) = server() else { return };
+    let admin = server.database("bulk_filtered", "").await;
+    load(&admin, plain).await;
+    admin.batch_execute("ANALYZE").await.unwrap();
+    let usual = server.driver("bulk_filtered");
+    let names: Vec<String> = usual.tables().await.unwrap().iter().map(|t| t.name().to_owned()).collect();
+    let options = PostgresOptions { bulk_bytes: 0, bulk_rows: 1, ..server.options("bulk_filtered") };
+    let driver = PostgresDriver::new(&options).unwrap();
+    for name in &names {
+        driver.statistics(&table(name)).await.unwrap();
+        let relation = scan(&usual, name).await;
+        let Relation::Scan { columns, .. } = &relation else { panic!() };
+        let output: Vec<_> = columns.iter().map(|column| (column.id.0, column.value_type)).collect();
+        let null = |negated| ScalarExpr::IsNull { expr: Box::new(column(output[0].0)), negated };
+        let predicate = ScalarExpr::Or(vec![null(false), null(true)]);
+        let asked = fragment(Relation::Filter { input: Box::new(relation.clone()), predicate }, &output, &[]);
+        let expected = sorted(run(&usual, &asked, &[], ExecuteContext::default()).await.unwrap());
+        for round in 0..3 {
+            let rows = sorted(run(&driver, &asked, &[], ExecuteContext::default()).await.unwrap());
+            assert!(rows == expected, "{name}, {round}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod engine;
 mod errors;
 mod events;
 mod history;
+mod output_names;
 mod plan;
 mod question;
 mod rules;

@@ -3,9 +3,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
-mod ahead;
 pub mod bytes;
 mod charge;
+pub mod memory;
 mod metered_exec;
 mod pace;
 mod shares;
@@ -13,7 +13,6 @@ mod snapshot_quota;
 mod stop;
 mod transaction_block;
 
-pub use ahead::Ahead;
 pub use charge::{CHARGE_LEAST, Metered, Working, charge, work};
 pub use metered_exec::MeteredExec;
 pub use shares::{Holder, Resting, ShareBounds, SourceShares};

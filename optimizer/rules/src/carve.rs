@@ -17,8 +17,9 @@ use datafusion::common::{DFSchemaRef, DataFusionError};
 use datafusion::logical_expr::logical_plan::{Distinct, Projection};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder};
 use querygate_types::{Error, Result};
+use std::sync::Arc;
 
 /// Makes the leaf that runs a fragment inside a plan.
 pub trait LeafBuilder {
@@ -29,6 +30,9 @@ pub trait LeafBuilder {
     /// Whatever keeps the leaf from being made; the statement fails with it.
     fn leaf(&self, translation: Translation) -> Result<LogicalPlan>;
 }
+
+/// Why a part is no fragment of its own where a governed leaf pushes all that can be.
+const LEFT_TO_LEAF: &str = "its governed leaf takes what can be pushed";
 
 /// A plan with leaves in it.
 #[derive(Debug, Clone)]
@@ -165,15 +169,29 @@ impl Carving<'_> {
             return Err(fault);
         }
         let plan = plan.recompute_schema()?;
-        let lines = Receipt::kept(&plan, &why, below);
+        let lines = match of_leaf(&plan).filter(|_| why.text == LEFT_TO_LEAF) {
+            Some(filter) => self.left_by_leaf(filter),
+            None => Receipt::kept(&plan, &why, below),
+        };
         self.kept.splice(position..position, lines);
         Ok((plan, Some(why)))
+    }
+
+    /// Conditions of a leaf that its source does not take.
+    fn left_by_leaf(&self, filter: &Filter) -> Vec<ReceiptLine> {
+        let alone = |one: &Expr| Filter::try_new(one.clone(), Arc::clone(&filter.input)).map(LogicalPlan::Filter);
+        let conditions = split_conjunction(&filter.predicate).into_iter().filter_map(|one| alone(one).ok());
+        let kept = |condition: LogicalPlan| {
+            let refusal = translate_typed(&condition, self.opener, self.context).err()?;
+            Some(Receipt::kept(&condition, &refusal, false))
+        };
+        conditions.filter_map(kept).flatten().collect()
     }
 
     /// A part with the columns that are required, its translation, and the order to make again above it.
     fn taken(&self, plan: &LogicalPlan, required: &Required) -> std::result::Result<Taken, NotPushed> {
         if !is_worth_it(plan, self.opener) {
-            return Err(NotPushed::operator("its governed leaf takes what can be pushed"));
+            return Err(NotPushed::operator(LEFT_TO_LEAF));
         }
         let order = local_order(plan);
         let mut columns = required::columns_of(plan, required);
@@ -250,6 +268,16 @@ fn renamed(leaf: LogicalPlan, schema: &DFSchemaRef) -> std::result::Result<Logic
 /// in one grouping do not.
 fn projected(input: LogicalPlan, columns: Vec<Expr>) -> datafusion::common::Result<LogicalPlan> {
     Projection::try_new(columns, input.into()).map(LogicalPlan::Projection)
+}
+
+/// Conditions right above a table.
+fn of_leaf(plan: &LogicalPlan) -> Option<&Filter> {
+    let LogicalPlan::Filter(filter) = plan else { return None };
+    let mut input = &filter.input;
+    while let LogicalPlan::SubqueryAlias(alias) = input.as_ref() {
+        input = &alias.input;
+    }
+    matches!(input.as_ref(), LogicalPlan::TableScan(_)).then_some(filter)
 }
 
 /// Whether a part is worth a fragment of its own: a join, an aggregation, a limit, a set operation, or a condition or a

@@ -9,9 +9,10 @@ use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
 use crate::error::{from_failure, from_postgres, lost};
 use crate::run::bulk::in_turn::InTurn;
+use crate::run::charged::Charged;
 use crate::run::paged_text::PagedText;
-use crate::run::reader::{Progress, RowReader};
-use crate::run::snapshot::{begin_paged, check_file, join};
+use crate::run::reader::{INPUT_BYTES, Progress, RowReader};
+use crate::run::snapshot::{Begun, begin_paged, check_file, join};
 use crate::run::table_reads::TableRead;
 use crate::wire::bind::Parameters;
 use arrow::array::RecordBatch;
@@ -34,16 +35,16 @@ const PAGES_AT_ONCE: u32 = 4_096;
 /// Pages of a range where rows are left out: 8 MiB, because what connections read ahead of their turn is kept meanwhile.
 const PAGES_IN_TURN: u32 = 1_024;
 /// A range is found by its pages, and a connection waits for its client, or for its turn, as long as these take.
-const RANGES: &str = "SET LOCAL enable_tidscan = on; SET LOCAL idle_in_transaction_session_timeout = 0";
+const RANGE_SETTINGS: &str = "SET LOCAL enable_tidscan = on; SET LOCAL idle_in_transaction_session_timeout = 0";
 /// For ranges in turn: rows of a range come in the order of its pages.
-const IN_TURN: &str = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; \
+const IN_TURN_SETTINGS: &str = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; \
      SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_workers_per_gather = 0";
 /// How long the end of a transaction is waited for; then its connection is closed.
 const REST: Duration = Duration::from_secs(1);
 
 /// What is asked of each range of pages.
 pub(crate) enum Asked {
-    Whole(PagedText),
+    Whole(PagedText, Arc<TableRead>),
     Filtered(Filtered),
 }
 
@@ -51,6 +52,8 @@ pub(crate) enum Asked {
 pub(crate) struct Filtered {
     text: PagedText,
     parameters: Parameters,
+    /// Tells them from other values.
+    fingerprint: u64,
     read: Arc<TableRead>,
     in_turn: InTurn,
 }
@@ -74,23 +77,38 @@ struct Run {
 impl Asked {
     /// `None`: one connection reads the statement sooner, or as soon.
     pub(crate) fn of(read: &Arc<TableRead>, statement: &NativeStatement, parameters: &Parameters) -> Option<Self> {
-        if let Some(whole) = read.paged_whole(statement) {
-            return Some(Self::Whole(whole));
+        if let Some(whole) = Self::whole(read, statement) {
+            return Some(whole);
         }
-        let text = read.paged_filtered(statement, parameters.fingerprint()).filter(|_| cores() > 1)?;
+        if cores() < 2 || !read.may_give_most() {
+            return None;
+        }
+        let fingerprint = parameters.fingerprint();
+        let text = read.paged_filtered(statement, fingerprint)?;
         let (parameters, read) = (parameters.clone(), Arc::clone(read));
-        Some(Self::Filtered(Filtered { text, parameters, read, in_turn: InTurn::default() }))
+        Some(Self::Filtered(Filtered { text, parameters, fingerprint, read, in_turn: InTurn::default() }))
+    }
+
+    /// `None`: the statement does not give every row of its table, or that has no pages.
+    pub(crate) fn whole(read: &Arc<TableRead>, statement: &NativeStatement) -> Option<Self> {
+        read.paged_whole(statement).map(|text| Self::Whole(text, Arc::clone(read)))
+    }
+
+    fn read(&self) -> &TableRead {
+        match self {
+            Self::Whole(_, read) | Self::Filtered(Filtered { read, .. }) => read,
+        }
     }
 
     const fn text(&self) -> &PagedText {
         match self {
-            Self::Whole(text) | Self::Filtered(Filtered { text, .. }) => text,
+            Self::Whole(text, _) | Self::Filtered(Filtered { text, .. }) => text,
         }
     }
 
     const fn pages_at_once(&self) -> u32 {
         match self {
-            Self::Whole(_) => PAGES_AT_ONCE,
+            Self::Whole(..) => PAGES_AT_ONCE,
             Self::Filtered(..) => PAGES_IN_TURN,
         }
     }
@@ -102,7 +120,7 @@ impl Filtered {
         let (last, rows) = self.in_turn.rest();
         let last = last.map(|mut decoder| decoder.finish()).transpose()?;
         let rows = rows + last.as_ref().map_or(0, RecordBatch::num_rows);
-        self.read.gave(rows, true, self.parameters.fingerprint());
+        self.read.gave(rows, true, self.fingerprint);
         match last {
             Some(last) => Ok(delivery.batch(last).await),
             None => Ok(true),
@@ -112,7 +130,7 @@ impl Filtered {
 
 /// What came of preparing a connection for ranges.
 enum Ready {
-    Prepared(Statement),
+    Prepared(Statement, Charged),
     /// Others have taken all ranges.
     NotNeeded,
     /// The reader is gone, or another part has ended for all.
@@ -135,7 +153,7 @@ enum At {
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
     statement: &Arc<NativeStatement>,
-    (asked, read): (Asked, &TableRead),
+    asked: Asked,
     context: &ExecuteContext,
 ) -> Result<Option<BatchStream>> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
@@ -145,9 +163,13 @@ pub(crate) async fn execute(
         error = context.over() => return Err(error),
     };
     let (moment, pages) = match begun {
-        Ok(Some(begun)) => begun,
-        Ok(None) => {
-            read.has_no_pages();
+        Ok(Begun::Paged(moment, pages)) => (moment, pages),
+        Ok(Begun::NoPages) => {
+            asked.read().has_no_pages();
+            left(lease, "ROLLBACK").await;
+            return Ok(None);
+        }
+        Ok(Begun::Rewritten) => {
             left(lease, "ROLLBACK").await;
             return Ok(None);
         }
@@ -170,17 +192,18 @@ pub(crate) async fn execute(
 pub(crate) async fn execute_pages(
     pool: &Arc<Pool>,
     statement: &Arc<NativeStatement>,
-    whole: PagedText,
+    asked: Asked,
     pages: Pages,
     context: &ExecuteContext,
 ) -> Result<BatchStream> {
     let Some(share) = &context.share else { return Err(Error::internal("pages of no moment")) };
     let moment = At::Others(Arc::clone(&share.snapshot));
     let lease = pool.lease(context.deadline, &context.cancel).await?;
-    let (run, batches) = Run::new(pool, statement, Asked::Whole(whole), pages, context);
+    let (run, batches) = Run::new(pool, statement, asked, pages, context);
     tokio::spawn(async move {
         let run = Arc::new(run);
-        let outcome = Arc::clone(&run).part(lease, moment, false).await;
+        let ready = run.ready(&lease.connection, moment).await;
+        let outcome = run.part(lease, ready).await;
         run.end(outcome).await;
     });
     Ok(batches)
@@ -219,10 +242,10 @@ impl Run {
                 error = context.over() => Err(error),
             },
             (Asked::Filtered(filtered), Err(error)) => {
-                filtered.read.forget(filtered.parameters.fingerprint());
+                filtered.read.forget(filtered.fingerprint);
                 Err(error)
             }
-            (Asked::Whole(_) | Asked::Filtered(_), outcome) => outcome,
+            (Asked::Whole(..) | Asked::Filtered(_), outcome) => outcome,
         };
         if !matches!(outcome, Ok(false)) {
             delivery.end(outcome.map(drop)).await;
@@ -237,7 +260,8 @@ impl Run {
         for _ in 0..more {
             parts.spawn(Arc::clone(&run).another(Arc::clone(&moment)));
         }
-        let mut outcome = Arc::clone(&run).part(first, At::Own(moment), false).await;
+        let ready = run.ready(&first.connection, At::Own(moment)).await;
+        let mut outcome = run.part(first, ready).await;
         while let Some(ended) = parts.join_next().await {
             let ended = ended.unwrap_or_else(|error| Err(Error::internal(error)));
             outcome = match (outcome, ended) {
@@ -256,21 +280,23 @@ impl Run {
             () = self.taken.cancelled() => None,
             spare = self.pool.spare() => spare,
         };
-        match spare {
-            Some(lease) => self.part(lease, At::Others(moment), true).await,
-            None => Ok(true),
-        }
+        let Some(lease) = spare else { return Ok(true) };
+        // It has taken no range, so the first part does without it.
+        let ready = self.ready(&lease.connection, At::Others(moment)).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "a table is read over a connection less");
+            Ready::NotNeeded
+        });
+        self.part(lease, Ok(ready)).await
     }
 
-    /// One connection's share. `is_spare`: others read the table without it if it cannot be prepared. `false`: the reader is gone, or another
-    /// part has ended for all.
-    async fn part(self: Arc<Self>, lease: Lease, at: At, is_spare: bool) -> Result<bool> {
+    /// One connection's share, once it is ready for it. `false`: the reader is gone, or another part has ended for all.
+    async fn part(&self, lease: Lease, ready: Result<Ready>) -> Result<bool> {
         // A part that does not come to its end, a panic included, ends the others: they may wait for their turn behind it.
         let others = self.over.clone().drop_guard();
         let connection = &lease.connection;
-        let outcome = match self.ready(connection, at).await {
-            Ok(Ready::Prepared(prepared)) => {
-                let mut rows = pin!(self.rows(connection, &prepared));
+        let outcome = match ready {
+            Ok(Ready::Prepared(prepared, charged)) => {
+                let mut rows = pin!(self.rows(connection, &prepared, charged));
                 tokio::select! {
                     biased;
                     outcome = &mut rows => outcome,
@@ -285,12 +311,6 @@ impl Run {
                 return Ok(true);
             }
             Ok(Ready::Stopped) => Ok(false),
-            // It has taken no range, so the first part does without it.
-            Err(error) if is_spare => {
-                tracing::debug!(%error, "a table is read over a connection less");
-                others.disarm();
-                return Ok(true);
-            }
             Err(error) => Err(error),
         };
         if matches!(outcome, Ok(true)) {
@@ -309,7 +329,7 @@ impl Run {
         tokio::select! {
             biased;
             prepared = self.prepare(connection, at) => match prepared {
-                Ok(prepared) => Ok(Ready::Prepared(prepared)),
+                Ok((prepared, charged)) => Ok(Ready::Prepared(prepared, charged)),
                 Err(_) if self.is_taken() => Ok(Ready::NotNeeded),
                 Err(error) => Err(error),
             },
@@ -320,8 +340,10 @@ impl Run {
         }
     }
 
-    /// Parses the statement in the transaction of a moment: the columns stay what they are until that ends, and so does the file.
-    async fn prepare(&self, connection: &Connection, at: At) -> Result<Statement> {
+    /// Parses the statement in the transaction of a moment: the columns stay what they are until that ends, and so does the file. With what
+    /// its reader is charged.
+    async fn prepare(&self, connection: &Connection, at: At) -> Result<(Statement, Charged)> {
+        let charged = Charged::new(self.context.room.as_ref(), INPUT_BYTES)?;
         let (source, client) = (self.pool.source(), &connection.client);
         let told = |error: tokio_postgres::Error| from_postgres(source, &error);
         let moment = match at {
@@ -332,10 +354,14 @@ impl Run {
             }
         };
         let filtered = match &self.asked {
-            Asked::Whole(_) => None,
+            Asked::Whole(..) => None,
             Asked::Filtered(filtered) => Some(filtered),
         };
-        let settings = if filtered.is_some() { format!("{RANGES}; {IN_TURN}") } else { RANGES.to_owned() };
+        let settings = if filtered.is_some() {
+            format!("{RANGE_SETTINGS}; {IN_TURN_SETTINGS}")
+        } else {
+            RANGE_SETTINGS.to_owned()
+        };
         client.batch_execute(&settings).await.map_err(told)?;
         let types: Vec<Type> = filtered.iter().flat_map(|filtered| filtered.parameters.types().cloned()).collect();
         let prepared = client.prepare_typed(&self.statement.text, &types).await.map_err(told)?;
@@ -346,15 +372,15 @@ impl Run {
                 parameters.iter().map(|(of, value)| (value as _, of.clone())).collect();
             client.query_typed(&text.select(&(0..0), false), &values).await.map_err(told)?;
         }
-        Ok(prepared)
+        Ok((prepared, charged))
     }
 
-    async fn rows(&self, connection: &Connection, prepared: &Statement) -> Result<bool> {
+    async fn rows(&self, connection: &Connection, prepared: &Statement, charged: Charged) -> Result<bool> {
         let source = self.pool.source();
         let columns: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
-        let mut reader = RowReader::new(source, connection.borrow().ok_or_else(|| lost(source))?);
+        let mut reader = RowReader::new(source, connection.borrow().ok_or_else(|| lost(source))?, charged);
         let is_wanted = match &self.asked {
-            Asked::Whole(text) => self.as_they_come(text, &mut reader, &columns).await?,
+            Asked::Whole(text, _) => self.as_they_come(text, &mut reader, &columns).await?,
             Asked::Filtered(filtered) => self.page_after_page(filtered, &mut reader, &columns).await?,
         };
         if is_wanted && !reader.give_back() {

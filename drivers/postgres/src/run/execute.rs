@@ -8,7 +8,7 @@ use crate::connect::pool::{Lease, Pool};
 use crate::decode::Decoder;
 use crate::error::{from_postgres, is_lost};
 use crate::run::execute::large::Large;
-use crate::run::snapshot::join;
+use crate::run::snapshot::{check_tables, join};
 use crate::run::table_reads::TableRead;
 use crate::wire::bind::Parameters;
 use futures::StreamExt;
@@ -108,7 +108,15 @@ impl Run {
 
     /// One attempt. The connection is given back or closed before anybody hears of the end.
     async fn once(&self, lease: Lease) -> End {
-        let (end, at_rest) = self.rows(&lease.connection).await;
+        let (mut end, mut at_rest) = self.rows(&lease.connection).await;
+        if self.context.share.is_some() && at_rest && matches!(end, End::Complete) {
+            let looked =
+                async { check_tables(self.pool.source(), &lease.connection.client).await.map_err(End::Failed) };
+            (end, at_rest) = match self.beginning(&lease.connection, looked).await {
+                Ok(()) => (End::Complete, true),
+                Err(ended) => ended,
+            };
+        }
         let at_rest = at_rest && (!self.has_transaction() || self.left(&lease.connection).await);
         if at_rest {
             lease.give_back();

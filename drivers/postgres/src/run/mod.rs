@@ -1,6 +1,7 @@
 //! Statements on connections of their own, and moments that several of them see.
 
 pub(crate) mod bulk;
+pub(crate) mod charged;
 pub(crate) mod execute;
 pub(crate) mod paged_text;
 pub(crate) mod reader;

@@ -4,6 +4,7 @@
 use crate::connect::loan::Borrowed;
 use crate::decode::Decoder;
 use crate::error::{from_failure, lost};
+use crate::run::charged::Charged;
 use crate::wire::bind::Parameters;
 use crate::wire::copied;
 use crate::wire::frames::{self, Failure, Frame};
@@ -20,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::types::Type;
 
 /// Bytes that are read at once.
-const INPUT_BYTES: usize = 256 * 1024;
+pub(crate) const INPUT_BYTES: usize = 256 * 1024;
 /// Bytes of the largest message: a row with the largest cell that the server can have.
 const MESSAGE_BYTES_MAX: usize = 1 << 30;
 /// The request's statement has no name: it is parsed for this run, and planned for its values.
@@ -71,6 +72,8 @@ pub(crate) struct RowReader<'a> {
     stream: Borrowed,
     /// What came and was not looked at: from `start` to `end`.
     input: Vec<u8>,
+    /// The bytes of `input`.
+    charged: Charged,
     start: usize,
     end: usize,
     /// Bytes that came since the last request.
@@ -86,12 +89,13 @@ pub(crate) struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    pub(crate) fn new(source: &'a str, stream: Borrowed) -> Self {
-        let input = vec![0; INPUT_BYTES];
+    /// `charged`: of at least [`INPUT_BYTES`].
+    pub(crate) fn new(source: &'a str, stream: Borrowed, charged: Charged) -> Self {
         Self {
             source,
             stream,
-            input,
+            input: vec![0; INPUT_BYTES],
+            charged,
             start: 0,
             end: 0,
             answer_bytes: 0,
@@ -279,8 +283,8 @@ impl<'a> RowReader<'a> {
         self.read_into(INPUT_BYTES).await
     }
 
-    /// Reads what it may say next until `bytes_max` wait to be looked at, or a message of more than that has begun, and then waits for ever.
-    /// Stopped at any time, it loses nothing.
+    /// Reads what it may say next until `bytes_max` wait to be looked at, a message of more than that has begun, or its user has no room for
+    /// more, and then waits for ever. Stopped at any time, it loses nothing.
     ///
     /// # Errors
     /// As [`RowReader::fill`].
@@ -288,18 +292,22 @@ impl<'a> RowReader<'a> {
         self.room_kept = bytes_max.max(INPUT_BYTES);
         loop {
             let unread = self.unread().len();
-            let is_large = match Frame::first(self.unread()).map_err(|_| self.broken())? {
-                Frame::Part(_, bytes) => bytes > bytes_max,
-                Frame::Whole(..) | Frame::Nothing => false,
+            let begun = match Frame::first(self.unread()).map_err(|_| self.broken())? {
+                Frame::Part(_, bytes) => bytes,
+                Frame::Whole(..) | Frame::Nothing => 0,
             };
-            if unread >= bytes_max || is_large {
+            let room = unread.saturating_mul(2).max(begun).clamp(INPUT_BYTES, bytes_max.max(INPUT_BYTES));
+            if unread >= bytes_max || begun > bytes_max || self.charged.raise_to(room).is_err() {
                 return pending().await;
             }
-            self.read_into(unread.saturating_mul(2).clamp(INPUT_BYTES, bytes_max.max(INPUT_BYTES))).await?;
+            self.read_into(room).await?;
         }
     }
 
     /// Waits for more, with room for this many bytes that were not looked at.
+    ///
+    /// # Errors
+    /// As [`RowReader::fill`], and 53200: its user has no room for a message of this length.
     async fn read_into(&mut self, bytes: usize) -> Result<()> {
         self.make_room(bytes)?;
         let room = self.input.get_mut(self.end..).unwrap_or_default();
@@ -370,10 +378,13 @@ impl<'a> RowReader<'a> {
         }
         let wanted = bytes.max(least);
         if self.input.len() < wanted {
+            self.charged.raise_to(wanted)?;
+            self.input.reserve_exact(wanted - self.input.len());
             self.input.resize(wanted, 0);
         } else if self.input.len() > self.room_kept && self.end < self.room_kept && wanted <= self.room_kept {
             self.input.truncate(self.room_kept);
             self.input.shrink_to_fit();
+            self.charged.lower_to(self.room_kept);
         }
         Ok(())
     }

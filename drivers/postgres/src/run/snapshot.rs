@@ -13,29 +13,44 @@ use tokio_postgres::types::Type;
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot()";
 /// The snapshot is the one under which the pages are counted, so every row that it sees lies in one of them, as long as they are
-/// those of the same file. Ranges of pages are conditions on `ctid`, which a grant on columns does not cover: without the whole
+/// those of the same file, and of the one that the table had at that moment: what waits for a table that is emptied or written anew counts
+/// the pages of a new one, of which the snapshot sees no row. Ranges of pages are conditions on `ctid`, which a grant on columns does not cover: without the whole
 /// table's there is no row. Nor is there one for a table that others inherit from, whose
 /// rows lie in pages of their own, or for one that is not stored as PostgreSQL itself does, of which a range may be a walk over all.
 const SNAPSHOT_AND_PAGES: &str = "SELECT pg_catalog.pg_export_snapshot(), \
      (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8)::int8, \
-     pg_catalog.pg_relation_filenode(c.oid)::int8 \
+     pg_catalog.pg_relation_filenode(c.oid)::int8, c.relfilenode::int8 \
      FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'm') \
      AND c.relam = (SELECT a.oid FROM pg_catalog.pg_am AS a WHERE a.amname = 'heap') AND NOT c.relhassubclass AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
 /// The file of a table as it is now, whatever the snapshot.
 const FILE: &str = "SELECT pg_catalog.pg_relation_filenode(pg_catalog.to_regclass($1))::int8";
+/// A table that this transaction has locked, and that is in another file than its snapshot has it in.
+const REWRITTEN: &str = "SELECT 1 FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS c ON c.oid = l.relation \
+     WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND c.relkind IN ('r', 'm') \
+     AND c.relfilenode <> 0 AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid) LIMIT 1";
 /// Fewer executions at once than this are not worth a kept connection.
 const EXECUTIONS_LEAST: usize = 2;
 
-/// Begins the transaction that others join; gives the moment's name and the table's pages. `None`: it has no pages of its own.
-pub(crate) async fn begin_paged(
-    client: &Client,
-    table: &str,
-) -> std::result::Result<Option<(String, u32)>, tokio_postgres::Error> {
+/// What came of beginning a moment of a table whose pages are read.
+pub(crate) enum Begun {
+    /// The moment's name, and the table's pages.
+    Paged(String, u32),
+    /// It has no pages of its own.
+    NoPages,
+    /// It was written anew meanwhile: another moment would do.
+    Rewritten,
+}
+
+/// Begins the transaction that others join.
+pub(crate) async fn begin_paged(client: &Client, table: &str) -> std::result::Result<Begun, tokio_postgres::Error> {
     client.batch_execute(BEGIN).await?;
-    let Some(row) = client.query_opt(SNAPSHOT_AND_PAGES, &[&table]).await? else { return Ok(None) };
+    let Some(row) = client.query_opt(SNAPSHOT_AND_PAGES, &[&table]).await? else { return Ok(Begun::NoPages) };
     let (snapshot, pages, file): (String, i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let (Ok(pages), Some(file)) = (u32::try_from(pages), file) else { return Ok(None) };
-    Ok(is_plain(&snapshot).then(|| (format!("{snapshot}@{file}"), pages)))
+    let (Ok(pages), Some(file)) = (u32::try_from(pages), file) else { return Ok(Begun::NoPages) };
+    if file != row.try_get::<_, i64>(3)? {
+        return Ok(Begun::Rewritten);
+    }
+    Ok(if is_plain(&snapshot) { Begun::Paged(format!("{snapshot}@{file}"), pages) } else { Begun::NoPages })
 }
 
 /// It becomes part of a statement, so it is looked at, though it is the server's own.
@@ -75,6 +90,16 @@ pub(crate) async fn check_file(source: &str, client: &Client, table: &str, name:
     if now == Some(file) { Ok(()) } else { Err(gone(source)) }
 }
 
+/// Looks, behind the last row, whether the tables of a statement were emptied or written anew since the moment under which it ran: it has
+/// missed their rows then. Its transaction has locked them all.
+///
+/// # Errors
+/// 0A000: one was.
+pub(crate) async fn check_tables(source: &str, client: &Client) -> Result<()> {
+    let found = client.query_typed(REWRITTEN, &[]).await.map_err(|error| from_postgres(source, &error))?;
+    if found.is_empty() { Ok(()) } else { Err(gone(source)) }
+}
+
 pub(crate) fn gone(source: &str) -> Error {
     Error::new(
         ErrorCode::SourceSchemaChanged,
@@ -95,13 +120,13 @@ pub(crate) async fn keep(pool: &Arc<Pool>, whole: Option<PagedText>) -> Result<S
     let Some(lease) = pool.spare().await else { return Ok(SnapshotAnswer::NoRoom) };
     let client = &lease.connection.client;
     let told = |error: tokio_postgres::Error| from_postgres(pool.source(), &error);
-    let paged = match &whole {
+    let begun = match &whole {
         Some(whole) => begin_paged(client, &whole.table).await.map_err(told)?,
-        None => None,
+        None => Begun::NoPages,
     };
-    let (name, pages) = match paged {
-        Some((name, pages)) => (name, Some(pages)),
-        None => {
+    let (name, pages) = match begun {
+        Begun::Paged(name, pages) => (name, Some(pages)),
+        Begun::NoPages | Begun::Rewritten => {
             let begun = if whole.is_some() { "ROLLBACK; " } else { "" };
             client.batch_execute(&format!("{begun}{BEGIN}")).await.map_err(told)?;
             let name: String = client.query_one(SNAPSHOT, &[]).await.and_then(|row| row.try_get(0)).map_err(told)?;

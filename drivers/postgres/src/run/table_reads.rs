@@ -8,7 +8,7 @@ use querygate_driver_api::remote::TableStatistics;
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Texts that are remembered; when one more comes, those are forgotten that compare for equality, or all if there are none.
 const STATEMENTS_MAX: usize = 1_024;
@@ -41,16 +41,37 @@ pub(crate) struct TableRead {
     many_rows: usize,
     /// It gives every row and takes no value.
     is_whole: bool,
-    /// Its rows may be read by ranges of the table's pages, as far as is known.
-    has_pages: AtomicBool,
     /// A column equals something in every row, which an index may answer with few rows.
     by_equality: bool,
+    seen: PastRuns,
+}
+
+/// What runs of a statement have shown.
+#[derive(Debug)]
+struct PastRuns {
+    /// Its rows may be read by ranges of the table's pages, as far as is known.
+    has_pages: AtomicBool,
     /// Rows that its last run gave, for whatever values; of one that did not come to its end, no fewer than before.
     last_rows: AtomicUsize,
     /// Values, by their fingerprints, whose last run gave most of the table's rows.
     giving_most: Mutex<VecDeque<u64>>,
     /// It has columns of the database's own types, which the client library alone asks about.
     has_own_types: AtomicBool,
+}
+
+impl PastRuns {
+    fn none(may_have_pages: bool) -> Self {
+        Self {
+            has_pages: AtomicBool::new(may_have_pages),
+            last_rows: AtomicUsize::new(0),
+            giving_most: Mutex::default(),
+            has_own_types: AtomicBool::new(false),
+        }
+    }
+
+    fn giving_most(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.giving_most.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl TableReads {
@@ -105,12 +126,9 @@ impl TableRead {
             table: rows.table.clone(),
             size,
             many_rows,
-            has_pages: AtomicBool::new(!rows.has_subquery),
             is_whole: !rows.is_filtered && statement.bindings.is_empty(),
             by_equality: rows.by_equality,
-            last_rows: AtomicUsize::new(0),
-            giving_most: Mutex::default(),
-            has_own_types: AtomicBool::new(false),
+            seen: PastRuns::none(!rows.has_subquery),
         }
     }
 
@@ -119,15 +137,20 @@ impl TableRead {
         if self.is_whole { self.paged(statement) } else { None }
     }
 
+    /// Whether it leaves rows out or takes values, and gave most of the table for some values all the same.
+    pub(crate) fn may_give_most(&self) -> bool {
+        !self.is_whole && !self.seen.giving_most().is_empty()
+    }
+
     /// Its text for ranges of pages, if the statement leaves rows out or takes values, and its last run with these values gave most of the table all the
     /// same: no index would have found them sooner.
     pub(crate) fn paged_filtered(&self, statement: &NativeStatement, values: u64) -> Option<PagedText> {
-        let gives_most = || self.giving_most.lock().unwrap_or_else(PoisonError::into_inner).contains(&values);
+        let gives_most = || self.seen.giving_most().contains(&values);
         if !self.is_whole && gives_most() { self.paged(statement) } else { None }
     }
 
     fn paged(&self, statement: &NativeStatement) -> Option<PagedText> {
-        if !self.has_pages.load(Ordering::Relaxed) {
+        if !self.seen.has_pages.load(Ordering::Relaxed) {
             return None;
         }
         PagedText::of(&self.table, &statement.text).ok().flatten()
@@ -135,30 +158,30 @@ impl TableRead {
 
     /// Notes that the table has no pages that could be read one after the other. One that gets some has to wait for another deployment.
     pub(crate) fn has_no_pages(&self) {
-        self.has_pages.store(false, Ordering::Relaxed);
+        self.seen.has_pages.store(false, Ordering::Relaxed);
     }
 
     /// Forgets that runs with these values give most of the table: reading its pages did not go well.
     pub(crate) fn forget(&self, values: u64) {
-        self.giving_most.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != values);
+        self.seen.giving_most().retain(|known| *known != values);
     }
 
     /// Whether to read it off the connection's own bytes: many rows are to be expected, of types that are known.
     pub(crate) fn gives_many(&self) -> bool {
-        let rows = self.last_rows.load(Ordering::Relaxed);
-        (!self.by_equality || rows >= self.many_rows) && !self.has_own_types.load(Ordering::Relaxed)
+        let rows = self.seen.last_rows.load(Ordering::Relaxed);
+        (!self.by_equality || rows >= self.many_rows) && !self.seen.has_own_types.load(Ordering::Relaxed)
     }
 
     /// Notes how many rows a run gave with these values, and whether these were all.
     pub(crate) fn gave(&self, rows: usize, is_complete: bool, values: u64) {
         if !is_complete {
-            self.last_rows.fetch_max(rows, Ordering::Relaxed);
+            self.seen.last_rows.fetch_max(rows, Ordering::Relaxed);
             return;
         }
-        self.last_rows.store(rows, Ordering::Relaxed);
+        self.seen.last_rows.store(rows, Ordering::Relaxed);
         let all = self.size.rows.load(Ordering::Relaxed);
         let is_most = rows >= self.many_rows && all > 0 && u64::try_from(rows).is_ok_and(|rows| rows >= all / 2);
-        let mut giving_most = self.giving_most.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut giving_most = self.seen.giving_most();
         giving_most.retain(|known| *known != values);
         if is_most {
             giving_most.push_back(values);
@@ -170,7 +193,7 @@ impl TableRead {
 
     /// Notes that it has columns of the database's own types. A table whose columns change has other texts, or is read as it is.
     pub(crate) fn has_own_types(&self) {
-        self.has_own_types.store(true, Ordering::Relaxed);
+        self.seen.has_own_types.store(true, Ordering::Relaxed);
     }
 }
 
@@ -277,6 +300,17 @@ mod tests {
 
     const MANY_ROWS: usize = 1_000;
 
+    /// Of one table, and of no value.
+    fn statement(number: usize) -> NativeStatement {
+        NativeStatement {
+            text: format!("SELECT {number} FROM \"public\".\"a\" AS t0").into(),
+            bindings: Vec::new(),
+            parameters: Vec::new(),
+            output: Vec::new(),
+            schema: Arc::new(arrow::datatypes::Schema::empty()),
+        }
+    }
+
     fn sized(bytes: u64) -> TableStatistics {
         TableStatistics { rows: Some(2 * MANY_ROWS as u64), bytes: Some(bytes), columns: Vec::new() }
     }
@@ -305,13 +339,7 @@ mod tests {
             (equal_below, [true, false, false]),
             (limited, [false; 3]),
         ] {
-            let statement = NativeStatement {
-                text: "SELECT 1 FROM \"public\".\"a\" AS t0".into(),
-                bindings: Vec::new(),
-                parameters: Vec::new(),
-                output: Vec::new(),
-                schema: Arc::new(arrow::datatypes::Schema::empty()),
-            };
+            let statement = statement(1);
             let reads = TableReads::new(MANY_ROWS);
             reads.rendered(&relation, &statement);
             assert!(reads.of(&statement, 1).is_none(), "its size is not known");
@@ -339,13 +367,7 @@ mod tests {
         let table = TableRef::new(["public", "a"]).unwrap();
         let scan = Relation::Scan { table: table.clone(), columns: Vec::new() };
         let fenced = Relation::Fence { input: Box::new(scan) };
-        let statement = NativeStatement {
-            text: "SELECT 1 FROM \"public\".\"a\" AS t0".into(),
-            bindings: Vec::new(),
-            parameters: Vec::new(),
-            output: Vec::new(),
-            schema: Arc::new(arrow::datatypes::Schema::empty()),
-        };
+        let statement = statement(1);
         let reads = TableReads::new(MANY_ROWS);
         reads.measured(&table, &sized(10));
         reads.rendered(&fenced, &statement);
@@ -379,13 +401,7 @@ mod tests {
         let filtered = Relation::Filter { input: Box::new(scan()), predicate: inside };
         let projected = Relation::Project { input: Box::new(scan()), exprs: vec![(ColumnId(1), exists())] };
         for relation in [filtered, projected] {
-            let statement = NativeStatement {
-                text: "SELECT 1 FROM \"public\".\"a\" AS t0".into(),
-                bindings: Vec::new(),
-                parameters: Vec::new(),
-                output: Vec::new(),
-                schema: Arc::new(arrow::datatypes::Schema::empty()),
-            };
+            let statement = statement(1);
             let reads = TableReads::new(MANY_ROWS);
             reads.measured(&table, &sized(10));
             reads.rendered(&relation, &statement);
@@ -404,13 +420,6 @@ mod tests {
             ScalarExpr::Column(ColumnId(0)),
             ScalarExpr::Parameter(0, ValueType::Int32),
         );
-        let statement = |number: usize| NativeStatement {
-            text: format!("SELECT {number} FROM \"public\".\"a\" AS t0").into(),
-            bindings: Vec::new(),
-            parameters: Vec::new(),
-            output: Vec::new(),
-            schema: Arc::new(arrow::datatypes::Schema::empty()),
-        };
         let reads = TableReads::new(MANY_ROWS);
         reads.measured(&table, &sized(10));
         let whole = statement(0);

@@ -4,7 +4,7 @@
 use super::exec::{CompiledFragment, heard, shape};
 use crate::metrics::{FragmentRun, FragmentRuns};
 use futures::{StreamExt, TryStreamExt, stream};
-use querygate_driver_api::execution::{Answer, Ask, BatchStream, ExecuteContext, LookUp};
+use querygate_driver_api::execution::{Answer, Ask, BatchStream, ExecuteContext, LookUp, Room};
 use querygate_resources::Holder;
 use querygate_types::Result;
 use std::sync::Arc;
@@ -55,13 +55,20 @@ impl FragmentCall {
         self.compiled.driver.accepts(&self.compiled.statement, &self.compiled.values).is_ok()
     }
 
-    /// Its batches; the source is asked when the first is. `holder`: whose connection it is. Dropping the stream ends the source's own query.
+    /// Its batches; the source is asked when the first is. `holder`: whose connection it is; `room`: who pays for what the
+    /// source has said beside its batches. Dropping the stream ends the source's own query.
     #[must_use]
-    pub fn start(self, holder: Option<Arc<Holder>>, runs: Option<Arc<FragmentRuns>>) -> BatchStream {
+    pub fn start(
+        self,
+        holder: Option<Arc<Holder>>,
+        runs: Option<Arc<FragmentRuns>>,
+        room: Arc<dyn Room>,
+    ) -> BatchStream {
         let compiled = self.compiled;
+        let context = ExecuteContext { room: Some(room), ..ExecuteContext::default() };
         let started = async move {
             let run = runs.map(|runs| compiled.run(runs, false));
-            FragmentRun::begun(run, compiled.start(ExecuteContext::default(), holder.as_ref()).await)
+            FragmentRun::begun(run, compiled.start(context, holder.as_ref()).await)
         };
         stream::once(started).try_flatten().boxed()
     }

@@ -26,11 +26,11 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::execution::{Answer, Ask, ExecuteContext, NativeStatement, SnapshotShare};
+use querygate_driver_api::execution::{Answer, Ask, ExecuteContext, NativeStatement, Room, SnapshotShare};
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::value::Value;
-use querygate_resources::Ahead;
 use querygate_resources::Holder;
+use querygate_resources::memory::{Ahead, ChargedRoom};
 use querygate_rules::estimate::TableEstimate;
 use querygate_types::limits::KEY_LIST_MAX;
 use querygate_types::{Error, ErrorCode, PlannerSetting};
@@ -351,7 +351,9 @@ impl ExecutionPlan for FragmentExec {
         }
         let (compiled, filters) = (self.compiled.clone(), self.filters.clone());
         let batch_rows = context.session_config().batch_size();
-        let execute = ExecuteContext { batch_rows, share: compiled.share.clone(), ..ExecuteContext::default() };
+        let room: Arc<dyn Room> = Arc::new(ChargedRoom::new("what a source has said", context.memory_pool()));
+        let share = compiled.share.clone();
+        let execute = ExecuteContext { batch_rows, share, room: Some(room), ..ExecuteContext::default() };
         let plain = context.session_config().get_extension::<PlainScans>();
         let runs = context.session_config().get_extension::<FragmentRuns>();
         let holder = context.session_config().get_extension::<Holder>();

@@ -47,7 +47,8 @@ pub struct ExecuteContext {
     /// Where a transaction that begins shows what it has stored. `None`: nothing of it is read past
     /// the driver.
     pub uncommitted: Option<Arc<Uncommitted>>,
-    /// Who pays for rows that are read to change them. `None`: they are not charged.
+    /// Who pays for what the execution holds beside its batches: rows that are read to change them, what a source has said that was
+    /// not looked at. `None`: it is not charged.
     pub room: Option<Arc<dyn Room>>,
 }
 

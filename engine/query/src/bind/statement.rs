@@ -13,10 +13,9 @@ use crate::bind::volatility::Asks;
 use crate::bind::workspace::Workspace;
 use crate::books::observe::FragmentRecord;
 use crate::dialect::parameters::{Declared, Parameter, narrowed};
-use crate::dialect::{
-    Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships,
-};
+use crate::dialect::{Dialect, as_joins, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships};
 use crate::errors::{Stage, translate};
+use crate::output_names::output_name;
 use crate::rules::drop_primary_keys::without_keys;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;

@@ -22,7 +22,6 @@ pub(crate) use planners::blocks::Blocks;
 pub(crate) use planners::near::with_nearest;
 #[cfg(test)]
 pub(crate) use planners::types::PgTypePlanner;
-pub(crate) use rewrite::from::names::output_name;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::settler::Settler;
 pub(crate) use subqueries::memberships::as_joins;

@@ -3,15 +3,14 @@
 
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
-mod out_of_memory;
 mod words;
 
-pub(crate) use out_of_memory::Owner;
-
 use crate::errors::words::known;
+use crate::output_names::is_ambiguous;
 use arrow::error::ArrowError;
-use datafusion::common::SchemaError;
+use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
+use querygate_resources::memory::out_of_memory;
 use querygate_types::{Error, ErrorCode};
 
 /// Where the error arose: names in planning are the user's own, values in execution are data.
@@ -81,19 +80,6 @@ fn source_error(error: &impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::SourceError, "a source failed while it was read").with_cause(error)
 }
 
-fn out_of_memory(text: &str) -> Error {
-    if let Some(refused) = out_of_memory::refused(text) {
-        return refused;
-    }
-    if text.contains("disk") || text.contains("spill") {
-        return Error::new(ErrorCode::DiskFull, "the limit for temporary files is reached").with_cause(text);
-    }
-    Error::new(ErrorCode::OutOfMemory, "out of memory")
-        .with_detail("The statement needs more memory than a statement may use here.")
-        .with_hint("Read fewer columns, filter more, or group on fewer values.")
-        .with_cause(text)
-}
-
 fn schema_error(error: &SchemaError) -> Error {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
@@ -101,12 +87,11 @@ fn schema_error(error: &SchemaError) -> Error {
             let is_table = |name| valid_fields.iter().any(|f| f.relation.as_ref().is_some_and(|r| r.table() == name));
             match table {
                 Some(table) if !is_table(table) => missing_table(table),
+                _ if is_ambiguous(&field.name, of_table(table, valid_fields)) => ambiguous_column(&field.name),
                 table => undefined_column(&field.name, table),
             }
         }
-        SchemaError::AmbiguousReference { field } => {
-            Error::new(ErrorCode::AmbiguousColumn, format!("column reference \"{}\" is ambiguous", field.name))
-        }
+        SchemaError::AmbiguousReference { field } => ambiguous_column(&field.name),
         SchemaError::DuplicateQualifiedField { qualifier, .. } => Error::new(
             ErrorCode::DuplicateAlias,
             format!("table name \"{}\" specified more than once", qualifier.table()),
@@ -115,6 +100,17 @@ fn schema_error(error: &SchemaError) -> Error {
             Error::new(ErrorCode::AmbiguousColumn, format!("column \"{name}\" specified more than once"))
         }
     }
+}
+
+fn ambiguous_column(name: &str) -> Error {
+    Error::new(ErrorCode::AmbiguousColumn, format!("column reference \"{name}\" is ambiguous"))
+}
+
+/// Names of the columns that a name may mean: those of one table, or all.
+fn of_table<'a>(table: Option<&'a str>, fields: &'a [Column]) -> impl Iterator<Item = &'a str> {
+    let is_meant =
+        move |field: &&Column| table.is_none_or(|table| field.relation.as_ref().is_some_and(|r| r.table() == table));
+    fields.iter().filter(is_meant).map(|field| field.name.as_str())
 }
 
 /// Same text for a hidden column and for one that never was.

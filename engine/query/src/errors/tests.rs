@@ -2,6 +2,7 @@
 
 use super::*;
 use datafusion::common::{Column, TableReference};
+use querygate_resources::memory::Owner;
 use std::sync::Arc;
 
 /// What an operator of the library quotes: a value of somebody's row, and a name that is hidden from the client.

@@ -2,9 +2,9 @@
 //! reservation of the innermost account, which charges all of them and gives back when it is dropped. Knows no statement.
 
 use super::by_login::ByLogin;
-use crate::errors::Owner;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+use querygate_resources::memory::Owner;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

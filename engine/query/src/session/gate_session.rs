@@ -10,7 +10,6 @@ use crate::books::learning_feed::LearningFeed;
 use crate::books::observe::{Activity, SessionRecord};
 use crate::dialect::parameters::without_values;
 use crate::engine::{Engine, Opened};
-use crate::errors::Owner;
 use crate::errors::{Stage, translate};
 use crate::run::lifecycle::{Run, SessionIdentity, SessionRuns};
 use crate::run::memory::Account;
@@ -34,6 +33,7 @@ use querygate_query_api::service::Asked;
 use querygate_query_api::service::{
     Delivery, Door, LookUp, LookUpRefusal, Prepared, Resting, Session, Statement, TransactionStatus,
 };
+use querygate_resources::memory::Owner;
 use querygate_telemetry_api::trace::{StageTime, TraceContext};
 use querygate_types::principal::Principal;
 use querygate_types::wire_rows::{Given, WireForm};

@@ -4,9 +4,8 @@
 use super::gate_session::GateSession;
 use crate::books::change_log::{ChangeLog, ChangeOutcome};
 use crate::books::clock::now_ms;
-use crate::errors::{Stage, translate};
 use crate::run::session_block::OpenBlock;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::MemoryPool;
 use querygate_catalog::deployment::Deployment;
 use querygate_catalog::rights::keeps_write_rights;
 use querygate_driver_api::execution::Room;
@@ -15,27 +14,14 @@ use querygate_policy::write::WriteOperation;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query_api::service::TransactionStatus;
 use querygate_resources::TransactionBlock;
+use querygate_resources::memory::ChargedRoom;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Room that a session's user is charged for.
-#[derive(Debug)]
-struct ChargedRoom(MemoryReservation);
-
-impl Room for ChargedRoom {
-    fn grow(&self, bytes: usize) -> Result<()> {
-        self.0.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))
-    }
-
-    fn shrink(&self, bytes: usize) {
-        self.0.shrink(bytes.min(self.0.size()));
-    }
-}
-
 /// Room for the rows that a change reads, in its statement's account.
 pub(in crate::session) fn room_of_rows(account: &Arc<dyn MemoryPool>) -> Arc<dyn Room> {
-    Arc::new(ChargedRoom(MemoryConsumer::new("rows of a change").register(account)))
+    Arc::new(ChargedRoom::new("rows of a change", account))
 }
 
 impl GateSession {
@@ -70,7 +56,7 @@ impl GateSession {
             actor: self.principal.user_id.as_str().into(),
             door: self.door.name().into(),
             bytes_max: events.log.options().transaction_max,
-            room: Arc::new(ChargedRoom(MemoryConsumer::new("events").register(self.runs.account()))),
+            room: Arc::new(ChargedRoom::new("events", self.runs.account())),
         })
     }
 

@@ -4,7 +4,7 @@ use querygate_types::{Error, ErrorCode};
 
 /// Whose account it is; with that, which setting bounds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub enum Owner {
     Statement,
     /// Rows that the cursors of a session keep: the scrollable ones, and those WITH HOLD of a transaction that ends.
     Cursors,
@@ -18,7 +18,8 @@ impl Owner {
     const ALL: [Self; 5] = [Self::Statement, Self::Cursors, Self::Session, Self::User, Self::Gate];
 
     /// How the pool's error says whose account was full: the engine passes on a text only.
-    pub(crate) const fn mark(self) -> &'static str {
+    #[must_use]
+    pub const fn mark(self) -> &'static str {
         match self {
             Self::Statement => "account of a statement",
             Self::Cursors => "account of cursors",
@@ -58,8 +59,23 @@ impl Owner {
     }
 }
 
-/// What a full account says to the client. `None`: another pool's text.
-pub(super) fn refused(text: &str) -> Option<Error> {
+/// What a pool that is full says to the client, by the pool's own text.
+#[must_use]
+pub fn out_of_memory(text: &str) -> Error {
+    if let Some(refused) = refused(text) {
+        return refused;
+    }
+    if text.contains("disk") || text.contains("spill") {
+        return Error::new(ErrorCode::DiskFull, "the limit for temporary files is reached").with_cause(text);
+    }
+    Error::new(ErrorCode::OutOfMemory, "out of memory")
+        .with_detail("The statement needs more memory than a statement may use here.")
+        .with_hint("Read fewer columns, filter more, or group on fewer values.")
+        .with_cause(text)
+}
+
+/// `None`: another pool's text.
+fn refused(text: &str) -> Option<Error> {
     let owner = Owner::ALL.into_iter().find(|owner| text.contains(owner.mark()))?;
     let error = Error::new(ErrorCode::OutOfMemory, "out of memory").with_detail(owner.detail());
     Some(error.with_hint(owner.hint()).with_cause(text))

@@ -4,7 +4,8 @@ use super::{End, REST, Run};
 use crate::connect::connection::Connection;
 use crate::decode::Decoder;
 use crate::error::{from_failure, lost};
-use crate::run::reader::{Described, Progress, RowReader};
+use crate::run::charged::Charged;
+use crate::run::reader::{Described, INPUT_BYTES, Progress, RowReader};
 use querygate_types::{Error, ErrorCode};
 use tokio_postgres::error::SqlState;
 
@@ -40,8 +41,12 @@ impl Run {
                 return Large::Ended(end, at_rest);
             }
         }
+        let charged = match Charged::new(self.context.room.as_ref(), INPUT_BYTES) {
+            Ok(charged) => charged,
+            Err(error) => return Large::Ended(End::Failed(error), true),
+        };
         let Some(stream) = connection.borrow() else { return is_lost() };
-        let mut reader = RowReader::new(self.pool.source(), stream);
+        let mut reader = RowReader::new(self.pool.source(), stream, charged);
         let read = tokio::select! {
             biased;
             read = self.read(&mut reader) => read,

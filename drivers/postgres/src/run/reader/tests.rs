@@ -3,10 +3,11 @@
 use super::*;
 use crate::connect::loan::lend;
 use crate::connect::socket::Stream;
+use crate::run::charged::tests::Bounded;
 use crate::wire::frames::tests::{described, parameters, said};
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
-use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::execution::{NativeStatement, Room};
 use querygate_driver_api::fragment::OutputColumn;
 use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::Encoding;
@@ -16,8 +17,16 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 
 const SOURCE: &str = "shop";
 
+fn uncharged() -> Charged {
+    Charged::new(None, INPUT_BYTES).unwrap()
+}
+
 /// A reader of a server that sends these bytes in pieces of this length, and closes.
 fn reader(bytes: Vec<u8>, at_once: usize) -> RowReader<'static> {
+    charged_reader(bytes, at_once, uncharged())
+}
+
+fn charged_reader(bytes: Vec<u8>, at_once: usize, charged: Charged) -> RowReader<'static> {
     let (ours, theirs): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
     let (mut hears, mut says) = tokio::io::split(theirs);
     tokio::spawn(async move {
@@ -32,7 +41,7 @@ fn reader(bytes: Vec<u8>, at_once: usize) -> RowReader<'static> {
         says.shutdown().await.unwrap();
     });
     let (owner, _lent) = lend(Box::new(ours));
-    RowReader::new(SOURCE, owner.borrow().unwrap())
+    RowReader::new(SOURCE, owner.borrow().unwrap(), charged)
 }
 
 /// Of one nullable integer.
@@ -236,7 +245,7 @@ async fn a_long_answer_is_read_off_the_socket_itself_and_the_library_gets_it_bac
             (Box::new(ours), tokio::spawn(serve(theirs)))
         };
         let (owner, mut lent) = lend(ours);
-        let mut reader = RowReader::new(SOURCE, owner.borrow().unwrap());
+        let mut reader = RowReader::new(SOURCE, owner.borrow().unwrap(), uncharged());
         for _ in 0..2 {
             reader.run(&parameters(&[])).await.unwrap();
             let batches = read(&mut reader, 8_192).await.unwrap();
@@ -290,4 +299,35 @@ async fn a_large_message_is_not_read_ahead() {
     }
     assert_eq!(decoder.rows(), 1);
     assert!(reader.give_back());
+}
+
+/// Where its user has no room, nothing more is read ahead, and a row that needs more than there is fails.
+#[tokio::test]
+async fn what_a_reader_holds_is_charged() {
+    let values: Vec<u8> = (0..100_000).flat_map(|value| said(b'D', &row(Some(value)))).collect();
+    let end = [said(b'C', b"SELECT 4\0"), said(b'Z', b"T")].concat();
+    let long = said(b'N', &vec![b'x'; 4 * INPUT_BYTES]);
+    let bounded = Arc::new(Bounded((2 * INPUT_BYTES).into()));
+    let left = || *bounded.0.lock().unwrap();
+    let room: Arc<dyn Room> = bounded.clone();
+    let charged = || Charged::new(Some(&room), INPUT_BYTES).unwrap();
+    let mut reader = charged_reader([said(b'2', b""), values, end].concat(), 10_000, charged());
+    assert_eq!(left(), INPUT_BYTES);
+    reader.run(&parameters(&[])).await.unwrap();
+    for _ in 0..50 {
+        drop(tokio::time::timeout(Duration::from_millis(2), reader.read_ahead(8 * INPUT_BYTES)).await);
+    }
+    assert!(reader.input.len() > INPUT_BYTES, "it has read ahead");
+    assert_eq!(reader.input.len() + left(), 2 * INPUT_BYTES);
+    let rows = read(&mut reader, 8).await.unwrap().concat();
+    assert!(rows.iter().copied().eq((0..100_000).map(Some)));
+    assert!(reader.give_back());
+    assert_eq!(left(), 2 * INPUT_BYTES);
+
+    let mut reader = charged_reader([said(b'2', b""), long].concat(), 10_000, charged());
+    reader.run(&parameters(&[])).await.unwrap();
+    let error = read(&mut reader, 8).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::OutOfMemory);
+    drop(reader);
+    assert_eq!(left(), 2 * INPUT_BYTES);
 }

@@ -7,14 +7,35 @@ use querygate_types::{Error, ErrorCode};
 /// Longer names are not looked for: no typing slip has their length.
 const NAME_MAX: usize = 128;
 
-/// The error of a relation that does not exist, with the nearest name.
+/// System tables that are there with a table of the configuration, and its name.
+const CONFIGURED: [(&str, &str); 13] = [
+    ("anomalies", "learning"),
+    ("index_suggestions", "learning"),
+    ("models", "learning"),
+    ("plan_progress", "learning"),
+    ("plans", "learning"),
+    ("telemetry", "learning"),
+    ("templates", "learning"),
+    ("event_deliveries", "events"),
+    ("events", "events"),
+    ("subscriptions", "events"),
+    ("history", "history"),
+    ("transactions", "transactions"),
+    ("workers", "workers"),
+];
+
+/// The error of a relation that does not exist, with the nearest name, or with what it takes to have it.
 pub(crate) fn with_nearest(error: Error, image: &CatalogImage) -> Error {
     if error.code() != ErrorCode::UndefinedTable || error.hint().is_some() {
         return error;
     }
     let name = error.message().strip_prefix("relation \"").and_then(|rest| rest.split_once("\" does not exist"));
     let Some((name, _)) = name.filter(|(name, _)| name.len() <= NAME_MAX) else { return error };
-    let hint = near(name, image).map(|near| format!("Perhaps you meant to reference the table \"{near}\"."));
+    let configured = name.strip_prefix("querygate.").and_then(|own| CONFIGURED.iter().find(|(table, _)| *table == own));
+    let hint = match configured {
+        Some((_, key)) => Some(format!("It is there where the gate's configuration has [{key}].")),
+        None => near(name, image).map(|near| format!("Perhaps you meant to reference the table \"{near}\".")),
+    };
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -79,5 +100,7 @@ mod tests {
             let expected = near.map(|near| format!("Perhaps you meant to reference the table \"{near}\"."));
             assert_eq!(hint(name), expected, "{name}");
         }
+        let configured = hint("querygate.anomalies").unwrap();
+        assert_eq!(configured, "It is there where the gate's configuration has [learning].");
     }
 }

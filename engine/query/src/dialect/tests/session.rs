@@ -1,7 +1,8 @@
 //! A session over an image alone: what the gate's own path does, without sources and policies.
 
 use crate::dialect::subqueries::apply;
-use crate::dialect::{Dialect, output_name, rewrite};
+use crate::dialect::{Dialect, rewrite};
+use crate::output_names::output_name;
 use crate::rules::skip_wrong_plans::guarded;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};

@@ -287,11 +287,11 @@ fn forward_only() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::errors::Owner;
     use crate::run::memory::Account;
     use arrow::array::{AsArray, Int64Array};
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use datafusion::execution::memory_pool::UnboundedMemoryPool;
+    use querygate_resources::memory::Owner;
     use tokio_util::sync::CancellationToken;
 
     /// Rows 1 to `rows`, three in a batch, with an empty batch among them.

@@ -1,6 +1,7 @@
 //! EXPLAIN: the plan, and for each leaf what its source does. Policy texts are not shown: a row policy is named as such.
 
 use crate::bind::statement::Bound;
+use crate::output_names::with_output_names;
 use crate::plan::rule_trace::Step;
 use crate::plan::variant::Chosen;
 use crate::session::GateSession;
@@ -55,16 +56,23 @@ pub(super) async fn shown(
     let state = session.statement_state(bound).await?;
     let asking = session.asking(prepared.parsed(), true, None);
     let executable = session.plan_on_workers(bound, &state, parameters, (asking, None)).await?;
-    let logical = executable.logical().filter(|_| style.verbose).map(|plan| plan.display_indent().to_string());
-    let physical = DisplayableExecutionPlan::new(executable.physical().as_ref()).indent(false).to_string();
+    let logical = executable
+        .logical()
+        .filter(|_| style.verbose)
+        .map(|plan| with_output_names(&plan.display_indent().to_string()));
+    let physical =
+        with_output_names(&DisplayableExecutionPlan::new(executable.physical().as_ref()).indent(false).to_string());
     let steps = match executable.logical().filter(|_| style.verbose && executable.is_default()) {
         Some(plan) => session.steps_on_workers(plan, bound, &state).await?,
         None => Vec::new(),
     };
+    let named = |step: Step| Step { plan: with_output_names(&step.plan), ..step };
+    let steps = steps.into_iter().map(named).collect();
     let mut notes = crate::plan::receipts::lines(&executable, session.shows_native_text());
     notes.extend(executable.chosen().map(Chosen::explained));
     notes.extend(executable.shipped().iter().map(ToString::to_string));
     notes.extend(style.verbose.then(|| session.look_up_note(bound)));
+    let notes = notes.iter().map(|note| with_output_names(note)).collect();
     Ok(Shown { logical, steps, physical, notes })
 }
 

@@ -3,7 +3,6 @@
 use super::HookOrigin;
 use crate::books::learning_feed::LearningFeed;
 use crate::books::within::Within;
-use crate::errors::Owner;
 use crate::run::memory::Account;
 use crate::session::commands::cursors::Ends;
 use crate::session::commands::listen::Listening;
@@ -11,6 +10,7 @@ use crate::session::gate_session::{GateSession, Inner};
 use crate::session::transaction::Transaction;
 use crate::session::workspace::Writer;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use querygate_resources::memory::Owner;
 use querygate_types::limits;
 use querygate_types::principal::Principal;
 use std::collections::HashMap;

@@ -24,7 +24,7 @@ use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::execution::DeclineReason;
 use querygate_query_api::outcome::BatchStream;
 use querygate_query_api::parts::Part;
-use querygate_resources::Ahead;
+use querygate_resources::memory::{Ahead, ChargedRoom};
 use querygate_types::{Error, Result};
 use querygate_workers::gate::PartReads;
 use std::sync::Arc;
@@ -167,7 +167,8 @@ impl GateSession {
         let runs = run.measured().map(Arc::clone);
         let (guard, account, holder) = run.guard(interrupt.clone()).await?;
         let ahead = Ahead::new(&account);
-        let opened = move || counted(call.start(Some(holder), runs), ahead);
+        let room = Arc::new(ChargedRoom::new("what a source has said", &account));
+        let opened = move || counted(call.start(Some(holder), runs, room), ahead);
         Ok(execute::run_batches(self.gate.runtime(), opened, guard))
     }
 

@@ -1,31 +1,22 @@
 //! Names of output columns as PostgreSQL gives them (its `FigureColname`), made unique for DataFusion.
-//! The name the client sees is the part before [`SEPARATOR`].
+//! The name the client sees is the part before the separator of `output_names`.
 
 use crate::dialect::ast::{folded, parts, plain_select, quoted};
 use crate::dialect::rewrite::expressions::calls::is_keyword_function;
+use crate::output_names::{output_name, told_apart};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArguments, Query, Select,
     SelectItem, SetExpr, TrimWhereField,
 };
 use std::collections::HashSet;
 
-/// Between a column's name and the number that makes it unique. No identifier holds it.
-const SEPARATOR: char = '\u{1}';
-
-/// The name a client sees for a field of the bound plan.
-#[must_use]
-pub(crate) fn output_name(field: &str) -> &str {
-    field.split_once(SEPARATOR).map_or(field, |(name, _)| name)
-}
-
-/// A name that a client sees as another column's.
-pub(in crate::dialect) fn told_apart(name: &str, number: usize) -> String {
-    format!("{name}{SEPARATOR}{number}")
-}
-
-/// Names every unnamed column of a SELECT and tells equal names apart.
+/// Names every unnamed column of a SELECT and tells equal names apart. Inside of another statement none of the equal names is left as it
+/// is, because it would stand for one of them.
 pub(in crate::dialect) fn name_columns(select: &mut Select, outermost: bool) {
     let mut taken = HashSet::new();
+    if !outermost {
+        taken.extend(repeated(select));
+    }
     let wildcard =
         select.projection.iter().any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
     for item in &mut select.projection {
@@ -53,6 +44,24 @@ pub(in crate::dialect) fn name_columns(select: &mut Select, outermost: bool) {
     }
 }
 
+/// Names that several columns have.
+fn repeated(select: &Select) -> HashSet<String> {
+    let (mut seen, mut repeated) = (HashSet::new(), HashSet::new());
+    for item in &select.projection {
+        let name = match item {
+            SelectItem::UnnamedExpr(expr) => column_name(expr),
+            SelectItem::ExprWithAlias { alias, .. } => folded(alias),
+            SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {
+                continue;
+            }
+        };
+        if !seen.insert(name.clone()) {
+            repeated.insert(name);
+        }
+    }
+    repeated
+}
+
 /// Whether another expression will stand in a column's place, so that it must keep the name.
 fn is_replaced(expr: &Expr, name: &str) -> bool {
     is_keyword_function(expr) || matches!(name, "tableoid" | "xmin" | "xmax" | "cmin" | "cmax" | "ctid")
@@ -65,7 +74,7 @@ fn unique(name: String, taken: &mut HashSet<String>) -> String {
 fn numbered(name: &str, taken: &mut HashSet<String>) -> String {
     let mut number = 1_usize;
     loop {
-        let candidate = format!("{name}{SEPARATOR}{number}");
+        let candidate = told_apart(name, number);
         if taken.insert(candidate.clone()) {
             return candidate;
         }
@@ -241,5 +250,16 @@ mod tests {
         );
         check("SELECT current_user, date '2020-01-01', interval '1 day'", &["current_user", "date", "interval"]);
         check("SELECT 1 AS a, 2 AS a, 3 AS A", &["a", "a", "a"]);
+    }
+
+    #[test]
+    fn inside_of_another_statement_no_equal_name_stays() {
+        let sql = "SELECT a, b, t.a, 1 AS c FROM t";
+        let Statement::Query(query) = &Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap()[0] else { panic!() };
+        let SetExpr::Select(select) = query.body.as_ref() else { panic!() };
+        let mut select = select.as_ref().clone();
+        name_columns(&mut select, false);
+        let names: Vec<String> = select.projection.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a AS \"a\u{1}1\"", "b", "t.a AS \"a\u{1}2\"", "1 AS \"c\""]);
     }
 }

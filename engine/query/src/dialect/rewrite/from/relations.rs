@@ -285,7 +285,11 @@ impl InFrom {
                     // All are called the same; what tells them apart is not shown.
                     column(
                         place,
-                        &if place == 0 { "unnest".to_owned() } else { super::names::told_apart("unnest", place) },
+                        &if place == 0 {
+                            "unnest".to_owned()
+                        } else {
+                            crate::output_names::told_apart("unnest", place)
+                        },
                     )
                 },
                 table,
