@@ -81,7 +81,8 @@ fn open_s3(name: &str, s3: &S3Config) -> Result<Arc<dyn ObjectStore>> {
 #[cfg(not(feature = "s3"))]
 fn open_s3(name: &str, _s3: &S3Config) -> Result<Arc<dyn ObjectStore>> {
     let message = format!("source \"{name}\": this build has no S3 support");
-    Err(Error::new(ErrorCode::FeatureNotSupported, message).with_hint("Build with the cargo feature \"s3\"."))
+    Err(Error::new(ErrorCode::FeatureNotSupported, message)
+        .with_hint("Build it with `cargo build --release --features querygate-files/s3`."))
 }
 
 /// Reads exactly the listed version of one file: a file that was rewritten in between is an error, never a mix of both.

@@ -26,5 +26,5 @@ async fn a_remote_store_answers_like_a_folder() {
 fn a_build_without_s3_says_so() {
     let error = FilesSource::new(FilesConfig::s3("lake", S3Config::default())).unwrap_err();
     assert_eq!(error.code(), querygate_types::ErrorCode::FeatureNotSupported);
-    assert_eq!(error.hint(), Some("Build with the cargo feature \"s3\"."));
+    assert_eq!(error.hint(), Some("Build it with `cargo build --release --features querygate-files/s3`."));
 }

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::introspect::{Described, describe, pretty};
 use crate::metadata;
 use crate::output::Output;
-use crate::verifier;
+use crate::{private_file, verifier};
 use merge::Merged;
 use propose::proposals;
 use querygate_metadata::model::{Field, SharingModel};
@@ -128,7 +128,8 @@ fn write_configuration(
         let password = verifier::generate_password()?;
         let user = user_entry(args.login(), &verifier::print(&verifier::create(&password)?))?;
         let reader = format!("permission_sets = [\"{}_reader\"]\n", described.namespace);
-        write(config, &format!("[metadata]\npath = \"metadata\"\n\n{entry}\n\n{user}{reader}"))?;
+        let text = format!("[metadata]\npath = \"metadata\"\n\n{entry}\n\n{user}{reader}");
+        private_file::replace(config, &text).map_err(|e| file_error("write", config, &e))?;
         let note =
             format!("wrote {} with the source and the user {}, password {password}", config.display(), args.login());
         output.note(&note).map_err(written)?;
@@ -141,7 +142,8 @@ fn write_configuration(
         sources.iter().any(|source| source.get("name").and_then(toml::Value::as_str) == Some(&described.namespace))
     });
     if !is_there {
-        write(config, &format!("{}\n\n{entry}\n", text.trim_end()))?;
+        let text = format!("{}\n\n{entry}\n", text.trim_end());
+        private_file::replace(config, &text).map_err(|e| file_error("write", config, &e))?;
         let note = format!(
             "added the source {0} to {1}; give users permission_sets = [\"{0}_reader\"]",
             described.namespace,

@@ -18,6 +18,7 @@ mod naming;
 mod output;
 mod password;
 mod platform;
+mod private_file;
 mod process;
 mod serve;
 mod shell;

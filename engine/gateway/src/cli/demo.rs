@@ -83,7 +83,7 @@ fn backends(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     }
     let config = configured(&running.config(), args, output)?;
     crate::serve::serve(&config, CancellationToken::new(), |bound| {
-        let _ = output.text(&demo::backends::guide::text(&running, bound));
+        let _ = output.text(&demo::backends::guide::text(&running, bound, true));
     })?;
     Ok(Ended::Well)
 }
@@ -93,7 +93,7 @@ fn until_stopped(running: &demo::backends::Running, args: &DemoArgs, output: &mu
     let at = |address: Option<SocketAddr>, port| Some(address.unwrap_or(loopback(port)));
     let (postgres, http) = (at(args.pg, POSTGRES_PORT), at(args.http, HTTP_PORT));
     let bound = Bound { postgres, http, flight: at(args.flight, FLIGHT_PORT), rest: None };
-    let text = demo::backends::guide::text(running, bound) + &demo::backends::stock::text(running, bound);
+    let text = demo::backends::guide::text(running, bound, false) + &demo::backends::stock::text(running, bound);
     output.text(&text).map_err(written)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
     runtime.block_on(async {

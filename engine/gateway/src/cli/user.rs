@@ -4,13 +4,9 @@ use super::args::{UserAddArgs, UserArgs, UserCommand, UserListArgs};
 use super::{Ended, file_error, load, written};
 use crate::config;
 use crate::output::{Output, Stream};
-use crate::verifier;
-use crate::{config::Config, password};
+use crate::{config::Config, password, private_file, verifier};
 use querygate_types::principal::Posture;
 use querygate_types::{Error, ErrorCode, Result};
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -72,7 +68,7 @@ fn write(file: &Path, name: &str, verifier: &str, output: &mut Output) -> Result
     let (edited, done) = edit(&text, name, verifier).map_err(|why| {
         Error::new(ErrorCode::ConfigInvalid, format!("cannot edit {}", file.display())).with_detail(why)
     })?;
-    replace(file, &edited)?;
+    private_file::replace(file, &edited).map_err(|e| file_error("write", file, &e))?;
     output.note(&format!("{done} in {}", file.display())).map_err(written)?;
     if done == ADDED {
         let held = "say there what the user holds, such as permission_sets = [\"…\"] and positions = [\"…\"]";
@@ -126,29 +122,6 @@ fn edit(text: &str, name: &str, verifier: &str) -> std::result::Result<(String, 
     let after = span("name").ok_or("the user has no name")?.end;
     let line_end = text[after..].find('\n').map_or(text.len(), |i| after + i);
     Ok((format!("{}\nverifier = \"{verifier}\"{}", &text[..line_end], &text[line_end..]), "added the verifier"))
-}
-
-/// Writes beside the file and renames, so that a server that reloads never reads half of it.
-fn replace(file: &Path, text: &str) -> Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    write_private(beside, text).map_err(|e| file_error("write", beside, &e))?;
-    if let Ok(meta) = std::fs::metadata(file) {
-        std::fs::set_permissions(beside, meta.permissions()).map_err(|e| file_error("write", beside, &e))?;
-    }
-    std::fs::rename(beside, file).map_err(|e| file_error("write", file, &e))
-}
-
-/// Nobody else reads it before it has the permissions of the file that it replaces: it holds verifiers.
-fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut made = File::options().write(true).create_new(true).mode(0o600).open(file)?;
-    made.write_all(text.as_bytes())?;
-    made.sync_all()
 }
 
 fn list(args: &UserListArgs, output: &mut Output) -> Result<Ended> {
@@ -217,24 +190,6 @@ mod tests {
         assert!(why.starts_with("line 4: duplicate key"), "{why}");
         let why = edit("[[users]]\nname = \"a\"\n\n[[users]]\nname = \"a\"\n", "a", "V").unwrap_err();
         assert_eq!(why, "line 5: \"a\" is there a second time; leave one of both");
-    }
-
-    #[test]
-    fn what_is_written_is_nobody_elses_until_it_has_its_place() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let (file, beside) = (folder.path().join("q.toml"), folder.path().join("q.toml.new"));
-        let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
-        // Left by an earlier run, readable for all.
-        std::fs::write(&beside, "old").unwrap();
-        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o666)).unwrap();
-        write_private(&beside, "new").unwrap();
-        assert_eq!((mode(&beside), std::fs::read_to_string(&beside).unwrap().as_str()), (0o600, "new"));
-        std::fs::write(&file, "old").unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
-        replace(&file, "new").unwrap();
-        assert_eq!((mode(&file), std::fs::read_to_string(&file).unwrap().as_str()), (0o640, "new"));
-        assert!(!beside.exists());
     }
 
     #[test]

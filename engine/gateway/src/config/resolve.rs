@@ -38,7 +38,7 @@ pub(super) fn load_as<T>(
     let failed = |message: String| {
         let diagnostics = vec![
             Diagnostic::error(None, message)
-                .help("start from the file that `querygate demo` writes, or see engine/docs/configuration.md"),
+                .help("make one with `querygate init SOURCE`, or see engine/docs/configuration.md"),
         ];
         (None, Report { file: name.clone(), text: String::new(), diagnostics })
     };

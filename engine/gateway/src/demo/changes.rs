@@ -13,14 +13,14 @@ use std::path::Path;
 pub(crate) const GUIDE: &str = "
 The gate takes changes of opportunities. As sam:
 
-  UPDATE opportunities SET stage = 'lost' WHERE stage = 'negotiation' RETURNING id, name, stage;   -- his own alone
-  UPDATE opportunities SET stage = 'proposal' WHERE stage = 'lost';                                -- a rule says no
-  UPDATE opportunities SET owner_id = 'usr_ada' WHERE stage = 'proposal';                          -- not his to give
+  UPDATE opportunities SET stage = 'lost' WHERE id IN ('opp_00001', 'opp_00186') RETURNING id, name, stage;   -- his own alone
+  UPDATE opportunities SET stage = 'proposal' WHERE id = 'opp_00186';                                         -- a rule says no
+  UPDATE opportunities SET owner_id = 'usr_ada' WHERE id = 'opp_00313';                                       -- not his to give
 
 Two hooks of the metadata (hooks.json) run at these changes, through every door: one fills the probability of a stage, one refuses.
 
-  UPDATE opportunities SET stage = 'won' WHERE stage = 'negotiation' RETURNING id, stage, probability;   -- 100, by a script
-  UPDATE opportunities SET amount = 1 WHERE stage = 'negotiation';                                       -- a script says no
+  UPDATE opportunities SET stage = 'won' WHERE id = 'opp_00313' RETURNING id, stage, probability;   -- 100, by a script
+  UPDATE opportunities SET amount = 1 WHERE id = 'opp_00411';                                       -- a script says no
 
 Users are in memory and opportunities in SQLite. A transfer changes both sources or neither. As ada:
 

@@ -187,7 +187,10 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Pat
             ));
         }
     }
-    text.push_str(&format!("\nEdit {} and send SIGHUP to reload. Ctrl-C stops.\n", seeded.layout.metadata().display()));
+    text.push_str(&format!(
+        "\nEdit {} and it is loaded within seconds. Ctrl-C stops.\n",
+        seeded.layout.metadata().display()
+    ));
     text
 }
 

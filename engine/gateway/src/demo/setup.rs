@@ -2,7 +2,7 @@
 
 use super::company::{self, ADA, IRIS, SAM};
 use super::disk;
-use crate::verifier;
+use crate::{private_file, verifier};
 use querygate_types::Result;
 use std::path::PathBuf;
 
@@ -75,7 +75,7 @@ pub(super) fn write_config(layout: &Layout) -> Result<()> {
         return Ok(());
     }
     let text = config_text()?;
-    std::fs::write(&path, text).map_err(|e| disk(&path, &e))
+    private_file::write(&path, &text).map_err(|e| disk(&path, &e))
 }
 
 fn config_text() -> Result<String> {

@@ -129,7 +129,8 @@ pub(super) fn finding(door: &Door, who: &str) -> Finding {
     match seen {
         Seen::Free => Finding::ok(check, *name, format!("{address} is free")),
         Seen::Taken(Some(holder)) if holder.name == NAME => {
-            Finding::ok(check, *name, format!("{who} serves on {address} (process {})", holder.number))
+            let what = format!("{who} serves on {address} (process {}); another one could not", holder.number);
+            Finding::ok(check, *name, what)
         }
         Seen::Taken(Some(holder)) => {
             let what = format!("{address} is taken by {} (process {})", holder.name, holder.number);

@@ -68,18 +68,19 @@ fn answer(user: &User, parts: &[Part], columns: &[&str], trade: &Trade) -> Vec<V
     rows.map(|(number, order)| columns.iter().map(|column| cell(number, order, column)).collect()).collect()
 }
 
-/// The guide as text, for the ports that were bound.
-pub(crate) fn text(running: &Running, bound: Bound) -> String {
+/// The guide as text, for the ports that were bound, or that a gate of its own is to have.
+pub(crate) fn text(running: &Running, bound: Bound, is_served: bool) -> String {
     let Bound { postgres, http, flight, rest: _ } = bound;
     let folder = running.folder.path().display();
     let mut text = format!(
-        "\nThe demo is ready: {} rows in {}, started, loaded and introspected in {:.1} s in {folder}\n",
+        "\nThe {} ready: {} rows in {}, started, loaded and introspected in {:.1} s in {folder}\n",
+        if is_served { "demo is" } else { "servers are" },
         running.rows,
         running.backends.join(", "),
         running.seconds,
     );
     if let Some(address) = postgres {
-        text.push_str("\nConnect:\n");
+        text.push_str(if is_served { "\nConnect:\n" } else { "\nConnect, once a gate serves them (below):\n" });
         for user in &USERS {
             let login = user.login;
             text.push_str(&format!(

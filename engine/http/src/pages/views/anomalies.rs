@@ -1,6 +1,6 @@
 //! What was unusual: incidents on a timeline, each in plain words.
 
-use super::NOT_HERE;
+use super::LEARNING_IS_OFF;
 use crate::pages::auth::Seat;
 use crate::pages::chart::{Lane, timeline};
 use crate::pages::format::moment;
@@ -22,7 +22,7 @@ pub(crate) async fn anomalies(reader: &Reader, seat: &Seat) -> Result<Html> {
         "What differed from the usual: per user, query, source and table. One incident for what belongs together.";
     let heading = heading("Anomalies", about);
     let Some(found) = reader.rows_if_any(INCIDENTS, &[]).await? else {
-        return Ok([heading, section("Incidents", "", nothing(NOT_HERE))].into());
+        return Ok([heading, section("Incidents", "", nothing(LEARNING_IS_OFF))].into());
     };
     if found.is_empty() {
         return Ok([

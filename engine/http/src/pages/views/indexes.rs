@@ -1,6 +1,6 @@
 //! Index suggestions: what they would cost and save, and what they did once applied.
 
-use super::NOT_HERE;
+use super::LEARNING_IS_OFF;
 use crate::pages::auth::Seat;
 use crate::pages::format::{bytes, moment, share};
 use crate::pages::html::{Html, classed, element, link, percent};
@@ -19,7 +19,7 @@ pub(crate) async fn indexes(reader: &Reader) -> Result<Html> {
                  they did once they were there.";
     let heading = heading("Index advice", about);
     let Some(found) = reader.rows_if_any(SUGGESTIONS, &[]).await? else {
-        return Ok([heading, section("Suggestions", "", nothing(NOT_HERE))].into());
+        return Ok([heading, section("Suggestions", "", nothing(LEARNING_IS_OFF))].into());
     };
     let is = |states: &'static [&'static str]| {
         let chosen = found.iter().filter(move |row| states.contains(&row.text(5).as_str()));

@@ -20,6 +20,9 @@ use querygate_types::Error;
 
 /// Said of a part that this gate does not record.
 const NOT_HERE: &str = "This gate does not record it.";
+/// Said of what learning alone finds, where it is off.
+const LEARNING_IS_OFF: &str =
+    "Learning is off. An operator adds [learning] to the configuration; `querygate demo --traffic` has it.";
 
 /// Instead of a page that could not be made.
 pub(crate) fn failed(error: &Error) -> Html {

@@ -1,6 +1,6 @@
 //! The plan advisor: what it tried, what it chose, what that cost and saved.
 
-use super::NOT_HERE;
+use super::LEARNING_IS_OFF;
 use crate::pages::auth::Seat;
 use crate::pages::chart::{Axis, Frame, Series, instant, lines};
 use crate::pages::format::{count, millis, share};
@@ -23,7 +23,7 @@ pub(crate) async fn plans(reader: &Reader) -> Result<Html> {
                  measured to be better.";
     let heading = heading("Plan advisor", about);
     let Some(found) = reader.rows_if_any(PLANS, &[]).await? else {
-        return Ok([heading, section("Plans", "", nothing(NOT_HERE))].into());
+        return Ok([heading, section("Plans", "", nothing(LEARNING_IS_OFF))].into());
     };
     let progress = reader.rows_if_any(REGRET, &[]).await?.unwrap_or_default();
     Ok([heading, figures(&found), regret(&progress), decided(&found)].into())

@@ -83,12 +83,12 @@ pub(crate) fn procedure(
     }
     let missing = || {
         let names: Vec<&str> = extensions.iter().flat_map(|e| e.procedures()).map(|p| p.name).collect();
-        let error = Error::new(ErrorCode::UndefinedFunction, "procedure does not exist");
-        if names.is_empty() {
-            error
+        let error = Error::new(ErrorCode::UndefinedFunction, format!("procedure {name} does not exist"));
+        error.with_hint(if names.is_empty() {
+            "Procedures are there where the gate's configuration has [learning], [events] or [transactions].".to_owned()
         } else {
-            error.with_hint(format!("There are querygate.{}.", names.join(", querygate.")))
-        }
+            format!("There are querygate.{}.", names.join(", querygate."))
+        })
     };
     let bare = name.strip_prefix("querygate.").unwrap_or(name);
     let owned =

@@ -66,11 +66,11 @@ impl GateSession {
         let (Some(name), Some(stream)) = (name, stream) else {
             let error = Error::new(ErrorCode::FeatureNotSupported, "LISTEN is not supported");
             let names: Vec<&str> = known().copied().collect();
-            return Err(if names.is_empty() {
-                error
+            return Err(error.with_hint(if names.is_empty() {
+                "Channels are there where the gate's configuration has [learning] or [events].".to_owned()
             } else {
-                error.with_hint(format!("There is the channel {}.", names.join(", ")))
-            });
+                format!("There is the channel {}.", names.join(", "))
+            }));
         };
         let endless = stream.chain(futures::stream::pending()).boxed();
         self.listening.channels().entry((*name).to_owned()).or_insert(endless);
