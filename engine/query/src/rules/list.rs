@@ -169,6 +169,8 @@ mod tests {
             include_str!("separate_equal_names.rs"),
             include_str!("skip_wrong_plans.rs"),
             include_str!("yield_to_others.rs"),
+            include_str!("../dialect/subqueries/apply/absences.rs"),
+            include_str!("../dialect/subqueries/apply/pulled.rs"),
             include_str!("../bind/spill_files.rs"),
         ];
         let needed = format!("//! Needed with DataFusion {}.\n", datafusion::DATAFUSION_VERSION);

@@ -173,7 +173,8 @@ pub(super) fn equality(
     (own.data_type() == field.data_type()).then(|| (column.clone(), place, field.data_type().clone()))
 }
 
-fn has_subquery(expr: &Expr) -> Result<bool> {
+/// Whether an expression holds a subquery.
+pub(super) fn has_subquery(expr: &Expr) -> Result<bool> {
     use datafusion::common::tree_node::TreeNode;
     expr.exists(|e| Ok(subquery_of(e).is_some()))
 }

@@ -1,13 +1,16 @@
 //! Correlated subqueries that DataFusion cannot unnest, as an operator that runs them per distinct outer row.
 //! Catalogs are small; for tables of sources it is the last resort.
 
+mod absences;
 mod branches;
 mod exec;
 mod gathered;
 mod joinable;
 mod keyed;
 mod node;
+mod pulled;
 mod references;
+mod renamed;
 
 pub(crate) use exec::{RunSubplan, SubplanRunner};
 pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
@@ -35,7 +38,7 @@ use std::sync::Arc;
 /// Which subqueries become applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Correlated ones that read catalog relations or no relation at all.
+    /// Correlated ones that read catalog relations or no relation at all, and such that DataFusion joins wrongly.
     CatalogOnly,
     /// All correlated ones, and EXISTS and IN outside of WHERE: what DataFusion refuses.
     Everything,
@@ -51,7 +54,7 @@ pub(crate) fn has_work(plan: &LogicalPlan, scope: Scope) -> Result<bool> {
         if let LogicalPlan::Join(join) = node
             && let Some(body) = lateral_body(&join.right)
         {
-            found |= scope == Scope::Everything || catalog_only(&body.subquery)?;
+            found |= side_wanted(&body.subquery, scope)?;
         }
         let in_filter = matches!(node, LogicalPlan::Filter(_));
         node.apply_expressions(|expr| {
@@ -66,11 +69,13 @@ pub(crate) fn has_work(plan: &LogicalPlan, scope: Scope) -> Result<bool> {
 }
 
 /// Puts applies in place of subqueries. Work on the bound plan, before any optimizer; subqueries inside of those are
-/// expanded when their runner comes to them, those inside of a subquery that stays here.
+/// expanded when their runner comes to them, those inside of a subquery that stays here. Conditions that DataFusion joins
+/// wrongly as they are written are written first as it joins them right.
 ///
 /// # Errors
 /// 0A000 for a correlated subquery in a place where no row is at hand, such as the condition of an outer join.
 pub(crate) fn expand(plan: LogicalPlan, scope: Scope) -> Result<LogicalPlan> {
+    let plan = absences::with_absences(plan)?;
     if !has_work(&plan, scope)? {
         return Ok(plan);
     }
@@ -131,6 +136,11 @@ fn catalog_only(plan: &LogicalPlan) -> Result<bool> {
     Ok(only)
 }
 
+/// Whether a LATERAL side becomes an apply.
+fn side_wanted(side: &LogicalPlan, scope: Scope) -> Result<bool> {
+    Ok(scope == Scope::Everything || catalog_only(side)? || pulled::is_side_joined_wrongly(side)?)
+}
+
 fn wanted(expr: &Expr, scope: Scope, in_filter: bool) -> Result<bool> {
     let Some(subquery) = subquery_of(expr) else { return Ok(false) };
     if matches!(expr, Expr::SetComparison(_)) {
@@ -138,14 +148,17 @@ fn wanted(expr: &Expr, scope: Scope, in_filter: bool) -> Result<bool> {
     }
     let correlated = !free_references(&subquery.subquery)?.is_empty();
     let misplaced = !in_filter && matches!(expr, Expr::Exists(_) | Expr::InSubquery(_));
-    if !correlated && !misplaced {
-        return Ok(false);
+    match scope {
+        Scope::Everything if correlated || misplaced => return Ok(true),
+        Scope::CatalogOnly if correlated || misplaced => {
+            let joined = matches!(expr, Expr::ScalarSubquery(_)) && joinable::joinable(&subquery.subquery)?;
+            if !joined && catalog_only(&subquery.subquery)? {
+                return Ok(true);
+            }
+        }
+        Scope::Everything | Scope::CatalogOnly => {}
     }
-    if scope == Scope::Everything {
-        return Ok(true);
-    }
-    let joined = matches!(expr, Expr::ScalarSubquery(_)) && joinable::joinable(&subquery.subquery)?;
-    Ok(!joined && catalog_only(&subquery.subquery)?)
+    pulled::is_joined_wrongly(expr)
 }
 
 fn expand_node(node: LogicalPlan, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
@@ -366,7 +379,7 @@ fn membership(left: Expr, subquery: &Subquery, input: &mut LogicalPlan, names: &
 
 fn expand_join(join: Join, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
     if let Some(body) = lateral_body(&join.right)
-        && (scope == Scope::Everything || catalog_only(&body.subquery)?)
+        && side_wanted(&body.subquery, scope)?
     {
         return lateral(join);
     }

@@ -23,6 +23,22 @@ fn add(found: &mut Vec<(Column, FieldRef)>, column: &Column, field: &FieldRef) {
     }
 }
 
+/// Whether an expression over such columns reads a query around theirs, in its subqueries too.
+pub(super) fn reads_around(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+    expr.exists(|part| {
+        Ok(matches!(part, Expr::OuterReferenceColumn(..))
+            || match subquery_of(part) {
+                Some(subquery) => reads_beyond(subquery, schema)?,
+                None => false,
+            })
+    })
+}
+
+/// Whether a subquery reads a query around the one that has these columns.
+pub(super) fn reads_beyond(subquery: &Subquery, schema: &DFSchema) -> Result<bool> {
+    Ok(free_references(&subquery.subquery)?.iter().any(|(column, _)| !schema.has_column(column)))
+}
+
 /// The subquery of an expression node.
 pub(super) fn subquery_of(expr: &Expr) -> Option<&Subquery> {
     match expr {
