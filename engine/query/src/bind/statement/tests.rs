@@ -19,6 +19,9 @@ fn a_parameter_has_the_type_of_its_place() {
         ("SELECT $1::int + 1", vec![PgType::Int4]),
         ("SELECT $1", vec![PgType::Text]),
         ("SELECT id FROM accounts WHERE name LIKE $1", vec![PgType::Text]),
+        ("SELECT timestamp '2024-01-01' - $1, date '2024-01-01' - $2", vec![PgType::Timestamp, PgType::Date]),
+        ("SELECT now() + $1, time '12:00' + $2", vec![PgType::Interval, PgType::Interval]),
+        ("SELECT '\\x00'::bytea || $1", vec![PgType::Bytea]),
         ("SELECT id FROM accounts WHERE rating = (SELECT rank FROM regions WHERE id = $1)", vec![PgType::Text]),
         ("SELECT 1", vec![]),
     ] {

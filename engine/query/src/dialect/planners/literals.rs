@@ -78,7 +78,7 @@ fn literal_type(other: &FieldRef) -> arrow::datatypes::Field {
 }
 
 /// Types whose input functions need the session's settings, or check a text that stays one.
-fn read_when_bound(field: &FieldRef) -> bool {
+pub(super) fn read_when_bound(field: &FieldRef) -> bool {
     match field.data_type() {
         keys if *keys == TimeTz::ARROW || *keys == NETWORK => true,
         DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) | DataType::Binary => {

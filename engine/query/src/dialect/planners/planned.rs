@@ -1,8 +1,9 @@
 //! Operators that DataFusion does not plan, or plans with another meaning, as calls of functions: JSON, bytea, arrays that
 //! are parameters, dates and times. Knows types, no rows.
 
-use super::literals::{field_of, read_literal};
-use arrow::datatypes::{DataType, Field, IntervalUnit};
+use super::literals::{field_of, read_literal, read_when_bound};
+use super::types;
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::RawBinaryExpr;
@@ -13,6 +14,7 @@ use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_semantics::typing::{is_bits, is_jsonb, is_key};
 use querygate_semantics::{function, has_forms};
+use querygate_types::PgType;
 use std::sync::Arc;
 
 /// The call for an operator; `None` where DataFusion plans it.
@@ -156,16 +158,17 @@ fn bit_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field>
 }
 
 /// Both sides of an operator where one is a parameter or a literal without a type whose type the other one decides: beside an array it is
-/// one, and an interval is multiplied and divided by a double.
+/// one, what is appended to bytes or to jsonb is such a value too, an interval is multiplied and divided by a double, and what is taken
+/// from a moment is a moment, where what is added to one is an interval.
 pub(in crate::dialect) fn beside(expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
     let RawBinaryExpr { op, left, right } = expr;
     let (mut left, mut right) = (left, right);
     let of_left = waits(&right).then(|| decided(&op, &left, true, schema)).flatten();
     let of_right = waits(&left).then(|| decided(&op, &right, false, schema)).flatten();
-    if let Some(data_type) = of_left {
-        right = read_as(right, &data_type)?;
-    } else if let Some(data_type) = of_right {
-        left = read_as(left, &data_type)?;
+    if let Some(field) = of_left {
+        right = read_as(right, &field)?;
+    } else if let Some(field) = of_right {
+        left = read_as(left, &field)?;
     }
     Ok(RawBinaryExpr { op, left, right })
 }
@@ -175,16 +178,23 @@ fn waits(expr: &Expr) -> bool {
 }
 
 /// The type that one side gives the other. Nothing is divided by an interval.
-fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -> Option<DataType> {
-    match op {
-        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::StringConcat => {}
-        _ => return None,
+fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -> Option<FieldRef> {
+    use BinaryOperator as B;
+    let is_listed = matches!(op, B::Plus | B::Minus | B::Multiply | B::Divide | B::StringConcat);
+    // The type of a long chain is not asked for at each of its operators.
+    if !is_listed || is_chain_of_numbers(side, schema) {
+        return None;
     }
     let field = field_of(side, schema)?;
     match (op, field.data_type()) {
-        (BinaryOperator::Multiply, DataType::Interval(_)) => Some(DataType::Float64),
-        (BinaryOperator::Divide, DataType::Interval(_)) if is_left => Some(DataType::Float64),
-        (BinaryOperator::StringConcat, DataType::List(item)) => {
+        (B::Plus | B::Minus, _) => {
+            beside_moment(matches!(op, B::Minus), pg_type_of(&field), is_left).and_then(types::field_of)
+        }
+        (B::Multiply, DataType::Interval(_)) => types::field_of(PgType::Float8),
+        (B::Divide, DataType::Interval(_)) if is_left => types::field_of(PgType::Float8),
+        (B::StringConcat, DataType::Binary | DataType::BinaryView) => types::field_of(PgType::Bytea),
+        (B::StringConcat, _) if is_jsonb(&field) => types::field_of(PgType::Jsonb),
+        (B::StringConcat, DataType::List(item)) => {
             // Whole numbers get their types later.
             let small = |e: &Expr| match e {
                 Expr::Literal(ScalarValue::Int64(value), _) => value.is_none_or(|v| i32::try_from(v).is_ok()),
@@ -195,19 +205,39 @@ fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -
                 && call.args.iter().all(small));
             let own = item.data_type();
             let own = if integers && *own == DataType::Int64 { DataType::Int32 } else { own.clone() };
-            Some(DataType::List(Arc::new(Field::new("item", own, true))))
+            let list = DataType::List(Arc::new(Field::new("item", own, true)));
+            Some(Arc::new(Field::new("", list, true)))
         }
         _ => None,
     }
 }
 
-fn read_as(expr: Expr, data_type: &DataType) -> Result<Expr> {
+/// What a value without a type is that is added to a moment or an interval, or taken from one, as PostgreSQL's operators have it. To a
+/// date it adds in several ways, of which it picks none.
+const fn beside_moment(is_minus: bool, own: PgType, is_left: bool) -> Option<PgType> {
+    match own {
+        PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz if is_minus => Some(own),
+        PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval => Some(PgType::Interval),
+        PgType::Timetz if is_minus && is_left => Some(PgType::Interval),
+        _ => None,
+    }
+}
+
+fn read_as(expr: Expr, field: &FieldRef) -> Result<Expr> {
+    let is_read_when_bound = read_when_bound(field);
     Ok(match expr {
+        // Its values are texts, which its cast brings into their one form.
+        waiting @ Expr::Placeholder(_) if is_jsonb(field) => {
+            Expr::Cast(Cast { expr: Box::new(waiting), field: Arc::clone(field) })
+        }
         Expr::Placeholder(Placeholder { id, .. }) => {
-            let field = Some(Arc::new(Field::new(id.clone(), data_type.clone(), true)));
+            let field = Some(Arc::new(Field::new(id.clone(), field.data_type().clone(), true)));
             Expr::Placeholder(Placeholder { id, field })
         }
-        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => match read_literal(&text, data_type)? {
+        literal @ Expr::Literal(..) if is_read_when_bound => {
+            Expr::Cast(Cast { expr: Box::new(literal), field: Arc::clone(field) })
+        }
+        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => match read_literal(&text, field.data_type())? {
             Some(value) => lit(value),
             None => Expr::Literal(ScalarValue::Utf8(Some(text)), None),
         },

@@ -95,6 +95,44 @@ const PRINTED: &[(&str, &str, &str)] = &[
         "indkey,array",
         "2 5,{\"a b\",NULL}",
     ),
+    // A literal in quotes beside a moment: what is taken from it is a moment, what is added an interval.
+    (
+        "SELECT (timestamp '2024-02-29 12:00' - '2024-01-01')::text, ('2024-03-01' - timestamp '2024-02-29 12:00')::text",
+        "text,text",
+        "59 days 12:00:00,12:00:00",
+    ),
+    (
+        "SELECT timestamptz '2024-02-29 12:00' - '2024-01-01' > '1 day', extract(day from timestamp '2024-02-29 12:00' - '2024-01-01')::int",
+        "?column?,extract",
+        "t,59",
+    ),
+    (
+        "SELECT now() - '2024-01-01' > interval '1 day', date '2024-02-29' - '2024-01-01', '2024-02-29' - date '2024-01-01'",
+        "?column?,?column?,?column?",
+        "t,59,59",
+    ),
+    (
+        "SELECT (timestamp '2024-02-29 12:00' + '1 day')::text, ('1 day' + timestamp '2024-02-29 12:00')::text",
+        "text,text",
+        "2024-03-01 12:00:00,2024-03-01 12:00:00",
+    ),
+    (
+        "SELECT (time '12:00' + '1 hour')::text, (time '12:00' - '11:00')::text, (timetz '12:00+00' - '1 hour')::text",
+        "text,text,text",
+        "13:00:00,01:00:00,11:00:00+00",
+    ),
+    // What is appended to bytes and to jsonb is of their type.
+    (
+        "SELECT ('\\x00'::bytea || '\\x01')::text, ('\\x00' || '\\x01'::bytea)::text",
+        "text,text",
+        "\\x0001,\\x0001",
+    ),
+    (
+        "SELECT ('{\"a\": 1}'::jsonb || '{\"b\":2}')::text, ('{\"b\":2}' || '{\"a\":1}'::jsonb)::text",
+        "text,text",
+        "{\"a\": 1, \"b\": 2},{\"a\": 1, \"b\": 2}",
+    ),
+    ("SELECT ('{a}'::text[] || '{q}')::text, ('{1}'::int[] || '{2}')::text", "text,text", "{a,q},{1,2}"),
 ];
 
 #[tokio::test]
