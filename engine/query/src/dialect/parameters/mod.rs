@@ -1,6 +1,7 @@
 //! Parameter types that a client declared: each `$n` gets a cast, so that inference starts from what the client said. A
 //! numeric's places are its value's own, so a statement is bound anew for values of other places than it was bound for.
 
+mod beside;
 mod first_casts;
 mod uses;
 mod values;
@@ -76,7 +77,9 @@ pub(crate) fn declare(ast: &mut Statement, declared: &[Option<Declared>]) -> Res
     if declared.iter().all(Option::is_none) {
         return Ok(());
     }
-    write(ast, &mut Casts { declared })
+    write(ast, &mut Casts { declared })?;
+    let is_apart = |declared: &Declared| matches!(sql_type(*declared), Cast::Apart(_));
+    if declared.iter().flatten().any(is_apart) { beside::one_type_each(ast) } else { Ok(()) }
 }
 
 /// What was declared of a parameter, by its name, and the type that it is cast to, if it is.
@@ -85,7 +88,7 @@ pub(crate) fn declared_type(name: &str, declared: &[Option<Declared>]) -> Option
     let declared = declared.get(number.checked_sub(1)?).copied().flatten()?;
     match sql_type(declared) {
         Cast::To(data_type) => Some((declared.pg_type, Some(data_type))),
-        Cast::None | Cast::Refused => Some((declared.pg_type, None)),
+        Cast::Apart(_) | Cast::None | Cast::Refused => Some((declared.pg_type, None)),
     }
 }
 
@@ -123,6 +126,10 @@ impl Writer for Casts<'_> {
                 *expr = cast(expr.clone(), data_type);
                 ON
             }
+            Cast::Apart(data_type) => {
+                *expr = beside::apart(expr.clone(), data_type);
+                ON
+            }
             Cast::None => ON,
             Cast::Refused => {
                 let message = format!("parameters of type {} are not supported", declared.pg_type.sql_name());
@@ -143,6 +150,8 @@ pub(in crate::dialect) fn is_parameter(expr: &Expr) -> bool {
 
 enum Cast {
     To(DataType),
+    /// As To, unless it is compared or cast, which decides as for an unknown literal.
+    Apart(DataType),
     /// The use decides, as for an unknown literal.
     None,
     Refused,
@@ -182,6 +191,14 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::NumericArray if declared.digits.is_some() => Cast::To(array_of(numeric(declared.digits))),
         PgType::Float4Array if declared.digits.is_some() => Cast::To(array_of(DataType::Real)),
         PgType::Float8Array if declared.digits.is_some() => Cast::To(array_of(DataType::DoublePrecision)),
+        PgType::Uuid => Cast::Apart(DataType::Uuid),
+        PgType::Json => Cast::Apart(DataType::JSON),
+        PgType::Jsonb => Cast::Apart(DataType::JSONB),
+        PgType::Interval => Cast::Apart(DataType::Interval { fields: None, precision: None }),
+        PgType::TextArray => Cast::Apart(array_of(DataType::Text)),
+        PgType::VarcharArray => Cast::Apart(array_of(DataType::Varchar(None))),
+        // Without a value it is not known how many places its members have.
+        PgType::NumericArray => Cast::None,
         // Text from a client fits wherever a literal would.
         PgType::Text
         | PgType::Varchar
@@ -189,10 +206,6 @@ fn sql_type(declared: Declared) -> Cast {
         | PgType::Name
         | PgType::Char
         | PgType::Unknown
-        | PgType::Uuid
-        | PgType::Json
-        | PgType::Jsonb
-        | PgType::Interval
         | PgType::Oid
         | PgType::Regclass
         | PgType::Regtype
@@ -201,7 +214,11 @@ fn sql_type(declared: Declared) -> Cast {
         | PgType::Regrole
         | PgType::AclItem
         | PgType::Xid => Cast::None,
-        PgType::Int2Vector | PgType::OidVector | array_types!() => Cast::None,
+        PgType::Int2Vector | PgType::OidVector => Cast::None,
+        array_types!() => match declared.pg_type.element().map(|item| sql_type(Declared::from(item))) {
+            Some(Cast::To(item) | Cast::Apart(item)) => Cast::Apart(array_of(item)),
+            Some(Cast::None | Cast::Refused) | None => Cast::None,
+        },
         PgType::Void | PgType::Record | PgType::RecordArray | PgType::PgNodeTree => Cast::Refused,
     }
 }

@@ -9,7 +9,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
+use querygate_query_api::column::{PG_TYPE_KEY, arrow_type_of, pg_type_of};
 use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_semantics::typing::{is_bits, is_jsonb, is_key};
@@ -188,11 +188,16 @@ fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -
     let field = field_of(side, schema)?;
     match (op, field.data_type()) {
         (B::Plus | B::Minus, _) => {
-            beside_moment(matches!(op, B::Minus), pg_type_of(&field), is_left).and_then(types::field_of)
+            let own = pg_type_of(&field);
+            match beside_moment(matches!(op, B::Minus), own, is_left)? {
+                // A parameter may be compared with the same column: it has one type everywhere.
+                same if same == own => Some(Arc::clone(&field)),
+                other => plain(other),
+            }
         }
-        (B::Multiply, DataType::Interval(_)) => types::field_of(PgType::Float8),
-        (B::Divide, DataType::Interval(_)) if is_left => types::field_of(PgType::Float8),
-        (B::StringConcat, DataType::Binary | DataType::BinaryView) => types::field_of(PgType::Bytea),
+        (B::Multiply, DataType::Interval(_)) => plain(PgType::Float8),
+        (B::Divide, DataType::Interval(_)) if is_left => plain(PgType::Float8),
+        (B::StringConcat, DataType::Binary | DataType::BinaryView) => plain(PgType::Bytea),
         (B::StringConcat, _) if is_jsonb(&field) => types::field_of(PgType::Jsonb),
         (B::StringConcat, DataType::List(item)) => {
             // Whole numbers get their types later.
@@ -212,6 +217,11 @@ fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -
     }
 }
 
+/// A type by Arrow's alone, as the engine gives one to a parameter beside a value that was computed.
+fn plain(pg_type: PgType) -> Option<FieldRef> {
+    arrow_type_of(pg_type).map(|data_type| Arc::new(Field::new("", data_type, true)))
+}
+
 /// What a value without a type is that is added to a moment or an interval, or taken from one, as PostgreSQL's operators have it. To a
 /// date it adds in several ways, of which it picks none.
 const fn beside_moment(is_minus: bool, own: PgType, is_left: bool) -> Option<PgType> {
@@ -224,22 +234,25 @@ const fn beside_moment(is_minus: bool, own: PgType, is_left: bool) -> Option<PgT
 }
 
 fn read_as(expr: Expr, field: &FieldRef) -> Result<Expr> {
-    let is_read_when_bound = read_when_bound(field);
+    let by_input_function = types::field_of(pg_type_of(field)).filter(|_| read_when_bound(field));
     Ok(match expr {
         // Its values are texts, which its cast brings into their one form.
         waiting @ Expr::Placeholder(_) if is_jsonb(field) => {
             Expr::Cast(Cast { expr: Box::new(waiting), field: Arc::clone(field) })
         }
         Expr::Placeholder(Placeholder { id, .. }) => {
-            let field = Some(Arc::new(Field::new(id.clone(), field.data_type().clone(), true)));
+            let field = Some(Arc::new(field.as_ref().clone().with_name(id.clone()).with_nullable(true)));
             Expr::Placeholder(Placeholder { id, field })
         }
-        literal @ Expr::Literal(..) if is_read_when_bound => {
-            Expr::Cast(Cast { expr: Box::new(literal), field: Arc::clone(field) })
-        }
-        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => match read_literal(&text, field.data_type())? {
-            Some(value) => lit(value),
-            None => Expr::Literal(ScalarValue::Utf8(Some(text)), None),
+        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => match by_input_function {
+            Some(field) => {
+                let text = Expr::Literal(ScalarValue::Utf8(Some(text)), None);
+                Expr::Cast(Cast { expr: Box::new(text), field })
+            }
+            None => match read_literal(&text, field.data_type())? {
+                Some(value) => lit(value),
+                None => Expr::Literal(ScalarValue::Utf8(Some(text)), None),
+            },
         },
         other => other,
     })

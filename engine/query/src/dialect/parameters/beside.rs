@@ -1,0 +1,157 @@
+//! Declared parameters of types whose values are texts to the engine, and arrays: of their declared type unless they are compared or
+//! cast anywhere. There the other side or the cast decides, so that columns stay as sources have them, and a parameter has one type in
+//! all of its places.
+
+use super::{cast, is_parameter};
+use crate::sql::walk::{ON, Step, Writer, write};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Statement};
+use querygate_types::Result;
+use std::collections::HashSet;
+
+/// A parameter in the cast to its declared type. The parentheses tell this cast from what a statement says.
+pub(super) fn apart(parameter: Expr, data_type: DataType) -> Expr {
+    cast(Expr::Nested(Box::new(parameter)), data_type)
+}
+
+/// Takes parameters out of these casts that stand in another place without one.
+///
+/// # Errors
+/// None of its own.
+pub(super) fn one_type_each(ast: &mut Statement) -> Result<()> {
+    let mut bare = Bare::default();
+    write(ast, &mut bare)?;
+    if bare.0.is_empty() { Ok(()) } else { write(ast, &mut Everywhere(bare.0)) }
+}
+
+/// Takes parameters out of their casts that are compared or cast, and keeps their names.
+#[derive(Default)]
+struct Bare(HashSet<String>);
+
+impl Writer for Bare {
+    fn after_expr(&mut self, expr: &mut Expr) -> Step {
+        match expr {
+            Expr::BinaryOp { left, op, right } if !computes(op) => {
+                let of_arrays =
+                    matches!(op, BinaryOperator::AtArrow | BinaryOperator::ArrowAt | BinaryOperator::PGOverlap);
+                for side in [left, right] {
+                    if !(of_arrays && is_array_apart(side)) {
+                        self.bare(side);
+                    }
+                }
+            }
+            Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+                self.bare(left);
+                self.bare(right);
+            }
+            Expr::InList { expr, list, .. } => {
+                self.bare(expr);
+                list.iter_mut().for_each(|item| self.bare(item));
+            }
+            Expr::Between { expr, low, high, .. } => {
+                self.bare(expr);
+                self.bare(low);
+                self.bare(high);
+            }
+            Expr::InSubquery { expr, .. } => self.bare(expr),
+            // Not the cast that was made around it.
+            Expr::Cast { expr, .. } if !is_parameter_in_parentheses(expr.as_ref()) => self.bare(expr),
+            // Others take a value as it is.
+            _ => {}
+        }
+        ON
+    }
+}
+
+impl Bare {
+    fn bare(&mut self, expr: &mut Expr) {
+        if let Some(parameter) = inside(expr) {
+            self.0.insert(parameter.to_string());
+            *expr = parameter;
+        }
+    }
+}
+
+/// Takes parameters of these names out of their casts.
+struct Everywhere(HashSet<String>);
+
+impl Writer for Everywhere {
+    fn after_expr(&mut self, expr: &mut Expr) -> Step {
+        if let Some(parameter) = inside(expr).filter(|parameter| self.0.contains(&parameter.to_string())) {
+            *expr = parameter;
+        }
+        ON
+    }
+}
+
+/// Operators that make a new value of both sides.
+const fn computes(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+            | BinaryOperator::StringConcat
+    )
+}
+
+/// The parameter in the cast that [`apart`] made.
+fn inside(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Cast { kind: CastKind::Cast, expr, .. } => match expr.as_ref() {
+            Expr::Nested(inner) if is_parameter(inner) => Some(Expr::clone(inner)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_parameter_in_parentheses(expr: &Expr) -> bool {
+    matches!(expr, Expr::Nested(inner) if is_parameter(inner))
+}
+
+fn is_array_apart(expr: &Expr) -> bool {
+    matches!(expr, Expr::Cast { data_type: DataType::Array(_), .. }) && inside(expr).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Declared, declare};
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+    use querygate_types::PgType;
+
+    fn declared(sql: &str, pg_type: PgType) -> String {
+        let mut ast = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap().remove(0);
+        declare(&mut ast, &[Some(Declared::from(pg_type))]).unwrap();
+        ast.to_string()
+    }
+
+    #[test]
+    fn what_nothing_decides_is_as_declared() {
+        for (sql, pg_type, expected) in [
+            ("SELECT $1", PgType::Uuid, "SELECT CAST(($1) AS UUID)"),
+            ("SELECT $1, f($1)", PgType::Jsonb, "SELECT CAST(($1) AS JSONB), f(CAST(($1) AS JSONB))"),
+            ("SELECT t + $1", PgType::Interval, "SELECT t + CAST(($1) AS INTERVAL)"),
+            ("SELECT unnest($1)", PgType::Int4Array, "SELECT unnest(CAST(($1) AS INTEGER[]))"),
+            ("SELECT a @> $1", PgType::TextArray, "SELECT a @> CAST(($1) AS TEXT[])"),
+        ] {
+            assert_eq!(declared(sql, pg_type), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_compared_or_cast_stays_in_all_places() {
+        for (sql, pg_type) in [
+            ("SELECT 1 FROM t WHERE $1 IS NULL OR id = $1", PgType::Uuid),
+            ("SELECT 1 FROM t WHERE id IN ($1)", PgType::Uuid),
+            ("SELECT $1::UUID", PgType::Uuid),
+            ("SELECT CAST($1 AS UUID)", PgType::Uuid),
+            ("SELECT 1 FROM t WHERE doc @> $1", PgType::Jsonb),
+            ("SELECT 1 FROM t WHERE span BETWEEN $1 AND $1", PgType::Interval),
+        ] {
+            assert_eq!(declared(sql, pg_type), sql);
+        }
+    }
+}
