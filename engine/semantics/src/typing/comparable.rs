@@ -43,21 +43,26 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             Transformed::new_transformed(Expr::Between(between), changed)
         }
         Expr::InList(mut list) => {
-            let mut changed = meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            let mut changed = as_reals(&mut list, schema);
+            changed |= meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
             changed |=
                 interval_length::compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
             let sides = std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect();
             changed |= enum_order::compared(sides, false, schema)?;
             Transformed::new_transformed(Expr::InList(list), changed)
         }
-        Expr::ScalarFunction(call) if call.name() == "compare_any" => {
+        Expr::ScalarFunction(call) if matches!(call.name(), "compare_any" | "compare_all") => {
             let listed = among(call)?;
             if !listed.transformed {
                 return Ok(listed);
             }
             // What is in a list now was settled as a call; its sides have not met yet.
-            let settled = wide::settled(listed.data, schema)?;
-            Transformed::yes(rewrite(settled.data, schema)?.data)
+            let mut settled = wide::settled(listed.data, schema)?.data;
+            // An array has a type of its own, unlike a list, whose members take that of the value.
+            if let Expr::InList(list) = &mut settled {
+                meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            }
+            Transformed::yes(rewrite(settled, schema)?.data)
         }
         Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             let changed = meet(call.args.iter_mut().collect(), schema)?;
@@ -220,16 +225,64 @@ fn written_decimal(expr: &Expr) -> Option<ScalarValue> {
     (precision <= DECIMAL128_MAX_PRECISION / 2).then_some(ScalarValue::Decimal128(Some(digits), precision, scale))
 }
 
-/// `x = ANY ($1)` once the parameter has a value: IN, which sources and files know.
+/// `x = ANY ($1)` once the parameter has a value, and of constants: IN, which sources and files know. `x <> ALL` is NOT IN.
 fn among(call: ScalarFunction) -> Result<Transformed<Expr>> {
-    let [Expr::Literal(op, _), value, Expr::Literal(ScalarValue::List(list), _)] = call.args.as_slice() else {
+    let wanted: &[&str] = if call.name() == "compare_any" { &["="] } else { &["<>", "!="] };
+    let [Expr::Literal(op, _), value, array] = call.args.as_slice() else {
         return Ok(Transformed::no(Expr::ScalarFunction(call)));
     };
-    if op.try_as_str().flatten() != Some("=") || list.is_null(0) || list.value(0).is_empty() {
+    let is_listed = op.try_as_str().flatten().is_some_and(|op| wanted.contains(&op));
+    let items = match array {
+        Expr::Literal(ScalarValue::List(list), _) if is_listed && !list.is_null(0) => {
+            let members = list.value(0);
+            let members =
+                (0..members.len()).map(|at| Ok(Expr::Literal(ScalarValue::try_from_array(&members, at)?, None)));
+            members.collect::<Result<Vec<_>>>()?
+        }
+        Expr::ScalarFunction(made) if is_listed && made.name() == "make_array" && made.args.iter().all(is_number) => {
+            made.args.clone()
+        }
+        _ => Vec::new(),
+    };
+    if items.is_empty() {
         return Ok(Transformed::no(Expr::ScalarFunction(call)));
     }
-    let items = list.value(0);
-    let items = (0..items.len()).map(|at| Ok(Expr::Literal(ScalarValue::try_from_array(&items, at)?, None)));
-    let list = items.collect::<Result<Vec<_>>>()?;
-    Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(value.clone()), list, negated: false })))
+    let negated = call.name() == "compare_all";
+    Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(value.clone()), list: items, negated })))
+}
+
+/// A constant that is a number.
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value, _) if value.data_type().is_numeric())
+}
+
+/// Constants with a point in a list beside a real, as reals: several members of a list and the value have one type, which is not a
+/// double's unless one of them is. A single one is compared as a double.
+fn as_reals(list: &mut InList, schema: &DFSchema) -> bool {
+    let alone = |item: &&Expr| !item.any_column_refs();
+    if !list.list.iter().any(|item| real(item).is_some()) || list.list.iter().filter(alone).count() < 2 {
+        return false;
+    }
+    let is = |expr: &Expr, wanted: &DataType| expr.get_type(schema).is_ok_and(|own| own == *wanted);
+    if !is(list.expr.as_ref(), &DataType::Float32) || list.list.iter().any(|item| is(item, &DataType::Float64)) {
+        return false;
+    }
+    for item in &mut list.list {
+        if let Some(value) = real(item) {
+            *item = Expr::Literal(ScalarValue::Float32(Some(value)), None);
+        }
+    }
+    true
+}
+
+/// A constant with a point as a real. `None`: it is none, or beyond the reals.
+fn real(expr: &Expr) -> Option<f32> {
+    match expr {
+        Expr::Literal(ScalarValue::Decimal128(Some(digits), _, scale), _) => {
+            let value: f32 = crate::casts::display::decimal(*digits, *scale).parse().ok()?;
+            value.is_finite().then_some(value)
+        }
+        Expr::Negative(inner) => real(inner).map(|value| -value),
+        _ => None,
+    }
 }

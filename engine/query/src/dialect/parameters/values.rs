@@ -25,9 +25,12 @@ pub(crate) struct Parameter {
 impl Parameter {
     /// Whether values can be given as they are in the planned type. What is no numeric is read by its type's own rules.
     pub(crate) fn holds(&self, given: &dyn Array) -> bool {
-        if matches!(self.pg_type, PgType::Float4Array | PgType::Float8Array) {
-            // Fractions among whole numbers or decimals of some places would be rounded.
-            return matches!(&self.planned, DataType::List(item) if item.data_type().is_floating());
+        // Fractions among whole numbers or decimals of some places would be rounded, as doubles among reals would be.
+        match (self.pg_type, &self.planned) {
+            (PgType::Float4Array, DataType::List(item)) => return item.data_type().is_floating(),
+            (PgType::Float8Array, DataType::List(item)) => return item.data_type() == &DataType::Float64,
+            (PgType::Float4Array | PgType::Float8Array, _) => return false,
+            _ => {}
         }
         if !matches!(self.pg_type, PgType::Numeric | PgType::NumericArray) {
             return true;
@@ -138,6 +141,17 @@ mod tests {
         assert!(shown.holds(null.as_ref()) && !parameter(NUMERIC, true).holds(null.as_ref()));
         let whole = Some(declared(0, 0));
         assert_eq!(parameter(NUMERIC, true).declared_for(null.as_ref()), whole);
+    }
+
+    #[test]
+    fn doubles_are_not_read_as_reals() {
+        let list = |item| DataType::List(std::sync::Arc::new(arrow::datatypes::Field::new("item", item, true)));
+        let of = |pg_type, item| Parameter { pg_type, ..parameter(list(item), false) };
+        let none = new_null_array(&list(DataType::Float64), 1);
+        assert!(of(PgType::Float8Array, DataType::Float64).holds(none.as_ref()));
+        assert!(!of(PgType::Float8Array, DataType::Float32).holds(none.as_ref()));
+        assert!(of(PgType::Float4Array, DataType::Float64).holds(none.as_ref()));
+        assert!(!of(PgType::Float4Array, DataType::Int32).holds(none.as_ref()));
     }
 
     #[test]

@@ -236,7 +236,7 @@ fn among_constants(expr: &mut Expr) {
     }
     match (quantifier, &*op, array) {
         ("any", BinaryOperator::Eq, Expr::Array(array)) | ("all", BinaryOperator::NotEq, Expr::Array(array))
-            if array.elem.iter().all(|item| !matches!(item, Expr::Array(_))) =>
+            if array.elem.iter().all(|item| !matches!(item, Expr::Array(_)) && !has_point(item)) =>
         {
             let negated = quantifier == "all";
             *expr = if array.elem.is_empty() {
@@ -250,6 +250,15 @@ fn among_constants(expr: &mut Expr) {
             let op = BinaryOperator::PGCustomBinaryOperator(vec![quantifier.to_owned(), op.to_string()]);
             *expr = Expr::Nested(Box::new(Expr::BinaryOp { left: left.clone(), op, right: Box::new(array.clone()) }));
         }
+    }
+}
+
+/// A number with a point: an array of them has a type of its own, where members of a list take that of the value.
+fn has_point(item: &Expr) -> bool {
+    match item {
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => has_point(inner),
+        Expr::Value(value) => matches!(&value.value, Value::Number(text, _) if text.contains(['.', 'e', 'E'])),
+        _ => false,
     }
 }
 
