@@ -23,7 +23,9 @@ use crate::sql::refuse::{refuse_full_using, refuse_ignored, refused_later, refus
 use crate::sql::template::Template;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DFSchema, ParamValues, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -32,11 +34,12 @@ use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::federation::WholeFragment;
 use querygate_driver_api::value::Value;
-use querygate_query_api::column::{Column, column_of};
+use querygate_query_api::column::{Column, PG_TYPE_KEY, column_of};
 use querygate_query_api::requests::question::AnswerColumn;
 use querygate_semantics as semantics;
 use querygate_types::wire_rows::Given;
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -278,10 +281,34 @@ impl Bound {
         if values.is_empty() {
             return Ok(self.plan.clone());
         }
+        let values = named(values, &self.plan);
         let plan = self.plan.clone().with_param_values(values).map_err(|e| translate(&e, Stage::Plan))?;
         // A parameter may be NULL, its value is not.
         if self.scalar_subqueries { nulls::settled(plan).map_err(|e| translate(&e, Stage::Plan)) } else { Ok(plan) }
     }
+}
+
+/// Values of parameters, doubles under the name of their type: without it they would be taken for numbers that were written with a point,
+/// which are exact beside a decimal. In a statement with rows of VALUES they have none, since all of its rows are to be alike.
+fn named(values: Vec<ScalarValue>, plan: &LogicalPlan) -> ParamValues {
+    let is_double = |value: &ScalarValue| matches!(value, ScalarValue::Float64(Some(_)));
+    let names = values.iter().any(is_double) && !has_rows_of_values(plan);
+    let name = || FieldMetadata::from(HashMap::from([(PG_TYPE_KEY.to_owned(), PgType::Float8.name().to_owned())]));
+    let named = |value: ScalarValue| {
+        let name = (names && is_double(&value)).then(name);
+        ScalarAndMetadata::new(value, name)
+    };
+    ParamValues::List(values.into_iter().map(named).collect())
+}
+
+fn has_rows_of_values(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    // The closure never fails, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Values(_));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found
 }
 
 fn as_it_stands(given: Given<'_>, planned: &DataType) -> Option<Value> {
