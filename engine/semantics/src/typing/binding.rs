@@ -299,7 +299,7 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
         }
         return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
     }
-    if let Some((to, texts)) = key_arguments::texts_to_read(&call, schema) {
+    if let Some((to, texts)) = key_arguments::texts_to_read(&call, schema)? {
         for place in texts {
             let Some(arg) = call.args.get_mut(place) else { continue };
             let cast = Cast { expr: Box::new(std::mem::take(arg)), field: Arc::clone(&to) };

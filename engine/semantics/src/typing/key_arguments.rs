@@ -1,9 +1,11 @@
-//! Functions of values of any type that the engine has, over values that are keys in bytes (addresses, times with a zone): a text
-//! without a type beside one is read as one, and `concat` prints them. The engine would refuse both.
+//! Functions of values of any type that the engine has, over values that are keys in bytes (addresses, times with a zone), moments,
+//! intervals, truth and bytes: a text without a type beside one is read as one, and `concat` prints keys. The engine would refuse both.
 
+use crate::casts::conversions::is_text;
 use crate::casts::texts_read::has_forms;
+use crate::fault::external;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -11,9 +13,10 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature,
 };
-use querygate_query_api::column::pg_type_of;
+use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
 use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
+use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
 /// Functions whose arguments and result are of one type.
@@ -38,36 +41,79 @@ pub(crate) fn wrapped(known: &[Arc<ScalarUDF>]) -> Vec<Arc<ScalarUDF>> {
     known.iter().filter(is_one).map(wrap).collect()
 }
 
-/// The type at which the arguments of a call meet, where one of them is a key. The other arguments are read as it.
+/// Whether the engine finds no type at which such values and texts meet.
+fn meets_no_text(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Boolean
+            | DataType::Date32
+            | DataType::Timestamp(..)
+            | DataType::Time64(_)
+            | DataType::Interval(_)
+            | DataType::Binary
+    )
+}
+
+/// The type at which the arguments of a call meet, where one of them is a key, or texts are beside what meets none. The other arguments
+/// are read as it.
 pub(crate) fn meeting(name: &str, types: &[DataType]) -> Option<DataType> {
     if !ALIKE.contains(&name) {
         return None;
     }
-    let key = types.iter().find(|of| is_key(of))?;
-    let fits = |of: &DataType| of == key || *of == DataType::Null || crate::casts::conversions::is_text(of);
-    types.iter().all(fits).then(|| key.clone())
+    let met = match types.iter().find(|of| is_key(of)) {
+        Some(key) => key,
+        None if types.iter().any(is_text) => types.iter().find(|of| meets_no_text(of))?,
+        None => return None,
+    };
+    let fits = |of: &DataType| of == met || *of == DataType::Null || is_text(of);
+    types.iter().all(fits).then(|| met.clone())
 }
 
-/// The arguments of a call that are texts without a type beside a key, or beside a text of which there are several forms, and the type
-/// as which they are read. `None`: there are none.
-pub(crate) fn texts_to_read(call: &ScalarFunction, schema: &DFSchema) -> Option<(FieldRef, Vec<usize>)> {
+/// The arguments of a call that are texts without a type beside a key, beside what meets no text, or beside a text of which there are
+/// several forms, and the type as which they are read. `None`: there are none.
+///
+/// # Errors
+/// 42804: a text of its own type is beside what meets none.
+pub(crate) fn texts_to_read(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<(FieldRef, Vec<usize>)>> {
     if !ALIKE.contains(&call.name()) && call.name() != "nullif" {
-        return None;
+        return Ok(None);
     }
-    let fields = call.args.iter().map(|arg| Some(arg.to_field(schema).ok()?.1)).collect::<Option<Vec<_>>>()?;
+    let fields = call.args.iter().map(|arg| Some(arg.to_field(schema).ok()?.1)).collect::<Option<Vec<_>>>();
+    let Some(fields) = fields else { return Ok(None) };
     let types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
-    let key = meeting(call.name(), &types);
-    let to = fields.iter().find(|field| match &key {
-        Some(key) => field.data_type() == key,
+    let met = meeting(call.name(), &types);
+    let to = fields.iter().find(|field| match &met {
+        Some(met) => field.data_type() == met,
         None => has_forms(pg_type_of(field)),
-    })?;
-    let is_read = |(arg, own): (&Expr, &DataType)| match key {
-        Some(_) => own != to.data_type(),
-        None => matches!(arg, Expr::Literal(ScalarValue::Utf8(Some(_)), None)),
-    };
-    let texts: Vec<usize> =
-        (0..types.len()).filter(|place| call.args.get(*place).zip(types.get(*place)).is_some_and(is_read)).collect();
-    (!texts.is_empty()).then(|| (Arc::clone(to), texts))
+    });
+    let Some(to) = to else { return Ok(None) };
+    let is_literal = |arg: &Expr| matches!(arg, Expr::Literal(ScalarValue::Utf8(Some(_)), None));
+    let mut texts = Vec::new();
+    for (place, (arg, own)) in call.args.iter().zip(&types).enumerate() {
+        let is_read = match &met {
+            Some(met) if is_key(met) => own != met,
+            Some(_) if is_text(own) && !is_literal(arg) => return Err(unmatched(call.name(), to, own)),
+            Some(_) => is_text(own),
+            None => is_literal(arg),
+        };
+        if is_read {
+            texts.push(place);
+        }
+    }
+    let to = if met.as_ref().is_some_and(meets_no_text) { plain(to) } else { Arc::clone(to) };
+    Ok((!texts.is_empty()).then_some((to, texts)))
+}
+
+/// The type of a column without what else is said of it.
+fn plain(field: &Field) -> FieldRef {
+    let name = [(PG_TYPE_KEY.to_owned(), pg_type_of(field).name().to_owned())].into();
+    Arc::new(Field::new("", field.data_type().clone(), true).with_metadata(name))
+}
+
+fn unmatched(name: &str, one: &Field, other: &DataType) -> DataFusionError {
+    let other = pg_type_of(&Field::new("", other.clone(), true)).sql_name();
+    let message = format!("{} types {} and {other} cannot be matched", name.to_uppercase(), pg_type_of(one).sql_name());
+    external(Error::new(ErrorCode::DatatypeMismatch, message))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -115,7 +161,9 @@ impl ScalarUDFImpl for KeyArguments {
         if let Some(key) = meeting(self.name(), &types)
             && let Some(own) = args.arg_fields.iter().find(|field| *field.data_type() == key)
         {
-            return Ok(Arc::new(own.as_ref().clone().with_name(self.name()).with_nullable(true)));
+            let fields = &args.arg_fields;
+            let nullable = is_key(&key) || self.name() != "coalesce" || fields.iter().all(|field| field.is_nullable());
+            return Ok(Arc::new(own.as_ref().clone().with_name(self.name()).with_nullable(nullable)));
         }
         match self.printed(&types) {
             Some(texts) => Ok(Arc::new(Field::new(self.name(), self.inner.return_type(&texts)?, true))),
@@ -135,10 +183,11 @@ impl ScalarUDFImpl for KeyArguments {
         self.inner.inner().with_updated_config(config)
     }
 
-    /// Not before the arguments of a key's call are all keys.
+    /// Not before the arguments of a call are all of the type at which they meet.
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         let types = args.iter().map(|arg| info.get_data_type(arg)).collect::<Result<Vec<_>>>()?;
-        let differ = types.iter().any(is_key) && types.windows(2).any(|pair| pair.first() != pair.last());
+        let meet = types.iter().any(is_key) || meeting(self.name(), &types).is_some();
+        let differ = meet && types.windows(2).any(|pair| pair.first() != pair.last());
         if differ { Ok(ExprSimplifyResult::Original(args)) } else { self.inner.simplify(args, info) }
     }
 
