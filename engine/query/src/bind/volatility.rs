@@ -142,6 +142,8 @@ mod tests {
             ("SELECT current_setting('timezone')", both),
             // Wherever it stands.
             ("SELECT id FROM orders WHERE placed < current_date", both),
+            ("SELECT id FROM orders WHERE placed < 'tomorrow'", both),
+            ("SELECT timestamptz 'now', date 'today'", both),
             ("SELECT id FROM accounts ORDER BY random()", session),
             ("SELECT (SELECT now())", both),
             ("SELECT id FROM accounts WHERE EXISTS (SELECT 1 FROM pg_class)", session),

@@ -6,6 +6,7 @@ use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, write};
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, ObjectNamePart, Query, Select, Value};
+use querygate_semantics::typing::follows_clock;
 use querygate_types::PgType;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
@@ -48,7 +49,8 @@ impl Written {
     fn of(constant: &Expr) -> Option<Self> {
         let Expr::Value(value) = constant else { return None };
         match &value.value {
-            Value::SingleQuotedString(text) => Some(Self::Text(text.clone())),
+            // What follows the clock is read where the statement's time is known.
+            Value::SingleQuotedString(text) => (!follows_clock(text)).then(|| Self::Text(text.clone())),
             Value::Number(digits, false) => digits.parse().ok().map(Self::Number),
             _ => None,
         }
@@ -217,6 +219,7 @@ mod tests {
                 "a = (SELECT max(b) FROM u WHERE c = $1) ORDER BY 1 LIMIT 2 <- 3000000000",
             ),
             ("SELECT 1 FROM t WHERE a = 1.5", "none"),
+            ("SELECT 1 FROM t WHERE a = 'Today' OR a = 'now'", "none"),
             ("SELECT 1 FROM t WHERE a = 99999999999999999999", "none"),
             ("SELECT 1 FROM t WHERE a = E'x' OR a = DATE '2024-01-01' OR a = NULL OR a = TRUE", "none"),
             ("SELECT 1 FROM t WHERE a IN (1, 'x')", "none"),

@@ -1,7 +1,7 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::key_arguments;
+use super::{key_arguments, words};
 use crate::casts::bits::is_bits;
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
@@ -91,6 +91,9 @@ fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<
     if !null {
         castable(&from, &cast.field)?;
     }
+    if let Some(moment) = words::moment(&cast, zone) {
+        return Ok(Transformed::yes(moment));
+    }
     let to = Arc::clone(&cast.field);
     if modifier(&to) == Some("any") {
         return numeric_of_any_places(cast, &from, zone);
@@ -155,7 +158,7 @@ fn timetz_of(of: Expr, to: &FieldRef, zone: Zone) -> Result<Transformed<Expr>> {
 }
 
 /// When the statement began.
-fn statement_time() -> Expr {
+pub(super) fn statement_time() -> Expr {
     crate::times::clock::functions()
         .first()
         .map_or_else(|| Expr::Literal(ScalarValue::Null, None), |now| now.call(Vec::new()))

@@ -9,6 +9,7 @@ pub(super) mod patterns;
 pub(super) mod recursion;
 pub(super) mod set_operations;
 pub(super) mod unions;
+pub(super) mod words;
 
 pub use crate::casts::bits::is_bits;
 pub use crate::casts::conversions::is_checked_text;
@@ -16,3 +17,4 @@ pub use binding::is_jsonb;
 pub use comparable::is_comparison;
 pub use enum_order::{check_label, of_column as enum_of_column};
 pub use key_arguments::is_key;
+pub use words::follows_clock;

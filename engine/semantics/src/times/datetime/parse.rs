@@ -317,7 +317,8 @@ impl Fields {
             "pm" => self.afternoon = Some(true),
             "bc" => self.before_christ = true,
             "ad" => {}
-            "epoch" => self.absolute = Some(0),
+            // In no zone but Greenwich's.
+            "epoch" => (self.absolute, self.zone) = (Some(0), Some(Zone::UTC)),
             "allballs" => (self.clock, self.zone) = (Some(0), Some(Zone::UTC)),
             _ if month(word).is_some() && !self.word_month => {
                 // What seemed to be the month was the day.
