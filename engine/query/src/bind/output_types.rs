@@ -8,7 +8,7 @@ use querygate_semantics::lineage::{Below, below};
 use querygate_types::PgType;
 use std::collections::HashMap;
 
-/// The type to declare in place of `declared`: another name for what is sent the same way. `None`: leave it.
+/// The type to declare in place of `declared`: another name for what the engine has as the same. `None`: leave it.
 pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> Option<PgType> {
     let found = Types::default().of_column(plan, column).filter(|found| *found != declared)?;
     let fits = match declared {
@@ -19,6 +19,8 @@ pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> O
                 | PgType::Varchar
                 | PgType::Bpchar
                 | PgType::Json
+                | PgType::Jsonb
+                | PgType::Uuid
                 | PgType::PgNodeTree
                 | PgType::AclItem
         ),
@@ -162,6 +164,9 @@ mod tests {
             ("SELECT coalesce('a'::varchar, 'b'::varchar)", PgType::Varchar),
             ("SELECT coalesce('a'::varchar, 'b')", PgType::Varchar),
             ("SELECT coalesce('a'::text, 'b'::varchar)", PgType::Text),
+            ("SELECT coalesce('{}'::jsonb, '[]')", PgType::Jsonb),
+            ("SELECT CASE WHEN true THEN '{}'::jsonb ELSE '[]' END", PgType::Jsonb),
+            ("SELECT coalesce('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, $1)", PgType::Uuid),
             ("SELECT CASE WHEN true THEN 'a'::varchar ELSE 'b'::varchar END", PgType::Varchar),
             ("SELECT CASE WHEN true THEN 'a'::varchar ELSE 'b'::text END", PgType::Text),
             ("SELECT 'a'::varchar UNION ALL SELECT 'b'::varchar", PgType::Varchar),

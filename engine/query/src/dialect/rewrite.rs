@@ -5,7 +5,9 @@ pub(super) mod expressions;
 pub(super) mod from;
 pub(super) mod grouping;
 
-use super::rewrite::expressions::{calls, casts, constants, normal_forms, operators, quantified, row_comparisons};
+use super::rewrite::expressions::{
+    calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
+};
 use super::rewrite::from::{names, recursion, relations, rows, set_names, using, value_lists};
 use super::rewrite::grouping::{aggregates, frames, groups, orders, windows};
 use crate::dialect::parameters::Declared;
@@ -164,6 +166,7 @@ impl Writer for Rewriter<'_> {
         constants::interval(expr);
         constants::large_number(expr);
         aggregates::rewrite(expr);
+        substrings::by_pattern(expr, self.declared);
         for rewrite in [operators::rewrite, row_comparisons::rewrite, casts::rewrite, calls::rewrite] {
             step(rewrite(expr))?;
         }

@@ -22,6 +22,9 @@ fn a_parameter_has_the_type_of_its_place() {
         ("SELECT timestamp '2024-01-01' - $1, date '2024-01-01' - $2", vec![PgType::Timestamp, PgType::Date]),
         ("SELECT now() + $1, time '12:00' + $2", vec![PgType::Interval, PgType::Interval]),
         ("SELECT '\\x00'::bytea || $1", vec![PgType::Bytea]),
+        ("SELECT ARRAY['a'] && $1, ARRAY[1] @> $2", vec![PgType::TextArray, PgType::Int4Array]),
+        ("SELECT $1 LIKE $2, $3 ~ $4, $5 SIMILAR TO $6", vec![PgType::Text; 6]),
+        ("SELECT substring('abc' from $1), substring('abc' from 2 for $2)", vec![PgType::Text, PgType::Int4]),
         ("SELECT id FROM accounts WHERE rating = (SELECT rank FROM regions WHERE id = $1)", vec![PgType::Text]),
         ("SELECT 1", vec![]),
     ] {

@@ -180,7 +180,8 @@ fn waits(expr: &Expr) -> bool {
 /// The type that one side gives the other. Nothing is divided by an interval.
 fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -> Option<FieldRef> {
     use BinaryOperator as B;
-    let is_listed = matches!(op, B::Plus | B::Minus | B::Multiply | B::Divide | B::StringConcat);
+    let of_arrays = matches!(op, B::StringConcat | B::AtArrow | B::ArrowAt | B::PGOverlap);
+    let is_listed = of_arrays || matches!(op, B::Plus | B::Minus | B::Multiply | B::Divide);
     // The type of a long chain is not asked for at each of its operators.
     if !is_listed || is_chain_of_numbers(side, schema) {
         return None;
@@ -199,7 +200,7 @@ fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -
         (B::Divide, DataType::Interval(_)) if is_left => plain(PgType::Float8),
         (B::StringConcat, DataType::Binary | DataType::BinaryView) => plain(PgType::Bytea),
         (B::StringConcat, _) if is_jsonb(&field) => types::field_of(PgType::Jsonb),
-        (B::StringConcat, DataType::List(item)) => {
+        (_, DataType::List(item)) if of_arrays => {
             // Whole numbers get their types later.
             let small = |e: &Expr| match e {
                 Expr::Literal(ScalarValue::Int64(value), _) => value.is_none_or(|v| i32::try_from(v).is_ok()),

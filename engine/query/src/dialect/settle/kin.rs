@@ -122,6 +122,7 @@ const fn is_kin(pg_type: PgType) -> bool {
     matches!(
         pg_type,
         PgType::Uuid
+            | PgType::Jsonb
             | PgType::Macaddr
             | PgType::Macaddr8
             | PgType::Bit

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, Placeholder, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Like, LogicalPlan, Operator};
 use querygate_pg_catalog::{argument_types, common_type};
 use querygate_query_api::column::pg_type_of;
 use querygate_semantics::keep_names::under_names;
@@ -30,7 +30,7 @@ pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transfo
     }
     match read.data {
         Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if is_comparison(op) && is_untyped(&left) && is_untyped(&right) =>
+            if (is_comparison(op) || is_match(op)) && is_untyped(&left) && is_untyped(&right) =>
         {
             let (left, right) = (of_type(*left, PgType::Text), of_type(*right, PgType::Text));
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
@@ -38,10 +38,31 @@ pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transfo
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_text_or_untyped(&left) != is_text_or_untyped(&right) => {
             beside_jsonb(*left, op, *right, schema)
         }
+        Expr::Like(like) if is_untyped(&like.expr) && is_untyped(&like.pattern) => {
+            let Like { negated, expr, pattern, escape_char, case_insensitive } = like;
+            let (expr, pattern) = (of_type(*expr, PgType::Text), of_type(*pattern, PgType::Text));
+            let like = Like::new(negated, Box::new(expr), Box::new(pattern), escape_char, case_insensitive);
+            Ok(Transformed::yes(Expr::Like(like)))
+        }
         Expr::ScalarFunction(call) if call.args.iter().any(is_untyped) => function(call, schema),
         Expr::Case(case) => branches(case, schema),
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Operators that compare a text with a pattern.
+const fn is_match(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::RegexMatch
+            | Operator::RegexIMatch
+            | Operator::RegexNotMatch
+            | Operator::RegexNotIMatch
+            | Operator::LikeMatch
+            | Operator::ILikeMatch
+            | Operator::NotLikeMatch
+            | Operator::NotILikeMatch
+    )
 }
 
 /// A parameter beside a jsonb, or that is appended to one, is read as one: both are texts to the engine.
@@ -163,6 +184,8 @@ fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
     let types: Option<Vec<PgType>> = if ALIKE.contains(&call.func.name()) {
         let common = common_type(given.iter().copied().flatten()).unwrap_or(PgType::Text);
         Some(vec![common; given.len()])
+    } else if call.func.name() == "similar_to" {
+        Some(vec![PgType::Text; given.len()])
     } else {
         let own = call.func.name();
         let synonym = SYNONYMS.iter().find(|(name, _)| *name == own).map_or(own, |(_, synonym)| synonym);

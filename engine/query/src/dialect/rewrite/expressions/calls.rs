@@ -334,7 +334,7 @@ pub(in crate::dialect) fn is_keyword_function(expr: &Expr) -> bool {
 }
 
 /// `substring(x from 're')`: the first group, or the whole match without groups.
-fn first_match(value: Expr, pattern: Expr) -> Expr {
+pub(super) fn first_match(value: Expr, pattern: Expr) -> Expr {
     Expr::CompoundFieldAccess {
         root: Box::new(call("regexp_match", vec![value, pattern])),
         access_chain: vec![AccessExpr::Subscript(Subscript::Index { index: number(1) })],

@@ -10,4 +10,5 @@ pub(in crate::dialect) mod quantified;
 pub(in crate::dialect) mod records;
 pub(in crate::dialect) mod row_comparisons;
 pub(in crate::dialect) mod sets;
+pub(in crate::dialect) mod substrings;
 pub(in crate::dialect) mod variadic;
