@@ -1,34 +1,57 @@
 //! Declared parameters of types whose values are texts to the engine, and arrays: of their declared type unless they are compared or
 //! cast anywhere. There the other side or the cast decides, so that columns stay as sources have them, and a parameter has one type in
-//! all of its places.
+//! all of its places. Texts have theirs only where they are appended, and nowhere else in the statement.
 
 use super::{cast, is_parameter};
 use crate::sql::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Statement};
 use querygate_types::Result;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// A parameter in the cast to its declared type. The parentheses tell this cast from what a statement says.
 pub(super) fn apart(parameter: Expr, data_type: DataType) -> Expr {
     cast(Expr::Nested(Box::new(parameter)), data_type)
 }
 
-/// Takes parameters out of these casts that stand in another place without one.
+/// Takes parameters out of these casts that are compared or cast, and then those that stand in another place without one.
 ///
 /// # Errors
 /// None of its own.
 pub(super) fn one_type_each(ast: &mut Statement) -> Result<()> {
     let mut bare = Bare::default();
     write(ast, &mut bare)?;
-    if bare.0.is_empty() { Ok(()) } else { write(ast, &mut Everywhere(bare.0)) }
+    let mixed = bare.0.into_iter().filter(|(_, uses)| uses.apart < uses.all).map(|(name, _)| name);
+    let mixed: HashSet<String> = mixed.collect();
+    if mixed.is_empty() { Ok(()) } else { write(ast, &mut Everywhere(mixed)) }
 }
 
-/// Takes parameters out of their casts that are compared or cast, and keeps their names.
+/// Where a parameter stands.
 #[derive(Default)]
-struct Bare(HashSet<String>);
+struct Uses {
+    all: usize,
+    /// Those in such casts.
+    apart: usize,
+}
+
+/// Takes parameters out of their casts that are compared or cast, and counts uses by their names.
+#[derive(Default)]
+struct Bare(HashMap<String, Uses>);
 
 impl Writer for Bare {
     fn after_expr(&mut self, expr: &mut Expr) -> Step {
+        if is_parameter(expr) {
+            self.0.entry(expr.to_string()).or_default().all += 1;
+        } else if let Some(parameter) = inside(expr) {
+            self.0.entry(parameter.to_string()).or_default().apart += 1;
+        } else {
+            self.sides(expr);
+        }
+        ON
+    }
+}
+
+impl Bare {
+    fn sides(&mut self, expr: &mut Expr) {
         match expr {
             Expr::BinaryOp { left, op, right } if !computes(op) => {
                 let of_arrays =
@@ -52,20 +75,18 @@ impl Writer for Bare {
                 self.bare(low);
                 self.bare(high);
             }
-            Expr::InSubquery { expr, .. } => self.bare(expr),
-            // Not the cast that was made around it.
-            Expr::Cast { expr, .. } if !is_parameter_in_parentheses(expr.as_ref()) => self.bare(expr),
+            Expr::InSubquery { expr, .. } | Expr::Cast { expr, .. } => self.bare(expr),
             // Others take a value as it is.
             _ => {}
         }
-        ON
     }
-}
 
-impl Bare {
     fn bare(&mut self, expr: &mut Expr) {
-        if let Some(parameter) = inside(expr) {
-            self.0.insert(parameter.to_string());
+        if let Expr::Nested(inner) = expr {
+            self.bare(inner);
+        } else if let Some(parameter) = inside(expr) {
+            let uses = self.0.entry(parameter.to_string()).or_default();
+            uses.apart = uses.apart.saturating_sub(1);
             *expr = parameter;
         }
     }
@@ -107,10 +128,6 @@ fn inside(expr: &Expr) -> Option<Expr> {
     }
 }
 
-fn is_parameter_in_parentheses(expr: &Expr) -> bool {
-    matches!(expr, Expr::Nested(inner) if is_parameter(inner))
-}
-
 fn is_array_apart(expr: &Expr) -> bool {
     matches!(expr, Expr::Cast { data_type: DataType::Array(_), .. }) && inside(expr).is_some()
 }
@@ -135,6 +152,7 @@ mod tests {
             ("SELECT $1, f($1)", PgType::Jsonb, "SELECT CAST(($1) AS JSONB), f(CAST(($1) AS JSONB))"),
             ("SELECT t + $1", PgType::Interval, "SELECT t + CAST(($1) AS INTERVAL)"),
             ("SELECT unnest($1)", PgType::Int4Array, "SELECT unnest(CAST(($1) AS INTEGER[]))"),
+            ("SELECT a || $1", PgType::Text, "SELECT a || CAST(($1) AS TEXT)"),
             ("SELECT a @> $1", PgType::TextArray, "SELECT a @> CAST(($1) AS TEXT[])"),
         ] {
             assert_eq!(declared(sql, pg_type), expected);
@@ -147,6 +165,7 @@ mod tests {
             ("SELECT 1 FROM t WHERE $1 IS NULL OR id = $1", PgType::Uuid),
             ("SELECT 1 FROM t WHERE id IN ($1)", PgType::Uuid),
             ("SELECT $1::UUID", PgType::Uuid),
+            ("SELECT 1 FROM t WHERE $1 = '' OR name LIKE '%' || $1", PgType::Text),
             ("SELECT CAST($1 AS UUID)", PgType::Uuid),
             ("SELECT 1 FROM t WHERE doc @> $1", PgType::Jsonb),
             ("SELECT 1 FROM t WHERE span BETWEEN $1 AND $1", PgType::Interval),

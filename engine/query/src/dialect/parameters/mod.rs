@@ -13,7 +13,7 @@ pub(crate) use values::Parameter;
 
 use crate::sql::walk::{ON, Step, Stop, Writer, write};
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query, Statement,
+    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query, Statement,
     TimezoneInfo, Value,
 };
 use querygate_types::{Error, ErrorCode, PgType, Result, array_types};
@@ -77,9 +77,9 @@ pub(crate) fn declare(ast: &mut Statement, declared: &[Option<Declared>]) -> Res
     if declared.iter().all(Option::is_none) {
         return Ok(());
     }
-    write(ast, &mut Casts { declared })?;
-    let is_apart = |declared: &Declared| matches!(sql_type(*declared), Cast::Apart(_));
-    if declared.iter().flatten().any(is_apart) { beside::one_type_each(ast) } else { Ok(()) }
+    let mut casts = Casts { declared, apart: false };
+    write(ast, &mut casts)?;
+    if casts.apart { beside::one_type_each(ast) } else { Ok(()) }
 }
 
 /// What was declared of a parameter, by its name, and the type that it is cast to, if it is.
@@ -94,6 +94,25 @@ pub(crate) fn declared_type(name: &str, declared: &[Option<Declared>]) -> Option
 
 struct Casts<'a> {
     declared: &'a [Option<Declared>],
+    /// Whether any was cast that may have another type by what stands beside it.
+    apart: bool,
+}
+
+impl Casts<'_> {
+    fn of(&self, expr: &Expr) -> Option<Declared> {
+        let Expr::Value(value) = expr else { return None };
+        let Value::Placeholder(name) = &value.value else { return None };
+        let number = name.trim_start_matches('$').parse::<usize>().ok()?;
+        self.declared.get(number.checked_sub(1)?).copied().flatten()
+    }
+
+    /// A declared text is read as whatever stands beside it, as a literal is. Where it is appended, it is a text.
+    fn append(&mut self, side: &mut Expr) {
+        if self.of(side).is_some_and(|own| matches!(own.pg_type, PgType::Text | PgType::Varchar)) {
+            self.apart = true;
+            *side = beside::apart(side.clone(), DataType::Text);
+        }
+    }
 }
 
 impl Writer for Casts<'_> {
@@ -115,18 +134,19 @@ impl Writer for Casts<'_> {
     }
 
     fn after_expr(&mut self, expr: &mut Expr) -> Step {
-        let Expr::Value(value) = expr else { return ON };
-        let Value::Placeholder(name) = &value.value else { return ON };
-        let number = name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
-        let Some(declared) = number.checked_sub(1).and_then(|i| self.declared.get(i).copied().flatten()) else {
+        if let Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } = expr {
+            self.append(left);
+            self.append(right);
             return ON;
-        };
+        }
+        let Some(declared) = self.of(expr) else { return ON };
         match sql_type(declared) {
             Cast::To(data_type) => {
                 *expr = cast(expr.clone(), data_type);
                 ON
             }
             Cast::Apart(data_type) => {
+                self.apart = true;
                 *expr = beside::apart(expr.clone(), data_type);
                 ON
             }
@@ -195,10 +215,6 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Json => Cast::Apart(DataType::JSON),
         PgType::Jsonb => Cast::Apart(DataType::JSONB),
         PgType::Interval => Cast::Apart(DataType::Interval { fields: None, precision: None }),
-        PgType::TextArray => Cast::Apart(array_of(DataType::Text)),
-        PgType::VarcharArray => Cast::Apart(array_of(DataType::Varchar(None))),
-        // Without a value it is not known how many places its members have.
-        PgType::NumericArray => Cast::None,
         // Text from a client fits wherever a literal would.
         PgType::Text
         | PgType::Varchar
@@ -215,10 +231,21 @@ fn sql_type(declared: Declared) -> Cast {
         | PgType::AclItem
         | PgType::Xid => Cast::None,
         PgType::Int2Vector | PgType::OidVector => Cast::None,
-        array_types!() => match declared.pg_type.element().map(|item| sql_type(Declared::from(item))) {
-            Some(Cast::To(item) | Cast::Apart(item)) => Cast::Apart(array_of(item)),
-            Some(Cast::None | Cast::Refused) | None => Cast::None,
-        },
+        array_types!() => array(declared.pg_type),
         PgType::Void | PgType::Record | PgType::RecordArray | PgType::PgNodeTree => Cast::Refused,
     }
+}
+
+fn array(pg_type: PgType) -> Cast {
+    let item = match pg_type.element() {
+        // Without a value it is not known how many places numerics have.
+        None | Some(PgType::Numeric) => return Cast::None,
+        Some(PgType::Text) => DataType::Text,
+        Some(PgType::Varchar) => DataType::Varchar(None),
+        Some(item) => match sql_type(Declared::from(item)) {
+            Cast::To(item) | Cast::Apart(item) => item,
+            Cast::None | Cast::Refused => return Cast::None,
+        },
+    };
+    Cast::Apart(array_of(item))
 }

@@ -271,6 +271,11 @@ fn array_beside(expr: &Expr, own: &DataType, other: &DataType) -> Option<Expr> {
     }
 }
 
+fn is_named_text(field: Option<&Field>) -> bool {
+    let name = field.and_then(|field| field.metadata().get(PG_TYPE_KEY));
+    name.is_some_and(|name| matches!(name.as_str(), "text" | "varchar" | "bpchar" | "name"))
+}
+
 fn json_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field>) -> Option<&'static str> {
     let jsonb = left.is_some_and(is_jsonb);
     let either = jsonb || right.is_some_and(is_jsonb);
@@ -287,6 +292,8 @@ fn json_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field
         BinaryOperator::AtAt if jsonb => "jsonb_path_match_opr",
         BinaryOperator::AtArrow if either => "jsonb_contains",
         BinaryOperator::ArrowAt if either => "jsonb_contained",
+        // Beside a text, jsonb is appended as one.
+        BinaryOperator::StringConcat if is_named_text(left) || is_named_text(right) => return None,
         BinaryOperator::StringConcat if jsonb || (either && left.is_none()) => "jsonb_concat",
         BinaryOperator::Minus if jsonb => "jsonb_delete",
         BinaryOperator::Eq if either => "jsonb_equal",

@@ -132,6 +132,7 @@ const PRINTED: &[(&str, &str, &str)] = &[
         "text,text",
         "{\"a\": 1, \"b\": 2},{\"a\": 1, \"b\": 2}",
     ),
+    ("SELECT '{\"a\": 1}'::jsonb || 'x'::text", "?column?", "{\"a\": 1}x"),
     ("SELECT ('{a}'::text[] || '{q}')::text, ('{1}'::int[] || '{2}')::text", "text,text", "{a,q},{1,2}"),
 ];
 
