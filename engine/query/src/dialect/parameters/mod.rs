@@ -13,8 +13,8 @@ pub(crate) use values::Parameter;
 
 use crate::sql::walk::{ON, Step, Stop, Writer, write};
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query, Statement,
-    TimezoneInfo, Value,
+    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query,
+    Statement, TimezoneInfo, Value,
 };
 use querygate_types::{Error, ErrorCode, PgType, Result, array_types};
 use std::ops::ControlFlow;

@@ -122,11 +122,7 @@ const PRINTED: &[(&str, &str, &str)] = &[
         "13:00:00,01:00:00,11:00:00+00",
     ),
     // What is appended to bytes and to jsonb is of their type.
-    (
-        "SELECT ('\\x00'::bytea || '\\x01')::text, ('\\x00' || '\\x01'::bytea)::text",
-        "text,text",
-        "\\x0001,\\x0001",
-    ),
+    ("SELECT ('\\x00'::bytea || '\\x01')::text, ('\\x00' || '\\x01'::bytea)::text", "text,text", "\\x0001,\\x0001"),
     (
         "SELECT ('{\"a\": 1}'::jsonb || '{\"b\":2}')::text, ('{\"b\":2}' || '{\"a\":1}'::jsonb)::text",
         "text,text",

@@ -8,7 +8,8 @@ use querygate_types::{PgType, TypeCategory};
 
 /// A call whose places are such parameters, as one of a pattern.
 pub(in crate::dialect) fn by_pattern(expr: &mut Expr, declared: &[Option<Declared>]) {
-    let Expr::Substring { expr: value, substring_from: Some(from), substring_for, shorthand: false, .. } = &*expr else {
+    let Expr::Substring { expr: value, substring_from: Some(from), substring_for, shorthand: false, .. } = &*expr
+    else {
         return;
     };
     let is_pattern = |place: &Expr| parameter(place).is_some_and(|name| is_text(name, declared));
