@@ -225,15 +225,17 @@ fn written_decimal(expr: &Expr) -> Option<ScalarValue> {
     (precision <= DECIMAL128_MAX_PRECISION / 2).then_some(ScalarValue::Decimal128(Some(digits), precision, scale))
 }
 
-/// `x = ANY ($1)` once the parameter has a value, and of constants: IN, which sources and files know. `x <> ALL` is NOT IN.
+/// `x = ANY ($1)` once the parameter has a value: IN, which sources and files know. Of an array of numbers too, and `x <> ALL` of one is
+/// NOT IN.
 fn among(call: ScalarFunction) -> Result<Transformed<Expr>> {
-    let wanted: &[&str] = if call.name() == "compare_any" { &["="] } else { &["<>", "!="] };
+    let negated = call.name() == "compare_all";
+    let wanted: &[&str] = if negated { &["<>", "!="] } else { &["="] };
     let [Expr::Literal(op, _), value, array] = call.args.as_slice() else {
         return Ok(Transformed::no(Expr::ScalarFunction(call)));
     };
     let is_listed = op.try_as_str().flatten().is_some_and(|op| wanted.contains(&op));
     let items = match array {
-        Expr::Literal(ScalarValue::List(list), _) if is_listed && !list.is_null(0) => {
+        Expr::Literal(ScalarValue::List(list), _) if is_listed && !negated && !list.is_null(0) => {
             let members = list.value(0);
             let members =
                 (0..members.len()).map(|at| Ok(Expr::Literal(ScalarValue::try_from_array(&members, at)?, None)));
@@ -247,7 +249,6 @@ fn among(call: ScalarFunction) -> Result<Transformed<Expr>> {
     if items.is_empty() {
         return Ok(Transformed::no(Expr::ScalarFunction(call)));
     }
-    let negated = call.name() == "compare_all";
     Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(value.clone()), list: items, negated })))
 }
 
