@@ -11,10 +11,11 @@ use super::rewrite::expressions::{
 use super::rewrite::from::{names, recursion, relations, rows, set_names, using, value_lists};
 use super::rewrite::grouping::{aggregates, frames, groups, orders, windows};
 use crate::dialect::parameters::Declared;
-use crate::sql::walk::{ON, Step, Writer, step, write};
+use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_pg_catalog::PgCatalog;
-use querygate_types::Result;
+use querygate_pg_catalog::image::Relation;
+use querygate_types::{PgType, Result};
 use std::collections::HashMap;
 
 /// What the pass knows of the statement so far.
@@ -61,6 +62,27 @@ impl Rewriter<'_> {
         }
     }
 
+    /// A table of the reader's by its folded name. `None`: a WITH query, or one of the system's.
+    fn relation_of(&self, names: &[String]) -> Option<&Relation> {
+        let image = self.catalog.image();
+        let find = |schema: &str, name: &str| {
+            let schema = image.schemas.iter().find(|own| own.name == schema)?;
+            schema.relations.iter().find(|relation| relation.name == name)
+        };
+        match names {
+            [name] if self.is_cte(name) || PgCatalog::system_oid("pg_catalog", name).is_some() => None,
+            [name] => image.search_path.iter().find_map(|schema| find(schema, name)),
+            [.., schema, name] => find(schema, name),
+            [] => None,
+        }
+    }
+
+    /// The types of a table's columns, in the order of [`Self::columns_of`]; where they are not known, none.
+    pub(super) fn column_types(&self, names: &[String]) -> Vec<Option<PgType>> {
+        let columns = self.relation_of(names).map(|relation| relation.columns.as_slice()).unwrap_or_default();
+        columns.iter().map(|column| column.enum_type.is_none().then_some(column.pg_type)).collect()
+    }
+
     /// The columns of a WITH query.
     fn cte_columns(&self, cte: &Cte) -> Option<Vec<String>> {
         let mut columns = rows::columns(self, &cte.query)?;
@@ -102,6 +124,7 @@ impl Writer for Rewriter<'_> {
         }
         step(recursion::check(query))?;
         step(windows::in_query(query))?;
+        step(using::in_order(self, query))?;
         step(constants::type_recursion(query, self.declared))?;
         value_lists::type_body(query.body.as_mut(), self.declared);
         step(
@@ -122,7 +145,10 @@ impl Writer for Rewriter<'_> {
         step(windows::in_select(select))?;
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
-        self.merged.push(using::merged(select, self.rows.len() > 1));
+        match using::settle(self, select, self.ctes.len() > 1) {
+            Ok(merged) => self.merged.push(merged),
+            Err(error) => return Step::Break(Stop::Refused(error)),
+        }
         step(groups::expand_sets(select))?;
         groups::name_places(select);
         orders::inherit(self, select);
@@ -154,9 +180,7 @@ impl Writer for Rewriter<'_> {
         rows::rewrite(self, expr);
         normal_forms::rewrite(expr);
         orders::by_no_places(expr);
-        if let Some(merged) = self.merged.last() {
-            using::qualify(merged, expr);
-        }
+        using::qualify(self, expr);
         step(calls::before_children(expr))
     }
 

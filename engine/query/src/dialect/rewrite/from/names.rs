@@ -47,19 +47,21 @@ pub(in crate::dialect) fn name_columns(select: &mut Select, outermost: bool) {
 /// Names that several columns have.
 fn repeated(select: &Select) -> HashSet<String> {
     let (mut seen, mut repeated) = (HashSet::new(), HashSet::new());
-    for item in &select.projection {
-        let name = match item {
-            SelectItem::UnnamedExpr(expr) => column_name(expr),
-            SelectItem::ExprWithAlias { alias, .. } => folded(alias),
-            SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {
-                continue;
-            }
-        };
+    for name in select.projection.iter().filter_map(item_name) {
         if !seen.insert(name.clone()) {
             repeated.insert(name);
         }
     }
     repeated
+}
+
+/// The name of the one column that an item is.
+pub(in crate::dialect) fn item_name(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => Some(column_name(expr)),
+        SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
+        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => None,
+    }
 }
 
 /// Whether another expression will stand in a column's place, so that it must keep the name.

@@ -1,9 +1,12 @@
 //! A table's alias as a value: `row_to_json(t)`, `count(t)`, `SELECT t FROM t`, `t IS NULL`, `(t).column`. Its columns come
 //! from the FROM clause, from WITH, or from what the reader's catalog shows; where they are not known, it stays a name.
 
+use super::columns::is_plain;
 use super::names::column_name;
 use crate::dialect::ast::{aliased, call, folded, parts, quoted, text};
 use crate::dialect::rewrite::Rewriter;
+use crate::dialect::rewrite::expressions::calls::unqualified;
+use crate::dialect::rewrite::expressions::sets;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, JoinOperator, ObjectName, Query, Select,
     SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
@@ -14,9 +17,23 @@ use std::collections::{HashMap, HashSet};
 #[derive(Debug, Clone)]
 pub(in crate::dialect) struct Row {
     /// `None`: not known.
-    columns: Option<Vec<String>>,
+    pub(super) columns: Option<Vec<String>>,
     /// On the side of an outer join that may have no row.
     absent: bool,
+    /// Whether the row is its one column: what a function gives that returns a set of values.
+    scalar: bool,
+}
+
+impl Row {
+    /// Whether it is known to have a column of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.columns.is_some() && self.may_have(name)
+    }
+
+    /// Whether it has a column of that name, as far as is known.
+    pub(in crate::dialect) fn may_have(&self, name: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.iter().any(|column| column == name))
+    }
 }
 
 /// Aliases of a FROM clause.
@@ -56,28 +73,55 @@ fn add(rewriter: &Rewriter<'_>, factor: &TableFactor, absent: bool, scope: &mut 
         }
         return;
     }
-    let (name, columns) = match factor {
+    let (name, columns, scalar) = match factor {
         TableFactor::Table { name, alias, args: None, .. } => {
             let Some(names) = parts(name) else { return };
             let Some(last) = names.last() else { return };
             let own = rewriter.columns_of(&names);
-            (alias.as_ref().map_or_else(|| last.clone(), |a| folded(&a.name)), renamed(own, alias.as_ref()))
+            (alias.as_ref().map_or_else(|| last.clone(), |a| folded(&a.name)), renamed(own, alias.as_ref()), false)
         }
         TableFactor::Derived { subquery, alias: Some(alias), .. } => {
-            (folded(&alias.name), renamed(columns(rewriter, subquery), Some(alias)))
+            (folded(&alias.name), renamed(columns(rewriter, subquery), Some(alias)), false)
         }
-        TableFactor::Table { alias: Some(alias), .. }
-        | TableFactor::Function { alias: Some(alias), .. }
-        | TableFactor::UNNEST { alias: Some(alias), .. }
-        | TableFactor::NestedJoin { alias: Some(alias), .. } => (folded(&alias.name), None),
+        TableFactor::Table { name, alias: Some(alias), with_ordinality, .. }
+        | TableFactor::Function { name, alias: Some(alias), with_ordinality, .. } => {
+            let only = unqualified(name).filter(|_| !with_ordinality).and_then(|name| value_column(&name, alias));
+            let scalar = only.is_some();
+            (folded(&alias.name), only.map(|column| vec![column]), scalar)
+        }
+        TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality, .. } => {
+            let only = value_column("unnest", alias).filter(|_| array_exprs.len() == 1 && !with_ordinality);
+            let scalar = only.is_some();
+            (folded(&alias.name), only.map(|column| vec![column]), scalar)
+        }
+        TableFactor::NestedJoin { alias: Some(alias), .. } => (folded(&alias.name), None, false),
         _ => return,
     };
     names.push(name.clone());
-    scope.insert(name, Row { columns, absent });
+    scope.insert(name, Row { columns, absent, scalar });
+}
+
+/// The one column of a function that returns a set of values. `None`: it returns something else, or nothing is known of it.
+fn value_column(function: &str, alias: &TableAlias) -> Option<String> {
+    let default = match sets::find(function) {
+        Some(set) if set.fields.is_empty() => set.column,
+        Some(_) => return None,
+        None if matches!(function, "generate_series" | "unnest") => None,
+        None => return None,
+    };
+    let given = alias.columns.first().map(|column| folded(&column.name));
+    Some(given.or_else(|| default.map(str::to_owned)).unwrap_or_else(|| folded(&alias.name)))
+}
+
+/// Aliases that stand for a value, where no column has the name, with that value.
+pub(super) fn values(scope: &Scope) -> Vec<(String, Expr)> {
+    let named = |name: &str| scope.values().any(|row| row.may_have(name));
+    let rows = scope.iter().filter(|(alias, row)| row.scalar && !named(alias));
+    rows.filter_map(|(alias, row)| Some((alias.clone(), self::named(alias, row, false)?))).collect()
 }
 
 /// Columns under the names that an alias gives them.
-fn renamed(columns: Option<Vec<String>>, alias: Option<&TableAlias>) -> Option<Vec<String>> {
+pub(super) fn renamed(columns: Option<Vec<String>>, alias: Option<&TableAlias>) -> Option<Vec<String>> {
     let mut columns = columns?;
     let given = alias.map(|alias| alias.columns.as_slice()).unwrap_or_default();
     for (column, name) in columns.iter_mut().zip(given) {
@@ -110,14 +154,12 @@ fn of_select(rewriter: &Rewriter<'_>, select: &Select) -> Option<Vec<String>> {
         match item {
             SelectItem::UnnamedExpr(expr) => names.push(column_name(expr)),
             SelectItem::ExprWithAlias { alias, .. } => names.push(folded(alias)),
-            SelectItem::Wildcard(_) => {
-                let [table] = select.from.as_slice() else { return None };
-                if !table.joins.is_empty() {
+            SelectItem::Wildcard(options) => {
+                let given = super::columns::settle(rewriter, &mut select.from.clone()).ok().flatten()?;
+                if !is_plain(options) {
                     return None;
                 }
-                let scope = scope(rewriter, select);
-                let only = scope.into_values().next()?;
-                names.extend(only.columns?);
+                names.extend(given.into_iter().map(|column| column.name));
             }
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
                 let alias = parts(name)?.pop()?;
@@ -149,14 +191,14 @@ pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
         Expr::Function(function) => {
             let FunctionArguments::List(list) = &mut function.args else { return };
             // `row(t.*)` is a row of the columns, not of a row.
-            let spreads = crate::dialect::rewrite::expressions::calls::unqualified(&function.name)
+            let spreads = unqualified(&function.name)
                 .is_some_and(|name| name == "row" || name == "record_of");
             if spreads {
                 let spread = std::mem::take(&mut list.args).into_iter().flat_map(|argument| spread(rewriter, argument));
                 list.args = spread.collect();
             }
             // What is counted is whether there is a row.
-            let counts = crate::dialect::rewrite::expressions::calls::unqualified(&function.name)
+            let counts = unqualified(&function.name)
                 .is_some_and(|name| name == "count");
             for argument in &mut list.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument
@@ -181,6 +223,14 @@ pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
         Expr::IsNotNull(inner) => {
             if let Some(all) = each(rewriter, inner, |column| Expr::IsNotNull(Box::new(column))) {
                 *expr = all;
+            }
+        }
+        Expr::Identifier(_) => {
+            if let Some((alias, row)) = alias(rewriter, expr)
+                && row.scalar
+                && let Some(value) = named(&alias, row, false)
+            {
+                *expr = value;
             }
         }
         Expr::CompoundFieldAccess { root, access_chain } => {
@@ -224,6 +274,9 @@ fn row_of(rewriter: &Rewriter<'_>, expr: &Expr) -> Option<Expr> {
 /// A row under the names of its columns. Of two columns under one name it could not say which is which; `counted`: it need not.
 fn named(alias: &str, row: &Row, counted: bool) -> Option<Expr> {
     let columns = row.columns.as_ref()?;
+    if row.scalar {
+        return columns.first().map(|value| column(alias, value));
+    }
     if !counted && !are_unlike(columns) {
         return None;
     }
@@ -232,7 +285,7 @@ fn named(alias: &str, row: &Row, counted: bool) -> Option<Expr> {
 }
 
 /// Whether each column has a name of its own.
-fn are_unlike(columns: &[String]) -> bool {
+pub(super) fn are_unlike(columns: &[String]) -> bool {
     columns.iter().collect::<HashSet<_>>().len() == columns.len()
 }
 

@@ -347,7 +347,7 @@ fn of_text(text: &str) -> Option<(u64, u64)> {
 }
 
 /// A type without a length or digits, as it is written.
-const fn plain(pg_type: PgType) -> Option<DataType> {
+pub(in crate::dialect) const fn plain(pg_type: PgType) -> Option<DataType> {
     Some(match pg_type {
         PgType::Bool => DataType::Boolean,
         PgType::Int2 => DataType::SmallInt(None),
