@@ -8,11 +8,11 @@ pub(super) mod grouping;
 use super::rewrite::expressions::{
     calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
-use super::rewrite::from::{names, recursion, relations, rows, set_names, using, value_lists};
+use super::rewrite::from::{aliases, names, recursion, relations, rows, set_names, using, value_lists};
 use super::rewrite::grouping::{aggregates, frames, groups, orders, windows};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
-use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
+use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor};
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::Relation;
 use querygate_types::{PgType, Result};
@@ -110,7 +110,8 @@ impl Rewriter<'_> {
 pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog, declared: &[Option<Declared>]) -> Result<()> {
     let (ctes, scopes, rows, merged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut rewriter = Rewriter { catalog, declared, ctes, scopes, rows, merged };
-    write(statement, &mut rewriter)
+    write(statement, &mut rewriter)?;
+    write(statement, &mut aliases::Arrays::new())
 }
 
 impl Writer for Rewriter<'_> {
@@ -123,7 +124,15 @@ impl Writer for Rewriter<'_> {
             }
         }
         step(recursion::check(query))?;
+        if let Some(with) = &mut query.with {
+            let own = self.ctes.last();
+            aliases::complete_with(with, |name| own.and_then(|own| own.get(name).cloned().flatten()));
+        }
         step(windows::in_query(query))?;
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            step(aliases::complete(self, select))?;
+            step(aliases::keep_apart(self, select, query.order_by.as_mut()))?;
+        }
         step(using::in_order(self, query))?;
         step(constants::type_recursion(query, self.declared))?;
         value_lists::type_body(query.body.as_mut(), self.declared);
@@ -143,6 +152,8 @@ impl Writer for Rewriter<'_> {
     fn select(&mut self, select: &mut Select) -> Step {
         step(quantified::conditions(select))?;
         step(windows::in_select(select))?;
+        step(aliases::complete(self, select))?;
+        step(aliases::keep_apart(self, select, None))?;
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
         match using::settle(self, select, self.ctes.len() > 1) {
