@@ -9,10 +9,10 @@ use super::rewrite::expressions::{
     calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
 use super::rewrite::from::{aliases, names, recursion, relations, rows, set_names, using, value_lists};
-use super::rewrite::grouping::{aggregates, frames, groups, orders, windows};
+use super::rewrite::grouping::{aggregates, frames, groups, orders, sets, windows};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
-use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor};
+use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, OrderBy, Query, Select, SetExpr, Statement, TableFactor};
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::Relation;
 use querygate_types::{PgType, Result};
@@ -92,6 +92,18 @@ impl Rewriter<'_> {
         Some(columns)
     }
 
+    /// The columns of a table's primary key.
+    pub(super) fn primary_key_of(&self, names: &[String]) -> Option<&[String]> {
+        Some(self.relation_of(names)?.primary_key.as_ref()?.columns.as_slice())
+    }
+
+    /// Puts the GROUP BY of a SELECT in other words; `order`: the ORDER BY behind it.
+    fn groups(&self, select: &mut Select, order: Option<&OrderBy>) -> Result<()> {
+        groups::expand_sets(select)?;
+        groups::name_places(select);
+        sets::unite(self, select, order)
+    }
+
     pub(super) fn system_alias(&self, alias: &str) -> Option<u32> {
         self.scopes.iter().rev().find_map(|scope| scope.get(alias).copied())
     }
@@ -132,6 +144,7 @@ impl Writer for Rewriter<'_> {
         if let SetExpr::Select(select) = query.body.as_mut() {
             step(aliases::complete(self, select))?;
             step(aliases::keep_apart(self, select, query.order_by.as_mut()))?;
+            step(self.groups(select, query.order_by.as_ref()))?;
         }
         step(using::in_order(self, query))?;
         step(constants::type_recursion(query, self.declared))?;
@@ -160,8 +173,7 @@ impl Writer for Rewriter<'_> {
             Ok(merged) => self.merged.push(merged),
             Err(error) => return Step::Break(Stop::Refused(error)),
         }
-        step(groups::expand_sets(select))?;
-        groups::name_places(select);
+        step(self.groups(select, None))?;
         orders::inherit(self, select);
         orders::apart(select);
         orders::distinct_once(select);

@@ -3,10 +3,12 @@
 //! not exist is told first, and then the clause is refused. Knows words, no statements.
 
 mod fetches;
+mod groups;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use fetches::LIMIT_MARK;
+pub(crate) use groups::DISTINCT_MARK;
 
 use crate::sql::tokens::{character, is_word};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace};
@@ -250,6 +252,7 @@ impl Words<'_> {
             if left_out {
                 self.drop(word, word + 3);
             }
+            self.put_in_parentheses(word + 2);
             open.push(Open::of(Within::Sets { left_out }));
             return word + 3;
         }
@@ -286,8 +289,7 @@ impl Words<'_> {
             }
             return word + 1 + words;
         }
-        if self.are(word, &["group", "by", "all"]) && self.key_follows(word + 3) {
-            self.drop(word + 2, word + 3);
+        if self.grouped_by(word) {
             return word + 3;
         }
         if let Some(open) = open.last_mut() {
@@ -442,15 +444,6 @@ impl Words<'_> {
         let from = [space(), Token::make_keyword("FROM"), space(), Token::LParen];
         let end = [Token::RParen, space(), Token::make_keyword("AS"), space(), name("nothing"), space()];
         self.before.entry(place).or_default().extend(from.into_iter().chain(one).chain(end));
-    }
-
-    /// Whether a key of GROUP BY stands there.
-    fn key_follows(&self, word: usize) -> bool {
-        let ends = ["having", "order", "limit", "offset", "window", "union", "intersect", "except", "fetch", "for"];
-        match self.token(word) {
-            None | Some(Token::EOF | Token::SemiColon | Token::RParen | Token::Comma) => false,
-            Some(_) => !ends.iter().any(|end| self.is(word, end)),
-        }
     }
 
     /// `a JOIN b JOIN c ON x ON y` is `a JOIN (b JOIN c ON x) ON y`.

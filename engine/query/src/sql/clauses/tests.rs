@@ -23,6 +23,9 @@ fn other_words_for_the_same_are_put_right() {
         ),
         ("GROUPING SETS (a, GROUPING SETS ((b), ()))", "GROUPING SETS (a, (b), () )"),
         ("GROUP BY ALL ROLLUP (a)", "GROUP BY ROLLUP (a)"),
+        ("GROUP BY DISTINCT ROLLUP (a)", "GROUP BY '''distinct groups''',ROLLUP (a)"),
+        ("ROLLUP ((a)::int, (b, c), f(d))", "ROLLUP (((a)::int), (b, c), f(d))"),
+        ("GROUPING SETS ((a, b), (c) + 1)", "GROUPING SETS ((a, b), ((c) + 1))"),
         (
             "SELECT UNION (SELECT) EXCEPT SELECT FROM a",
             "SELECT FROM (SELECT 1) AS \"nothing\" UNION (SELECT FROM (SELECT 1) AS \"nothing\" ) EXCEPT SELECT FROM a",

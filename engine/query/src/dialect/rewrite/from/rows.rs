@@ -121,7 +121,7 @@ pub(super) fn values(scope: &Scope) -> Vec<(String, Expr)> {
 }
 
 /// Columns under the names that an alias gives them.
-pub(super) fn renamed(columns: Option<Vec<String>>, alias: Option<&TableAlias>) -> Option<Vec<String>> {
+pub(in crate::dialect) fn renamed(columns: Option<Vec<String>>, alias: Option<&TableAlias>) -> Option<Vec<String>> {
     let mut columns = columns?;
     let given = alias.map(|alias| alias.columns.as_slice()).unwrap_or_default();
     for (column, name) in columns.iter_mut().zip(given) {

@@ -1,6 +1,7 @@
 //! Keys of GROUP BY that differ by their casts only. The planner leaves casts out of the names that it gives columns, so that
 //! `n::text` and `n::float8` would be one: there each cast is a call with a number of its own. Knows no catalog.
 
+use super::sets::is_sets;
 use crate::dialect::ast::{call, folded, number, plain_arguments, quoted, text};
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
@@ -23,10 +24,10 @@ pub(in crate::dialect) fn keep_apart(select: &mut Select) -> Result<()> {
 }
 
 /// The most sets of one GROUP BY.
-const SETS_MAX: usize = 4_096;
+pub(super) const SETS_MAX: usize = 4_096;
 
 /// The most keys in sets that are written out.
-const SET_KEYS_MAX: usize = 1 << 16;
+pub(super) const SET_KEYS_MAX: usize = 1 << 16;
 
 /// ROLLUP and CUBE among GROUPING SETS as the sets that they mean.
 ///
@@ -51,7 +52,7 @@ pub(in crate::dialect) fn expand_sets(select: &mut Select) -> Result<()> {
     Ok(())
 }
 
-fn too_many_sets() -> Error {
+pub(super) fn too_many_sets() -> Error {
     let message = format!("too many grouping sets present (maximum {SETS_MAX})");
     Error::new(ErrorCode::StatementTooComplex, message)
 }
@@ -87,7 +88,7 @@ fn sets_of(set: &[Expr], written: &mut usize) -> Result<Option<Vec<Vec<Expr>>>> 
     Ok(Some((0..sets).rev().map(set).collect()))
 }
 
-/// `ROLLUP (1)`: places within sets are the columns there.
+/// `ROLLUP (1), 2`: places within sets and beside them are the columns there.
 pub(in crate::dialect) fn name_places(select: &mut Select) {
     let GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return };
     let items: Vec<Option<Expr>> = select
@@ -98,16 +99,23 @@ pub(in crate::dialect) fn name_places(select: &mut Select) {
             _ => None,
         })
         .collect();
+    let put = |key: &mut Expr| {
+        if let Expr::Value(value) = &*key
+            && let Value::Number(place, _) = &value.value
+            && let Ok(place) = place.parse::<usize>()
+            && let Some(Some(item)) = place.checked_sub(1).and_then(|at| items.get(at))
+        {
+            *key = item.clone();
+        }
+    };
+    let beside = groups.iter().any(is_sets);
     for group in groups {
-        let (Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets)) = group else { continue };
-        for key in sets.iter_mut().flatten() {
-            if let Expr::Value(value) = &*key
-                && let Value::Number(place, _) = &value.value
-                && let Ok(place) = place.parse::<usize>()
-                && let Some(Some(item)) = place.checked_sub(1).and_then(|at| items.get(at))
-            {
-                *key = item.clone();
+        match group {
+            Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+                sets.iter_mut().flatten().for_each(put);
             }
+            key if beside => put(key),
+            _ => {}
         }
     }
 }

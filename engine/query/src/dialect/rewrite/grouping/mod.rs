@@ -6,5 +6,6 @@ pub(in crate::dialect) mod groups;
 pub(in crate::dialect) mod hypothetical_ranks;
 pub(in crate::dialect) mod last_rank;
 pub(in crate::dialect) mod orders;
+pub(in crate::dialect) mod sets;
 pub(in crate::dialect) mod ties;
 pub(in crate::dialect) mod windows;
