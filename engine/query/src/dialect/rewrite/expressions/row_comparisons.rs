@@ -1,12 +1,12 @@
-//! Comparisons of rows that are written as rows, pair by pair: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((c, d), …)`. The
-//! engine compares whole rows, for which NULL is a value like any other; in SQL a pair with NULL has no answer.
+//! Comparisons of rows that are written as rows, pair by pair: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((c, d), …)`; and
+//! `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any other; in SQL a pair with NULL has no answer.
 
 use super::operators::is_row;
 use super::quantified::values_of;
 use crate::dialect::ast::binary;
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, UnaryOperator, Value};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Expressions in all copies that a comparison is written with.
@@ -30,12 +30,29 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
             let each = each.collect::<Result<Option<Vec<Expr>>>>()?;
             each.and_then(any).map(|found| negation(*negated, found))
         }
+        Expr::IsNull(row) if is_row(row) => Some(each_is(row, true)),
+        Expr::IsNotNull(row) if is_row(row) => Some(each_is(row, false)),
         _ => None,
     };
     if let Some(pairwise) = pairwise {
         *expr = pairwise;
     }
     Ok(())
+}
+
+/// Whether each value of a row is NULL, or none is. A row in it is a value that is not NULL, whatever it holds.
+fn each_is(row: &Expr, null: bool) -> Expr {
+    let one = |value: Expr| match (is_row(&value), null) {
+        (true, _) => constant(!null),
+        (false, true) => Expr::IsNull(Box::new(value)),
+        (false, false) => Expr::IsNotNull(Box::new(value)),
+    };
+    let all = values_of(row).into_iter().map(one);
+    nested(all.reduce(|before, one| binary(before, BinaryOperator::And, one)).unwrap_or_else(|| constant(true)))
+}
+
+fn constant(value: bool) -> Expr {
+    Expr::Value(Value::Boolean(value).with_empty_span())
 }
 
 /// `None`: one side is no row, or they have not as many values.
