@@ -141,6 +141,7 @@ impl Writer for Rewriter<'_> {
             aliases::complete_with(with, |name| own.and_then(|own| own.get(name).cloned().flatten()));
         }
         step(windows::in_query(query))?;
+        orders::by_listed(query);
         if let SetExpr::Select(select) = query.body.as_mut() {
             step(aliases::complete(self, select))?;
             step(aliases::keep_apart(self, select, query.order_by.as_mut()))?;

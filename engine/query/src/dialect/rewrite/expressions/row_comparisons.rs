@@ -1,5 +1,6 @@
 //! Comparisons of rows that are written as rows, pair by pair: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((c, d), …)`; and
-//! `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any other; in SQL a pair with NULL has no answer.
+//! `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any other; in SQL a pair with NULL
+//! has no answer.
 
 use super::operators::is_row;
 use super::quantified::values_of;

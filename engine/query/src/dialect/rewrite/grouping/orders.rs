@@ -1,9 +1,10 @@
 //! Orders of aggregates: those that PostgreSQL takes from a sorted subquery are said, several that differ are each computed by an
-//! aggregate that sorts by itself, and a number in one is a constant, no place of a column.
+//! aggregate that sorts by itself, and a number in one is a constant, no place of a column. Orders of SELECT DISTINCT.
 
-use crate::dialect::ast::{call, folded, list, quoted};
+use crate::dialect::ast::{call, folded, list, number, quoted};
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::expressions::calls::unqualified;
+use crate::sql::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
     Distinct, DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName,
     ObjectNamePart, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value,
@@ -129,6 +130,68 @@ pub(in crate::dialect) fn distinct_once(select: &mut Select) {
             }
             is_new
         });
+    }
+}
+
+/// `SELECT DISTINCT lower(a) … ORDER BY lower(a)`: what the list computes stands in ORDER BY as its place there, by which alone the engine
+/// finds it.
+pub(in crate::dialect) fn by_listed(query: &mut Query) {
+    let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return };
+    let OrderByKind::Expressions(keys) = &mut order.kind else { return };
+    if select.distinct != Some(Distinct::Distinct) {
+        return;
+    }
+    // Of one table, a column's name says as much without it.
+    let alone = matches!(select.from.as_slice(), [table] if table.joins.is_empty());
+    // Behind `*`, places are not known.
+    let items = select.projection.iter().map_while(|item| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(bare(expr, alone)),
+        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => None,
+    });
+    let items: Vec<String> = items.collect();
+    for key in keys {
+        if matches!(key.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)) {
+            continue;
+        }
+        let written = bare(&key.expr, alone);
+        let place = items.iter().position(|item| *item == written).and_then(|at| i64::try_from(at + 1).ok());
+        if let Some(place) = place {
+            key.expr = number(place);
+        }
+    }
+}
+
+/// An expression's text without parentheses around it, its names as they are looked up.
+fn bare(expr: &Expr, alone: bool) -> String {
+    let mut expr = expr.clone();
+    // Nothing is refused on the way.
+    let _ = write(&mut expr, &mut Bare { alone });
+    expr.to_string()
+}
+
+struct Bare {
+    /// Whether columns are written without their tables.
+    alone: bool,
+}
+
+impl Writer for Bare {
+    fn after_expr(&mut self, expr: &mut Expr) -> Step {
+        match expr {
+            Expr::Identifier(name) => *name = quoted(&folded(name)),
+            Expr::CompoundIdentifier(names) => {
+                names.iter_mut().for_each(|name| *name = quoted(&folded(name)));
+                if let Some(name) = names.last().filter(|_| self.alone) {
+                    *expr = Expr::Identifier(name.clone());
+                }
+            }
+            Expr::Function(function) => {
+                if let Some(name) = unqualified(&function.name) {
+                    function.name = ObjectName(vec![ObjectNamePart::Identifier(quoted(&name))]);
+                }
+            }
+            _ => {}
+        }
+        ON
     }
 }
 
