@@ -1,6 +1,7 @@
 //! From a statement to a bound plan: a principal's catalog, names, types, what may be NULL, and the walks that admit a plan.
 //! Reads no row.
 
+mod aggregate_filters;
 pub(crate) mod argument_types;
 pub(crate) mod functions;
 pub(crate) mod mask_guard;

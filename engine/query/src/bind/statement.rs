@@ -1,5 +1,6 @@
 //! Binds a statement on a principal's catalog: names, types, parameters. Reads no row.
 
+use crate::bind::aggregate_filters::refuse_filters;
 use crate::bind::argument_types::with_json_arguments;
 use crate::bind::mask_guard::refuse_masked_predicates;
 use crate::bind::missing_columns::translate_binding;
@@ -404,6 +405,7 @@ pub(crate) async fn plan_query(
         None => bound?,
     };
     refuse_full_using(&plan)?;
+    refuse_filters(&plan)?;
     refuse_outer_aggregates(&plan).map_err(|e| translate(&e, Stage::Plan))?;
     settled(plan, state, dialect, declared)
 }

@@ -201,6 +201,7 @@ impl Writer for Rewriter<'_> {
     }
 
     fn expr(&mut self, expr: &mut Expr) -> Step {
+        step(aggregates::refuse(expr))?;
         rows::rewrite(self, expr);
         normal_forms::rewrite(expr);
         orders::by_no_places(expr);

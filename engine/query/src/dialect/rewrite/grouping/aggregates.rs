@@ -6,9 +6,30 @@ use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
     ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions,
 };
+use querygate_types::{Error, ErrorCode, Result};
 
 /// Aggregates that are another one under another name.
 const RENAMED: &[(&str, &str)] = &[("every", "bool_and"), ("variance", "var_samp")];
+
+/// Refuses calls of `count` that the engine answers and PostgreSQL does not.
+///
+/// # Errors
+/// 42601 for `count(DISTINCT *)`, 42883 for several arguments.
+pub(in crate::dialect) fn refuse(expr: &Expr) -> Result<()> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    let FunctionArguments::List(arguments) = &function.args else { return Ok(()) };
+    if unqualified(&function.name).as_deref() != Some("count") {
+        return Ok(());
+    }
+    match arguments.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] if arguments.duplicate_treatment.is_some() => {
+            Err(Error::new(ErrorCode::SyntaxError, "syntax error at or near \"*\""))
+        }
+        [_, _, ..] => Err(Error::new(ErrorCode::UndefinedFunction, "function count of several values does not exist")
+            .with_hint("Count rows of them: count((a, b)).")),
+        _ => Ok(()),
+    }
+}
 
 /// Rewrites a call of such an aggregate.
 pub(in crate::dialect) fn rewrite(expr: &mut Expr) {
