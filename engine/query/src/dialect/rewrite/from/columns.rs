@@ -37,10 +37,7 @@ enum Side {
 ///
 /// # Errors
 /// 42702: a join merges a column of which a side has two.
-pub(in crate::dialect) fn settle(
-    rewriter: &Rewriter<'_>,
-    from: &mut [TableWithJoins],
-) -> Result<Option<Vec<Given>>> {
+pub(in crate::dialect) fn settle(rewriter: &Rewriter<'_>, from: &mut [TableWithJoins]) -> Result<Option<Vec<Given>>> {
     let mut all = Vec::new();
     for table in from {
         let Some(columns) = of_table(rewriter, table)? else { return Ok(None) };
@@ -90,12 +87,7 @@ pub(super) fn last(name: &ObjectName) -> Option<String> {
 }
 
 /// The condition of a join that merges columns, and the columns behind it: the merged ones come first.
-fn merge(
-    names: &[String],
-    left: Vec<Given>,
-    right: Vec<Given>,
-    side: Side,
-) -> Result<Option<(Expr, Vec<Given>)>> {
+fn merge(names: &[String], left: Vec<Given>, right: Vec<Given>, side: Side) -> Result<Option<(Expr, Vec<Given>)>> {
     let mut condition = None;
     let mut columns: Vec<Given> = Vec::with_capacity(left.len() + right.len());
     for name in names {

@@ -191,15 +191,13 @@ pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
         Expr::Function(function) => {
             let FunctionArguments::List(list) = &mut function.args else { return };
             // `row(t.*)` is a row of the columns, not of a row.
-            let spreads = unqualified(&function.name)
-                .is_some_and(|name| name == "row" || name == "record_of");
+            let spreads = unqualified(&function.name).is_some_and(|name| name == "row" || name == "record_of");
             if spreads {
                 let spread = std::mem::take(&mut list.args).into_iter().flat_map(|argument| spread(rewriter, argument));
                 list.args = spread.collect();
             }
             // What is counted is whether there is a row.
-            let counts = unqualified(&function.name)
-                .is_some_and(|name| name == "count");
+            let counts = unqualified(&function.name).is_some_and(|name| name == "count");
             for argument in &mut list.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument
                     && let Some((alias, row)) = table(rewriter, name)

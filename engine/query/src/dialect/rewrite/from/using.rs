@@ -42,7 +42,8 @@ pub(in crate::dialect) fn settle(rewriter: &Rewriter<'_>, select: &mut Select, w
     if within && select.projection.iter().any(is_wildcard) {
         // Without columns that joins merge nothing is changed there.
         let columns = columns::settle(rewriter, &mut select.from)?;
-        columns::expand(select, columns.as_deref().unwrap_or_default(), scope, within && columns.is_some(), false);
+        let known = columns.is_some();
+        columns::expand(select, columns.as_deref().unwrap_or_default(), scope, known, false);
     }
     Ok(Merged::new())
 }

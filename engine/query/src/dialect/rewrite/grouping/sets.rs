@@ -10,8 +10,7 @@ use crate::dialect::rewrite::from::rows;
 use crate::sql::clauses::DISTINCT_MARK;
 use crate::sql::walk::{ON, Reader, Step, Stop, finds, look};
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, OrderBy, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins,
-    Value,
+    Expr, GroupByExpr, OrderBy, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, Value,
 };
 use querygate_types::Result;
 use std::collections::HashSet;
@@ -20,11 +19,7 @@ use std::collections::HashSet;
 ///
 /// # Errors
 /// 54001 for more sets than a GROUP BY has.
-pub(in crate::dialect) fn unite(
-    rewriter: &Rewriter<'_>,
-    select: &mut Select,
-    order: Option<&OrderBy>,
-) -> Result<()> {
+pub(in crate::dialect) fn unite(rewriter: &Rewriter<'_>, select: &mut Select, order: Option<&OrderBy>) -> Result<()> {
     one_group(select);
     let GroupByExpr::Expressions(groups, modifiers) = &mut select.group_by else { return Ok(()) };
     if groups.is_empty() || !modifiers.is_empty() {
@@ -131,7 +126,9 @@ fn product(groups: &[Expr]) -> Result<Vec<Vec<Expr>>> {
 }
 
 fn sets_of(group: &Expr) -> Result<Vec<Vec<Expr>>> {
-    let flat = |keys: &[Expr]| keys.iter().cloned().flat_map(without_row).filter(|key| !is_nothing(key)).collect::<Vec<Expr>>();
+    let flat = |keys: &[Expr]| {
+        keys.iter().cloned().flat_map(without_row).filter(|key| !is_nothing(key)).collect::<Vec<Expr>>()
+    };
     let (units, cube) = match group {
         Expr::GroupingSets(sets) => return Ok(sets.iter().map(|set| flat(set)).collect()),
         Expr::Rollup(units) => (units, false),
