@@ -5,13 +5,14 @@ use super::names::told_apart;
 use super::rows::{self, Scope};
 use crate::dialect::ast::{derived, folded, parts, quoted, select as new_select, table_alias};
 use crate::dialect::rewrite::Rewriter;
-use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, write};
+use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderBy, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins,
     WildcardAdditionalOptions, With,
 };
 use querygate_types::Result;
+use std::collections::HashSet;
 
 /// Tables of a FROM clause, each with its joins; not those in queries.
 fn each(from: &mut [TableWithJoins], change: &mut dyn FnMut(&mut TableFactor) -> Result<()>) -> Result<()> {
@@ -83,10 +84,9 @@ pub(in crate::dialect) fn keep_apart(
         return Ok(());
     }
     let scope = rows::scope(rewriter, select);
-    for alias in scope.keys() {
-        if !finds(&*select, &mut Misread { rewriter, alias, within: Vec::new() }) {
-            continue;
-        }
+    let mut misread = Misread { rewriter, aliases: &scope, within: Vec::new(), found: HashSet::new() };
+    look(&*select, &mut misread);
+    for alias in &misread.found {
         let other = told_apart(alias, 1);
         let mut renamed = false;
         each(&mut select.from, &mut |factor: &mut TableFactor| {
@@ -148,11 +148,12 @@ fn scope_of(rewriter: &Rewriter<'_>, body: &SetExpr) -> Scope {
     }
 }
 
-/// Finds a column of an alias in a query within that has a column of the alias' name.
+/// Finds aliases whose columns are read by queries within that have a column of the alias' name.
 struct Misread<'a> {
     rewriter: &'a Rewriter<'a>,
-    alias: &'a str,
+    aliases: &'a Scope,
     within: Vec<Scope>,
+    found: HashSet<String>,
 }
 
 impl Reader for Misread<'_> {
@@ -169,11 +170,15 @@ impl Reader for Misread<'_> {
     fn expr(&mut self, expr: &Expr) -> Step {
         let Expr::CompoundIdentifier(names) = expr else { return ON };
         let [table, _] = names.as_slice() else { return ON };
-        if folded(table) != self.alias || self.within.iter().any(|scope| scope.contains_key(self.alias)) {
-            return ON;
+        let alias = folded(table);
+        let hidden = self.within.iter().any(|scope| scope.contains_key(&alias));
+        if !hidden && self.aliases.contains_key(&alias) {
+            let has = |scope: &Scope| scope.values().any(|row| row.has(&alias));
+            if self.within.iter().any(has) {
+                self.found.insert(alias);
+            }
         }
-        let has = |scope: &Scope| scope.values().any(|row| row.has(self.alias));
-        if self.within.iter().any(has) { Step::Break(Stop::Found) } else { ON }
+        ON
     }
 }
 
