@@ -97,11 +97,21 @@ impl Rewriter<'_> {
         Some(self.relation_of(names)?.primary_key.as_ref()?.columns.as_slice())
     }
 
-    /// Puts the GROUP BY of a SELECT in other words; `order`: the ORDER BY behind it.
-    fn groups(&self, select: &mut Select, order: Option<&OrderBy>) -> Result<()> {
-        groups::expand_sets(select)?;
-        groups::name_places(select);
-        sets::unite(self, select, order)
+    /// Puts the GROUP BY of each SELECT of a query in other words, once: a place of a column becomes what stands there, which may be a
+    /// number. `order`: the ORDER BY behind them.
+    fn groups(&self, body: &mut SetExpr, order: Option<&OrderBy>) -> Result<()> {
+        match body {
+            SetExpr::Select(select) => {
+                groups::expand_sets(select)?;
+                groups::name_places(select);
+                sets::unite(self, select, order)
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                self.groups(left, None)?;
+                self.groups(right, None)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn system_alias(&self, alias: &str) -> Option<u32> {
@@ -145,8 +155,8 @@ impl Writer for Rewriter<'_> {
         if let SetExpr::Select(select) = query.body.as_mut() {
             step(aliases::complete(self, select))?;
             step(aliases::keep_apart(self, select, query.order_by.as_mut()))?;
-            step(self.groups(select, query.order_by.as_ref()))?;
         }
+        step(self.groups(query.body.as_mut(), query.order_by.as_ref()))?;
         step(using::in_order(self, query))?;
         step(constants::type_recursion(query, self.declared))?;
         value_lists::type_body(query.body.as_mut(), self.declared);
@@ -174,7 +184,6 @@ impl Writer for Rewriter<'_> {
             Ok(merged) => self.merged.push(merged),
             Err(error) => return Step::Break(Stop::Refused(error)),
         }
-        step(self.groups(select, None))?;
         orders::inherit(self, select);
         orders::apart(select);
         orders::distinct_once(select);

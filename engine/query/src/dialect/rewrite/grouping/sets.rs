@@ -48,7 +48,8 @@ pub(in crate::dialect) fn unite(rewriter: &Rewriter<'_>, select: &mut Select, or
     let decided = decided(rewriter, select, order, &sets);
     sets.iter_mut().for_each(|set| set.extend(decided.iter().cloned()));
     let groups = match sets.as_mut_slice() {
-        [only] if !only.is_empty() => std::mem::take(only),
+        // A number would be a place there.
+        [only] if !only.is_empty() && !only.iter().any(|key| matches!(key, Expr::Value(_))) => std::mem::take(only),
         _ => vec![Expr::GroupingSets(sets)],
     };
     select.group_by = GroupByExpr::Expressions(groups, Vec::new());
