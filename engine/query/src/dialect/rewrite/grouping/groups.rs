@@ -99,22 +99,28 @@ pub(in crate::dialect) fn name_places(select: &mut Select) {
             _ => None,
         })
         .collect();
-    let put = |key: &mut Expr| {
-        if let Expr::Value(value) = &*key
-            && let Value::Number(place, _) = &value.value
-            && let Ok(place) = place.parse::<usize>()
-            && let Some(Some(item)) = place.checked_sub(1).and_then(|at| items.get(at))
-        {
-            *key = item.clone();
-        }
+    let item = |key: &Expr| {
+        let Expr::Value(value) = key else { return None };
+        let Value::Number(place, _) = &value.value else { return None };
+        let at = place.parse::<usize>().ok()?.checked_sub(1)?;
+        items.get(at).cloned().flatten()
     };
     let beside = groups.iter().any(is_sets);
     for group in groups {
         match group {
             Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
-                sets.iter_mut().flatten().for_each(put);
+                for key in sets.iter_mut().flatten() {
+                    if let Some(item) = item(key) {
+                        *key = item;
+                    }
+                }
             }
-            key if beside => put(key),
+            key if beside => match item(key) {
+                // A constant in all sets tells no rows apart, and would be another place.
+                Some(Expr::Value(_)) => *key = Expr::Tuple(Vec::new()),
+                Some(item) => *key = item,
+                None => {}
+            },
             _ => {}
         }
     }
