@@ -1,10 +1,10 @@
 //! Aliases of tables as the engine takes them: a name for each column or for none, joins in parentheses with an alias as queries, and no
 //! alias that a query within takes for a column of its own, whose field `alias.column` would be.
 
-use super::names::told_apart;
 use super::rows::{self, Scope};
 use crate::dialect::ast::{derived, folded, parts, quoted, select as new_select, table_alias};
 use crate::dialect::rewrite::Rewriter;
+use crate::output_names::told_apart;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderBy, Query, Select, SelectItem,
