@@ -107,7 +107,9 @@ pub fn install(state: SessionState) -> SessionState {
 /// 22023 for a LIKE pattern that ends with its escape.
 pub fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
     let zone = zone_of(options);
-    let plan = analyze::rules::settled(typing::unions::met(typing::literals::typed(plan)?)?, zone)?;
+    let plan = typing::unions::met(typing::literals::typed(plan)?)?;
+    let plan = typing::recursive_numbers::widened(plan, &|term| analyze::rules::settled(term, zone))?;
+    let plan = analyze::rules::settled(plan, zone)?;
     let plan = typing::unions::met(numbers::wide::aligned(plan, |plan| analyze::rules::settled(plan, zone))?)?;
     times::local_moments::shown(typing::recursion::aligned(analyze::rules::Coerced.analyze(plan, options)?)?, zone)
 }

@@ -7,6 +7,7 @@ pub(super) mod key_arguments;
 pub(super) mod literals;
 pub(super) mod patterns;
 pub(super) mod recursion;
+pub(super) mod recursive_numbers;
 pub(super) mod set_operations;
 pub(super) mod unions;
 pub(super) mod words;

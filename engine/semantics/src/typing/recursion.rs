@@ -34,7 +34,7 @@ pub(crate) fn aligned(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// The query, unless its second term adds up what it reads: each round would see its own rows only, and there would be no last one.
-fn checked(query: &RecursiveQuery) -> Result<&RecursiveQuery> {
+pub(super) fn checked(query: &RecursiveQuery) -> Result<&RecursiveQuery> {
     let mut term = &query.recursive_term;
     loop {
         term = match term.as_ref() {
@@ -59,7 +59,8 @@ fn align(query: &RecursiveQuery) -> Result<Option<(Arc<LogicalPlan>, Arc<Logical
     for (place, (own, other)) in first.fields().iter().zip(second.fields()).enumerate() {
         let numeric = matches!(other.data_type(), DataType::Decimal128(..)) && own.data_type().is_numeric();
         if numeric && own.data_type() != other.data_type() && !own.data_type().is_floating() {
-            return Err(external(mismatch(query, place, own, other)));
+            let (own, other) = (pg_type_of(own).sql_name(), pg_type_of(other).sql_name());
+            return Err(external(mismatch(&query.name, place, &own, &other)));
         }
     }
     let differs = |(own, other): (&FieldRef, &FieldRef)| {
@@ -92,13 +93,11 @@ fn with(term: &Arc<LogicalPlan>, targets: &[FieldMetadata]) -> Result<Arc<Logica
     LogicalPlanBuilder::from(Arc::clone(term)).project(columns)?.build().map(Arc::new)
 }
 
-fn mismatch(query: &RecursiveQuery, place: usize, own: &FieldRef, other: &FieldRef) -> Error {
+/// That the first term's column is of a type that cannot hold the second one's.
+pub(super) fn mismatch(query: &str, place: usize, own: &str, overall: &str) -> Error {
     let message = format!(
-        "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall",
-        query.name,
+        "recursive query \"{query}\" column {} has type {own} in non-recursive term but type {overall} overall",
         place + 1,
-        pg_type_of(own).sql_name(),
-        pg_type_of(other).sql_name(),
     );
     Error::new(ErrorCode::DatatypeMismatch, message)
         .with_hint("Cast the output of the non-recursive term to the correct type.")

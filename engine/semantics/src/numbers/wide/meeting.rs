@@ -6,6 +6,7 @@ use crate::casts::conversions;
 use crate::fault::unsupported;
 use crate::renewed_outer_columns;
 use crate::times::zone::Zone;
+use crate::typing::recursive_numbers::is_work_table;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -217,11 +218,11 @@ pub(crate) fn keep_places(inputs: &[Arc<LogicalPlan>], place: usize) -> bool {
     differ && !inputs.iter().any(|input| reads_tables(input))
 }
 
-/// Whether a plan reads a table, in a subquery even.
+/// Whether a plan reads a table, in a subquery even. Rows of a recursive query's last round are none.
 pub(crate) fn reads_tables(plan: &LogicalPlan) -> bool {
     let mut found = false;
     let walked = plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::TableScan(_));
+        found |= matches!(node, LogicalPlan::TableScan(scan) if !is_work_table(scan));
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     found || walked.is_err()

@@ -3,7 +3,7 @@
 use crate::dialect::ast::{cast, literal_text, text};
 use crate::dialect::parameters::Declared;
 use crate::dialect::rewrite::from::value_lists::type_columns;
-use crate::sql::walk::{ON, Step, Writer, write};
+use crate::sql::walk::{ON, Reader, Step, Writer, look, write};
 use datafusion::sql::sqlparser::ast::{
     DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, IntervalFields,
     ObjectName, Query, SelectItem, SetExpr, UnaryOperator, Value,
@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 use querygate_types::{Error, ErrorCode, Result};
 
 /// The table of a recursive query takes its types from the first term: whole numbers there become integers at once, and
-/// what the first term casts, the second casts alike.
+/// what the first term casts, the second casts alike, unless it is a number.
 ///
 /// # Errors
 /// 42804: both cast to numerics of other digits.
@@ -48,6 +48,10 @@ pub(in crate::dialect) fn type_recursion(query: &mut Query, declared: &[Option<D
                 let name = crate::dialect::ast::folded(&table.alias.name);
                 return Err(mismatch(&name, place, &data_type));
             }
+            // What numbers become in the second term is decided where their types are known.
+            if is_exact(&data_type) && !holds_parameter(expr) {
+                continue;
+            }
             let old = std::mem::replace(expr, Expr::Value(Value::Null.with_empty_span()));
             *expr = cast(old, data_type);
         }
@@ -67,6 +71,33 @@ fn mismatch(query: &str, place: usize, first: &DataType) -> Error {
 
 const fn is_numeric(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_))
+}
+
+const fn is_exact(data_type: &DataType) -> bool {
+    is_numeric(data_type)
+        || matches!(
+            data_type,
+            DataType::SmallInt(_)
+                | DataType::Int2(_)
+                | DataType::Int(_)
+                | DataType::Integer(_)
+                | DataType::Int4(_)
+                | DataType::BigInt(_)
+                | DataType::Int8(_)
+        )
+}
+
+fn holds_parameter(expr: &Expr) -> bool {
+    struct Parameters(bool);
+    impl Reader for Parameters {
+        fn expr(&mut self, expr: &Expr) -> Step {
+            self.0 |= matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)));
+            ON
+        }
+    }
+    let mut parameters = Parameters(false);
+    look(expr, &mut parameters);
+    parameters.0
 }
 
 fn expression(item: &SelectItem) -> Option<&Expr> {
