@@ -9,11 +9,64 @@ const CLASSES: [&str; 14] = [
     "xdigit",
 ];
 
+/// Blanks of the C library: those that keep words together are none.
+macro_rules! spaces {
+    () => {
+        r"\t-\r \x{1680}\x{2000}-\x{2006}\x{2008}-\x{200a}\x{2028}\x{2029}\x{205f}\x{3000}"
+    };
+}
+
+/// What is printed, blanks among it.
+macro_rules! printed {
+    () => {
+        r"[^\p{Cc}\p{Cn}\p{Zl}\p{Zp}]"
+    };
+}
+
+/// The characters of a class as the C library has them in `C.UTF-8`, in the spelling of the engine: digits are those of ASCII, others
+/// count among letters. In the library's own classes of these names there is ASCII only.
+fn class(name: &str, insensitive: bool) -> Option<&'static str> {
+    const LETTERS: &str = r"[[\p{Alphabetic}\p{Nd}]--[0-9]]";
+    Some(match name {
+        "alnum" => r"[\p{Alphabetic}\p{Nd}]",
+        "alpha" => LETTERS,
+        // Where case does not count, all letters are of both, even those that have none.
+        "lower" | "upper" if insensitive => LETTERS,
+        // Digraphs of which one letter is large are of both.
+        "lower" => r"[\p{Lowercase}\x{1c5}\x{1c8}\x{1cb}\x{1f2}]",
+        "upper" => r"[\p{Uppercase}\p{Lt}]",
+        "ascii" => r"[\x{0}-\x{7f}]",
+        "blank" => r"[ \t]",
+        "cntrl" => r"\p{Cc}",
+        "digit" => "[0-9]",
+        "graph" => concat!("[", printed!(), "--[", spaces!(), "]]"),
+        "print" => printed!(),
+        "punct" => concat!("[", printed!(), r"--[\p{Alphabetic}\p{Nd}", spaces!(), "]]"),
+        "space" => concat!("[", spaces!(), "]"),
+        "word" => r"[\p{Alphabetic}\p{Nd}_]",
+        "xdigit" => "[0-9A-Fa-f]",
+        _ => return None,
+    })
+}
+
+/// What a letter behind a backslash stands for that is a class.
+const fn escaped_class(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'd' => "[0-9]",
+        'D' => "[^0-9]",
+        's' => concat!("[", spaces!(), "]"),
+        'S' => concat!("[^", spaces!(), "]"),
+        'w' => r"[\p{Alphabetic}\p{Nd}_]",
+        'W' => r"[^\p{Alphabetic}\p{Nd}_]",
+        _ => return None,
+    })
+}
+
 /// What stands in brackets.
 enum Item {
     Character(char),
-    /// A class, in the spelling of the library.
-    Class(String),
+    /// A class, in the spelling of the engine.
+    Class(&'static str),
 }
 
 impl Reader {
@@ -25,12 +78,12 @@ impl Reader {
             'M' => Place::WordEnd,
             'y' => Place::WordEdge,
             'Y' => Place::NoWordEdge,
-            c @ ('d' | 'D' | 's' | 'S' | 'w' | 'W') => {
-                self.at += 1;
-                return self.one(&format!("\\{c}"));
-            }
             '1'..='9' => return self.reference(),
-            _ => {
+            c => {
+                if let Some(class) = escaped_class(c) {
+                    self.at += 1;
+                    return self.one(class);
+                }
                 let c = self.character()?;
                 return self.literal(c);
             }
@@ -125,7 +178,7 @@ impl Reader {
             let is_range = self.peek() == Some('-') && !self.follows(1, ']');
             match item {
                 Item::Class(_) if is_range => return Err(Unread::Invalid),
-                Item::Class(class) => out.push_str(&class),
+                Item::Class(class) => out.push_str(class),
                 Item::Character(from) if is_range => {
                     self.at += 1;
                     let Item::Character(to) = self.item()? else { return Err(Unread::Invalid) };
@@ -142,20 +195,20 @@ impl Reader {
         match self.next().ok_or(Unread::Invalid)? {
             '[' if self.takes(":") => {
                 let is_it = |class: &&str| self.takes(&format!("{class}:]"));
-                let class = CLASSES.into_iter().find(is_it).ok_or(Unread::Invalid)?;
-                Ok(Item::Class(format!("[:{class}:]")))
+                let name = CLASSES.into_iter().find(is_it).ok_or(Unread::Invalid)?;
+                class(name, self.options.insensitive).map(Item::Class).ok_or(Unread::Invalid)
             }
             '[' if matches!(self.peek(), Some('.' | '=')) => {
                 // One character; those with names are not known here.
                 let (sign, c) = (self.next().ok_or(Unread::Invalid)?, self.next().ok_or(Unread::Invalid)?);
                 if self.takes(&format!("{sign}]")) { Ok(Item::Character(c)) } else { Err(Unread::Invalid) }
             }
-            '\\' => match self.peek() {
-                Some(c @ ('d' | 'D' | 's' | 'S' | 'w' | 'W')) => {
+            '\\' => match self.peek().and_then(escaped_class) {
+                Some(class) => {
                     self.at += 1;
-                    Ok(Item::Class(format!("\\{c}")))
+                    Ok(Item::Class(class))
                 }
-                _ => self.character().map(Item::Character),
+                None => self.character().map(Item::Character),
             },
             c => Ok(Item::Character(c)),
         }

@@ -38,6 +38,37 @@ fn what_looks_around_and_refers_back_is_found() {
     }
 }
 
+/// What PostgreSQL 15 finds in a database of `C.UTF-8`.
+#[test]
+fn classes_are_those_of_the_c_library() {
+    for (pattern, flags, has, lacks) in [
+        ("[[:upper:]]", "", "AÄ\u{1c5}ᾈⅠ", "aä１あ€"),
+        ("[[:lower:]]", "", "aä\u{1c5}ªⅰ", "AÄᾈ１あ"),
+        ("[[:upper:]]", "i", "aäAあ１", "1€ "),
+        ("[[:alpha:]]", "", "aäあ１ǅⅠ", "1_€\u{a0}"),
+        ("[[:alnum:]]", "", "aä1１", "_€-"),
+        (r"\d", "", "07", "１٣a"),
+        (r"\D", "", "１٣a\n", "07"),
+        ("[[:digit:]]", "", "7", "１"),
+        (r"\s", "", " \t\u{b}\u{2003}\u{3000}\u{2028}", "\u{a0}\u{2007}\u{202f}\u{85}a"),
+        (r"\S", "", "\u{a0}\u{85}a", " \u{2003}"),
+        (r"\w", "", "aä1１_", "-€‿"),
+        (r"[^\w]", "", "-€‿", "aä_"),
+        ("[[:punct:]]", "", "!€«_", "aä1１ \u{2003}"),
+        ("[[:print:]]", "", "a €\u{a0}\u{e000}", "\t\u{2028}\u{7f}"),
+        ("[[:graph:]]", "", "a€\u{a0}", " \u{2003}\t"),
+        ("[[:cntrl:]]", "", "\u{1}\u{85}", "a "),
+        ("[[:blank:]]", "", " \t", "\u{2003}\n"),
+        ("[[:xdigit:]]", "", "aF9", "gＡ"),
+        ("[[:ascii:]]", "", "a~", "ä"),
+    ] {
+        for (text, expected) in has.chars().map(|c| (c, true)).chain(lacks.chars().map(|c| (c, false))) {
+            let text = text.to_string();
+            assert_eq!(matcher(pattern, flags, &text).is_match(&text).unwrap(), expected, "{pattern} {text:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_not_of_postgresql_is_invalid() {
     for pattern in [
