@@ -46,12 +46,13 @@ fn refuse_junk(tokens: &[TokenWithSpan]) -> Result<(), TokenizerError> {
     Ok(())
 }
 
-/// `2>-1`: the tokenizer takes all characters of operators that stand together for one operator. PostgreSQL's ends before signs at
-/// its end, unless one of the characters is in it of which no operator of the standard is made.
+/// `2>-1` and `x->-1`: the tokenizer takes all characters of operators that stand together for one operator. PostgreSQL's ends before
+/// signs at its end, unless one of the characters is in it of which no operator of the standard is made.
 fn signs_apart(token: TokenWithSpan) -> Vec<TokenWithSpan> {
     let Token::CustomBinaryOperator(written) = &token.token else { return vec![token] };
     let bare = written.trim_end_matches(['+', '-']);
-    let is_standard = bare.chars().all(|c| matches!(c, '*' | '/' | '<' | '>' | '='));
+    let is_standard =
+        matches!(bare, "->" | "->>") || bare.chars().all(|c| matches!(c, '*' | '/' | '<' | '>' | '='));
     if bare.is_empty() || bare.len() == written.len() || !is_standard || written.contains("--") {
         return vec![token];
     }
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn signs_belong_to_what_follows_an_operator() {
-        for operator in [">", ">=", "<>", "<=", "<", "=", "*", "/"] {
+        for operator in [">", ">=", "<>", "<=", "<", "=", "*", "/", "->", "->>"] {
             for sign in ["-", "+", "+-"] {
                 let spaced = text(&format!("2 {operator} {sign}1")).replace(' ', "");
                 let found = tokens(&format!("2{operator}{sign}1")).unwrap();
