@@ -3,6 +3,7 @@
 pub(super) mod edit;
 pub(super) mod jsonpath;
 pub(super) mod of_value;
+pub(super) mod order;
 pub(super) mod path;
 
 pub(super) use querygate_types::json::{print, tree};

@@ -3,6 +3,7 @@
 pub(super) mod binding;
 pub(super) mod comparable;
 pub(super) mod enum_order;
+pub(super) mod jsonb_order;
 pub(super) mod key_arguments;
 pub(super) mod literals;
 pub(super) mod patterns;

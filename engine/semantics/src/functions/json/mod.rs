@@ -9,6 +9,7 @@ use crate::functions::form::{Form, P, R, form, list, variadic};
 use crate::functions::{Def, Row, Value, lenient, strict};
 use crate::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
 use crate::json::of_value::write;
+use crate::json::order;
 use crate::json::print::{normal, normal_text, pretty, quoted, text};
 use crate::json::tree::{Json, Node, parse, weight};
 use crate::json::{invalid, path};
@@ -43,6 +44,8 @@ pub(super) const DEFS: &[Def] = &[
         "jsonb_equal",
         &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::equal(&normal(node(r, 0)?), &normal(node(r, 1)?)))))],
     ),
+    // The bytes by which values are ordered; equal ones have equal bytes.
+    strict("jsonb_key", &[form(ONE, R::Bytea, |r| order_key(r.text(0)).map(Value::Bytes))]),
     strict("jsonb_exists", &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::has(&node(r, 0)?, r.text(1)))))]),
     strict("jsonb_exists_any", &[form(PATH, R::Bool, |r| exists(r, false))]),
     strict("jsonb_exists_all", &[form(PATH, R::Bool, |r| exists(r, true))]),
@@ -175,6 +178,12 @@ pub(super) fn read(text: &str) -> Result<Node> {
 
 fn node(row: &Row<'_>, arg: usize) -> Result<Node> {
     read(row.text(arg))
+}
+
+/// What hides a value is no JSON, and is in order as a string.
+fn order_key(text: &str) -> Result<Vec<u8>> {
+    work(weight(text))?;
+    order::key(parse(text).unwrap_or_else(|| Json::String(text.to_owned()).node()))
 }
 
 fn printed(node: Node) -> Result<Value> {
