@@ -10,7 +10,7 @@ use crate::keep_names::under_names;
 use crate::numbers::{arithmetic, wide};
 use crate::times::interval_length;
 use crate::times::zone::Zone;
-use crate::typing::{binding, comparable, enum_order, jsonb_order, set_operations};
+use crate::typing::{binding, comparable, enum_order, order_keys, set_operations};
 use crate::windows::{distances, framed, peers};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -96,7 +96,7 @@ fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRe
 fn ordered(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let node = wide::keyed(node.recompute_schema()?)?;
     let node = node.transform_data(interval_length::sorted)?.transform_data(enum_order::sorted)?;
-    node.transform_data(|node| Ok(jsonb_order::sorted(node)))
+    node.transform_data(|node| Ok(order_keys::sorted(node)))
 }
 
 fn coerced(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -6,6 +6,7 @@ use crate::fault::{Fault, external};
 use crate::numbers::wide;
 use crate::times::interval_length::{self, INTERVAL};
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
+use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use arrow::row::{RowConverter, SortField};
@@ -41,6 +42,20 @@ pub(super) const DEFS: &[Def] = &[
             Ok(if text.is_empty() { Value::Null } else { Value::Text(text) })
         })],
     ),
+    strict(
+        "array_ndims",
+        &[form(&[P::AnyArray], R::Int4, |r| {
+            let (mut items, mut dimensions) = (r.list(0), 0);
+            while !items.is_empty() {
+                dimensions += 1;
+                let Some(inner) = items.as_list_opt::<i32>().map(|l| l.value(0)) else { break };
+                items = inner;
+            }
+            Ok(if dimensions == 0 { Value::Null } else { Value::Int(dimensions) })
+        })],
+    ),
+    // The bytes by which arrays are ordered.
+    strict("array_key", &[form(&[P::AnyArray], R::Bytea, order_key)]),
     lenient(
         "array_remove",
         &[form(ITEM, R::By(like_first), |r| {
@@ -252,6 +267,15 @@ fn holds(row: &Row<'_>, all: bool) -> Result<Value> {
 }
 
 const DISTINCT: &[Form] = &[form(&[P::AnyArray], R::By(like_first), distinct)];
+
+/// An item that is NULL is behind all others, and an array behind those that it begins with.
+fn order_key(row: &Row<'_>) -> Result<Value> {
+    let (arrays, at) = row.array(0);
+    let last = SortOptions { descending: false, nulls_first: false };
+    let keys = RowConverter::new(vec![SortField::new_with_options(arrays.data_type().clone(), last)])?;
+    let rows = keys.convert_columns(&[arrays.slice(at, 1)])?;
+    Ok(Value::Bytes(rows.row(0).as_ref().to_vec()))
+}
 
 /// Each element where it stands first. NULL is one of them.
 fn distinct(row: &Row<'_>) -> Result<Value> {

@@ -2,7 +2,7 @@
 //! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
 //! plan.
 
-use super::{enum_order, jsonb_order, patterns};
+use super::{enum_order, order_keys, patterns};
 use crate::numbers::wide;
 use crate::times::interval_length;
 use arrow::array::Array;
@@ -20,7 +20,7 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let changed = meet(sides.iter_mut().collect(), schema)?
                 | interval_length::compared(sides.iter_mut().collect(), schema)?
                 | enum_order::compared(sides.iter_mut().collect(), is_order(op), schema)?
-                | (op != Operator::Eq && jsonb_order::compared(sides.iter_mut().collect(), schema));
+                | order_keys::compared(sides.iter_mut().collect(), op, schema)?;
             let [left, right] = sides;
             let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
             Transformed::new_transformed(expr, changed)
@@ -41,7 +41,7 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let mut changed = meet(sides.each_mut().map(|side| &mut **side).into(), schema)?;
             changed |= interval_length::compared(sides.each_mut().map(|side| &mut **side).into(), schema)?;
             changed |= enum_order::compared(sides.each_mut().map(|side| &mut **side).into(), true, schema)?;
-            changed |= jsonb_order::compared(sides.into(), schema);
+            changed |= order_keys::compared(sides.into(), Operator::LtEq, schema)?;
             Transformed::new_transformed(Expr::Between(between), changed)
         }
         Expr::InList(mut list) => {
@@ -52,7 +52,7 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let sides = std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect();
             changed |= enum_order::compared(sides, false, schema)?;
             let sides = std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect();
-            changed |= jsonb_order::compared(sides, schema);
+            changed |= order_keys::compared(sides, Operator::IsNotDistinctFrom, schema)?;
             Transformed::new_transformed(Expr::InList(list), changed)
         }
         Expr::ScalarFunction(call) if matches!(call.name(), "compare_any" | "compare_all") => {
@@ -71,7 +71,7 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             let changed = meet(call.args.iter_mut().collect(), schema)?;
             enum_order::extreme(&call, schema)?;
-            jsonb_order::refuse_extremes(call.name(), &call.args, schema)?;
+            order_keys::refuse_extremes(call.name(), &call.args, schema)?;
             if call.name() == "nullif"
                 && let [value, other] = call.args.as_slice()
                 && let Some(same) = interval_length::same(value, other, schema)?
@@ -94,19 +94,19 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         }
         Expr::Case(case) => branches(case, schema)?,
         Expr::AggregateFunction(mut call) => {
-            jsonb_order::refuse_extremes(call.func.name(), &call.params.args, schema)?;
+            order_keys::refuse_extremes(call.func.name(), &call.params.args, schema)?;
             let mut changed = interval_length::by_length(&mut call.params.order_by, schema)?;
             // The engine wants distinct values sorted by themselves.
-            changed |= !call.params.distinct && jsonb_order::by_key(&mut call.params.order_by, schema);
+            changed |= !call.params.distinct && order_keys::by_key(&mut call.params.order_by, schema);
             changed |= interval_length::aggregated(&mut call, schema)?;
             changed |= enum_order::aggregated(&mut call, schema)?;
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
         Expr::WindowFunction(mut window) => {
-            jsonb_order::refuse_extremes(window.fun.name(), &window.params.args, schema)?;
+            order_keys::refuse_extremes(window.fun.name(), &window.params.args, schema)?;
             let mut changed =
                 interval_length::ordered(&mut window, schema)? | enum_order::ordered(&mut window, schema)?;
-            changed |= jsonb_order::by_key(&mut window.params.order_by, schema);
+            changed |= order_keys::by_key(&mut window.params.order_by, schema);
             changed |= interval_length::in_window(&mut window, schema)?;
             Transformed::new_transformed(Expr::WindowFunction(window), changed)
         }
@@ -124,7 +124,8 @@ fn branches(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
         let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
         changed |= meet(compared.iter_mut().map(|side| &mut **side).collect(), schema)?;
         changed |= enum_order::compared(compared.iter_mut().map(|side| &mut **side).collect(), false, schema)?;
-        changed |= jsonb_order::compared(compared.iter_mut().map(|side| &mut **side).collect(), schema);
+        let same = Operator::IsNotDistinctFrom;
+        changed |= order_keys::compared(compared.iter_mut().map(|side| &mut **side).collect(), same, schema)?;
         changed |= interval_length::compared(compared, schema)?;
     }
     Ok(Transformed::new_transformed(Expr::Case(case), changed))

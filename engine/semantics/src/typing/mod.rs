@@ -3,9 +3,9 @@
 pub(super) mod binding;
 pub(super) mod comparable;
 pub(super) mod enum_order;
-pub(super) mod jsonb_order;
 pub(super) mod key_arguments;
 pub(super) mod literals;
+pub(super) mod order_keys;
 pub(super) mod patterns;
 pub(super) mod recursion;
 pub(super) mod recursive_numbers;
