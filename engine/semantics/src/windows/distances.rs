@@ -9,7 +9,7 @@ use crate::times::zone::DAY;
 use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
-use datafusion::logical_expr::{ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
+use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits, cast};
 use querygate_query_api::column::pg_type_of;
 use querygate_types::{Error, ErrorCode};
 
@@ -32,6 +32,15 @@ pub(crate) fn read(window: &mut WindowFunction, schema: &DFSchema) -> Result<boo
             key.expr = as_length(std::mem::take(&mut key.expr));
             return Ok(true);
         }
+        // Beyond a type's last number the engine's frame would reach to the end, NULLs included.
+        DataType::Int16 | DataType::Int32 if whole(frame) => {
+            key.expr = cast(std::mem::take(&mut key.expr), DataType::Int64);
+            return Ok(true);
+        }
+        DataType::Int64 if whole(frame) && !is_widened(&key.expr, schema) => {
+            key.expr = cast(std::mem::take(&mut key.expr), DataType::Decimal128(38, 0));
+            return Ok(true);
+        }
         // Wide numerics are refused elsewhere.
         other if other.is_numeric() || other.is_null() || *other == DataType::LargeBinary => return Ok(false),
         _ => {
@@ -51,6 +60,26 @@ pub(crate) fn read(window: &mut WindowFunction, schema: &DFSchema) -> Result<boo
         key.expr = std::mem::take(&mut key.expr).cast_to(&moment, schema)?;
     }
     Ok(true)
+}
+
+/// Whether a frame's distances are whole numbers.
+fn whole(frame: &WindowFrame) -> bool {
+    [&frame.start_bound, &frame.end_bound].into_iter().all(|bound| match bound {
+        WindowFrameBound::CurrentRow => true,
+        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => {
+            by.try_as_str().flatten().is_none_or(|text| text.parse::<i64>().is_ok())
+        }
+    })
+}
+
+/// Whether a bigint is a smaller number whose type was widened for its frame: a plan is walked over more than once.
+fn is_widened(key: &Expr, schema: &DFSchema) -> bool {
+    match key {
+        Expr::Cast(cast) => {
+            cast.expr.get_type(schema).is_ok_and(|from| matches!(from, DataType::Int16 | DataType::Int32))
+        }
+        _ => false,
+    }
 }
 
 const fn counts(bound: &WindowFrameBound) -> bool {
