@@ -68,21 +68,8 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             }
             Transformed::yes(rewrite(settled, schema)?.data)
         }
-        Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
-            let changed = meet(call.args.iter_mut().collect(), schema)?;
-            enum_order::extreme(&call, schema)?;
-            order_keys::refuse_extremes(call.name(), &call.args, schema)?;
-            if call.name() == "nullif"
-                && let [value, other] = call.args.as_slice()
-                && let Some(same) = interval_length::same(value, other, schema)?
-            {
-                let none = Expr::Literal(ScalarValue::try_from(&interval_length::INTERVAL)?, None);
-                return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
-            }
-            match interval_length::extreme(call, schema)? {
-                Ok(extreme) => Transformed::yes(extreme),
-                Err(same) => Transformed::new_transformed(Expr::ScalarFunction(same), changed),
-            }
+        Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
+            choosing(call, schema)?
         }
         Expr::InSubquery(member) => {
             let member = wide::member(member, schema)?;
@@ -115,10 +102,37 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
     })
 }
 
+/// A call that gives one of its arguments.
+fn choosing(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let changed = if call.name() == "nullif" {
+        meet(call.args.iter_mut().collect(), schema)?
+    } else {
+        meet_as(call.args.iter_mut().collect(), Chosen::One, schema)?
+    };
+    enum_order::extreme(&call, schema)?;
+    order_keys::refuse_extremes(call.name(), &call.args, schema)?;
+    if call.name() == "nullif"
+        && let [value, other] = call.args.as_slice()
+    {
+        if let Some(same) = interval_length::same(value, other, schema)? {
+            let none = Expr::Literal(ScalarValue::try_from(&interval_length::INTERVAL)?, None);
+            return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
+        }
+        if let Some(same) = real_beside_double(value, other, schema)? {
+            let none = Expr::Literal(ScalarValue::Float32(None), None);
+            return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
+        }
+    }
+    Ok(match interval_length::extreme(call, schema)? {
+        Ok(extreme) => Transformed::yes(extreme),
+        Err(same) => Transformed::new_transformed(Expr::ScalarFunction(same), changed),
+    })
+}
+
 /// A CASE whose results meet, and whose operand meets what it is compared with.
 fn branches(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
-    let mut changed = meet(results.map(AsMut::as_mut).collect(), schema)?;
+    let mut changed = meet_as(results.map(AsMut::as_mut).collect(), Chosen::One, schema)?;
     if let Some(operand) = &mut case.expr {
         let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
         let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
@@ -149,8 +163,32 @@ pub const fn is_comparison(op: Operator) -> bool {
     )
 }
 
-/// Casts sides so that they meet. Whether any was cast. A parameter without a type meets nothing.
-fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+/// What becomes of sides that meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chosen {
+    /// They are compared: a real beside an exact number is a double.
+    None,
+    /// One of them is the result, which is a real where no double is among them.
+    One,
+}
+
+/// Whether a real equals what is a double beside it, as a condition; `None`: they are others. NULLIF compares them as doubles, and gives
+/// the real.
+fn real_beside_double(value: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let (own, beside) = (value.get_type(schema)?, other.get_type(schema)?);
+    if own != DataType::Float32 || beside != DataType::Float64 {
+        return Ok(None);
+    }
+    let double = Box::new(datafusion::logical_expr::cast(value.clone(), DataType::Float64));
+    Ok(Some(Expr::BinaryExpr(BinaryExpr::new(double, Operator::Eq, Box::new(other.clone())))))
+}
+
+/// Casts sides that are compared so that they meet. Whether any was cast. A parameter without a type meets nothing.
+fn meet(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+    meet_as(sides, Chosen::None, schema)
+}
+
+fn meet_as(mut sides: Vec<&mut Expr>, chosen: Chosen, schema: &DFSchema) -> Result<bool> {
     let mut types: Vec<Option<DataType>> = sides.iter().map(|side| side.get_type(schema).ok()).collect();
     let mut changed = false;
     if types.iter().flatten().any(DataType::is_decimal) {
@@ -164,7 +202,9 @@ fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
     }
     let is_float = |t: &DataType| matches!(t, DataType::Float32 | DataType::Float64);
     let stamp = types.iter().flatten().find(|t| matches!(t, DataType::Timestamp(..))).cloned();
-    let double = types.iter().flatten().any(is_float).then_some(DataType::Float64);
+    let reals = chosen == Chosen::One && !types.iter().flatten().any(|t| *t == DataType::Float64);
+    let float = if reals { DataType::Float32 } else { DataType::Float64 };
+    let double = types.iter().flatten().any(is_float).then_some(float);
     let wide = if double.is_none() { beyond_38_digits(&types) } else { None };
     for (side, data_type) in sides.into_iter().zip(&types) {
         let to = match data_type {
