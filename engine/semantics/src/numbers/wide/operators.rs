@@ -65,6 +65,8 @@ pub(super) fn called(call: ScalarFunction, schema: &DFSchema) -> Result<std::res
     let types: Vec<DataType> =
         call.args.iter().map(|arg| arg.get_type(schema)).collect::<Result<_>>().unwrap_or_default();
     let numeric = types.iter().any(|t| *t == WIDE_NUMERIC || of_decimals && matches!(t, DataType::Decimal128(..)));
+    // With a base, there is a logarithm of numerics only.
+    let numeric = numeric || (name == "numeric_log" && types.len() == 2);
     let fitting = types.iter().all(|t| is_exact(t) || matches!(t, DataType::Utf8));
     if types.is_empty() || !numeric || !fitting {
         return Ok(Err(call));
