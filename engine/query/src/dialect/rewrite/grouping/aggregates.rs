@@ -2,6 +2,7 @@
 
 use crate::dialect::ast::{call, list};
 use crate::dialect::rewrite::expressions::calls::unqualified;
+use crate::dialect::rewrite::expressions::constants::whole;
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
     ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions,
@@ -94,7 +95,7 @@ fn plain(function: &Function) -> Option<Vec<Expr>> {
     }
 }
 
-/// PostgreSQL finds distinct values by sorting them, and shows them in that order.
+/// PostgreSQL finds distinct values by sorting them, and shows them in that order. A number would be the place of a key.
 fn sort_distinct(name: &str, function: &mut Function) {
     if !matches!(name, "array_agg" | "string_agg") || !is_distinct(function) {
         return;
@@ -102,6 +103,7 @@ fn sort_distinct(name: &str, function: &mut Function) {
     if let FunctionArguments::List(arguments) = &mut function.args
         && arguments.clauses.is_empty()
         && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = arguments.args.first()
+        && whole(first).is_none()
     {
         let options = OrderByOptions { asc: None, nulls_first: None };
         let key = OrderByExpr { expr: first.clone(), options, with_fill: None };
