@@ -44,11 +44,20 @@ pub(super) const DEFS: &[Def] = &[
     ),
     strict(
         "bytea_position",
-        &[form(&[P::Bytea, P::Bytea], R::Int4, |r| {
-            let (text, wanted) = (r.bytes(0), r.bytes(1));
-            let at = if wanted.is_empty() { Some(0) } else { text.windows(wanted.len()).position(|w| w == wanted) };
-            Ok(Value::Int(at.map_or(0, |at| i64::try_from(at).unwrap_or(i64::MAX - 1) + 1)))
-        })],
+        &[form(&[P::Bytea, P::Bytea], R::Int4, bytes_position)],
+    ),
+    strict("bytea_substring", BYTES_CUT),
+    // What is planned before it is known of which of both it is. Of texts, the engine's takes its place.
+    strict("substring_of", CUT),
+    strict(
+        "position_of",
+        &[
+            form(&[P::Text, P::Text], R::Int4, |r| {
+                let before = r.text(0).find(r.text(1)).and_then(|at| r.text(0).get(..at));
+                Ok(Value::Int(before.map_or(0, |text| i64::try_from(text.chars().count()).unwrap_or(0) + 1)))
+            }),
+            form(&[P::Bytea, P::Bytea], R::Int4, bytes_position),
+        ],
     ),
     // DataFusion's takes the digits of a bytea for its text.
     strict("overlay", OVERLAY),
@@ -87,6 +96,48 @@ pub(super) const DEFS: &[Def] = &[
         ],
     ),
 ];
+
+const BYTES_CUT: &[Form] =
+    &[form(&[P::Bytea, P::Int], R::Bytea, cut_bytes), form(&[P::Bytea, P::Int, P::Int], R::Bytea, cut_bytes)];
+const CUT: &[Form] = &[
+    form(&[P::Text, P::Int], R::Text, cut_text),
+    form(&[P::Text, P::Int, P::Int], R::Text, cut_text),
+    form(&[P::Bytea, P::Int], R::Bytea, cut_bytes),
+    form(&[P::Bytea, P::Int, P::Int], R::Bytea, cut_bytes),
+];
+
+fn bytes_position(row: &Row<'_>) -> Result<Value> {
+    let (of, wanted) = (row.bytes(0), row.bytes(1));
+    let at = if wanted.is_empty() { Some(0) } else { of.windows(wanted.len()).position(|w| w == wanted) };
+    Ok(Value::Int(at.map_or(0, |at| i64::try_from(at).unwrap_or(i64::MAX - 1) + 1)))
+}
+
+fn cut_text(row: &Row<'_>) -> Result<Value> {
+    let (from, to) = span(row)?;
+    Ok(Value::Text(row.text(0).chars().skip(from).take(to.saturating_sub(from)).collect()))
+}
+
+fn cut_bytes(row: &Row<'_>) -> Result<Value> {
+    let (from, to) = span(row)?;
+    let of = row.bytes(0);
+    let (from, to) = (from.min(of.len()), to.min(of.len()));
+    Ok(Value::Bytes(of.get(from..to.max(from)).unwrap_or_default().to_vec()))
+}
+
+/// From where a substring goes to where, counted from 0: from the second argument's place on, as many as the third says.
+fn span(row: &Row<'_>) -> Result<(usize, usize)> {
+    let from = row.int(1);
+    let end = match row.len() {
+        2 => i64::MAX,
+        _ if row.int(2) < 0 => {
+            let message = "negative substring length not allowed";
+            return Err(external(Error::new(ErrorCode::NegativeSubstringLength, message)));
+        }
+        _ => from.saturating_add(row.int(2)),
+    };
+    let place = |at: i64| usize::try_from(at.saturating_sub(1).max(0)).unwrap_or(usize::MAX);
+    Ok((place(from), place(end)))
+}
 
 const OVERLAY: &[Form] = &[
     form(&[P::Text, P::Text, P::Int], R::Text, overlaid_text),

@@ -1,7 +1,7 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::{key_arguments, words};
+use super::{by_argument, key_arguments, words};
 use crate::casts::bits::is_bits;
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
@@ -284,6 +284,10 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
     if local_moments::called(&mut call, schema, zone)? {
         return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
     }
+    let mut call = match by_argument::named(call, schema)? {
+        Ok(other) => return Ok(Transformed::yes(other)),
+        Err(same) => same,
+    };
     let name = call.func.name();
     if matches!(name, "concat" | "concat_ws") {
         let mut changed = false;
@@ -309,28 +313,6 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
             *arg = settle_cast(cast, schema, zone)?.data;
         }
         return Ok(Transformed::yes(Expr::ScalarFunction(call)));
-    }
-    if matches!(name, "get_bit" | "set_bit" | "bit_count")
-        && call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))
-    {
-        // They would take the digits for bytes.
-        let message = format!("function {name}(bit) does not exist");
-        return Err(external(Error::new(ErrorCode::UndefinedFunction, message)));
-    }
-    // A string of bits is a text of as many characters.
-    if matches!(name, "bit_length" | "octet_length")
-        && call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))
-    {
-        let length = datafusion::functions::unicode::character_length().call(call.args);
-        let octets = |bits: Expr| (bits + lit(7)) / lit(8);
-        return Ok(Transformed::yes(if call.func.name() == "bit_length" { length } else { octets(length) }));
-    }
-    // As text, a bytea would be as long as its digits.
-    if name == "character_length"
-        && call.args.first().is_some_and(|of| is_bytes(of, schema))
-        && let Some(length) = functions::in_zone("octet_length", zone)
-    {
-        return Ok(Transformed::yes(length.call(call.args)));
     }
     if name == "date_trunc" && zone != Zone::UTC && call.args.len() == 2 {
         let zoned = call.args.get(1).and_then(|of| of.get_type(schema).ok());
@@ -365,12 +347,6 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
         return Ok(Transformed::yes(function.call(call.args)));
     }
     Ok(Transformed::no(Expr::ScalarFunction(call)))
-}
-
-fn is_bytes(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema).is_ok_and(|t| {
-        t != TimeTz::ARROW && matches!(t, DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_))
-    })
 }
 
 /// `extract` of a part that DataFusion takes alike, as its function: sources know that one.

@@ -1,6 +1,7 @@
 //! What Postgres decides when it binds: types of literals, of two sides, of branches and of constants.
 
 pub(super) mod binding;
+mod by_argument;
 pub(super) mod comparable;
 pub(super) mod enum_order;
 pub(super) mod key_arguments;

@@ -182,6 +182,20 @@ impl ExprPlanner for PgExprPlanner {
         })
     }
 
+    fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(match function("substring_of") {
+            Some(substring) => PlannerResult::Planned(substring.call(args)),
+            None => PlannerResult::Original(args),
+        })
+    }
+
+    fn plan_position(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(match function("position_of") {
+            Some(position) => PlannerResult::Planned(position.call(args)),
+            None => PlannerResult::Original(args),
+        })
+    }
+
     fn plan_aggregate(&self, mut expr: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
         // Those of GROUPING are keys, and are looked for among them.
         if expr.func.name() != "grouping" {

@@ -1,0 +1,64 @@
+//! Functions that are others for what they are given: of bytes, of strings of bits, of times of day. Knows no row.
+
+use crate::casts::bits::is_bits;
+use crate::fault::external;
+use crate::functions;
+use crate::times::interval_length::INTERVAL;
+use crate::times::zone::Zone;
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, lit};
+use querygate_query_api::values::timetz::TimeTz;
+use querygate_types::{Error, ErrorCode};
+
+/// What a call is by its arguments; the call itself where it is what its name says.
+///
+/// # Errors
+/// 42883 for a function of bytes that has a string of bits.
+pub(super) fn named(
+    mut call: ScalarFunction,
+    schema: &DFSchema,
+) -> Result<std::result::Result<Expr, ScalarFunction>> {
+    let of_bits = |call: &ScalarFunction| {
+        call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))
+    };
+    let of_bytes = |call: &ScalarFunction| call.args.first().is_some_and(|of| is_bytes(of, schema));
+    let ours = |name: &str| functions::in_zone(name, Zone::UTC);
+    let other = match call.name() {
+        // They would take the digits for bytes.
+        name @ ("get_bit" | "set_bit" | "bit_count") if of_bits(&call) => {
+            let message = format!("function {name}(bit) does not exist");
+            return Err(external(Error::new(ErrorCode::UndefinedFunction, message)));
+        }
+        // A string of bits is a text of as many characters.
+        name @ ("bit_length" | "octet_length") if of_bits(&call) => {
+            let octets = name == "octet_length";
+            let length = datafusion::functions::unicode::character_length().call(std::mem::take(&mut call.args));
+            Some(if octets { (length + lit(7)) / lit(8) } else { length })
+        }
+        // As text, a bytea would be as long as its digits.
+        "character_length" if of_bytes(&call) => ours("octet_length").map(|length| length.call(call.args.clone())),
+        // Their names mean two functions: of texts the engine's, which sources know, of bytes ours.
+        "substring_of" if of_bytes(&call) => ours("bytea_substring").map(|part| part.call(call.args.clone())),
+        "substring_of" => Some(datafusion::functions::unicode::substr().call(call.args.clone())),
+        "position_of" if of_bytes(&call) => ours("bytea_position").map(|place| place.call(call.args.clone())),
+        "position_of" => Some(datafusion::functions::unicode::strpos().call(call.args.clone())),
+        "date_trunc" => match call.args.get_mut(1) {
+            // A time of day is an interval to it.
+            Some(of) if of.get_type(schema).is_ok_and(|of| matches!(of, DataType::Time64(_))) => {
+                *of = Expr::Cast(Cast::new(Box::new(std::mem::take(of)), INTERVAL));
+                Some(Expr::ScalarFunction(call.clone()))
+            }
+            Some(_) | None => None,
+        },
+        _ => None,
+    };
+    Ok(other.ok_or(call))
+}
+
+fn is_bytes(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|t| {
+        t != TimeTz::ARROW && matches!(t, DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_))
+    })
+}
