@@ -51,8 +51,7 @@ fn refuse_junk(tokens: &[TokenWithSpan]) -> Result<(), TokenizerError> {
 fn signs_apart(token: TokenWithSpan) -> Vec<TokenWithSpan> {
     let Token::CustomBinaryOperator(written) = &token.token else { return vec![token] };
     let bare = written.trim_end_matches(['+', '-']);
-    let is_standard =
-        matches!(bare, "->" | "->>") || bare.chars().all(|c| matches!(c, '*' | '/' | '<' | '>' | '='));
+    let is_standard = matches!(bare, "->" | "->>") || bare.chars().all(|c| matches!(c, '*' | '/' | '<' | '>' | '='));
     if bare.is_empty() || bare.len() == written.len() || !is_standard || written.contains("--") {
         return vec![token];
     }

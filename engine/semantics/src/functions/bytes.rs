@@ -42,10 +42,7 @@ pub(super) const DEFS: &[Def] = &[
         "bytea_concat",
         &[form(&[P::Bytea, P::Bytea], R::Bytea, |r| Ok(Value::Bytes([r.bytes(0), r.bytes(1)].concat())))],
     ),
-    strict(
-        "bytea_position",
-        &[form(&[P::Bytea, P::Bytea], R::Int4, bytes_position)],
-    ),
+    strict("bytea_position", &[form(&[P::Bytea, P::Bytea], R::Int4, bytes_position)]),
     strict("bytea_substring", BYTES_CUT),
     // What is planned before it is known of which of both it is. Of texts, the engine's takes its place.
     strict("substring_of", CUT),

@@ -16,10 +16,7 @@ use querygate_types::{Error, ErrorCode};
 ///
 /// # Errors
 /// 42883 for a function of bytes that has a string of bits.
-pub(super) fn named(
-    mut call: ScalarFunction,
-    schema: &DFSchema,
-) -> Result<std::result::Result<Expr, ScalarFunction>> {
+pub(super) fn named(mut call: ScalarFunction, schema: &DFSchema) -> Result<std::result::Result<Expr, ScalarFunction>> {
     let of_bits = |call: &ScalarFunction| {
         call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))
     };

@@ -270,20 +270,21 @@ fn with_types(
     always: bool,
 ) -> Result<LogicalPlan> {
     let schema = Arc::clone(term.schema());
-    let items = schema.iter().zip(settled.schema().fields()).zip(columns).map(|(((qualifier, field), settled), column)| {
-        let item = Expr::from((qualifier, field));
-        let differs = |to: &DataType| to != settled.data_type() || (always && *to != WIDE_NUMERIC);
-        let Some(to) = column.as_ref().map(|column| &column.to).filter(|to| differs(to)) else {
-            return item;
-        };
-        let converted = if *to == WIDE_NUMERIC {
-            let to = Arc::new(Field::new("convert", WIDE_NUMERIC, true));
-            conversion_to(to, Zone::UTC).call(vec![item])
-        } else {
-            Expr::Cast(Cast::new(Box::new(item), to.clone()))
-        };
-        converted.alias_qualified(qualifier.cloned(), field.name())
-    });
+    let items =
+        schema.iter().zip(settled.schema().fields()).zip(columns).map(|(((qualifier, field), settled), column)| {
+            let item = Expr::from((qualifier, field));
+            let differs = |to: &DataType| to != settled.data_type() || (always && *to != WIDE_NUMERIC);
+            let Some(to) = column.as_ref().map(|column| &column.to).filter(|to| differs(to)) else {
+                return item;
+            };
+            let converted = if *to == WIDE_NUMERIC {
+                let to = Arc::new(Field::new("convert", WIDE_NUMERIC, true));
+                conversion_to(to, Zone::UTC).call(vec![item])
+            } else {
+                Expr::Cast(Cast::new(Box::new(item), to.clone()))
+            };
+            converted.alias_qualified(qualifier.cloned(), field.name())
+        });
     let items: Vec<Expr> = items.collect();
     LogicalPlanBuilder::from(term).project(items)?.build()
 }
