@@ -8,7 +8,7 @@ use crate::fault::{external, unsupported};
 use crate::lineage::{Below, below};
 use crate::times::zone::Zone;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue, TableReference};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::{provider_as_source, source_as_provider};
@@ -47,6 +47,14 @@ struct Numbers {
 /// # Errors
 /// 42804 where the second term's type is a later one, 0A000 where rows of numerics would have to be told apart whose places differ.
 pub(crate) fn widened(plan: LogicalPlan, settle: Settle<'_>) -> Result<LogicalPlan> {
+    let mut recurs = false;
+    plan.apply_with_subqueries(|node| {
+        recurs |= matches!(node, LogicalPlan::RecursiveQuery(_));
+        Ok(if recurs { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if !recurs {
+        return Ok(plan);
+    }
     let plan = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::RecursiveQuery(query) => Ok(match widen(&query, settle)? {
             Some(query) => Transformed::yes(LogicalPlan::RecursiveQuery(query)),

@@ -52,6 +52,8 @@ pub(super) fn called(call: ScalarFunction, schema: &DFSchema) -> Result<std::res
         "log" | "log10" => ("numeric_log", true),
         "power" | "pow" => ("numeric_power", true),
         "abs" => ("numeric_abs", false),
+        // A quotient that was settled before its operand became wide.
+        "numeric_divide" => ("numeric_over", false),
         "gcd" => ("numeric_gcd", true),
         "lcm" => ("numeric_lcm", true),
         "factorial" => {
