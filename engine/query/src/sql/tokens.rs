@@ -33,14 +33,23 @@ pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
     Ok(mended(&tokens))
 }
 
-/// `123abc`: a number ends where a word begins, but not without a blank.
+/// `123abc`: a number ends where a word begins, but not without a blank. Nor is `0x1f` a number to PostgreSQL 15.
 fn refuse_junk(tokens: &[TokenWithSpan]) -> Result<(), TokenizerError> {
+    let junk = |location| TokenizerError { message: "trailing junk after numeric literal".to_owned(), location };
+    for TokenWithSpan { token, span } in tokens {
+        if let Token::HexStringLiteral(digits) = token {
+            // In quotes it is longer.
+            let bare = digits.chars().count() as u64 + 2;
+            if span.start.line == span.end.line && span.end.column == span.start.column + bare {
+                return Err(junk(span.start));
+            }
+        }
+    }
     for pair in tokens.windows(2) {
         if let [TokenWithSpan { token: Token::Number(..), span }, TokenWithSpan { token: Token::Word(word), .. }] = pair
             && word.quote_style.is_none()
         {
-            let message = "trailing junk after numeric literal".to_owned();
-            return Err(TokenizerError { message, location: span.start });
+            return Err(junk(span.start));
         }
     }
     Ok(())

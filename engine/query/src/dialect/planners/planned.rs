@@ -79,8 +79,23 @@ pub(in crate::dialect) fn call(
         BinaryOperator::StringConcat if is_key(&r) && !l.is_list() => {
             Some(concat(left.clone(), cast(right, DataType::Utf8, "text")))
         }
+        BinaryOperator::PGBitwiseShiftLeft if l == DataType::Int16 && r.is_integer() => {
+            Some(shifted(Operator::BitwiseShiftLeft, left, right))
+        }
+        BinaryOperator::PGBitwiseShiftRight if l == DataType::Int16 && r.is_integer() => {
+            Some(shifted(Operator::BitwiseShiftRight, left, right))
+        }
         _ => beside_reals(op, (left, &l), (right, &r)).or_else(|| moments(op, (left, &l), (right, &r))),
     })
+}
+
+/// A smallint that is shifted is one: what goes beyond its bits is lost.
+fn shifted(op: Operator, left: &Expr, right: &Expr) -> Expr {
+    let shift = |of: Expr, op: Operator, by: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(of), op, Box::new(by)));
+    let whole = shift(cast(left, DataType::Int32, "int4"), op, right.clone());
+    // The sign is the first of the lower bits.
+    let raised = shift(whole, Operator::BitwiseShiftLeft, lit(16_i32));
+    cast(&shift(raised, Operator::BitwiseShiftRight, lit(16_i32)), DataType::Int16, "int2")
 }
 
 /// Arithmetic of a real and an exact number, which PostgreSQL computes in doubles.

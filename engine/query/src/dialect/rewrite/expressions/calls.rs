@@ -84,10 +84,12 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
                 UnaryOperator::PGCubeRoot => *expr = call("cbrt", vec![operand]),
                 UnaryOperator::PGAbs => *expr = call("abs", vec![operand]),
                 UnaryOperator::BitwiseNot => {
-                    let minus =
-                        Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(Expr::Nested(Box::new(operand))) };
-                    let less =
-                        Expr::BinaryOp { left: Box::new(minus), op: BinaryOperator::Minus, right: Box::new(number(1)) };
+                    // Of the operand's type, whichever whole number it is, and never beyond it.
+                    let less = Expr::BinaryOp {
+                        left: Box::new(cast(number(-1), DataType::SmallInt(None))),
+                        op: BinaryOperator::Minus,
+                        right: Box::new(Expr::Nested(Box::new(operand))),
+                    };
                     *expr = Expr::Nested(Box::new(less));
                 }
                 _ => {}
