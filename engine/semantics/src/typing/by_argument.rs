@@ -5,12 +5,14 @@ use crate::fault::external;
 use crate::functions;
 use crate::times::interval_length::INTERVAL;
 use crate::times::zone::Zone;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, lit};
+use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_query_api::values::timetz::TimeTz;
-use querygate_types::{Error, ErrorCode};
+use querygate_types::{Error, ErrorCode, PgType};
+use std::sync::Arc;
 
 /// What a call is by its arguments; the call itself where it is what its name says.
 ///
@@ -21,6 +23,9 @@ pub(super) fn named(mut call: ScalarFunction, schema: &DFSchema) -> Result<std::
         call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))
     };
     let of_bytes = |call: &ScalarFunction| call.args.first().is_some_and(|of| is_bytes(of, schema));
+    let cuts_time = |call: &ScalarFunction| {
+        call.args.get(1).is_some_and(|of| of.get_type(schema).is_ok_and(|of| matches!(of, DataType::Time64(_))))
+    };
     let ours = |name: &str| functions::in_zone(name, Zone::UTC);
     let other = match call.name() {
         // They would take the digits for bytes.
@@ -41,17 +46,22 @@ pub(super) fn named(mut call: ScalarFunction, schema: &DFSchema) -> Result<std::
         "substring_of" => Some(datafusion::functions::unicode::substr().call(call.args.clone())),
         "position_of" if of_bytes(&call) => ours("bytea_position").map(|place| place.call(call.args.clone())),
         "position_of" => Some(datafusion::functions::unicode::strpos().call(call.args.clone())),
-        "date_trunc" => match call.args.get_mut(1) {
-            // A time of day is an interval to it.
-            Some(of) if of.get_type(schema).is_ok_and(|of| matches!(of, DataType::Time64(_))) => {
-                *of = Expr::Cast(Cast::new(Box::new(std::mem::take(of)), INTERVAL));
-                Some(Expr::ScalarFunction(call.clone()))
+        // A time of day is an interval to it.
+        "date_trunc" if cuts_time(&call) => {
+            if let Some(of) = call.args.get_mut(1) {
+                *of = as_interval(std::mem::take(of));
             }
-            Some(_) | None => None,
-        },
+            Some(Expr::ScalarFunction(call.clone()))
+        }
         _ => None,
     };
     Ok(other.ok_or(call))
+}
+
+fn as_interval(time: Expr) -> Expr {
+    let named = [(PG_TYPE_KEY.to_owned(), PgType::Interval.name().to_owned())].into();
+    let field = Arc::new(Field::new("", INTERVAL, true).with_metadata(named));
+    Expr::Cast(Cast { expr: Box::new(time), field })
 }
 
 fn is_bytes(expr: &Expr, schema: &DFSchema) -> bool {
