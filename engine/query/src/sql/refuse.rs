@@ -120,11 +120,6 @@ impl Reader for Ignored {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
                 refused("TABLESAMPLE")
             }
-            TableFactor::Derived { alias: None, .. } => {
-                let error = Error::new(ErrorCode::SyntaxError, "subquery in FROM must have an alias")
-                    .with_hint("For example, FROM (SELECT ...) [AS] foo.");
-                ControlFlow::Break(Stop::Refused(error))
-            }
             TableFactor::Table { version: Some(_), .. } => refused("a table version"),
             TableFactor::Table { partitions, .. } if !partitions.is_empty() => refused("a partition list"),
             _ => ON,

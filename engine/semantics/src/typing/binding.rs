@@ -2,7 +2,6 @@
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
 use super::{by_argument, key_arguments, words};
-use crate::casts::bits::is_bits;
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };

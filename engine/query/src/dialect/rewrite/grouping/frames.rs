@@ -5,8 +5,8 @@ use crate::dialect::ast::literal_text;
 use crate::dialect::rewrite::expressions::constants;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval,
-    Value, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, Value, WindowFrame,
+    WindowFrameBound, WindowSpec, WindowType,
 };
 use querygate_semantics::cut_interval;
 use querygate_semantics::windows::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, excluding_name, shift_name};
@@ -24,16 +24,10 @@ pub(in crate::dialect) fn of_call(expr: &mut Expr) {
 /// A call over a frame that is marked as one that leaves rows out becomes a call of the function that does.
 ///
 /// # Errors
-/// 0A000 for functions that have no such one, and for aggregates of DISTINCT over a window.
+/// 0A000 for functions that have no such one.
 pub(in crate::dialect) fn exclusion(expr: &mut Expr) -> Result<()> {
     let Expr::Function(function) = expr else { return Ok(()) };
     let Some(WindowType::WindowSpec(spec)) = &mut function.over else { return Ok(()) };
-    if let FunctionArguments::List(arguments) = &function.args
-        && arguments.duplicate_treatment == Some(DuplicateTreatment::Distinct)
-    {
-        let message = "DISTINCT is not implemented for window functions";
-        return Err(Error::new(ErrorCode::FeatureNotSupported, message));
-    }
     let Some(clause) = take_mark(spec) else {
         of_rows(function);
         return Ok(());
