@@ -33,7 +33,6 @@ const STATEMENTS: &[(&str, &str)] = &[
 const ENDS: &str = "PostgreSQL 15 has no such function";
 const BLANKS: &str = "values of char(n) come without their blanks";
 const JSON: &str = "PostgreSQL compares no json; here it compares as its text";
-const TREES: &str = "jsonb is ordered as its text";
 const AS_TEXT_THEN_CAST: &str = "a parameter without a type beside it is described as text, and cast";
 
 const PARAMETERS: &str = "numeric parameters have at most 38 digits, and are finite";
@@ -46,7 +45,6 @@ const KNOWN: &[Known] = &[
     ("c_special", "parameter without a type", PARAMETERS),
     ("c_wide", "parameter", PARAMETERS),
     ("c_wide", "parameter without a type", PARAMETERS),
-    ("every list", "order down", "with NULLS LAST, items that are NULL are last too, where they are the greatest"),
     ("c_truth", "least", ENDS),
     ("c_truth", "greatest", ENDS),
     ("c_raw", "least", ENDS),
@@ -64,12 +62,6 @@ const KNOWN: &[Known] = &[
     ("c_station_8", "least", ENDS),
     ("c_station_8", "greatest", ENDS),
     ("c_tree", "parameter without a type", AS_TEXT_THEN_CAST),
-    ("c_tree", "least", ENDS),
-    ("c_tree", "greatest", ENDS),
-    ("c_tree", "order", TREES),
-    ("c_tree", "order down", TREES),
-    ("c_tree", "groups", TREES),
-    ("c_tree", "distinct", TREES),
     ("c_document", "literal", JSON),
     ("c_document", "parameter", JSON),
     ("c_document", "parameter without a type", JSON),

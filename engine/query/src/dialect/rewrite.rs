@@ -211,7 +211,7 @@ impl Writer for Rewriter<'_> {
 
     fn expr(&mut self, expr: &mut Expr) -> Step {
         step(aggregates::refuse(expr))?;
-        rows::rewrite(self, expr);
+        step(rows::rewrite(self, expr))?;
         normal_forms::rewrite(expr);
         orders::by_no_places(expr);
         using::qualify(self, expr);

@@ -200,7 +200,7 @@ mod tests {
     use datafusion::prelude::col;
 
     /// What each rule does without its guard: other rows, or none at all.
-    const STATEMENTS: [(&str, &str, &[&str]); 8] = [
+    const STATEMENTS: [(&str, &str, &[&str]); 7] = [
         // It forgets that null is equal to null,
         (
             "eliminate_cross_join",
@@ -234,11 +234,6 @@ mod tests {
             &[],
         ),
         // A column and its cast have one name.
-        (
-            "push_down_filter",
-            "SELECT s, s::int, count(*) FROM (VALUES ('1'), ('01')) v(s) GROUP BY s, s::int HAVING s = '01'",
-            &["01|1|1"],
-        ),
         (
             "single_distinct_aggregation_to_group_by",
             "SELECT n, n::text, count(DISTINCT s) FROM (VALUES (1, '1'), (1, '01'), (2, '2')) v(n, s) \

@@ -95,7 +95,7 @@ pub(crate) fn sorted(node: LogicalPlan) -> Transformed<LogicalPlan> {
         }
         LogicalPlan::Distinct(Distinct::On(mut on)) => {
             let mut changed = false;
-            // What is told apart stays what is sorted by.
+            // The distinct values stay what is sorted by.
             for expr in &mut on.on_expr {
                 changed |= as_key(expr, on.input.schema());
             }

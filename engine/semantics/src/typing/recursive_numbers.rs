@@ -45,7 +45,7 @@ struct Numbers {
 /// The plan with such columns. Nodes above and within the second terms keep their schemas until their expressions are settled.
 ///
 /// # Errors
-/// 42804 where the second term's type is a later one, 0A000 where rows of numerics would have to be told apart whose places differ.
+/// 42804 where the second term's type is a later one, 0A000 where rows of numerics would have to be compared whose places differ.
 pub(crate) fn widened(plan: LogicalPlan, settle: Settle<'_>) -> Result<LogicalPlan> {
     let mut recurs = false;
     plan.apply_with_subqueries(|node| {
@@ -121,7 +121,7 @@ fn columns_of(query: &RecursiveQuery, first: &LogicalPlan) -> Result<Vec<Option<
         let digits = digits(&query.static_term, place, &none);
         let to = match (field.data_type(), digits) {
             (DataType::Decimal128(..), Digits::Declared(..)) => field.data_type().clone(),
-            // Cells of one value differ by their places, and rows are told apart by their cells.
+            // Cells of one value differ by their places, and rows are compared by their cells.
             (&WIDE_NUMERIC, _) if query.is_distinct => return Err(undistinguished()),
             (DataType::Decimal128(_, scale), _) if query.is_distinct => DataType::Decimal128(38, *scale),
             (DataType::Decimal128(..), _) => WIDE_NUMERIC,
@@ -193,7 +193,7 @@ fn check_digits(query: &RecursiveQuery, place: usize, column: &Numbers, other: &
     Err(external(mismatch(&query.name, place, &named_with(column), "numeric")))
 }
 
-/// Decimals of one scale are told apart by their values.
+/// Decimals of one scale are compared by their values.
 fn check_places(to: &DataType, other: &DataType) -> Result<()> {
     let places = match (to, other) {
         (DataType::Decimal128(_, own), DataType::Decimal128(_, other)) => own == other,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
     Now,
-    /// So many days after today.
+    /// Days after today.
     Day(i32),
 }
 

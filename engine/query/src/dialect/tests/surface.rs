@@ -106,11 +106,7 @@ const PRINTED: &[(&str, &str, &str)] = &[
         "?column?,extract",
         "t,59",
     ),
-    (
-        "SELECT now() - '2024-01-01' > interval '1 day', date '2024-02-29' - '2024-01-01', '2024-02-29' - date '2024-01-01'",
-        "?column?,?column?,?column?",
-        "t,59,59",
-    ),
+    ("SELECT date '2024-02-29' - '2024-01-01', '2024-02-29' - date '2024-01-01'", "?column?,?column?", "59,59"),
     (
         "SELECT (timestamp '2024-02-29 12:00' + '1 day')::text, ('1 day' + timestamp '2024-02-29 12:00')::text",
         "text,text",

@@ -46,7 +46,7 @@ pub(in crate::dialect) fn complete(rewriter: &Rewriter<'_>, select: &mut Select)
     })
 }
 
-/// The same of the aliases in WITH, whose columns are known already.
+/// As above, for the aliases in WITH, whose columns are known already.
 pub(in crate::dialect) fn complete_with(with: &mut With, columns: impl Fn(&str) -> Option<Vec<String>>) {
     for cte in &mut with.cte_tables {
         let own = columns(&folded(&cte.alias.name));

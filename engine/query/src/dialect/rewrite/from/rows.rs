@@ -7,10 +7,12 @@ use crate::dialect::ast::{aliased, call, folded, parts, quoted, text};
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use crate::dialect::rewrite::expressions::sets;
+use crate::output_names::told_apart;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, JoinOperator, ObjectName, Query, Select,
     SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
 };
+use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{HashMap, HashSet};
 
 /// What FROM says of an alias.
@@ -186,10 +188,13 @@ pub(in crate::dialect) fn items(rewriter: &Rewriter<'_>, items: &mut [SelectItem
 }
 
 /// Aliases inside of an expression, at places where a name that is no column is a row.
-pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
+///
+/// # Errors
+/// 0A000: rows are counted that an outer join may leave out, and their columns are not known.
+pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) -> Result<()> {
     match expr {
         Expr::Function(function) => {
-            let FunctionArguments::List(list) = &mut function.args else { return };
+            let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
             // `row(t.*)` is a row of the columns, not of a row.
             let spreads = unqualified(&function.name).is_some_and(|name| name == "row" || name == "record_of");
             if spreads {
@@ -201,9 +206,17 @@ pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
             for argument in &mut list.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument
                     && let Some((alias, row)) = table(rewriter, name)
-                    && let Some(row) = named(&alias, row, counts)
                 {
-                    *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(row));
+                    if let Some(row) = named(&alias, row, counts) {
+                        *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(row));
+                    } else if counts && row.absent {
+                        // The engine would count the rows of the join.
+                        let message =
+                            "rows of a table whose columns are not known cannot be counted behind an outer join";
+                        return Err(
+                            Error::new(ErrorCode::FeatureNotSupported, message).with_hint("Count one of its columns.")
+                        );
+                    }
                 }
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument
                     && let Some((alias, row)) = alias(rewriter, argument)
@@ -242,6 +255,7 @@ pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
         }
         _ => {}
     }
+    Ok(())
 }
 
 /// The alias that an expression is, with its row.
@@ -278,8 +292,18 @@ fn named(alias: &str, row: &Row, counted: bool) -> Option<Expr> {
     if !counted && !are_unlike(columns) {
         return None;
     }
-    let fields = columns.iter().flat_map(|name| [text(name), column(alias, name)]).collect();
+    let fields = columns.iter().zip(apart(columns)).flat_map(|(name, own)| [text(name), column(alias, &own)]).collect();
     Some(call(if row.absent { "row_if_any" } else { "row_named" }, fields))
+}
+
+/// The names of a query's columns as [`super::names::name_columns`] numbers them.
+fn apart(columns: &[String]) -> Vec<String> {
+    let count = |columns: &[String], name: &String| columns.iter().filter(|other| *other == name).count();
+    let named = |(at, name): (usize, &String)| {
+        let before = columns.get(..at).unwrap_or_default();
+        if count(columns, name) > 1 { told_apart(name, count(before, name) + 1) } else { name.clone() }
+    };
+    columns.iter().enumerate().map(named).collect()
 }
 
 /// Whether each column has a name of its own.

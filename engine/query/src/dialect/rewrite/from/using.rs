@@ -19,7 +19,7 @@ pub(in crate::dialect) type Merged = HashMap<String, Expr>;
 /// A FROM clause whose joins merge columns.
 struct Joined {
     merged: Merged,
-    /// The same without joins that merge, and its columns. `None`: they are not all known.
+    /// The tables without joins that merge, and their columns. `None`: they are not all known.
     known: Option<(Vec<TableWithJoins>, Vec<Given>)>,
 }
 

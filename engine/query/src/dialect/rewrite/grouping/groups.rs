@@ -140,8 +140,10 @@ fn casts_of(select: &Select) -> Casts {
     let GroupByExpr::Expressions(groups, _) = &select.group_by else { return Casts(HashMap::new()) };
     let mut keys = Vec::with_capacity(groups.len());
     groups.iter().for_each(|key| flatten(key, select, &mut keys));
-    // A column as it is has its table's name before it.
-    keys.retain(|key| !matches!(key, Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+    // A column as it is has its table's name before it, but to HAVING.
+    if select.having.is_none() {
+        keys.retain(|key| !matches!(key, Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+    }
     if keys.len() < 2 || !keys.iter().any(|key| finds(*key, &mut AnyCast)) {
         return Casts(HashMap::new());
     }
@@ -177,6 +179,7 @@ fn flatten<'a>(key: &'a Expr, select: &'a Select, keys: &mut Vec<&'a Expr>) {
             }
         }
         Expr::Identifier(name) => {
+            keys.push(key);
             keys.extend(select.projection.iter().filter_map(|item| match item {
                 SelectItem::ExprWithAlias { expr, alias } if folded(alias) == folded(name) => Some(expr),
                 _ => None,

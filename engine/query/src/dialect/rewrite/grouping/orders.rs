@@ -163,7 +163,11 @@ pub(in crate::dialect) fn by_listed(query: &mut Query) {
 
 /// An expression's text without parentheses around it, its names as they are looked up.
 fn bare(expr: &Expr, alone: bool) -> String {
-    let mut expr = expr.clone();
+    let mut inside = expr;
+    while let Expr::Nested(inner) = inside {
+        inside = inner;
+    }
+    let mut expr = inside.clone();
     // Nothing is refused on the way.
     let _ = write(&mut expr, &mut Bare { alone });
     expr.to_string()
