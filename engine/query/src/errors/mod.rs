@@ -6,7 +6,7 @@
 mod words;
 
 use crate::errors::words::known;
-use crate::output_names::is_ambiguous;
+use crate::output_names::{is_ambiguous, output_name};
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
@@ -115,12 +115,13 @@ fn of_table<'a>(table: Option<&'a str>, fields: &'a [Column]) -> impl Iterator<I
 
 /// Same text for a hidden column and for one that never was.
 pub(crate) fn undefined_column(name: &str, table: Option<&str>) -> Error {
-    let name = table.map_or_else(|| format!("\"{name}\""), |t| format!("{t}.{name}"));
+    let name = table.map_or_else(|| format!("\"{name}\""), |t| format!("{}.{name}", output_name(t)));
     Error::new(ErrorCode::UndefinedColumn, format!("column {name} does not exist"))
 }
 
 /// A qualifier that no table of the statement has.
 fn missing_table(name: &str) -> Error {
+    let name = output_name(name);
     Error::new(ErrorCode::UndefinedTable, format!("missing FROM-clause entry for table \"{name}\""))
 }
 

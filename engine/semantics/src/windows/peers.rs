@@ -9,12 +9,13 @@ use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBoun
 /// `RANGE` without a distance means the same as `GROUPS`, which asks nothing of the type of bytes and times.
 pub(crate) fn grouped(mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let frame = &window.params.window_frame;
-    let has_none = match window.params.order_by.as_slice() {
-        [by] => matches!(
+    // Of several keys the engine asks the first one.
+    let has_none = match window.params.order_by.first() {
+        Some(by) => matches!(
             by.expr.get_type(schema)?,
             DataType::Binary | DataType::FixedSizeBinary(_) | DataType::Time32(_) | DataType::Time64(_)
         ),
-        _ => false,
+        None => false,
     };
     let bounds = (end(&frame.start_bound), end(&frame.end_bound));
     if let (WindowFrameUnits::Range, true, (Some(start), Some(stop))) = (frame.units, has_none, bounds) {
