@@ -179,13 +179,15 @@ impl Carving<'_> {
 
     /// Conditions of a leaf that its source does not take.
     fn left_by_leaf(&self, filter: &Filter) -> Vec<ReceiptLine> {
-        let alone = |one: &Expr| Filter::try_new(one.clone(), Arc::clone(&filter.input)).map(LogicalPlan::Filter);
-        let conditions = split_conjunction(&filter.predicate).into_iter().filter_map(|one| alone(one).ok());
-        let kept = |condition: LogicalPlan| {
-            let refusal = translate_typed(&condition, self.opener, self.context).err()?;
+        let kept = |one: &Expr| {
+            let condition = Filter::try_new(one.clone(), Arc::clone(&filter.input)).map(LogicalPlan::Filter).ok()?;
+            // Without the columns that it does not read, of which one may be what no source gives.
+            let columns: Vec<Expr> = one.column_refs().into_iter().cloned().map(Expr::Column).collect();
+            let narrow = if columns.is_empty() { None } else { projected(condition.clone(), columns).ok() };
+            let refusal = translate_typed(narrow.as_ref().unwrap_or(&condition), self.opener, self.context).err()?;
             Some(Receipt::kept(&condition, &refusal, false))
         };
-        conditions.filter_map(kept).flatten().collect()
+        split_conjunction(&filter.predicate).into_iter().filter_map(kept).flatten().collect()
     }
 
     /// A part with the columns that are required, its translation, and the order to make again above it.
