@@ -81,8 +81,7 @@ fn serve(folder: &Path, threads: usize) -> Result<(), Failure> {
     let schema = provider.schema();
     let object = gate::object("b_facts", schema.fields().iter().map(|field| field.name().as_str()));
     let stack = gate::stack("b", vec![object], &[]);
-    let tables =
-        HashMap::from([("b_facts".to_owned(), SourceTable { source: "files".into(), provider, appends: None })]);
+    let tables = HashMap::from([("b_facts".to_owned(), SourceTable::new("files", provider))]);
     let options = EngineOptions { target_partitions: threads, ..EngineOptions::default() };
     let gate = Engine::new(options, query.handle().clone(), gate::deployment(&stack, tables)?)?;
     let (door, address) = wire.block_on(door::bind(Arc::new(GateService::new(gate))))?;

@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, RecordBat
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use querygate_catalog::deployment::{Deployment, SourceTable};
+use querygate_catalog::leaf::Rescan;
 use querygate_driver_api::driver::Driver;
 use querygate_files::{FileFormat, FilesConfig, FilesSource, TableSpec};
 use querygate_types::{Error, Result};
@@ -187,10 +188,11 @@ pub async fn deployment(large: Large, driver: Arc<dyn Driver>, folder: &Path) ->
         Large::Parquet => ("keys", "facts"),
     };
     let place = Place { source: "postgres", driver, schema: "public", tables: &[] };
-    let remote_table =
-        SourceTable { source: "postgres".into(), provider: Arc::new(opened(&place, remote).await?), appends: None };
+    let remote_table = SourceTable::new("postgres", Arc::new(opened(&place, remote).await?));
     let spec = TableSpec::new(local, &format!("{local}.parquet"), FileFormat::Parquet, None);
-    let local_table = SourceTable { source: "files".into(), provider: files.table(&spec).await?, appends: None };
+    let local_table = files.table(&spec).await?;
+    let rescan = Rescan::new(local_table.scans_again());
+    let local_table = SourceTable::new("files", local_table).with_rescan(rescan);
     let name = |table: &str| format!("bench_{table}");
     let tables = HashMap::from([(name(remote), remote_table), (name(local), local_table)]);
     let objects = TABLES.map(|(table, _)| {

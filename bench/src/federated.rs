@@ -176,7 +176,7 @@ pub async fn deployment(folder: &Path, places: &[Place<'_>]) -> Result<Deploymen
     for place in places {
         for table in place.tables.iter().copied() {
             let provider = Arc::new(opened(place, table).await?);
-            tables.insert(table, SourceTable { source: place.source.into(), provider, appends: None });
+            tables.insert(table, SourceTable::new(place.source, provider));
         }
     }
     let deployment = gate::tpch_deployment(tables, &[])?;

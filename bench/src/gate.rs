@@ -5,6 +5,7 @@ use crate::tpch;
 use arrow::record_batch::{RecordBatch, RecordBatchIterator};
 use futures::StreamExt;
 use querygate_catalog::deployment::{Deployment, SourceTable};
+use querygate_catalog::leaf::Rescan;
 use querygate_files::{FileFormat, FilesConfig, FilesSource, TableSpec};
 use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_metadata::model::Facts;
@@ -195,7 +196,8 @@ pub async fn tpch_tables(folder: &Path) -> Result<HashMap<&'static str, SourceTa
     for table in tpch::TABLES {
         let spec = TableSpec::new(table, &format!("{table}.parquet"), FileFormat::Parquet, None);
         let provider = source.table(&spec).await?;
-        tables.insert(table, SourceTable { source: "tpch".into(), provider, appends: None });
+        let rescan = Rescan::new(provider.scans_again());
+        tables.insert(table, SourceTable::new("tpch", provider).with_rescan(rescan));
     }
     Ok(tables)
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub fn memory(count: i32) -> Result<SourceTable> {
     let source = MemorySource::new(MemoryConfig { name: "memory".to_owned(), bytes_max: 8 << 30 });
     source.put("wide", wide::schema(), wide::batches(count)?)?;
-    Ok(SourceTable { source: "memory".into(), provider: source.table("wide")?, appends: None })
+    Ok(SourceTable::new("memory", source.table("wide")?))
 }
 
 /// Columns of the accounts.
@@ -83,5 +83,5 @@ async fn opened(path: &Path) -> Result<SourceTable> {
         fields.push(RemoteField { field: name.to_owned(), column });
     }
     let table = DriverTable::new(driver, "sqlite".into(), reference, fields, Some(vec![0]));
-    Ok(SourceTable { source: "sqlite".into(), provider: Arc::new(table), appends: None })
+    Ok(SourceTable::new("sqlite", Arc::new(table)))
 }

@@ -70,8 +70,7 @@ fn serve_gate(folder: &Path, policies: &[(&str, &str)]) -> Result<(), Failure> {
     let schema = provider.schema();
     let object = gate::object("b_wide", schema.fields().iter().map(|field| field.name().as_str()));
     let stack = gate::stack("b", vec![object], policies);
-    let tables =
-        HashMap::from([("b_wide".to_owned(), SourceTable { source: "files".into(), provider, appends: None })]);
+    let tables = HashMap::from([("b_wide".to_owned(), SourceTable::new("files", provider))]);
     let gate = gate::gate(query.handle().clone(), gate::deployment(&stack, tables)?)?;
     let (door, address) = wire.block_on(door::bind_flight(Arc::new(GateService::new(gate))))?;
     let stop = CancellationToken::new();

@@ -1,6 +1,7 @@
 //! One table over files as a DataFusion provider: fresh listing, partition pruning, statistics, scan. Knows no policy; whoever scans it filters.
 
 mod adapter;
+mod again;
 mod guard;
 mod nan;
 pub(crate) mod own_files;
@@ -25,7 +26,7 @@ use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{ColumnStatistics, DFSchema, Statistics, project_schema};
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as PlanResult;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -302,22 +303,17 @@ impl FileTable {
         footers::statistics(&footer, &schema, layout).map_err(|e| self.names.broken(at(e)))
     }
 
-    fn file_source(&self, state: &dyn Session, files: &Files) -> PlanResult<Arc<dyn FileSource>> {
+    fn file_source(&self, state: &dyn Session, files: &Arc<Files>) -> PlanResult<Arc<dyn FileSource>> {
         let table_schema = files.layout.table_schema();
         let inner: Arc<dyn FileSource> = match &self.format {
             FileFormat::Parquet => {
                 let global = state.config_options().execution.parquet.clone();
                 let mut options = TableParquetOptions { global, ..TableParquetOptions::default() };
                 options.global.coerce_int96 = Some("us".to_owned());
+                options.global.enable_page_index = true;
+                options.global.bloom_filter_on_read = true;
                 let reader = Arc::new(self.shared.footers().map_err(external)?);
-                Arc::new(
-                    ParquetSource::new(table_schema)
-                        .with_table_parquet_options(options)
-                        .with_enable_page_index(true)
-                        .with_bloom_filter_on_read(true)
-                        .with_metadata_size_hint(FOOTER_HINT)
-                        .with_parquet_file_reader_factory(reader),
-                )
+                Arc::new(again::parquet_source(table_schema.clone(), options, reader))
             }
             FileFormat::Csv(_) | FileFormat::Ndjson => {
                 let limits = &self.shared.config.limits;
@@ -335,6 +331,7 @@ impl FileTable {
         let fresh = Arc::clone(&self.files);
         let watch = Watch {
             names: self.names.clone(),
+            files: Arc::clone(files),
             store: self.shared.store().map_err(external)?,
             on_failure: Box::new(move || fresh.invalidate()),
         };

@@ -1,6 +1,7 @@
 //! One immutable version of everything a statement is planned on: metadata, facts, source tables, views, names.
 //! Knows no principal.
 
+use crate::leaf::Rescan;
 use crate::remote::DriverTable;
 use datafusion::catalog::TableProvider;
 use indexmap::IndexMap;
@@ -22,6 +23,21 @@ pub struct SourceTable {
     /// Who stores new rows of a table that is read past its driver. `None`: none are stored, or the driver of
     /// the provider stores them.
     pub appends: Option<DriverTable>,
+    /// How scans of plans that are kept are made anew. `None`: they are planned again.
+    pub rescan: Option<Rescan>,
+}
+
+impl SourceTable {
+    /// A table that is read by its provider, whose driver stores its new rows, if it has one.
+    pub fn new(source: impl Into<Arc<str>>, provider: Arc<dyn TableProvider>) -> Self {
+        Self { source: source.into(), provider, appends: None, rescan: None }
+    }
+
+    /// This table, of which the scans of kept plans are made anew so.
+    #[must_use]
+    pub fn with_rescan(self, rescan: Rescan) -> Self {
+        Self { rescan: Some(rescan), ..self }
+    }
 }
 
 /// A view of the configuration. Runs with the reader's rights.

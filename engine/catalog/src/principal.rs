@@ -246,7 +246,7 @@ fn refused(sql_name: &str, source: &SourceTable) -> SourceTable {
         "A rule that decides about its rows cannot be applied. An operator finds it with `querygate check` and in the log.",
     );
     let provider = Arc::new(UnavailableTable::new(source.provider.schema(), error));
-    SourceTable { source: Arc::clone(&source.source), provider, appends: None }
+    SourceTable::new(Arc::clone(&source.source), provider)
 }
 
 /// What formulas read of a value; `None` for those that they refuse.
@@ -385,9 +385,7 @@ mod tests {
             .collect();
         let schema = Arc::new(table.provider.schema().project(&kept).unwrap());
         let provider = Arc::new(datafusion::datasource::empty::EmptyTable::new(schema));
-        without_zone
-            .tables
-            .insert("team_people".to_owned(), SourceTable { source: "near".into(), provider, appends: None });
+        without_zone.tables.insert("team_people".to_owned(), SourceTable::new("near", provider));
         let people = visible(&without_zone, "clerk").pop().unwrap();
         let context = datafusion::prelude::SessionContext::new();
         let planned = context.read_table(people.table).unwrap().collect().await.unwrap_err();

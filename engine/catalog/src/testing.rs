@@ -87,7 +87,7 @@ pub(crate) fn deployed(stack: &Value, version: u64) -> Arc<Deployment> {
         if let Some(declared) = snapshot.object(object) {
             let batch = batch(&object_schema(declared), rows);
             let provider = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
-            tables.insert(object.to_owned(), SourceTable { source: "near".into(), provider, appends: None });
+            tables.insert(object.to_owned(), SourceTable::new("near", provider));
         }
     }
     Arc::new(Deployment {

@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use querygate_catalog::deployment::{SourceStatus, SourceTable};
+use querygate_catalog::leaf::Rescan;
 use querygate_catalog::remote::{DriverTable, RemoteField};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::identifier::TableRef;
@@ -137,10 +138,7 @@ fn memory(tables: &[&Table], placed: &mut HashMap<String, SourceTable>) {
     for table in tables {
         source.put(&table.object, Arc::clone(&table.schema), table.batches(ROWS_PER_BATCH)).unwrap();
         let provider = source.table(&table.object).unwrap();
-        placed.insert(
-            table.object.clone(),
-            SourceTable { source: Layout::Memory.name().into(), provider, appends: None },
-        );
+        placed.insert(table.object.clone(), SourceTable::new(Layout::Memory.name(), provider));
     }
 }
 
@@ -157,10 +155,8 @@ async fn files(tables: &[&Table], folder: &Path, placed: &mut HashMap<String, So
         let schema = Some(Arc::clone(&table.schema));
         let spec = querygate_files::TableSpec::new(&table.object, &name, FileFormat::Parquet, schema);
         let provider = source.table(&spec).await.unwrap();
-        placed.insert(
-            table.object.clone(),
-            SourceTable { source: Layout::Parquet.name().into(), provider, appends: None },
-        );
+        let rescan = Rescan::new(provider.scans_again());
+        placed.insert(table.object.clone(), SourceTable::new(Layout::Parquet.name(), provider).with_rescan(rescan));
     }
 }
 
@@ -185,7 +181,7 @@ async fn sqlite(
     for table in tables {
         let reference = TableRef::new([table.object.clone()]).unwrap();
         let provider = Arc::new(open_table(&driver, table, layout, reference).await);
-        placed.insert(table.object.clone(), SourceTable { source: layout.name().into(), provider, appends: None });
+        placed.insert(table.object.clone(), SourceTable::new(layout.name(), provider));
     }
 }
 

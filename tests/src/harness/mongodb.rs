@@ -67,10 +67,7 @@ pub(super) async fn place(tables: &[&Table], watch: &Watch, placed: &mut HashMap
     for table in tables {
         let reference = TableRef::new([name.clone(), table.object.clone()]).unwrap();
         let provider = Arc::new(open_table(&driver, table, Layout::MongoDb, reference).await);
-        placed.insert(
-            table.object.clone(),
-            SourceTable { source: Layout::MongoDb.name().into(), provider, appends: None },
-        );
+        placed.insert(table.object.clone(), SourceTable::new(Layout::MongoDb.name(), provider));
         let removed = admin.collection::<Document>(&table.object).delete_one(doc! { "_id": WHOLE }).await.unwrap();
         assert_eq!(removed.deleted_count, 1);
     }

@@ -63,10 +63,7 @@ pub(super) async fn place(tables: &[&Table], watch: &Watch, writes: bool, placed
     for table in tables {
         let reference = TableRef::new([schema.clone(), table.object.clone()]).unwrap();
         let provider = Arc::new(open_table(&driver, table, Layout::MariaDb, reference).await);
-        placed.insert(
-            table.object.clone(),
-            SourceTable { source: Layout::MariaDb.name().into(), provider, appends: None },
-        );
+        placed.insert(table.object.clone(), SourceTable::new(Layout::MariaDb.name(), provider));
     }
 }
 

@@ -55,10 +55,7 @@ pub(super) async fn place(tables: &[&Table], watch: &Watch, writes: bool, placed
             driver.statistics(&reference).await.unwrap();
         }
         let provider = Arc::new(open_table(&driver, table, Layout::Postgres, reference).await);
-        placed.insert(
-            table.object.clone(),
-            SourceTable { source: Layout::Postgres.name().into(), provider, appends: None },
-        );
+        placed.insert(table.object.clone(), SourceTable::new(Layout::Postgres.name(), provider));
     }
 }
 

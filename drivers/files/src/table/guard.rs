@@ -2,6 +2,7 @@
 //! rows have one NaN.
 
 use crate::error::{Names, external};
+use crate::table::Files;
 use crate::table::nan::for_pruning;
 use arrow::array::RecordBatch;
 use datafusion::common::config::ConfigOptions;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 /// What a guarded scan needs beside its source.
 pub(crate) struct Watch {
     pub(crate) names: Names,
+    /// Those that are read.
+    pub(crate) files: Arc<Files>,
     pub(crate) store: Arc<dyn ObjectStore>,
     /// Called when a file is not what the listing said.
     pub(crate) on_failure: Box<dyn Fn() + Send + Sync>,
@@ -62,7 +65,17 @@ impl Guarded {
         Arc::new(Self { inner, watch })
     }
 
-    fn again(&self, inner: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
+    pub(crate) fn inner(&self) -> &Arc<dyn FileSource> {
+        &self.inner
+    }
+
+    /// What the scan was planned to read.
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.watch.files
+    }
+
+    /// Another source, of the same files.
+    pub(crate) fn again(&self, inner: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
         Self::wrap(inner, Arc::clone(&self.watch))
     }
 }

@@ -62,6 +62,13 @@ impl TextSource {
     }
 }
 
+impl TextSource {
+    /// The same with counters of its own.
+    pub(crate) fn with_own_metrics(&self) -> Self {
+        Self { metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
+    }
+}
+
 impl FileSource for TextSource {
     fn create_file_opener(
         &self,

@@ -166,7 +166,7 @@ impl GovernedTable {
         if recipe.open.iter().any(masked) {
             return Err(Error::internal("a recipe has conditions on a column that it masks"));
         }
-        let table = SourceTable { source: Arc::clone(&recipe.source), provider, appends: None };
+        let table = SourceTable::new(Arc::clone(&recipe.source), provider);
         let policy = LeafPolicy { conjuncts: recipe.policy.clone(), related: Vec::new() };
         let mut made = Self::around(token, &recipe.table, &table, columns, policy);
         made.open_columns = Arc::new(recipe.open.clone());

@@ -1,5 +1,6 @@
-//! A governed leaf for another run of a kept plan. What its source is asked is the same but for the statement's values; tables that
-//! are no driver's are planned anew, for their files and rows may be others now.
+//! A governed leaf for another run of a kept plan. What its source is asked is the same but for the statement's values. A table that is
+//! no driver's may have other files and rows now: where it reads the same ones, and no value stands in the leaf, its scan is made anew;
+//! else the leaf is planned again.
 
 use super::exec::{GovernedExec, bottom_of};
 use super::table::GovernedTable;
@@ -7,9 +8,11 @@ use crate::arguments::{Arguments, is_open};
 use crate::remote::{FragmentExec, RenewFilter};
 use datafusion::catalog::Session;
 use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
-use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::filter_pushdown::{ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase};
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -71,20 +74,39 @@ impl GovernedExec {
         let origin = self.origin()?;
         let bottom = bottom_of(self.inner());
         let leaf = match (bottom.downcast_ref::<FragmentExec>(), &origin.table) {
-            (Some(fragment), None) => self.refilled(fragment.renewed(arguments, fresh)?)?,
+            (Some(fragment), None) => self.refilled(fragment.renewed(arguments, fresh)?, fresh)?,
             (Some(fragment), Some(planned)) if planned.inside => {
                 let fragment = fragment.renewed(arguments, fresh)?;
-                self.refilled(planned.expecting(state, fragment, arguments)?)?
+                self.refilled(planned.expecting(state, fragment, arguments)?, fresh)?
             }
-            (_, Some(planned)) => self.replanned(planned, &origin.taken, state, arguments, fresh).await?,
+            (_, Some(planned)) => match self.rescanned(planned, &bottom, fresh).await {
+                Some(leaf) => leaf,
+                None => self.replanned(planned, &origin.taken, state, arguments, fresh).await?,
+            },
             (None, None) => return None,
         };
         Some(Arc::new(leaf))
     }
 
     /// This leaf over another fragment of the same columns.
-    fn refilled(&self, fragment: FragmentExec) -> Option<Self> {
-        Some(self.with_same_properties(over(self.inner(), Arc::new(fragment))?))
+    fn refilled(&self, fragment: FragmentExec, fresh: &RenewFilter<'_>) -> Option<Self> {
+        Some(self.with_same_properties(over(self.inner(), Arc::new(fragment), fresh)?))
+    }
+
+    /// This leaf over its scan made anew. `None`: a value stands in it, or its table reads something else by now.
+    async fn rescanned(
+        &self,
+        planned: &PlannedTable,
+        scan: &Arc<dyn ExecutionPlan>,
+        fresh: &RenewFilter<'_>,
+    ) -> Option<Self> {
+        let table = &planned.table;
+        let rescan = table.rescan.as_ref()?;
+        if !table.policy.related.is_empty() || planned.filters.iter().any(is_open) {
+            return None;
+        }
+        let scan = rescan.again(scan, &|kept| for_run(kept, fresh)).await?;
+        Some(self.with_same_properties(over(self.inner(), scan, fresh)?))
     }
 
     async fn replanned(
@@ -140,21 +162,52 @@ impl PlannedTable {
     }
 }
 
-/// The nodes inside of a leaf over another fragment. `None`: there is one among them that is not known to keep nothing of a run.
-fn over(plan: &Arc<dyn ExecutionPlan>, fragment: Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
-    let any: &dyn Any = plan.as_ref();
-    if any.is::<FragmentExec>() {
-        return Some(fragment);
-    }
-    let known = any.is::<ProjectionExec>() || any.is::<FilterExec>() || any.is::<LocalLimitExec>();
+/// The nodes inside of a leaf over another scan of the same columns, with the filters of this run. `None`: there is one among them that is
+/// not known to keep nothing of a run.
+fn over(
+    plan: &Arc<dyn ExecutionPlan>,
+    scan: Arc<dyn ExecutionPlan>,
+    fresh: &RenewFilter<'_>,
+) -> Option<Arc<dyn ExecutionPlan>> {
     let children = plan.children();
-    let [only] = children.as_slice() else { return None };
-    if !known {
+    let only = match children.as_slice() {
+        [] => return Some(scan),
+        [only] => *only,
+        _ => return None,
+    };
+    let any: &dyn Any = plan.as_ref();
+    if let Some(filter) = any.downcast_ref::<FilterExec>() {
+        let predicate = for_run(filter.predicate(), fresh)?;
+        if !Arc::ptr_eq(&predicate, filter.predicate()) {
+            let below = over(only, scan, fresh)?;
+            let filter = FilterExecBuilder::from(filter).with_predicate(predicate).with_input(below).build();
+            return Some(Arc::new(filter.ok()?));
+        }
+    } else if !any.is::<ProjectionExec>() && !any.is::<LocalLimitExec>() {
         return None;
     }
-    let below = over(only, fragment)?;
+    let below = over(only, scan, fresh)?;
     let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
     Arc::clone(plan).replace_children(vec![below], keep).ok()
+}
+
+/// A condition of a kept plan for this run: with the run's own filters in the place of those that joins filled. `None`: one of them is
+/// not known.
+fn for_run(kept: &Arc<dyn PhysicalExpr>, fresh: &RenewFilter<'_>) -> Option<Arc<dyn PhysicalExpr>> {
+    let mut known = true;
+    let rewritten = Arc::clone(kept).transform_down(|expr| {
+        if !expr.is::<DynamicFilterPhysicalExpr>() {
+            return Ok(Transformed::no(expr));
+        }
+        match fresh(&expr) {
+            Some(filter) => Ok(Transformed::new(filter, true, TreeNodeRecursion::Jump)),
+            None => {
+                known = false;
+                Ok(Transformed::new(expr, false, TreeNodeRecursion::Stop))
+            }
+        }
+    });
+    rewritten.ok().filter(|_| known).map(|rewritten| rewritten.data)
 }
 
 /// Whether what stands above one leaf may stand above the other.

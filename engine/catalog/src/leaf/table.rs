@@ -5,6 +5,7 @@ use super::leak_proof::is_leak_proof;
 use super::mask::ColumnMask;
 use super::reading::TextReading;
 use super::related::RelatedKeys;
+use super::rescan::Rescan;
 use crate::deployment::SourceTable;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
@@ -95,6 +96,7 @@ pub struct GovernedTable {
     pub(super) name: Arc<str>,
     pub(super) source: Arc<str>,
     pub(super) raw: Arc<dyn TableProvider>,
+    pub(super) rescan: Option<Rescan>,
     pub(super) columns: Vec<GovernedColumn>,
     pub(super) schema: SchemaRef,
     pub(super) policy: LeafPolicy,
@@ -190,6 +192,7 @@ impl GovernedTable {
             name: name.into(),
             source: Arc::clone(&source.source),
             raw: Arc::clone(&source.provider),
+            rescan: source.rescan.clone(),
             columns,
             schema: Arc::new(Schema::new(fields)),
             policy,
@@ -215,6 +218,7 @@ impl GovernedTable {
             name: Arc::clone(&self.name),
             source: Arc::clone(&self.source),
             raw: Arc::clone(&self.raw),
+            rescan: self.rescan.clone(),
             columns: self.columns.clone(),
             schema: Arc::clone(&self.schema),
             policy: self.policy.clone(),
@@ -422,11 +426,7 @@ mod tests {
     fn source() -> SourceTable {
         let names = ["id", "title", "phone", "salary", "owner_id", "parent"];
         let fields: Vec<Field> = names.into_iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-        SourceTable {
-            source: "s".into(),
-            provider: Arc::new(EmptyTable::new(Arc::new(Schema::new(fields)))),
-            appends: None,
-        }
+        SourceTable::new("s", Arc::new(EmptyTable::new(Arc::new(Schema::new(fields)))))
     }
 
     fn token() -> LeafToken {

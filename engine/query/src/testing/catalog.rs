@@ -231,7 +231,7 @@ async fn place(tables: &[(String, RecordBatch)], path: &Path) -> HashMap<String,
                 memory.put(object, batch.schema(), batches.collect()).unwrap();
                 ("near", memory.table(object).unwrap())
             };
-        placed.insert(object.clone(), SourceTable { source: source.into(), provider, appends: None });
+        placed.insert(object.clone(), SourceTable::new(source, provider));
     }
     placed
 }

@@ -319,7 +319,7 @@ async fn tables(snapshot: &Snapshot, path: &Path) -> HashMap<String, SourceTable
     let mut placed = HashMap::new();
     for object in snapshot.objects.values().filter(|object| object.name.starts_with("yard_")) {
         let provider = Arc::new(remote(&driver, &object.name, &object_schema(object)).await);
-        placed.insert(object.name.clone(), SourceTable { source: "crm".into(), provider, appends: None });
+        placed.insert(object.name.clone(), SourceTable::new("crm", provider));
     }
     placed
 }

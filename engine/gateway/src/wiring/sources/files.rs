@@ -5,6 +5,7 @@ use crate::wiring::changes::{columns, wanted};
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use querygate_catalog::deployment::SourceTable;
+use querygate_catalog::leaf::Rescan;
 use querygate_catalog::object_schema;
 use querygate_catalog::remote::{DriverTable, RemoteField};
 use querygate_driver_api::identifier::{Identifier, TableRef};
@@ -63,7 +64,7 @@ async fn file_spec(files: &FilesSource, object: &Object) -> Result<TableSpec> {
 
 /// A table that is read by its provider; what changes it is a matter of the provider's driver, if it has one.
 pub(super) fn read_only(object: &Object, provider: Arc<dyn TableProvider>) -> SourceTable {
-    SourceTable { source: object.datasource.as_str().into(), provider, appends: None }
+    SourceTable::new(object.datasource.as_str(), provider)
 }
 
 /// The object's files; with who adds rows to them, where they take any.
@@ -76,7 +77,8 @@ pub(super) async fn files_table(files: &FilesSource, object: &Object, writes: bo
     } else {
         None
     };
-    Ok(SourceTable { appends, ..read_only(object, table) })
+    let rescan = Rescan::new(table.scans_again());
+    Ok(SourceTable { appends, ..read_only(object, table) }.with_rescan(rescan))
 }
 
 fn appends(table: &Arc<FileTable>, object: &Object) -> Result<DriverTable> {

@@ -1,0 +1,46 @@
+//! Raw scans of kept plans, made anew for another run instead of being planned.
+
+use crate::remote::RenewFilter;
+use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a source makes of a scan that is kept.
+type Again = dyn for<'a> Fn(&'a Arc<dyn ExecutionPlan>, &'a RenewFilter<'a>) -> BoxFuture<'a, Option<Arc<dyn ExecutionPlan>>>
+    + Send
+    + Sync;
+
+/// How a table makes a raw scan that it planned anew: the same rows in the same parts, with counters of its own, where it still reads
+/// what it did.
+#[derive(Clone)]
+pub struct Rescan(Arc<Again>);
+
+impl Rescan {
+    /// `again` gets a scan of the table as it was planned, pushed conditions and all, and what gives each of these for the run. It
+    /// answers `None` where the scan is to be planned: the table may read something else by now, or a condition is not known.
+    pub fn new<F>(again: F) -> Self
+    where
+        F: for<'a> Fn(&'a Arc<dyn ExecutionPlan>, &'a RenewFilter<'a>) -> BoxFuture<'a, Option<Arc<dyn ExecutionPlan>>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self(Arc::new(again))
+    }
+
+    /// The scan for another run, or `None`: it is to be planned.
+    pub(super) async fn again(
+        &self,
+        scan: &Arc<dyn ExecutionPlan>,
+        conditions: &RenewFilter<'_>,
+    ) -> Option<Arc<dyn ExecutionPlan>> {
+        (self.0)(scan, conditions).await
+    }
+}
+
+impl fmt::Debug for Rescan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rescan").finish_non_exhaustive()
+    }
+}
