@@ -21,6 +21,7 @@ use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::{CatalogImage, Setting};
 use querygate_policy::write::WritePermit;
+use querygate_rules::{Receipt, Receipts};
 use querygate_types::{Error, Result};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -68,6 +69,12 @@ impl PrincipalCatalog {
         arguments: &Arguments,
     ) -> Result<Federated> {
         federate(plan, &self.opener(), context, Some(arguments))
+    }
+
+    /// What became of the parts of a plan that was carved here, with the reason of each condition that a leaf keeps.
+    #[must_use]
+    pub fn with_reasons(&self, receipts: Receipts, context: &SimplifyContext) -> Vec<Receipt> {
+        receipts.with_reasons(&self.opener(), context)
     }
 
     /// A bound plan with its parameters open, as one fragment. `None`: one source cannot run all of it.

@@ -6,20 +6,20 @@ use crate::estimate;
 use crate::leak_proof::becomes_leak_proof;
 use crate::not_pushed::NotPushed;
 use crate::opener::LeafOpener;
-use crate::receipt::{Receipt, ReceiptLine};
+use crate::receipt::Receipt;
+use crate::receipts::{Kept, LEFT_TO_LEAF, Receipts};
 use crate::regroup::regroup;
 use crate::related::{is_related, part_conditions};
-use crate::required::{self, Required};
+use crate::required::{self, Required, projected};
 use crate::translate::{coerce, translate_typed};
 use crate::translation::Translation;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError};
-use datafusion::logical_expr::logical_plan::{Distinct, Projection};
+use datafusion::logical_expr::logical_plan::Distinct;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder};
 use querygate_types::{Error, Result};
-use std::sync::Arc;
 
 /// Makes the leaf that runs a fragment inside a plan.
 pub trait LeafBuilder {
@@ -31,17 +31,13 @@ pub trait LeafBuilder {
     fn leaf(&self, translation: Translation) -> Result<LogicalPlan>;
 }
 
-/// Why a part is no fragment of its own where a governed leaf pushes all that can be.
-const LEFT_TO_LEAF: &str = "its governed leaf takes what can be pushed";
-
 /// A plan with leaves in it.
 #[derive(Debug, Clone)]
 pub struct Carved {
     pub plan: LogicalPlan,
     /// How many fragments were made.
     pub fragments: usize,
-    /// One per fragment, then one for what the gate runs.
-    pub receipts: Vec<Receipt>,
+    pub receipts: Receipts,
 }
 
 /// Carves a bound plan: the whole of it if one source can run it, else the largest parts that are worth it. A bare scan
@@ -56,13 +52,13 @@ pub fn carve(
     context: &SimplifyContext,
 ) -> Result<Carved> {
     if !is_query(plan) {
-        return Ok(Carved { plan: plan.clone(), fragments: 0, receipts: Vec::new() });
+        return Ok(Carved { plan: plan.clone(), fragments: 0, receipts: Receipts::default() });
     }
     let typed = match coerce(plan.clone(), context.config_options()) {
         Ok(typed) => typed,
         Err(refusal) => {
-            let lines = Receipt::kept(plan, &refusal, false);
-            return Ok(Carved { plan: plan.clone(), fragments: 0, receipts: vec![Receipt { source: None, lines }] });
+            let kept = vec![Kept::Told(Receipt::kept(plan, &refusal, false))];
+            return Ok(Carved { plan: plan.clone(), fragments: 0, receipts: Receipts::new(Vec::new(), kept) });
         }
     };
     let mut carving = Carving { opener, builder, context, pushed: Vec::new(), kept: Vec::new() };
@@ -75,10 +71,7 @@ pub fn carve(
         Fault::Engine(error) => Error::internal(error),
     })?;
     let fragments = carving.pushed.len();
-    let mut receipts = carving.pushed;
-    if !carving.kept.is_empty() {
-        receipts.push(Receipt { source: None, lines: carving.kept });
-    }
+    let receipts = Receipts::new(carving.pushed, carving.kept);
     // Nothing was carved: the plan as it was bound.
     Ok(Carved { plan: if fragments == 0 { plan.clone() } else { carved }, fragments, receipts })
 }
@@ -114,7 +107,7 @@ struct Carving<'a> {
     builder: &'a dyn LeafBuilder,
     context: &'a SimplifyContext,
     pushed: Vec<Receipt>,
-    kept: Vec<ReceiptLine>,
+    kept: Vec<Kept>,
 }
 
 impl Carving<'_> {
@@ -169,25 +162,12 @@ impl Carving<'_> {
             return Err(fault);
         }
         let plan = plan.recompute_schema()?;
-        let lines = match of_leaf(&plan).filter(|_| why.text == LEFT_TO_LEAF) {
-            Some(filter) => self.left_by_leaf(filter),
-            None => Receipt::kept(&plan, &why, below),
+        let kept = match of_leaf(&plan).filter(|_| why.text == LEFT_TO_LEAF) {
+            Some(filter) => Kept::ByLeaf(filter.clone()),
+            None => Kept::Told(Receipt::kept(&plan, &why, below)),
         };
-        self.kept.splice(position..position, lines);
+        self.kept.insert(position, kept);
         Ok((plan, Some(why)))
-    }
-
-    /// Conditions of a leaf that its source does not take.
-    fn left_by_leaf(&self, filter: &Filter) -> Vec<ReceiptLine> {
-        let kept = |one: &Expr| {
-            let condition = Filter::try_new(one.clone(), Arc::clone(&filter.input)).map(LogicalPlan::Filter).ok()?;
-            // Without the columns that it does not read, of which one may be what no source gives.
-            let columns: Vec<Expr> = one.column_refs().into_iter().cloned().map(Expr::Column).collect();
-            let narrow = if columns.is_empty() { None } else { projected(condition.clone(), columns).ok() };
-            let refusal = translate_typed(narrow.as_ref().unwrap_or(&condition), self.opener, self.context).err()?;
-            Some(Receipt::kept(&condition, &refusal, false))
-        };
-        split_conjunction(&filter.predicate).into_iter().filter_map(kept).flatten().collect()
     }
 
     /// A part with the columns that are required, its translation, and the order to make again above it.
@@ -264,12 +244,6 @@ fn renamed(leaf: LogicalPlan, schema: &DFSchemaRef) -> std::result::Result<Logic
         .map(|(column, (qualifier, field))| Expr::Column(column).alias_qualified(qualifier.cloned(), field.name()))
         .collect();
     Ok(projected(leaf, exprs)?)
-}
-
-/// A projection as it stands. The engine's builder wants columns to print unlike each other, which a column and its cast
-/// in one grouping do not.
-fn projected(input: LogicalPlan, columns: Vec<Expr>) -> datafusion::common::Result<LogicalPlan> {
-    Projection::try_new(columns, input.into()).map(LogicalPlan::Projection)
 }
 
 /// Conditions right above a table.

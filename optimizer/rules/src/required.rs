@@ -72,6 +72,12 @@ pub(crate) fn narrowed(plan: LogicalPlan, required: &Required) -> Result<Logical
     Ok(LogicalPlan::Projection(Projection::try_new(kept, std::sync::Arc::clone(&projection.input))?))
 }
 
+/// A projection as it stands. The engine's builder wants columns to print unlike each other, which a column and its cast
+/// in one grouping do not.
+pub(crate) fn projected(input: LogicalPlan, columns: Vec<Expr>) -> Result<LogicalPlan> {
+    Projection::try_new(columns, input.into()).map(LogicalPlan::Projection)
+}
+
 /// The columns of a node that are required, in its order.
 pub(crate) fn columns_of(plan: &LogicalPlan, required: &Required) -> Vec<Column> {
     let columns = plan.schema().columns();

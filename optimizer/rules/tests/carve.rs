@@ -40,7 +40,8 @@ async fn the_largest_parts_of_one_source_become_leaves() {
     for sql in statements("carved.sql") {
         let builder = Builder::default();
         let plan = bind(&sql).await;
-        let carved = carve(&plan, &Opener, &builder, &SimplifyContext::builder().build())
+        let context = SimplifyContext::builder().build();
+        let carved = carve(&plan, &Opener, &builder, &context)
             .unwrap_or_else(|error| panic!("{sql}: {error} {:?}", error.cause()));
         assert_eq!(carved.plan.schema().as_arrow().fields().len(), plan.schema().as_arrow().fields().len());
         for (a, b) in carved.plan.schema().iter().zip(plan.schema().iter()) {
@@ -58,7 +59,7 @@ async fn the_largest_parts_of_one_source_become_leaves() {
                 print::translation(translation)
             ));
         }
-        for receipt in &carved.receipts {
+        for receipt in carved.receipts.with_reasons(&Opener, &context) {
             actual.push_str(&receipt.to_string());
         }
         actual.push('\n');
@@ -71,14 +72,30 @@ async fn receipts_hold_no_value() {
     let sql = "select name || 'secret1', sum(a + 424242) from r where name like 'secret2%' and a in (424242, 424243) \
                and b = (select max(b) from u where note = 'secret3') \
                group by name || 'secret1' having sum(a + 424242) > 424244 order by name || 'secret1' limit 424245";
-    let carved = carve(&bind(sql).await, &Opener, &Builder::default(), &SimplifyContext::builder().build()).unwrap();
+    let context = SimplifyContext::builder().build();
+    let carved = carve(&bind(sql).await, &Opener, &Builder::default(), &context).unwrap();
+    let carved = carved.receipts.with_reasons(&Opener, &context);
     let kept = "select md5(u.name || 'secret4'), o.id from u join o on u.id = o.id and u.a + 424246 > o.a \
                 where md5(u.name) = 'secret5'";
-    let kept = carve(&bind(kept).await, &Opener, &Builder::default(), &SimplifyContext::builder().build()).unwrap();
-    for receipt in carved.receipts.iter().chain(&kept.receipts) {
+    let kept = carve(&bind(kept).await, &Opener, &Builder::default(), &context).unwrap();
+    let kept = kept.receipts.with_reasons(&Opener, &context);
+    for receipt in carved.iter().chain(&kept) {
         let text = receipt.to_string();
         assert!(!text.contains("secret") && !text.contains("4242"), "{text}");
     }
-    assert!(carved.receipts[0].lines.iter().any(|line| line.disposition == Disposition::Fenced));
-    assert!(kept.receipts.iter().all(|receipt| receipt.source.is_none()));
+    assert!(carved[0].lines.iter().any(|line| line.disposition == Disposition::Fenced));
+    assert!(kept.iter().all(|receipt| receipt.source.is_none()));
+}
+
+#[tokio::test]
+async fn of_conditions_that_leaves_took_no_reason_is_told() {
+    let context = SimplifyContext::builder().build();
+    let sql = "select x.id from (select id from u where b > 7 and b < 9) x join o on x.id = o.id";
+    let receipts = carve(&bind(sql).await, &Opener, &Builder::default(), &context).unwrap().receipts;
+    let filters = |receipts: Vec<querygate_rules::Receipt>| {
+        let lines = receipts.into_iter().flat_map(|receipt| receipt.lines);
+        lines.filter(|line| line.subject.starts_with("filter ")).count()
+    };
+    // The source takes both.
+    assert_eq!((filters(receipts.clone().with_reasons(&Opener, &context)), filters(receipts.all_taken())), (0, 2));
 }

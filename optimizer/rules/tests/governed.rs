@@ -156,7 +156,7 @@ async fn what_a_policy_keeps_in_the_gate_is_told_apart() {
         async move {
             let plan = bind("select count(*) from r where name like 'x%' and length(name) > 1").await;
             let carved = carve(&plan, opener, &Never, &context).unwrap();
-            let lines = carved.receipts.into_iter().flat_map(|receipt| receipt.lines);
+            let lines = carved.receipts.with_reasons(opener, &context).into_iter().flat_map(|receipt| receipt.lines);
             lines.map(|line| (line.reason.unwrap_or_default(), line.policy_reason)).collect::<Vec<_>>()
         }
     };

@@ -23,7 +23,9 @@ use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
 use querygate_rules::estimate::Estimator;
 use querygate_rules::opener::{LeafColumn, LeafOpener, LeafPolicy, LocalReason, OpenedLeaf};
-use querygate_rules::{Carved, LeafBuilder, NotPushed, ParameterSource, Receipt, Translation, carve, translate};
+use querygate_rules::{
+    Carved, LeafBuilder, NotPushed, ParameterSource, Receipt, Receipts, Translation, carve, translate,
+};
 use querygate_types::{Error, PlannerSetting, Result};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -147,7 +149,7 @@ fn key_of(governed: &GovernedTable, table: &DriverTable) -> Option<Vec<usize>> {
 pub struct Federated {
     pub plan: LogicalPlan,
     pub fragments: usize,
-    pub receipts: Vec<Receipt>,
+    pub receipts: Receipts,
 }
 
 /// Carves a bound plan whose parameters are filled in, or open, with values that they have now.
@@ -161,13 +163,15 @@ pub(crate) fn federate(
     arguments: Option<&Arguments>,
 ) -> Result<Federated> {
     if opener.is_empty() {
-        return Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() });
+        return Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Receipts::default() });
     }
     let builder = Builder { opener, arguments, refused: Cell::new(false), made: RefCell::default() };
     match carve(plan, opener, &builder, context) {
         Ok(Carved { plan, fragments, receipts }) => Ok(Federated { plan, fragments, receipts }),
         // Some value has no equal in the source: the governed leaves take what they can.
-        Err(_) if builder.refused.get() => Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() }),
+        Err(_) if builder.refused.get() => {
+            Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Receipts::default() })
+        }
         Err(error) => Err(error),
     }
 }

@@ -27,7 +27,7 @@ use querygate_catalog::federation::{Federated, WholeFragment};
 use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
-use querygate_rules::{Disposition, Receipt};
+use querygate_rules::{Disposition, Receipt, Receipts};
 use querygate_telemetry_api::advice::{Lost, Variant};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use querygate_workers::gate::{Choice, Shipping, ship};
@@ -152,7 +152,7 @@ pub(crate) async fn plan(
     let state = started(state, bound.asks());
     let federated = bound.catalog().federate(&logical, &context(&state))?;
     if options.require_pushdown {
-        everything_pushed(&federated.receipts)?;
+        everything_pushed(&bound.catalog().with_reasons(federated.receipts.clone(), &context(&state)))?;
     }
     let asking = options.asking.filter(|_| chosen.is_none());
     let chosen = chosen.or_else(|| asking?.choose(&federated.plan, options.require_pushdown));
@@ -162,7 +162,7 @@ pub(crate) async fn plan(
         bound.plans().note_choices(|| choices(&federated.plan, false));
     }
     let (physical, logical, receipts) = match advised {
-        Some((physical, true)) => (physical, logical, Vec::new()),
+        Some((physical, true)) => (physical, logical, Receipts::default()),
         Some((physical, false)) => (physical, federated.plan, federated.receipts),
         None => {
             let default = physical(&federated.plan, &state, bound.catalog().token(), bound.inventory()).await?;
@@ -170,6 +170,11 @@ pub(crate) async fn plan(
         }
     };
     let (physical, shipped) = with_workers(physical, &state, bound)?;
+    // Where no condition stays in the gate, nobody asks for the reason of one.
+    let receipts = match crate::plan::receipts::has_filter(&physical) {
+        true => bound.catalog().with_reasons(receipts, &context(&state)),
+        false => receipts.all_taken(),
+    };
     let (records, cached) = (Arc::default(), false);
     let mut executable = Executable { physical, logical: Some(logical), receipts, records, cached, chosen, shipped };
     executable.records = crate::plan::receipts::fragments(&executable);

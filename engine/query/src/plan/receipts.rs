@@ -81,12 +81,13 @@ fn stays(subject: &str, filters: bool) -> bool {
     !subject.starts_with("scan ") && (filters || !subject.starts_with("filter "))
 }
 
-fn has_filter(plan: &Arc<dyn ExecutionPlan>) -> bool {
+/// Whether the gate itself decides a condition.
+pub(crate) fn has_filter(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.name() == "FilterExec" || plan.children().into_iter().any(has_filter)
 }
 
 /// What the books keep of a plan's leaves and receipts: `pushed to crm: …` for what a source did, `kept: …` for what the gate did
-/// itself, and `read: …` for what the leaves of files and memory took with their scans.
+/// itself, and `read: …` for what leaves took with their scans.
 pub(crate) fn fragments(executable: &Executable) -> Arc<[FragmentRecord]> {
     let filters = has_filter(executable.physical());
     let parts: Vec<(Option<&str>, String)> = executable
