@@ -175,7 +175,6 @@ impl Writer for Rewriter<'_> {
 
     fn select(&mut self, select: &mut Select) -> Step {
         step(quantified::conditions(select))?;
-        step(windows::in_select(select))?;
         step(aliases::complete(self, select))?;
         step(aliases::keep_apart(self, select, None))?;
         self.scopes.push(relations::system_aliases(self, select));

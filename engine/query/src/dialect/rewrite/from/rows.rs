@@ -10,7 +10,7 @@ use crate::dialect::rewrite::expressions::sets;
 use crate::output_names::told_apart;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, JoinOperator, ObjectName, Query, Select,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{HashMap, HashSet};
@@ -113,6 +113,19 @@ fn value_column(function: &str, alias: &TableAlias) -> Option<String> {
     };
     let given = alias.columns.first().map(|column| folded(&column.name));
     Some(given.or_else(|| default.map(str::to_owned)).unwrap_or_else(|| folded(&alias.name)))
+}
+
+/// Whether there may be aliases that stand for a value: all else in FROM has columns.
+pub(super) fn has_functions(from: &[TableWithJoins]) -> bool {
+    let is_function = |factor: &TableFactor| match factor {
+        TableFactor::Table { args: None, .. } | TableFactor::Derived { .. } => false,
+        TableFactor::NestedJoin { table_with_joins, .. } => {
+            has_functions(std::slice::from_ref(table_with_joins.as_ref()))
+        }
+        _ => true,
+    };
+    let joined = |table: &TableWithJoins| table.joins.iter().any(|join| is_function(&join.relation));
+    from.iter().any(|table| is_function(&table.relation) || joined(table))
 }
 
 /// Aliases that stand for a value, where no column has the name, with that value.

@@ -156,7 +156,9 @@ pub(in crate::dialect) fn in_order(rewriter: &Rewriter<'_>, query: &mut Query) -
     let OrderByKind::Expressions(keys) = &mut order.kind else { return Ok(()) };
     let mut merged = if merges(&select.from) { joined(rewriter, &select.from)?.merged } else { Merged::new() };
     // An alias that stands for a value is one there, too.
-    merged.extend(rows::values(&rows::scope(rewriter, select)));
+    if rows::has_functions(&select.from) {
+        merged.extend(rows::values(&rows::scope(rewriter, select)));
+    }
     if merged.is_empty() {
         return Ok(());
     }

@@ -138,7 +138,8 @@ pub(in crate::dialect) fn distinct_once(select: &mut Select) {
 pub(in crate::dialect) fn by_listed(query: &mut Query) {
     let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return };
     let OrderByKind::Expressions(keys) = &mut order.kind else { return };
-    if select.distinct != Some(Distinct::Distinct) {
+    let is_name = |expr: &Expr| matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_));
+    if select.distinct != Some(Distinct::Distinct) || keys.iter().all(|key| is_name(&key.expr)) {
         return;
     }
     // Of one table, a column's name says as much without it.
@@ -150,7 +151,7 @@ pub(in crate::dialect) fn by_listed(query: &mut Query) {
     });
     let items: Vec<String> = items.collect();
     for key in keys {
-        if matches!(key.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)) {
+        if is_name(&key.expr) {
             continue;
         }
         let written = bare(&key.expr, alone);

@@ -13,24 +13,25 @@ use std::collections::HashMap;
 /// Characters of windows that calls and other windows take over in one SELECT.
 const COPIED_MAX: usize = 1 << 22;
 
-/// Puts whole windows in place of names in a query's SELECT and ORDER BY.
-///
-/// # Errors
-/// As [`in_select`].
-pub(in crate::dialect) fn in_query(query: &mut Query) -> Result<()> {
-    match query.body.as_mut() {
-        SetExpr::Select(select) => resolve(select, query.order_by.as_mut()),
-        _ => Ok(()),
-    }
-}
-
-/// Resolves windows in a SELECT that is a part of a set operation.
+/// Puts whole windows in place of names in the SELECTs of a query, and in its ORDER BY.
 ///
 /// # Errors
 /// 42704 for a window that is not there, 42P20 for one that is defined twice or takes over what it may not; 54001 where too much is taken
 /// over.
-pub(in crate::dialect) fn in_select(select: &mut Select) -> Result<()> {
-    resolve(select, None)
+pub(in crate::dialect) fn in_query(query: &mut Query) -> Result<()> {
+    in_body(query.body.as_mut(), query.order_by.as_mut())
+}
+
+/// Behind a set operation no window has a name.
+fn in_body(body: &mut SetExpr, order: Option<&mut OrderBy>) -> Result<()> {
+    match body {
+        SetExpr::Select(select) => resolve(select, order),
+        SetExpr::SetOperation { left, right, .. } => {
+            in_body(left, None)?;
+            in_body(right, None)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn resolve(select: &mut Select, order: Option<&mut OrderBy>) -> Result<()> {
