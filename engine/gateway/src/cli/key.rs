@@ -77,11 +77,19 @@ fn list(config: &Config, output: &mut Output) -> Result<Ended> {
     let day = |ms: i64| {
         DateTime::from_timestamp_millis(ms).map_or_else(String::new, |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
     };
+    let mut rows = vec![["ID", "KEY", "USER", "NAME", "MADE", "VALID UNTIL", "SCOPE"].map(str::to_owned)];
     for key in file(config)?.list()? {
-        let end = key.expires_ms.map_or_else(|| "until revoked".to_owned(), |end| format!("until {}", day(end)));
-        let scope = key.scope.as_ref().map_or_else(|| "all of its user".to_owned(), Scope::to_string);
-        let made = day(key.created_ms);
-        let line = format!("{}  {}…  {}  {}  made {made}  {end}  {scope}", key.id, key.prefix, key.login, key.name);
+        rows.push([
+            key.id,
+            format!("{}…", key.prefix),
+            key.login,
+            key.name,
+            day(key.created_ms),
+            key.expires_ms.map_or_else(|| "revoked".to_owned(), day),
+            key.scope.as_ref().map_or_else(|| "all of its user".to_owned(), Scope::to_string),
+        ]);
+    }
+    for line in crate::shell::columns(&rows) {
         output.line(&line).map_err(written)?;
     }
     Ok(Ended::Well)
