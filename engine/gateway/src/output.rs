@@ -20,6 +20,8 @@ pub struct Output {
     color: bool,
     interactive: bool,
     progress: bool,
+    /// Nobody reads standard output any more.
+    closed: bool,
 }
 
 impl std::fmt::Debug for Output {
@@ -41,6 +43,7 @@ impl Output {
             color,
             interactive: io::stdin().is_terminal(),
             progress: io::stderr().is_terminal(),
+            closed: false,
         }
     }
 
@@ -56,8 +59,16 @@ impl Output {
             color: false,
             interactive: false,
             progress: false,
+            closed: false,
         };
         (output, captured)
+    }
+
+    /// As [`Output::captured`], with a standard output that nobody reads.
+    #[cfg(test)]
+    pub(crate) fn unread() -> (Self, Captured) {
+        let (output, captured) = Self::captured("");
+        (Self { out: Box::new(Unread), ..output }, captured)
     }
 
     /// Of a binary with extensions.
@@ -89,15 +100,26 @@ impl Output {
         self.progress
     }
 
+    /// Whether a write to standard output found that nobody reads it any more (`querygate … | head`).
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// One line on standard output.
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{text}")
+        let written = writeln!(self.out, "{text}");
+        self.noted(written)
     }
 
     /// Text on standard output, without a line end, shown at once.
     pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
-        write!(self.out, "{text}")?;
-        self.out.flush()
+        let written = write!(self.out, "{text}").and_then(|()| self.out.flush());
+        self.noted(written)
+    }
+
+    fn noted(&mut self, written: io::Result<()>) -> io::Result<()> {
+        self.closed |= matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+        written
     }
 
     /// One line on standard error: progress, prompts and failures, so that standard output stays data.
@@ -166,6 +188,21 @@ impl Write for Captured {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(buf);
         Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A pipe whose reader has left.
+#[cfg(test)]
+struct Unread;
+
+#[cfg(test)]
+impl Write for Unread {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -55,6 +55,9 @@ impl Shell {
             let started = Instant::now();
             if let Err(error) = self.one(&statement, output).await {
                 self.session.fail_transaction();
+                if output.is_closed() {
+                    return Err(error);
+                }
                 print_error(output, statement.text(), &error).map_err(written)?;
                 return Ok(false);
             }

@@ -27,9 +27,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Exit code after Ctrl-C: what shells give for the signal.
 const INTERRUPTED: u8 = 130;
+/// Exit code where nobody reads what is printed any more: what shells give for SIGPIPE.
+const UNREAD: u8 = 141;
 
 /// Runs one command. Exit codes: 0 done, 1 a finding or failure that was printed, 2 the command line is wrong (of `doctor`: or
-/// there is a problem), 130 Ctrl-C.
+/// there is a problem), 130 Ctrl-C, 141 the reader of what it prints has left.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -40,11 +42,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -
         Ok(Ended::WithFindings) => ExitCode::FAILURE,
         Ok(Ended::WithProblems) => ExitCode::from(2),
         Ok(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
+        // `querygate … | head` has what it wanted.
+        Err(_) if output.is_closed() => ExitCode::from(UNREAD),
         Err(error) => {
-            // Nobody reads any more (`querygate … | head`): nothing to report and nobody to report it to.
-            if print_error(output, &error).is_err() {
-                return ExitCode::FAILURE;
-            }
+            // Standard error may be closed, too.
+            let _ = print_error(output, &error);
             ExitCode::FAILURE
         }
     }
@@ -67,6 +69,7 @@ fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
     let written = if error.use_stderr() { output.prompt(&text) } else { output.text(&text) };
     match (written, error.use_stderr()) {
         (Ok(()), false) => ExitCode::SUCCESS,
+        (Err(_), false) if output.is_closed() => ExitCode::from(UNREAD),
         (Ok(()), true) | (Err(_), _) => ExitCode::from(2),
     }
 }

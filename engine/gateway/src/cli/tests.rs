@@ -49,6 +49,25 @@ fn help_teaches_and_a_wrong_command_is_named() {
 }
 
 #[test]
+fn a_reader_that_has_left_ends_a_command_quietly() {
+    let (_folder, file) = setup(GOOD);
+    let file = file.as_str();
+    for arguments in [
+        &["--help"][..],
+        &["completions", "bash"][..],
+        &["check", file][..],
+        &["user", "list", "-c", file][..],
+        &["access", "-c", file, "nora", "notes"][..],
+        &["sql", "-c", file, "-u", "nora", "SELECT 1"][..],
+    ] {
+        let (mut output, captured) = Output::unread();
+        let code = run(["querygate"].iter().chain(arguments).map(OsString::from), &mut output);
+        let said = captured.text().to_lowercase();
+        assert!(code == ExitCode::from(141) && !said.contains("error"), "{arguments:?}: {code:?} {said}");
+    }
+}
+
+#[test]
 fn check_counts_what_is_good_and_points_at_what_is_not() {
     let (_folder, file) = setup(GOOD);
     let ran = querygate(&["check", &file], "");
