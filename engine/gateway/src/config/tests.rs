@@ -214,7 +214,8 @@ fn an_unknown_key_is_rendered_with_its_place_and_the_nearest_name() {
 ",
     );
     check(&format!("{META}[servr]\n"), "unknown key `servr` in the file");
-    check(&format!("{META}xyzzy_quux = 1\n"), "known keys: path, posture, watch_interval");
+    let once = "known keys: path, posture, watch_interval\nerror: unknown key `abracadabra` in [metadata]\n --> qg.toml:4:1\n  |\n4 | abracadabra = 2\n  | ^^^^^^^^^^^\nwarning";
+    check(&format!("{META}xyzzy_quux = 1\nabracadabra = 2\n"), once);
 }
 
 #[test]

@@ -19,6 +19,11 @@ impl Sink {
         self.found.borrow_mut().push(diagnostic);
     }
 
+    /// Whether a finding says this already.
+    fn has_help(&self, help: &str) -> bool {
+        self.found.borrow().iter().any(|found| found.help.as_deref() == Some(help))
+    }
+
     pub(crate) fn into_inner(self) -> Vec<Diagnostic> {
         self.found.into_inner()
     }
@@ -47,19 +52,20 @@ impl<'a> Table<'a> {
         Self { title, span, entries, asked: RefCell::default(), sink }
     }
 
-    /// Reports keys that nobody asked for.
+    /// Reports keys that nobody asked for; the ones that are known stand at the first of them that resembles none.
     pub(crate) fn finish(self) {
         let asked = self.asked.borrow();
-        for (key, span, _) in &self.entries {
-            if asked.contains(key) {
-                continue;
-            }
-            let mut found = Diagnostic::error(Some(span.clone()), format!("unknown key `{key}` in {}", self.title));
-            found = match nearest(key, asked.iter().copied()) {
+        let unknown = self.entries.iter().filter(|(key, _, _)| !asked.contains(key));
+        let mut unknown: Vec<(&str, &Range<usize>)> = unknown.map(|(key, span, _)| (*key, span)).collect();
+        unknown.sort_by_key(|(_, span)| span.start);
+        for (key, span) in unknown {
+            let found = Diagnostic::error(Some(span.clone()), format!("unknown key `{key}` in {}", self.title));
+            let known = format!("known keys: {}", asked.join(", "));
+            self.sink.push(match nearest(key, asked.iter().copied()) {
                 Some(near) => found.label(format!("did you mean `{near}`?")),
-                None => found.help(format!("known keys: {}", asked.join(", "))),
-            };
-            self.sink.push(found);
+                None if self.sink.has_help(&known) => found,
+                None => found.help(known),
+            });
         }
     }
 
