@@ -1,6 +1,7 @@
 //! `querygate check`: every mistake of a configuration and its metadata, with places, and what the two add up to.
 
 mod history;
+mod names;
 mod rules;
 mod worker;
 
@@ -117,6 +118,7 @@ impl<'a> Check<'a> {
 
     fn configuration(&mut self, path: &Path) -> Result<Option<(Config, Option<Governance>)>> {
         let (config, report) = config::load_with(path, self.output.extensions());
+        let (file, text) = (report.file.clone(), report.text.clone());
         self.report(report)?;
         let Some(config) = config else { return Ok(None) };
         self.line(&format!(
@@ -129,6 +131,8 @@ impl<'a> Check<'a> {
         let governance = self.metadata(&config.metadata.path, posture)?;
         if let Some(governance) = &governance {
             self.across(&config, governance)?;
+            let diagnostics = names::findings(&config, governance);
+            self.report(config::diagnostic::Report { file, text, diagnostics })?;
             self.changes(&config, governance)?;
         }
         Ok(Some((config, governance)))
@@ -261,35 +265,6 @@ impl<'a> Check<'a> {
             let near = near.unwrap_or_default();
             let objects = count(objects, "object");
             self.warn(&format!("no [[sources]] is named `{datasource}`{near}: {objects} will have no rows"))?;
-        }
-        for source in sources.difference(&used) {
-            self.warn(&format!("source `{source}` is not the datasource of any object"))?;
-        }
-        let named = |row: &querygate_metadata::model::PlacedRow, name: &str| {
-            row.object == "sys_position" && row.row.get("name").and_then(|value| value.as_str()) == Some(name)
-        };
-        let is_stored = |name: &str| governance.rows.iter().any(|row| named(row, name));
-        for user in &config.users {
-            for set in &user.principal.permission_sets {
-                if governance.policies.permission_set(set).is_none() && !is_built_in(set) {
-                    let near = nearest(set, snapshot.permission_sets.keys().map(String::as_str));
-                    let near = near.map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
-                    self.warn(&format!(
-                        "user `{}` holds permission set `{set}`, which does not exist{near}",
-                        user.name
-                    ))?;
-                }
-            }
-            for position in &user.principal.positions {
-                if !snapshot.positions.contains_key(position) && !is_stored(position) {
-                    let near = nearest(position, snapshot.positions.keys().map(String::as_str));
-                    let near = near.map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
-                    self.warn(&format!(
-                        "user `{}` holds position `{position}`, which does not exist{near}",
-                        user.name
-                    ))?;
-                }
-            }
         }
         let tables = sql_names(snapshot);
         for view in &config.views {

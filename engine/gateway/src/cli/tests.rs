@@ -76,9 +76,13 @@ fn check_counts_what_is_good_and_points_at_what_is_not() {
     let (_folder, file) = setup(&GOOD.replace("t_reader", "t_raeder").replace("name = \"db\"", "name = \"dd\""));
     let ran = querygate(&["check", &file], "");
     assert!(ran.code, "{}", ran.text);
-    for expected in
-        ["(did you mean `t_reader`?)", "no [[sources]] is named `db` (did you mean `dd`?)", "source `dd` is not"]
-    {
+    for expected in [
+        "did you mean `t_reader`?",
+        "querygate.toml:10:",
+        "no [[sources]] is named `db` (did you mean `dd`?)",
+        "source `dd` is not",
+        "querygate.toml:4:",
+    ] {
         assert!(ran.text.contains(expected), "{expected}: {}", ran.text);
     }
     let (folder, file) = setup(&GOOD.replace("kind =", "knid ="));

@@ -17,6 +17,7 @@ use super::syntax::diagnostic::Diagnostic;
 use super::syntax::secret::{Environment, Secret};
 use super::syntax::table::{At, Table};
 use schema_change::SchemaChange;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// One `[[sources]]`. Objects name it with `datasource`; an object's table in it is `external.remoteName`, or the
@@ -24,6 +25,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) name: String,
+    /// Its place in the file; for messages.
+    pub(crate) span: Range<usize>,
     pub(crate) kind: SourceKind,
     /// Whether operators may make and drop suggested indexes there; `None`: as `[learning]` says.
     pub(crate) apply_indexes: Option<bool>,
@@ -142,8 +145,9 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     let has_schema = chosen.is_none_or(|kind| kind.is_database);
     let schema_change = SchemaChange::resolve(&table, has_schema);
     let outbox = outbox(&table, chosen);
+    let span = table.span.clone();
     table.finish();
-    Some(Source { name: name?.value, kind: kind?, apply_indexes, apply_layouts, schema_change, outbox })
+    Some(Source { name: name?.value, span, kind: kind?, apply_indexes, apply_layouts, schema_change, outbox })
 }
 
 /// Refused where no index can be made: whoever sets it must not believe that it does something.

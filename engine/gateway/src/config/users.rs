@@ -18,6 +18,9 @@ pub(crate) struct User {
     /// `None`: known (for `sql`, `access` and as owner of rows) but cannot log in.
     pub(crate) verifier: Option<ScramVerifier>,
     pub(crate) principal: Arc<Principal>,
+    /// Permission sets and positions with their places in the file; for messages.
+    pub(crate) sets_at: Vec<At<String>>,
+    pub(crate) positions_at: Vec<At<String>>,
 }
 
 const POSTURES: &[(&str, Posture)] = &[
@@ -53,10 +56,11 @@ pub(super) fn resolve(table: Table<'_>) -> Option<(At<String>, User)> {
             format!("\"{TOKEN_USER}\" stands for whoever a token says, and is no user's name"),
         );
     }
-    let principal = principal(&table, &login);
+    let (sets_at, positions_at) = (table.texts("permission_sets"), table.texts("positions"));
+    let principal = principal(&table, &login, (&sets_at, &positions_at));
     table.finish();
     let name = name?;
-    Some((name, User { name: login, verifier: verifier?, principal: Arc::new(principal?) }))
+    Some((name, User { name: login, verifier: verifier?, principal: Arc::new(principal?), sets_at, positions_at }))
 }
 
 /// Plain passwords have no place in the file, under whatever name.
@@ -77,7 +81,7 @@ fn refuse_passwords(table: &Table<'_>) {
     }
 }
 
-fn principal(table: &Table<'_>, login: &str) -> Option<Principal> {
+fn principal(table: &Table<'_>, login: &str, (sets, positions): (&[At<String>], &[At<String>])) -> Option<Principal> {
     let administrator = table.boolean("administrator");
     let posture = table.choice("posture", POSTURES);
     let is_administrator = administrator.as_ref().is_some_and(|a| a.value);
@@ -89,9 +93,9 @@ fn principal(table: &Table<'_>, login: &str) -> Option<Principal> {
     }
     let operator = table.boolean("operator").is_some_and(|o| o.value);
     let organization = table.text("organization").map(|o| o.value);
-    let mut organizations: BTreeSet<String> = values(table.texts("organizations"));
+    let mut organizations: BTreeSet<String> = values(&table.texts("organizations"));
     organizations.extend(organization.clone());
-    let mut permission_sets = values(table.texts("permission_sets"));
+    let mut permission_sets = values(sets);
     if is_administrator {
         permission_sets.insert(ADMIN_SET.to_owned());
     }
@@ -104,14 +108,14 @@ fn principal(table: &Table<'_>, login: &str) -> Option<Principal> {
     principal.email = table.text("email").map(|e| e.value);
     principal.organization_id = organization;
     principal.organization_ids = organizations;
-    principal.positions = values(table.texts("positions"));
+    principal.positions = values(positions);
     principal.permission_sets = permission_sets;
     principal.attributes = attributes(table)?;
     Some(principal)
 }
 
-fn values(texts: Vec<At<String>>) -> BTreeSet<String> {
-    texts.into_iter().map(|t| t.value).collect()
+fn values(texts: &[At<String>]) -> BTreeSet<String> {
+    texts.iter().map(|text| text.value.clone()).collect()
 }
 
 /// Names that `current_user` has by itself.

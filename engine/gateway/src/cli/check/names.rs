@@ -1,0 +1,50 @@
+//! What a check says of names in the configuration that the metadata does not have, with their places: sources that no object is in, and
+//! what users hold.
+
+use super::is_built_in;
+use crate::config::Config;
+use crate::config::diagnostic::{Diagnostic, nearest};
+use crate::governance::Governance;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+pub(super) fn findings(config: &Config, governance: &Governance) -> Vec<Diagnostic> {
+    let snapshot = &governance.snapshot;
+    let used: BTreeSet<&str> = snapshot.objects.values().map(|object| object.datasource.as_str()).collect();
+    let idle = config.sources.iter().filter(|source| !used.contains(source.name.as_str())).map(|source| {
+        let message = format!("source `{}` is not the datasource of any object", source.name);
+        Diagnostic::warning(Some(source.span.clone()), message)
+    });
+    let mut found: Vec<Diagnostic> = idle.collect();
+    let named = |row: &querygate_metadata::model::PlacedRow, name: &str| {
+        row.object == "sys_position" && row.row.get("name").and_then(|value| value.as_str()) == Some(name)
+    };
+    let is_stored = |name: &str| governance.rows.iter().any(|row| named(row, name));
+    for user in &config.users {
+        for set in &user.sets_at {
+            let name = set.value.as_str();
+            if governance.policies.permission_set(name).is_none() && !is_built_in(name) {
+                let message = format!("user `{}` holds permission set `{name}`, which does not exist", user.name);
+                let near = nearest(name, snapshot.permission_sets.keys().map(String::as_str));
+                found.push(unknown(&set.span, message, near));
+            }
+        }
+        for position in &user.positions_at {
+            let name = position.value.as_str();
+            if !snapshot.positions.contains_key(name) && !is_stored(name) {
+                let message = format!("user `{}` holds position `{name}`, which does not exist", user.name);
+                let near = nearest(name, snapshot.positions.keys().map(String::as_str));
+                found.push(unknown(&position.span, message, near));
+            }
+        }
+    }
+    found
+}
+
+fn unknown(span: &Range<usize>, message: String, near: Option<&str>) -> Diagnostic {
+    let found = Diagnostic::warning(Some(span.clone()), message);
+    match near {
+        Some(near) => found.label(format!("did you mean `{near}`?")),
+        None => found,
+    }
+}
