@@ -119,7 +119,8 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         server.tls = args.access.tls.map(Into::into);
         server.tls_ca.clone_from(&args.access.tls_ca);
         server.password = args.access.password.as_deref().map(secret).transpose()?;
-        let tables = runtime()?.block_on(mysql::read(&server))?;
+        let tables = runtime()?.block_on(mysql::read(&server));
+        let tables = tables.map_err(|error| looked_for(error, &format!("{}:{}", server.host, server.port)))?;
         let entry = mysql::entry(NAME, &server, beside);
         let config =
             json!({"host": server.host, "port": server.port, "database": server.database, "username": server.user});
@@ -130,7 +131,8 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         server.tls = args.access.tls.map(Into::into);
         server.tls_ca.clone_from(&args.access.tls_ca);
         server.password = args.access.password.as_deref().map(secret).transpose()?;
-        let tables = runtime()?.block_on(mongodb::read(&server))?;
+        let tables = runtime()?.block_on(mongodb::read(&server));
+        let tables = tables.map_err(|error| looked_for(error, mongodb::hosts(server.address.expose())))?;
         let entry = mongodb::entry(NAME, &server, beside);
         let config = json!({"url": server.address.expose(), "database": server.database});
         return Ok(Origin { driver: "mongodb", name: server.database, entry, config, tables });
@@ -142,7 +144,8 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         server.tls = args.access.tls.map_or(server.tls, Into::into);
         server.tls_ca.clone_from(&args.access.tls_ca);
         server.password = args.access.password.as_deref().map(secret).transpose()?;
-        let tables = runtime()?.block_on(postgres::read(&server))?;
+        let tables = runtime()?.block_on(postgres::read(&server));
+        let tables = tables.map_err(|error| looked_for(error, &format!("{}:{}", server.host, server.port)))?;
         let entry = postgres::entry(NAME, &server, beside);
         let config =
             json!({"host": server.host, "port": server.port, "database": server.database, "username": server.user});
@@ -161,6 +164,19 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         _ => json!({"path": source}),
     };
     Ok(Origin { driver, name: stem(source), entry, config, tables })
+}
+
+/// The error of a server that does not answer, with the place where it was looked for.
+fn looked_for(error: Error, place: &str) -> Error {
+    if error.code() != ErrorCode::SourceUnavailable || !error.message().ends_with("cannot be reached") {
+        return error;
+    }
+    let told = Error::new(ErrorCode::SourceUnavailable, format!("no server can be reached at {place}"))
+        .with_hint("Check host and port, that the server runs and listens there, and that no firewall stands between.");
+    match error.cause() {
+        Some(cause) => told.with_cause(cause),
+        None => told,
+    }
 }
 
 fn beside(args: &IntrospectArgs) -> Result<server::Beside<'_>> {

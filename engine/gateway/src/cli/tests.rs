@@ -166,6 +166,15 @@ fn introspect_writes_metadata_that_check_accepts() {
 }
 
 #[test]
+fn introspect_says_where_it_found_no_server() {
+    for kind in ["postgres", "mysql"] {
+        let ran = querygate(&["introspect", &format!("{kind}://reader@127.0.0.1:1/shop")], "");
+        assert!(!ran.code && ran.text.contains("no server can be reached at 127.0.0.1:1\n"), "{}", ran.text);
+        assert!(ran.text.contains("hint: Check host and port"), "{}", ran.text);
+    }
+}
+
+#[test]
 fn sql_says_which_user_is_missing() {
     let (_folder, file) = setup(&format!("{GOOD}\n[[users]]\nname = \"sam\"\n"));
     let ran = querygate(&["sql", "-c", &file, "SELECT 1"], "");

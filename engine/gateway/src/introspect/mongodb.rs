@@ -29,6 +29,13 @@ pub(super) fn parse(address: &str) -> Result<MongoSource> {
     Ok(MongoSource::new(Address::Plain(address.to_owned()), database.to_owned()))
 }
 
+/// The hosts of an address, without who logs in.
+pub(super) fn hosts(address: &str) -> &str {
+    let rest = address.strip_prefix(SCHEME).unwrap_or(address);
+    let place = rest.split(['/', '?']).next().unwrap_or(rest);
+    place.rsplit_once('@').map_or(place, |(_, hosts)| hosts)
+}
+
 pub(super) async fn read(source: &MongoSource) -> Result<Vec<Found>> {
     let reading = server::Reading {
         domain: &|_, _| None,
@@ -57,7 +64,7 @@ mod tests {
     #[test]
     fn addresses_are_read_and_passwords_in_them_refused() {
         let source = parse("mongodb://gate@a.example:27017,b.example/shop?replicaSet=rs0").unwrap();
-        assert_eq!(source.database, "shop");
+        assert_eq!((source.database.as_str(), hosts(source.address.expose())), ("shop", "a.example:27017,b.example"));
         assert_eq!(parse("mongodb://127.0.0.1:27018/shop").unwrap().database, "shop");
         for wrong in [
             "mongodb://a:secret@b/c",
