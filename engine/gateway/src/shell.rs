@@ -105,6 +105,20 @@ impl Shell {
         }
     }
 
+    /// Whether a query has any row.
+    async fn finds(&self, query: &str) -> Result<bool> {
+        for statement in self.session.split(query)? {
+            let prepared = self.session.prepare(&statement, &[]).await?;
+            let Outcome::Rows(mut rows) = self.session.run(&prepared, &[], Delivery::Batches).await? else { continue };
+            while let Some(batch) = rows.batches.next().await {
+                if batch?.num_rows() > 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     fn tag(&self, tag: &CommandTag, rows: u64, output: &mut Output) -> io::Result<()> {
         match (tag, self.format) {
             (CommandTag::Counted(_), Format::Table) => {
@@ -199,7 +213,16 @@ impl Shell {
                 self.run(&format!("{TABLES} AND table_type = 'VIEW' {TABLES_ORDER}"), output).await?;
             }
             ("\\d", table) if is_identifier(table) => {
-                self.run(&format!("{COLUMNS_HEAD}{table}{COLUMNS_TAIL}"), output).await?;
+                let columns = format!("{COLUMNS_HEAD}{table}{COLUMNS_TAIL}");
+                match self.finds(&columns).await {
+                    Ok(false) => {
+                        output.note(&format!("Did not find any relation named \"{table}\".")).map_err(written)?;
+                    }
+                    // What fails does so again, and is printed.
+                    Ok(true) | Err(_) => {
+                        self.run(&columns, output).await?;
+                    }
+                }
             }
             _ => output.note("no such command; \\? for help").map_err(written)?,
         }

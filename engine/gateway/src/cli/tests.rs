@@ -166,6 +166,14 @@ fn introspect_writes_metadata_that_check_accepts() {
 }
 
 #[test]
+fn the_shell_says_that_there_is_no_such_table() {
+    let (_folder, file) = setup(GOOD);
+    let ran = querygate(&["sql", "-c", &file, "-u", "nora"], "\\d nosuch\n\\d notes\n");
+    assert!(ran.code && ran.text.contains("Did not find any relation named \"nosuch\".\n"), "{}", ran.text);
+    assert!(ran.text.contains("title") && !ran.text.contains("(0 rows)"), "{}", ran.text);
+}
+
+#[test]
 fn introspect_says_where_it_found_no_server() {
     for kind in ["postgres", "mysql"] {
         let ran = querygate(&["introspect", &format!("{kind}://reader@127.0.0.1:1/shop")], "");
