@@ -56,6 +56,8 @@ fn the_pages_show_what_the_reader_may_see() {
         assert!(psql(server, user, &["-c", sql]).success);
     }
     assert_eq!(ask(server, "GET /ui", "", "").status, 303);
+    let root = ask(server, "GET /", "", "");
+    assert!(root.status == 303 && root.head.contains("location: /ui"), "{}", root.head);
     let see = |user: &str| ask(server, "GET /ui", &log_in(server, user), "");
     let (ada, sam, iris) = (see("ada"), see("sam"), see("iris"));
     assert_eq!((ada.status, sam.status, iris.status), (200, 200, 200));
@@ -141,7 +143,7 @@ fn every_page_can_be_photographed() {
 fn the_configuration_can_leave_the_pages_out() {
     let variant = Variant::new(|config| config.replace("[server]", "[server]\npages = false"));
     let server = variant.serve();
-    for request in ["GET /ui", "GET /ui/login", "POST /ui/login", "GET /ui/style.css"] {
+    for request in ["GET /", "GET /ui", "GET /ui/login", "POST /ui/login", "GET /ui/style.css"] {
         assert_eq!(ask(&server, request, "", "").status, 404, "{request}");
     }
     assert_eq!(ask(&server, "GET /healthz", "", "").status, 200);

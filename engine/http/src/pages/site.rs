@@ -42,7 +42,7 @@ pub(crate) struct Site {
     turns: Turns,
 }
 
-/// The routes below `/ui`. `within`: on an address that only this machine reaches.
+/// The routes below `/ui`, and what leads there. `within`: on an address that only this machine reaches.
 pub(crate) fn routes(pages: Pages, within: bool) -> Router {
     let site = Arc::new(Site {
         pages,
@@ -52,6 +52,7 @@ pub(crate) fn routes(pages: Pages, within: bool) -> Router {
         turns: Turns::default(),
     });
     let routes = Router::new()
+        .route("/", get(|| async { Redirect::to("/ui") }))
         .route("/ui", get(overview))
         .route("/ui/", get(|| async { Redirect::permanent("/ui") }))
         .route("/ui/query/{fingerprint}", get(template))
