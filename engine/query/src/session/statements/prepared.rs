@@ -1,7 +1,7 @@
 //! Prepared statements: what preparing found out about one, and the same statement bound in another way.
 
+use super::changes::write_cache::CachedWrite;
 use super::lookup_cache::CachedLookup;
-use super::write_cache::CachedWrite;
 use crate::bind::statement::Bound;
 use crate::dialect::constants::Constants;
 use crate::dialect::parameters::Declared;

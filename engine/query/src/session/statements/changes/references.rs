@@ -1,10 +1,10 @@
 //! References of changed rows: whether the records are there that they name. Changes nothing.
 
-use super::prepared::PreparedStatement;
-use super::start::Invocation;
 use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
+use crate::session::statements::prepared::PreparedStatement;
+use crate::session::statements::start::Invocation;
 use crate::write::find::existing;
 use crate::write::target::Targeted;
 use arrow::array::{Array, ArrayRef, RecordBatch};

@@ -1,8 +1,8 @@
 //! One change for many sets of values, in one transaction.
 
-use super::prepared::PreparedStatement;
 use super::write::{objects, verb};
 use crate::session::gate_session::GateSession;
+use crate::session::statements::prepared::PreparedStatement;
 use crate::write::forms::sets::{cells, rows};
 use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Statement as Ast;

@@ -1,9 +1,7 @@
 //! Changes: finding their rows as any query does, and handing them to the transaction of their source.
 
 use super::parameter_numbers::numbers;
-use super::prepared::PreparedStatement;
 use super::references::KnownReferences;
-use super::start::Invocation;
 use super::write_cache::CachedWrite;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
@@ -14,6 +12,8 @@ use crate::plan::executable::started;
 use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
+use crate::session::statements::prepared::PreparedStatement;
+use crate::session::statements::start::Invocation;
 use crate::session::transaction_end::room_of_rows;
 use crate::sql::classify::refused_write;
 use crate::write::forms::by_key::{ByKey, locks_at_once};

@@ -1,12 +1,12 @@
 //! Rows that a client sends to be stored: COPY FROM and its like of other doors.
 
-use super::prepared::{Kind, PreparedStatement};
 use super::references::KnownReferences;
 use crate::books::clock::now_ms;
 use crate::errors::{Stage, translate};
 use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
+use crate::session::statements::prepared::{Kind, PreparedStatement};
 use crate::session::transaction_end::OwnTransaction;
 use crate::sql::classify::{Classified, disabled_copy};
 use crate::sql::copy_from::{CopyFrom, Forced};

@@ -1,12 +1,12 @@
 //! Changes that a session runs again and again. A run leaves with its statement how it was decided and bound; a later one takes that, with
 //! the stamps of its own time, as long as metadata, principal, settings and what the source says of the table are the same.
 
-use super::prepared::PreparedStatement;
 use super::write::TargetedWrite;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::Workspace;
 use crate::books::clock::now_ms;
 use crate::session::gate_session::GateSession;
+use crate::session::statements::prepared::PreparedStatement;
 use crate::write::target::Targeted;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryReservation;

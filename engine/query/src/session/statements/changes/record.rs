@@ -1,12 +1,12 @@
 //! Changes of records by their values: decided and carried out as those of SQL, one record at a time.
 
-use super::prepared::{Kind, PreparedStatement, ours};
 use super::write::WriteRun;
 use crate::books::clock::now_ms;
 use crate::question::object::visible;
 use crate::run::lifecycle::Run;
 use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
+use crate::session::statements::prepared::{Kind, PreparedStatement, ours};
 use crate::sql::parse::Parsed;
 use crate::sql::template::of_text;
 use crate::write::forms::record::{GivenRecord, RecordPlace, WrittenRecord};

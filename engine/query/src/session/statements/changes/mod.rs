@@ -1,0 +1,9 @@
+//! Changes in a session: of rows by SQL, by their values and by the stream, decided as their object's rules say.
+
+mod ingest;
+mod parameter_numbers;
+mod record;
+mod references;
+mod sets;
+mod write;
+pub(super) mod write_cache;
