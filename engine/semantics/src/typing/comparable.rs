@@ -68,6 +68,7 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             }
             Transformed::yes(rewrite(settled, schema)?.data)
         }
+        Expr::ScalarFunction(call) if call.name() == "jsonb_equal" => order_keys::equal(call),
         Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             choosing(call, schema)?
         }

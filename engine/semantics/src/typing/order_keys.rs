@@ -8,9 +8,9 @@ use crate::times::zone::Zone;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::Sort;
+use datafusion::logical_expr::expr::{ScalarFunction, Sort};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
-use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, ExprSchemable, LogicalPlan, Operator};
 use querygate_types::{Error, ErrorCode};
 
 /// The function that gives a value's key.
@@ -52,7 +52,7 @@ fn is_ordered(item: &DataType) -> bool {
 }
 
 /// Sides that are compared, as their keys where they have some: texts beside jsonb are read as such. Whether there are any. `=` of
-/// jsonb is a call already where a statement has it, and elsewhere what sources compare; items that are NULL are equal.
+/// jsonb is a call where a statement has it (see [`equal`]), and elsewhere what sources compare; items that are NULL are equal.
 pub(crate) fn compared(sides: Vec<&mut Expr>, op: Operator, schema: &DFSchema) -> Result<bool> {
     let key = match op {
         Operator::Eq => None,
@@ -68,6 +68,18 @@ pub(crate) fn compared(sides: Vec<&mut Expr>, op: Operator, schema: &DFSchema) -
         }
         Some(Key::Array) if ordered => arrays(sides, schema),
         Some(Key::Array) | None => Ok(false),
+    }
+}
+
+/// `=` of jsonb, which is a call where a statement has it, as one of keys: rows that are joined by it are hashed, and a constant beside a
+/// column is read once.
+pub(crate) fn equal(call: ScalarFunction) -> Transformed<Expr> {
+    match <[Expr; 2]>::try_from(call.args) {
+        Ok([left, right]) => {
+            let (left, right) = (Key::Jsonb.call(left), Key::Jsonb.call(right));
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Eq, Box::new(right))))
+        }
+        Err(args) => Transformed::no(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, args))),
     }
 }
 
