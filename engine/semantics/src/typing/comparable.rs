@@ -74,11 +74,11 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         }
         Expr::InSubquery(member) => {
             let member = wide::member(member, schema)?;
-            if member.transformed {
-                member.update_data(Expr::InSubquery)
-            } else {
-                interval_length::member(member.data, schema)?.update_data(Expr::InSubquery)
-            }
+            // One that was transformed has the type of a key, which is neither of the others.
+            member
+                .transform_data(|member| interval_length::member(member, schema))?
+                .transform_data(|member| order_keys::member(member, schema))?
+                .update_data(Expr::InSubquery)
         }
         Expr::Case(case) => branches(case, schema)?,
         Expr::AggregateFunction(mut call) => {

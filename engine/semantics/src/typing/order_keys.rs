@@ -8,10 +8,11 @@ use crate::times::zone::Zone;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{ScalarFunction, Sort};
+use datafusion::logical_expr::expr::{InSubquery, ScalarFunction, Sort};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
-use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator};
 use querygate_types::{Error, ErrorCode};
+use std::sync::Arc;
 
 /// The function that gives a value's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,35 @@ pub(crate) fn equal(call: ScalarFunction) -> Transformed<Expr> {
         }
         Err(args) => Transformed::no(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, args))),
     }
+}
+
+/// A jsonb as its key.
+pub(crate) fn of_jsonb(value: Expr) -> Expr {
+    Key::Jsonb.call(value)
+}
+
+/// Columns of jsonb by which rows are joined, as their keys. Whether they are such.
+pub(crate) fn joined(left: &mut Expr, of_left: &DFSchema, right: &mut Expr, of_right: &DFSchema) -> bool {
+    if Key::of(left, of_left) != Some(Key::Jsonb) || Key::of(right, of_right) != Some(Key::Jsonb) {
+        return false;
+    }
+    *left = Key::Jsonb.call(std::mem::take(left));
+    *right = Key::Jsonb.call(std::mem::take(right));
+    true
+}
+
+/// `x IN (SELECT …)` of jsonb as one of keys; a text beside one is read as such.
+pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transformed<InSubquery>> {
+    let rows = &member.subquery.subquery;
+    let [column] = &rows.schema().columns()[..] else { return Ok(Transformed::no(member)) };
+    let theirs = Expr::Column(column.clone());
+    if ![Key::of(&member.expr, schema), Key::of(&theirs, rows.schema())].contains(&Some(Key::Jsonb)) {
+        return Ok(Transformed::no(member));
+    }
+    let keys = LogicalPlanBuilder::from(Arc::clone(rows)).project([Key::Jsonb.call(theirs).alias("key")])?;
+    member.subquery = member.subquery.with_plan(Arc::new(keys.build()?));
+    member.expr = Box::new(Key::Jsonb.call(*member.expr));
+    Ok(Transformed::yes(member))
 }
 
 /// Arrays of one type, as their keys. Where they have none, the engine says so.

@@ -1,6 +1,6 @@
-//! What compares, sorts, groups and joins numerics of any width does so by their keys: 1.0 is 1.00, which their cells do not say; and
-//! what groups and joins intervals, by their lengths. A group shows the number with the most places, and the
-//! interval with the most months.
+//! What compares, sorts, groups and joins numerics of any width does so by their keys: 1.0 is 1.00, which their cells do not say; what
+//! groups and joins intervals, by their lengths; and what groups and joins jsonb, by its keys. A group shows the number with the
+//! most places, the interval with the most months, and of jsonb the greatest text.
 
 use super::meeting::narrowed;
 use super::{holds_wide, is_wide};
@@ -8,7 +8,8 @@ use crate::fault::unsupported;
 use crate::functions::numeric_key;
 use crate::times::interval_extremes;
 use crate::times::interval_length::{self, INTERVAL};
-use arrow::datatypes::DataType;
+use crate::typing::{is_jsonb, order_keys};
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, TableReference};
@@ -16,7 +17,7 @@ use datafusion::functions_aggregate::min_max::max_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, GroupingSet, InSubquery, Sort, WindowFunction};
 use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Join};
 use datafusion::logical_expr::{
-    Case, Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound,
+    Case, Cast, Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound,
     WindowFrameUnits, cast, lit,
 };
 use querygate_query_api::values::timetz::TimeTz;
@@ -95,17 +96,50 @@ fn by_key(keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
     Ok(changed)
 }
 
-/// Whether values of the type are equal by a key, and not by how they are stored.
-fn has_key(data_type: &DataType) -> bool {
-    *data_type == WIDE_NUMERIC || *data_type == INTERVAL
+/// Kinds of values that are equal by a key, and not by how they are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keyed {
+    Numeric,
+    Interval,
+    Jsonb,
+}
+
+impl Keyed {
+    fn of(expr: &Expr, schema: &DFSchema) -> Result<Option<Self>> {
+        let (_, field) = expr.to_field(schema)?;
+        Ok(Self::of_field(&field))
+    }
+
+    fn of_field(field: &Field) -> Option<Self> {
+        match field.data_type() {
+            data_type if *data_type == WIDE_NUMERIC => Some(Self::Numeric),
+            data_type if *data_type == INTERVAL => Some(Self::Interval),
+            _ => is_jsonb(field).then_some(Self::Jsonb),
+        }
+    }
+
+    /// What a group shows: one of its equal values, and whatever the order of its rows the same one.
+    fn shown(self, value: Expr, data_type: DataType) -> Expr {
+        let (function, value) = match self {
+            Self::Numeric => (max_udaf(), value),
+            Self::Interval => (interval_extremes::shown(), value),
+            // Of the text, since jsonb has no greatest value. A field with a name is one of that type and no other.
+            Self::Jsonb => {
+                let field = Arc::new(Field::new("text", data_type, true));
+                (max_udaf(), Expr::Cast(Cast { expr: Box::new(value), field }))
+            }
+        };
+        Expr::AggregateFunction(AggregateFunction::new_udf(function, vec![value], false, None, Vec::new(), None))
+    }
 }
 
 fn as_key(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
-    if expr.get_type(schema)? == INTERVAL {
-        *expr = interval_length::as_length(std::mem::take(expr));
-        return Ok(true);
+    match Keyed::of(expr, schema)? {
+        Some(Keyed::Interval) => *expr = interval_length::as_length(std::mem::take(expr)),
+        Some(Keyed::Jsonb) => *expr = order_keys::of_jsonb(std::mem::take(expr)),
+        Some(Keyed::Numeric) | None => return as_numeric_key(expr, schema),
     }
-    as_numeric_key(expr, schema)
+    Ok(true)
 }
 
 fn as_numeric_key(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
@@ -193,7 +227,7 @@ pub(crate) fn keyed(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 }
 
 fn has_columns(schema: &DFSchemaRef) -> bool {
-    schema.fields().iter().any(|field| holds_wide(field.data_type()) || has_key(field.data_type()))
+    schema.fields().iter().any(|field| holds_wide(field.data_type()) || Keyed::of_field(field).is_some())
 }
 
 fn group_keys(aggregate: &Aggregate) -> Vec<&Expr> {
@@ -205,21 +239,22 @@ fn group_keys(aggregate: &Aggregate) -> Vec<&Expr> {
 
 fn groups_by_keys(aggregate: &Aggregate) -> Result<bool> {
     for expr in group_keys(aggregate) {
-        let data_type = expr.get_type(aggregate.input.schema())?;
-        if holds_wide(&data_type) || has_key(&data_type) {
+        let (_, field) = expr.to_field(aggregate.input.schema())?;
+        if holds_wide(field.data_type()) || Keyed::of_field(&field).is_some() {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Groups by keys; of numbers each shows the greatest cell, which has the most places, of intervals that with the most months.
+/// Groups by keys; of numbers each shows the greatest cell, which has the most places, of intervals that with the most months, of
+/// jsonb the greatest text.
 fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let input = Arc::clone(&aggregate.input);
     let schema = input.schema();
     let keys: Vec<Expr> = group_keys(&aggregate).into_iter().cloned().collect();
     let sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
-    let types = keys.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let kinds = keys.iter().map(|expr| Keyed::of(expr, schema)).collect::<Result<Vec<_>>>()?;
     let replaced = |expr: &Expr| -> Result<Expr> {
         let mut own = expr.clone();
         as_key(&mut own, schema)?;
@@ -234,12 +269,11 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
         }
         plain => plain.iter().map(replaced).collect::<Result<_>>()?,
     };
-    let mut aggr_expr = aggregate.aggr_expr.clone();
-    for (expr, data_type) in keys.iter().zip(&types).filter(|(_, data_type)| has_key(data_type)) {
-        let shown = if *data_type == INTERVAL { interval_extremes::shown() } else { max_udaf() };
-        let shown = AggregateFunction::new_udf(shown, vec![expr.clone()], false, None, Vec::new(), None);
+    let mut aggr_expr = aggregate.aggr_expr.iter().map(|expr| with_keys(expr, schema)).collect::<Result<Vec<_>>>()?;
+    for (expr, kind) in keys.iter().zip(&kinds) {
+        let Some(kind) = kind else { continue };
         // An aggregate may be there already.
-        let shown = Expr::AggregateFunction(shown).alias(format!("\u{1}shown {}", aggr_expr.len()));
+        let shown = kind.shown(expr.clone(), expr.get_type(schema)?).alias(format!("\u{1}shown {}", aggr_expr.len()));
         aggr_expr.push(shown);
     }
     let own = aggregate.aggr_expr.len();
@@ -250,7 +284,8 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let mut shown = Vec::with_capacity(aggregate.schema.fields().len());
     for (place, (qualifier, field)) in aggregate.schema.iter().enumerate() {
         let column = |place: usize| Expr::Column(columns.get(place).cloned().unwrap_or_else(|| Column::from_name("")));
-        let value = if let Some(data_type) = types.get(place).filter(|data_type| has_key(data_type)) {
+        let kind = kinds.get(place).copied().flatten();
+        let value = if kind.is_some() {
             let value = Expr::Column(columns.get(next).cloned().unwrap_or_else(|| Column::from_name("")));
             next += 1;
             // Of a set without this key, the group has no value of it.
@@ -258,7 +293,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
                 Expr::Case(Case {
                     expr: None,
                     when_then_expr: vec![(Box::new(column(place).is_not_null()), Box::new(value))],
-                    else_expr: Some(Box::new(lit(ScalarValue::try_from(data_type)?))),
+                    else_expr: Some(Box::new(lit(ScalarValue::try_from(field.data_type())?))),
                 })
             } else {
                 value
@@ -266,9 +301,38 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
         } else {
             column(place)
         };
+        let value = match kind {
+            Some(Keyed::Jsonb) => jsonb_of(value, field),
+            Some(Keyed::Numeric | Keyed::Interval) | None => value,
+        };
         shown.push(renamed(value, qualifier, field.name()));
     }
     LogicalPlanBuilder::from(LogicalPlan::Aggregate(regrouped)).project(shown)?.build()
+}
+
+/// An aggregate beside such keys: GROUPING names them as they are.
+fn with_keys(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
+    match expr {
+        Expr::Alias(alias) => {
+            let mut alias = alias.clone();
+            *alias.expr = with_keys(&alias.expr, schema)?;
+            Ok(Expr::Alias(alias))
+        }
+        Expr::AggregateFunction(call) if call.func.name() == "grouping" => {
+            let mut call = call.clone();
+            for key in &mut call.params.args {
+                as_key(key, schema)?;
+            }
+            Ok(Expr::AggregateFunction(call))
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+/// The text that a group shows, as what it was grouped by. (An alias that says so would be lost where expressions are merged.)
+fn jsonb_of(text: Expr, was: &Field) -> Expr {
+    let field = Arc::new(was.clone().with_name("").with_nullable(true));
+    Expr::Cast(Cast { expr: Box::new(text), field })
 }
 
 pub(super) fn renamed(value: Expr, qualifier: Option<&TableReference>, name: &str) -> Expr {
@@ -285,6 +349,10 @@ fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
         if is_interval(left, &join.left) && is_interval(right, &join.right) {
             *left = interval_length::as_length(std::mem::take(left));
             *right = interval_length::as_length(std::mem::take(right));
+            changed = true;
+            continue;
+        }
+        if order_keys::joined(left, join.left.schema(), right, join.right.schema()) {
             changed = true;
             continue;
         }
