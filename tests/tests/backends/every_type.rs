@@ -23,7 +23,7 @@ const ROWS: usize = 30;
 
 const ORDERED: &str =
     "jsonb is ordered as PostgreSQL does, which has no least and greatest of it; the source compares texts";
-const AS_WRITTEN: &str = "jsonb is printed and grouped as it was written, though compared as jsonb";
+const AS_WRITTEN: &str = "jsonb is printed as it was written, though compared and grouped as jsonb";
 
 const KNOWN: &[Known] = &[
     ("c_document", "order", ORDERED),
@@ -36,10 +36,7 @@ const KNOWN: &[Known] = &[
     ("c_document_as_written", "flight", AS_WRITTEN),
     ("c_document_as_written", "order", AS_WRITTEN),
     ("c_document_as_written", "order down", AS_WRITTEN),
-    ("c_document_as_written", "groups", AS_WRITTEN),
-    ("c_document_as_written", "values of groups", AS_WRITTEN),
-    ("c_document_as_written", "distinct", AS_WRITTEN),
-    ("c_document_as_written", "count distinct", AS_WRITTEN),
+    ("c_document_as_written", "distinct", ORDERED),
     ("c_document_as_written", "least", ORDERED),
     ("c_document_as_written", "greatest", ORDERED),
 ];
