@@ -28,6 +28,8 @@ mod doors;
 mod every_type;
 #[path = "postgres/interference.rs"]
 mod interference;
+#[path = "postgres/jsonb.rs"]
+mod jsonb;
 #[path = "postgres/own_types.rs"]
 mod own_types;
 #[path = "own_types/postgres_types.rs"]

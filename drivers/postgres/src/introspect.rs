@@ -174,14 +174,14 @@ fn column(row: &Row) -> Result<RemoteColumn> {
     let native_type: String = cell(row, 1)?;
     let named: Option<&str> = cell(row, 4)?;
     let (deterministic, database_is_c) = (cell(row, 5)?, cell(row, 6)?);
-    let named = named.map(|name| Named { name, deterministic, database_is_c });
+    let named = named.map(|name| Named { name, deterministic });
     let value_type = declared::interpret(&native_type);
     Ok(RemoteColumn {
         name: Identifier::new(cell::<String>(row, 0)?)?,
         value_type: Some(value_type),
         nullable: !cell::<bool>(row, 2)?,
         has_default: cell(row, 7)?,
-        collation: declared::collation(&native_type, named),
+        collation: declared::collation(&native_type, named, database_is_c),
         encoding: declared::read_as(&native_type, value_type).map_err(Error::internal)?,
         comment: cell(row, 3)?,
         native_type,

@@ -9,7 +9,7 @@ use querygate_driver_api::function::{DatePart, ScalarFunction};
 use querygate_driver_api::identifier::{ColumnId, Identifier, TableRef};
 use querygate_driver_api::relation::{Collation, Encoding, JoinKind, Relation, ScanColumn, SetOp, SortKey};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, ScalarExpr};
-use querygate_driver_api::value::ValueType;
+use querygate_driver_api::value::{ItemType, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 
 const INT: ValueType = ValueType::Int64;
@@ -85,6 +85,73 @@ fn text_is_ordered_by_code_point_and_equal_as_it_is() {
             ),
         );
     }
+}
+
+fn key(value: ScalarExpr) -> ScalarExpr {
+    let function = ScalarFunction::OrderKey;
+    ScalarExpr::Function { function, args: vec![value], value_type: ValueType::Binary }
+}
+
+#[test]
+fn jsonb_and_arrays_are_ordered_by_themselves_where_that_is_by_code_point() {
+    let list = |item| ValueType::List(item);
+    let money = ItemType::Decimal128 { precision: 12, scale: 2 };
+    for (value_type, collation, expected) in [
+        (TEXT, "type jsonb by code point", Ok("\"t1\".\"a\"")),
+        (TEXT, "type jsonb", Err(RefusalReason::Collation)),
+        (TEXT, "type json", Err(RefusalReason::Type)),
+        (TEXT, "default", Err(RefusalReason::Type)),
+        (INT, "", Err(RefusalReason::Type)),
+        (ValueType::TextList, "", Ok("(\"t1\".\"a\"::text[] COLLATE \"C\")")),
+        (list(ItemType::Int32), "", Ok("\"t1\".\"a\"::int4[]")),
+        (list(money), "", Ok("\"t1\".\"a\"::numeric[]")),
+    ] {
+        let input = Box::new(scan(1, &[("a", value_type, collation), ("n", INT, "")]));
+        let keys = vec![SortKey { expr: key(column(1)), ascending: false, nulls_first: false }];
+        let rendered = driver().render(&fragment(Relation::Sort { input, keys }, &[(2, INT)], &[]));
+        let text = rendered.map(|statement| statement.text.to_string()).map_err(|refusal| refusal.reason);
+        let printed = |operand| {
+            format!("SELECT \"t1\".\"n\" AS \"c2\" FROM \"public\".\"t\" AS \"t1\" ORDER BY {operand} DESC NULLS LAST")
+        };
+        assert_eq!(text, expected.map(printed), "{collation}");
+    }
+}
+
+#[test]
+fn keys_stand_beside_keys_and_are_not_delivered() {
+    let jsonb = || scan(1, &[("a", TEXT, "type jsonb"), ("n", INT, "")]);
+    let same = |right| ScalarExpr::compare(ComparisonOp::Eq, key(column(1)), right);
+    let found = |condition| fragment(filter(jsonb(), condition), &[(2, INT)], &[TEXT, ValueType::Binary]);
+    check(
+        &found(same(key(parameter(0, TEXT)))),
+        "SELECT \"t1\".\"n\" AS \"c2\" FROM \"public\".\"t\" AS \"t1\" WHERE (\"t1\".\"a\" = $1::text::jsonb)",
+    );
+    let less = ScalarExpr::compare(ComparisonOp::Lt, key(column(1)), key(parameter(0, TEXT)));
+    assert_eq!(driver().render(&found(less)).unwrap_err().reason, RefusalReason::Collation);
+    assert_eq!(
+        driver().render(&found(same(parameter(1, ValueType::Binary)))).unwrap_err().reason,
+        RefusalReason::Type,
+        "bytes are no key"
+    );
+    let project = Relation::Project { input: Box::new(jsonb()), exprs: vec![(ColumnId(9), key(column(1)))] };
+    let delivered = fragment(project, &[(9, ValueType::Binary)], &[]);
+    assert_eq!(driver().render(&delivered).unwrap_err().reason, RefusalReason::Type);
+    let shown = AggregateExpr {
+        function: AggregateFunction::Max,
+        args: vec![column(1)],
+        distinct: false,
+        filter: None,
+        value_type: TEXT,
+    };
+    let grouped = Relation::Aggregate {
+        input: Box::new(jsonb()),
+        group: vec![(ColumnId(8), key(column(1)))],
+        aggregates: vec![(ColumnId(9), shown)],
+    };
+    check(
+        &fragment(grouped, &[(9, TEXT)], &[]),
+        "SELECT max((\"t1\".\"a\"::text COLLATE \"C\")) AS \"c9\" FROM \"public\".\"t\" AS \"t1\" GROUP BY \"t1\".\"a\"",
+    );
 }
 
 #[test]

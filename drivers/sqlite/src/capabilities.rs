@@ -202,7 +202,8 @@ fn function_types(function: ScalarFunction, args: &[ValueType], to: ValueType) -
         | ScalarFunction::Ceil
         | ScalarFunction::Trunc
         | ScalarFunction::Sqrt
-        | ScalarFunction::BitXor => {
+        | ScalarFunction::BitXor
+        | ScalarFunction::OrderKey => {
             return refuse(RefusalReason::Function, format!("the source has no {}", function.name()));
         }
     };

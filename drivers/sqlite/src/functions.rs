@@ -71,7 +71,8 @@ pub(crate) fn function(function: ScalarFunction, mut call: RenderedArgs<'_>, to:
         | ScalarFunction::Ceil
         | ScalarFunction::Trunc
         | ScalarFunction::Sqrt
-        | ScalarFunction::BitXor => return unsupported("the source has no such function"),
+        | ScalarFunction::BitXor
+        | ScalarFunction::OrderKey => return unsupported("the source has no such function"),
     })
 }
 

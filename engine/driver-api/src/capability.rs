@@ -180,6 +180,9 @@ pub trait Capabilities: Send + Sync + fmt::Debug {
             return Err(Refusal::new(RefusalReason::Size, "more parameters than the source accepts"));
         }
         self.supports_inner(&fragment.relation, &mut ColumnTypes::default())?;
+        if fragment.output.iter().any(|column| types.is_key(&ScalarExpr::Column(column.id))) {
+            return Err(Refusal::new(RefusalReason::Type, "what values are ordered by is not delivered"));
+        }
         Ok(types)
     }
 }

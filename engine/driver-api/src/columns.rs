@@ -1,6 +1,7 @@
 //! What is known of each column of a fragment, and the types of expressions over them.
 
 use crate::aggregate::WindowExpr;
+use crate::function::ScalarFunction;
 use crate::identifier::ColumnId;
 use crate::relation::{Collation, Encoding, JoinKind, Relation};
 use crate::scalar::{Constant, ScalarExpr};
@@ -19,6 +20,8 @@ pub struct ColumnInfo {
     pub collation: Collation,
     /// How the source stores it; canonical of what is computed.
     pub encoding: Encoding,
+    /// It is a [`ScalarFunction::OrderKey`]; `collation` is then that of the value's column.
+    pub key: bool,
 }
 
 /// Every column of a fragment (or of a part that is being built), by its id.
@@ -31,7 +34,7 @@ impl ColumnInfo {
     /// A computed column: canonical form, compared by code point.
     #[must_use]
     pub const fn computed(value_type: ValueType) -> Self {
-        Self { value_type, nullable: true, collation: Collation::Binary, encoding: Encoding::Canonical }
+        Self { value_type, nullable: true, collation: Collation::Binary, encoding: Encoding::Canonical, key: false }
     }
 }
 
@@ -82,6 +85,7 @@ impl ColumnTypes {
                         nullable: column.nullable,
                         collation: column.collation.clone(),
                         encoding: column.encoding,
+                        key: false,
                     };
                     self.define(column.id, info);
                 }
@@ -143,7 +147,46 @@ impl ColumnTypes {
     fn info_of(&self, expr: &ScalarExpr) -> Result<ColumnInfo> {
         match expr {
             ScalarExpr::Column(id) => self.of(*id).cloned(),
-            other => Ok(ColumnInfo::computed(self.type_of(other)?)),
+            ScalarExpr::Function { function: ScalarFunction::OrderKey, args, value_type } => {
+                let collation = match args.first() {
+                    Some(ScalarExpr::Column(id)) => self.of(*id)?.collation.clone(),
+                    Some(_) | None => Collation::Binary,
+                };
+                Ok(ColumnInfo { collation, key: true, ..ColumnInfo::computed(*value_type) })
+            }
+            other => Ok(ColumnInfo { key: self.is_key(other), ..ColumnInfo::computed(self.type_of(other)?) }),
+        }
+    }
+
+    /// Whether an expression gives a [`ScalarFunction::OrderKey`], which only its source knows.
+    #[must_use]
+    pub fn is_key(&self, expr: &ScalarExpr) -> bool {
+        let of = |id: &ColumnId| self.columns.get(id).is_some_and(|info| info.key);
+        match expr {
+            ScalarExpr::Column(id) => of(id),
+            ScalarExpr::Function { function, args, .. } => {
+                *function == ScalarFunction::OrderKey || args.iter().any(|arg| self.is_key(arg))
+            }
+            ScalarExpr::ScalarSubquery { relation } => relation.output().first().is_some_and(of),
+            ScalarExpr::Case { branches, otherwise } => {
+                branches.iter().map(|(_, then)| then).chain(otherwise.as_deref()).any(|result| self.is_key(result))
+            }
+            ScalarExpr::Parameter(..)
+            | ScalarExpr::Constant(_)
+            | ScalarExpr::Comparison { .. }
+            | ScalarExpr::And(_)
+            | ScalarExpr::Or(_)
+            | ScalarExpr::Not(_)
+            | ScalarExpr::IsNull { .. }
+            | ScalarExpr::IsTruth { .. }
+            | ScalarExpr::Between { .. }
+            | ScalarExpr::InList { .. }
+            | ScalarExpr::Like { .. }
+            | ScalarExpr::Arithmetic { .. }
+            | ScalarExpr::Negate(_)
+            | ScalarExpr::Cast { .. }
+            | ScalarExpr::Exists { .. }
+            | ScalarExpr::InSubquery { .. } => false,
         }
     }
 

@@ -72,6 +72,10 @@ pub enum ScalarFunction {
     BitOr,
     /// `a # b`, exclusive or, on integers of one type.
     BitXor,
+    /// `order_key(jsonb or list) → binary`: what the value is compared, sorted and grouped by, as PostgreSQL does with its own type:
+    /// texts in it by code point, and of lists a NULL member behind all others and a list behind those that it begins with. A source
+    /// takes its own value for it: a key stands beside keys of values of the same type, and is never delivered.
+    OrderKey,
 }
 
 /// What `extract` reads. Instants are read in UTC.
@@ -148,6 +152,7 @@ impl ScalarFunction {
             Self::BitAnd => "&",
             Self::BitOr => "|",
             Self::BitXor => "#",
+            Self::OrderKey => "order_key",
         }
     }
 
@@ -167,7 +172,8 @@ impl ScalarFunction {
             | Self::Sign
             | Self::Sqrt
             | Self::DatePart(_)
-            | Self::DateTrunc(_) => (1, 1),
+            | Self::DateTrunc(_)
+            | Self::OrderKey => (1, 1),
             Self::Trim | Self::LTrim | Self::RTrim => (1, 2),
             Self::Left
             | Self::Right
@@ -220,7 +226,8 @@ impl ScalarFunction {
             | Self::DatePart(_)
             | Self::BitAnd
             | Self::BitOr
-            | Self::BitXor => false,
+            | Self::BitXor
+            | Self::OrderKey => false,
         }
     }
 }

@@ -206,6 +206,10 @@ impl ScalarExpr {
                 Held::OfType => cast_can_fail(*from, *to),
                 Held::OfAnyType => converts(*from, *to),
             },
+            // A column holds what its type is; a text that a statement brings need not be jsonb.
+            Self::Function { function: ScalarFunction::OrderKey, args, .. } => {
+                matches!(args.as_slice(), [Self::Parameter(_, ValueType::Text)])
+            }
             Self::Function { function, .. } => function.can_fail(),
             Self::Exists { relation, .. } | Self::InSubquery { relation, .. } => relation.can_fail_over(held),
             Self::ScalarSubquery { .. } => true,

@@ -102,7 +102,8 @@ impl Compiler<'_> {
             | ScalarFunction::DateTrunc(_)
             | ScalarFunction::BitAnd
             | ScalarFunction::BitOr
-            | ScalarFunction::BitXor => inexact(function, first),
+            | ScalarFunction::BitXor
+            | ScalarFunction::OrderKey => inexact(function, first),
         }
     }
 

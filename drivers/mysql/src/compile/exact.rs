@@ -79,6 +79,9 @@ pub(crate) fn function_types(function: ScalarFunction, args: &[ValueType], to: V
         ScalarFunction::Upper | ScalarFunction::Lower => {
             return refuse(RefusalReason::Function, "the source changes case in another way");
         }
+        ScalarFunction::OrderKey => {
+            return refuse(RefusalReason::Function, "the source orders such values in another way");
+        }
         ScalarFunction::Sqrt => {
             return refuse(RefusalReason::Function, "the source gives NULL for the root of a negative number");
         }

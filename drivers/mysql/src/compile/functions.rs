@@ -99,6 +99,7 @@ pub(crate) fn function(function: ScalarFunction, mut call: RenderedArgs<'_>, to:
         ScalarFunction::BitOr => bitwise("|", &mut call),
         ScalarFunction::BitXor => bitwise("^", &mut call),
         ScalarFunction::Upper | ScalarFunction::Lower => return unsupported("the source changes case in another way"),
+        ScalarFunction::OrderKey => return unsupported("the source orders such values in another way"),
         ScalarFunction::Sqrt => return unsupported("the source gives NULL for the root of a negative number"),
     })
 }

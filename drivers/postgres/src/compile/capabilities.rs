@@ -1,6 +1,6 @@
 //! What PostgreSQL does exactly as the vocabulary's written semantics say, per operator, type and function.
 
-use crate::compile::functions;
+use crate::compile::{functions, order_keys};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::capability::{Capabilities, Refusal, RefusalReason, refuse};
 use querygate_driver_api::columns::ColumnTypes;
@@ -33,6 +33,7 @@ fn comparable_columns(columns: &[ColumnId], types: &ColumnTypes) -> Result<(), R
 
 impl Capabilities for PostgresCapabilities {
     fn operator(&self, relation: &Relation, types: &ColumnTypes) -> Result<(), Refusal> {
+        order_keys::operator(relation, types)?;
         match relation {
             Relation::Scan { table, .. } if table.schema().is_none() => {
                 refuse(RefusalReason::Name, "table without a schema")
@@ -63,6 +64,7 @@ impl Capabilities for PostgresCapabilities {
     }
 
     fn scalar(&self, expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
+        order_keys::scalar(expr, types)?;
         match expr {
             ScalarExpr::Column(_)
             | ScalarExpr::Parameter(..)
@@ -210,6 +212,8 @@ fn function_types(function: ScalarFunction, args: &[ValueType], to: ValueType) -
         ScalarFunction::BitAnd | ScalarFunction::BitOr | ScalarFunction::BitXor => {
             to.is_integer() && args.iter().all(|arg| *arg == to)
         }
+        // Of which values is looked at with the expression.
+        ScalarFunction::OrderKey => to == ValueType::Binary,
         ScalarFunction::Upper | ScalarFunction::Lower => {
             return refuse(RefusalReason::Function, "the source changes case by its locale");
         }

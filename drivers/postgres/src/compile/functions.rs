@@ -2,6 +2,7 @@
 //! is refused.
 
 use crate::compile::dialect::{PostgresDialect, type_name, widened};
+use crate::compile::order_keys;
 use querygate_driver_api::capability::{Refusal, unsupported};
 use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
@@ -136,6 +137,7 @@ pub(crate) fn function(
         ScalarFunction::BitAnd => format!("({} & {})", operand(&mut call, 0), operand(&mut call, 1)),
         ScalarFunction::BitOr => format!("({} | {})", operand(&mut call, 0), operand(&mut call, 1)),
         ScalarFunction::BitXor => format!("({} # {})", operand(&mut call, 0), operand(&mut call, 1)),
+        ScalarFunction::OrderKey => order_keys::print(&mut call),
         ScalarFunction::Upper | ScalarFunction::Lower => return unsupported("the source changes case by its locale"),
     })
 }

@@ -5,4 +5,5 @@ pub(crate) mod collations;
 pub(crate) mod dialect;
 pub(crate) mod functions;
 pub(crate) mod index_equality;
+pub(crate) mod order_keys;
 pub(crate) mod planner;

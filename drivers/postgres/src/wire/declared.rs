@@ -6,6 +6,10 @@ use querygate_driver_api::value::{ItemType, ValueType};
 
 /// How a column's text stands to order and equality by code point. Kept in [`Collation::Named`], whose text is ours.
 pub(crate) const CAST: &str = "type ";
+/// A jsonb: texts in it are ordered by the database's collation.
+pub(crate) const JSONB: &str = "type jsonb";
+/// A jsonb where that is by code point.
+pub(crate) const JSONB_BY_CODE_POINT: &str = "type jsonb by code point";
 pub(crate) const NONDETERMINISTIC: &str = "nondeterministic ";
 /// The database's own collation: it yields to any other.
 pub(crate) const DEFAULT: &str = "default";
@@ -38,10 +42,13 @@ pub(crate) fn is_text(native: &str) -> bool {
     matches!(words(native).0, "text" | "character varying")
 }
 
-/// The collation under which a text column is known to the printer.
-pub(crate) fn collation(native: &str, named: Option<Named<'_>>) -> Collation {
+/// The collation under which a text column is known to the printer. `database_is_c`: the database's own order is by code point.
+pub(crate) fn collation(native: &str, named: Option<Named<'_>>, database_is_c: bool) -> Collation {
     if interpret(native) != ValueType::Text {
         return Collation::Binary;
+    }
+    if native == "jsonb" && database_is_c {
+        return Collation::Named(JSONB_BY_CODE_POINT.into());
     }
     if !is_text(native) {
         return Collation::Named(format!("{CAST}{native}").into());
@@ -49,7 +56,7 @@ pub(crate) fn collation(native: &str, named: Option<Named<'_>>) -> Collation {
     match named {
         None => Collation::Named(DEFAULT.into()),
         Some(Named { deterministic: false, name, .. }) => Collation::Named(format!("{NONDETERMINISTIC}{name}").into()),
-        Some(Named { database_is_c: true, name: DEFAULT | C | "POSIX", .. }) => Collation::Binary,
+        Some(Named { name: DEFAULT | C | "POSIX", .. }) if database_is_c => Collation::Binary,
         Some(Named { name, .. }) => Collation::Named(name.into()),
     }
 }
@@ -59,8 +66,6 @@ pub(crate) fn collation(native: &str, named: Option<Named<'_>>) -> Collation {
 pub(crate) struct Named<'a> {
     pub(crate) name: &'a str,
     pub(crate) deterministic: bool,
-    /// The database's own order is by code point.
-    pub(crate) database_is_c: bool,
 }
 
 /// In which form a column of this declared type reads as `wanted`.

@@ -1,6 +1,7 @@
 //! Constants: folds expressions of literals, and makes every literal a parameter. No value reaches the fragment itself.
 
 use super::Translator;
+use super::function::is_order_key;
 use super::types::value_type;
 use crate::not_pushed::NotPushed;
 use crate::translation::ParameterSource;
@@ -92,6 +93,8 @@ fn has_own_semantics(expr: &Expr) -> datafusion::common::Result<bool> {
         let number = |e: &Expr| e.get_type(&schema).map(|t| t.is_numeric());
         Ok(match node {
             Expr::BinaryExpr(binary) if is_arithmetic(binary.op) => number(node)?,
+            // A source has keys of its own.
+            Expr::ScalarFunction(call) if is_order_key(call.name()) => true,
             Expr::Negative(_) | Expr::ScalarFunction(_) => number(node)?,
             Expr::Cast(cast) => {
                 let (from, to) = (cast.expr.get_type(&schema)?, cast.field.data_type());

@@ -6,12 +6,15 @@ use super::types::{reads_in_utc, value_type};
 use crate::not_pushed::NotPushed;
 use crate::nullable::value_of_nullable;
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction as Call;
+use datafusion::logical_expr::{Expr, ExprSchemable};
 use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
 use querygate_driver_api::scalar::ScalarExpr;
 use querygate_driver_api::value::ValueType;
+
+/// The metadata in which a field has the name of its PostgreSQL type.
+const PG_TYPE_KEY: &str = "pg_type";
 
 /// What a function asks of its arguments.
 #[derive(Clone, Copy)]
@@ -37,6 +40,7 @@ impl Translator<'_> {
         match name {
             "date_part" => return self.date_part(&call.args, scope),
             "date_trunc" => return self.date_trunc(&call.args, scope),
+            _ if is_order_key(name) => return self.order_key(&call.args, scope),
             _ => {}
         }
         let Some((function, shape)) = word(name) else {
@@ -55,6 +59,15 @@ impl Translator<'_> {
             }
         }
         Ok(ScalarExpr::Function { function, args, value_type })
+    }
+
+    /// What a value is ordered by. Where a source has none, its capabilities say so.
+    fn order_key(&mut self, args: &[Expr], scope: &Scope) -> Result<ScalarExpr, NotPushed> {
+        let [value] = args else {
+            return Err(NotPushed::new(RefusalReason::Function, "an order key of several values"));
+        };
+        let args = vec![self.scalar(given(value, scope), scope)?];
+        Ok(ScalarExpr::Function { function: ScalarFunction::OrderKey, args, value_type: ValueType::Binary })
     }
 
     fn date_part(&mut self, args: &[Expr], scope: &Scope) -> Result<ScalarExpr, NotPushed> {
@@ -118,6 +131,20 @@ impl Translator<'_> {
             other => Err(NotPushed::kind(format!("fields of {}", other.name()))),
         }
     }
+}
+
+/// Whether a function of the gate gives what jsonb or an array is ordered by.
+pub(super) fn is_order_key(name: &str) -> bool {
+    matches!(name, "jsonb_key" | "array_key")
+}
+
+/// A parameter that is read as jsonb, without what reads it: its key does so as well.
+fn given<'a>(value: &'a Expr, scope: &Scope) -> &'a Expr {
+    let Expr::ScalarFunction(call) = value else { return value };
+    let [parameter @ Expr::Placeholder(_)] = call.args.as_slice() else { return value };
+    let read = value.to_field(scope.schema.as_ref()).ok();
+    let is_jsonb = read.is_some_and(|(_, field)| field.metadata().get(PG_TYPE_KEY).is_some_and(|name| name == "jsonb"));
+    if call.name() == "convert" && is_jsonb { parameter } else { value }
 }
 
 fn word(name: &str) -> Option<(ScalarFunction, Shape)> {
