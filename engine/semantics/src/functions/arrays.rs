@@ -10,7 +10,7 @@ use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use arrow::row::{RowConverter, SortField};
-use datafusion::common::utils::normalize_float_zero;
+use datafusion::common::utils::{SingleRowListArrayBuilder, normalize_float_zero};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
@@ -268,12 +268,18 @@ fn holds(row: &Row<'_>, all: bool) -> Result<Value> {
 
 const DISTINCT: &[Form] = &[form(&[P::AnyArray], R::By(like_first), distinct)];
 
-/// An item that is NULL is behind all others, and an array behind those that it begins with.
+/// An item that is NULL is behind all others, and an array behind those that it begins with. A zero has no sign.
 fn order_key(row: &Row<'_>) -> Result<Value> {
     let (arrays, at) = row.array(0);
+    let items = row.list(0);
+    let array: ArrayRef = if items.data_type().is_floating() {
+        Arc::new(SingleRowListArrayBuilder::new(normalize_float_zero(&items)).build_list_array())
+    } else {
+        arrays.slice(at, 1)
+    };
     let last = SortOptions { descending: false, nulls_first: false };
-    let keys = RowConverter::new(vec![SortField::new_with_options(arrays.data_type().clone(), last)])?;
-    let rows = keys.convert_columns(&[arrays.slice(at, 1)])?;
+    let keys = RowConverter::new(vec![SortField::new_with_options(array.data_type().clone(), last)])?;
+    let rows = keys.convert_columns(&[array])?;
     Ok(Value::Bytes(rows.row(0).as_ref().to_vec()))
 }
 
@@ -347,7 +353,7 @@ fn kept(items: &ArrayRef, keep: impl Iterator<Item = bool>) -> Result<Value> {
 }
 
 fn one_list(items: &ArrayRef) -> Result<Value> {
-    let list = datafusion::common::utils::SingleRowListArrayBuilder::new(Arc::clone(items)).build_list_array();
+    let list = SingleRowListArrayBuilder::new(Arc::clone(items)).build_list_array();
     Ok(Value::Any(ScalarValue::List(Arc::new(list))))
 }
 
