@@ -4,6 +4,7 @@ use crate::wide;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use querygate_catalog::deployment::SourceTable;
+use querygate_catalog::leaf::Rescan;
 use querygate_catalog::remote::{DriverTable, RemoteField};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::identifier::TableRef;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 pub fn memory(count: i32) -> Result<SourceTable> {
     let source = MemorySource::new(MemoryConfig { name: "memory".to_owned(), bytes_max: 8 << 30 });
     source.put("wide", wide::schema(), wide::batches(count)?)?;
-    Ok(SourceTable::new("memory", source.table("wide")?))
+    Ok(SourceTable::new("memory", source.table("wide")?).with_rescan(Rescan::of_fixed_rows()))
 }
 
 /// Columns of the accounts.

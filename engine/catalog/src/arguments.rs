@@ -1,10 +1,19 @@
 //! The values of a statement's parameters while a plan is made that serves with other values later. Knows no plan.
 
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::Placeholder;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
 use querygate_driver_api::value::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The note at a value of which parameter's it is.
+const PARAMETER_KEY: &str = "querygate.parameter";
 
 /// One value for each parameter, none of them NULL. As an extension of the state that plans a statement it says that parameters are
 /// open: leaves then keep what they are planned from.
@@ -61,11 +70,60 @@ impl Arguments {
     /// # Errors
     /// As [`Arguments::value`].
     pub(crate) fn filled(&self, expr: &Expr) -> Result<Expr> {
+        self.with_values(expr, |_| None)
+    }
+
+    /// The expressions with the values in them.
+    ///
+    /// # Errors
+    /// As [`Arguments::value`].
+    pub(crate) fn all_filled(&self, exprs: &[Expr]) -> Result<Vec<Expr>> {
+        exprs.iter().map(|expr| self.filled(expr)).collect()
+    }
+
+    /// As [`Arguments::filled`], with a note at each value of which parameter's it is.
+    ///
+    /// # Errors
+    /// As [`Arguments::value`].
+    pub(crate) fn noted(&self, expr: &Expr) -> Result<Expr> {
+        self.with_values(expr, |parameter| {
+            Some(FieldMetadata::new(BTreeMap::from([(PARAMETER_KEY.to_owned(), parameter.id.clone())])))
+        })
+    }
+
+    fn with_values(&self, expr: &Expr, note: impl Fn(&Placeholder) -> Option<FieldMetadata>) -> Result<Expr> {
         let filled = expr.clone().transform_up(|part| match part {
-            Expr::Placeholder(parameter) => Ok(Transformed::yes(Expr::Literal(self.value(&parameter)?, None))),
+            Expr::Placeholder(parameter) => {
+                Ok(Transformed::yes(Expr::Literal(self.value(&parameter)?, note(&parameter))))
+            }
             other => Ok(Transformed::no(other)),
         });
         filled.map(|filled| filled.data)
+    }
+
+    /// The value in the place of one that was noted, of the same type. `None`: there is none.
+    pub(crate) fn in_place_of(&self, kept: NotedValue) -> Option<ScalarValue> {
+        let field = Some(Arc::new(Field::new("", kept.data_type, false)));
+        self.value(&Placeholder { id: kept.parameter, field }).ok()
+    }
+}
+
+/// A value of a physical condition that is known to be a parameter's.
+pub(crate) struct NotedValue {
+    parameter: String,
+    data_type: DataType,
+}
+
+impl NotedValue {
+    /// `None`: the constant is no parameter's.
+    pub(crate) fn of(literal: &Literal) -> Option<Self> {
+        let field = literal.return_field(&Schema::empty()).ok()?;
+        let parameter = field.metadata().get(PARAMETER_KEY)?.clone();
+        Some(Self { parameter, data_type: literal.value().data_type() })
+    }
+
+    pub(crate) const fn data_type(&self) -> &DataType {
+        &self.data_type
     }
 }
 
@@ -80,12 +138,21 @@ pub(crate) fn is_open(expr: &Expr) -> bool {
     open
 }
 
+/// In how many places of the expression a parameter stands.
+pub(crate) fn parameters_in(expr: &Expr) -> usize {
+    let mut places = 0;
+    // A walk that only reads cannot fail.
+    let _walked = expr.apply(|part| {
+        places += usize::from(matches!(part, Expr::Placeholder(_)));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    places
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::{DataType, Field};
     use datafusion::prelude::{col, lit};
-    use std::sync::Arc;
 
     fn parameter(number: usize, data_type: DataType) -> Placeholder {
         Placeholder { id: format!("${number}"), field: Some(Arc::new(Field::new("", data_type, true))) }
@@ -105,6 +172,19 @@ mod tests {
         let open = col("a").eq(Expr::Placeholder(parameter(2, DataType::Int32)));
         assert!(is_open(&open) && !is_open(&col("a").eq(lit(5))));
         assert_eq!(arguments.filled(&open).unwrap(), col("a").eq(lit(5)));
+    }
+
+    #[test]
+    fn a_noted_value_is_found_in_a_physical_condition_and_another_one_stands_in_its_place() {
+        let first = Arguments::new(vec![ScalarValue::Int32(Some(5))], vec![Value::Int32(5)]).unwrap();
+        let open = Expr::Placeholder(parameter(1, DataType::Int64));
+        let Expr::Literal(value, note) = first.noted(&open).unwrap() else { panic!("it is no constant") };
+        let noted = NotedValue::of(&Literal::new_with_metadata(value, note)).unwrap();
+        assert_eq!(noted.data_type(), &DataType::Int64);
+        let second = Arguments::new(vec![ScalarValue::Int32(Some(7))], vec![Value::Int32(7)]).unwrap();
+        assert_eq!(second.in_place_of(noted), Some(ScalarValue::Int64(Some(7))));
+        let Expr::Literal(value, note) = first.filled(&open).unwrap() else { panic!("it is no constant") };
+        assert!(NotedValue::of(&Literal::new_with_metadata(value, note)).is_none());
     }
 
     #[test]

@@ -138,7 +138,10 @@ fn memory(tables: &[&Table], placed: &mut HashMap<String, SourceTable>) {
     for table in tables {
         source.put(&table.object, Arc::clone(&table.schema), table.batches(ROWS_PER_BATCH)).unwrap();
         let provider = source.table(&table.object).unwrap();
-        placed.insert(table.object.clone(), SourceTable::new(Layout::Memory.name(), provider));
+        placed.insert(
+            table.object.clone(),
+            SourceTable::new(Layout::Memory.name(), provider).with_rescan(Rescan::of_fixed_rows()),
+        );
     }
 }
 

@@ -60,9 +60,23 @@ impl FileTable {
         if !Arc::ptr_eq(&files, guarded.files()) {
             return None;
         }
-        let source = guarded.again(source_again(guarded.inner(), conditions)?);
+        let source = source_again(guarded.inner(), conditions)?;
+        // Files were chosen by the conditions on folders, with the values of the kept plan.
+        let chosen_by = !files.layout.partitions.is_empty() && !is_same(guarded.inner().filter(), source.filter());
+        if chosen_by {
+            return None;
+        }
+        let source = guarded.again(source);
         let config = FileScanConfigBuilder::from(scan.clone()).with_source(source).build();
         Some(DataSourceExec::from_data_source(config))
+    }
+}
+
+fn is_same(kept: Option<Arc<dyn PhysicalExpr>>, now: Option<Arc<dyn PhysicalExpr>>) -> bool {
+    match (kept, now) {
+        (Some(kept), Some(now)) => Arc::ptr_eq(&kept, &now),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 

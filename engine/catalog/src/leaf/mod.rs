@@ -16,6 +16,7 @@ mod recipe;
 mod related;
 mod renewal;
 mod rescan;
+mod run_conditions;
 mod scan;
 mod size;
 mod table;

@@ -3,14 +3,12 @@
 //! else the leaf is planned again.
 
 use super::exec::{GovernedExec, bottom_of};
+use super::run_conditions::RunConditions;
 use super::table::GovernedTable;
 use crate::arguments::{Arguments, is_open};
 use crate::remote::{FragmentExec, RenewFilter};
 use datafusion::catalog::Session;
-use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
-use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::filter_pushdown::{ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase};
@@ -40,6 +38,8 @@ pub(super) struct PlannedTable {
     pub(super) given: Vec<Expr>,
     /// Whether all parameters stand in them.
     pub(super) inside: bool,
+    /// Whether the leaf is another run's with that run's values in the places of its own.
+    pub(super) in_place: bool,
 }
 
 impl Origin {
@@ -63,25 +63,28 @@ impl GovernedExec {
         self.origin().is_some()
     }
 
-    /// The leaf for another run: nothing that runs is shared with this one. `fresh`: the filters of this run's joins. `None`: the
-    /// statement is to be planned.
+    /// The leaf for another run: nothing that runs is shared with this one. `fresh`: the filters of this run's joins. `may_plan`: whether
+    /// the leaf may be planned again, which may take long. `None`: the statement is to be planned.
     pub async fn renewed(
         &self,
         state: &dyn Session,
         arguments: &Arguments,
         fresh: &RenewFilter<'_>,
+        may_plan: bool,
     ) -> Option<Arc<dyn ExecutionPlan>> {
         let origin = self.origin()?;
+        let conditions = RunConditions { arguments, fresh };
         let bottom = bottom_of(self.inner());
         let leaf = match (bottom.downcast_ref::<FragmentExec>(), &origin.table) {
-            (Some(fragment), None) => self.refilled(fragment.renewed(arguments, fresh)?, fresh)?,
+            (Some(fragment), None) => self.refilled(fragment.renewed(arguments, fresh)?, &conditions)?,
             (Some(fragment), Some(planned)) if planned.inside => {
                 let fragment = fragment.renewed(arguments, fresh)?;
-                self.refilled(planned.expecting(state, fragment, arguments)?, fresh)?
+                self.refilled(planned.expecting(state, fragment, arguments)?, &conditions)?
             }
-            (_, Some(planned)) => match self.rescanned(planned, &bottom, fresh).await {
+            (_, Some(planned)) => match self.rescanned(planned, &bottom, &conditions).await {
                 Some(leaf) => leaf,
-                None => self.replanned(planned, &origin.taken, state, arguments, fresh).await?,
+                None if may_plan => self.replanned(planned, &origin.taken, state, arguments, fresh).await?,
+                None => return None,
             },
             (None, None) => return None,
         };
@@ -89,24 +92,29 @@ impl GovernedExec {
     }
 
     /// This leaf over another fragment of the same columns.
-    fn refilled(&self, fragment: FragmentExec, fresh: &RenewFilter<'_>) -> Option<Self> {
-        Some(self.with_same_properties(over(self.inner(), Arc::new(fragment), fresh)?))
+    fn refilled(&self, fragment: FragmentExec, conditions: &RunConditions<'_>) -> Option<Self> {
+        Some(self.with_same_properties(over(self.inner(), Arc::new(fragment), conditions)?))
     }
 
-    /// This leaf over its scan made anew. `None`: a value stands in it, or its table reads something else by now.
+    /// This leaf over its scan made anew. `None`: other values make another leaf, or its table reads something else by now.
     async fn rescanned(
         &self,
         planned: &PlannedTable,
         scan: &Arc<dyn ExecutionPlan>,
-        fresh: &RenewFilter<'_>,
+        conditions: &RunConditions<'_>,
     ) -> Option<Self> {
-        let table = &planned.table;
-        let rescan = table.rescan.as_ref()?;
-        if !table.policy.related.is_empty() || planned.filters.iter().any(is_open) {
+        let has_values = planned.filters.iter().any(is_open);
+        if has_values && !planned.in_place {
             return None;
         }
-        let scan = rescan.again(scan, &|kept| for_run(kept, fresh)).await?;
-        Some(self.with_same_properties(over(self.inner(), scan, fresh)?))
+        let rescan = planned.table.rescan.as_ref()?;
+        let scan = rescan.again(scan, &|kept| conditions.of(kept)).await?;
+        let leaf = self.with_same_properties(over(self.inner(), scan, conditions)?);
+        if !has_values {
+            return Some(leaf);
+        }
+        let filters = conditions.arguments.all_filled(&planned.filters).ok()?;
+        Some(leaf.recorded_as(None).expecting(planned.table.expected_rows(&filters, planned.limit)))
     }
 
     async fn replanned(
@@ -117,8 +125,7 @@ impl GovernedExec {
         arguments: &Arguments,
         fresh: &RenewFilter<'_>,
     ) -> Option<Self> {
-        let filters: Vec<Expr> =
-            planned.filters.iter().map(|filter| arguments.filled(filter)).collect::<Result<_>>().ok()?;
+        let filters = arguments.all_filled(&planned.filters).ok()?;
         // What fails here fails in the same way when the statement is planned.
         let leaf =
             planned.table.plan_again(state, planned.projection.as_ref(), &filters, planned.limit, self).await.ok()?;
@@ -157,17 +164,17 @@ impl PlannedTable {
         if !self.given.iter().any(is_open) {
             return Some(fragment);
         }
-        let given: Vec<Expr> = self.given.iter().map(|filter| arguments.filled(filter)).collect::<Result<_>>().ok()?;
+        let given = arguments.all_filled(&self.given).ok()?;
         Some(self.table.expected(state, &fragment, &given))
     }
 }
 
-/// The nodes inside of a leaf over another scan of the same columns, with the filters of this run. `None`: there is one among them that is
+/// The nodes inside of a leaf over another scan of the same columns, with the conditions of this run. `None`: there is one among them that is
 /// not known to keep nothing of a run.
 fn over(
     plan: &Arc<dyn ExecutionPlan>,
     scan: Arc<dyn ExecutionPlan>,
-    fresh: &RenewFilter<'_>,
+    conditions: &RunConditions<'_>,
 ) -> Option<Arc<dyn ExecutionPlan>> {
     let children = plan.children();
     let only = match children.as_slice() {
@@ -177,37 +184,18 @@ fn over(
     };
     let any: &dyn Any = plan.as_ref();
     if let Some(filter) = any.downcast_ref::<FilterExec>() {
-        let predicate = for_run(filter.predicate(), fresh)?;
+        let predicate = conditions.of(filter.predicate())?;
         if !Arc::ptr_eq(&predicate, filter.predicate()) {
-            let below = over(only, scan, fresh)?;
+            let below = over(only, scan, conditions)?;
             let filter = FilterExecBuilder::from(filter).with_predicate(predicate).with_input(below).build();
             return Some(Arc::new(filter.ok()?));
         }
     } else if !any.is::<ProjectionExec>() && !any.is::<LocalLimitExec>() {
         return None;
     }
-    let below = over(only, scan, fresh)?;
+    let below = over(only, scan, conditions)?;
     let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
     Arc::clone(plan).replace_children(vec![below], keep).ok()
-}
-
-/// A condition of a kept plan for this run: with the run's own filters in the place of those that joins filled. `None`: one of them is
-/// not known.
-fn for_run(kept: &Arc<dyn PhysicalExpr>, fresh: &RenewFilter<'_>) -> Option<Arc<dyn PhysicalExpr>> {
-    let mut known = true;
-    let rewritten = Arc::clone(kept).transform_down(|expr| {
-        if !expr.is::<DynamicFilterPhysicalExpr>() {
-            return Ok(Transformed::no(expr));
-        }
-        match fresh(&expr) {
-            Some(filter) => Ok(Transformed::new(filter, true, TreeNodeRecursion::Jump)),
-            None => {
-                known = false;
-                Ok(Transformed::new(expr, false, TreeNodeRecursion::Stop))
-            }
-        }
-    });
-    rewritten.ok().filter(|_| known).map(|rewritten| rewritten.data)
 }
 
 /// Whether what stands above one leaf may stand above the other.

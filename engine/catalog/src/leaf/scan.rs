@@ -5,9 +5,10 @@ use super::expected::ExpectedRows;
 use super::ordered::PARTS_PER_STREAM;
 use super::receipt::fragment_line;
 use super::renewal::{Origin, PlannedTable};
+use super::run_conditions::values_in_place;
 use super::size::governed;
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
-use crate::arguments::{Arguments, is_open};
+use crate::arguments::{Arguments, is_open, parameters_in};
 use crate::expressions::{Numbered, columns_of};
 use crate::metrics::FileLeaf;
 use crate::remote::{DriverTable, FragmentExec, PlainScans};
@@ -35,7 +36,10 @@ impl GovernedTable {
             let (leaf, _) = self.planned(state, projection, (filters, None), limit, None).await?;
             return Ok(Arc::new(leaf.expecting(self.expected_rows(filters, limit))));
         };
-        let closed: Vec<Expr> = filters.iter().map(|filter| arguments.filled(filter)).collect::<Result<_>>()?;
+        // Where a scan may be made anew, it is to be seen which of its constants are the statement's values.
+        let may_rescan = self.rescan.is_some() && self.policy.related.is_empty();
+        let with_values = |filter| if may_rescan { arguments.noted(filter) } else { arguments.filled(filter) };
+        let closed: Vec<Expr> = filters.iter().map(with_values).collect::<Result<_>>()?;
         let (leaf, split) = self.planned(state, projection, (closed.as_slice(), Some(filters)), limit, None).await?;
         let planned = PlannedTable {
             table: self.without_keys(),
@@ -44,6 +48,7 @@ impl GovernedTable {
             limit,
             given: split.open.unwrap_or_default(),
             inside: !split.has_open_residual,
+            in_place: may_rescan && values_in_place(leaf.inner()) == filters.iter().map(parameters_in).sum::<usize>(),
         };
         let expected = self.expected_rows(&closed, limit);
         Ok(Arc::new(leaf.originating(Some(Origin::table(planned))).expecting(expected)))
@@ -62,7 +67,7 @@ impl GovernedTable {
         Ok(leaf.expecting(self.expected_rows(filters, limit)))
     }
 
-    fn expected_rows(&self, filters: &[Expr], limit: Option<usize>) -> Option<ExpectedRows> {
+    pub(super) fn expected_rows(&self, filters: &[Expr], limit: Option<usize>) -> Option<ExpectedRows> {
         let told = governed(self);
         let base = told.rows?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]

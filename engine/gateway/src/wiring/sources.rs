@@ -250,13 +250,13 @@ impl Sources {
         let provider: Arc<dyn TableProvider> = match source {
             Opened::Driver(driver) => Arc::new(self.driver_table(driver, object).await?),
             Opened::Files { files, writes } => return files_table(files, object, *writes).await,
-            Opened::Memory => memory_table(object, snapshot, row_files, self.memory_max)?,
+            Opened::Memory => return memory_table(object, snapshot, row_files, self.memory_max),
             Opened::ChangingMemory(memory) => {
                 let rows = || memory_rows(object, snapshot, row_files, self.memory_max);
                 match memory.put(&changing_table(object), rows) {
                     // Lists of numbers are only read.
                     Err(error) if error.code() == ErrorCode::FeatureNotSupported => {
-                        memory_table(object, snapshot, row_files, self.memory_max)?
+                        return memory_table(object, snapshot, row_files, self.memory_max);
                     }
                     Err(error) => return Err(error),
                     Ok(()) => {

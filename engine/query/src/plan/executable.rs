@@ -7,8 +7,7 @@ use crate::bind::workspace::{careful, is_brief};
 use crate::books::observe::FragmentRecord;
 use crate::dialect::subqueries::apply::{self, RunSubplan, Scope};
 use crate::errors::{Stage, translate};
-use crate::plan::template::{Planned, Template, Templates};
-use crate::plan::variant::{Asking, Chosen, choices, state_for};
+use crate::plan::variant::{Asking, Chosen};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
@@ -23,56 +22,31 @@ use datafusion::physical_plan::joins::NestedLoopJoinExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use futures::future::BoxFuture;
-use querygate_catalog::federation::{Federated, WholeFragment};
+use querygate_catalog::federation::WholeFragment;
 use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
-use querygate_rules::{Disposition, Receipt, Receipts};
-use querygate_telemetry_api::advice::{Lost, Variant};
+use querygate_rules::Receipts;
 use querygate_types::{Error, ErrorCode, PgType, Result};
-use querygate_workers::gate::{Choice, Shipping, ship};
+use querygate_workers::gate::Choice;
 use std::sync::Arc;
 
-/// A plan that both walks admitted. Only [`plan`] makes one.
+/// A plan that both walks admitted. Only this module and `planning` make one.
 #[derive(Debug)]
 pub(crate) struct Executable {
-    physical: Arc<dyn ExecutionPlan>,
+    pub(super) physical: Arc<dyn ExecutionPlan>,
     /// `None`: the source runs the statement as a whole.
-    logical: Option<LogicalPlan>,
-    receipts: Vec<Receipt>,
-    records: Arc<[FragmentRecord]>,
-    cached: bool,
+    pub(super) logical: Option<LogicalPlan>,
+    pub(super) receipts: Vec<Receipt>,
+    pub(super) records: Arc<[FragmentRecord]>,
+    pub(super) cached: bool,
     /// `None`: nobody was asked, or there was nothing to choose.
-    chosen: Option<Chosen>,
+    pub(super) chosen: Option<Chosen>,
     /// Which leaves over files workers read, and why the others are read here.
-    shipped: Vec<Choice>,
-}
-
-/// What a session asks of planning.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct PlanOptions {
-    /// `querygate.require_pushdown`: a part that could have gone to a source and did not is an error.
-    pub(crate) require_pushdown: bool,
-    /// Who chooses among valid plans; `None`: the default is planned.
-    pub(crate) asking: Option<Asking>,
-    /// Plans that are kept; `None`: this one is planned anew, and not kept.
-    pub(crate) templates: Option<Templates>,
+    pub(super) shipped: Vec<Choice>,
 }
 
 impl Executable {
-    /// A plan that was made of a kept one, and passed the final walk.
-    fn of_template(template: &Template, physical: Arc<dyn ExecutionPlan>, chosen: Option<Chosen>) -> Self {
-        Self {
-            physical,
-            logical: Some(template.logical.clone()),
-            receipts: Vec::new(),
-            records: Arc::clone(&template.records),
-            cached: true,
-            chosen,
-            shipped: Vec::new(),
-        }
-    }
-
     pub(crate) fn physical(&self) -> &Arc<dyn ExecutionPlan> {
         &self.physical
     }
@@ -115,109 +89,6 @@ impl Executable {
     /// What was chosen among valid plans.
     pub(crate) fn chosen(&self) -> Option<&Chosen> {
         self.chosen.as_ref()
-    }
-}
-
-/// Plans and verifies a bound statement with its parameters' values.
-pub(crate) async fn plan(
-    bound: &Bound,
-    state: &Arc<SessionState>,
-    parameters: &[ArrayRef],
-    mut options: PlanOptions,
-) -> Result<Executable> {
-    let values = bound.values(parameters)?;
-    if !bound.asks().moment {
-        let find = || bound.catalog().whole_fragment(bound.plan(), &context(state));
-        let known = bound.whole_found().is_some();
-        if let Some(whole) = bound.whole(find) {
-            let chosen = options.asking.take_if(|_| !whole.fragment.settings().is_empty());
-            let chosen = chosen.and_then(|asking| asking.choose_whole(&whole.fragment));
-            if let Some(executable) = filled(bound, whole, &values, known, chosen)? {
-                return Ok(executable);
-            }
-        }
-    }
-    let templates = options.templates.take().filter(|_| !options.require_pushdown);
-    let keeping = templates.and_then(|kept| Some((Templates::arguments(bound, state, &values)?, kept)));
-    let known = keeping.as_ref().and_then(|_| bound.plans().choices());
-    // Advice is asked for once in a run.
-    let chosen = known.and_then(|choices| Some(options.asking.take()?.choose_of(choices?)));
-    if let Some((arguments, templates)) = &keeping
-        && let Some(template) = templates.of(bound, state, arguments, Chosen::variant(chosen.as_ref()))
-        && let Some(physical) = template.renewed(bound, state, arguments).await?
-    {
-        return Ok(Executable::of_template(&template, physical, chosen));
-    }
-    let logical = bound.with_values(values)?;
-    let state = started(state, bound.asks());
-    let federated = bound.catalog().federate(&logical, &context(&state))?;
-    if options.require_pushdown {
-        everything_pushed(&bound.catalog().with_reasons(federated.receipts.clone(), &context(&state)))?;
-    }
-    let asking = options.asking.filter(|_| chosen.is_none());
-    let chosen = chosen.or_else(|| asking?.choose(&federated.plan, options.require_pushdown));
-    let advised = following(bound, &state, chosen.as_ref(), &logical, &federated).await;
-    let chosen = chosen.filter(|chosen| advised.is_some() || chosen.is_default());
-    if keeping.is_some() {
-        bound.plans().note_choices(|| choices(&federated.plan, false));
-    }
-    let (physical, logical, receipts) = match advised {
-        Some((physical, true)) => (physical, logical, Receipts::default()),
-        Some((physical, false)) => (physical, federated.plan, federated.receipts),
-        None => {
-            let default = physical(&federated.plan, &state, bound.catalog().token(), bound.inventory()).await?;
-            (default, federated.plan, federated.receipts)
-        }
-    };
-    let (physical, shipped) = with_workers(physical, &state, bound)?;
-    // Where no condition stays in the gate, nobody asks for the reason of one.
-    let receipts = match crate::plan::receipts::has_filter(&physical) {
-        true => bound.catalog().with_reasons(receipts, &context(&state)),
-        false => receipts.all_taken(),
-    };
-    let (records, cached) = (Arc::default(), false);
-    let mut executable = Executable { physical, logical: Some(logical), receipts, records, cached, chosen, shipped };
-    executable.records = crate::plan::receipts::fragments(&executable);
-    if let Some((arguments, templates)) = &keeping {
-        let Executable { physical, records, .. } = &executable;
-        let planned = Planned { variant: Chosen::variant(executable.chosen()), physical, records };
-        templates.learn(bound, &state, arguments, planned).await;
-    }
-    Ok(executable)
-}
-
-/// The plan with workers in the leaves that they read; walked again, for it is another plan.
-fn with_workers(
-    physical: Arc<dyn ExecutionPlan>,
-    state: &SessionState,
-    bound: &Bound,
-) -> Result<(Arc<dyn ExecutionPlan>, Vec<Choice>)> {
-    let Some(shipping) = state.config().get_extension::<Shipping>() else { return Ok((physical, Vec::new())) };
-    let shipped = ship(physical, &shipping)?;
-    verify_final(&shipped.plan, bound.catalog().token(), bound.inventory())?;
-    Ok((shipped.plan, shipped.choices))
-}
-
-/// The plan that advice asks for, and whether nothing is given to sources in it. `None`: the default, also where the other
-/// one cannot be planned. Verified like any plan.
-async fn following(
-    bound: &Bound,
-    state: &Arc<SessionState>,
-    chosen: Option<&Chosen>,
-    bare: &LogicalPlan,
-    federated: &Federated,
-) -> Option<(Arc<dyn ExecutionPlan>, bool)> {
-    let chosen = chosen.filter(|chosen| !chosen.is_default())?;
-    let fetches = chosen.advice.variant == Variant::Fetch;
-    let plan = if fetches { bare } else { &federated.plan };
-    let state = state_for(chosen.advice.variant, state);
-    match physical(plan, &state, bound.catalog().token(), bound.inventory()).await {
-        Ok(physical) => Some((physical, fetches)),
-        Err(error) => {
-            tracing::debug!(%error, cause = error.cause(), "a plan that advice asked for cannot be made");
-            chosen.lost(Lost::Failed);
-            None
-        }
     }
 }
 
@@ -328,7 +199,7 @@ pub(super) fn placeholders(values: &[ScalarValue]) -> Result<Option<Vec<Value>>>
     Ok(Some(placeholders))
 }
 
-fn filled(
+pub(super) fn filled(
     bound: &Bound,
     whole: &Whole,
     values: &[ScalarValue],
@@ -446,16 +317,6 @@ impl RunSubplan for Subplans {
             datafusion::physical_plan::collect(physical, context).await
         })
     }
-}
-
-fn everything_pushed(receipts: &[Receipt]) -> Result<()> {
-    let kept = receipts.iter().filter(|r| r.source.is_none()).flat_map(|r| &r.lines);
-    let mut kept = kept.filter(|line| line.disposition == Disposition::Kept);
-    let Some(line) = kept.next() else { return Ok(()) };
-    let reason = line.reason.as_deref().unwrap_or("it is not supported there");
-    Err(Error::new(ErrorCode::PushdownRequired, "part of the statement cannot run in its source")
-        .with_detail(format!("{}: {reason}", line.subject))
-        .with_hint("Set querygate.require_pushdown to off to run that part in the gate."))
 }
 
 /// A state whose clock starts now, where the statement asks for the time; copying it is not free.

@@ -3,6 +3,7 @@
 pub(crate) mod executable;
 pub(crate) mod part_name;
 pub(crate) mod parts;
+pub(crate) mod planning;
 pub(crate) mod receipts;
 pub(crate) mod renew;
 pub(crate) mod rule_trace;

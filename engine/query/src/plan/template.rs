@@ -44,6 +44,8 @@ const RANGES_LOOKED_AT_MOST: u32 = 256;
 const KEPT_FOR: Duration = Duration::from_secs(300);
 /// Values that are compared with each other before each run; more of them are kept plans for only where no two are the same.
 const TIES_MAX: usize = 64;
+/// Nodes of a plan that is made anew where a statement arrives; larger ones are where queries run. Each takes some microseconds.
+const NODES_AT_ONCE: usize = 128;
 /// Bytes of a node with its expressions and properties, and of a leaf with what it is planned from; estimates.
 const NODE_BYTES: usize = 2 << 10;
 const LEAF_BYTES: usize = 16 << 10;
@@ -232,15 +234,21 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// The plan for a run with these values, verified. `None`: it is to be planned.
+    /// Whether it is made anew in so little time that nobody is held up by it.
+    pub(crate) fn is_brief(&self) -> bool {
+        self.renewable.nodes() <= NODES_AT_ONCE
+    }
+
+    /// The plan for a run with these values, verified. `may_plan`: whether leaves may be planned again. `None`: it is to be planned.
     pub(crate) async fn renewed(
         &self,
         bound: &Bound,
         state: &SessionState,
         arguments: &Arguments,
+        may_plan: bool,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let filters = self.renewable.fresh_filters();
-        let Some(leaves) = self.leaves(state, arguments, &filters).await else { return Ok(None) };
+        let Some(leaves) = self.leaves(state, arguments, &filters, may_plan).await else { return Ok(None) };
         let plan = match self.renewable.over(leaves, &filters) {
             Ok(plan) => plan,
             Err(error) => {
@@ -258,11 +266,12 @@ impl Template {
         state: &SessionState,
         arguments: &Arguments,
         filters: &FreshFilters,
+        may_plan: bool,
     ) -> Option<Vec<Arc<dyn ExecutionPlan>>> {
         let fresh = |kept: &Arc<dyn PhysicalExpr>| filters.of(kept);
         let mut leaves = Vec::new();
         for leaf in self.renewable.leaves() {
-            leaves.push(leaf.renewed(state, arguments, &fresh).await?);
+            leaves.push(leaf.renewed(state, arguments, &fresh, may_plan).await?);
         }
         Some(leaves)
     }

@@ -5,7 +5,8 @@ use crate::bind::statement::{Bound, bind};
 use crate::bind::workspace::{Workspace, build_workspace, session_config, with_config};
 use crate::dialect::subqueries::apply::SubplanRunner;
 use crate::errors::{Stage, translate};
-use crate::plan::executable::{Executable, PlanOptions, Subplans, plan};
+use crate::plan::executable::{Executable, Subplans};
+use crate::plan::planning::{PlanOptions, Planning};
 use crate::rules::list::{Logical, Physical};
 use crate::sql::classify::Classified;
 use crate::sql::parse::parse;
@@ -19,6 +20,7 @@ use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use querygate_catalog::deployment::{Deployment, SourceTable};
+use querygate_catalog::leaf::Rescan;
 use querygate_catalog::object_schema;
 use querygate_catalog::remote::{DriverTable, RemoteField};
 use querygate_driver_api::driver::Driver;
@@ -147,7 +149,7 @@ impl Reader {
     /// Plans it, verified, with nothing chosen among valid plans.
     pub(crate) fn plan(&self, sql: &str) -> Result<Executable> {
         let (bound, state) = (self.bind(sql)?, Arc::clone(&self.state));
-        on_runtime(async move { plan(&bound, &state, &[], PlanOptions::default()).await })
+        on_runtime(async move { Planning::of(&bound, &state, &[], PlanOptions::default())?.plan(&bound, &state).await })
     }
 
     /// Runs it.
@@ -222,16 +224,15 @@ async fn place(tables: &[(String, RecordBatch)], path: &Path) -> HashMap<String,
     let driver: Arc<dyn Driver> = Arc::new(SqliteDriver::new(SqliteOptions { readers: 2, ..SqliteOptions::new(path) }));
     let mut placed = HashMap::new();
     for (object, batch) in tables {
-        let (source, provider): (&str, Arc<dyn datafusion::catalog::TableProvider>) =
-            if IN_SQLITE.contains(&object.as_str()) {
-                ("crm", Arc::new(remote(&driver, object, &batch.schema()).await))
-            } else {
-                // Two rows a batch: what is lost or mixed up between batches shows.
-                let batches = (0..batch.num_rows()).step_by(2).map(|at| batch.slice(at, 2.min(batch.num_rows() - at)));
-                memory.put(object, batch.schema(), batches.collect()).unwrap();
-                ("near", memory.table(object).unwrap())
-            };
-        placed.insert(object.clone(), SourceTable::new(source, provider));
+        let table = if IN_SQLITE.contains(&object.as_str()) {
+            SourceTable::new("crm", Arc::new(remote(&driver, object, &batch.schema()).await))
+        } else {
+            // Two rows a batch: what is lost or mixed up between batches shows.
+            let batches = (0..batch.num_rows()).step_by(2).map(|at| batch.slice(at, 2.min(batch.num_rows() - at)));
+            memory.put(object, batch.schema(), batches.collect()).unwrap();
+            SourceTable::new("near", memory.table(object).unwrap()).with_rescan(Rescan::of_fixed_rows())
+        };
+        placed.insert(object.clone(), table);
     }
     placed
 }

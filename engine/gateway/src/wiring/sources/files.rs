@@ -159,12 +159,12 @@ pub(super) fn memory_table(
     snapshot: &Snapshot,
     row_files: &[RowFile],
     max: usize,
-) -> Result<Arc<dyn TableProvider>> {
+) -> Result<SourceTable> {
     let schema = object_schema(object);
     let batches = memory_rows(object, snapshot, row_files, max)?;
     let source = MemorySource::new(MemoryConfig { name: object.datasource.clone(), bytes_max: max });
     source.put(&object.name, schema, batches)?;
-    Ok(source.table(&object.name)?)
+    Ok(read_only(object, source.table(&object.name)?).with_rescan(Rescan::of_fixed_rows()))
 }
 
 /// The table in memory behind an object that may be changed. What metadata says is unique, and numbers that are given by themselves,

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::bind::workspace::{plan_briefly, with_config};
+use crate::plan::planning::{PlanOptions, Planning};
 use crate::testing::{Shop, on_runtime};
 
 fn planned(sql: &str, require_pushdown: bool) -> Result<Executable> {
     let reader = Shop::open().clerk();
     let (bound, state) = (reader.bind(sql)?, Arc::clone(&reader.state));
-    on_runtime(
-        async move { plan(&bound, &state, &[], PlanOptions { require_pushdown, ..PlanOptions::default() }).await },
-    )
+    let options = PlanOptions { require_pushdown, ..PlanOptions::default() };
+    on_runtime(async move { Planning::of(&bound, &state, &[], options)?.plan(&bound, &state).await })
 }
 
 /// A statement of one source is sent there whole; of parts of it only those that the source runs.

@@ -7,7 +7,7 @@ use crate::books::checks::{CheckRecord, Finding, WHOLE};
 use crate::books::observe::QueryRecord;
 use crate::engine::Engine;
 use crate::engine::LogReaders;
-use crate::plan::executable::PlanOptions;
+use crate::plan::planning::{PlanOptions, Planning};
 use crate::run::compare::Comparison;
 use crate::run::execute::{self, Guard, Turn};
 use crate::run::interrupt::Interrupt;
@@ -172,8 +172,8 @@ impl Check {
         let local = self.rows(plan, &state).await?;
         let Some(what) = self.differs(pushed, &local)? else { return Ok(Finding::Equal) };
         // Only what the sources repeat is a difference; what they do not has changed there meanwhile.
-        let again =
-            crate::plan::executable::plan(&self.bound, &self.state, &self.parameters, PlanOptions::default()).await?;
+        let again = Planning::of(&self.bound, &self.state, &self.parameters, PlanOptions::default())?;
+        let again = again.plan(&self.bound, &self.state).await?;
         let again = self.rows(Arc::clone(again.physical()), &self.state).await?;
         Ok(if self.differs(pushed, &again)?.is_none() { Finding::Different(what) } else { Finding::Changed })
     }

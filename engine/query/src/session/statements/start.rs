@@ -4,7 +4,8 @@ use super::prepared::{Kind, PreparedStatement};
 use super::trial::{Started, judged, told_at_once, watched};
 use crate::bind::statement::Bound;
 use crate::errors::{self, translate};
-use crate::plan::executable::{self, Executable, PlanOptions};
+use crate::plan::executable::{self, Executable};
+use crate::plan::planning::{PlanOptions, Planning};
 use crate::plan::rule_trace::{Step, steps};
 use crate::plan::template::Templates;
 use crate::plan::variant::{Asking, Chosen};
@@ -192,7 +193,8 @@ impl GateSession {
         self.inner().settings.plan_templates().then(|| self.gate.caches().templates.clone())
     }
 
-    /// Planning runs where queries run: a hard statement must not hold up the wire.
+    /// Planning runs where queries run: a hard statement must not hold up the wire. A plan that is kept and only takes other values is
+    /// ready before it would have been handed over.
     pub(crate) async fn plan_on_workers(
         &self,
         bound: &Arc<Bound>,
@@ -202,10 +204,12 @@ impl GateSession {
     ) -> Result<Executable> {
         let _planning = self.planning(bound.bytes())?;
         let (bound, state) = (Arc::clone(bound), Arc::clone(state));
-        let parameters = parameters.to_vec();
         let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
-        let options = PlanOptions { require_pushdown, asking, templates };
-        self.on_workers(async move { executable::plan(&bound, &state, &parameters, options).await }).await
+        let planning = Planning::of(&bound, &state, parameters, PlanOptions { require_pushdown, asking, templates })?;
+        if let Some(executable) = planning.at_once(&bound, &state)? {
+            return Ok(executable);
+        }
+        self.on_workers(async move { planning.plan(&bound, &state).await }).await
     }
 
     /// How the default plan came to be, rule by rule.
