@@ -80,10 +80,23 @@ pub(crate) fn expand(plan: LogicalPlan, scope: Scope) -> Result<LogicalPlan> {
         return Ok(plan);
     }
     let mut names = Names::default();
-    let expanded = plan.transform_up(|node| expand_node(node, scope, &mut names))?.data;
+    let expanded =
+        plan.transform_down_up(|node| passed(node, scope), |node| expand_node(node, scope, &mut names))?.data;
     // After that, since one node becomes several, and each of them may hold subqueries that stay.
     let inner = |node: LogicalPlan| node.map_uncorrelated_subqueries(|subquery| inside(subquery, scope));
     Ok(expanded.transform_down(inner)?.data)
+}
+
+/// Passes over a LATERAL side that becomes an apply: what in it reads the row beside that side finds none before it runs.
+fn passed(node: LogicalPlan, scope: Scope) -> Result<Transformed<LogicalPlan>> {
+    let runs = match &node {
+        LogicalPlan::Subquery(body) => {
+            side_wanted(&body.subquery, scope)? && !free_references(&body.subquery)?.is_empty()
+        }
+        _ => false,
+    };
+    let next = if runs { TreeNodeRecursion::Jump } else { TreeNodeRecursion::Continue };
+    Ok(Transformed::new(node, false, next))
 }
 
 /// A subquery that stays: it reads no outer row, so that all that it holds finds its rows in it.
@@ -438,8 +451,7 @@ fn lift_within(expr: Expr, input: &mut LogicalPlan, scope: Scope, names: &mut Na
             }
             Some(_) | None => false,
         };
-        // The value beside IN may look at either side: leave it to the join of both.
-        if !within || matches!(e, Expr::InSubquery(_)) {
+        if !within || !value_is_of(&e, &schema)? {
             return Ok(Transformed::no(e));
         }
         let lifted = lift(e, input, scope, false, names)?;
