@@ -6,6 +6,7 @@ mod branches;
 mod exec;
 mod gathered;
 mod joinable;
+mod joins;
 mod keyed;
 mod node;
 mod pulled;
@@ -26,8 +27,7 @@ use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{
-    Distinct, DistinctOn, Expr, ExprSchemable, Extension, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder,
-    Subquery, lit, when,
+    Distinct, DistinctOn, Expr, ExprSchemable, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Subquery, lit, when,
 };
 use querygate_pg_catalog::SystemTable;
 use querygate_types::{Error, ErrorCode};
@@ -51,10 +51,11 @@ const QUALIFIER: &str = "__apply";
 pub(crate) fn has_work(plan: &LogicalPlan, scope: Scope) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Join(join) = node
-            && let Some(body) = lateral_body(&join.right)
-        {
-            found |= side_wanted(&body.subquery, scope)?;
+        if let LogicalPlan::Join(join) = node {
+            found |= joins::tells_null(join)?;
+            if let Some(body) = lateral_body(&join.right) {
+                found |= side_wanted(&body.subquery, scope)?;
+            }
         }
         let in_filter = matches!(node, LogicalPlan::Filter(_));
         node.apply_expressions(|expr| {
@@ -176,7 +177,7 @@ fn wanted(expr: &Expr, scope: Scope, in_filter: bool) -> Result<bool> {
 
 fn expand_node(node: LogicalPlan, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
     if let LogicalPlan::Join(join) = node {
-        return expand_join(join, scope, names);
+        return joins::expand(join, scope, names);
     }
     let in_filter = matches!(node, LogicalPlan::Filter(_));
     if !any_wanted(&node, scope, in_filter)? {
@@ -388,95 +389,6 @@ fn membership(left: Expr, subquery: &Subquery, input: &mut LogicalPlan, names: &
         ])?
         .build()?;
     Ok(Arc::new(plan))
-}
-
-fn expand_join(join: Join, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
-    if let Some(body) = lateral_body(&join.right)
-        && side_wanted(&body.subquery, scope)?
-    {
-        return lateral(join);
-    }
-    let node = LogicalPlan::Join(join);
-    if !any_wanted(&node, scope, false)? {
-        return Ok(Transformed::no(node));
-    }
-    let LogicalPlan::Join(join) = node else { return internal_err!("a join is a join") };
-    let before = Arc::clone(&join.schema);
-    let (Some(filter), false) = (join.filter.clone(), on_wanted(&join, scope)?) else { return refused() };
-    // A value that one side's row decides is computed there.
-    let (mut left, mut right) = (join.left.as_ref().clone(), join.right.as_ref().clone());
-    let filter = lift_within(filter, &mut left, scope, names)?;
-    let filter = lift_within(filter, &mut right, scope, names)?;
-    let mut conditions: Vec<Expr> = join.on.into_iter().map(|(l, r)| l.eq(r)).collect();
-    let both_sides = filter_wants(&filter, scope)?;
-    if both_sides && join.join_type != JoinType::Inner {
-        return refused();
-    }
-    if !both_sides {
-        conditions.push(filter.clone());
-    }
-    let mut plan = LogicalPlanBuilder::from(left).join_on(right, join.join_type, conditions)?.build()?;
-    if both_sides {
-        let filter = lift(filter, &mut plan, scope, false, names)?.data;
-        plan = LogicalPlanBuilder::from(plan).filter(filter)?.build()?;
-    }
-    Ok(Transformed::yes(restore_columns(plan, &before)?))
-}
-
-fn filter_wants(filter: &Expr, scope: Scope) -> Result<bool> {
-    let mut found = false;
-    filter.apply(|e| {
-        found |= wanted(e, scope, false)?;
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    Ok(found)
-}
-
-fn on_wanted(join: &Join, scope: Scope) -> Result<bool> {
-    for (left, right) in &join.on {
-        if filter_wants(left, scope)? || filter_wants(right, scope)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Lifts those subqueries whose outer columns are all in `input`.
-fn lift_within(expr: Expr, input: &mut LogicalPlan, scope: Scope, names: &mut Names) -> Result<Expr> {
-    let schema = Arc::clone(input.schema());
-    let lifted = expr.transform_down(|e| {
-        let within = match subquery_of(&e) {
-            Some(subquery) if wanted(&e, scope, false)? => {
-                free_references(&subquery.subquery)?.iter().all(|(column, _)| schema.has_column(column))
-            }
-            Some(_) | None => false,
-        };
-        if !within || !value_is_of(&e, &schema)? {
-            return Ok(Transformed::no(e));
-        }
-        let lifted = lift(e, input, scope, false, names)?;
-        Ok(Transformed::new(lifted.data, true, TreeNodeRecursion::Jump))
-    })?;
-    Ok(lifted.data)
-}
-
-/// A lateral join: its right side runs per row of the left.
-fn lateral(join: Join) -> Result<Transformed<LogicalPlan>> {
-    let Some(body) = lateral_body(&join.right) else { return internal_err!("a lateral join has a body") };
-    let trivial = join.on.is_empty() && join.filter.as_ref().is_none_or(|f| *f == lit(true));
-    let kind = match join.join_type {
-        JoinType::Inner => ApplyKind::Lateral,
-        JoinType::Left if trivial => ApplyKind::LateralOuter,
-        _ => return refused(),
-    };
-    let subplan = Arc::clone(&body.subquery);
-    let schema = Arc::clone(&join.schema);
-    let mut plan = apply_node(join.left.as_ref().clone(), kind, subplan, schema, None)?;
-    let conditions = join.on.into_iter().map(|(l, r)| l.eq(r)).chain(join.filter.filter(|f| *f != lit(true)));
-    for condition in conditions {
-        plan = LogicalPlanBuilder::from(plan).filter(condition)?.build()?;
-    }
-    Ok(Transformed::yes(plan))
 }
 
 #[cfg(test)]
