@@ -9,6 +9,7 @@ mod joinable;
 mod joins;
 mod keyed;
 mod node;
+mod of_nothing;
 mod pulled;
 mod references;
 mod renamed;

@@ -4,6 +4,7 @@
 //! Needed with DataFusion 55.2.0.
 
 use super::joinable::is_local;
+use super::of_nothing::{groups_by_row, is_null_of_nothing};
 use super::references::{free_references, lateral_body, reads_beyond, subquery_of};
 use crate::dialect::settle::settler::input_schema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -11,9 +12,6 @@ use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Join, JoinType, Limit, LogicalPlan, SkipType};
-
-/// Aggregates that are NULL where there is no row.
-const NULL_OF_NOTHING: [&str; 4] = ["min", "max", "sum", "avg"];
 
 /// Whether the engine would join a subquery wrongly, or one in it that it would join along.
 pub(super) fn is_joined_wrongly(expr: &Expr) -> Result<bool> {
@@ -52,11 +50,12 @@ fn is_pulled_wrongly(expr: &Expr) -> Result<bool> {
         Expr::InSubquery(member) if member.negated => forgets_null(member),
         Expr::InSubquery(InSubquery { subquery, .. }) => {
             let plan = subquery.subquery.as_ref();
-            Ok(is_ambiguous(plan) || !passes(below_extremes(plan))?)
+            Ok(is_ambiguous(plan) || !(passes(below_extremes(plan))? || groups_by_row(plan)?))
         }
         Expr::Exists(Exists { subquery, .. }) => {
             let plan = subquery.subquery.as_ref();
-            Ok(is_ambiguous(plan) || !passes(below_first_rows(plan))?)
+            let rows = below_first_rows(plan);
+            Ok(is_ambiguous(plan) || !(passes(rows)? || groups_by_row(rows)?))
         }
         Expr::ScalarSubquery(subquery) => {
             let plan = subquery.subquery.as_ref();
@@ -220,14 +219,6 @@ fn is_column(expr: &Expr) -> bool {
     }
 }
 
-fn is_null_of_nothing(expr: &Expr) -> bool {
-    match expr {
-        Expr::AggregateFunction(call) => NULL_OF_NOTHING.contains(&call.func.name()) && is_local(expr),
-        Expr::Alias(alias) => is_null_of_nothing(&alias.expr),
-        _ => false,
-    }
-}
-
 /// Whether the engine would take a column that such conditions read for another one of its name, where a subquery has both.
 pub(super) fn is_ambiguous(plan: &LogicalPlan) -> bool {
     let mut clash = false;
@@ -313,6 +304,19 @@ mod tests {
             ),
             (
                 "SELECT id FROM visits v WHERE EXISTS (SELECT count(*) FROM orders o WHERE o.account_id = v.account_id)",
+                true,
+            ),
+            (
+                "SELECT id FROM visits v WHERE EXISTS (SELECT 1 FROM orders o WHERE o.region_id = v.region_id HAVING count(*) > 2)",
+                false,
+            ),
+            (
+                "SELECT id FROM visits v WHERE v.score IN \
+                 (SELECT count(*) FROM orders o WHERE o.region_id = v.region_id HAVING sum(o.pieces) > 2)",
+                false,
+            ),
+            (
+                "SELECT id FROM visits v WHERE EXISTS (SELECT 1 FROM orders o WHERE o.region_id = v.region_id HAVING count(*) < 2)",
                 true,
             ),
         ] {
