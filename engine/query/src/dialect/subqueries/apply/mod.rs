@@ -299,6 +299,7 @@ fn lift(
         }
         let replaced = match e {
             Expr::ScalarSubquery(subquery) => add(input, ApplyKind::Scalar, &subquery.subquery, names)?,
+            Expr::Exists(Exists { subquery, negated }) if pulled::has_no_row(&subquery.subquery) => lit(negated),
             Expr::Exists(Exists { subquery, negated }) => {
                 negate(add(input, ApplyKind::Exists, &subquery.subquery, names)?, negated)
             }

@@ -168,6 +168,25 @@ fn below_first_rows(plan: &LogicalPlan) -> &LogicalPlan {
     }
 }
 
+/// Whether a plan has no row, whatever it reads.
+pub(super) fn has_no_row(plan: &LogicalPlan) -> bool {
+    let mut node = plan;
+    loop {
+        node = match node {
+            LogicalPlan::Limit(limit) if matches!(limit.get_fetch_type(), Ok(FetchType::Literal(Some(0)))) => {
+                return true;
+            }
+            LogicalPlan::Limit(limit) => &limit.input,
+            LogicalPlan::Projection(projection) => &projection.input,
+            LogicalPlan::Filter(filter) => &filter.input,
+            LogicalPlan::Sort(sort) => &sort.input,
+            LogicalPlan::Distinct(Distinct::All(input)) => input,
+            LogicalPlan::SubqueryAlias(alias) => &alias.input,
+            _ => return false,
+        };
+    }
+}
+
 fn keeps_a_row(limit: &Limit) -> bool {
     matches!(
         (limit.get_skip_type(), limit.get_fetch_type()),
@@ -290,6 +309,10 @@ mod tests {
             ),
             (
                 "SELECT id FROM visits v WHERE v.score IN (SELECT max(o.pieces) FROM orders o WHERE o.account_id = v.account_id)",
+                false,
+            ),
+            (
+                "SELECT id FROM visits v WHERE NOT EXISTS (SELECT * FROM orders o WHERE o.account_id = v.account_id LIMIT 0)",
                 false,
             ),
             (
