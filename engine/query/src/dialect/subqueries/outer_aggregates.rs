@@ -1,8 +1,10 @@
 //! Aggregates of an enclosing query's columns alone. In SQL they belong to that query and add its rows up; the engine would add up the
-//! subquery's rows, and give another number without a word.
+//! subquery's rows, and give another number without a word. So it would with aggregates and windows of a row that is compared with a
+//! subquery's, which is written into that subquery.
 
-use datafusion::common::Result;
+use crate::dialect::rewrite::expressions::row_comparisons::ONE_ROW;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use querygate_types::{Error, ErrorCode};
 
@@ -19,6 +21,11 @@ pub(crate) fn refuse_outer_aggregates(plan: &LogicalPlan) -> Result<()> {
                 Ok(TreeNodeRecursion::Continue)
             })
         })?;
+        if let LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) = node
+            && node.inputs().into_iter().any(is_row_compared)
+        {
+            return Err(refused_in_row());
+        }
         let LogicalPlan::Aggregate(aggregate) = node else { return Ok(TreeNodeRecursion::Continue) };
         if arrays.contains(&std::ptr::from_ref(node)) {
             return Ok(TreeNodeRecursion::Continue);
@@ -43,6 +50,21 @@ pub(crate) fn refuse_outer_aggregates(plan: &LogicalPlan) -> Result<()> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(())
+}
+
+/// Whether a plan is a subquery's row as it stands beside the row that is compared with it.
+fn is_row_compared(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => alias.alias.table() == ONE_ROW,
+        LogicalPlan::Window(_) => plan.inputs().into_iter().any(is_row_compared),
+        _ => false,
+    }
+}
+
+fn refused_in_row() -> DataFusionError {
+    let message = "aggregates and window functions in a row that is compared with a subquery are not supported";
+    let error = Error::new(ErrorCode::FeatureNotSupported, message);
+    crate::dialect::external(error.with_hint("Compute them in a subquery in FROM."))
 }
 
 /// The aggregate that `ARRAY(SELECT …)` is: it takes one value of each row, whatever that is made of.
@@ -77,6 +99,11 @@ mod tests {
             ("SELECT (SELECT max(r.rank) FROM visits v) FROM regions r", false),
             ("SELECT (SELECT sum(r.rank) FROM visits v WHERE v.score > 1) FROM regions r", false),
             ("SELECT id FROM regions r WHERE EXISTS (SELECT 1 FROM visits v HAVING count(r.id) > 1)", false),
+            ("SELECT id FROM regions r WHERE (r.id, r.rank) = (SELECT max(v.id), count(*) FROM visits v)", true),
+            ("SELECT (count(*), 1) = (SELECT 4, 1) FROM regions r", false),
+            ("SELECT (max(r.id), 1) = (SELECT 'latam', 1) FROM regions r", false),
+            ("SELECT (row_number() OVER (), 1) = (SELECT 4, 1) FROM regions r", false),
+            ("SELECT (row_number() OVER (ORDER BY r.id) + sum(2) OVER (), 1) < (SELECT 4, 1) FROM regions r", false),
         ] {
             match reader.bind(sql) {
                 Ok(_) => assert!(admitted, "{sql}"),

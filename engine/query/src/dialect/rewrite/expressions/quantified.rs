@@ -92,7 +92,7 @@ pub(in crate::dialect) fn values_of(row: &Expr) -> Vec<Expr> {
 }
 
 /// Names of the subquery's columns.
-fn names(count: usize) -> Vec<String> {
+pub(super) fn names(count: usize) -> Vec<String> {
     (1..=count).map(|place| format!("\u{1}{place}")).collect()
 }
 

@@ -1,15 +1,17 @@
-//! Comparisons of rows that are written as rows, pair by pair: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((c, d), …)`; and
-//! `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any other; in SQL a pair with NULL
+//! Comparisons of rows that are written as rows, pair by pair: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((c, d), …)`,
+//! `(a, b) = (SELECT c, d …)`; and `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any other; in SQL a pair with NULL
 //! has no answer.
 
 use super::operators::is_row;
-use super::quantified::values_of;
-use crate::dialect::ast::binary;
+use super::quantified::{names, values_of};
+use crate::dialect::ast::{aliased, binary, derived, quoted, select, table_alias};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Query, UnaryOperator, Value};
 use querygate_types::{Error, ErrorCode, Result};
 
+/// Name of the one row of a subquery that a row is compared with. No identifier holds it.
+pub(in crate::dialect) const ONE_ROW: &str = "\u{1}row";
 /// Expressions in all copies that a comparison is written with.
 const COPIES_MAX: usize = 20_000;
 
@@ -19,7 +21,10 @@ const COPIES_MAX: usize = 20_000;
 /// 54001 where that would take too many copies of what is compared.
 pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
     let pairwise = match expr {
-        Expr::BinaryOp { left, op, right } => compared(left, op, right)?,
+        Expr::BinaryOp { left, op, right } => match subquery_of(right).filter(|_| is_row(left)) {
+            Some(subquery) => compared_with_query(left, op, subquery)?,
+            None => compared(left, op, right)?,
+        },
         Expr::Between { expr: row, negated, low, high } if is_row(row) => {
             let above = compared(row, &BinaryOperator::GtEq, low)?;
             let below = compared(row, &BinaryOperator::LtEq, high)?;
@@ -80,6 +85,23 @@ fn compared(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option<Exp
         _ => return Ok(None),
     };
     Ok(Some(nested(joined)))
+}
+
+fn subquery_of(expr: &Expr) -> Option<&Query> {
+    match expr {
+        Expr::Subquery(subquery) => Some(subquery),
+        Expr::Nested(inner) => subquery_of(inner),
+        _ => None,
+    }
+}
+
+/// The comparison as the one value of a subquery: without a row it is NULL, and with several an error.
+fn compared_with_query(left: &Expr, op: &BinaryOperator, subquery: &Query) -> Result<Option<Expr>> {
+    let names = names(values_of(left).len());
+    let theirs = names.iter().map(|name| Expr::CompoundIdentifier(vec![quoted(ONE_ROW), quoted(name)]));
+    let Some(pairwise) = compared(left, op, &Expr::Tuple(theirs.collect()))? else { return Ok(None) };
+    let row = derived(subquery.clone(), false, Some(table_alias(ONE_ROW, &names)));
+    Ok(Some(Expr::Subquery(Box::new(select(vec![aliased(pairwise, "compared")], Some(row))?))))
 }
 
 fn all(left: &[Expr], op: &BinaryOperator, right: &[Expr], joined_by: &BinaryOperator) -> Result<Expr> {
