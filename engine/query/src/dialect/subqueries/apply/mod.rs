@@ -10,6 +10,7 @@ mod joins;
 mod keyed;
 mod node;
 mod of_nothing;
+mod once;
 mod pulled;
 mod references;
 mod renamed;
@@ -298,7 +299,10 @@ fn lift(
             return Ok(Transformed::no(e));
         }
         let replaced = match e {
-            Expr::ScalarSubquery(subquery) => add(input, ApplyKind::Scalar, &subquery.subquery, names)?,
+            Expr::ScalarSubquery(subquery) => match once::lifted(&subquery.subquery, input, names)? {
+                Some(value) => value,
+                None => add(input, ApplyKind::Scalar, &subquery.subquery, names)?,
+            },
             Expr::Exists(Exists { subquery, negated }) if pulled::has_no_row(&subquery.subquery) => lit(negated),
             Expr::Exists(Exists { subquery, negated }) => {
                 negate(add(input, ApplyKind::Exists, &subquery.subquery, names)?, negated)

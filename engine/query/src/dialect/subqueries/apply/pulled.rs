@@ -5,6 +5,7 @@
 
 use super::joinable::is_local;
 use super::of_nothing::{groups_by_row, is_null_of_nothing};
+use super::once::is_once;
 use super::references::{free_references, lateral_body, reads_beyond, subquery_of};
 use crate::dialect::settle::settler::input_schema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -59,7 +60,8 @@ fn is_pulled_wrongly(expr: &Expr) -> Result<bool> {
         }
         Expr::ScalarSubquery(subquery) => {
             let plan = subquery.subquery.as_ref();
-            Ok(is_ambiguous(plan) || !passes(below_aggregates(plan, true))?)
+            // What the engine does not join at all is better known before it was tried.
+            Ok(is_ambiguous(plan) || is_once(plan)? || !passes(below_aggregates(plan, true))?)
         }
         // Other expressions hold no subquery, or one that was rewritten when it was bound.
         _ => Ok(false),
