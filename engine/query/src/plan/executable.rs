@@ -26,7 +26,7 @@ use querygate_catalog::federation::WholeFragment;
 use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
-use querygate_rules::Receipts;
+use querygate_rules::Receipt;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use querygate_workers::gate::Choice;
 use std::sync::Arc;

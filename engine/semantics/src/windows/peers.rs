@@ -17,12 +17,22 @@ pub(crate) fn grouped(mut window: Box<WindowFunction>, schema: &DFSchema) -> Res
         ),
         None => false,
     };
-    let bounds = (end(&frame.start_bound), end(&frame.end_bound));
-    if let (WindowFrameUnits::Range, true, (Some(start), Some(stop))) = (frame.units, has_none, bounds) {
-        window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, stop);
-        return Ok(Transformed::yes(Expr::WindowFunction(window)));
+    match as_groups(frame).filter(|_| has_none) {
+        Some(groups) => {
+            window.params.window_frame = groups;
+            Ok(Transformed::yes(Expr::WindowFunction(window)))
+        }
+        None => Ok(Transformed::no(Expr::WindowFunction(window))),
     }
-    Ok(Transformed::no(Expr::WindowFunction(window)))
+}
+
+/// The frame of groups that a frame of `RANGE` without a distance is.
+pub(crate) fn as_groups(frame: &WindowFrame) -> Option<WindowFrame> {
+    if frame.units != WindowFrameUnits::Range {
+        return None;
+    }
+    let (start, stop) = (end(&frame.start_bound)?, end(&frame.end_bound)?);
+    Some(WindowFrame::new_bounds(WindowFrameUnits::Groups, start, stop))
 }
 
 /// An end without a distance.

@@ -9,6 +9,7 @@ use crate::functions::numeric_key;
 use crate::times::interval_extremes;
 use crate::times::interval_length::{self, INTERVAL};
 use crate::typing::{is_jsonb, order_keys};
+use crate::windows::peers::as_groups;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::Transformed;
@@ -17,8 +18,7 @@ use datafusion::functions_aggregate::min_max::max_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, GroupingSet, InSubquery, Sort, WindowFunction};
 use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Join};
 use datafusion::logical_expr::{
-    Case, Cast, Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound,
-    WindowFrameUnits, cast, lit,
+    Case, Cast, Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder, WindowFrameUnits, cast, lit,
 };
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
@@ -156,26 +156,19 @@ fn as_numeric_key(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
 
 /// Orders and partitions of a window by wide numerics. Whether there is any.
 pub(super) fn in_order(window: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
-    let counts = |bound: &WindowFrameBound| match bound {
-        WindowFrameBound::CurrentRow => false,
-        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => !by.is_null(),
-    };
-    let frame = window.params.window_frame.clone();
-    let offset = frame.units == WindowFrameUnits::Range && (counts(&frame.start_bound) || counts(&frame.end_bound));
+    let frame = &window.params.window_frame;
+    let groups = as_groups(frame);
+    let offset = frame.units == WindowFrameUnits::Range && groups.is_none();
     let mut changed = by_key(&mut window.params.order_by, schema)?;
     if changed && offset {
         return Err(unsupported("RANGE with an offset of numerics of any width is not supported"));
     }
     let bytes = |sort: &Sort| sort.expr.get_type(schema).is_ok_and(|of| of.is_binary() || of == TimeTz::ARROW);
-    if frame.units == WindowFrameUnits::Range && !offset && window.params.order_by.iter().any(bytes) {
+    if let Some(groups) = groups
+        && window.params.order_by.iter().any(bytes)
+    {
         // The engine wants numbers in a frame of several keys; peers are groups.
-        let bound = |bound: &WindowFrameBound| match bound {
-            WindowFrameBound::CurrentRow => WindowFrameBound::CurrentRow,
-            WindowFrameBound::Preceding(_) => WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
-            WindowFrameBound::Following(_) => WindowFrameBound::Following(ScalarValue::UInt64(None)),
-        };
-        let (start, end) = (bound(&frame.start_bound), bound(&frame.end_bound));
-        window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
+        window.params.window_frame = groups;
         changed = true;
     }
     let mut parts = false;
