@@ -2,10 +2,11 @@
 //! outer row in plain columns. One join is far cheaper than a run per outer row.
 
 use super::references::{free_references, subquery_of};
-use datafusion::common::Result;
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ExprSchema as _, Result};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 
 /// Whether a scalar subquery has that shape.
 pub(super) fn joinable(subplan: &LogicalPlan) -> Result<bool> {
@@ -56,4 +57,61 @@ fn is_plain_equality(expr: &Expr) -> bool {
         (left.as_ref(), right.as_ref()),
         (Expr::Column(_), Expr::OuterReferenceColumn(..)) | (Expr::OuterReferenceColumn(..), Expr::Column(_))
     )
+}
+
+/// Whether rows that are aggregated are one group for each row around. The engine groups them by the columns that conditions on that row
+/// read, of which several values may be one once they are converted; and pulls nothing else than equalities past aggregates.
+pub(super) fn stay_together(rows: &LogicalPlan) -> Result<bool> {
+    let mut together = true;
+    rows.apply(|node| {
+        if let LogicalPlan::Filter(filter) = node {
+            for condition in split_conjunction(&filter.predicate) {
+                together &= !condition.contains_outer() || is_of_one_value(condition, filter.input.schema())?;
+            }
+        }
+        Ok(if together { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(together)
+}
+
+/// Whether a condition is that a column is equal to something of the row around, which but one of its values is.
+fn is_of_one_value(condition: &Expr, schema: &DFSchema) -> Result<bool> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return Ok(false) };
+    let (own, other) = match (left.any_column_refs(), right.any_column_refs()) {
+        (true, false) => (left.as_ref(), right.as_ref()),
+        (false, true) => (right.as_ref(), left.as_ref()),
+        (true, true) | (false, false) => return Ok(false),
+    };
+    let column = match own {
+        Expr::Cast(Cast { expr, .. }) => expr.as_ref(),
+        other => other,
+    };
+    let Expr::Column(column) = column else { return Ok(false) };
+    let (Ok(compared), Ok(other)) = (own.get_type(schema), other.get_type(schema)) else { return Ok(false) };
+    Ok(keeps_apart(schema.field_from_column(column)?.data_type(), &compared) && !is_rounded(&compared, &other))
+}
+
+/// Whether a conversion makes one value of no two.
+fn keeps_apart(from: &DataType, to: &DataType) -> bool {
+    use DataType as T;
+    let string = |t: &T| matches!(t, T::Utf8 | T::LargeUtf8 | T::Utf8View);
+    match (from, to) {
+        (from, to) if from == to => true,
+        (from, T::Decimal128(_, scale)) if from.is_integer() => *scale >= 0,
+        (T::Decimal128(_, own), T::Decimal128(_, scale)) => scale >= own,
+        (T::Int8 | T::Int16 | T::Int32 | T::Float32, T::Float64) | (T::Date32, T::Timestamp(..)) => true,
+        (from, to) => {
+            from.is_integer() && to.is_integer()
+                || string(to) && (string(from) || from.is_integer() || *from == T::Boolean)
+        }
+    }
+}
+
+/// Whether values lose digits where they are compared with such: the engine compares with floats as floats.
+fn is_rounded(own: &DataType, other: &DataType) -> bool {
+    match other {
+        DataType::Float64 => own.is_decimal() || matches!(own, DataType::Int64 | DataType::UInt64),
+        DataType::Float32 => own.is_decimal() || own.is_integer(),
+        _ => false,
+    }
 }

@@ -3,7 +3,7 @@
 //! of which two tables may have the same. What it pulls wrongly runs for each row.
 //! Needed with DataFusion 55.2.0.
 
-use super::joinable::is_local;
+use super::joinable::{is_local, stay_together};
 use super::of_nothing::{groups_by_row, is_null_of_nothing};
 use super::once::is_once;
 use super::references::{free_references, lateral_body, reads_beyond, subquery_of};
@@ -37,7 +37,7 @@ pub(super) fn is_joined_wrongly(expr: &Expr) -> Result<bool> {
 
 /// Whether the engine would join a LATERAL side wrongly.
 pub(super) fn is_side_joined_wrongly(side: &LogicalPlan) -> Result<bool> {
-    Ok(is_ambiguous(side) || !passes(below_aggregates(side, false))?)
+    Ok(is_ambiguous(side) || !pass_together(side, below_aggregates(side, false))?)
 }
 
 /// Whether the engine's join for NOT IN would be wrong of it.
@@ -51,7 +51,7 @@ fn is_pulled_wrongly(expr: &Expr) -> Result<bool> {
         Expr::InSubquery(member) if member.negated => forgets_null(member),
         Expr::InSubquery(InSubquery { subquery, .. }) => {
             let plan = subquery.subquery.as_ref();
-            Ok(is_ambiguous(plan) || !(passes(below_extremes(plan))? || groups_by_row(plan)?))
+            Ok(is_ambiguous(plan) || !(pass_together(plan, below_extremes(plan))? || groups_by_row(plan)?))
         }
         Expr::Exists(Exists { subquery, .. }) => {
             let plan = subquery.subquery.as_ref();
@@ -61,11 +61,16 @@ fn is_pulled_wrongly(expr: &Expr) -> Result<bool> {
         Expr::ScalarSubquery(subquery) => {
             let plan = subquery.subquery.as_ref();
             // What the engine does not join at all is better known before it was tried.
-            Ok(is_ambiguous(plan) || is_once(plan)? || !passes(below_aggregates(plan, true))?)
+            Ok(is_ambiguous(plan) || is_once(plan)? || !pass_together(plan, below_aggregates(plan, true))?)
         }
         // Other expressions hold no subquery, or one that was rewritten when it was bound.
         _ => Ok(false),
     }
+}
+
+/// Whether conditions of a plan choose the same rows above it, or above aggregates of rows in it.
+fn pass_together(plan: &LogicalPlan, rows: &LogicalPlan) -> Result<bool> {
+    Ok(passes(rows)? && (std::ptr::eq(plan, rows) || stay_together(rows)?))
 }
 
 /// Whether conditions of a plan that read a row around choose the same rows above it.
@@ -82,7 +87,10 @@ fn passes(plan: &LogicalPlan) -> Result<bool> {
         LogicalPlan::SubqueryAlias(node) => passes(&node.input),
         LogicalPlan::Distinct(Distinct::All(input)) => passes(input),
         LogicalPlan::Sort(node) => Ok(node.fetch.is_none() && passes(&node.input)?),
-        LogicalPlan::Aggregate(node) => Ok(keeps_groups(node) && passes(&node.input)?),
+        LogicalPlan::Aggregate(node) => {
+            let together = node.aggr_expr.is_empty() || stay_together(&node.input)?;
+            Ok(keeps_groups(node) && together && passes(&node.input)?)
+        }
         LogicalPlan::Join(join) => joined_passes(join),
         LogicalPlan::Distinct(Distinct::On(_))
         | LogicalPlan::Window(_)
@@ -344,6 +352,9 @@ mod tests {
                 "SELECT id FROM visits v WHERE EXISTS (SELECT 1 FROM orders o WHERE o.region_id = v.region_id HAVING count(*) < 2)",
                 true,
             ),
+            ("SELECT (SELECT count(*) FROM orders o WHERE o.pieces::bigint = v.score) FROM visits v", false),
+            ("SELECT (SELECT count(*) FROM orders o WHERE o.pieces = v.score + 1) FROM visits v", false),
+            ("SELECT (SELECT count(*) FROM orders o WHERE o.pieces::bool = (v.score > 0)) FROM visits v", true),
         ] {
             let plan = printed(reader.plan(sql).unwrap().physical());
             assert_eq!(plan.contains("ApplyExec"), applied, "{sql}\n{plan}");
