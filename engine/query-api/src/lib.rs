@@ -12,6 +12,7 @@ pub mod column;
 mod copy_format;
 pub mod holding;
 pub mod outcome;
+pub mod own_names;
 pub mod own_texts;
 pub mod parts;
 pub mod requests;

@@ -10,7 +10,6 @@ mod engine;
 mod errors;
 mod events;
 mod history;
-mod output_names;
 mod plan;
 mod question;
 mod rules;

@@ -6,10 +6,10 @@
 mod words;
 
 use crate::errors::words::known;
-use crate::output_names::{is_ambiguous, output_name};
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
+use querygate_query_api::own_names::{is_ambiguous, output_name};
 use querygate_resources::memory::out_of_memory;
 use querygate_types::{Error, ErrorCode};
 

@@ -7,10 +7,8 @@ use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::logical_plan::{Distinct, Join};
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder};
+use querygate_query_api::own_names::EQUAL_ROW;
 use std::sync::Arc;
-
-/// Not a name that a statement's columns have.
-const NUMBER: &str = "\u{1}number of an equal row";
 
 /// Rewrites one node, if it is such a join.
 pub(crate) fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -65,7 +63,7 @@ fn numbered(join: Join) -> Result<LogicalPlan> {
     let left = with_number(&join.left, left_keys)?;
     let right = with_number(&join.right, right_keys)?;
     let mut on = join.on;
-    let number = || Expr::Column(Column::new_unqualified(NUMBER));
+    let number = || Expr::Column(Column::new_unqualified(EQUAL_ROW));
     on.push((number(), number()));
     let joined = Join::try_new(
         Arc::new(left),
@@ -85,6 +83,6 @@ fn with_number(plan: &Arc<LogicalPlan>, keys: Vec<Expr>) -> Result<LogicalPlan> 
     let columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
     let name = number.schema_name().to_string();
     let windowed = LogicalPlanBuilder::from(Arc::clone(plan)).window([number])?;
-    let number = Expr::Column(Column::new_unqualified(name)).alias(NUMBER);
+    let number = Expr::Column(Column::new_unqualified(name)).alias(EQUAL_ROW);
     windowed.project(columns.into_iter().chain([number]))?.build()
 }

@@ -1,7 +1,6 @@
 //! Conditions that a row is among a subquery's rows, or not among them, as joins with its distinct rows. A source that is asked
 //! for each outer row whether there is an equal one reads the subquery's rows again and again; joined, they are sorted once.
 
-use crate::dialect::rewrite::expressions::quantified::ROWS;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, TableReference};
 use datafusion::logical_expr::expr::Exists;
@@ -9,10 +8,8 @@ use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, Filter, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, SubqueryAlias, lit,
 };
+use querygate_query_api::own_names::{FOUND, ROWS};
 use std::sync::Arc;
-
-/// Name of the column that tells found rows from such that are not.
-const FOUND: &str = "\u{1}found";
 
 /// The plan with such joins, in its subqueries too.
 pub(crate) fn as_joins(plan: LogicalPlan) -> Result<LogicalPlan> {

@@ -2,7 +2,6 @@
 
 use crate::dialect::subqueries::apply;
 use crate::dialect::{Dialect, rewrite};
-use crate::output_names::output_name;
 use crate::rules::skip_wrong_plans::guarded;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -27,6 +26,7 @@ use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::image::CatalogImage;
 use querygate_pg_catalog::{PgCatalog, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::column::{PG_TYPE_KEY, arrow_type_of};
+use querygate_query_api::own_names::output_name;
 use std::sync::{Arc, Weak};
 
 pub(super) struct TestSession {

@@ -1,7 +1,6 @@
 //! EXPLAIN: the plan, and for each leaf what its source does. Policy texts are not shown: a row policy is named as such.
 
 use crate::bind::statement::Bound;
-use crate::output_names::with_output_names;
 use crate::plan::rule_trace::Step;
 use crate::plan::variant::Chosen;
 use crate::session::GateSession;
@@ -15,6 +14,7 @@ use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use futures::StreamExt;
 use querygate_query_api::column::{Column, PG_TYPE_KEY, column_of};
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
+use querygate_query_api::own_names::with_output_names;
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::gate::PartReads;
 use serde_json::{Map, Value, json};

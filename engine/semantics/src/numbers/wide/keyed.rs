@@ -20,6 +20,7 @@ use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Join};
 use datafusion::logical_expr::{
     Case, Cast, Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder, WindowFrameUnits, cast, lit,
 };
+use querygate_query_api::own_names::at_place;
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use std::sync::Arc;
@@ -266,7 +267,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     for (expr, kind) in keys.iter().zip(&kinds) {
         let Some(kind) = kind else { continue };
         // An aggregate may be there already.
-        let shown = kind.shown(expr.clone(), expr.get_type(schema)?).alias(format!("\u{1}shown {}", aggr_expr.len()));
+        let shown = kind.shown(expr.clone(), expr.get_type(schema)?).alias(at_place("shown ", aggr_expr.len()));
         aggr_expr.push(shown);
     }
     let own = aggregate.aggr_expr.len();

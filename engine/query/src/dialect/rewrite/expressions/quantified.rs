@@ -9,10 +9,8 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Query, Select, SelectItem, SetExpr, TableFactor, UnaryOperator, Value,
 };
+use querygate_query_api::own_names::{ROWS, place};
 use querygate_types::{Error, ErrorCode, Result};
-
-/// Name of the subquery's rows. No identifier holds it.
-pub(in crate::dialect) const ROWS: &str = "\u{1}rows";
 
 /// Whether any (or `all`) of the subquery's rows compare so: false or true as soon as one decides, NULL when a comparison
 /// without an answer might have.
@@ -93,7 +91,7 @@ pub(in crate::dialect) fn values_of(row: &Expr) -> Vec<Expr> {
 
 /// Names of the subquery's columns.
 pub(super) fn names(count: usize) -> Vec<String> {
-    (1..=count).map(|place| format!("\u{1}{place}")).collect()
+    (1..=count).map(place).collect()
 }
 
 fn column(name: &str) -> Expr {
@@ -154,7 +152,7 @@ fn deciding(
     negated: bool,
 ) -> Result<Expr> {
     let names = names(1);
-    let compared = nested(binary(value.clone(), op.clone(), column("\u{1}1")));
+    let compared = nested(binary(value.clone(), op.clone(), column(&place(1))));
     Ok(Expr::Exists { subquery: selected(number(1), rows(subquery, &names), decides(compared))?, negated })
 }
 

@@ -4,13 +4,13 @@
 use super::rows::{self, Scope};
 use crate::dialect::ast::{derived, folded, parts, quoted, select as new_select, table_alias};
 use crate::dialect::rewrite::Rewriter;
-use crate::output_names::told_apart;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderBy, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins,
     WildcardAdditionalOptions, With,
 };
+use querygate_query_api::own_names::told_apart;
 use querygate_types::Result;
 use std::collections::HashSet;
 

@@ -1,13 +1,13 @@
 //! Names of output columns as PostgreSQL gives them (its `FigureColname`), made unique for DataFusion.
-//! The name the client sees is the part before the separator of `output_names`.
+//! The name the client sees is the part before the mark of `own_names`.
 
 use crate::dialect::ast::{folded, parts, plain_select, quoted};
 use crate::dialect::rewrite::expressions::calls::is_keyword_function;
-use crate::output_names::{output_name, told_apart};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArguments, Query, Select,
     SelectItem, SetExpr, TrimWhereField,
 };
+use querygate_query_api::own_names::{output_name, told_apart};
 use std::collections::HashSet;
 
 /// Names every unnamed column of a SELECT and tells equal names apart. Inside of another statement none of the equal names is left as it

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor, Value, WildcardAdditionalOptions,
 };
 use querygate_pg_catalog::PgCatalog;
+use querygate_query_api::own_names::told_apart;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 
@@ -283,14 +284,7 @@ impl InFrom {
                 None,
                 &|place, _| {
                     // All are called the same; what tells them apart is not shown.
-                    column(
-                        place,
-                        &if place == 0 {
-                            "unnest".to_owned()
-                        } else {
-                            crate::output_names::told_apart("unnest", place)
-                        },
-                    )
+                    column(place, &if place == 0 { "unnest".to_owned() } else { told_apart("unnest", place) })
                 },
                 table,
             );

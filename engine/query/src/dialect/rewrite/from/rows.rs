@@ -7,11 +7,11 @@ use crate::dialect::ast::{aliased, call, folded, parts, quoted, text};
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use crate::dialect::rewrite::expressions::sets;
-use crate::output_names::told_apart;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, JoinOperator, ObjectName, Query, Select,
     SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
+use querygate_query_api::own_names::told_apart;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{HashMap, HashSet};
 

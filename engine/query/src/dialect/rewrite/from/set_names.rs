@@ -6,6 +6,7 @@ use crate::dialect::ast::{aliased, derived, folded, quoted, select, table_alias}
 use crate::dialect::rewrite::expressions::calls::{is_set, unqualified};
 use crate::sql::walk::{ON, Reader, Step, look};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr};
+use querygate_query_api::own_names::{SETS, at_place};
 use querygate_types::Result;
 use std::collections::HashSet;
 
@@ -18,7 +19,6 @@ pub(in crate::dialect) fn keep_apart(query: &mut Query) -> Result<()> {
     if inner.distinct.is_some() || !hides(inner) {
         return Ok(());
     }
-    let rows = "\u{1}sets";
     let mut outside = Vec::with_capacity(inner.projection.len());
     for (place, item) in inner.projection.iter_mut().enumerate() {
         let (expr, name) = match item {
@@ -26,13 +26,13 @@ pub(in crate::dialect) fn keep_apart(query: &mut Query) -> Result<()> {
             SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), folded(alias)),
             _ => return Ok(()),
         };
-        let own = format!("\u{1}set{place}");
+        let own = at_place("set", place);
         *item = aliased(expr, &own);
-        outside.push(aliased(Expr::CompoundIdentifier(vec![quoted(rows), quoted(&own)]), &name));
+        outside.push(aliased(Expr::CompoundIdentifier(vec![quoted(SETS), quoted(&own)]), &name));
     }
     let mut within = select(Vec::new(), None)?;
     std::mem::swap(&mut within.body, &mut query.body);
-    query.body = select(outside, Some(derived(within, false, Some(table_alias(rows, &[])))))?.body;
+    query.body = select(outside, Some(derived(within, false, Some(table_alias(SETS, &[])))))?.body;
     Ok(())
 }
 

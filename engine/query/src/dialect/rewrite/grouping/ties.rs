@@ -8,10 +8,8 @@ use datafusion::sql::sqlparser::ast::{
     OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, Value, WildcardAdditionalOptions, WindowSpec,
     WindowType,
 };
+use querygate_query_api::own_names::RANK;
 use querygate_types::{Error, ErrorCode, Result};
-
-/// The column of the ranks, which no identifier of a statement names.
-const RANK: &str = "\u{1}rank";
 
 /// Puts a query that is sorted and cut with its ties in other words.
 ///

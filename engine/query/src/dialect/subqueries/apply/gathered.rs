@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
     Expr, ExprFunctionExt as _, FetchType, Filter, Limit, LogicalPlan, LogicalPlanBuilder, Projection, SkipType,
     SubqueryAlias, lit,
 };
+use querygate_query_api::own_names::{RANK, at_place};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -161,8 +162,6 @@ impl Gathered {
     }
 }
 
-const RANK: &str = "\u{1}rank";
-
 /// Numbers the rows of each outer row.
 fn number(part: Part, order: Vec<SortKey>) -> Result<Option<Part>> {
     if part.keys.is_empty() {
@@ -177,7 +176,7 @@ fn number(part: Part, order: Vec<SortKey>) -> Result<Option<Part>> {
 }
 
 fn key_column(at: usize) -> Column {
-    Column::new(Some(TableReference::bare(QUALIFIER)), format!("\u{1}key_{at}"))
+    Column::new(Some(TableReference::bare(QUALIFIER)), at_place("key_", at))
 }
 
 fn handed_up(keys: &[(usize, Column)]) -> Vec<Expr> {

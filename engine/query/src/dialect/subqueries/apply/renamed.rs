@@ -8,10 +8,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result, TableReference};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, lit};
+use querygate_query_api::own_names::{self, THEIRS};
 use std::sync::Arc;
-
-/// Qualifier of the columns. No identifier holds it.
-const QUALIFIER: &str = "\u{1}theirs";
 
 /// What is asked of the subquery's column.
 pub(super) struct Asked {
@@ -35,7 +33,7 @@ pub(super) fn renamed(plan: &LogicalPlan, asked: Option<Asked>) -> Result<Option
         above.push(if absent && nullable { equal.is_not_false() } else { equal });
     }
     let Some(above) = conjunction(above) else { return Ok(None) };
-    let rows = LogicalPlanBuilder::from(rows).project(columns.projected())?.alias(TableReference::bare(QUALIFIER))?;
+    let rows = LogicalPlanBuilder::from(rows).project(columns.projected())?.alias(TableReference::bare(THEIRS))?;
     Ok(Some(rows.filter(above)?.build()?))
 }
 
@@ -43,10 +41,6 @@ pub(super) fn renamed(plan: &LogicalPlan, asked: Option<Asked>) -> Result<Option
 struct Columns(Vec<Expr>);
 
 impl Columns {
-    fn name(place: usize) -> String {
-        format!("\u{1}{place}")
-    }
-
     /// The column that is an expression.
     fn of(&mut self, expr: Expr) -> Expr {
         let known = self.0.iter().position(|known| *known == expr);
@@ -54,7 +48,7 @@ impl Columns {
         if known.is_none() {
             self.0.push(expr);
         }
-        Expr::Column(Column::new(Some(TableReference::bare(QUALIFIER)), Self::name(place)))
+        Expr::Column(Column::new(Some(TableReference::bare(THEIRS)), own_names::place(place)))
     }
 
     /// An expression over the rows as one over such columns.
@@ -71,7 +65,7 @@ impl Columns {
     fn projected(self) -> Vec<Expr> {
         // A row without columns is none to the engine.
         let exprs = if self.0.is_empty() { vec![lit(1_i64)] } else { self.0 };
-        exprs.into_iter().enumerate().map(|(place, expr)| expr.alias(Self::name(place))).collect()
+        exprs.into_iter().enumerate().map(|(place, expr)| expr.alias(own_names::place(place))).collect()
     }
 }
 

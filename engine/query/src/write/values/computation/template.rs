@@ -16,12 +16,10 @@ use datafusion::physical_expr::expressions::{Column as PhysicalColumn, Literal};
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_catalog::leaf::GovernedColumn;
 use querygate_catalog::write::NewValueExpr;
+use querygate_query_api::own_names;
 use querygate_types::{Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// What the names of parameters' columns begin with, and no name of SQL.
-const PARAMETER: char = '\u{1}';
 
 /// A condition on the key and what is computed over it, ready for any values.
 #[derive(Debug)]
@@ -62,7 +60,7 @@ impl Template {
         let parameters = types
             .iter()
             .enumerate()
-            .map(|(place, planned)| (None, Arc::new(Field::new(named(place), planned.clone(), true))));
+            .map(|(place, planned)| (None, Arc::new(Field::new(own_names::place(place), planned.clone(), true))));
         let own = scanned.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
         let input = DFSchema::new_with_metadata(own.chain(parameters).collect(), HashMap::new()).ok()?;
         let input: DFSchemaRef = Arc::new(input);
@@ -128,11 +126,6 @@ impl Template {
     }
 }
 
-/// The name of a parameter's column. No column of a table has such a one.
-fn named(place: usize) -> String {
-    format!("{PARAMETER}{place}")
-}
-
 /// The place of a parameter by its name in plans.
 fn place_of(id: &str) -> Option<usize> {
     let number: usize = id.strip_prefix('$')?.parse().ok()?;
@@ -143,7 +136,7 @@ fn place_of(id: &str) -> Option<usize> {
 fn opened(expr: &Expr, input: &DFSchemaRef) -> Option<Expr> {
     let column = |part: Expr| match &part {
         Expr::Placeholder(placeholder) => match place_of(&placeholder.id) {
-            Some(place) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(named(place))))),
+            Some(place) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(own_names::place(place))))),
             None => Ok(Transformed::no(part)),
         },
         _ => Ok(Transformed::no(part)),
@@ -164,7 +157,7 @@ fn has_parameter(expr: &Expr) -> bool {
 
 fn is_parameter(expr: &Expr) -> bool {
     match expr {
-        Expr::Column(column) => column.relation.is_none() && column.name.starts_with(PARAMETER),
+        Expr::Column(column) => column.relation.is_none() && own_names::is_own(&column.name),
         Expr::Placeholder(_) => true,
         _ => false,
     }
