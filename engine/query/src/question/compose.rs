@@ -10,6 +10,7 @@ use super::{bucket, filter, search};
 use crate::bind::statement::Answer;
 use crate::errors::{Stage, translate};
 use crate::sql::asking::Asking;
+use crate::sql::reserved_names::RESERVED;
 use arrow::array::ArrayRef;
 use arrow::datatypes::Schema;
 use datafusion::common::{Column as Name, TableReference};
@@ -22,6 +23,7 @@ use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_metadata::model::FieldType;
 use querygate_policy::filter::RowFilter;
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
+use querygate_query_api::own_names::is_reserved;
 use querygate_query_api::requests::question::{
     AggregateFunction, Aggregation, AnswerColumn, AnswerForm, JsonForm, OrderKey, Question,
 };
@@ -385,6 +387,9 @@ fn refuse_equal_names(outputs: &[Output]) -> Result<()> {
     for (at, output) in outputs.iter().enumerate() {
         if output.name.is_empty() || output.name.len() > NAME_BYTES_MAX {
             return Err(query(format!("a name in the answer has 1 to {NAME_BYTES_MAX} bytes")));
+        }
+        if is_reserved(&output.name) {
+            return Err(query(RESERVED));
         }
         if outputs.iter().take(at).any(|other| other.name == output.name) {
             return Err(query(format!("'{}' stands twice in the answer", output.name)));

@@ -94,6 +94,13 @@ fn what_cannot_be_asked_is_refused_with_its_code() {
         (jobs(|question| question.aggregations = vec![sum("due", "x")]), "INVALID_QUERY"),
         (jobs(|question| question.aggregations = vec![count("x"), count("x")]), "INVALID_QUERY"),
         (jobs(|question| question.aggregations = vec![count("")]), "INVALID_QUERY"),
+        (jobs(|question| question.aggregations = vec![count("a\u{1}1")]), "INVALID_QUERY"),
+        (
+            jobs(|question| {
+                question.group_by = vec![GroupKey { alias: Some("\u{1}1".to_owned()), ..group("region", None) }];
+            }),
+            "INVALID_QUERY",
+        ),
         (
             jobs(|question| question.aggregations = vec![Aggregation { field: None, ..sum("hours", "x") }]),
             "INVALID_QUERY",

@@ -11,6 +11,7 @@ pub mod fuzzing;
 pub(crate) mod locate;
 pub(crate) mod parse;
 pub(crate) mod refuse;
+pub(crate) mod reserved_names;
 pub(crate) mod spellings;
 pub(crate) mod template;
 pub(crate) mod tokens;

@@ -7,6 +7,7 @@ use crate::sql::clauses;
 use crate::sql::copy_from::{CopyFrom, copy_from};
 use crate::sql::distinct_from::delimited;
 use crate::sql::refuse::refuse_later;
+use crate::sql::reserved_names::refuse_reserved;
 use crate::sql::template::{Template, template};
 use crate::sql::tokens::{character, is_word, position, tokens};
 use crate::sql::weight::{refuse_heavy, refuse_long_lists};
@@ -183,7 +184,7 @@ const STATEMENTS_MAX: usize = 10_000;
 ///
 /// # Errors
 /// 42601 with the position of the offending token, 54001 when nested too deep, 54000 when too long, 0A000 for a
-/// statement outside the closed list.
+/// statement outside the closed list and for names that are the engine's own.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
     if sql.len() > limits::SQL_BYTES_MAX {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "statement is too long")
@@ -196,6 +197,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         syntax_error(sql, e.into(), Some(Location { line: 1, column: u64::from(position(sql, at)) }))
     })?;
     refuse_heavy(&tokens)?;
+    refuse_reserved(&tokens)?;
     let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
     let (tokens, absent) = clauses::known(tokens);
     let mut absent = absent.into_iter().peekable();
