@@ -5,7 +5,9 @@ use crate::sql::walk::{ON, Reader, Step, Stop, read};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{JoinConstraint, JoinType};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, Setting, Statement, TableFactor, Value};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, Query, Select, SelectItem, Setting, Statement, TableAlias, TableFactor, Value,
+};
 use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 
@@ -79,10 +81,26 @@ fn refused(what: &str) -> Step {
     ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))))
 }
 
+/// The grammar takes a text in quotes for a name, of which nothing is known to hold for names.
+fn refused_name() -> Step {
+    ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::SyntaxError, "a text in quotes is no name")))
+}
+
+fn is_text(name: &Ident) -> bool {
+    name.quote_style == Some('\'')
+}
+
+fn is_of_texts(alias: &TableAlias) -> bool {
+    is_text(&alias.name) || alias.columns.iter().any(|column| is_text(&column.name))
+}
+
 struct Ignored;
 
 impl Reader for Ignored {
     fn query(&mut self, query: &Query) -> Step {
+        if query.with.iter().flat_map(|with| &with.cte_tables).any(|cte| is_of_texts(&cte.alias)) {
+            return refused_name();
+        }
         let found = if !query.locks.is_empty() {
             Some("FOR UPDATE or FOR SHARE")
         } else if query.for_clause.is_some() || query.format_clause.is_some() || query.settings.is_some() {
@@ -97,17 +115,24 @@ impl Reader for Ignored {
 
     fn select(&mut self, select: &Select) -> Step {
         let alias = select.projection.iter().any(|item| match item {
-            SelectItem::ExprWithAlias { alias, .. } => alias.quote_style == Some('\''),
+            SelectItem::ExprWithAlias { alias, .. } => is_text(alias),
             _ => false,
         });
         if alias {
-            let message = "a text in quotes is no name of a column";
-            return ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::SyntaxError, message)));
+            return refused_name();
         }
         of_select(select).map_or(ON, refused)
     }
 
+    fn relation(&mut self, relation: &ObjectName) -> Step {
+        let text = relation.0.iter().filter_map(|part| part.as_ident()).any(is_text);
+        if text { refused_name() } else { ON }
+    }
+
     fn expr(&mut self, expr: &Expr) -> Step {
+        if matches!(expr, Expr::CompoundIdentifier(names) if names.iter().any(is_text)) {
+            return refused_name();
+        }
         if is_misread(expr) {
             refused("IS DISTINCT FROM without parentheses around what is before AND or OR")
         } else {
@@ -116,6 +141,18 @@ impl Reader for Ignored {
     }
 
     fn table_factor(&mut self, factor: &TableFactor) -> Step {
+        let alias = match factor {
+            TableFactor::Table { alias, .. }
+            | TableFactor::Derived { alias, .. }
+            | TableFactor::Function { alias, .. }
+            | TableFactor::UNNEST { alias, .. }
+            | TableFactor::TableFunction { alias, .. }
+            | TableFactor::NestedJoin { alias, .. } => alias.as_ref(),
+            _ => None,
+        };
+        if alias.is_some_and(is_of_texts) {
+            return refused_name();
+        }
         match factor {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
                 refused("TABLESAMPLE")
@@ -164,6 +201,12 @@ mod tests {
             "select 1 union select * into x from t",
             "select 1 where exists (select 1 from t for update)",
             "select a is distinct from case when b then c end and d from t",
+            "select a as 'b' from t",
+            "select * from 't'",
+            "select * from t as 'u'",
+            "select * from (select 1) as u('b')",
+            "with 'u' as (select 1) select 1",
+            "select t.'a' from t",
         ] {
             assert!(!judge(sql), "{sql}");
         }
