@@ -87,6 +87,16 @@ impl Error {
         self
     }
 
+    /// What it says to the client in other words: message, detail, hint and context.
+    #[must_use]
+    pub fn reworded(mut self, reword: impl Fn(&str) -> String) -> Self {
+        let Parts { message, detail, hint, context, .. } = self.inner.as_mut();
+        for text in std::iter::once(message).chain([detail, hint, context].into_iter().flatten()) {
+            *text = reword(text);
+        }
+        self
+    }
+
     /// Position in the statement's text, in characters, from 1.
     #[must_use]
     pub fn with_position(mut self, position: u32) -> Self {

@@ -2,25 +2,40 @@
 
 use crate::errors::{Stage, translate, undefined_column};
 use crate::sql::walk::{ON, Reader, Step, look};
-use datafusion::common::SchemaError;
+use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast::{Query, TableFactor};
-use querygate_types::Error;
+use querygate_query_api::own_names::output_name;
+use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;
 
 /// Translates an error of binding. The engine knows the tables of the innermost query only: a column which is
 /// missing from an outer one, that the statement names, is no missing table.
 pub(crate) fn translate_binding(error: &DataFusionError, query: &Query) -> Error {
+    let told = translate(error, Stage::Plan);
+    if told.code() != ErrorCode::UndefinedTable {
+        return told;
+    }
+    let Some(Column { relation: Some(relation), name, .. }) = missing(error) else { return told };
+    if named_tables(query).contains(output_name(relation.table())) {
+        undefined_column(output_name(name), Some(relation.table()))
+    } else {
+        told
+    }
+}
+
+/// The column that is missing by an error.
+fn missing(error: &DataFusionError) -> Option<&Column> {
     match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate_binding(inner, query),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => missing(inner),
+        DataFusionError::Shared(inner) => missing(inner),
+        DataFusionError::Collection(errors) => missing(errors.first()?),
+        DataFusionError::External(inner) => missing(inner.downcast_ref()?),
         DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
-            SchemaError::FieldNotFound { field, .. } => match field.relation.as_ref().map(|r| r.table()) {
-                Some(table) if named_tables(query).contains(table) => undefined_column(&field.name, Some(table)),
-                _ => translate(error, Stage::Plan),
-            },
-            _ => translate(error, Stage::Plan),
+            SchemaError::FieldNotFound { field, .. } => Some(field.as_ref()),
+            _ => None,
         },
-        _ => translate(error, Stage::Plan),
+        _ => None,
     }
 }
 
@@ -79,11 +94,31 @@ mod tests {
                 "missing FROM-clause entry for table \"z\"",
             ),
             ("SELECT q.nope FROM (SELECT 1 AS x) q", "42703", "column q.nope does not exist"),
+            ("SELECT 1 FROM accounts a ORDER BY a.nope", "42703", "column a.nope does not exist"),
+            ("SELECT 1 FROM accounts a ORDER BY z.nope", "42P01", "missing FROM-clause entry for table \"z\""),
             ("SELECT id FROM nowhere", "42P01", "relation \"nowhere\" does not exist"),
             ("SELECT person FROM wages", "42P01", "relation \"wages\" does not exist"),
         ] {
             let error = reader.bind(sql).map(drop).unwrap_err();
             assert_eq!((error.code().sqlstate(), error.message()), (code, message), "{sql}");
+        }
+    }
+
+    /// A name of two columns is theirs with their table's name, too, and nothing is shown of what tells them apart.
+    #[test]
+    fn a_name_of_two_columns_is_ambiguous() {
+        let reader = Shop::open().clerk();
+        for sql in [
+            "SELECT card FROM (SELECT 1 AS card, 2 AS card) x",
+            "SELECT x.card FROM (SELECT 1 AS card, 2 AS card) x",
+            "SELECT 1 FROM (SELECT 1 AS card, 2 AS card) x WHERE x.card = 1",
+            "SELECT x.card, x.* FROM (SELECT 1 AS card, 2 AS card) x",
+            "WITH x AS (SELECT 1 AS card, 2 AS card) SELECT x.card FROM x, (VALUES (1)) y(card)",
+            "SELECT x.card FROM (SELECT id AS card, name AS card FROM accounts) x",
+        ] {
+            let error = reader.bind(sql).map(drop).unwrap_err();
+            let expected = ("42702", "column reference \"card\" is ambiguous");
+            assert_eq!((error.code().sqlstate(), error.message()), expected, "{sql}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::bind::workspace::Workspace;
 use crate::books::observe::FragmentRecord;
 use crate::dialect::parameters::{Declared, Parameter, narrowed};
 use crate::dialect::{Dialect, as_joins, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships};
-use crate::errors::{Stage, translate};
+use crate::errors::{Stage, in_output_names, translate};
 use crate::rules::drop_primary_keys::without_keys;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;
@@ -26,6 +26,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, ParamValues, ScalarValue};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -335,7 +336,8 @@ pub(crate) async fn bind(
     query: &Query,
     declared: &[Option<Declared>],
 ) -> Result<Bound> {
-    let plan = plan_query(query, state, &workspace.dialect, declared).await.map_err(|error| located(error, query))?;
+    let plan = plan_query(query, state, &workspace.dialect, declared).await;
+    let plan = plan.map_err(|error| located(in_output_names(error), query))?;
     finish(workspace, state, plan, declared)
 }
 
@@ -346,7 +348,7 @@ pub(crate) fn bind_plan(
     plan: LogicalPlan,
     answer: Answer,
 ) -> Result<Bound> {
-    let plan = settled(plan, state, &workspace.dialect, &[])?;
+    let plan = settled(plan, state, &workspace.dialect, &[]).map_err(|e| translate(&e, Stage::Plan))?;
     let bound = finish(workspace, state, plan, &[])?;
     if bound.columns.len() != answer.columns.len() {
         return Err(Error::internal("a question lost columns when it was bound"));
@@ -407,7 +409,7 @@ pub(crate) async fn plan_query(
     refuse_full_using(&plan)?;
     refuse_filters(&plan)?;
     refuse_outer_aggregates(&plan).map_err(|e| translate(&e, Stage::Plan))?;
-    settled(plan, state, dialect, declared)
+    settled(plan, state, dialect, declared).map_err(|e| translate_binding(&e, &query))
 }
 
 /// The plan with the meaning that its expressions have in Postgres.
@@ -416,15 +418,14 @@ fn settled(
     state: &SessionState,
     dialect: &Dialect,
     declared: &[Option<Declared>],
-) -> Result<LogicalPlan> {
-    let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
-    let plan = narrowed(plan, declared).map_err(|e| translate(&e, Stage::Plan))?;
-    let plan = with_json_arguments(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    let plan = as_joins(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    let plan = with_null_memberships(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    let plan = nulls::settled(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    without_keys(plan).map_err(|e| translate(&e, Stage::Plan))
+) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let plan = dialect.settler.settle(plan)?;
+    let plan = semantics::bound(plan, state.config_options())?;
+    let plan = narrowed(plan, declared)?;
+    let plan = with_json_arguments(plan)?;
+    let plan = as_joins(plan)?;
+    let plan = with_null_memberships(plan)?;
+    without_keys(nulls::settled(plan)?)
 }
 
 /// Looks names up.

@@ -9,7 +9,7 @@ use crate::errors::words::known;
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
-use querygate_query_api::own_names::{is_ambiguous, output_name};
+use querygate_query_api::own_names::{is_ambiguous, output_name, with_output_names};
 use querygate_resources::memory::out_of_memory;
 use querygate_types::{Error, ErrorCode};
 
@@ -25,17 +25,31 @@ pub(crate) enum Stage {
 
 /// Translates an error of the engine.
 pub(crate) fn translate(error: &DataFusionError, stage: Stage) -> Error {
+    let told = translated(error, stage);
+    match stage {
+        Stage::Plan | Stage::Optimize => in_output_names(told),
+        // No name is in what is said of values, and a value may hold what marks names.
+        Stage::Execute => told,
+    }
+}
+
+/// An error that tells of names, with those that the client knows.
+pub(crate) fn in_output_names(error: Error) -> Error {
+    error.reworded(with_output_names)
+}
+
+fn translated(error: &DataFusionError, stage: Stage) -> Error {
     match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate(inner, stage),
-        DataFusionError::Shared(inner) => translate(inner, stage),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translated(inner, stage),
+        DataFusionError::Shared(inner) => translated(inner, stage),
         DataFusionError::Collection(errors) => match errors.first() {
-            Some(first) => translate(first, stage),
+            Some(first) => translated(first, stage),
             None => Error::internal("an empty collection of errors"),
         },
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
             Some(ours) => ours.clone(),
             None => match inner.downcast_ref::<DataFusionError>() {
-                Some(nested) => translate(nested, stage),
+                Some(nested) => translated(nested, stage),
                 None => match inner.downcast_ref::<ArrowError>() {
                     Some(arrow) => translate_arrow(arrow),
                     None if inner.to_string().starts_with("regex parse error") => {
@@ -141,7 +155,7 @@ fn translate_arrow(error: &ArrowError) -> Error {
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<Error>() {
             Some(ours) => ours.clone(),
             None => match inner.downcast_ref::<DataFusionError>() {
-                Some(nested) => translate(nested, Stage::Execute),
+                Some(nested) => translated(nested, Stage::Execute),
                 None => source_error(inner),
             },
         },

@@ -124,6 +124,41 @@ fn names_that_are_not_there_have_one_text() {
     }
 }
 
+/// Columns that a client sees under one name have different ones, and tables that it names may have another one.
+#[test]
+fn no_mark_of_the_engines_own_names_is_shown() {
+    let column = Column::new(Some(TableReference::bare("t\u{1}1")), "card\u{1}2");
+    let of_schema = |error: SchemaError| DataFusionError::SchemaError(Box::new(error), Box::new(None));
+    let ours = || Error::new(ErrorCode::DatatypeMismatch, "\"card\u{1}1\" is no number").with_detail("of card\u{1}1");
+    for (error, code, message) in [
+        (
+            of_schema(SchemaError::AmbiguousReference { field: Box::new(column.clone()) }),
+            "42702",
+            "column reference \"card\" is ambiguous",
+        ),
+        (
+            of_schema(SchemaError::FieldNotFound { field: Box::new(column.clone()), valid_fields: vec![column] }),
+            "42703",
+            "column t.card does not exist",
+        ),
+        (
+            DataFusionError::Plan("column \"card\u{1}1\" must appear in the GROUP BY clause".to_owned()),
+            "42803",
+            "column \"card\" must appear in the GROUP BY clause or be used in an aggregate function",
+        ),
+        (DataFusionError::Plan(r#"No "card\u{1}12" here"#.to_owned()), "42601", r#"no "card" here"#),
+        (DataFusionError::Plan(r#"No "card\x012" here"#.to_owned()), "42601", r#"no "card" here"#),
+        (DataFusionError::External(Box::new(ours())), "42804", "\"card\" is no number"),
+    ] {
+        let told = translate(&error, Stage::Plan);
+        assert_eq!((told.code().sqlstate(), told.message()), (code, message), "{error:?}");
+        assert_eq!(told.detail().unwrap_or("of card"), "of card", "{error:?}");
+    }
+    // A value may hold what marks names.
+    let value = Error::new(ErrorCode::InvalidTextRepresentation, "\"a\u{1}1\"");
+    assert_eq!(translate(&DataFusionError::External(Box::new(value)), Stage::Execute).message(), "\"a\u{1}1\"");
+}
+
 /// PostgreSQL, "Error Codes": memory 53200, disk 53100, features 0A000, sources 58000 and their kind.
 #[test]
 fn shortages_have_codes_of_their_own() {
