@@ -31,6 +31,7 @@ pub enum ErrorCode {
     UndefinedDatabase,
     UndefinedSavepoint,
     AmbiguousColumn,
+    DuplicateColumn,
     DuplicateAlias,
     DuplicateCursor,
     DuplicatePreparedStatement,
@@ -171,6 +172,7 @@ impl ErrorCode {
         Self::UndefinedDatabase,
         Self::UndefinedSavepoint,
         Self::AmbiguousColumn,
+        Self::DuplicateColumn,
         Self::DuplicateAlias,
         Self::DuplicateCursor,
         Self::DuplicatePreparedStatement,
@@ -268,6 +270,7 @@ impl ErrorCode {
             Self::UndefinedDatabase => "3D000",
             Self::UndefinedSavepoint => "3B001",
             Self::AmbiguousColumn => "42702",
+            Self::DuplicateColumn => "42701",
             Self::DuplicateAlias => "42712",
             Self::DuplicateCursor => "42P03",
             Self::DuplicatePreparedStatement => "42P05",
@@ -346,6 +349,7 @@ impl ErrorCode {
             | Self::UndefinedFunction
             | Self::UndefinedParameter
             | Self::AmbiguousColumn
+            | Self::DuplicateColumn
             | Self::DuplicateAlias
             | Self::GroupingError
             | Self::WindowingError

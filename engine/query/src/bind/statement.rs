@@ -19,7 +19,7 @@ use crate::errors::{Stage, in_output_names, translate};
 use crate::rules::drop_primary_keys::without_keys;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;
-use crate::sql::refuse::{refuse_full_using, refuse_ignored, refused_later, refused_or_unknown};
+use crate::sql::refuse::{refuse_ignored, refuse_using, refused_later, refused_or_unknown};
 use crate::sql::template::Template;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -406,7 +406,7 @@ pub(crate) async fn plan_query(
         Some(refused) => return Err(refused_or_unknown(refused, bound.err())),
         None => bound?,
     };
-    refuse_full_using(&plan)?;
+    refuse_using(&plan)?;
     refuse_filters(&plan)?;
     refuse_outer_aggregates(&plan).map_err(|e| translate(&e, Stage::Plan))?;
     settled(plan, state, dialect, declared).map_err(|e| translate_binding(&e, &query))

@@ -8,7 +8,7 @@ pub(super) mod grouping;
 use super::rewrite::expressions::{
     calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
-use super::rewrite::from::{aliases, names, recursion, relations, rows, set_names, using, value_lists};
+use super::rewrite::from::{aliases, names, order_names, recursion, relations, rows, set_names, using, value_lists};
 use super::rewrite::grouping::{aggregates, frames, groups, orders, sets, windows};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
@@ -156,6 +156,7 @@ impl Writer for Rewriter<'_> {
             step(aliases::complete(self, select))?;
             step(aliases::keep_apart(self, select, query.order_by.as_mut()))?;
         }
+        step(order_names::refuse_ambiguous(self, query))?;
         step(self.groups(query.body.as_mut(), query.order_by.as_ref()))?;
         step(using::in_order(self, query))?;
         step(constants::type_recursion(query, self.declared))?;

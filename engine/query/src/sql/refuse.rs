@@ -4,11 +4,12 @@ use crate::sql::distinct_from::is_misread;
 use crate::sql::walk::{ON, Reader, Step, Stop, read};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{JoinConstraint, JoinType};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, Query, Select, SelectItem, Setting, Statement, TableAlias, TableFactor, Value,
 };
 use querygate_types::{Error, ErrorCode, Result};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// A setting that no text of a statement can have, which says what is refused once the rest is bound.
@@ -50,26 +51,39 @@ pub(crate) fn refused_or_unknown(refused: Error, found: Option<Error>) -> Error 
     unknown.unwrap_or(refused)
 }
 
-/// The engine gives a full join's USING columns the left side's values, which are NULL where only the right has a row.
+/// Refuses joins with USING that the engine answers otherwise. It gives a full join's columns the left side's values, which are NULL
+/// where only the right has a row, and takes a column that is named again for a condition more.
 ///
 /// # Errors
-/// 0A000 for such a join.
-pub(crate) fn refuse_full_using(plan: &LogicalPlan) -> Result<()> {
-    let is_one = |node: &LogicalPlan| match node {
-        LogicalPlan::Join(join) => join.join_type == JoinType::Full && join.join_constraint == JoinConstraint::Using,
-        _ => false,
-    };
-    let mut found = false;
+/// 42701 and 0A000 for such joins.
+pub(crate) fn refuse_using(plan: &LogicalPlan) -> Result<()> {
+    let mut found: Option<Error> = None;
     // The closure never fails, so neither does the walk.
     let _ = plan.apply_with_subqueries(|node| {
-        found |= is_one(node);
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        found = found.take().or_else(|| refused_using(node));
+        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
-    if !found {
-        return Ok(());
+    found.map_or(Ok(()), Err)
+}
+
+fn refused_using(node: &LogicalPlan) -> Option<Error> {
+    let LogicalPlan::Join(join) = node else { return None };
+    if join.join_constraint != JoinConstraint::Using {
+        return None;
     }
-    Err(Error::new(ErrorCode::FeatureNotSupported, "FULL JOIN with USING is not supported")
-        .with_hint("Join ON the columns and select coalesce() of both."))
+    let mut seen = HashSet::new();
+    if let Some((PlanExpr::Column(column), _)) = join.on.iter().find(|pair| !seen.insert(*pair)) {
+        return Some(repeated_in_using(&column.name));
+    }
+    (join.join_type == JoinType::Full).then(|| {
+        Error::new(ErrorCode::FeatureNotSupported, "FULL JOIN with USING is not supported")
+            .with_hint("Join ON the columns and select coalesce() of both.")
+    })
+}
+
+/// The refusal of a name that USING says again.
+pub(crate) fn repeated_in_using(name: &str) -> Error {
+    Error::new(ErrorCode::DuplicateColumn, format!("column name \"{name}\" appears more than once in USING clause"))
 }
 
 /// Refuses what would be ignored.

@@ -4,6 +4,7 @@
 use super::{names, rows, value_lists};
 use crate::dialect::ast::{aliased, binary, call, cast, folded, parts, quoted};
 use crate::dialect::rewrite::Rewriter;
+use crate::sql::refuse::repeated_in_using;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, JoinConstraint, JoinOperator, ObjectName, Select, SelectItem,
     SelectItemQualifiedWildcardKind, TableAlias, TableFactor, TableWithJoins, Value, WildcardAdditionalOptions,
@@ -36,7 +37,7 @@ enum Side {
 /// The columns of all tables, whose joins merge nothing afterwards. `None`: they are not all known, and some joins may be changed.
 ///
 /// # Errors
-/// 42702: a join merges a column of which a side has two.
+/// 42702: a join merges a column of which a side has two. 42701: it names one again.
 pub(in crate::dialect) fn settle(rewriter: &Rewriter<'_>, from: &mut [TableWithJoins]) -> Result<Option<Vec<Given>>> {
     let mut all = Vec::new();
     for table in from {
@@ -91,10 +92,10 @@ fn merge(names: &[String], left: Vec<Given>, right: Vec<Given>, side: Side) -> R
     let mut condition = None;
     let mut columns: Vec<Given> = Vec::with_capacity(left.len() + right.len());
     for name in names {
-        // What is named twice is refused by the engine, as what is not there is.
         if columns.iter().any(|column| column.name == *name) {
-            return Ok(None);
+            return Err(repeated_in_using(name));
         }
+        // What is not there is refused by the engine.
         let (Some(own), Some(other)) = (only(&left, name, "left")?, only(&right, name, "right")?) else {
             return Ok(None);
         };

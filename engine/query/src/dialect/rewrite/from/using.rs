@@ -17,10 +17,10 @@ use std::collections::{HashMap, HashSet};
 pub(in crate::dialect) type Merged = HashMap<String, Expr>;
 
 /// A FROM clause whose joins merge columns.
-struct Joined {
-    merged: Merged,
+pub(super) struct Joined {
+    pub(super) merged: Merged,
     /// The tables without joins that merge, and their columns. `None`: they are not all known.
-    known: Option<(Vec<TableWithJoins>, Vec<Given>)>,
+    pub(super) known: Option<(Vec<TableWithJoins>, Vec<Given>)>,
 }
 
 /// Puts the joins of a SELECT that merge columns in other words, and its `*`. What a bare name means in it afterwards.
@@ -48,7 +48,11 @@ pub(in crate::dialect) fn settle(rewriter: &Rewriter<'_>, select: &mut Select, w
     Ok(Merged::new())
 }
 
-fn joined(rewriter: &Rewriter<'_>, from: &[TableWithJoins]) -> Result<Joined> {
+/// What the joins of a FROM clause merge.
+///
+/// # Errors
+/// As [`settle`].
+pub(super) fn joined(rewriter: &Rewriter<'_>, from: &[TableWithJoins]) -> Result<Joined> {
     let mut plain = from.to_vec();
     let Some(columns) = columns::settle(rewriter, &mut plain)? else {
         let mut merged = Merged::new();
