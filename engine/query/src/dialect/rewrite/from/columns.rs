@@ -152,6 +152,11 @@ fn of_factor(rewriter: &Rewriter<'_>, factor: &mut TableFactor) -> Result<Option
         TableFactor::Derived { subquery, alias: Some(alias), .. } => {
             (named(alias), rows::renamed(rows::columns(rewriter, subquery), Some(&*alias)), Vec::new())
         }
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => {
+            (named(alias), rows::only_column(factor).map(|column| vec![column]), Vec::new())
+        }
         _ => return Ok(None),
     };
     let Some(names) = names.filter(|names| rows::are_unlike(names)) else { return Ok(None) };

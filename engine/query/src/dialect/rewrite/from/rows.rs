@@ -85,14 +85,10 @@ fn add(rewriter: &Rewriter<'_>, factor: &TableFactor, absent: bool, scope: &mut 
         TableFactor::Derived { subquery, alias: Some(alias), .. } => {
             (folded(&alias.name), renamed(columns(rewriter, subquery), Some(alias)), false)
         }
-        TableFactor::Table { name, alias: Some(alias), with_ordinality, .. }
-        | TableFactor::Function { name, alias: Some(alias), with_ordinality, .. } => {
-            let only = unqualified(name).filter(|_| !with_ordinality).and_then(|name| value_column(&name, alias));
-            let scalar = only.is_some();
-            (folded(&alias.name), only.map(|column| vec![column]), scalar)
-        }
-        TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality, .. } => {
-            let only = value_column("unnest", alias).filter(|_| array_exprs.len() == 1 && !with_ordinality);
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => {
+            let only = only_column(factor);
             let scalar = only.is_some();
             (folded(&alias.name), only.map(|column| vec![column]), scalar)
         }
@@ -101,6 +97,20 @@ fn add(rewriter: &Rewriter<'_>, factor: &TableFactor, absent: bool, scope: &mut 
     };
     names.push(name.clone());
     scope.insert(name, Row { columns, absent, scalar });
+}
+
+/// The one column of a function in FROM that returns a set of values, where it has an alias. `None`: it is something else.
+pub(super) fn only_column(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { name, alias: Some(alias), args: Some(_), with_ordinality: false, .. }
+        | TableFactor::Function { name, alias: Some(alias), with_ordinality: false, .. } => {
+            value_column(&unqualified(name)?, alias)
+        }
+        TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. } => {
+            value_column("unnest", alias).filter(|_| array_exprs.len() == 1)
+        }
+        _ => None,
+    }
 }
 
 /// The one column of a function that returns a set of values. `None`: it returns something else, or nothing is known of it.
