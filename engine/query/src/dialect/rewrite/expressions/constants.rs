@@ -174,18 +174,21 @@ pub(in crate::dialect) fn bit_string(expr: &mut Expr) {
 pub(in crate::dialect) fn large_number(expr: &mut Expr) {
     let Expr::Value(value) = &*expr else { return };
     let Value::Number(digits, _) = &value.value else { return };
+    if is_large(digits) {
+        *expr = cast(text(digits), DataType::Numeric(ExactNumberInfo::None));
+    }
+}
+
+/// Whether a number is beyond every decimal here; or beyond bigint, where the engine would take it for an unsigned one.
+pub(in crate::dialect) fn is_large(digits: &str) -> bool {
     let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let fraction = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     let length = mantissa.bytes().filter(u8::is_ascii_digit).count();
     let exponent: i64 = exponent.trim_start_matches('+').parse().unwrap_or(i64::MAX / 2);
     let scale = i64::try_from(fraction).unwrap_or(i64::MAX / 4) - exponent;
     let whole = i64::try_from(length).unwrap_or(i64::MAX / 4) - scale;
-    if whole.max(0) + scale.max(0) > 38 {
-        *expr = cast(text(digits), DataType::Numeric(ExactNumberInfo::None));
-    } else if digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<i64>().is_err() {
-        // Beyond bigint it is a numeric; the engine would take it for an unsigned one.
-        *expr = cast(text(digits), DataType::Numeric(ExactNumberInfo::None));
-    }
+    whole.max(0) + scale.max(0) > 38
+        || digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<i64>().is_err()
 }
 
 /// `INTERVAL '1' DAY`, `INTERVAL '1-2' YEAR TO MONTH` and casts to the same as a cast of a text that says it all, without what is finer

@@ -1,16 +1,16 @@
 //! The types of the columns of VALUES: what PostgreSQL makes of all cells of a column, where constants, casts and parameters that a client
 //! declared say of which type each one is. Knows no row but those that a statement writes.
 
-use crate::dialect::ast::{aliased, call, cast, literal_text, select};
+use crate::dialect::ast::{aliased, call, cast, element_type, literal_text, select};
 use crate::dialect::parameters::{Declared, declared_type, without_modifier};
 use crate::dialect::planners::types::PgTypePlanner;
 use crate::dialect::rewrite::expressions::calls::record;
-use crate::dialect::rewrite::expressions::constants::whole;
+use crate::dialect::rewrite::expressions::constants::{is_large, whole};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::logical_expr::planner::TypePlanner as _;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, SetExpr, SetOperator, SetQuantifier, TimezoneInfo, UnaryOperator, Value, Values,
+    ArrayElemTypeDef, BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, ObjectName, SetExpr, SetOperator, SetQuantifier, TimezoneInfo, UnaryOperator, Value, Values,
 };
 use querygate_pg_catalog::common_type;
 use querygate_query_api::column::PG_TYPE_KEY;
@@ -90,18 +90,37 @@ pub(in crate::dialect) fn type_columns(values: &mut Values, declared: &[Option<D
             }
             continue;
         };
+        // A literal of an array becomes the array that it says, of which only a cast around it says the type.
+        let spelled = element_type(&data_type).is_some() && !cells.iter().all(|cell| is_literal(cell));
+        let unnamed = |cell: &Expr| is_parameter(cell) || spelled && is_flat_array(cell);
         for row in &mut values.rows {
             if let Some(cell) = row.content.get_mut(column) {
-                let same = matches!(&*cell, Expr::Cast { data_type: own, expr, .. } if *own == data_type && !is_parameter(expr));
+                let same =
+                    matches!(&*cell, Expr::Cast { data_type: own, expr, .. } if *own == data_type && !unnamed(expr));
                 if !same {
                     let old = std::mem::replace(cell, Expr::Value(Value::Null.with_empty_span()));
                     // The engine takes a cast right around a parameter for its type, and forgets the name of it.
-                    let old = if is_parameter(&old) { cast(old, data_type.clone()) } else { old };
+                    let old = if unnamed(&old) { cast(old, data_type.clone()) } else { old };
                     *cell = cast(old, data_type.clone());
                 }
             }
         }
     }
+}
+
+/// Whether a cell is a text in quotes or NULL, in a cast or not.
+fn is_literal(cell: &Expr) -> bool {
+    match cell {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_literal(inner),
+        Expr::Value(value) if value.value == Value::Null => true,
+        other => literal_text(other).is_some(),
+    }
+}
+
+/// Whether an expression is a literal of an array of one dimension; others are not cast to their type.
+fn is_flat_array(expr: &Expr) -> bool {
+    let items = literal_text(expr).and_then(|text| text.trim_start().strip_prefix('{'));
+    items.is_some_and(|items| !items.trim_start().starts_with('{'))
 }
 
 /// Gives the fields of a row their types, as columns get them.
@@ -150,6 +169,8 @@ enum Says {
     Plain(PgType),
     /// A cast, or what a client declared.
     Written(PgType, DataType),
+    /// `ARRAY[…]` of elements of this type.
+    Elements(PgType, DataType),
     /// An expression of some type.
     Something,
 }
@@ -157,6 +178,9 @@ enum Says {
 /// The type of all cells. `None`: the engine finds it, or none.
 fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
     let said: Vec<Says> = cells.iter().map(|cell| says(cell, declared)).collect();
+    if said.iter().any(|said| matches!(said, Says::Elements(..))) {
+        return arrays(cells, &said);
+    }
     let types: Vec<PgType> = said.iter().filter_map(pg_type).collect();
     let Some(category) = types.first().map(|first| first.category()) else {
         // Parameters without a declared type are texts, unless another cell is something.
@@ -177,7 +201,8 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
         let unlike = || {
             let digits: Option<Vec<(u64, u64)>> =
                 cells.iter().zip(&said).map(|(cell, said)| digits(cell, said)).collect();
-            have_own_places(cells, digits.as_deref())
+            let texts = || digits.is_none() && cells.iter().any(|cell| literal_text(cell).is_some());
+            cells.iter().any(|cell| is_wide(cell)) || texts() || have_own_places(cells, digits.as_deref())
         };
         return (!open).then_some(common).and_then(plain).filter(|_| common != PgType::Numeric || unlike());
     };
@@ -216,6 +241,71 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
     })
 }
 
+/// The type of a column with constructors of arrays, beside literals of arrays or casts; alone they have one already.
+fn arrays(cells: &[&Expr], said: &[Says]) -> Option<DataType> {
+    let written = said.iter().any(|said| matches!(said, Says::Written(..)));
+    if !written && !cells.iter().any(|cell| literal_text(cell).is_some()) {
+        return None;
+    }
+    let mut elements: Vec<(PgType, DataType)> = Vec::with_capacity(said.len());
+    for said in said {
+        match said {
+            Says::Elements(element, data_type) => elements.push((*element, data_type.clone())),
+            Says::Written(array, data_type) => elements.push((array.element()?, element_type(data_type)?.clone())),
+            Says::Nothing => {}
+            Says::Plain(_) | Says::Something => return None,
+        }
+    }
+    let element = common_element(elements)?;
+    Some(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(element.1), None)))
+}
+
+/// The type in which the elements of arrays meet. `None`: in none, or in one that is not written without a length.
+fn common_element(elements: Vec<(PgType, DataType)>) -> Option<(PgType, DataType)> {
+    let category = elements.first()?.0.category();
+    if elements.iter().any(|(element, _)| element.category() != category) {
+        return None;
+    }
+    let common = common_type(elements.iter().map(|(element, _)| *element))?;
+    if let Some(data_type) = plain(common) {
+        return Some((common, data_type));
+    }
+    let (_, data_type) = elements.into_iter().find(|(element, _)| *element == common)?;
+    (without_modifier(&data_type) == data_type).then_some((common, data_type))
+}
+
+/// What a constructor of an array says: nothing of one with arrays in it.
+fn constructed(elements: &[Expr], declared: &[Option<Declared>]) -> Says {
+    let mut types = Vec::with_capacity(elements.len());
+    for element in elements {
+        match says(element, declared) {
+            Says::Nothing if is_parameter(element) => return Says::Something,
+            Says::Nothing => {}
+            Says::Plain(pg_type) => match plain(pg_type) {
+                Some(data_type) => types.push((pg_type, data_type)),
+                None => return Says::Something,
+            },
+            Says::Written(pg_type, data_type) => types.push((pg_type, data_type)),
+            Says::Elements(..) | Says::Something => return Says::Something,
+        }
+    }
+    if types.is_empty() {
+        return if elements.is_empty() { Says::Something } else { Says::Elements(PgType::Text, DataType::Text) };
+    }
+    common_element(types).map_or(Says::Something, |(element, data_type)| Says::Elements(element, data_type))
+}
+
+/// Whether a cell is a number that is a numeric of any width already.
+fn is_wide(cell: &Expr) -> bool {
+    match cell {
+        Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr: inner } => {
+            is_wide(inner)
+        }
+        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if is_large(digits)),
+        _ => false,
+    }
+}
+
 /// Whether each value keeps its places, which a column of decimals does not have.
 fn have_own_places(cells: &[&Expr], digits: Option<&[(u64, u64)]>) -> bool {
     let known = |cell: &Expr| !matches!(cell, Expr::Value(value) if value.value == Value::Null);
@@ -227,7 +317,7 @@ fn have_own_places(cells: &[&Expr], digits: Option<&[(u64, u64)]>) -> bool {
 const fn pg_type(said: &Says) -> Option<PgType> {
     match said {
         Says::Plain(pg_type) | Says::Written(pg_type, _) => Some(*pg_type),
-        Says::Nothing | Says::Something => None,
+        Says::Nothing | Says::Elements(..) | Says::Something => None,
     }
 }
 
@@ -249,6 +339,7 @@ fn says(cell: &Expr, declared: &[Option<Declared>]) -> Says {
         },
         Expr::Cast { data_type, .. } => written(data_type),
         Expr::TypedString(typed) => written(&typed.data_type),
+        Expr::Array(array) => constructed(&array.elem, declared),
         Expr::Interval(_) => written(&DataType::Interval { fields: None, precision: None }),
         Expr::BinaryOp {
             left,
@@ -317,7 +408,7 @@ fn digits(cell: &Expr, said: &Says) -> Option<(u64, u64)> {
                 Some((precision.checked_sub(scale)?, scale))
             }
         },
-        Says::Written(..) | Says::Something => None,
+        Says::Written(..) | Says::Elements(..) | Says::Something => None,
     }
 }
 
