@@ -9,7 +9,7 @@ use super::rewrite::expressions::{
     calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
 use super::rewrite::from::{aliases, names, order_names, recursion, relations, rows, set_names, using, value_lists};
-use super::rewrite::grouping::{aggregates, frames, groups, orders, sets, windows};
+use super::rewrite::grouping::{aggregates, frames, group_by, orders, sets, windows};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, OrderBy, Query, Select, SetExpr, Statement, TableFactor};
@@ -102,8 +102,8 @@ impl Rewriter<'_> {
     fn groups(&self, body: &mut SetExpr, order: Option<&OrderBy>) -> Result<()> {
         match body {
             SetExpr::Select(select) => {
-                groups::expand_sets(select)?;
-                groups::name_places(select);
+                group_by::expand_sets(select)?;
+                group_by::name_places(select);
                 sets::unite(self, select, order)
             }
             SetExpr::SetOperation { left, right, .. } => {
@@ -171,7 +171,7 @@ impl Writer for Rewriter<'_> {
 
     fn after_query(&mut self, query: &mut Query) -> Step {
         self.ctes.pop();
-        step(groups::keep_order_apart(query))
+        step(group_by::keep_order_apart(query))
     }
 
     fn select(&mut self, select: &mut Select) -> Step {
@@ -198,7 +198,7 @@ impl Writer for Rewriter<'_> {
         self.scopes.pop();
         self.rows.pop();
         self.merged.pop();
-        step(groups::keep_apart(select))
+        step(group_by::keep_apart(select))
     }
 
     fn relation(&mut self, relation: &mut ObjectName) -> Step {

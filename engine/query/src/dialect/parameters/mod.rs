@@ -1,7 +1,7 @@
 //! Parameter types that a client declared: each `$n` gets a cast, so that inference starts from what the client said. A
 //! numeric's places are its value's own, so a statement is bound anew for values of other places than it was bound for.
 
-mod beside;
+mod declared_types;
 mod first_casts;
 mod uses;
 mod values;
@@ -79,7 +79,7 @@ pub(crate) fn declare(ast: &mut Statement, declared: &[Option<Declared>]) -> Res
     }
     let mut casts = Casts { declared, apart: false };
     write(ast, &mut casts)?;
-    if casts.apart { beside::one_type_each(ast) } else { Ok(()) }
+    if casts.apart { declared_types::one_type_each(ast) } else { Ok(()) }
 }
 
 /// What was declared of a parameter, by its name, and the type that it is cast to, if it is.
@@ -110,7 +110,7 @@ impl Casts<'_> {
     fn append(&mut self, side: &mut Expr) {
         if self.of(side).is_some_and(|own| matches!(own.pg_type, PgType::Text | PgType::Varchar)) {
             self.apart = true;
-            *side = beside::apart(side.clone(), DataType::Text);
+            *side = declared_types::apart(side.clone(), DataType::Text);
         }
     }
 }
@@ -147,7 +147,7 @@ impl Writer for Casts<'_> {
             }
             Cast::Apart(data_type) => {
                 self.apart = true;
-                *expr = beside::apart(expr.clone(), data_type);
+                *expr = declared_types::apart(expr.clone(), data_type);
                 ON
             }
             Cast::None => ON,

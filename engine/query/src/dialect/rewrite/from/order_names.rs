@@ -1,7 +1,7 @@
 //! Keys of ORDER BY that are names of the result's columns: one of several columns that differ is ambiguous. What a column is, is compared
 //! where the text and the catalog say it; where they do not, nothing is refused.
 
-use super::columns::is_plain;
+use super::merged_columns::is_plain;
 use super::names;
 use super::rows::{self, Scope};
 use super::using::{self, Merged};

@@ -1,7 +1,7 @@
 //! A table's alias as a value: `row_to_json(t)`, `count(t)`, `SELECT t FROM t`, `t IS NULL`, `(t).column`. Its columns come
 //! from the FROM clause, from WITH, or from what the reader's catalog shows; where they are not known, it stays a name.
 
-use super::columns::is_plain;
+use super::merged_columns::is_plain;
 use super::names::column_name;
 use crate::dialect::ast::{aliased, call, folded, parts, quoted, text};
 use crate::dialect::rewrite::Rewriter;
@@ -180,7 +180,7 @@ fn of_select(rewriter: &Rewriter<'_>, select: &Select) -> Option<Vec<String>> {
             SelectItem::UnnamedExpr(expr) => names.push(column_name(expr)),
             SelectItem::ExprWithAlias { alias, .. } => names.push(folded(alias)),
             SelectItem::Wildcard(options) => {
-                let given = super::columns::settle(rewriter, &mut select.from.clone()).ok().flatten()?;
+                let given = super::merged_columns::settle(rewriter, &mut select.from.clone()).ok().flatten()?;
                 if !is_plain(options) {
                     return None;
                 }

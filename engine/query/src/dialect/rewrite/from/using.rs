@@ -1,7 +1,7 @@
 //! Columns that a join's USING or NATURAL merges: by its bare name the engine finds two columns, or takes an outer query's for it, and of
 //! a RIGHT JOIN the left one, which may be NULL. Here each gets the value that the join gives it.
 
-use super::columns::{self, Given, last};
+use super::merged_columns::{self, Given, last};
 use super::{names, rows};
 use crate::dialect::ast::{aliased, folded, quoted};
 use crate::dialect::rewrite::Rewriter;
@@ -33,7 +33,7 @@ pub(in crate::dialect) fn settle(rewriter: &Rewriter<'_>, select: &mut Select, w
         let joined = joined(rewriter, &select.from)?;
         if let Some((from, columns)) = joined.known {
             select.from = from;
-            columns::expand(select, &columns, scope, within, true);
+            merged_columns::expand(select, &columns, scope, within, true);
         }
         items(&joined.merged, &mut select.projection);
         return Ok(joined.merged);
@@ -41,9 +41,9 @@ pub(in crate::dialect) fn settle(rewriter: &Rewriter<'_>, select: &mut Select, w
     let is_wildcard = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
     if within && select.projection.iter().any(is_wildcard) {
         // Without columns that joins merge nothing is changed there.
-        let columns = columns::settle(rewriter, &mut select.from)?;
+        let columns = merged_columns::settle(rewriter, &mut select.from)?;
         let known = columns.is_some();
-        columns::expand(select, columns.as_deref().unwrap_or_default(), scope, known, false);
+        merged_columns::expand(select, columns.as_deref().unwrap_or_default(), scope, known, false);
     }
     Ok(Merged::new())
 }
@@ -54,7 +54,7 @@ pub(in crate::dialect) fn settle(rewriter: &Rewriter<'_>, select: &mut Select, w
 /// As [`settle`].
 pub(super) fn joined(rewriter: &Rewriter<'_>, from: &[TableWithJoins]) -> Result<Joined> {
     let mut plain = from.to_vec();
-    let Some(columns) = columns::settle(rewriter, &mut plain)? else {
+    let Some(columns) = merged_columns::settle(rewriter, &mut plain)? else {
         let mut merged = Merged::new();
         from.iter().for_each(|table| add(table, &mut merged));
         return Ok(Joined { merged, known: None });

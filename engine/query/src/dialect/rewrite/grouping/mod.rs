@@ -2,7 +2,7 @@
 
 pub(in crate::dialect) mod aggregates;
 pub(in crate::dialect) mod frames;
-pub(in crate::dialect) mod groups;
+pub(in crate::dialect) mod group_by;
 pub(in crate::dialect) mod hypothetical_ranks;
 pub(in crate::dialect) mod last_rank;
 pub(in crate::dialect) mod orders;

@@ -3,7 +3,7 @@
 //! DISTINCT leaves out sets that are there already. Columns that a primary key among the keys of all sets decides are keys of all sets where
 //! the SELECT reads them.
 
-use super::groups::{SET_KEYS_MAX, SETS_MAX, too_many_sets};
+use super::group_by::{SET_KEYS_MAX, SETS_MAX, too_many_sets};
 use crate::dialect::ast::{folded, parts, quoted};
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::from::rows;

@@ -8,12 +8,14 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, 
 use querygate_types::Result;
 use std::collections::{HashMap, HashSet};
 
-/// A parameter in the cast to its declared type. The parentheses tell this cast from what a statement says.
+/// A parameter in the cast to its declared type, apart from the casts that a statement says: the parentheses in it tell them from this
+/// one, so that [`one_type_each`] can take it away again.
 pub(super) fn apart(parameter: Expr, data_type: DataType) -> Expr {
     cast(Expr::Nested(Box::new(parameter)), data_type)
 }
 
-/// Takes parameters out of these casts that are compared or cast, and then those that stand in another place without one.
+/// Leaves each parameter one type in all of its places: takes those out of the casts of [`apart`] that are compared or cast, and then
+/// their other places, too, since a parameter that stands somewhere without such a cast has the type that it gets there.
 ///
 /// # Errors
 /// None of its own.
@@ -33,7 +35,7 @@ struct Uses {
     apart: usize,
 }
 
-/// Takes parameters out of their casts that are compared or cast, and counts uses by their names.
+/// Makes parameters bare, which are out of the casts of [`apart`] where they are compared or cast, and counts the uses of each name.
 #[derive(Default)]
 struct Bare(HashMap<String, Uses>);
 
