@@ -8,6 +8,10 @@ const MARK: char = '\u{1}';
 pub const ROWS: &str = "\u{1}rows";
 /// What is there for a row that was found among others.
 pub const FOUND: &str = "\u{1}found";
+/// What a subquery that runs once gives.
+pub const ONCE: &str = "\u{1}once";
+/// The one row that a row is compared with.
+pub const ONE_ROW: &str = "\u{1}row";
 /// A subquery's rows under names of their own.
 pub const THEIRS: &str = "\u{1}theirs";
 /// Rows with the members of sets.

@@ -2,10 +2,10 @@
 //! subquery's rows, and give another number without a word. So it would with aggregates and windows of a row that is compared with a
 //! subquery's, which is written into that subquery.
 
-use crate::dialect::rewrite::expressions::row_comparisons::ONE_ROW;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use querygate_query_api::own_names::ONE_ROW;
 use querygate_types::{Error, ErrorCode};
 
 /// Refuses them.

@@ -12,6 +12,11 @@ fn planned(sql: &str, require_pushdown: bool) -> Result<Executable> {
     on_runtime(async move { Planning::of(&bound, &state, &[], options)?.plan(&bound, &state).await })
 }
 
+async fn planned_anew(bound: &Bound, state: &Arc<SessionState>) -> Executable {
+    let planning = Planning::of(bound, state, &[], PlanOptions::default()).unwrap();
+    planning.plan(bound, state).await.unwrap()
+}
+
 /// A statement of one source is sent there whole; of parts of it only those that the source runs.
 #[test]
 fn what_goes_where() {
@@ -38,7 +43,7 @@ fn a_whole_statement_is_kept_with_its_binding() {
     assert!(call(&bound, &[]).unwrap().is_none(), "no leaf of it was walked");
     let again = || {
         let (bound, state) = (Arc::clone(&bound), Arc::clone(&reader.state));
-        on_runtime(async move { plan(&bound, &state, &[], PlanOptions::default()).await.unwrap() })
+        on_runtime(async move { planned_anew(&bound, &state).await })
     };
     assert!(!again().cached());
     assert!(again().cached());
@@ -73,7 +78,7 @@ fn a_statement_of_its_moment_is_not_kept() {
     let reader = Shop::open().owner();
     let bound = Arc::new(reader.bind("SELECT id FROM orders WHERE placed < current_date").unwrap());
     let (again, state) = (Arc::clone(&bound), Arc::clone(&reader.state));
-    let executable = on_runtime(async move { plan(&again, &state, &[], PlanOptions::default()).await.unwrap() });
+    let executable = on_runtime(async move { planned_anew(&again, &state).await });
     assert!(!executable.cached() && bound.whole_found().is_none());
     assert!(ready(&bound, &[], None).unwrap().is_none());
 }

@@ -1,6 +1,6 @@
 //! Comparisons of rows that are written as rows, pair by pair: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((c, d), …)`,
-//! `(a, b) = (SELECT c, d …)`; and `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any other; in SQL a pair with NULL
-//! has no answer.
+//! `(a, b) = (SELECT c, d …)`; and `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any
+//! other; in SQL a pair with NULL has no answer.
 
 use super::operators::is_row;
 use super::quantified::{names, values_of};
@@ -8,10 +8,9 @@ use crate::dialect::ast::{aliased, binary, derived, quoted, select, table_alias}
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Query, UnaryOperator, Value};
+use querygate_query_api::own_names::ONE_ROW;
 use querygate_types::{Error, ErrorCode, Result};
 
-/// Name of the one row of a subquery that a row is compared with. No identifier holds it.
-pub(in crate::dialect) const ONE_ROW: &str = "\u{1}row";
 /// Expressions in all copies that a comparison is written with.
 const COPIES_MAX: usize = 20_000;
 

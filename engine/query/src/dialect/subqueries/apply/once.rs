@@ -8,11 +8,9 @@ use super::{ApplyKind, Names, apply_node};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, internal_err};
 use datafusion::logical_expr::{Case, Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use querygate_query_api::own_names::ONCE;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Name of the column that tells that there is a row. No identifier holds it.
-const FOUND: &str = "\u{1}found";
 
 /// Whether a subquery has that shape.
 pub(super) fn is_once(plan: &LogicalPlan) -> Result<bool> {
@@ -38,7 +36,7 @@ pub(super) fn lifted(plan: &LogicalPlan, input: &mut LogicalPlan, names: &mut Na
     let read: BTreeMap<usize, Column> = places.into_iter().map(|at| (at, names.take())).collect();
     let found = names.take();
     let mut columns: Vec<Expr> = read.keys().filter_map(|at| own.get(*at).cloned()).map(Expr::Column).collect();
-    columns.push(lit(true).alias(FOUND));
+    columns.push(lit(true).alias(ONCE));
     let row = LogicalPlanBuilder::from(rows.clone()).project(columns)?.build()?;
     let item = item.clone().transform_up(|part| match part {
         Expr::Column(column) => match read.get(&schema.index_of_column(&column)?) {
