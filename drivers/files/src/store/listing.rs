@@ -80,6 +80,26 @@ pub(crate) struct Fresh<T> {
     trusted_for: Duration,
 }
 
+/// A value that is being loaded. Where that does not come to its end, the last one is as stale as it was.
+struct Pending<'a> {
+    stale: &'a AtomicBool,
+    was_stale: bool,
+}
+
+impl Pending<'_> {
+    fn is_over(mut self) {
+        self.was_stale = false;
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if self.was_stale {
+            self.stale.store(true, Ordering::Release);
+        }
+    }
+}
+
 impl<T> Fresh<T> {
     pub(crate) fn new(trusted_for: Duration) -> Self {
         Self {
@@ -109,9 +129,10 @@ impl<T> Fresh<T> {
         if let (Some(value), true) = (&last, fresh) {
             return Ok(Arc::clone(value));
         }
-        self.stale.store(false, Ordering::Release);
+        let pending = Pending { stale: &self.stale, was_stale: self.stale.swap(false, Ordering::AcqRel) };
         let started = Instant::now();
         let value = load(last).await?;
+        pending.is_over();
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((started, Arc::clone(&value)));
         Ok(value)
     }
@@ -126,5 +147,25 @@ impl<T> Fresh<T> {
             }
             None => (None, false),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use querygate_types::{Error, ErrorCode};
+
+    #[tokio::test]
+    async fn what_was_found_stale_is_so_until_it_is_loaded_to_the_end() {
+        let fresh = Fresh::new(Duration::from_secs(3_600));
+        assert_eq!(*fresh.ask(async |_| Ok(Arc::new(1))).await.unwrap(), 1);
+        assert_eq!(*fresh.ask(async |_| Ok(Arc::new(2))).await.unwrap(), 1, "it is trusted");
+        fresh.invalidate();
+        assert!(fresh.ask(async |_| std::future::pending().await).now_or_never().is_none(), "given up");
+        let failed = fresh.ask(async |_| Err(Error::new(ErrorCode::SourceError, "it does not answer"))).await;
+        assert!(failed.is_err());
+        assert_eq!(*fresh.ask(async |last| Ok(Arc::new(*last.unwrap() + 2))).await.unwrap(), 3);
+        assert_eq!(*fresh.ask(async |_| Ok(Arc::new(4))).await.unwrap(), 3, "it is trusted");
     }
 }

@@ -278,6 +278,10 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let mut shown = Vec::with_capacity(aggregate.schema.fields().len());
     for (place, (qualifier, field)) in aggregate.schema.iter().enumerate() {
         let column = |place: usize| Expr::Column(columns.get(place).cloned().unwrap_or_else(|| Column::from_name("")));
+        // The number of the set is the engine's own, and is gone once GROUPING is computed of it.
+        if sets && place == keys.len() {
+            continue;
+        }
         let kind = kinds.get(place).copied().flatten();
         let value = if kind.is_some() {
             let value = Expr::Column(columns.get(next).cloned().unwrap_or_else(|| Column::from_name("")));

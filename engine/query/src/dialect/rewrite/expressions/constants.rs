@@ -180,7 +180,12 @@ pub(in crate::dialect) fn large_number(expr: &mut Expr) {
 }
 
 /// Whether a number is beyond every decimal here; or beyond bigint, where the engine would take it for an unsigned one.
-pub(in crate::dialect) fn is_large(digits: &str) -> bool {
+fn is_large(digits: &str) -> bool {
+    is_wide(digits) || digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<i64>().is_err()
+}
+
+/// Whether a number is beyond every decimal here.
+pub(in crate::dialect) fn is_wide(digits: &str) -> bool {
     let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let fraction = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     let length = mantissa.bytes().filter(u8::is_ascii_digit).count();
@@ -188,7 +193,6 @@ pub(in crate::dialect) fn is_large(digits: &str) -> bool {
     let scale = i64::try_from(fraction).unwrap_or(i64::MAX / 4) - exponent;
     let whole = i64::try_from(length).unwrap_or(i64::MAX / 4) - scale;
     whole.max(0) + scale.max(0) > 38
-        || digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<i64>().is_err()
 }
 
 /// `INTERVAL '1' DAY`, `INTERVAL '1-2' YEAR TO MONTH` and casts to the same as a cast of a text that says it all, without what is finer

@@ -5,7 +5,7 @@ use crate::dialect::ast::{aliased, call, cast, element_type, literal_text, selec
 use crate::dialect::parameters::{Declared, declared_type, without_modifier};
 use crate::dialect::planners::types::PgTypePlanner;
 use crate::dialect::rewrite::expressions::calls::record;
-use crate::dialect::rewrite::expressions::constants::{is_large, whole};
+use crate::dialect::rewrite::expressions::constants::{is_wide, whole};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::logical_expr::planner::TypePlanner as _;
 use datafusion::sql::sqlparser::ast::{
@@ -202,7 +202,7 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
             let digits: Option<Vec<(u64, u64)>> =
                 cells.iter().zip(&said).map(|(cell, said)| digits(cell, said)).collect();
             let texts = || digits.is_none() && cells.iter().any(|cell| literal_text(cell).is_some());
-            cells.iter().any(|cell| is_wide(cell)) || texts() || have_own_places(cells, digits.as_deref())
+            cells.iter().any(|cell| is_wide_number(cell)) || texts() || have_own_places(cells, digits.as_deref())
         };
         return (!open).then_some(common).and_then(plain).filter(|_| common != PgType::Numeric || unlike());
     };
@@ -296,12 +296,12 @@ fn constructed(elements: &[Expr], declared: &[Option<Declared>]) -> Says {
 }
 
 /// Whether a cell is a number that is a numeric of any width already.
-fn is_wide(cell: &Expr) -> bool {
+fn is_wide_number(cell: &Expr) -> bool {
     match cell {
         Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr: inner } => {
-            is_wide(inner)
+            is_wide_number(inner)
         }
-        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if is_large(digits)),
+        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if is_wide(digits)),
         _ => false,
     }
 }
