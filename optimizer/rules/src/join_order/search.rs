@@ -30,10 +30,10 @@ pub(super) fn search(group: &Group, sizes: &[Cardinality]) -> Option<Order> {
     Some(Order { joins })
 }
 
-/// A class of equal columns: which leaves have one, and how many values it has in each.
+/// A class of equal columns: which leaves have one, and how many values it has in each of all leaves; 0 where it has none.
 struct Class {
     leaves: Set,
-    values: HashMap<usize, f64>,
+    values: Vec<f64>,
 }
 
 struct Problem<'a> {
@@ -57,7 +57,12 @@ struct Best {
 }
 
 fn members(set: Set) -> impl Iterator<Item = usize> {
-    (0..Set::BITS as usize).filter(move |leaf| set >> leaf & 1 == 1)
+    let mut rest = set;
+    std::iter::from_fn(move || {
+        let leaf = usize::try_from(rest.trailing_zeros()).ok().filter(|_| rest != 0)?;
+        rest &= rest - 1;
+        Some(leaf)
+    })
 }
 
 impl<'a> Problem<'a> {
@@ -108,9 +113,14 @@ impl<'a> Problem<'a> {
         Best { cost: 0.0, left: BTreeMap::new(), sides: (0, 0) }
     }
 
+    /// What two trees cost together without the wire, the first one read first.
+    fn cost((a, first): (Set, &Best), (b, second): (Set, &Best), rows: &dyn Fn(Set) -> f64) -> f64 {
+        first.cost + second.cost + 2.0 * rows(a) + rows(b) + rows(a | b)
+    }
+
     /// Two trees joined, the first one read first.
     fn join(&self, (a, first): (Set, &Best), (b, second): (Set, &Best), rows: &dyn Fn(Set) -> f64) -> Best {
-        let cost = first.cost + second.cost + 2.0 * rows(a) + rows(b) + rows(a | b);
+        let cost = Self::cost((a, first), (b, second), rows);
         let mut left = first.left.clone();
         left.extend(second.left.iter().map(|(key, share)| (*key, *share)));
         for (number, class) in self.classes.iter().enumerate() {
@@ -118,14 +128,13 @@ impl<'a> Problem<'a> {
             if met == 0 {
                 continue;
             }
-            let keys = members(met).filter_map(|leaf| class.values.get(&leaf)).copied().fold(rows(a), f64::min);
+            let keys = members(met).map(|leaf| class.values_in(leaf)).fold(rows(a), f64::min);
             if keys > count(KEY_LIST_MAX) {
                 continue;
             }
             for leaf in members(told).filter(|leaf| self.sizes[*leaf].remote) {
-                let values = class.values.get(&leaf).copied().unwrap_or(1.0);
                 let share = left.entry((leaf, number)).or_insert(1.0);
-                *share = share.min((keys / values).min(1.0));
+                *share = share.min((keys / class.values_in(leaf)).min(1.0));
             }
         }
         Best { cost, left, sides: (a, b) }
@@ -144,32 +153,40 @@ impl<'a> Problem<'a> {
         let all: Set = (1 << n) - 1;
         let known: Vec<f64> = (0..=all).map(|set| if set == 0 { 0.0 } else { self.rows(set) }).collect();
         let rows = |set: Set| usize::try_from(set).ok().and_then(|set| known.get(set)).copied().unwrap_or(1.0);
-        let mut best: HashMap<Set, Best> = (0..n).map(|leaf| (1 << leaf, Self::leaf())).collect();
+        // Each set's at its own place; a set comes after all of its parts.
+        let mut best: Vec<Option<Best>> = Vec::with_capacity(known.len());
+        best.push(None);
         for set in 1..=all {
-            if set.count_ones() < 2 {
-                continue;
-            }
-            let mut found: Option<(f64, Best)> = None;
-            // Every proper part, as the side that is read first.
-            let mut part = (set - 1) & set;
-            while part != 0 {
-                let rest = set & !part;
-                if let (Some(first), Some(second)) = (best.get(&part), best.get(&rest))
-                    && self.meet(part, rest)
-                {
-                    let joined = self.join((part, first), (rest, second), &rows);
+            let found = if set.count_ones() == 1 { Some(Self::leaf()) } else { self.best_of(set, &best, &rows) };
+            best.push(found);
+        }
+        tree(all, &|set| Some(best_at(&best, set)?.sides))
+    }
+
+    /// The best of all pairs of parts, whose own best are known.
+    fn best_of(&self, set: Set, best: &[Option<Best>], rows: &dyn Fn(Set) -> f64) -> Option<Best> {
+        let mut found: Option<(f64, Best)> = None;
+        // Every proper part, as the side that is read first.
+        let mut part = (set - 1) & set;
+        while part != 0 {
+            let rest = set & !part;
+            if let (Some(first), Some(second)) = (best_at(best, part), best_at(best, rest))
+                && self.meet(part, rest)
+            {
+                let (first, second) = ((part, first), (rest, second));
+                let least = found.as_ref().map_or(f64::INFINITY, |(least, _)| *least);
+                // What crosses a wire only adds to it.
+                if Self::cost(first, second, rows) < least {
+                    let joined = self.join(first, second, rows);
                     let total = self.total(set, &joined);
-                    if found.as_ref().is_none_or(|(least, _)| total < *least) {
+                    if total < least {
                         found = Some((total, joined));
                     }
                 }
-                part = (part - 1) & set;
             }
-            if let Some((_, joined)) = found {
-                best.insert(set, joined);
-            }
+            part = (part - 1) & set;
         }
-        tree(all, &|set| best.get(&set).map(|best| best.sides))
+        found.map(|(_, joined)| joined)
     }
 
     /// The pair whose join is cheapest first, until one tree is left.
@@ -215,6 +232,10 @@ fn tree(set: Set, sides: &dyn Fn(Set) -> Option<(Set, Set)>) -> Option<HashMap<S
     Some(joins)
 }
 
+fn best_at(best: &[Option<Best>], set: Set) -> Option<&Best> {
+    usize::try_from(set).ok().and_then(|set| best.get(set)?.as_ref())
+}
+
 fn class_of(class: &[(usize, datafusion::common::Column)], group: &Group, sizes: &[Cardinality]) -> Class {
     let known = class.iter().map(|(leaf, column)| {
         let size = &sizes[*leaf];
@@ -224,23 +245,28 @@ fn class_of(class: &[(usize, datafusion::common::Column)], group: &Group, sizes:
     // Of the uncounted ones, one is a key of all the others.
     let least = known.iter().map(|(_, _, base)| *base).fold(f64::INFINITY, f64::min).max(1.0);
     let counted = known.iter().filter_map(|(_, column, _)| column.distinct).fold(0.0, f64::max);
-    let values = known.iter().map(|(leaf, column, base)| {
+    let mut values = vec![0.0; sizes.len()];
+    for (leaf, column, base) in &known {
         let uncounted = if counted > 0.0 { counted.min(*base) } else { least };
-        (*leaf, column.distinct.unwrap_or(uncounted).max(1.0))
-    });
-    Class { leaves: class.iter().map(|(leaf, _)| 1 << leaf).sum(), values: values.collect() }
+        values[*leaf] = column.distinct.unwrap_or(uncounted).max(1.0);
+    }
+    Class { leaves: class.iter().map(|(leaf, _)| 1 << leaf).sum(), values }
 }
 
 impl Class {
+    /// How many values one of its leaves has.
+    fn values_in(&self, leaf: usize) -> f64 {
+        self.values.get(leaf).copied().unwrap_or(1.0)
+    }
+
     /// The most values that any of these leaves has.
     fn most(&self, set: Set) -> f64 {
-        members(set & self.leaves).filter_map(|leaf| self.values.get(&leaf)).copied().fold(1.0, f64::max)
+        members(set & self.leaves).map(|leaf| self.values_in(leaf)).fold(1.0, f64::max)
     }
 
     /// The share of all combinations that this class keeps: one over the values of each member but the one with fewest.
     fn share(&self, set: Set) -> f64 {
-        let mut values: Vec<f64> =
-            members(set & self.leaves).filter_map(|leaf| self.values.get(&leaf)).copied().collect();
+        let mut values: Vec<f64> = members(set & self.leaves).map(|leaf| self.values_in(leaf)).collect();
         values.sort_by(f64::total_cmp);
         values.iter().skip(1).map(|values| 1.0 / values).product()
     }
