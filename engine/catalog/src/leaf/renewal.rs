@@ -1,6 +1,6 @@
 //! A governed leaf for another run of a kept plan. What its source is asked is the same but for the statement's values. A table that is
-//! no driver's may have other files and rows now: where it reads the same ones, and no value stands in the leaf, its scan is made anew;
-//! else the leaf is planned again.
+//! no driver's may have other files and rows now: where it reads the same ones, and the values of the leaf stand where others may, its scan
+//! is made anew; else the leaf is planned again.
 
 use super::exec::{GovernedExec, bottom_of};
 use super::run_conditions::RunConditions;
