@@ -2,8 +2,9 @@
 //! subquery's rows, and give another number without a word. So it would with aggregates and windows of a row that is compared with a
 //! subquery's, which is written into that subquery.
 
+use crate::dialect::rewrite::expressions::row_comparisons::refused_aggregate;
+use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use querygate_query_api::own_names::ONE_ROW;
 use querygate_types::{Error, ErrorCode};
@@ -24,7 +25,7 @@ pub(crate) fn refuse_outer_aggregates(plan: &LogicalPlan) -> Result<()> {
         if let LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) = node
             && node.inputs().into_iter().any(is_row_compared)
         {
-            return Err(refused_in_row());
+            return Err(crate::dialect::external(refused_aggregate()));
         }
         let LogicalPlan::Aggregate(aggregate) = node else { return Ok(TreeNodeRecursion::Continue) };
         if arrays.contains(&std::ptr::from_ref(node)) {
@@ -59,12 +60,6 @@ fn is_row_compared(plan: &LogicalPlan) -> bool {
         LogicalPlan::Window(_) => plan.inputs().into_iter().any(is_row_compared),
         _ => false,
     }
-}
-
-fn refused_in_row() -> DataFusionError {
-    let message = "aggregates and window functions in a row that is compared with a subquery are not supported";
-    let error = Error::new(ErrorCode::FeatureNotSupported, message);
-    crate::dialect::external(error.with_hint("Compute them in a subquery in FROM."))
 }
 
 /// The aggregate that `ARRAY(SELECT …)` is: it takes one value of each row, whatever that is made of.

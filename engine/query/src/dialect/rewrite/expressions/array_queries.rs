@@ -1,5 +1,6 @@
 //! `ARRAY(SELECT …)`: an aggregate over the query in the query's order, empty where there are no rows.
 
+use super::aggregates::is_aggregate;
 use super::calls::{is_set, unqualified};
 use crate::dialect::ast::{aliased, call, derived, folded, plain_select, quoted, select, table_alias};
 use crate::dialect::rewrite::from::names::column_name;
@@ -84,24 +85,8 @@ fn has_aggregate_or_set(items: &[SelectItem]) -> bool {
     struct Finder;
     impl Reader for Finder {
         fn expr(&mut self, expr: &Expr) -> Step {
-            const AGGREGATES: &[&str] = &[
-                "count",
-                "sum",
-                "min",
-                "max",
-                "avg",
-                "array_agg",
-                "string_agg",
-                "bool_and",
-                "bool_or",
-                "every",
-                "json_agg",
-                "jsonb_agg",
-            ];
             match expr {
-                Expr::Function(f)
-                    if unqualified(&f.name).is_some_and(|n| is_set(&n) || AGGREGATES.contains(&n.as_str())) =>
-                {
+                Expr::Function(f) if is_aggregate(f) || unqualified(&f.name).is_some_and(|n| is_set(&n)) => {
                     ControlFlow::Break(Stop::Found)
                 }
                 _ => ON,

@@ -1,5 +1,6 @@
 //! The pass over the syntax tree, in expressions: calls, operators, casts, constants, rows, quantified comparisons.
 
+mod aggregates;
 pub(in crate::dialect) mod array_queries;
 pub(in crate::dialect) mod calls;
 pub(in crate::dialect) mod casts;

@@ -2,6 +2,7 @@
 //! `(a, b) = (SELECT c, d …)`; and `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any
 //! other; in SQL a pair with NULL has no answer.
 
+use super::aggregates::is_aggregate;
 use super::operators::is_row;
 use super::quantified::{names, values_of};
 use crate::dialect::ast::{aliased, binary, derived, quoted, select, table_alias};
@@ -96,11 +97,34 @@ fn subquery_of(expr: &Expr) -> Option<&Query> {
 
 /// The comparison as the one value of a subquery: without a row it is NULL, and with several an error.
 fn compared_with_query(left: &Expr, op: &BinaryOperator, subquery: &Query) -> Result<Option<Expr>> {
+    if adds_up(left) {
+        return Err(refused_aggregate());
+    }
     let names = names(values_of(left).len());
     let theirs = names.iter().map(|name| Expr::CompoundIdentifier(vec![quoted(ONE_ROW), quoted(name)]));
     let Some(pairwise) = compared(left, op, &Expr::Tuple(theirs.collect()))? else { return Ok(None) };
     let row = derived(subquery.clone(), false, Some(table_alias(ONE_ROW, &names)));
     Ok(Some(Expr::Subquery(Box::new(select(vec![aliased(pairwise, "compared")], Some(row))?))))
+}
+
+/// Whether aggregates or windows stand in a row: written into the subquery, they would be of its rows.
+fn adds_up(row: &Expr) -> bool {
+    struct Calls;
+    impl Reader for Calls {
+        fn expr(&mut self, expr: &Expr) -> Step {
+            match expr {
+                Expr::Function(call) if call.over.is_some() || is_aggregate(call) => Step::Break(Stop::Found),
+                _ => ON,
+            }
+        }
+    }
+    finds(row, &mut Calls)
+}
+
+/// The refusal of aggregates and windows in a row that is compared with a subquery's.
+pub(in crate::dialect) fn refused_aggregate() -> Error {
+    let message = "aggregates and window functions in a row that is compared with a subquery are not supported";
+    Error::new(ErrorCode::FeatureNotSupported, message).with_hint("Compute them in a subquery in FROM.")
 }
 
 fn all(left: &[Expr], op: &BinaryOperator, right: &[Expr], joined_by: &BinaryOperator) -> Result<Expr> {
