@@ -40,6 +40,11 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
         ErrorCode::FeatureNotSupported,
         "a subquery at this place is not supported",
     ),
+    (
+        "Correlated scalar subquery must be aggregated",
+        ErrorCode::FeatureNotSupported,
+        "a subquery at this place is not supported",
+    ),
     ("should only return one column", ErrorCode::SyntaxError, "subquery must return only one column"),
     ("Join condition must be boolean", ErrorCode::DatatypeMismatch, "argument of JOIN/ON must be type boolean"),
     ("filter with non-boolean predicate", ErrorCode::DatatypeMismatch, "argument of WHERE must be type boolean"),

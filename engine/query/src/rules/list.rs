@@ -10,6 +10,7 @@ use crate::rules::correct_dependencies::{ASKING, with_correct_dependencies};
 use crate::rules::drop_unsound_equivalences::DropUnsoundEquivalences;
 use crate::rules::keep_topk_keys::{KeepTopKKeys, LimitedGroups};
 use crate::rules::meter_operators::MeterOperators;
+use crate::rules::plain_constants::PlainConstants;
 use crate::rules::restore_sorts::RestoreSorts;
 use crate::rules::separate_equal_names::with_separate_names;
 use crate::rules::skip_wrong_plans::{GUARDED, guarded};
@@ -65,8 +66,8 @@ fn place<R: Named>(rules: &[R], anchor: &str) -> Result<usize> {
         .ok_or_else(|| Error::internal(format!("DataFusion has no rule {anchor} any more, which others are placed by")))
 }
 
-/// Logical rules: dependencies are corrected before the rules that read them, dates are compared as dates once constants are
-/// folded, and the order of joins comes last, since one of DataFusion's rules joins as the statement is written.
+/// Logical rules: dependencies are corrected before the rules that read them, constants beside columns lose all but their values before
+/// they are compared and once they are folded, dates are compared as dates then, and the order of joins comes last, since one of DataFusion's rules joins as the statement is written.
 ///
 /// # Errors
 /// Internal: an anchor is missing.
@@ -77,7 +78,10 @@ pub(crate) fn logical() -> Result<Vec<Logical>> {
     }
     let mut rules = with_correct_dependencies(guarded(own));
     let simplified = place(&rules, "simplify_expressions")?;
+    // Before what compares constants, and behind what makes them.
+    rules.insert(simplified + 1, Arc::new(PlainConstants));
     rules.insert(simplified + 1, Arc::new(DateBounds));
+    rules.insert(0, Arc::new(PlainConstants));
     rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
     Ok(cancellable(rules))
 }

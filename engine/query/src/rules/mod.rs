@@ -12,6 +12,7 @@ pub(crate) mod guard_failing_conditions;
 pub(crate) mod keep_topk_keys;
 pub(crate) mod list;
 pub(crate) mod meter_operators;
+pub(crate) mod plain_constants;
 pub(crate) mod project_computed_keys;
 pub(crate) mod restore_sorts;
 pub(crate) mod separate_equal_names;

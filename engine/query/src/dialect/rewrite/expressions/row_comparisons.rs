@@ -5,10 +5,10 @@
 use super::aggregates::is_aggregate;
 use super::operators::is_row;
 use super::quantified::{names, values_of};
-use crate::dialect::ast::{aliased, binary, derived, quoted, select, table_alias};
+use crate::dialect::ast::{aliased, binary, derived, plain_select, quoted, select, table_alias};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Query, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Query, SelectItem, UnaryOperator, Value};
 use querygate_query_api::own_names::ONE_ROW;
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -100,11 +100,23 @@ fn compared_with_query(left: &Expr, op: &BinaryOperator, subquery: &Query) -> Re
     if adds_up(left) {
         return Err(refused_aggregate());
     }
-    let names = names(values_of(left).len());
+    let wanted = values_of(left).len();
+    if let Some(given) = columns_of(subquery).filter(|given| *given != wanted) {
+        let few = if given < wanted { "few" } else { "many" };
+        return Err(Error::new(ErrorCode::SyntaxError, format!("subquery has too {few} columns")));
+    }
+    let names = names(wanted);
     let theirs = names.iter().map(|name| Expr::CompoundIdentifier(vec![quoted(ONE_ROW), quoted(name)]));
     let Some(pairwise) = compared(left, op, &Expr::Tuple(theirs.collect()))? else { return Ok(None) };
     let row = derived(subquery.clone(), false, Some(table_alias(ONE_ROW, &names)));
     Ok(Some(Expr::Subquery(Box::new(select(vec![aliased(pairwise, "compared")], Some(row))?))))
+}
+
+/// How many columns a subquery has. `None`: its select list does not say.
+fn columns_of(subquery: &Query) -> Option<usize> {
+    let named = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    let items = &plain_select(subquery)?.projection;
+    items.iter().all(named).then_some(items.len())
 }
 
 /// Whether aggregates or windows stand in a row: written into the subquery, they would be of its rows.

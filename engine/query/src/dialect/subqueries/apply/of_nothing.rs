@@ -19,6 +19,35 @@ pub(super) fn groups_by_row(plan: &LogicalPlan) -> Result<bool> {
     }
 }
 
+/// Whether HAVING above aggregates without groups may be true of no rows. The engine drops it from a subquery that it joins for its value.
+pub(super) fn may_hold_of_nothing(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(node) => may_hold_of_nothing(&node.input),
+        LogicalPlan::SubqueryAlias(node) => may_hold_of_nothing(&node.input),
+        LogicalPlan::Sort(node) => may_hold_of_nothing(&node.input),
+        LogicalPlan::Limit(node) => may_hold_of_nothing(&node.input),
+        LogicalPlan::Filter(node) => {
+            let holds = match of_nothing(&node.predicate, &node.input) {
+                OfNothing::Null | OfNothing::NotTrue | OfNothing::Truth(false) => false,
+                OfNothing::Truth(true) | OfNothing::Number(_) | OfNothing::Unknown => is_ungrouped(&node.input),
+            };
+            holds || may_hold_of_nothing(&node.input)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a plan is one row of aggregates, computed of and chosen as may be.
+fn is_ungrouped(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(node) => is_ungrouped(&node.input),
+        LogicalPlan::SubqueryAlias(node) => is_ungrouped(&node.input),
+        LogicalPlan::Filter(node) => is_ungrouped(&node.input),
+        LogicalPlan::Aggregate(node) => node.group_expr.is_empty(),
+        _ => false,
+    }
+}
+
 /// The rows of such aggregates.
 fn below_having(plan: &LogicalPlan) -> Option<&LogicalPlan> {
     let (mut node, mut dropped) = (plan, false);

@@ -4,7 +4,7 @@
 //! Needed with DataFusion 55.2.0.
 
 use super::joinable::{is_local, stay_together};
-use super::of_nothing::{groups_by_row, is_null_of_nothing};
+use super::of_nothing::{groups_by_row, is_null_of_nothing, may_hold_of_nothing};
 use super::once::is_once;
 use super::references::{free_references, lateral_body, reads_beyond, subquery_of};
 use crate::dialect::settle::settler::input_schema;
@@ -61,7 +61,9 @@ fn is_pulled_wrongly(expr: &Expr) -> Result<bool> {
         Expr::ScalarSubquery(subquery) => {
             let plan = subquery.subquery.as_ref();
             // What the engine does not join at all is better known before it was tried.
-            Ok(is_ambiguous(plan) || is_once(plan)? || !pass_together(plan, below_aggregates(plan, true))?)
+            let pulled = is_ambiguous(plan) || is_once(plan)?;
+            let dropped = may_hold_of_nothing(plan) && !reads_nothing_around(plan)?;
+            Ok(pulled || dropped || !pass_together(plan, below_aggregates(plan, true))?)
         }
         // Other expressions hold no subquery, or one that was rewritten when it was bound.
         _ => Ok(false),

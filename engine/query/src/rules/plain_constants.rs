@@ -1,0 +1,139 @@
+//! Constants that columns are compared with, as DataFusion's rules can tell whether they are equal. These rules put conditions on one
+//! column together, and compare their constants as expressions: with the note of a type that a cast or a parameter left at one of them,
+//! and floats by their bits. `a = 2 AND a = 2::int` was false, and `f = 0 AND f = -0.0`, too.
+//! Needed with DataFusion 55.2.0.
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, InList};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+#[derive(Debug)]
+pub(crate) struct PlainConstants;
+
+impl OptimizerRule for PlainConstants {
+    fn name(&self) -> &'static str {
+        "plain_constants"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::TopDown)
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            Ok(expr.transform_up(compared)?.update_data(|expr| name.restore(expr)))
+        })
+    }
+}
+
+fn compared(mut expr: Expr) -> Result<Transformed<Expr>> {
+    let changed = match &mut expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => plain(left) | plain(right),
+        Expr::Between(Between { expr, low, high, .. }) => plain(expr) | plain(low) | plain(high),
+        Expr::InList(list) => listed(list),
+        _ => false,
+    };
+    Ok(Transformed::new_transformed(expr, changed))
+}
+
+const fn is_comparison(op: Operator) -> bool {
+    matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq)
+}
+
+/// Takes the note of a constant's type, which its value says as well, and the sign of a zero. Whether that was another one.
+fn plain(expr: &mut Expr) -> bool {
+    let Expr::Literal(value, note) = expr else { return false };
+    let noted = note.take().is_some();
+    let signed = zero(value) == Some(Zero::Negative);
+    if signed {
+        *value = other_zero(value);
+    }
+    noted | signed
+}
+
+/// A list is looked up by bits: one with a zero gets the other one, too.
+fn listed(list: &mut InList) -> bool {
+    let mut changed = plain(&mut list.expr);
+    let (mut positive, mut negative) = (None, None);
+    for item in &mut list.list {
+        let Expr::Literal(value, note) = item else { continue };
+        changed |= note.take().is_some();
+        match zero(value) {
+            Some(Zero::Positive) => positive = Some(value),
+            Some(Zero::Negative) => negative = Some(value),
+            None => {}
+        }
+    }
+    let missing = match (positive, negative) {
+        (Some(zero), None) | (None, Some(zero)) => Some(other_zero(zero)),
+        (Some(_), Some(_)) | (None, None) => None,
+    };
+    changed |= missing.is_some();
+    list.list.extend(missing.map(|zero| Expr::Literal(zero, None)));
+    changed
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Zero {
+    Positive,
+    Negative,
+}
+
+/// Which zero a float is. `None`: it is none.
+fn zero(value: &ScalarValue) -> Option<Zero> {
+    let number = match value {
+        ScalarValue::Float32(Some(number)) => f64::from(*number),
+        ScalarValue::Float64(Some(number)) => *number,
+        _ => return None,
+    };
+    (number == 0.0).then(|| if number.is_sign_negative() { Zero::Negative } else { Zero::Positive })
+}
+
+fn other_zero(value: &ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Float32(Some(number)) => ScalarValue::Float32(Some(-number)),
+        ScalarValue::Float64(Some(number)) => ScalarValue::Float64(Some(-number)),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::common::metadata::FieldMetadata;
+    use datafusion::prelude::{col, lit};
+    use std::collections::BTreeMap;
+
+    fn noted(value: i32) -> Expr {
+        let note = FieldMetadata::new(BTreeMap::from([("pg_type".to_owned(), "int4".to_owned())]));
+        Expr::Literal(ScalarValue::Int32(Some(value)), Some(note))
+    }
+
+    #[test]
+    fn constants_beside_columns_are_their_values_alone() {
+        let zeros = |own: f64, more: f64| vec![lit(own), lit(1.0), lit(more)];
+        for (given, expected) in [
+            (col("a").eq(noted(2)), Some(col("a").eq(lit(2)))),
+            (noted(2).lt(col("a")).and(col("b").eq(lit(1))), Some(lit(2).lt(col("a")).and(col("b").eq(lit(1))))),
+            (col("a").between(lit(1), noted(2)), Some(col("a").between(lit(1), lit(2)))),
+            (col("a").in_list(vec![noted(1), lit(2)], true), Some(col("a").in_list(vec![lit(1), lit(2)], true))),
+            (col("f").gt(lit(-0.0)), Some(col("f").gt(lit(0.0)))),
+            (col("f").in_list(vec![lit(0.0), lit(1.0)], false), Some(col("f").in_list(zeros(0.0, -0.0), false))),
+            (col("f").in_list(vec![lit(-0.0_f64), lit(1.0)], false), Some(col("f").in_list(zeros(-0.0, 0.0), false))),
+            (col("f").in_list(zeros(0.0, -0.0), false), None),
+            (col("a").eq(lit(2)), None),
+            // What a function makes of a constant may be a matter of its type.
+            (noted(2) + col("a"), None),
+        ] {
+            let found = given.clone().transform_up(compared).unwrap();
+            assert_eq!(found.transformed, expected.is_some(), "{given}");
+            assert_eq!(format!("{:?}", found.data), format!("{:?}", expected.unwrap_or(given)));
+        }
+    }
+}
