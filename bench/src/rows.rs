@@ -3,8 +3,8 @@
 use crate::wide;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use querygate_catalog::Rescan;
 use querygate_catalog::deployment::SourceTable;
-use querygate_catalog::leaf::Rescan;
 use querygate_catalog::remote::{DriverTable, RemoteField};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::identifier::TableRef;

@@ -1,8 +1,8 @@
 //! One immutable version of everything a statement is planned on: metadata, facts, source tables, views, names.
 //! Knows no principal.
 
-use crate::leaf::Rescan;
 use crate::remote::DriverTable;
+use crate::rescan::Rescan;
 use datafusion::catalog::TableProvider;
 use indexmap::IndexMap;
 use querygate_driver_api::driver::Driver;

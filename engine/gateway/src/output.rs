@@ -20,7 +20,7 @@ pub struct Output {
     color: bool,
     interactive: bool,
     progress: bool,
-    /// Nobody reads standard output any more.
+    /// Standard output is closed: its reader is gone.
     closed: bool,
 }
 
@@ -64,7 +64,7 @@ impl Output {
         (output, captured)
     }
 
-    /// As [`Output::captured`], with a standard output that nobody reads.
+    /// As [`Output::captured`], with a standard output that is closed.
     #[cfg(test)]
     pub(crate) fn unread() -> (Self, Captured) {
         let (output, captured) = Self::captured("");
@@ -100,7 +100,7 @@ impl Output {
         self.progress
     }
 
-    /// Whether a write to standard output found that nobody reads it any more (`querygate … | head`).
+    /// Whether a write to standard output found it closed (`querygate … | head`).
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -8,6 +8,8 @@ use arrow::datatypes::{
     TimeUnit, TimestampMicrosecondType, UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
+use querygate_query_api::column::pg_type_of;
+use querygate_query_api::own_texts::texts_of_own_types;
 use querygate_query_api::requests::question::{AnswerColumn, JsonForm};
 use querygate_query_api::values::wide_numeric::wide_numeric;
 use querygate_types::json::print::quoted;
@@ -49,8 +51,17 @@ impl Printer {
         if columns.len() != batch.num_columns() {
             return Err(Error::internal("an answer has other columns than its description"));
         }
-        let cells = columns.iter().zip(batch.columns());
-        let cells = cells.map(|(column, array)| Cells::of(array, column.form)).collect::<Result<_>>()?;
+        let schema = batch.schema();
+        let cells = columns.iter().zip(schema.fields()).zip(batch.columns());
+        let cells = cells.map(|((column, field), array)| match array.data_type() {
+            // Times of day with a zone, and addresses: Arrow has none.
+            DataType::FixedSizeBinary(_) => {
+                let texts = texts_of_own_types(array, pg_type_of(field))?;
+                Cells::of(texts.as_ref().unwrap_or(array), column.form)
+            }
+            _ => Cells::of(array, column.form),
+        });
+        let cells = cells.collect::<Result<_>>()?;
         let key = |column: &AnswerColumn| {
             let mut key = String::new();
             quoted(&column.name, &mut key);

@@ -41,7 +41,7 @@ impl Receipts {
         self.told(|filter| left_by_leaf(filter, opener, context))
     }
 
-    /// The same with all conditions of leaves and no reason of theirs, where it is known that the leaves took them.
+    /// These with all conditions of leaves and no reason of theirs, where it is known that the leaves took them.
     #[must_use]
     pub fn all_taken(self) -> Vec<Receipt> {
         let taken = NotPushed::operator(LEFT_TO_LEAF);

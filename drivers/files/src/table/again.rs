@@ -34,49 +34,41 @@ impl FileTable {
     /// What makes a scan of this table anew, as [`FileTable::again`] does.
     pub fn scans_again(
         self: &Arc<Self>,
-    ) -> impl for<'a> Fn(&'a Arc<dyn ExecutionPlan>, &'a Conditions<'a>) -> BoxFuture<'a, Option<Arc<dyn ExecutionPlan>>>
+    ) -> impl for<'a> Fn(
+        &'a Arc<dyn ExecutionPlan>,
+        &'a Conditions<'a>,
+        bool,
+    ) -> BoxFuture<'a, Option<Arc<dyn ExecutionPlan>>>
     + Send
     + Sync
     + 'static {
         let table = Arc::clone(self);
-        move |kept, conditions| {
+        move |kept, conditions, has_values| {
             let table = Arc::clone(&table);
-            Box::pin(async move { table.again(kept, conditions).await })
+            Box::pin(async move { table.again(kept, conditions, has_values).await })
         }
     }
 
-    /// A scan that this table planned, for another run outside of a transaction with rows of its own. `None`: it is to be planned, for
-    /// the files are others, it is none of this table's, or one of its conditions is not known.
+    /// A scan that this table planned, for another run outside of a transaction with rows of its own. `has_values`: whether conditions that
+    /// it was planned with have other values in this run. `None`: it is to be planned, for the files are others, they were chosen by such a
+    /// condition on their folders, the scan is none of this table's, or one of its conditions is not known.
     async fn again(
         &self,
         kept: &Arc<dyn ExecutionPlan>,
         conditions: &Conditions<'_>,
+        has_values: bool,
     ) -> Option<Arc<dyn ExecutionPlan>> {
         let scan: &dyn Any = kept.as_ref();
         let scan: &FileScanConfig = scan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref()?;
         let guarded: &Guarded = scan.file_source.downcast_ref()?;
         // A listing that found nothing new is the last one.
         let files = self.files().await.ok()?;
-        if !Arc::ptr_eq(&files, guarded.files()) {
+        if !Arc::ptr_eq(&files, guarded.files()) || (has_values && !files.layout.partitions.is_empty()) {
             return None;
         }
-        let source = source_again(guarded.inner(), conditions)?;
-        // Files were chosen by the conditions on folders, with the values of the kept plan.
-        let chosen_by = !files.layout.partitions.is_empty() && !is_same(guarded.inner().filter(), source.filter());
-        if chosen_by {
-            return None;
-        }
-        let source = guarded.again(source);
+        let source = guarded.again(source_again(guarded.inner(), conditions)?);
         let config = FileScanConfigBuilder::from(scan.clone()).with_source(source).build();
         Some(DataSourceExec::from_data_source(config))
-    }
-}
-
-fn is_same(kept: Option<Arc<dyn PhysicalExpr>>, now: Option<Arc<dyn PhysicalExpr>>) -> bool {
-    match (kept, now) {
-        (Some(kept), Some(now)) => Arc::ptr_eq(&kept, &now),
-        (None, None) => true,
-        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 
@@ -108,7 +100,7 @@ mod tests {
     use datafusion::physical_plan::filter_pushdown::{
         ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase,
     };
-    use datafusion::prelude::SessionContext;
+    use datafusion::prelude::{SessionContext, col, lit as logical_lit};
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::WriterProperties;
     use std::path::Path;
@@ -153,14 +145,14 @@ mod tests {
         let answer = scan.handle_child_pushdown_result(FilterPushdownPhase::Pre, offers, &ConfigOptions::new());
         let kept = answer.unwrap().updated_node.unwrap();
         assert_eq!(rows(&context, &kept).await, GROUP, "two groups of rows are skipped");
-        let same = table.again(&kept, &|condition| Some(Arc::clone(condition))).await.unwrap();
+        let same = table.again(&kept, &|condition| Some(Arc::clone(condition)), false).await.unwrap();
         assert_eq!(same.metrics().unwrap().output_rows(), None, "it has not run");
         assert_eq!(rows(&context, &same).await, GROUP);
         assert_eq!(kept.metrics().unwrap().output_rows(), Some(GROUP), "of its own run alone");
-        let other = table.again(&kept, &|_| Some(at_least(10))).await.unwrap();
+        let other = table.again(&kept, &|_| Some(at_least(10)), true).await.unwrap();
         assert_eq!(rows(&context, &other).await, 2 * GROUP);
         assert_eq!(other.properties().partitioning.partition_count(), kept.properties().partitioning.partition_count());
-        assert!(table.again(&kept, &|_| None).await.is_none(), "a condition that is not known");
+        assert!(table.again(&kept, &|_| None, true).await.is_none(), "a condition that is not known");
     }
 
     #[tokio::test]
@@ -172,12 +164,12 @@ mod tests {
         let context = SessionContext::new();
         let kept = table.scanned(&context.state(), None, &[], None).await.unwrap();
         let known: &Conditions<'_> = &|condition| Some(Arc::clone(condition));
-        assert!(table.again(&kept, known).await.is_some());
-        assert!(other.again(&kept, known).await.is_none(), "of another table");
+        assert!(table.again(&kept, known, false).await.is_some());
+        assert!(other.again(&kept, known, false).await.is_none(), "of another table");
         write(folder.path(), 40);
-        assert!(table.again(&kept, known).await.is_none(), "the file is another one");
+        assert!(table.again(&kept, known, false).await.is_none(), "the file is another one");
         std::fs::remove_file(folder.path().join("t.parquet")).unwrap();
-        assert!(table.again(&kept, known).await.is_none(), "the file is gone");
+        assert!(table.again(&kept, known, false).await.is_none(), "the file is gone");
     }
 
     #[tokio::test]
@@ -189,8 +181,28 @@ mod tests {
         let context = SessionContext::new();
         let kept = table.scanned(&context.state(), None, &[], None).await.unwrap();
         assert_eq!(rows(&context, &kept).await, 2);
-        let again = table.again(&kept, &|condition| Some(Arc::clone(condition))).await.unwrap();
+        let again = table.again(&kept, &|condition| Some(Arc::clone(condition)), false).await.unwrap();
         assert_eq!(again.metrics().unwrap().output_rows(), None);
         assert_eq!(rows(&context, &again).await, 2);
+    }
+
+    #[tokio::test]
+    async fn files_that_were_chosen_by_a_value_are_chosen_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for day in ["day=1", "day=2"] {
+            std::fs::create_dir(folder.path().join(day)).unwrap();
+            std::fs::write(folder.path().join(day).join("t.ndjson"), "{\"a\":1}\n").unwrap();
+        }
+        let fields = ["a", "day"].map(|name| Field::new(name, DataType::Int64, true));
+        let spec = TableSpec::new("t", "**/*.ndjson", FileFormat::Ndjson, Some(Arc::new(Schema::new(fields.to_vec()))));
+        let table = table(folder.path(), &spec).await;
+        let context = SessionContext::new();
+        let on_first = [col("day").eq(logical_lit(1_i64))];
+        let kept = table.scanned(&context.state(), None, &on_first, None).await.unwrap();
+        assert_eq!(rows(&context, &kept).await, 1);
+        let known: &Conditions<'_> = &|condition| Some(Arc::clone(condition));
+        assert!(table.again(&kept, known, true).await.is_none());
+        let same = table.again(&kept, known, false).await.unwrap();
+        assert_eq!(rows(&context, &same).await, 1);
     }
 }

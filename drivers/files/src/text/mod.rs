@@ -63,7 +63,7 @@ impl TextSource {
 }
 
 impl TextSource {
-    /// The same with counters of its own.
+    /// This source with counters of its own.
     pub(crate) fn with_own_metrics(&self) -> Self {
         Self { metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
     }

@@ -108,7 +108,7 @@ impl GovernedExec {
             return None;
         }
         let rescan = planned.table.rescan.as_ref()?;
-        let scan = rescan.again(scan, &|kept| conditions.of(kept)).await?;
+        let scan = rescan.again(scan, &|kept| conditions.of(kept), has_values).await?;
         let leaf = self.with_same_properties(over(self.inner(), scan, conditions)?);
         if !has_values {
             return Some(leaf);

@@ -471,7 +471,8 @@ pub(super) struct KeyRevokeArgs {
     #[command(flatten)]
     pub(super) config: ConfigArg,
     /// Id that `querygate key list` shows
-    #[arg(value_name = "ID")]
+    // One may begin with a hyphen.
+    #[arg(value_name = "ID", allow_hyphen_values = true)]
     pub(super) id: String,
 }
 

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Exit code after Ctrl-C: what shells give for the signal.
 const INTERRUPTED: u8 = 130;
-/// Exit code where nobody reads what is printed any more: what shells give for SIGPIPE.
+/// Exit code where the reader of what is printed is gone: what shells give for SIGPIPE.
 const UNREAD: u8 = 141;
 
 /// Runs one command. Exit codes: 0 done, 1 a finding or failure that was printed, 2 the command line is wrong (of `doctor`: or

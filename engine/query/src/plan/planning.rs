@@ -165,7 +165,7 @@ async fn plan_anew(
         }
     };
     let (physical, shipped) = with_workers(physical, &started, bound)?;
-    // Where no condition stays in the gate, nobody asks for the reason of one.
+    // Where no condition stays in the gate, none has a reason for it.
     let receipts = match crate::plan::receipts::has_filter(&physical) {
         true => bound.catalog().with_reasons(receipts, &context(&started)),
         false => receipts.all_taken(),

@@ -234,7 +234,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Whether it is made anew in so little time that nobody is held up by it.
+    /// Whether it is made anew so fast that other sessions of the thread need not wait.
     pub(crate) fn is_brief(&self) -> bool {
         self.renewable.nodes() <= NODES_AT_ONCE
     }

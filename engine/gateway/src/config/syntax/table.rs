@@ -52,7 +52,7 @@ impl<'a> Table<'a> {
         Self { title, span, entries, asked: RefCell::default(), sink }
     }
 
-    /// Reports keys that nobody asked for; the ones that are known stand at the first of them that resembles none.
+    /// Reports keys that were not asked for; the ones that are known stand at the first of them that resembles none.
     pub(crate) fn finish(self) {
         let asked = self.asked.borrow();
         let unknown = self.entries.iter().filter(|(key, _, _)| !asked.contains(key));

@@ -45,7 +45,7 @@ fn condition_tells_null(condition: &Expr, schema: &DFSchema) -> Result<bool> {
     }
 }
 
-/// The same of a part of a condition where NULL counts as false.
+/// As that, of a part of a condition where NULL counts as false.
 fn part_tells_null(part: &Expr, schema: &DFSchema) -> Result<bool> {
     match part {
         Expr::InSubquery(member) => Ok(member.negated && can_be_null(member, schema)?),
