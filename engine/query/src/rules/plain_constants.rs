@@ -7,8 +7,10 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, BinaryExpr, InList};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 #[derive(Debug)]
@@ -23,23 +25,28 @@ impl OptimizerRule for PlainConstants {
         Some(ApplyOrder::TopDown)
     }
 
-    fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let names = NamePreserver::new(&plan);
+        let constants = || {
+            let context = SimplifyContext::builder().with_config_options(config.options());
+            ExprSimplifier::new(context.with_query_execution_start_time(config.query_execution_start_time()).build())
+        };
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            Ok(expr.transform_up(compared)?.update_data(|expr| name.restore(expr)))
+            let changed = expr.transform_up(|part| Ok(compared(part, &constants)))?;
+            Ok(changed.update_data(|expr| name.restore(expr)))
         })
     }
 }
 
-fn compared(mut expr: Expr) -> Result<Transformed<Expr>> {
+fn compared(mut expr: Expr, constants: &dyn Fn() -> ExprSimplifier) -> Transformed<Expr> {
     let changed = match &mut expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => plain(left) | plain(right),
         Expr::Between(Between { expr, low, high, .. }) => plain(expr) | plain(low) | plain(high),
-        Expr::InList(list) => listed(list),
+        Expr::InList(list) => listed(list, constants),
         _ => false,
     };
-    Ok(Transformed::new_transformed(expr, changed))
+    Transformed::new_transformed(expr, changed)
 }
 
 const fn is_comparison(op: Operator) -> bool {
@@ -57,9 +64,20 @@ fn plain(expr: &mut Expr) -> bool {
     noted | signed
 }
 
-/// A list is looked up by bits: one with a zero gets the other one, too.
-fn listed(list: &mut InList) -> bool {
+/// A list is looked up by bits: one with a zero gets the other one, too. Its items are computed here: the rule that computes constants puts
+/// lists of one column together on the same way.
+fn listed(list: &mut InList, constants: &dyn Fn() -> ExprSimplifier) -> bool {
     let mut changed = plain(&mut list.expr);
+    for item in &mut list.list {
+        if matches!(item, Expr::Literal(..)) || !is_computed(item) {
+            continue;
+        }
+        // One that fails does so where it is asked for.
+        if let Ok(computed @ Expr::Literal(..)) = constants().simplify(item.clone()) {
+            *item = computed;
+            changed = true;
+        }
+    }
     let (mut positive, mut negative) = (None, None);
     for item in &mut list.list {
         let Expr::Literal(value, note) = item else { continue };
@@ -77,6 +95,18 @@ fn listed(list: &mut InList) -> bool {
     changed |= missing.is_some();
     list.list.extend(missing.map(|zero| Expr::Literal(zero, None)));
     changed
+}
+
+/// Whether an expression is made of constants alone, in casts and functions that give the same whenever they are called.
+fn is_computed(item: &Expr) -> bool {
+    let is_known = |part: &Expr| {
+        matches!(
+            part,
+            Expr::Literal(..) | Expr::Cast(_) | Expr::TryCast(_) | Expr::ScalarFunction(_) | Expr::Negative(_)
+        )
+    };
+    // A walk that only reads cannot fail.
+    !item.exists(|part| Ok(!is_known(part))).unwrap_or(true) && !item.is_volatile()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,23 +136,34 @@ fn other_zero(value: &ScalarValue) -> ScalarValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::datatypes::{DataType, Field};
     use datafusion::common::metadata::FieldMetadata;
+    use datafusion::logical_expr::Cast;
     use datafusion::prelude::{col, lit};
-    use std::collections::BTreeMap;
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    fn noted_field() -> Field {
+        let note = HashMap::from([("pg_type".to_owned(), "int4".to_owned())]);
+        Field::new("", DataType::Int32, true).with_metadata(note)
+    }
 
     fn noted(value: i32) -> Expr {
-        let note = FieldMetadata::new(BTreeMap::from([("pg_type".to_owned(), "int4".to_owned())]));
-        Expr::Literal(ScalarValue::Int32(Some(value)), Some(note))
+        Expr::Literal(ScalarValue::Int32(Some(value)), Some(FieldMetadata::from(&noted_field())))
     }
 
     #[test]
     fn constants_beside_columns_are_their_values_alone() {
+        let constants = || ExprSimplifier::new(SimplifyContext::default());
+        let int = |value| Box::new(lit(value));
+        let noted_cast = Expr::Cast(Cast { expr: int(1_i32), field: Arc::new(noted_field()) });
         let zeros = |own: f64, more: f64| vec![lit(own), lit(1.0), lit(more)];
         for (given, expected) in [
             (col("a").eq(noted(2)), Some(col("a").eq(lit(2)))),
             (noted(2).lt(col("a")).and(col("b").eq(lit(1))), Some(lit(2).lt(col("a")).and(col("b").eq(lit(1))))),
             (col("a").between(lit(1), noted(2)), Some(col("a").between(lit(1), lit(2)))),
             (col("a").in_list(vec![noted(1), lit(2)], true), Some(col("a").in_list(vec![lit(1), lit(2)], true))),
+            (col("a").in_list(vec![noted_cast, lit(2)], false), Some(col("a").in_list(vec![lit(1), lit(2)], false))),
             (col("f").gt(lit(-0.0)), Some(col("f").gt(lit(0.0)))),
             (col("f").in_list(vec![lit(0.0), lit(1.0)], false), Some(col("f").in_list(zeros(0.0, -0.0), false))),
             (col("f").in_list(vec![lit(-0.0_f64), lit(1.0)], false), Some(col("f").in_list(zeros(-0.0, 0.0), false))),
@@ -131,7 +172,7 @@ mod tests {
             // What a function makes of a constant may be a matter of its type.
             (noted(2) + col("a"), None),
         ] {
-            let found = given.clone().transform_up(compared).unwrap();
+            let found = given.clone().transform_up(|part| Ok(compared(part, &constants))).unwrap();
             assert_eq!(found.transformed, expected.is_some(), "{given}");
             assert_eq!(format!("{:?}", found.data), format!("{:?}", expected.unwrap_or(given)));
         }
