@@ -1,11 +1,11 @@
 //! One table over files as a DataFusion provider: fresh listing, partition pruning, statistics, scan. Knows no policy; whoever scans it filters.
 
 mod adapter;
-mod again;
 mod guard;
 mod nan;
 pub(crate) mod own_files;
 pub(crate) mod pinned;
+mod rescan;
 mod study;
 
 use crate::config::{FileFormat, TableSpec};
@@ -313,7 +313,7 @@ impl FileTable {
                 options.global.enable_page_index = true;
                 options.global.bloom_filter_on_read = true;
                 let reader = Arc::new(self.shared.footers().map_err(external)?);
-                Arc::new(again::parquet_source(table_schema.clone(), options, reader))
+                Arc::new(rescan::parquet_source(table_schema.clone(), options, reader))
             }
             FileFormat::Csv(_) | FileFormat::Ndjson => {
                 let limits = &self.shared.config.limits;
