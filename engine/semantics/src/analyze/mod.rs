@@ -1,5 +1,6 @@
 //! The analyzer rules that put our functions in place of the engine's, and what bounds those that remain.
 
+pub(super) mod computed_items;
 pub(super) mod growing;
 pub(super) mod rules;
 pub(super) mod stepwise;

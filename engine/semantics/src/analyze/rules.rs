@@ -1,7 +1,7 @@
 //! The analyzer rules that put our operators in place of DataFusion's, after coercion, in every part of a plan. Knows no
 //! rows.
 
-use super::{growing, stepwise};
+use super::{computed_items, growing, stepwise};
 use crate::aggregates::sum;
 use crate::casts::conversions;
 use crate::fault::unsupported;
@@ -36,7 +36,8 @@ impl AnalyzerRule for Coerced {
     }
 }
 
-/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, charges for what grows, steps for what lasts.
+/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, lists without computed items, charges for what grows,
+/// steps for what lasts.
 #[derive(Debug)]
 pub(crate) struct Checked;
 
@@ -130,6 +131,7 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             Ok(stepwise) => Transformed::yes(stepwise),
             Err(same) => Transformed::no(Expr::Like(same)),
         },
+        Expr::InList(list) => computed_items::apart(list)?,
         Expr::ScalarFunction(call) => function(call, schema)?,
         Expr::Negative(operand) => match arithmetic::checked_negation(&operand.get_type(schema)?) {
             Some(function) => Transformed::yes(function.call(vec![*operand])),
