@@ -8,6 +8,7 @@ use crate::rules::collect_one_row_side::CollectOneRowSide;
 use crate::rules::collect_small_side::CollectSmallSide;
 use crate::rules::correct_dependencies::{ASKING, with_correct_dependencies};
 use crate::rules::drop_unsound_equivalences::DropUnsoundEquivalences;
+use crate::rules::keep_lists_apart::{SIMPLIFYING, with_lists_apart};
 use crate::rules::keep_topk_keys::{KeepTopKKeys, LimitedGroups};
 use crate::rules::meter_operators::MeterOperators;
 use crate::rules::plain_constants::PlainConstants;
@@ -76,8 +77,8 @@ pub(crate) fn logical() -> Result<Vec<Logical>> {
     for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING]) {
         place(&own, anchor)?;
     }
-    let mut rules = with_correct_dependencies(guarded(own));
-    let simplified = place(&rules, "simplify_expressions")?;
+    let mut rules = with_correct_dependencies(with_lists_apart(guarded(own)));
+    let simplified = place(&rules, SIMPLIFYING)?;
     // Before what compares constants, and behind what makes them.
     rules.insert(simplified + 1, Arc::new(PlainConstants));
     rules.insert(simplified + 1, Arc::new(DateBounds));
@@ -138,7 +139,7 @@ mod tests {
             at(ours).abs_diff(at(anchor)) == 1
         };
         let names: Vec<String> = logical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
-        assert!(beside(&names, "simplify_expressions", DateBounds.name()), "{names:?}");
+        assert!(beside(&names, SIMPLIFYING, DateBounds.name()), "{names:?}");
         let names: Vec<String> = physical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
         assert!(beside(&names, "join_selection", CollectOneRowSide.name()), "{names:?}");
         assert!(beside(&names, CollectOneRowSide.name(), CollectSmallSide.name()), "{names:?}");
@@ -167,6 +168,7 @@ mod tests {
             include_str!("drop_primary_keys.rs"),
             include_str!("drop_unsound_equivalences.rs"),
             include_str!("guard_failing_conditions.rs"),
+            include_str!("keep_lists_apart.rs"),
             include_str!("keep_topk_keys.rs"),
             include_str!("project_computed_keys.rs"),
             include_str!("restore_sorts.rs"),
@@ -188,7 +190,7 @@ mod tests {
     fn every_anchor_is_a_rule_of_datafusion() {
         let logical: Vec<String> = Optimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
         let physical: Vec<String> = PhysicalOptimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
-        for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING, "simplify_expressions"]) {
+        for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING, SIMPLIFYING]) {
             assert!(logical.iter().any(|name| name == anchor), "{anchor}");
         }
         for anchor in [BY_STATISTICS, "join_selection", "EnsureRequirements", "SanityCheckPlan"] {

@@ -9,6 +9,7 @@ pub(crate) mod correct_dependencies;
 pub(crate) mod drop_primary_keys;
 pub(crate) mod drop_unsound_equivalences;
 pub(crate) mod guard_failing_conditions;
+pub(crate) mod keep_lists_apart;
 pub(crate) mod keep_topk_keys;
 pub(crate) mod list;
 pub(crate) mod meter_operators;

@@ -33,15 +33,21 @@ impl OptimizerRule for PlainConstants {
         };
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let changed = expr.transform_up(|part| Ok(compared(part, &constants)))?;
+            let unlike = expr.exists(|part| Ok(matches!(part, Expr::BinaryExpr(b) if b.op == Operator::NotEq)))?;
+            let changed = expr.transform_up(|part| Ok(compared(part, unlike, &constants)))?;
             Ok(changed.update_data(|expr| name.restore(expr)))
         })
     }
 }
 
-fn compared(mut expr: Expr, constants: &dyn Fn() -> ExprSimplifier) -> Transformed<Expr> {
+/// `unlike`: the expression has a `<>`, which DataFusion leaves out beside an equality with another constant as soon as it has computed
+/// both: these are computed here first.
+fn compared(mut expr: Expr, unlike: bool, constants: &dyn Fn() -> ExprSimplifier) -> Transformed<Expr> {
     let changed = match &mut expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => plain(left) | plain(right),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+            let computed = unlike && computed(left, constants) | computed(right, constants);
+            computed | plain(left) | plain(right)
+        }
         Expr::Between(Between { expr, low, high, .. }) => plain(expr) | plain(low) | plain(high),
         Expr::InList(list) => listed(list, constants),
         _ => false,
@@ -69,14 +75,7 @@ fn plain(expr: &mut Expr) -> bool {
 fn listed(list: &mut InList, constants: &dyn Fn() -> ExprSimplifier) -> bool {
     let mut changed = plain(&mut list.expr);
     for item in &mut list.list {
-        if matches!(item, Expr::Literal(..)) || !is_computed(item) {
-            continue;
-        }
-        // One that fails does so where it is asked for.
-        if let Ok(computed @ Expr::Literal(..)) = constants().simplify(item.clone()) {
-            *item = computed;
-            changed = true;
-        }
+        changed |= computed(item, constants);
     }
     let (mut positive, mut negative) = (None, None);
     for item in &mut list.list {
@@ -95,6 +94,16 @@ fn listed(list: &mut InList, constants: &dyn Fn() -> ExprSimplifier) -> bool {
     changed |= missing.is_some();
     list.list.extend(missing.map(|zero| Expr::Literal(zero, None)));
     changed
+}
+
+/// Puts its value in place of what is made of constants. Whether it did: one that fails does so where it is asked for.
+fn computed(expr: &mut Expr, constants: &dyn Fn() -> ExprSimplifier) -> bool {
+    if matches!(expr, Expr::Literal(..)) || !is_computed(expr) {
+        return false;
+    }
+    let Ok(value @ Expr::Literal(..)) = constants().simplify(expr.clone()) else { return false };
+    *expr = value;
+    true
 }
 
 /// Whether an expression is made of constants alone, in casts and functions that give the same whenever they are called.
@@ -168,11 +177,12 @@ mod tests {
             (col("f").in_list(vec![lit(0.0), lit(1.0)], false), Some(col("f").in_list(zeros(0.0, -0.0), false))),
             (col("f").in_list(vec![lit(-0.0_f64), lit(1.0)], false), Some(col("f").in_list(zeros(-0.0, 0.0), false))),
             (col("f").in_list(zeros(0.0, -0.0), false), None),
+            (col("f").not_eq(-lit(0.0)), Some(col("f").not_eq(lit(0.0)))),
             (col("a").eq(lit(2)), None),
             // What a function makes of a constant may be a matter of its type.
             (noted(2) + col("a"), None),
         ] {
-            let found = given.clone().transform_up(|part| Ok(compared(part, &constants))).unwrap();
+            let found = given.clone().transform_up(|part| Ok(compared(part, true, &constants))).unwrap();
             assert_eq!(found.transformed, expected.is_some(), "{given}");
             assert_eq!(format!("{:?}", found.data), format!("{:?}", expected.unwrap_or(given)));
         }

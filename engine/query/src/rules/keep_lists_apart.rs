@@ -1,0 +1,221 @@
+//! Lists of one value that stand in one expression stay as they are written. DataFusion's simplification puts them together as sets of
+//! constants, and makes them false or true where nothing is left: but `a IN (1, 2) AND a IN (3, 4)` is NULL where a is, which a NOT
+//! above it tells from false, and `a IN (1, 2) AND a NOT IN (3, NULL)` is never true.
+//! Needed with DataFusion 55.2.0.
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
+use datafusion::logical_expr::expr::{InList, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use std::sync::{Arc, LazyLock};
+
+/// The rule that simplifies expressions.
+pub(super) const SIMPLIFYING: &str = "simplify_expressions";
+
+/// The rules, of which the one that simplifies leaves such lists alone.
+pub(super) fn with_lists_apart(
+    rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
+) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let apart = |rule: Arc<dyn OptimizerRule + Send + Sync>| -> Arc<dyn OptimizerRule + Send + Sync> {
+        if rule.name() == SIMPLIFYING { Arc::new(ListsApart(rule)) } else { rule }
+    };
+    rules.into_iter().map(apart).collect()
+}
+
+#[derive(Debug)]
+struct ListsApart(Arc<dyn OptimizerRule + Send + Sync>);
+
+impl OptimizerRule for ListsApart {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let mut meet = false;
+        plan.apply_expressions(|expr| {
+            meet = meet || lists_meet(expr)?;
+            Ok(if meet { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+        if !meet {
+            return self.0.rewrite(plan, config);
+        }
+        let context = SimplifyContext::builder()
+            .with_schema(schema_of(&plan)?)
+            .with_config_options(config.options())
+            .with_query_execution_start_time(config.query_execution_start_time())
+            .build();
+        // Sides of a join's condition are in the order of its inputs.
+        let simplifier = ExprSimplifier::new(context).with_canonicalize(!matches!(plan, LogicalPlan::Join(_)));
+        let names = NamePreserver::new(&plan);
+        let one = |expr: Expr| {
+            let name = names.save(&expr);
+            let simplified = simplified(&simplifier, expr)?;
+            Ok(simplified.update_data(|expr| name.restore(expr)))
+        };
+        plan.map_expressions(|expr| match expr {
+            Expr::GroupingSet(_) => expr.map_children(one),
+            other => one(other),
+        })
+    }
+}
+
+/// What an expression of a node may read.
+fn schema_of(plan: &LogicalPlan) -> Result<DFSchemaRef> {
+    Ok(Arc::new(match plan {
+        LogicalPlan::TableScan(scan) => {
+            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?
+        }
+        other => merge_schema(&other.inputs()),
+    }))
+}
+
+/// An expression as DataFusion simplifies it, but for lists of one value.
+pub(crate) fn simplified(simplifier: &ExprSimplifier, expr: Expr) -> Result<Transformed<Expr>> {
+    if !lists_meet(&expr)? {
+        return Ok(simplifier.simplify_with_cycle_count_transformed(expr)?.0);
+    }
+    let hidden = expr.transform_up(|part| Ok(hidden(part)))?.data;
+    let (simplified, _) = simplifier.simplify_with_cycle_count_transformed(hidden)?;
+    simplified.map_data(|expr| Ok(expr.transform_up(|part| Ok(shown(part)))?.data))
+}
+
+/// Whether there are two lists of one value.
+fn lists_meet(expr: &Expr) -> Result<bool> {
+    let mut values: Vec<&Expr> = Vec::new();
+    let mut meet = false;
+    expr.apply(|part| {
+        if let Expr::InList(list) = part {
+            meet = meet || values.contains(&list.expr.as_ref());
+            values.push(&list.expr);
+        }
+        Ok(if meet { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(meet)
+}
+
+/// A list as a call that DataFusion knows nothing of. One of a constant is left: it is computed.
+fn hidden(expr: Expr) -> Transformed<Expr> {
+    match expr {
+        Expr::InList(InList { expr, list, negated }) if expr.any_column_refs() => {
+            let mut args = vec![*expr];
+            args.extend(list);
+            let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&LISTED), args));
+            Transformed::yes(if negated { Expr::Not(Box::new(call)) } else { call })
+        }
+        other => Transformed::no(other),
+    }
+}
+
+fn shown(expr: Expr) -> Transformed<Expr> {
+    match expr {
+        Expr::ScalarFunction(call) if call.func == *LISTED => {
+            let mut args = call.args.into_iter();
+            match args.next() {
+                Some(value) => Transformed::yes(Expr::InList(InList::new(Box::new(value), args.collect(), false))),
+                None => Transformed::no(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, Vec::new()))),
+            }
+        }
+        Expr::Not(inner) => match *inner {
+            Expr::InList(list) => Transformed::yes(Expr::InList(InList { negated: !list.negated, ..list })),
+            other => Transformed::no(Expr::Not(Box::new(other))),
+        },
+        other => Transformed::no(other),
+    }
+}
+
+static LISTED: LazyLock<Arc<ScalarUDF>> =
+    LazyLock::new(|| Arc::new(ScalarUDF::from(Listed { signature: Signature::variadic_any(Volatility::Immutable) })));
+
+/// Stands for IN while an expression is simplified.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Listed {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Listed {
+    fn name(&self) -> &'static str {
+        "listed"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        internal_err!("a list was not put back")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::Field;
+    use datafusion::prelude::{col, lit};
+
+    fn simplifier() -> ExprSimplifier {
+        let fields = vec![
+            (None, Arc::new(Field::new("a", DataType::Int32, true))),
+            (None, Arc::new(Field::new("b", DataType::Int32, true))),
+        ];
+        let schema = DFSchema::new_with_metadata(fields, std::collections::HashMap::new()).unwrap();
+        ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema)).build())
+    }
+
+    fn among(name: &str, from: i32, negated: bool) -> Expr {
+        col(name).in_list((from..from + 5).map(lit).collect(), negated)
+    }
+
+    #[test]
+    fn lists_of_one_value_stay() {
+        let null = || Expr::Literal(datafusion::common::ScalarValue::Int32(None), None);
+        let kept = [
+            among("a", 0, false).and(among("a", 10, false)),
+            among("a", 0, true).or(among("a", 10, true)),
+            among("a", 0, false).and(among("a", 3, true)),
+            among("a", 0, false).and(col("a").in_list(vec![lit(7), lit(8), lit(9), lit(10), null()], true)),
+        ];
+        for expr in kept {
+            assert_eq!(simplified(&simplifier(), expr.clone()).unwrap().data, expr);
+            let alone = simplifier().simplify(expr.clone()).unwrap();
+            assert_ne!(alone, expr, "DataFusion does it by itself");
+        }
+        let folded = among("a", 0, false).and(among("a", 10, false)).and(col("b").eq(lit(1) + lit(2)));
+        let expected = among("a", 0, false).and(among("a", 10, false)).and(col("b").eq(lit(3)));
+        assert_eq!(simplified(&simplifier(), folded).unwrap().data, expected);
+    }
+
+    #[test]
+    fn not_goes_into_a_list_again() {
+        let expr = Expr::Not(Box::new(among("a", 0, false).or(among("a", 10, true))));
+        let expected = among("a", 0, true).and(among("a", 10, false));
+        assert_eq!(simplified(&simplifier(), expr).unwrap().data, expected);
+    }
+
+    #[test]
+    fn lists_of_other_values_are_simplified() {
+        let expr = among("a", 0, false).and(col("b").in_list(vec![lit(1)], false));
+        let expected = among("a", 0, false).and(col("b").eq(lit(1)));
+        assert_eq!(simplified(&simplifier(), expr).unwrap().data, expected);
+    }
+}
