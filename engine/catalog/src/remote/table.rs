@@ -357,7 +357,12 @@ impl DriverTable {
                 let has_changed = lost.any(|lost| lost.has_changed);
                 return Err(DataFusionError::External(Box::new(self.refusal(has_changed, &[]))));
             }
-            let translated = self.translate(Some(read), filters, limit, &SimplifyContext::default())?;
+            let translated = |limit| self.translate(Some(read), filters, limit, &SimplifyContext::default());
+            // The limit is a hint, which not every source can follow: rows are counted above the scan.
+            let translated = match translated(limit)? {
+                Err(_) if limit.is_some() => translated(None)?,
+                translated => translated,
+            };
             let (translation, statement) = match translated {
                 Ok(done) => done,
                 Err(refusal) => return internal_err!("a scan that was promised cannot be translated: {refusal}"),
