@@ -35,6 +35,9 @@ def own():
         m.expect("binary COPY", copied, suite.rows(c, "select id, annual_revenue, created_at from accounts order by id limit 100"))
         with c.cursor().copy("copy (select id from regions order by id) to stdout") as copy:
             m.expect("COPY", [r[0] for r in copy.rows()], ["amer", "apac", "emea", "latam"])
+        with c.cursor(name="narrowed") as narrowed:
+            narrowed.execute("select id from accounts where id < %s and id > %s::text order by id", ("acc_00004", "acc_00001"))
+            m.expect("cursor with parameters", narrowed.fetchall(), [("acc_00002",), ("acc_00003",)])
         streamed = sum(1 for _ in c.cursor().stream("select id from accounts limit 3000"))
         m.expect("stream", streamed, 3000)
         for number in range(1, 13):

@@ -2,11 +2,13 @@
 //! memory, within a bound.
 
 use super::cursor_rows::{Reading, Stretch};
+use crate::bind::statement::Bound;
 use crate::run::interrupt::Interrupt;
 use crate::session::gate_session::{GateSession, Inner};
 use crate::session::statements::prepared::PreparedStatement;
 use crate::session::transaction::outside;
 use crate::sql::classify::Walk;
+use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
@@ -105,9 +107,8 @@ impl GateSession {
     /// DECLARE: runs the query and keeps its stream. A holdable cursor outlives a transaction that is committed.
     pub(in crate::session) async fn declare(
         &self,
-        prepared: &PreparedStatement,
+        (prepared, bound, parameters): (&PreparedStatement, &Arc<Bound>, &[ArrayRef]),
         name: &str,
-        query: &datafusion::sql::sqlparser::ast::Query,
         hold: bool,
         scroll: bool,
     ) -> Result<Outcome> {
@@ -123,8 +124,7 @@ impl GateSession {
                 return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many open cursors"));
             }
         }
-        let bound = self.bind_query(query, &[], None).await?;
-        let rows = self.run_bound(prepared, &bound, &[]).await?;
+        let rows = self.run_bound(prepared, bound, parameters).await?;
         let mut reading = if scroll {
             Reading::scrolling(rows.batches, &self.kept_rows)
         } else {

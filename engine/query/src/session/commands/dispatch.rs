@@ -75,9 +75,6 @@ impl GateSession {
             Classified::Savepoint(name) => self.savepoint(name).await.map(|()| done("SAVEPOINT")),
             Classified::RollbackTo(name) => self.rollback_to(name).await.map(|()| done("ROLLBACK")),
             Classified::Release(name) => self.release(name).await.map(|()| done("RELEASE")),
-            Classified::Declare { name, query, hold, scroll } => {
-                self.declare(prepared, name, query, *hold, *scroll).await
-            }
             Classified::Fetch { name, walk } => self.fetch(name, *walk).await,
             Classified::Move { name, walk } => self.skip(name, *walk).await,
             Classified::Close(name) => self.close_cursor(name.as_deref()),
@@ -104,6 +101,7 @@ impl GateSession {
             | Classified::Write(_)
             | Classified::CopyIn(_)
             | Classified::Locking { .. }
+            | Classified::Declare { .. }
             | Classified::CopyOut { .. } => Err(Error::internal("a query was run as a command")),
         }
     }

@@ -55,6 +55,7 @@ impl GateSession {
             Classified::CopyOut { query, options } => {
                 (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
             }
+            Classified::Declare { query, .. } => (Kind::Declare(self.bind_query(query, declared, None).await?), None),
             Classified::Explain { style, statement } => {
                 let nested = Arc::new(parsed.nested(statement.as_ref().clone())?);
                 let columns = Some(crate::session::commands::explain::columns(*style));
@@ -75,7 +76,11 @@ impl GateSession {
             command => (Kind::Command, self.command_columns(command)?),
         };
         let (parameter_types, plan) = match &kind {
-            Kind::Query(bound) | Kind::Locking(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
+            Kind::Query(bound)
+            | Kind::Locking(bound)
+            | Kind::Copy(bound, _)
+            | Kind::Declare(bound)
+            | Kind::Explain(bound, ..) => {
                 // What stands for a constant is no parameter of the client's.
                 let types = if constants.is_some() { Vec::new() } else { bound.parameter_types() };
                 (types, Some(bound.charge(&self.prepared_memory)?))

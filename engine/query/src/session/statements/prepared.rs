@@ -41,6 +41,8 @@ pub(in crate::session) enum Kind {
     /// A query whose rows are locked.
     Locking(Arc<Bound>),
     Copy(Arc<Bound>, CopyOptions),
+    /// The query of a cursor.
+    Declare(Arc<Bound>),
     /// A change, with the schema of what it gives back.
     Write(Option<SchemaRef>),
     /// Rows that come, for these columns. All else is found out anew by each run.
@@ -96,7 +98,12 @@ impl Prepared for PreparedStatement {
         match &self.kind {
             Kind::Query(bound) | Kind::Locking(bound) => Some(Arc::clone(bound.schema())),
             Kind::Write(schema) => schema.clone(),
-            Kind::Copy(..) | Kind::Ingest(_) | Kind::Explain(..) | Kind::ExplainWrite(..) | Kind::Command => None,
+            Kind::Copy(..)
+            | Kind::Declare(_)
+            | Kind::Ingest(_)
+            | Kind::Explain(..)
+            | Kind::ExplainWrite(..)
+            | Kind::Command => None,
         }
     }
 
@@ -106,6 +113,7 @@ impl Prepared for PreparedStatement {
             Kind::Query(_)
             | Kind::Locking(_)
             | Kind::Copy(..)
+            | Kind::Declare(_)
             | Kind::Write(_)
             | Kind::Explain(..)
             | Kind::ExplainWrite(..)

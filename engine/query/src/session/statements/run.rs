@@ -42,6 +42,7 @@ impl GateSession {
                 Kind::Locking(_)
                 | Kind::Write(_)
                 | Kind::Copy(..)
+                | Kind::Declare(_)
                 | Kind::Ingest(_)
                 | Kind::Explain(..)
                 | Kind::ExplainWrite(..)
@@ -65,6 +66,11 @@ impl GateSession {
                 Ok(Outcome::CopyOut(rows, options.clone()))
             }
             (Kind::Copy(..), _) => Err(lost()),
+            (Kind::Declare(bound), Classified::Declare { name, query, hold, scroll }) => {
+                let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
+                self.declare((prepared, &bound, parameters), name, *hold, *scroll).await
+            }
+            (Kind::Declare(_), _) => Err(lost()),
             (Kind::Explain(bound, style, explained), _) => {
                 let Classified::Query(query) = explained.class() else { return Err(lost()) };
                 // ANALYZE runs it, and each plan tells of rights.
