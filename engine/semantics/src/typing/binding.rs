@@ -1,7 +1,7 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::{by_argument, key_arguments, words};
+use super::{by_argument, key_arguments, told_jsonb, words};
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };
@@ -42,7 +42,12 @@ pub(crate) fn settle(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transf
     if wide.transformed {
         return Ok(wide);
     }
-    match wide.data {
+    settle_plain(wide.data, schema, zone)?.transform_data(|expr| told_jsonb::told(expr, schema))
+}
+
+/// As [`settle`], where no numeric of any width is.
+fn settle_plain(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+    match expr {
         Expr::Literal(ScalarValue::Decimal128(Some(digits), _, scale), metadata) if scale < 0 => {
             let whole = crate::numbers::numeric::rescaled(digits, scale, 0)
                 .ok_or_else(|| Fault::OutOfRange("numeric").error())?;

@@ -11,6 +11,7 @@ pub(super) mod patterns;
 pub(super) mod recursion;
 pub(super) mod recursive_numbers;
 pub(super) mod set_operations;
+pub(super) mod told_jsonb;
 pub(super) mod unions;
 pub(super) mod words;
 

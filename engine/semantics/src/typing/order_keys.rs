@@ -84,6 +84,15 @@ pub(crate) fn equal(call: ScalarFunction) -> Transformed<Expr> {
     }
 }
 
+/// Whether a jsonb equals what NULLIF compares it with, as a condition; `None`: they are others.
+pub(crate) fn same(value: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
+    if ![Key::of(value, schema), Key::of(other, schema)].contains(&Some(Key::Jsonb)) {
+        return None;
+    }
+    let [left, right] = [value, other].map(|side| Box::new(Key::Jsonb.call(side.clone())));
+    Some(Expr::BinaryExpr(BinaryExpr::new(left, Operator::Eq, right)))
+}
+
 /// A jsonb as its key.
 pub(crate) fn of_jsonb(value: Expr) -> Expr {
     Key::Jsonb.call(value)

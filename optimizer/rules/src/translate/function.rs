@@ -36,6 +36,10 @@ impl Translator<'_> {
         if let Some(value) = value_of_nullable(whole) {
             return self.scalar(value, scope);
         }
+        if let ("jsonb_told", [value]) = (call.name(), call.args.as_slice()) {
+            // It gives the value as it is.
+            return self.scalar(value, scope);
+        }
         let name = call.name();
         match name {
             "date_part" => return self.date_part(&call.args, scope),

@@ -104,12 +104,64 @@ fn untyped_text(expr: &Expr) -> Option<&str> {
 
 /// The field of an expression, outer references included.
 pub(in crate::dialect) fn field_of(expr: &Expr, schema: &dyn ExprSchema) -> Option<FieldRef> {
+    match chosen(expr, schema) {
+        Chosen::Jsonb(field) => Some(field),
+        Chosen::Other | Chosen::Waits => own_field(expr, schema),
+    }
+}
+
+/// As [`field_of`], as far as the engine knows it.
+fn own_field(expr: &Expr, schema: &dyn ExprSchema) -> Option<FieldRef> {
     match expr {
         Expr::OuterReferenceColumn(field, _) => Some(Arc::clone(field)),
         // Only texts wait for a type.
         Expr::Literal(value, _) if value.is_null() || untyped_text(expr).is_some() => None,
         Expr::Literal(value, _) => Some(Arc::new(arrow::datatypes::Field::new("", value.data_type(), true))),
         other => other.to_field(schema).ok().map(|(_, field)| field),
+    }
+}
+
+/// What an expression chooses.
+enum Chosen {
+    Jsonb(FieldRef),
+    /// Something else, or it does not choose.
+    Other,
+    /// It has no type yet.
+    Waits,
+}
+
+/// Whether an expression chooses a jsonb among several values: of such a one the engine knows only that it is text.
+fn chosen(expr: &Expr, schema: &dyn ExprSchema) -> Chosen {
+    let Some(values) = choices(expr) else { return Chosen::Other };
+    let mut found = Chosen::Waits;
+    for value in values {
+        let one = match choices(value) {
+            Some(_) => chosen(value, schema),
+            None => match own_field(value, schema) {
+                Some(field) if is_jsonb(&field) => Chosen::Jsonb(field),
+                Some(field) if field.data_type() != &DataType::Null => Chosen::Other,
+                Some(_) | None => Chosen::Waits,
+            },
+        };
+        match one {
+            Chosen::Jsonb(field) => found = Chosen::Jsonb(field),
+            Chosen::Other => return Chosen::Other,
+            Chosen::Waits => {}
+        }
+    }
+    found
+}
+
+/// The values of which an expression gives one.
+fn choices(expr: &Expr) -> Option<Vec<&Expr>> {
+    match expr {
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            Some(results.map(AsRef::as_ref).collect())
+        }
+        Expr::ScalarFunction(call) if call.name() == "coalesce" => Some(call.args.iter().collect()),
+        Expr::ScalarFunction(call) if call.name() == "nullif" => Some(call.args.iter().take(1).collect()),
+        _ => None,
     }
 }
 

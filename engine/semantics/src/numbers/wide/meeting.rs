@@ -6,6 +6,7 @@ use crate::casts::conversions;
 use crate::fault::unsupported;
 use crate::renewed_outer_columns;
 use crate::times::zone::Zone;
+use crate::typing::is_jsonb;
 use crate::typing::recursive_numbers::is_work_table;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::metadata::FieldMetadata;
@@ -168,8 +169,10 @@ fn unite(union: Union) -> Result<Transformed<LogicalPlan>> {
         .collect();
     if targets.iter().all(Option::is_none) {
         let fresh = Union::try_new_with_loose_types(union.inputs.clone())?;
-        let changed =
-            fresh.schema.fields().iter().zip(union.schema.fields()).any(|(a, b)| a.data_type() != b.data_type());
+        // An input's column is called jsonb once it is settled what it is made of.
+        let told = |fresh: &FieldRef, own: &FieldRef| is_jsonb(fresh) && !is_jsonb(own);
+        let mut fields = fresh.schema.fields().iter().zip(union.schema.fields());
+        let changed = fields.any(|(fresh, own)| fresh.data_type() != own.data_type() || told(fresh, own));
         return Ok(Transformed::new_transformed(LogicalPlan::Union(if changed { fresh } else { union }), changed));
     }
     let inputs = union.inputs.iter().map(|input| {
