@@ -1,7 +1,7 @@
 //! Functions of arrays that DataFusion lacks or means otherwise, and what ordered aggregates end with.
 
 use super::form::{Form, P, R, form};
-use super::{Def, Row, Value, lenient, strict};
+use super::{Def, Row, Value, item_keys, lenient, strict};
 use crate::fault::{Fault, external};
 use crate::numbers::wide;
 use crate::times::interval_length::{self, INTERVAL};
@@ -198,7 +198,8 @@ pub(super) const DEFS: &[Def] = &[
                 return Ok(Value::Null);
             }
             // Of the most frequent ones, the first.
-            let runs = arrow::compute::partition(&[wide::keys(&items)])?.ranges();
+            let keys = item_keys::of(&items, item_keys::is_jsonb(r, 0))?;
+            let runs = arrow::compute::partition(&[keys])?.ranges();
             let longest = runs.into_iter().rev().max_by_key(|run| run.len()).map_or(0, |run| run.start);
             Ok(Value::Any(ScalarValue::try_from_array(&items, longest)?))
         })],
@@ -241,7 +242,9 @@ fn holds(row: &Row<'_>, all: bool) -> Result<Value> {
     if all && part.null_count() > 0 {
         return Ok(Value::Bool(false));
     }
-    let (whole, part) = (present(&whole)?, present(&part)?);
+    let is_jsonb = item_keys::is_jsonb(row, 0) || item_keys::is_jsonb(row, 1);
+    let keys = |items: &ArrayRef| item_keys::of(&present(items)?, is_jsonb);
+    let (whole, part) = (keys(&whole)?, keys(&part)?);
     // The shorter one is kept, where it is the same.
     let (kept, asked) = if !all && part.len() < whole.len() { (part, whole) } else { (whole, part) };
     charge(kept.len().saturating_mul(KEPT_BYTES).saturating_add(kept.get_array_memory_size()))?;
@@ -343,7 +346,8 @@ fn matching(row: &Row<'_>) -> Result<(ArrayRef, Vec<bool>)> {
     let items = row.list(0);
     let (value, at) = row.array(1);
     let value = arrow::compute::cast(&value.slice(at, 1), items.data_type())?;
-    let same = equal_to(&items, &value)?;
+    let is_jsonb = item_keys::is_jsonb(row, 0) || item_keys::is_jsonb(row, 1);
+    let same = equal_to(&item_keys::of(&items, is_jsonb)?, &item_keys::of(&value, is_jsonb)?)?;
     Ok((items, same))
 }
 
@@ -459,7 +463,13 @@ fn compared(row: &Row<'_>, any: bool) -> Result<Value> {
         return Ok(Value::Null);
     }
     let (value, at) = row.array(1);
-    let (value, items) = side_by_side(&value.slice(at, 1), &items)?;
+    let value = value.slice(at, 1);
+    let (value, items) = if item_keys::is_jsonb(row, 1) || item_keys::is_jsonb(row, 2) {
+        let text = |of: &ArrayRef| arrow::compute::cast(of, &DataType::Utf8);
+        (item_keys::of(&text(&value)?, true)?, item_keys::of(&text(&items)?, true)?)
+    } else {
+        side_by_side(&value, &items)?
+    };
     let value = arrow::array::Scalar::new(value);
     let results = match row.text(0) {
         "=" => cmp::eq(&value, &items)?,

@@ -10,6 +10,7 @@ mod expressions;
 mod form;
 mod instants;
 mod invoke;
+mod item_keys;
 mod joined;
 mod json;
 mod networks;

@@ -16,7 +16,7 @@ pub(crate) fn is_json(field: &Field) -> bool {
 }
 
 /// The field of an array's items. Whether they are JSON is said by the array's.
-fn item_of(list: &Field, item: &Arc<Field>) -> Arc<Field> {
+pub(crate) fn item_of(list: &Field, item: &Arc<Field>) -> Arc<Field> {
     let json = match list.metadata().get(PG_TYPE_KEY).map(String::as_str) {
         Some("_json") => "json",
         Some("_jsonb") => "jsonb",

@@ -43,6 +43,23 @@ pub(crate) fn key(node: Node) -> Result<Vec<u8>> {
     Ok(out)
 }
 
+/// A value in the one way in which all that equal it are written: numbers without zeros behind the point.
+pub(crate) fn shortest(node: Node) -> Node {
+    let node = normal(node);
+    let value = match node.value {
+        // One that is too long to be written without its exponent stays as it is.
+        Json::Number(digits) if digits.contains('.') && !digits.contains(['e', 'E']) => {
+            Json::Number(digits.trim_end_matches('0').trim_end_matches('.').to_owned())
+        }
+        Json::Array(items) => Json::Array(items.into_iter().map(shortest).collect()),
+        Json::Object(members) => {
+            Json::Object(members.into_iter().map(|(name, value)| (name, shortest(value))).collect())
+        }
+        other @ (Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => other,
+    };
+    Node { value, ..node }
+}
+
 fn count(length: usize, out: &mut Vec<u8>) {
     out.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
 }
@@ -85,8 +102,28 @@ fn text(text: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::print::text;
     use super::super::tree::parse;
-    use super::key;
+    use super::{key, shortest};
+
+    #[test]
+    fn equal_values_have_one_shortest_text() {
+        for (one, other, expected) in [
+            ("1", "1.00", "1"),
+            ("-0.0", "0", "0"),
+            ("1.50", "15e-1", "1.5"),
+            ("1e2", "100.0", "100"),
+            (
+                "[1.0, {\"b\": 2, \"a\": \"1.0\"}]",
+                "[1, {\"a\": \"1.0\", \"b\": 2.0}]",
+                "[1, {\"a\": \"1.0\", \"b\": 2}]",
+            ),
+        ] {
+            for written in [one, other] {
+                assert_eq!(text(&shortest(parse(written).unwrap())), expected, "{written}");
+            }
+        }
+    }
 
     /// As PostgreSQL 15 sorts them.
     #[test]

@@ -288,7 +288,7 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
     if local_moments::called(&mut call, schema, zone)? {
         return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
     }
-    let mut call = match by_argument::named(call, schema)? {
+    let mut call = match by_argument::called(call, schema)? {
         Ok(other) => return Ok(Transformed::yes(other)),
         Err(same) => same,
     };

@@ -1,12 +1,15 @@
 //! Functions that are others for what they are given: of bytes, of strings of bits, of times of day. Knows no row.
 
+use super::told_jsonb::is_value;
 use crate::casts::bits::is_bits;
+use crate::casts::conversions::named;
 use crate::fault::external;
 use crate::functions;
 use crate::times::interval_length::INTERVAL;
 use crate::times::zone::Zone;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, Result};
+use datafusion::functions_nested::expr_fn::array_element;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, lit};
 use querygate_query_api::column::PG_TYPE_KEY;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// 42883 for a function of bytes that has a string of bits.
-pub(super) fn named(mut call: ScalarFunction, schema: &DFSchema) -> Result<std::result::Result<Expr, ScalarFunction>> {
+pub(super) fn called(mut call: ScalarFunction, schema: &DFSchema) -> Result<std::result::Result<Expr, ScalarFunction>> {
     let of_bits = |call: &ScalarFunction| {
         call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))
     };
@@ -46,6 +49,10 @@ pub(super) fn named(mut call: ScalarFunction, schema: &DFSchema) -> Result<std::
         "substring_of" => Some(datafusion::functions::unicode::substr().call(call.args.clone())),
         "position_of" if of_bytes(&call) => ours("bytea_position").map(|place| place.call(call.args.clone())),
         "position_of" => Some(datafusion::functions::unicode::strpos().call(call.args.clone())),
+        // The engine compares items as they are stored.
+        "array_position" if has_keys(&call.args, schema) => {
+            ours("array_positions").map(|places| array_element(places.call(call.args.clone()), lit(1_i64)))
+        }
         // A time of day is an interval to it.
         "date_trunc" if cuts_time(&call) => {
             if let Some(of) = call.args.get_mut(1) {
@@ -56,6 +63,22 @@ pub(super) fn named(mut call: ScalarFunction, schema: &DFSchema) -> Result<std::
         _ => None,
     };
     Ok(other.ok_or(call))
+}
+
+/// Whether an array, which is searched for the other argument, has items that are equal by a key: jsonb, intervals, zeros of either sign.
+fn has_keys(args: &[Expr], schema: &DFSchema) -> bool {
+    let [array, value] = args else { return false };
+    let is_keyed = |array: &Expr| match array.get_type(schema) {
+        Ok(DataType::List(item)) => *item.data_type() == INTERVAL || item.data_type().is_floating(),
+        _ => false,
+    };
+    let holds_jsonb = |array: &Expr| match array {
+        Expr::ScalarFunction(made) if made.name() == "make_array" => {
+            made.args.iter().any(|item| is_value(item, schema))
+        }
+        other => other.to_field(schema).is_ok_and(|(_, field)| named(&field) == Some(PgType::JsonbArray.name())),
+    };
+    is_keyed(array) || is_value(value, schema) || holds_jsonb(array)
 }
 
 fn as_interval(time: Expr) -> Expr {

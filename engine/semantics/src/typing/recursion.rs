@@ -1,12 +1,15 @@
 //! The table of a recursive query has the types of its first term: its second one gives the same ones, under the same names of types.
 //! Knows no row.
 
+use super::binding::is_jsonb;
 use crate::fault::external;
+use crate::functions;
+use crate::times::zone::Zone;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::Transformed;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, RecursiveQuery};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery};
 use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 pub(crate) fn aligned(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut changed = false;
     let plan = plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::RecursiveQuery(query) => Ok(match align(checked(&query)?)? {
+        LogicalPlan::RecursiveQuery(query) => Ok(match by_value(&query, align(checked(&query)?)?)? {
             Some((first, second)) => {
                 changed = true;
                 let query = RecursiveQuery::try_new(query.name, first, second, query.is_distinct)?;
@@ -53,8 +56,36 @@ pub(super) fn checked(query: &RecursiveQuery) -> Result<&RecursiveQuery> {
     }
 }
 
+/// The first term and the second one.
+type Terms = (Arc<LogicalPlan>, Arc<LogicalPlan>);
+
+/// Both terms of a query that leaves out rows that it has, where columns of jsonb are among them: equal values are written alike, since
+/// rows are compared as they are stored.
+fn by_value(query: &RecursiveQuery, aligned: Option<Terms>) -> Result<Option<Terms>> {
+    let terms = || (Arc::clone(&query.static_term), Arc::clone(&query.recursive_term));
+    let (first, second) = aligned.clone().unwrap_or_else(terms);
+    let is_told: Vec<bool> = first.schema().fields().iter().map(|field| is_jsonb(field)).collect();
+    let shortest = functions::in_zone("jsonb_shortest", Zone::UTC);
+    let Some(shortest) = shortest.filter(|_| query.is_distinct && is_told.contains(&true)) else { return Ok(aligned) };
+    let written = |term: &Arc<LogicalPlan>| {
+        let schema = term.schema();
+        let columns = schema.iter().zip(&is_told).map(|((qualifier, field), is_told)| {
+            let column = Expr::from((qualifier, field));
+            let column = if *is_told {
+                shortest.call(vec![column]).cast_to(field.data_type(), schema.as_ref())?
+            } else {
+                column
+            };
+            Ok(column.alias(field.name()))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        LogicalPlanBuilder::from(Arc::clone(term)).project(columns)?.build().map(Arc::new)
+    };
+    Ok(Some((written(&first)?, written(&second)?)))
+}
+
 /// Both terms with the same names of types, where they differ.
-fn align(query: &RecursiveQuery) -> Result<Option<(Arc<LogicalPlan>, Arc<LogicalPlan>)>> {
+fn align(query: &RecursiveQuery) -> Result<Option<Terms>> {
     let (first, second) = (query.static_term.schema(), query.recursive_term.schema());
     for (place, (own, other)) in first.fields().iter().zip(second.fields()).enumerate() {
         let numeric = matches!(other.data_type(), DataType::Decimal128(..)) && own.data_type().is_numeric();

@@ -86,7 +86,8 @@ fn are_jsonb<'a>(values: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> b
     any
 }
 
-fn is_value(expr: &Expr, schema: &DFSchema) -> bool {
+/// Whether a value is jsonb.
+pub(super) fn is_value(expr: &Expr, schema: &DFSchema) -> bool {
     match expr {
         Expr::Alias(alias) => is_value(&alias.expr, schema),
         // What chooses is called so by now, and operators are calls: chains of them are not asked for their types.

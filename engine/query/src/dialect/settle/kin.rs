@@ -38,6 +38,12 @@ pub(super) fn read(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let changed = alike(&mut args.iter_mut().collect::<Vec<_>>(), compared, schema);
             Ok(Transformed::new_transformed(Expr::ScalarFunction(ScalarFunction { func, args }), changed))
         }
+        // Items of jsonb are all in its form; of other types, an array's item is known by its own.
+        Expr::ScalarFunction(ScalarFunction { func, mut args }) if func.name() == "make_array" => {
+            let is_jsonb = args.iter().any(|arg| own_type(arg, schema) == Some(PgType::Jsonb));
+            let changed = is_jsonb && alike(&mut args.iter_mut().collect::<Vec<_>>(), Compared::No, schema);
+            Ok(Transformed::new_transformed(Expr::ScalarFunction(ScalarFunction { func, args }), changed))
+        }
         Expr::ScalarFunction(call) => Ok(members(call, schema)),
         Expr::Case(case) => Ok(branches(case, schema)),
         other => Ok(Transformed::no(other)),

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeStringBuilder, L
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{SortOptions, concat, filter, prep_null_mask_filter, take};
 use arrow::datatypes::{ArrowNativeType as _, DataType, Field, Fields};
+use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use querygate_resources::bytes::own_bytes;
@@ -15,6 +16,9 @@ use std::sync::Arc;
 
 /// What a row takes beside its values: its group, its place, and the number that it is sorted by.
 const ROW_BYTES: usize = 32;
+
+/// Rows after which those are left out that are there already.
+const ROWS_APART: usize = 65_536;
 
 /// The values of many groups.
 pub(super) struct Kept {
@@ -26,6 +30,10 @@ pub(super) struct Kept {
     between: Option<String>,
     /// Whether values that are NULL are left out.
     present: bool,
+    /// Whether of values with equal keys only the first is shown.
+    apart: bool,
+    /// How many rows there are when that is done before the end.
+    apart_at: usize,
     /// Each the value and its keys.
     batches: Vec<Vec<ArrayRef>>,
     groups: Vec<u32>,
@@ -58,11 +66,18 @@ impl Kept {
             by_itself,
             present: present || between.is_some(),
             between,
+            apart: false,
+            apart_at: ROWS_APART,
             batches: Vec::new(),
             groups: Vec::new(),
             count: 0,
             bytes: 0,
         }
+    }
+
+    /// Of values with equal keys the first only.
+    pub(super) fn apart(self) -> Self {
+        Self { apart: true, ..self }
     }
 
     /// The value and the keys of some rows, of the arguments and the order.
@@ -109,13 +124,30 @@ impl Kept {
         let rows = columns.first().map_or(0, |column| column.len());
         let group_of = |row: usize| groups.map_or(0, |groups| groups[row]);
         match mask {
-            None => self.keep(columns, (0..rows).map(group_of)),
+            None => self.keep(columns, (0..rows).map(group_of))?,
             Some(mask) => {
                 let columns = columns.iter().map(|column| filter(column, &mask));
                 let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
-                self.keep(columns, mask.values().set_indices().map(group_of))
+                self.keep(columns, mask.values().set_indices().map(group_of))?;
             }
         }
+        self.tell_apart()
+    }
+
+    /// Leaves out what is there already, once there are many rows.
+    fn tell_apart(&mut self) -> Result<()> {
+        if !self.apart || self.groups.len() < self.apart_at {
+            return Ok(());
+        }
+        let count = self.count;
+        let (columns, places) = self.emitted(count, true)?;
+        let rows = UInt32Array::from(places.rows);
+        let columns = columns.iter().map(|column| take(column, &rows, None));
+        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        let lengths = places.starts.windows(2).map(|ends| (ends[1] - ends[0]) as usize);
+        self.keep(columns, lengths.enumerate().flat_map(|(group, length)| std::iter::repeat_n(group, length)))?;
+        (self.count, self.apart_at) = (count, self.groups.len().saturating_mul(2).max(ROWS_APART));
+        Ok(())
     }
 
     /// States of others: a list of values and one of keys for each group.
@@ -139,7 +171,8 @@ impl Kept {
         if columns.iter().any(|column| column.len() != of_rows.len()) {
             return exec_err!("each value of a state has its keys");
         }
-        self.keep(columns, of_rows.into_iter())
+        self.keep(columns, of_rows.into_iter())?;
+        self.tell_apart()
     }
 
     /// The columns of all rows, nothing where there are none.
@@ -172,7 +205,13 @@ impl Kept {
         if sorted {
             let options: Vec<SortOptions> = self.keys.iter().map(|(_, options)| *options).collect();
             let keys = if self.by_itself { &whole[..] } else { &whole[1..] };
-            places.sort(keys, &options)?;
+            if self.apart {
+                let keys: Vec<ArrayRef> = keys.iter().map(normalize_float_zero).collect();
+                places.sort(&keys, &options)?;
+                places.tell_apart(&keys)?;
+            } else {
+                places.sort(keys, &options)?;
+            }
         }
         Ok((whole, places))
     }
@@ -316,5 +355,48 @@ impl Accumulator for Collected {
 
     fn size(&self) -> usize {
         self.0.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float64Array, Int64Array, StringArray};
+    use arrow::datatypes::Float64Type;
+
+    const UP: SortOptions = SortOptions { descending: false, nulls_first: false };
+
+    /// What is left out early is what is left out in the end.
+    #[test]
+    fn of_values_with_equal_keys_the_first_is_kept() {
+        for apart_at in [1, 5, ROWS_APART] {
+            let mut kept = Kept::new(&DataType::Utf8, vec![(DataType::Int64, UP)], false, None, false).apart();
+            (kept.count, kept.apart_at) = (2, apart_at);
+            let values = StringArray::from(vec![Some("10"), Some("1.0"), None, Some("1"), Some("10.0")]);
+            let values: ArrayRef = Arc::new(values);
+            let keys: ArrayRef = Arc::new(Int64Array::from(vec![Some(10), Some(1), None, Some(1), Some(10)]));
+            for _ in 0..2 {
+                let columns = [Arc::clone(&values), Arc::clone(&keys)];
+                kept.update(&columns, Some(&[0, 0, 0, 0, 1]), None).unwrap();
+            }
+            let lists = kept.results(2).unwrap();
+            let of = |group: usize| {
+                let texts = lists.as_list::<i32>().value(group);
+                texts.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>()
+            };
+            assert_eq!(of(0), [Some("1.0".to_owned()), Some("10".to_owned()), None], "{apart_at}");
+            assert_eq!(of(1), [Some("10.0".to_owned())], "{apart_at}");
+        }
+    }
+
+    #[test]
+    fn zeros_have_no_sign_and_nan_is_one_value() {
+        let mut kept = Kept::new(&DataType::Float64, vec![(DataType::Float64, UP)], true, None, false).apart();
+        kept.count = 1;
+        let values: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0, -0.0, f64::NAN, -1.0]));
+        kept.update(&[Arc::clone(&values), values], None, None).unwrap();
+        let list = kept.results(1).unwrap().as_list::<i32>().value(0);
+        let shown: Vec<String> = list.as_primitive::<Float64Type>().values().iter().map(f64::to_string).collect();
+        assert_eq!(shown, ["-1", "0", "NaN"]);
     }
 }

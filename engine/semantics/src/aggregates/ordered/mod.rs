@@ -1,5 +1,6 @@
 //! `array_agg` and `string_agg` with an order. Values and the keys of their order are kept as they come, in columns, and sorted once in
-//! the end; DataFusion's make each of them a value of its own. Without an order, and of distinct values, they are DataFusion's.
+//! the end; DataFusion's make each of them a value of its own. Without an order, and of distinct values, they are DataFusion's, unless the
+//! values are equal by their keys only.
 
 mod kept;
 mod places;
@@ -19,13 +20,20 @@ use std::sync::Arc;
 
 /// The functions to register in place of DataFusion's.
 pub(crate) fn functions() -> Vec<Arc<AggregateUDF>> {
-    let ordered = |inner| Arc::new(AggregateUDF::new_from_impl(Ordered { inner }));
+    let ordered = |inner| Arc::new(AggregateUDF::new_from_impl(Ordered { inner, apart: false }));
     vec![ordered(array_agg_udaf()), ordered(string_agg_udaf())]
+}
+
+/// `array_agg` that shows the first of the values whose keys, by which it is to sort, are equal.
+pub(crate) fn apart() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::new_from_impl(Ordered { inner: array_agg_udaf(), apart: true }))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Ordered {
     inner: Arc<AggregateUDF>,
+    /// Whether values with equal keys are one.
+    apart: bool,
 }
 
 impl Ordered {
@@ -40,7 +48,8 @@ impl Ordered {
         let keys = args.order_bys.iter().map(|key| Ok((key.expr.data_type(args.schema)?, key.options)));
         let by_itself = matches!(args.order_bys, [only] if only.expr.eq(value));
         let between = if args.exprs.len() > 1 { Some(separator(args)?) } else { None };
-        Ok(Kept::new(field.data_type(), keys.collect::<Result<_>>()?, by_itself, between, args.ignore_nulls))
+        let kept = Kept::new(field.data_type(), keys.collect::<Result<_>>()?, by_itself, between, args.ignore_nulls);
+        Ok(if self.apart { kept.apart() } else { kept })
     }
 }
 

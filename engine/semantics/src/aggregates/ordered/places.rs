@@ -72,6 +72,33 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Leaves out rows whose keys are those of the row before; groups are sorted by them.
+    pub(super) fn tell_apart(&mut self, keys: &[ArrayRef]) -> Result<()> {
+        let fields = keys.iter().map(|key| SortField::new(key.data_type().clone()));
+        let converter = RowConverter::new(fields.collect())?;
+        proceed()?;
+        let rows = converter.convert_columns(keys)?;
+        let mut first = Vec::with_capacity(self.rows.len());
+        let mut starts = Vec::with_capacity(self.starts.len());
+        for ends in self.starts.windows(2) {
+            starts.push(u32::try_from(first.len()).unwrap_or(u32::MAX));
+            let group = &self.rows[ends[0] as usize..ends[1] as usize];
+            let mut before = None;
+            for row in group {
+                let key = rows.row(*row as usize);
+                if before != Some(key) {
+                    first.push(*row);
+                }
+                before = Some(key);
+            }
+        }
+        starts.push(u32::try_from(first.len()).unwrap_or(u32::MAX));
+        (self.rows, self.starts) = (first, starts);
+        Ok(())
+    }
+}
+
 /// Keys of a fixed short length as numbers that compare like them; the row's place is the lowest part.
 fn numbers(keys: &[ArrayRef], rows: &Rows) -> Option<Vec<u128>> {
     let width = |key: &ArrayRef| match key.data_type() {

@@ -1,6 +1,8 @@
 //! JSON functions and operators. The operators' functions have names that no user would guess and mean no harm.
 
+pub(super) use keys::order_key;
 pub(super) use paths::DEFS as PATHS;
+mod keys;
 mod paths;
 mod values;
 
@@ -8,14 +10,14 @@ use crate::fault::{external, refused};
 use crate::functions::form::{Form, P, R, form, list, variadic};
 use crate::functions::{Def, Row, Value, lenient, strict};
 use crate::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
-use crate::json::of_value::write;
-use crate::json::order;
+use crate::json::of_value::{item_of, write};
 use crate::json::print::{normal, normal_text, pretty, quoted, text};
 use crate::json::tree::{Json, Node, parse, weight};
 use crate::json::{invalid, path};
 use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, ScalarValue};
+use keys::shortest;
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_resources::{proceed, work};
 use querygate_types::{Error, ErrorCode};
@@ -48,6 +50,7 @@ pub(super) const DEFS: &[Def] = &[
     strict("jsonb_key", &[form(ONE, R::Bytea, |r| order_key(r.text(0)).map(Value::Bytes))]),
     // The same value, of which the engine does not know that it is jsonb.
     strict("jsonb_told", &[form(ONE, R::Jsonb, |r| Ok(Value::Text(r.text(0).to_owned())))]),
+    strict("jsonb_shortest", &[form(ONE, R::Jsonb, |r| shortest(r.text(0)).map(Value::Text))]),
     strict("jsonb_exists", &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::has(&node(r, 0)?, r.text(1)))))]),
     strict("jsonb_exists_any", &[form(PATH, R::Bool, |r| exists(r, false))]),
     strict("jsonb_exists_all", &[form(PATH, R::Bool, |r| exists(r, true))]),
@@ -182,12 +185,6 @@ fn node(row: &Row<'_>, arg: usize) -> Result<Node> {
     read(row.text(arg))
 }
 
-/// What hides a value is no JSON, and is in order as a string.
-fn order_key(text: &str) -> Result<Vec<u8>> {
-    work(weight(text))?;
-    order::key(parse(text).unwrap_or_else(|| Json::String(text.to_owned()).node()))
-}
-
 fn printed(node: Node) -> Result<Value> {
     Ok(Value::Text(normal_text(node)))
 }
@@ -304,6 +301,7 @@ fn changed(row: &Row<'_>, change: Change) -> Result<Value> {
 fn rows(row: &Row<'_>) -> Result<String> {
     let items = row.list(0);
     let DataType::List(item) = row.field(0).data_type() else { return Ok("[]".to_owned()) };
+    let item = &item_of(row.field(0), item);
     let between = if matches!(item.data_type(), DataType::Struct(_) | DataType::List(_)) { ", \n " } else { ", " };
     let mut out = String::from("[");
     for at in 0..items.len() {

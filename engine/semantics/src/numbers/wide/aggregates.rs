@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Aggregates that take wide values as they come.
-const PLAIN: &[&str] = &["count", "min", "max", "first_value", "last_value", "array_agg", "json_agg", "jsonb_agg"];
+const PLAIN: &[&str] = &["count", "min", "max", "first_value", "last_value", "array_agg"];
 
 /// Aggregates that PostgreSQL has of doubles only.
 const OF_DOUBLES: &[&str] = &[
@@ -63,8 +63,8 @@ pub(super) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> Res
         }
         return Ok(true);
     }
-    let plain =
-        PLAIN.contains(&name) && !(call.params.distinct && matches!(name, "array_agg" | "json_agg" | "jsonb_agg"));
+    // Distinct values in an array that are left here have another order than their own.
+    let plain = PLAIN.contains(&name) && !(call.params.distinct && name == "array_agg");
     if plain || Statistic::of(name).is_some() || name.starts_with("json") {
         return Ok(changed);
     }

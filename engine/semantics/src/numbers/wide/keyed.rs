@@ -4,6 +4,7 @@
 
 use super::meeting::narrowed;
 use super::{holds_wide, is_wide};
+use crate::aggregates::ordered;
 use crate::fault::unsupported;
 use crate::functions::numeric_key;
 use crate::times::interval_extremes;
@@ -179,8 +180,11 @@ pub(super) fn in_order(window: &mut WindowFunction, schema: &DFSchema) -> Result
     Ok(changed | parts)
 }
 
-/// Orders within an aggregate, and what it counts once.
+/// Orders within an aggregate, and what it counts or collects once.
 pub(super) fn within(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
+    if call.params.distinct && call.func.name() == "array_agg" && collected_once(call, schema)? {
+        return Ok(true);
+    }
     let mut changed = by_key(&mut call.params.order_by, schema)?;
     if call.func.name() == "count"
         && call.params.distinct
@@ -189,6 +193,26 @@ pub(super) fn within(call: &mut AggregateFunction, schema: &DFSchema) -> Result<
         changed |= as_key(value, schema)?;
     }
     Ok(changed)
+}
+
+/// Distinct values that have keys, in an array: they are sorted and told apart by them. Whether they are such.
+fn collected_once(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
+    let [value] = call.params.args.as_slice() else { return Ok(false) };
+    let mut key = value.clone();
+    // Zeros of either sign are one, which the aggregate knows.
+    if !value.get_type(schema)?.is_floating() && !as_key(&mut key, schema)? {
+        return Ok(false);
+    }
+    let (asc, nulls_first) = match call.params.order_by.as_slice() {
+        [] => (true, false),
+        [sort] if sort.expr.clone().unalias() == value.clone().unalias() => (sort.asc, sort.nulls_first),
+        // The engine says that there may be no other order.
+        _ => return Ok(false),
+    };
+    call.params.order_by = vec![Sort::new(key, asc, nulls_first)];
+    call.params.distinct = false;
+    call.func = ordered::apart();
+    Ok(true)
 }
 
 /// A node that sorts, groups, tells apart or joins.

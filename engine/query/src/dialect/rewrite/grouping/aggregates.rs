@@ -97,7 +97,7 @@ fn plain(function: &Function) -> Option<Vec<Expr>> {
 
 /// PostgreSQL finds distinct values by sorting them, and shows them in that order. A number would be the place of a key.
 fn sort_distinct(name: &str, function: &mut Function) {
-    if !matches!(name, "array_agg" | "string_agg") || !is_distinct(function) {
+    if !matches!(name, "array_agg" | "json_agg" | "jsonb_agg" | "string_agg") || !is_distinct(function) {
         return;
     }
     if let FunctionArguments::List(arguments) = &mut function.args
