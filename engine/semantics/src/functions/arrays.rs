@@ -5,6 +5,7 @@ use super::{Def, Row, Value, item_keys, lenient, strict};
 use crate::fault::{Fault, external};
 use crate::numbers::wide;
 use crate::times::interval_length::{self, INTERVAL};
+use crate::typing::has_zeros;
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp::not_distinct;
@@ -274,9 +275,8 @@ const DISTINCT: &[Form] = &[form(&[P::AnyArray], R::By(like_first), distinct)];
 /// An item that is NULL is behind all others, and an array behind those that it begins with. A zero has no sign.
 fn order_key(row: &Row<'_>) -> Result<Value> {
     let (arrays, at) = row.array(0);
-    let items = row.list(0);
-    let array: ArrayRef = if items.data_type().is_floating() {
-        Arc::new(SingleRowListArrayBuilder::new(normalize_float_zero(&items)).build_list_array())
+    let array: ArrayRef = if has_zeros(arrays.data_type()) {
+        Arc::new(SingleRowListArrayBuilder::new(item_keys::without_signs(&row.list(0))?).build_list_array())
     } else {
         arrays.slice(at, 1)
     };

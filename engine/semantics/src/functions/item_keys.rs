@@ -4,10 +4,11 @@ use super::Row;
 use super::json::order_key;
 use crate::numbers::wide;
 use crate::times::interval_length::{self, INTERVAL};
-use arrow::array::{ArrayRef, AsArray, BinaryBuilder};
-use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{ArrowNativeType as _, DataType};
 use datafusion::common::utils::normalize_float_zero;
+use datafusion::common::{Result, internal_err};
 use querygate_resources::proceed;
 use std::sync::Arc;
 
@@ -30,4 +31,50 @@ pub(super) fn of(items: &ArrayRef, is_jsonb: bool) -> Result<ArrayRef> {
         interval if *interval == INTERVAL => interval_length::lengths(items),
         _ => normalize_float_zero(&wide::keys(items)),
     })
+}
+
+/// Items, floats or arrays of them, whose zeros have no sign.
+pub(super) fn without_signs(items: &ArrayRef) -> Result<ArrayRef> {
+    let Some(arrays) = items.as_list_opt::<i32>() else { return Ok(normalize_float_zero(items)) };
+    let DataType::List(item) = arrays.data_type() else { return internal_err!("a list is of lists' type") };
+    let offsets = arrays.offsets();
+    let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
+    let inner = without_signs(&arrays.values().slice(first, last - first))?;
+    let offsets = OffsetBuffer::from_lengths(offsets.lengths());
+    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, inner, arrays.nulls().cloned())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float64Array, IntervalMonthDayNanoArray, StringArray};
+    use arrow::datatypes::{Float64Type, IntervalMonthDayNano};
+
+    fn are_equal(items: ArrayRef, is_jsonb: bool) -> bool {
+        let keys = of(&items, is_jsonb).unwrap();
+        keys.slice(0, 1) == keys.slice(1, 1)
+    }
+
+    #[test]
+    fn what_is_equal_has_one_key() {
+        let texts = || Arc::new(StringArray::from(vec!["[1, 2]", "[1.0,2.00]"]));
+        assert!(are_equal(texts(), true) && !are_equal(texts(), false));
+        assert!(are_equal(Arc::new(Float64Array::from(vec![0.0, -0.0])), false));
+        let day = |days, hours: i64| IntervalMonthDayNano::new(0, days, hours * 3_600_000_000_000);
+        assert!(are_equal(Arc::new(IntervalMonthDayNanoArray::from(vec![day(1, 0), day(0, 24)])), false));
+    }
+
+    #[test]
+    fn zeros_of_any_dimension_lose_their_signs() {
+        let rows = vec![Some(vec![Some(1.0), Some(-0.0)]), None, Some(vec![Some(-0.0), None])];
+        let arrays: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(rows));
+        let signs = |of: &ArrayRef| {
+            let items = without_signs(of).unwrap();
+            let items = items.as_list::<i32>().values().as_primitive::<Float64Type>().clone();
+            items.iter().flatten().map(f64::is_sign_negative).collect::<Vec<_>>()
+        };
+        assert_eq!(signs(&arrays), [false, false, false]);
+        // A part of an array, whose items begin elsewhere.
+        assert_eq!(signs(&arrays.slice(2, 1)), [false]);
+    }
 }

@@ -119,7 +119,7 @@ fn choosing(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
             let none = Expr::Literal(ScalarValue::try_from(&interval_length::INTERVAL)?, None);
             return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
         }
-        if let Some(same) = order_keys::same(value, other, schema) {
+        if let Some(same) = order_keys::same(value, other, schema)? {
             let none = Expr::Literal(ScalarValue::try_from(value.get_type(schema)?)?, None);
             return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
         }

@@ -52,23 +52,42 @@ fn is_ordered(item: &DataType) -> bool {
     }
 }
 
+/// Whether a type is of arrays of floats, which are equal where one has a zero of the other sign. What is equal in other arrays is stored
+/// alike.
+pub(crate) fn has_zeros(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) => item.data_type().is_floating() || has_zeros(item.data_type()),
+        _ => false,
+    }
+}
+
 /// Sides that are compared, as their keys where they have some: texts beside jsonb are read as such. Whether there are any. `=` of
 /// jsonb is a call where a statement has it (see [`equal`]), and elsewhere what sources compare; items that are NULL are equal.
 pub(crate) fn compared(sides: Vec<&mut Expr>, op: Operator, schema: &DFSchema) -> Result<bool> {
+    let is_array = |side: &&mut Expr| side.get_type(schema).is_ok_and(|data_type| data_type.is_list());
     let key = match op {
-        Operator::Eq => None,
+        Operator::Eq if !sides.iter().any(is_array) => None,
         _ => sides.iter().find_map(|side| Key::of(side, schema)),
     };
     let ordered = matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
     match key {
-        Some(Key::Jsonb) => {
+        Some(Key::Jsonb) if op != Operator::Eq => {
             for side in sides {
                 *side = Key::Jsonb.call(std::mem::take(side));
             }
             Ok(true)
         }
-        Some(Key::Array) if ordered => arrays(sides, schema),
-        Some(Key::Array) | None => Ok(false),
+        Some(Key::Array) => {
+            let Some(common) = common(sides.iter().map(|side| side.get_type(schema)))? else { return Ok(false) };
+            if !ordered && !has_zeros(&common) {
+                return Ok(false);
+            }
+            for side in sides {
+                *side = of_array(std::mem::take(side), &common, schema)?;
+            }
+            Ok(true)
+        }
+        Some(Key::Jsonb) | None => Ok(false),
     }
 }
 
@@ -84,13 +103,14 @@ pub(crate) fn equal(call: ScalarFunction) -> Transformed<Expr> {
     }
 }
 
-/// Whether a jsonb equals what NULLIF compares it with, as a condition; `None`: they are others.
-pub(crate) fn same(value: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
-    if ![Key::of(value, schema), Key::of(other, schema)].contains(&Some(Key::Jsonb)) {
-        return None;
+/// Whether a value that has a key equals what NULLIF compares it with, as a condition; `None`: they are others.
+pub(crate) fn same(value: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let [mut left, mut right] = [value, other].map(Clone::clone);
+    // Whoever is NULL has no key, so that the keys are not equal.
+    if !compared(vec![&mut left, &mut right], Operator::IsNotDistinctFrom, schema)? {
+        return Ok(None);
     }
-    let [left, right] = [value, other].map(|side| Box::new(Key::Jsonb.call(side.clone())));
-    Some(Expr::BinaryExpr(BinaryExpr::new(left, Operator::Eq, right)))
+    Ok(Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Eq, Box::new(right)))))
 }
 
 /// A jsonb as its key.
@@ -98,43 +118,66 @@ pub(crate) fn of_jsonb(value: Expr) -> Expr {
     Key::Jsonb.call(value)
 }
 
-/// Columns of jsonb by which rows are joined, as their keys. Whether they are such.
-pub(crate) fn joined(left: &mut Expr, of_left: &DFSchema, right: &mut Expr, of_right: &DFSchema) -> bool {
-    if Key::of(left, of_left) != Some(Key::Jsonb) || Key::of(right, of_right) != Some(Key::Jsonb) {
-        return false;
-    }
-    *left = Key::Jsonb.call(std::mem::take(left));
-    *right = Key::Jsonb.call(std::mem::take(right));
-    true
+/// An array of floats as its key.
+pub(crate) fn of_floats(array: Expr) -> Expr {
+    Key::Array.call(array)
 }
 
-/// `x IN (SELECT …)` of jsonb as one of keys; a text beside one is read as such.
+/// Columns of jsonb, or of arrays of floats, by which rows are joined, as their keys. Whether they are such.
+pub(crate) fn joined(left: &mut Expr, of_left: &DFSchema, right: &mut Expr, of_right: &DFSchema) -> Result<bool> {
+    match (Key::of(left, of_left), Key::of(right, of_right)) {
+        (Some(Key::Jsonb), Some(Key::Jsonb)) => {
+            *left = Key::Jsonb.call(std::mem::take(left));
+            *right = Key::Jsonb.call(std::mem::take(right));
+            Ok(true)
+        }
+        (Some(Key::Array), Some(Key::Array)) => {
+            let types = [left.get_type(of_left), right.get_type(of_right)];
+            let Some(common) = common(types.into_iter())?.filter(has_zeros) else { return Ok(false) };
+            *left = of_array(std::mem::take(left), &common, of_left)?;
+            *right = of_array(std::mem::take(right), &common, of_right)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// `x IN (SELECT …)` of jsonb, or of arrays of floats, as one of keys; a text beside a jsonb is read as such.
 pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transformed<InSubquery>> {
     let rows = &member.subquery.subquery;
     let [column] = &rows.schema().columns()[..] else { return Ok(Transformed::no(member)) };
     let theirs = Expr::Column(column.clone());
-    if ![Key::of(&member.expr, schema), Key::of(&theirs, rows.schema())].contains(&Some(Key::Jsonb)) {
+    let keys = [Key::of(&member.expr, schema), Key::of(&theirs, rows.schema())];
+    let (own, theirs) = if keys.contains(&Some(Key::Jsonb)) {
+        (Key::Jsonb.call(std::mem::take(member.expr.as_mut())), Key::Jsonb.call(theirs))
+    } else if keys == [Some(Key::Array); 2] {
+        let types = [member.expr.get_type(schema), theirs.get_type(rows.schema())];
+        let Some(common) = common(types.into_iter())?.filter(has_zeros) else { return Ok(Transformed::no(member)) };
+        let own = of_array(std::mem::take(member.expr.as_mut()), &common, schema)?;
+        (own, of_array(theirs, &common, rows.schema())?)
+    } else {
         return Ok(Transformed::no(member));
-    }
-    let keys = LogicalPlanBuilder::from(Arc::clone(rows)).project([Key::Jsonb.call(theirs).alias("key")])?;
+    };
+    let keys = LogicalPlanBuilder::from(Arc::clone(rows)).project([theirs.alias("key")])?;
     member.subquery = member.subquery.with_plan(Arc::new(keys.build()?));
-    member.expr = Box::new(Key::Jsonb.call(*member.expr));
+    *member.expr = own;
     Ok(Transformed::yes(member))
 }
 
-/// Arrays of one type, as their keys. Where they have none, the engine says so.
-fn arrays(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
-    let types = sides.iter().map(|side| side.get_type(schema)).collect::<Result<Vec<_>>>()?;
-    let mut rest = types.iter();
-    let Some(first) = rest.next() else { return Ok(false) };
-    let common = rest.try_fold(first.clone(), |met, other| comparison_coercion(&met, other));
-    let Some(common) = common.filter(|met| matches!(met, DataType::List(item) if is_ordered(item.data_type()))) else {
-        return Ok(false);
-    };
-    for side in sides {
-        *side = Key::Array.call(std::mem::take(side).cast_to(&common, schema)?);
+/// The type at which arrays meet. `None`: they have no keys, and where they do not compare, the engine says so.
+fn common(mut types: impl Iterator<Item = Result<DataType>>) -> Result<Option<DataType>> {
+    let Some(first) = types.next() else { return Ok(None) };
+    let mut common = Some(first?);
+    for other in types {
+        let other = other?;
+        common = common.and_then(|met| comparison_coercion(&met, &other));
     }
-    Ok(true)
+    Ok(common.filter(|met| matches!(met, DataType::List(item) if is_ordered(item.data_type()))))
+}
+
+/// An array as the key of one of a type.
+fn of_array(array: Expr, of: &DataType, schema: &DFSchema) -> Result<Expr> {
+    Ok(Key::Array.call(array.cast_to(of, schema)?))
 }
 
 /// A node that sorts what has keys.
