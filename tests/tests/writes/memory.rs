@@ -76,6 +76,8 @@ fn rules_and_policies_hold() {
     let (nora, omar) = (gate.client("nora"), gate.client("omar"));
     let before = rows(&nora, ACCOUNTS);
     assert_eq!(before, ["a1|eu|c1|10.5000|-", "a2|us|c2|-|-", "a3|eu|c3|-|-"]);
+    assert_eq!(rows(&nora, "SELECT id FROM accounts WHERE region = 'us' LIMIT 1"), ["a2"]);
+    assert_eq!(rows(&omar, "SELECT count(*) FROM (SELECT * FROM accounts LIMIT 2) a"), ["2"]);
     for (sql, expected) in [
         ("UPDATE accounts SET region = 'us' WHERE id = 'a1'", "42501"),
         ("INSERT INTO accounts (id, region) VALUES ('a9', 'us')", "42501"),
