@@ -94,6 +94,12 @@ mod tests {
                 "missing FROM-clause entry for table \"z\"",
             ),
             ("SELECT q.nope FROM (SELECT 1 AS x) q", "42703", "column q.nope does not exist"),
+            // An alias that is a column's name, too.
+            ("SELECT id.nope FROM accounts id", "42703", "column id.nope does not exist"),
+            ("SELECT max(id.nope) FROM accounts id WHERE id.nope > 1", "42703", "column id.nope does not exist"),
+            ("SELECT 1 FROM accounts id ORDER BY id.nope", "42703", "column id.nope does not exist"),
+            ("SELECT a.id.nope FROM accounts a", "42P01", "missing FROM-clause entry for table \"id\""),
+            ("SELECT id.x.y FROM accounts a", "42P01", "missing FROM-clause entry for table \"x\""),
             ("SELECT 1 FROM accounts a ORDER BY a.nope", "42703", "column a.nope does not exist"),
             ("SELECT 1 FROM accounts a ORDER BY z.nope", "42P01", "missing FROM-clause entry for table \"z\""),
             ("SELECT id FROM nowhere", "42P01", "relation \"nowhere\" does not exist"),

@@ -3,14 +3,17 @@
 
 use super::apart::told_apart;
 use arrow::array::{ArrayRef, new_empty_array};
-use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{
+    Column, DFSchema, DataFusionError, ExprSchema, Result, ScalarValue, TableReference, not_impl_err,
+};
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawFieldAccessExpr, RawWindowExpr,
 };
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use querygate_query_api::column::{ENUM_LABELS_KEY, PG_TYPE_KEY, TYPE_MODIFIER_KEY};
+use querygate_query_api::own_names;
 use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_semantics::function;
@@ -50,7 +53,7 @@ impl PgExprPlanner {
         if matches!(other.data_type(), DataType::Decimal128(..)) && decimal(text.trim(), text).is_err() {
             let metadata = [(PG_TYPE_KEY, "numeric"), (TYPE_MODIFIER_KEY, "any")];
             let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-            let field = arrow::datatypes::Field::new("", DataType::Decimal128(38, 10), true).with_metadata(metadata);
+            let field = Field::new("", DataType::Decimal128(38, 10), true).with_metadata(metadata);
             return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field: Arc::new(field) })));
         }
         if let Some(labels) = other.metadata().get(ENUM_LABELS_KEY) {
@@ -65,7 +68,7 @@ impl PgExprPlanner {
 }
 
 /// The type in which a literal beside a value of this type is read: of any length beside bits, an address beside a network.
-fn literal_type(other: &FieldRef) -> arrow::datatypes::Field {
+fn literal_type(other: &FieldRef) -> Field {
     let own = other.as_ref().clone();
     let mut metadata = own.metadata().clone();
     if own.data_type() == &NETWORK {
@@ -116,7 +119,7 @@ fn own_field(expr: &Expr, schema: &dyn ExprSchema) -> Option<FieldRef> {
         Expr::OuterReferenceColumn(field, _) => Some(Arc::clone(field)),
         // Only texts wait for a type.
         Expr::Literal(value, _) if value.is_null() || untyped_text(expr).is_some() => None,
-        Expr::Literal(value, _) => Some(Arc::new(arrow::datatypes::Field::new("", value.data_type(), true))),
+        Expr::Literal(value, _) => Some(Arc::new(Field::new("", value.data_type(), true))),
         other => other.to_field(schema).ok().map(|(_, field)| field),
     }
 }
@@ -204,7 +207,7 @@ impl ExprPlanner for PgExprPlanner {
             let place = key.as_ref().clone() + lit(1_i64);
             let letter = datafusion::functions::unicode::substr().call(vec![expr, place, lit(1_i64)]);
             let text = [(PG_TYPE_KEY.to_owned(), "char".to_owned())].into();
-            let field = Arc::new(arrow::datatypes::Field::new("", DataType::Utf8, true).with_metadata(text));
+            let field = Arc::new(Field::new("", DataType::Utf8, true).with_metadata(text));
             return Ok(PlannerResult::Planned(Expr::Cast(Cast { expr: Box::new(letter), field })));
         }
         let from_zero = field_of(&expr, schema)
@@ -225,6 +228,23 @@ impl ExprPlanner for PgExprPlanner {
             other @ GetFieldAccess::NamedStructField { .. } => other,
         };
         Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }))
+    }
+
+    /// A name behind a column's is no field of its value but a column of a table, which is not there: else it would have been found.
+    fn plan_compound_identifier(
+        &self,
+        field: &Field,
+        _: Option<&TableReference>,
+        names: &[String],
+    ) -> Result<PlannerResult<Vec<Expr>>> {
+        let (Some((name, before)), false) = (names.split_last(), field.data_type().is_nested()) else {
+            return not_impl_err!("fields of rows are the engine's");
+        };
+        let table = before.last().unwrap_or(field.name());
+        // Of a table that is named so in another way there may be such a column; no column has this name.
+        let missing = own_names::told_apart(name, 0);
+        let column = Column::new(Some(TableReference::bare(own_names::output_name(table))), missing);
+        Ok(PlannerResult::Planned(Expr::Column(column)))
     }
 
     fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
