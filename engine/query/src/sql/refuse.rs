@@ -6,7 +6,8 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{JoinConstraint, JoinType};
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, Query, Select, SelectItem, Setting, Statement, TableAlias, TableFactor, Value,
+    AccessExpr, Expr, Ident, Join, JoinConstraint as Constraint, JoinOperator, ObjectName, Query, Select, SelectItem,
+    Setting, Statement, TableAlias, TableFactor, TableWithJoins, Value, WindowType,
 };
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashSet;
@@ -108,6 +109,61 @@ fn is_of_texts(alias: &TableAlias) -> bool {
     is_text(&alias.name) || alias.columns.iter().any(|column| is_text(&column.name))
 }
 
+fn has_text(name: &ObjectName) -> bool {
+    name.0.iter().filter_map(|part| part.as_ident()).any(is_text)
+}
+
+/// Whether an expression has a name in it, beside those of the expressions in it.
+fn is_named_by_text(expr: &Expr) -> bool {
+    match expr {
+        Expr::CompoundIdentifier(names) => names.iter().any(is_text),
+        Expr::CompoundFieldAccess { access_chain, .. } => {
+            access_chain.iter().any(|access| matches!(access, AccessExpr::Dot(Expr::Identifier(name)) if is_text(name)))
+        }
+        Expr::Collate { collation, .. } => has_text(collation),
+        Expr::Function(call) => match &call.over {
+            Some(WindowType::NamedWindow(name)) => is_text(name),
+            Some(WindowType::WindowSpec(spec)) => spec.window_name.as_ref().is_some_and(is_text),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether the columns of USING are named so, in the joins of a table.
+fn joins_by_text(table: &TableWithJoins) -> bool {
+    table
+        .joins
+        .iter()
+        .any(|join| matches!(constraint(join), Some(Constraint::Using(names)) if names.iter().any(has_text)))
+}
+
+const fn constraint(join: &Join) -> Option<&Constraint> {
+    match &join.join_operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)
+        | JoinOperator::CrossJoin(constraint)
+        | JoinOperator::Semi(constraint)
+        | JoinOperator::LeftSemi(constraint)
+        | JoinOperator::RightSemi(constraint)
+        | JoinOperator::Anti(constraint)
+        | JoinOperator::LeftAnti(constraint)
+        | JoinOperator::RightAnti(constraint)
+        | JoinOperator::AsOf { constraint, .. }
+        | JoinOperator::StraightJoin(constraint) => Some(constraint),
+        JoinOperator::CrossApply
+        | JoinOperator::OuterApply
+        | JoinOperator::ArrayJoin
+        | JoinOperator::LeftArrayJoin
+        | JoinOperator::InnerArrayJoin => None,
+    }
+}
+
 struct Ignored;
 
 impl Reader for Ignored {
@@ -132,19 +188,19 @@ impl Reader for Ignored {
             SelectItem::ExprWithAlias { alias, .. } => is_text(alias),
             _ => false,
         });
-        if alias {
+        if alias || select.named_window.iter().any(|window| is_text(&window.0)) || select.from.iter().any(joins_by_text)
+        {
             return refused_name();
         }
         of_select(select).map_or(ON, refused)
     }
 
     fn relation(&mut self, relation: &ObjectName) -> Step {
-        let text = relation.0.iter().filter_map(|part| part.as_ident()).any(is_text);
-        if text { refused_name() } else { ON }
+        if has_text(relation) { refused_name() } else { ON }
     }
 
     fn expr(&mut self, expr: &Expr) -> Step {
-        if matches!(expr, Expr::CompoundIdentifier(names) if names.iter().any(is_text)) {
+        if is_named_by_text(expr) {
             return refused_name();
         }
         if is_misread(expr) {
@@ -168,6 +224,7 @@ impl Reader for Ignored {
             return refused_name();
         }
         match factor {
+            TableFactor::NestedJoin { table_with_joins, .. } if joins_by_text(table_with_joins) => refused_name(),
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
                 refused("TABLESAMPLE")
             }
@@ -221,10 +278,19 @@ mod tests {
             "select * from (select 1) as u('b')",
             "with 'u' as (select 1) select 1",
             "select t.'a' from t",
+            "select (t).'a' from t",
+            "select (f(a)).'b' from t",
+            "select 1 from t join u using ('a')",
+            "select 1 from t left join u using (a, 'b') where c",
+            "select 1 from (t full join u using ('a')) join v on b",
+            "select a collate 'C' from t",
+            "select sum(a) over w from t window 'w' as (order by b)",
+            "select sum(a) over 'w' from t window w as (order by b)",
         ] {
             assert!(!judge(sql), "{sql}");
         }
         assert!(judge("select a, count(*) from t where a not in (select 1) and 'x' not in (select b from u)"));
+        assert!(judge("select sum((t).a) over \"w\", b collate \"C\" from t join u using (\"b\") window \"w\" as ()"));
         assert!(judge(
             "select a, count(*) from t join u using (a) where b in (select 1) group by a having true order by 1 limit 1"
         ));
