@@ -6,7 +6,7 @@ pub(super) mod from;
 pub(super) mod grouping;
 
 use super::rewrite::expressions::{
-    calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
+    bounds, calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
 use super::rewrite::from::{aliases, names, order_names, recursion, relations, rows, set_names, using, value_lists};
 use super::rewrite::grouping::{aggregates, frames, group_by, orders, sets, windows};
@@ -211,6 +211,7 @@ impl Writer for Rewriter<'_> {
 
     fn expr(&mut self, expr: &mut Expr) -> Step {
         step(aggregates::refuse(expr))?;
+        step(bounds::rewrite(expr))?;
         step(rows::rewrite(self, expr))?;
         normal_forms::rewrite(expr);
         orders::by_no_places(expr);

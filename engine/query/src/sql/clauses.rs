@@ -2,11 +2,13 @@
 //! joins, one function in ROWS FROM. What the gate does not have is taken out and remembered: the rest is bound, so that a name that does
 //! not exist is told first, and then the clause is refused. Knows words, no statements.
 
+mod bounds;
 mod fetches;
 mod groups;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bounds::SYMMETRIC_MARK;
 pub(crate) use fetches::LIMIT_MARK;
 pub(crate) use groups::DISTINCT_MARK;
 
@@ -271,6 +273,9 @@ impl Words<'_> {
         if let Some(rows) = self.computed_fetch(word) {
             self.limit_of(word, rows);
             return word + 2;
+        }
+        if let Some(bounds) = self.ordered_bounds(word) {
+            return bounds;
         }
         if self.is(word, "name") && self.is_text(word + 1) {
             self.name_literal(word);

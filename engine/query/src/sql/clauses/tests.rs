@@ -39,6 +39,8 @@ fn other_words_for_the_same_are_put_right() {
         ("a JOIN b JOIN c ON c.on = b.x ON z", "a JOIN (b JOIN c ON c.on = b.x ) ON z"),
         ("FROM a, ROWS FROM (s.f(1)) b JOIN LATERAL ROWS FROM (g()) c", "FROM a, s.f(1) b JOIN LATERAL g() c"),
         ("FROM (ROWS FROM (f(1)) CROSS JOIN b)", "FROM ( f(1) CROSS JOIN b)"),
+        ("a BETWEEN ASYMMETRIC b AND c", "a BETWEEN b AND c"),
+        ("a NOT BETWEEN SYMMETRIC b AND c", "a NOT BETWEEN '''symmetric''' && b AND c"),
         ("SELECT name 'a'", "SELECT 'a'::name"),
         ("SELECT DISTINCT name E'a', name $$b$$ FROM t", "SELECT DISTINCT E'a'::name , $$b$$::name FROM t"),
         ("FROM ROWS FROM (f(1, 2)) WITH ORDINALITY", "FROM f(1, 2) WITH ORDINALITY"),

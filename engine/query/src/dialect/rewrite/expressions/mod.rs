@@ -2,6 +2,7 @@
 
 mod aggregates;
 pub(in crate::dialect) mod array_queries;
+pub(in crate::dialect) mod bounds;
 pub(in crate::dialect) mod calls;
 pub(in crate::dialect) mod casts;
 pub(in crate::dialect) mod constants;
