@@ -45,6 +45,7 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
         ErrorCode::FeatureNotSupported,
         "a subquery at this place is not supported",
     ),
+    ("InSubquery should only return one column", ErrorCode::SyntaxError, "subquery has too many columns"),
     ("should only return one column", ErrorCode::SyntaxError, "subquery must return only one column"),
     ("Join condition must be boolean", ErrorCode::DatatypeMismatch, "argument of JOIN/ON must be type boolean"),
     ("filter with non-boolean predicate", ErrorCode::DatatypeMismatch, "argument of WHERE must be type boolean"),
@@ -156,8 +157,7 @@ fn operator(text: &str) -> Option<Error> {
     ];
     let expression = between(text, "arithmetic expression ", " to valid types").or_else(|| {
         let (_, rest) = KINDS.iter().find_map(|kind| text.split_once(kind))?;
-        let line = rest.lines().next().unwrap_or_default();
-        Some(line.split_once(": ").map_or(line, |(operation, _)| operation))
+        Some(before_cause(rest.lines().next().unwrap_or_default()))
     })?;
     let parts = split_words(expression);
     let (left, op, right) = match parts.as_slice() {
@@ -169,8 +169,32 @@ fn operator(text: &str) -> Option<Error> {
         [left, "IS", .., "FROM", right] => (left, "=", right),
         _ => return None,
     };
+    if let (Some(fields), Some(others)) = (fields(left), fields(right))
+        && fields != others
+    {
+        return Some(Error::new(ErrorCode::SyntaxError, "unequal number of entries in row expressions"));
+    }
     let message = format!("operator does not exist: {} {op} {}", type_name(left), type_name(right));
     Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(OPERATOR_HINT))
+}
+
+/// What stands before a colon that is in no type.
+fn before_cause(line: &str) -> &str {
+    let mut depth = 0_i32;
+    for (at, c) in line.char_indices() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            ':' if depth == 0 && line[at..].starts_with(": ") => return &line[..at],
+            _ => {}
+        }
+    }
+    line
+}
+
+/// How many fields a row has.
+fn fields(engine: &str) -> Option<usize> {
+    engine.strip_prefix("Struct(")?.strip_suffix(')').map(|fields| split_types(fields).len())
 }
 
 /// A window that no WINDOW clause defines, a qualifier of `*` that no table has.
@@ -328,6 +352,16 @@ mod tests {
             "Cannot infer common argument type for comparison operation Int32 IS NOT DISTINCT FROM Date32",
             "42883",
             "operator does not exist: integer = date",
+        );
+        check(
+            "Cannot infer common argument type for comparison operation Struct(\"c0\": Int64, \"c1\": List(Utf8)) > Struct(\"c0\": Int64)",
+            "42601",
+            "unequal number of entries in row expressions",
+        );
+        check(
+            "Cannot infer common argument type for comparison operation Struct(\"c0\": Int64) = Struct(\"c0\": Utf8): why",
+            "42883",
+            "operator does not exist: record = record",
         );
         check("Join condition must be boolean type, but got Utf8", "42804", "argument of JOIN/ON must be type boolean");
         check(

@@ -14,3 +14,4 @@ pub(in crate::dialect) mod row_comparisons;
 pub(in crate::dialect) mod sets;
 pub(in crate::dialect) mod substrings;
 pub(in crate::dialect) mod variadic;
+pub(in crate::dialect) mod widths;

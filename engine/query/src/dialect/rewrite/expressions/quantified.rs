@@ -3,6 +3,7 @@
 
 use super::calls::unqualified;
 use super::operators::is_row;
+use super::widths;
 use crate::dialect::ast::{aliased, binary, call, derived, number, plain_arguments, quoted, select, table_alias};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -25,6 +26,7 @@ pub(in crate::dialect) fn compared(left: &Expr, op: &BinaryOperator, subquery: &
             .with_hint("Compute the inner comparisons in a subquery in FROM."));
     }
     let values = values_of(left);
+    widths::check(subquery, values.len())?;
     let names = names(values.len());
     let pairs = values.into_iter().zip(&names).map(|(value, name)| nested(binary(value, op.clone(), column(name))));
     let pairs: Vec<Expr> = pairs.collect();
@@ -151,6 +153,7 @@ fn deciding(
     decides: fn(Expr) -> Expr,
     negated: bool,
 ) -> Result<Expr> {
+    widths::check(subquery, 1)?;
     let names = names(1);
     let compared = nested(binary(value.clone(), op.clone(), column(&place(1))));
     Ok(Expr::Exists { subquery: selected(number(1), rows(subquery, &names), decides(compared))?, negated })
@@ -200,6 +203,7 @@ fn selected(item: Expr, from: TableFactor, condition: Expr) -> Result<Box<Query>
 /// Whether there is an equal row, or none.
 fn exists(row: &Expr, subquery: &Query, negated: bool) -> Result<Expr> {
     let values = values_of(row);
+    widths::check(subquery, values.len())?;
     let names = names(values.len());
     let pairs = values.into_iter().zip(&names).map(|(value, name)| binary(value, BinaryOperator::Eq, column(name)));
     let Some(equal) = pairs.reduce(|a, b| binary(a, BinaryOperator::And, b)) else {

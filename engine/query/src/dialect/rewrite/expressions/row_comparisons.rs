@@ -5,10 +5,11 @@
 use super::aggregates::is_aggregate;
 use super::operators::is_row;
 use super::quantified::{names, values_of};
-use crate::dialect::ast::{aliased, binary, derived, plain_select, quoted, select, table_alias};
+use super::widths;
+use crate::dialect::ast::{aliased, binary, derived, quoted, select, table_alias};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Query, SelectItem, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Query, UnaryOperator, Value};
 use querygate_query_api::own_names::ONE_ROW;
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -18,7 +19,7 @@ const COPIES_MAX: usize = 20_000;
 /// The comparison pair by pair, if it is one of rows of as many values.
 ///
 /// # Errors
-/// 54001 where that would take too many copies of what is compared.
+/// 42601 for rows that have not as many values, 54001 where that would take too many copies of what is compared.
 pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
     let pairwise = match expr {
         Expr::BinaryOp { left, op, right } => match subquery_of(right).filter(|_| is_row(left)) {
@@ -61,14 +62,17 @@ fn constant(value: bool) -> Expr {
     Expr::Value(Value::Boolean(value).with_empty_span())
 }
 
-/// `None`: one side is no row, or they have not as many values.
+/// `None`: one side is no row, or one of no known values.
 fn compared(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option<Expr>> {
     if !is_row(left) || !is_row(right) {
         return Ok(None);
     }
     let (left, right) = (values_of(left), values_of(right));
-    if left.len() != right.len() || left.is_empty() {
+    if left.is_empty() || right.is_empty() {
         return Ok(None);
+    }
+    if left.len() != right.len() {
+        return Err(Error::new(ErrorCode::SyntaxError, "unequal number of entries in row expressions"));
     }
     let joined = match op {
         BinaryOperator::Eq => all(&left, op, &right, &BinaryOperator::And)?,
@@ -101,22 +105,12 @@ fn compared_with_query(left: &Expr, op: &BinaryOperator, subquery: &Query) -> Re
         return Err(refused_aggregate());
     }
     let wanted = values_of(left).len();
-    if let Some(given) = columns_of(subquery).filter(|given| *given != wanted) {
-        let few = if given < wanted { "few" } else { "many" };
-        return Err(Error::new(ErrorCode::SyntaxError, format!("subquery has too {few} columns")));
-    }
+    widths::check(subquery, wanted)?;
     let names = names(wanted);
     let theirs = names.iter().map(|name| Expr::CompoundIdentifier(vec![quoted(ONE_ROW), quoted(name)]));
     let Some(pairwise) = compared(left, op, &Expr::Tuple(theirs.collect()))? else { return Ok(None) };
     let row = derived(subquery.clone(), false, Some(table_alias(ONE_ROW, &names)));
     Ok(Some(Expr::Subquery(Box::new(select(vec![aliased(pairwise, "compared")], Some(row))?))))
-}
-
-/// How many columns a subquery has. `None`: its select list does not say.
-fn columns_of(subquery: &Query) -> Option<usize> {
-    let named = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
-    let items = &plain_select(subquery)?.projection;
-    items.iter().all(named).then_some(items.len())
 }
 
 /// Whether aggregates or windows stand in a row: written into the subquery, they would be of its rows.

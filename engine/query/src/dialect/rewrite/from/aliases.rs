@@ -4,13 +4,14 @@
 use super::rows::{self, Scope};
 use crate::dialect::ast::{derived, folded, parts, quoted, select as new_select, table_alias};
 use crate::dialect::rewrite::Rewriter;
+use crate::dialect::rewrite::expressions::widths;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderBy, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins,
     WildcardAdditionalOptions, With,
 };
-use querygate_query_api::own_names::told_apart;
+use querygate_query_api::own_names::{ONE_ROW, ROWS, told_apart};
 use querygate_types::Result;
 use std::collections::HashSet;
 
@@ -38,7 +39,12 @@ pub(in crate::dialect) fn complete(rewriter: &Rewriter<'_>, select: &mut Select)
                 name_others(alias, parts(name).and_then(|name| rewriter.columns_of(&name)));
             }
             TableFactor::Derived { subquery, alias: Some(alias), .. } if !alias.columns.is_empty() => {
-                name_others(alias, rows::columns(rewriter, subquery));
+                let columns = rows::columns(rewriter, subquery);
+                // What rows are compared with has a column for each of their values.
+                if let (ROWS | ONE_ROW, Some(columns)) = (alias.name.value.as_str(), &columns) {
+                    widths::fits(columns.len(), alias.columns.len())?;
+                }
+                name_others(alias, columns);
             }
             _ => {}
         }
