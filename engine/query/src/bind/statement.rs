@@ -14,7 +14,9 @@ use crate::bind::volatility::Asks;
 use crate::bind::workspace::Workspace;
 use crate::books::observe::FragmentRecord;
 use crate::dialect::parameters::{Declared, Parameter, narrowed};
-use crate::dialect::{Dialect, as_joins, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships};
+use crate::dialect::{
+    Dialect, as_joins, refuse_outer_aggregates, refuse_ungrouped, rewrite, with_nearest, with_null_memberships,
+};
 use crate::errors::{Stage, in_output_names, translate};
 use crate::rules::drop_primary_keys::without_keys;
 use crate::sql::breadth::refuse_wide;
@@ -408,7 +410,7 @@ pub(crate) async fn plan_query(
     };
     refuse_using(&plan)?;
     refuse_filters(&plan)?;
-    refuse_outer_aggregates(&plan).map_err(|e| translate(&e, Stage::Plan))?;
+    refuse_outer_aggregates(&plan).and_then(|()| refuse_ungrouped(&plan)).map_err(|e| translate(&e, Stage::Plan))?;
     settled(plan, state, dialect, declared).map_err(|e| translate_binding(&e, &query))
 }
 

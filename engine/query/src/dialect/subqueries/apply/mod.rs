@@ -17,6 +17,7 @@ mod renamed;
 
 pub(crate) use exec::{RunSubplan, SubplanRunner};
 pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
+pub(super) use references::{free_references, subquery_of};
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -33,7 +34,7 @@ use datafusion::logical_expr::{
 };
 use querygate_pg_catalog::SystemTable;
 use querygate_types::{Error, ErrorCode};
-use references::{free_references, lateral_body, subquery_of};
+use references::lateral_body;
 use std::any::Any;
 use std::sync::Arc;
 

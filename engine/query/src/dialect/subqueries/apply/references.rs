@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Columns of enclosing queries that a plan reads, each once.
-pub(super) fn free_references(plan: &LogicalPlan) -> Result<Vec<(Column, FieldRef)>> {
+pub(in crate::dialect::subqueries) fn free_references(plan: &LogicalPlan) -> Result<Vec<(Column, FieldRef)>> {
     let mut found = Vec::new();
     walk(plan, &mut found)?;
     Ok(found)
@@ -40,7 +40,7 @@ pub(super) fn reads_beyond(subquery: &Subquery, schema: &DFSchema) -> Result<boo
 }
 
 /// The subquery of an expression node.
-pub(super) fn subquery_of(expr: &Expr) -> Option<&Subquery> {
+pub(in crate::dialect::subqueries) fn subquery_of(expr: &Expr) -> Option<&Subquery> {
     match expr {
         Expr::ScalarSubquery(subquery)
         | Expr::Exists(Exists { subquery, .. })
