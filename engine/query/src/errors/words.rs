@@ -95,6 +95,11 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
         ErrorCode::UndefinedFunction,
         "operator does not exist: the types of IN and its subquery do not fit",
     ),
+    (
+        "Conflicting types for id",
+        ErrorCode::UndefinedFunction,
+        "operator does not exist: a parameter stands beside values of types that do not fit",
+    ),
     ("unnest() can only be applied to array", ErrorCode::UndefinedFunction, "function unnest needs an array"),
     (
         "should satisfy `0 < precision",

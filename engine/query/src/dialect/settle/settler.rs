@@ -37,7 +37,8 @@ impl Settler {
     /// The plan with typed literals, subqueries included, and printable output columns.
     pub(crate) fn settle(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let plan = super::placeholders::beside_integers(plan)?;
-        let plan = super::unions::with_types(self.type_literals(plan)?)?;
+        let plan = super::one_type::everywhere(self.type_literals(plan)?)?;
+        let plan = super::unions::with_types(plan)?;
         let plan = super::text_forms::in_one_form(plan)?;
         self.outputs(plan)
     }
