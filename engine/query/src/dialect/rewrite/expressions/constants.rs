@@ -180,12 +180,12 @@ pub(in crate::dialect) fn large_number(expr: &mut Expr) {
 }
 
 /// Whether a number is beyond every decimal here; or beyond bigint, where the engine would take it for an unsigned one.
-fn is_large(digits: &str) -> bool {
+pub(in crate::dialect) fn is_large(digits: &str) -> bool {
     is_wide(digits) || digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<i64>().is_err()
 }
 
 /// Whether a number is beyond every decimal here.
-pub(in crate::dialect) fn is_wide(digits: &str) -> bool {
+fn is_wide(digits: &str) -> bool {
     let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let fraction = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     let length = mantissa.bytes().filter(u8::is_ascii_digit).count();

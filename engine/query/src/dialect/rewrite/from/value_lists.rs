@@ -5,7 +5,7 @@ use crate::dialect::ast::{aliased, call, cast, element_type, literal_text, selec
 use crate::dialect::parameters::{Declared, declared_type, without_modifier};
 use crate::dialect::planners::types::PgTypePlanner;
 use crate::dialect::rewrite::expressions::calls::record;
-use crate::dialect::rewrite::expressions::constants::{is_wide, whole};
+use crate::dialect::rewrite::expressions::constants::{is_large, whole};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::logical_expr::planner::TypePlanner as _;
 use datafusion::sql::sqlparser::ast::{
@@ -301,7 +301,7 @@ fn is_wide_number(cell: &Expr) -> bool {
         Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr: inner } => {
             is_wide_number(inner)
         }
-        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if is_wide(digits)),
+        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if is_large(digits)),
         _ => false,
     }
 }
