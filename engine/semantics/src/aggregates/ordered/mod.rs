@@ -1,9 +1,10 @@
 //! `array_agg` and `string_agg` with an order. Values and the keys of their order are kept as they come, in columns, and sorted once in
 //! the end; DataFusion's make each of them a value of its own. Without an order, and of distinct values, they are DataFusion's, unless the
-//! values are equal by their keys only.
+//! values are equal by their keys only; a frame that moves has one of its own.
 
 mod kept;
 mod places;
+mod sliding;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, plan_err};
@@ -16,6 +17,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::expressions::Literal;
 use kept::{Collected, Kept};
+use sliding::Sliding;
 use std::sync::Arc;
 
 /// The functions to register in place of DataFusion's.
@@ -109,6 +111,14 @@ impl AggregateUDFImpl for Ordered {
             return Ok(Box::new(Collected::new(self.kept(&args)?)));
         }
         self.inner.accumulator(args)
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        // Of arrays the engine's is one that slides.
+        if args.exprs.len() > 1 && args.order_bys.is_empty() && !args.is_distinct {
+            return Ok(Box::new(Sliding::new(separator(&args)?)));
+        }
+        self.accumulator(args)
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
