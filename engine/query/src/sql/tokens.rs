@@ -33,7 +33,7 @@ pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
     Ok(mended(&tokens))
 }
 
-/// `123abc`: a number ends where a word begins, but not without a blank. Nor is `0x1f` a number to PostgreSQL 15.
+/// `123abc`: a number ends where a word begins, but not without a blank. Nor are `0x1f` and `1_000` numbers to PostgreSQL 15.
 fn refuse_junk(tokens: &[TokenWithSpan]) -> Result<(), TokenizerError> {
     let junk = |location| TokenizerError { message: "trailing junk after numeric literal".to_owned(), location };
     for TokenWithSpan { token, span } in tokens {
@@ -43,6 +43,9 @@ fn refuse_junk(tokens: &[TokenWithSpan]) -> Result<(), TokenizerError> {
             if span.start.line == span.end.line && span.end.column == span.start.column + bare {
                 return Err(junk(span.start));
             }
+        }
+        if matches!(token, Token::Number(digits, _) if digits.contains('_')) {
+            return Err(junk(span.start));
         }
     }
     for pair in tokens.windows(2) {

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{
     Column, DFSchema, DataFusionError, ExprSchema, Result, ScalarValue, TableReference, not_impl_err,
 };
+use datafusion::functions_nested::extract::array_element;
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawFieldAccessExpr, RawWindowExpr,
 };
@@ -218,7 +219,12 @@ impl ExprPlanner for PgExprPlanner {
                 GetFieldAccess::ListIndex { key: Box::new(*key + lit(1_i64)) }
             }
             GetFieldAccess::ListIndex { key } => {
-                GetFieldAccess::ListIndex { key: Box::new(super::subscripts::index(*key, schema)?) }
+                let key = super::subscripts::index(*key, schema)?;
+                // The engine would make another aggregate of `array_agg` and the place, which it lacks for most of them.
+                if matches!(expr, Expr::AggregateFunction(_)) {
+                    return Ok(PlannerResult::Planned(array_element(expr, key)));
+                }
+                GetFieldAccess::ListIndex { key: Box::new(key) }
             }
             GetFieldAccess::ListRange { start, stop, stride } => {
                 let start = Box::new(super::subscripts::start(*start, schema)?);
