@@ -7,6 +7,7 @@ use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::expressions::calls::{is_set, unqualified};
 use crate::dialect::rewrite::expressions::constants::whole;
 use crate::sql::clauses::LIMIT_MARK;
+use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, DataType, Expr, FunctionArg, LimitClause, ObjectName, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor, Value, WildcardAdditionalOptions,
@@ -273,6 +274,8 @@ impl InFrom {
         let given: Vec<String> = alias.iter().flat_map(|a| &a.columns).map(|c| folded(&c.name)).collect();
         let column = |place: usize, otherwise: &str| given.get(place).cloned().unwrap_or_else(|| otherwise.to_owned());
         let table = TableAlias { columns: Vec::new(), ..alias.unwrap_or_else(|| table_alias(&self.name, &[])) };
+        // Beside a RIGHT or FULL JOIN the engine has no lateral side, whatever that reads.
+        let lateral = self.arguments.iter().any(|argument| finds(argument, &mut Names));
 
         if self.name == "unnest" && self.arguments.len() > 1 {
             let names: Vec<String> = (1..=self.arguments.len()).map(|n| format!("c{n}")).collect();
@@ -286,7 +289,7 @@ impl InFrom {
                     // All are called the same; what tells them apart is not shown.
                     column(place, &if place == 0 { "unnest".to_owned() } else { told_apart("unnest", place) })
                 },
-                table,
+                (lateral, table),
             );
         }
         let plain_value = fields.is_none();
@@ -301,18 +304,18 @@ impl InFrom {
         };
         if !set {
             // A function with one result: one row.
-            return Ok(derived(select(vec![aliased(source, &column(0, &default))], None)?, true, Some(table)));
+            return Ok(derived(select(vec![aliased(source, &column(0, &default))], None)?, lateral, Some(table)));
         }
         if plain_value && !self.ordinality {
             let item = call("unnest", vec![source]);
             let item = json.map_or_else(|| item.clone(), |json| cast(item.clone(), json));
             let item = aliased(item, &column(0, &default));
-            return Ok(derived(select(vec![item], None)?, true, Some(table)));
+            return Ok(derived(select(vec![item], None)?, lateral, Some(table)));
         }
         match &fields {
             Some(names) => {
                 let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-                row_source(source, self.ordinality, &names, json, &column, table)
+                row_source(source, self.ordinality, &names, json, &column, (lateral, table))
             }
             None => row_source(
                 source,
@@ -320,8 +323,20 @@ impl InFrom {
                 &[],
                 json,
                 &|place, name| column(place, if place == 0 { &default } else { name }),
-                table,
+                (lateral, table),
             ),
+        }
+    }
+}
+
+/// Finds a name, which may be of a column of a table before.
+struct Names;
+
+impl Reader for Names {
+    fn expr(&mut self, expr: &Expr) -> Step {
+        match expr {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Step::Break(Stop::Found),
+            _ => ON,
         }
     }
 }
@@ -333,7 +348,7 @@ fn row_source(
     fields: &[String],
     json: Option<DataType>,
     column: &dyn Fn(usize, &str) -> String,
-    table: TableAlias,
+    (lateral, table): (bool, TableAlias),
 ) -> Result<TableFactor> {
     let list = if ordinality { call("with_ordinality", vec![source]) } else { source };
     let rows =
@@ -353,7 +368,7 @@ fn row_source(
         let place = items.len();
         items.push(aliased(field(item, "ordinality"), &column(place, "ordinality")));
     }
-    Ok(derived(select(items, Some(rows))?, true, Some(table)))
+    Ok(derived(select(items, Some(rows))?, lateral, Some(table)))
 }
 
 /// `expr['name']`.

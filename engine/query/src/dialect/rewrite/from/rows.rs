@@ -90,7 +90,7 @@ fn add(rewriter: &Rewriter<'_>, factor: &TableFactor, absent: bool, scope: &mut 
         | TableFactor::UNNEST { alias: Some(alias), .. } => {
             let only = only_column(factor);
             let scalar = only.is_some();
-            (folded(&alias.name), only.map(|column| vec![column]), scalar)
+            (folded(&alias.name), only.map(|column| vec![column]).or_else(|| fields(factor)), scalar)
         }
         TableFactor::NestedJoin { alias: Some(alias), .. } => (folded(&alias.name), None, false),
         _ => return,
@@ -111,6 +111,18 @@ pub(super) fn only_column(factor: &TableFactor) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// The columns of a function in FROM that returns a set of rows. `None`: it is something else, or nothing is known of it.
+fn fields(factor: &TableFactor) -> Option<Vec<String>> {
+    let (name, alias, ordinality) = match factor {
+        TableFactor::Table { name, alias: Some(alias), args: Some(_), with_ordinality, .. }
+        | TableFactor::Function { name, alias: Some(alias), with_ordinality, .. } => (name, alias, *with_ordinality),
+        _ => return None,
+    };
+    let set = sets::find(&unqualified(name)?).filter(|set| !set.fields.is_empty())?;
+    let own = set.fields.iter().copied().chain(ordinality.then_some("ordinality")).map(str::to_owned);
+    renamed(Some(own.collect()), Some(alias))
 }
 
 /// The one column of a function that returns a set of values. `None`: it returns something else, or nothing is known of it.
