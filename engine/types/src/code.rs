@@ -39,6 +39,7 @@ pub enum ErrorCode {
     InvalidStatementName,
     GroupingError,
     WindowingError,
+    WrongObjectType,
     DatatypeMismatch,
     CannotCoerce,
     IndeterminateDatatype,
@@ -180,6 +181,7 @@ impl ErrorCode {
         Self::InvalidStatementName,
         Self::GroupingError,
         Self::WindowingError,
+        Self::WrongObjectType,
         Self::DatatypeMismatch,
         Self::CannotCoerce,
         Self::IndeterminateDatatype,
@@ -278,6 +280,7 @@ impl ErrorCode {
             Self::InvalidStatementName => "26000",
             Self::GroupingError => "42803",
             Self::WindowingError => "42P20",
+            Self::WrongObjectType => "42809",
             Self::DatatypeMismatch => "42804",
             Self::CannotCoerce => "42846",
             Self::IndeterminateDatatype => "42P18",
@@ -353,6 +356,7 @@ impl ErrorCode {
             | Self::DuplicateAlias
             | Self::GroupingError
             | Self::WindowingError
+            | Self::WrongObjectType
             | Self::DatatypeMismatch
             | Self::CannotCoerce
             | Self::IndeterminateDatatype

@@ -9,7 +9,7 @@ use super::rewrite::expressions::{
     bounds, calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
 use super::rewrite::from::{aliases, names, order_names, recursion, relations, rows, set_names, using, value_lists};
-use super::rewrite::grouping::{aggregates, frames, group_by, orders, sets, windows};
+use super::rewrite::grouping::{aggregates, frames, group_by, misplaced, orders, sets, windows};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, OrderBy, Query, Select, SetExpr, Statement, TableFactor};
@@ -211,6 +211,7 @@ impl Writer for Rewriter<'_> {
 
     fn expr(&mut self, expr: &mut Expr) -> Step {
         step(aggregates::refuse(expr))?;
+        step(misplaced::refuse(expr))?;
         step(bounds::rewrite(expr))?;
         step(rows::rewrite(self, expr))?;
         normal_forms::rewrite(expr);

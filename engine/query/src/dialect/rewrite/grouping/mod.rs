@@ -5,6 +5,7 @@ pub(in crate::dialect) mod frames;
 pub(in crate::dialect) mod group_by;
 pub(in crate::dialect) mod hypothetical_ranks;
 pub(in crate::dialect) mod last_rank;
+pub(in crate::dialect) mod misplaced;
 pub(in crate::dialect) mod orders;
 pub(in crate::dialect) mod sets;
 pub(in crate::dialect) mod ties;

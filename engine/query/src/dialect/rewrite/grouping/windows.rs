@@ -2,6 +2,7 @@
 //! the ORDER BY behind it, not the queries within them, whose windows are their own.
 
 use super::frames::mark;
+use super::misplaced;
 use crate::dialect::ast::folded;
 use crate::sql::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{
@@ -16,8 +17,8 @@ const COPIED_MAX: usize = 1 << 22;
 /// Puts whole windows in place of names in the SELECTs of a query, and in its ORDER BY.
 ///
 /// # Errors
-/// 42704 for a window that is not there, 42P20 for one that is defined twice or takes over what it may not; 54001 where too much is taken
-/// over.
+/// 42704 for a window that is not there, 42P20 for one that is defined twice or takes over what it may not, and for calls over windows where
+/// there is none; 54001 where too much is taken over.
 pub(in crate::dialect) fn in_query(query: &mut Query) -> Result<()> {
     in_body(query.body.as_mut(), query.order_by.as_mut())
 }
@@ -35,6 +36,7 @@ fn in_body(body: &mut SetExpr, order: Option<&mut OrderBy>) -> Result<()> {
 }
 
 fn resolve(select: &mut Select, order: Option<&mut OrderBy>) -> Result<()> {
+    misplaced::refuse_windows(select)?;
     let mut windows = Windows { known: HashMap::new(), copied: 0, depth: 0 };
     for definition in std::mem::take(&mut select.named_window) {
         let name = folded(&definition.0);
