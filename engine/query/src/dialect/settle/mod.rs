@@ -3,6 +3,7 @@
 pub(super) mod counts;
 mod kin;
 pub(super) mod limits;
+mod numbered;
 mod one_type;
 pub(super) mod placeholders;
 pub(super) mod settler;

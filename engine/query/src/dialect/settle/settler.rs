@@ -57,7 +57,11 @@ impl Settler {
             let typed = LogicalPlan::Limit(limit)
                 .map_expressions(|expr| expr.transform_up(|e| super::placeholders::typed(e, &empty)))?;
             let LogicalPlan::Limit(limit) = typed.data else { return Ok(typed) };
-            return super::limits::counted(limit).map(LogicalPlan::Limit).map(Transformed::yes);
+            let limit = super::limits::counted(limit)?;
+            if super::numbered::is_computed(&limit) {
+                return super::numbered::by_number(limit).map(Transformed::yes);
+            }
+            return Ok(Transformed::yes(LogicalPlan::Limit(limit)));
         }
         let schema = input_schema(&node)?;
         under_names(node, |expr| {
