@@ -6,6 +6,7 @@ use crate::sql::classify::{Classified, classify, unread};
 use crate::sql::clauses;
 use crate::sql::copy_from::{CopyFrom, copy_from};
 use crate::sql::distinct_from::delimited;
+use crate::sql::not_exists::apart;
 use crate::sql::refuse::refuse_later;
 use crate::sql::reserved_names::refuse_reserved;
 use crate::sql::template::{Template, template};
@@ -201,8 +202,9 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
     let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
     let (tokens, absent) = clauses::known(tokens);
     let mut absent = absent.into_iter().peekable();
+    let tokens = delimited(apart(tokens));
     let mut parser =
-        Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(delimited(tokens));
+        Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut bytes = Bytes { sql, characters: 1, offset: 0 };
     loop {
