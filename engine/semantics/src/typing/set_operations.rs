@@ -49,7 +49,9 @@ fn has_distinct_rows(plan: &LogicalPlan) -> bool {
 fn is_column_at(expr: &Expr, side: &LogicalPlan, position: usize) -> bool {
     match expr {
         Expr::Cast(cast) => is_column_at(&cast.expr, side, position),
-        Expr::ScalarFunction(call) if matches!(call.name(), "numeric_key" | "jsonb_key" | "array_key") => {
+        Expr::ScalarFunction(call)
+            if matches!(call.name(), "numeric_key" | "jsonb_key" | "array_key" | "interval_length") =>
+        {
             matches!(call.args.as_slice(), [value] if is_column_at(value, side, position))
         }
         Expr::Column(column) => side.schema().maybe_index_of_column(column) == Some(position),
