@@ -18,8 +18,13 @@ pub(crate) fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     }
 }
 
-/// A semi or anti join over all columns in their order in which NULL equals NULL, whose left side may repeat rows.
+/// Such a join of INTERSECT ALL or EXCEPT ALL: its left side may repeat rows.
 fn is_set_operation(join: &Join) -> bool {
+    compares_rows(join) && !has_distinct_rows(&join.left)
+}
+
+/// A semi or anti join over all columns in their order in which NULL equals NULL, as INTERSECT and EXCEPT are bound to.
+pub(super) fn compares_rows(join: &Join) -> bool {
     let kind = matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti);
     let bare = join.filter.is_none() && !join.null_aware && join.null_equality == NullEquality::NullEqualsNull;
     let width = join.left.schema().fields().len();
@@ -27,7 +32,6 @@ fn is_set_operation(join: &Join) -> bool {
         && width > 0
         && join.on.len() == width
         && join.right.schema().fields().len() == width
-        && !has_distinct_rows(&join.left)
         && join.on.iter().enumerate().all(|(position, (left, right))| {
             is_column_at(left, &join.left, position) && is_column_at(right, &join.right, position)
         })

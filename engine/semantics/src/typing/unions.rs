@@ -1,15 +1,18 @@
 //! Branches of a UNION whose columns differ in type meet at one, which the column is then named after: a branch's own name of its type
-//! would stay beside another type. Knows no row.
+//! would stay beside another type. Of INTERSECT and EXCEPT the first branch gives the rows, which DataFusion leaves at its own type.
+//! Knows no row.
 
 use crate::casts::texts_read::has_forms;
+use crate::typing::set_operations::compares_rows;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
-use datafusion::logical_expr::{Cast, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
+use datafusion::logical_expr::{Cast, Distinct, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Union};
 use querygate_query_api::column::{PG_TYPE_KEY, TYPE_MODIFIER_KEY, pg_type_of};
 use querygate_query_api::values::network::NETWORK;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_types::PgType;
 use std::sync::Arc;
 
@@ -17,7 +20,11 @@ use std::sync::Arc;
 pub(crate) fn met(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut any = false;
     plan.apply_with_subqueries(|node| {
-        any |= matches!(node, LogicalPlan::Union(_));
+        any |= match node {
+            LogicalPlan::Union(_) => true,
+            LogicalPlan::Join(join) => compares_rows(join),
+            _ => false,
+        };
         Ok(if any { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     if !any {
@@ -35,6 +42,17 @@ pub(crate) fn met(plan: LogicalPlan) -> Result<LogicalPlan> {
             changed = true;
             let inputs = union.inputs.iter().map(|input| cast(input, &targets)).collect::<Result<Vec<_>>>()?;
             Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+        }
+        LogicalPlan::Join(join) if compares_rows(&join) => {
+            let (left, right) = (join.left.schema().fields(), join.right.schema().fields());
+            let targets: Vec<_> = left.iter().zip(right).map(|(left, right)| first_target(left, right)).collect();
+            let own = targets.iter().all(Option::is_none);
+            if own && !changed {
+                return Ok(Transformed::no(LogicalPlan::Join(join)));
+            }
+            changed = true;
+            let left = if own { Arc::clone(&join.left) } else { first(&join.left, &targets)? };
+            joined(join, left).map(Transformed::yes)
         }
         // What is above a changed union has its old types.
         other if changed => other.recompute_schema().map(Transformed::yes),
@@ -81,6 +99,43 @@ fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
         (DataType::Timestamp(_, None) | DataType::Date32, DataType::Timestamp(_, Some(_))) => Some(right.clone()),
         _ => type_union_coercion(left, right),
     }
+}
+
+/// The type of a column of INTERSECT and EXCEPT, where it is not the one of the first branch. Whole numbers beside numerics have no places.
+fn first_target(left: &FieldRef, right: &FieldRef) -> Option<FieldRef> {
+    let (own, other) = (left.data_type(), right.data_type());
+    let is_numeric = |data_type: &DataType| data_type.is_decimal() || *data_type == WIDE_NUMERIC;
+    let common = match (own, other) {
+        (DataType::Int64 | DataType::UInt64, other) if is_numeric(other) => DataType::Decimal128(20, 0),
+        (own, other) if own.is_integer() && is_numeric(other) => DataType::Decimal128(10, 0),
+        (own, other) if is_numeric(own) && (other.is_integer() || is_numeric(other)) => return None,
+        (own, float) if own.is_decimal() && float.is_floating() => float.clone(),
+        (own, other) if own.is_null() || own.is_numeric() && other.is_numeric() => common_type(own, other)?,
+        (own, other) if own.is_temporal() && other.is_temporal() => common_type(own, other)?,
+        _ => return None,
+    };
+    if common == *own {
+        return None;
+    }
+    let plain = Field::new("", common, true);
+    let named = if *other == *plain.data_type() { right.as_ref() } else { &plain };
+    let name = pg_type_of(named).name().to_owned();
+    Some(Arc::new(plain.with_metadata([(PG_TYPE_KEY.to_owned(), name)].into())))
+}
+
+/// The first branch with its columns cast, before its rows are told apart.
+fn first(left: &Arc<LogicalPlan>, targets: &[Option<FieldRef>]) -> Result<Arc<LogicalPlan>> {
+    match left.as_ref() {
+        LogicalPlan::Distinct(Distinct::All(input)) => {
+            Ok(Arc::new(LogicalPlan::Distinct(Distinct::All(cast(input, targets)?))))
+        }
+        _ => cast(left, targets),
+    }
+}
+
+fn joined(join: Join, left: Arc<LogicalPlan>) -> Result<LogicalPlan> {
+    let Join { right, on, filter, join_type, join_constraint, null_equality, null_aware, .. } = join;
+    Join::try_new(left, right, on, filter, join_type, join_constraint, null_equality, null_aware).map(LogicalPlan::Join)
 }
 
 /// Whether an input's column comes from a union that keeps the places of each value: it is a numeric of any width later, which is not
