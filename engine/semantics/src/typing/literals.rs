@@ -1,6 +1,7 @@
 //! The types of whole-number literals as Postgres reads them: integer where they fit, else bigint. Knows no value of a
 //! parameter: it works on bound plans, before parameters are filled in.
 
+mod branches;
 mod outer;
 
 pub(crate) use outer::renewed as renewed_outer_columns;
@@ -11,7 +12,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Union};
 
-/// The plan with its literals typed; output names stay.
+/// The plan with its literals typed, and what chooses among them; output names stay.
 pub(crate) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
     outer::renewed(plan.transform_up_with_subqueries(node)?.data)
 }
@@ -24,7 +25,8 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if let LogicalPlan::Union(union) = plan {
         return retyped(union);
     }
-    under_names(plan, |expr| expr.transform_down(literal))?.map_data(LogicalPlan::recompute_schema)
+    let typed = under_names(plan, |expr| expr.transform_down(literal))?.transform_data(branches::met)?;
+    typed.map_data(LogicalPlan::recompute_schema)
 }
 
 fn literal(expr: Expr) -> Result<Transformed<Expr>> {

@@ -91,7 +91,7 @@ fn target(union: &Union, place: usize) -> Option<FieldRef> {
 }
 
 /// The type at which two meet. The engine takes exact numbers before floating ones, and takes the zone from a moment beside a date.
-fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+pub(super) fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
     let exact = |data_type: &DataType| data_type.is_integer() || data_type.is_decimal();
     match (left, right) {
         (float, other) | (other, float) if float.is_floating() && exact(other) => Some(float.clone()),
