@@ -4,6 +4,7 @@
 use super::keyed::has_subquery;
 use super::pulled::forgets_null;
 use super::references::{free_references, lateral_body, subquery_of};
+use super::rowwise::{self, gives_a_row};
 use super::{ApplyKind, Names, Scope, any_wanted, apply_node, lift, refused, restore_columns, side_wanted, wanted};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, internal_err};
@@ -150,7 +151,7 @@ fn value_is_of(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     Ok(columns && !value.is_volatile() && !has_subquery(value)?)
 }
 
-/// A lateral join: its right side runs per row of the left.
+/// A lateral join: its right side runs per row of the left, unless it is computed of that row.
 fn lateral(join: Join, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
     let Some(body) = lateral_body(&join.right) else { return internal_err!("a lateral join has a body") };
     let trivial = join.on.is_empty() && join.filter.as_ref().is_none_or(|f| *f == lit(true));
@@ -161,7 +162,12 @@ fn lateral(join: Join, scope: Scope, names: &mut Names) -> Result<Transformed<Lo
     };
     let subplan = Arc::clone(&body.subquery);
     let schema = Arc::clone(&join.schema);
-    let mut plan = apply_node(join.left.as_ref().clone(), kind, subplan, Arc::clone(&schema), None)?;
+    let keeps_rows = kind == ApplyKind::Lateral || gives_a_row(&subplan);
+    let rowwise = if keeps_rows { rowwise::beside(&join.left, &subplan, &schema)? } else { None };
+    let mut plan = match rowwise {
+        Some(rows) => rows,
+        None => apply_node(join.left.as_ref().clone(), kind, subplan, Arc::clone(&schema), None)?,
+    };
     let mut conditions: Vec<Expr> = join.on.into_iter().map(|(l, r)| l.eq(r)).collect();
     conditions.extend(join.filter.filter(|f| *f != lit(true)).map(split_conjunction_owned).unwrap_or_default());
     for condition in conditions {

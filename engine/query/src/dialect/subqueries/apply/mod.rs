@@ -14,6 +14,7 @@ mod once;
 mod pulled;
 mod references;
 mod renamed;
+mod rowwise;
 
 pub(crate) use exec::{RunSubplan, SubplanRunner};
 pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
