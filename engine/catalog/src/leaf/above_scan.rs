@@ -1,8 +1,6 @@
 //! What a leaf does above its raw scan, in this order: conditions and policy, masks and formulas, texts that are read.
 
-use super::formula::FormulaExpr;
-use super::mask::MaskExpr;
-use super::reading::ReadingExpr;
+use super::columns::{FormulaExpr, MaskExpr, ReadingExpr};
 use super::scan::SplitFilters;
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
 use arrow::datatypes::{Field, Schema, SchemaRef};

@@ -1,9 +1,9 @@
 //! The opaque plan node of a governed table. It has no visible children: nothing outside can move, merge or print
 //! what it does inside, and its properties tell nothing that the policy alone makes true.
 
-use super::expected::ExpectedRows;
+use super::estimate::ExpectedRows;
 use super::keys::{keys_of, remap_by_name, uncast, without_casts};
-use super::ordered::{Parts, in_order};
+use super::parts::{Parts, in_order};
 use super::recipe::Recorded;
 use super::renewal::Origin;
 use crate::metrics::{FileLeaf, FragmentRuns};

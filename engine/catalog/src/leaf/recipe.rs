@@ -1,9 +1,8 @@
 //! What a governed leaf over files is planned from, as values: another process that is given them plans the same leaf, with policy
 //! and masks inside. Decides nothing of who may read what.
 
+use super::columns::{ColumnMask, TextReading};
 use super::exec::{GovernedExec, bottom_of, replace_bottom};
-use super::mask::ColumnMask;
-use super::reading::TextReading;
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable, LeafPolicy};
 use crate::deployment::SourceTable;
 use crate::expressions::columns_of;

@@ -1,12 +1,10 @@
 //! How a governed leaf is planned: raw scan, policy and leak-proof conjuncts, masks, limit, one opaque node around all.
 
+use super::estimate::{ExpectedRows, governed};
 use super::exec::GovernedExec;
-use super::expected::ExpectedRows;
-use super::ordered::PARTS_PER_STREAM;
+use super::parts::PARTS_PER_STREAM;
 use super::receipt::fragment_line;
-use super::renewal::{Origin, PlannedTable};
-use super::run_conditions::values_in_place;
-use super::size::governed;
+use super::renewal::{Origin, PlannedTable, values_in_place};
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
 use crate::arguments::{Arguments, is_open, parameters_in};
 use crate::expressions::{Numbered, columns_of};

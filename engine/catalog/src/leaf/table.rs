@@ -1,9 +1,7 @@
 //! The provider of a governed table: its contract with the optimizer is the barrier.
 
-use super::formula::FormulaColumn;
+use super::columns::{ColumnMask, FormulaColumn, TextReading};
 use super::leak_proof::is_leak_proof;
-use super::mask::ColumnMask;
-use super::reading::TextReading;
 use super::related::RelatedKeys;
 use crate::deployment::SourceTable;
 use crate::rescan::Rescan;
@@ -385,7 +383,7 @@ impl TableProvider for GovernedTable {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mask::MaskText;
+    use super::super::columns::MaskText;
     use super::*;
     use arrow::datatypes::DataType;
     use datafusion::datasource::empty::EmptyTable;

@@ -51,7 +51,7 @@ pub struct FormulaColumn {
 
 /// A formula in the leaf's own projection. A row for which it has no value reads null (ObjectStack reference, section 4).
 #[derive(Debug, Clone)]
-pub(super) struct FormulaExpr {
+pub(in crate::leaf) struct FormulaExpr {
     formula: Arc<Formula>,
     inputs: Vec<Arc<dyn PhysicalExpr>>,
     kinds: Vec<InputKind>,
@@ -60,7 +60,7 @@ pub(super) struct FormulaExpr {
 
 impl FormulaExpr {
     /// `inputs`: the columns of the formula in their order; `output`: Utf8, Float64, Boolean or Date32.
-    pub(super) fn new(column: &FormulaColumn, inputs: Vec<Arc<dyn PhysicalExpr>>, output: DataType) -> Self {
+    pub(in crate::leaf) fn new(column: &FormulaColumn, inputs: Vec<Arc<dyn PhysicalExpr>>, output: DataType) -> Self {
         let kinds = column.inputs.iter().map(|(_, kind)| *kind).collect();
         Self { formula: Arc::clone(&column.formula), inputs, kinds, output }
     }

@@ -3,7 +3,7 @@
 
 use super::formula::{FormulaColumn, FormulaExpr};
 use super::reading::ReadingExpr;
-use super::table::{ColumnOrigin, GovernedColumn};
+use crate::leaf::table::{ColumnOrigin, GovernedColumn};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// Parts for each stream that the engine runs at once: while the rows of one are given, others are read.
-pub(super) const PARTS_PER_STREAM: usize = 8;
+pub(in crate::leaf) const PARTS_PER_STREAM: usize = 8;
 /// Batches of one part that wait.
 const AHEAD_BATCHES: usize = 64;
 /// Bytes that one leaf reads ahead.
@@ -29,15 +29,15 @@ const AHEAD_BYTES: usize = 32 << 20;
 type Open = Box<dyn FnMut(usize) -> Result<SendableRecordBatchStream> + Send>;
 
 /// The parts of a leaf.
-pub(super) struct Parts {
-    pub(super) count: usize,
+pub(in crate::leaf) struct Parts {
+    pub(in crate::leaf) count: usize,
     /// How many are open at once.
-    pub(super) at_once: usize,
-    pub(super) open: Open,
+    pub(in crate::leaf) at_once: usize,
+    pub(in crate::leaf) open: Open,
 }
 
 /// The first `fetch` rows of all parts, in the order of the parts.
-pub(super) fn in_order(
+pub(in crate::leaf) fn in_order(
     schema: &SchemaRef,
     parts: Parts,
     fetch: Option<usize>,

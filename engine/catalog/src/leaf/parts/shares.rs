@@ -1,8 +1,8 @@
 //! Disjoint shares of a governed leaf's rows: the files and byte ranges of its scan, dealt out in their order. Everything
 //! between scan and leaf, policy and masks included, is the same in each share.
 
-use super::exec::GovernedExec;
 use crate::gathering::GatheringExec;
+use crate::leaf::exec::GovernedExec;
 use datafusion::common::stats::Precision;
 use datafusion::common::{JoinType, Result, Statistics, internal_err};
 use datafusion::datasource::listing::PartitionedFile;

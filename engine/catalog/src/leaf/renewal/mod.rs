@@ -2,11 +2,15 @@
 //! no driver's may have other files and rows now: where it reads the same ones, and the values of the leaf stand where others may, its scan
 //! is made anew; else the leaf is planned again.
 
+mod conditions;
+
+pub(super) use conditions::values_in_place;
+
 use super::exec::{GovernedExec, bottom_of};
-use super::run_conditions::RunConditions;
 use super::table::GovernedTable;
 use crate::arguments::{Arguments, is_open};
 use crate::remote::{FragmentExec, RenewFilter};
+use conditions::RunConditions;
 use datafusion::catalog::Session;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};

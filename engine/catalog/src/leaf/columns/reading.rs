@@ -188,13 +188,13 @@ fn timetz(text: &str) -> Option<TimeTz> {
 
 /// A column's texts, read.
 #[derive(Debug, Clone, Eq)]
-pub(super) struct ReadingExpr {
+pub(in crate::leaf) struct ReadingExpr {
     input: Arc<dyn PhysicalExpr>,
     reading: TextReading,
 }
 
 impl ReadingExpr {
-    pub(super) fn new(input: Arc<dyn PhysicalExpr>, reading: TextReading) -> Self {
+    pub(in crate::leaf) fn new(input: Arc<dyn PhysicalExpr>, reading: TextReading) -> Self {
         Self { input, reading }
     }
 }

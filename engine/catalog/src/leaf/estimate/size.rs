@@ -1,6 +1,6 @@
 //! What the optimizer may know of the size of a governed table. Tells nothing of rows that the reader may not see.
 
-use super::table::GovernedTable;
+use crate::leaf::table::GovernedTable;
 use crate::remote::DriverTable;
 use datafusion::common::ColumnStatistics;
 use querygate_rules::estimate::{ColumnEstimate, TableEstimate, magnitude, position};

@@ -1,7 +1,7 @@
 //! How many rows a reader may expect of a leaf, for rules over finished plans. Of a table with a row policy only the magnitude is known
 //! ([`querygate_rules::estimate::magnitude`]), so that a hidden row changes a plan only where the table crosses a power of two.
 
-use super::exec::GovernedExec;
+use crate::leaf::exec::GovernedExec;
 use querygate_rules::estimate::TableEstimate;
 
 /// An estimate from what a reader may know of the size of a leaf's table.

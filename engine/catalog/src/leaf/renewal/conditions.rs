@@ -43,7 +43,7 @@ impl RunConditions<'_> {
 /// How many values of parameters stand in the filters of a leaf, or of nodes below it, in places where another value of the same type
 /// makes the condition that would be planned with it. Of floats none does: what files are pruned by depends on whether a value is NaN
 /// or zero.
-pub(super) fn values_in_place(plan: &Arc<dyn ExecutionPlan>) -> usize {
+pub(in crate::leaf) fn values_in_place(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let filter: Option<&FilterExec> = (plan.as_ref() as &dyn Any).downcast_ref();
     let own = filter.map_or(0, |filter| values(filter.predicate()));
     own + plan.children().into_iter().map(values_in_place).sum::<usize>()
