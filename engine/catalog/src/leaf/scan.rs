@@ -4,7 +4,7 @@ use super::estimate::{ExpectedRows, governed};
 use super::exec::GovernedExec;
 use super::parts::PARTS_PER_STREAM;
 use super::receipt::fragment_line;
-use super::renewal::{Origin, PlannedTable, values_in_place};
+use super::renewal::{Origin, PlannedTable, takes_other_values};
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
 use crate::arguments::{Arguments, is_open, parameters_in};
 use crate::expressions::{Numbered, columns_of};
@@ -46,7 +46,7 @@ impl GovernedTable {
             limit,
             given: split.open.unwrap_or_default(),
             inside: !split.has_open_residual,
-            in_place: may_rescan && values_in_place(leaf.inner()) == filters.iter().map(parameters_in).sum::<usize>(),
+            in_place: may_rescan && takes_other_values(leaf.inner(), filters.iter().map(parameters_in).sum()),
         };
         let expected = self.expected_rows(&closed, limit);
         Ok(Arc::new(leaf.originating(Some(Origin::table(planned))).expecting(expected)))

@@ -1,9 +1,13 @@
 //! Physical conditions of a kept leaf, for another run: with that run's join filters and values in them.
 
 use crate::arguments::{Arguments, NotedValue};
+use crate::leaf::exec::bottom_of;
 use crate::remote::RenewFilter;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, DynamicFilterPhysicalExpr, Literal, NotExpr};
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, CastExpr, Column, DynamicFilterPhysicalExpr, Literal, NotExpr,
+};
+use datafusion::physical_expr::split_conjunction;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use std::any::Any;
@@ -40,10 +44,51 @@ impl RunConditions<'_> {
     }
 }
 
+/// Whether another run's values may stand where those of this leaf do, which has them in `places` places.
+pub(in crate::leaf) fn takes_other_values(plan: &Arc<dyn ExecutionPlan>, places: usize) -> bool {
+    values_in_place(plan) == places && skips_by_its_filters(plan)
+}
+
+/// Whether the scan under a leaf's filters skips by conditions of theirs and by no others. One that it made of them, or was given besides,
+/// may hold a value whose note is lost: the next run would skip rows by the value of this one.
+fn skips_by_its_filters(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let mut filtered = Vec::new();
+    conditions_of_filters(plan, &mut filtered);
+    let mut all_known = true;
+    let walked = bottom_of(plan).apply_expressions(&mut |expr| {
+        // Beside what it skips by, a scan has the columns that it gives.
+        let is_known = |part: &Arc<dyn PhysicalExpr>| part.is::<Column>() || filtered.contains(&by_names(part));
+        all_known &= split_conjunction(expr).into_iter().all(is_known);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.is_ok() && all_known
+}
+
+fn conditions_of_filters(plan: &Arc<dyn ExecutionPlan>, found: &mut Vec<Arc<dyn PhysicalExpr>>) {
+    let filter: Option<&FilterExec> = (plan.as_ref() as &dyn Any).downcast_ref();
+    if let Some(filter) = filter {
+        found.extend(split_conjunction(filter.predicate()).into_iter().map(by_names));
+    }
+    for below in plan.children() {
+        conditions_of_filters(below, found);
+    }
+}
+
+/// The expression whatever the places of its columns: a scan counts those of its table, a filter those that it is given.
+fn by_names(expr: &Arc<dyn PhysicalExpr>) -> Arc<dyn PhysicalExpr> {
+    let named = Arc::clone(expr).transform(|part| {
+        Ok(match part.downcast_ref::<Column>() {
+            Some(column) => Transformed::yes(Arc::new(Column::new(column.name(), 0)) as Arc<dyn PhysicalExpr>),
+            None => Transformed::no(part),
+        })
+    });
+    named.map_or_else(|_| Arc::clone(expr), |named| named.data)
+}
+
 /// How many values of parameters stand in the filters of a leaf, or of nodes below it, in places where another value of the same type
 /// makes the condition that would be planned with it. Of floats none does: what files are pruned by depends on whether a value is NaN
 /// or zero.
-pub(in crate::leaf) fn values_in_place(plan: &Arc<dyn ExecutionPlan>) -> usize {
+fn values_in_place(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let filter: Option<&FilterExec> = (plan.as_ref() as &dyn Any).downcast_ref();
     let own = filter.map_or(0, |filter| values(filter.predicate()));
     own + plan.children().into_iter().map(values_in_place).sum::<usize>()
@@ -68,9 +113,12 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::common::ScalarValue;
     use datafusion::common::metadata::FieldMetadata;
+    use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
+    use datafusion::datasource::source::DataSourceExec;
+    use datafusion::execution::object_store::ObjectStoreUrl;
     use datafusion::logical_expr::Operator;
     use datafusion::logical_expr::expr::Placeholder;
-    use datafusion::physical_expr::expressions::{Column, InListExpr, lit};
+    use datafusion::physical_expr::expressions::{InListExpr, lit};
     use datafusion::prelude::Expr;
     use querygate_driver_api::value::Value;
 
@@ -127,6 +175,45 @@ mod tests {
             (Arc::new(listed), 0),
         ] {
             assert_eq!(values(&condition), expected, "{condition}");
+        }
+    }
+
+    /// A leaf's filter over a scan of the second of two columns, which skips by a condition on its table's.
+    fn over_scan(filter: Arc<dyn PhysicalExpr>, skips_by: Option<Arc<dyn PhysicalExpr>>) -> Arc<dyn ExecutionPlan> {
+        let schema = Schema::new(["b", "a"].map(|name| Field::new(name, DataType::Int64, true)).to_vec());
+        let mut source = ParquetSource::new(Arc::new(schema));
+        if let Some(condition) = skips_by {
+            source = source.with_predicate(condition);
+        }
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+            .with_projection_indices(Some(vec![1]))
+            .unwrap()
+            .build();
+        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        Arc::new(FilterExec::try_new(filter, scan).unwrap())
+    }
+
+    #[test]
+    fn a_scan_skips_by_conditions_whose_values_are_known() {
+        let own = |with: Arc<dyn PhysicalExpr>| -> Arc<dyn PhysicalExpr> {
+            Arc::new(BinaryExpr::new(Arc::new(Column::new("a", 1)), Operator::Gt, with))
+        };
+        let and = |other: Arc<dyn PhysicalExpr>| -> Arc<dyn PhysicalExpr> {
+            Arc::new(BinaryExpr::new(own(noted(3, DataType::Int64)), Operator::And, other))
+        };
+        for (skips_by, expected) in [
+            (None, true),
+            (Some(own(noted(3, DataType::Int64))), true),
+            // The note of a value is lost.
+            (Some(own(lit(3_i64))), false),
+            // It was given one more, or made another of them.
+            (Some(and(own(lit(9_i64)))), false),
+            (Some(Arc::new(NotExpr::new(own(noted(3, DataType::Int64)))) as Arc<dyn PhysicalExpr>), false),
+        ] {
+            let shown = format!("{skips_by:?}");
+            let leaf = over_scan(compared(noted(3, DataType::Int64)), skips_by);
+            assert_eq!(takes_other_values(&leaf, 1), expected, "{shown}");
+            assert!(!takes_other_values(&leaf, 2), "a value stands elsewhere");
         }
     }
 }

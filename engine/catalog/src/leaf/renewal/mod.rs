@@ -4,7 +4,7 @@
 
 mod conditions;
 
-pub(super) use conditions::values_in_place;
+pub(super) use conditions::takes_other_values;
 
 use super::exec::{GovernedExec, bottom_of};
 use super::table::GovernedTable;
