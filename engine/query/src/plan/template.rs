@@ -1,6 +1,7 @@
 //! Plans that are kept for other runs of a statement, with its parameters open inside of the leaves. A run puts its values in and gets
 //! a plan of its own; whatever is not understood is planned as ever. Decides no right: what comes of it passes the final walk.
 
+use crate::bind::plan_bytes::plan_bytes;
 use crate::bind::statement::Bound;
 use crate::bind::verify::verify_final;
 use crate::bind::workspace::with_config;
@@ -46,7 +47,7 @@ const KEPT_FOR: Duration = Duration::from_secs(300);
 const TIES_MAX: usize = 64;
 /// Nodes of a plan that is made anew where a statement arrives; larger ones are where queries run. Each takes some microseconds.
 const NODES_AT_ONCE: usize = 128;
-/// Bytes of a node with its expressions and properties, and of a leaf with what it is planned from; estimates.
+/// Bytes of a node with its expressions and properties, and of a leaf with what it is planned from but for its files; estimates.
 const NODE_BYTES: usize = 2 << 10;
 const LEAF_BYTES: usize = 16 << 10;
 
@@ -148,9 +149,7 @@ impl Templates {
             metrics::counter!("querygate_plan_templates_total", "outcome" => "refused").increment(1);
             return history.refuse(planned.variant);
         };
-        let plan_bytes = crate::bind::plan_bytes::plan_bytes(&logical);
-        let (nodes, leaves) = (renewable.nodes(), renewable.leaves().count());
-        let bytes = plan_bytes.saturating_add(nodes.saturating_mul(NODE_BYTES)).saturating_add(leaves * LEAF_BYTES);
+        let bytes = bytes_of(&renewable, &logical);
         let template = Template {
             state: Arc::downgrade(state),
             renewable,
@@ -164,6 +163,13 @@ impl Templates {
         metrics::counter!("querygate_plan_templates_total", "outcome" => "made").increment(1);
         self.0.insert(key, Arc::new(template));
     }
+}
+
+/// Bytes of a plan that is kept, its list of files included, as they are estimated.
+fn bytes_of(renewable: &Renewable, logical: &LogicalPlan) -> usize {
+    let leaves = renewable.leaves().map(|leaf| leaf.listing_bytes().saturating_add(LEAF_BYTES));
+    let nodes = renewable.nodes().saturating_mul(NODE_BYTES);
+    leaves.fold(plan_bytes(logical).saturating_add(nodes), usize::saturating_add)
 }
 
 /// Whether the run of this number, from 1 on, is planned anew although a plan is kept.

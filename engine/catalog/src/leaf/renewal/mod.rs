@@ -3,6 +3,7 @@
 //! is made anew; else the leaf is planned again.
 
 mod conditions;
+mod listing;
 
 pub(super) use conditions::takes_other_values;
 
