@@ -13,11 +13,20 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::FutureExt;
 use querygate_catalog::federation::Federated;
 use querygate_catalog::remote::Arguments;
+use querygate_resources::bytes::own_bytes;
 use querygate_rules::{Disposition, Receipt, Receipts};
 use querygate_telemetry_api::advice::{Lost, Variant};
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::gate::{Choice, Shipping, ship};
 use std::sync::Arc;
+
+/// Bytes of values that are read where a statement arrives; more of them are read where queries run.
+const VALUES_AT_ONCE: usize = 16 << 10;
+
+/// Whether the values of a run are read so fast that other sessions of the thread need not wait.
+pub(crate) fn are_brief(parameters: &[ArrayRef]) -> bool {
+    parameters.iter().map(own_bytes).fold(0, usize::saturating_add) <= VALUES_AT_ONCE
+}
 
 /// What a session asks of planning.
 #[derive(Debug, Clone, Default)]
@@ -224,4 +233,22 @@ fn everything_pushed(receipts: &[Receipt]) -> Result<()> {
     Err(Error::new(ErrorCode::PushdownRequired, "part of the statement cannot run in its source")
         .with_detail(format!("{}: {reason}", line.subject))
         .with_hint("Set querygate.require_pushdown to off to run that part in the gate."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Array, Int32Array, StringArray};
+
+    #[test]
+    fn long_values_are_read_where_queries_run() {
+        let text = |length: usize| Arc::new(StringArray::from(vec!["x".repeat(length)])) as ArrayRef;
+        let number: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+        assert!(are_brief(&[]) && are_brief(&[text(100), Arc::clone(&number)]));
+        assert!(!are_brief(&[Arc::clone(&number), text(VALUES_AT_ONCE)]));
+        assert!(!are_brief(&vec![text(100); VALUES_AT_ONCE / 100]), "many of them");
+        // A row of many is as long as its own values.
+        let rows: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(100); VALUES_AT_ONCE]));
+        assert!(are_brief(&[rows.slice(7, 1)]));
+    }
 }

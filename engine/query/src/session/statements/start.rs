@@ -5,7 +5,7 @@ use super::trial::{Started, judged, told_at_once, watched};
 use crate::bind::statement::Bound;
 use crate::errors::{self, translate};
 use crate::plan::executable::{self, Executable};
-use crate::plan::planning::{PlanOptions, Planning};
+use crate::plan::planning::{PlanOptions, Planning, are_brief};
 use crate::plan::rule_trace::{Step, steps};
 use crate::plan::template::Templates;
 use crate::plan::variant::{Asking, Chosen};
@@ -180,7 +180,8 @@ impl GateSession {
             && !of.is_find
             && of.reads.is_none()
             && !matches!(of.prepared.kind, Kind::Explain(..))
-            && self.inner().settings.plan_templates();
+            && self.inner().settings.plan_templates()
+            && are_brief(of.parameters);
         if !is_kept {
             return Ok(None);
         }
@@ -193,8 +194,8 @@ impl GateSession {
         self.inner().settings.plan_templates().then(|| self.gate.caches().templates.clone())
     }
 
-    /// Planning runs where queries run: a hard statement must not hold up the wire. A plan that is kept and only takes other values is
-    /// ready before it would have been handed over.
+    /// Planning runs where queries run: a hard statement must not hold up the wire, and neither must long values that are to be read. A
+    /// plan that is kept and only takes other values is ready before it would have been handed over.
     pub(crate) async fn plan_on_workers(
         &self,
         bound: &Arc<Bound>,
@@ -205,7 +206,13 @@ impl GateSession {
         let _planning = self.planning(bound.bytes())?;
         let (bound, state) = (Arc::clone(bound), Arc::clone(state));
         let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
-        let planning = Planning::of(&bound, &state, parameters, PlanOptions { require_pushdown, asking, templates })?;
+        let options = PlanOptions { require_pushdown, asking, templates };
+        if !are_brief(parameters) {
+            let parameters = parameters.to_vec();
+            let plan = async move { Planning::of(&bound, &state, &parameters, options)?.plan(&bound, &state).await };
+            return self.on_workers(plan).await;
+        }
+        let planning = Planning::of(&bound, &state, parameters, options)?;
         if let Some(executable) = planning.at_once(&bound, &state)? {
             return Ok(executable);
         }
