@@ -1,9 +1,9 @@
 //! `ARRAY(SELECT …)`: an aggregate over the query in the query's order, empty where there are no rows.
 
-use super::aggregates::is_aggregate;
 use super::calls::{is_set, unqualified};
 use crate::dialect::ast::{aliased, call, derived, folded, plain_select, quoted, select, table_alias};
 use crate::dialect::rewrite::from::names::column_name;
+use crate::dialect::rewrite::grouping::aggregates::is_aggregate;
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, OrderByExpr, OrderByKind, Query,

@@ -1,6 +1,5 @@
 //! The pass over the syntax tree, in expressions: calls, operators, casts, constants, rows, quantified comparisons.
 
-mod aggregates;
 pub(in crate::dialect) mod array_queries;
 pub(in crate::dialect) mod bounds;
 pub(in crate::dialect) mod calls;

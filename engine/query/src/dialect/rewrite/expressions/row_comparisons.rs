@@ -2,11 +2,11 @@
 //! `(a, b) = (SELECT c, d …)`; and `(a, b) IS NULL`, value by value. The engine compares whole rows, for which NULL is a value like any
 //! other; in SQL a pair with NULL has no answer.
 
-use super::aggregates::is_aggregate;
 use super::operators::is_row;
 use super::quantified::{names, values_of};
 use super::widths;
 use crate::dialect::ast::{aliased, binary, derived, quoted, select, table_alias};
+use crate::dialect::rewrite::grouping::aggregates::is_aggregate;
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Query, UnaryOperator, Value};

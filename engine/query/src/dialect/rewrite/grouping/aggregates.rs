@@ -1,16 +1,38 @@
-//! Aggregates that DataFusion lacks, as a function of those it has: `json_agg(x)` is a function of `array_agg(x)`.
+//! Aggregates that DataFusion lacks, as a function of those it has: `json_agg(x)` is a function of `array_agg(x)`. And which calls are of
+//! aggregates.
 
 use crate::dialect::ast::{call, list};
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use crate::dialect::rewrite::expressions::constants::whole;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
     ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions,
 };
 use querygate_types::{Error, ErrorCode, Result};
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 /// Aggregates that are another one under another name.
 const RENAMED: &[(&str, &str)] = &[("every", "bool_and"), ("variance", "var_samp")];
+/// Aggregates that are a function of an array of all values.
+const COLLECTED: &[&str] = &["json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"];
+
+/// Names of the aggregates that the engine has, aliases included.
+static ENGINE: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let state = querygate_semantics::install(SessionStateBuilder::new_with_default_features().build());
+    state.aggregate_functions().keys().cloned().collect()
+});
+
+/// Whether a call is of an aggregate, the engine's or one that is rewritten here.
+pub(in crate::dialect) fn is_aggregate(call: &Function) -> bool {
+    // Others of PostgreSQL's take an order of their rows, as `mode` does.
+    !call.within_group.is_empty()
+        || unqualified(&call.name).is_some_and(|name| {
+            let is_rewritten = RENAMED.iter().any(|(known, _)| *known == name) || COLLECTED.contains(&name.as_str());
+            is_rewritten || ENGINE.contains(&name)
+        })
+}
 
 /// Refuses calls of `count` that the engine answers and PostgreSQL does not.
 ///
@@ -135,4 +157,51 @@ fn ordered(function: &Function) -> Expr {
     arguments.clauses.push(FunctionArgumentClause::OrderBy(keys));
     array.args = FunctionArguments::List(arguments);
     Expr::Function(array)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    fn parsed(text: &str) -> Expr {
+        Parser::new(&PostgreSqlDialect {}).try_with_sql(text).unwrap().parse_expr().unwrap()
+    }
+
+    fn is_one(text: &str) -> bool {
+        let Expr::Function(call) = parsed(text) else { panic!("{text} is no call") };
+        is_aggregate(&call)
+    }
+
+    #[test]
+    fn aggregates_are_known_by_the_names_of_the_engine_and_by_those_that_are_rewritten() {
+        for text in [
+            "count(*)",
+            "pg_catalog.sum(a)",
+            "stddev_samp(a)",
+            "regr_avgx(a, b)",
+            "string_agg(a, ',')",
+            "Every(a)",
+            "json_object_agg(a, b)",
+            "mode() WITHIN GROUP (ORDER BY a)",
+        ] {
+            assert!(is_one(text), "{text}");
+        }
+        for text in ["abs(a)", "lower(a)", "row_number()", "mine.sum(a)", "no_such_function(a)"] {
+            assert!(!is_one(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_rewritten_is() {
+        for name in RENAMED.iter().map(|(name, _)| name).chain(COLLECTED) {
+            let arguments = if name.contains("object") { "a, b" } else { "a" };
+            let before = parsed(&format!("{name}({arguments})"));
+            let mut after = before.clone();
+            rewrite(&mut after);
+            assert_ne!(before, after, "{name}");
+            assert!(!ENGINE.contains(*name), "{name} is the engine's own");
+        }
+    }
 }
