@@ -88,7 +88,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let aggregates = state.aggregate_functions().values().map(|one| (one.name().to_owned(), Arc::clone(one)));
     Known {
         functions: functions.filter(|(_, one)| one.signature().volatility == Volatility::Immutable).collect(),
-        aggregates: aggregates.filter(|(name, _)| DIVISIBLE.contains(&name.as_str())).collect(),
+        aggregates: aggregates.filter(|(name, _)| divisible(name).is_some()).collect(),
     }
 });
 
@@ -171,35 +171,50 @@ impl<F> Function<F> {
     }
 }
 
+/// When an aggregate's result is the same however the rows are divided.
+#[derive(Debug, Clone, Copy)]
+enum Exact {
+    Always,
+    /// Of numbers whose sum neither rounds nor leaves its type on the way.
+    OfSums,
+    /// Of decimals whose sum does not.
+    OfDecimals,
+    Never,
+}
+
 /// Aggregates whose parts, made of any division of the rows, add up to the whole.
-const DIVISIBLE: &[&str] = &[
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "bool_and",
-    "bool_or",
-    "corr",
-    "count",
-    "covar_pop",
-    "covar_samp",
-    "max",
-    "min",
-    "regr_avgx",
-    "regr_avgy",
-    "regr_count",
-    "regr_intercept",
-    "regr_r2",
-    "regr_slope",
-    "regr_sxx",
-    "regr_sxy",
-    "regr_syy",
-    "stddev",
-    "stddev_pop",
-    "sum",
-    "var",
-    "var_pop",
+const DIVISIBLE: &[(&str, Exact)] = &[
+    ("avg", Exact::OfDecimals),
+    ("bit_and", Exact::Always),
+    ("bit_or", Exact::Always),
+    ("bit_xor", Exact::Always),
+    ("bool_and", Exact::Always),
+    ("bool_or", Exact::Always),
+    ("corr", Exact::Never),
+    ("count", Exact::Always),
+    ("covar_pop", Exact::Never),
+    ("covar_samp", Exact::Never),
+    ("max", Exact::Always),
+    ("min", Exact::Always),
+    ("regr_avgx", Exact::Never),
+    ("regr_avgy", Exact::Never),
+    ("regr_count", Exact::Always),
+    ("regr_intercept", Exact::Never),
+    ("regr_r2", Exact::Never),
+    ("regr_slope", Exact::Never),
+    ("regr_sxx", Exact::Never),
+    ("regr_sxy", Exact::Never),
+    ("regr_syy", Exact::Never),
+    ("stddev", Exact::Never),
+    ("stddev_pop", Exact::Never),
+    ("sum", Exact::OfSums),
+    ("var", Exact::Never),
+    ("var_pop", Exact::Never),
 ];
+
+fn divisible(name: &str) -> Option<Exact> {
+    DIVISIBLE.iter().find(|(known, _)| *known == name).map(|(_, exact)| *exact)
+}
 
 /// Digits of a decimal of which ten million of the largest add up to one of 38.
 const SUMMED_DIGITS_MAX: u8 = 31;
@@ -251,13 +266,11 @@ impl Aggregate {
             _ => false,
         };
         match self {
-            Self::Named(name) => match name.as_str() {
-                "count" | "max" | "min" | "bit_and" | "bit_or" | "bit_xor" | "bool_and" | "bool_or" | "regr_count" => {
-                    true
-                }
-                "sum" => sums(true),
-                "avg" => matches!(arguments, [DataType::Decimal128(digits, _)] if *digits <= SUMMED_DIGITS_MAX),
-                _ => false,
+            Self::Named(name) => match divisible(name) {
+                Some(Exact::Always) => true,
+                Some(Exact::OfSums) => sums(true),
+                Some(Exact::OfDecimals) => matches!(arguments, [DataType::Decimal128(..)]) && sums(true),
+                Some(Exact::Never) | None => false,
             },
             Self::SumOfIntegers => sums(false),
             Self::Wide(_) | Self::LongestInterval | Self::ShortestInterval | Self::ShownInterval => true,
@@ -307,7 +320,7 @@ mod tests {
 
     #[test]
     fn aggregates_become_values_and_themselves_again() {
-        for name in DIVISIBLE {
+        for (name, _) in DIVISIBLE {
             let aggregate = KNOWN.aggregates.get(*name).unwrap_or_else(|| panic!("{name} is none of the engine"));
             assert_eq!(Aggregate::of(aggregate), Some(Aggregate::Named((*name).to_owned())), "{name}");
         }
