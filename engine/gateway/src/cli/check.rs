@@ -1,7 +1,7 @@
 //! `querygate check`: every mistake of a configuration and its metadata, with places, and what the two add up to.
 
+mod cross_references;
 mod history;
-mod names;
 mod rules;
 mod worker;
 
@@ -131,7 +131,7 @@ impl<'a> Check<'a> {
         let governance = self.metadata(&config.metadata.path, posture)?;
         if let Some(governance) = &governance {
             self.across(&config, governance)?;
-            let diagnostics = names::findings(&config, governance);
+            let diagnostics = cross_references::findings(&config, governance);
             self.report(config::diagnostic::Report { file, text, diagnostics })?;
             self.changes(&config, governance)?;
         }

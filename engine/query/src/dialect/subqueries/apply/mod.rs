@@ -3,13 +3,13 @@
 
 mod absences;
 mod branches;
+mod empty_input;
 mod exec;
 mod gathered;
 mod joinable;
 mod joins;
 mod keyed;
 mod node;
-mod of_nothing;
 mod once;
 mod pulled;
 mod references;

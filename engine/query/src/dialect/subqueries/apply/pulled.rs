@@ -3,8 +3,8 @@
 //! of which two tables may have the same. What it pulls wrongly runs for each row.
 //! Needed with DataFusion 55.2.0.
 
+use super::empty_input::{groups_by_row, is_null_of_no_rows, may_hold_of_no_rows};
 use super::joinable::{is_local, stay_together};
-use super::of_nothing::{groups_by_row, is_null_of_nothing, may_hold_of_nothing};
 use super::once::is_once;
 use super::references::{free_references, lateral_body, reads_beyond, subquery_of};
 use crate::dialect::settle::settler::input_schema;
@@ -62,7 +62,7 @@ fn is_pulled_wrongly(expr: &Expr) -> Result<bool> {
             let plan = subquery.subquery.as_ref();
             // What the engine does not join at all is better known before it was tried.
             let pulled = is_ambiguous(plan) || is_once(plan)?;
-            let dropped = may_hold_of_nothing(plan) && !reads_nothing_around(plan)?;
+            let dropped = may_hold_of_no_rows(plan) && !reads_nothing_around(plan)?;
             Ok(pulled || dropped || !pass_together(plan, below_aggregates(plan, true))?)
         }
         // Other expressions hold no subquery, or one that was rewritten when it was bound.
@@ -214,7 +214,7 @@ fn below_extremes(plan: &LogicalPlan) -> &LogicalPlan {
             LogicalPlan::Projection(projection) if projection.expr.iter().all(is_column) => &projection.input,
             LogicalPlan::SubqueryAlias(alias) => &alias.input,
             LogicalPlan::Aggregate(aggregate)
-                if aggregate.group_expr.is_empty() && aggregate.aggr_expr.iter().all(is_null_of_nothing) =>
+                if aggregate.group_expr.is_empty() && aggregate.aggr_expr.iter().all(is_null_of_no_rows) =>
             {
                 return &aggregate.input;
             }

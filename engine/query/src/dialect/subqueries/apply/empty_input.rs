@@ -1,5 +1,6 @@
-//! Whether HAVING is true of the row that aggregates give of no rows. Where it is not, that row is never asked for, and rows that are equal
-//! to the row around can be grouped by what they are equal to: a group without rows is not there.
+//! Aggregates over an empty input, and HAVING above them: whether it is true of the one row that they give then. Where it is not, that
+//! row is never asked for, and rows that are equal to the row around can be grouped by what they are equal to: a group without rows is
+//! not there.
 
 use super::joinable::is_local;
 use super::keyed::equality;
@@ -9,7 +10,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, LogicalPlan, Operator};
 
 /// Aggregates that are NULL where there is no row.
-const NULL_OF_NOTHING: [&str; 4] = ["min", "max", "sum", "avg"];
+const NULL_OF_NO_ROWS: [&str; 4] = ["min", "max", "sum", "avg"];
 
 /// Whether a plan is aggregates of rows that are equal to the row around, without the row that they give of no rows.
 pub(super) fn groups_by_row(plan: &LogicalPlan) -> Result<bool> {
@@ -20,18 +21,18 @@ pub(super) fn groups_by_row(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// Whether HAVING above aggregates without groups may be true of no rows. The engine drops it from a subquery that it joins for its value.
-pub(super) fn may_hold_of_nothing(plan: &LogicalPlan) -> bool {
+pub(super) fn may_hold_of_no_rows(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::Projection(node) => may_hold_of_nothing(&node.input),
-        LogicalPlan::SubqueryAlias(node) => may_hold_of_nothing(&node.input),
-        LogicalPlan::Sort(node) => may_hold_of_nothing(&node.input),
-        LogicalPlan::Limit(node) => may_hold_of_nothing(&node.input),
+        LogicalPlan::Projection(node) => may_hold_of_no_rows(&node.input),
+        LogicalPlan::SubqueryAlias(node) => may_hold_of_no_rows(&node.input),
+        LogicalPlan::Sort(node) => may_hold_of_no_rows(&node.input),
+        LogicalPlan::Limit(node) => may_hold_of_no_rows(&node.input),
         LogicalPlan::Filter(node) => {
-            let holds = match of_nothing(&node.predicate, &node.input) {
-                OfNothing::Null | OfNothing::NotTrue | OfNothing::Truth(false) => false,
-                OfNothing::Truth(true) | OfNothing::Number(_) | OfNothing::Unknown => is_ungrouped(&node.input),
+            let holds = match of_no_rows(&node.predicate, &node.input) {
+                OfNoRows::Null | OfNoRows::NotTrue | OfNoRows::Truth(false) => false,
+                OfNoRows::Truth(true) | OfNoRows::Number(_) | OfNoRows::Unknown => is_ungrouped(&node.input),
             };
-            holds || may_hold_of_nothing(&node.input)
+            holds || may_hold_of_no_rows(&node.input)
         }
         _ => false,
     }
@@ -57,8 +58,8 @@ fn below_having(plan: &LogicalPlan) -> Option<&LogicalPlan> {
             LogicalPlan::SubqueryAlias(alias) => &alias.input,
             LogicalPlan::Filter(filter) if is_local(&filter.predicate) => {
                 dropped |= matches!(
-                    of_nothing(&filter.predicate, &filter.input),
-                    OfNothing::Null | OfNothing::NotTrue | OfNothing::Truth(false)
+                    of_no_rows(&filter.predicate, &filter.input),
+                    OfNoRows::Null | OfNoRows::NotTrue | OfNoRows::Truth(false)
                 );
                 &filter.input
             }
@@ -85,13 +86,13 @@ fn are_equal_to_row(rows: &LogicalPlan) -> Result<bool> {
 }
 
 /// Whether an expression is an aggregate that is NULL of no rows.
-pub(super) fn is_null_of_nothing(expr: &Expr) -> bool {
-    matches!(of_aggregate(expr), OfNothing::Null) && is_local(expr)
+pub(super) fn is_null_of_no_rows(expr: &Expr) -> bool {
+    matches!(of_aggregate(expr), OfNoRows::Null) && is_local(expr)
 }
 
 /// What an expression over aggregates is where there are no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OfNothing {
+enum OfNoRows {
     Null,
     Truth(bool),
     /// NULL or false.
@@ -101,77 +102,77 @@ enum OfNothing {
 }
 
 /// An expression over the columns of a plan.
-fn of_nothing(expr: &Expr, rows: &LogicalPlan) -> OfNothing {
+fn of_no_rows(expr: &Expr, rows: &LogicalPlan) -> OfNoRows {
     match expr {
         Expr::Column(column) => of_column(column, rows),
-        Expr::Alias(alias) => of_nothing(&alias.expr, rows),
+        Expr::Alias(alias) => of_no_rows(&alias.expr, rows),
         Expr::Literal(value, _) => of_literal(value),
         Expr::BinaryExpr(binary) => of_operator(binary, rows),
-        Expr::Not(inner) => match of_nothing(inner, rows) {
-            OfNothing::Null => OfNothing::Null,
-            OfNothing::Truth(truth) => OfNothing::Truth(!truth),
-            OfNothing::NotTrue | OfNothing::Number(_) | OfNothing::Unknown => OfNothing::Unknown,
+        Expr::Not(inner) => match of_no_rows(inner, rows) {
+            OfNoRows::Null => OfNoRows::Null,
+            OfNoRows::Truth(truth) => OfNoRows::Truth(!truth),
+            OfNoRows::NotTrue | OfNoRows::Number(_) | OfNoRows::Unknown => OfNoRows::Unknown,
         },
-        Expr::IsNull(inner) => is_null(of_nothing(inner, rows), true),
-        Expr::IsNotNull(inner) => is_null(of_nothing(inner, rows), false),
-        Expr::Cast(Cast { expr, field }) => match of_nothing(expr, rows) {
-            OfNothing::Null => OfNothing::Null,
-            OfNothing::Number(number) if field.data_type().is_numeric() => OfNothing::Number(number),
-            OfNothing::Number(_) | OfNothing::Truth(_) | OfNothing::NotTrue | OfNothing::Unknown => OfNothing::Unknown,
+        Expr::IsNull(inner) => is_null(of_no_rows(inner, rows), true),
+        Expr::IsNotNull(inner) => is_null(of_no_rows(inner, rows), false),
+        Expr::Cast(Cast { expr, field }) => match of_no_rows(expr, rows) {
+            OfNoRows::Null => OfNoRows::Null,
+            OfNoRows::Number(number) if field.data_type().is_numeric() => OfNoRows::Number(number),
+            OfNoRows::Number(_) | OfNoRows::Truth(_) | OfNoRows::NotTrue | OfNoRows::Unknown => OfNoRows::Unknown,
         },
-        _ => OfNothing::Unknown,
+        _ => OfNoRows::Unknown,
     }
 }
 
-fn is_null(value: OfNothing, wanted: bool) -> OfNothing {
+fn is_null(value: OfNoRows, wanted: bool) -> OfNoRows {
     match value {
-        OfNothing::Null => OfNothing::Truth(wanted),
-        OfNothing::Truth(_) | OfNothing::Number(_) => OfNothing::Truth(!wanted),
-        OfNothing::NotTrue | OfNothing::Unknown => OfNothing::Unknown,
+        OfNoRows::Null => OfNoRows::Truth(wanted),
+        OfNoRows::Truth(_) | OfNoRows::Number(_) => OfNoRows::Truth(!wanted),
+        OfNoRows::NotTrue | OfNoRows::Unknown => OfNoRows::Unknown,
     }
 }
 
-fn of_column(column: &Column, rows: &LogicalPlan) -> OfNothing {
+fn of_column(column: &Column, rows: &LogicalPlan) -> OfNoRows {
     match rows.schema().index_of_column(column) {
         Ok(at) => of_output(at, rows),
-        Err(_) => OfNothing::Unknown,
+        Err(_) => OfNoRows::Unknown,
     }
 }
 
-fn of_output(at: usize, rows: &LogicalPlan) -> OfNothing {
+fn of_output(at: usize, rows: &LogicalPlan) -> OfNoRows {
     let found = match rows {
-        LogicalPlan::Projection(node) => node.expr.get(at).map(|expr| of_nothing(expr, &node.input)),
+        LogicalPlan::Projection(node) => node.expr.get(at).map(|expr| of_no_rows(expr, &node.input)),
         LogicalPlan::SubqueryAlias(node) => Some(of_output(at, &node.input)),
         LogicalPlan::Filter(node) => Some(of_output(at, &node.input)),
         LogicalPlan::Aggregate(node) if node.group_expr.is_empty() => node.aggr_expr.get(at).map(of_aggregate),
         _ => None,
     };
-    found.unwrap_or(OfNothing::Unknown)
+    found.unwrap_or(OfNoRows::Unknown)
 }
 
-fn of_aggregate(expr: &Expr) -> OfNothing {
+fn of_aggregate(expr: &Expr) -> OfNoRows {
     match expr {
         Expr::Alias(alias) => of_aggregate(&alias.expr),
-        Expr::AggregateFunction(call) if call.func.name() == "count" => OfNothing::Number(0),
-        Expr::AggregateFunction(call) if NULL_OF_NOTHING.contains(&call.func.name()) => OfNothing::Null,
-        _ => OfNothing::Unknown,
+        Expr::AggregateFunction(call) if call.func.name() == "count" => OfNoRows::Number(0),
+        Expr::AggregateFunction(call) if NULL_OF_NO_ROWS.contains(&call.func.name()) => OfNoRows::Null,
+        _ => OfNoRows::Unknown,
     }
 }
 
-fn of_literal(value: &ScalarValue) -> OfNothing {
+fn of_literal(value: &ScalarValue) -> OfNoRows {
     match value {
-        _ if value.is_null() => OfNothing::Null,
-        ScalarValue::Boolean(Some(truth)) => OfNothing::Truth(*truth),
-        ScalarValue::Int16(Some(number)) => OfNothing::Number(i128::from(*number)),
-        ScalarValue::Int32(Some(number)) => OfNothing::Number(i128::from(*number)),
-        ScalarValue::Int64(Some(number)) => OfNothing::Number(i128::from(*number)),
-        _ => OfNothing::Unknown,
+        _ if value.is_null() => OfNoRows::Null,
+        ScalarValue::Boolean(Some(truth)) => OfNoRows::Truth(*truth),
+        ScalarValue::Int16(Some(number)) => OfNoRows::Number(i128::from(*number)),
+        ScalarValue::Int32(Some(number)) => OfNoRows::Number(i128::from(*number)),
+        ScalarValue::Int64(Some(number)) => OfNoRows::Number(i128::from(*number)),
+        _ => OfNoRows::Unknown,
     }
 }
 
-fn of_operator(BinaryExpr { left, op, right }: &BinaryExpr, rows: &LogicalPlan) -> OfNothing {
-    use OfNothing::{NotTrue, Null, Number, Truth, Unknown};
-    let (left, right) = (of_nothing(left, rows), of_nothing(right, rows));
+fn of_operator(BinaryExpr { left, op, right }: &BinaryExpr, rows: &LogicalPlan) -> OfNoRows {
+    use OfNoRows::{NotTrue, Null, Number, Truth, Unknown};
+    let (left, right) = (of_no_rows(left, rows), of_no_rows(right, rows));
     match op {
         Operator::And => match (left, right) {
             (Truth(false), _) | (_, Truth(false)) => Truth(false),

@@ -1,5 +1,5 @@
-//! What a check says of names in the configuration that the metadata does not have, with their places: sources that no object is in, and
-//! what users hold.
+//! What a check says of references between configuration and metadata, with their places: sources that no object is in, permission sets
+//! and positions that users hold and that there are not.
 
 use super::is_built_in;
 use crate::config::Config;
