@@ -18,7 +18,7 @@ use crate::dialect::{
     Dialect, as_joins, refuse_outer_aggregates, refuse_ungrouped, rewrite, with_nearest, with_null_memberships,
 };
 use crate::errors::{Stage, in_output_names, translate};
-use crate::rules::drop_primary_keys::without_keys;
+use crate::rules::repairs::drop_primary_keys::without_keys;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;
 use crate::sql::refuse::{refuse_ignored, refuse_using, refused_later, refused_or_unknown};

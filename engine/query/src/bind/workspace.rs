@@ -229,8 +229,8 @@ impl QueryPlanner for ApplyingPlanner {
         crate::bind::nulls::check_optimized(&plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
         let planner =
             DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner), Arc::new(SharedPlanner)]);
-        let plan = crate::rules::project_computed_keys::keys_as_columns(
-            crate::rules::guard_failing_conditions::guard_failures(plan)?,
+        let plan = crate::rules::repairs::project_computed_keys::keys_as_columns(
+            crate::rules::repairs::guard_failing_conditions::guard_failures(plan)?,
         )?;
         let plan = match state.config().get_extension::<ComputeApart>() {
             Some(_) => plan,

@@ -2,20 +2,20 @@
 //! rule of DataFusion by its name. An anchor that is missing is an error when the gate is made: a rule that DataFusion
 //! renames would otherwise move ours to another place without a word.
 
-use crate::rules::bound_pushed_conditions::bounded;
-use crate::rules::cancellable_rules::{cancellable, cancellable_physical};
-use crate::rules::collect_one_row_side::CollectOneRowSide;
-use crate::rules::collect_small_side::CollectSmallSide;
-use crate::rules::correct_dependencies::{ASKING, with_correct_dependencies};
-use crate::rules::drop_unsound_equivalences::DropUnsoundEquivalences;
-use crate::rules::keep_lists_apart::{SIMPLIFYING, with_lists_apart};
-use crate::rules::keep_topk_keys::{KeepTopKKeys, LimitedGroups};
-use crate::rules::meter_operators::MeterOperators;
-use crate::rules::plain_constants::PlainConstants;
-use crate::rules::restore_sorts::RestoreSorts;
-use crate::rules::separate_equal_names::with_separate_names;
-use crate::rules::skip_wrong_plans::{GUARDED, guarded};
-use crate::rules::yield_to_others::YieldToOthers;
+use crate::rules::bounds::bound_pushed_conditions::bounded;
+use crate::rules::bounds::cancellable_rules::{cancellable, cancellable_physical};
+use crate::rules::bounds::meter_operators::MeterOperators;
+use crate::rules::bounds::yield_to_others::YieldToOthers;
+use crate::rules::joins::collect_one_row_side::CollectOneRowSide;
+use crate::rules::joins::collect_small_side::CollectSmallSide;
+use crate::rules::repairs::correct_dependencies::{ASKING, with_correct_dependencies};
+use crate::rules::repairs::drop_unsound_equivalences::DropUnsoundEquivalences;
+use crate::rules::repairs::keep_lists_apart::{SIMPLIFYING, with_lists_apart};
+use crate::rules::repairs::keep_topk_keys::{KeepTopKKeys, LimitedGroups};
+use crate::rules::repairs::plain_constants::PlainConstants;
+use crate::rules::repairs::restore_sorts::RestoreSorts;
+use crate::rules::repairs::separate_equal_names::with_separate_names;
+use crate::rules::repairs::skip_wrong_plans::{GUARDED, guarded};
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -161,20 +161,20 @@ mod tests {
     #[test]
     fn repairs_are_looked_at_with_each_version() {
         let repairs = [
-            include_str!("bound_pushed_conditions.rs"),
-            include_str!("collect_one_row_side.rs"),
-            include_str!("collect_small_side.rs"),
-            include_str!("correct_dependencies.rs"),
-            include_str!("drop_primary_keys.rs"),
-            include_str!("drop_unsound_equivalences.rs"),
-            include_str!("guard_failing_conditions.rs"),
-            include_str!("keep_lists_apart.rs"),
-            include_str!("keep_topk_keys.rs"),
-            include_str!("project_computed_keys.rs"),
-            include_str!("restore_sorts.rs"),
-            include_str!("separate_equal_names.rs"),
-            include_str!("skip_wrong_plans.rs"),
-            include_str!("yield_to_others.rs"),
+            include_str!("bounds/bound_pushed_conditions.rs"),
+            include_str!("joins/collect_one_row_side.rs"),
+            include_str!("joins/collect_small_side.rs"),
+            include_str!("repairs/correct_dependencies.rs"),
+            include_str!("repairs/drop_primary_keys.rs"),
+            include_str!("repairs/drop_unsound_equivalences.rs"),
+            include_str!("repairs/guard_failing_conditions.rs"),
+            include_str!("repairs/keep_lists_apart.rs"),
+            include_str!("repairs/keep_topk_keys.rs"),
+            include_str!("repairs/project_computed_keys.rs"),
+            include_str!("repairs/restore_sorts.rs"),
+            include_str!("repairs/separate_equal_names.rs"),
+            include_str!("repairs/skip_wrong_plans.rs"),
+            include_str!("bounds/yield_to_others.rs"),
             include_str!("../dialect/subqueries/apply/absences.rs"),
             include_str!("../dialect/subqueries/apply/pulled.rs"),
             include_str!("../bind/spill_files.rs"),

@@ -2,7 +2,7 @@
 
 use crate::dialect::subqueries::apply;
 use crate::dialect::{Dialect, rewrite};
-use crate::rules::skip_wrong_plans::guarded;
+use crate::rules::repairs::skip_wrong_plans::guarded;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};

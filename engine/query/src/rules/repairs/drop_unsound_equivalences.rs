@@ -4,7 +4,7 @@
 //! believes that its rows are sorted by the keys of the one, then of the other, though several rows of the one may be equal.
 //! Needed with DataFusion 55.2.0.
 
-use crate::rules::restore_sorts::RestoreSorts;
+use crate::rules::repairs::restore_sorts::RestoreSorts;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinType, Result};

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(crate) struct CorrectDependencies;
 
 /// The rules that ask.
-pub(super) const ASKING: [&str; 4] =
+pub(in crate::rules) const ASKING: [&str; 4] =
     ["replace_distinct_aggregate", "eliminate_join", "eliminate_duplicated_expr", "optimize_projections"];
 
 /// The rules; before each one that reads dependencies, one that corrects them.

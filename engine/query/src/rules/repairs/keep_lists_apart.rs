@@ -19,10 +19,10 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::sync::{Arc, LazyLock};
 
 /// The rule that simplifies expressions.
-pub(super) const SIMPLIFYING: &str = "simplify_expressions";
+pub(in crate::rules) const SIMPLIFYING: &str = "simplify_expressions";
 
 /// The rules, of which the one that simplifies leaves such lists alone.
-pub(super) fn with_lists_apart(
+pub(in crate::rules) fn with_lists_apart(
     rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
 ) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let apart = |rule: Arc<dyn OptimizerRule + Send + Sync>| -> Arc<dyn OptimizerRule + Send + Sync> {

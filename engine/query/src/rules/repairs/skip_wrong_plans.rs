@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Rules of DataFusion that get a guard, and what it keeps.
-pub(super) const GUARDED: [(&str, Keeps); 5] = [
+pub(in crate::rules) const GUARDED: [(&str, Keeps); 5] = [
     ("eliminate_cross_join", Keeps::Conditions),
     ("single_distinct_aggregation_to_group_by", Keeps::Types),
     ("push_down_filter", Keeps::GroupsAndSize),
@@ -38,7 +38,7 @@ struct Guarded {
 
 /// What the rule must not lose.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Keeps {
+pub(in crate::rules) enum Keeps {
     /// It flattens inner joins and joins them anew in another order; a key of an ON clause whose one side reads several
     /// relations (`c.z = a.x + b.y`) then fits no pair, and as it stands in no filter, it is dropped: too many rows, no error.
     Conditions,
