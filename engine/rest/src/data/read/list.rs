@@ -1,10 +1,9 @@
 //! `GET /data/:object` and `POST /data/:object/query`: a page of records, printed as it comes.
 
-use super::ask::{Ask, Expand};
 use super::expand::{Expansions, check_names};
-use super::{body, spelling};
 use crate::answer::{JSON, Pieces, of_pieces, ok};
 use crate::call::{Call, Named};
+use crate::data::question::{Ask, Expand, of_body, of_parameters};
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::values::Printer;
@@ -29,7 +28,7 @@ pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call
     let answer = async {
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;
-        let ask = spelling::ask_of(&object, &call.parameters()?)?;
+        let ask = of_parameters(&object, &call.parameters()?)?;
         answer(work, &described, ask, site.rows_max()).await
     };
     about(&object, answer.await)
@@ -40,7 +39,7 @@ pub(crate) async fn query(State(site): Shared, Named(object): Named<String>, cal
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;
         let (body, _held) = call.charged_json(&work, site.body_max()).await?;
-        let ask = body::ask_of(&object, body.unwrap_or_default())?;
+        let ask = of_body(&object, body.unwrap_or_default())?;
         answer(work, &described, ask, site.rows_max()).await
     };
     about(&object, answer.await)

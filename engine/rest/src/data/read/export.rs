@@ -1,12 +1,11 @@
 //! `GET /data/:object/export`: records as CSV or JSON for people, with labels and titles in place of values and ids.
 
-use super::ask::order_of;
-use super::conditions::filter_of;
 use super::list::opens;
 use super::record::refuse_unknown;
 use crate::answer::{JSON, Pieces, of_pieces};
 use crate::call::{Call, Named, Parameters};
 use crate::code::Code;
+use crate::data::question::{filter_of, order_of};
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::values::{Cells, Printer};

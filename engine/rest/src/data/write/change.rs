@@ -1,10 +1,9 @@
 //! `POST /data/:object`, `PATCH` and `DELETE /data/:object/:id`: one record changed by its values.
 
-use super::list::{about, opens};
-use super::record::not_found;
 use crate::answer::{JSON, ok, text};
 use crate::call::{Call, Named};
 use crate::code::Code;
+use crate::data::read::{about, not_found, opens};
 use crate::refusal::Refusal;
 use crate::site::Shared;
 use crate::values::Printer;

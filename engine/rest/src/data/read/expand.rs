@@ -1,7 +1,7 @@
 //! Expanded references: the ids of a batch are looked up at once, with the reader's own rights. Knows no route.
 
-use super::ask::Expand;
 use crate::code::Code;
+use crate::data::question::Expand;
 use crate::refusal::Refusal;
 use crate::values::Printer;
 use crate::work::{Held, Work};

@@ -1,13 +1,13 @@
 //! `createMany`, `updateMany`, `deleteMany` and `batch` of one object, and `/batch` across objects.
 
-use super::body::kind;
 use super::change::{dropped_fields, make, printed, refusal_of, values_of, with_allowed};
-use super::list::about;
 use super::references;
 use super::upserts::update_seen;
 use crate::answer::{JSON, text};
 use crate::call::{Call, Named};
 use crate::code::Code;
+use crate::data::question::kind;
+use crate::data::read::about;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::work::Work;

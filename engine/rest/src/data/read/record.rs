@@ -1,11 +1,11 @@
 //! `GET /data/:object/:id`: one record.
 
-use super::ask::Expand;
 use super::expand::{Expansions, check_names};
 use super::list::{about, described};
 use crate::answer::{JSON, text};
 use crate::call::{Call, Named, Parameters};
 use crate::code::Code;
+use crate::data::question::Expand;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
 use crate::work::Work;

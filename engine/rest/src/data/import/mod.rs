@@ -1,8 +1,9 @@
 //! `POST /data/:object/import`: rows of JSON or CSV as records, each with its own outcome.
 
-use super::cells::{Cell, Readers, table};
-use super::change::refusal_of;
-use super::matches::{Match, Matching};
+mod cells;
+mod matches;
+
+use super::write::refusal_of;
 use crate::answer::ok;
 use crate::call::{Call, Named};
 use crate::code::Code;
@@ -11,6 +12,8 @@ use crate::site::Shared;
 use crate::work::Work;
 use axum::extract::State;
 use axum::response::Response;
+use cells::{Cell, Readers, table};
+use matches::{Match, Matching};
 use querygate_query_api::requests::question::ObjectDescription;
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
 use querygate_types::Error;

@@ -1,0 +1,13 @@
+//! What requests for records ask, in every spelling of parameters and bodies. Knows no field.
+
+mod ask;
+mod body;
+mod conditions;
+mod spelling;
+
+pub(super) use ask::order_of;
+pub(crate) use ask::{Ask, Expand};
+pub(crate) use body::ask_of as of_body;
+pub(super) use body::kind;
+pub(crate) use conditions::filter_of;
+pub(crate) use spelling::ask_of as of_parameters;
