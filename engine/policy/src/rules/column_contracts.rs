@@ -3,10 +3,10 @@
 
 use super::Row;
 use super::condition::Scene;
-use super::domains;
+use super::forms::domains;
+use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
 use super::object::ObjectRules;
 use super::stamp::{Stamp, is_dropped};
-use super::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
 use super::validation::{CompiledValidation, Written};
 use crate::query_filter::{Column, ColumnKind};
 use querygate_metadata::model::{Field, FieldType, ValidationSeverity};

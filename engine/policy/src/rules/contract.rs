@@ -1,9 +1,9 @@
 //! What a field demands of a given value, and the value as it is stored. One violation of each field at most, in the vendor's
 //! order and words. Knows no other field.
 
-use super::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
+use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
+use super::forms::{domains, shapes, temporal};
 use super::violation::{Violation, ViolationCode};
-use super::{domains, shapes, temporal};
 use crate::query_filter::{Column, ColumnKind};
 use querygate_metadata::model::{Field, FieldType};
 use querygate_types::uuid;

@@ -2,9 +2,9 @@
 
 use super::condition::{Scene, Unknown};
 use super::contract;
+use super::forms::texts;
 use super::object::FieldDefault;
 use super::stamp::instant_text;
-use super::texts;
 use crate::formula::Cell;
 use querygate_metadata::model::Field;
 use serde_json::Value;

@@ -2,9 +2,9 @@
 
 use super::Row;
 use super::condition::{Reach, Rule, Scene, Unknown};
+use super::forms::schema::Schema;
+use super::forms::texts;
 use super::object::RuleFault;
-use super::schema::Schema;
-use super::texts;
 use super::violation::{Violation, ViolationCode};
 use crate::pattern::Pattern;
 use indexmap::IndexMap;

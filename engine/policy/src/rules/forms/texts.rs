@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 /// Operators of the filter language (reference 5.1), which have no place among values.
-pub(super) const FILTER_OPERATORS: &[&str] = &[
+pub(in crate::rules) const FILTER_OPERATORS: &[&str] = &[
     "$eq",
     "$ne",
     "$gt",
@@ -31,19 +31,19 @@ pub(super) const FILTER_OPERATORS: &[&str] = &[
 ];
 
 /// Length in the units of JavaScript, of which a character outside the first plane has two.
-pub(super) fn js_length(text: &str) -> usize {
+pub(in crate::rules) fn js_length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
 /// `^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$`
-pub(super) fn has_email_form(text: &str) -> bool {
+pub(in crate::rules) fn has_email_form(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let is_plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c == '@');
     is_plain(local) && domain.contains('.') && domain.split('.').all(is_plain)
 }
 
 /// `scheme://…` without blanks, a path, or a `data:` or `blob:` address.
-pub(super) fn has_url_form(text: &str) -> bool {
+pub(in crate::rules) fn has_url_form(text: &str) -> bool {
     if text.contains(char::is_whitespace) {
         return false;
     }
@@ -62,20 +62,20 @@ pub(super) fn has_url_form(text: &str) -> bool {
 }
 
 /// `^[+()\-\s\d.]{5,}$`
-pub(super) fn has_phone_form(text: &str) -> bool {
+pub(in crate::rules) fn has_phone_form(text: &str) -> bool {
     js_length(text) >= 5
         && text.chars().all(|c| c.is_whitespace() || matches!(c, '+' | '(' | ')' | '-' | '.' | '0'..='9'))
 }
 
 /// The stricter form of a format validation: `^\+?[\d\s().-]{7,20}$`.
-pub(super) fn has_strict_phone_form(text: &str) -> bool {
+pub(in crate::rules) fn has_strict_phone_form(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or(text);
     (7..=20).contains(&js_length(digits))
         && digits.chars().all(|c| c.is_whitespace() || matches!(c, '(' | ')' | '-' | '.' | '0'..='9'))
 }
 
 /// The stricter form of a format validation: an absolute address.
-pub(super) fn is_absolute_url(text: &str) -> bool {
+pub(in crate::rules) fn is_absolute_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.trim().split_once(':') else { return false };
     let mut bytes = scheme.bytes();
     let has_scheme = matches!(bytes.next(), Some(b'a'..=b'z' | b'A'..=b'Z'))
@@ -86,13 +86,13 @@ pub(super) fn is_absolute_url(text: &str) -> bool {
 }
 
 /// `^[A-Za-z0-9_-]{1,64}$`
-pub(super) fn is_file_id(text: &str) -> bool {
+pub(in crate::rules) fn is_file_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// The finite number that a text is, surrounded by blanks or not.
-pub(super) fn number(text: &str) -> Option<Number> {
+pub(in crate::rules) fn number(text: &str) -> Option<Number> {
     let text = text.trim();
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
         return None;
@@ -108,7 +108,7 @@ pub(super) fn number(text: &str) -> Option<Number> {
 }
 
 /// The number as JSON, whole ones without a point; null where it is not finite.
-pub(super) fn json_number(float: f64) -> Value {
+pub(in crate::rules) fn json_number(float: f64) -> Value {
     #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
     if float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0 {
         return Value::from(float as i64);
@@ -117,18 +117,18 @@ pub(super) fn json_number(float: f64) -> Value {
 }
 
 /// The number as JavaScript writes it, but for very large and very small ones.
-pub(super) fn shown(float: f64) -> String {
+pub(in crate::rules) fn shown(float: f64) -> String {
     float.to_string()
 }
 
 /// Digits after the point of the shortest text that is the number.
-pub(super) fn decimal_places(float: f64) -> usize {
+pub(in crate::rules) fn decimal_places(float: f64) -> usize {
     let text = float.to_string();
     text.split_once('.').map_or(0, |(_, fraction)| fraction.len())
 }
 
 /// A plain decimal with more digits than a double holds.
-pub(super) fn long_decimal(text: &str) -> Option<&str> {
+pub(in crate::rules) fn long_decimal(text: &str) -> Option<&str> {
     let text = text.trim();
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -140,7 +140,7 @@ pub(super) fn long_decimal(text: &str) -> Option<&str> {
 const DOUBLE_DIGITS: usize = 15;
 
 /// Digits after the point, without zeros at the end.
-pub(super) fn text_places(decimal: &str) -> usize {
+pub(in crate::rules) fn text_places(decimal: &str) -> usize {
     decimal.split_once('.').map_or(0, |(_, fraction)| fraction.trim_end_matches('0').len())
 }
 

@@ -1,23 +1,23 @@
 //! Dates, instants and times of day as a written value spells them, in the form in which they are stored.
 
-use super::stamp::instant_text;
+use crate::rules::stamp::instant_text;
 use crate::value;
 use serde_json::Value;
 
 /// `YYYY-MM-DD`; what follows a day is cut off.
-pub(super) fn date(given: &Value) -> Option<Value> {
+pub(in crate::rules) fn date(given: &Value) -> Option<Value> {
     let day = given.as_str()?.trim().get(..10)?;
     value::date(day).map(|_| Value::String(day.to_owned()))
 }
 
 /// An instant in UTC with milliseconds; a bare day is its midnight.
-pub(super) fn datetime(given: &Value) -> Option<Value> {
+pub(in crate::rules) fn datetime(given: &Value) -> Option<Value> {
     let ms = value::timestamp(given.as_str()?.trim())?;
     instant_text(ms).map(Value::String)
 }
 
 /// `HH:MM:SS`, with milliseconds where there are any. `HH:MM` is a whole minute, an instant its time of day in UTC.
-pub(super) fn time(given: &Value) -> Option<Value> {
+pub(in crate::rules) fn time(given: &Value) -> Option<Value> {
     let text = given.as_str()?.trim();
     if text.len() > 12
         && let Some(ms) = value::timestamp(text)

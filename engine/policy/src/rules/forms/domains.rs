@@ -20,7 +20,7 @@ const CURRENCIES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BG
     UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XDR XOF XPF XSU XUA YER ZAR ZMW ZWG";
 
 /// Whether a text is a value of the domain.
-pub(super) fn holds(domain: ValueDomain, text: &str) -> bool {
+pub(in crate::rules) fn holds(domain: ValueDomain, text: &str) -> bool {
     let listed = |list: &str| list.split_ascii_whitespace().any(|known| known == text);
     match domain {
         ValueDomain::TimeZone => text.parse::<chrono_tz::Tz>().is_ok(),
@@ -30,7 +30,7 @@ pub(super) fn holds(domain: ValueDomain, text: &str) -> bool {
 }
 
 /// What a value of the domain is, with an example.
-pub(super) const fn describe(domain: ValueDomain) -> &'static str {
+pub(in crate::rules) const fn describe(domain: ValueDomain) -> &'static str {
     match domain {
         ValueDomain::TimeZone => "IANA time zone identifier, e.g. Europe/Zurich",
         ValueDomain::Currency => "ISO 4217 currency code, e.g. EUR",

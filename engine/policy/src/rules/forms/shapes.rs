@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 const ADDRESS: [&str; 7] = ["street", "city", "state", "postalCode", "country", "countryCode", "formatted"];
 
 /// Whether a value has its type's shape, or why not.
-pub(super) fn check(kind: FieldType, value: &Value) -> Result<(), String> {
+pub(in crate::rules) fn check(kind: FieldType, value: &Value) -> Result<(), String> {
     match kind {
         FieldType::Location => location(object(value)?),
         FieldType::Address => address(object(value)?),
@@ -25,11 +25,11 @@ pub(super) fn check(kind: FieldType, value: &Value) -> Result<(), String> {
 }
 
 /// What should stand in place of a value.
-pub(super) fn expected(kind: &str, found: &Value) -> String {
+pub(in crate::rules) fn expected(kind: &str, found: &Value) -> String {
     format!("Invalid input: expected {kind}, received {}", type_of(found))
 }
 
-pub(super) const fn type_of(value: &Value) -> &'static str {
+pub(in crate::rules) const fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

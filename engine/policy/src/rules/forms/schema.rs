@@ -15,7 +15,7 @@ const ANNOTATIONS: [&str; 8] =
 
 /// A compiled schema: all demands must hold.
 #[derive(Debug, Clone)]
-pub(super) struct Schema {
+pub(in crate::rules) struct Schema {
     demands: Vec<Demand>,
 }
 
@@ -65,7 +65,7 @@ impl Bound {
 }
 
 impl Schema {
-    pub(super) fn compile(schema: &Value) -> Result<Self, String> {
+    pub(in crate::rules) fn compile(schema: &Value) -> Result<Self, String> {
         Self::compile_at(schema, 0)
     }
 
@@ -90,7 +90,7 @@ impl Schema {
         Ok(Self { demands })
     }
 
-    pub(super) fn holds(&self, value: &Value) -> bool {
+    pub(in crate::rules) fn holds(&self, value: &Value) -> bool {
         self.demands.iter().all(|demand| demand.holds(value))
     }
 }
