@@ -1,24 +1,18 @@
-//! Runs a gate: two runtimes, the doors, reloads, an orderly stop. Knows no query.
+//! Runs a gate: two runtimes, its doors on one of them, an orderly stop. Knows no query.
+
+mod bound_doors;
+mod reloads;
 
 use crate::config::Config;
-use crate::gate::{Gate, Reload, Returned, Runtimes};
-use crate::process::{Room, Signals, Wish, keep_up, raise_file_limit, start_metrics};
-use crate::{process, tls, wiring};
+use crate::gate::{Gate, Runtimes};
+use crate::process::{keep_up, raise_file_limit, start_metrics};
+use crate::wiring;
+use bound_doors::Doors;
 use futures::future::BoxFuture;
-use querygate_flight::{FlightConfig, FlightDoor};
-use querygate_http::{HttpConfig, HttpDoor, Pages, Probes};
-use querygate_pgwire_frontend::{DoorConfig, PostgresDoor, TlsSettings};
-use querygate_rest::{RestConfig, RestDoor};
 use querygate_types::{Error, ErrorCode, Result};
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Ports that were bound; with port 0 in the configuration the system chose them.
@@ -148,283 +142,10 @@ pub(crate) fn serve_with(
     result
 }
 
-struct Doors {
-    postgres: Option<PostgresDoor>,
-    http: Option<HttpDoor>,
-    flight: Option<FlightDoor>,
-    rest: Option<RestDoor>,
-    bound: Bound,
-}
-
-impl Doors {
-    async fn bind(
-        config: &Config,
-        gate: &Gate,
-        room: Room,
-        metrics: metrics_exporter_prometheus::PrometheusHandle,
-    ) -> Result<Self> {
-        let postgres = match config.server.postgres {
-            None => None,
-            Some(address) => {
-                let files = config.server.tls.as_ref();
-                let tls = files
-                    .map(|files| tls::load(files, None))
-                    .transpose()?
-                    .map(|loaded| TlsSettings { config: loaded.config, certificate: loaded.certificate });
-                let settings = DoorConfig {
-                    tls,
-                    require_tls: config.server.require_tls,
-                    connection_max: room.connections,
-                    arrival_max: room.arrivals,
-                    authentication_timeout: config.server.authentication_timeout,
-                    drain_timeout: config.server.drain_timeout,
-                    ..DoorConfig::new(address)
-                };
-                let door = PostgresDoor::bind(settings, Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
-                Some(door.await.map_err(|e| cannot_bind("postgres", address, &e))?)
-            }
-        };
-        let http = match config.server.http {
-            None => None,
-            Some(address) => {
-                let door = HttpDoor::bind(HttpConfig::new(address), probes(gate, metrics)).await;
-                Some(with_pages(door.map_err(|e| cannot_bind("http", address, &e))?, config, gate, address))
-            }
-        };
-        let flight = flight_door(config, gate, room).await?;
-        let rest = rest_door(config, gate, room).await?;
-        let bound = Bound {
-            postgres: postgres.as_ref().map(PostgresDoor::local_addr).transpose().map_err(Error::internal)?,
-            http: http.as_ref().map(HttpDoor::local_addr).transpose().map_err(Error::internal)?,
-            flight: flight.as_ref().map(FlightDoor::local_addr).transpose().map_err(Error::internal)?,
-            rest: rest.as_ref().map(RestDoor::local_addr).transpose().map_err(Error::internal)?,
-        };
-        Ok(Self { postgres, http, flight, rest, bound })
-    }
-
-    async fn run(self, config: &Config, gate: &Gate, runtimes: &Runtimes, stop: CancellationToken) -> Result<()> {
-        let mut signals = Signals::listen()?;
-        // Health and metrics answer while the other doors drain, so they stop after them.
-        let (doors_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
-        let mut doors = Serving([
-            ("postgres", self.postgres.map(|door| tokio::spawn(door.serve(doors_stop.clone())))),
-            ("flight", self.flight.map(|door| tokio::spawn(door.serve(doors_stop.clone())))),
-            ("rest", self.rest.map(|door| tokio::spawn(door.serve(doors_stop.clone().cancelled_owned())))),
-            ("http", self.http.map(|door| tokio::spawn(door.serve(http_stop.clone().cancelled_owned())))),
-        ]);
-        let watch = tokio::spawn(watch(
-            config.metadata.path.clone(),
-            config.metadata.watch_interval,
-            Arc::clone(&gate.reload),
-            runtimes.clone(),
-        ));
-        let heal = tokio::spawn(heal(Arc::clone(&gate.returned), Arc::clone(&gate.reload), runtimes.clone()));
-        let ended = loop {
-            let wish = tokio::select! {
-                wish = signals.next() => wish,
-                () = stop.cancelled() => Wish::Stop,
-                ended = doors.ended() => break Err(ended),
-            };
-            match wish {
-                Wish::Stop => break Ok(()),
-                Wish::Reload => reload(&gate.reload, runtimes).await,
-            }
-        };
-        tracing::info!(drain_timeout = ?config.server.drain_timeout, "draining");
-        watch.abort();
-        heal.abort();
-        doors_stop.cancel();
-        let [postgres, flight, rest, http] = doors.0.map(|(_, task)| task);
-        for task in [postgres, flight, rest].into_iter().flatten() {
-            task.await.map_err(Error::internal)?;
-        }
-        http_stop.cancel();
-        if let Some(task) = http {
-            task.await.map_err(Error::internal)?;
-        }
-        tracing::info!("stopped");
-        ended
-    }
-}
-
-/// Doors that serve, by name.
-struct Serving<const N: usize>([(&'static str, Option<JoinHandle<()>>); N]);
-
-impl<const N: usize> Serving<N> {
-    /// Waits for a door that ends though nobody told it to. A process without one of its doors must not call itself ready:
-    /// whoever watches over it starts it anew.
-    async fn ended(&mut self) -> Error {
-        poll_fn(|context| {
-            for (name, door) in &mut self.0 {
-                if let Some(task) = door
-                    && let Poll::Ready(ended) = Pin::new(task).poll(context)
-                {
-                    *door = None;
-                    tracing::error!(door = name, "a door ended by itself");
-                    return Poll::Ready(match ended {
-                        Ok(()) => Error::internal(format_args!("the {name} door ended by itself")),
-                        Err(error) => Error::internal(error),
-                    });
-                }
-            }
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-fn probes(gate: &Gate, metrics: metrics_exporter_prometheus::PrometheusHandle) -> Probes {
-    let measure = Arc::clone(&gate.measure);
-    let render = move || {
-        measure();
-        process::measure();
-        metrics.render()
-    };
-    Probes { readiness: Arc::clone(&gate.readiness), metrics: Arc::new(render) }
-}
-
-/// Passwords of the pages go in the clear: unless the configuration says otherwise, only within this machine.
-fn with_pages(door: HttpDoor, config: &Config, gate: &Gate, address: SocketAddr) -> HttpDoor {
-    let (door, within) = (door.behind(config.server.proxies.clone()), address.ip().is_loopback());
-    if !config.server.pages.unwrap_or(within) {
-        return door;
-    }
-    if !within {
-        tracing::warn!(%address, "the pages ask for passwords without TLS: put a proxy with TLS in front of them");
-    }
-    door.with_pages(Pages {
-        service: Arc::clone(&gate.service),
-        authenticator: Arc::clone(&gate.authenticator),
-        database: config.server.database.clone(),
-    })
-}
-
-async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<FlightDoor>> {
-    let Some(address) = config.flight.address else { return Ok(None) };
-    let client_ca = config.flight.client_ca.as_deref();
-    let loaded = config.server.tls.as_ref().map(|files| tls::load(files, client_ca)).transpose()?;
-    let settings = FlightConfig {
-        tls: loaded.map(|loaded| loaded.config),
-        connection_max: room.connections,
-        arrival_max: room.arrivals,
-        authentication_timeout: config.server.authentication_timeout,
-        stream_max: config.flight.stream_max,
-        endpoint_max: config.flight.endpoint_max,
-        session_idle: config.flight.session_idle,
-        token_lifetime: config.flight.token_lifetime,
-        ticket_lifetime: config.flight.ticket_lifetime,
-        drain_timeout: config.server.drain_timeout,
-        ..FlightConfig::new(address, &config.server.database)
-    };
-    let door = FlightDoor::bind(settings, Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
-    door.await.map(Some).map_err(|e| cannot_bind("flight", address, &e))
-}
-
-async fn rest_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<RestDoor>> {
-    let (Some(rest), Some(address)) = (&config.rest, rest_address(config)) else { return Ok(None) };
-    let mut settings = RestConfig {
-        body_max: rest.body_max,
-        rows_max: config.limits.rows_max,
-        session_lifetime: rest.session_lifetime,
-        extensions: rest.extensions,
-        events: config.events.is_some(),
-        strict_text_operators: rest.strict_text_operators,
-        proxies: config.server.proxies.clone(),
-        requests_per_address: rest.requests_per_address,
-        requests_per_user: rest.requests_per_user,
-        requests_per_key: rest.requests_per_key,
-        drain_timeout: config.server.drain_timeout,
-        ..RestConfig::new(address, &config.server.database)
-    };
-    // Each follower keeps a connection. Requests of a gate for few sessions keep the places that they had.
-    settings.connection_max = settings.connection_max.max(room.connections);
-    let readiness = Arc::clone(&gate.readiness);
-    let ready = Arc::new(move || readiness().is_ready());
-    let (service, authenticator) = (Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
-    let door = RestDoor::bind(settings, service, authenticator, Arc::clone(&gate.platform), ready);
-    door.await.map(Some).map_err(|e| cannot_bind("rest", address, &e))
-}
-
 fn cannot_bind(door: &str, address: SocketAddr, error: &std::io::Error) -> Error {
     Error::new(ErrorCode::ConfigInvalid, format!("cannot listen on {address} for the {door} door"))
         .with_detail(error.to_string())
         .with_hint("Choose another address in [server] or on the command line; port 0 takes any free one.")
-}
-
-async fn reload(reload: &Reload, runtimes: &Runtimes) {
-    let reload = Arc::clone(reload);
-    match runtimes.query.spawn(async move { reload().await }).await {
-        Ok(Ok(summary)) => tracing::info!(summary, "metadata reloaded"),
-        Ok(Err(error)) => tracing::error!(%error, "metadata not reloaded, the old one stays"),
-        Err(error) => tracing::error!(%error, "metadata not reloaded, the old one stays"),
-    }
-}
-
-/// How often sources that are away, or seem to have changed, are asked for.
-const HEAL_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Reloads when a source that was away at the last load is there, or has other tables than then, so that they are found.
-async fn heal(returned: Returned, reload_: Reload, runtimes: Runtimes) {
-    loop {
-        tokio::time::sleep(HEAL_INTERVAL).await;
-        let returned = Arc::clone(&returned);
-        let asked = runtimes.query.spawn(async move { returned().await });
-        if asked.await.unwrap_or(false) {
-            tracing::info!("a source is back, or has changed");
-            reload(&reload_, &runtimes).await;
-        }
-    }
-}
-
-/// Reloads when a file below `path` changed. Polling, because it works on every file system and costs a `stat` a file.
-async fn watch(path: PathBuf, interval: Duration, reload_: Reload, runtimes: Runtimes) {
-    if interval.is_zero() {
-        return;
-    }
-    let mut seen = looked(&path).await;
-    loop {
-        tokio::time::sleep(interval).await;
-        let now = looked(&path).await;
-        if now != seen {
-            // Editors write a file in steps: wait until it rests.
-            seen = now;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if looked(&path).await == seen {
-                reload(&reload_, &runtimes).await;
-            } else {
-                seen.clear();
-            }
-        }
-    }
-}
-
-/// Files that a metadata folder may hold; more are not watched.
-const WATCHED_FILES_MAX: usize = 10_000;
-
-/// Away from the threads that serve sockets: a file system may be slow, or hang.
-async fn looked(path: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
-    let path = path.to_path_buf();
-    tokio::task::spawn_blocking(move || fingerprint(&path)).await.unwrap_or_default()
-}
-
-/// Path, time and size of each metadata file.
-fn fingerprint(path: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
-    let mut found = Vec::new();
-    let mut open = vec![path.to_path_buf()];
-    while let Some(path) = open.pop() {
-        if found.len() >= WATCHED_FILES_MAX {
-            break;
-        }
-        let Ok(meta) = std::fs::metadata(&path) else { continue };
-        if meta.is_dir() {
-            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
-            open.extend(entries.map(|entry| entry.path()));
-        } else {
-            found.push((path, meta.modified().ok(), meta.len()));
-        }
-    }
-    found.sort();
-    found
 }
 
 #[cfg(test)]
@@ -469,32 +190,5 @@ mod tests {
         stop.cancel();
         server.join().unwrap().unwrap();
         assert!(TcpStream::connect(postgres).is_err() && TcpStream::connect(http).is_err());
-    }
-
-    #[tokio::test]
-    async fn a_door_that_ends_by_itself_is_told_once() {
-        let mut doors = Serving([
-            ("postgres", Some(tokio::spawn(std::future::pending()))),
-            ("flight", Some(tokio::spawn(async {}))),
-            ("http", None),
-        ]);
-        let ended = doors.ended().await;
-        assert!(format!("{:?}", ended.cause()).contains("the flight door ended by itself"), "{:?}", ended.cause());
-        let again = tokio::time::timeout(Duration::from_millis(20), doors.ended()).await;
-        assert!(again.is_err() && doors.0[1].1.is_none());
-    }
-
-    #[test]
-    fn a_fingerprint_sees_new_changed_and_removed_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let empty = fingerprint(folder.path());
-        let file = folder.path().join("a.json");
-        std::fs::write(&file, "{}").unwrap();
-        let one = fingerprint(folder.path());
-        std::fs::write(&file, "{ }").unwrap();
-        let changed = fingerprint(folder.path());
-        std::fs::remove_file(&file).unwrap();
-        assert!(empty != one && one != changed);
-        assert_eq!(fingerprint(folder.path()), empty);
     }
 }
