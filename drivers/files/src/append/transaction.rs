@@ -13,9 +13,9 @@ use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStateme
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Alterations, Applied, ChangeOp, ChangeSet, CommitError, NativeChange, Rows, SourceTransaction, TxMark,
+    Alterations, Applied, ChangeOp, ChangeSet, CommitError, NativeChange, Rows, Savepoints, SourceTransaction, TxMark,
 };
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, Result};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) struct AppendTransaction {
     /// Where the table's files are, once rows were stored.
     folder: Option<PathBuf>,
     template: Option<Arc<Template>>,
-    savepoints: Vec<(u32, Mark)>,
+    savepoints: Savepoints<Mark>,
     /// Of each set of unique columns.
     seen: Vec<Seen>,
     /// Held while rows are added to a table some of whose values are unique.
@@ -63,7 +63,7 @@ impl AppendTransaction {
             pending,
             folder: None,
             template: None,
-            savepoints: Vec::new(),
+            savepoints: Savepoints::default(),
             alone: None,
             has_ended: false,
         }
@@ -113,13 +113,6 @@ impl AppendTransaction {
         }
         Ok(applied)
     }
-
-    fn savepoint_at(&self, id: u32) -> Result<(usize, Mark)> {
-        let found = self.savepoints.iter().enumerate().rev().find(|(_, (own, _))| *own == id);
-        found
-            .map(|(place, (_, mark))| (place, *mark))
-            .ok_or_else(|| Error::new(ErrorCode::UndefinedSavepoint, "savepoint does not exist"))
-    }
 }
 
 /// The rows as they are read then: as they were given, which the files hold exactly.
@@ -166,21 +159,18 @@ impl SourceTransaction for AppendTransaction {
     }
 
     async fn savepoint(&mut self, id: u32) -> Result<()> {
-        self.savepoints.push((id, self.pending.mark()));
+        self.savepoints.set(id, self.pending.mark());
         Ok(())
     }
 
     async fn rollback_to(&mut self, id: u32) -> Result<()> {
-        let (place, mark) = self.savepoint_at(id)?;
-        self.savepoints.truncate(place + 1);
+        let mark = self.savepoints.back_to(id)?;
         let (pending, template) = (Arc::clone(&self.pending), self.template.clone());
         blocking(move || pending.back_to(mark, template.as_deref())).await
     }
 
     async fn release(&mut self, id: u32) -> Result<()> {
-        let (place, _) = self.savepoint_at(id)?;
-        self.savepoints.truncate(place);
-        Ok(())
+        self.savepoints.release(id)
     }
 
     fn keeps_savepoints(&self) -> bool {

@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{
-    Applied, ChangeOp, ChangeSet, CommitError, Fate, GlobalId, Isolation, NativeChange, PrepareError, Rows,
+    Applied, ChangeOp, ChangeSet, CommitError, Fate, GlobalId, Isolation, NativeChange, PrepareError, Rows, Savepoints,
     SourceTransaction, TargetColumn, TxMark, Violation,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
@@ -33,7 +33,7 @@ pub(super) struct MemoryTransaction {
     /// `None`: it has ended.
     open: Option<OpenTransaction>,
     isolation: Isolation,
-    savepoints: Vec<(u32, usize)>,
+    savepoints: Savepoints<usize>,
     /// Under which it is kept. It is not this transaction's any more then.
     prepared: Option<GlobalId>,
 }
@@ -50,7 +50,7 @@ impl Drop for MemoryTransaction {
 impl MemoryTransaction {
     pub(super) fn begin(shared: Arc<Shared>, isolation: Isolation) -> Self {
         let open = Some(OpenTransaction::begin(&mut shared.state()));
-        Self { shared, open, isolation, savepoints: Vec::new(), prepared: None }
+        Self { shared, open, isolation, savepoints: Savepoints::default(), prepared: None }
     }
 
     /// One step, which waits a little for a row that somebody else holds.
@@ -140,13 +140,6 @@ impl MemoryTransaction {
             settle(&mut self.shared.state(), id, fate);
             self.shared.ended.notify_waiters();
         }
-    }
-
-    fn savepoint_at(&self, id: u32) -> Result<(usize, usize)> {
-        let found = self.savepoints.iter().enumerate().rev().find(|(_, (own, _))| *own == id);
-        found
-            .map(|(place, (_, done))| (place, *done))
-            .ok_or_else(|| Error::new(ErrorCode::UndefinedSavepoint, "savepoint does not exist"))
     }
 }
 
@@ -290,13 +283,12 @@ impl SourceTransaction for MemoryTransaction {
     }
 
     async fn savepoint(&mut self, id: u32) -> Result<()> {
-        self.savepoints.push((id, self.open.as_ref().map_or(0, OpenTransaction::done)));
+        self.savepoints.set(id, self.open.as_ref().map_or(0, OpenTransaction::done));
         Ok(())
     }
 
     async fn rollback_to(&mut self, id: u32) -> Result<()> {
-        let (place, done) = self.savepoint_at(id)?;
-        self.savepoints.truncate(place + 1);
+        let done = self.savepoints.back_to(id)?;
         if let Some(open) = self.open.as_mut() {
             open.undo(&mut self.shared.state(), done);
             self.shared.ended.notify_waiters();
@@ -306,9 +298,7 @@ impl SourceTransaction for MemoryTransaction {
     }
 
     async fn release(&mut self, id: u32) -> Result<()> {
-        let (place, _) = self.savepoint_at(id)?;
-        self.savepoints.truncate(place);
-        Ok(())
+        self.savepoints.release(id)
     }
 
     fn keeps_savepoints(&self) -> bool {
