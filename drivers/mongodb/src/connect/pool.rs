@@ -7,7 +7,6 @@ use mongodb::event::EventHandler;
 use mongodb::event::cmap::CmapEvent;
 use mongodb::options::{ReadPreference, SelectionCriteria, SessionOptions};
 use mongodb::{Client, ClientSession, Database};
-use querygate_driver_api::execution::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{Breaker, BreakerState, Place, PoolMeter, PoolStatus};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -69,17 +68,7 @@ impl Pool {
         deadline: Option<Instant>,
         cancel: &CancellationToken,
     ) -> Result<Lease> {
-        let waiting = self.meter.wait();
-        let lease = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(canceled()),
-            () = until(deadline) => Err(timed_out()),
-            lease = self.acquired() => lease,
-        };
-        if lease.is_ok() {
-            waiting.leased();
-        }
-        lease
+        self.meter.lease(deadline, cancel, self.acquired()).await
     }
 
     pub(crate) fn status(&self) -> PoolStatus {

@@ -2,7 +2,6 @@
 
 use crate::connect::options::MysqlOptions;
 use crate::connect::session::{Flavor, Session};
-use querygate_driver_api::execution::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{Breaker, BreakerState, Budget, Place, PoolMeter, PoolStatus, Resting};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::MySqlConnectOptions;
@@ -78,17 +77,7 @@ impl Pool {
         deadline: Option<Instant>,
         cancel: &CancellationToken,
     ) -> Result<Lease> {
-        let waiting = self.meter.wait();
-        let lease = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(canceled()),
-            () = until(deadline) => Err(timed_out()),
-            lease = self.acquired() => lease,
-        };
-        if lease.is_ok() {
-            waiting.leased();
-        }
-        lease
+        self.meter.lease(deadline, cancel, self.acquired()).await
     }
 
     pub(crate) fn status(&self) -> PoolStatus {

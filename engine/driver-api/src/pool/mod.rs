@@ -7,8 +7,11 @@ mod budget;
 pub use breaker::{Breaker, BreakerState};
 pub use budget::{Budget, Place, Resting};
 
+use crate::execution::ending::{canceled, timed_out, until};
+use querygate_types::Error;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Connections of one source at one moment, and since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,29 @@ impl PoolMeter {
         Waiting { meter: self, since: Instant::now() }
     }
 
+    /// What `acquire` gives, waited for until the deadline or the cancel at most.
+    ///
+    /// # Errors
+    /// 57014: it was not there in time; what `acquire` says.
+    pub async fn lease<T>(
+        &self,
+        deadline: Option<Instant>,
+        cancel: &CancellationToken,
+        acquire: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let waiting = self.wait();
+        let lease = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(canceled()),
+            () = until(deadline) => Err(timed_out()),
+            lease = acquire => lease,
+        };
+        if lease.is_ok() {
+            waiting.leased();
+        }
+        lease
+    }
+
     /// A connection was opened, or could not be.
     pub fn opened<T, E>(&self, outcome: &Result<T, E>) {
         let count = if outcome.is_ok() { &self.opened } else { &self.failed };
@@ -118,6 +144,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use querygate_types::ErrorCode;
 
     #[test]
     fn waits_end_with_a_lease_or_without_one() {
@@ -131,5 +158,20 @@ mod tests {
         let status = meter.status(4, 3, 1, BreakerState::Open);
         assert_eq!((status.waiting, status.leased, status.opened, status.failed), (0, 1, 1, 1));
         assert_eq!((status.in_use, status.idle, status.breaker.name()), (1, 1, "open"));
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_waited_for_until_the_statement_is_over() {
+        let (meter, cancel) = (PoolMeter::default(), CancellationToken::new());
+        let given = meter.lease(None, &cancel, async { Ok(7) }).await;
+        assert_eq!(given.unwrap(), 7);
+        let never = || std::future::pending::<Result<(), Error>>();
+        let late = meter.lease(Some(Instant::now()), &cancel, never()).await.unwrap_err();
+        assert_eq!(late.code(), ErrorCode::StatementTimeout);
+        cancel.cancel();
+        let cancelled = meter.lease(None, &cancel, never()).await.unwrap_err();
+        assert_eq!(cancelled.code(), ErrorCode::QueryCanceled);
+        let status = meter.status(1, 1, 0, BreakerState::Closed);
+        assert_eq!((status.waiting, status.leased), (0, 1));
     }
 }
