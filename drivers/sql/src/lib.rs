@@ -1,4 +1,5 @@
-//! What SQL sources share: printing a fragment in a dialect. Knows no connection and no value: statements hold only numbered parameters.
+//! What SQL sources share: printing a fragment in a dialect, and what is said of values that cannot be read. Knows no connection and no
+//! value: statements hold only numbered parameters.
 
 #![warn(clippy::indexing_slicing)]
 #![cfg_attr(
@@ -9,6 +10,7 @@
 mod affixes;
 mod bindings;
 mod block;
+pub mod cell_faults;
 mod dialect;
 mod exact;
 mod json;

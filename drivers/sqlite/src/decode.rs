@@ -9,7 +9,8 @@ use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_sql::cell_faults::{broken_text, narrow, out_of_range, wrong_value};
+use querygate_types::{Error, Result};
 use sqlx::sqlite::{Sqlite, SqliteRow, SqliteValueRef};
 use sqlx::{Decode, Row, TypeInfo, ValueRef};
 use std::sync::Arc;
@@ -95,9 +96,10 @@ fn cell(value: SqliteValueRef<'_>) -> Result<Cell<'_>> {
         "INTEGER" => Cell::Integer(<i64 as Decode<Sqlite>>::decode(value).map_err(Error::internal)?),
         "REAL" => Cell::Real(<f64 as Decode<Sqlite>>::decode(value).map_err(Error::internal)?),
         "TEXT" => {
-            let text = <&str as Decode<Sqlite>>::decode(value).map_err(|_| not_utf8())?;
+            let text = <&str as Decode<Sqlite>>::decode(value).map_err(|_| broken_text())?;
+            // SQLite's own text functions stop at a NUL.
             if text.contains('\0') {
-                return Err(not_utf8());
+                return Err(broken_text());
             }
             Cell::Text(text)
         }
@@ -106,15 +108,10 @@ fn cell(value: SqliteValueRef<'_>) -> Result<Cell<'_>> {
     })
 }
 
-/// NUL cannot exist in a Postgres text, and SQLite's own text functions stop at it.
-fn not_utf8() -> Error {
-    Error::new(ErrorCode::CharacterNotInRepertoire, "source holds a text with a NUL or an invalid byte")
-}
-
 impl Column {
     fn push(&mut self, cell: Cell<'_>) -> Result<()> {
         let (value_type, encoding) = (self.value_type, self.encoding);
-        let wrong = || wrong_class(value_type);
+        let wrong = || wrong_value(value_type);
         match &mut self.builder {
             ColumnBuilder::Boolean(builder) => match cell {
                 Cell::Null => builder.append_null(),
@@ -165,19 +162,6 @@ impl Column {
         }
         Ok(())
     }
-}
-
-fn wrong_class(value_type: ValueType) -> Error {
-    let message = format!("source holds a value that is not a {} in such a column", value_type.name());
-    Error::new(ErrorCode::DataException, message)
-}
-
-fn out_of_range(value_type: ValueType) -> Error {
-    Error::new(ErrorCode::NumericOutOfRange, format!("{} out of range", value_type.name()))
-}
-
-fn narrow<T: TryFrom<i64>>(value: Option<i64>) -> Result<Option<T>> {
-    value.map(T::try_from).transpose().map_err(|_| Error::new(ErrorCode::NumericOutOfRange, "integer out of range"))
 }
 
 fn integer(cell: Cell<'_>, encoding: Encoding) -> Option<Option<i64>> {
@@ -232,10 +216,10 @@ fn decimal(cell: Cell<'_>, value_type: ValueType, encoding: Encoding) -> Result<
         (Cell::Text(text), Encoding::Double | Encoding::Text) => {
             match codec::parse_decimal(text, precision, scale, false) {
                 Some(value) => Some(value),
-                None => return Err(wrong_class(value_type)),
+                None => return Err(wrong_value(value_type)),
             }
         }
-        _ => return Err(wrong_class(value_type)),
+        _ => return Err(wrong_value(value_type)),
     };
     parsed.map(Some).ok_or_else(|| out_of_range(value_type))
 }

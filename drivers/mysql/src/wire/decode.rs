@@ -10,6 +10,7 @@ use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
+use querygate_sql::cell_faults::{broken_text, narrow, out_of_range, wrong_value};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::mysql::MySqlRow;
 use std::sync::Arc;
@@ -142,19 +143,6 @@ impl Column {
     }
 }
 
-fn wrong_value(value_type: ValueType) -> Error {
-    let message = format!("source holds a value that is not a {} in such a column", value_type.name());
-    Error::new(ErrorCode::DataException, message)
-}
-
-fn out_of_range(value_type: ValueType) -> Error {
-    Error::new(ErrorCode::NumericOutOfRange, format!("{} out of range", value_type.name()))
-}
-
-fn narrow<T: TryFrom<i128>>(value: Option<i128>) -> Result<Option<T>> {
-    value.map(T::try_from).transpose().map_err(|_| Error::new(ErrorCode::NumericOutOfRange, "integer out of range"))
-}
-
 /// A whole number; sums of integers come as decimals.
 fn integer(cell: Cell<'_>) -> Option<Result<Option<i128>>> {
     Some(Ok(match cell {
@@ -212,12 +200,10 @@ fn decimal(cell: Cell<'_>, value_type: ValueType, encoding: Encoding) -> Result<
 
 /// NUL cannot exist in a Postgres text.
 fn text(cell: Cell<'_>, value_type: ValueType) -> Result<Option<&str>> {
-    let not_text =
-        || Error::new(ErrorCode::CharacterNotInRepertoire, "source holds a text with a NUL or an invalid byte");
     match cell {
         Cell::Null => Ok(None),
-        Cell::Bytes(bytes) if bytes.contains(&0) => Err(not_text()),
-        Cell::Bytes(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| not_text()),
+        Cell::Bytes(bytes) if bytes.contains(&0) => Err(broken_text()),
+        Cell::Bytes(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| broken_text()),
         _ => Err(wrong_value(value_type)),
     }
 }
