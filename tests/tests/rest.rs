@@ -8,6 +8,8 @@ mod analytics;
 mod attacks;
 #[path = "rest/bounds.rs"]
 mod bounds;
+#[path = "rest/clocks.rs"]
+mod clocks;
 #[path = "rest/guide.rs"]
 mod guide;
 #[path = "rest/imports.rs"]

@@ -44,10 +44,15 @@ impl Gate {
 
     /// With further lines of `[server]`.
     pub(crate) fn with(rows: &str, server: &str) -> Self {
+        Self::of(STACK, rows, server)
+    }
+
+    /// Over another stack with the permission sets `shop_manager` and `shop_reader`.
+    pub(crate) fn of(stack: &str, rows: &str, server: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
-        std::fs::write(at("metadata/stack.yaml"), STACK).unwrap();
+        std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
         let mut config = "[log]\nfilter = \"info,querygate_rest=debug\"\naudit = \"audit.ndjson\"\n[server]\nSERVERdatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
              [rest]\nlisten = \"127.0.0.1:0\"\nkeys = \"keys.ndjson\"\nbody_max = \"64KB\"\n\
              [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
