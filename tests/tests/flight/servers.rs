@@ -200,6 +200,35 @@ fn a_state_that_the_server_no_longer_keeps_gives_nothing() {
     });
 }
 
+/// Emptied, a table has no rows even for a moment from before: what is left of a result is refused, not missing.
+#[test]
+fn a_table_that_is_truncated_between_two_fetches_gives_an_error_instead_of_fewer_rows() {
+    let Some(servers) = servers() else { return };
+    runtime().block_on(async {
+        let owner = owner(&servers).await;
+        for user in ["ada", "sam"] {
+            let flight = Flight::login(&servers.server, user).await;
+            let sql = "SELECT id FROM orders";
+            let before = flight.query(sql).await.unwrap().rows();
+            let info = flight.divided(sql, "3").await.unwrap();
+            assert_eq!(info.endpoint.len(), 3, "{user}");
+            let mut left = tickets(&info).into_iter();
+            assert!(flight.get(left.next().unwrap()).await.unwrap().rows() > 0, "{user}");
+            // The same rows afterwards, in another file.
+            let change = "BEGIN; CREATE TEMP TABLE saved ON COMMIT DROP AS SELECT * FROM orders; TRUNCATE orders;
+                INSERT INTO orders SELECT * FROM saved; COMMIT";
+            owner.batch_execute(change).await.unwrap();
+            for ticket in left {
+                let Failure { sqlstate, message, .. } = flight.get(ticket).await.unwrap_err();
+                assert!(sqlstate == "0A000" && message.contains("no longer keeps"), "{user}: {sqlstate} {message}");
+            }
+            cancel(&flight, info).await;
+            until_kept(&owner, 0).await;
+            assert_eq!(flight.query(sql).await.unwrap().rows(), before, "{user}");
+        }
+    });
+}
+
 /// More results at a time than the source has room for: those without are whole.
 #[test]
 fn what_is_kept_leaves_the_source_room() {
