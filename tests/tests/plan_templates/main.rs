@@ -5,6 +5,7 @@
 
 mod asked;
 mod constants;
+mod folders;
 mod shared;
 
 use asked::{ASKED, Asked};
