@@ -8,7 +8,6 @@ use super::{blocking, unsupported};
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use async_trait::async_trait;
-use futures::TryStreamExt;
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::value::Value;
@@ -141,15 +140,10 @@ impl SourceTransaction for AppendTransaction {
 
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
         let mut count = 0;
-        loop {
-            let batch = tokio::select! {
-                biased;
-                next = rows.try_next() => next?,
-                error = context.over() => return Err(error),
-            };
-            let Some(batch) = batch else { return Ok(count) };
+        while let Some(batch) = context.next_of(&mut rows).await? {
             count += self.add(change, &batch, context).await?.count;
         }
+        Ok(count)
     }
 
     /// Rows are stored as they are given, or refused.

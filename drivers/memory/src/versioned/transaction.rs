@@ -268,18 +268,13 @@ impl SourceTransaction for MemoryTransaction {
 
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
         let mut count = 0;
-        loop {
-            let batch = tokio::select! {
-                biased;
-                next = rows.try_next() => next?,
-                error = context.over() => return Err(error),
-            };
-            let Some(batch) = batch else { return Ok(count) };
+        while let Some(batch) = context.next_of(&mut rows).await? {
             for first in (0..batch.num_rows()).step_by(limits::BATCH_ROWS) {
                 let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
                 count += self.changed(change, &part, context).await?.count;
             }
         }
+        Ok(count)
     }
 
     async fn savepoint(&mut self, id: u32) -> Result<()> {

@@ -12,8 +12,8 @@ use crate::documents::fetch::{KnownFields, Question, Stored};
 use crate::documents::introspect::KEY;
 use crate::error::unreadable;
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::try_unfold;
-use futures::{StreamExt, TryStreamExt};
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, doc};
 use mongodb::error::{ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
@@ -266,15 +266,6 @@ fn raw(document: &Document) -> Result<RawDocumentBuf> {
     RawDocumentBuf::try_from(document).map_err(|error| unreadable().with_cause(error))
 }
 
-/// Rows to load, as long as anybody wants them stored.
-async fn next(rows: &mut BatchStream, context: &ExecuteContext) -> Result<Option<arrow::array::RecordBatch>> {
-    tokio::select! {
-        biased;
-        next = rows.try_next() => next,
-        error = context.over() => Err(error),
-    }
-}
-
 fn held(session: &mut Option<ClientSession>) -> Result<&mut ClientSession> {
     session.as_mut().ok_or_else(|| Error::internal("a transaction without a session"))
 }
@@ -326,7 +317,7 @@ impl SourceTransaction for MongoTransaction {
 
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
         let mut count = 0;
-        while let Some(batch) = next(&mut rows, context).await? {
+        while let Some(batch) = context.next_of(&mut rows).await? {
             for first in (0..batch.num_rows()).step_by(limits::BATCH_ROWS) {
                 let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
                 let part = ChangeSet::new(&change.shape, part)?;

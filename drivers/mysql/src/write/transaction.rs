@@ -11,8 +11,8 @@ use crate::wire::bind::{self, add};
 use crate::wire::decode::Decoder;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::{BoxStream, try_unfold};
-use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::TableRef;
@@ -264,15 +264,6 @@ fn bound(change: &NativeChange, rows: &ChangeSet, first: usize, count: usize) ->
     Ok(arguments)
 }
 
-/// Rows to load, as long as anybody wants them stored.
-async fn next(rows: &mut BatchStream, context: &ExecuteContext) -> Result<Option<RecordBatch>> {
-    tokio::select! {
-        biased;
-        next = rows.try_next() => next,
-        error = context.over() => Err(error),
-    }
-}
-
 #[async_trait]
 impl SourceTransaction for MysqlTransaction {
     async fn query<'a>(
@@ -323,7 +314,7 @@ impl SourceTransaction for MysqlTransaction {
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
         self.enter(&change.shape.table, context).await?;
         let mut count = 0;
-        while let Some(batch) = next(&mut rows, context).await? {
+        while let Some(batch) = context.next_of(&mut rows).await? {
             for first in (0..batch.num_rows()).step_by(limits::BATCH_ROWS) {
                 let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
                 let part = ChangeSet::new(&change.shape, part)?;

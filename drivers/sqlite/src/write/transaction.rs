@@ -8,8 +8,8 @@ use crate::error::from_sqlx;
 use crate::pool::{Interrupt, Lease};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::{BoxStream, try_unfold};
-use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::execution::{BatchStream, ExecuteContext, NativeStatement};
 use querygate_driver_api::fragment::Fragment;
 use querygate_driver_api::identifier::TableRef;
@@ -150,15 +150,6 @@ fn bound(change: &NativeChange, rows: &ChangeSet, first: usize, count: usize) ->
     Ok(arguments)
 }
 
-/// Rows to load, as long as anybody wants them stored.
-async fn next(rows: &mut BatchStream, context: &ExecuteContext) -> Result<Option<RecordBatch>> {
-    tokio::select! {
-        biased;
-        next = rows.try_next() => next,
-        error = context.over() => Err(error),
-    }
-}
-
 #[async_trait]
 impl SourceTransaction for SqliteTransaction {
     async fn query<'a>(
@@ -192,7 +183,7 @@ impl SourceTransaction for SqliteTransaction {
         let mut count = 0;
         let shape = ChangeShape { returning: Vec::new(), ..change.shape.clone() };
         let change = &NativeChange { shape, statement: change.statement.clone() };
-        while let Some(batch) = next(&mut rows, context).await? {
+        while let Some(batch) = context.next_of(&mut rows).await? {
             for first in (0..batch.num_rows()).step_by(limits::BATCH_ROWS) {
                 let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
                 let part = ChangeSet::new(&change.shape, part)?;

@@ -1,6 +1,8 @@
 //! How statements end before their result does: by a cancel or by a deadline, with the same words in every driver.
 
-use crate::execution::ExecuteContext;
+use crate::execution::{BatchStream, ExecuteContext};
+use arrow::array::RecordBatch;
+use futures::TryStreamExt;
 use querygate_types::{Error, ErrorCode};
 use std::time::Instant;
 
@@ -32,11 +34,26 @@ impl ExecuteContext {
             () = until(self.deadline) => timed_out(),
         }
     }
+
+    /// The next rows that are to be loaded, as long as the statement is not over.
+    ///
+    /// # Errors
+    /// What their giver says; as [`ExecuteContext::over`].
+    pub async fn next_of(&self, rows: &mut BatchStream) -> Result<Option<RecordBatch>, Error> {
+        tokio::select! {
+            biased;
+            next = rows.try_next() => next,
+            error = self.over() => Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::datatypes::Schema;
+    use futures::{StreamExt, stream};
+    use std::sync::Arc;
     use std::time::Duration;
 
     #[tokio::test]
@@ -49,5 +66,17 @@ mod tests {
         assert_eq!(context.over().await.code(), ErrorCode::StatementTimeout);
         let context = ExecuteContext::default();
         assert!(tokio::time::timeout(Duration::from_millis(5), context.over()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn rows_are_waited_for_until_the_statement_is_over() {
+        let context = ExecuteContext::default();
+        let empty = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        let mut rows: BatchStream = stream::iter([Ok(empty)]).chain(stream::pending()).boxed();
+        assert!(context.next_of(&mut rows).await.unwrap().is_some());
+        context.cancel.cancel();
+        assert_eq!(context.next_of(&mut rows).await.unwrap_err().code(), ErrorCode::QueryCanceled);
+        let mut none: BatchStream = stream::empty().boxed();
+        assert!(context.next_of(&mut none).await.unwrap().is_none(), "what is there comes first");
     }
 }
