@@ -244,3 +244,35 @@ impl std::fmt::Debug for Study {
         f.debug_struct("Study").field("tables", &self.tables.len()).field("planner", &planner).finish()
     }
 }
+
+/// How many values of a whole differ, from a sample of it: Haas and Stokes' Duj1 (1998), which PostgreSQL uses as well. Of the `taken`
+/// values of the sample `found` differ, and `once` of these came a single time; the whole has `rows`.
+#[must_use]
+pub fn distinct_of_sample(taken: usize, found: usize, once: usize, rows: f64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts of a sample are small")]
+    let [taken, found, once] = [taken, found, once].map(|count| count as f64);
+    if taken < 1.0 || taken >= rows {
+        return found.max(1.0);
+    }
+    let below = taken - once + once * taken / rows;
+    (taken * found / below.max(f64::MIN_POSITIVE)).clamp(found, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_tell_few_values_from_many() {
+        // All distinct: as many as rows. Few values: those. A whole that was read: what was counted.
+        for (taken, found, once, rows, expected) in [
+            (1_000, 1_000, 1_000, 1e6, 1e6),
+            (1_000, 10, 0, 1e6, 10.0),
+            (500, 300, 200, 500.0, 300.0),
+            (0, 0, 0, 0.0, 1.0),
+        ] {
+            let told = distinct_of_sample(taken, found, once, rows);
+            assert!((told - expected).abs() < 1e-6, "{taken} {found} {once} {rows}: {told}");
+        }
+    }
+}

@@ -17,6 +17,7 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::file::metadata::ParquetMetaData;
+use querygate_driver_api::advice::distinct_of_sample;
 use querygate_driver_api::layout::{FileLayout, LayoutColumn, Place, RowGroup};
 use querygate_types::Result;
 use std::collections::HashMap;
@@ -333,20 +334,15 @@ impl Column<'_> {
     }
 }
 
-/// Distinct values of all rows from those of a sample: Haas and Stokes' Duj1 (1998).
+/// Distinct values of all rows from those of a sample.
 fn distinct(sample: &[Option<Place>], rows: f64) -> f64 {
     let mut seen: HashMap<Place, u32> = HashMap::new();
     for place in sample.iter().flatten() {
         *seen.entry(*place).or_default() += 1;
     }
-    let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
-    let (taken, found) = (count(seen.values().map(|n| *n as usize).sum()), count(seen.len()));
-    let once = count(seen.values().filter(|n| **n == 1).count());
-    if taken < 1.0 || taken >= rows {
-        return found.max(1.0);
-    }
-    let below = taken - once + once * taken / rows;
-    (taken * found / below.max(f64::MIN_POSITIVE)).clamp(found, rows)
+    let taken = seen.values().map(|n| *n as usize).sum();
+    let once = seen.values().filter(|n| **n == 1).count();
+    distinct_of_sample(taken, seen.len(), once, rows)
 }
 
 fn rows_of(footed: &[Footed<'_>], at: At) -> f64 {

@@ -2,6 +2,7 @@
 //! alone and together. Values are hashed as they come; of each field two are kept for as long as a search takes, to ask the server with.
 
 use mongodb::bson::{Bson, Document};
+use querygate_driver_api::advice::distinct_of_sample;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
@@ -113,23 +114,10 @@ impl Collection {
             *seen.entry(hasher.finish()).or_default() += 1;
         }
         let once = seen.values().filter(|times| **times == 1).count();
-        let distinct = estimate(self.taken(), seen.len(), once, self.rows);
+        let distinct = distinct_of_sample(self.taken(), seen.len(), once, self.rows);
         counted.insert(places, distinct);
         distinct
     }
-}
-
-/// Distinct values of a whole from those of a sample: Haas and Stokes' Duj1 (1998), which PostgreSQL uses as well.
-fn estimate(taken: usize, distinct: usize, once: usize, rows: f64) -> f64 {
-    let (n, d, f1) = (count(taken), count(distinct), count(once));
-    if n < 1.0 {
-        return 1.0;
-    }
-    if n >= rows {
-        return d;
-    }
-    let below = n - f1 + f1 * n / rows;
-    (n * d / below.max(f64::MIN_POSITIVE)).clamp(d, rows)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a sample are small")]

@@ -3,6 +3,7 @@
 
 use crate::dialect::quote;
 use crate::error::from_sqlx;
+use querygate_driver_api::advice::distinct_of_sample;
 use querygate_driver_api::identifier::Identifier;
 use querygate_types::{Error, Result};
 use sqlx::sqlite::SqliteConnection;
@@ -121,23 +122,10 @@ impl Sample {
             *seen.entry(hasher.finish()).or_default() += 1;
         }
         let once = seen.values().filter(|times| **times == 1).count();
-        let distinct = estimate(self.taken(), seen.len(), once, self.rows);
+        let distinct = distinct_of_sample(self.taken(), seen.len(), once, self.rows);
         counted.insert(places, distinct);
         Some(distinct)
     }
-}
-
-/// Distinct values of a whole from those of a sample: Haas and Stokes' Duj1 (1998), which PostgreSQL uses as well.
-fn estimate(taken: usize, distinct: usize, once: usize, rows: f64) -> f64 {
-    let (n, d, f1) = (count(taken), count(distinct), count(once));
-    if n < 1.0 {
-        return 1.0;
-    }
-    if n >= rows {
-        return d;
-    }
-    let below = n - f1 + f1 * n / rows;
-    (n * d / below.max(f64::MIN_POSITIVE)).clamp(d, rows)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a sample are small")]
@@ -194,15 +182,6 @@ fn places(least: i64, greatest: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn samples_tell_few_values_from_many() {
-        // All distinct: as many as rows. Few values: those. A table read whole: what was counted.
-        assert!((estimate(1_000, 1_000, 1_000, 1e6) - 1e6).abs() < 1e-6);
-        assert!((estimate(1_000, 10, 0, 1e6) - 10.0).abs() < 1e-6);
-        assert!((estimate(500, 300, 200, 500.0) - 300.0).abs() < 1e-6);
-        assert!((estimate(0, 0, 0, 0.0) - 1.0).abs() < 1e-6);
-    }
 
     #[test]
     fn places_lie_between_the_ends() {
