@@ -1,6 +1,6 @@
 //! Functions of arrays that DataFusion lacks or means otherwise, and what ordered aggregates end with.
 
-use super::form::{Form, P, R, form};
+use super::call::form::{Form, P, R, form};
 use super::{Def, Row, Value, item_keys, lenient, strict};
 use crate::fault::{Fault, external};
 use crate::numbers::wide;
@@ -208,7 +208,7 @@ pub(super) const DEFS: &[Def] = &[
 ];
 
 fn list_of_doubles(_: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
-    Ok(Field::new("p", super::form::list(DataType::Float64), true))
+    Ok(Field::new("p", super::call::form::list(DataType::Float64), true))
 }
 
 /// The numerics of the first argument.
@@ -323,7 +323,7 @@ fn item_of_first(args: &[FieldRef]) -> Field {
 
 fn list_of_first(args: &[FieldRef]) -> Field {
     let item = args.first().map_or(DataType::Null, |f| f.data_type().clone());
-    Field::new("array", super::form::list(item), true)
+    Field::new("array", super::call::form::list(item), true)
 }
 
 /// The array that a value fills.

@@ -1,6 +1,6 @@
 //! Operators of strings of bits, under the names of PostgreSQL's functions for them.
 
-use super::form::{P, R, form};
+use super::call::form::{P, R, form};
 use super::{Def, Value, strict};
 use crate::casts::bits::{paired, shifted};
 

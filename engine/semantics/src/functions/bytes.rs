@@ -1,6 +1,6 @@
 //! Functions of bytea, and its text.
 
-use super::form::{Form, P, R, form};
+use super::call::form::{Form, P, R, form};
 use super::texts::charged;
 use super::{Def, Row, Value, strict};
 use crate::fault::{external, refused};

@@ -1,6 +1,6 @@
 //! Making dates and times of numbers, taking numbers out of them, and intervals set right.
 
-use super::form::{P, R, form};
+use super::call::form::{P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::fault::{Fault, external};
 use crate::numbers::numeric::rescaled;

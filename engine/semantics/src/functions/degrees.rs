@@ -1,7 +1,7 @@
 //! Sines and their kin of angles in degrees. An angle is taken back to the first eighth of the circle, where quotients with the values at
 //! 30, 45 and 60 degrees make the results exact that have few digits. Knows no array.
 
-use super::form::{P, R, form};
+use super::call::form::{P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::fault::Fault;
 use datafusion::common::Result;

@@ -1,6 +1,6 @@
 //! Functions that look at their arguments' types or at whether they are NULL.
 
-use super::form::{P, R, form, variadic};
+use super::call::form::{P, R, form, variadic};
 use super::{Def, Row, Value, lenient, strict};
 use crate::casts::display::text_of;
 use arrow::array::Array;

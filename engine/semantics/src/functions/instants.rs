@@ -1,6 +1,6 @@
 //! Functions of dates, time stamps, times and intervals.
 
-use super::form::{P, R, form, timestamp};
+use super::call::form::{P, R, form, timestamp};
 use super::{Def, Row, Value, lenient, strict};
 use crate::casts::display::days_of;
 use crate::fault::external;
@@ -261,7 +261,7 @@ fn of_moved(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
 fn plus(row: &Row<'_>, sign: i64) -> Result<Value> {
     let by = row.interval(1);
     let by = Interval { months: by.months * sign, days: by.days * sign, micros: by.micros * sign };
-    Ok(Value::Micros(shifted(row, row.micros(0), by, row.returns.data_type() == &super::form::timestamptz())?))
+    Ok(Value::Micros(shifted(row, row.micros(0), by, row.returns.data_type() == &super::call::form::timestamptz())?))
 }
 
 /// A moment and an interval.

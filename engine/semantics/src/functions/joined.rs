@@ -1,6 +1,6 @@
 //! Functions whose results grow with the product of their arguments' lengths: the result is counted before it is made.
 
-use super::form::{P, R, form};
+use super::call::form::{P, R, form};
 use super::texts::{bounded, charged};
 use super::{Def, Row, Value, lenient, strict};
 use crate::casts::display::text_of;

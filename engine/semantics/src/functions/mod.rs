@@ -4,12 +4,11 @@
 mod arrays;
 mod bits;
 mod bytes;
+mod call;
 mod clocks;
 mod degrees;
 mod expressions;
-mod form;
 mod instants;
-mod invoke;
 mod item_keys;
 mod joined;
 mod json;
@@ -17,19 +16,17 @@ mod networks;
 mod numbers;
 mod patterns;
 mod regexes;
-mod results;
-mod row;
 mod series;
 mod texts;
 mod wide_numbers;
 
 pub(super) use bytes::read as read_bytes;
+use call::form::Form;
+use call::invoke::Builtin;
+pub(super) use call::row::{Row, Value, of_arrow, to_arrow};
 pub use clocks::cut_interval;
 pub(super) use clocks::scaled;
-use form::Form;
-use invoke::Builtin;
 pub(super) use regexes::{PathExpression, is_own as is_own_expression, linear_spelling};
-pub(super) use row::{Row, Value, of_arrow, to_arrow};
 pub(super) use wide_numbers::key as numeric_key;
 
 use super::analyze::stepwise::is_stepwise;

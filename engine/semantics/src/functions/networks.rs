@@ -1,6 +1,6 @@
 //! Functions and operators of `inet` and `cidr`, under PostgreSQL's names of both.
 
-use super::form::{Form, P, R, form};
+use super::call::form::{Form, P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::casts::networks::scalar;
 use crate::fault::external;

@@ -1,6 +1,6 @@
 //! Functions of numbers: `to_char`, `to_number`, rounding of numerics, and what Postgres has besides DataFusion.
 
-use super::form::{P, R, form};
+use super::call::form::{P, R, form};
 use super::wide_numbers::{ONE, TWO, one, two};
 use super::{Def, Row, Value, strict};
 use crate::fault::{Fault, external};

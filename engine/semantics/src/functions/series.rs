@@ -1,6 +1,6 @@
 //! `generate_series` as a list, of numbers, numerics and time stamps. Its length is bounded.
 
-use super::form::{P, R, form, list, timestamp, timestamptz};
+use super::call::form::{P, R, form, list, timestamp, timestamptz};
 use super::{Def, Row, Value, strict};
 use crate::fault::{external, refused};
 use crate::numbers::numeric::rescaled;

@@ -1,6 +1,6 @@
 //! Functions of text: `format`, `split_part` and others whose results are bounded or whose errors are Postgres'.
 
-use super::form::{P, R, form, variadic};
+use super::call::form::{P, R, form, variadic};
 use super::{Def, Row, Value, lenient, strict};
 use crate::casts::display::text_of;
 use crate::fault::{external, refused};

@@ -1,6 +1,6 @@
 //! Functions of numerics of any width. Operators on them are calls of these.
 
-use super::form::{P, R, form};
+use super::call::form::{P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::fault::external;
 use crate::numbers::wide::nearest_double;

@@ -7,7 +7,7 @@ mod paths;
 mod values;
 
 use crate::fault::{external, refused};
-use crate::functions::form::{Form, P, R, form, list, variadic};
+use crate::functions::call::form::{Form, P, R, form, list, variadic};
 use crate::functions::{Def, Row, Value, lenient, strict};
 use crate::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
 use crate::json::of_value::{item_of, write};

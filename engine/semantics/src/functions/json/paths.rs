@@ -2,7 +2,7 @@
 
 use super::read;
 use crate::fault::external;
-use crate::functions::form::{Form, P, R, form};
+use crate::functions::call::form::{Form, P, R, form};
 use crate::functions::{Def, Row, Value, strict};
 use crate::json::jsonpath::{Found, Item, Path, find, matches, parse};
 use crate::json::print::normal_text;

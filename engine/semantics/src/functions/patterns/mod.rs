@@ -4,7 +4,7 @@ pub(super) mod compiled;
 pub(super) mod like;
 
 use crate::fault::external;
-use crate::functions::form::{P, R, form};
+use crate::functions::call::form::{P, R, form};
 use crate::functions::regexes::{Groups, Matcher, next_character};
 use crate::functions::series::MEMBERS_MAX;
 use crate::functions::{Def, Row, Value, strict};
@@ -103,7 +103,7 @@ fn lists(
     _: &[arrow::datatypes::FieldRef],
     _: &[Option<&datafusion::common::ScalarValue>],
 ) -> Result<arrow::datatypes::Field> {
-    Ok(arrow::datatypes::Field::new("matches", crate::functions::form::list(crate::functions::json::texts()), true))
+    Ok(arrow::datatypes::Field::new("matches", super::call::form::list(super::json::texts()), true))
 }
 
 /// The expression of an argument, to be looked for in the first one.

@@ -1,6 +1,6 @@
 //! One row's arguments and its result.
 
-use super::patterns::compiled::Patterns;
+use crate::functions::patterns::compiled::Patterns;
 use crate::numbers::wide;
 use crate::times::datetime::interval::Interval;
 use crate::times::zone::Zone;
@@ -20,14 +20,14 @@ use std::sync::Arc;
 
 /// The arguments of one row. Getters expect the parameter's type and a value that is not NULL.
 pub(crate) struct Row<'a> {
-    pub(super) args: &'a [ArrayRef],
-    pub(super) fields: &'a [FieldRef],
-    pub(super) at: usize,
+    pub(in crate::functions) args: &'a [ArrayRef],
+    pub(in crate::functions) fields: &'a [FieldRef],
+    pub(in crate::functions) at: usize,
     pub(crate) zone: Zone,
     /// The result's type.
-    pub(super) returns: &'a FieldRef,
+    pub(in crate::functions) returns: &'a FieldRef,
     /// Regular expressions and pictures of this call.
-    pub(super) patterns: &'a Patterns,
+    pub(in crate::functions) patterns: &'a Patterns,
 }
 
 impl Row<'_> {
@@ -113,7 +113,7 @@ impl Row<'_> {
 
     /// An address and the length of its prefix.
     pub(crate) fn inet(&self, arg: usize) -> Result<Inet> {
-        network_at(self.args[arg].as_fixed_size_binary(), self.place(arg)).map_err(super::super::fault::external)
+        network_at(self.args[arg].as_fixed_size_binary(), self.place(arg)).map_err(crate::fault::external)
     }
 
     /// The elements of an array.
@@ -164,11 +164,7 @@ pub(crate) fn to_arrow(value: Interval) -> Option<IntervalMonthDayNano> {
 /// Digits, where there are no more than a numeric has.
 pub(super) fn within(digits: i128) -> Result<i128> {
     const END: u128 = 10_u128.pow(38);
-    if digits.unsigned_abs() < END {
-        Ok(digits)
-    } else {
-        Err(super::super::fault::Fault::OutOfRange("numeric").error())
-    }
+    if digits.unsigned_abs() < END { Ok(digits) } else { Err(crate::fault::Fault::OutOfRange("numeric").error()) }
 }
 
 /// A row's result.
@@ -193,7 +189,7 @@ pub(crate) enum Value {
 
 impl Value {
     /// Bytes that the value takes, about.
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::functions) fn size(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
@@ -209,13 +205,13 @@ impl Value {
     }
 
     /// In the result's type.
-    pub(super) fn scalar(self, data_type: &DataType) -> Result<ScalarValue> {
+    pub(in crate::functions) fn scalar(self, data_type: &DataType) -> Result<ScalarValue> {
         Ok(match (self, data_type) {
             (Self::Null, _) => ScalarValue::try_from(data_type)?,
             (Self::Text(text), _) => ScalarValue::Utf8(Some(text)),
             (Self::Int(value), DataType::Int32) => match i32::try_from(value) {
                 Ok(value) => ScalarValue::Int32(Some(value)),
-                Err(_) => return Err(super::super::fault::Fault::OutOfRange("integer").error()),
+                Err(_) => return Err(crate::fault::Fault::OutOfRange("integer").error()),
             },
             (Self::Int(value), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(i128::from(value)), *p, *s),
             (Self::Int(value), _) => ScalarValue::Int64(Some(value)),

@@ -1,12 +1,12 @@
 //! A function of the tables as DataFusion calls it: forms chosen by types, rows computed one by one, results bounded.
 
-use super::form::choose;
-use super::patterns::compiled::Patterns;
+use super::form::{Form, choose};
 use super::results::Results;
 use super::row::{Row, Value};
-use super::{Def, Form};
 use crate::analyze::growing::ResultBytes;
 use crate::fault::external;
+use crate::functions::Def;
+use crate::functions::patterns::compiled::Patterns;
 use crate::times::zone::Zone;
 use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::buffer::NullBuffer;
@@ -55,7 +55,7 @@ impl Builtin {
         Arc::new(ScalarUDF::new_from_impl(Self { def, zone, signature }))
     }
 
-    pub(super) const fn name_and_zone(&self) -> (&'static str, Zone) {
+    pub(in crate::functions) const fn name_and_zone(&self) -> (&'static str, Zone) {
         (self.def.name, self.zone)
     }
 
