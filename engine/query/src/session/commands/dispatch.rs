@@ -1,21 +1,17 @@
-//! Statements that run from their class alone: settings, transactions, cursors, prepared statements by name.
+//! Statements that run from their class alone: which does what, and those about settings and transactions.
 
 use super::text::{text_column, text_rows};
 use crate::session::gate_session::{GateSession, Inner};
-use crate::session::statements::prepared::{Kind, PreparedStatement, ours};
+use crate::session::statements::prepared::PreparedStatement;
 use crate::settings::list::Settings;
 use crate::settings::zone;
-use crate::sql::classify::{Classified, ExplainStyle, Modes};
+use crate::sql::classify::{Classified, Modes};
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
-use datafusion::sql::sqlparser::ast::{
-    DataType as SqlType, DiscardObject, Expr, Statement as Ast, UnaryOperator, Value,
-};
-use futures::StreamExt;
+use datafusion::sql::sqlparser::ast::{DiscardObject, Expr, UnaryOperator, Value};
 use querygate_query_api::column::Column;
 use querygate_query_api::outcome::{CommandTag, Effect, Notice, Outcome};
-use querygate_query_api::service::{Delivery, Prepared, Session, Statement, TransactionStatus};
-use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use querygate_query_api::service::TransactionStatus;
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 impl GateSession {
@@ -235,125 +231,6 @@ impl GateSession {
         done("ROLLBACK")
     }
 
-    async fn prepare_named(
-        &self,
-        outer: &PreparedStatement,
-        name: &str,
-        types: &[SqlType],
-        statement: &Ast,
-    ) -> Result<Outcome> {
-        {
-            let inner = self.inner();
-            if inner.prepared.contains_key(name) {
-                return Err(Error::new(
-                    ErrorCode::DuplicatePreparedStatement,
-                    format!("prepared statement \"{name}\" already exists"),
-                ));
-            }
-            if inner.prepared.len() >= limits::STATEMENTS_PER_CONNECTION_MAX {
-                return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many prepared statements"));
-            }
-            let texts = inner.prepared.values().filter_map(|prepared| ours(prepared).ok());
-            let held: usize = texts.map(|prepared| prepared.parsed.shared_text().len()).sum();
-            if held.saturating_add(outer.parsed.shared_text().len()) > limits::PREPARED_BYTES_MAX {
-                let text = "the session's prepared statements are too large";
-                return Err(Error::new(ErrorCode::ProgramLimitExceeded, text).with_hint("DEALLOCATE some of them."));
-            }
-        }
-        let declared = types.iter().map(parameter_type).collect::<Result<Vec<_>>>()?;
-        let nested: Arc<dyn Statement> = Arc::new(outer.parsed.nested(statement.clone())?);
-        let prepared = self.prepare(&nested, &declared).await?;
-        self.inner().prepared.insert(name.to_owned(), prepared);
-        Ok(done("PREPARE"))
-    }
-
-    async fn execute_named(&self, outer: &PreparedStatement, name: &str, arguments: &[Expr]) -> Result<Outcome> {
-        let prepared = self.named(name)?;
-        let values = self.arguments_of(outer, name, prepared.parameter_types(), arguments).await?;
-        // Boxed: EXECUTE may run any statement, which is this function again.
-        Box::pin(self.run(&prepared, &values, Delivery::Batches)).await
-    }
-
-    /// EXPLAIN EXECUTE: the plan that a prepared statement has for these values.
-    async fn explain_named(&self, outer: &PreparedStatement, style: ExplainStyle, execute: &Ast) -> Result<Outcome> {
-        let nested = outer.parsed.nested(execute.clone())?;
-        let Classified::Execute { name, arguments } = nested.class() else {
-            return Err(Error::internal("EXPLAIN of another statement ran as a command"));
-        };
-        let named = self.named(name)?;
-        let inner = ours(&named)?;
-        let (Kind::Query(bound), Classified::Query(query)) = (&inner.kind, inner.parsed.class()) else {
-            return Err(super::explain::unexplained());
-        };
-        let values = self.arguments_of(outer, name, &inner.parameter_types, arguments).await?;
-        let bound = self.refreshed_query(bound, query, inner, &values).await?;
-        super::explain::explain(self, inner, &bound, inner.values(&values), style).await.map(Outcome::Rows)
-    }
-
-    async fn arguments_of(
-        &self,
-        outer: &PreparedStatement,
-        name: &str,
-        types: &[PgType],
-        arguments: &[Expr],
-    ) -> Result<Vec<ArrayRef>> {
-        if types.len() != arguments.len() {
-            return Err(Error::new(
-                ErrorCode::SyntaxError,
-                format!("wrong number of parameters for prepared statement \"{name}\""),
-            )
-            .with_detail(format!("Expected {} parameters but got {}.", types.len(), arguments.len())));
-        }
-        if types.is_empty() { Ok(Vec::new()) } else { self.evaluate(outer, arguments, types).await }
-    }
-
-    /// Values of constant expressions, through the same path as any query.
-    async fn evaluate(
-        &self,
-        outer: &PreparedStatement,
-        expressions: &[Expr],
-        types: &[PgType],
-    ) -> Result<Vec<ArrayRef>> {
-        let query = crate::bind::workspace::select_of(expressions)?;
-        let bound = self.bind_query(&query, &[], None).await?;
-        let mut rows = self.run_constants(outer, &bound).await?;
-        let Some(batch) = rows.batches.next().await.transpose()? else {
-            return Err(Error::internal("constants gave no row"));
-        };
-        batch
-            .columns()
-            .iter()
-            .zip(types)
-            .map(|(column, pg_type)| {
-                let target = querygate_query_api::column::arrow_type_of(*pg_type).ok_or_else(|| {
-                    Error::new(ErrorCode::FeatureNotSupported, "a parameter of this type is not supported")
-                })?;
-                // Texts are read when they are bound, by the type's own rules and in the session's time zone.
-                let read_later = column.data_type() == &DataType::Utf8 && target != DataType::Utf8;
-                if *pg_type == PgType::Numeric || read_later {
-                    return Ok(Arc::clone(column));
-                }
-                bound.fitted(column, &target)
-            })
-            .collect()
-    }
-
-    fn named(&self, name: &str) -> Result<Arc<dyn Prepared>> {
-        self.inner().prepared.get(name).cloned().ok_or_else(|| no_statement(name))
-    }
-
-    fn deallocate(&self, name: Option<&str>) -> Result<Outcome> {
-        let inner = &mut *self.inner();
-        match name {
-            None => inner.forget_statements(),
-            Some(name) => {
-                inner.prepared.remove(name).ok_or_else(|| no_statement(name))?;
-                inner.deallocated.push(name.to_owned());
-            }
-        }
-        Ok(done(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" }))
-    }
-
     fn discard(&self, object: &DiscardObject) -> Result<Outcome> {
         let inner = &mut *self.inner();
         let tag = match object {
@@ -401,7 +278,7 @@ impl Inner {
     }
 
     /// Drops every prepared statement, and tells the door.
-    fn forget_statements(&mut self) {
+    pub(super) fn forget_statements(&mut self) {
         let names: Vec<String> = self.prepared.drain().map(|(name, _)| name).collect();
         self.deallocated.extend(names);
     }
@@ -452,45 +329,10 @@ fn bad_value() -> Error {
     Error::new(ErrorCode::SyntaxError, "SET takes a constant")
 }
 
-/// Type names of `PREPARE name (types)`.
-fn parameter_type(sql_type: &SqlType) -> Result<Option<PgType>> {
-    let name = sql_type.to_string().to_lowercase();
-    let bare = name.split('(').next().unwrap_or_default().trim();
-    let bare = bare.strip_prefix("pg_catalog.").unwrap_or(bare);
-    let found = match bare.strip_suffix("[]") {
-        Some(item) => named_type(item).and_then(PgType::array),
-        None => named_type(bare),
-    };
-    found.map(Some).ok_or_else(|| Error::new(ErrorCode::UndefinedObject, format!("type \"{bare}\" does not exist")))
-}
-
-fn named_type(name: &str) -> Option<PgType> {
-    PgType::from_name(name).or(match name {
-        "integer" | "int" => Some(PgType::Int4),
-        "bigint" => Some(PgType::Int8),
-        "smallint" => Some(PgType::Int2),
-        "boolean" => Some(PgType::Bool),
-        "real" => Some(PgType::Float4),
-        "double precision" | "double" | "float" => Some(PgType::Float8),
-        "decimal" | "dec" => Some(PgType::Numeric),
-        "character varying" => Some(PgType::Varchar),
-        "character" => Some(PgType::Bpchar),
-        "timestamp with time zone" => Some(PgType::Timestamptz),
-        "timestamp without time zone" => Some(PgType::Timestamp),
-        "time without time zone" => Some(PgType::Time),
-        "time with time zone" => Some(PgType::Timetz),
-        _ => None,
-    })
-}
-
-fn no_statement(name: &str) -> Error {
-    Error::new(ErrorCode::InvalidStatementName, format!("prepared statement \"{name}\" does not exist"))
-}
-
 fn warning(sqlstate: &str, message: &str) -> Notice {
     Notice { severity: "WARNING", sqlstate: sqlstate.to_owned(), message: message.to_owned(), hint: None }
 }
 
-fn done(tag: &str) -> Outcome {
+pub(super) fn done(tag: &str) -> Outcome {
     Outcome::Command(CommandTag::Fixed(tag.to_owned()))
 }

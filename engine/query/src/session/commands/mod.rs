@@ -7,6 +7,7 @@ pub(super) mod dispatch;
 pub(crate) mod explain;
 mod explain_write;
 pub(super) mod listen;
+mod named_statements;
 pub(crate) mod text;
 
 #[cfg(test)]
