@@ -150,6 +150,26 @@ fn other_values_give_the_rows_of_a_plan_made_for_them() {
     assert_eq!(spared(&gate, "uli"), 0, "the setting is on all the same");
 }
 
+/// Values that are read where queries run, because they are long: their runs are spared planning like others, and give the same.
+#[test]
+fn long_values_stand_in_kept_plans_too() {
+    const RUNS: usize = 9;
+    let gate = gate(13);
+    let (with, without) =
+        (gate.client(&all()), anew(&gate, &Principal::builder("uli").permission_set("k_all").build()));
+    let sql = "SELECT a.name, c.id, c.weight FROM accounts a JOIN cases c ON c.account = a.id \
+               WHERE a.country = $1 AND c.state = $2 ORDER BY 1, 2";
+    for run in 0..RUNS {
+        let state = if run % 2 == 0 { STATES[run % 3].to_owned() } else { "x".repeat(40_000 + run) };
+        let values = [COUNTRIES[run % 4].to_owned(), state];
+        let (found, expected) = (with.run_with(sql, &values), without.run_with(sql, &values));
+        assert!(expected.code().is_none(), "{expected}");
+        assert_eq!(found, expected, "run {run}");
+    }
+    let spared = spared(&gate, "ola");
+    assert!(spared >= RUNS - 4, "{spared} runs were spared planning");
+}
+
 /// Policies with the reader's own values: two readers in turns, and one who sees everything.
 #[test]
 fn each_reader_gets_their_own_rows() {
