@@ -1,15 +1,15 @@
 //! Anomalies as a plugin of learning: streams fed, incidents kept and shown, alerts posted.
 
-use super::book::Book;
-use super::incident::{Incident, Sent, severity};
-use super::listeners::{CHANNEL, Listeners};
-use super::outbox::{Outbox, Outcome};
-use super::qualities::Qualities;
-use super::rows::{COLUMNS, row};
-use super::schemas::Schemas;
-use super::stream::Stream;
-use super::streams::{Happened, Streams};
-use super::subject::Subject;
+use super::incidents::book::Book;
+use super::incidents::incident::{Incident, Sent, severity};
+use super::incidents::listeners::{CHANNEL, Listeners};
+use super::incidents::outbox::{Outbox, Outcome};
+use super::incidents::rows::{COLUMNS, row};
+use super::traffic::qualities::Qualities;
+use super::traffic::schemas::Schemas;
+use super::traffic::stream::Stream;
+use super::traffic::streams::{Happened, Streams};
+use super::traffic::subject::Subject;
 use crate::options::LearningOptions;
 use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store, seconds_of};

@@ -1,10 +1,10 @@
 //! Streams and incidents together, over days of made-up traffic.
 
-use super::book::Book;
-use super::incident::{Incident, Sent};
+use super::incidents::book::Book;
+use super::incidents::incident::{Incident, Sent};
 use super::plugin::Anomalies;
-use super::streams::{INTERVAL, Streams};
-use super::subject::Subject;
+use super::traffic::streams::{INTERVAL, Streams};
+use super::traffic::subject::Subject;
 use crate::options::{LearningOptions, WebhookOptions};
 use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store};

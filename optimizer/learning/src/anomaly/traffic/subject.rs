@@ -5,7 +5,7 @@ use std::fmt;
 
 /// The subject of a stream and of an incident.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) enum Subject {
+pub(in crate::anomaly) enum Subject {
     /// A login.
     Principal(String),
     /// A fingerprint.
@@ -21,7 +21,7 @@ pub(super) enum Subject {
 
 impl Subject {
     /// Name of the kind, as the system table shows it.
-    pub(super) const fn kind(&self) -> &'static str {
+    pub(in crate::anomaly) const fn kind(&self) -> &'static str {
         match self {
             Self::Principal(_) => "principal",
             Self::Template(_) => "template",
@@ -33,19 +33,19 @@ impl Subject {
     }
 
     /// The login that it is about.
-    pub(super) fn login(&self) -> Option<&str> {
+    pub(in crate::anomaly) fn login(&self) -> Option<&str> {
         match self {
             Self::Principal(login) | Self::Changes(login, _) | Self::Deletes(login, _) => Some(login),
             Self::Template(_) | Self::Source(_) | Self::Object(_) => None,
         }
     }
 
-    pub(super) const fn is_template(&self) -> bool {
+    pub(in crate::anomaly) const fn is_template(&self) -> bool {
         matches!(self, Self::Template(_))
     }
 
     /// What relates incidents to each other. The same in every process.
-    pub(super) fn key(&self) -> u64 {
+    pub(in crate::anomaly) fn key(&self) -> u64 {
         let text = self.to_string();
         text.bytes()
             .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

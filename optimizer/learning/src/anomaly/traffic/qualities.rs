@@ -75,7 +75,7 @@ struct OpenFault {
 
 /// Everything that is followed.
 #[derive(Debug, Default)]
-pub(super) struct Qualities {
+pub(in crate::anomaly) struct Qualities {
     all: HashMap<Reader, Followed>,
     columns: usize,
     /// By table. One incident each: what else is wrong with it is seen by whoever looks.
@@ -85,13 +85,13 @@ pub(super) struct Qualities {
 }
 
 impl Qualities {
-    pub(super) fn add(&mut self, record: &StatementRecord, time: i64) -> Vec<Happened> {
+    pub(in crate::anomaly) fn add(&mut self, record: &StatementRecord, time: i64) -> Vec<Happened> {
         let told = record.fragments.iter().filter(|fragment| says_something(fragment));
         told.flat_map(|fragment| self.fragment(fragment, &record.login, time)).collect()
     }
 
     /// Ends what nobody looks at any more: it is not known to go on.
-    pub(super) fn close(&mut self, time: i64) -> Vec<Happened> {
+    pub(in crate::anomaly) fn close(&mut self, time: i64) -> Vec<Happened> {
         let Self { all, open, .. } = self;
         let mut ended = Vec::new();
         open.retain(|table, told| {

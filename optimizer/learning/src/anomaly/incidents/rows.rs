@@ -4,7 +4,7 @@ use super::incident::{Incident, Sent, kind, severity};
 use crate::telemetry::time_of;
 use querygate_telemetry_api::system::{Cell, CellKind};
 
-pub(super) const COLUMNS: &[(&str, CellKind)] = &[
+pub(in crate::anomaly) const COLUMNS: &[(&str, CellKind)] = &[
     ("id", CellKind::Integer),
     ("alert", CellKind::Integer),
     ("severity", CellKind::Text),
@@ -25,7 +25,7 @@ pub(super) const COLUMNS: &[(&str, CellKind)] = &[
 ];
 
 /// What operators do about an incident, and whether they were told, is not for the person it is about.
-pub(super) fn row(incident: &Incident, operator: bool) -> Vec<Cell> {
+pub(in crate::anomaly) fn row(incident: &Incident, operator: bool) -> Vec<Cell> {
     let inner = |cell: Cell| if operator { cell } else { Cell::Null };
     let time = |seconds: i64| Cell::Time(time_of(seconds));
     let delivered = match incident.sent {

@@ -6,7 +6,7 @@ use querygate_telemetry_api::StatementRecord;
 
 impl Streams {
     /// Takes in what a statement changed; tells what cannot wait.
-    pub(super) fn add_changes(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
+    pub(in crate::anomaly) fn add_changes(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
         let (own, more) = (record.changed, record.more.as_deref());
         let further = more.map_or((0, 0, 0), |more| (more.runs, more.changed, more.changed_most));
         let object = record.objects.first().filter(|_| own.rows > 0 || further.1 > 0)?;

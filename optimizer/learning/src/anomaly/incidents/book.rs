@@ -1,15 +1,17 @@
 //! The incidents: which begin, join others, end, are muted, acknowledged, sent. Decides about alerts; sends none itself.
 
 use super::incident::{Incident, Sent};
-use super::stream::{BULK, DAY_SECONDS, ERRORS, EXTRACTION, NEW_TEMPLATES, drift_of, jump_of, refused};
-use super::streams::Happened;
-use super::subject::Subject;
+use crate::anomaly::traffic::stream::{
+    BULK, DAY_SECONDS, ERRORS, EXTRACTION, NEW_TEMPLATES, drift_of, jump_of, refused,
+};
+use crate::anomaly::traffic::streams::Happened;
+use crate::anomaly::traffic::subject::Subject;
 use querygate_models::anomaly::{Change, Finding, Groups, Place, Severity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 /// Incidents that are kept; the oldest ended ones go first.
-pub(super) const KEPT_MAX: usize = 2_000;
+pub(in crate::anomaly) const KEPT_MAX: usize = 2_000;
 /// Subjects that may be muted.
 const MUTED_MAX: usize = 1_000;
 const DAY: i64 = 86_400;
@@ -19,32 +21,35 @@ const DRAWN: u32 = 20;
 
 /// Everything that was found, newest last.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(in crate::anomaly) struct Book {
     /// Of this process, keyed with random bytes of the system.
     key: RandomState,
-    pub(super) incidents: BTreeMap<u64, Incident>,
+    pub(in crate::anomaly) incidents: BTreeMap<u64, Incident>,
     groups: Groups,
     /// The incident that stands for a group.
     heads: HashMap<u64, u64>,
     /// The open incident of each detector of a subject.
     open: HashMap<(Subject, &'static str), u64>,
     /// Subjects, as `mute` names them, and until when.
-    pub(super) muted: BTreeMap<String, i64>,
-    pub(super) changed: BTreeSet<u64>,
+    pub(in crate::anomaly) muted: BTreeMap<String, i64>,
+    pub(in crate::anomaly) changed: BTreeSet<u64>,
     /// Incidents of which operators are not told, for whom they are about: whether operators were told must not show there.
-    pub(super) kept_quiet: Vec<Incident>,
-    pub(super) gone: Vec<u64>,
+    pub(in crate::anomaly) kept_quiet: Vec<Incident>,
+    pub(in crate::anomaly) gone: Vec<u64>,
 }
 
 impl Book {
     /// Takes up what was kept.
-    pub(super) fn load(&mut self, incidents: impl IntoIterator<Item = Incident>) {
+    pub(in crate::anomaly) fn load(&mut self, incidents: impl IntoIterator<Item = Incident>) {
         self.incidents.extend(incidents.into_iter().map(|incident| (incident.id, incident)));
     }
 
     /// What was open in an earlier life and whose detector is still at it goes on, so that nobody is told twice; the rest has
     /// ended. Gives those detectors that are at something of which there is no incident.
-    pub(super) fn take_up(&mut self, mut open: Vec<(Subject, &'static str)>) -> Vec<(Subject, &'static str)> {
+    pub(in crate::anomaly) fn take_up(
+        &mut self,
+        mut open: Vec<(Subject, &'static str)>,
+    ) -> Vec<(Subject, &'static str)> {
         for incident in self.incidents.values_mut().filter(|incident| incident.is_open()) {
             let detector = detector(&incident.finding);
             let place = open.iter().position(|(subject, name)| *subject == incident.subject && Some(*name) == detector);
@@ -63,7 +68,13 @@ impl Book {
 
     /// Notes what happened at `time`. Gives the incident that somebody is to be told of, if one is: by an alert where it waits for
     /// one, else whoever listens.
-    pub(super) fn note(&mut self, happened: Happened, time: i64, receiver: bool, budget: u32) -> Option<Incident> {
+    pub(in crate::anomaly) fn note(
+        &mut self,
+        happened: Happened,
+        time: i64,
+        receiver: bool,
+        budget: u32,
+    ) -> Option<Incident> {
         let place = (happened.subject.clone(), happened.event.detector);
         match happened.event.change {
             Change::Closed(span) => {
@@ -164,7 +175,7 @@ impl Book {
     }
 
     /// The receiver took the alert, or never will.
-    pub(super) fn sent(&mut self, id: u64, sent: Sent) {
+    pub(in crate::anomaly) fn sent(&mut self, id: u64, sent: Sent) {
         if let Some(incident) = self.incidents.get_mut(&id) {
             incident.sent = sent;
             self.changed.insert(id);
@@ -172,7 +183,7 @@ impl Book {
     }
 
     /// Returns whether there is such an incident.
-    pub(super) fn acknowledge(&mut self, id: u64, who: &str, time: i64) -> bool {
+    pub(in crate::anomaly) fn acknowledge(&mut self, id: u64, who: &str, time: i64) -> bool {
         // The alert stands for its incidents.
         let mut found = false;
         for incident in self.incidents.values_mut().filter(|i| i.id == id || i.alert == id) {
@@ -184,7 +195,7 @@ impl Book {
     }
 
     /// Returns whether there is room for one more.
-    pub(super) fn mute(&mut self, subject: &str, until: i64, time: i64) -> bool {
+    pub(in crate::anomaly) fn mute(&mut self, subject: &str, until: i64, time: i64) -> bool {
         self.muted.retain(|_, until| *until > time);
         if self.muted.len() >= MUTED_MAX && !self.muted.contains_key(subject) {
             return false;
@@ -234,8 +245,8 @@ fn speaks_for(head: &Incident, finding: &Finding, severity: Severity, login: Opt
 
 #[cfg(test)]
 mod tests {
-    use super::super::stream::Event;
     use super::*;
+    use crate::anomaly::traffic::stream::Event;
     use querygate_models::anomaly::{Metric, Span};
 
     fn happened(who: &str, change: Change, keys: &[u64]) -> Happened {

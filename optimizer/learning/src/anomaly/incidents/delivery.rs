@@ -7,7 +7,12 @@ use querygate_outbound::{HttpClient, signature};
 ///
 /// # Errors
 /// Why not, in words; without the address, which may be a secret.
-pub(super) async fn send(webhook: &WebhookOptions, id: u64, seconds: i64, body: Vec<u8>) -> Result<(), String> {
+pub(in crate::anomaly) async fn send(
+    webhook: &WebhookOptions,
+    id: u64,
+    seconds: i64,
+    body: Vec<u8>,
+) -> Result<(), String> {
     // The signature covers the time, so that an old alert cannot be sent again as a new one.
     let headers = [
         ("x-querygate-delivery", id.to_string()),

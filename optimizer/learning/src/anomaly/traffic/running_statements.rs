@@ -17,7 +17,7 @@ const STATEMENTS_MAX: usize = 4_096;
 
 /// What goes on, by the statement's number.
 #[derive(Debug, Default)]
-pub(super) struct RunningStatements(HashMap<u64, Going>);
+pub(in crate::anomaly) struct RunningStatements(HashMap<u64, Going>);
 
 #[derive(Debug)]
 struct Going {
@@ -30,7 +30,7 @@ struct Going {
 
 impl RunningStatements {
     /// A statement has read so much by now.
-    pub(super) fn note(&mut self, record: &StatementRecord, time: i64) {
+    pub(in crate::anomaly) fn note(&mut self, record: &StatementRecord, time: i64) {
         let known = self.0.get(&record.id);
         let since = known.and_then(|going| going.since).or(Some(time));
         if known.is_none() && self.0.len() >= STATEMENTS_MAX {
@@ -41,7 +41,7 @@ impl RunningStatements {
     }
 
     /// It has ended, and is judged and learnt as a whole.
-    pub(super) fn ended(&mut self, record: &StatementRecord) {
+    pub(in crate::anomaly) fn ended(&mut self, record: &StatementRecord) {
         // Few statements are ever told of before they end.
         if !self.0.is_empty() {
             self.0.remove(&record.id);
@@ -78,7 +78,7 @@ impl RunningStatements {
 
 impl Streams {
     /// Looks at what goes on; tells what cannot wait for its end.
-    pub(super) fn look_at_going(&mut self, time: i64) -> Vec<Happened> {
+    pub(in crate::anomaly) fn look_at_going(&mut self, time: i64) -> Vec<Happened> {
         let due = self.running.due(time);
         due.into_iter().filter_map(|(record, read)| self.goes_on(&record, read, time)).collect()
     }

@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 5;
 
 /// What was looked at so far.
 #[derive(Debug, Default)]
-pub(super) struct Schemas {
+pub(in crate::anomaly) struct Schemas {
     /// The last change that was told. What stands behind it is new, whatever the clock said then.
     last: Option<SchemaChange>,
 }
@@ -57,7 +57,7 @@ impl Changed {
 
 impl Schemas {
     /// What changed since the last look. Nobody waits for an end: the incident ends as it begins.
-    pub(super) fn look(&mut self, watch: &SchemaWatch) -> Vec<Happened> {
+    pub(in crate::anomaly) fn look(&mut self, watch: &SchemaWatch) -> Vec<Happened> {
         let changes = (watch.0)();
         let last = self.last.take();
         // Where its place is gone, so many came that all are new. A table's name may be another by now.
@@ -111,9 +111,9 @@ fn incident(source: &str, object: &str, changed: Changed, at: SystemTime) -> [Ha
 
 #[cfg(test)]
 mod tests {
-    use super::super::book::Book;
-    use super::super::incident::Incident;
     use super::*;
+    use crate::anomaly::incidents::book::Book;
+    use crate::anomaly::incidents::incident::Incident;
     use crate::testing::{DAY, at};
     use std::sync::{Arc, Mutex};
 

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Detector of large reads, statement by statement.
-pub(super) const BULK: &str = "bulk";
+pub(in crate::anomaly) const BULK: &str = "bulk";
 /// Detector of rows read in a day, and of slow extraction over a week.
-pub(super) const EXTRACTION: &str = "extraction";
-pub(super) const ERRORS: &str = "errors";
-pub(super) const NEW_TEMPLATES: &str = "new templates";
+pub(in crate::anomaly) const EXTRACTION: &str = "extraction";
+pub(in crate::anomaly) const ERRORS: &str = "errors";
+pub(in crate::anomaly) const NEW_TEMPLATES: &str = "new templates";
 /// Seconds in which [`EXTRACTION`] counts. [`BULK`] counts in fewer.
-pub(super) const DAY_SECONDS: f64 = 86_400.0;
+pub(in crate::anomaly) const DAY_SECONDS: f64 = 86_400.0;
 /// Times that the median of an interval is taken from.
 const SAMPLES: usize = 64;
 /// Rows read that a changed row counts as, and a deleted one.
@@ -31,31 +31,31 @@ const REFUSALS: [(Refusal, ErrorCode); 2] =
 
 /// Sums of the running interval.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Sums {
-    pub(super) statements: u64,
-    pub(super) failed: u64,
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
+pub(in crate::anomaly) struct Sums {
+    pub(in crate::anomaly) statements: u64,
+    pub(in crate::anomaly) failed: u64,
+    pub(in crate::anomaly) rows: u64,
+    pub(in crate::anomaly) bytes: u64,
     /// Milliseconds of the first so many.
-    pub(super) times: Vec<f64>,
-    pub(super) sqlstates: BTreeMap<&'static str, u64>,
+    pub(in crate::anomaly) times: Vec<f64>,
+    pub(in crate::anomaly) sqlstates: BTreeMap<&'static str, u64>,
     /// Of [`REFUSALS`].
     refused: [u64; 2],
     /// Objects and templates that the subject touched for the first time.
-    pub(super) first_seen: u32,
-    pub(super) new_templates: u64,
+    pub(in crate::anomaly) first_seen: u32,
+    pub(in crate::anomaly) new_templates: u64,
 }
 
 impl Sums {
     /// A statement failed.
-    pub(super) fn fail(&mut self, error: ErrorCode) {
+    pub(in crate::anomaly) fn fail(&mut self, error: ErrorCode) {
         self.failed += 1;
         *self.sqlstates.entry(error.sqlstate()).or_insert(0) += 1;
         let refused = self.refused.iter_mut().zip(REFUSALS);
         refused.filter(|(_, (_, code))| *code == error).for_each(|(count, _)| *count += 1);
     }
 
-    pub(super) fn time(&mut self, ms: f64) {
+    pub(in crate::anomaly) fn time(&mut self, ms: f64) {
         if self.times.len() < SAMPLES {
             self.times.push(ms);
         }
@@ -88,8 +88,8 @@ impl Leveled {
 
 /// Detectors of one subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Stream {
-    pub(super) label: String,
+pub(in crate::anomaly) struct Stream {
+    pub(in crate::anomaly) label: String,
     levels: Vec<Leveled>,
     errors: ErrorRate,
     errors_watch: Watch,
@@ -97,28 +97,28 @@ pub(super) struct Stream {
     refusals: Option<[(ErrorRate, Watch); 2]>,
     templates: Option<(NewTemplates, Watch)>,
     extraction: Option<(Extraction, Watch)>,
-    pub(super) bulk: Option<(Bulk, Watch)>,
+    pub(in crate::anomaly) bulk: Option<(Bulk, Watch)>,
     /// Rows of the running hour, for extraction.
     hour: (i64, u64, u32),
     /// UTC seconds.
-    pub(super) last: i64,
+    pub(in crate::anomaly) last: i64,
     #[serde(skip)]
-    pub(super) sums: Sums,
+    pub(in crate::anomaly) sums: Sums,
 }
 
 /// Something that began or ended.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Event {
+pub(in crate::anomaly) struct Event {
     /// Which of the subject's detectors: one incident each at a time.
-    pub(super) detector: &'static str,
-    pub(super) change: Change,
+    pub(in crate::anomaly) detector: &'static str,
+    pub(in crate::anomaly) change: Change,
     /// With a beginning.
-    pub(super) finding: Option<Finding>,
-    pub(super) peak: f64,
+    pub(in crate::anomaly) finding: Option<Finding>,
+    pub(in crate::anomaly) peak: f64,
 }
 
 impl Stream {
-    pub(super) fn new(subject: &Subject, label: String) -> Self {
+    pub(in crate::anomaly) fn new(subject: &Subject, label: String) -> Self {
         let metrics: &[Metric] = match subject {
             Subject::Principal(_) => &[Metric::Statements],
             Subject::Template(_) => &[Metric::Latency, Metric::Rows],
@@ -145,7 +145,7 @@ impl Stream {
     }
 
     /// Whether what was read back holds together.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(in crate::anomaly) fn is_sound(&self) -> bool {
         self.levels.iter().all(|one| one.level.check().is_ok())
             && self.errors.check().is_ok()
             && self.refusals.iter().flatten().all(|(one, _)| one.check().is_ok())
@@ -170,28 +170,28 @@ impl Stream {
     }
 
     /// Detectors whose incident is under way.
-    pub(super) fn open(&mut self) -> Vec<&'static str> {
+    pub(in crate::anomaly) fn open(&mut self) -> Vec<&'static str> {
         self.watches().filter(|(_, watch)| watch.open().is_some()).map(|(detector, _)| detector).collect()
     }
 
     /// An incident of this detector that nobody knows any more: what still goes on is to be told anew.
-    pub(super) fn begin_anew(&mut self, detector: &str) {
+    pub(in crate::anomaly) fn begin_anew(&mut self, detector: &str) {
         self.watches().filter(|(name, _)| *name == detector).for_each(|(_, watch)| watch.begin_anew());
     }
 
     /// How slow it is now, against the usual: for the causes of others.
-    pub(super) fn latency_factor(&self) -> f64 {
+    pub(in crate::anomaly) fn latency_factor(&self) -> f64 {
         let latency = self.levels.iter().find(|one| one.metric == Metric::Latency);
         latency.map_or(1.0, |one| one.factor)
     }
 
     /// The same for rows a statement.
-    pub(super) fn rows_factor(&self) -> f64 {
+    pub(in crate::anomaly) fn rows_factor(&self) -> f64 {
         self.levels.iter().find(|one| one.metric == Metric::Rows).map_or(1.0, |one| one.factor)
     }
 
     /// A statement of a principal, at once: data that leaves does not wait for the end of an interval.
-    pub(super) fn read(&mut self, time: i64, rows: u64, peers: f64, object: Option<&str>) -> Option<Event> {
+    pub(in crate::anomaly) fn read(&mut self, time: i64, rows: u64, peers: f64, object: Option<&str>) -> Option<Event> {
         let (bulk, watch) = self.bulk.as_mut()?;
         let reading = bulk.observe(time, rows, peers);
         let change = watch.observe(time, reading.score)?;
@@ -199,7 +199,13 @@ impl Stream {
     }
 
     /// The same of what has not ended: judged as if it did, and learnt when it does.
-    pub(super) fn foresee(&mut self, time: i64, rows: u64, peers: f64, object: Option<&str>) -> Option<Event> {
+    pub(in crate::anomaly) fn foresee(
+        &mut self,
+        time: i64,
+        rows: u64,
+        peers: f64,
+        object: Option<&str>,
+    ) -> Option<Event> {
         let (bulk, watch) = self.bulk.as_mut()?;
         let reading = bulk.clone().observe(time, rows, peers);
         // That it is ordinary so far says nothing.
@@ -209,7 +215,13 @@ impl Stream {
 
     /// Further statements of a principal like one that was read: each was ordinary, and may end an incident, unless they are too
     /// much together.
-    pub(super) fn learn(&mut self, time: i64, more: &RunSums, peers: f64, object: Option<&str>) -> Option<Event> {
+    pub(in crate::anomaly) fn learn(
+        &mut self,
+        time: i64,
+        more: &RunSums,
+        peers: f64,
+        object: Option<&str>,
+    ) -> Option<Event> {
         let (bulk, watch) = self.bulk.as_mut()?;
         let reading = bulk.learn(time, (more.runs, more.read, more.read_most), peers);
         if reading.score >= 1.0 {
@@ -222,7 +234,7 @@ impl Stream {
     }
 
     /// A change of rows, or several of a few rows each, at once. `most`: the rows of the largest.
-    pub(super) fn change(
+    pub(in crate::anomaly) fn change(
         &mut self,
         time: i64,
         (statements, rows, most): (u64, u64, u64),
@@ -251,7 +263,7 @@ impl Stream {
     }
 
     /// Ends the running interval at `time`. `everywhere`: how many times the usual number of new templates all principals bring.
-    pub(super) fn close(&mut self, time: i64, everywhere: f64, peers: &mut Peers) -> Vec<Event> {
+    pub(in crate::anomaly) fn close(&mut self, time: i64, everywhere: f64, peers: &mut Peers) -> Vec<Event> {
         let sums = std::mem::take(&mut self.sums);
         let mut events = Vec::new();
         for one in &mut self.levels {
@@ -365,7 +377,7 @@ fn event(detector: &'static str, change: Change, finding: Finding, peak: f64) ->
     Event { detector, change, finding, peak }
 }
 
-pub(super) const fn jump_of(metric: Metric) -> &'static str {
+pub(in crate::anomaly) const fn jump_of(metric: Metric) -> &'static str {
     match metric {
         Metric::Latency => "latency",
         Metric::Rows => "rows",
@@ -374,14 +386,14 @@ pub(super) const fn jump_of(metric: Metric) -> &'static str {
     }
 }
 
-pub(super) const fn refused(refusal: Refusal) -> &'static str {
+pub(in crate::anomaly) const fn refused(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::TakenKey => "taken keys",
         Refusal::MissingRight => "missing rights",
     }
 }
 
-pub(super) const fn drift_of(metric: Metric) -> &'static str {
+pub(in crate::anomaly) const fn drift_of(metric: Metric) -> &'static str {
     match metric {
         Metric::Latency => "latency drift",
         Metric::Rows => "rows drift",
@@ -395,6 +407,6 @@ fn per_statement(sum: u64, statements: u64) -> Option<f64> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of an interval are far below 2^53")]
-pub(super) fn count(value: u64) -> f64 {
+pub(in crate::anomaly) fn count(value: u64) -> f64 {
     value as f64
 }

@@ -10,17 +10,17 @@ const LABEL_MAX: usize = 80;
 
 /// What the statements of one template and principal are about.
 #[derive(Debug)]
-pub(super) struct CachedSubjects {
+pub(in crate::anomaly) struct CachedSubjects {
     objects: Arc<[String]>,
     /// Of the fragments, in their order.
     sources: Vec<Arc<str>>,
     /// The principal, the template, the objects, the sources.
-    pub(super) subjects: Vec<Subject>,
-    pub(super) keys: Vec<u64>,
+    pub(in crate::anomaly) subjects: Vec<Subject>,
+    pub(in crate::anomaly) keys: Vec<u64>,
 }
 
 impl CachedSubjects {
-    pub(super) fn of(record: &StatementRecord) -> Self {
+    pub(in crate::anomaly) fn of(record: &StatementRecord) -> Self {
         let first = [Subject::Principal(record.login.to_string()), Subject::Template(record.fingerprint)];
         let objects = record.objects.iter().map(|name| Subject::Object(name.clone()));
         let named: BTreeSet<&Arc<str>> = record.fragments.iter().map(|fragment| &fragment.template.source).collect();
@@ -35,20 +35,20 @@ impl CachedSubjects {
     }
 
     /// Whether the statement is about the same: plans of a template may ask other sources.
-    pub(super) fn is_of(&self, record: &StatementRecord) -> bool {
+    pub(in crate::anomaly) fn is_of(&self, record: &StatementRecord) -> bool {
         let same = Arc::ptr_eq(&self.objects, &record.objects) || self.objects == record.objects;
         let sources = record.fragments.iter().map(|fragment| &fragment.template.source);
         same && sources.eq(&self.sources)
     }
 
     /// Keys of the objects.
-    pub(super) fn objects(&self) -> &[u64] {
+    pub(in crate::anomaly) fn objects(&self) -> &[u64] {
         self.keys.get(2..2 + self.objects.len()).unwrap_or_default()
     }
 }
 
 /// The start of a statement, as an alert names it.
-pub(super) fn shortened(text: &str) -> String {
+pub(in crate::anomaly) fn shortened(text: &str) -> String {
     let mut short: String = text.chars().take(LABEL_MAX).collect();
     if short.len() < text.len() {
         short.push('…');

@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Seconds of an interval.
-pub(super) const INTERVAL: i64 = 300;
+pub(in crate::anomaly) const INTERVAL: i64 = 300;
 /// Streams: some 10 KB each.
 const STREAMS_MAX: usize = 3_000;
 /// Of them those of templates.
@@ -28,28 +28,28 @@ const IDLE: i64 = 3 * 86_400;
 /// The same for a template while all places of templates are taken.
 const IDLE_CROWDED: i64 = 6 * 3_600;
 /// Large reads that are compared with those of peers.
-pub(super) const LARGE: u64 = 200;
+pub(in crate::anomaly) const LARGE: u64 = 200;
 
 /// What a statement did, beyond its own streams.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Happened {
-    pub(super) subject: Subject,
-    pub(super) event: Event,
+pub(in crate::anomaly) struct Happened {
+    pub(in crate::anomaly) subject: Subject,
+    pub(in crate::anomaly) event: Event,
     /// Related subjects, the subject itself included.
-    pub(super) keys: Vec<u64>,
-    pub(super) login: Option<String>,
-    pub(super) causes: Vec<String>,
+    pub(in crate::anomaly) keys: Vec<u64>,
+    pub(in crate::anomaly) login: Option<String>,
+    pub(in crate::anomaly) causes: Vec<String>,
 }
 
 /// Everything that is followed.
 #[derive(Debug, Default)]
-pub(super) struct Streams {
-    pub(super) all: HashMap<Subject, Stream>,
-    pub(super) peers: Peers,
+pub(in crate::anomaly) struct Streams {
+    pub(in crate::anomaly) all: HashMap<Subject, Stream>,
+    pub(in crate::anomaly) peers: Peers,
     /// Hashes of what each principal touched before: templates and objects.
-    pub(super) known: HashMap<String, HashSet<u64>>,
+    pub(in crate::anomaly) known: HashMap<String, HashSet<u64>>,
     /// What the store still has of subjects that are not followed any more. What finds no place here goes at the next start.
-    pub(super) gone: HashSet<Subject>,
+    pub(in crate::anomaly) gone: HashSet<Subject>,
     /// Subjects that were seen together lately.
     related: HashMap<Subject, BTreeSet<u64>>,
     /// Streams of templates among all, and when those without traffic last gave way to others.
@@ -60,14 +60,14 @@ pub(super) struct Streams {
     /// Plans of templates, as the advisor chose them last, and since when there is another one.
     plans: HashMap<u64, (String, Option<i64>)>,
     interval: i64,
-    pub(super) running: RunningStatements,
+    pub(in crate::anomaly) running: RunningStatements,
     /// What the principals read in one ordinary statement, largest first, as of a second.
     readers: (i64, Vec<(f64, String)>),
 }
 
 impl Streams {
     /// Takes a statement in; tells what cannot wait for the end of the interval.
-    pub(super) fn add(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
+    pub(in crate::anomaly) fn add(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
         self.running.ended(record);
         let cached = self.cached_subjects(record);
         let (new_template, first_seen) = self.first_seen(record, &cached);
@@ -124,7 +124,7 @@ impl Streams {
     }
 
     /// What the statement is about. Related once in an interval: a statement that comes again adds nothing.
-    pub(super) fn cached_subjects(&mut self, record: &StatementRecord) -> Arc<CachedSubjects> {
+    pub(in crate::anomaly) fn cached_subjects(&mut self, record: &StatementRecord) -> Arc<CachedSubjects> {
         let key = (record.fingerprint, Arc::clone(&record.login));
         if let Some(known) = self.subject_cache.get(&key).filter(|cached| cached.is_of(record)) {
             return Arc::clone(known);
@@ -173,7 +173,7 @@ impl Streams {
     }
 
     /// Takes up what was kept: what ran last, as far as there is room. The rest is to go from the store too.
-    pub(super) fn load(&mut self, mut streams: Vec<(Subject, Stream)>, known: Vec<(String, HashSet<u64>)>) {
+    pub(in crate::anomaly) fn load(&mut self, mut streams: Vec<(Subject, Stream)>, known: Vec<(String, HashSet<u64>)>) {
         streams.sort_by_key(|(subject, stream)| (Reverse(stream.last), subject.clone()));
         for (subject, stream) in streams {
             if self.all.len() < STREAMS_MAX && stream.is_sound() {
@@ -194,7 +194,7 @@ impl Streams {
     }
 
     /// Detectors of which an incident is under way.
-    pub(super) fn open(&mut self) -> Vec<(Subject, &'static str)> {
+    pub(in crate::anomaly) fn open(&mut self) -> Vec<(Subject, &'static str)> {
         let of = |(subject, stream): (&Subject, &mut Stream)| {
             stream.open().into_iter().map(|detector| (subject.clone(), detector)).collect::<Vec<_>>()
         };
@@ -202,14 +202,14 @@ impl Streams {
     }
 
     /// What nobody knows an incident of begins anew.
-    pub(super) fn begin_anew(&mut self, (subject, detector): &(Subject, &'static str)) {
+    pub(in crate::anomaly) fn begin_anew(&mut self, (subject, detector): &(Subject, &'static str)) {
         if let Some(stream) = self.all.get_mut(subject) {
             stream.begin_anew(detector);
         }
     }
 
     /// What could not be removed from the store is to be removed later, unless it came back.
-    pub(super) fn put_back(&mut self, gone: HashSet<Subject>) {
+    pub(in crate::anomaly) fn put_back(&mut self, gone: HashSet<Subject>) {
         self.gone.extend(gone.into_iter().filter(|subject| !self.all.contains_key(subject)));
     }
 
@@ -246,7 +246,12 @@ impl Streams {
         });
     }
 
-    pub(super) fn stream(&mut self, subject: &Subject, record: &StatementRecord, time: i64) -> Option<&mut Stream> {
+    pub(in crate::anomaly) fn stream(
+        &mut self,
+        subject: &Subject,
+        record: &StatementRecord,
+        time: i64,
+    ) -> Option<&mut Stream> {
         if !self.all.contains_key(subject) {
             if !self.has_room(subject, time) {
                 return None;
@@ -267,7 +272,7 @@ impl Streams {
     }
 
     /// Rows of the largest ordinary read of the second largest reader among the others.
-    pub(super) fn peers_read(&mut self, login: &str, time: i64) -> f64 {
+    pub(in crate::anomaly) fn peers_read(&mut self, login: &str, time: i64) -> f64 {
         if self.readers.0 != time {
             let known = |(subject, stream): (&Subject, &Stream)| match (subject, &stream.bulk) {
                 (Subject::Principal(name), Some((bulk, _))) if bulk.is_known() => Some((bulk.largest(), name.clone())),
@@ -295,7 +300,7 @@ impl Streams {
     }
 
     /// Ends the running interval when its time has come.
-    pub(super) fn close(&mut self, time: i64) -> Vec<Happened> {
+    pub(in crate::anomaly) fn close(&mut self, time: i64) -> Vec<Happened> {
         let interval = time.div_euclid(INTERVAL);
         if self.interval == 0 || interval < self.interval {
             // The first look, or a clock that went back.

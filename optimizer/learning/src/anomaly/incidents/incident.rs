@@ -1,35 +1,35 @@
 //! An incident as it is kept, shown and sent. Holds names, counts and times; no value of a row.
 
-use super::subject::Subject;
+use crate::anomaly::traffic::subject::Subject;
 use querygate_models::anomaly::{Finding, Severity};
 use serde::{Deserialize, Serialize};
 
 /// What was unusual. Kept as a document of its own kind, so its shape is versioned with the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Incident {
-    pub(super) id: u64,
+pub(in crate::anomaly) struct Incident {
+    pub(in crate::anomaly) id: u64,
     /// Incidents that belong together have one alert, the id of the first.
-    pub(super) alert: u64,
-    pub(super) subject: Subject,
+    pub(in crate::anomaly) alert: u64,
+    pub(in crate::anomaly) subject: Subject,
     /// Whose doing it is, if one principal's.
-    pub(super) login: Option<String>,
-    pub(super) finding: Finding,
-    pub(super) severity: Severity,
+    pub(in crate::anomaly) login: Option<String>,
+    pub(in crate::anomaly) finding: Finding,
+    pub(in crate::anomaly) severity: Severity,
     /// Likely causes, in words.
-    pub(super) causes: Vec<String>,
+    pub(in crate::anomaly) causes: Vec<String>,
     /// UTC seconds.
-    pub(super) started: i64,
+    pub(in crate::anomaly) started: i64,
     /// Last unusual observation.
-    pub(super) last: i64,
-    pub(super) ended: Option<i64>,
-    pub(super) peak: f64,
-    pub(super) sent: Sent,
-    pub(super) acknowledged: Option<(String, i64)>,
+    pub(in crate::anomaly) last: i64,
+    pub(in crate::anomaly) ended: Option<i64>,
+    pub(in crate::anomaly) peak: f64,
+    pub(in crate::anomaly) sent: Sent,
+    pub(in crate::anomaly) acknowledged: Option<(String, i64)>,
 }
 
 /// What became of the alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Sent {
+pub(in crate::anomaly) enum Sent {
     /// It waits for its receiver.
     Waiting,
     /// At that time (UTC seconds).
@@ -47,7 +47,7 @@ pub(super) enum Sent {
 }
 
 impl Sent {
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::anomaly) const fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::At(_) => "delivered",
@@ -60,7 +60,7 @@ impl Sent {
     }
 }
 
-pub(super) const fn severity(severity: Severity) -> &'static str {
+pub(in crate::anomaly) const fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Notice => "notice",
         Severity::Warning => "warning",
@@ -69,7 +69,7 @@ pub(super) const fn severity(severity: Severity) -> &'static str {
 }
 
 /// Name of what was found.
-pub(super) const fn kind(finding: &Finding) -> &'static str {
+pub(in crate::anomaly) const fn kind(finding: &Finding) -> &'static str {
     match finding {
         Finding::Jump { .. } => "jump",
         Finding::Drift { .. } => "drift",
@@ -87,12 +87,12 @@ pub(super) const fn kind(finding: &Finding) -> &'static str {
 }
 
 impl Incident {
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::anomaly) fn is_open(&self) -> bool {
         self.ended.is_none()
     }
 
     /// What the receiver of alerts gets.
-    pub(super) fn body(&self) -> serde_json::Value {
+    pub(in crate::anomaly) fn body(&self) -> serde_json::Value {
         serde_json::json!({
             "id": self.id,
             "severity": severity(self.severity),

@@ -27,14 +27,14 @@ struct Letter {
 
 /// What became of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::anomaly) enum Outcome {
     Delivered,
     GivenUp,
 }
 
 /// The alerts that wait, oldest first, and the one on its way.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(in crate::anomaly) struct Outbox {
     letters: BTreeMap<u64, Letter>,
     under_way: Option<(u64, JoinHandle<std::result::Result<(), String>>)>,
     /// Alerts that went for want of room, still to be told of.
@@ -42,18 +42,18 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) async fn load(&mut self, store: &Store) -> Result<()> {
+    pub(in crate::anomaly) async fn load(&mut self, store: &Store) -> Result<()> {
         let kept = store.kept::<Letter>(KIND).await?;
         self.letters = kept.into_iter().filter_map(|(id, letter)| Some((id.parse().ok()?, letter))).collect();
         Ok(())
     }
 
-    pub(super) fn has(&self, id: u64) -> bool {
+    pub(in crate::anomaly) fn has(&self, id: u64) -> bool {
         self.letters.contains_key(&id)
     }
 
     /// Takes an alert in, on disk before anything is sent. Where the disk takes nothing, it waits in memory.
-    pub(super) async fn post(&mut self, id: u64, body: Vec<u8>, now: Moment, store: &Store) -> Result<()> {
+    pub(in crate::anomaly) async fn post(&mut self, id: u64, body: Vec<u8>, now: Moment, store: &Store) -> Result<()> {
         let letter = Letter { body, created: now.seconds, tries: 0, next: now.seconds };
         self.letters.insert(id, letter.clone());
         let mut gone = Vec::new();
@@ -67,7 +67,7 @@ impl Outbox {
     }
 
     /// Sends what is due, one at a time and beside the caller; tells what became of those before.
-    pub(super) async fn work(
+    pub(in crate::anomaly) async fn work(
         &mut self,
         webhook: &WebhookOptions,
         now: Moment,

@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Sender, channel};
 
 /// The channel of LISTEN.
-pub(super) const CHANNEL: &str = "querygate_anomalies";
+pub(in crate::anomaly) const CHANNEL: &str = "querygate_anomalies";
 /// Incidents that wait for a listener who is slow; the oldest go first.
 const WAITING_MAX: usize = 256;
 /// PostgreSQL's bound of a payload, exclusive.
@@ -28,7 +28,7 @@ struct Announcement {
 
 /// The listeners.
 #[derive(Debug)]
-pub(super) struct Listeners(Sender<Announcement>);
+pub(in crate::anomaly) struct Listeners(Sender<Announcement>);
 
 impl Default for Listeners {
     fn default() -> Self {
@@ -38,7 +38,7 @@ impl Default for Listeners {
 
 impl Listeners {
     /// `told`: operators hear of it too.
-    pub(super) fn tell(&self, incident: &Incident, told: bool) {
+    pub(in crate::anomaly) fn tell(&self, incident: &Incident, told: bool) {
         let whole = incident.body().to_string();
         // What does not fit is to be read in the table.
         let payload = if whole.len() < PAYLOAD_MAX { whole } else { format!("{{\"id\":{}}}", incident.id) };
@@ -48,7 +48,7 @@ impl Listeners {
 
     /// The news from now on: for an operator what somebody is to be told of, for anybody else the own doings, as in
     /// `querygate.anomalies`, whether operators hear of them or not.
-    pub(super) fn subscribe(&self, listener: &Principal) -> BoxStream<'static, String> {
+    pub(in crate::anomaly) fn subscribe(&self, listener: &Principal) -> BoxStream<'static, String> {
         let (operator, login) = (listener.operator, listener.login.clone());
         let news = stream::unfold(self.0.subscribe(), |mut receiver| async move {
             loop {
