@@ -102,7 +102,7 @@ impl Streams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anomaly::subject::Subject;
+    use crate::anomaly::traffic::subject::Subject;
     use crate::testing::{DAY, statement};
     use querygate_models::anomaly::Change;
 

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, UnnestOptions};
 use datafusion::functions_nested::make_array::make_array;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, Union, Unnest};
+use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, Projection, Union, Unnest};
 use querygate_query_api::own_names::at_place;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) fn beside(left: &LogicalPlan, body: &LogicalPlan, schema: &DFSchemaRe
     // Names of their own: a relation of the body may be called as one beside it.
     let renamed = around.columns().into_iter().enumerate();
     let renamed = renamed.map(|(at, column)| Expr::Column(column).alias(beside_name(at))).collect::<Vec<_>>();
-    let rows = LogicalPlanBuilder::from(left.clone()).project(renamed)?.build()?;
+    let rows = project(left.clone(), renamed)?;
     let Some(rows) = (Side { around, rows }).with(body)? else { return Ok(None) };
     let columns = rows.schema().columns().into_iter().zip(schema.iter());
     let columns = columns
@@ -45,6 +45,10 @@ pub(super) fn beside(left: &LogicalPlan, body: &LogicalPlan, schema: &DFSchemaRe
     }
     let rows = Projection::try_new_with_schema(columns, Arc::new(rows), Arc::clone(schema))?;
     Ok(Some(LogicalPlan::Projection(rows)))
+}
+
+fn project(input: LogicalPlan, columns: Vec<Expr>) -> Result<LogicalPlan> {
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(input))?))
 }
 
 fn beside_name(place: usize) -> String {
@@ -88,7 +92,7 @@ impl Side {
             LogicalPlan::Filter(node) => {
                 let Some(input) = self.with(&node.input)? else { return Ok(None) };
                 let Some(condition) = self.computed(&node.predicate)? else { return Ok(None) };
-                Ok(Some(LogicalPlanBuilder::from(input).filter(condition)?.build()?))
+                Ok(Some(LogicalPlan::Filter(Filter::try_new(condition, Arc::new(input))?)))
             }
             LogicalPlan::Unnest(node) if node.struct_type_columns.is_empty() => {
                 let Some(input) = self.with(&node.input)? else { return Ok(None) };
@@ -112,7 +116,7 @@ impl Side {
                 other => other.alias_qualified(qualifier.cloned(), field.name()),
             });
         }
-        Ok(Some(LogicalPlanBuilder::from(input).project(columns)?.build()?))
+        project(input, columns).map(Some)
     }
 
     fn left_columns(&self) -> Vec<Expr> {
@@ -161,7 +165,7 @@ impl Side {
         let names: Vec<String> = (0..cells.len()).map(|at| at_place("value ", at)).collect();
         let arrays = cells.into_iter().zip(&names).map(|(cells, name)| make_array(cells).alias(name));
         let columns: Vec<Expr> = self.left_columns().into_iter().chain(arrays).collect();
-        let made = LogicalPlanBuilder::from(self.rows.clone()).project(columns)?.build()?;
+        let made = project(self.rows.clone(), columns)?;
         let exec: Vec<Column> = names.iter().map(Column::new_unqualified).collect();
         let options = UnnestOptions::new().with_preserve_nulls(false);
         let members = LogicalPlan::Unnest(Unnest::try_new(Arc::new(made), exec.clone(), options)?);
