@@ -1,7 +1,6 @@
 //! `avg` of intervals, which DataFusion does not have, and their `sum`, which it lets overflow; of whole numbers only its type, until it
-//! is bound; of everything else `avg` is DataFusion's, but over frames of floats that move.
+//! is bound; of everything else `avg` is DataFusion's.
 
-use super::frames;
 use crate::casts::conversions::TYPE_MODIFIER_KEY;
 use crate::functions::{of_arrow, scaled, to_arrow};
 use crate::times::datetime::Wrong;
@@ -112,9 +111,6 @@ impl AggregateUDFImpl for Average {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if is_span(args.expr_fields) {
             return self.accumulator(args);
-        }
-        if let Some(frame) = frames::of_floats(&args, true) {
-            return Ok(frame);
         }
         avg_udaf().inner().create_sliding_accumulator(args)
     }

@@ -1,7 +1,6 @@
 //! Aggregates whose results are Postgres' where the engine's are not.
 
 pub(super) mod averages;
-mod frames;
 pub(super) mod ordered;
 pub(super) mod sum;
 pub(super) mod variances;

@@ -37,9 +37,6 @@ const CHOOSING: &[&str] = &["any_value", "first_value", "last_value", "max", "mi
 /// Those that look through each frame: over millions of rows they take seconds, whatever they give.
 const LOOKING: &[&str] = &["max", "min", "stddev", "stddev_pop", "var", "var_pop"];
 
-/// Those that add up each frame of floats anew where its start moves.
-const ADDING: &[&str] = &["avg", "sum"];
-
 /// Rows between two questions whether the statement is over, where a row's result takes no time to speak of.
 const ROWS_UNASKED: usize = 256;
 
@@ -54,11 +51,7 @@ pub(crate) fn charged(mut window: Box<WindowFunction>, schema: &DFSchema) -> Res
         Some(argument) => is_long(&argument.get_type(schema)?),
         None => FRAMED.contains(&inner.name()),
     };
-    let adds = match window.params.args.first().filter(|_| ADDING.contains(&inner.name())) {
-        Some(argument) => argument.get_type(schema)?.is_floating(),
-        None => false,
-    };
-    let looks = !whole && (adds || LOOKING.contains(&inner.name()));
+    let looks = !whole && LOOKING.contains(&inner.name());
     if !(long || looks || window.params.distinct) || inner.inner().is::<Framed>() {
         return Ok(Transformed::no(Expr::WindowFunction(window)));
     }

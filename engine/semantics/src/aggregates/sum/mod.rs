@@ -1,5 +1,5 @@
 //! `sum` with Postgres' types: smallint and integer add up to bigint, bigint to numeric. Anything but whole numbers and
-//! decimals is DataFusion's, but for frames of floats that move.
+//! decimals is DataFusion's.
 
 mod addend;
 mod distinct;
@@ -7,7 +7,6 @@ mod groups;
 mod total;
 
 use super::averages::{span_state, span_sum, span_sums};
-use super::frames;
 use addend::{Addend, Amount};
 use arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type, IntervalUnit,
@@ -155,10 +154,7 @@ impl AggregateUDFImpl for Sum {
             Way::IntegerToBigint | Way::BigintToBigint | Way::BigintToNumeric | Way::Decimal | Way::Interval => {
                 self.accumulator(args)
             }
-            Way::BuiltIn => match frames::of_floats(&args, false) {
-                Some(frame) => Ok(frame),
-                None => sum_udaf().inner().create_sliding_accumulator(args),
-            },
+            Way::BuiltIn => sum_udaf().inner().create_sliding_accumulator(args),
         }
     }
 
