@@ -1,6 +1,7 @@
 //! `avg` of intervals, which DataFusion does not have, and their `sum`, which it lets overflow; of whole numbers only its type, until it
 //! is bound; of everything else `avg` is DataFusion's.
 
+use super::frame_sums::{self, FrameSum, Of};
 use crate::casts::conversions::TYPE_MODIFIER_KEY;
 use crate::functions::{of_arrow, scaled, to_arrow};
 use crate::times::datetime::Wrong;
@@ -111,6 +112,9 @@ impl AggregateUDFImpl for Average {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if is_span(args.expr_fields) {
             return self.accumulator(args);
+        }
+        if frame_sums::is_one(&args) {
+            return Ok(Box::new(FrameSum::new(Of::Mean)));
         }
         avg_udaf().inner().create_sliding_accumulator(args)
     }

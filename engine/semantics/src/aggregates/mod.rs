@@ -1,6 +1,7 @@
 //! Aggregates whose results are Postgres' where the engine's are not.
 
 pub(super) mod averages;
+mod frame_sums;
 pub(super) mod ordered;
 pub(super) mod sum;
 pub(super) mod variances;

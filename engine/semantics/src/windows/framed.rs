@@ -51,7 +51,7 @@ pub(crate) fn charged(mut window: Box<WindowFunction>, schema: &DFSchema) -> Res
         Some(argument) => is_long(&argument.get_type(schema)?),
         None => FRAMED.contains(&inner.name()),
     };
-    let looks = !whole && LOOKING.contains(&inner.name());
+    let looks = !whole && (LOOKING.contains(&inner.name()) || adds(&window.params, inner.name(), schema)?);
     if !(long || looks || window.params.distinct) || inner.inner().is::<Framed>() {
         return Ok(Transformed::no(Expr::WindowFunction(window)));
     }
@@ -59,6 +59,16 @@ pub(crate) fn charged(mut window: Box<WindowFunction>, schema: &DFSchema) -> Res
     let framed = Framed { inner: Arc::clone(inner), whole, unasked };
     window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(framed)));
     Ok(Transformed::yes(Expr::WindowFunction(window)))
+}
+
+/// Whether doubles of each frame are added up anew.
+fn adds(params: &WindowFunctionParams, name: &str, schema: &DFSchema) -> Result<bool> {
+    match params.args.as_slice() {
+        [value] if matches!(name, "sum" | "avg") && !params.window_frame.start_bound.is_unbounded() => {
+            Ok(value.get_type(schema)?.is_floating())
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Whether values of a type may be of any length.

@@ -7,6 +7,7 @@ mod groups;
 mod total;
 
 use super::averages::{span_state, span_sum, span_sums};
+use super::frame_sums::{self, FrameSum, Of};
 use addend::{Addend, Amount};
 use arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type, IntervalUnit,
@@ -154,6 +155,7 @@ impl AggregateUDFImpl for Sum {
             Way::IntegerToBigint | Way::BigintToBigint | Way::BigintToNumeric | Way::Decimal | Way::Interval => {
                 self.accumulator(args)
             }
+            Way::BuiltIn if frame_sums::is_one(&args) => Ok(Box::new(FrameSum::new(Of::Sum))),
             Way::BuiltIn => sum_udaf().inner().create_sliding_accumulator(args),
         }
     }
