@@ -2,6 +2,7 @@
 //! is bound; of everything else `avg` is DataFusion's.
 
 use super::frame_sums::{self, FrameSum, Of};
+use super::plain_nan;
 use crate::casts::conversions::TYPE_MODIFIER_KEY;
 use crate::functions::{of_arrow, scaled, to_arrow};
 use crate::times::datetime::Wrong;
@@ -86,7 +87,7 @@ impl AggregateUDFImpl for Average {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if !is_span(args.expr_fields) {
-            return avg_udaf().inner().accumulator(args);
+            return avg_udaf().inner().accumulator(args).map(plain_nan::of_one);
         }
         if args.is_distinct {
             return Err(crate::fault::unsupported("avg(DISTINCT …) of intervals is not supported"));
@@ -106,7 +107,7 @@ impl AggregateUDFImpl for Average {
         if is_span(args.expr_fields) {
             return Ok(Box::new(Means::default()));
         }
-        avg_udaf().inner().create_groups_accumulator(args)
+        avg_udaf().inner().create_groups_accumulator(args).map(plain_nan::of_groups)
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {

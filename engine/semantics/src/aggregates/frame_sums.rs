@@ -2,6 +2,7 @@
 //! rounding error would stay, and of an infinity or NaN that itself. So each row's frame is added up from its beginning, as PostgreSQL
 //! does. Knows no other type.
 
+use super::plain_nan::plain;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
@@ -59,10 +60,11 @@ impl Accumulator for FrameSum {
         let sum = self.values.iter().copied().reduce(|sum, value| sum + value);
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
         let count = self.values.len() as f64;
-        Ok(ScalarValue::Float64(sum.map(|sum| match self.of {
+        let result = sum.map(|sum| match self.of {
             Of::Sum => sum,
             Of::Mean => sum / count,
-        })))
+        });
+        Ok(plain(ScalarValue::Float64(result)))
     }
 
     fn size(&self) -> usize {

@@ -3,5 +3,6 @@
 pub(super) mod averages;
 mod frame_sums;
 pub(super) mod ordered;
+mod plain_nan;
 pub(super) mod sum;
 pub(super) mod variances;

@@ -32,7 +32,11 @@ macro_rules! read_float {
             let is_word = digits.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_alphabetic());
             let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
             let vanished = value == 0.0 && mantissa.bytes().any(|b| (b'1'..=b'9').contains(&b));
-            if value.is_infinite() && !is_word || vanished { Err(Fault::OutOfRange($name)) } else { Ok(value) }
+            if value.is_infinite() && !is_word || vanished {
+                return Err(Fault::OutOfRange($name));
+            }
+            // NaN has no sign, though it may be written with one.
+            Ok(if value.is_nan() { <$native>::NAN } else { value })
         }
     };
 }

@@ -2,9 +2,9 @@
 //! coercion; keeps their names, types and NULLs. Knows no plan.
 
 use super::decimals;
-use super::kernels::{self, Op};
+use super::kernels::{self, Checked, Op};
 use crate::fault::Fault;
-use arrow::array::{AsArray, Datum};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, Datum};
 use arrow::compute::kernels::numeric;
 use arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type,
@@ -122,11 +122,15 @@ fn is_checked(left: &DataType, right: &DataType) -> bool {
     left == right && is_native(left) || left.is_decimal() && right.is_decimal()
 }
 
-/// The checked function for unary minus on this type; `None` leaves the operator as it is (it cannot fail there).
+/// The checked function for unary minus on this type; `None` leaves the operator as it is (it cannot fail there, and has no NaN, which gets
+/// no sign).
 pub(crate) fn checked_negation(operand: &DataType) -> Option<Arc<ScalarUDF>> {
     static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(Negate::new())));
-    let fails = matches!(operand, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64);
-    fails.then(|| Arc::clone(&FUNCTION))
+    let is_ours = matches!(
+        operand,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64
+    );
+    is_ours.then(|| Arc::clone(&FUNCTION))
 }
 
 fn is_native(data_type: &DataType) -> bool {
@@ -289,6 +293,9 @@ impl ScalarUDFImpl for Negate {
         let [operand] = args.args.as_slice() else { return exec_err!("one operand is needed") };
         let zero = ColumnarValue::Scalar(ScalarValue::new_zero(&operand.data_type())?);
         match operand.data_type() {
+            // A zero less a zero would have no sign.
+            DataType::Float32 => negated::<Float32Type>(operand, |value| (-value).plain()),
+            DataType::Float64 => negated::<Float64Type>(operand, |value| (-value).plain()),
             DataType::Int8 => kernels::binary::<Int8Type>(Op::Subtract, &zero, operand),
             DataType::Int16 => kernels::binary::<Int16Type>(Op::Subtract, &zero, operand),
             DataType::Int32 => kernels::binary::<Int32Type>(Op::Subtract, &zero, operand),
@@ -296,4 +303,20 @@ impl ScalarUDFImpl for Negate {
             other => exec_err!("negation of {other} was not planned"),
         }
     }
+}
+
+fn negated<T: ArrowPrimitiveType>(
+    operand: &ColumnarValue,
+    negate: impl Fn(T::Native) -> T::Native,
+) -> Result<ColumnarValue> {
+    Ok(match operand {
+        ColumnarValue::Array(values) => {
+            ColumnarValue::Array(Arc::new(values.as_primitive::<T>().unary::<_, T>(negate)))
+        }
+        ColumnarValue::Scalar(value) => {
+            let value = value.to_array()?;
+            let negative: ArrayRef = Arc::new(value.as_primitive::<T>().unary::<_, T>(negate));
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&negative, 0)?)
+        }
+    })
 }

@@ -30,6 +30,8 @@ pub(crate) trait Checked: Copy {
     fn remainder(self, other: Self) -> (Self, Self::Mark);
     /// Exactly whether the row is at fault.
     fn fault(op: Op, left: Self, right: Self) -> Option<Fault>;
+    /// A result as it is shown and compared: there is one NaN, which has no sign. Results that may be one are marked.
+    fn plain(self) -> Self;
 }
 
 macro_rules! integer {
@@ -71,6 +73,9 @@ macro_rules! integer {
                     Op::Remainder => Some(left.wrapping_rem(right)),
                 };
                 if result.is_none() { Some(Fault::OutOfRange($name)) } else { None }
+            }
+            fn plain(self) -> $native {
+                self
             }
         }
     };
@@ -135,7 +140,11 @@ macro_rules! float {
                 (quotient, (exponent + $unit) | exponent.wrapping_sub($unit))
             }
             fn remainder(self, other: $native) -> ($native, $bits) {
-                (self % other, if other == 0.0 { !0 } else { 0 })
+                let rest = self % other;
+                (rest, if (other == 0.0) | rest.is_nan() { !0 } else { 0 })
+            }
+            fn plain(self) -> $native {
+                if self.is_nan() { <$native>::NAN } else { self }
             }
             fn fault(op: Op, left: $native, right: $native) -> Option<Fault> {
                 let infinite = |result: $native| {
@@ -228,7 +237,7 @@ where
             let result = match (left, right) {
                 (Some(left), Some(right)) => match T::Native::fault(op, *left, *right) {
                     Some(fault) => return Err(fault.error()),
-                    None => Some(f(*left, *right).0),
+                    None => Some(f(*left, *right).0.plain()),
                 },
                 (None, _) | (_, None) => None,
             };
@@ -250,7 +259,7 @@ where
     I: Iterator<Item = (T::Native, T::Native)>,
 {
     let mut mark = <T::Native as Checked>::Mark::default();
-    let values: Vec<T::Native> = rows()
+    let mut values: Vec<T::Native> = rows()
         .map(|(left, right)| {
             let (value, of_row) = f(left, right);
             mark |= of_row;
@@ -267,6 +276,36 @@ where
         if let Some(fault) = fault {
             return Err(fault.error());
         }
+        values.iter_mut().for_each(|value| *value = value.plain());
     }
     Ok(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Float64Array;
+    use arrow::datatypes::Float64Type;
+
+    #[test]
+    fn nan_has_no_sign() {
+        let endless = f64::INFINITY;
+        let negative = f64::NAN.copysign(-1.0);
+        for (op, left, right) in [
+            (Op::Add, endless, -endless),
+            (Op::Add, negative, 1.0),
+            (Op::Subtract, endless, endless),
+            (Op::Multiply, endless, 0.0),
+            (Op::Divide, endless, endless),
+            (Op::Remainder, endless, 1.0),
+        ] {
+            let one = |value: f64| ColumnarValue::Scalar(ScalarValue::Float64(Some(value)));
+            let rows = |value: f64| ColumnarValue::Array(Arc::new(Float64Array::from(vec![2.0, value])));
+            for (left, right) in [(one(left), one(right)), (rows(left), rows(right)), (rows(left), one(right))] {
+                let array = binary::<Float64Type>(op, &left, &right).unwrap().into_array(1).unwrap();
+                let result = array.as_primitive::<Float64Type>().value(array.len() - 1);
+                assert_eq!(result.to_bits(), f64::NAN.to_bits(), "{op:?} {left:?} {right:?}");
+            }
+        }
+    }
 }

@@ -24,6 +24,10 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
         (math::cosh(), Rule::Range),
         (math::asin(), Rule::Sine),
         (math::acos(), Rule::Sine),
+        (math::sin(), Rule::Finite),
+        (math::cos(), Rule::Finite),
+        (math::tan(), Rule::Finite),
+        (math::cot(), Rule::Finite),
     ]
     .into_iter()
     .map(|(inner, rule)| Arc::new(ScalarUDF::new_from_impl(Guarded { inner, rule })))
@@ -39,6 +43,8 @@ enum Rule {
     /// Results that become infinite or vanish are errors.
     Range,
     Sine,
+    /// An infinity is no angle.
+    Finite,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -110,7 +116,8 @@ impl Guarded {
                 _ => None,
             },
             Rule::Sine if value(args, 0, row)?.abs() > 1.0 => Some(Fault::OutOfRange("input is")),
-            Rule::NotNegative | Rule::Sine | Rule::Range => None,
+            Rule::Finite if value(args, 0, row)?.is_infinite() => Some(Fault::OutOfRange("input is")),
+            Rule::NotNegative | Rule::Sine | Rule::Finite | Rule::Range => None,
         }
     }
 

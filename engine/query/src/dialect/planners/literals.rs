@@ -349,7 +349,7 @@ pub(in crate::dialect) fn read_literal(text: &str, data_type: &DataType) -> Resu
         | DataType::UInt64 => integer(trimmed, text, data_type)?,
         DataType::Float32 | DataType::Float64 => {
             let value = match trimmed.to_ascii_lowercase().as_str() {
-                "nan" => f64::NAN,
+                "nan" | "+nan" | "-nan" => f64::NAN,
                 "infinity" | "inf" | "+infinity" | "+inf" => f64::INFINITY,
                 "-infinity" | "-inf" => f64::NEG_INFINITY,
                 _ => trimmed.parse().map_err(|_| invalid("double precision", text))?,

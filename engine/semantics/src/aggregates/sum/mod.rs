@@ -8,6 +8,7 @@ mod total;
 
 use super::averages::{span_state, span_sum, span_sums};
 use super::frame_sums::{self, FrameSum, Of};
+use super::plain_nan;
 use addend::{Addend, Amount};
 use arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type, IntervalUnit,
@@ -130,7 +131,7 @@ impl AggregateUDFImpl for Sum {
                 Err(crate::fault::unsupported("sum(DISTINCT …) of intervals is not supported"))
             }
             Way::Interval => Ok(span_sum()),
-            Way::BuiltIn => sum_udaf().inner().accumulator(args),
+            Way::BuiltIn => sum_udaf().inner().accumulator(args).map(plain_nan::of_one),
         }
     }
 
@@ -146,7 +147,7 @@ impl AggregateUDFImpl for Sum {
             Way::BigintToNumeric => Ok(Box::new(groups::Totals::<Int64Type, Decimal128Type>::new(returned))),
             Way::Interval => Ok(span_sums()),
             Way::Decimal => Ok(Box::new(groups::Totals::<Decimal128Type, Decimal128Type>::new(returned))),
-            Way::BuiltIn => sum_udaf().inner().create_groups_accumulator(args),
+            Way::BuiltIn => sum_udaf().inner().create_groups_accumulator(args).map(plain_nan::of_groups),
         }
     }
 
