@@ -46,7 +46,8 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         }
         Expr::InList(mut list) => {
             let mut changed = as_reals(&mut list, schema);
-            changed |= meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            let chosen = if has_constants(&list) { Chosen::Listed } else { Chosen::None };
+            changed |= meet_as(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), chosen, schema)?;
             changed |=
                 interval_length::compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
             let sides = std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect();
@@ -106,7 +107,8 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
 /// A call that gives one of its arguments.
 fn choosing(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let changed = if call.name() == "nullif" {
-        meet(call.args.iter_mut().collect(), schema)?
+        // It gives a whole number as one.
+        meet_as(call.args.iter_mut().collect(), Chosen::Listed, schema)?
     } else {
         meet_as(call.args.iter_mut().collect(), Chosen::One, schema)?
     };
@@ -173,6 +175,8 @@ pub const fn is_comparison(op: Operator) -> bool {
 enum Chosen {
     /// They are compared: a real beside an exact number is a double.
     None,
+    /// They are compared, and have one type: a real beside a whole number makes a real of it.
+    Listed,
     /// One of them is the result, which is a real where no double is among them.
     One,
 }
@@ -211,11 +215,16 @@ fn meet_as(mut sides: Vec<&mut Expr>, chosen: Chosen, schema: &DFSchema) -> Resu
     let float = if reals { DataType::Float32 } else { DataType::Float64 };
     let double = types.iter().flatten().any(is_float).then_some(float);
     let wide = if double.is_none() { beyond_38_digits(&types) } else { None };
+    // The engine would make reals of them, which have fewer digits. Beside a double it makes doubles by itself.
+    let has = |wanted: &DataType| types.iter().flatten().any(|data_type| data_type == wanted);
+    let beside_reals = chosen == Chosen::None && has(&DataType::Float32) && !has(&DataType::Float64);
+    let whole = beside_reals.then_some(DataType::Float64);
     for (side, data_type) in sides.into_iter().zip(&types) {
         let to = match data_type {
             Some(DataType::Date32) => &stamp,
             Some(data_type) if wide.is_some() && (data_type.is_decimal() || data_type.is_integer()) => &wide,
             Some(data_type) if data_type.is_decimal() => &double,
+            Some(data_type) if data_type.is_integer() && !is_small(side) => &whole,
             Some(_) | None => continue,
         };
         if let Some(to) = to {
@@ -314,11 +323,27 @@ fn is_number(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(value, _) if value.data_type().is_numeric())
 }
 
+/// Whether a whole number is one that a real holds, so that it is all the same as which it is compared.
+fn is_small(expr: &Expr) -> bool {
+    const MOST: i64 = 1 << f32::MANTISSA_DIGITS;
+    let value = match expr {
+        Expr::Literal(ScalarValue::Int16(Some(value)), _) => i64::from(*value),
+        Expr::Literal(ScalarValue::Int32(Some(value)), _) => i64::from(*value),
+        Expr::Literal(ScalarValue::Int64(Some(value)), _) => *value,
+        _ => return false,
+    };
+    (-MOST..=MOST).contains(&value)
+}
+
+/// Whether several members of a list are constants: they and the value have one type, where each other member is compared by itself.
+fn has_constants(list: &InList) -> bool {
+    list.list.iter().filter(|item| !item.any_column_refs()).count() > 1
+}
+
 /// Constants with a point in a list beside a real, as reals: several members of a list and the value have one type, which is not a
 /// double's unless one of them is. A single one is compared as a double.
 fn as_reals(list: &mut InList, schema: &DFSchema) -> bool {
-    let alone = |item: &&Expr| !item.any_column_refs();
-    if !list.list.iter().any(|item| real(item).is_some()) || list.list.iter().filter(alone).count() < 2 {
+    if !list.list.iter().any(|item| real(item).is_some()) || !has_constants(list) {
         return false;
     }
     let is = |expr: &Expr, wanted: &DataType| expr.get_type(schema).is_ok_and(|own| own == *wanted);

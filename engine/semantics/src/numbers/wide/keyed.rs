@@ -70,7 +70,14 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     let mut theirs = Expr::Column(column.clone());
     let wide = is_wide(&member.expr, schema) || is_wide(&theirs, rows.schema());
     if !wide {
-        return Ok(Transformed::no(member));
+        if !are_doubles(member.expr.get_type(schema), theirs.get_type(rows.schema())) {
+            return Ok(Transformed::no(member));
+        }
+        let double = cast(theirs, DataType::Float64).alias(&column.name);
+        let doubles = LogicalPlanBuilder::from(Arc::clone(rows)).project([double])?;
+        member.subquery = member.subquery.with_plan(Arc::new(doubles.build()?));
+        *member.expr = cast(std::mem::take(member.expr.as_mut()), DataType::Float64);
+        return Ok(Transformed::yes(member));
     }
     let floats = |t: Result<DataType>| t.is_ok_and(|t| matches!(t, DataType::Float32 | DataType::Float64));
     if floats(member.expr.get_type(schema)) || floats(theirs.get_type(rows.schema())) {
@@ -88,6 +95,15 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     member.subquery = member.subquery.with_plan(Arc::new(keys.build()?));
     member.expr = Box::new(key(*member.expr));
     Ok(Transformed::yes(member))
+}
+
+/// Whether a real stands beside a whole number: both are compared as doubles, while the engine would make a real of the other.
+fn are_doubles(one: Result<DataType>, other: Result<DataType>) -> bool {
+    let is_real_beside = |real: &DataType, whole: &DataType| *real == DataType::Float32 && whole.is_integer();
+    match (one, other) {
+        (Ok(one), Ok(other)) => is_real_beside(&one, &other) || is_real_beside(&other, &one),
+        (Err(_), _) | (_, Err(_)) => false,
+    }
 }
 
 /// Keys of a sort that are wide. Whether there is any.
@@ -385,6 +401,12 @@ fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
             continue;
         }
         if order_keys::joined(left, join.left.schema(), right, join.right.schema())? {
+            changed = true;
+            continue;
+        }
+        if are_doubles(left.get_type(join.left.schema()), right.get_type(join.right.schema())) {
+            *left = cast(std::mem::take(left), DataType::Float64);
+            *right = cast(std::mem::take(right), DataType::Float64);
             changed = true;
             continue;
         }

@@ -8,6 +8,7 @@ use super::{catalog_only, joinable};
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::utils::normalize_float_zero_scalar;
 use datafusion::common::{Column, ExprSchema as _, Result, ScalarValue};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
@@ -94,8 +95,8 @@ impl Keyed {
             let keys = keys.collect::<std::result::Result<Vec<_>, _>>().ok()?;
             let values = batch.column(self.keys.len());
             for row in 0..batch.num_rows() {
-                let key =
-                    keys.iter().map(|key| ScalarValue::try_from_array(key, row)).collect::<Result<Vec<_>>>().ok()?;
+                let key = keys.iter().map(|key| ScalarValue::try_from_array(key, row).map(normalize_float_zero_scalar));
+                let key = key.collect::<Result<Vec<_>>>().ok()?;
                 if key.iter().any(ScalarValue::is_null) {
                     continue;
                 }
@@ -119,7 +120,8 @@ impl Answers {
             if value.is_null() {
                 return Found::Nothing;
             }
-            key.push(value);
+            // Zero is two floats.
+            key.push(normalize_float_zero_scalar(value));
         }
         match self.rows.get(&key) {
             None => Found::Nothing,
