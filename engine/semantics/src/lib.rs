@@ -12,8 +12,7 @@
 //!   places, of constants as many as in Postgres; `avg` of decimals has four digits more than its argument.
 //! - `avg`, `stddev` and `var` of whole numbers are double precision, not numeric. Sums of `real` are double precision.
 //!   Sums of floats that overflow are infinite.
-//! - −0.0 equals 0.0 and groups and joins with it, but sorts before it, and IN with constants, simple CASE and NULLIF do not
-//!   find the one by the other.
+//! - −0.0 equals 0.0 and groups and joins with it, but ORDER BY puts it before.
 //! - `round(float, digits)` exists and rounds halves away from zero; `float % float` exists.
 //! - UNION over dates and time stamps meets at nanoseconds and raises outside 1677–2262.
 //! - ILIKE folds case by single characters and without a locale.

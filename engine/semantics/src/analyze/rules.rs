@@ -7,7 +7,7 @@ use crate::casts::conversions;
 use crate::fault::unsupported;
 use crate::functions;
 use crate::keep_names::under_names;
-use crate::numbers::{arithmetic, wide};
+use crate::numbers::{arithmetic, wide, zeros};
 use crate::times::interval_length;
 use crate::times::zone::Zone;
 use crate::typing::{binding, comparable, enum_order, order_keys, set_operations};
@@ -150,12 +150,23 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             }
         }
         Expr::AggregateFunction(call) => aggregate(call, schema)?,
-        Expr::WindowFunction(window) => framed::charged(window, schema)?,
+        Expr::Case(case) => zeros::in_case(case, schema)?,
+        Expr::WindowFunction(mut window) => {
+            let changed = zeros::in_window(&mut window, schema)?;
+            let charged = framed::charged(window, schema)?;
+            Transformed::new_transformed(charged.data, changed || charged.transformed)
+        }
         other => Transformed::no(other),
     })
 }
 
-fn function(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if call.name() == "nullif" {
+        call = match zeros::in_nullif(call, schema)? {
+            Ok(compared) => return Ok(Transformed::yes(compared)),
+            Err(same) => same,
+        };
+    }
     let call = match growing::charged(call) {
         Ok(replaced) => return Ok(Transformed::yes(replaced)),
         Err(same) => same,

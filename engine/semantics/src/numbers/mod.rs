@@ -9,3 +9,4 @@ pub(super) mod number_format;
 pub(super) mod numeric;
 pub(super) mod rounding;
 pub(super) mod wide;
+pub(super) mod zeros;
