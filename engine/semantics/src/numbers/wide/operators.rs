@@ -85,10 +85,20 @@ const OF_DOUBLES: &[&str] = &[
     "sin", "sinh", "tan", "tanh",
 ];
 
-/// A function that takes doubles where it is given numerics of any width, which become that.
+/// Functions that are real to the engine where their argument is, and a double to PostgreSQL; so are those above.
+const OF_REALS: &[&str] = &["exp", "ln", "log", "log10", "log2", "sqrt"];
+
+/// A function that takes doubles where it is given numerics of any width or reals, which become that.
 pub(super) fn of_doubles(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let types: Vec<DataType> =
         call.args.iter().map(|arg| arg.get_type(schema)).collect::<Result<_>>().unwrap_or_default();
+    let of_reals = OF_DOUBLES.contains(&call.name()) || OF_REALS.contains(&call.name());
+    if of_reals && types.contains(&DataType::Float32) {
+        for (arg, _) in call.args.iter_mut().zip(&types).filter(|(_, own)| **own == DataType::Float32) {
+            *arg = cast(std::mem::take(arg), DataType::Float64);
+        }
+        return Ok(Transformed::yes(Expr::ScalarFunction(call)));
+    }
     if !types.iter().any(holds_wide) {
         return Ok(Transformed::no(Expr::ScalarFunction(call)));
     }
