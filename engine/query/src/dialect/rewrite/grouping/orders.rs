@@ -1,7 +1,7 @@
 //! Orders of aggregates: those that PostgreSQL takes from a sorted subquery are said, several that differ are each computed by an
 //! aggregate that sorts by itself, and a number in one is a constant, no place of a column. Orders of SELECT DISTINCT.
 
-use crate::dialect::ast::{call, folded, list, number, quoted};
+use crate::dialect::ast::{aliased, call, folded, list, number, quoted};
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use crate::sql::walk::{ON, Step, Writer, write};
@@ -9,57 +9,117 @@ use datafusion::sql::sqlparser::ast::{
     Distinct, DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName,
     ObjectNamePart, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value,
 };
+use querygate_query_api::own_names::at_place;
 
 /// Aggregates whose result shows the order of rows.
 const ORDERED: &[&str] = &["array_agg", "json_agg", "jsonb_agg", "string_agg"];
 
 /// Aggregates over nothing but a sorted subquery see its rows in its order.
 pub(in crate::dialect) fn inherit(rewriter: &Rewriter<'_>, select: &mut Select) {
-    let [table] = select.from.as_slice() else { return };
-    let TableFactor::Derived { subquery, alias: Some(alias), .. } = &table.relation else { return };
+    let [table] = select.from.as_mut_slice() else { return };
+    let TableFactor::Derived { subquery, alias: Some(alias), .. } = &mut table.relation else { return };
     if !table.joins.is_empty() || !alias.columns.is_empty() {
         return;
     }
+    let mut found = Ordering { keys: Vec::new(), depth: 0, any: false };
+    select.projection.iter_mut().for_each(|item| found.order(item));
+    if !found.any {
+        return;
+    }
     let Some(keys) = keys_of(rewriter, subquery, &alias.name) else { return };
-    for item in &mut select.projection {
-        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
-        if let Some(arguments) = unordered(expr) {
-            arguments.push(FunctionArgumentClause::OrderBy(keys.clone()));
+    let mut ordering = Ordering { keys, depth: 0, any: false };
+    select.projection.iter_mut().for_each(|item| ordering.order(item));
+}
+
+/// Gives keys to aggregates that have no order of their own, wherever in an expression; to none of a subquery's.
+struct Ordering {
+    /// Empty: nothing is changed.
+    keys: Vec<OrderByExpr>,
+    /// Queries around.
+    depth: usize,
+    any: bool,
+}
+
+impl Ordering {
+    fn order(&mut self, item: &mut SelectItem) {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            // Nothing is refused on the way.
+            let _ = write(expr, self);
         }
     }
 }
 
-/// The keys of a subquery's ORDER BY as columns of its result; `None` if one is no column of it.
-fn keys_of(rewriter: &Rewriter<'_>, query: &Query, alias: &Ident) -> Option<Vec<OrderByExpr>> {
+impl Writer for Ordering {
+    fn query(&mut self, _: &mut Query) -> Step {
+        self.depth += 1;
+        ON
+    }
+
+    fn after_query(&mut self, _: &mut Query) -> Step {
+        self.depth -= 1;
+        ON
+    }
+
+    fn expr(&mut self, expr: &mut Expr) -> Step {
+        if self.depth == 0
+            && let Some(arguments) = unordered(expr)
+        {
+            self.any = true;
+            if !self.keys.is_empty() {
+                arguments.push(FunctionArgumentClause::OrderBy(self.keys.clone()));
+            }
+        }
+        ON
+    }
+}
+
+/// The keys of a subquery's ORDER BY as columns of its result, which gets one more for each that is none of it. `None`: it cannot.
+fn keys_of(rewriter: &Rewriter<'_>, query: &mut Query, alias: &Ident) -> Option<Vec<OrderByExpr>> {
     let OrderByKind::Expressions(keys) = &query.order_by.as_ref()?.kind else { return None };
     let names = crate::dialect::rewrite::from::rows::columns(rewriter, query)?;
     let items = match query.body.as_ref() {
         SetExpr::Select(select) => select.projection.as_slice(),
         _ => &[],
     };
-    let column = |key: &OrderByExpr| {
-        let name = match &key.expr {
+    let mut further: Vec<SelectItem> = Vec::new();
+    let mut column = |key: &OrderByExpr| {
+        let known = match &key.expr {
             Expr::Value(value) => match &value.value {
-                Value::Number(place, _) => names.get(place.parse::<usize>().ok()?.checked_sub(1)?)?.clone(),
+                Value::Number(place, _) => Some(names.get(place.parse::<usize>().ok()?.checked_sub(1)?)?.clone()),
                 _ => return None,
             },
-            Expr::Identifier(name) if names.contains(&folded(name)) => folded(name),
+            Expr::Identifier(name) if names.contains(&folded(name)) => Some(folded(name)),
             other => {
                 let at = items.iter().position(|item| match item {
                     SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr == other,
                     _ => false,
                 });
-                names.get(at?).filter(|_| items.len() == names.len())?.clone()
+                at.and_then(|at| names.get(at)).filter(|_| items.len() == names.len()).cloned()
             }
         };
         // Of two columns with one name nothing says which.
-        if names.iter().filter(|known| **known == name).count() != 1 {
+        if let Some(name) = &known
+            && names.iter().filter(|other| *other == name).count() != 1
+        {
             return None;
         }
+        let name = known.unwrap_or_else(|| {
+            let name = at_place("order ", further.len());
+            further.push(aliased(key.expr.clone(), &name));
+            name
+        });
         let expr = Expr::CompoundIdentifier(vec![quoted(&folded(alias)), quoted(&name)]);
         Some(OrderByExpr { expr, ..key.clone() })
     };
-    keys.iter().map(column).collect()
+    let keys: Vec<OrderByExpr> = keys.iter().map(&mut column).collect::<Option<_>>()?;
+    if !further.is_empty() {
+        let SetExpr::Select(select) = query.body.as_mut() else { return None };
+        if select.distinct.is_some() {
+            return None;
+        }
+        select.projection.extend(further);
+    }
+    Some(keys)
 }
 
 /// The clauses of such an aggregate that has no order of its own.
@@ -100,7 +160,7 @@ pub(in crate::dialect) fn apart(select: &mut Select) {
         let Some(joined) = joined(function) else { continue };
         *expr = joined;
         if let Some(alias) = alias {
-            *item = crate::dialect::ast::aliased(expr.clone(), &alias);
+            *item = aliased(expr.clone(), &alias);
         }
     }
 }
