@@ -1,6 +1,7 @@
 //! NOT IN of rows that depend on the row around, or of a value that is no column, as that there is no row which might be equal. The
 //! engine's join for NOT IN finds nothing where one of all the subquery's rows is NULL, whether or not the row around has it among its
-//! own, and forgets NULL where its key is no column. Where all rows are everyone's and the value is a column, that join is right.
+//! own, and forgets NULL where its key is no column, or is computed of columns that are never NULL. Where all rows are everyone's and the
+//! value is a column, that join is right.
 //! Needed with DataFusion 55.2.0.
 
 use super::keyed::has_subquery;
@@ -10,7 +11,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema as _, Result, Spans};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, Subquery};
+use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Subquery};
+use querygate_rules::nullable;
 use std::sync::Arc;
 
 /// The plan with such conditions, in its subqueries too. What is left of NOT IN that the engine gets wrong is negated in itself,
@@ -63,12 +65,34 @@ fn whole(condition: Expr, around: &DFSchema) -> Result<Transformed<Expr>> {
         other => return other.transform_down(|part| within(part, around)),
     };
     if !forgets_null(&member)? {
-        return Ok(Transformed::no(Expr::InSubquery(member)));
+        let hidden = hides_null(&member, around)?;
+        let member = if hidden { with_nullable_rows(member)? } else { member };
+        return Ok(Transformed::new_transformed(Expr::InSubquery(member), hidden));
     }
     Ok(Transformed::yes(match compared(&member, around)? {
         Some(rows) => exists(rows, member.subquery.spans, true),
         None => Expr::InSubquery(member),
     }))
+}
+
+/// Whether a value may be NULL though no column is, neither in it nor in the subquery: `nullif(id, 3)`. The engine's join asks columns only.
+fn hides_null(member: &InSubquery, around: &DFSchema) -> Result<bool> {
+    let mut columns = member.expr.column_refs().into_iter();
+    let known = columns.any(|column| around.field_from_column(column).is_ok_and(|field| field.is_nullable()))
+        || member.subquery.subquery.schema().fields().iter().any(|field| field.is_nullable());
+    Ok(!known && member.expr.nullable(around)?)
+}
+
+/// The membership among rows of which the engine thinks that they may be NULL.
+fn with_nullable_rows(mut member: InSubquery) -> Result<InSubquery> {
+    let rows = Arc::clone(&member.subquery.subquery);
+    let columns = rows.schema().iter().map(|(qualifier, field)| {
+        nullable(Expr::from((qualifier, field))).alias_qualified(qualifier.cloned(), field.name())
+    });
+    let columns: Vec<Expr> = columns.collect();
+    let rows = LogicalPlanBuilder::from(rows).project(columns)?.build()?;
+    member.subquery = member.subquery.with_plan(Arc::new(rows));
+    Ok(member)
 }
 
 /// A part of a condition, where what is not known counts as false.
