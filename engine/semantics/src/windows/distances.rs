@@ -6,7 +6,7 @@ use crate::times::datetime::Wrong;
 use crate::times::datetime::interval::{Interval, parse};
 use crate::times::interval_length::{as_length, length};
 use crate::times::zone::DAY;
-use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits, cast};
@@ -41,6 +41,17 @@ pub(crate) fn read(window: &mut WindowFunction, schema: &DFSchema) -> Result<boo
             key.expr = cast(std::mem::take(&mut key.expr), DataType::Decimal128(38, 0));
             return Ok(true);
         }
+        // The engine gives a distance the type of the key, and would round it.
+        DataType::Decimal128(digits, scale) => {
+            let places = i8::try_from(places(frame)).unwrap_or(i8::MAX);
+            let wider = places.checked_sub(*scale).and_then(|more| u8::try_from(more).ok()).unwrap_or_default();
+            let digits = digits.saturating_add(wider);
+            if wider == 0 || digits > DECIMAL128_MAX_PRECISION {
+                return Ok(false);
+            }
+            key.expr = cast(std::mem::take(&mut key.expr), DataType::Decimal128(digits, places));
+            return Ok(true);
+        }
         // Wide numerics are refused elsewhere.
         other if other.is_numeric() || other.is_null() || *other == DataType::LargeBinary => return Ok(false),
         _ => {
@@ -70,6 +81,18 @@ fn whole(frame: &WindowFrame) -> bool {
             by.try_as_str().flatten().is_none_or(|text| text.parse::<i64>().is_ok())
         }
     })
+}
+
+/// The most places behind the point that a frame's distances have.
+fn places(frame: &WindowFrame) -> usize {
+    let of = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => None,
+        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => {
+            let (_, fraction) = by.try_as_str().flatten()?.split_once('.')?;
+            Some(fraction.bytes().take_while(u8::is_ascii_digit).count())
+        }
+    };
+    [&frame.start_bound, &frame.end_bound].into_iter().filter_map(of).max().unwrap_or_default()
 }
 
 /// Whether a bigint is a smaller number whose type was widened for its frame: a plan is walked over more than once.
