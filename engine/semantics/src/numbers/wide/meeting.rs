@@ -261,6 +261,33 @@ fn common_decimal(cells: &[&mut Expr], none: &DFSchema) -> Option<DataType> {
     Some(DataType::Decimal128(precision, places))
 }
 
+/// The notes of types at constants of a column, all or those that are not NULL.
+fn notes(cells: &[&mut Expr], of_null: bool) -> Vec<Option<FieldMetadata>> {
+    let of = |cell: &&mut Expr| match &**cell {
+        Expr::Literal(value, note) => (of_null || !value.is_null()).then(|| note.clone()),
+        _ => None,
+    };
+    cells.iter().filter_map(of).collect()
+}
+
+/// One note of a type at all constants of a column, or none: rows that are made anew with values of parameters are refused where notes
+/// differ.
+fn note_alike(cells: &mut [&mut Expr]) -> bool {
+    let same = |notes: &[Option<FieldMetadata>]| notes.windows(2).all(|pair| matches!(pair, [a, b] if a == b));
+    let all = notes(cells, true);
+    if all.len() != cells.len() || same(&all) {
+        return false;
+    }
+    let known = notes(cells, false);
+    let common = if same(&known) { known.into_iter().next().flatten() } else { None };
+    for cell in cells {
+        if let Expr::Literal(_, note) = &mut **cell {
+            note.clone_from(&common);
+        }
+    }
+    true
+}
+
 /// VALUES of which a cell has become wide, or whose cells have several numbers of places.
 fn fill(mut values: Values, reads: bool) -> Result<Transformed<LogicalPlan>> {
     let none = DFSchema::empty();
@@ -268,7 +295,8 @@ fn fill(mut values: Values, reads: bool) -> Result<Transformed<LogicalPlan>> {
     let mut fields: Vec<_> =
         values.schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
     for (place, (_, field)) in fields.iter_mut().enumerate() {
-        let cells: Vec<&mut Expr> = values.values.iter_mut().filter_map(|row| row.get_mut(place)).collect();
+        let mut cells: Vec<&mut Expr> = values.values.iter_mut().filter_map(|row| row.get_mut(place)).collect();
+        changed |= note_alike(&mut cells);
         if !cells.iter().any(|cell| is_wide(cell, &none)) && !have_own_places(&cells, &none) {
             continue;
         }
