@@ -1,6 +1,7 @@
 //! The analyzer rules that put our functions in place of the engine's, and what bounds those that remain.
 
 pub(super) mod computed_items;
+mod filtered;
 pub(super) mod growing;
 pub(super) mod rules;
 pub(super) mod stepwise;

@@ -1,7 +1,7 @@
 //! The analyzer rules that put our operators in place of DataFusion's, after coercion, in every part of a plan. Knows no
 //! rows.
 
-use super::{computed_items, growing, stepwise};
+use super::{computed_items, filtered, growing, stepwise};
 use crate::aggregates::sum;
 use crate::casts::conversions;
 use crate::fault::unsupported;
@@ -36,8 +36,8 @@ impl AnalyzerRule for Coerced {
     }
 }
 
-/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, lists without computed items, charges for what grows,
-/// steps for what lasts.
+/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, lists without computed items, conditions of FILTER around
+/// what may fail, charges for what grows, steps for what lasts.
 #[derive(Debug)]
 pub(crate) struct Checked;
 
@@ -149,10 +149,14 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
                 None => Transformed::no(Expr::Cast(Cast { expr, field })),
             }
         }
-        Expr::AggregateFunction(call) => aggregate(call, schema)?,
+        Expr::AggregateFunction(mut call) => {
+            let guarded = filtered::in_aggregate(&mut call, schema)?;
+            let own = aggregate(call, schema)?;
+            Transformed::new_transformed(own.data, own.transformed || guarded)
+        }
         Expr::Case(case) => zeros::in_case(case, schema)?,
         Expr::WindowFunction(mut window) => {
-            let changed = zeros::in_window(&mut window, schema)?;
+            let changed = filtered::in_window(&mut window, schema)? | zeros::in_window(&mut window, schema)?;
             let charged = framed::charged(window, schema)?;
             Transformed::new_transformed(charged.data, changed || charged.transformed)
         }
