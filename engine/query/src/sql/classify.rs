@@ -1,5 +1,6 @@
 //! The closed list of statements. What is not on it is refused here, before any name is looked up.
 
+mod changes;
 mod cursors;
 mod refusals;
 mod settings;
@@ -146,6 +147,7 @@ fn locking(mut query: Box<Query>) -> Result<Classified> {
 /// Finds the class of a statement, or refuses it.
 pub(crate) fn classify(ast: Ast) -> Result<Classified> {
     match ast {
+        Ast::Query(query) if changes::is_one(&query) => classify(changes::change(*query)?),
         Ast::Query(query) if query.locks.is_empty() => Ok(Classified::Query(query)),
         Ast::Query(query) => locking(query),
         Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) | Ast::Merge(_) | Ast::Truncate(_) => {
@@ -321,6 +323,10 @@ fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<Utili
             (other, _) => return Err(unsupported(&format!("EXPLAIN option {other}"))),
         }
     }
+    let statement = match *statement {
+        Ast::Query(query) if changes::is_one(&query) => Box::new(changes::change(*query)?),
+        other => Box::new(other),
+    };
     match statement.as_ref() {
         Ast::Query(_) | Ast::Execute { .. } => Ok(Classified::Explain { style, statement }),
         Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) if style.analyze => {

@@ -410,6 +410,9 @@ pub(super) fn field_named(object: &VisibleObject, name: &ObjectName) -> Result<S
 /// The parts of a name as PostgreSQL reads them.
 fn words(name: &ObjectName) -> Result<Vec<String>> {
     let part = |part: &ObjectNamePart| match part {
+        ObjectNamePart::Identifier(ident) if ident.quote_style == Some('\'') => {
+            Err(Error::new(ErrorCode::SyntaxError, "a text in quotes is no name"))
+        }
         ObjectNamePart::Identifier(ident) => Ok(folded(ident)),
         ObjectNamePart::Function(_) => Err(unsupported("a function as a name")),
     };
