@@ -1,5 +1,7 @@
 //! What a statement wants to change: one object, the fields that it gives values to, where the rows come from. Decides nothing.
 
+mod assignments;
+
 use crate::write::forms::conflict::intent::OnConflict;
 use crate::write::forms::merge::intent::MergeIntent;
 use crate::write::forms::record::GivenRecord;
@@ -356,14 +358,14 @@ pub(super) fn assigned(object: &VisibleObject, assignments: &[Assignment]) -> Re
     for assignment in assignments {
         match (&assignment.target, &assignment.value) {
             (AssignmentTarget::ColumnName(column), value) => values.push((field_named(object, column)?, value.clone())),
-            (AssignmentTarget::Tuple(columns), Expr::Tuple(exprs)) if columns.len() == exprs.len() => {
-                for (column, expr) in columns.iter().zip(exprs) {
-                    values.push((field_named(object, column)?, expr.clone()));
+            (AssignmentTarget::Tuple(columns), value) => {
+                for (column, expr) in columns.iter().zip(assignments::each(value, columns.len())?) {
+                    values.push((field_named(object, column)?, expr));
                 }
             }
-            (AssignmentTarget::Tuple(_), _) => return Err(unsupported("this form of assignment")),
         }
     }
+    values.iter().try_for_each(|(_, value)| assignments::refuse_windows(value))?;
     let fields: Vec<String> = values.iter().map(|(field, _)| field.clone()).collect();
     refuse_twice(&fields)?;
     Ok(values)

@@ -11,7 +11,7 @@ fn forms_that_are_not_listed_are_refused() {
         "REPLACE INTO jobs (id, title) VALUES ('j9', 'x')",
         "INSERT INTO jobs (id, title) VALUES ('j1', 'x') ON DUPLICATE KEY UPDATE title = 'x'",
         "UPDATE jobs SET title = 'x' LIMIT 1",
-        "UPDATE jobs SET (title, region) = (SELECT 'x', 'eu')",
+        "UPDATE jobs SET (title, region) = (SELECT 'x', 'eu' LIMIT 1)",
         "UPDATE jobs j JOIN crews c ON c.id = j.crew SET title = 'x'",
         "DELETE FROM jobs ORDER BY id LIMIT 1",
         "TRUNCATE notes, bills",
@@ -63,6 +63,39 @@ fn a_column_is_assigned_once() {
             ("INSERT INTO jobs (id, title, ID) VALUES ('x', 'y', 'z')", "42601"),
         ],
     );
+}
+
+/// A row gives several columns their values, each its own.
+#[test]
+fn columns_get_the_values_of_a_row() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    yard.refuses(
+        &owner,
+        &[
+            ("UPDATE jobs SET (title, region) = ('a', 'b', 'c')", "42601"),
+            ("UPDATE jobs SET (title, region) = (SELECT 'a')", "42601"),
+            ("UPDATE jobs SET (title, region) = (SELECT 'a', 'b' FROM jobs)", "21000"),
+            ("UPDATE jobs SET title = max(id) OVER ()", "42P20"),
+            ("UPDATE jobs SET 'title' = 'a'", "42601"),
+        ],
+    );
+    owner.says(&[
+        ("UPDATE jobs SET (title, region) = (SELECT 'x', 'eu') WHERE id = 'j1'", "UPDATE 1"),
+        ("SELECT title FROM jobs WHERE id = 'j1' AND region = 'eu'", "x"),
+        (
+            "UPDATE jobs j SET (title, code) = (SELECT n.id, n.words FROM notes n WHERE n.job = j.id) WHERE j.id = 'j1'",
+            "UPDATE 1",
+        ),
+        ("SELECT title FROM jobs WHERE id = 'j1' AND code = 'hot'", "n1"),
+        ("UPDATE jobs SET (title) = ROW('y') WHERE id = 'j1'", "UPDATE 1"),
+        ("SELECT title FROM jobs WHERE id = 'j1'", "y"),
+        (
+            "WITH fresh AS (SELECT 'z' AS title) UPDATE jobs SET title = fresh.title FROM fresh WHERE jobs.id = 'j1'",
+            "UPDATE 1",
+        ),
+        ("SELECT title FROM jobs WHERE id = 'j1'", "z"),
+    ]);
 }
 
 /// Unquoted names are folded to small letters, quoted ones are as they are written; `public` and the database may stand before them.
