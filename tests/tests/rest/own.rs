@@ -208,6 +208,7 @@ fn keys_open_what_their_owner_may_and_end_when_revoked() {
     assert_eq!((further.status, &further.json()["error"]["code"]), (403, &json!("PERMISSION_DENIED")));
     let listed = run(&["key", "list"]);
     assert!(listed.contains("robot") && listed.contains("rita"), "{listed}");
+    assert!(listed.contains("no end") && !listed.contains("revoked"), "{listed}");
     run(&["key", "revoke", made.json()["data"]["id"].as_str().unwrap()]);
     std::thread::sleep(std::time::Duration::from_millis(1_200));
     assert_eq!(total("x-api-key", &key).0, 401);

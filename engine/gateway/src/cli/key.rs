@@ -74,9 +74,6 @@ fn scope(given: &[String]) -> Result<Option<Scope>> {
 }
 
 fn list(config: &Config, output: &mut Output) -> Result<Ended> {
-    let day = |ms: i64| {
-        DateTime::from_timestamp_millis(ms).map_or_else(String::new, |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
-    };
     let mut rows = vec![["ID", "KEY", "USER", "NAME", "MADE", "VALID UNTIL", "SCOPE"].map(str::to_owned)];
     for key in file(config)?.list()? {
         rows.push([
@@ -84,8 +81,8 @@ fn list(config: &Config, output: &mut Output) -> Result<Ended> {
             format!("{}…", key.prefix),
             key.login,
             key.name,
-            day(key.created_ms),
-            key.expires_ms.map_or_else(|| "revoked".to_owned(), day),
+            time(key.created_ms),
+            valid_until(key.expires_ms),
             key.scope.as_ref().map_or_else(|| "all of its user".to_owned(), Scope::to_string),
         ]);
     }
@@ -93,4 +90,24 @@ fn list(config: &Config, output: &mut Output) -> Result<Ended> {
         output.line(&line).map_err(written)?;
     }
     Ok(Ended::Well)
+}
+
+fn time(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms).map_or_else(String::new, |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// Below VALID UNTIL. Keys that were revoked are not listed.
+fn valid_until(expires_ms: Option<i64>) -> String {
+    expires_ms.map_or_else(|| "no end".to_owned(), time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_without_an_end_does_not_read_as_revoked() {
+        assert_eq!(valid_until(None), "no end");
+        assert_eq!(valid_until(Some(1_767_225_600_000)), "2026-01-01T00:00:00Z");
+    }
 }
