@@ -206,6 +206,7 @@ fn readiness(engine: &Engine) -> Readiness {
         objects: deployment.snapshot.objects.len(),
         sources_up,
         sources_down: deployment.sources.len() - sources_up,
+        stopping: false,
     }
 }
 

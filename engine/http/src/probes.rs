@@ -27,17 +27,21 @@ pub struct Readiness {
     /// Sources that answer. Only how many: nobody has to log in to ask.
     pub sources_up: usize,
     pub sources_down: usize,
+    /// An orderly stop has begun: what runs may end, and nobody new is let in.
+    pub stopping: bool,
 }
 
 impl Readiness {
-    /// Metadata is loaded. A source that is down does not make the gate unready: tables of other sources answer.
+    /// Metadata is loaded, and the gate is not about to end. A source that is down does not make it unready: tables of other
+    /// sources answer.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.metadata_version.is_some()
+        !self.stopping && self.metadata_version.is_some()
     }
 
     pub(crate) fn to_json(&self) -> Value {
         let status = match (self.is_ready(), self.sources_down == 0) {
+            (false, _) if self.stopping => "stopping",
             (false, _) => "starting",
             (true, true) => "ready",
             (true, false) => "degraded",

@@ -32,7 +32,7 @@ async fn start(readiness: Readiness, change: impl FnOnce(&mut HttpConfig)) -> Ru
 }
 
 fn ready() -> Readiness {
-    Readiness { metadata_version: Some(3), objects: 2, sources_up: 1, sources_down: 1 }
+    Readiness { metadata_version: Some(3), objects: 2, sources_up: 1, sources_down: 1, stopping: false }
 }
 
 async fn ask(addr: SocketAddr, request: &str) -> (u16, String) {
@@ -69,6 +69,15 @@ async fn without_metadata_the_gate_is_not_ready() {
     let (status, body) = ask(running.addr, "GET /readyz").await;
     assert_eq!(status, 503);
     assert!(body.contains("\"starting\""), "{body}");
+    assert_eq!(ask(running.addr, "GET /healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_gate_that_stops_lives_and_is_not_ready() {
+    let running = start(Readiness { stopping: true, ..ready() }, |_| {}).await;
+    let (status, body) = ask(running.addr, "GET /readyz").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("\"stopping\"") && body.contains("\"version\":3"), "{body}");
     assert_eq!(ask(running.addr, "GET /healthz").await.0, 200);
 }
 

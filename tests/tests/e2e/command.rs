@@ -1,6 +1,6 @@
 //! The command line as a process: exit codes, and what it says about real applications.
 
-use querygate_tests::server::{Server, Variant, binary, psql, shared_folder};
+use querygate_tests::server::{RawClient, Server, Variant, binary, psql, shared_folder};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -77,6 +77,23 @@ fn health_readiness_and_metrics_answer_and_a_stop_is_orderly() {
     assert!(server.get("/nothing").starts_with("HTTP/1.1 404"));
     assert_eq!(server.stop(), 0, "{}", server.lines().join("\n"));
     assert!(!server.is_alive());
+}
+
+#[test]
+fn a_gate_that_waits_for_its_clients_to_end_is_not_ready() {
+    let variant = Variant::new(|config| config);
+    let mut server: Server = variant.serve();
+    let mut client = RawClient::login(server.postgres, "ada");
+    client.query("BEGIN");
+    client.read_until(b'Z');
+    server.signal("TERM");
+    let _ = server.wait_for("draining", 0);
+    let ready = server.get("/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("\"stopping\""), "{ready}");
+    assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
+    client.query("COMMIT");
+    client.read_until(b'Z');
+    assert_eq!(server.stop(), 0, "{}", server.lines().join("\n"));
 }
 
 #[test]

@@ -107,10 +107,11 @@ async fn probes(
     let (draining, folders) = (stop.clone(), config.folders.len());
     let readiness = move || Readiness {
         // It has no metadata of its own: it is as new as the parts that it takes.
-        metadata_version: (!draining.is_cancelled()).then_some(0),
+        metadata_version: Some(0),
         objects: 0,
         sources_up: folders,
         sources_down: 0,
+        stopping: draining.is_cancelled(),
     };
     let probes = Probes { readiness: Arc::new(readiness), metrics: Arc::new(render) };
     let door = HttpDoor::bind(HttpConfig::new(http), probes).await.map_err(|error| {

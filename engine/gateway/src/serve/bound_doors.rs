@@ -3,11 +3,11 @@
 use super::reloads::{heal, reload, watch};
 use super::{Bound, cannot_bind, rest_address};
 use crate::config::Config;
-use crate::gate::{Gate, Runtimes};
+use crate::gate::{Gate, ReadinessProbe, Runtimes};
 use crate::process::{Room, Signals, Wish};
 use crate::{process, tls};
 use querygate_flight::{FlightConfig, FlightDoor};
-use querygate_http::{HttpConfig, HttpDoor, Pages, Probes};
+use querygate_http::{HttpConfig, HttpDoor, Pages, Probes, Readiness};
 use querygate_pgwire_frontend::{DoorConfig, PostgresDoor, TlsSettings};
 use querygate_rest::{RestConfig, RestDoor};
 use querygate_types::{Error, Result};
@@ -25,6 +25,8 @@ pub(super) struct Doors {
     flight: Option<FlightDoor>,
     rest: Option<RestDoor>,
     pub(super) bound: Bound,
+    /// Fires when the doors of clients begin to close.
+    draining: CancellationToken,
 }
 
 impl Doors {
@@ -34,6 +36,8 @@ impl Doors {
         room: Room,
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> Result<Self> {
+        let draining = CancellationToken::new();
+        let gate = &Gate { readiness: until(&draining, &gate.readiness), ..gate.clone() };
         let postgres = match config.server.postgres {
             None => None,
             Some(address) => {
@@ -70,7 +74,7 @@ impl Doors {
             flight: flight.as_ref().map(FlightDoor::local_addr).transpose().map_err(Error::internal)?,
             rest: rest.as_ref().map(RestDoor::local_addr).transpose().map_err(Error::internal)?,
         };
-        Ok(Self { postgres, http, flight, rest, bound })
+        Ok(Self { postgres, http, flight, rest, bound, draining })
     }
 
     pub(super) async fn run(
@@ -82,7 +86,7 @@ impl Doors {
     ) -> Result<()> {
         let mut signals = Signals::listen()?;
         // Health and metrics answer while the other doors drain, so they stop after them.
-        let (doors_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
+        let (doors_stop, http_stop) = (self.draining, CancellationToken::new());
         let mut doors = Serving([
             ("postgres", self.postgres.map(|door| tokio::spawn(door.serve(doors_stop.clone())))),
             ("flight", self.flight.map(|door| tokio::spawn(door.serve(doors_stop.clone())))),
@@ -107,10 +111,10 @@ impl Doors {
                 Wish::Reload => reload(&gate.reload, runtimes).await,
             }
         };
+        doors_stop.cancel();
         tracing::info!(drain_timeout = ?config.server.drain_timeout, "draining");
         watch.abort();
         heal.abort();
-        doors_stop.cancel();
         let [postgres, flight, rest, http] = doors.0.map(|(_, task)| task);
         for task in [postgres, flight, rest].into_iter().flatten() {
             task.await.map_err(Error::internal)?;
@@ -148,6 +152,12 @@ impl<const N: usize> Serving<N> {
         })
         .await
     }
+}
+
+/// What is ready until doors begin to close: from then on, whoever sends clients is to send them elsewhere.
+fn until(draining: &CancellationToken, readiness: &ReadinessProbe) -> ReadinessProbe {
+    let (draining, readiness) = (draining.clone(), Arc::clone(readiness));
+    Arc::new(move || Readiness { stopping: draining.is_cancelled(), ..readiness() })
 }
 
 fn probes(gate: &Gate, metrics: metrics_exporter_prometheus::PrometheusHandle) -> Probes {
@@ -226,6 +236,16 @@ async fn rest_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<Re
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn what_was_ready_is_not_while_doors_close() {
+        let draining = CancellationToken::new();
+        let always: ReadinessProbe = Arc::new(|| Readiness { metadata_version: Some(1), ..Readiness::default() });
+        let readiness = until(&draining, &always);
+        assert!(readiness().is_ready());
+        draining.cancel();
+        assert!(!readiness().is_ready() && readiness().metadata_version == Some(1));
+    }
 
     #[tokio::test]
     async fn a_door_that_ends_by_itself_is_told_once() {
