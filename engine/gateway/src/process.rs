@@ -1,5 +1,9 @@
 //! What a server asks of its operating system: file limit, signals, metrics recorder. Knows no query.
 
+mod help;
+
+pub(crate) use help::begin_at_zero;
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use querygate_types::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -95,6 +99,7 @@ pub(crate) fn start_metrics() -> PrometheusHandle {
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::debug!("metrics were started before");
     }
+    help::describe();
     handle
 }
 

@@ -121,6 +121,7 @@ pub(crate) fn serve_with(
     ports_are_free(config)?;
     let room = raise_file_limit(config.server.connection_max, session_doors(config));
     let metrics = start_metrics();
+    process::begin_at_zero();
     let threads = Threads::start(config)?;
     let gate = threads.build(config)?;
     let upkeep = threads.wire.spawn(keep_up(metrics.clone()));

@@ -198,6 +198,20 @@ fn alerts_ask_for_metrics_that_exist_and_have_tests_and_runbooks() {
 }
 
 #[test]
+fn metrics_say_what_they_are() {
+    let texts = read(&root().join("engine/gateway/src/process/help.rs"));
+    let described: BTreeSet<String> = texts
+        .split("];")
+        .next()
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("(\"")?.split_once('"'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert_eq!(described, recorded().into_keys().collect());
+}
+
+#[test]
 fn the_guide_names_metrics_that_exist() {
     let recorded = recorded();
     let guide = read(&root().join("engine/docs/guide.md"));
