@@ -56,6 +56,8 @@ pub(crate) struct Ingest {
     pub(crate) catalog: Option<String>,
     pub(crate) schema: Option<String>,
     pub(crate) table: String,
+    /// The client would have a missing table made.
+    pub(crate) creates: bool,
     pub(crate) transaction: Option<Bytes>,
 }
 
@@ -118,15 +120,16 @@ pub(crate) fn put(descriptor: &FlightDescriptor) -> Result<Put> {
 }
 
 fn ingest(c: CommandStatementIngest) -> Result<Ingest> {
-    let refuse = |what: &str| Err(unsupported(what).with_hint("Append to a table that is there."));
+    let refuse = |what: &str| Err(append_only(what));
     let table = c.table_definition_options.unwrap_or_default();
-    match TableNotExistOption::try_from(table.if_not_exist) {
-        Ok(TableNotExistOption::Fail) => {}
-        Ok(TableNotExistOption::Create) => return refuse("bulk ingestion that makes its table"),
+    let creates = match TableNotExistOption::try_from(table.if_not_exist) {
+        Ok(TableNotExistOption::Fail) => false,
+        // Nothing is made where the table is there, which is known when it is looked up.
+        Ok(TableNotExistOption::Create) => true,
         Ok(TableNotExistOption::Unspecified) | Err(_) => {
             return Err(malformed("the command").with_detail("It does not say what is done about a missing table."));
         }
-    }
+    };
     match TableExistsOption::try_from(table.if_exists) {
         Ok(TableExistsOption::Append) => {}
         Ok(TableExistsOption::Replace) => return refuse("bulk ingestion that replaces its table"),
@@ -143,7 +146,16 @@ fn ingest(c: CommandStatementIngest) -> Result<Ingest> {
     if !c.options.is_empty() {
         return refuse("an option of bulk ingestion");
     }
-    Ok(Ingest { catalog: c.catalog, schema: c.schema, table: c.table, transaction: c.transaction_id })
+    Ok(Ingest { catalog: c.catalog, schema: c.schema, table: c.table, creates, transaction: c.transaction_id })
+}
+
+/// Why rows are not stored in a table that is missing: it is not made.
+pub(crate) fn not_made() -> Error {
+    append_only("bulk ingestion that makes its table")
+}
+
+fn append_only(what: &str) -> Error {
+    unsupported(what).with_hint("Append to a table that is there.")
 }
 
 fn cross_reference(c: CommandGetCrossReference) -> MetadataCommand {
@@ -250,10 +262,13 @@ mod tests {
             put(&FlightDescriptor::new_cmd(packed(&command))).map_err(|error| error.code())
         };
         let (no, yes) = (TableNotExistOption::Fail, TableExistsOption::Append);
-        let ingest = Ingest { catalog: None, schema: None, table: "t".to_owned(), transaction: None };
-        assert_eq!(command(no, yes, false), Ok(Put::Ingest(ingest)));
+        let ingest =
+            |creates| Ingest { catalog: None, schema: None, table: "t".to_owned(), creates, transaction: None };
+        assert_eq!(command(no, yes, false), Ok(Put::Ingest(ingest(false))));
         assert_eq!(command(no, yes, true), Err(ErrorCode::FeatureNotSupported));
-        assert_eq!(command(TableNotExistOption::Create, yes, false), Err(ErrorCode::FeatureNotSupported));
+        assert_eq!(command(TableNotExistOption::Create, yes, false), Ok(Put::Ingest(ingest(true))));
+        let new_only = command(TableNotExistOption::Create, TableExistsOption::Fail, false);
+        assert_eq!(new_only, Err(ErrorCode::FeatureNotSupported));
         assert_eq!(command(no, TableExistsOption::Replace, false), Err(ErrorCode::FeatureNotSupported));
         assert_eq!(command(no, TableExistsOption::Fail, false), Err(ErrorCode::FeatureNotSupported));
         assert_eq!(command(TableNotExistOption::Unspecified, yes, false), Err(ErrorCode::ProtocolViolation));

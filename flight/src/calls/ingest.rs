@@ -1,7 +1,7 @@
 //! CommandStatementIngest: a client's batches appended to a table as they come, all or none of them. Knows no statement.
 
 use crate::calls::upload::Messages;
-use crate::command::Ingest;
+use crate::command::{Ingest, not_made};
 use crate::sessions::bind::refuse_compressed;
 use crate::sessions::session::FlightSession;
 use arrow::array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -36,9 +36,13 @@ pub(crate) async fn ingest(
             .ok_or_else(|| Error::new(ErrorCode::ProtocolViolation, "the call holds no schema"))?,
     };
     let columns = names(&schema)?;
+    let creates = command.creates;
     let target = IngestTarget { catalog: command.catalog, schema: command.schema, table: command.table, columns };
     let stored = async {
-        let prepared = engine.prepare_ingest(&target).await?;
+        let missing = |error: Error| {
+            if creates && error.code() == ErrorCode::UndefinedTable { not_made() } else { error }
+        };
+        let prepared = engine.prepare_ingest(&target).await.map_err(missing)?;
         let columns = prepared.ingested().ok_or_else(|| Error::internal("a statement takes no rows"))?;
         let rows = stream::iter(begun.map(Ok)).chain(batches.map_err(broken));
         let rows = rows.map(move |batch| batch.and_then(|batch| assigned(&batch, &columns))).boxed();

@@ -381,13 +381,16 @@ with connect() as connection, connection.cursor() as cursor:
     wrong = lambda at: 1e9 if at == 38000 else 1.0
     told = refused(lambda: cursor.adbc_ingest("notes", table(20000, 20000, wrong), mode="append"), "23514")
     assert "row 18001" in told, told
-    for mode in ["create", "replace", "create_append"]:
+    for mode in ["create", "replace"]:
         refused(lambda: cursor.adbc_ingest("notes", table(50000, 1), mode=mode), "0A000")
+    refused(lambda: cursor.adbc_ingest("nowhere", table(50000, 1), mode="create_append"), "0A000")
+    refused(lambda: cursor.adbc_ingest("nowhere", table(50000, 1), mode="append"), "42P01")
     refused(lambda: cursor.adbc_ingest("notes", table(0, 1), mode="append"), "23505")
     assert count() == 20000
+    assert cursor.adbc_ingest("notes", table(50000, 1), mode="create_append") == 1
     # One change, which fails as a whole.
     insert = "INSERT INTO notes (id, weight) VALUES ($1, $2)"
-    many = [(f"m{at}", float(at)) for at in range(100000)]
+    many = [(f"m{at}", float(at)) for at in range(99999)]
     cursor.executemany(insert, many)
     assert count() == 120000
     told = refused(lambda: cursor.executemany(insert, [("k1", 1.0), ("k2", 2.0), ("m7", 3.0), ("k4", 4.0)]), "23505")
