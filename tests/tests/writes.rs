@@ -23,6 +23,8 @@ mod file_records;
 mod files;
 #[path = "writes/keys.rs"]
 mod keys;
+#[path = "writes/loose_keys.rs"]
+mod loose_keys;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mariadb_server;

@@ -108,7 +108,14 @@ impl PrincipalCatalog {
         let appends = || self.deployment.tables.get(permit.object())?.appends.as_ref();
         let table = self.remotes.tables().get(permit.object()).or_else(appends);
         let table = table.ok_or_else(|| self.not_stored(permit.object()))?;
-        WriteTarget::of(permit.object(), table.clone(), Arc::clone(self.remotes.tables())).await
+        let title = self.title(permit.object()).unwrap_or_else(|| "table".to_owned());
+        WriteTarget::of(permit.object(), &title, table.clone(), Arc::clone(self.remotes.tables())).await
+    }
+
+    /// What an error may call an object's table; `None`: this principal does not see it.
+    fn title(&self, object: &str) -> Option<String> {
+        let visible = self.objects.iter().find(|visible| visible.object.name == object)?;
+        Some(format!("table \"{}\"", visible.sql_name))
     }
 
     /// Why a table is none that is changed: its source is away, which may be over soon, or takes no changes.
@@ -133,7 +140,8 @@ impl PrincipalCatalog {
         let own = tables.get(permit.object()).map(DriverTable::source);
         let table = tables.get(object).filter(|table| Some(table.source()) == own);
         let table = table.ok_or_else(|| unchangeable("an object of another source belongs to it"))?;
-        WriteTarget::of(object, table.clone(), Arc::clone(tables)).await.map(Some)
+        let title = self.title(object).unwrap_or_else(|| "a table whose rows belong to this one".to_owned());
+        WriteTarget::of(object, &title, table.clone(), Arc::clone(tables)).await.map(Some)
     }
 
     /// What `pg_catalog` shows.

@@ -107,12 +107,13 @@ pub struct LockedRead {
 }
 
 impl WriteTarget {
-    pub(crate) async fn of(object: &str, table: DriverTable, tables: Tables) -> Result<Self> {
+    /// `title`: what an error calls the table.
+    pub(crate) async fn of(object: &str, title: &str, table: DriverTable, tables: Tables) -> Result<Self> {
         let writer = writer(table.driver().as_ref())?;
         let described = table.described().await?;
         match described.kind {
             TableKind::Table => {}
-            TableKind::View => return Err(unchangeable("it is a view of its source")),
+            TableKind::View => return Err(closed(title, "it is a view of its source")),
         }
         let only_inserts = writer.only_inserts();
         let named_by = table.key().cloned().unwrap_or_default();
@@ -120,7 +121,7 @@ impl WriteTarget {
             // Metadata may call columns a key; nothing there keeps them unique, and no row is found by them.
             _ if only_inserts => Vec::new(),
             Some(key) => key.clone(),
-            None => return Err(unchangeable("it has no key")),
+            None => return Err(without_key(title, &described)),
         };
         let mut fields = Vec::with_capacity(table.fields().len());
         for (index, field) in table.fields().iter().enumerate() {
@@ -425,5 +426,53 @@ fn writer(driver: &dyn Driver) -> Result<&dyn Writer> {
 /// Why a table cannot be changed by any principal.
 #[must_use]
 pub fn unchangeable(reason: &str) -> Error {
-    Error::new(ErrorCode::FeatureNotSupported, "table cannot be changed").with_detail(format!("The reason: {reason}."))
+    closed("table", reason)
+}
+
+fn closed(title: &str, reason: &str) -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, format!("{title} cannot be changed"))
+        .with_detail(format!("The reason: {reason}."))
+}
+
+/// Why no row of a table is found by a key. Names no column: the reader may not see it.
+fn without_key(title: &str, described: &RemoteTable) -> Error {
+    let key = &described.primary_key;
+    if key.is_empty() {
+        return closed(title, "it has no key");
+    }
+    if described.columns.iter().any(|column| column.nullable && key.contains(&column.name)) {
+        return closed(title, "columns of its key may be NULL in its source, so that it does not tell rows apart")
+            .with_hint("An operator declares them NOT NULL in the source.");
+    }
+    closed(title, "a column of its key is not served")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use querygate_driver_api::remote::RemoteColumn;
+
+    #[test]
+    fn a_table_without_a_usable_key_is_named_with_its_reason() {
+        let name = |text: &str| Identifier::new(text).unwrap();
+        let column = |text: &str, nullable: bool| RemoteColumn {
+            nullable,
+            ..RemoteColumn::new(name(text), "INTEGER", Some(ValueType::Int64))
+        };
+        let mut table =
+            RemoteTable::new(TableRef::new(["lines"]).unwrap(), vec![column("a", false), column("b", true)]);
+        let told = |table: &RemoteTable| {
+            let error = without_key("table \"lines\"", table);
+            assert_eq!(
+                (error.code(), error.message()),
+                (ErrorCode::FeatureNotSupported, "table \"lines\" cannot be changed")
+            );
+            error.detail().unwrap_or_default().to_owned()
+        };
+        assert_eq!(told(&table), "The reason: it has no key.");
+        table.primary_key = vec![name("a"), name("b")];
+        assert!(told(&table).contains("may be NULL"), "{}", told(&table));
+        table.primary_key = vec![name("a")];
+        assert_eq!(told(&table), "The reason: a column of its key is not served.");
+    }
 }

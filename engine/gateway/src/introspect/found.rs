@@ -13,6 +13,8 @@ pub(super) struct Found {
     pub(super) columns: Vec<FoundColumn>,
     /// Columns of the primary key, in its order.
     pub(super) primary_key: Vec<String>,
+    /// Those of them that may be NULL all the same.
+    pub(super) loose_key: Vec<String>,
     /// What the source calls it.
     pub(super) primary_key_name: Option<String>,
     /// Columns that are never the same in two rows, besides.
@@ -54,7 +56,10 @@ impl Found {
             let (domain, place) = (column.domain.as_ref()?, format!("{}.{}", self.remote, column.remote));
             column.holds.map(|_| format!("as its base: {place} ({domain}) as {}", column.native_type))
         };
-        self.columns.iter().flat_map(|column| [based(column), note(column)]).flatten().collect()
+        let loose = (!self.loose_key.is_empty()).then(|| {
+            format!("never changed: {} ({} of its primary key may be NULL)", self.remote, self.loose_key.join(", "))
+        });
+        self.columns.iter().flat_map(|column| [based(column), note(column)]).flatten().chain(loose).collect()
     }
 }
 

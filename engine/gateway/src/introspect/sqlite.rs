@@ -20,7 +20,7 @@ pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
     let mut tables = Vec::with_capacity(names.len());
     for row in names {
         let name: String = row.try_get(0).map_err(failed)?;
-        let (columns, primary_key) = columns(&mut connection, &name).await.map_err(failed)?;
+        let Columns { columns, primary_key, loose_key } = columns(&mut connection, &name).await.map_err(failed)?;
         let foreign_keys = foreign_keys(&mut connection, &name).await.map_err(failed)?;
         let unique = indexes(&mut connection, &name, true).await.map_err(failed)?;
         let unique = unique.into_iter().map(|(name, columns, is_index)| {
@@ -30,7 +30,8 @@ pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
         let unique = unique.collect();
         let indexes = indexes(&mut connection, &name, false).await.map_err(failed)?;
         let indexes = indexes.into_iter().map(|(name, columns, _)| (name, columns)).collect();
-        tables.push(Found { remote: name, columns, primary_key, unique, foreign_keys, indexes, ..Found::default() });
+        let own = Found { remote: name, columns, primary_key, loose_key, ..Found::default() };
+        tables.push(Found { unique, foreign_keys, indexes, ..own });
     }
     connection.close().await.map_err(failed)?;
     Ok(tables)
@@ -82,11 +83,17 @@ async fn indexes(
         .collect())
 }
 
-/// The columns, and those of the primary key in its order.
-async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<(Vec<FoundColumn>, Vec<String>)> {
+/// The columns, those of the primary key in its order, and those of it that may be NULL.
+struct Columns {
+    columns: Vec<FoundColumn>,
+    primary_key: Vec<String>,
+    loose_key: Vec<String>,
+}
+
+async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Columns> {
     // The other pragma leaves out what is computed; hidden for good are columns of virtual tables alone.
     // A column that the source fills by itself needs no value.
-    let sql = "SELECT name, type, \"notnull\" <> 0 AND dflt_value IS NULL AND hidden = 0, pk \
+    let sql = "SELECT name, type, \"notnull\" <> 0 AND dflt_value IS NULL AND hidden = 0, pk, \"notnull\" \
                FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid";
     let rows = sqlx::query(sql).bind(table.to_owned()).fetch_all(connection).await?;
     let (mut columns, mut keys) = (Vec::with_capacity(rows.len()), Vec::new());
@@ -101,11 +108,16 @@ async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result
             ..FoundColumn::default()
         });
         if key != 0 {
-            keys.push((key, name));
+            let may_be_null = row.try_get::<i64, _>(4)? == 0;
+            keys.push((key, name, may_be_null, declared.eq_ignore_ascii_case("INTEGER")));
         }
     }
     keys.sort_unstable();
-    Ok((columns, keys.into_iter().map(|(_, name)| name).collect()))
+    // One integer is the row's own number, which is always there.
+    let is_row_id = matches!(keys[..], [(_, _, _, true)]);
+    let loose = keys.iter().filter(|(_, _, may_be_null, _)| *may_be_null && !is_row_id);
+    let loose_key = loose.map(|(_, name, ..)| name.clone()).collect();
+    Ok(Columns { columns, primary_key: keys.into_iter().map(|(_, name, ..)| name).collect(), loose_key })
 }
 
 /// A declared type; SQLite lets it be any text, so the names that programs use come first, then SQLite's own affinity.
@@ -172,7 +184,7 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         let schema = "CREATE TABLE customer (customer_id INTEGER PRIMARY KEY, name TEXT NOT NULL, photo BLOB);
-            CREATE TABLE \"Order Item\" (a INT, b INT REFERENCES customer(customer_id), c TEXT UNIQUE,
+            CREATE TABLE \"Order Item\" (a INT NOT NULL, b INT REFERENCES customer(customer_id), c TEXT UNIQUE,
                 twice INT GENERATED ALWAYS AS (a * 2) VIRTUAL, PRIMARY KEY (b, a));
             CREATE INDEX by_a ON \"Order Item\" (a);";
         sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
@@ -180,6 +192,8 @@ mod tests {
         let tables = read(&path).await.unwrap();
         assert_eq!(tables.iter().map(|t| t.remote.as_str()).collect::<Vec<_>>(), ["Order Item", "customer"]);
         assert_eq!(tables[0].primary_key, ["b", "a"]);
+        assert_eq!(tables[0].loose_key, ["b"], "SQLite lets columns of a key be NULL that do not say otherwise");
+        assert_eq!(tables[0].notes(), ["never changed: Order Item (b of its primary key may be NULL)"]);
         assert_eq!(
             tables[0].columns.iter().map(|column| column.remote.as_str()).collect::<Vec<_>>(),
             ["a", "b", "c", "twice"]
@@ -193,6 +207,7 @@ mod tests {
         };
         assert_eq!(tables[0].foreign_keys, [key]);
         assert_eq!(tables[0].indexes, [("by_a".to_owned(), vec!["a".to_owned()])]);
+        assert_eq!((tables[1].primary_key.len(), tables[1].loose_key.len()), (1, 0));
         assert_eq!(tables[1].primary_key, ["customer_id"]);
         assert_eq!(tables[1].columns[2].holds, Some(Holds::of(ValueType::Binary)));
     }

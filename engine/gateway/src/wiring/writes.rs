@@ -134,12 +134,21 @@ async fn table(sources: &Sources, driver: &dyn Driver, object: &Object) -> Resul
     if described.primary_key.is_empty() && !object.key().is_empty() {
         reasons.push("its table has no primary key, and is not changed".to_owned());
     }
+    reasons.extend(loose_key(&described));
     reasons.extend(writer.obstacles(&described).await?);
     let unstored = unstored(driver, writer, object, &described);
     if !unstored.is_empty() {
         reasons.push(format!("no values are stored in {}", unstored.join(", ")));
     }
     Ok(reasons)
+}
+
+/// A key that may be NULL tells no rows apart: SQLite has such, where its columns are not declared NOT NULL.
+fn loose_key(described: &RemoteTable) -> Option<String> {
+    let key = described.columns.iter().filter(|column| described.primary_key.contains(&column.name));
+    let loose: Vec<&str> = key.filter(|column| column.nullable).map(|column| column.name.as_str()).collect();
+    let of_key = || format!("{} of its primary key may be NULL in the source", loose.join(", "));
+    (!loose.is_empty()).then(|| format!("it is not changed, nor are rows deleted that its rows refer to: {}", of_key()))
 }
 
 /// Fields whose columns do not keep each of their values.
