@@ -117,7 +117,10 @@ impl Readers {
     }
 
     async fn open(&self) -> Result<Reader> {
-        let mut connection = self.options.connect().await.map_err(|error| from_sqlx(&error))?;
+        let mut connection = self.options.connect().await.map_err(|error| {
+            // SQLite does not say which file it cannot open.
+            from_sqlx(&error).with_cause(format_args!("{}: {error}", self.options.get_filename().display()))
+        })?;
         if let Err(error) = look(&mut connection).await {
             match &self.recovery {
                 Some(options) if is_unrecovered(&error) => self.recover(options, &mut connection).await,

@@ -21,6 +21,7 @@ mod sql;
 mod testing;
 mod write;
 
+pub use bind::workspace::check_view;
 pub use engine::{Engine, EngineOptions, EngineWorkers, EventFeed};
 pub use errors::translate_part;
 pub use session::GateService;

@@ -177,7 +177,7 @@ pub(super) struct CheckArgs {
     /// Do not print warnings
     #[arg(short, long)]
     pub(super) quiet: bool,
-    /// Do not ask sources that may be changed what stands against changes of their tables
+    /// Open no certificate, key or audit file, and do not ask sources what stands against changes of their tables
     #[arg(long)]
     pub(super) offline: bool,
 }

@@ -1,6 +1,7 @@
 //! `querygate check`: every mistake of a configuration and its metadata, with places, and what the two add up to.
 
 mod cross_references;
+mod files;
 mod history;
 mod rules;
 mod worker;
@@ -14,7 +15,6 @@ use crate::config::worker::is_worker;
 use crate::config::{self, Config, SourceKind};
 use crate::governance::Governance;
 use crate::metadata::{self, declared_sets};
-use crate::naming::sql_names;
 use crate::output::{Output, Stream};
 use crate::wiring::{webhook_findings, write_findings};
 use querygate_extension::{Extensions, Kind};
@@ -121,6 +121,10 @@ impl<'a> Check<'a> {
         let (file, text) = (report.file.clone(), report.text.clone());
         self.report(report)?;
         let Some(config) = config else { return Ok(None) };
+        if !self.offline {
+            let (file, diagnostics) = (file.clone(), files::findings(&config));
+            self.report(config::diagnostic::Report { file, text: String::new(), diagnostics })?;
+        }
         self.line(&format!(
             "configuration: {}, {}, {}",
             count(config.sources.len(), "source"),
@@ -265,12 +269,6 @@ impl<'a> Check<'a> {
             let near = near.unwrap_or_default();
             let objects = count(objects, "object");
             self.warn(&format!("no [[sources]] is named `{datasource}`{near}: {objects} will have no rows"))?;
-        }
-        let tables = sql_names(snapshot);
-        for view in &config.views {
-            if view.schema == "public" && tables.values().any(|table| *table == view.name) {
-                self.warn(&format!("view `{}` has the name of a table", view.name))?;
-            }
         }
         Ok(())
     }

@@ -354,3 +354,65 @@ fn access_judges_the_record_to_create() {
     assert!(locked.text.contains("not permitted to edit [pay]"), "{}", locked.text);
     assert!(!ran("[1]").code && ran("[1]").text.contains("--record is not a JSON object"));
 }
+
+#[test]
+fn check_reads_views_and_the_files_that_serving_opens() {
+    let view = |name: &str, sql: &str| format!("[[views]]\nname = \"{name}\"\nsql = \"{sql}\"\n");
+    let views = [view("one", "SELEC 1"), view("two", "SET a = 1"), view("notes", "SELECT 1"), view("good", "SELECT 1")];
+    let (_folder, file) = setup(&format!("{GOOD}{}", views.concat()));
+    let ran = querygate(&["check", &file], "");
+    let expected = [
+        "view `one` will not be there",
+        "toml:13:",
+        "view `two` will not be there",
+        "view `notes` has the name",
+        "toml:18:",
+    ];
+    for expected in expected {
+        assert!(ran.code && ran.text.contains(expected), "{expected}: {}", ran.text);
+    }
+    assert!(!ran.text.contains("`good`"), "{}", ran.text);
+
+    let tables = "[log]\naudit = \"none/audit.ndjson\"\n[server]\ntls_certificate = \"no.pem\"\ntls_key = \"no.key\"\n";
+    let (_folder, file) = setup(&format!("{GOOD}{tables}"));
+    let ran = querygate(&["check", &file], "");
+    for expected in ["none/audit.ndjson cannot be opened: there is no folder", "no.pem for TLS", "not usable: 2 errors"]
+    {
+        assert!(!ran.code && ran.text.contains(expected), "{expected}: {}", ran.text);
+    }
+    let ran = querygate(&["check", "--offline", &file], "");
+    assert!(ran.code, "{}", ran.text);
+
+    let (_folder, file) = setup(&GOOD.replace("stack.json", "none"));
+    let ran = querygate(&["check", &file], "");
+    assert!(!ran.code && ran.text.contains("no such file or folder"), "{}", ran.text);
+}
+
+#[test]
+fn check_says_that_nothing_of_a_source_is_opened_by_the_metadata() {
+    let external = |datasource: &str, object: &str| {
+        let datasources = format!(
+            r#""datasources": [{{"name": "db", "driver": "sqlite", "config": {{}}, "schemaMode": "external", "external": {datasource}}}],
+            "objects": ["#
+        );
+        let object = format!(r#""datasource": "db", "external": {object},"#);
+        STACK
+            .replace("\"private\"", "\"public_read\"")
+            .replace("\"objects\": [{\"name\"", &format!("{datasources}{{\"name\""))
+            .replace("\"datasource\": \"db\", \"sharing", &format!("{object} \"sharing"))
+    };
+    let config = GOOD.replace("\"memory\"", "\"sqlite\"\npath = \"none.sqlite\"\nwrites = true");
+    let config = format!("{config}[writes]\nenabled = true\n");
+    let told = |stack: &str| {
+        let (folder, file) = setup(&config);
+        fs::write(folder.path().join("stack.json"), stack).unwrap();
+        querygate(&["check", &file], "").text
+    };
+    let both = told(&external("{}", r#"{"remoteName": "notes"}"#));
+    let expected = "nothing of `db` is changed: its datasource does not say external.allowWrites, and none of its objects says external.writable";
+    assert!(both.contains(expected), "{both}");
+    let one = told(&external(r#"{"allowWrites": true}"#, r#"{"remoteName": "notes"}"#));
+    assert!(one.contains("nothing of `db` is changed: none of its objects says external.writable"), "{one}");
+    let open = told(&external(r#"{"allowWrites": true}"#, r#"{"remoteName": "notes", "writable": true}"#));
+    assert!(!open.contains("nothing of `db`"), "{open}");
+}

@@ -34,6 +34,7 @@ pub(crate) use workers::is_address as is_worker_address;
 use querygate_extension::Extensions;
 use querygate_web::Proxies;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -236,6 +237,9 @@ pub(crate) struct View {
     pub(crate) name: String,
     pub(crate) sql: String,
     pub(crate) comment: Option<String>,
+    /// Places in the file.
+    pub(crate) name_at: Range<usize>,
+    pub(crate) sql_at: Range<usize>,
 }
 
 /// What a masked column does in WHERE, GROUP BY, ORDER BY and JOIN.

@@ -339,9 +339,10 @@ fn view(table: Table<'_>) -> Option<(At<String>, View)> {
         !reserved
     });
     table.finish();
-    let (name, schema) = (name?, schema?);
+    let (name, sql, schema) = (name?, sql?, schema?);
+    let (name_at, sql_at) = (name.span.clone(), sql.span);
     let key = At { value: format!("{schema}.{}", name.value), span: name.span };
-    Some((key, View { schema, name: name.value, sql: sql?.value, comment }))
+    Some((key, View { schema, name: name.value, sql: sql.value, comment, name_at, sql_at }))
 }
 
 const MASK_IN_PREDICATES: &[(&str, MaskInPredicates)] =

@@ -187,7 +187,13 @@ impl Sources {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (object, outcome) in join_all(found).await.into_iter().flatten() {
             let table = outcome.unwrap_or_else(|error| {
-                tracing::warn!(object = object.name, source = object.datasource, %error, "a table is not available");
+                tracing::warn!(
+                    object = object.name,
+                    source = object.datasource,
+                    %error,
+                    cause = error.cause(),
+                    "a table is not available"
+                );
                 let unavailable = UnavailableTable::new(object_schema(object), told(&object.datasource, &error));
                 errors.insert(&object.datasource, error);
                 read_only(object, Arc::new(unavailable))

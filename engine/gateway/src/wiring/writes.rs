@@ -23,7 +23,7 @@ pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> 
         return Ok(Vec::new());
     }
     let sources = Sources::open(config)?;
-    let mut findings = Vec::new();
+    let mut findings = closed_by_metadata(config, governance);
     let mut away = BTreeSet::new();
     let mut closed: BTreeMap<&str, usize> = BTreeMap::new();
     for object in
@@ -64,6 +64,28 @@ pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> 
         findings.push(format!("{objects} of `{source}` may be written, and the source has no `writes = true`"));
     }
     Ok(findings)
+}
+
+/// Sources that take changes, while the metadata lets none of their objects be changed: nothing else would say so.
+fn closed_by_metadata(config: &Config, governance: &Governance) -> Vec<String> {
+    let snapshot = &governance.snapshot;
+    let mut findings = Vec::new();
+    for source in config.sources.iter().filter(|source| source.takes_changes()) {
+        let own = || snapshot.objects.values().filter(|object| object.datasource == source.name);
+        let external: Vec<_> = own().filter(|object| object.external.is_some()).collect();
+        if external.is_empty() || own().any(|object| snapshot.write_barrier(object).is_none()) {
+            continue;
+        }
+        let mut reasons = Vec::new();
+        if !snapshot.datasources.get(&source.name).is_some_and(|datasource| datasource.allow_writes) {
+            reasons.push("its datasource does not say external.allowWrites");
+        }
+        if !external.iter().any(|object| object.external.as_ref().is_some_and(|external| external.writable)) {
+            reasons.push("none of its objects says external.writable");
+        }
+        findings.push(format!("nothing of `{}` is changed: {}", source.name, reasons.join(", and ")));
+    }
+    findings
 }
 
 /// What stands against transactions that change several sources. Of a source that answered nothing before, this is not asked.

@@ -46,6 +46,8 @@ pub(super) fn read(path: &Path, findings: &Findings) -> Found {
             found.row_files.push(RowFile { object, path: file });
         } else if let Some(format) = Format::from_extension(extension) {
             found.documents.extend(read_file(&file, format, findings));
+        } else if !file.exists() {
+            error(&file, "no such file or folder", findings);
         } else {
             error(&file, "not a .json, .yaml or .yml file", findings);
         }

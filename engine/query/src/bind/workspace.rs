@@ -34,7 +34,7 @@ use querygate_catalog::leaf::GovernedExec;
 use querygate_catalog::live::LiveTable;
 use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 use querygate_pg_catalog::LeafToken;
-use querygate_types::{Error, Result, limits};
+use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -143,6 +143,16 @@ fn catalog_settings() -> Vec<querygate_pg_catalog::image::Setting> {
         context: "user".to_owned(),
     };
     Settings::default().all().into_iter().map(described).collect()
+}
+
+/// Whether a text can be one of a view: a single query. Names in it are not looked up.
+///
+/// # Errors
+/// As of a statement of such a text; 42601: it is another statement, or several.
+pub fn check_view(sql: &str) -> Result<()> {
+    let parsed = parse(sql)?;
+    let is_query = matches!(parsed.as_slice(), [only] if matches!(only.class(), Classified::Query(_)));
+    if is_query { Ok(()) } else { Err(Error::new(ErrorCode::SyntaxError, "it is not one query")) }
 }
 
 async fn bind_view(
@@ -313,7 +323,6 @@ mod tests {
     use super::*;
     use arrow::array::{Decimal128Array, Int32Array, StringArray};
     use arrow::datatypes::{Field, Schema};
-    use querygate_types::ErrorCode;
 
     #[test]
     fn a_batch_that_is_not_as_described_fails() {

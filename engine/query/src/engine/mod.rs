@@ -123,8 +123,10 @@ impl Engine {
             Caches::new(options.memory_total, accounts.total()).map_err(|e| config("limits.memory_total", &e))?;
         let telemetry = options.telemetry.clone();
         options.track(&deployment);
-        let observer = Observer::new(options.audit.as_deref(), telemetry)
-            .map_err(|e| config("the audit file cannot be opened", &e))?;
+        let observer = Observer::new(options.audit.as_deref(), telemetry).map_err(|e| {
+            let file = options.audit.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+            config(&format!("the audit file {file} cannot be opened"), &e)
+        })?;
         Ok(Arc::new(Self {
             caches,
             session_places: SessionPlaces::new(options.sessions_max, options.sessions_per_user_max),

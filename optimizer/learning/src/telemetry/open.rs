@@ -51,7 +51,7 @@ enum Unusable {
 
 fn make_folder(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| place("the folder of the store cannot be made", &error))
+    made.map_err(|error| place(&format!("the folder {} of the store cannot be made", folder.display()), &error))
 }
 
 /// Claims the folder for this process, until the file is dropped or the process dies. Two gates in one folder would each write over

@@ -1,10 +1,11 @@
 //! What a check says of references between configuration and metadata, with their places: sources that no object is in, permission sets
-//! and positions that users hold and that there are not.
+//! and positions that users hold and that there are not, views.
 
 use super::is_built_in;
 use crate::config::Config;
 use crate::config::diagnostic::{Diagnostic, nearest};
 use crate::governance::Governance;
+use crate::naming::sql_names;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -16,6 +17,7 @@ pub(super) fn findings(config: &Config, governance: &Governance) -> Vec<Diagnost
         Diagnostic::warning(Some(source.span.clone()), message)
     });
     let mut found: Vec<Diagnostic> = idle.collect();
+    found.extend(of_views(config, governance));
     let named = |row: &querygate_metadata::model::PlacedRow, name: &str| {
         row.object == "sys_position" && row.row.get("name").and_then(|value| value.as_str()) == Some(name)
     };
@@ -36,6 +38,28 @@ pub(super) fn findings(config: &Config, governance: &Governance) -> Vec<Diagnost
                 let near = nearest(name, snapshot.positions.keys().map(String::as_str));
                 found.push(unknown(&position.span, message, near));
             }
+        }
+    }
+    found
+}
+
+/// Views that nobody will find: their text is no query, or a table has their name. Names in a text are not looked up, for that is done
+/// with the rights of each reader.
+fn of_views(config: &Config, governance: &Governance) -> Vec<Diagnostic> {
+    let tables = sql_names(&governance.snapshot);
+    let mut found = Vec::new();
+    for view in &config.views {
+        if view.schema == "public" && tables.values().any(|table| *table == view.name) {
+            let message = format!("view `{}` has the name of a table", view.name);
+            found.push(Diagnostic::warning(Some(view.name_at.clone()), message));
+        }
+        if let Err(error) = querygate_query::check_view(&view.sql) {
+            let message = format!("view `{}` will not be there: {}", view.name, error.message());
+            let finding = Diagnostic::warning(Some(view.sql_at.clone()), message);
+            found.push(match error.hint() {
+                Some(hint) => finding.help(hint),
+                None => finding,
+            });
         }
     }
     found
