@@ -12,7 +12,7 @@ use crate::introspect::{Described, describe, pretty};
 use crate::metadata;
 use crate::output::Output;
 use crate::{private_file, verifier};
-use merge::Merged;
+use merge::{Merged, keep_types};
 use propose::proposals;
 use querygate_metadata::model::{Field, SharingModel};
 use querygate_types::{Error, ErrorCode, Result};
@@ -71,6 +71,8 @@ fn asked(args: &InitArgs, output: &mut Output) -> Result<IntrospectArgs> {
 fn write_metadata(folder: &Path, described: &Described, output: &mut Output) -> Result<()> {
     let before = folder.join(".introspected");
     std::fs::create_dir_all(&before).map_err(|e| file_error("write", &before, &e))?;
+    let [source, _] = &described.files;
+    let mut stack: Option<Value> = None;
     for (value, ending) in described.files.iter().zip(["json", "querygate.json"]) {
         let name = format!("{}.{ending}", described.namespace);
         let (file, base) = (folder.join(&name), before.join(&name));
@@ -78,7 +80,10 @@ fn write_metadata(folder: &Path, described: &Described, output: &mut Output) -> 
             None => (value.clone(), "wrote"),
             Some(ours) => {
                 let mut merged = Merged::default();
-                let new = merged.merge(read_json(&base)?.as_ref(), &ours, value, "");
+                let mut new = merged.merge(read_json(&base)?.as_ref(), &ours, value, "");
+                if let Some(stack) = &stack {
+                    keep_types(stack, source, &ours, &mut new);
+                }
                 for place in &merged.kept {
                     let note = format!("kept as edited, though the source changed: {place} in {}", file.display());
                     output.note(&note).map_err(written)?;
@@ -90,6 +95,7 @@ fn write_metadata(folder: &Path, described: &Described, output: &mut Output) -> 
         write(&file, &pretty(&new)?)?;
         write(&base, &pretty(value)?)?;
         output.note(&format!("{done} {}", file.display())).map_err(written)?;
+        stack.get_or_insert(new);
     }
     Ok(())
 }

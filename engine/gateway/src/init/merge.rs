@@ -87,6 +87,41 @@ fn by_name(items: &[Value]) -> Option<Map<String, Value>> {
     Some(named)
 }
 
+/// Puts back what `ours` says of the types of objects and fields that a merged stack keeps, since they were edited, though the source no
+/// longer has them: without it they would have other types than they were given.
+pub(super) fn keep_types(stack: &Value, source: &Value, ours: &Value, new: &mut Value) {
+    let entry = |object: &str| ours.get("querygate")?.get("tables")?.get(object);
+    let Some(tables) = new.pointer_mut("/querygate/tables").and_then(Value::as_object_mut) else { return };
+    for object in objects(stack) {
+        let Some(name) = object.get("name").and_then(Value::as_str) else { continue };
+        let Some(own) = entry(name) else { continue };
+        let named = |other: &&Value| other.get("name").and_then(Value::as_str) == Some(name);
+        let Some(described) = objects(source).find(named) else {
+            tables.entry(name).or_insert_with(|| own.clone());
+            continue;
+        };
+        let lost = |field: &str| described.get("fields").is_none_or(|fields| fields.get(field).is_none());
+        let fields = object.get("fields").and_then(Value::as_object).into_iter().flat_map(|fields| fields.keys());
+        for field in fields.filter(|field| lost(field)) {
+            for part in ["columnTypes", "enums"] {
+                let Some(kept) = own.get(part).and_then(|part| part.get(field)) else { continue };
+                let entry = tables.entry(name).or_insert_with(|| Value::Object(Map::new()));
+                let Some(entry) = entry.as_object_mut() else { continue };
+                let types = entry.entry(part).or_insert_with(|| Value::Object(Map::new()));
+                if let Some(types) = types.as_object_mut() {
+                    types.entry(field.as_str()).or_insert_with(|| kept.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Objects of all packages.
+fn objects(stack: &Value) -> impl Iterator<Item = &Value> {
+    let packages = stack.get("packages").and_then(Value::as_array).into_iter().flatten();
+    packages.filter_map(|package| package.get("manifest")?.get("objects")?.as_array()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +156,29 @@ mod tests {
             ], "rules": [1]})
         );
         assert!(kept.is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_of_a_source_keeps_its_types() {
+        let stack = |objects: Value| json!({"packages": [{"manifest": {"id": "local.shop", "objects": objects}}]});
+        let tables = |tables: Value| json!({"querygate": {"tables": tables}});
+        let kept = stack(json!([
+            {"name": "shop_paid", "fields": {"id": {}}},
+            {"name": "shop_orders", "fields": {"id": {}, "gone": {}}},
+        ]));
+        let source = stack(json!([{"name": "shop_orders", "fields": {"id": {}}}]));
+        let ours = tables(json!({
+            "shop_paid": {"columnTypes": {"id": "bigint"}},
+            "shop_orders": {"columnTypes": {"id": "bigint", "gone": "smallint"}},
+            "shop_dropped": {"columnTypes": {"id": "bigint"}},
+        }));
+        let mut new = tables(json!({"shop_orders": {"columnTypes": {"id": "integer"}}}));
+        keep_types(&kept, &source, &ours, &mut new);
+        let expected = tables(json!({
+            "shop_orders": {"columnTypes": {"id": "integer", "gone": "smallint"}},
+            "shop_paid": {"columnTypes": {"id": "bigint"}},
+        }));
+        assert_eq!(new, expected);
     }
 
     #[test]
