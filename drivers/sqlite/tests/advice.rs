@@ -212,6 +212,29 @@ async fn what_gives_nothing_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_table_without_an_index_is_as_large_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = database(folder.path()).await;
+    let mut connection = open(folder.path()).await;
+    for text in ["CREATE TABLE \"or ders\" (id INTEGER PRIMARY KEY)", "INSERT INTO \"or ders\" VALUES (1), (2), (3)"] {
+        connection.execute(text).await.unwrap();
+    }
+    connection.close().await.unwrap();
+    let advice = driver.index_advice().unwrap();
+    for (name, key, rows) in [("tenants", "name", 200.0), ("or ders", "id", 3.0)] {
+        let study = advice.study(&[table(name)]).await.unwrap();
+        let Planner::Asked(mut planner) = study.planner else { panic!("no planner") };
+        let text = format!("SELECT count(*) AS \"c1\" FROM \"main\".\"{name}\" AS \"t1\"");
+        let plain = planner.cost(&query(&text), &[]).await.unwrap();
+        let spec = IndexSpec { table: table(name), ..index(&[key], &[]) };
+        let with = planner.cost(&query(&text), &[&spec]).await.unwrap();
+        for costed in [plain, with] {
+            assert!((costed.cost - rows).abs() < 1e-9, "{name}: {costed:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_study_tells_columns_and_indexes_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let driver = database(folder.path()).await;

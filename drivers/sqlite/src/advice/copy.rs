@@ -211,6 +211,12 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
+    /// The table behind an alias. A plan for `count(*)` alone has the table's own name, whatever its alias.
+    fn table(&self, alias: &str) -> Option<&str> {
+        let own = || self.copy.samples.get_key_value(alias).map(|(table, _)| table.as_str());
+        self.tables.get(alias).map(String::as_str).or_else(own)
+    }
+
     /// What the statement asks of the table; nothing where it reads it twice and the uses cannot be told apart.
     fn conditions(&self, table: &str) -> Option<&TableConditions> {
         let mut all = self.conditions.iter().filter(|one| one.table.name() == table);
@@ -221,7 +227,7 @@ impl Names<'_> {
 
 impl Known for Names<'_> {
     fn rows(&self, alias: &str) -> f64 {
-        let sample = self.tables.get(alias).and_then(|table| self.copy.samples.get(table));
+        let sample = self.table(alias).and_then(|table| self.copy.samples.get(table));
         sample.map_or(1_000_000.0, |sample| sample.rows.max(1.0))
     }
 
@@ -230,7 +236,7 @@ impl Known for Names<'_> {
     }
 
     fn has_values(&self, alias: &str, index: &str, columns: usize) -> bool {
-        let asked = self.tables.get(alias).and_then(|table| self.conditions(table));
+        let asked = self.table(alias).and_then(|table| self.conditions(table));
         let (Some(asked), Some(shape)) = (asked, self.copy.shapes.get(index)) else { return true };
         let nulls = asked.nulls.iter().filter(|test| !test.negated).map(|test| &test.column);
         let compared: Vec<&str> = asked.equal.iter().chain(nulls).map(Identifier::as_str).collect();
@@ -238,7 +244,7 @@ impl Known for Names<'_> {
     }
 
     fn kept(&self, alias: &str, index: Option<(&str, usize)>) -> f64 {
-        let Some(table) = self.tables.get(alias) else { return 1.0 };
+        let Some(table) = self.table(alias) else { return 1.0 };
         let (Some(sample), Some(asked)) = (self.copy.samples.get(table), self.conditions(table)) else { return 1.0 };
         let shape = index.and_then(|(name, columns)| self.copy.shapes.get(name).map(|shape| (shape, columns)));
         let bound: Vec<&str> = shape

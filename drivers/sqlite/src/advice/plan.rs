@@ -202,7 +202,8 @@ fn is_part_of_compound(detail: &str) -> bool {
 fn split(rest: &str) -> (&str, Option<&str>) {
     match rest.split_once(" USING ") {
         Some((alias, access)) => (alias, Some(access)),
-        None => (rest.split(' ').next().unwrap_or(rest), None),
+        // Names may have spaces.
+        None => (end(rest.split(" VIRTUAL TABLE ").next().unwrap_or(rest)), None),
     }
 }
 
