@@ -252,6 +252,7 @@ async fn a_study_tells_columns_and_indexes_as_they_are() {
     assert_eq!(study.tables.len(), 2);
     let orders = &study.tables[0];
     assert!((orders.rows - 40_000.0).abs() < 1.0 && orders.writes.is_none());
+    assert_eq!(orders.row_key, [Identifier::new("id").unwrap()], "an INTEGER PRIMARY KEY has no index");
     let column = |name: &str| orders.columns.iter().find(|column| column.name.as_str() == name).unwrap();
     assert!((180.0..220.0).contains(&column("tenant").distinct), "{}", column("tenant").distinct);
     assert!((4.0..4.5).contains(&column("status").distinct));

@@ -99,6 +99,8 @@ pub struct IndexedTable {
     pub columns: Vec<IndexedColumn>,
     /// Indexes of every kind that it has.
     pub indexes: Vec<ExistingIndex>,
+    /// Columns of the key by which a row is found in the table itself, where no index is listed for it; empty: none.
+    pub row_key: Vec<Identifier>,
     /// `None`: the source does not count.
     pub writes: Option<Writes>,
     /// What a new one can be.

@@ -25,6 +25,8 @@ pub struct Suggestion {
 /// Why an obvious index is not suggested.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WhyNot {
+    /// It may not be suggested: whoever asked knows why.
+    NotAdmitted,
     /// A suggested index does the same.
     CoveredBy(Index),
     /// It is larger than the whole budget.
@@ -169,6 +171,9 @@ fn reject<O: CostOracle>(
         return Ok(None);
     }
     let bytes = search.asked.bytes(number);
+    if !search.asked.admits(&index) {
+        return Ok(Some(Rejected { index, bytes, why: WhyNot::NotAdmitted }));
+    }
     let unit = search.before.max(f64::MIN_POSITIVE);
     let least = search.settings.least_benefit;
     let chosen = state.set.iter().map(|other| &search.asked.candidates[*other]);

@@ -39,6 +39,12 @@ pub trait CostOracle {
     /// What the planner says; the search ends with it.
     fn cost(&mut self, statement: usize, indexes: &[&Index]) -> Result<Answer, Self::Error>;
 
+    /// Whether the index may be suggested. One that finds nothing which is not found without it may cost less to read than its table,
+    /// and is none that anybody would make.
+    fn admits(&self, _index: &Index) -> bool {
+        true
+    }
+
     /// Whether the time for questions is over: the search ends with what it has, and asks only what its result is made of.
     fn is_spent(&self) -> bool {
         false
@@ -95,6 +101,11 @@ impl<'a, O: CostOracle> Asked<'a, O> {
     /// Whether no further question may be asked.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.calls >= self.most || self.oracle.is_spent()
+    }
+
+    /// Whether it may be suggested.
+    pub(crate) fn admits(&self, index: &Index) -> bool {
+        self.oracle.admits(index)
     }
 
     pub(crate) fn number(&mut self, index: &Index) -> usize {

@@ -103,7 +103,8 @@ impl<'a, O: CostOracle> Search<'a, O> {
             return Err(SearchError::Settings);
         }
         let mut asked = Asked::new(workload, oracle, settings.questions);
-        let starts: BTreeSet<usize> = singles(workload).iter().map(|index| asked.number(index)).collect();
+        let singles: Vec<Index> = singles(workload).into_iter().filter(|index| asked.admits(index)).collect();
+        let starts: BTreeSet<usize> = singles.iter().map(|index| asked.number(index)).collect();
         let before = asked.total(&[]).map_err(SearchError::Oracle)?;
         Ok(Self { workload, settings, asked, starts: starts.into_iter().collect(), before, seen: HashMap::new() })
     }
@@ -129,7 +130,8 @@ impl<'a, O: CostOracle> Search<'a, O> {
         let mut found: Vec<Set> = Vec::new();
         let mut news = self.starts.clone();
         if self.settings.rounds > 0 {
-            let obvious: Vec<Index> = obvious(self.workload, self.allowed()).into_iter().collect();
+            let obvious = obvious(self.workload, self.allowed()).into_iter();
+            let obvious: Vec<Index> = obvious.filter(|index| self.asked.admits(index)).collect();
             news.extend(obvious.iter().map(|index| self.asked.number(index)));
         }
         for number in news {
@@ -143,6 +145,9 @@ impl<'a, O: CostOracle> Search<'a, O> {
         for number in set {
             let index = self.asked.candidates[*number].clone();
             for wider in extensions(self.workload, &index, self.allowed()) {
+                if !self.asked.admits(&wider) {
+                    continue;
+                }
                 let wider = self.asked.number(&wider);
                 if !set.contains(&wider) {
                     found.push(insert(&without(set, *number), wider));

@@ -9,6 +9,8 @@ struct Toy<'a> {
     questions: usize,
     /// Its time is over after so many.
     most: usize,
+    /// A column of the first table by which each row is found without an index.
+    key: Option<usize>,
 }
 
 impl CostOracle for Toy<'_> {
@@ -33,6 +35,10 @@ impl CostOracle for Toy<'_> {
             }
         }
         Ok(Answer { cost, planned: None, worst: None, used: self.tells.then_some(used) })
+    }
+
+    fn admits(&self, index: &Index) -> bool {
+        index.table != 0 || self.key.is_none() || self.key != index.keys.first().copied()
     }
 
     fn is_spent(&self) -> bool {
@@ -100,7 +106,7 @@ fn workload() -> Workload {
 }
 
 fn toy(workload: &Workload) -> Toy<'_> {
-    Toy { workload, tells: true, questions: 0, most: usize::MAX }
+    Toy { workload, tells: true, questions: 0, most: usize::MAX, key: None }
 }
 
 fn find(workload: &Workload, settings: Settings) -> Advice {
@@ -116,6 +122,17 @@ fn columns_are_put_together_and_the_most_useful_index_comes_first() {
     assert!(together, "{advice:?}");
     assert!(advice.after < 0.02 * advice.before);
     assert!(advice.suggestions.iter().all(|one| one.benefit > 0.0 && !one.statements.is_empty()));
+}
+
+#[test]
+fn what_may_not_be_suggested_is_not_and_that_is_told() {
+    let workload = workload();
+    let advice = advise(&workload, Toy { key: Some(0), ..toy(&workload) }, Settings::default()).unwrap();
+    let by_key = |index: &Index| index.table == 0 && index.keys.first() == Some(&0);
+    assert!(!advice.suggestions.is_empty(), "{advice:?}");
+    assert!(!advice.suggestions.iter().any(|one| by_key(&one.index)), "{advice:?}");
+    let told = advice.rejected.iter().find(|one| by_key(&one.index)).unwrap();
+    assert_eq!(told.why, WhyNot::NotAdmitted);
 }
 
 #[test]

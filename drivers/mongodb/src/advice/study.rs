@@ -63,7 +63,8 @@ pub(super) async fn look(
     let indexes = indexes(lease, name, &stats, sharded).await?;
     // A document is fetched even where its index holds all that is asked: only the document says that a field is no list.
     let abilities = IndexAbilities { partial: false, code_point: false, covering: false };
-    let table = IndexedTable { table: table.clone(), rows, columns, indexes, writes: None, abilities };
+    let row_key = Vec::new();
+    let table = IndexedTable { table: table.clone(), rows, columns, indexes, row_key, writes: None, abilities };
     Ok(Some((table, collection)))
 }
 

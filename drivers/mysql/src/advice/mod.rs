@@ -119,7 +119,8 @@ async fn table(connection: &mut MySqlConnection, schema: &str, table: &TableRef)
     let indexes = indexes(connection, own, name).await?;
     let columns = columns(connection, own, name, rows).await?;
     let abilities = IndexAbilities { partial: false, code_point: false, covering: true };
-    Ok(Some(IndexedTable { table: table.clone(), rows, columns, indexes, writes: None, abilities }))
+    let row_key = Vec::new();
+    Ok(Some(IndexedTable { table: table.clone(), rows, columns, indexes, row_key, writes: None, abilities }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of rows")]

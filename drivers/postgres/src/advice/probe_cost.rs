@@ -138,6 +138,7 @@ mod tests {
             rows: 6e6,
             columns: vec![column],
             indexes: Vec::new(),
+            row_key: Vec::new(),
             writes: None,
             abilities: IndexAbilities::ALL,
         };

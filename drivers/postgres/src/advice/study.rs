@@ -88,7 +88,8 @@ pub(super) async fn table(
     let refers = refers.iter().map(|row| cell(row, 0)).collect::<Result<Vec<Vec<String>>>>()?;
     let indexes = connection.rows(source, INDEXES, &[&oid]).await?;
     let indexes = indexes.iter().map(|row| index(row, &refers, days)).collect::<Result<Vec<_>>>()?;
-    let table = IndexedTable { table: table.clone(), rows, columns, indexes, writes, abilities: IndexAbilities::ALL };
+    let (table, row_key, abilities) = (table.clone(), Vec::new(), IndexAbilities::ALL);
+    let table = IndexedTable { table, rows, columns, indexes, row_key, writes, abilities };
     Ok(Some((table, ordered)))
 }
 

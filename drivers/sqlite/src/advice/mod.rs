@@ -22,7 +22,7 @@ use querygate_driver_api::advice::{
 use querygate_driver_api::capability::{Refusal, unsupported};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::identifier::{Identifier, TableRef};
-use querygate_driver_api::remote::{ForeignKey, TableKind};
+use querygate_driver_api::remote::{ForeignKey, KeyKind, TableKind};
 use querygate_types::{Error, ErrorCode, Result};
 use sample::{COLUMNS_MAX, Sample};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -90,9 +90,12 @@ async fn look(
     };
     let columns = names.iter().map(column).collect();
     let indexes = existing(connection, table.name(), &described.foreign_keys).await?;
+    // A key without an index is the row id.
+    let has_index = described.indexes.iter().any(|index| index.keeps == Some(KeyKind::Primary));
+    let row_key = if has_index { Vec::new() } else { described.primary_key };
     // SQLite does not count writes.
-    let table =
-        IndexedTable { table: table.clone(), rows, columns, indexes, writes: None, abilities: IndexAbilities::ALL };
+    let (table, writes, abilities) = (table.clone(), None, IndexAbilities::ALL);
+    let table = IndexedTable { table, rows, columns, indexes, row_key, writes, abilities };
     Ok(Some(Looked { table, sample }))
 }
 

@@ -10,6 +10,25 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+/// What finds the row already that an index begins with the whole key of, over all rows and in the same order: it may be less to read
+/// than the table, and nobody makes it.
+pub(super) fn found_by(problem: &Problem, index: &Index) -> Option<String> {
+    let table = problem.tables.get(index.table)?;
+    let keys = index.keys.iter().map(|key| table.columns.get(*key).map(|column| &column.name));
+    let keys = keys.collect::<Option<Vec<&Identifier>>>()?;
+    let begins = |key: &[Identifier]| {
+        !key.is_empty() && key.len() <= keys.len() && key.iter().eq(keys.iter().copied().take(key.len()))
+    };
+    let is_whole = |one: &&ExistingIndex| one.unique && one.valid && one.plain && !one.partial && !one.expression;
+    let key = if begins(&table.row_key) {
+        "the table's own key".to_owned()
+    } else {
+        format!("index {}", table.indexes.iter().filter(is_whole).find(|one| begins(&one.keys))?.name)
+    };
+    let other_order = index.predicate.is_some() || problem.by_code_point(index).next().is_some();
+    (!other_order).then_some(key)
+}
+
 /// How much of the time the source may be asked, and how long in all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -59,6 +78,10 @@ impl CostOracle for Planned<'_> {
         }
         let Costed { cost, planned, worst, used } = answer;
         Ok(Answer { cost, planned: Some(planned), worst: Some(worst), used: Some(used) })
+    }
+
+    fn admits(&self, index: &Index) -> bool {
+        found_by(self.problem, index).is_none()
     }
 
     fn is_spent(&self) -> bool {
@@ -148,5 +171,77 @@ impl CostOracle for Guessed<'_> {
             }
         }
         Ok(Answer { cost, planned: None, worst: None, used: Some(used) })
+    }
+
+    fn admits(&self, index: &Index) -> bool {
+        found_by(self.problem, index).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use querygate_driver_api::advice::{IndexAbilities, IndexedColumn, IndexedTable};
+    use querygate_driver_api::identifier::TableRef;
+
+    fn name(text: &str) -> Identifier {
+        Identifier::new(text).unwrap()
+    }
+
+    fn unique(text: &str, keys: &[&str]) -> ExistingIndex {
+        ExistingIndex {
+            name: text.to_owned(),
+            keys: keys.iter().map(|key| name(key)).collect(),
+            include: Vec::new(),
+            unique: true,
+            constraint: false,
+            partial: false,
+            expression: false,
+            plain: true,
+            valid: true,
+            scans: None,
+            days: 0.0,
+            bytes: None,
+        }
+    }
+
+    #[test]
+    fn what_begins_with_a_whole_key_finds_nothing_more() {
+        let column = |text: &&str| IndexedColumn {
+            name: name(text),
+            width: 8.0,
+            align: 8,
+            distinct: 100.0,
+            nulls: 0.0,
+            dedupes: true,
+            collates: false,
+        };
+        let table = IndexedTable {
+            table: TableRef::new(["main", "t"]).unwrap(),
+            rows: 100.0,
+            columns: ["id", "tenant", "number", "mail"].iter().map(column).collect(),
+            indexes: vec![
+                unique("numbered", &["tenant", "number"]),
+                ExistingIndex { partial: true, ..unique("open", &["mail"]) },
+                ExistingIndex { plain: false, ..unique("folded", &["mail"]) },
+                ExistingIndex { unique: false, ..unique("plain", &["number"]) },
+            ],
+            row_key: vec![name("id")],
+            writes: None,
+            abilities: IndexAbilities::ALL,
+        };
+        let problem = Problem::new(&[], vec![table], &[]);
+        let found = |keys: &[usize]| found_by(&problem, &Index::on(0, keys));
+        for keys in [&[0][..], &[0, 3]] {
+            assert_eq!(found(keys).as_deref(), Some("the table's own key"), "{keys:?}");
+        }
+        for keys in [&[1, 2][..], &[1, 2, 3]] {
+            assert_eq!(found(keys).as_deref(), Some("index numbered"), "{keys:?}");
+        }
+        for keys in [&[1][..], &[2, 1], &[3], &[3, 0], &[2]] {
+            assert_eq!(found(keys), None, "{keys:?}");
+        }
+        let some = Index { predicate: Some(0), ..Index::on(0, &[0]) };
+        assert_eq!(found_by(&problem, &some), None, "a part of the rows");
     }
 }

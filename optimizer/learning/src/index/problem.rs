@@ -235,7 +235,7 @@ impl Problem {
     }
 
     /// Key columns with an order of their own that statements only compare by ranges, or order by.
-    fn by_code_point<'a>(&'a self, index: &'a Index) -> impl Iterator<Item = usize> + 'a {
+    pub(crate) fn by_code_point<'a>(&'a self, index: &'a Index) -> impl Iterator<Item = usize> + 'a {
         let all = || self.workload.statements.iter().flat_map(|statement| &statement.accesses);
         let here = move || all().filter(|access| access.table == index.table);
         let collates = |column: usize| {

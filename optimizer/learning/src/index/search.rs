@@ -1,7 +1,7 @@
 //! The search for one source: what ran there, what the source tells of its tables, its planner's answers, and the result in
 //! names and words. Blocks: for a thread of its own.
 
-use super::oracle::{Guessed, Pace, Planned, numbers};
+use super::oracle::{Guessed, Pace, Planned, found_by, numbers};
 use super::outlook::Outlook;
 use super::problem::{Asked, Problem, tables_of};
 use super::written::Written;
@@ -250,7 +250,7 @@ fn policy_first<O: CostOracle<Error = Error>>(
         if let Some(keys) = other.keys.get_mut(..width) {
             keys.sort_by_key(|column| !policy(*column));
         }
-        if other == *index {
+        if other == *index || !oracle.admits(&other) {
             continue;
         }
         let mut swapped = chosen.clone();
@@ -271,6 +271,10 @@ fn policy_first<O: CostOracle<Error = Error>>(
 fn words(problem: &Problem, rejected: &Rejected, budget: f64) -> String {
     let percent = |share: &f64| format!("{:.1}%", 100.0 * share);
     match &rejected.why {
+        WhyNot::NotAdmitted => match found_by(problem, &rejected.index) {
+            Some(key) => format!("{key} finds the one row of its first columns already"),
+            None => "what it finds is found without it".to_owned(),
+        },
         WhyNot::CoveredBy(other) => match problem.spec(other) {
             Some(spec) => {
                 let keys: Vec<&str> =

@@ -110,6 +110,7 @@ impl IndexAdvice for Toy {
             rows: 10_000.0,
             columns: COLUMNS.iter().map(column).collect(),
             indexes: vec![index("one", false), index("other", false)],
+            row_key: Vec::new(),
             writes: None,
             abilities: IndexAbilities::ALL,
         };
