@@ -99,6 +99,11 @@ impl Ran {
         worked.each().for_each(|(time, runs)| self.latency.add_times(time.as_secs_f64() * 1e3, runs));
     }
 
+    /// The number by which `querygate.templates` has a statement that it ran for; `own`: the fragment's, where none is known.
+    pub(crate) fn statement(&self, own: u64) -> u64 {
+        self.templates.first().copied().unwrap_or(own)
+    }
+
     /// Median of complete runs since the indexes changed, with their number.
     pub(crate) fn median(&self) -> Option<(u64, f64)> {
         self.latency.quantile(0.5).map(|median| (self.latency.count(), median))

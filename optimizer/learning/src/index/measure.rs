@@ -109,7 +109,7 @@ impl Suggestion {
                 text,
                 "{}{:016x}: median {:.3} ms in {} runs before, {median:.3} ms in {runs} since",
                 if text.is_empty() { "" } else { "; " },
-                known.fingerprint,
+                rans.get(&known.fingerprint).map_or(known.fingerprint, |ran| ran.statement(known.fingerprint)),
                 known.median_ms,
                 known.runs,
             );

@@ -80,7 +80,7 @@ impl<'a> Outlook<'a> {
             let (hoped, saved) = (percent(-change.hoped()), percent(-change.saved()));
             let worst = percent(-change.saved_at_worst());
             let worst = if worst == saved { String::new() } else { format!(", {worst} at worst") };
-            format!("{:016x} {hoped} by the planner, {saved} with look-ups at their price{worst}", asked.fingerprint)
+            format!("{:016x} {hoped} by the planner, {saved} with look-ups at their price{worst}", asked.template)
         };
         let named: Vec<String> = doubtful.iter().take(NAMED_MAX).map(one).collect();
         format!(
@@ -99,9 +99,9 @@ mod tests {
     use querygate_models::index::Price;
     use std::collections::BTreeSet;
 
-    fn asked(fingerprint: u64, millis: f64) -> Asked {
+    fn asked(template: u64, millis: f64) -> Asked {
         let query = NativeQuery { text: "".into(), tables: Vec::new(), rows: None };
-        Asked { fingerprint, query, policy: BTreeSet::new(), runs: 10, millis }
+        Asked { fingerprint: template + 1, template, query, policy: BTreeSet::new(), runs: 10, millis }
     }
 
     fn change(statement: usize, before: f64, after: f64, planned: f64) -> Change {

@@ -33,6 +33,8 @@ pub(crate) struct Problem {
 /// A statement of the workload.
 pub(crate) struct Asked {
     pub(crate) fingerprint: u64,
+    /// Of a statement that it runs for.
+    pub(crate) template: u64,
     pub(crate) query: NativeQuery,
     /// Columns that the policy compares: table and column.
     pub(crate) policy: BTreeSet<(usize, usize)>,
@@ -78,6 +80,7 @@ impl Problem {
         let mut statement = Statement { weight: as_number(ran.runs), accesses: Vec::new() };
         let mut asked = Asked {
             fingerprint,
+            template: ran.statement(fingerprint),
             query: NativeQuery {
                 text: ran.text.as_str().into(),
                 tables: Vec::new(),

@@ -161,11 +161,12 @@ impl Suggestion {
         self.source == other.source && self.table == other.table && self.change == other.change
     }
 
-    /// What each template gains, for people.
+    /// What each template gains, for people, who find it by its number in `querygate.templates`.
     pub(crate) fn gains_text(&self) -> String {
         let one = |gain: &Gain| {
+            let template = if gain.template == 0 { gain.fingerprint } else { gain.template };
             let change = percent(gain.after / gain.before.max(f64::MIN_POSITIVE) - 1.0);
-            format!("{:016x} ({} runs): {:.0} to {:.0}, {change}", gain.fingerprint, gain.runs, gain.before, gain.after)
+            format!("{template:016x} ({} runs): {:.0} to {:.0}, {change}", gain.runs, gain.before, gain.after)
         };
         self.gains.iter().map(one).collect::<Vec<_>>().join("; ")
     }

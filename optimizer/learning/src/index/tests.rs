@@ -333,6 +333,21 @@ async fn what_the_policy_compares_leads_and_duplicates_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_gains_is_told_by_the_number_of_its_statement() {
+    let bench = Bench::new(Toy::default(), true).await;
+    bench.follow(&runs("number", "one", 40, 20)).await;
+    bench.call("suggest_indexes", None).await.unwrap();
+    let id = bench.told()[0].0;
+    bench.call("apply", Some(id)).await.unwrap();
+    bench.follow(&runs("number", "one", 20, 1)).await;
+    // 77, as `querygate.templates` has it; the fragment's own is 6.
+    for column in ["templates", "measured"] {
+        let told = format!("{:?}", cells(&bench.advisor, column)[0]);
+        assert!(told.contains("000000000000004d") && !told.contains("0000000000000006"), "{column}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_began_is_known_though_its_client_went() {
     let held = Some((Semaphore::new(0), Semaphore::new(0)));
     let bench = Bench::new(Toy { held, ..Toy::default() }, true).await;

@@ -284,9 +284,10 @@ impl Suggestion {
             now += as_number(before.runs) * bytes_now;
             let _ = write!(
                 text,
-                "{}{fingerprint:016x}: {groups:.1} row groups and {:.2} MiB in each of {} runs before, {groups_now:.1} and \
+                "{}{:016x}: {groups:.1} row groups and {:.2} MiB in each of {} runs before, {groups_now:.1} and \
                  {:.2} MiB in {} since",
                 if text.is_empty() { "" } else { "; " },
+                ran.statement(*fingerprint),
                 bytes / MIB,
                 before.runs,
                 bytes_now / MIB,
@@ -361,7 +362,7 @@ impl Taken<'_> {
                 gains,
                 "{}{:016x} ({:.0} runs): {:.1} of {} row groups and {:.2} MiB to {:.1} of {groups:.0} and {:.2} MiB, {change}",
                 if gains.is_empty() { "" } else { "; " },
-                gain.fingerprint,
+                ran(gain.fingerprint).map_or(gain.fingerprint, |ran| ran.statement(gain.fingerprint)),
                 gain.runs,
                 before.groups,
                 self.study.groups.len(),
