@@ -219,10 +219,33 @@ fn dies_and_comes_back(database: &Database, server: &Server) {
         refused(server, "nora", sql);
         assert!(asked.elapsed() < Duration::from_secs(20));
     }
+    // Who looks from outside is told, without a statement of their own to the source.
+    let state = "SELECT up, error LIKE '%\"shop\"%', error LIKE '%127.0.0.1%' FROM querygate.sources";
+    assert_eq!(answer(server, "sven", state), "f|t|f");
+    assert!(server.get("/readyz").contains("\"sources\":{\"up\":0,\"down\":1}"), "{}", server.get("/readyz"));
+    assert!(server.get("/metrics").contains("querygate_source_up{source=\"shop\"} 0"));
+    let _ = server.wait_for("a source cannot be reached", 0);
     database.run();
     let back = Instant::now();
     while !psql(server, "nora", &["-At", "-c", sql]).success {
         assert!(back.elapsed() < Duration::from_secs(20));
     }
     assert_eq!(answer(server, "nora", sql), "3");
+    let _ = server.wait_for("a source answers again", 0);
+    assert_eq!(answer(server, "sven", "SELECT up, error IS NULL FROM querygate.sources"), "t|t");
+    assert!(server.get("/readyz").contains("\"sources\":{\"up\":1,\"down\":0}"), "{}", server.get("/readyz"));
+    let told = |text: &str| server.lines().iter().filter(|line| line.contains(text)).count();
+    assert_eq!((told("a source cannot be reached"), told("a source answers again")), (1, 1));
+
+    // Without a statement the gate finds out by itself that it is back.
+    database.kill();
+    while answer(server, "sven", "SELECT up FROM querygate.sources") == "t" {
+        refused(server, "nora", sql);
+        assert!(back.elapsed() < Duration::from_secs(60));
+    }
+    database.run();
+    let back = Instant::now();
+    while answer(server, "sven", "SELECT up FROM querygate.sources") == "f" {
+        assert!(back.elapsed() < Duration::from_secs(30), "{}", server.lines().join("\n"));
+    }
 }

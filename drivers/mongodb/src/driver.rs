@@ -223,4 +223,8 @@ impl Driver for MongoDriver {
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.pool.status())
     }
+
+    fn away(&self) -> Option<Error> {
+        self.pool.away()
+    }
 }

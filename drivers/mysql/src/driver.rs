@@ -204,7 +204,11 @@ impl Driver for MysqlDriver {
         let mut lease = self.lease().await?;
         let answers = lease.session.answers(Duration::from_secs(5)).await;
         lease.release(answers);
-        if answers { Ok(()) } else { Err(crate::error::unreachable("source does not answer")) }
+        if !answers {
+            return Err(crate::error::unreachable("source does not answer"));
+        }
+        self.pool.answered();
+        Ok(())
     }
 
     fn index_advice(&self) -> Option<&dyn IndexAdvice> {
@@ -213,6 +217,10 @@ impl Driver for MysqlDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.pool.status())
+    }
+
+    fn away(&self) -> Option<Error> {
+        self.pool.away()
     }
 
     fn writer(&self) -> Option<&dyn Writer> {

@@ -297,11 +297,17 @@ impl Driver for PostgresDriver {
             async move { connection.client.check_connection().await.map_err(|error| from_postgres(source, &error)) }
                 .boxed()
         })
-        .await
+        .await?;
+        self.pool.answered();
+        Ok(())
     }
 
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.pool.status())
+    }
+
+    fn away(&self) -> Option<Error> {
+        self.pool.away()
     }
 
     fn schema_notice(&self) -> Option<&SchemaNotice> {

@@ -54,11 +54,19 @@ pub struct ViewDefinition {
 pub struct SourceStatus {
     pub name: String,
     pub kind: String,
-    /// `None`: up.
+    /// Why the last load could not read it, or a table of it; `None`: it could.
     pub error: Option<Error>,
     pub tables: usize,
     /// What connects to it; `None` where nothing does.
     pub driver: Option<Arc<dyn Driver>>,
+}
+
+impl SourceStatus {
+    /// Why it is down now; `None`: up. It may have gone since the last load.
+    #[must_use]
+    pub fn down(&self) -> Option<Error> {
+        self.driver.as_ref().and_then(|driver| driver.away()).or_else(|| self.error.clone())
+    }
 }
 
 /// Something that a source changed in an object's table, and what was done about it. For operators.

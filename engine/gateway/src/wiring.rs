@@ -9,6 +9,7 @@ mod layouts;
 mod learning;
 mod measure;
 mod metadata_webhooks;
+mod outages;
 mod sources;
 mod states;
 mod transactions;
@@ -140,6 +141,7 @@ impl Parts {
     fn begin(self, service: Arc<GateService>, authenticator: Arc<ConfigAuthenticator>) -> Close {
         let Self { engine, webhooks, declared, database, runtime, .. } = self;
         Arc::new(move || {
+            outages::keep(&engine, &runtime);
             let (service, authenticator) = (Arc::clone(&service), Arc::clone(&authenticator));
             let database = database.clone();
             let served = move || events::Served {
@@ -200,7 +202,7 @@ fn options(config: &Config) -> EngineOptions {
 
 fn readiness(engine: &Engine) -> Readiness {
     let deployment = engine.deployment();
-    let sources_up = deployment.sources.iter().filter(|source| source.error.is_none()).count();
+    let sources_up = deployment.sources.iter().filter(|source| source.down().is_none()).count();
     Readiness {
         metadata_version: Some(deployment.version),
         objects: deployment.snapshot.objects.len(),

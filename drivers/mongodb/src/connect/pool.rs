@@ -71,6 +71,11 @@ impl Pool {
         self.meter.lease(deadline, cancel, self.acquired()).await
     }
 
+    /// Why the source is away, if it is.
+    pub(crate) fn away(&self) -> Option<Error> {
+        self.breaker.away(Instant::now())
+    }
+
     pub(crate) fn status(&self) -> PoolStatus {
         let available = self.permits.available_permits();
         debug_assert!(available <= self.size, "a permit is given back once");

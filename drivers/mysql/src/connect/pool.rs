@@ -80,6 +80,16 @@ impl Pool {
         self.meter.lease(deadline, cancel, self.acquired()).await
     }
 
+    /// Why the source is away, if it is.
+    pub(crate) fn away(&self) -> Option<Error> {
+        self.breaker.away(Instant::now())
+    }
+
+    /// The source answered over a connection, which may have been there before.
+    pub(crate) fn answered(&self) {
+        self.breaker.answered(Instant::now());
+    }
+
     pub(crate) fn status(&self) -> PoolStatus {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
         let breaker = self.breaker.state(Instant::now());

@@ -17,7 +17,7 @@ use crate::value::{Value, ValueType};
 use crate::write::Writer;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use querygate_types::{PlannerSetting, Result};
+use querygate_types::{Error, PlannerSetting, Result};
 use std::fmt;
 use std::sync::Arc;
 
@@ -108,6 +108,11 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
     /// Its connections, in numbers. `None`: it has none to count.
     fn pool(&self) -> Option<PoolStatus> {
+        None
+    }
+
+    /// Why it cannot be reached, as its last attempt to connect tells: nothing is asked for this. `None`: it can, or nobody tried.
+    fn away(&self) -> Option<Error> {
         None
     }
 

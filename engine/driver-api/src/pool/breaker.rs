@@ -29,6 +29,8 @@ impl BreakerState {
 
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(10);
+/// How long an answer over a connection that was there says that the source is not away.
+const HEARD: Duration = Duration::from_secs(10);
 /// Doublings after which a pause is the longest in any case.
 const DOUBLINGS_MAX: u32 = 10;
 
@@ -44,6 +46,8 @@ pub struct Breaker {
 struct State {
     failures: u32,
     open: Option<(Instant, Error)>,
+    /// When it answered over a connection that was there, since new ones fail.
+    heard: Option<Instant>,
 }
 
 impl Breaker {
@@ -82,6 +86,22 @@ impl Breaker {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
 
+    /// The source answered over a connection that was there before. It is not away, though new connections may go on to fail, as they do
+    /// where it has no more of them.
+    pub fn answered(&self, now: Instant) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.open.is_some() {
+            state.heard = Some(now);
+        }
+    }
+
+    /// Why the source is away: what the last attempt failed with. `None`: it is not.
+    pub fn away(&self, now: Instant) -> Option<Error> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_heard = state.heard.is_some_and(|heard| now.saturating_duration_since(heard) < HEARD);
+        state.open.as_ref().filter(|_| !is_heard).map(|(_, error)| error.clone())
+    }
+
     /// For metrics.
     pub fn state(&self, now: Instant) -> BreakerState {
         match &self.state.lock().unwrap_or_else(PoisonError::into_inner).open {
@@ -118,9 +138,27 @@ mod tests {
         breaker.succeeded();
         assert_eq!(breaker.state(at(302)), BreakerState::Closed);
         assert!(breaker.admit(at(302)).is_ok() && breaker.admit(at(302)).is_ok());
+        assert!(breaker.away(at(302)).is_none());
         for _ in 0..100 {
             breaker.failed(start, &error);
         }
         assert!(breaker.admit(start + PAUSE_MOST).is_ok());
+    }
+
+    #[test]
+    fn a_source_is_away_from_a_failure_to_an_answer() {
+        let breaker = Breaker::new(Duration::from_secs(5));
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let away = |seconds| breaker.away(at(seconds)).map(|error| error.message().to_owned());
+        breaker.answered(at(0));
+        breaker.failed(at(0), &Error::new(ErrorCode::SourceUnavailable, "down"));
+        // Also when the pause of its attempts is over.
+        assert_eq!((away(0).as_deref(), away(60).as_deref()), (Some("down"), Some("down")));
+        breaker.answered(at(60));
+        breaker.failed(at(61), &Error::new(ErrorCode::SourceUnavailable, "too many"));
+        assert_eq!((away(69), away(70).as_deref()), (None, Some("too many")), "it has no more connections");
+        breaker.succeeded();
+        assert_eq!(away(70), None);
     }
 }

@@ -18,7 +18,7 @@ use crate::value::{Value, ValueType};
 use crate::write::Writer;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use querygate_types::{PlannerSetting, Result};
+use querygate_types::{Error, PlannerSetting, Result};
 use std::fmt;
 use std::sync::Arc;
 
@@ -120,6 +120,10 @@ impl<T: DriverAround> Driver for T {
 
     fn pool(&self) -> Option<PoolStatus> {
         self.inner().pool()
+    }
+
+    fn away(&self) -> Option<Error> {
+        self.inner().away()
     }
 
     fn writer(&self) -> Option<&dyn Writer> {

@@ -32,9 +32,13 @@ impl Builder {
     }
 
     /// Whether a source that could not be reached before answers now, or one has tables that are not what the deployment's
-    /// were made of.
+    /// were made of. Asks, too, whether one that went since then is back.
     pub(super) async fn source_changed(&self, deployment: &Deployment) -> bool {
-        self.source_returned(&deployment.sources).await || self.sources.changed(&deployment.snapshot).await
+        if self.source_returned(&deployment.sources).await {
+            return true;
+        }
+        self.sources.ask_again().await;
+        self.sources.changed(&deployment.snapshot).await
     }
 
     async fn source_returned(&self, sources: &[SourceStatus]) -> bool {

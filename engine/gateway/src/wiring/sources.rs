@@ -19,7 +19,7 @@ use querygate_catalog::remote::DriverTable;
 use querygate_catalog::{UnavailableTable, object_schema};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::identifier::TableRef;
-use querygate_driver_api::pool::Budget;
+use querygate_driver_api::pool::{BreakerState, Budget};
 use querygate_driver_api::remote::{LookedFor, RemoteTable};
 use querygate_files::FilesSource;
 use querygate_memory::ChangingMemory;
@@ -166,6 +166,18 @@ impl Sources {
             Some(Opened::Driver(driver)) => driver.health().await.is_ok(),
             Some(Opened::Files { .. } | Opened::Memory | Opened::ChangingMemory(_)) | None => false,
         }
+    }
+
+    /// Asks servers that could not be reached whether they answer, where their pause is over: nobody else may ask for a long time, and
+    /// until then they count as away. An attempt of a statement is made in its place.
+    pub(super) async fn ask_again(&self) {
+        let away = self.opened.values().filter_map(|source| match source {
+            Opened::Driver(driver) => {
+                driver.pool().filter(|pool| pool.breaker == BreakerState::HalfOpen).map(|_| driver)
+            }
+            Opened::Files { .. } | Opened::Memory | Opened::ChangingMemory(_) => None,
+        });
+        join_all(away.map(|driver| driver.health())).await;
     }
 
     /// The table of every object, and how each source is.

@@ -281,9 +281,9 @@ fn source_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
         return Vec::new();
     }
     let row = |s: &querygate_catalog::deployment::SourceStatus| {
-        let error = s.error.as_ref().map(ToString::to_string);
+        let error = s.down().map(|error| error.to_string());
         let mut row =
-            vec![text(&s.name), text(&s.kind), count(s.tables), Cell::Flag(s.error.is_none()), Cell::Text(error)];
+            vec![text(&s.name), text(&s.kind), count(s.tables), Cell::Flag(error.is_none()), Cell::Text(error)];
         row.extend(pool_cells(s));
         row
     };

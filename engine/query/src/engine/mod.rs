@@ -197,7 +197,7 @@ impl Engine {
             workers.pool.measure();
         }
         for source in &self.deployment().sources {
-            let up = if source.error.is_none() { 1.0 } else { 0.0 };
+            let up = if source.down().is_none() { 1.0 } else { 0.0 };
             metrics::gauge!("querygate_source_up", "source" => source.name.clone()).set(up);
             if let Some(pool) = source.driver.as_ref().and_then(|driver| driver.pool()) {
                 observe::measured(&source.name, &pool);

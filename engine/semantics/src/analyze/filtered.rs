@@ -75,7 +75,12 @@ fn chosen(value: &mut Expr, condition: &Expr, schema: &DFSchema) -> Result<bool>
     // Plans are analyzed more than once.
     let is_chosen = matches!(value, Expr::Case(Case { expr: None, when_then_expr, else_expr: None })
         if when_then_expr.iter().all(|(when, _)| when.as_ref() == condition));
-    if is_chosen || condition.is_volatile() || has_subquery(condition)? || has_subquery(value)? || !may_fail(value, schema)? {
+    if is_chosen
+        || condition.is_volatile()
+        || has_subquery(condition)?
+        || has_subquery(value)?
+        || !may_fail(value, schema)?
+    {
         return Ok(false);
     }
     let Ok((_, field)) = value.to_field(schema) else { return Ok(false) };
@@ -93,10 +98,7 @@ fn chosen(value: &mut Expr, condition: &Expr, schema: &DFSchema) -> Result<bool>
 
 fn has_subquery(expr: &Expr) -> Result<bool> {
     expr.exists(|part| {
-        Ok(matches!(
-            part,
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
-        ))
+        Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))
     })
 }
 
