@@ -206,6 +206,7 @@ fn readiness(engine: &Engine) -> Readiness {
     Readiness {
         metadata_version: Some(deployment.version),
         objects: deployment.snapshot.objects.len(),
+        reload_refused: engine.has_refused(),
         sources_up,
         sources_down: deployment.sources.len() - sources_up,
         stopping: false,
@@ -224,6 +225,14 @@ struct Reloads {
 impl Reloads {
     async fn reload(self: Arc<Self>) -> Result<String> {
         let _turn = self.turn.lock().await;
+        let reloaded = self.next().await;
+        if reloaded.is_err() {
+            self.engine.refuse();
+        }
+        reloaded
+    }
+
+    async fn next(&self) -> Result<String> {
         let version = self.engine.deployment().version + 1;
         let deployment = self.builder.build(version).await?;
         metadata_webhooks::check(self.builder.config(), &deployment.snapshot)?;

@@ -17,13 +17,15 @@ impl std::fmt::Debug for Probes {
     }
 }
 
-/// Whether the gate can answer, and how many sources are up.
+/// Whether the gate can answer, with what version, and how many sources are up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Readiness {
     /// Version of the metadata in force; `None` while none is loaded.
     pub metadata_version: Option<u64>,
     /// Objects in it.
     pub objects: usize,
+    /// The last reload was refused: a version before it is in force. Why is in the log.
+    pub reload_refused: bool,
     /// Sources that answer. Only how many: nobody has to log in to ask.
     pub sources_up: usize,
     pub sources_down: usize,
@@ -40,7 +42,7 @@ impl Readiness {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let status = match (self.is_ready(), self.sources_down == 0) {
+        let status = match (self.is_ready(), self.sources_down == 0 && !self.reload_refused) {
             (false, _) if self.stopping => "stopping",
             (false, _) => "starting",
             (true, true) => "ready",
@@ -48,7 +50,11 @@ impl Readiness {
         };
         json!({
             "status": status,
-            "metadata": {"version": self.metadata_version, "objects": self.objects},
+            "metadata": {
+                "version": self.metadata_version,
+                "objects": self.objects,
+                "reload_refused": self.reload_refused,
+            },
             "sources": {"up": self.sources_up, "down": self.sources_down},
         })
     }

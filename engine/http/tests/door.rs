@@ -32,7 +32,14 @@ async fn start(readiness: Readiness, change: impl FnOnce(&mut HttpConfig)) -> Ru
 }
 
 fn ready() -> Readiness {
-    Readiness { metadata_version: Some(3), objects: 2, sources_up: 1, sources_down: 1, stopping: false }
+    Readiness {
+        metadata_version: Some(3),
+        objects: 2,
+        reload_refused: false,
+        sources_up: 1,
+        sources_down: 1,
+        stopping: false,
+    }
 }
 
 async fn ask(addr: SocketAddr, request: &str) -> (u16, String) {
@@ -61,6 +68,15 @@ async fn the_probes_answer() {
     assert_eq!(status, 404);
     assert!(body.contains("ROUTE_NOT_FOUND"), "{body}");
     assert_eq!(ask(running.addr, "POST /healthz").await.0, 405);
+}
+
+#[tokio::test]
+async fn a_refused_reload_is_told_and_the_gate_answers() {
+    let refused = Readiness { reload_refused: true, sources_down: 0, ..ready() };
+    let running = start(refused, |_| {}).await;
+    let (status, body) = ask(running.addr, "GET /readyz").await;
+    assert_eq!(status, 200);
+    assert!(body.contains("\"degraded\"") && body.contains("\"reload_refused\":true"), "{body}");
 }
 
 #[tokio::test]

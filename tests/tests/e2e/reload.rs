@@ -49,12 +49,22 @@ fn a_signal_loads_the_edit_and_a_bad_edit_keeps_what_was() {
     assert!(server.lines()[from..].join("\n").contains("allowRaed"), "{place}");
     assert_eq!(iris_counts(&server), Ok(seen));
     assert!(counts());
+    let told = |refused: bool, number: u8| {
+        let ready = server.get("/readyz");
+        assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+        assert!(ready.contains(&format!("\"reload_refused\":{refused}")) && !ready.contains("allowRaed"), "{ready}");
+        let metrics = server.get("/metrics");
+        assert!(metrics.contains(&format!("querygate_deployment_refused {number}\n")), "{metrics}");
+        assert!(metrics.contains("querygate_deployments_refused_total 1\n"), "{metrics}");
+    };
+    told(true, 1);
 
     let from = server.lines().len();
     std::fs::write(&file, &before).unwrap();
     server.signal("HUP");
     let _ = server.wait_for("metadata reloaded", from);
     assert!(iris_counts(&server).is_err() && !counts(), "what was taken away is gone at once");
+    told(false, 0);
 }
 
 #[test]

@@ -109,6 +109,7 @@ async fn probes(
         // It has no metadata of its own: it is as new as the parts that it takes.
         metadata_version: Some(0),
         objects: 0,
+        reload_refused: false,
         sources_up: folders,
         sources_down: 0,
         stopping: draining.is_cancelled(),

@@ -33,7 +33,7 @@ use querygate_resources::{Holder, SourceShares};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The one way to data.
@@ -46,6 +46,8 @@ pub struct Engine {
     deployment: RwLock<Arc<Deployment>>,
     /// Of the current deployment, for those who only compare it.
     version: AtomicU64,
+    /// Whether the version that came last was none that could be put in force.
+    has_refused: AtomicBool,
     caches: Caches,
     session_places: Arc<SessionPlaces>,
     start_settings: Settings,
@@ -136,6 +138,7 @@ impl Engine {
             environment,
             accounts,
             version: AtomicU64::new(deployment.version),
+            has_refused: AtomicBool::new(false),
             deployment: RwLock::new(Arc::new(deployment)),
             checks: Arc::default(),
         }))
@@ -167,8 +170,21 @@ impl Engine {
         *current = Arc::new(deployment);
         drop(current);
         self.caches.clear();
+        self.has_refused.store(false, Ordering::Release);
         metrics::counter!("querygate_deployments_total").increment(1);
         Ok(())
+    }
+
+    /// Notes that no newer version could be made, or that it has errors: the current one stays.
+    pub fn refuse(&self) {
+        self.has_refused.store(true, Ordering::Release);
+        metrics::counter!("querygate_deployments_refused_total").increment(1);
+    }
+
+    /// Whether the last version was refused, so that what is served is older than what is configured.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        self.has_refused.load(Ordering::Acquire)
     }
 
     /// Waits, for at most some seconds, until what was observed is in the audit file. For the end, when no statement runs
@@ -183,7 +199,7 @@ impl Engine {
         self.deployment().sources.clone()
     }
 
-    /// Sets the metrics of memory, of turns and of the sources' connections.
+    /// Sets the metrics of memory, of turns, of the last reload and of the sources' connections.
     pub fn measure(&self) {
         metrics::gauge!("querygate_memory_reserved_bytes").set(self.accounts.total().reserved() as f64);
         metrics::gauge!("querygate_memory_max_bytes").set(self.options.memory_total as f64);
@@ -193,6 +209,7 @@ impl Engine {
         metrics::gauge!("querygate_plan_templates_bytes").set(self.caches.templates.bytes() as f64);
         metrics::gauge!("querygate_queries_max").set(self.options.queries_max as f64);
         metrics::gauge!("querygate_sessions_max").set(self.options.sessions_max as f64);
+        metrics::gauge!("querygate_deployment_refused").set(if self.has_refused() { 1.0 } else { 0.0 });
         if let Some(workers) = &self.options.workers {
             workers.pool.measure();
         }
