@@ -5,7 +5,7 @@ mod reloads;
 
 use crate::config::Config;
 use crate::gate::{Gate, Runtimes};
-use crate::process::{keep_up, raise_file_limit, start_metrics};
+use crate::process::{begin_at_zero, keep_up, raise_file_limit, start_metrics};
 use crate::wiring;
 use bound_doors::Doors;
 use futures::future::BoxFuture;
@@ -121,7 +121,7 @@ pub(crate) fn serve_with(
     ports_are_free(config)?;
     let room = raise_file_limit(config.server.connection_max, session_doors(config));
     let metrics = start_metrics();
-    process::begin_at_zero();
+    begin_at_zero();
     let threads = Threads::start(config)?;
     let gate = threads.build(config)?;
     let upkeep = threads.wire.spawn(keep_up(metrics.clone()));
