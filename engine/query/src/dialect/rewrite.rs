@@ -8,7 +8,9 @@ pub(super) mod grouping;
 use super::rewrite::expressions::{
     bounds, calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
-use super::rewrite::from::{aliases, names, order_names, recursion, relations, rows, set_names, using, value_lists};
+use super::rewrite::from::{
+    aliases, names, order_keys, order_names, recursion, relations, rows, set_names, using, value_lists,
+};
 use super::rewrite::grouping::{aggregates, frames, group_by, misplaced, orders, sets, windows};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
@@ -157,6 +159,9 @@ impl Writer for Rewriter<'_> {
             step(aliases::keep_apart(self, select, query.order_by.as_mut()))?;
         }
         step(order_names::refuse_ambiguous(self, query))?;
+        if self.ctes.len() == 1 {
+            order_keys::keep_apart(query);
+        }
         step(self.groups(query.body.as_mut(), query.order_by.as_ref()))?;
         step(using::in_order(self, query))?;
         step(constants::type_recursion(query, self.declared))?;
@@ -213,6 +218,7 @@ impl Writer for Rewriter<'_> {
         step(aggregates::refuse(expr))?;
         step(misplaced::refuse(expr))?;
         step(bounds::rewrite(expr))?;
+        order_keys::keep_apart_in(expr);
         step(rows::rewrite(self, expr))?;
         normal_forms::rewrite(expr);
         orders::by_no_places(expr);

@@ -1,6 +1,7 @@
 //! Aliases of tables as the engine takes them: a name for each column or for none, joins in parentheses with an alias as queries, and no
 //! alias that a query within takes for a column of its own, whose field `alias.column` would be.
 
+use super::order_keys;
 use super::rows::{self, Scope};
 use crate::dialect::ast::{derived, folded, parts, quoted, select as new_select, table_alias};
 use crate::dialect::rewrite::Rewriter;
@@ -48,6 +49,12 @@ pub(in crate::dialect) fn complete(rewriter: &Rewriter<'_>, select: &mut Select)
             }
             _ => {}
         }
+        if let TableFactor::Derived { subquery, alias: Some(alias), .. } = factor
+            && order_keys::is_mixed(subquery)
+        {
+            let columns = rows::renamed(rows::columns(rewriter, subquery), Some(&*alias));
+            order_keys::keep_apart_under(subquery, alias, columns);
+        }
         Ok(())
     })
 }
@@ -56,6 +63,9 @@ pub(in crate::dialect) fn complete(rewriter: &Rewriter<'_>, select: &mut Select)
 pub(in crate::dialect) fn complete_with(with: &mut With, columns: impl Fn(&str) -> Option<Vec<String>>) {
     for cte in &mut with.cte_tables {
         let own = columns(&folded(&cte.alias.name));
+        if order_keys::is_mixed(&cte.query) {
+            order_keys::keep_apart_under(&mut cte.query, &mut cte.alias, own.clone());
+        }
         name_others(&mut cte.alias, own);
     }
 }
