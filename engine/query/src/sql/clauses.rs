@@ -5,6 +5,7 @@
 mod bounds;
 mod fetches;
 mod groups;
+mod lists;
 #[cfg(test)]
 mod tests;
 
@@ -277,6 +278,7 @@ impl Words<'_> {
         if let Some(bounds) = self.ordered_bounds(word) {
             return bounds;
         }
+        self.list_of_subquery(word);
         if self.is(word, "name") && self.is_text(word + 1) {
             self.name_literal(word);
             return word + 2;
