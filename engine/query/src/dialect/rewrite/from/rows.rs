@@ -271,6 +271,9 @@ pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) -> R
                 *expr = all;
             }
         }
+        Expr::Cast { expr: inner, .. } => put_row(rewriter, inner),
+        Expr::BinaryOp { left, op, right } if is_comparison(op) => put_rows(rewriter, left, right),
+        Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => put_rows(rewriter, left, right),
         Expr::Identifier(_) => {
             if let Some((alias, row)) = alias(rewriter, expr)
                 && row.scalar
@@ -291,6 +294,45 @@ pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) -> R
         _ => {}
     }
     Ok(())
+}
+
+const fn is_comparison(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq
+    )
+}
+
+/// Puts a row in place of its alias; whatever else there is stays.
+fn put_row(rewriter: &Rewriter<'_>, expr: &mut Expr) {
+    match expr {
+        Expr::Nested(inner) => put_row(rewriter, inner),
+        other => {
+            if let Some(row) = row_of(rewriter, other) {
+                *other = row;
+            }
+        }
+    }
+}
+
+/// The same for two that are compared, where both are aliases.
+fn put_rows(rewriter: &Rewriter<'_>, left: &mut Expr, right: &mut Expr) {
+    let is_row = |expr: &Expr| {
+        let mut at = expr;
+        while let Expr::Nested(inner) = at {
+            at = inner;
+        }
+        row_of(rewriter, at).is_some()
+    };
+    if is_row(left) && is_row(right) {
+        put_row(rewriter, left);
+        put_row(rewriter, right);
+    }
 }
 
 /// The alias that an expression is, with its row.
