@@ -10,7 +10,7 @@ use crate::keep_names::under_names;
 use crate::numbers::{arithmetic, wide, zeros};
 use crate::times::interval_length;
 use crate::times::zone::Zone;
-use crate::typing::{binding, comparable, enum_order, order_keys, set_operations};
+use crate::typing::{binding, comparable, enum_order, order_keys, set_operations, unions};
 use crate::windows::{distances, framed, peers};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -95,7 +95,7 @@ fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRe
 
 /// A node whose values are ordered, grouped and joined by what stands for them. None of the three changes what another looks for.
 fn ordered(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let node = wide::keyed(node.recompute_schema()?)?;
+    let node = wide::keyed(unions::recomputed(node)?)?;
     let node = node.transform_data(interval_length::sorted)?.transform_data(enum_order::sorted)?;
     node.transform_data(|node| Ok(order_keys::sorted(node)))
 }

@@ -61,6 +61,29 @@ pub(crate) fn met(plan: LogicalPlan) -> Result<LogicalPlan> {
     if changed { crate::renewed_outer_columns(plan.data) } else { Ok(plan.data) }
 }
 
+/// A node whose schema is computed anew of its inputs: a union's is the engine's, which keeps it, unless all inputs have another type by now
+/// than they were planned with.
+pub(crate) fn recomputed(node: LogicalPlan) -> Result<LogicalPlan> {
+    match node {
+        LogicalPlan::Union(union) if is_outdated(&union) => {
+            Union::try_new_with_loose_types(union.inputs).map(LogicalPlan::Union)
+        }
+        other => other.recompute_schema(),
+    }
+}
+
+/// Whether all inputs have one type for a column, and the union another one.
+fn is_outdated(union: &Union) -> bool {
+    let is_other = |place: usize, own: &DataType| {
+        let mut inputs = union.inputs.iter().map(|input| input.schema().fields().get(place).map(|of| of.data_type()));
+        match inputs.next().flatten() {
+            Some(first) => first != own && inputs.all(|other| other == Some(first)),
+            None => false,
+        }
+    };
+    union.schema.fields().iter().enumerate().any(|(place, own)| is_other(place, own.data_type()))
+}
+
 /// For each column that has several types, the one at which they meet. Where they do not, the analyzer says so.
 fn targets(union: &Union) -> Vec<Option<FieldRef>> {
     let width = union.inputs.first().map_or(0, |input| input.schema().fields().len());
