@@ -11,7 +11,7 @@ use crate::typing::recursive_numbers::is_work_table;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union, Values, cast,
 };
@@ -248,6 +248,9 @@ fn have_own_places(cells: &[&mut Expr], none: &DFSchema) -> bool {
 fn common_decimal(cells: &[&mut Expr], none: &DFSchema) -> Option<DataType> {
     let (mut whole, mut places) = (0_i16, 0_i8);
     for cell in cells {
+        if matches!(&**cell, Expr::Literal(value, _) if value.is_null()) {
+            continue;
+        }
         match cell.get_type(none).ok()? {
             DataType::Decimal128(precision, scale) if scale >= 0 => {
                 whole = whole.max(i16::from(precision) - i16::from(scale));
@@ -257,8 +260,30 @@ fn common_decimal(cells: &[&mut Expr], none: &DFSchema) -> Option<DataType> {
             _ => return None,
         }
     }
-    let precision = u8::try_from(whole + i16::from(places)).ok().filter(|digits| *digits <= 38)?;
+    let precision = u8::try_from(whole + i16::from(places)).ok().filter(|digits| (1..=38).contains(digits))?;
     Some(DataType::Decimal128(precision, places))
+}
+
+/// The type of a cast to `numeric` until it is settled.
+const UNSETTLED: DataType = DataType::Decimal128(38, 10);
+
+/// A constant beside such a cast in VALUES, without the cast to its type that the engine put around it.
+fn unwrap(cell: &mut Expr) {
+    let Expr::Cast(cast) = &*cell else { return };
+    if *cast.field.data_type() != UNSETTLED || !cast.field.metadata().is_empty() {
+        return;
+    }
+    let own = match cast.expr.as_ref() {
+        Expr::Literal(ScalarValue::Int32(Some(value)), _) => Some((i128::from(*value), 10, 0)),
+        Expr::Literal(ScalarValue::Int64(Some(value)), _) => Some((i128::from(*value), 19, 0)),
+        Expr::Literal(ScalarValue::Decimal128(Some(digits), precision, scale), _) => {
+            Some((*digits, *precision, *scale))
+        }
+        _ => None,
+    };
+    if let Some((digits, precision, scale)) = own {
+        *cell = Expr::Literal(ScalarValue::Decimal128(Some(digits), precision, scale), None);
+    }
 }
 
 /// The notes of types at constants of a column, all or those that are not NULL.
@@ -297,7 +322,18 @@ fn fill(mut values: Values, reads: bool) -> Result<Transformed<LogicalPlan>> {
     for (place, (_, field)) in fields.iter_mut().enumerate() {
         let mut cells: Vec<&mut Expr> = values.values.iter_mut().filter_map(|row| row.get_mut(place)).collect();
         changed |= note_alike(&mut cells);
+        cells.iter_mut().for_each(|cell| unwrap(cell));
         if !cells.iter().any(|cell| is_wide(cell, &none)) && !have_own_places(&cells, &none) {
+            // Casts to numeric are settled by now, and the column has the type that they had before.
+            if matches!(field.data_type(), DataType::Decimal128(38, _))
+                && let Some(common) = common_decimal(&cells, &none).filter(|common| common != field.data_type())
+            {
+                for cell in cells {
+                    *cell = std::mem::take(cell).cast_to(&common, &none)?;
+                }
+                *field = Arc::new(Field::new(field.name(), common, true));
+                changed = true;
+            }
             continue;
         }
         let double = *field.data_type() == DataType::Float64;
