@@ -48,7 +48,8 @@ impl PhysicalOptimizerRule for KeepTopKKeys {
 }
 
 /// An aggregate that may stop after some groups was given this before its input was sorted; sorted, it asks for an order of
-/// its groups that was not asked for. It makes them all, and the limit above takes some. Put after the engine's rules.
+/// its groups that was not asked for. One that keeps the first groups by a float panics over NaN, or forgets that it is the greatest. Both
+/// make all groups, and the limit above takes some. Put after the engine's rules.
 #[derive(Debug)]
 pub(crate) struct LimitedGroups;
 
@@ -56,8 +57,11 @@ impl PhysicalOptimizerRule for LimitedGroups {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let unlimited = plan.transform_up(|node| {
             let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(Transformed::no(node)) };
-            let unordered = aggregate.limit_options().is_some_and(|limit| limit.descending.is_none());
-            if !unordered || aggregate.is_unordered_unfiltered_group_by_distinct() {
+            let wrong = aggregate.limit_options().is_some_and(|limit| match limit.descending {
+                Some(_) => aggregate.schema().fields().iter().any(|field| field.data_type().is_floating()),
+                None => !aggregate.is_unordered_unfiltered_group_by_distinct(),
+            });
+            if !wrong {
                 return Ok(Transformed::no(node));
             }
             Ok(Transformed::yes(Arc::new(aggregate.with_new_limit_options(None)) as Arc<dyn ExecutionPlan>))
@@ -95,6 +99,18 @@ mod tests {
         assert_eq!(lines[0], "SortPreservingMergeExec: [k@0 ASC, s@1 ASC], fetch=2");
         assert_eq!(lines[1], "SortExec: TopK(fetch=2), expr=[k@0 ASC, s@1 ASC], preserve_partitioning=[true]");
         assert_eq!(collected(plan), ["1|8", "1|9"]);
+    }
+
+    #[test]
+    fn first_groups_by_a_float_may_be_nan() {
+        let reader = Shop::open().owner();
+        let rows = "(VALUES ('NaN'::float8, 1), (1, 2), (2, 2)) t(x, g)";
+        for (sql, expected) in [
+            (format!("SELECT count(*) FROM (SELECT DISTINCT x FROM {rows} ORDER BY x LIMIT 2) s"), "2"),
+            (format!("SELECT g FROM {rows} GROUP BY g ORDER BY max(x) DESC NULLS LAST LIMIT 1"), "1"),
+        ] {
+            assert_eq!(reader.rows(&sql).unwrap(), [expected], "{sql}");
+        }
     }
 
     /// DataFusion still makes such plans: the rule changes one of a statement.
