@@ -2,7 +2,7 @@
 //! rows.
 
 use super::{computed_items, filtered, growing, stepwise};
-use crate::aggregates::sum;
+use crate::aggregates::{extremes, sum};
 use crate::casts::conversions;
 use crate::fault::unsupported;
 use crate::functions;
@@ -191,6 +191,11 @@ fn aggregate(call: AggregateFunction, schema: &DFSchema) -> Result<Transformed<E
         return Err(unsupported("count(DISTINCT …) of several columns is not supported"));
     }
     let [argument] = call.params.args.as_slice() else { return Ok(Transformed::no(Expr::AggregateFunction(call))) };
+    if let Some(func) = extremes::of_floats(&call.func)
+        && argument.get_type(schema)?.is_floating()
+    {
+        return Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params: call.params })));
+    }
     if sum::is_sum(&call.func) && argument.get_type(schema)? == DataType::Int32 {
         let call = AggregateFunction { func: sum::of_integers(), params: call.params };
         return Ok(Transformed::yes(Expr::AggregateFunction(call)));
