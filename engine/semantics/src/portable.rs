@@ -11,6 +11,7 @@ use crate::times::{date_trunc, interval_extremes, interval_length};
 use crate::{aggregates, functions};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, Volatility};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -230,6 +231,9 @@ pub enum Aggregate {
     LongestInterval,
     ShortestInterval,
     ShownInterval,
+    /// Of floats, whose order is PostgreSQL's.
+    GreatestFloat,
+    LeastFloat,
 }
 
 impl Aggregate {
@@ -237,7 +241,14 @@ impl Aggregate {
     #[must_use]
     pub fn of(aggregate: &AggregateUDF) -> Option<Self> {
         let name = aggregate.name();
-        let others = [Self::SumOfIntegers, Self::LongestInterval, Self::ShortestInterval, Self::ShownInterval];
+        let others = [
+            Self::SumOfIntegers,
+            Self::LongestInterval,
+            Self::ShortestInterval,
+            Self::ShownInterval,
+            Self::GreatestFloat,
+            Self::LeastFloat,
+        ];
         let all = [Self::Named(name.to_owned()), Self::Wide(name.to_owned())].into_iter().chain(others);
         all.into_iter().find(|one| one.made().is_some_and(|made| *made == *aggregate))
     }
@@ -252,6 +263,8 @@ impl Aggregate {
             Self::LongestInterval => interval_extremes::of("max"),
             Self::ShortestInterval => interval_extremes::of("min"),
             Self::ShownInterval => Some(interval_extremes::shown()),
+            Self::GreatestFloat => aggregates::extremes::of_floats(&max_udaf()),
+            Self::LeastFloat => aggregates::extremes::of_floats(&min_udaf()),
         }
     }
 
@@ -273,7 +286,12 @@ impl Aggregate {
                 Some(Exact::Never) | None => false,
             },
             Self::SumOfIntegers => sums(false),
-            Self::Wide(_) | Self::LongestInterval | Self::ShortestInterval | Self::ShownInterval => true,
+            Self::Wide(_)
+            | Self::LongestInterval
+            | Self::ShortestInterval
+            | Self::ShownInterval
+            | Self::GreatestFloat
+            | Self::LeastFloat => true,
         }
     }
 }
@@ -327,6 +345,9 @@ mod tests {
         let narrow = aggregates::sum::of_integers();
         assert_eq!(Aggregate::of(&narrow), Some(Aggregate::SumOfIntegers));
         assert_eq!(*Aggregate::SumOfIntegers.made().unwrap(), *narrow);
+        let greatest = Aggregate::GreatestFloat.made().unwrap();
+        assert_eq!(Aggregate::of(&greatest), Some(Aggregate::GreatestFloat));
+        assert_ne!(*greatest, *KNOWN.aggregates["max"]);
         let state = crate::install(SessionStateBuilder::new_with_default_features().build());
         for name in ["array_agg", "string_agg", "first_value", "median", "approx_distinct"] {
             assert!(Aggregate::of(&state.aggregate_functions()[name]).is_none(), "{name}");
