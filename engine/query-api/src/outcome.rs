@@ -55,6 +55,17 @@ pub struct CopyOptions {
     pub quote: u8,
     /// ESCAPE, one byte before a quote inside of a field; of csv.
     pub escape: u8,
+    /// FORCE_QUOTE; of csv.
+    pub force_quote: ForceQuote,
+}
+
+/// Columns whose values, but for NULL, are quoted whatever they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForceQuote {
+    /// Each.
+    All,
+    /// Those at these places.
+    These(Vec<usize>),
 }
 
 /// Result of one statement.

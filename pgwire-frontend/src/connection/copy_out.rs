@@ -30,6 +30,7 @@ impl CopyStyle {
                 quote: options.quote,
                 escape: options.escape,
                 null: options.null.as_bytes().into(),
+                force_quote: options.force_quote.clone(),
             })
         };
         let shape = match options.format {

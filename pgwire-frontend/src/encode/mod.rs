@@ -169,7 +169,7 @@ impl<'a> BatchEncoder<'a> {
             }
             let start = out.len();
             sent.write(row, Format::Text, self.style, out)?;
-            shape.protect(out, start, self.columns.len() == 1);
+            shape.protect(out, start, self.columns.len() == 1, shape.forces(position));
         }
         out.push(b'\n');
         out.close(mark);

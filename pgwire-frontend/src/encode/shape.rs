@@ -1,5 +1,7 @@
 //! The frames a row can become, and the escaping of COPY's text and csv. Knows no value type.
 
+use querygate_query_api::outcome::ForceQuote;
+
 /// What one row becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -16,6 +18,7 @@ pub(crate) struct CopyText {
     pub(crate) quote: u8,
     pub(crate) escape: u8,
     pub(crate) null: Box<[u8]>,
+    pub(crate) force_quote: ForceQuote,
 }
 
 impl CopyText {
@@ -28,15 +31,23 @@ impl CopyText {
             }
             let start = out.len();
             out.extend_from_slice(name.as_bytes());
-            self.protect(out, start, alone);
+            self.protect(out, start, alone, false);
         }
         out.push(b'\n');
     }
 
+    /// Whether the values of the column at a place are quoted whatever they are.
+    pub(super) fn forces(&self, place: usize) -> bool {
+        match &self.force_quote {
+            ForceQuote::All => true,
+            ForceQuote::These(places) => places.contains(&place),
+        }
+    }
+
     /// Escapes or quotes what was written since `start`.
-    pub(super) fn protect(&self, out: &mut Vec<u8>, start: usize, alone: bool) {
+    pub(super) fn protect(&self, out: &mut Vec<u8>, start: usize, alone: bool, forced: bool) {
         debug_assert!(start <= out.len(), "what is protected was written");
-        if self.csv { self.quote_csv(out, start, alone) } else { self.escape_text(out, start) }
+        if self.csv { self.quote_csv(out, start, alone, forced) } else { self.escape_text(out, start) }
     }
 
     /// `CopyAttributeOutText`.
@@ -67,9 +78,10 @@ impl CopyText {
     }
 
     /// `CopyAttributeOutCSV`.
-    fn quote_csv(&self, out: &mut Vec<u8>, start: usize, alone: bool) {
+    fn quote_csv(&self, out: &mut Vec<u8>, start: usize, alone: bool, forced: bool) {
         let field = &out[start..];
-        let needed = *field == *self.null
+        let needed = forced
+            || *field == *self.null
             || (alone && field == b"\\.")
             || field.iter().any(|byte| matches!(byte, b'\n' | b'\r') || *byte == self.delimiter || *byte == self.quote);
         if !needed {
@@ -96,15 +108,19 @@ mod tests {
         let check = |csv: bool, field: &str, expected: &str| {
             let delimiter = if csv { b',' } else { b'\t' };
             let null: &[u8] = if csv { b"" } else { b"\\N" };
-            let copy = CopyText { csv, delimiter, quote: b'"', escape: b'"', null: null.into() };
+            let force_quote = ForceQuote::These(vec![1]);
+            let copy = CopyText { csv, delimiter, quote: b'"', escape: b'"', null: null.into(), force_quote };
+            assert!(copy.forces(1) && !copy.forces(0));
             let mut out = field.as_bytes().to_vec();
-            copy.protect(&mut out, 0, true);
+            copy.protect(&mut out, 0, true, field == "forced");
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{field:?}");
         };
         check(false, "plain", "plain");
         check(false, "a\tb\\c\nd", "a\\tb\\\\c\\nd");
         check(false, "\\N", "\\\\N");
         check(true, "plain", "plain");
+        check(true, "forced", "\"forced\"");
+        check(false, "forced", "forced");
         check(true, "", "\"\"");
         check(true, "a,b", "\"a,b\"");
         check(true, "say \"x\"", "\"say \"\"x\"\"\"");

@@ -6,7 +6,9 @@ use arrow::record_batch::RecordBatch;
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
 use querygate_query_api::column::{Column, column_of};
-use querygate_query_api::outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
+use querygate_query_api::outcome::{
+    BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, ForceQuote, Notice, Outcome, Rows,
+};
 use querygate_query_api::requests::ingest::{CopyHeader, CopyIn, CopyInOptions, IngestColumn, LogVerbosity, OnError};
 use querygate_query_api::scram::ScramVerifier;
 use querygate_query_api::service::{
@@ -339,6 +341,7 @@ impl Session for FakeSession {
                         null: null.to_owned(),
                         quote: b'"',
                         escape: b'"',
+                        force_quote: ForceQuote::These(Vec::new()),
                     };
                     let mut rows = self.number_rows(4, false);
                     rows.tag = CommandTag::Counted("COPY");

@@ -9,14 +9,13 @@ pub(crate) use cursors::Walk;
 pub(crate) use refusals::unread;
 
 use crate::sql::asking::Asking;
-use crate::sql::copy_from::CopyFrom;
+use crate::sql::copy_from::{CopyFrom, Forced};
 use datafusion::sql::sqlparser::ast::{
-    CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LockType, NonBlock, ObjectName, Query, Reset,
-    Statement as Ast, UnaryOperator, UtilityOption, Value,
+    CloseCursor, DataType, DiscardObject, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    LockType, NonBlock, ObjectName, Query, Reset, Statement as Ast, UnaryOperator, UtilityOption, Value,
 };
 use querygate_driver_api::write::{Lock, LockStrength, LockWait};
-use querygate_query_api::outcome::{CopyFormat, CopyOptions};
+use querygate_query_api::outcome::CopyOptions;
 use querygate_telemetry_api::system::Cell;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -48,6 +47,8 @@ pub(crate) enum Classified {
     CopyOut {
         query: Box<Query>,
         options: CopyOptions,
+        /// Columns whose values are quoted, as the statement names them.
+        force_quote: Forced,
     },
     Set {
         name: String,
@@ -159,9 +160,11 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
             }
             explain(analyze, verbose, statement, options.unwrap_or_default())
         }
-        Ast::Copy { source, to, target, options, legacy_options, values: _ } => {
-            copy(source, to, target, options, legacy_options)
-        }
+        // As a statement it is read before this.
+        Ast::Copy { .. } => Err(Error::new(
+            ErrorCode::SyntaxError,
+            "COPY is no part of another statement, and COPY FROM takes no query",
+        )),
         Ast::Set(set) => settings::classify_set(set),
         Ast::Reset(reset) => Ok(Classified::Reset(match reset.reset {
             Reset::ALL => None,
@@ -335,122 +338,6 @@ fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<Utili
         Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) => Ok(Classified::Explain { style, statement }),
         other => Err(refused(other)),
     }
-}
-
-fn copy(
-    source: CopySource,
-    to: bool,
-    target: CopyTarget,
-    options: Vec<CopyOption>,
-    legacy: Vec<CopyLegacyOption>,
-) -> Result<Classified> {
-    if !to {
-        return Err(Error::new(
-            ErrorCode::SyntaxError,
-            "COPY FROM is no part of another statement, and takes no query",
-        ));
-    }
-    match target {
-        // PostgreSQL takes either word for the client's end; PHP writes TO STDIN.
-        CopyTarget::Stdout | CopyTarget::Stdin => {}
-        CopyTarget::File { .. } | CopyTarget::Program { .. } => {
-            return Err(Error::new(ErrorCode::InsufficientPrivilege, "permission denied to COPY to a file or program")
-                .with_hint("COPY … TO STDOUT reaches the client; psql's \\copy writes files there."));
-        }
-    }
-    let query = match source {
-        CopySource::Query(query) => query,
-        CopySource::Table { table_name, columns } => table_query(&table_name, &columns)?,
-    };
-    Ok(Classified::CopyOut { query, options: copy_options(options, legacy)? })
-}
-
-/// `COPY t (a, b)` reads what `SELECT a, b FROM t` reads; built as a tree, not as text.
-fn table_query(table: &ObjectName, columns: &[datafusion::sql::sqlparser::ast::Ident]) -> Result<Box<Query>> {
-    use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
-    let Ok(mut statements) = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT * FROM t") else {
-        return Err(Error::internal("the COPY skeleton does not parse"));
-    };
-    let Some(Ast::Query(mut query)) = statements.pop() else {
-        return Err(Error::internal("the COPY skeleton is no query"));
-    };
-    if let datafusion::sql::sqlparser::ast::SetExpr::Select(select) = query.body.as_mut() {
-        if let Some(from) = select.from.first_mut()
-            && let datafusion::sql::sqlparser::ast::TableFactor::Table { name, .. } = &mut from.relation
-        {
-            *name = table.clone();
-        }
-        if !columns.is_empty() {
-            select.projection = columns
-                .iter()
-                .map(|c| datafusion::sql::sqlparser::ast::SelectItem::UnnamedExpr(Expr::Identifier(c.clone())))
-                .collect();
-        }
-    }
-    Ok(query)
-}
-
-fn copy_options(options: Vec<CopyOption>, legacy: Vec<CopyLegacyOption>) -> Result<CopyOptions> {
-    let mut format = CopyFormat::Text;
-    let (mut header, mut delimiter, mut null, mut quote, mut escape) = (false, None, None, None, None);
-    for option in options {
-        match option {
-            CopyOption::Format(name) => {
-                format = match name.value.to_lowercase().as_str() {
-                    "text" => CopyFormat::Text,
-                    "csv" => CopyFormat::Csv,
-                    "binary" => CopyFormat::Binary,
-                    other => {
-                        return Err(Error::new(
-                            ErrorCode::InvalidParameterValue,
-                            format!("COPY format \"{other}\" not recognized"),
-                        ));
-                    }
-                }
-            }
-            CopyOption::Header(on) => header = on,
-            CopyOption::Delimiter(c) => delimiter = Some(one_byte(c)?),
-            CopyOption::Null(text) => null = Some(text),
-            CopyOption::Quote(c) => quote = Some(one_byte(c)?),
-            CopyOption::Escape(c) => escape = Some(one_byte(c)?),
-            CopyOption::Encoding(name) if is_utf8(&name) => {}
-            CopyOption::Freeze(false) => {}
-            other => return Err(unsupported(&format!("COPY option {other}"))),
-        }
-    }
-    for option in legacy {
-        match option {
-            CopyLegacyOption::Binary => format = CopyFormat::Binary,
-            CopyLegacyOption::Delimiter(c) => delimiter = Some(one_byte(c)?),
-            CopyLegacyOption::Null(text) => null = Some(text),
-            CopyLegacyOption::Csv(inner) => {
-                format = CopyFormat::Csv;
-                for one in inner {
-                    match one {
-                        datafusion::sql::sqlparser::ast::CopyLegacyCsvOption::Header => header = true,
-                        other => return Err(unsupported(&format!("COPY option {other}"))),
-                    }
-                }
-            }
-            other => return Err(unsupported(&format!("COPY option {other}"))),
-        }
-    }
-    let csv = format == CopyFormat::Csv;
-    let quote = quote.unwrap_or(b'"');
-    Ok(CopyOptions {
-        format,
-        header,
-        delimiter: delimiter.unwrap_or(if csv { b',' } else { b'\t' }),
-        null: null.unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() }),
-        quote,
-        escape: escape.unwrap_or(quote),
-    })
-}
-
-fn one_byte(c: char) -> Result<u8> {
-    u8::try_from(c).ok().filter(u8::is_ascii).ok_or_else(|| {
-        Error::new(ErrorCode::FeatureNotSupported, "COPY delimiters and quotes must be single one-byte characters")
-    })
 }
 
 pub(crate) fn is_utf8(name: &str) -> bool {

@@ -1,6 +1,11 @@
 //! `COPY … FROM STDIN`, which the library reads only with its data behind it in the same text: the statement and its options, in
 //! PostgreSQL's newer and older spelling. Knows no table.
 
+mod to_client;
+
+pub(crate) use to_client::quoted;
+pub(super) use to_client::{CopyTo, copy_to};
+
 use crate::sql::classify::is_utf8;
 use crate::sql::tokens::is_word;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
@@ -115,6 +120,7 @@ struct Written {
     escape: Option<String>,
     force_not_null: Option<Forced>,
     force_null: Option<Forced>,
+    force_quote: Option<Forced>,
     on_error: Option<OnError>,
     log_verbosity: Option<LogVerbosity>,
 }
@@ -130,6 +136,7 @@ fn options(parser: &mut Parser<'_>, written: &mut Written) -> std::result::Resul
         let read = match name.as_str() {
             "force_not_null" => forced(parser)?.map(|columns| written.force_not_null = Some(columns)),
             "force_null" => forced(parser)?.map(|columns| written.force_null = Some(columns)),
+            "force_quote" => forced(parser)?.map(|columns| written.force_quote = Some(columns)),
             _ => {
                 let value = value(parser);
                 option(&name, value.as_deref(), written)
@@ -203,7 +210,6 @@ fn option(name: &str, value: Option<&str>, written: &mut Written) -> Result<()> 
                 _ => return Err(invalid(format!("COPY LOG_VERBOSITY \"{value}\" not recognized"))),
             });
         }
-        "force_quote" => return Err(unsupported("COPY FORCE_QUOTE with COPY FROM")),
         other => return Err(syntax(format!("option \"{other}\" not recognized"))),
     }
     Ok(())
@@ -268,15 +274,19 @@ fn words(parser: &mut Parser<'_>, written: &mut Written) -> std::result::Result<
             }
             "force" => {
                 parser.next_token();
-                let is_not = take_word(parser, "not");
-                if !take_word(parser, "null") {
-                    return Ok(Err(unsupported("COPY FORCE QUOTE with COPY FROM")));
-                }
+                let place = if take_word(parser, "quote") {
+                    &mut written.force_quote
+                } else {
+                    let is_not = take_word(parser, "not");
+                    if !take_word(parser, "null") {
+                        return parser.expected_ref("NULL", parser.peek_token_ref());
+                    }
+                    if is_not { &mut written.force_not_null } else { &mut written.force_null }
+                };
                 let columns = match parser.consume_token(&Token::Mul) {
                     true => Forced::All,
                     false => Forced::These(parser.parse_comma_separated(Parser::parse_identifier)?),
                 };
-                let place = if is_not { &mut written.force_not_null } else { &mut written.force_null };
                 place.replace(columns).is_some()
             }
             "freeze" => return Ok(Err(unsupported("COPY option FREEZE"))),
@@ -291,13 +301,44 @@ fn words(parser: &mut Parser<'_>, written: &mut Written) -> std::result::Result<
     }
 }
 
+/// How lines look, with what is not written filled in.
+struct Marks {
+    format: CopyFormat,
+    delimiter: u8,
+    null: String,
+    quote: u8,
+    escape: u8,
+}
+
 impl Written {
     fn finish(self, table: ObjectName, columns: Vec<Ident>) -> Result<CopyFrom> {
+        let Marks { format, delimiter, null, quote, escape } = self.marks()?;
+        if self.force_quote.is_some() {
+            let text = "COPY FORCE_QUOTE cannot be used with COPY FROM";
+            return Err(Error::new(ErrorCode::FeatureNotSupported, text));
+        }
+        let options = CopyInOptions {
+            format,
+            header: self.header.unwrap_or(CopyHeader::Absent),
+            delimiter,
+            null,
+            default: self.default,
+            quote,
+            escape,
+            on_error: self.on_error.unwrap_or(OnError::Stop),
+            log_verbosity: self.log_verbosity.unwrap_or(LogVerbosity::Default),
+        };
+        let forced = |columns: Option<Forced>| columns.unwrap_or(Forced::These(Vec::new()));
+        let (force_not_null, force_null) = (forced(self.force_not_null), forced(self.force_null));
+        Ok(CopyFrom { table, columns, options, force_not_null, force_null })
+    }
+
+    fn marks(&self) -> Result<Marks> {
         let format = self.format.unwrap_or(CopyFormat::Text);
         self.refuse_of_other_formats(format)?;
         let csv = format == CopyFormat::Csv;
         let delimiter = one_byte("delimiter", self.delimiter.as_deref(), if csv { b',' } else { b'\t' })?;
-        let null = self.null.unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() });
+        let null = self.null.clone().unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() });
         let quote = one_byte("quote", self.quote.as_deref(), b'"')?;
         let escape = one_byte("escape", self.escape.as_deref(), quote)?;
         if matches!(delimiter, b'\n' | b'\r') {
@@ -323,20 +364,7 @@ impl Written {
         if let Some(default) = &self.default {
             refuse_default(default, &null, delimiter, csv.then_some(quote))?;
         }
-        let options = CopyInOptions {
-            format,
-            header: self.header.unwrap_or(CopyHeader::Absent),
-            delimiter,
-            null,
-            default: self.default,
-            quote,
-            escape,
-            on_error: self.on_error.unwrap_or(OnError::Stop),
-            log_verbosity: self.log_verbosity.unwrap_or(LogVerbosity::Default),
-        };
-        let forced = |columns: Option<Forced>| columns.unwrap_or(Forced::These(Vec::new()));
-        let (force_not_null, force_null) = (forced(self.force_not_null), forced(self.force_null));
-        Ok(CopyFrom { table, columns, options, force_not_null, force_null })
+        Ok(Marks { format, delimiter, null, quote, escape })
     }
 
     fn refuse_of_other_formats(&self, format: CopyFormat) -> Result<()> {
@@ -345,6 +373,7 @@ impl Written {
             (self.escape.is_some(), "ESCAPE"),
             (self.force_not_null.is_some(), "FORCE_NOT_NULL"),
             (self.force_null.is_some(), "FORCE_NULL"),
+            (self.force_quote.is_some(), "FORCE_QUOTE"),
         ];
         let of_lines = [
             (self.delimiter.is_some(), "DELIMITER"),

@@ -6,7 +6,7 @@ use crate::errors::{Stage, translate};
 use crate::sql::asking::Asking;
 use crate::sql::classify::{Classified, classify, unread};
 use crate::sql::clauses;
-use crate::sql::copy_from::{CopyFrom, copy_from};
+use crate::sql::copy_from::{CopyFrom, CopyTo, copy_from, copy_to};
 use crate::sql::distinct_from::delimited;
 use crate::sql::not_exists::apart;
 use crate::sql::refuse::refuse_later;
@@ -229,7 +229,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
             let at = parser.peek_token().span.start;
             syntax_error(sql, e, Some(at))
         })?;
-        if let Tree::CopyFrom(Err(refusal)) = tree {
+        if let Tree::CopyFrom(Err(refusal)) | Tree::CopyTo(Err(refusal)) = tree {
             return Err(refusal);
         }
         let after = parser.peek_token();
@@ -264,6 +264,7 @@ fn is_move(first: &Token) -> bool {
 enum Tree {
     Ast(Box<Ast>),
     CopyFrom(Result<CopyFrom>),
+    CopyTo(Result<CopyTo>),
 }
 
 impl Tree {
@@ -271,6 +272,7 @@ impl Tree {
         match self {
             Self::Ast(ast) => refuse_later(ast, clause),
             Self::CopyFrom(_) => Err(Error::new(ErrorCode::SyntaxError, "syntax error in COPY")),
+            Self::CopyTo(_) => Err(Error::new(ErrorCode::FeatureNotSupported, format!("{clause} is not supported"))),
         }
     }
 
@@ -278,13 +280,20 @@ impl Tree {
         match self {
             Self::Ast(ast) => classify(*ast),
             Self::CopyFrom(copy) => Ok(Classified::CopyIn(Box::new(copy?))),
+            Self::CopyTo(copy) => {
+                let CopyTo { query, options, force_quote } = copy?;
+                Ok(Classified::CopyOut { query, options, force_quote })
+            }
         }
     }
 }
 
 fn parse_one(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Tree, ParserError> {
-    match copy_from(parser)? {
-        Some(copy) => Ok(Tree::CopyFrom(copy)),
+    if let Some(copy) = copy_from(parser)? {
+        return Ok(Tree::CopyFrom(copy));
+    }
+    match copy_to(parser)? {
+        Some(copy) => Ok(Tree::CopyTo(copy)),
         None => parse_known(parser, moves).map(|ast| Tree::Ast(Box::new(ast))),
     }
 }

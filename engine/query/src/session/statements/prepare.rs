@@ -5,8 +5,10 @@ use crate::dialect::parameters::Declared;
 use crate::run::start_time::StartTime;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
+use crate::sql::copy_from::quoted;
 use crate::sql::parse::Parsed;
 use crate::sql::trace_comment::trace_context;
+use querygate_query_api::outcome::CopyOptions;
 use querygate_telemetry_api::trace::StageTime;
 use querygate_types::Result;
 use std::sync::{Arc, Mutex};
@@ -52,8 +54,11 @@ impl GateSession {
                 });
             }
             Classified::CopyIn(copy) => return self.prepare_copy(Arc::clone(&parsed), copy).await,
-            Classified::CopyOut { query, options } => {
-                (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
+            Classified::CopyOut { query, options, force_quote } => {
+                let bound = self.bind_query(query, declared, None).await?;
+                let names: Vec<&str> = bound.columns().iter().map(|column| column.name.as_str()).collect();
+                let options = CopyOptions { force_quote: quoted(force_quote, &names)?, ..options.clone() };
+                (Kind::Copy(bound, options), None)
             }
             Classified::Declare { query, .. } => (Kind::Declare(self.bind_query(query, declared, None).await?), None),
             Classified::Explain { style, statement } => {
