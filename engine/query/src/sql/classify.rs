@@ -323,7 +323,19 @@ fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<Utili
             ("format", Some("text")) => style.json = false,
             // They change only what Postgres prints beside the plan.
             ("costs" | "timing" | "summary" | "buffers" | "settings" | "wal", _) => {}
-            (other, _) => return Err(unsupported(&format!("EXPLAIN option {other}"))),
+            ("format", Some(format @ ("xml" | "yaml"))) => {
+                let refusal = unsupported(&format!("EXPLAIN with FORMAT {format}"));
+                return Err(refusal.with_hint("Plans are shown as text and as json."));
+            }
+            ("format", Some(other)) => {
+                let text = format!("unrecognized value for EXPLAIN option \"format\": \"{other}\"");
+                return Err(Error::new(ErrorCode::InvalidParameterValue, text));
+            }
+            ("format", None) => return Err(Error::new(ErrorCode::SyntaxError, "format requires a parameter")),
+            (other, _) => {
+                let text = format!("unrecognized EXPLAIN option \"{other}\"");
+                return Err(Error::new(ErrorCode::SyntaxError, text));
+            }
         }
     }
     let statement = match *statement {
