@@ -6,7 +6,7 @@ mod refusals;
 mod settings;
 
 pub(crate) use cursors::Walk;
-pub(crate) use refusals::unread;
+pub(crate) use refusals::{two_phase, unread};
 
 use crate::sql::asking::Asking;
 use crate::sql::copy_from::{CopyFrom, Forced};

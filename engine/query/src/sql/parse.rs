@@ -4,7 +4,7 @@ mod syntax_error;
 
 use crate::errors::{Stage, translate};
 use crate::sql::asking::Asking;
-use crate::sql::classify::{Classified, classify, unread};
+use crate::sql::classify::{Classified, classify, two_phase, unread};
 use crate::sql::clauses;
 use crate::sql::copy_from::{CopyFrom, CopyTo, copy_from, copy_to};
 use crate::sql::distinct_from::delimited;
@@ -220,7 +220,8 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many statements in one text")
                 .with_detail(format!("The limit is {}.", STATEMENTS_MAX)));
         }
-        if let Some(refusal) = unread(&first.token) {
+        let further = || [1, 2].map(|at| &parser.peek_nth_token_ref(at).token);
+        if let Some(refusal) = unread(&first.token).or_else(|| two_phase(&first.token, further())) {
             return Err(refusal);
         }
         let start = bytes.before(character(first.span.start));

@@ -81,6 +81,23 @@ pub(crate) fn unread(first: &Token) -> Option<Error> {
     UNREAD.iter().find(|(word, _)| is_word(first, word)).map(|(_, tag)| refused(tag))
 }
 
+/// The refusal of a transaction that a client would commit in two phases, by its first three words: PREPARE TRANSACTION needs a text, for
+/// a prepared statement may have that name.
+pub(crate) fn two_phase(first: &Token, further: [&Token; 2]) -> Option<Error> {
+    let [second, third] = further;
+    let is_text = matches!(third, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_));
+    let tag = if is_word(first, "prepare") && is_word(second, "transaction") && is_text {
+        "PREPARE TRANSACTION"
+    } else if is_word(first, "commit") && is_word(second, "prepared") {
+        "COMMIT PREPARED"
+    } else if is_word(first, "rollback") && is_word(second, "prepared") {
+        "ROLLBACK PREPARED"
+    } else {
+        return None;
+    };
+    Some(super::unsupported(tag).with_hint("COMMIT commits in all sources; the gate itself does it in two phases."))
+}
+
 /// What PostgreSQL calls a statement: CREATE, ALTER and DROP with what they are about, others by their verb.
 pub(super) fn tag(ast: &Ast) -> String {
     let text = ast.to_string();

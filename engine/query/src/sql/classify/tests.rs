@@ -110,6 +110,9 @@ fn everything_else_is_refused() {
         "COMMIT AND CHAIN",
         "COMMENT ON TABLE t IS 'x'",
         "REFRESH MATERIALIZED VIEW v",
+        "PREPARE TRANSACTION 'a'",
+        "COMMIT PREPARED 'a'",
+        "ROLLBACK PREPARED 'a'",
         "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
         "EXPLAIN TRUNCATE t",
     ] {
