@@ -87,7 +87,8 @@ pub(crate) fn procedure(
         error.with_hint(if names.is_empty() {
             "Procedures are there where the gate's configuration has [learning], [events] or [transactions].".to_owned()
         } else {
-            format!("There are querygate.{}.", names.join(", querygate."))
+            let verb = if names.len() == 1 { "is" } else { "are" };
+            format!("There {verb} querygate.{}.", names.join(", querygate."))
         })
     };
     let bare = name.strip_prefix("querygate.").unwrap_or(name);

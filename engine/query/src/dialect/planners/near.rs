@@ -54,15 +54,13 @@ fn near(name: &str, image: &CatalogImage) -> Option<String> {
         })
     };
     let unqualified = !name.contains('.');
+    // A table of this name in a schema beside the search path, which a session may have changed.
+    let is_same = |full: &String| full.split_once('.').is_some_and(|(_, own)| own == name);
+    if unqualified && let Some(same) = relations(false).find(is_same) {
+        return Some(same);
+    }
     let candidates: Vec<String> = relations(unqualified).collect();
-    if let Some(near) = nearest(name, candidates.iter().map(String::as_str)) {
-        return Some(near.to_owned());
-    }
-    if !unqualified {
-        return None;
-    }
-    // A table of this name in a schema beside the search path.
-    relations(false).find(|full| full.split_once('.').is_some_and(|(_, own)| own == name))
+    nearest(name, candidates.iter().map(String::as_str)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -94,6 +92,8 @@ mod tests {
             ("order", Some("orders")),
             ("stock.item", Some("stock.items")),
             ("items", Some("stock.items")),
+            // Of a session whose search path has no such schema.
+            ("orders", Some("public.orders")),
             ("invoices", None),
             ("other.zebras", None),
         ] {
