@@ -86,7 +86,7 @@ impl ConfigArg {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate demo\n  querygate demo --dir /tmp/crm --pg 127.0.0.1:6000\n  psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'\n\nIn a browser, http://127.0.0.1:8080/ui shows queries, plans, index advice and anomalies to whoever logs in.\n\nThe folder holds the data, the metadata as ObjectStack files and querygate.toml. Edit them; a second start\nkeeps what is there. Remove the folder to begin anew.\n\n--backends starts private PostgreSQL and MariaDB servers instead, and MongoDB where it is installed, beside\nParquet files, introspects them and serves one query over all; Ctrl-C stops and removes them."
+    after_help = "Examples:\n  querygate demo\n  querygate demo --dir /tmp/crm --pg 127.0.0.1:6000\n  psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'\n\nIn a browser, http://127.0.0.1:8080/ui shows queries, plans, index advice and anomalies to whoever logs in.\n\nThe folder holds the data, the metadata as ObjectStack files and querygate.toml. Edit them; a second start keeps what is there. Remove the folder to begin anew.\n\n--backends starts private PostgreSQL and MariaDB servers instead, and MongoDB where it is installed, beside Parquet files, introspects them and serves one query over all; Ctrl-C stops and removes them."
 )]
 pub(super) struct DemoArgs {
     /// Folder for data, metadata and configuration
@@ -121,7 +121,7 @@ pub(super) struct DemoArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate serve -c querygate.toml\n  querygate serve -c querygate.toml --pg 0.0.0.0:5432\n\nSignals: SIGHUP loads the metadata anew (a bad one is reported and the old one stays); SIGTERM and Ctrl-C\nstop: new connections are refused, running statements may end within [server] drain_timeout.\nQUERYGATE_LOG=debug overrides [log] filter."
+    after_help = "Examples:\n  querygate serve -c querygate.toml\n  querygate serve -c querygate.toml --pg 0.0.0.0:5432\n\nSignals: SIGHUP loads the metadata anew (a bad one is reported and the old one stays); SIGTERM and Ctrl-C stop: new connections are refused, running statements may end within [server] drain_timeout.\nQUERYGATE_LOG=debug overrides [log] filter."
 )]
 pub(super) struct ServeArgs {
     #[command(flatten)]
@@ -159,7 +159,7 @@ impl ServeArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate advise\n  querygate advise -c querygate.toml\n\nReads the store that [learning] names, of a gate that runs or not. In a running gate the same is in the tables\nquerygate.index_suggestions, querygate.templates and querygate.anomalies; CALL querygate.suggest_indexes()\nsearches now, CALL querygate.apply(id) makes an index where apply_indexes = true, CALL querygate.undo(id) drops it."
+    after_help = "Examples:\n  querygate advise\n  querygate advise -c querygate.toml\n\nReads the store that [learning] names, of a gate that runs or not. In a running gate the same is in the tables querygate.index_suggestions, querygate.templates and querygate.anomalies; CALL querygate.suggest_indexes() searches now, CALL querygate.apply(id) makes an index where apply_indexes = true, CALL querygate.undo(id) drops it."
 )]
 pub(super) struct AdviseArgs {
     #[command(flatten)]
@@ -168,7 +168,7 @@ pub(super) struct AdviseArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate check                     querygate.toml here, and the metadata it names\n  querygate check querygate.toml\n  querygate check metadata/           a folder of ObjectStack files\n  querygate check app.json            one stack\n\nExit code 1 when there is an error. Warnings name what ObjectStack has and Querygate does not enforce. Sources with\n`writes = true` are asked for the keys of their tables and the rights of their writing users."
+    after_help = "Examples:\n  querygate check                     querygate.toml here, and the metadata it names\n  querygate check querygate.toml\n  querygate check metadata/           a folder of ObjectStack files\n  querygate check app.json            one stack\n\nExit code 1 when there is an error. Warnings name what ObjectStack has and Querygate does not enforce. Sources with `writes = true` are asked for the keys of their tables and the rights of their writing users."
 )]
 pub(super) struct CheckArgs {
     /// A configuration of a gate or of a worker (*.toml), an ObjectStack file (*.json, *.yaml) or a folder of those
@@ -192,7 +192,7 @@ pub(super) struct UserArg {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate sql -c querygate-demo/querygate.toml -u sam 'SELECT count(*) FROM accounts'\n  querygate sql -u ada --csv 'SELECT * FROM regions' > regions.csv\n  querygate sql -u iris               a prompt; \\? lists its commands\n  echo 'SELECT 1;' | querygate sql -u ada\n\nNo password is asked: whoever can read the configuration can read its sources. Rows and columns are governed\nas for the same user on the Postgres port."
+    after_help = "Examples:\n  querygate sql -c querygate-demo/querygate.toml -u sam 'SELECT count(*) FROM accounts'\n  querygate sql -u ada --csv 'SELECT * FROM regions' > regions.csv\n  querygate sql -u iris               a prompt; \\? lists its commands\n  echo 'SELECT 1;' | querygate sql -u ada\n\nNo password is asked: whoever can read the configuration can read its sources. Rows and columns are governed as for the same user on the Postgres port."
 )]
 pub(super) struct SqlArgs {
     #[command(flatten)]
@@ -226,7 +226,7 @@ pub(super) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate access sam crm_accounts\n  querygate access iris accounts       the SQL name works too\n  querygate access sam crm_accounts --rows rows.json\n                                       which of these records may sam edit and delete\n  querygate access sam crm_accounts --record '{\"name\": \"Ada\"}'\n                                       may sam create this record\n  querygate access sam crm_accounts --json | jq '.records[] | select(.edit.allowed).id'\n\nRights are those that `serve` gives: memberships and permission sets of the metadata and of sys_*.ndjson beside it count.\n\nThe layers are ObjectStack's: tenant_isolation, principal, required_permissions, object_crud, fls,\nowd_baseline, depth, sharing, vama_bypass, rls."
+    after_help = "Examples:\n  querygate access sam crm_accounts\n  querygate access iris accounts       the SQL name works too\n  querygate access sam crm_accounts --rows rows.json\n                                       which of these records may sam edit and delete\n  querygate access sam crm_accounts --record '{\"name\": \"Ada\"}'\n                                       may sam create this record\n  querygate access sam crm_accounts --json | jq '.records[] | select(.edit.allowed).id'\n\nRights are those that `serve` gives: memberships and permission sets of the metadata and of sys_*.ndjson beside it count.\n\nThe layers are ObjectStack's: tenant_isolation, principal, required_permissions, object_crud, fls, owd_baseline, depth, sharing, vama_bypass, rls."
 )]
 pub(super) struct AccessArgs {
     #[command(flatten)]
@@ -252,7 +252,7 @@ pub(super) struct AccessArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate introspect shop.sqlite                    print the metadata\n  querygate introspect shop.sqlite -o metadata        write metadata/shop.json\n  querygate introspect data/ --namespace lake -o metadata\n  querygate introspect mysql://gate@db.example/shop --password env:SHOP_PASSWORD -o metadata\n  querygate introspect postgres://gate@db.example/shop --password file:secret -o metadata\n\nThe metadata grants nothing but a permission set <namespace>_reader with read access to every object: give it\nto users, then narrow it with field permissions and rowLevelSecurity."
+    after_help = "Examples:\n  querygate introspect shop.sqlite                    print the metadata\n  querygate introspect shop.sqlite -o metadata        write metadata/shop.json\n  querygate introspect data/ --namespace lake -o metadata\n  querygate introspect mysql://gate@db.example/shop --password env:SHOP_PASSWORD -o metadata\n  querygate introspect postgres://gate@db.example/shop --password file:secret -o metadata\n\nThe metadata grants nothing but a permission set <namespace>_reader with read access to every object: give it to users, then narrow it with field permissions and rowLevelSecurity."
 )]
 pub(crate) struct IntrospectArgs {
     /// A SQLite file, a folder of Parquet, CSV and NDJSON files, mysql://USER@HOST:PORT/SCHEMA,
@@ -269,7 +269,7 @@ pub(crate) struct IntrospectArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate init shop.sqlite\n  querygate init postgres://gate@db.example/shop --password env:SHOP_PASSWORD\n  querygate init data/ --namespace lake             a second source beside the first\n\nWrites metadata/, querygate.toml and one user who may read everything, checks them, says what that user sees, and\nnames columns that look like owners, regions, parents or personal data with the rule each suggests. It applies no\nrule. Run it again when the source has changed: what is new comes in, what you edited stays."
+    after_help = "Examples:\n  querygate init shop.sqlite\n  querygate init postgres://gate@db.example/shop --password env:SHOP_PASSWORD\n  querygate init data/ --namespace lake             a second source beside the first\n\nWrites metadata/, querygate.toml and one user who may read everything, checks them, says what that user sees, and names columns that look like owners, regions, parents or personal data with the rule each suggests. It applies no rule. Run it again when the source has changed: what is new comes in, what you edited stays."
 )]
 pub(crate) struct InitArgs {
     #[command(flatten)]
@@ -342,7 +342,7 @@ pub(super) struct UserArgs {
 pub(super) enum UserCommand {
     /// Add a user, or give an existing one a new password
     #[command(
-        after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the [[users]] entry\n  querygate user add nora -c querygate.toml --write\n                                           adds it to the file (or replaces nora's verifier)\n  querygate user add nora --generate       makes a password and prints it once\n  echo \"$PW\" | querygate user add nora --write\n\nPassword: 1 to 1,024 characters of printable ASCII. At a terminal it is asked for twice and not\nshown; from a pipe it is the first line. Name: 1 to 63 bytes without \", \\ and control characters.\n\nOnly the verifier is kept, from which the password cannot be read. It is PostgreSQL's own form, so\nthat one copied from pg_authid works too."
+        after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the [[users]] entry\n  querygate user add nora -c querygate.toml --write\n                                           adds it to the file (or replaces nora's verifier)\n  querygate user add nora --generate       makes a password and prints it once\n  echo \"$PW\" | querygate user add nora --write\n\nPassword: 1 to 1,024 characters of printable ASCII. At a terminal it is asked for twice and not shown; from a pipe it is the first line. Name: 1 to 63 bytes without \", \\ and control characters.\n\nOnly the verifier is kept, from which the password cannot be read. It is PostgreSQL's own form, so that one copied from pg_authid works too."
     )]
     Add(UserAddArgs),
     /// List users: name, user id, posture, positions, permission sets
@@ -386,7 +386,7 @@ pub(super) struct HookArgs {
 pub(super) enum HookCommand {
     /// Run one hook, and print what it leaves of the record, its lines, its time and its memory
     #[command(
-        after_help = "Examples:\n  querygate hook test metadata --hook tidy_title --record '{\"title\": \" A \"}'\n  querygate hook test metadata --hook close_deal --event afterUpdate --at 2026-01-31T10:00:00Z \\\n    --record '{\"stage\": \"won\"}' --previous '{\"stage\": \"open\"}' \\\n    --records '{\"crm_accounts\": [{\"id\": \"a1\"}]}'\n\nThe script finds --record as ctx.input (in an after… event as ctx.result, too), and --previous as\nctx.previous. The hook's condition is not asked. find, findOne and count of ctx.api look through\n--records by equality.\n\nPrints the record that the script leaves, as JSON, or `refused: …` or `failed: …`. Its calls, its\nlines for the log, its time and its memory go to standard error. Exit code 1: it refuses or fails."
+        after_help = "Examples:\n  querygate hook test metadata --hook tidy_title --record '{\"title\": \" A \"}'\n  querygate hook test metadata --hook close_deal --event afterUpdate --at 2026-01-31T10:00:00Z \\\n    --record '{\"stage\": \"won\"}' --previous '{\"stage\": \"open\"}' \\\n    --records '{\"crm_accounts\": [{\"id\": \"a1\"}]}'\n\nThe script finds --record as ctx.input (in an after… event as ctx.result, too), and --previous as ctx.previous. The hook's condition is not asked. find, findOne and count of ctx.api look through --records by equality.\n\nPrints the record that the script leaves, as JSON, or `refused: …` or `failed: …`. Its calls, its lines for the log, its time and its memory go to standard error. Exit code 1: it refuses or fails."
     )]
     Test(HookTestArgs),
 }
@@ -429,7 +429,7 @@ pub(super) struct KeyArgs {
 pub(super) enum KeyCommand {
     /// Make a key for a user and print it, once
     #[command(
-        after_help = "Examples:\n  querygate key add nora --name nightly --days 90\n  querygate key add nora --scope 'crm_*:read' --scope orders:read,update\n  curl -H \"x-api-key: $KEY\" http://127.0.0.1:8090/api/v1/data/crm_accounts\n\nPrints two lines, `id: …` and `key: osk_…`. The key is shown once, and its hash is kept.\n\nA key may do what its user may, or less with --scope: object:operations, where * ends a beginning\nof names and write is create, update and delete. It is good at every door: x-api-key or\nAuthorization: Bearer over REST, Bearer over Flight SQL, and as the password of user __token__ at\nthe Postgres port, over TLS."
+        after_help = "Examples:\n  querygate key add nora --name nightly --days 90\n  querygate key add nora --scope 'crm_*:read' --scope orders:read,update\n  curl -H \"x-api-key: $KEY\" http://127.0.0.1:8090/api/v1/data/crm_accounts\n\nPrints two lines, `id: …` and `key: osk_…`. The key is shown once, and its hash is kept.\n\nA key may do what its user may, or less with --scope: object:operations, where * ends a beginning of names and write is create, update and delete. It is good at every door: x-api-key or Authorization: Bearer over REST, Bearer over Flight SQL, and as the password of user __token__ at the Postgres port, over TLS."
     )]
     Add(KeyAddArgs),
     /// List keys: id, first characters, user, name, when they were made and when they end

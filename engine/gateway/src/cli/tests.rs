@@ -49,6 +49,24 @@ fn help_teaches_and_a_wrong_command_is_named() {
 }
 
 #[test]
+fn help_leaves_the_breaks_of_lines_to_the_terminal() {
+    fn texts(command: &clap::Command, found: &mut Vec<String>) {
+        found.extend(command.get_after_help().map(|text| text.to_string()));
+        command.get_subcommands().for_each(|sub| texts(sub, found));
+    }
+    let mut found = Vec::new();
+    texts(&<args::Cli as clap::CommandFactory>::command(), &mut found);
+    assert!(found.len() > 15);
+    for text in found {
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let goes_on = pair[1].starts_with(|c: char| c.is_lowercase()) && !pair[0].ends_with(['.', ':', ';']);
+            assert!(!goes_on || pair[0].starts_with("  ") || pair[0].len() < 60, "{} / {}", pair[0], pair[1]);
+        }
+    }
+}
+
+#[test]
 fn a_reader_that_has_left_ends_a_command_quietly() {
     let (_folder, file) = setup(GOOD);
     let file = file.as_str();

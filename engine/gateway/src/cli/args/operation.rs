@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate doctor                        querygate.toml here\n  sudo -u querygate querygate doctor -c /etc/querygate/querygate.toml\n                                          with the rights of the service's user\n  querygate doctor --quiet                only what is not good\n  querygate doctor --json | jq '.findings[] | select(.level == \"problem\")'\n\nExit code: 0 everything is good, 1 there are warnings, 2 there are problems.\n\nIt looks at what `querygate check` finds, and then at this machine and the sources: whether each source answers, its\nversion, clock, tables and rights; certificates and when they end; ports; open files; memory and its cgroup; room on\ndisks; who may read files of secrets. It changes nothing. Given a worker's file, it looks at the worker.\nBeside a gate that runs, limits are those of that gate.\nIn JSON, `check` names what was looked at, `subject` which one, `do` what to do; `format` changes when their meaning does."
+    after_help = "Examples:\n  querygate doctor                        querygate.toml here\n  sudo -u querygate querygate doctor -c /etc/querygate/querygate.toml\n                                          with the rights of the service's user\n  querygate doctor --quiet                only what is not good\n  querygate doctor --json | jq '.findings[] | select(.level == \"problem\")'\n\nExit code: 0 everything is good, 1 there are warnings, 2 there are problems.\n\nIt looks at what `querygate check` finds, and then at this machine and the sources: whether each source answers, its version, clock, tables and rights; certificates and when they end; ports; open files; memory and its cgroup; room on disks; who may read files of secrets. It changes nothing. Given a worker's file, it looks at the worker.\nBeside a gate that runs, limits are those of that gate.\nIn JSON, `check` names what was looked at, `subject` which one, `do` what to do; `format` changes when their meaning does."
 )]
 pub(in crate::cli) struct DoctorArgs {
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub(in crate::cli) struct DoctorArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate health                        the HTTP door of querygate.toml\n  querygate health --http 127.0.0.1:8080\n  HEALTHCHECK CMD [\"/usr/bin/querygate\", \"health\"]      in an image without a shell\n\nPrints what the gate says of itself, or the worker whose file is given. Exit code 0: ready (a source may be down: the others answer). 1: not ready, or\nnothing answers."
+    after_help = "Examples:\n  querygate health                        the HTTP door of querygate.toml\n  querygate health --http 127.0.0.1:8080\n  HEALTHCHECK CMD [\"/usr/bin/querygate\", \"health\"]      in an image without a shell\n\nPrints what the gate says of itself, or the worker whose file is given. Exit code 0: ready (a source may be down: the others answer). 1: not ready, or nothing answers."
 )]
 pub(in crate::cli) struct HealthArgs {
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(in crate::cli) struct HealthArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate worker -c worker.toml\n\nA worker runs sealed parts of statements for gates that name it in [workers]: tables over files, with policy and\nmasks inside. It has no users and no metadata, and reads nothing but the folders of its file.\n\nKeys: openssl genpkey -algorithm ed25519 -out gate.key; openssl pkey -in gate.key -pubout -out gate.pub\nThe gate keeps gate.key, workers get gate.pub.\n\nSignals: SIGTERM and Ctrl-C stop: new parts are refused, running ones may end within [worker] drain_timeout."
+    after_help = "Examples:\n  querygate worker -c worker.toml\n\nA worker runs sealed parts of statements for gates that name it in [workers]: tables over files, with policy and masks inside. It has no users and no metadata, and reads nothing but the folders of its file.\n\nKeys: openssl genpkey -algorithm ed25519 -out gate.key; openssl pkey -in gate.key -pubout -out gate.pub\nThe gate keeps gate.key, workers get gate.pub.\n\nSignals: SIGTERM and Ctrl-C stop: new parts are refused, running ones may end within [worker] drain_timeout."
 )]
 pub(in crate::cli) struct WorkerArgs {
     /// Configuration file of the worker
