@@ -28,6 +28,7 @@ use querygate_policy::RowFilter;
 use querygate_policy::write::{WriteOperation, WritePermit};
 use querygate_rules::opener::{LeafPolicy as _, PolicyScope};
 use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Values by which one read looks for rows, at most: well below what any source takes.
@@ -244,6 +245,27 @@ impl WriteTarget {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         self.table.counters()
+    }
+
+    /// The highest number of rows that are gone, of the counter of a field and a prefix. 0: there is none.
+    #[must_use]
+    pub fn floor(&self, place: usize, prefix: &str) -> u64 {
+        self.fields.get(place).map_or(0, |field| self.table.floors().of(field.column().as_str(), prefix))
+    }
+
+    /// Rows with these autonumbers are about to go: by place of the field and prefix, the highest of each.
+    ///
+    /// # Errors
+    /// 53100: it cannot be kept that these numbers were given.
+    pub async fn retire(&self, gone: BTreeMap<(usize, String), u64>) -> Result<()> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let named = gone.into_iter().filter_map(|((place, prefix), last)| {
+            let column = self.fields.get(place)?.column().as_str().to_owned();
+            Some(((column, prefix), last))
+        });
+        self.table.floors().raise(named.collect()).await
     }
 
     /// Locks the rows with these keys that pass a filter, and gives all fields of them.

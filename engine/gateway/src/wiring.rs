@@ -9,6 +9,7 @@ mod layouts;
 mod learning;
 mod measure;
 mod metadata_webhooks;
+mod numbers;
 mod outages;
 mod sources;
 mod states;

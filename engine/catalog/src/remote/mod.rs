@@ -3,6 +3,7 @@
 mod call;
 mod counters;
 mod exec;
+mod floors;
 mod key_reads;
 mod keys;
 mod open;
@@ -17,6 +18,7 @@ pub use call::FragmentCall;
 pub use counters::{CounterTurn, Counters};
 pub use exec::{AllKeys, RenewFilter, SourcePlanning};
 pub(crate) use exec::{CompiledFragment, FragmentExec, heard};
+pub use floors::{CounterName, FLOORS_MAX, FloorKeeper, NumberFloors};
 pub(crate) use key_reads::looks_up;
 pub(crate) use open::OpenParameters;
 pub use plain::PlainScans;

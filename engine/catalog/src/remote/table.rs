@@ -3,6 +3,7 @@
 
 use super::counters::Counters;
 use super::exec::{CompiledFragment, FragmentExec};
+use super::floors::NumberFloors;
 use super::open::OpenParameters;
 use super::statistics::TableStats;
 use super::worth::Expected;
@@ -73,6 +74,7 @@ struct Parts {
     stats: TableStats,
     described: Mutex<Option<(Instant, Arc<RemoteTable>)>>,
     counters: Counters,
+    floors: Arc<NumberFloors>,
 }
 
 /// How long changes trust what the source said of a table's columns and keys. A column that changed in this time is noticed when the
@@ -123,6 +125,7 @@ impl DriverTable {
                 stats,
                 described,
                 counters: Counters::default(),
+                floors: Arc::default(),
             }),
         }
     }
@@ -146,6 +149,20 @@ impl DriverTable {
     /// The ends of its autonumbers' counters.
     pub(crate) fn counters(&self) -> &Counters {
         &self.parts.counters
+    }
+
+    /// The highest autonumbers of rows that are gone.
+    pub(crate) fn floors(&self) -> &NumberFloors {
+        &self.parts.floors
+    }
+
+    /// With what is known of autonumbers of rows that are gone, also from before a reload.
+    #[must_use]
+    pub fn numbered(mut self, floors: Arc<NumberFloors>) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.parts) {
+            parts.floors = floors;
+        }
+        self
     }
 
     /// Whether the source gives a new row its key where a statement does not.

@@ -9,6 +9,7 @@ pub(crate) mod postgres;
 pub(crate) use files::memory_rows;
 
 use super::changes::{Changes, Fitted};
+use super::numbers::Numbers;
 use crate::config::{Config, OnChange, SchemaChange, SourceKind};
 use datafusion::catalog::TableProvider;
 use files::{changing_table, files_source, files_table, memory_table, read_only};
@@ -62,6 +63,7 @@ pub(super) struct Sources {
     /// What is done when tables change, by source.
     policies: BTreeMap<String, SchemaChange>,
     changes: Changes,
+    numbers: Numbers,
     looks: Mutex<BTreeMap<String, Looks>>,
     /// Folders whose files may be written anew, until what an earlier process left there is removed.
     untidy: Mutex<Vec<Arc<FilesSource>>>,
@@ -133,6 +135,7 @@ impl Sources {
             memory_max: MEMORY_SOURCE_BYTES_MAX,
             policies,
             changes: Changes::default(),
+            numbers: Numbers::default(),
             looks: Mutex::default(),
             untidy: Mutex::new(untidy),
             unswept: Mutex::new(unswept),
@@ -312,10 +315,11 @@ impl Sources {
             .collect::<Option<Vec<_>>>()
             .filter(|key| !key.is_empty());
         let source = object.datasource.as_str().into();
+        let numbers = self.numbers.of(&object.datasource, &table);
         let served = DriverTable::without(Arc::clone(driver), source, table, fields, lost, widened, key);
         let is_given = |name| super::changes::find(&described.columns, name).is_some_and(|column| column.has_default);
         let gives_key = described.primary_key.iter().all(|name| is_given(name.as_str()));
-        Ok(served.giving_key(gives_key).declared(&object_schema(object)))
+        Ok(served.giving_key(gives_key).declared(&object_schema(object)).numbered(numbers))
     }
 
     /// An object's table as its source describes it now. Of a source that shows what some rows hold, fields that these have not

@@ -126,6 +126,29 @@ impl AutonumberFormat {
         digits.parse().ok()
     }
 
+    /// What a text may begin with before its counter, and the counter then. More than one where a field comes before the counter, whose
+    /// value may end with digits.
+    #[must_use]
+    pub fn readings<'t>(&self, text: &'t str) -> Vec<(&'t str, u64)> {
+        let mut length = Some(0);
+        for part in self.parts.iter().take_while(|part| !matches!(part, Part::Counter(_))) {
+            length = match part {
+                Part::Text(text) => length.map(|length| length + text.len()),
+                Part::Date(token) => length.map(|length| length + token.digits()),
+                Part::Field(_) | Part::Counter(_) => None,
+            };
+        }
+        let places: Vec<usize> = match length {
+            Some(length) => vec![length],
+            None => text.char_indices().map(|(at, _)| at).collect(),
+        };
+        let reading = |at| {
+            let (prefix, _) = text.split_at_checked(at)?;
+            Some((prefix, self.counter(text, prefix)?))
+        };
+        places.into_iter().filter_map(reading).collect()
+    }
+
     /// Parts after the counter.
     fn after(&self) -> &[Part] {
         let place = self.parts.iter().position(|part| matches!(part, Part::Counter(_)));
@@ -266,6 +289,20 @@ mod tests {
             let parsed = AutonumberFormat::parse(format);
             assert_eq!(parsed.counter(text, prefix), counter, "{format} {text}");
             assert_eq!(parsed.prefix(&record, NOW_MS).as_deref(), Some(prefix), "{format}");
+        }
+        for (format, text, readings) in [
+            ("N-{000}", "N-1042", &[("N-", 1042_u64)][..]),
+            ("N-{000}", "N-42", &[]),
+            ("N-{000}", "N", &[]),
+            ("A{YYYYMMDD}{00}", "A2026031542", &[("A20260315", 42)]),
+            ("{000}/{YY}", "042/26", &[("", 42)]),
+            // As each of them is counted where it is drawn.
+            ("{status}-{00}", "won-42", &[("won-", 42)]),
+            ("{level}{0}", "712", &[("", 712), ("7", 12), ("71", 2)]),
+            ("{status}{00}", "é42", &[("é", 42)]),
+            ("{00}{status}", "42won", &[]),
+        ] {
+            assert_eq!(AutonumberFormat::parse(format).readings(text), readings, "{format} {text}");
         }
         for (format, readable, ordered) in [
             ("{00}", true, true),

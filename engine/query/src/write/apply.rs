@@ -2,7 +2,7 @@
 //! source come after us.
 
 use super::check::{Checked, is_related, outside, passes};
-use super::follow::{Changed, Masters, draw, roll_up};
+use super::follow::{Changed, Masters, draw, retire, roll_up};
 use super::hooks::{HookRow, Hooks, shown};
 use super::image::Imaged;
 use super::intent::unsupported;
@@ -244,7 +244,12 @@ async fn stored(
     context: &ExecuteContext,
 ) -> Result<(RecordBatch, Option<Found>)> {
     let keys = match targeted.operation() {
-        WriteOperation::Delete => None,
+        WriteOperation::Delete => {
+            if let Some(rows) = storing.rows.locked {
+                retire(targeted.table(), targeted.rules(), rows).await?;
+            }
+            None
+        }
         WriteOperation::Insert | WriteOperation::Update => storing.keys()?,
     };
     let Some(keys) = keys else { return Ok((storing.store(transaction, context).await?, None)) };

@@ -2,7 +2,7 @@
 //! principal and before anything is changed; whatever forbids it has one text.
 
 use super::update_hooks::{UpdatedBy, UpdatedRows, conclude_update, prepare_update};
-use super::{DEPTH_MAX, RelatedTable, place, referenced};
+use super::{DEPTH_MAX, RelatedTable, place, referenced, retire};
 use crate::write::check::passes;
 use crate::write::follow::Changed;
 use crate::write::hooks::{HookRow, Hooks};
@@ -122,6 +122,7 @@ impl Taken {
             }
             let none = Assigned { places: &[], columns: &[] };
             let to_store = RowsToStore { locked: Some(&deleted.rows), assigned: none, count: deleted.rows.num_rows() };
+            retire(&related.table, &related.rules, &deleted.rows).await?;
             store(&related.table, &deleted.permit, to_store, transaction, context).await?;
             if let Some(hooks) = Hooks::following(targeted, &deleted.object, event_after) {
                 hooks.conclude(rows, transaction, context).await?;

@@ -1,8 +1,9 @@
 //! What follows of a change by the metadata, in the transaction of the change: rows that go or lose a reference with those that are
-//! deleted, numbers of new rows, roll-ups of their masters; and the masters that rules look at. Which tables it may be about is
+//! deleted, numbers of new rows and of those that go, roll-ups of their masters; and the masters that rules look at. Which tables it may be about is
 //! known before the transaction begins.
 
 mod cascade;
+mod gone;
 mod master;
 mod number;
 mod summary;
@@ -10,6 +11,7 @@ mod total;
 mod update_hooks;
 
 pub(crate) use cascade::Taken;
+pub(crate) use gone::retire;
 pub(crate) use master::Masters;
 pub(crate) use number::draw;
 pub(crate) use summary::{Changed, roll_up};

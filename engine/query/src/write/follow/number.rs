@@ -1,5 +1,5 @@
-//! Autonumbers of new rows: one more than the highest that is stored, taken when nothing refuses the rows any more, and given up with
-//! the transaction. So none is left out, and none is given twice.
+//! Autonumbers of new rows: one more than the highest that is stored or was of a row that is gone, taken when nothing refuses the rows
+//! any more, and given up with the transaction. So none is left out, and none is given twice.
 
 use crate::write::lock::{KeyValues, having};
 use crate::write::target::{Targeted, closed};
@@ -101,10 +101,10 @@ pub(crate) async fn draw(
                     if highest.is_remembered {
                         drawn.remembered.push((place, prefix.clone()));
                     }
-                    highest.counter
+                    drawn.is_first |= highest.counter == 0;
+                    highest.counter.max(targeted.table().floor(place, &prefix))
                 }
             };
-            drawn.is_first |= last == 0;
             let next = last.checked_add(1);
             let next = next.ok_or_else(|| Error::new(ErrorCode::NumericOutOfRange, "autonumber out of range"))?;
             counters.insert(scope, next);
@@ -210,9 +210,11 @@ async fn last(
         let read = table.texts(place, prefix, None)?;
         return Ok(of(scan(&read, format, prefix, transaction, context).await?.1, false));
     }
-    // A row far beyond that end may be missed. An index refuses its number a second time; without one it would be given twice.
+    // A row far beyond that end may be missed. An index refuses its number a second time; without one it would be given twice. Where
+    // numbers beyond it are of rows that are gone, the next row lies there.
     if is_kept_unique(targeted, field)
         && let Some(known) = table.counters().end(place, prefix)
+        && known >= table.floor(place, prefix)
         && let Some(found) = following(targeted, number, known, transaction, context).await?
     {
         if found.0 > known {

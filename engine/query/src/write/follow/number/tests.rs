@@ -29,15 +29,30 @@ fn a_refused_row_takes_no_number() {
     ]);
 }
 
-/// The first number of an empty table is one, and texts of another form do not count.
+/// A number of a row that is gone is not given again, however many rows are left.
 #[test]
-fn other_texts_are_no_numbers() {
+fn a_number_is_not_given_again() {
     let yard = Yard::new();
-    let owner = yard.owner();
-    owner.says(&[
-        ("DELETE FROM tokens", "DELETE 2"),
-        ("INSERT INTO tokens (id) VALUES ('a') RETURNING number", "T-001"),
+    yard.owner().says(&[
+        ("INSERT INTO tokens (id) VALUES ('a') RETURNING number", "T-008"),
+        ("DELETE FROM tokens WHERE id = 'a'", "DELETE 1"),
+        ("INSERT INTO tokens (id) VALUES ('b') RETURNING number", "T-009"),
+        ("BEGIN", "BEGIN"),
+        ("DELETE FROM tokens WHERE id = 'b'", "DELETE 1"),
+        ("ROLLBACK", "ROLLBACK"),
+        ("INSERT INTO tokens (id) VALUES ('c') RETURNING number", "T-010"),
+        ("DELETE FROM tokens", "DELETE 4"),
+        ("INSERT INTO tokens (id) VALUES ('d'), ('e') RETURNING number", "T-011; T-012"),
+        ("INSERT INTO tokens (id) VALUES ('f') RETURNING number", "T-013"),
     ]);
+}
+
+/// The first number of an empty table is one.
+#[test]
+fn an_empty_table_begins_with_one() {
+    let yard = Yard::new();
+    yard.store("DELETE FROM yard_tokens");
+    yard.owner().says(&[("INSERT INTO tokens (id) VALUES ('a') RETURNING number", "T-001")]);
 }
 
 /// Writers at the same time never take one number.
