@@ -82,6 +82,9 @@ impl Parts {
     async fn start(config: &Config, runtimes: &Runtimes) -> Result<Self> {
         config.extensions.start()?;
         let builder = Arc::new(Builder::new(config)?);
+        if let Some(file) = config.numbers.as_ref().filter(|_| config.writes) {
+            builder.sources().keep_numbers(file)?;
+        }
         let deployment = builder.build(1).await?;
         measure::soon(&deployment).await;
         let place = learning::Place::default();

@@ -203,3 +203,36 @@ fn rows_stay_over_a_reload_and_go_with_the_process() {
     let gate = Gate { server: Server::serve(&folder.path().join("querygate.toml")), folder };
     assert_eq!(rows(&gate.client("nora"), all), ["a1|-|c1|10.5000", "a2|-|c2|-", "a3|-|c3|-"]);
 }
+
+/// Also where they went with another record, and of rows that the process loses.
+#[test]
+fn numbers_of_deleted_records_are_not_given_again() {
+    let Gate { folder, server } = Gate::new();
+    drop(server);
+    let file = folder.path().join("querygate.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replacen("[writes]\n", "[writes]\nnumbers = \"state/numbers\"\n", 1)).unwrap();
+    let gate = Gate { server: Server::serve(&file), folder };
+    let nora = gate.client("nora");
+    let insert = |client: &Client, id: &str| {
+        rows(client, &format!("INSERT INTO tickets (id, account) VALUES ('{id}', 'a1') RETURNING number"))
+    };
+    assert_eq!(run(&nora, "DELETE FROM accounts WHERE id = 'a2'"), 1);
+    assert_eq!(insert(&nora, "t3"), ["T-003"], "T-002 went with its account");
+    assert_eq!(run(&nora, "DELETE FROM tickets WHERE id = 't3'"), 1);
+    assert_eq!(insert(&nora, "t4"), ["T-004"]);
+    run(&nora, "BEGIN");
+    assert_eq!(insert(&nora, "t5"), ["T-005"]);
+    run(&nora, "ROLLBACK");
+    let from = gate.server.lines().len();
+    gate.server.signal("HUP");
+    let _ = gate.server.wait_for("metadata reloaded", from);
+    assert_eq!(run(&nora, "DELETE FROM tickets WHERE id = 't4'"), 1);
+    assert_eq!(insert(&nora, "t5"), ["T-005"]);
+    assert_eq!(run(&nora, "DELETE FROM tickets WHERE id = 't5'"), 1);
+
+    let Gate { folder, server } = gate;
+    drop(server);
+    let gate = Gate { server: Server::serve(&file), folder };
+    assert_eq!(insert(&gate.client("nora"), "t6"), ["T-006"]);
+}

@@ -66,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) writes: bool,
     /// How long a transaction may take part in a source that it changes.
     pub(crate) block_limits: querygate_resources::BlockLimits,
+    /// Where it is kept which autonumbers were given; `None`: only in memory.
+    pub(crate) numbers: Option<PathBuf>,
     /// `None`: a transaction changes one source.
     pub(crate) transactions: Option<Transactions>,
     /// `None`: no events are kept.

@@ -12,7 +12,7 @@ use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::DeTable;
 
@@ -104,7 +104,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let views = named(sink, root.tables("views", "[[views]]"), view);
     let governance = governance(root.table("governance", "[governance]"));
     let log = log(root.table("log", "[log]"), environment);
-    let (writes, block_limits) = writes(root.table("writes", "[writes]"));
+    let (writes, block_limits, numbers) = writes(root.table("writes", "[writes]"), environment);
     let transactions = transactions::resolve(root.table("transactions", "[transactions]"), environment);
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
     let (events, metadata_webhooks) = events::resolve(root.table("events", "[events]"), environment);
@@ -134,6 +134,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         learning,
         writes,
         block_limits,
+        numbers,
         transactions,
         events,
         history,
@@ -143,18 +144,19 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     })
 }
 
-/// Whether changes are taken, off unless it is said, and the limits of their transactions.
-fn writes(table: Option<Table<'_>>) -> (bool, BlockLimits) {
+/// Whether changes are taken, off unless it is said, the limits of their transactions, and where autonumbers are kept that were given.
+fn writes(table: Option<Table<'_>>, environment: &Environment) -> (bool, BlockLimits, Option<PathBuf>) {
     let mut limits = BlockLimits::default();
-    let Some(table) = table else { return (false, limits) };
+    let Some(table) = table else { return (false, limits, None) };
     let enabled = table.boolean("enabled").is_some_and(|enabled| enabled.value);
     for (key, limit) in [("idle_timeout", &mut limits.idle), ("transaction_timeout", &mut limits.age)] {
         if let Some(given) = table.duration(key) {
             *limit = if given.value.is_zero() { Duration::MAX } else { given.value };
         }
     }
+    let numbers = table.text("numbers").map(|path| Config::resolve_path(environment.folder(), &path.value));
     table.finish();
-    (enabled, limits)
+    (enabled, limits, numbers)
 }
 
 /// Resolves each table and refuses a name that is there twice.

@@ -29,6 +29,7 @@ use querygate_metadata::model::{Object, Snapshot};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -140,6 +141,11 @@ impl Sources {
             untidy: Mutex::new(untidy),
             unswept: Mutex::new(unswept),
         })
+    }
+
+    /// Keeps in a file which autonumbers were given. Before tables are made.
+    pub(super) fn keep_numbers(&self, file: &Path) -> Result<()> {
+        self.numbers.keep_in(file)
     }
 
     /// The driver of a source that is a database.
