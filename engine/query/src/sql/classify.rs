@@ -9,7 +9,7 @@ pub(crate) use cursors::Walk;
 pub(crate) use refusals::{two_phase, unread};
 
 use crate::sql::asking::Asking;
-use crate::sql::copy_from::{CopyFrom, Forced};
+use crate::sql::copy_from::{CopyFrom, Forced, table_query};
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, DataType, DiscardObject, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
     LockType, NonBlock, ObjectName, Query, Reset, Statement as Ast, UnaryOperator, UtilityOption, Value,
@@ -218,7 +218,9 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
         Ast::Call(function) => call(&function),
         Ast::Lock(lock) => {
             let tables = refusals::lock(lock)?;
-            Ok(Classified::Lock(tables.iter().map(|name| table_query(name, &[])).collect::<Result<_>>()?))
+            Ok(Classified::Lock(
+                tables.iter().map(|name| table_query(name.clone(), Vec::new())).collect::<Result<_>>()?,
+            ))
         }
         other => Err(refused(&other)),
     }

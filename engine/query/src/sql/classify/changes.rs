@@ -93,7 +93,7 @@ impl Places {
             }
             TableFactor::Table { name, alias, args: None, .. } => {
                 let Some(called) = self.query_named(name) else { return Ok(()) };
-                let mut query = super::table_query(name, &[])?;
+                let mut query = crate::sql::copy_from::table_query(name.clone(), Vec::new())?;
                 query.with = Some(self.with.clone());
                 let own = TableAlias { explicit: true, name: called, columns: Vec::new(), at: None };
                 let alias = Some(alias.take().unwrap_or(own));
