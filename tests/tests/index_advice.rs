@@ -147,6 +147,13 @@ fn a_policy_index_is_suggested_applied_measured_and_undone() {
     let told = ask(&server, "ada", &told);
     assert!(told[0].starts_with("t|t|t|0.") && told[0].ends_with("|t|t|t"), "{told:?}");
 
+    // Which statements gain is found by their numbers.
+    let known = format!(
+        "SELECT count(*) > 0 FROM querygate.index_suggestions s, querygate.templates t \
+         WHERE s.id = {id} AND strpos(s.templates, t.fingerprint) > 0 AND t.login = 'iris'"
+    );
+    wait_for(&server, &known, "t");
+
     // Nobody else sees or applies it.
     assert_eq!(ask(&server, "iris", "SELECT count(*) FROM querygate.index_suggestions"), ["0"]);
     for user in ["sam", "iris"] {
