@@ -25,7 +25,7 @@ pub struct Suggestion {
 /// Why an obvious index is not suggested.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WhyNot {
-    /// It may not be suggested: whoever asked knows why.
+    /// The oracle does not admit it, and knows why.
     NotAdmitted,
     /// A suggested index does the same.
     CoveredBy(Index),

@@ -111,7 +111,7 @@ pub trait Driver: Send + Sync + fmt::Debug {
         None
     }
 
-    /// Why it cannot be reached, as its last attempt to connect tells: nothing is asked for this. `None`: it can, or nobody tried.
+    /// Why it cannot be reached, as its last attempt to connect tells: nothing is asked for this. `None`: it can, or none was made.
     fn away(&self) -> Option<Error> {
         None
     }

@@ -177,8 +177,8 @@ impl Sources {
         }
     }
 
-    /// Asks servers that could not be reached whether they answer, where their pause is over: nobody else may ask for a long time, and
-    /// until then they count as away. An attempt of a statement is made in its place.
+    /// Asks servers that could not be reached whether they answer, where their pause is over: no statement may ask for a long time,
+    /// and until then they count as away. It is the attempt that the next statement would have made.
     pub(super) async fn ask_again(&self) {
         let away = self.opened.values().filter_map(|source| match source {
             Opened::Driver(driver) => {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// What finds the row already that an index begins with the whole key of, over all rows and in the same order: it may be less to read
-/// than the table, and nobody makes it.
+/// than the table, and no administrator makes it.
 pub(super) fn found_by(problem: &Problem, index: &Index) -> Option<String> {
     let table = problem.tables.get(index.table)?;
     let keys = index.keys.iter().map(|key| table.columns.get(*key).map(|column| &column.name));
