@@ -1,6 +1,7 @@
 //! Helper functions that the rewrite puts into statements. Users may call them too; they do no harm.
 
 use super::rewrite::expressions::operators::with_backslashes;
+use arrow::array::builder::UInt64Builder;
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, ListArray, StringArray, StructArray, new_empty_array, new_null_array,
 };
@@ -10,9 +11,10 @@ use async_trait::async_trait;
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use querygate_query_api::column::PG_TYPE_KEY;
+use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,6 +172,59 @@ impl ScalarUDFImpl for ToldApart {
             Some(first) => Ok(first),
             None => exec_err!("two arguments are needed"),
         }
+    }
+}
+
+/// The only member of a list, of the type that a subquery gives; NULL of none.
+///
+/// # Errors
+/// 21000 of several, where it is computed.
+pub(super) fn only_row(list: Expr, field: FieldRef) -> Expr {
+    let only = OnlyRow { field, signature: Signature::any(1, Volatility::Immutable) };
+    ScalarUDF::new_from_impl(only).call(vec![list])
+}
+
+/// What [`only_row`] calls.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct OnlyRow {
+    field: FieldRef,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for OnlyRow {
+    fn name(&self) -> &'static str {
+        "only_row"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.field.data_type().clone())
+    }
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::new(self.field.as_ref().clone().with_name(self.name()).with_nullable(true)))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let [lists] = arrays.as_slice() else { return exec_err!("one argument is needed") };
+        let Some(lists) = lists.as_list_opt::<i32>() else {
+            return Ok(ColumnarValue::Array(new_null_array(self.field.data_type(), lists.len())));
+        };
+        let mut places = UInt64Builder::with_capacity(lists.len());
+        for (row, offsets) in lists.offsets().windows(2).enumerate() {
+            let [from, to] = [offsets[0], offsets[1]];
+            if lists.is_null(row) || from == to {
+                places.append_null();
+            } else if to - from == 1 {
+                places.append_value(u64::try_from(from).unwrap_or_default());
+            } else {
+                return Err(super::external(Error::new(
+                    ErrorCode::CardinalityViolation,
+                    "more than one row returned by a subquery used as an expression",
+                )));
+            }
+        }
+        Ok(ColumnarValue::Array(arrow::compute::take(lists.values(), &places.finish(), None)?))
     }
 }
 

@@ -73,6 +73,15 @@ impl<'a> Cell<'a> {
         })
     }
 
+    /// Digits and places of a number whose digits, zeros behind the point included, take no more than 128 bits; `None` of others.
+    #[must_use]
+    pub fn small(&self) -> Option<(i128, u32)> {
+        match self {
+            Self::Nan | Self::Infinite { .. } => None,
+            Self::Finite(pairs) => Some((pairs.small()?, pairs.places)),
+        }
+    }
+
     /// Whether it is neither NaN nor an infinity.
     #[must_use]
     pub const fn is_finite(&self) -> bool {
@@ -120,6 +129,21 @@ impl<'a> Pairs<'a> {
     fn digits(self) -> impl Iterator<Item = u8> + 'a {
         let invert = inverted(self.negative);
         self.stored.iter().map(move |byte| (byte ^ invert).wrapping_sub(1))
+    }
+
+    fn small(self) -> Option<i128> {
+        // 100^18 and less.
+        if self.stored.len() > 18 {
+            return None;
+        }
+        let value = self.digits().fold(0_i128, |value, pair| value * 100 + i128::from(pair));
+        let behind = (i64::try_from(self.stored.len()).ok()? - self.exponent) * 2;
+        let missing = i64::from(self.places) - behind;
+        let value = match u32::try_from(missing) {
+            Ok(missing) => value.checked_mul(10_i128.checked_pow(missing)?)?,
+            Err(_) => value.checked_div(10_i128.checked_pow(u32::try_from(-missing).ok()?)?)?,
+        };
+        Some(if self.negative { -value } else { value })
     }
 
     fn value(self) -> Option<Finite> {

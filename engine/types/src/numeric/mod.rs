@@ -43,6 +43,14 @@ pub enum Numeric {
     Finite(Finite),
 }
 
+/// A double that is a whole number of no more than so many digits.
+#[expect(clippy::cast_possible_truncation, reason = "of at most fifteen digits")]
+fn small_whole(value: f64, significant: usize) -> Option<i64> {
+    const DIGITS_MAX: usize = 15;
+    let bound = 10_f64.powi(i32::try_from(significant.min(DIGITS_MAX)).ok()?);
+    (value.abs() < bound && value.fract() == 0.0).then_some(value as i64)
+}
+
 /// `digits / 10^places`, shown with `places` places.
 #[derive(Debug, Clone)]
 pub struct Finite {
@@ -60,6 +68,12 @@ impl Numeric {
     #[must_use]
     pub fn from_digits(digits: i128, scale: i8) -> Self {
         Self::Finite(Finite::of(BigInt::from(digits), i64::from(scale)))
+    }
+
+    /// A number with so many digits after the point.
+    #[must_use]
+    pub fn of_digits(digits: i128, places: u32) -> Self {
+        Self::Finite(Finite { digits: BigInt::from(digits), places })
     }
 
     /// Digits and places, where they are no more than 38.
@@ -95,7 +109,14 @@ impl Numeric {
         if value.is_infinite() {
             return Self::Infinite { negative: value < 0.0 };
         }
-        let shown = format!("{value:.*e}", significant.saturating_sub(1));
+        if let Some(whole) = small_whole(value, significant) {
+            return Self::Finite(Finite::of(BigInt::from(whole), 0));
+        }
+        // The shortest text that is this double alone: where it has no more digits, rounding to so many gives the same, and takes longer.
+        let shortest = format!("{value:e}");
+        let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+        let shown =
+            if digits <= significant { shortest } else { format!("{value:.*e}", significant.saturating_sub(1)) };
         let (mantissa, exponent) = shown.split_once('e').unwrap_or((&shown, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let fraction = fraction.trim_end_matches('0');

@@ -243,3 +243,52 @@ fn doubles_keep_fifteen_digits() {
     assert_eq!(n("1e400").to_double(), f64::INFINITY);
     assert_eq!(n("0.1").to_double(), 0.1);
 }
+
+#[test]
+fn the_short_way_of_a_double_gives_the_same() {
+    let mut seed = 7_u64;
+    for round in 0..20_000 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let value = match round % 4 {
+            0 => f64::from_bits(seed),
+            1 => f64::from(u32::try_from(seed >> 40).unwrap()) / 100.0,
+            2 => f64::from(i32::try_from(seed >> 36).unwrap()) - 1e8,
+            _ => f64::from(f32::from_bits(u32::try_from(seed >> 32).unwrap())),
+        };
+        if !value.is_finite() {
+            continue;
+        }
+        for significant in [6, 15] {
+            let exact = format!("{value:.*e}", significant - 1);
+            let expected: Numeric = exact.parse().unwrap();
+            let found = Numeric::from_double(value, significant);
+            assert_eq!(found, expected, "{value:e} of {significant}");
+            assert!(found.places() <= expected.places(), "{value:e} of {significant}");
+        }
+    }
+}
+
+#[test]
+fn small_cells_are_read_as_their_digits() {
+    for text in [
+        "0",
+        "0.00",
+        "1",
+        "-1",
+        "12.5",
+        "-0.05",
+        "100",
+        "1e20",
+        "99999999999999999999.999",
+        "-1234567.8900",
+        "0.0000001",
+    ] {
+        let value: Numeric = text.parse().unwrap();
+        let cell = value.to_cell();
+        let (digits, places) = Cell::read(&cell).unwrap().small().unwrap();
+        assert_eq!(Numeric::of_digits(digits, places).to_string(), value.to_string());
+    }
+    for text in ["NaN", "Infinity", "1e40", "0.00000000000000000000000000000000000000000001"] {
+        assert!(Cell::read(&text.parse::<Numeric>().unwrap().to_cell()).unwrap().small().is_none(), "{text}");
+    }
+}

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ExprSchemable, Signature, Volatility,
 };
 use querygate_query_api::values::wide_numeric::{WIDE_NUMERIC, wide_numeric};
-use querygate_types::numeric::Numeric;
+use querygate_types::numeric::{Cell, Numeric};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -214,6 +214,8 @@ impl AggregateUDFImpl for WideAggregate {
 pub(super) struct Moments {
     statistic: Statistic,
     sum: Numeric,
+    /// What is not in `sum` yet, of values with so many places.
+    ahead: (i128, u32),
     squares: Numeric,
     /// Finite values by their places: the result has the most that a value in it has.
     places: BTreeMap<u32, i64>,
@@ -225,7 +227,7 @@ pub(super) struct Moments {
 impl Moments {
     fn new(statistic: Statistic) -> Self {
         let (sum, squares) = (Numeric::from(0), Numeric::from(0));
-        Self { statistic, sum, squares, places: BTreeMap::new(), nan: 0, infinite: 0, negative: 0 }
+        Self { statistic, sum, ahead: (0, 0), squares, places: BTreeMap::new(), nan: 0, infinite: 0, negative: 0 }
     }
 
     fn finite(&self) -> i64 {
@@ -245,11 +247,7 @@ impl Moments {
                     let square = value.times(value).map_err(external)?;
                     self.squares = add(&self.squares, &square).map_err(external)?;
                 }
-                let places = self.places.entry(value.places().unwrap_or(0)).or_insert(0);
-                *places += by;
-                if *places == 0 {
-                    self.places.remove(&value.places().unwrap_or(0));
-                }
+                self.count(value.places().unwrap_or(0), by);
             }
         }
         Ok(())
@@ -257,9 +255,48 @@ impl Moments {
 
     fn take_all(&mut self, values: &[ArrayRef], by: i64) -> Result<()> {
         let [values] = values else { return exec_err!("one argument was expected") };
+        let cells = values.as_binary_opt::<i64>().filter(|_| !self.statistic.needs_squares());
         for row in (0..values.len()).filter(|row| !values.is_null(*row)) {
-            self.take(&super::at(values, row)?, by)?;
+            let small = cells.and_then(|cells| Cell::read(cells.value(row))?.small());
+            match small {
+                Some((digits, places)) if self.take_small(digits, places, by) => {}
+                Some(_) | None => self.take(&super::at(values, row)?, by)?,
+            }
         }
+        self.settle()
+    }
+
+    /// Adds a number without making one of any width of it. `false`: it is to be taken as such.
+    fn take_small(&mut self, digits: i128, places: u32, by: i64) -> bool {
+        let (ahead, of) = self.ahead;
+        if ahead != 0 && of != places {
+            return false;
+        }
+        let Some(ahead) = digits.checked_mul(i128::from(by)).and_then(|digits| ahead.checked_add(digits)) else {
+            return false;
+        };
+        self.ahead = (ahead, places);
+        self.count(places, by);
+        true
+    }
+
+    /// Counts a finite value, or one less.
+    fn count(&mut self, places: u32, by: i64) {
+        let counted = self.places.entry(places).or_insert(0);
+        *counted += by;
+        if *counted == 0 {
+            self.places.remove(&places);
+        }
+    }
+
+    /// Puts what was added ahead into the sum.
+    fn settle(&mut self) -> Result<()> {
+        let (digits, places) = std::mem::take(&mut self.ahead);
+        if digits == 0 {
+            return Ok(());
+        }
+        let ahead = Numeric::of_digits(digits, places);
+        self.sum = self.sum.plus(&ahead).map_err(external)?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod gathered;
 mod joinable;
 mod joins;
 mod keyed;
+mod lookups;
 mod node;
 mod once;
 mod pulled;
@@ -80,7 +81,7 @@ pub(crate) fn has_work(plan: &LogicalPlan, scope: Scope) -> Result<bool> {
 /// # Errors
 /// 0A000 for a correlated subquery in a place where no row is at hand, such as the condition of an outer join.
 pub(crate) fn expand(plan: LogicalPlan, scope: Scope) -> Result<LogicalPlan> {
-    let plan = absences::with_absences(plan)?;
+    let plan = lookups::with_lookups(absences::with_absences(plan)?)?;
     if !has_work(&plan, scope)? {
         return Ok(plan);
     }

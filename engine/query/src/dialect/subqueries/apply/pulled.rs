@@ -165,7 +165,7 @@ fn has_further_references(node: &LogicalPlan) -> Result<bool> {
 }
 
 /// A plan without what does not change whether it has a row.
-fn below_first_rows(plan: &LogicalPlan) -> &LogicalPlan {
+pub(super) fn below_first_rows(plan: &LogicalPlan) -> &LogicalPlan {
     let mut node = plan;
     loop {
         node = match node {
