@@ -1,6 +1,7 @@
 //! The pass over the syntax tree, in FROM and WITH, and the names of columns that come of it.
 
 pub(in crate::dialect) mod aliases;
+pub(in crate::dialect) mod beside_wildcards;
 pub(in crate::dialect) mod merged_columns;
 pub(in crate::dialect) mod names;
 pub(in crate::dialect) mod order_keys;

@@ -14,8 +14,18 @@ use std::collections::HashSet;
 
 /// Gives such columns other names, where no query reads them by their own.
 pub(in crate::dialect) fn keep_apart(query: &mut Query) {
-    if let SetExpr::Query(inner) = query.body.as_mut() {
-        keep_apart(inner);
+    match query.body.as_mut() {
+        SetExpr::Query(inner) => keep_apart(inner),
+        SetExpr::SetOperation { left, right, .. } => {
+            // An order behind them names the first one's columns.
+            let branches = [query.order_by.is_none().then_some(left), Some(right)];
+            for branch in branches.into_iter().flatten() {
+                if let SetExpr::Query(inner) = branch.as_mut() {
+                    keep_apart(inner);
+                }
+            }
+        }
+        _ => {}
     }
     let (SetExpr::Select(select), Some(order)) = (query.body.as_mut(), query.order_by.as_mut()) else { return };
     for (place, name) in mixed(select, order) {
