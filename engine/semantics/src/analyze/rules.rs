@@ -171,12 +171,13 @@ fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
             Err(same) => same,
         };
     }
+    let bared = functions::null_arrays::bared(&mut call, schema)?;
     let call = match growing::charged(call) {
         Ok(replaced) => return Ok(Transformed::yes(replaced)),
         Err(same) => same,
     };
     let Some(ours) = functions::in_place_of(&call.func) else {
-        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+        return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), bared));
     };
     for argument in &call.args {
         if !matches!(argument.get_type(schema)?, DataType::List(_)) {

@@ -13,6 +13,7 @@ mod item_keys;
 mod joined;
 mod json;
 mod networks;
+pub(super) mod null_arrays;
 mod numbers;
 mod patterns;
 mod regexes;
