@@ -1,7 +1,8 @@
 //! The type of a CASE. Until its results are coerced it has the type of the first one, to which what is bound above would cast the others:
 //! a UNION with whole numbers took the places of `CASE WHEN … THEN 1 ELSE price END`. Here the first result is cast to the type at which
-//! numbers meet. Knows no row.
+//! numbers meet; a text that is a constant, to the one at which texts do. Knows no row.
 
+use crate::casts::conversions::is_text;
 use crate::keep_names::under_names;
 use crate::numbers::wide::widened;
 use crate::typing::unions::common_type;
@@ -37,7 +38,12 @@ fn first_cast(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let Some((_, then)) = case.when_then_expr.get_mut(first) else { return Ok(Transformed::no(Expr::Case(case))) };
     let then = then.as_mut();
     let is_wide = to == WIDE_NUMERIC;
-    if is_wide && !matches!(then, Expr::Column(_) | Expr::Literal(..)) {
+    let known = match &*then {
+        Expr::Literal(..) => true,
+        Expr::Column(_) => !is_text(&to),
+        _ => !is_wide && !is_text(&to),
+    };
+    if !known {
         return Ok(Transformed::no(Expr::Case(case)));
     }
     *then = match std::mem::take(then) {
@@ -51,12 +57,13 @@ fn first_cast(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(Transformed::yes(Expr::Case(case)))
 }
 
-/// Where numbers meet, if it is not at the type of the first. What needs all digits of a decimal meets later.
+/// Where numbers meet, or the engine's types of texts, if it is not at the type of the first. What needs all digits of a decimal meets later.
 fn meeting(types: &[DataType]) -> Option<DataType> {
     let mut known = types.iter().filter(|own| !own.is_null());
     let first = known.next()?;
     let wide = types.contains(&WIDE_NUMERIC);
-    if !types.iter().all(|own| own.is_null() || own.is_numeric() || *own == WIDE_NUMERIC) {
+    let is_number = |own: &DataType| own.is_null() || own.is_numeric() || *own == WIDE_NUMERIC;
+    if !types.iter().all(is_number) && !types.iter().all(|own| own.is_null() || is_text(own)) {
         return None;
     }
     let common = if wide {
@@ -91,6 +98,7 @@ mod tests {
             (vec![WIDE_NUMERIC, int.clone()], None),
             (vec![WIDE_NUMERIC, float], None),
             (vec![int.clone(), decimal(38, 10)], None),
+            (vec![DataType::Utf8, DataType::Utf8View], Some(DataType::Utf8View)),
             (vec![int, DataType::Utf8], None),
             (vec![DataType::Null], None),
         ] {
