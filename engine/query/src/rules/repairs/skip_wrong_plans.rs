@@ -11,12 +11,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Rules of DataFusion that get a guard, and what it keeps.
-pub(in crate::rules) const GUARDED: [(&str, Keeps); 5] = [
+pub(in crate::rules) const GUARDED: [(&str, Keeps); 6] = [
     ("eliminate_cross_join", Keeps::Conditions),
     ("single_distinct_aggregation_to_group_by", Keeps::Types),
     ("push_down_filter", Keeps::GroupsAndSize),
     ("eliminate_group_by_constant", Keeps::Names),
     ("propagate_empty_relation", Keeps::Places),
+    ("eliminate_join", Keeps::Marks),
 ];
 
 /// The rules with their guards in place. Give them to every session state.
@@ -53,6 +54,9 @@ pub(in crate::rules) enum Keeps {
     /// Of a UNION ALL with one branch that has rows it leaves that branch, and asks it for columns by the names of the first
     /// branch, which may have been another.
     Places,
+    /// It leaves out an outer join whose columns nobody reads, and of what an EXISTS is marked by no column is left then; the rule that
+    /// asks for the first of them panics.
+    Marks,
     /// It names the columns of a grouping anew, as the engine prints them, where a cast is not to be seen: a column and its
     /// cast (`GROUP BY n, n::text`) then have one name, which it refuses.
     Names,
@@ -81,9 +85,28 @@ impl OptimizerRule for Guarded {
                 Some(branch) => Ok(Transformed::yes(branch)),
                 None => self.rule.rewrite(plan, config),
             },
-            Keeps::Conditions | Keeps::Types | Keeps::GroupsAndSize | Keeps::Names => self.rule.rewrite(plan, config),
+            Keeps::Marks if has_mark(&plan, |_| true)? => {
+                let rewritten = self.rule.rewrite(plan.clone(), config)?;
+                let lost = has_mark(&rewritten.data, |by| by.schema().fields().is_empty())?;
+                Ok(if lost { Transformed::no(plan) } else { rewritten })
+            }
+            Keeps::Conditions | Keeps::Types | Keeps::GroupsAndSize | Keeps::Names | Keeps::Marks => {
+                self.rule.rewrite(plan, config)
+            }
         }
     }
+}
+
+/// Whether rows are marked by such rows.
+fn has_mark(plan: &LogicalPlan, by: impl Fn(&LogicalPlan) -> bool) -> Result<bool> {
+    plan.exists(|node| {
+        let LogicalPlan::Join(join) = node else { return Ok(false) };
+        Ok(match join.join_type {
+            JoinType::LeftMark => by(&join.right),
+            JoinType::RightMark => by(&join.left),
+            _ => false,
+        })
+    })
 }
 
 /// The one branch of a union that has rows, its columns under the union's names by their places.
@@ -259,8 +282,18 @@ mod tests {
             );
         }
         let tested: HashSet<&str> =
-            STATEMENTS.iter().map(|(rule, ..)| *rule).chain(["propagate_empty_relation"]).collect();
+            STATEMENTS.iter().map(|(rule, ..)| *rule).chain(["propagate_empty_relation", "eliminate_join"]).collect();
         assert_eq!(tested, GUARDED.iter().map(|(name, _)| *name).collect(), "each guard has a statement");
+    }
+
+    /// Without the guard, the rule that comes next panics.
+    #[test]
+    fn an_outer_join_by_which_rows_are_marked_stays() {
+        let reader = Shop::open().owner();
+        let marked = "SELECT id FROM regions WHERE id = 'nope' OR EXISTS \
+                      (SELECT o.id FROM visits v LEFT JOIN orders o ON o.id = 'nope') ORDER BY 1";
+        let all = reader.rows("SELECT id FROM regions ORDER BY 1").unwrap();
+        assert_eq!(reader.rows(marked).unwrap(), all);
     }
 
     /// Makes a plan of other types, as the rule for DISTINCT does of sums of decimals.
