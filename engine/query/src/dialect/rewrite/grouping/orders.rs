@@ -260,9 +260,13 @@ impl Writer for Bare {
     }
 }
 
-/// Leaves out numbers by which an aggregate is to sort. PostgreSQL takes them for constants, the engine for places of columns.
+/// Leaves out numbers by which an aggregate is to sort, and puts those in parentheses that WITHIN GROUP gives it. PostgreSQL takes them for
+/// constants, the engine for places of columns.
 pub(in crate::dialect) fn by_no_places(expr: &mut Expr) {
-    let Expr::Function(Function { args: FunctionArguments::List(arguments), .. }) = expr else { return };
+    let Expr::Function(Function { args: FunctionArguments::List(arguments), within_group, .. }) = expr else { return };
+    for key in within_group.iter_mut().filter(|key| is_number(&key.expr)) {
+        key.expr = Expr::Nested(Box::new(key.expr.clone()));
+    }
     for clause in &mut arguments.clauses {
         if let FunctionArgumentClause::OrderBy(keys) = clause {
             keys.retain(|key| !is_number(&key.expr));
