@@ -1,14 +1,15 @@
 //! `FETCH FIRST n ROWS WITH TIES`: the rows whose rank is not above n. Knows no catalog.
 
 use super::last_rank::LAST_RANK;
-use crate::dialect::ast::{binary, call, cast, derived, folded, list, quoted, select, table_alias};
+use crate::dialect::ast::{aliased, binary, call, cast, derived, folded, list, quoted, select, table_alias};
 use crate::dialect::rewrite::from::names::column_name;
+use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, ExceptSelectItem, Expr, FunctionArguments, LimitClause, OrderBy, OrderByExpr,
+    BinaryOperator, DataType, ExceptSelectItem, Expr, FunctionArguments, Ident, LimitClause, OrderBy, OrderByExpr,
     OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, Value, WildcardAdditionalOptions, WindowSpec,
     WindowType,
 };
-use querygate_query_api::own_names::RANK;
+use querygate_query_api::own_names::{RANK, at_place};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Puts a query that is sorted and cut with its ties in other words.
@@ -33,10 +34,15 @@ pub(in crate::dialect) fn with_ties(query: &mut Query, count: Expr) -> Result<()
     if ranked.distinct.is_some() {
         return Err(refused("with DISTINCT"));
     }
-    let keys = keys.into_iter().map(|key| in_window(key, ranked)).collect::<Result<Vec<_>>>()?;
+    let mut keys = keys.into_iter().map(|key| in_window(key, ranked)).collect::<Result<Vec<_>>>()?;
+    let mut own = Vec::new();
+    if keys.iter().any(|key| finds(&key.expr, &mut Windows)) {
+        own = keyed(query, &mut keys)?;
+    }
+    let SetExpr::Select(ranked) = query.body.as_mut() else { return Err(refused("of such a query")) };
     ranked.projection.push(SelectItem::ExprWithAlias { expr: rank(keys), alias: quoted(RANK) });
 
-    let but_rank = ExceptSelectItem { first_element: quoted(RANK), additional_elements: Vec::new() };
+    let but_rank = ExceptSelectItem { first_element: quoted(RANK), additional_elements: own };
     let options = WildcardAdditionalOptions { opt_except: Some(but_rank), ..WildcardAdditionalOptions::default() };
     let mut within = select(Vec::new(), None)?;
     std::mem::swap(&mut within.body, &mut query.body);
@@ -58,6 +64,36 @@ pub(in crate::dialect) fn with_ties(query: &mut Query, count: Expr) -> Result<()
     query.limit_clause =
         offset.map(|offset| LimitClause::LimitOffset { limit: None, offset: Some(offset), limit_by: Vec::new() });
     Ok(())
+}
+
+/// Puts the query below another one, which reads keys that are window functions as columns: no window looks into another one. Gives the
+/// names of these columns.
+fn keyed(query: &mut Query, keys: &mut [OrderByExpr]) -> Result<Vec<Ident>> {
+    let SetExpr::Select(below) = query.body.as_mut() else { return Err(refused("of such a query")) };
+    let mut names = Vec::with_capacity(keys.len());
+    for (at, key) in keys.iter_mut().enumerate() {
+        let name = at_place("key ", at);
+        let column = Expr::Identifier(quoted(&name));
+        below.projection.push(aliased(std::mem::replace(&mut key.expr, column), &name));
+        names.push(quoted(&name));
+    }
+    let mut within = select(Vec::new(), None)?;
+    std::mem::swap(&mut within.body, &mut query.body);
+    let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+    query.body = select(vec![all], Some(derived(within, false, Some(table_alias("keyed", &[])))))?.body;
+    Ok(names)
+}
+
+/// Looks for window functions.
+struct Windows;
+
+impl Reader for Windows {
+    fn expr(&mut self, expr: &Expr) -> Step {
+        match expr {
+            Expr::Function(function) if function.over.is_some() => Step::Break(Stop::Found),
+            _ => ON,
+        }
+    }
 }
 
 fn refused(what: &str) -> Error {
