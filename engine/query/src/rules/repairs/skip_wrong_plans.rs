@@ -132,16 +132,21 @@ fn only_branch(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
 }
 
 /// Whether a condition stands on a grouping whose keys its columns do not tell apart, or one without columns on a grouping
-/// that has a row of no rows.
+/// that has a row of no rows. Conditions on one another are put together first.
 fn takes_groups(plan: &LogicalPlan) -> bool {
     let LogicalPlan::Filter(filter) = plan else { return false };
-    let LogicalPlan::Aggregate(aggregate) = filter.input.as_ref() else { return false };
-    if is_ambiguous(&filter.input) {
+    let (mut conditions, mut input) = (split_conjunction(&filter.predicate), filter.input.as_ref());
+    while let LogicalPlan::Filter(below) = input {
+        conditions.extend(split_conjunction(&below.predicate));
+        input = below.input.as_ref();
+    }
+    let LogicalPlan::Aggregate(aggregate) = input else { return false };
+    if is_ambiguous(input) {
         return true;
     }
     let keyed = |expr: &Expr| !matches!(expr, Expr::GroupingSet(_));
     let rows_of_none = aggregate.group_expr.is_empty() || !aggregate.group_expr.iter().all(keyed);
-    rows_of_none && split_conjunction(&filter.predicate).into_iter().any(|expr| expr.column_refs().is_empty())
+    rows_of_none && conditions.into_iter().any(|expr| expr.column_refs().is_empty())
 }
 
 /// Parts that a condition may gain on its way through a projection.
@@ -284,6 +289,14 @@ mod tests {
         let tested: HashSet<&str> =
             STATEMENTS.iter().map(|(rule, ..)| *rule).chain(["propagate_empty_relation", "eliminate_join"]).collect();
         assert_eq!(tested, GUARDED.iter().map(|(name, _)| *name).collect(), "each guard has a statement");
+    }
+
+    #[test]
+    fn a_condition_without_columns_stays_above_having() {
+        let reader = Shop::open().owner();
+        let none = "SELECT b.id FROM (SELECT bool_or(true) FROM (VALUES (1), (2)) v(a) HAVING count(*) < 1) a(d) \
+                    LEFT JOIN regions b ON false WHERE b.id > 'a'";
+        assert!(reader.rows(none).unwrap().is_empty());
     }
 
     /// Without the guard, the rule that comes next panics.
