@@ -46,6 +46,16 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
         "a subquery at this place is not supported",
     ),
     ("InSubquery should only return one column", ErrorCode::SyntaxError, "subquery has too many columns"),
+    (
+        "Correlated scalar subquery can only be used in",
+        ErrorCode::FeatureNotSupported,
+        "a subquery at this place is not supported",
+    ),
+    (
+        "Cannot infer common argument type for comparison",
+        ErrorCode::UndefinedFunction,
+        "operator does not exist for these types",
+    ),
     ("should only return one column", ErrorCode::SyntaxError, "subquery must return only one column"),
     ("Join condition must be boolean", ErrorCode::DatatypeMismatch, "argument of JOIN/ON must be type boolean"),
     ("filter with non-boolean predicate", ErrorCode::DatatypeMismatch, "argument of WHERE must be type boolean"),
