@@ -135,9 +135,11 @@ impl GateSession {
             created_micros: micros(cursor.since),
         };
         let path = schemas(&settings.get("search_path")?, &self.principal.login);
+        let known = settings.all().into_iter().map(|(name, value, _)| (name.to_lowercase(), value));
+        let custom = settings.custom().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(SessionVars {
             backend_pid: i32::try_from(self.id).unwrap_or(i32::MAX),
-            settings: settings.all().into_iter().map(|(name, value, _)| (name.to_lowercase(), value)).collect(),
+            settings: known.chain(custom).collect(),
             search_path: Some(path),
             started_micros: micros(self.since),
             cursors: inner.cursors.iter().map(cursor).collect(),
@@ -335,17 +337,26 @@ impl SetSetting for Writer {
         let inner = self.inner.upgrade().ok_or_else(|| Error::internal("a session set a setting after its end"))?;
         let inner = &mut *inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.admits_setting(name, value)?;
+        if local && !inner.transaction.is_open() {
+            // It ends with the statement, which has read its settings already.
+            let mut settings = inner.settings.clone();
+            let (_, value, _) = match value {
+                Some(value) => settings.set(name, value)?,
+                None => settings.reset(name)?,
+            };
+            return Ok(value);
+        }
         let (name, value, reported) = match value {
             Some(value) => inner.settings.set(name, value)?,
             None => inner.settings.reset(name)?,
         };
         if !local {
             inner.transaction.keep(|kept| {
-                let _ = kept.set(name, &value);
+                let _ = kept.set(&name, &value);
             });
         }
         if reported {
-            inner.effects.push(Effect::ParameterStatus { name: name.to_owned(), value: value.clone() });
+            inner.effects.push(Effect::ParameterStatus { name: name.into_owned(), value: value.clone() });
         }
         Ok(value)
     }

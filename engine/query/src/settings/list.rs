@@ -1,13 +1,18 @@
-//! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored.
+//! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored, but for
+//! those that clients make up under a prefix of their own.
 
-use crate::books::checks::WHOLE;
-use crate::settings::durations::{milliseconds, show_milliseconds};
-use querygate_types::{Error, ErrorCode, Result, limits};
+mod values;
+
+use super::custom::{Custom, named};
+use crate::settings::durations::milliseconds;
+use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::gate::Mode;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use values::{accept, share};
 
 /// What a setting accepts.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +94,12 @@ static SETTINGS: &[Setting] = &[
     reported("is_superuser", Kind::Fixed, "off", "No session is a superuser."),
     setting("lc_collate", Kind::Fixed, "C", "Text is ordered by code point."),
     setting("lc_ctype", Kind::Fixed, "C", "Character classes."),
-    setting("lock_timeout", Kind::Milliseconds, "0", "The gate takes no locks."),
+    setting(
+        "lock_timeout",
+        Kind::Milliseconds,
+        "0",
+        "Kept for clients; how long a change waits for locks is its source's.",
+    ),
     setting("max_identifier_length", Kind::Fixed, "63", "Length of identifiers."),
     setting("role", Kind::Fixed, "none", "Nobody becomes another."),
     setting("row_security", Kind::Choice(&["on"]), "on", "Policies always apply."),
@@ -160,9 +170,10 @@ pub(crate) struct Settings {
     values: BTreeMap<&'static str, String>,
     /// Start values that differ from the built-in defaults (server configuration, startup packet).
     starts: Arc<BTreeMap<&'static str, String>>,
+    custom: Arc<Custom>,
     /// Another number after each change: equal stamps mean equal values.
     stamp: u64,
-    /// `querygate.verify_sample` in parts of [`WHOLE`]: asked for at each statement.
+    /// `querygate.verify_sample` in parts of [`WHOLE`](crate::books::checks::WHOLE): asked for at each statement.
     check_share: u32,
     /// `statement_timeout`; asked for as often.
     timeout: Option<Duration>,
@@ -182,6 +193,7 @@ impl Default for Settings {
         Self {
             values: BTreeMap::new(),
             starts: Arc::default(),
+            custom: Arc::default(),
             stamp: 0,
             check_share: 0,
             timeout: None,
@@ -217,7 +229,7 @@ impl Settings {
         self.names = names().map(Arc::from);
     }
 
-    /// The share of pushed reads to check, in parts of [`WHOLE`].
+    /// The share of pushed reads to check, in parts of [`WHOLE`](crate::books::checks::WHOLE).
     pub(crate) fn check_share(&self) -> u32 {
         self.check_share
     }
@@ -296,7 +308,14 @@ impl Settings {
 
     /// Startup packets name settings too; server facts cannot be set there either.
     pub(crate) fn startup(&mut self, name: &str, value: &str) -> Result<()> {
-        let setting = find(name)?;
+        let setting = match find(name) {
+            Ok(setting) => setting,
+            Err(unknown) => {
+                Arc::make_mut(&mut self.custom).set(&named(name, unknown)?, value, true)?;
+                self.changed();
+                return Ok(());
+            }
+        };
         let value = accept(setting, value)?;
         self.permits(setting, &value)?;
         Arc::make_mut(&mut self.starts).insert(setting.name, value);
@@ -305,32 +324,54 @@ impl Settings {
     }
 
     /// SET. Answers the canonical name and value, and whether it is reported to clients.
-    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(&'static str, String, bool)> {
-        let setting = find(name)?;
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(Cow<'static, str>, String, bool)> {
+        let setting = match find(name) {
+            Ok(setting) => setting,
+            Err(unknown) => {
+                let name = named(name, unknown)?;
+                Arc::make_mut(&mut self.custom).set(&name, value, false)?;
+                self.changed();
+                return Ok((name.into(), value.to_owned(), false));
+            }
+        };
         let value = accept(setting, value)?;
         self.permits(setting, &value)?;
         self.values.insert(setting.name, value.clone());
         self.changed();
-        Ok((setting.name, value, setting.reported))
+        Ok((setting.name.into(), value, setting.reported))
     }
 
     /// Whether SET would take this value.
     pub(crate) fn check(name: &str, value: &str) -> Result<()> {
-        accept(find(name)?, value).map(drop)
+        match find(name) {
+            Ok(setting) => accept(setting, value).map(drop),
+            Err(unknown) => named(name, unknown).map(drop),
+        }
     }
 
     /// RESET of one setting.
-    pub(crate) fn reset(&mut self, name: &str) -> Result<(&'static str, String, bool)> {
-        let setting = find(name)?;
+    pub(crate) fn reset(&mut self, name: &str) -> Result<(Cow<'static, str>, String, bool)> {
+        let setting = match find(name) {
+            Ok(setting) => setting,
+            Err(unknown) => {
+                let name = named(name, unknown)?;
+                let value = Arc::make_mut(&mut self.custom).reset(&name)?;
+                self.changed();
+                return Ok((name.into(), value, false));
+            }
+        };
         self.values.remove(setting.name);
         self.changed();
-        Ok((setting.name, self.value_of(setting), setting.reported))
+        Ok((setting.name.into(), self.value_of(setting), setting.reported))
     }
 
     /// RESET ALL. Answers what changed and is reported.
     pub(crate) fn reset_all(&mut self) -> Vec<(&'static str, String)> {
         let changed: Vec<&'static str> = self.values.keys().copied().collect();
         self.values.clear();
+        if !self.custom.is_empty() {
+            Arc::make_mut(&mut self.custom).reset_all();
+        }
         self.changed();
         changed
             .into_iter()
@@ -342,12 +383,42 @@ impl Settings {
 
     /// Current value.
     pub(crate) fn get(&self, name: &str) -> Result<String> {
-        find(name).map(|setting| self.value_of(setting))
+        match find(name) {
+            Ok(setting) => Ok(self.value_of(setting)),
+            Err(unknown) => self.custom.get(name).map(str::to_owned).ok_or(unknown),
+        }
     }
 
     /// Canonical spelling of a setting's name.
-    pub(crate) fn canonical(name: &str) -> Result<&'static str> {
-        find(name).map(|setting| setting.name)
+    pub(crate) fn canonical(&self, name: &str) -> Result<Cow<'static, str>> {
+        match find(name) {
+            Ok(setting) => Ok(setting.name.into()),
+            Err(unknown) => self.custom.get(name).map(|_| name.to_lowercase().into()).ok_or(unknown),
+        }
+    }
+
+    /// Whether SET would take this name.
+    pub(crate) fn check_name(name: &str) -> Result<()> {
+        find(name).map(drop).or_else(|unknown| named(name, unknown).map(drop))
+    }
+
+    /// Whether a name can be one of a client's own.
+    pub(crate) fn is_custom(name: &str) -> bool {
+        find(name).is_err_and(|unknown| named(name, unknown).is_ok())
+    }
+
+    /// What clients made up: names in lower case, and values.
+    pub(crate) fn custom(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.custom.all()
+    }
+
+    /// Takes back all that was set since these: but a client's own settings are known from then on, and are empty.
+    pub(crate) fn back_to(&mut self, mut settings: Self) {
+        if !Arc::ptr_eq(&self.custom, &settings.custom) {
+            Arc::make_mut(&mut settings.custom).keep_names(&self.custom);
+            settings.changed();
+        }
+        *self = settings;
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
@@ -394,89 +465,6 @@ fn find(name: &str) -> Result<&'static Setting> {
     SETTINGS.iter().find(|s| s.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         Error::new(ErrorCode::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
     })
-}
-
-fn accept(setting: &Setting, value: &str) -> Result<String> {
-    let refuse = || {
-        Error::new(
-            ErrorCode::InvalidParameterValue,
-            format!("invalid value for parameter \"{}\": \"{value}\"", setting.name),
-        )
-    };
-    match setting.kind {
-        Kind::Bool => boolean(value).map(|on| if on { "on" } else { "off" }.to_owned()).ok_or_else(refuse),
-        Kind::Integer(least, most) => {
-            let number: i64 = value.trim().parse().map_err(|_| refuse())?;
-            if (least..=most).contains(&number) {
-                Ok(number.to_string())
-            } else {
-                Err(refuse().with_detail(format!("The range is {least} to {most}.")))
-            }
-        }
-        Kind::Milliseconds => {
-            let ms = milliseconds(value).ok_or_else(refuse)?;
-            if ms > limits::SETTING_MILLISECONDS_MAX {
-                let (name, most) = (setting.name, limits::SETTING_MILLISECONDS_MAX);
-                let text = format!("{ms} ms is outside the valid range for parameter \"{name}\" (0 .. {most})");
-                return Err(Error::new(ErrorCode::InvalidParameterValue, text));
-            }
-            Ok(show_milliseconds(ms))
-        }
-        Kind::Share => {
-            let kept = share(value).map(|_| value.trim().to_owned());
-            kept.ok_or_else(|| refuse().with_detail("It is a number from 0 to 1."))
-        }
-        Kind::Choice(["on"]) if setting.name == "row_security" => choose(setting, &["on"], value).ok_or_else(|| {
-            refuse().with_hint("The gate's policies cannot be switched off; pg_dump has --enable-row-security.")
-        }),
-        Kind::Choice(choices) => choose(setting, choices, value)
-            .ok_or_else(|| refuse().with_hint(format!("Available values: {}.", choices.join(", ")))),
-        // What binds statements is kept with them.
-        Kind::Text if value.len() > TEXT_BYTES_MAX => Err(refuse().with_detail("It is too long.")),
-        Kind::Text => Ok(value.to_owned()),
-        Kind::TimeZone => crate::settings::zone::accept(value).ok_or_else(refuse),
-        Kind::DateStyle => date_style(value)
-            .ok_or_else(|| refuse().with_hint("Output is always ISO, and 01/02/2020 is read month first.")),
-        Kind::Utf8 => {
-            if crate::sql::classify::is_utf8(value) {
-                Ok("UTF8".to_owned())
-            } else {
-                Err(refuse().with_hint("This gate speaks UTF8 only."))
-            }
-        }
-        Kind::Fixed => Err(Error::new(
-            ErrorCode::CantChangeRuntimeParam,
-            format!("parameter \"{}\" cannot be changed", setting.name),
-        )),
-    }
-}
-
-fn choose(setting: &Setting, choices: &[&str], value: &str) -> Option<String> {
-    if let ["on" | "off"] = choices {
-        return (boolean(value)? == (setting.default == "on")).then(|| setting.default.to_owned());
-    }
-    choices.iter().find(|c| c.eq_ignore_ascii_case(value.trim())).map(|c| (*c).to_owned())
-}
-
-fn boolean(value: &str) -> Option<bool> {
-    match value.trim().to_lowercase().as_str() {
-        "on" | "true" | "yes" | "1" | "t" | "y" => Some(true),
-        "off" | "false" | "no" | "0" | "f" | "n" => Some(false),
-        _ => None,
-    }
-}
-
-/// A number from 0 to 1 in parts of [`WHOLE`].
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a million, and not negative")]
-fn share(value: &str) -> Option<u32> {
-    let number: f64 = value.trim().parse().ok()?;
-    (0.0..=1.0).contains(&number).then(|| (number * f64::from(WHOLE)).round() as u32)
-}
-
-/// Only ISO output, and only month first: another order would read the same text as another day.
-fn date_style(value: &str) -> Option<String> {
-    let known = |part: &str| matches!(part.trim().trim_matches('\'').to_uppercase().as_str(), "ISO" | "MDY" | "US");
-    value.split(',').all(known).then(|| "ISO, MDY".to_owned())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl GateSession {
             Classified::Show(name) if name.eq_ignore_ascii_case("all") => {
                 Ok(Some(["name", "setting", "description"].map(text_column).to_vec().into()))
             }
-            Classified::Show(name) => Ok(Some(vec![text_column(Settings::canonical(name)?)].into())),
+            Classified::Show(name) => Ok(Some(vec![text_column(&self.inner().settings.canonical(name)?)].into())),
             Classified::Fetch { name, .. } => self.cursor_columns(name).map(Some),
             Classified::Call { .. } => Ok(Some(vec![text_column(super::call::ANSWER)].into())),
             Classified::Execute { name, .. } => Ok(self.named(name)?.columns().map(Into::into)),
@@ -109,20 +109,20 @@ impl GateSession {
             && ident.value.eq_ignore_ascii_case("default")
         {
             if local && !inner.transaction.is_open() {
-                Settings::canonical(name)?;
+                Settings::check_name(name)?;
                 return Ok(inner.nothing_to_be_local_to());
             }
             inner.admits_setting(name, None)?;
             let (name, value, reported) = inner.settings.reset(name)?;
             if !local {
                 inner.transaction.keep(|kept| {
-                    let _ = kept.reset(name);
+                    let _ = kept.reset(&name);
                 });
             }
-            inner.report(name, value, reported);
+            inner.report(&name, value, reported);
             return Ok(done("SET"));
         }
-        let text = setting_text(values)?;
+        let text = setting_text(name, values)?;
         if local && !inner.transaction.is_open() {
             Settings::check(name, &text)?;
             return Ok(inner.nothing_to_be_local_to());
@@ -131,10 +131,10 @@ impl GateSession {
         let (canonical, value, reported) = inner.settings.set(name, &text)?;
         if !local {
             inner.transaction.keep(|kept| {
-                let _ = kept.set(canonical, &text);
+                let _ = kept.set(&canonical, &text);
             });
         }
-        inner.report(canonical, value, reported);
+        inner.report(&canonical, value, reported);
         Ok(done("SET"))
     }
 
@@ -145,9 +145,9 @@ impl GateSession {
                 inner.admits_setting(name, None)?;
                 let (canonical, value, reported) = inner.settings.reset(name)?;
                 inner.transaction.keep(|kept| {
-                    let _ = kept.reset(canonical);
+                    let _ = kept.reset(&canonical);
                 });
-                inner.report(canonical, value, reported);
+                inner.report(&canonical, value, reported);
             }
             None => inner.reset_all(),
         }
@@ -166,7 +166,8 @@ impl GateSession {
             return text_rows(&["name", "setting", "description"], columns.to_vec(), "SHOW");
         }
         let value = inner.settings.get(name)?;
-        text_rows(&[Settings::canonical(name)?], vec![vec![value]], "SHOW")
+        let shown = inner.settings.canonical(name)?;
+        text_rows(&[shown.as_ref()], vec![vec![value]], "SHOW")
     }
 
     fn begin(&self, start: bool, modes: Modes) -> Result<Outcome> {
@@ -295,7 +296,7 @@ impl Inner {
     /// Puts settings back and tells the client what changed by that.
     pub(in crate::session) fn restore(&mut self, settings: Settings) {
         let before = self.settings.reported();
-        self.settings = settings;
+        self.settings.back_to(settings);
         for ((name, old), (_, new)) in before.into_iter().zip(self.settings.reported()) {
             if old != new {
                 self.effects.push(Effect::ParameterStatus { name, value: new });
@@ -305,11 +306,16 @@ impl Inner {
 }
 
 /// The value of a SET as text; several values are a list.
-fn setting_text(values: &[Expr]) -> Result<String> {
+fn setting_text(name: &str, values: &[Expr]) -> Result<String> {
+    let is_custom = Settings::is_custom(name);
+    if is_custom && values.len() > 1 {
+        return Err(Error::new(ErrorCode::InvalidParameterValue, format!("SET {name} takes only one argument")));
+    }
     let one = |value: &Expr| match value {
         Expr::Value(v) => match &v.value {
             Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) => Ok(s.clone()),
             Value::Number(n, _) => Ok(n.clone()),
+            Value::Boolean(b) if is_custom => Ok(b.to_string()),
             Value::Boolean(b) => Ok(if *b { "on" } else { "off" }.to_owned()),
             _ => Err(bad_value()),
         },

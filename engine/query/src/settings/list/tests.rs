@@ -1,6 +1,7 @@
 //! Settings are a closed list, and each takes what it accepts.
 
 use super::*;
+use crate::books::checks::WHOLE;
 
 #[test]
 fn values_are_kept_in_canonical_form() {
@@ -76,4 +77,31 @@ fn reset_goes_back_to_the_start_value() {
     settings.startup("application_name", "psql").unwrap();
     settings.set("application_name", "other").unwrap();
     assert_eq!(settings.reset("application_name").unwrap().1, "psql");
+}
+
+#[test]
+fn clients_have_settings_of_their_own() {
+    let mut settings = Settings::default();
+    let get = |settings: &Settings, name: &str| settings.get(name).map_err(|error| error.code());
+    assert_eq!(get(&settings, "my.thing"), Err(ErrorCode::UndefinedObject));
+    settings.set("My.Thing", "a").unwrap();
+    assert_eq!(get(&settings, "my.THING"), Ok("a".to_owned()));
+    assert_eq!(settings.canonical("MY.thing").unwrap(), "my.thing");
+    let before = settings.clone();
+    settings.set("my.other", "b").unwrap();
+    settings.back_to(before);
+    assert_eq!(get(&settings, "my.other"), Ok(String::new()), "it is known from then on, as in PostgreSQL");
+    settings.startup("my.start", "s").unwrap();
+    settings.set("my.start", "t").unwrap();
+    settings.reset_all();
+    assert_eq!((get(&settings, "my.start"), get(&settings, "my.thing")), (Ok("s".to_owned()), Ok(String::new())));
+    assert_eq!(settings.reset("my.new").map(|(name, value, _)| (name.into_owned(), value)).unwrap().1, "");
+    for name in ["nodot", "my.", ".x", "my..x", "my.1x", "my.a-b", "querygate.mine"] {
+        assert_eq!(settings.set(name, "x").unwrap_err().code(), ErrorCode::UndefinedObject, "{name}");
+        assert!(Settings::check(name, "x").is_err() && !Settings::is_custom(name), "{name}");
+    }
+    assert_eq!(settings.set("my.long", &"x".repeat(65_536)).unwrap_err().code(), ErrorCode::ProgramLimitExceeded);
+    let many = (0..300).find_map(|at| settings.set(&format!("my.n{at}"), "x").err());
+    assert_eq!(many.map(|error| error.code()), Some(ErrorCode::ProgramLimitExceeded));
+    assert!(settings.set("my.thing", "again").is_ok(), "one that is there is set anew");
 }
