@@ -1,6 +1,7 @@
 //! What the engine calls: changes are written down before their commit, published afterwards in the order in which they were written, source by
 //! source, and read by their followers. Judges no one.
 
+use crate::claim::claim;
 use crate::log::{
     Committed, Cursor, FileBounds, Id, Left, Recovered, Rows, Shared, Writer, now, read_intent, recover, written,
 };
@@ -46,9 +47,7 @@ impl Events {
         let unusable = |why: &dyn std::fmt::Display| {
             Error::new(ErrorCode::ConfigInvalid, format!("the folder of [events] cannot be used: {why}"))
         };
-        std::fs::create_dir_all(&options.directory).map_err(|error| unusable(&error))?;
-        let lock = File::create(options.directory.join("lock")).map_err(|error| unusable(&error))?;
-        lock.try_lock().map_err(|error| unusable(&error))?;
+        let lock = claim(&options.directory, "events")?;
         let Recovered { state, left, published } = recover(&options.directory)?;
         let shared = Arc::new(Shared::new(options.directory.clone(), options.memory_max, state));
         let bounds = FileBounds {

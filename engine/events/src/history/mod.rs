@@ -4,6 +4,7 @@
 mod projection;
 mod store;
 
+use crate::claim::claim;
 use crate::journal::Events;
 use crate::log::{Committed, Cursor};
 use projection::keep_tracked;
@@ -105,9 +106,7 @@ impl History {
         let unusable = |why: &dyn std::fmt::Display| {
             Error::new(ErrorCode::ConfigInvalid, format!("the folder of [history] cannot be used: {why}"))
         };
-        std::fs::create_dir_all(&options.directory).map_err(|error| unusable(&error))?;
-        let lock = File::create(options.directory.join("lock")).map_err(|error| unusable(&error))?;
-        lock.try_lock().map_err(|error| unusable(&error))?;
+        let lock = claim(&options.directory, "history")?;
         let store = Store::open(&options).await.map_err(|error| unusable(&error))?;
         let (stored, _) = watch::channel(store.position().await?);
         Ok(Arc::new(Self { events, store, tracked: RwLock::default(), stored, _lock: lock }))

@@ -28,6 +28,16 @@ pub(crate) fn load_with(file: &Path, extensions: &Extensions) -> (Option<Config>
     load_as(file, extensions, parse)
 }
 
+/// A file that is there, and cannot be read.
+fn unread<T>(file: &str, error: &std::io::Error) -> (Option<T>, Report) {
+    let found = Diagnostic::error(None, format!("cannot read the configuration: {error}"));
+    let found = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => found.help("run it as the user whom the file belongs to"),
+        _ => found,
+    };
+    (None, Report { file: file.to_owned(), text: String::new(), diagnostics: vec![found] })
+}
+
 /// Reads a file and parses what is in it.
 pub(super) fn load_as<T>(
     file: &Path,
@@ -44,14 +54,14 @@ pub(super) fn load_as<T>(
     };
     match std::fs::metadata(file) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return failed("there is no such file".to_owned()),
-        Err(e) => return failed(format!("cannot read the configuration: {}", e.kind())),
+        Err(e) => return unread(&name, &e),
         Ok(meta) if meta.len() > CONFIG_BYTES_MAX => {
             return failed("the configuration is larger than 16 MB".to_owned());
         }
         Ok(_) => {}
     }
     match std::fs::read_to_string(file) {
-        Err(e) => failed(format!("cannot read the configuration: {e}")),
+        Err(e) => unread(&name, &e),
         Ok(text) => {
             let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             parse(file, &text, &Environment::process(folder).with_extensions(extensions))
