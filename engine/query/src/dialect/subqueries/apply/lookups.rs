@@ -83,8 +83,8 @@ fn rewritten(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 /// A node whose subqueries stand in a projection below it, where the engine joins them.
 fn below(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let [input] = node.inputs().as_slice() else { return Ok(Transformed::no(node)) };
-    let input = LogicalPlan::clone(input);
+    let mut inputs: Vec<LogicalPlan> = node.inputs().into_iter().cloned().collect();
+    let Some(input) = inputs.pop().filter(|_| inputs.is_empty()) else { return Ok(Transformed::no(node)) };
     let around = Arc::clone(input.schema());
     let mut added: Vec<Expr> = Vec::new();
     let names = NamePreserver::new(&node);
