@@ -85,6 +85,11 @@ fn rewritten(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 fn below(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let mut inputs: Vec<LogicalPlan> = node.inputs().into_iter().cloned().collect();
     let Some(input) = inputs.pop().filter(|_| inputs.is_empty()) else { return Ok(Transformed::no(node)) };
+    // A key may read columns that the select list does not have.
+    let (columns, input, all) = match input {
+        LogicalPlan::Projection(list) if reads_below(&node, &list)? => (list.expr, list.input, true),
+        other => (other.schema().columns().into_iter().map(Expr::Column).collect(), Arc::new(other), false),
+    };
     let around = Arc::clone(input.schema());
     let mut added: Vec<Expr> = Vec::new();
     let names = NamePreserver::new(&node);
@@ -96,7 +101,7 @@ fn below(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
                 return Ok(Transformed::no(part));
             }
             let joined = value(part, &around)?;
-            if !joined.transformed && !is_joined(&joined.data)? {
+            if !all && !joined.transformed && !is_joined(&joined.data)? {
                 return Ok(joined);
             }
             let name = at_place("subquery ", added.len());
@@ -109,10 +114,26 @@ fn below(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(node));
     }
     let before = Arc::clone(node.schema());
-    let columns = around.columns().into_iter().map(Expr::Column).chain(added);
-    let projected = LogicalPlan::Projection(Projection::try_new(columns.collect(), Arc::new(input))?);
-    let changed = node.with_new_exprs(expressions, vec![projected])?;
+    let projected = Projection::try_new(columns.into_iter().chain(added).collect(), input)?;
+    let changed = node.with_new_exprs(expressions, vec![LogicalPlan::Projection(projected)])?;
     Ok(Transformed::yes(super::restore_columns(changed, &before)?))
+}
+
+/// Whether subqueries of a sort read columns of the rows that a select list is of, and does not give.
+fn reads_below(node: &LogicalPlan, list: &Projection) -> Result<bool> {
+    let LogicalPlan::Sort(sort) = node else { return Ok(false) };
+    let (own, rows) = (&list.schema, list.input.schema());
+    let mut below = false;
+    for key in &sort.expr {
+        key.expr.apply(|part| {
+            let Some(subquery) = subquery_of(part) else { return Ok(TreeNodeRecursion::Continue) };
+            let read = free_references(&subquery.subquery)?;
+            below |= read.iter().any(|(column, _)| !own.has_column(column))
+                && read.iter().all(|(column, _)| rows.has_column(column));
+            Ok(TreeNodeRecursion::Jump)
+        })?;
+    }
+    Ok(below)
 }
 
 /// Whether the engine joins a subquery as it is, where it stands in a projection.
@@ -351,7 +372,8 @@ mod tests {
             "SELECT v.id FROM visits v WHERE (SELECT a.region_id FROM accounts a WHERE a.id = v.account_id) = 'emea' ORDER BY 1",
             "SELECT sum((SELECT r.rank FROM regions r WHERE r.id = v.region_id)) FROM visits v",
             "SELECT sum((SELECT count(*) FROM orders o WHERE o.account_id = v.account_id)) FROM visits v",
-            "SELECT v.id FROM visits v ORDER BY (SELECT r.rank FROM regions r WHERE r.id = v.region_id), 1",
+            "SELECT v.id, v.region_id FROM visits v ORDER BY (SELECT r.rank FROM regions r WHERE r.id = v.region_id), 1",
+            "SELECT v.id FROM visits v ORDER BY (SELECT r.rank FROM regions r WHERE r.id = v.region_id), 1 LIMIT 2",
             "SELECT v.id, (SELECT o.id FROM orders o WHERE o.account_id = v.account_id ORDER BY o.id DESC LIMIT 1) FROM visits v ORDER BY 1",
             "SELECT v.id, EXISTS (SELECT 1 FROM orders o WHERE o.account_id = v.account_id) FROM visits v ORDER BY 1",
             "SELECT v.id, v.account_id IN (SELECT o.account_id FROM orders o), v.account_id NOT IN (SELECT o.account_id FROM orders o \
