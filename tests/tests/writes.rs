@@ -48,9 +48,6 @@ mod servers;
 #[path = "writes/source.rs"]
 mod source;
 
-#[path = "writes/structures.rs"]
-mod structures;
-
 /// Over a file.
 #[path = "writes"]
 mod sqlite {

@@ -12,7 +12,6 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
-use querygate_metadata::model::{Field, FieldType, ValueType};
 use querygate_policy::rules::{Attempt, Dropped, Outcome, ReadonlyMode};
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
@@ -127,29 +126,8 @@ pub(super) fn payload(targeted: &Targeted, given: &[ArrayRef], row: usize) -> Re
     if let Some(record) = targeted.intent().record() {
         return Ok(record.values().clone());
     }
-    let object = &targeted.intent().object().object;
     let pairs = targeted.assigned().iter().zip(given);
-    let value = |(name, values): (&String, &ArrayRef)| {
-        let value = finite(name, values, json(values, row)?, row)?;
-        Ok::<_, Error>((name.clone(), structured(object.field(name), value)))
-    };
-    pairs.map(value).collect()
-}
-
-/// SQL gives a structure as the text of its JSON; its contract looks at what is in it. What is stored is the statement's own value.
-fn structured(field: Option<&Field>, value: serde_json::Value) -> serde_json::Value {
-    use FieldType as F;
-    let has_shape = |field: &Field| {
-        let kind = field.field_type;
-        matches!(kind, F::Location | F::Address | F::Composite | F::Record | F::Repeater)
-            && field.value_type() == ValueType::Json
-    };
-    match value {
-        serde_json::Value::String(text) if field.is_some_and(has_shape) => {
-            serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))
-        }
-        other => other,
-    }
+    pairs.map(|(field, values)| Ok((field.clone(), finite(field, values, json(values, row)?, row)?))).collect()
 }
 
 /// Rules have no words for infinity and NaN, which would pass them all.
