@@ -219,10 +219,10 @@ fn what_takes_no_value_is_refused_or_left_out() {
 #[test]
 fn columns_of_declared_types_keep_what_is_given() {
     let fields = json!({"n": {"type": "number", "label": "N", "scale": 2}, "at": {"type": "datetime", "label": "At"},
-        "to": {"type": "lookup", "label": "To", "reference": "t_line"}, "key": {"type": "text", "label": "Key"}, "code": {"type": "text", "label": "Code", "maxLength": 3}, "all": {"type": "tags", "label": "All", "options": [{"label": "Aa", "value": "aa"}]}});
+        "key": {"type": "text", "label": "Key"}, "code": {"type": "text", "label": "Code", "maxLength": 3}, "all": {"type": "tags", "label": "All", "options": [{"label": "Aa", "value": "aa"}]}});
     let mut stack = lines(fields, json!([]));
     stack["querygate"] = json!({"tables": {"t_line": {"columnTypes": {"n": "numeric(30,2)", "at": "timestamptz",
-        "key": "uuid", "to": "bigint", "code": "integer", "all": "text[]"}}}});
+        "key": "uuid", "code": "integer", "all": "text[]"}}}});
     for (field, given, expected) in [
         ("n", json!("12345678901234567890.12"), Ok(json!("12345678901234567890.12"))),
         ("n", json!("12345678901234567890.123"), Err("N must have at most 2 decimal places (got 3)")),
@@ -232,13 +232,6 @@ fn columns_of_declared_types_keep_what_is_given() {
         ("key", json!("x"), Err("Key must be a uuid")),
         ("code", json!(1234), Ok(json!(1234))),
         ("code", json!("x"), Err("Code must be a number")),
-        ("code", json!(777.0), Ok(json!(777.0))),
-        ("code", json!(5.5), Err("Code must have at most 0 decimal places (got 1)")),
-        ("code", json!("-5.5"), Err("Code must have at most 0 decimal places (got 1)")),
-        ("code", json!(2_147_483_648_i64), Err("Code must be ≤ 2147483647")),
-        ("code", json!("-99999999999999999999"), Err("Code must be ≥ -2147483648")),
-        ("code", json!(1e300), Err("Code must be ≤ 2147483647")),
-        ("to", json!(true), Err("To has an invalid lookup value: Invalid input: expected string, received boolean")),
         ("all", json!(["aa"]), Ok(json!(["aa"]))),
         ("all", json!(["bb"]), Err("All: \"bb\" is not one of: aa")),
     ] {

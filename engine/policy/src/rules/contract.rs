@@ -5,7 +5,7 @@ use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js
 use super::forms::{domains, shapes, temporal};
 use super::violation::{Violation, ViolationCode};
 use crate::query_filter::{Column, ColumnKind};
-use querygate_metadata::model::{Field, FieldType, ValueType};
+use querygate_metadata::model::{Field, FieldType};
 use querygate_types::uuid;
 use serde_json::{Number, Value, json};
 
@@ -70,10 +70,6 @@ fn check_declared(field: &Field, value: &Value) -> Option<Checked> {
         if fits { Ok(value.clone()) } else { Err(refuse(field, code, &format!("must be {what}"))) }
     };
     match Column::from(field).kind() {
-        // Of numbers, truth is 1; of references it is none.
-        ColumnKind::Number if field.field_type.is_reference() && value.is_boolean() => {
-            Some(Err(expected(field, "string", value)))
-        }
         ColumnKind::Number => Some(number(field, value)),
         ColumnKind::Boolean => Some(boolean(field, value)),
         ColumnKind::Date => {
@@ -238,47 +234,14 @@ fn number(field: &Field, value: &Value) -> Checked {
     // More digits than a double has stay the text that they are, for a column that holds them.
     let exact = value.as_str().and_then(texts::long_decimal);
     let places = exact.map_or_else(|| texts::decimal_places(float), texts::text_places);
-    let whole = whole_range(field);
-    let scale = if whole.is_some() { Some(0) } else { field.scale };
-    if let Some(scale) = scale.filter(|scale| places > *scale as usize)
+    if let Some(scale) = field.scale.filter(|scale| places > *scale as usize)
         && !matches!(field.field_type, FieldType::Progress | FieldType::Summary)
     {
         let rest = format!("must have at most {scale} decimal places (got {places})");
         let constraint = [("scale", json!(scale)), ("actual", json!(places))];
         return Err(refuse_with(field, ViolationCode::MaxScale, &rest, constraint));
     }
-    if let Some((least, most)) = whole {
-        let digits = exact.map_or_else(|| number.to_string(), |text| text.split('.').next().unwrap_or(text).to_owned());
-        let given: Option<i128> = digits.parse().or_else(|_| float.trunc().to_string().parse()).ok();
-        if given.is_none_or(|given| given > i128::from(most)) && float > 0.0 {
-            return Err(refuse_with(
-                field,
-                ViolationCode::MaxValue,
-                &format!("must be ≤ {most}"),
-                [("max", json!(most))],
-            ));
-        }
-        if given.is_none_or(|given| given < i128::from(least)) {
-            return Err(refuse_with(
-                field,
-                ViolationCode::MinValue,
-                &format!("must be ≥ {least}"),
-                [("min", json!(least))],
-            ));
-        }
-    }
     Ok(exact.map_or(Value::Number(number), |text| Value::String(text.to_owned())))
-}
-
-/// Least and most that a column of whole numbers holds; `None`: it is none. A fraction would be cut off there.
-fn whole_range(field: &Field) -> Option<(i64, i64)> {
-    field.column_type?;
-    match field.value_type() {
-        ValueType::Int16 => Some((i16::MIN.into(), i16::MAX.into())),
-        ValueType::Int32 => Some((i32::MIN.into(), i32::MAX.into())),
-        ValueType::Int64 => Some((i64::MIN, i64::MAX)),
-        _ => None,
-    }
 }
 
 fn boolean(field: &Field, value: &Value) -> Checked {
