@@ -41,8 +41,6 @@ mod parameters;
 mod pipelined;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 mod postgres_server;
-#[path = "writes/secrets.rs"]
-mod secrets;
 #[path = "writes/servers.rs"]
 mod servers;
 #[path = "writes/source.rs"]

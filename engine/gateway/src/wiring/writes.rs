@@ -9,7 +9,7 @@ use querygate_catalog::remote::DriverTable;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::remote::{RemoteTable, TableKind};
 use querygate_driver_api::write::Writer;
-use querygate_metadata::model::{FieldType, Object};
+use querygate_metadata::model::Object;
 use querygate_policy::write::{WriteObstacle, WriteOperation};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,9 +176,6 @@ fn loose_key(described: &RemoteTable) -> Option<String> {
 /// Fields whose columns do not keep each of their values.
 fn unstored(driver: &dyn Driver, writer: &dyn Writer, object: &Object, described: &RemoteTable) -> Vec<String> {
     let field = |(name, field): (&str, &querygate_metadata::model::Field)| {
-        if field.field_type == FieldType::Secret {
-            return Some(format!("{} (secret: there are no keys to keep it by)", field.name));
-        }
         let column = find(&described.columns, name)?;
         let wanted = wanted(field);
         let reading = driver.read_as(column, wanted).ok()?;

@@ -5,7 +5,7 @@ use super::follow::Masters;
 use super::hooks::{HookRow, Hooks, MadeRow, shown, shown_payload};
 use super::lock::Locked;
 use super::target::Targeted;
-use crate::write::forms::record::{GivenRecord, refuse_roll_ups, refuse_secrets, refuse_unstored, refused};
+use crate::write::forms::record::{GivenRecord, refuse_roll_ups, refuse_unstored, refused};
 use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
@@ -224,7 +224,6 @@ pub(super) fn record(
     let outcome = evaluated(targeted, previous, made, masters);
     let made: Row = outcome.given.iter().filter(|(name, _)| made.made.contains(name)).map(owned).collect();
     refuse_unstored(targeted.table(), &made)?;
-    refuse_secrets(&targeted.intent().object().object, &made)?;
     if let Some(given) = targeted.intent().record() {
         if !outcome.violations.is_empty() {
             // Who may not store such a record hears that first, but of the rows of one change. What has no answer, as it is, is left to
@@ -236,7 +235,6 @@ pub(super) fn record(
             return Err(refused(outcome.violations));
         }
         refuse_roll_ups(&targeted.intent().object().object, &outcome.given)?;
-        refuse_secrets(&targeted.intent().object().object, &outcome.given)?;
         refuse_unstored(targeted.table(), &outcome.given)?;
         return Ok(outcome);
     }

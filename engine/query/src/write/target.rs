@@ -14,7 +14,6 @@ use super::returning::{Returning, Wanted};
 use crate::bind::statement::Bound;
 use crate::write::forms::conflict::Conflict;
 use crate::write::forms::merge::Merge;
-use crate::write::forms::record::refuse_secret;
 use crate::write::values::assignment::admit;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
@@ -341,7 +340,6 @@ impl Decided {
         if self.is_generated(name) {
             return column(ErrorCode::GeneratedAlways, "cannot store a value in");
         }
-        refuse_secret(&self.intent.object().object, name)?;
         let place = self.table.place(name);
         let is_writable = place.and_then(|place| self.table.fields().get(place)).is_some_and(|own| own.is_writable());
         if is_writable { Ok(()) } else { Err(unsupported(&format!("a value for column \"{name}\""))) }

@@ -343,29 +343,6 @@ pub(in crate::write) fn refuse_roll_ups(object: &Object, given: &Row) -> Result<
     Err(Error::new(ErrorCode::GeneratedAlways, text).with_vendor_code(VendorCode::InvalidField))
 }
 
-/// A secret is stored as a reference to what a provider of keys keeps, and the gate has none: in the clear it is no secret.
-///
-/// # Errors
-/// 0A000: a value for one.
-pub(in crate::write) fn refuse_secret(object: &Object, name: &str) -> Result<()> {
-    match object.field(name) {
-        Some(field) if field.field_type == FieldType::Secret => {
-            let detail = "Secrets are kept encrypted, and this gate has no keys for that.";
-            Err(unsupported(&format!("a value for the secret \"{name}\"")).with_detail(detail))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// The same of the values of a record; that a secret has none may be stored.
-///
-/// # Errors
-/// 0A000: a value for one.
-pub(in crate::write) fn refuse_secrets(object: &Object, given: &Row) -> Result<()> {
-    let valued = given.iter().filter(|(_, value)| !value.is_null());
-    valued.map(|(name, _)| name).try_for_each(|name| refuse_secret(object, name))
-}
-
 /// Everything that is wrong with a record, as one error.
 pub(in crate::write) fn refused(violations: Vec<Violation>) -> Error {
     let faults: Vec<FieldFault> = violations.iter().map(Violation::fault).collect();
