@@ -192,8 +192,8 @@ impl GivenRecord {
         &self.values
     }
 
-    /// The keys that a value of a reference names, each once; `None`: there is no such value. `own`: the type of its column.
-    pub(crate) fn referred(&self, field: &str, own: &DataType) -> Option<Vec<ScalarValue>> {
+    /// The keys that a value of a reference names, each once; `None`: there is no such value.
+    pub(crate) fn referred(&self, field: &str) -> Option<Vec<ScalarValue>> {
         let value = self.values.get(field)?;
         let members = match value {
             Json::Array(members) => members.as_slice(),
@@ -201,14 +201,10 @@ impl GivenRecord {
                 std::slice::from_ref(value)
             }
         };
-        let key = |member: &Json| match member {
-            Json::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-            Json::Number(_) | Json::Bool(_) => Some(stored_text(member, own)),
-            // The field's own contract refuses it.
-            Json::Null | Json::Array(_) | Json::Object(_) => None,
-        };
-        let texts: BTreeSet<String> = members.iter().filter_map(key).collect();
-        Some(texts.into_iter().map(|text| ScalarValue::Utf8(Some(text))).collect())
+        // What is no text at all, the field's own contract refuses.
+        let texts = members.iter().filter_map(Json::as_str).filter(|text| !text.is_empty());
+        let texts: BTreeSet<&str> = texts.collect();
+        Some(texts.into_iter().map(|text| ScalarValue::Utf8(Some(text.to_owned()))).collect())
     }
 
     /// The key as the source compares it; `None`: no key of this table is such a text.
@@ -268,18 +264,6 @@ impl GivenRecord {
             }
             Some(_) | None => scalar(value, own),
         }
-    }
-}
-
-/// The key that a reference names which is given as a number: as its column, or each member of a list there, stores it.
-fn stored_text(given: &Json, own: &DataType) -> String {
-    let own = match own {
-        DataType::List(item) => item.data_type(),
-        other => other,
-    };
-    match scalar(given, own).ok().and_then(|stored| stored.cast_to(&DataType::Utf8).ok()) {
-        Some(ScalarValue::Utf8(Some(text))) => text,
-        Some(_) | None => given.to_string(),
     }
 }
 

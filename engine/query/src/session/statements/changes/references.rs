@@ -96,12 +96,7 @@ impl GateSession {
                 continue;
             };
             let values = match record {
-                Some(record) => {
-                    let table = targeted.table();
-                    let stored = table.place(name).and_then(|place| table.fields().get(place));
-                    let own = stored.map_or(DataType::Utf8, |stored| stored.value_type().to_arrow());
-                    record.referred(name, &own)
-                }
+                Some(record) => record.referred(name),
                 None => found.columns().get(seen + at).map(distinct).transpose()?,
             };
             let mut values = values.ok_or_else(|| Error::internal("a value is missing"))?;

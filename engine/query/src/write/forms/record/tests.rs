@@ -1,14 +1,11 @@
 //! Tests of changes of single records by their values, as ObjectStack's interface has them (reference, sections 3, 6 and 9).
 
-use super::stored_text;
 use crate::testing::{Seat, Yard};
-use arrow::datatypes::{DataType, Field};
 use querygate_query_api::requests::record_change::{
     ChangeOutcome, ChangedRecord, DropReason, OnFailure, RecordAction, RecordChange,
 };
 use querygate_types::Error;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 
 fn values(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
@@ -237,18 +234,4 @@ fn of_several_new_records_an_unknown_field_is_told_first() {
     assert_eq!(yard.all(), before);
     let two = ["a", "b"].map(|title| create("yard_jobs", json!({"title": title})));
     assert_eq!(outcomes(&yard.owner(), &two, OnFailure::AsOne), "made, made");
-}
-
-#[test]
-fn a_reference_is_looked_for_as_it_is_stored() {
-    let item = Arc::new(Field::new("item", DataType::Utf8, true));
-    for (given, own, expected) in [
-        (json!(777), DataType::Int64, "777"),
-        (json!(777.0), DataType::Int64, "777"),
-        (json!(777), DataType::Utf8, "777"),
-        (json!(777), DataType::List(item), "777"),
-        (json!(9_223_372_036_854_775_808_u64), DataType::Int64, "9223372036854775808"),
-    ] {
-        assert_eq!(stored_text(&given, &own), expected, "{given} {own}");
-    }
 }
