@@ -242,6 +242,49 @@ fn columns_of_declared_types_keep_what_is_given() {
     }
 }
 
+/// What a reference is looked for by, before its record is judged.
+#[test]
+fn a_reference_is_stored_as_its_column_holds_it() {
+    let fields = json!({"near": {"type": "lookup", "label": "Near", "reference": "t_order", "multiple": true},
+        "far": {"type": "lookup", "label": "Far", "reference": "t_order"},
+        "code": {"type": "lookup", "label": "Code", "reference": "t_order"}});
+    let mut stack = lines(fields, json!([]));
+    stack["querygate"] = json!({"tables": {"t_line": {"columnTypes": {"order": "bigint", "code": "uuid"}}}});
+    let rules = rules(&policy(&stack));
+    for (field, given, expected) in [
+        ("order", json!(777), Some(json!(777))),
+        ("order", json!("777"), Some(json!(777))),
+        ("order", json!(" 777 "), Some(json!(777))),
+        ("order", json!("7.77e2"), Some(json!(777))),
+        ("order", json!("x"), None),
+        ("order", json!(true), None),
+        ("order", json!([777]), None),
+        ("order", json!({"id": 777}), None),
+        ("order", json!(""), None),
+        ("far", json!("777"), Some(json!("777"))),
+        ("far", json!(777), None),
+        ("far", json!(""), Some(json!(""))),
+        ("far", json!(null), Some(json!(null))),
+        ("near", json!("a"), Some(json!(["a"]))),
+        ("near", json!(["a", "b"]), Some(json!(["a", "b"]))),
+        ("near", json!([777]), None),
+        ("near", json!(777), None),
+        ("code", json!("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"), Some(json!("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"))),
+        ("none", json!(1), None),
+    ] {
+        assert_eq!(rules.stored_value(field, &given), expected, "{field} {given}");
+        if field == "none" || (field == "order" && given == json!("")) {
+            continue;
+        }
+        // The evaluation of the record stores the same.
+        let mut payload = json!({"order": 1});
+        payload[field] = given.clone();
+        let outcome = judge(&stack, payload, None, None, ReadonlyMode::Drop);
+        let stored = outcome.violations.is_empty().then(|| outcome.record[field].clone());
+        assert_eq!(stored, expected, "{field} {given}");
+    }
+}
+
 #[test]
 fn unknown_and_computed_fields_end_the_write() {
     let fields =

@@ -1,6 +1,6 @@
 //! Records whose key is a number or several fields, and verdicts on single records.
 
-use crate::own::Gate;
+use crate::own::{Gate, ROWS, STACK};
 use serde_json::{Value, json};
 
 #[test]
@@ -46,6 +46,58 @@ fn a_number_is_a_key_like_any_other() {
     );
     assert_eq!(gate.ask("nora", "DELETE", "/data/shop_tickets/44", None).json()["success"], true);
     assert_eq!(refused("/data/shop_tickets/44"), (404, "RECORD_NOT_FOUND".to_owned()));
+}
+
+/// A record that is hidden is like one that is not there, however its number is written and by whichever way it comes.
+#[test]
+fn a_number_refers_to_what_its_writer_sees() {
+    let rights = "shop_tickets: { allowRead: true, allowEdit: true }";
+    let policies = "    rowLevelSecurity:\n";
+    let stack = STACK.replace(rights, "shop_tickets: { allowRead: true, allowCreate: true, allowEdit: true }").replace(
+        policies,
+        &format!("{policies}      - {{ name: no_bulb, object: shop_tickets, operation: all, using: \"id != 42\" }}\n"),
+    );
+    let gate = Gate::of(&stack, ROWS, "");
+    assert_eq!(gate.refused("rita", "GET", "/data/shop_tickets/42", None).0, 404);
+    let total = || gate.get("nora", "/data/shop_tickets?limit=1")["total"].clone();
+    let parent = || gate.get("nora", "/data/shop_tickets/41")["record"]["parent"].clone();
+    let before = total();
+    let answers = |written: &Value| {
+        let ticket = json!({"title": "Fuse", "parent": written});
+        let record = json!({"object": "shop_tickets", "action": "create", "data": ticket});
+        let mut answers = Vec::new();
+        for (method, path, body) in [
+            ("POST", "/data/shop_tickets", ticket.clone()),
+            ("PATCH", "/data/shop_tickets/41", json!({"parent": written})),
+            ("POST", "/data/shop_tickets/createMany", json!([ticket])),
+            ("POST", "/data/shop_tickets/updateMany", json!({"records": [{"id": "41", "data": {"parent": written}}]})),
+            ("POST", "/data/shop_tickets/import", json!({"format": "json", "rows": [ticket]})),
+            ("POST", "/batch", json!({"operations": [record]})),
+        ] {
+            let answer = gate.ask("rita", method, path, Some(&body));
+            answers.push((answer.status, answer.json()));
+        }
+        assert_eq!((total(), parent()), (before.clone(), Value::Null), "{written}: {answers:?}");
+        answers
+    };
+    for [hidden, absent] in [[json!(42), json!(777)], [json!(42.0), json!(777.0)], [json!("42"), json!("777")]] {
+        let found = answers(&hidden);
+        let message = "parent: no shop_tickets record has id \"42\"";
+        for (status, body) in &found[..2] {
+            let fault = &body["fields"][0];
+            assert_eq!(
+                (*status, &fault["field"], &fault["code"], &fault["message"]),
+                (400, &json!("parent"), &json!("reference_not_found"), &json!(message)),
+                "{hidden}: {body}"
+            );
+        }
+        let with_other = |(status, body): &(u16, Value)| (*status, body.to_string().replace("42", "777"));
+        let as_text = |(status, body): &(u16, Value)| (*status, body.to_string());
+        let like: Vec<_> = found.iter().map(with_other).collect();
+        assert_eq!(like, answers(&absent).iter().map(as_text).collect::<Vec<_>>());
+    }
+    let changed = gate.ask("nora", "PATCH", "/data/shop_tickets/41", Some(&json!({"parent": 42.0})));
+    assert_eq!((changed.status, &changed.json()["record"]["parent"]), (200, &json!(42)), "{}", changed.text());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-const STACK: &str = include_str!("stack.yaml");
+pub(crate) const STACK: &str = include_str!("stack.yaml");
 
 pub(crate) const ROWS: &str = r#"
 CREATE TABLE customers(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT);

@@ -70,6 +70,8 @@ fn check_declared(field: &Field, value: &Value) -> Option<Checked> {
         if fits { Ok(value.clone()) } else { Err(refuse(field, code, &format!("must be {what}"))) }
     };
     match Column::from(field).kind() {
+        // A truth value is no key, though numbers take it.
+        ColumnKind::Number if field.field_type.is_reference() && value.is_boolean() => Some(reference(field, value)),
         ColumnKind::Number => Some(number(field, value)),
         ColumnKind::Boolean => Some(boolean(field, value)),
         ColumnKind::Date => {

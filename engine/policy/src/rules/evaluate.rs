@@ -226,23 +226,40 @@ impl ObjectRules {
 
     /// Checks a value and puts it into the record as it is stored.
     fn store(&self, field: &Field, value: &Value, clears: bool, record: &mut Row, outcome: &mut Outcome) {
-        let checked = if !is_missing(field, Some(value)) {
-            self.refuse_structure(field, value).and_then(|()| contract::check(field, value))
-        } else if (field.required || field.not_null) && !field.readonly {
-            Err(Box::new(contract::required(field, clears)))
-        } else if value.is_string() {
-            contract::check_blank(field, value)
-        } else {
-            return;
-        };
-        match checked {
-            Ok(stored) => {
+        match self.checked(field, value, clears) {
+            None => {}
+            Some(Ok(stored)) => {
                 if let Some(given) = outcome.given.get_mut(&field.name) {
                     given.clone_from(&stored);
                 }
                 record.insert(field.name.clone(), stored);
             }
-            Err(violation) => outcome.violations.push(*violation),
+            Some(Err(violation)) => outcome.violations.push(*violation),
+        }
+    }
+
+    /// What a field's contract makes of a value, or says against it; `None`: it is stored as it is.
+    fn checked(&self, field: &Field, value: &Value, clears: bool) -> Option<Result<Value, Box<Violation>>> {
+        if !is_missing(field, Some(value)) {
+            return Some(self.refuse_structure(field, value).and_then(|()| contract::check(field, value)));
+        }
+        if (field.required || field.not_null) && !field.readonly {
+            return Some(Err(Box::new(contract::required(field, clears))));
+        }
+        value.is_string().then(|| contract::check_blank(field, value))
+    }
+
+    /// What is stored of a value that a caller gives to a field, said before the evaluation of its record says the same. `None`: it
+    /// refuses the value, or there is no such field.
+    #[must_use]
+    pub fn stored_value(&self, name: &str, value: &Value) -> Option<Value> {
+        let field = self.object.field(name)?;
+        if !is_checked(field) {
+            return Some(value.clone());
+        }
+        match self.checked(field, value, false) {
+            None => Some(value.clone()),
+            Some(checked) => checked.ok(),
         }
     }
 

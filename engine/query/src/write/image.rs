@@ -6,9 +6,9 @@ use super::hooks::{HookRow, Hooks, MadeRow, shown, shown_payload};
 use super::lock::Locked;
 use super::target::Targeted;
 use crate::write::forms::record::{GivenRecord, refuse_roll_ups, refuse_unstored, refused};
+use crate::write::values::given::with_places;
 use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
@@ -176,21 +176,11 @@ async fn hooked(
     Ok(made)
 }
 
-/// Numbers with as many places as their columns have, so that rules look at what will be stored. Of a field that says how many places it
-/// takes, the field's own contract refuses more.
+/// Values with as many places as their columns have.
 fn with_stored_places(targeted: &Targeted, mut payload: Row) -> Row {
-    let (table, object) = (targeted.table(), &targeted.intent().object().object);
     for (name, value) in &mut payload {
-        let own = table.place(name).and_then(|place| table.fields().get(place));
-        let Some(own) = own.map(|own| own.value_type().to_arrow()) else { continue };
-        let is_open = object.field(name).is_some_and(|field| field.scale.is_none());
-        if !is_open || !matches!(own, DataType::Decimal128(..)) || !(value.is_number() || value.is_string()) {
-            continue;
-        }
-        // What is no such number, its contract refuses in its own words.
-        if let Ok(stored) = scalar(value, &own).and_then(|stored| json(&stored.to_array().map_err(Error::internal)?, 0))
-        {
-            *value = stored;
+        if let Some(placed) = with_places(targeted, name, value) {
+            *value = placed;
         }
     }
     payload

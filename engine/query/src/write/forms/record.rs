@@ -17,7 +17,6 @@ use querygate_query_api::requests::record_change::{RecordAction, RecordChange, k
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
-use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -190,21 +189,6 @@ impl GivenRecord {
 
     pub(crate) fn values(&self) -> &Row {
         &self.values
-    }
-
-    /// The keys that a value of a reference names, each once; `None`: there is no such value.
-    pub(crate) fn referred(&self, field: &str) -> Option<Vec<ScalarValue>> {
-        let value = self.values.get(field)?;
-        let members = match value {
-            Json::Array(members) => members.as_slice(),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
-                std::slice::from_ref(value)
-            }
-        };
-        // What is no text at all, the field's own contract refuses.
-        let texts = members.iter().filter_map(Json::as_str).filter(|text| !text.is_empty());
-        let texts: BTreeSet<&str> = texts.collect();
-        Some(texts.into_iter().map(|text| ScalarValue::Utf8(Some(text.to_owned()))).collect())
     }
 
     /// The key as the source compares it; `None`: no key of this table is such a text.

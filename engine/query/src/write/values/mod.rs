@@ -4,6 +4,7 @@ pub(crate) mod amounts;
 mod analyzed;
 pub(crate) mod assignment;
 pub(crate) mod computation;
+pub(crate) mod given;
 pub(crate) mod plain;
 pub(crate) mod rows;
 pub(in crate::write) mod texts;

@@ -7,10 +7,12 @@ use crate::session::statements::prepared::PreparedStatement;
 use crate::session::statements::start::Invocation;
 use crate::write::find::existing;
 use crate::write::target::Targeted;
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use crate::write::values::given::referred;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use querygate_metadata::model::{Field, ValueType};
 use querygate_policy::RowFilter;
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
@@ -96,7 +98,7 @@ impl GateSession {
                 continue;
             };
             let values = match record {
-                Some(record) => record.referred(name),
+                Some(record) => record.values().get(name).map(|value| referred(targeted, name, value)),
                 None => found.columns().get(seen + at).map(distinct).transpose()?,
             };
             let mut values = values.ok_or_else(|| Error::internal("a value is missing"))?;
@@ -132,6 +134,9 @@ impl GateSession {
         });
         let Some(key) = key else { return Ok(Some(referring.absent(values.first(), false))) };
         let sees_all = *visible.decision.row_filter() == RowFilter::All;
+        if let Some(missing) = values.iter().find(|value| is_no_key(value, key)) {
+            return Ok(Some(referring.absent(Some(missing), sees_all)));
+        }
         let [.., most] = REFERENCES_AT_ONCE;
         for some in values.chunks(most) {
             let count = REFERENCES_AT_ONCE.into_iter().find(|count| *count >= some.len()).unwrap_or(most);
@@ -157,9 +162,17 @@ impl GateSession {
     }
 }
 
-/// The values of a column, each once, without NULL and empty texts.
+/// The values of a column, of a list its members, each once, without NULL and empty texts.
 fn distinct(values: &ArrayRef) -> Result<Vec<ScalarValue>> {
     let mut known = HashSet::new();
+    match values.as_list_opt::<i32>() {
+        Some(lists) => lists.iter().flatten().try_for_each(|members| gather(&members, &mut known))?,
+        None => gather(values, &mut known)?,
+    }
+    Ok(known.into_iter().collect())
+}
+
+fn gather(values: &ArrayRef, known: &mut HashSet<ScalarValue>) -> Result<()> {
     for row in 0..values.len() {
         let value = ScalarValue::try_from_array(values, row).map_err(Error::internal)?;
         let is_empty = value.is_null() || matches!(&value, ScalarValue::Utf8(Some(text)) if text.is_empty());
@@ -167,7 +180,18 @@ fn distinct(values: &ArrayRef) -> Result<Vec<ScalarValue>> {
             known.insert(value);
         }
     }
-    Ok(known.into_iter().collect())
+    Ok(())
+}
+
+/// Whether keys are whole numbers and a value is none that they hold: no record has it.
+fn is_no_key(value: &ScalarValue, key: &Field) -> bool {
+    let own = match key.value_type() {
+        ValueType::Int16 => DataType::Int16,
+        ValueType::Int32 => DataType::Int32,
+        ValueType::Int64 => DataType::Int64,
+        _ => return false,
+    };
+    value.cast_to(&own).is_err()
 }
 
 /// As ObjectStack says it. The value is one that the writer gave, or read.
@@ -176,5 +200,26 @@ fn absent_record(label: &str, target: &str, value: Option<&ScalarValue>) -> Stri
     match value.map(ToString::to_string).filter(short) {
         Some(id) => format!("{label}: no {target} record has id \"{id}\""),
         None => format!("{label}: no {target} record has this id"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, ListArray, StringArray};
+    use arrow::datatypes::Int64Type;
+    use std::sync::Arc;
+
+    #[test]
+    fn values_and_members_of_lists_are_looked_for_once() {
+        let sorted = |values: ArrayRef| {
+            let mut found: Vec<String> = distinct(&values).unwrap().iter().map(ToString::to_string).collect();
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(sorted(Arc::new(Int64Array::from(vec![Some(7), None, Some(7), Some(8)]))), ["7", "8"]);
+        assert_eq!(sorted(Arc::new(StringArray::from(vec![Some("b"), Some(""), None, Some("a")]))), ["a", "b"]);
+        let lists = vec![Some(vec![Some(2), None]), None, Some(vec![Some(1), Some(2)])];
+        assert_eq!(sorted(Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists))), ["1", "2"]);
     }
 }

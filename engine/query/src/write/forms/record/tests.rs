@@ -235,3 +235,134 @@ fn of_several_new_records_an_unknown_field_is_told_first() {
     let two = ["a", "b"].map(|title| create("yard_jobs", json!({"title": title})));
     assert_eq!(outcomes(&yard.owner(), &two, OnFailure::AsOne), "made, made");
 }
+
+/// A yard with crates, whose keys are numbers. The clerk sees those of the region `eu`: 1 and not 2.
+fn with_crates() -> Yard {
+    let yard = Yard::new();
+    yard.store(
+        "CREATE TABLE yard_crates(id BIGINT PRIMARY KEY NOT NULL, region TEXT, inside BIGINT, near LIST_TEXT, pieces BIGINT)",
+    );
+    yard.store("INSERT INTO yard_crates(id, region) VALUES (1, 'eu'), (2, 'us')");
+    yard.replace(|mut stack| {
+        let fields = json!({
+            "id": {"type": "number"}, "region": {"type": "text", "label": "Region"},
+            "inside": {"type": "lookup", "label": "Inside", "reference": "yard_crates"},
+            "near": {"type": "lookup", "label": "Near", "reference": "yard_crates", "multiple": true},
+            "pieces": {"type": "number", "label": "Pieces"}
+        });
+        stack["objects"].as_array_mut().unwrap().push(json!({
+            "name": "yard_crates", "label": "Crate", "sharingModel": "public_read_write", "access": {"default": "private"},
+            "ownership": "none", "tenancy": {"enabled": false}, "systemFields": false, "fields": fields
+        }));
+        let types = json!({"id": "bigint", "inside": "bigint", "pieces": "bigint"});
+        stack["querygate"] = json!({"tables": {"yard_crates": {"columnTypes": types, "primaryKey": ["id"]}}});
+        let clerk = &mut stack["permissions"][1];
+        clerk["objects"]["yard_crates"] = json!({"allowRead": true, "allowCreate": true, "allowEdit": true});
+        let rule = json!({"name": "own_crates", "object": "yard_crates", "operation": "all", "using": "region == 'eu'",
+            "check": "region == 'eu'"});
+        clerk["rowLevelSecurity"].as_array_mut().unwrap().push(rule);
+        stack
+    });
+    yard
+}
+
+/// Codes and messages of the faults that a change is refused with.
+fn faults(seat: &Seat, change: RecordChange) -> Vec<(&'static str, String)> {
+    let error = one(seat, change).unwrap_err();
+    error.faults().iter().map(|fault| (fault.code, fault.message.clone())).collect()
+}
+
+/// Values of a new crate of the clerk's region.
+fn crate_with(given: Value) -> Map<String, Value> {
+    let mut all = values(json!({"id": 10, "region": "eu"}));
+    all.extend(values(given));
+    all
+}
+
+fn of_crates(action: RecordAction) -> RecordChange {
+    RecordChange { object: "yard_crates".to_owned(), action }
+}
+
+/// A record that is hidden is like one that is not there, however its number is written.
+#[test]
+fn a_reference_is_looked_for_as_it_will_be_stored() {
+    let yard = with_crates();
+    let clerk = yard.clerk();
+    let stored = || yard.stored("id, region, inside, near", "FROM yard_crates ORDER BY id");
+    let before = stored();
+    for (written, number) in [
+        (json!(2), 2),
+        (json!(2.0), 2),
+        (json!("2"), 2),
+        (json!(" 2.0 "), 2),
+        (json!(777), 777),
+        (json!(777.0), 777),
+        (json!("777"), 777),
+        (json!("7.77e2"), 777),
+    ] {
+        let absent = [("reference_not_found", format!("Inside: no yard_crates record has id \"{number}\""))];
+        let given = || json!({"inside": written.clone()});
+        let insert = RecordAction::Create { values: crate_with(given()) };
+        let update = RecordAction::Update { id: "1".to_owned(), values: values(given()), expected_version: None };
+        let changing = RecordAction::Upsert { id: "1".to_owned(), values: values(given()) };
+        let adding = RecordAction::Upsert { id: "10".to_owned(), values: crate_with(given()) };
+        for action in [insert.clone(), update, changing, adding] {
+            let change = of_crates(action);
+            assert_eq!(faults(&clerk, change.clone()), absent, "{change:?}");
+        }
+        let several = [of_crates(insert)];
+        assert_eq!(outcomes(&clerk, &several, OnFailure::AsOne), "failed");
+        assert_eq!(outcomes(&clerk, &several, OnFailure::Continue), "failed");
+        assert_eq!(stored(), before, "{written}");
+    }
+}
+
+/// What is no key is refused by the field, and of a list each member is looked for.
+#[test]
+fn a_reference_takes_keys_alone() {
+    let yard = with_crates();
+    let (clerk, owner) = (yard.clerk(), yard.owner());
+    let all = || yard.stored("id", "FROM yard_crates ORDER BY id");
+    for (given, code) in [
+        (json!({"inside": true}), "invalid_type"),
+        (json!({"inside": [1]}), "invalid_number"),
+        (json!({"inside": {"id": 1}}), "invalid_number"),
+        (json!({"inside": "x"}), "invalid_number"),
+        (json!({"near": [1]}), "invalid_type"),
+        (json!({"near": ["1", "2"]}), "reference_not_found"),
+        (json!({"near": ["x"]}), "reference_not_found"),
+    ] {
+        let change = of_crates(RecordAction::Create { values: crate_with(given.clone()) });
+        assert_eq!(faults(&clerk, change)[0].0, code, "{given}");
+        assert_eq!(all(), ["1", "2"], "{given}");
+    }
+    // Who sees it refers to it, and what is there is stored as a number.
+    for (id, seat, written, expected) in [
+        (20, &clerk, json!(1.0), "1"),
+        (21, &clerk, json!("1"), "1"),
+        (22, &owner, json!(2), "2"),
+        (23, &clerk, json!(null), "NULL"),
+        (24, &clerk, json!(""), "NULL"),
+    ] {
+        let given = crate_with(json!({"id": id, "inside": written.clone()}));
+        one(seat, of_crates(RecordAction::Create { values: given })).unwrap();
+        assert_eq!(yard.stored("inside", &format!("FROM yard_crates WHERE id = {id}")), [expected], "{written}");
+    }
+}
+
+/// SQL looks for the members of lists, too.
+#[test]
+fn statements_refer_to_records_that_are_seen() {
+    let yard = with_crates();
+    let clerk = yard.clerk();
+    for (sql, expected) in [
+        ("INSERT INTO crates (id, region, inside) VALUES (30, 'eu', 2)", "23503"),
+        ("INSERT INTO crates (id, region, inside) VALUES (30, 'eu', 777)", "23503"),
+        ("UPDATE crates SET inside = 2 WHERE id = 1", "23503"),
+        ("INSERT INTO crates (id, region, near) VALUES (30, 'eu', ARRAY['1', '2'])", "23503"),
+        ("INSERT INTO crates (id, region, near) VALUES (30, 'eu', ARRAY['x'])", "23503"),
+        ("INSERT INTO crates (id, region, inside, near) VALUES (30, 'eu', 1, ARRAY['1'])", "00000"),
+    ] {
+        assert_eq!(clerk.code(sql), expected, "{sql}: {}", clerk.run(sql));
+    }
+}
