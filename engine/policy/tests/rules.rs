@@ -242,6 +242,53 @@ fn columns_of_declared_types_keep_what_is_given() {
     }
 }
 
+/// A column of whole numbers keeps no part of one, and is refused what it does not hold.
+#[test]
+fn whole_numbers_are_stored_as_they_are_given_or_not_at_all() {
+    let fields = json!({"small": {"type": "number", "label": "N"}, "middle": {"type": "currency", "label": "N"},
+        "large": {"type": "number", "label": "N"}, "stars": {"type": "rating", "label": "N"},
+        "code": {"type": "text", "label": "N"}, "of": {"type": "lookup", "label": "Of", "reference": "t_line"},
+        "sum": {"type": "summary", "label": "N", "summaryOperations":
+            {"object": "t_line", "relationshipField": "of", "function": "avg", "field": "amount"}}});
+    let mut stack = lines(fields, json!([]));
+    stack["querygate"] = json!({"tables": {"t_line": {"columnTypes":
+        {"small": "smallint", "middle": "integer", "large": "bigint", "code": "bigint", "sum": "bigint"}}}});
+    for (field, given, expected) in [
+        ("large", json!(5), Ok(json!(5))),
+        ("large", json!(5.0), Ok(json!(5))),
+        ("large", json!("5.00"), Ok(json!(5))),
+        ("large", json!("5e1"), Ok(json!(50))),
+        ("large", json!(-0.0), Ok(json!(0))),
+        ("large", json!(9_223_372_036_854_775_807_i64), Ok(json!(9_223_372_036_854_775_807_i64))),
+        ("large", json!("12345678901234567.000"), Ok(json!(12_345_678_901_234_567_i64))),
+        ("large", json!(5.5), Err("N must have at most 0 decimal places (got 1)")),
+        ("large", json!("-5.25"), Err("N must have at most 0 decimal places (got 2)")),
+        ("large", json!("12345678901234567.5"), Err("N must have at most 0 decimal places (got 1)")),
+        ("large", json!(true), Err("N must be a number")),
+        ("large", json!(false), Err("N must be a number")),
+        ("large", json!(9_223_372_036_854_775_808_u64), Err("N must be ≤ 9223372036854775807")),
+        ("large", json!("-9223372036854775809"), Err("N must be ≥ -9223372036854775808")),
+        ("large", json!(1e300), Err("N must be ≤ 9223372036854775807")),
+        ("middle", json!(3_000_000_000_u32), Err("N must be ≤ 2147483647")),
+        ("middle", json!(true), Err("N must be a number")),
+        ("small", json!(-40_000), Err("N must be ≥ -32768")),
+        ("stars", json!(3.5), Err("N must have at most 0 decimal places (got 1)")),
+        ("stars", json!(3), Ok(json!(3))),
+        ("code", json!(1.5), Err("N must have at most 0 decimal places (got 1)")),
+        // The platform's own number is rounded.
+        ("sum", json!(2.5), Ok(json!(3))),
+        ("sum", json!(-2.4), Ok(json!(-2))),
+        // The vendor's numbers are none of whole numbers.
+        ("amount", json!(5.5), Ok(json!(5.5))),
+        ("amount", json!(true), Ok(json!(1))),
+    ] {
+        let outcome = judge(&stack, json!({"order": "o1", field: given}), None, None, ReadonlyMode::Keep);
+        let found =
+            outcome.violations.first().map_or_else(|| Ok(outcome.record[field].clone()), |v| Err(v.message.clone()));
+        assert_eq!(found, expected.map_err(str::to_owned), "{field} {given}");
+    }
+}
+
 /// What a reference is looked for by, before its record is judged.
 #[test]
 fn a_reference_is_stored_as_its_column_holds_it() {
@@ -256,6 +303,8 @@ fn a_reference_is_stored_as_its_column_holds_it() {
         ("order", json!("777"), Some(json!(777))),
         ("order", json!(" 777 "), Some(json!(777))),
         ("order", json!("7.77e2"), Some(json!(777))),
+        ("order", json!(777.0), Some(json!(777))),
+        ("order", json!(777.5), None),
         ("order", json!("x"), None),
         ("order", json!(true), None),
         ("order", json!([777]), None),

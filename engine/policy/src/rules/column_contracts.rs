@@ -3,6 +3,7 @@
 
 use super::Row;
 use super::condition::Scene;
+use super::contract::whole_numbers;
 use super::forms::domains;
 use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
 use super::object::ObjectRules;
@@ -189,7 +190,16 @@ impl ValueContract<'_> {
                     has_value(text) && (self.field.options.is_empty() || self.field.option(text).is_some())
                 }
                 #[expect(clippy::cast_precision_loss, reason = "rules compute with doubles")]
-                (Kind::Number, GivenValue::Whole(whole)) => self.counts(whole as f64, 0),
+                (Kind::Number, GivenValue::Whole(whole)) => {
+                    let range = whole_numbers(self.field.value_type());
+                    range.is_none_or(|range| range.contains(&whole)) && self.counts(whole as f64, 0)
+                }
+                // Of whole numbers, such a value is refused, or stored as another.
+                (Kind::Number, GivenValue::Double(_) | GivenValue::Decimal { .. })
+                    if whole_numbers(self.field.value_type()).is_some() =>
+                {
+                    false
+                }
                 (Kind::Number, GivenValue::Double(double)) => {
                     let places = self.field.scale.map_or(0, |_| texts::decimal_places(double));
                     self.counts(double, places)

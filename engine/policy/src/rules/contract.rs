@@ -5,9 +5,10 @@ use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js
 use super::forms::{domains, shapes, temporal};
 use super::violation::{Violation, ViolationCode};
 use crate::query_filter::{Column, ColumnKind};
-use querygate_metadata::model::{Field, FieldType};
+use querygate_metadata::model::{Field, FieldType, ValueType};
 use querygate_types::uuid;
 use serde_json::{Number, Value, json};
+use std::ops::RangeInclusive;
 
 /// The value as it is stored, or what is wrong with it.
 type Checked = Result<Value, Box<Violation>>;
@@ -216,11 +217,13 @@ fn form(field: &Field, value: &Value, has_form: fn(&str) -> bool, code: Violatio
 }
 
 fn number(field: &Field, value: &Value) -> Checked {
+    let whole = whole_numbers(field.value_type());
     let number = match value {
         Value::Number(number) => Some(number.clone()),
         Value::String(text) => texts::number(text),
-        Value::Bool(flag) => Some(Number::from(u8::from(*flag))),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        // The vendor's numbers take it; its columns are none of whole numbers.
+        Value::Bool(flag) if whole.is_none() => Some(Number::from(u8::from(*flag))),
+        Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
     let Some((number, float)) = number.and_then(|number| number.as_f64().map(|float| (number, float))) else {
         return Err(refuse(field, ViolationCode::InvalidNumber, "must be a number"));
@@ -239,11 +242,62 @@ fn number(field: &Field, value: &Value) -> Checked {
     if let Some(scale) = field.scale.filter(|scale| places > *scale as usize)
         && !matches!(field.field_type, FieldType::Progress | FieldType::Summary)
     {
-        let rest = format!("must have at most {scale} decimal places (got {places})");
-        let constraint = [("scale", json!(scale)), ("actual", json!(places))];
-        return Err(refuse_with(field, ViolationCode::MaxScale, &rest, constraint));
+        return Err(too_many_places(field, scale, places));
     }
-    Ok(exact.map_or(Value::Number(number), |text| Value::String(text.to_owned())))
+    let Some(range) = whole else {
+        return Ok(exact.map_or(Value::Number(number), |text| Value::String(text.to_owned())));
+    };
+    // A roll-up is the platform's own: it is rounded, as SQL rounds what it assigns.
+    let is_roll_up = field.field_type == FieldType::Summary;
+    if places > 0 && !is_roll_up {
+        return Err(too_many_places(field, 0, places));
+    }
+    let found = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    let found = found.or_else(|| exact.and_then(texts::whole)).or_else(|| texts::whole(&float.round().to_string()));
+    let stored = found.and_then(|found| i64::try_from(found).ok()).filter(|found| range.contains(found));
+    stored.map(Value::from).ok_or_else(|| {
+        let (code, sign, name, bound) = match float < 0.0 {
+            true => (ViolationCode::MinValue, '≥', "min", *range.start()),
+            false => (ViolationCode::MaxValue, '≤', "max", *range.end()),
+        };
+        refuse_with(field, code, &format!("must be {sign} {bound}"), [(name, json!(bound))])
+    })
+}
+
+fn too_many_places(field: &Field, scale: u32, places: usize) -> Box<Violation> {
+    let rest = format!("must have at most {scale} decimal places (got {places})");
+    refuse_with(field, ViolationCode::MaxScale, &rest, [("scale", json!(scale)), ("actual", json!(places))])
+}
+
+/// What a column of whole numbers holds; `None`: it is none.
+pub(super) fn whole_numbers(own: ValueType) -> Option<RangeInclusive<i64>> {
+    Some(match own {
+        ValueType::Int16 => i64::from(i16::MIN)..=i64::from(i16::MAX),
+        ValueType::Int32 => i64::from(i32::MIN)..=i64::from(i32::MAX),
+        ValueType::Int64 => i64::MIN..=i64::MAX,
+        ValueType::Text
+        | ValueType::Uuid
+        | ValueType::Coded(_)
+        | ValueType::Network { .. }
+        | ValueType::TextList
+        | ValueType::List(_)
+        | ValueType::Float64
+        | ValueType::Float32
+        // It has a scale, to which its values are rounded before.
+        | ValueType::Decimal { .. }
+        | ValueType::Numeric { .. }
+        | ValueType::Boolean
+        | ValueType::Date
+        | ValueType::TimestampMillisUtc
+        | ValueType::Timestamp { .. }
+        | ValueType::Time
+        | ValueType::TimeTz
+        | ValueType::Interval
+        | ValueType::Binary
+        | ValueType::JsonText
+        | ValueType::Json
+        | ValueType::Float32Vector(_) => return None,
+    })
 }
 
 fn boolean(field: &Field, value: &Value) -> Checked {

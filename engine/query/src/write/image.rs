@@ -5,7 +5,7 @@ use super::follow::Masters;
 use super::hooks::{HookRow, Hooks, MadeRow, shown, shown_payload};
 use super::lock::Locked;
 use super::target::Targeted;
-use crate::write::forms::record::{GivenRecord, refuse_roll_ups, refuse_unstored, refused};
+use crate::write::forms::record::{GivenRecord, refuse_roll_ups, refuse_unstored, refused, unfit};
 use crate::write::values::given::with_places;
 use crate::write::values::rows::{Row, json, records, scalar};
 use arrow::array::ArrayRef;
@@ -281,7 +281,10 @@ fn column(
                 GivenRecord::stored(&targeted.intent().object().object, &field.name, value, &wanted)?
             }
             None if targeted.intent().record().is_some() => {
-                GivenRecord::stored(&targeted.intent().object().object, &field.name, value, &wanted)?
+                let object = &targeted.intent().object().object;
+                let stored = GivenRecord::stored(object, &field.name, value, &wanted);
+                let is_given = payload.get(&field.name).is_some_and(|given| !given.is_null());
+                if is_given { stored.map_err(|error| unfit(object, &field.name, &wanted, error))? } else { stored? }
             }
             Some(_) | None => scalar(value, &wanted)?,
         });

@@ -144,6 +144,15 @@ pub(in crate::rules) fn text_places(decimal: &str) -> usize {
     decimal.split_once('.').map_or(0, |(_, fraction)| fraction.trim_end_matches('0').len())
 }
 
+/// The whole number that a plain decimal is; zeros after its point count for nothing.
+pub(in crate::rules) fn whole(decimal: &str) -> Option<i128> {
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
+    if fraction.bytes().any(|digit| digit != b'0') {
+        return None;
+    }
+    whole.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +196,15 @@ mod tests {
         assert_eq!(long_decimal(" 12345678901234567890.50"), Some("12345678901234567890.50"));
         assert_eq!((long_decimal("1.5"), long_decimal("1234567890123456e1")), (None, None));
         assert_eq!((text_places("1.2500"), text_places("1")), (2, 0));
+        for (text, expected) in [
+            ("-9223372036854775808", Some(-9_223_372_036_854_775_808)),
+            ("12345678901234567.000", Some(12_345_678_901_234_567)),
+            ("1.5", None),
+            ("x", None),
+        ] {
+            assert_eq!(whole(text), expected, "{text}");
+        }
+        assert_eq!(whole(&1e20_f64.to_string()), Some(100_000_000_000_000_000_000));
         assert_eq!(js_length("a😀"), 3);
     }
 }

@@ -319,6 +319,20 @@ pub(in crate::write) fn refused(violations: Vec<Violation>) -> Error {
     Error::new(first.code.error(), messages.join("; ")).with_vendor_code(first.code.vendor()).with_faults(faults)
 }
 
+/// That a column does not hold a number that the caller gave.
+pub(in crate::write) fn unfit(object: &Object, name: &str, own: &DataType, error: Error) -> Error {
+    if error.code() != ErrorCode::DataException || !own.is_numeric() {
+        return error;
+    }
+    let label = object.field(name).map_or(name, |field| field.label.as_str()).to_owned();
+    let message = format!("{label} is out of range");
+    let fault =
+        FieldFault { field: name.to_owned(), code: "invalid_number", message: message.clone(), label: Some(label) };
+    Error::new(ErrorCode::NumericOutOfRange, message)
+        .with_vendor_code(VendorCode::ValidationFailed)
+        .with_faults(vec![fault])
+}
+
 fn unsupported(what: &str) -> Error {
     Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))
         .with_vendor_code(VendorCode::NotImplemented)

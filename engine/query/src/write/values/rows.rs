@@ -116,10 +116,22 @@ pub(crate) fn scalar(value: &Json, wanted: &DataType) -> Result<ScalarValue> {
         Json::Array(_) | Json::Object(_) if *wanted == DataType::Utf8 => ScalarValue::Utf8(Some(value.to_string())),
         Json::Array(_) | Json::Object(_) => return Err(refused(&"a list or an object")),
     };
+    if wanted.is_integer() && is_no_whole_number(&made) {
+        return Err(refused(&"no whole number"));
+    }
     let array = made.to_array().map_err(Error::internal)?;
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     let cast = cast_with_options(&array, wanted, &options).map_err(|error| refused(&error))?;
     ScalarValue::try_from_array(&cast, 0).map_err(Error::internal)
+}
+
+/// A cast would make a whole number of it.
+fn is_no_whole_number(made: &ScalarValue) -> bool {
+    match made {
+        ScalarValue::Boolean(_) => true,
+        ScalarValue::Float64(Some(double)) => double.fract() != 0.0,
+        _ => false,
+    }
 }
 
 /// A list of texts.
@@ -178,7 +190,10 @@ mod tests {
 
     #[test]
     fn what_a_column_does_not_hold_is_refused() {
-        assert!(scalar(&Json::from("x"), &DataType::Int64).is_err());
+        for wrong in [Json::from("x"), Json::from("5.5"), Json::from(5.5), Json::from(true), Json::from(1e19)] {
+            assert!(scalar(&wrong, &DataType::Int64).is_err(), "{wrong}");
+        }
+        assert_eq!(scalar(&Json::from(5.0), &DataType::Int64).unwrap(), ScalarValue::Int64(Some(5)));
         assert!(scalar(&Json::from("soon"), &DataType::Date32).is_err());
         let texts = DataType::new_list(DataType::Utf8, true);
         assert!(scalar(&serde_json::json!([1]), &texts).is_err());
