@@ -1,6 +1,7 @@
 //! The table behind an object as it is changed: reads that lock rows by their values and a policy, and the shapes of changes. Knows
 //! no statement. Decides nothing: its callers have a permit.
 
+mod empty_row;
 mod key_read;
 mod reads;
 mod row_update;
@@ -151,8 +152,7 @@ impl WriteTarget {
         };
         let sets = std::iter::once(&described.primary_key).chain(&described.unique);
         let unique = sets.filter(|set| !set.is_empty()).filter_map(names).collect();
-        let object = object.into();
-        Ok(Self { object, table, described, tables, fields, key, unique, only_inserts, named_by })
+        Ok(Self { object: object.into(), table, described, tables, fields, key, unique, only_inserts, named_by })
     }
 
     /// Whether the source has said nothing else of the table since; asks it again after some seconds.

@@ -11,10 +11,10 @@ use super::store::{Assigned, RowsToStore, Storing, keep, operation};
 use super::target::Targeted;
 use crate::write::forms::record::GivenRecord;
 use crate::write::values::rows::records;
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
-use querygate_catalog::write::LockedRead;
+use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::Transaction;
@@ -93,7 +93,9 @@ impl Checked {
             columns.push(numbers);
         }
         if targeted.operation() == WriteOperation::Insert && places.is_empty() {
-            return Err(unsupported("an INSERT of a row without a value"));
+            let (place, nothing) = nothing(targeted.table(), count)?;
+            places.push(place);
+            columns.push(nothing);
         }
         if targeted.operation() == WriteOperation::Update && places.is_empty() {
             // Nothing but a key that stays as it is.
@@ -335,6 +337,16 @@ async fn unique(
     // The organization may be NULL, which is one organization, too; it comes last.
     let counts = |found: &Vec<ScalarValue>| found.first().is_some_and(|first| !first.is_null());
     Ok(times.iter().all(|(found, times)| *times <= 1 || !counts(found)))
+}
+
+/// What rows are stored by that have no value.
+///
+/// # Errors
+/// 0A000: the source would store another row.
+fn nothing(table: &WriteTarget, count: usize) -> Result<(usize, ArrayRef)> {
+    let place = table.empty_field().ok_or_else(|| unsupported("an INSERT of a row without a value"))?;
+    let field = table.fields().get(place).ok_or_else(|| Error::internal("a field that is not the table's"))?;
+    Ok((place, new_null_array(&field.value_type().to_arrow(), count)))
 }
 
 #[cfg(test)]
