@@ -43,6 +43,8 @@ fn a_value_is_of_its_columns_type_or_cast_in_assignment() {
             ("UPDATE jobs SET size = 3000000000", "22003"),
         ],
     );
+    let text = "42804 column \"hours\" is of type double precision but expression is of type boolean";
+    assert_eq!(yard.owner().run("UPDATE jobs SET hours = true"), text);
     yard.owner().says(&[
         ("UPDATE jobs SET title = 5 WHERE id = 'j1'", "UPDATE 1"),
         ("UPDATE jobs SET hours = '7' WHERE id = 'j1'", "UPDATE 1"),

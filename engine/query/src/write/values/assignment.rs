@@ -104,7 +104,7 @@ pub(crate) fn admit(found: PgType, column: &Field) -> Result<()> {
     if is_assigned_type(found, wanted) {
         return Ok(());
     }
-    let (name, wanted, found) = (&column.name, wanted.name(), found.name());
+    let (name, wanted, found) = (&column.name, wanted.sql_name(), found.sql_name());
     let text = format!("column \"{name}\" is of type {wanted} but expression is of type {found}");
     Err(Error::new(ErrorCode::DatatypeMismatch, text).with_hint("You will need to rewrite or cast the expression."))
 }
