@@ -83,8 +83,21 @@ fn find_object<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a str> {
     let error = Error::new(ErrorCode::UndefinedTable, format!("no object `{name}`"));
     Err(match nearest(name, names.iter().flat_map(|(object, sql)| [*object, *sql])) {
         Some(near) => error.with_hint(format!("Did you mean {near}?")),
-        None => error.with_hint("`querygate check` counts the objects; \\dt in `querygate sql` lists them.".to_owned()),
+        None => error.with_hint(listed(names.values().copied())),
     })
+}
+
+/// Names that are listed, of more the first.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    let more = names.len().saturating_sub(NAMES_LISTED);
+    names.truncate(NAMES_LISTED);
+    match (names.is_empty(), more) {
+        (true, _) => "The metadata has no object.".to_owned(),
+        (false, 0) => format!("There are: {}.", names.join(", ")),
+        (false, _) => format!("There are: {} and {more} more; \\dt in `querygate sql` lists them.", names.join(", ")),
+    }
 }
 
 /// The name of an object's table.
@@ -190,6 +203,8 @@ fn reach(decision: &WriteDecision, output: &mut Output) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Objects that are listed before "and n more".
+const NAMES_LISTED: usize = 20;
 /// Ids that are listed before "and n more".
 const IDS_LISTED: usize = 20;
 

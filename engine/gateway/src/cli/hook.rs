@@ -3,12 +3,13 @@
 
 use super::args::{HookArgs, HookCommand, HookTestArgs};
 use super::{Ended, written};
+use crate::config::diagnostic::nearest;
 use crate::metadata::{load_path, render_errors};
 use crate::output::{Output, Stream};
 use chrono::{DateTime, Utc};
 use querygate_extension::harness::GivenRecords;
 use querygate_hooks::{Call, Fault, Host, Report, Sandbox};
-use querygate_metadata::model::{Hook, HookEvent, TenancyPosture};
+use querygate_metadata::model::{Hook, HookEvent, Snapshot, TenancyPosture};
 use querygate_query_api::requests::record_change::random_uuid;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
@@ -58,8 +59,11 @@ fn test(args: &HookTestArgs, output: &mut Output) -> Result<Ended> {
     let mut found = snapshot.hooks.iter().filter(|declared| wanted(&declared.name));
     let declared = match (found.next(), found.next()) {
         (Some(declared), None) => declared,
-        (None, _) => return Err(refused("there is no such hook")),
-        (Some(_), Some(_)) => return Err(refused("there are several hooks").with_hint("Name one with --hook.")),
+        (None, _) => return Err(unknown(&snapshot, args.hook.as_deref())),
+        (Some(_), Some(_)) => {
+            let hint = format!("Name one with --hook: {}.", names(&snapshot).join(", "));
+            return Err(refused("there are several hooks").with_hint(hint));
+        }
     };
     let hook =
         Hook::read(declared).map_err(|why| refused(&format!("the hook '{}' is not run: {why}", declared.name)))?;
@@ -78,6 +82,20 @@ fn test(args: &HookTestArgs, output: &mut Output) -> Result<Ended> {
         output.note(&format!("asks: {call}")).map_err(written)?;
     }
     tell(&hook, event, &report, output).map_err(written)
+}
+
+fn names(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.hooks.iter().map(|declared| declared.name.as_str()).collect()
+}
+
+fn unknown(snapshot: &Snapshot, wanted: Option<&str>) -> Error {
+    let names = names(snapshot);
+    let (Some(wanted), false) = (wanted, names.is_empty()) else { return refused("the metadata has no hook") };
+    let error = refused(&format!("no hook `{wanted}`"));
+    match nearest(wanted, names.iter().copied()) {
+        Some(near) => error.with_hint(format!("Did you mean {near}?")),
+        None => error.with_hint(format!("Declared: {}.", names.join(", "))),
+    }
 }
 
 fn call(args: &HookTestArgs, hook: &Hook, event: HookEvent, host: Rc<dyn Host>) -> Result<Call> {

@@ -130,6 +130,8 @@ fn access_names_the_layers_and_hides_what_is_hidden() {
     ] {
         assert!(ran.text.contains(expected), "{expected}: {}", ran.text);
     }
+    let ran = querygate(&["access", "-c", &file, "nora", "something_else"], "");
+    assert!(!ran.code && ran.text.contains("There are: ") && ran.text.contains("notes"), "{}", ran.text);
     let ran = querygate(&["access", "-c", &file, "nora", "note"], "");
     assert!(!ran.code && ran.text.contains("Did you mean notes?"), "{}", ran.text);
     let ran = querygate(&["access", "-c", &file, "nara", "notes"], "");

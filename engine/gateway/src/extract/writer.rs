@@ -4,7 +4,7 @@ use super::format::{Compression, FileOptions, Format};
 use arrow::array::{ArrayRef, new_null_array};
 use arrow::compute::cast;
 use arrow::csv;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow::record_batch::RecordBatch;
@@ -112,13 +112,33 @@ pub(super) fn unwritten(options: &FileOptions, error: &dyn std::fmt::Display) ->
     Error::new(ErrorCode::DiskFull, format!("cannot write {}", options.path.display())).with_detail(error.to_string())
 }
 
-/// Writes a row of NULLs to nowhere: what the format cannot hold is told before a row was fetched.
+/// Writes a row of NULLs to nowhere: what the format cannot hold is told before a row was fetched, with its columns.
 pub(super) fn try_out(schema: &SchemaRef, options: &FileOptions) -> Result<()> {
-    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-    let columns: Vec<ArrayRef> = fields.iter().map(|field| new_null_array(field.data_type(), 1)).collect();
-    if columns.is_empty() {
+    if schema.fields().is_empty() {
         return Err(options.unfit("it has no columns"));
     }
+    let Err(error) = try_row(schema, schema.fields(), options) else { return Ok(()) };
+    // What is wrong with the options is wrong with each column.
+    if error.code() != ErrorCode::FeatureNotSupported {
+        return Err(error);
+    }
+    let fits = |field: &Arc<Field>| try_row(schema, std::slice::from_ref(field), options).is_ok();
+    let unfit = schema.fields().iter().filter(|field| !fits(field));
+    let unfit: Vec<String> =
+        unfit.map(|field| format!("\"{}\" ({})", field.name(), kind(field.data_type()))).collect();
+    Err(if unfit.is_empty() { error } else { options.unfit(&format!("it has no type for {}", unfit.join(", "))) })
+}
+
+fn kind(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Interval(_) => "interval".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn try_row(schema: &SchemaRef, fields: &[Arc<Field>], options: &FileOptions) -> Result<()> {
+    let fields: Vec<Field> = fields.iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let columns: Vec<ArrayRef> = fields.iter().map(|field| new_null_array(field.data_type(), 1)).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
     let row = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(Error::internal)?;
     let mut writer = FormatWriter::over(std::io::sink(), &schema, options, true)?;
@@ -160,7 +180,7 @@ fn arrow_compression(options: &FileOptions) -> Result<Option<CompressionType>> {
 mod tests {
     use super::*;
     use arrow::array::{DictionaryArray, Int32Array, ListArray, StringArray};
-    use arrow::datatypes::{DataType, Int32Type, IntervalUnit};
+    use arrow::datatypes::{Int32Type, IntervalUnit};
     use std::path::PathBuf;
 
     fn options(format: Format) -> FileOptions {
@@ -216,8 +236,10 @@ mod tests {
         assert!(options(Format::Csv).schema(&nested).is_err());
         assert!(try_out(&nested, &options(Format::Parquet)).is_ok());
         let months = Field::new("i", DataType::Interval(IntervalUnit::MonthDayNano), true);
-        let schema = Arc::new(Schema::new(vec![months]));
-        assert!(try_out(&schema, &options(Format::Parquet)).is_err());
+        let other = Field::new("n", DataType::Int32, true);
+        let schema = Arc::new(Schema::new(vec![other, months]));
+        let error = try_out(&schema, &options(Format::Parquet)).unwrap_err();
+        assert_eq!(error.detail(), Some("it has no type for \"i\" (interval)"));
         assert!(try_out(&schema, &options(Format::Arrow)).is_ok());
         assert!(try_out(&Arc::new(Schema::empty()), &options(Format::Csv)).is_err());
         let snappy = FileOptions { compression: Some(Compression::Snappy), ..options(Format::Arrow) };
