@@ -24,5 +24,7 @@ mod own;
 mod proxies;
 #[path = "rest/replay.rs"]
 mod replay;
+#[path = "rest/secrets.rs"]
+mod secrets;
 #[path = "rest/world.rs"]
 mod world;

@@ -33,7 +33,7 @@ const COUNT: usize = 12;
 /// Of a hundred requests that the gate serves, at least so many agree.
 const AGREE_PERCENT: usize = 98;
 /// Requests that agree in all of them, at least.
-const AGREE_MIN: usize = 1_300;
+const AGREE_MIN: usize = 1_280;
 
 /// Steps by reason.
 type Reasons = BTreeMap<String, Vec<String>>;

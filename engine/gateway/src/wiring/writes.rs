@@ -9,7 +9,7 @@ use querygate_catalog::remote::DriverTable;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::remote::{RemoteTable, TableKind};
 use querygate_driver_api::write::Writer;
-use querygate_metadata::model::Object;
+use querygate_metadata::model::{FieldType, Object};
 use querygate_policy::write::{WriteObstacle, WriteOperation};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +36,8 @@ pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> 
         }
         let appends = sources.appends(object).await;
         let own = rules(object, governance, appends.is_some());
-        findings.extend(own.into_iter().map(|reason| format!("`{}`: {reason}", object.name)));
+        let own = own.into_iter().chain(secrets(object));
+        findings.extend(own.map(|reason| format!("`{}`: {reason}", object.name)));
         if let Some(table) = appends {
             findings.extend(files(table).await.into_iter().map(|reason| format!("`{}`: {reason}", object.name)));
             continue;
@@ -134,6 +135,18 @@ fn rules(object: &Object, governance: &Governance, only_inserts: bool) -> Vec<St
         }
     }
     reasons.into_iter().map(|(reason, verbs)| format!("no {}: {reason}", verbs.join(", "))).collect()
+}
+
+/// Fields of secrets, whose values are refused.
+fn secrets(object: &Object) -> Option<String> {
+    let secrets = object.fields.values().filter(|field| field.field_type == FieldType::Secret && field.stored());
+    let (names, needed): (Vec<&str>, Vec<bool>) =
+        secrets.map(|field| (field.name.as_str(), (field.required || field.not_null) && !field.readonly)).unzip();
+    if names.is_empty() {
+        return None;
+    }
+    let rows = if needed.contains(&true) { ", and so no record is made" } else { "" };
+    Some(format!("no values are stored in {}: the gate has no store of secrets{rows}", names.join(", ")))
 }
 
 /// What stands against new rows in files.

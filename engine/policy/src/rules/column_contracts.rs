@@ -103,7 +103,7 @@ impl ObjectRules {
 /// How values of a field are looked at; `None`: only with their record.
 fn kind(field: &Field) -> Option<Kind> {
     use FieldType as F;
-    if field.multiple {
+    if field.multiple || field.field_type == F::Secret {
         return None;
     }
     if field.column_type.is_some() {

@@ -41,6 +41,12 @@ pub(super) fn required(field: &Field, clears: bool) -> Violation {
     *refuse(field, ViolationCode::Required, rest)
 }
 
+/// A value of a secret: the vendor stores a reference into a store of secrets, and refuses where it has none. A reference that a caller
+/// gives is refused as well: it may be that of another's secret.
+pub(super) fn secret(field: &Field) -> Box<Violation> {
+    refuse(field, ViolationCode::NotKept, "is a secret and takes no value: this gate has no store of secrets")
+}
+
 /// A value that finds no record.
 pub(super) fn no_key(field: &Field, value: &Value) -> Box<Violation> {
     expected(field, "string", value)
@@ -48,6 +54,9 @@ pub(super) fn no_key(field: &Field, value: &Value) -> Box<Violation> {
 
 /// Checks a value that is given and not missing.
 pub(super) fn check(field: &Field, value: &Value) -> Checked {
+    if field.field_type == FieldType::Secret {
+        return Err(secret(field));
+    }
     if let Some(operator) = filter_operator(field, value) {
         let detail = format!(
             "{operator} is a filter operator, not a value — a filter belongs in the query 'where', not in the write payload"
@@ -105,10 +114,11 @@ fn check_type(field: &Field, value: &Value) -> Checked {
         F::Email => form(field, value, has_email_form, ViolationCode::InvalidEmail, "must be a valid email address"),
         F::Url => form(field, value, has_url_form, ViolationCode::InvalidUrl, "must be a valid URL (scheme://...)"),
         F::Phone => form(field, value, has_phone_form, ViolationCode::InvalidPhone, "must be a valid phone number"),
-        F::Password | F::Secret => match value {
+        F::Password => match value {
             Value::String(_) => text(field, value),
             _ => Err(expected(field, "string", value)),
         },
+        F::Secret => Err(secret(field)),
         F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => number(field, value),
         F::Boolean | F::Toggle => boolean(field, value),
         F::Date => temporal::date(value)

@@ -87,7 +87,7 @@ impl ObjectRules {
     #[must_use]
     pub fn evaluate(&self, attempt: &Attempt<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        if self.refuses_fields(attempt, &mut outcome) {
+        if self.refuses_fields(attempt, &mut outcome) || self.refuses_secrets(attempt, &mut outcome) {
             return outcome;
         }
         match attempt.previous {
@@ -113,6 +113,15 @@ impl ObjectRules {
             return true;
         }
         false
+    }
+
+    /// Values of secrets, of a caller or of a hook: they come before all contracts, and before any value is left out.
+    fn refuses_secrets(&self, attempt: &Attempt<'_>, outcome: &mut Outcome) -> bool {
+        let given = attempt.payload.iter().filter_map(|(name, value)| Some((self.object.field(name)?, value)));
+        let mut secrets = given.filter(|(field, _)| field.field_type == FieldType::Secret);
+        let Some((field, _)) = secrets.find(|(field, value)| !is_missing(field, Some(*value))) else { return false };
+        outcome.violations.push(*contract::secret(field));
+        true
     }
 
     /// Whether the caller's value for a field is left out, and that is said.
@@ -354,9 +363,11 @@ impl ObjectRules {
     }
 }
 
-/// Whether the field's contract looks at written values. What the platform fills is its own business.
+/// Whether the field's contract looks at written values. What the platform fills is its own business, but for secrets, which it has
+/// none of.
 pub(super) fn is_checked(field: &Field) -> bool {
-    let is_filled = field.system && !field.field_type.is_reference() && field.name != "id";
+    let is_own = field.field_type.is_reference() || field.field_type == FieldType::Secret;
+    let is_filled = field.system && !is_own && field.name != "id";
     field.stored() && !is_filled && field.field_type != FieldType::Autonumber
 }
 

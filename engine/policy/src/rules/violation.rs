@@ -14,6 +14,8 @@ pub enum ViolationCode {
     Computed,
     /// The field takes no value of a user, and the door does not drop it silently.
     Readonly,
+    /// The gate cannot keep such a value as it must be kept.
+    NotKept,
     Required,
     MinLength,
     MaxLength,
@@ -51,6 +53,7 @@ impl ViolationCode {
         match self {
             Self::UnknownField | Self::Computed => "INVALID_FIELD",
             Self::Readonly => "readonly",
+            Self::NotKept => "not_supported",
             Self::Required => "required",
             Self::MinLength => "min_length",
             Self::MaxLength => "max_length",
@@ -87,6 +90,7 @@ impl ViolationCode {
             Self::UnknownField | Self::Computed => VendorCode::InvalidField,
             Self::Unique => VendorCode::UniqueViolation,
             Self::DeleteRestricted => VendorCode::DeleteRestricted,
+            Self::NotKept => VendorCode::NotImplemented,
             Self::Readonly
             | Self::Required
             | Self::MinLength
@@ -121,6 +125,7 @@ impl ViolationCode {
         match self {
             Self::UnknownField => ErrorCode::UndefinedColumn,
             Self::Computed | Self::Readonly => ErrorCode::GeneratedAlways,
+            Self::NotKept => ErrorCode::FeatureNotSupported,
             Self::Required => ErrorCode::NotNullViolation,
             Self::MaxLength => ErrorCode::StringDataTooLong,
             Self::MaxScale => ErrorCode::NumericOutOfRange,
