@@ -12,6 +12,7 @@ use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
+use querygate_metadata::model::{Field, FieldType, Object};
 use querygate_policy::rules::{Attempt, Dropped, Outcome, ReadonlyMode};
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
@@ -126,8 +127,23 @@ pub(super) fn payload(targeted: &Targeted, given: &[ArrayRef], row: usize) -> Re
     if let Some(record) = targeted.intent().record() {
         return Ok(record.values().clone());
     }
+    let object = &targeted.intent().object().object;
     let pairs = targeted.assigned().iter().zip(given);
-    pairs.map(|(field, values)| Ok((field.clone(), finite(field, values, json(values, row)?, row)?))).collect()
+    let value = |(field, values): (&String, &ArrayRef)| {
+        let value = finite(field, values, json(values, row)?, row)?;
+        Ok::<_, Error>((field.clone(), structured(object, field, value)))
+    };
+    pairs.map(value).collect()
+}
+
+/// A structure that a statement gives as its text, as the field's rules look at it; its text is what is stored. What is no JSON is left to
+/// the rules, which refuse it.
+fn structured(object: &Object, field: &str, value: serde_json::Value) -> serde_json::Value {
+    use FieldType as F;
+    let is_structure =
+        |field: &Field| matches!(field.field_type, F::Location | F::Address | F::Composite | F::Record | F::Repeater);
+    let text = value.as_str().filter(|_| object.field(field).is_some_and(is_structure));
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(value)
 }
 
 /// Rules have no words for infinity and NaN, which would pass them all.
@@ -291,3 +307,6 @@ fn column(
     }
     ScalarValue::iter_to_array(values).map_err(Error::internal)
 }
+
+#[cfg(test)]
+mod tests;
