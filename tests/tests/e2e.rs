@@ -41,3 +41,5 @@ mod slow;
 mod slt;
 #[path = "e2e/tpch.rs"]
 mod tpch;
+#[path = "e2e/views.rs"]
+mod views;

@@ -378,7 +378,13 @@ fn access_judges_the_record_to_create() {
 #[test]
 fn check_reads_views_and_the_files_that_serving_opens() {
     let view = |name: &str, sql: &str| format!("[[views]]\nname = \"{name}\"\nsql = \"{sql}\"\n");
-    let views = [view("one", "SELEC 1"), view("two", "SET a = 1"), view("notes", "SELECT 1"), view("good", "SELECT 1")];
+    let views = [
+        view("one", "SELEC 1"),
+        view("two", "SET a = 1"),
+        view("notes", "SELECT 1"),
+        view("good", "SELECT 1"),
+        view("par", "SELECT $1::int"),
+    ];
     let (_folder, file) = setup(&format!("{GOOD}{}", views.concat()));
     let ran = querygate(&["check", &file], "");
     let expected = [
@@ -387,9 +393,11 @@ fn check_reads_views_and_the_files_that_serving_opens() {
         "view `two` will not be there",
         "view `notes` has the name",
         "toml:18:",
+        "view `par` will not be there: there is no parameter $1",
+        "not usable: 4 errors",
     ];
     for expected in expected {
-        assert!(ran.code && ran.text.contains(expected), "{expected}: {}", ran.text);
+        assert!(!ran.code && ran.text.contains(expected), "{expected}: {}", ran.text);
     }
     assert!(!ran.text.contains("`good`"), "{}", ran.text);
 

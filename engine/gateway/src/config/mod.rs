@@ -33,6 +33,7 @@ pub(crate) use workers::is_address as is_worker_address;
 
 use querygate_extension::Extensions;
 use querygate_web::Proxies;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -242,6 +243,13 @@ pub(crate) struct View {
     /// Places in the file.
     pub(crate) name_at: Range<usize>,
     pub(crate) sql_at: Range<usize>,
+}
+
+impl View {
+    /// Whether one of these tables, SQL names by names of objects, has its name.
+    pub(crate) fn is_named_as_one_of(&self, tables: &BTreeMap<&str, &str>) -> bool {
+        self.schema == "public" && tables.values().any(|table| *table == self.name)
+    }
 }
 
 /// What a masked column does in WHERE, GROUP BY, ORDER BY and JOIN.

@@ -1,12 +1,13 @@
 //! One version of the gate's state from the configured files: metadata, facts, policies, source tables, views.
 
 use super::sources::Sources;
-use crate::config::{Config, MaskInPredicates, Tenancy};
+use crate::config::{Config, MaskInPredicates, Tenancy, View};
 use crate::governance::Governance;
 use crate::metadata::{native_names, platform_policies};
+use crate::naming::sql_names;
 use querygate_catalog::deployment::{Deployment, SourceStatus, ViewDefinition};
 use querygate_metadata::load::{LoadError, LoadOptions, load};
-use querygate_metadata::model::TenancyPosture;
+use querygate_metadata::model::{Snapshot, TenancyPosture};
 use querygate_policy::CompiledPolicy;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
@@ -53,6 +54,27 @@ impl Builder {
         false
     }
 
+    /// Views, but for those whose name is that of a table: a table is not replaced, also for who does not see it.
+    fn views(&self, snapshot: &Snapshot) -> Vec<ViewDefinition> {
+        let tables = sql_names(snapshot);
+        let is_table = |view: &&View| {
+            let is_taken = view.is_named_as_one_of(&tables);
+            if is_taken {
+                tracing::warn!(view = view.name, "nobody has a view: a table has its name");
+            }
+            is_taken
+        };
+        let views = self.config.views.iter().filter(|view| !is_table(view));
+        views
+            .map(|view| ViewDefinition {
+                schema: view.schema.clone(),
+                name: view.name.clone(),
+                sql: view.sql.clone(),
+                comment: view.comment.clone(),
+            })
+            .collect()
+    }
+
     /// Loads everything anew.
     pub(super) async fn build(&self, version: u64) -> Result<Deployment> {
         let posture = match self.config.metadata.posture {
@@ -76,12 +98,7 @@ impl Builder {
             tracing::warn!(object, field, reason, "a formula does not compile and its field is not served");
         }
         let (tables, sources) = self.sources.tables(&snapshot, &row_files).await;
-        let views = self.config.views.iter().map(|view| ViewDefinition {
-            schema: view.schema.clone(),
-            name: view.name.clone(),
-            sql: view.sql.clone(),
-            comment: view.comment.clone(),
-        });
+        let views = self.views(&snapshot);
         Ok(Deployment {
             version,
             database: self.config.server.database.clone(),
@@ -89,7 +106,7 @@ impl Builder {
             policies,
             facts: Arc::new(facts),
             tables,
-            views: views.collect(),
+            views,
             sources,
             schema_events: self.sources.schema_events(),
             refuse_masked_predicates: self.config.governance.mask_in_predicates == MaskInPredicates::Refuse,

@@ -10,6 +10,7 @@ use crate::rules::share_equal_inputs::{ComputeApart, SharedPlanner, share_equal_
 use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use crate::sql::parse::parse;
+use crate::sql::walk::{ON, Reader, Step, read, step};
 use arrow::array::{Array as _, ArrayRef};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -27,7 +28,7 @@ use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
-use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
+use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast, Value};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::leaf::GovernedExec;
@@ -103,6 +104,8 @@ pub(crate) struct Workspace {
     pub(crate) dialect: Dialect,
     /// What its principal may read, which others share.
     pub(crate) rights: Arc<ReaderRights>,
+    /// Views that its principal does not have, each with why.
+    pub(crate) missing_views: Vec<(String, Error)>,
 }
 
 /// Makes a principal's catalog: governed tables, then views in their order, then the system catalog over all.
@@ -113,6 +116,7 @@ pub(crate) async fn build_workspace(
     config: SessionConfig,
 ) -> Result<Arc<Workspace>> {
     let mut builder = CatalogBuilder::new(rights.shared(), live, now_ms()).with_settings(catalog_settings());
+    let mut missing_views = Vec::new();
     for view in &rights.deployment().views {
         match bind_view(&view.sql, &builder, Arc::clone(&environment), config.clone()).await {
             Ok(provider) => builder.add_view(BoundView {
@@ -122,13 +126,16 @@ pub(crate) async fn build_workspace(
                 provider: Arc::new(provider),
             }),
             // A view over something hidden from this reader is hidden too.
-            Err(error) => tracing::debug!(view = view.name, login = rights.login().login, %error, "view left out"),
+            Err(error) => {
+                tracing::debug!(view = view.name, login = rights.login().login, %error, "view left out");
+                missing_views.push((view.name.clone(), error));
+            }
         }
     }
     let pg = builder.pg_catalog();
     let dialect = Dialect::new(&pg);
     let state = state(&builder, &pg, &dialect, environment, config)?;
-    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, rights }))
+    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, rights, missing_views }))
 }
 
 /// Rows of `pg_settings`; a session's own values replace these.
@@ -145,14 +152,33 @@ fn catalog_settings() -> Vec<querygate_pg_catalog::image::Setting> {
     Settings::default().all().into_iter().map(described).collect()
 }
 
-/// Whether a text can be one of a view: a single query. Names in it are not looked up.
+/// Whether a text can be one of a view: a single query without parameters. Names in it are not looked up.
 ///
 /// # Errors
-/// As of a statement of such a text; 42601: it is another statement, or several.
+/// As of a statement of such a text; 42601: it is another statement, or several; 42P02: a parameter, for which nobody has a value.
 pub fn check_view(sql: &str) -> Result<()> {
+    view_query(sql).map(drop)
+}
+
+fn view_query(sql: &str) -> Result<Query> {
     let parsed = parse(sql)?;
-    let is_query = matches!(parsed.as_slice(), [only] if matches!(only.class(), Classified::Query(_)));
-    if is_query { Ok(()) } else { Err(Error::new(ErrorCode::SyntaxError, "it is not one query")) }
+    let not_one = || Error::new(ErrorCode::SyntaxError, "it is not one query");
+    let [only] = parsed.as_slice() else { return Err(not_one()) };
+    let Classified::Query(query) = only.class() else { return Err(not_one()) };
+    let query = Query::clone(query);
+    read(&query, &mut NoParameters)?;
+    Ok(query)
+}
+
+/// Refuses parameters: one of a view would be bound to a value of whatever statement reads it.
+struct NoParameters;
+
+impl Reader for NoParameters {
+    fn expr(&mut self, expr: &Expr) -> Step {
+        let Expr::Value(value) = expr else { return ON };
+        let Value::Placeholder(name) = &value.value else { return ON };
+        step(Err(Error::new(ErrorCode::UndefinedParameter, format!("there is no parameter {name}"))))
+    }
 }
 
 async fn bind_view(
@@ -164,10 +190,7 @@ async fn bind_view(
     let pg = builder.pg_catalog();
     let dialect = Dialect::new(&pg);
     let state = state(builder, &pg, &dialect, environment, config)?;
-    let parsed = parse(sql)?;
-    let [only] = parsed.as_slice() else { return Err(Error::internal("a view is one statement")) };
-    let Classified::Query(query) = only.class() else { return Err(Error::internal("a view is a query")) };
-    let plan = statement::plan_query(query, &state, &dialect, &[]).await?;
+    let plan = statement::plan_query(&view_query(sql)?, &state, &dialect, &[]).await?;
     crate::bind::verify::verify_bound(&plan, builder.token())?;
     Ok(ViewTable::new(statement::plainly_named(plan)?, Some(sql.to_owned())))
 }
@@ -323,6 +346,26 @@ mod tests {
     use super::*;
     use arrow::array::{Decimal128Array, Int32Array, StringArray};
     use arrow::datatypes::{Field, Schema};
+
+    #[test]
+    fn a_view_is_one_query_without_parameters() {
+        for (sql, expected) in [
+            ("SELECT 1", None),
+            ("SELECT a, b FROM t UNION ALL SELECT 1, 2 ORDER BY 1 LIMIT 3;", None),
+            ("VALUES (1)", None),
+            ("SELECT '$1'", None),
+            ("SELEC 1", Some(ErrorCode::SyntaxError)),
+            ("", Some(ErrorCode::SyntaxError)),
+            ("SELECT 1; SELECT 2", Some(ErrorCode::SyntaxError)),
+            ("DELETE FROM t", Some(ErrorCode::SyntaxError)),
+            ("SET a = 1", Some(ErrorCode::SyntaxError)),
+            ("SELECT $1::int", Some(ErrorCode::UndefinedParameter)),
+            ("SELECT 1 FROM (SELECT a FROM t WHERE a = $2) u", Some(ErrorCode::UndefinedParameter)),
+            ("SELECT 1 LIMIT $1", Some(ErrorCode::UndefinedParameter)),
+        ] {
+            assert_eq!(check_view(sql).err().map(|error| error.code()), expected, "{sql}");
+        }
+    }
 
     #[test]
     fn a_batch_that_is_not_as_described_fails() {

@@ -281,7 +281,21 @@ impl Engine {
         {
             return Ok(found);
         }
-        let rights = self.rights(deployment, principal);
+        // Boxed, so that finding one does not need the stack that making one needs.
+        let made = Box::pin(self.make_workspace(deployment, principal, self.rights(deployment, principal))).await?;
+        // A session that pinned an older deployment must not bring it back.
+        if deployment.version == self.version() {
+            self.caches.workspaces.insert(key, Arc::clone(&made));
+        }
+        Ok(made)
+    }
+
+    async fn make_workspace(
+        &self,
+        deployment: &Arc<Deployment>,
+        principal: &Arc<Principal>,
+        rights: Arc<ReaderRights>,
+    ) -> Result<Arc<Workspace>> {
         let starts = self.start_settings();
         let live = |token: &LeafToken| {
             let own = system::tables(self.observer(), &self.checks, token, deployment, principal, starts.all());
@@ -293,13 +307,25 @@ impl Engine {
         };
         let environment = Arc::clone(&self.environment);
         let config = crate::bind::workspace::session_config(self.options.target_partitions);
-        // Boxed, so that finding one does not need the stack that making one needs.
-        let made = Box::pin(crate::bind::workspace::build_workspace(rights, live, environment, config)).await?;
-        // A session that pinned an older deployment must not bring it back.
-        if deployment.version == self.version() {
-            self.caches.workspaces.insert(key, Arc::clone(&made));
+        crate::bind::workspace::build_workspace(rights, live, environment, config).await
+    }
+
+    /// Warns of views of the current version that nobody has: not even the platform, which sees all objects and fields.
+    pub async fn warn_of_views(&self) {
+        let deployment = self.deployment();
+        if deployment.views.is_empty() {
+            return;
         }
-        Ok(made)
+        let platform = Arc::new(Principal::builder("views").build().as_system());
+        let rights = Arc::new(ReaderRights::evaluate(&deployment, &platform, self.caches.next_number()));
+        match Box::pin(self.make_workspace(&deployment, &platform, rights)).await {
+            Ok(made) => {
+                for (view, error) in &made.missing_views {
+                    tracing::warn!(view, %error, "nobody has a view: it cannot be made even for who sees everything");
+                }
+            }
+            Err(error) => tracing::warn!(%error, cause = error.cause(), "views could not be looked at"),
+        }
     }
 
     /// What the principal may read on a deployment; evaluated once per version. A workspace has the same, and takes many times as much.

@@ -49,13 +49,13 @@ fn of_views(config: &Config, governance: &Governance) -> Vec<Diagnostic> {
     let tables = sql_names(&governance.snapshot);
     let mut found = Vec::new();
     for view in &config.views {
-        if view.schema == "public" && tables.values().any(|table| *table == view.name) {
+        if view.is_named_as_one_of(&tables) {
             let message = format!("view `{}` has the name of a table", view.name);
-            found.push(Diagnostic::warning(Some(view.name_at.clone()), message));
+            found.push(Diagnostic::error(Some(view.name_at.clone()), message));
         }
         if let Err(error) = querygate_query::check_view(&view.sql) {
             let message = format!("view `{}` will not be there: {}", view.name, error.message());
-            let finding = Diagnostic::warning(Some(view.sql_at.clone()), message);
+            let finding = Diagnostic::error(Some(view.sql_at.clone()), message);
             found.push(match error.hint() {
                 Some(hint) => finding.help(hint),
                 None => finding,
