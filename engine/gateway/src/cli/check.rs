@@ -3,6 +3,7 @@
 mod cross_references;
 mod files;
 mod history;
+mod hooks;
 mod rules;
 mod worker;
 
@@ -185,9 +186,8 @@ impl<'a> Check<'a> {
         for (object, hook) in policies.all_only_asked() {
             self.warn(&format!("{object} is read by questions alone, and not by SQL: the hook `{hook}` has no filter that stands for it"))?;
         }
-        for (object, field, why) in policies.uncomputed() {
-            self.warn(&format!("formula {object}.{field} is not served: {why}"))?;
-        }
+        rules::formulas(policies).iter().try_for_each(|finding| self.tell(finding))?;
+        hooks::findings(snapshot).iter().try_for_each(|finding| self.tell(finding))?;
         let fields: usize = snapshot.objects.values().map(|object| object.declared_fields()).sum();
         self.line(&format!(
             "metadata: {}, {}, {}, {}, {}, {}, {}",

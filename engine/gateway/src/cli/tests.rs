@@ -444,3 +444,30 @@ fn check_says_that_nothing_of_a_source_is_opened_by_the_metadata() {
     let open = told(&external(r#"{"allowWrites": true}"#, r#"{"remoteName": "notes", "writable": true}"#));
     assert!(!open.contains("nothing of `db`"), "{open}");
 }
+
+#[test]
+fn formulas_and_scripts_that_cannot_be_read_are_told_with_their_places() {
+    let stack = STACK.replace(
+        "\"pay\": {\"type\": \"currency\"}",
+        "\"pay\": {\"type\": \"currency\"},\n\"shown\": {\"type\": \"formula\", \"returnType\": \"text\", \"expression\": \"record.titel\"}",
+    );
+    let hook = |name: &str, source: &str| {
+        format!(
+            r#"{{"name": "{name}", "object": "t_notes", "events": ["beforeInsert"], "body": {{"language": "js", "source": "{source}"}}}}"#
+        )
+    };
+    let hooks = [hook("broken", "ctx.input.x = ;"), hook("whole", "if (true) { ctx.input.title = 'x'; }")].join(", ");
+    let stack = stack.replace("\"permissions\": [", &format!("\"hooks\": [\n{hooks}],\n\"permissions\": ["));
+    let (folder, file) = setup(GOOD);
+    fs::write(folder.path().join("stack.json"), stack).unwrap();
+    let ran = querygate(&["check", &file], "");
+    for expected in [
+        "formula t_notes.shown is not served",
+        "stack.json:5:",
+        "Did you mean 'title'?",
+        "hook 'broken' is no JavaScript",
+    ] {
+        assert!(ran.code && ran.text.contains(expected), "{expected}: {}", ran.text);
+    }
+    assert!(!ran.text.contains("'whole'"), "{}", ran.text);
+}

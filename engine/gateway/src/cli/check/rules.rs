@@ -51,6 +51,23 @@ pub(super) fn of_writes(policies: &CompiledPolicy) -> Vec<Diagnostic> {
     faults.map(finding).collect()
 }
 
+/// Formulas that do not compile: their fields are not served.
+pub(super) fn formulas(policies: &CompiledPolicy) -> Vec<Diagnostic> {
+    let snapshot = policies.snapshot();
+    let finding = |(object, name, why): (&str, &str, &str)| {
+        let declared = snapshot.object(object)?;
+        let field = declared.field(name)?;
+        let at = field.expression.as_ref().map_or(&field.location, |formula| &formula.location);
+        let message = format!("formula {object}.{name} is not served: {why}");
+        let mut finding = excerpt(Diagnostic::at(Severity::Warning, at, &message));
+        let missing = why.strip_prefix("there is no column '").and_then(|rest| rest.strip_suffix('\''));
+        let near = missing.and_then(|missing| nearest(missing, declared.fields.values().map(|f| f.name.as_str())));
+        finding.hint = near.map(|near| format!("Did you mean '{near}'?"));
+        Some(finding)
+    };
+    policies.uncomputed().into_iter().filter_map(finding).collect()
+}
+
 fn hint(rule: &UnusableRule, snapshot: &Snapshot) -> Option<String> {
     let object = snapshot.object(&rule.object)?;
     let missing = rule.missing_column.as_deref()?;
@@ -161,7 +178,7 @@ fn row_finding(object: &str, error: &Error) -> Diagnostic {
 }
 
 /// The finding with its line of the metadata.
-fn excerpt(finding: Diagnostic) -> Diagnostic {
+pub(super) fn excerpt(finding: Diagnostic) -> Diagnostic {
     let file = finding.location.file.as_ref();
     let is_small = std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() <= EXCERPT_BYTES_MAX);
     if !is_small || finding.location.line == 0 {
