@@ -8,8 +8,9 @@ use crate::config::Config;
 use crate::config::tls::Tls;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use operation::{DoctorArgs, HealthArgs, WorkerArgs};
-use std::net::SocketAddr;
+use std::net::{AddrParseError, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// A governed SQL gateway: a Postgres and a Flight SQL port in front of many sources, and each user sees only the rows
 /// and columns that the ObjectStack metadata allows.
@@ -126,33 +127,47 @@ pub(super) struct DemoArgs {
 pub(super) struct ServeArgs {
     #[command(flatten)]
     pub(super) config: ConfigArg,
-    /// Address of the Postgres port, IP:PORT, instead of [server] postgres
+    /// Address of the Postgres port, IP:PORT or off, instead of [server] postgres
     #[arg(long, value_name = "ADDR")]
-    pg: Option<SocketAddr>,
+    pg: Option<Door>,
     /// Address of the HTTP port instead of [server] http
     #[arg(long, value_name = "ADDR")]
-    http: Option<SocketAddr>,
+    http: Option<Door>,
     /// Address of the Flight SQL port instead of [flight] address
     #[arg(long, value_name = "ADDR")]
-    flight: Option<SocketAddr>,
+    flight: Option<Door>,
     /// Address of the REST port instead of [rest] listen
     #[arg(long, value_name = "ADDR")]
-    rest: Option<SocketAddr>,
+    rest: Option<Door>,
+}
+
+/// Where a door is opened, in the configuration's own words; `None`: nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Door(Option<SocketAddr>);
+
+impl FromStr for Door {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        if text == "off" { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
+    }
 }
 
 impl ServeArgs {
     pub(super) fn apply(&self, config: &mut Config) {
-        if self.pg.is_some() {
-            config.server.postgres = self.pg;
+        if let Some(Door(address)) = self.pg {
+            config.server.postgres = address;
         }
-        if self.http.is_some() {
-            config.server.http = self.http;
+        if let Some(Door(address)) = self.http {
+            config.server.http = address;
         }
-        if self.flight.is_some() {
-            config.flight.address = self.flight;
+        if let Some(Door(address)) = self.flight {
+            config.flight.address = address;
         }
-        if self.rest.is_some() {
-            config.rest.get_or_insert_default().address = self.rest;
+        if let Some(Door(address)) = self.rest
+            && (address.is_some() || config.rest.is_some())
+        {
+            config.rest.get_or_insert_default().address = address;
         }
     }
 }
@@ -487,6 +502,15 @@ pub(super) struct CompletionsArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_door_may_be_closed_on_the_command_line() {
+        assert_eq!("off".parse(), Ok(Door(None)));
+        assert_eq!("127.0.0.1:0".parse(), Ok(Door("127.0.0.1:0".parse().ok())));
+        assert!("nowhere".parse::<Door>().is_err());
+        let read = Cli::try_parse_from(["querygate", "serve", "--http", "off"]);
+        assert!(read.is_ok(), "{read:?}");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {
