@@ -45,6 +45,26 @@ fn a_number_is_a_key_like_any_other() {
         (&json!(1), &json!("RECORD_NOT_FOUND")),
         "{many}"
     );
+    // A record that is not there is none by its number either.
+    for absent in [json!(777), json!(777.0), json!("777")] {
+        let body = json!({"title": "Lost", "parent": absent});
+        for (method, path) in [("POST", "/data/shop_tickets"), ("PATCH", "/data/shop_tickets/42")] {
+            let refused = gate.ask("nora", method, path, Some(&body));
+            assert_eq!(refused.status, 400, "{method} {absent}: {}", refused.text());
+            assert!(refused.text().contains("reference_not_found"), "{method} {absent}: {}", refused.text());
+        }
+    }
+    let kept = gate.ask("nora", "PATCH", "/data/shop_tickets/42", Some(&json!({"parent": 43})));
+    assert_eq!((kept.status, &kept.json()["record"]["parent"]), (200, &json!(43)), "{}", kept.text());
+    let by_number = json!({"records": [{"id": 41, "data": {"id": 41, "title": "Uno"}}]});
+    let by_number = gate.ask("nora", "POST", "/data/shop_tickets/updateMany", Some(&by_number)).json();
+    assert_eq!(by_number["succeeded"], json!(1), "{by_number}");
+    let wrong = gate.ask("nora", "POST", "/data/shop_tickets/deleteMany", Some(&json!({"ids": [4.5, true]})));
+    assert_eq!(wrong.status, 400, "{}", wrong.text());
+    let gone = gate.ask("nora", "POST", "/data/shop_tickets", Some(&json!({"id": 91, "title": "Gone"})));
+    assert_eq!(gone.status, 201, "{}", gone.text());
+    let gone = gate.ask("nora", "POST", "/data/shop_tickets/deleteMany", Some(&json!({"ids": [91]}))).json();
+    assert_eq!(gone["succeeded"], json!(1), "{gone}");
     assert_eq!(gate.ask("nora", "DELETE", "/data/shop_tickets/44", None).json()["success"], true);
     assert_eq!(refused("/data/shop_tickets/44"), (404, "RECORD_NOT_FOUND".to_owned()));
 }

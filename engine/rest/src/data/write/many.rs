@@ -169,8 +169,17 @@ pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String
     about(&object, answer.await)
 }
 
+/// A record's key as a path has it: a text, or a whole number, which is how records themselves show such keys.
+fn key_text(given: &Value) -> Option<String> {
+    match given {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        Value::Number(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAction> {
-    let id = record.get("id").and_then(Value::as_str);
+    let id = record.get("id").and_then(key_text);
     if id.is_none() {
         faults.add(format!("records.{at}.id"), "required", "Invalid input: expected string");
     }
@@ -178,7 +187,7 @@ fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAct
     if values.is_none() {
         faults.add(format!("records.{at}.data"), "required", "Invalid input: expected record");
     }
-    let (id, mut values) = (id?.to_owned(), values?.clone());
+    let (id, mut values) = (id?, values?.clone());
     drop_own_id(&mut values, &id);
     Some(RecordAction::Update { id, values, expected_version: None })
 }
@@ -193,8 +202,8 @@ pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String
         bound(ids.len())?;
         let mut actions = Vec::new();
         for (at, id) in ids.iter().enumerate() {
-            match id.as_str() {
-                Some(id) => actions.push(RecordAction::Delete { id: id.to_owned(), expected_version: None }),
+            match key_text(id) {
+                Some(id) => actions.push(RecordAction::Delete { id, expected_version: None }),
                 None => faults.add(format!("ids.{at}"), "invalid_type", "Invalid input: expected string"),
             }
         }
@@ -237,7 +246,7 @@ pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, cal
 
 /// Takes the record's own id out of its values. Another one stays, for the engine to refuse.
 fn drop_own_id(values: &mut Map<String, Value>, id: &str) {
-    if values.get("id").is_some_and(|given| given.is_null() || given == id) {
+    if values.get("id").is_some_and(|given| given.is_null() || key_text(given).as_deref() == Some(id)) {
         values.shift_remove("id");
     }
 }
@@ -247,7 +256,7 @@ fn action_of(operation: &str, at: usize, record: &Value, faults: &mut Faults) ->
         faults.add(format!("records.{at}"), "invalid_type", "Invalid input: expected object");
         return None;
     };
-    let id = record.get("id").and_then(Value::as_str).map(str::to_owned);
+    let id = record.get("id").and_then(key_text);
     // Values may stand beside the id, without `data`.
     let mut values = record.get("data").and_then(Value::as_object).unwrap_or(record).clone();
     let missing =
