@@ -87,3 +87,19 @@ fn many_rows_are_found_by_few_questions() {
     assert!((8..=20).contains(&asked), "{asked} questions for 400 rows");
     assert_eq!(gate.get("nora", "/data/shop_customers?phone=%2B1999")["total"], 400);
 }
+
+#[test]
+fn a_mode_that_is_none_is_refused_and_nothing_is_stored() {
+    let gate = gate(0);
+    let before = gate.get("nora", "/data/shop_customers?top=1")["total"].clone();
+    let row = json!({"name": "New"});
+    for (key, mode) in [("writeMode", json!("upser")), ("writeMode", json!(1)), ("mode", json!("upsert"))] {
+        let body = json!({"format": "json", key: mode, "matchFields": ["name"], "rows": [row.clone()]});
+        let refused = gate.ask("nora", "POST", "/data/shop_customers/import", Some(&body));
+        assert_eq!(refused.status, 400, "{body}: {}", refused.text());
+        assert!(refused.text().contains("writeMode"), "{body}: {}", refused.text());
+    }
+    assert_eq!(gate.get("nora", "/data/shop_customers?top=1")["total"], before);
+    let made = import(&gate, "shop_customers", "insert", &[], &[row]);
+    assert_eq!(actions(&made).len(), 1, "{}", made.text());
+}

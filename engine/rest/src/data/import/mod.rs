@@ -98,10 +98,17 @@ impl Import {
             Some((_, to)) => (to.clone(), cell),
             None => (name, cell),
         };
-        let mode = match text("writeMode") {
-            Some("update") => Mode::Update,
-            Some("upsert") => Mode::Upsert,
-            _ => Mode::Insert,
+        if body.contains_key("mode") {
+            return Err(invalid(
+                "`mode` is no key of an import: say \"insert\", \"update\" or \"upsert\" as `writeMode`",
+            ));
+        }
+        let mode = match body.get("writeMode") {
+            None | Some(Value::Null) => Mode::Insert,
+            Some(Value::String(text)) if text == "insert" => Mode::Insert,
+            Some(Value::String(text)) if text == "update" => Mode::Update,
+            Some(Value::String(text)) if text == "upsert" => Mode::Upsert,
+            Some(_) => return Err(invalid("writeMode must be one of insert, update, upsert")),
         };
         let matched_by = body.get("matchFields").and_then(Value::as_array).into_iter().flatten();
         let matched_by: Vec<String> = matched_by.filter_map(Value::as_str).map(str::to_owned).collect();
