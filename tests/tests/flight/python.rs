@@ -388,6 +388,7 @@ with connect() as connection, connection.cursor() as cursor:
     refused(lambda: cursor.adbc_ingest("notes", table(0, 1), mode="append"), "23505")
     assert count() == 20000
     assert cursor.adbc_ingest("notes", table(50000, 1), mode="create_append") == 1
+    assert cursor.adbc_ingest("notes", table(0, 1).slice(0, 0), mode="append") <= 0
     # One change, which fails as a whole.
     insert = "INSERT INTO notes (id, weight) VALUES ($1, $2)"
     many = [(f"m{at}", float(at)) for at in range(99999)]
