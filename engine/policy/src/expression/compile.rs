@@ -176,7 +176,10 @@ impl Compiler<'_> {
         let column = match &expr.expr {
             Expr::Ident(name) => name,
             Expr::Select(select) if !select.test && is_ident(&select.operand, "record") => &select.field,
-            _ => return Err(DropReason::new("an operand is neither a column, a literal nor a variable")),
+            other => {
+                let what = operand(other);
+                return Err(DropReason::new(format!("{what} is neither a column, a literal nor a variable")));
+            }
         };
         match (self.columns)(column) {
             Some(kind) => Ok(Side::Column(column.clone(), kind)),
@@ -186,7 +189,27 @@ impl Compiler<'_> {
 }
 
 fn unsupported(call: &CallExpr) -> DropReason {
-    DropReason::new(format!("'{}' cannot be compiled", call.func_name))
+    DropReason::new(format!("{} cannot be compiled", called(call)))
+}
+
+/// A function or an operator as it is written.
+fn called(call: &CallExpr) -> String {
+    format!("'{}'", call.func_name.trim_matches(['_', '@']))
+}
+
+/// What stands where a column, a literal or a variable should.
+fn operand(expr: &Expr) -> String {
+    match expr {
+        Expr::Call(call) => called(call),
+        Expr::Comprehension(_) => "a macro such as 'exists' or 'all'".to_owned(),
+        Expr::Select(select) if select.test => "'has'".to_owned(),
+        Expr::Select(select) => format!("a path to '{}'", select.field),
+        Expr::Ident(name) => format!("'{name}'"),
+        Expr::List(_) => "a list".to_owned(),
+        Expr::Map(_) | Expr::Struct(_) => "a map".to_owned(),
+        Expr::Literal(_) => "a literal of this kind".to_owned(),
+        Expr::Unspecified => "an operand".to_owned(),
+    }
 }
 
 const READ_FROM_TEXT: &str = "an interval, a time with a zone, an address, a string of bits or a numeric without digits of its own is asked for null only";

@@ -235,3 +235,18 @@ fn hostile_sizes_drop_out_or_compile_but_never_overflow() {
     let wide = vec!["a == 'x'"; 800].join(" || ");
     assert_eq!(bound(&wide).map(RowFilter::simplify), bound("a == 'x'"));
 }
+
+#[test]
+fn what_stands_in_place_of_a_column_is_named() {
+    for (source, reason) in [
+        ("string(n) == '1'", "'string' is neither a column, a literal nor a variable"),
+        ("n + 1 == 8", "'+' is neither a column, a literal nor a variable"),
+        ("n % 2 == 1", "'%' is neither a column, a literal nor a variable"),
+        ("size(current_user.teams) > 1", "'size' is neither a column, a literal nor a variable"),
+        ("owner.name == 'a'", "a path to 'name' is neither a column, a literal nor a variable"),
+        ("has(record.a)", "a value that is no comparison cannot be compiled"),
+        ("a.matches('x')", "'matches' cannot be compiled"),
+    ] {
+        assert_eq!(compile(source, &columns).unwrap_err().text, reason, "{source}");
+    }
+}
