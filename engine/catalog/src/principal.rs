@@ -36,6 +36,12 @@ impl VisibleObject {
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.table.columns().iter().filter_map(|column| self.object.field(column.field.name()))
     }
+
+    /// Whether a row policy may hide rows of it.
+    #[must_use]
+    pub fn hides_rows(&self) -> bool {
+        self.table.policy().restricts()
+    }
 }
 
 /// Makes the governed tables of a principal. `now_ms`: milliseconds since 1970, for memberships with an end.

@@ -3,10 +3,9 @@
 
 use super::estimate::ExpectedRows;
 use super::keys::{keys_of, remap_by_name, uncast, without_casts};
-use super::parts::{Parts, in_order};
 use super::recipe::Recorded;
 use super::renewal::Origin;
-use crate::metrics::{FileLeaf, FragmentRuns};
+use crate::metrics::FileLeaf;
 use crate::remote::FragmentExec;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
@@ -21,14 +20,13 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
 };
 use datafusion::physical_plan::limit::LocalLimitExec;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr, PlanProperties,
     execution_plan::reset_plan_states,
 };
 use querygate_pg_catalog::LeafToken;
-use querygate_resources::MeteredExec;
-use querygate_resources::memory::Ahead;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -50,7 +48,7 @@ pub struct GovernedExec {
     open_columns: Arc<BTreeSet<String>>,
     fetch: Option<usize>,
     /// Whether the raw leaf holds rows that the reader may not see.
-    hides: bool,
+    pub(super) hides: bool,
     /// How many of its parts are read at once, where they are given as one stream: their cut depends on hidden rows.
     pub(super) in_order: Option<usize>,
     /// Whether the raw leaf takes no keys of joins.
@@ -62,7 +60,12 @@ pub struct GovernedExec {
     /// What another run of the same plan makes the leaf from; `None`: it is planned for one run.
     origin: Option<Origin>,
     pub(super) expected: Option<ExpectedRows>,
+    /// Of a counted run.
+    pub(super) counts: ExecutionPlanMetricsSet,
 }
+
+/// Stands for the table's name in a leaf that has no one table.
+pub(super) const FRAGMENT: &str = "fragment";
 
 impl GovernedExec {
     #[expect(clippy::too_many_arguments, reason = "the parts of one node, named at each call")]
@@ -94,6 +97,7 @@ impl GovernedExec {
             recorded: None,
             origin: None,
             expected: None,
+            counts: ExecutionPlanMetricsSet::new(),
         }
     }
 
@@ -179,7 +183,7 @@ impl GovernedExec {
         let is_open = compiled.downcast_ref::<FragmentExec>().is_some_and(|leaf| leaf.compiled().open.is_some());
         let native: Vec<String> = super::receipt::fragment_line(&inner).into_iter().collect();
         let columns = inner.schema().fields().iter().map(|field| field.name().clone()).collect();
-        Self::new(token, "fragment".into(), source, note, native.into(), inner, Arc::new(columns), fetch)
+        Self::new(token, FRAGMENT.into(), source, note, native.into(), inner, Arc::new(columns), fetch)
             .originating(is_open.then(Origin::fragment))
     }
 
@@ -302,32 +306,11 @@ impl ExecutionPlan for GovernedExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let run = self.reads.as_ref().and_then(|leaf| {
-            let runs = context.session_config().get_extension::<FragmentRuns>()?;
-            runs.of_files(leaf, &self.inner)
-        });
-        let reader = self.reads.is_some().then(|| Arc::clone(context.memory_pool()));
-        let measured = move |batches| {
-            // A reader of files has pages of a row group in hand, about as much as some batches.
-            let batches = match &reader {
-                Some(pool) => Ahead::new(pool).over(batches),
-                None => batches,
-            };
-            match &run {
-                Some(run) => Arc::clone(run).measured(batches),
-                None => batches,
-            }
-        };
-        let Some(at_once) = self.in_order else { return Ok(measured(self.inner.execute(partition, context)?)) };
-        if partition != 0 {
-            return internal_err!("a leaf with hidden rows has one stream");
-        }
-        let count = self.inner.output_partitioning().partition_count();
-        // Readers ahead are tasks of their own, which hear of the statement's end by themselves.
-        let inner = if count > 1 { MeteredExec::cancellable(Arc::clone(&self.inner)) } else { Arc::clone(&self.inner) };
-        let given = Arc::clone(&context);
-        let open = Box::new(move |part| Ok(measured(inner.execute(part, Arc::clone(&given))?)));
-        Ok(in_order(&self.schema(), Parts { count, at_once, open }, self.fetch, &context))
+        super::run::opened(self, partition, &context)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.counts.clone_inner())
     }
 
     fn statistics_from_inputs(
