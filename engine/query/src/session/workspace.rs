@@ -10,6 +10,7 @@ use crate::dialect::subqueries::apply::SubplanRunner;
 use crate::engine::caches::{BOUND_TEXT_MAX, BoundKey};
 use crate::errors::{Stage, translate};
 use crate::plan::executable::Subplans;
+use crate::plan::figures::Observed;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -20,7 +21,7 @@ use querygate_pg_catalog::{OpenCursor, RunningCopy, SessionVars, SetSetting, Set
 use querygate_query_api::outcome::Effect;
 use querygate_resources::Metered;
 use querygate_types::{Error, ErrorCode, Result};
-use querygate_workers::gate::{PartReads, Shipping};
+use querygate_workers::gate::Shipping;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -51,22 +52,19 @@ impl GateSession {
         self.observed_state(bound, None).await
     }
 
-    /// A statement's state for a run of which is kept what workers give to it.
-    pub(super) async fn observed_state(
-        &self,
-        bound: &Bound,
-        reads: Option<&Arc<PartReads>>,
-    ) -> Result<Arc<SessionState>> {
+    /// A statement's state for a run of which is kept what its nodes do.
+    pub(super) async fn observed_state(&self, bound: &Bound, observed: Option<&Observed>) -> Result<Arc<SessionState>> {
         let (workspace, state, _) = self.current().await?;
         let uncommitted = self.runs.block().uncommitted();
         // What the session's own transaction has added is seen by this process alone.
         let shipping = if uncommitted.is_none() { self.shipping() } else { None };
-        if !bound.asks().session && uncommitted.is_none() && shipping.is_none() {
+        let is_own = bound.asks().session || uncommitted.is_some() || shipping.is_some();
+        if !is_own && observed.is_none() {
             return Ok(state);
         }
         let vars = if bound.asks().session { Some(self.session_vars(&self.inner())?) } else { None };
         let own = with_config(&state, |config| {
-            if bound.asks().catalog_alone {
+            if is_own && bound.asks().catalog_alone {
                 plan_briefly(config);
             }
             if let Some(vars) = vars {
@@ -76,10 +74,11 @@ impl GateSession {
             if let Some(uncommitted) = uncommitted {
                 config.set_extension(uncommitted);
             }
+            if let Some(observed) = observed {
+                config.set_extension(Arc::new(observed.counted()));
+                config.set_extension(Arc::clone(observed.reads()));
+            }
             if let Some((shipping, files)) = shipping {
-                if let Some(reads) = reads {
-                    config.set_extension(Arc::clone(reads));
-                }
                 config.set_extension(Arc::new(shipping));
                 config.set_extension(Arc::new(files));
             }

@@ -125,6 +125,8 @@ pub(crate) struct ExplainStyle {
     pub(crate) verbose: bool,
     /// FORMAT JSON; else lines of text.
     pub(crate) json: bool,
+    /// Whether ANALYZE tells the times of nodes.
+    pub(crate) timing: bool,
 }
 
 /// FOR UPDATE and FOR SHARE of the one table that a query reads, or names in OF.
@@ -313,7 +315,7 @@ fn refuse_chain(chain: bool, class: Classified) -> Result<Classified> {
 }
 
 fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<UtilityOption>) -> Result<Classified> {
-    let mut style = ExplainStyle { analyze, verbose, json: false };
+    let mut style = ExplainStyle { analyze, verbose, json: false, timing: true };
     for option in options {
         let argument = option.arg.as_ref().map(|a| a.to_string().to_lowercase());
         let argument = argument.as_deref().map(|text| text.trim_matches('\''));
@@ -321,10 +323,11 @@ fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<Utili
         match (option.name.value.to_lowercase().as_str(), argument) {
             ("analyze", _) => style.analyze = on,
             ("verbose", _) => style.verbose = on,
+            ("timing", _) => style.timing = on,
             ("format", Some("json")) => style.json = true,
             ("format", Some("text")) => style.json = false,
             // They change only what Postgres prints beside the plan.
-            ("costs" | "timing" | "summary" | "buffers" | "settings" | "wal", _) => {}
+            ("costs" | "summary" | "buffers" | "settings" | "wal", _) => {}
             ("format", Some(format @ ("xml" | "yaml"))) => {
                 let refusal = unsupported(&format!("EXPLAIN with FORMAT {format}"));
                 return Err(refusal.with_hint("Plans are shown as text and as json."));

@@ -1,6 +1,7 @@
 //! EXPLAIN: the plan, and for each leaf what its source does. Policy texts are not shown: a row policy is named as such.
 
 use crate::bind::statement::Bound;
+use crate::plan::figures::{Figures, Observed};
 use crate::plan::rule_trace::Step;
 use crate::plan::variant::Chosen;
 use crate::session::GateSession;
@@ -16,7 +17,6 @@ use querygate_query_api::column::{Column, PG_TYPE_KEY, column_of};
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_query_api::own_names::with_output_names;
 use querygate_types::{Error, ErrorCode, Result};
-use querygate_workers::gate::PartReads;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -84,22 +84,15 @@ pub(crate) async fn explain(
     parameters: &[ArrayRef],
     style: ExplainStyle,
 ) -> Result<Rows> {
-    let Shown { logical, steps, physical, mut notes } = shown(session, prepared, bound, parameters, style).await?;
-    let mut analyzed = None;
-    if style.analyze {
-        let started = std::time::Instant::now();
-        let reads = Arc::new(PartReads::default());
-        let mut rows = session.run_observed(prepared, bound, parameters, Some(&reads)).await?;
-        let mut count = 0;
-        while let Some(batch) = rows.batches.next().await {
-            count += batch?.num_rows();
-        }
-        analyzed = Some((count, started.elapsed().as_secs_f64() * 1e3));
-        notes.extend(reads.lines(session.shows_native_text()));
-    }
+    let mut shown = shown(session, prepared, bound, parameters, style).await?;
+    let analyzed = match style.analyze {
+        true => Some(analyzed(session, (prepared, bound, parameters), style, &mut shown).await?),
+        false => None,
+    };
     if style.json {
-        return document(&physical, logical, steps, analyzed, notes);
+        return document(shown, analyzed);
     }
+    let Shown { logical, steps, physical, notes } = shown;
     let mut lines: Vec<String> = Vec::new();
     if let Some(logical) = logical {
         lines.push("Logical:".to_owned());
@@ -110,10 +103,11 @@ pub(crate) async fn explain(
         }
         lines.push("Physical:".to_owned());
     }
-    lines.extend(physical.lines().map(ToOwned::to_owned));
-    if let Some((count, milliseconds)) = analyzed {
-        lines.push(format!("Rows: {count}"));
-        lines.push(format!("Execution Time: {milliseconds:.3} ms"));
+    let figures = analyzed.as_ref().map_or(&[][..], |analyzed| analyzed.figures.as_slice());
+    lines.extend(physical.lines().enumerate().map(|(at, line)| with_figures(line, at, figures)));
+    if let Some(analyzed) = analyzed {
+        lines.push(format!("Rows: {}", analyzed.rows));
+        lines.push(format!("Execution Time: {:.3} ms", analyzed.milliseconds));
     }
     lines.extend(notes);
     match text_rows(&[COLUMN], vec![lines], "EXPLAIN")? {
@@ -124,24 +118,71 @@ pub(crate) async fn explain(
     }
 }
 
+/// What a run of the statement came to.
+struct Analyzed {
+    rows: usize,
+    milliseconds: f64,
+    /// By the lines of the plan; empty: they are not told apart.
+    figures: Vec<Option<Figures>>,
+}
+
+const WITHHELD: &str = "Rows of some nodes are for operators: hidden rows decide how many of the visible ones are read";
+
+/// Runs the statement. The plan that is shown is then the one that ran.
+async fn analyzed(
+    session: &GateSession,
+    (prepared, bound, parameters): (&PreparedStatement, &Arc<Bound>, &[ArrayRef]),
+    style: ExplainStyle,
+    shown: &mut Shown,
+) -> Result<Analyzed> {
+    let (started, observed) = (std::time::Instant::now(), Observed::of(bound));
+    let mut answer = session.run_observed(prepared, bound, parameters, Some(&observed)).await?;
+    let mut rows = 0;
+    while let Some(batch) = answer.batches.next().await {
+        rows += batch?.num_rows();
+    }
+    let elapsed = started.elapsed();
+    let full = session.shows_native_text();
+    let told = observed.told(rows as u64, elapsed, full);
+    if let Some(text) = told.text {
+        shown.physical = with_output_names(&text);
+    }
+    // A constant may break a line.
+    let is_lined = told.nodes.len() == shown.physical.lines().count();
+    let mut figures = if is_lined { told.nodes } else { Vec::new() };
+    for figures in figures.iter_mut().flatten().filter(|_| !style.timing) {
+        figures.milliseconds = None;
+    }
+    shown.notes.extend(observed.reads().lines(full));
+    shown.notes.extend(told.withholds.then(|| WITHHELD.to_owned()));
+    Ok(Analyzed { rows, milliseconds: elapsed.as_secs_f64() * 1e3, figures })
+}
+
+/// A line of a plan with what its node did, as PostgreSQL puts it. A node runs once, in however many streams.
+fn with_figures(line: &str, at: usize, figures: &[Option<Figures>]) -> String {
+    let time = |milliseconds: f64| format!(" time={milliseconds:.3} ms");
+    match figures.get(at).copied().flatten() {
+        Some(Figures { rows, milliseconds }) => {
+            format!("{line} (actual rows={rows} loops=1{})", milliseconds.map(time).unwrap_or_default())
+        }
+        None => line.to_owned(),
+    }
+}
+
 fn indented(text: &str) -> Vec<String> {
     text.lines().map(|line| format!("  {line}")).collect()
 }
 
 /// The lines of EXPLAIN in the shape of PostgreSQL's document, which programs read.
-fn document(
-    physical: &str,
-    logical: Option<String>,
-    steps: Vec<Step>,
-    analyzed: Option<(usize, f64)>,
-    notes: Vec<String>,
-) -> Result<Rows> {
+fn document(shown: Shown, analyzed: Option<Analyzed>) -> Result<Rows> {
+    let Shown { logical, steps, physical, notes } = shown;
     let mut explained = Map::new();
-    let mut plans = nodes_of(physical);
+    let figures = analyzed.as_ref().map_or(&[][..], |analyzed| analyzed.figures.as_slice());
+    let mut plans = nodes_of(&physical, figures);
     let mut plan = if plans.is_empty() { json!({}) } else { plans.swap_remove(0) };
-    if let (Some((rows, milliseconds)), Some(plan)) = (analyzed, plan.as_object_mut()) {
-        plan.insert("Actual Rows".to_owned(), rows.into());
-        explained.insert("Execution Time".to_owned(), ((milliseconds * 1e3).round() / 1e3).into());
+    if let (Some(analyzed), Some(plan)) = (&analyzed, plan.as_object_mut()) {
+        plan.insert("Actual Rows".to_owned(), analyzed.rows.into());
+        explained.insert("Execution Time".to_owned(), rounded(analyzed.milliseconds));
     }
     explained.insert("Plan".to_owned(), plan);
     explained.extend(logical.map(|logical| ("Logical".to_owned(), logical.into())));
@@ -150,7 +191,7 @@ fn document(
         explained.insert("Steps".to_owned(), steps.into());
     }
     explained.insert("Notes".to_owned(), notes.into());
-    let style = ExplainStyle { analyze: analyzed.is_some(), verbose: false, json: true };
+    let style = ExplainStyle { analyze: analyzed.is_some(), verbose: false, json: true, timing: true };
     one_document(style, explained)
 }
 
@@ -168,23 +209,43 @@ fn one_document(style: ExplainStyle, explained: Map<String, Value>) -> Result<Ro
     Ok(Rows { columns: columns(style), schema, batches, tag: CommandTag::Counted("EXPLAIN") })
 }
 
-/// The nodes of a printed plan.
-pub(super) fn nodes_of(physical: &str) -> Vec<Value> {
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let lines: Vec<(usize, &str)> = physical.lines().map(|line| (depth(line), line.trim())).collect();
-    nodes(&lines)
+/// Milliseconds with three digits.
+fn rounded(milliseconds: f64) -> Value {
+    ((milliseconds * 1e3).round() / 1e3).into()
+}
+
+/// The nodes of a printed plan, with what each line's did.
+pub(super) fn nodes_of(physical: &str, figures: &[Option<Figures>]) -> Vec<Value> {
+    let figures = figures.iter().copied().chain(std::iter::repeat(None));
+    let line = |(text, figures): (&str, Option<Figures>)| {
+        let inside = text.trim_start();
+        Line { depth: text.len() - inside.len(), text: inside.trim_end().to_owned(), figures }
+    };
+    nodes(&physical.lines().zip(figures).map(line).collect::<Vec<_>>())
+}
+
+/// A line of a printed plan.
+struct Line {
+    depth: usize,
+    text: String,
+    figures: Option<Figures>,
 }
 
 /// Nodes that stand side by side, each with those that are further in below it.
-fn nodes(mut lines: &[(usize, &str)]) -> Vec<Value> {
+fn nodes(mut lines: &[Line]) -> Vec<Value> {
     let mut found = Vec::new();
-    while let Some(((depth, text), below)) = lines.split_first() {
-        let end = below.iter().position(|(other, _)| other <= depth).unwrap_or(below.len());
+    while let Some((Line { depth, text, figures }, below)) = lines.split_first() {
+        let end = below.iter().position(|other| other.depth <= *depth).unwrap_or(below.len());
         let (inside, after) = below.split_at(end);
-        let (name, details) = text.split_once(": ").unwrap_or((text, ""));
+        let (name, details) = text.split_once(": ").unwrap_or((text.as_str(), ""));
         let mut node = json!({ "Node Type": name.trim_end_matches(':') });
         if let Some(node) = node.as_object_mut() {
             node.extend((!details.is_empty()).then(|| ("Details".to_owned(), details.into())));
+            if let Some(Figures { rows, milliseconds }) = figures {
+                node.insert("Actual Rows".to_owned(), (*rows).into());
+                node.insert("Actual Loops".to_owned(), 1_u64.into());
+                node.extend(milliseconds.map(|time| ("Actual Total Time".to_owned(), rounded(time))));
+            }
             node.extend((!inside.is_empty()).then(|| ("Plans".to_owned(), nodes(inside).into())));
         }
         found.push(node);
@@ -199,9 +260,22 @@ mod tests {
 
     #[test]
     fn lines_become_nodes_by_their_depth() {
-        let lines = [(0, "JoinExec: on=a"), (2, "A"), (4, "B: x: y"), (2, "C:")];
+        let text = "JoinExec: on=a\n  A\n    B: x: y\n  C:\n";
         let expected = json!([{"Node Type": "JoinExec", "Details": "on=a", "Plans": [
             {"Node Type": "A", "Plans": [{"Node Type": "B", "Details": "x: y"}]}, {"Node Type": "C"}]}]);
-        assert_eq!(Value::from(nodes(&lines)), expected);
+        assert_eq!(Value::from(nodes_of(text, &[])), expected);
+    }
+
+    #[test]
+    fn nodes_and_lines_tell_what_they_did() {
+        let timed = Figures { rows: 7, milliseconds: Some(1.234_56) };
+        let figures = [Some(timed), None, Some(Figures { rows: 2, milliseconds: None })];
+        let lines: Vec<String> =
+            ["A: x", "  B", "  C"].iter().enumerate().map(|(at, line)| with_figures(line, at, &figures)).collect();
+        assert_eq!(lines, ["A: x (actual rows=7 loops=1 time=1.235 ms)", "  B", "  C (actual rows=2 loops=1)"]);
+        assert_eq!(with_figures("A", 0, &[]), "A");
+        let expected = json!([{"Node Type": "A", "Details": "x", "Actual Rows": 7, "Actual Loops": 1,
+            "Actual Total Time": 1.235, "Plans": [{"Node Type": "B"}, {"Node Type": "C", "Actual Rows": 2, "Actual Loops": 1}]}]);
+        assert_eq!(Value::from(nodes_of("A: x\n  B\n  C\n", &figures)), expected);
     }
 }

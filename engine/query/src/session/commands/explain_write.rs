@@ -57,7 +57,7 @@ fn document(plan: &ChangePlan, find: Option<Shown>) -> Map<String, Value> {
     node.extend(plan.details.iter().map(|(name, detail)| ((*name).to_owned(), detail.as_str().into())));
     let mut notes = Vec::new();
     if let Some(find) = find {
-        node.insert("Plans".to_owned(), nodes_of(&find.physical).into());
+        node.insert("Plans".to_owned(), nodes_of(&find.physical, &[]).into());
         notes = find.notes;
     }
     let mut explained = Map::new();

@@ -160,3 +160,25 @@ fn cursors_are_read_piece_by_piece() {
     ]);
     assert_eq!((owner.code("FETCH c"), owner.code("CLOSE h")), ("34000".to_owned(), "34000".to_owned()));
 }
+
+/// PostgreSQL, EXPLAIN: ANALYZE tells rows, loops and, unless TIMING is off, times of each node. Whom a policy binds hears no time.
+#[test]
+fn explain_analyze_tells_rows_and_times() {
+    let yard = Yard::new();
+    for (seat, is_timed) in [(yard.owner(), true), (yard.clerk(), false)] {
+        let visible = seat.run("SELECT count(*) FROM jobs");
+        for sql in ["SELECT id FROM jobs", "SELECT jobs.id FROM jobs CROSS JOIN generate_series(1, 1) AS one"] {
+            let told = seat.run(&format!("EXPLAIN ANALYZE {sql}"));
+            assert!(told.contains(&format!("(actual rows={visible} loops=1")), "{told}");
+            assert_eq!(told.contains(" time="), is_timed, "{told}");
+            assert!(told.contains(&format!("; Rows: {visible}; Execution Time: ")), "{told}");
+            let told = seat.run(&format!("EXPLAIN (ANALYZE, TIMING off, COSTS off, BUFFERS) {sql}"));
+            assert!(told.contains(&format!("(actual rows={visible} loops=1)")) && !told.contains(" time="), "{told}");
+            let told = seat.run(&format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}"));
+            assert!(told.contains(&format!("\"Actual Rows\": {visible}")), "{told}");
+            assert!(told.contains("\"Actual Loops\": 1"), "{told}");
+            assert_eq!(told.contains("\"Actual Total Time\""), is_timed, "{told}");
+            assert!(!seat.run(&format!("EXPLAIN {sql}")).contains("actual"), "{sql}");
+        }
+    }
+}

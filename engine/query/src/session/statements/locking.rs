@@ -70,7 +70,7 @@ impl GateSession {
         let with_keys = self.refreshed(&with_keys, locking.query(), &prepared.declared, parameters).await?;
         let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
         let interrupt = run.interrupt(self.timeout());
-        let of = Invocation { prepared, bound: &with_keys, parameters, part: None, is_find: true, reads: None };
+        let of = Invocation { prepared, bound: &with_keys, parameters, part: None, is_find: true, observed: None };
         let read = async {
             let account = MemoryConsumer::new("locked rows").register(&self.runs.statement_account());
             let found = interrupt.within(self.found(&mut run, &interrupt, of, &account)).await?;

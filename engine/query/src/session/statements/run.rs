@@ -4,6 +4,7 @@ use super::prepared::{Kind, PreparedStatement};
 use super::start::Invocation;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
+use crate::plan::figures::Observed;
 use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
 use crate::run::start_time::StartTime;
@@ -14,7 +15,6 @@ use futures::StreamExt;
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_query_api::service::Delivery;
 use querygate_types::{Error, ErrorCode, Result};
-use querygate_workers::gate::PartReads;
 use std::sync::Arc;
 
 impl GateSession {
@@ -142,7 +142,7 @@ impl GateSession {
         Box::pin(self.run_rows(
             run,
             interrupt,
-            Invocation { prepared, bound, parameters, part, is_find: false, reads: None },
+            Invocation { prepared, bound, parameters, part, is_find: false, observed: None },
         ))
         .await
         .map(Outcome::Rows)
@@ -158,17 +158,17 @@ impl GateSession {
         self.run_observed(prepared, bound, parameters, None).await
     }
 
-    /// The same, where is kept what workers give to it.
+    /// The same, where is kept what its nodes do.
     pub(crate) async fn run_observed(
         &self,
         prepared: &PreparedStatement,
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
-        reads: Option<&Arc<PartReads>>,
+        observed: Option<&Observed>,
     ) -> Result<Rows> {
         let run = self.begin_run(prepared, Arc::clone(bound.objects()));
         let interrupt = run.interrupt(self.timeout());
-        let of = Invocation { prepared, bound, parameters, part: None, is_find: false, reads };
+        let of = Invocation { prepared, bound, parameters, part: None, is_find: false, observed };
         self.run_rows(run, interrupt, of).await
     }
 
@@ -180,7 +180,7 @@ impl GateSession {
     ) -> Result<Rows> {
         let run = Run::unrecorded(&self.runs, &outer.parsed, StartTime::now().started);
         let interrupt = run.interrupt(self.timeout());
-        let of = Invocation { prepared: outer, bound, parameters: &[], part: None, is_find: false, reads: None };
+        let of = Invocation { prepared: outer, bound, parameters: &[], part: None, is_find: false, observed: None };
         self.run_rows(run, interrupt, of).await
     }
 

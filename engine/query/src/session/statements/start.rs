@@ -5,6 +5,7 @@ use super::trial::{Started, judged, told_at_once, watched};
 use crate::bind::statement::Bound;
 use crate::errors::{self, translate};
 use crate::plan::executable::{self, Executable};
+use crate::plan::figures::Observed;
 use crate::plan::planning::{PlanOptions, Planning, are_brief};
 use crate::plan::rule_trace::{Step, steps};
 use crate::plan::template::Templates;
@@ -27,7 +28,6 @@ use querygate_query_api::outcome::BatchStream;
 use querygate_query_api::parts::Part;
 use querygate_resources::memory::{Ahead, ChargedRoom};
 use querygate_types::{Error, Result};
-use querygate_workers::gate::PartReads;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -41,8 +41,8 @@ pub(in crate::session) struct Invocation<'a> {
     pub(in crate::session) part: Option<&'a Part>,
     /// Whether it finds the rows of a change. Such a run is not checked afterwards, when the rows are others.
     pub(in crate::session) is_find: bool,
-    /// Where is kept what workers give to it; `None`: nowhere.
-    pub(in crate::session) reads: Option<&'a Arc<PartReads>>,
+    /// Where is kept what its nodes do; `None`: nowhere.
+    pub(in crate::session) observed: Option<&'a Observed>,
 }
 
 impl GateSession {
@@ -88,7 +88,7 @@ impl GateSession {
             run.note(|record| record.choose(|| whole.as_ref().map(Chosen::record)));
             return Ok(batches);
         }
-        let state = self.observed_state(of.bound, of.reads).await?;
+        let state = self.observed_state(of.bound, of.observed).await?;
         // What the state sees may have been set since by a cursor of this session that still gives rows.
         let place = match place {
             Some(place) if place.is_for(&self.inner().settings.names()?) => Some(place),
@@ -99,7 +99,9 @@ impl GateSession {
         let mut executable = match executable::ready(of.bound, of.parameters, whole)? {
             Some(executable) => executable,
             None => {
-                let templates = self.templates().filter(|_| of.part.is_none() && !of.is_find);
+                // The nodes of a plan that is kept would count for several runs.
+                let alone = of.part.is_none() && !of.is_find && of.observed.is_none();
+                let templates = self.templates().filter(|_| alone);
                 self.plan_on_workers(of.bound, &state, of.parameters, (asking, templates)).await?
             }
         };
@@ -178,7 +180,7 @@ impl GateSession {
         let is_kept = of.bound.asks().catalog_alone
             && of.part.is_none()
             && !of.is_find
-            && of.reads.is_none()
+            && of.observed.is_none()
             && !matches!(of.prepared.kind, Kind::Explain(..))
             && self.inner().settings.plan_templates()
             && are_brief(of.parameters);
@@ -243,6 +245,9 @@ impl GateSession {
             Some(part) => crate::plan::parts::part_of(executable.physical(), part, of.bound)?,
             None => Arc::clone(executable.physical()),
         };
+        if let Some(observed) = of.observed {
+            observed.starts(&physical);
+        }
         let chosen = executable.chosen().filter(|chosen| !chosen.is_default());
         // Dropping the stream cancels its token, which must not be the statement's.
         let own = chosen.map_or_else(|| interrupt.clone(), |_| interrupt.child());

@@ -17,7 +17,7 @@ mod references;
 mod renamed;
 mod rowwise;
 
-pub(crate) use exec::{RunSubplan, SubplanRunner};
+pub(crate) use exec::{ApplyExec, RunSubplan, SubplanRunner};
 pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
 pub(super) use references::{free_references, subquery_of};
 

@@ -145,8 +145,8 @@ impl GateSession {
             let filled = some.iter().chain(some.last().into_iter().cycle()).take(count);
             let parameters = filled.map(ScalarValue::to_array).collect::<std::result::Result<Vec<_>, _>>();
             let parameters = parameters.map_err(Error::internal)?;
-            let of =
-                Invocation { prepared, bound: &bound, parameters: &parameters, part: None, is_find: true, reads: None };
+            let (bound, parameters) = (&bound, parameters.as_slice());
+            let of = Invocation { prepared, bound, parameters, part: None, is_find: true, observed: None };
             let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
             let account = MemoryConsumer::new("references").register(&self.runs.statement_account());
             let there = self.found(&mut run, interrupt, of, &account).await?;

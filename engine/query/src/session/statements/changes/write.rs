@@ -382,7 +382,7 @@ impl GateSession {
                 let found = match plain_rows(bound, parameters, &state, chrono::Utc::now())? {
                     Some(rows) => rows,
                     None => {
-                        let of = Invocation { prepared, bound, parameters, part: None, is_find: true, reads: None };
+                        let of = Invocation { prepared, bound, parameters, part: None, is_find: true, observed: None };
                         interrupt.within(self.found(run, interrupt, of, account)).await?
                     }
                 };
