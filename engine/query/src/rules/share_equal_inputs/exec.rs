@@ -4,8 +4,11 @@ use super::rows::SharedRows;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitioning};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use futures::TryStreamExt;
 use querygate_catalog::one_input;
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +21,8 @@ pub(crate) struct SharedExec {
     rows: Arc<SharedRows>,
     reader: usize,
     properties: Arc<PlanProperties>,
+    /// Of this place alone.
+    metrics: ExecutionPlanMetricsSet,
 }
 
 /// The rows of one run in the places of those of a kept plan.
@@ -27,7 +32,7 @@ pub(crate) struct RenewedRows(Vec<(Arc<SharedRows>, Arc<SharedRows>)>);
 impl SharedExec {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, rows: Arc<SharedRows>, reader: usize) -> Self {
         let properties = properties(&input);
-        Self { input, rows, reader, properties }
+        Self { input, rows, reader, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     /// What is computed once.
@@ -98,6 +103,12 @@ impl ExecutionPlan for SharedExec {
         if partition > 0 || self.input.output_partitioning().partition_count() != 1 {
             return internal_err!("shared rows are in one partition");
         }
-        Ok(self.rows.read(self.reader, &self.input, context))
+        let count = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let rows = self.rows.read(self.reader, &self.input, context);
+        let rows = rows.inspect_ok(move |batch| count.add(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 }

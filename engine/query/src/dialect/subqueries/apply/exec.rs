@@ -13,6 +13,7 @@ use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::future::BoxFuture;
@@ -48,6 +49,7 @@ pub(crate) struct ApplyExec {
     guard: Option<usize>,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl ApplyExec {
@@ -69,12 +71,13 @@ impl ApplyExec {
             guard,
             input,
             properties,
+            metrics: ExecutionPlanMetricsSet::new(),
         })
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = properties(self.schema(), &input);
-        Self { input, properties, ..self.clone() }
+        Self { input, properties, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
     }
 }
 
@@ -127,6 +130,7 @@ impl ExecutionPlan for ApplyExec {
             answers: None,
             gathered: Gathered::find(&self.subplan, &self.outer),
         };
+        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let batches = stream::try_unfold((input, run), |(mut input, mut run)| async move {
             match input.next().await {
                 Some(batch) => {
@@ -136,7 +140,11 @@ impl ExecutionPlan for ApplyExec {
                 None => Ok(None),
             }
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches.into_stream())))
+        let batches = batches.into_stream().inspect_ok(move |batch| rows.add(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+    }
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 }
 
