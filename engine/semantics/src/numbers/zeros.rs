@@ -1,14 +1,15 @@
 //! Zeros of either sign as one value, where the engine compares floats by their bits: rows of a window that are of one partition or
 //! peers, the operand of a CASE, and NULLIF. Put in place after coercion, so that sources see what was written. Knows no plan.
 
+use crate::typing::null_if;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::utils::{normalize_float_zero, normalize_float_zero_scalar};
-use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
+use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::logical_expr::expr::{ScalarFunction, WindowFunction};
 use datafusion::logical_expr::{
     BinaryExpr, Case, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, when,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -52,8 +53,7 @@ pub(crate) fn in_nullif(call: ScalarFunction, schema: &DFSchema) -> Result<std::
         return Ok(Err(call));
     }
     let same = Expr::BinaryExpr(BinaryExpr::new(Box::new(value.clone()), Operator::Eq, Box::new(other.clone())));
-    let none = Expr::Literal(ScalarValue::try_from(&of)?, None);
-    Ok(Ok(when(same, none).otherwise(value.clone())?))
+    Ok(Ok(null_if::as_case(same, value.clone(), &of)?))
 }
 
 /// A float without the sign of a zero. Whether it was one that may have it.
@@ -117,6 +117,7 @@ impl ScalarUDFImpl for WithoutSign {
 mod tests {
     use super::*;
     use arrow::datatypes::Field;
+    use datafusion::common::ScalarValue;
     use datafusion::logical_expr::{col, lit};
     use std::collections::HashMap;
 

@@ -2,7 +2,7 @@
 //! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
 //! plan.
 
-use super::{enum_order, order_keys, patterns};
+use super::{enum_order, null_if, order_keys, patterns};
 use crate::numbers::wide;
 use crate::times::interval_length;
 use arrow::array::Array;
@@ -10,7 +10,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataT
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, when};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator};
 
 /// Rewrites one expression, if it holds such values; LIKE loses its ESCAPE.
 pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -118,16 +118,13 @@ fn choosing(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
         && let [value, other] = call.args.as_slice()
     {
         if let Some(same) = interval_length::same(value, other, schema)? {
-            let none = Expr::Literal(ScalarValue::try_from(&interval_length::INTERVAL)?, None);
-            return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
+            return Ok(Transformed::yes(null_if::as_case(same, value.clone(), &interval_length::INTERVAL)?));
         }
         if let Some(same) = order_keys::same(value, other, schema)? {
-            let none = Expr::Literal(ScalarValue::try_from(value.get_type(schema)?)?, None);
-            return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
+            return Ok(Transformed::yes(null_if::as_case(same, value.clone(), &value.get_type(schema)?)?));
         }
         if let Some(same) = real_beside_double(value, other, schema)? {
-            let none = Expr::Literal(ScalarValue::Float32(None), None);
-            return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
+            return Ok(Transformed::yes(null_if::as_case(same, value.clone(), &DataType::Float32)?));
         }
     }
     Ok(match interval_length::extreme(call, schema)? {

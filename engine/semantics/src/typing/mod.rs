@@ -6,6 +6,7 @@ pub(super) mod comparable;
 pub(super) mod enum_order;
 pub(super) mod key_arguments;
 pub(super) mod literals;
+pub(super) mod null_if;
 pub(super) mod order_keys;
 pub(super) mod patterns;
 pub(super) mod recursion;

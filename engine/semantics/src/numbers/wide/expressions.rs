@@ -7,11 +7,12 @@ use super::{aggregates, is_wide, operators};
 use crate::functions;
 use crate::times::zone::Zone;
 use crate::typing::comparable::is_comparison;
+use crate::typing::null_if;
 use crate::windows::exclusions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, WindowFunctionDefinition, lit, when};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, WindowFunctionDefinition};
 use std::sync::Arc;
 
 /// Settles one expression whose parts are settled. Not transformed: it holds no such numeric.
@@ -108,6 +109,6 @@ fn null_if(args: Vec<Expr>, schema: &DFSchema) -> Result<Transformed<Expr>> {
     compared(sides.iter_mut().collect(), schema)?;
     let [left, right] = sides;
     let same = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Eq, Box::new(right)));
-    let none = lit(ScalarValue::try_from(value.get_type(schema)?)?);
-    Ok(Transformed::yes(when(same, none).otherwise(value)?))
+    let of = value.get_type(schema)?;
+    Ok(Transformed::yes(null_if::as_case(same, value, &of)?))
 }
