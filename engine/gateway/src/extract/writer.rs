@@ -124,8 +124,7 @@ pub(super) fn try_out(schema: &SchemaRef, options: &FileOptions) -> Result<()> {
     }
     let fits = |field: &Arc<Field>| try_row(schema, std::slice::from_ref(field), options).is_ok();
     let unfit = schema.fields().iter().filter(|field| !fits(field));
-    let unfit: Vec<String> =
-        unfit.map(|field| format!("\"{}\" ({})", field.name(), kind(field.data_type()))).collect();
+    let unfit: Vec<String> = unfit.map(|field| format!("\"{}\" ({})", field.name(), kind(field.data_type()))).collect();
     Err(if unfit.is_empty() { error } else { options.unfit(&format!("it has no type for {}", unfit.join(", "))) })
 }
 

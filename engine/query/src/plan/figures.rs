@@ -188,7 +188,7 @@ fn keeps_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
 fn narrows(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let any: &dyn Any = plan.as_ref();
     let first_rows = any.downcast_ref::<SortExec>().is_some_and(|sort| sort.fetch().is_some());
-    let extremes = any.downcast_ref::<AggregateExec>().is_some_and(|of| of.dynamic_filter_expr().is_some());
+    let extremes = any.is::<AggregateExec>() && !plan.dynamic_expressions_produced().is_empty();
     first_rows || extremes
 }
 
