@@ -74,10 +74,10 @@ fn a_number_is_a_key_like_any_other() {
 fn a_number_refers_to_what_its_writer_sees() {
     let rights = "shop_tickets: { allowRead: true, allowEdit: true }";
     let policies = "    rowLevelSecurity:\n";
-    let stack = STACK.replace(rights, "shop_tickets: { allowRead: true, allowCreate: true, allowEdit: true }").replace(
-        policies,
-        &format!("{policies}      - {{ name: no_bulb, object: shop_tickets, operation: all, using: \"id != 42\" }}\n"),
-    );
+    let rule = "      - { name: no_bulb, object: shop_tickets, operation: all, using: \"title != 'Bulb'\" }\n";
+    let stack = STACK
+        .replace(rights, "shop_tickets: { allowRead: true, allowCreate: true, allowEdit: true }")
+        .replace(policies, &format!("{policies}{rule}"));
     let gate = Gate::of(&stack, ROWS, "");
     assert_eq!(gate.refused("rita", "GET", "/data/shop_tickets/42", None).0, 404);
     let total = || gate.get("nora", "/data/shop_tickets?limit=1")["total"].clone();
