@@ -29,7 +29,7 @@ const TEXTS: [(&str, &str); 77] = [
     ("querygate_learning_errors_total", "Failures of learning, by part."),
     ("querygate_learning_set_aside_total", "Stores of learning that could not be used and were set aside."),
     ("querygate_memory_max_bytes", "Memory that statements and caches may hold."),
-    ("querygate_memory_reserved_bytes", "Memory that statements and caches hold."),
+    ("querygate_memory_reserved_bytes", "Memory that statements hold, and that is set aside for caches, full or not."),
     ("querygate_otlp_dropped_total", "Spans that were not sent to the collector."),
     ("querygate_otlp_failed_total", "Requests to the collector that failed."),
     ("querygate_part_bytes_total", "Bytes that this worker sent."),
