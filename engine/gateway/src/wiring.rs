@@ -101,7 +101,7 @@ impl Parts {
         let options = extensions::attach(options, &config.extensions);
         let options = workers::attach(options, config, &runtimes.query)?;
         let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
-        engine.warn_of_views().await;
+        engine.warn_of_views();
         let _ = place.set(Arc::downgrade(&engine));
         if let Some(events) = &events {
             events::begin(events, &engine, &place)?;
@@ -245,7 +245,7 @@ impl Reloads {
         let snapshot = Arc::clone(&deployment.snapshot);
         let summary = format!("version {version}: {} objects", deployment.snapshot.objects.len());
         self.engine.replace(deployment)?;
-        self.engine.warn_of_views().await;
+        self.engine.warn_of_views();
         self.declared.replace(&snapshot)?;
         Ok(summary)
     }

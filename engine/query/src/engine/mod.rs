@@ -310,12 +310,16 @@ impl Engine {
         crate::bind::workspace::build_workspace(rights, live, environment, config).await
     }
 
-    /// Warns of views of the current version that nobody has: not even the platform, which sees all objects and fields.
-    pub async fn warn_of_views(&self) {
-        let deployment = self.deployment();
-        if deployment.views.is_empty() {
-            return;
+    /// Warns, beside all else, of views of the current version that nobody has: not even the platform, which sees all objects and fields.
+    pub fn warn_of_views(self: &Arc<Self>) {
+        if !self.deployment().views.is_empty() {
+            let engine = Arc::clone(self);
+            self.runtime().spawn(async move { engine.look_at_views().await });
         }
+    }
+
+    async fn look_at_views(&self) {
+        let deployment = self.deployment();
         let platform = Arc::new(Principal::builder("views").build().as_system());
         let rights = Arc::new(ReaderRights::evaluate(&deployment, &platform, self.caches.next_number()));
         match Box::pin(self.make_workspace(&deployment, &platform, rights)).await {
