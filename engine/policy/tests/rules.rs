@@ -85,8 +85,6 @@ fn said(outcome: &Outcome) -> Vec<String> {
     outcome.violations.iter().map(|v| format!("{} {}: {}", v.field_name(), v.code.name(), v.message)).collect()
 }
 
-const SECRET: &str = "not_supported: F is a secret and takes no value: this gate has no store of secrets";
-
 #[test]
 fn each_field_says_what_it_takes() {
     let options = json!([{"label": "Aa", "value": "aa"}, {"label": "Bb", "value": "bb"}]);
@@ -147,12 +145,6 @@ fn each_field_says_what_it_takes() {
         ),
         (json!({"type": "password"}), json!(""), Err("invalid_type: F must not be empty")),
         (json!({"type": "password"}), json!("x"), Ok(json!("x"))),
-        (json!({"type": "secret"}), json!("x"), Err(SECRET)),
-        (json!({"type": "secret"}), json!("secret:1"), Err(SECRET)),
-        (json!({"type": "secret"}), json!({"a": 1}), Err(SECRET)),
-        (json!({"type": "secret", "readonly": true}), json!("x"), Err(SECRET)),
-        (json!({"type": "secret", "defaultValue": "x"}), json!(null), Err(SECRET)),
-        (json!({"type": "secret"}), json!(null), Ok(json!(null))),
         (
             json!({"type": "select", "options": [{"label": "Aa", "value": "aa", "default": true}]}),
             json!(null),
@@ -181,27 +173,6 @@ fn each_field_says_what_it_takes() {
         };
         assert_eq!(found, expected.map_err(str::to_owned), "{field} {given}");
     }
-}
-
-#[test]
-fn a_value_of_a_secret_is_refused_before_all_else() {
-    let stack = lines(
-        json!({"key": {"type": "secret", "label": "Key"}, "size": {"type": "number", "label": "Size", "min": 5}}),
-        json!([]),
-    );
-    for previous in [None, Some(json!({"id": "l1", "order": "o1"}))] {
-        for mode in [ReadonlyMode::Drop, ReadonlyMode::Refuse, ReadonlyMode::Keep] {
-            let payload = json!({"order": "o1", "size": 1, "key": "x"});
-            let outcome = judge(&stack, payload, previous.clone(), None, mode);
-            let told = "key not_supported: Key is a secret and takes no value: this gate has no store of secrets";
-            assert_eq!(said(&outcome), [told], "{mode:?}");
-            let error = refusal(&outcome.violations, "lines", &|_| true).unwrap();
-            assert_eq!(error.code(), ErrorCode::FeatureNotSupported);
-        }
-    }
-    let rules = rules(&policy(&stack));
-    assert!(rules.by_columns(&["size".to_owned()], &[]).is_some());
-    assert!(rules.by_columns(&["key".to_owned()], &[]).is_none(), "its rows are judged one by one");
 }
 
 #[test]

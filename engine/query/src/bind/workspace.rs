@@ -155,7 +155,7 @@ fn catalog_settings() -> Vec<querygate_pg_catalog::image::Setting> {
 /// Whether a text can be one of a view: a single query without parameters. Names in it are not looked up.
 ///
 /// # Errors
-/// As of a statement of such a text; 42601: it is another statement, or several; 42P02: a parameter, for which nobody has a value.
+/// As of a statement of such a text; 42601: it is another statement, or several; 42P02: a parameter, for which there is no value.
 pub fn check_view(sql: &str) -> Result<()> {
     view_query(sql).map(drop)
 }

@@ -4,6 +4,7 @@ pub(crate) mod caches;
 pub(crate) mod judged;
 mod log_readers;
 mod options;
+mod views;
 
 use caches::{Caches, OPENED_KEY_MAX};
 pub(crate) use log_readers::LogReaders;
@@ -308,28 +309,6 @@ impl Engine {
         let environment = Arc::clone(&self.environment);
         let config = crate::bind::workspace::session_config(self.options.target_partitions);
         crate::bind::workspace::build_workspace(rights, live, environment, config).await
-    }
-
-    /// Warns, beside all else, of views of the current version that nobody has: not even the platform, which sees all objects and fields.
-    pub fn warn_of_views(self: &Arc<Self>) {
-        if !self.deployment().views.is_empty() {
-            let engine = Arc::clone(self);
-            self.runtime().spawn(async move { engine.look_at_views().await });
-        }
-    }
-
-    async fn look_at_views(&self) {
-        let deployment = self.deployment();
-        let platform = Arc::new(Principal::builder("views").build().as_system());
-        let rights = Arc::new(ReaderRights::evaluate(&deployment, &platform, self.caches.next_number()));
-        match Box::pin(self.make_workspace(&deployment, &platform, rights)).await {
-            Ok(made) => {
-                for (view, error) in &made.missing_views {
-                    tracing::warn!(view, %error, "nobody has a view: it cannot be made even for who sees everything");
-                }
-            }
-            Err(error) => tracing::warn!(%error, cause = error.cause(), "views could not be looked at"),
-        }
     }
 
     /// What the principal may read on a deployment; evaluated once per version. A workspace has the same, and takes many times as much.
