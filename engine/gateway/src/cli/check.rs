@@ -5,6 +5,7 @@ mod files;
 mod history;
 mod hooks;
 mod rules;
+mod values;
 mod worker;
 
 pub(super) use worker::examine as examine_worker;
@@ -188,6 +189,7 @@ impl<'a> Check<'a> {
         }
         rules::formulas(policies).iter().try_for_each(|finding| self.tell(finding))?;
         hooks::findings(snapshot).iter().try_for_each(|finding| self.tell(finding))?;
+        values::findings(snapshot).iter().try_for_each(|finding| self.tell(finding))?;
         let fields: usize = snapshot.objects.values().map(|object| object.declared_fields()).sum();
         self.line(&format!(
             "metadata: {}, {}, {}, {}, {}, {}, {}",

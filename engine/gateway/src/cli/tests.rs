@@ -471,3 +471,28 @@ fn formulas_and_scripts_that_cannot_be_read_are_told_with_their_places() {
     }
     assert!(!ran.text.contains("'whole'"), "{}", ran.text);
 }
+
+#[test]
+fn values_that_fields_would_refuse_are_told_with_their_places() {
+    let fields = r#""pay": {"type": "currency"},
+      "state": {"type": "select", "options": [{"value": "new", "label": "New"}], "defaultValue": "nwe"},
+      "number": {"type": "autonumber", "autonumberFormat": "O-{00"}"#;
+    let stack = STACK.replace("\"pay\": {\"type\": \"currency\"}", fields);
+    let data = r#""data": [{"object": "t_notes", "externalId": "id", "mode": "insert", "records": [
+      {"id": "n1", "title": "a"}, {"id": "n2", "title": "b"},
+      {"id": "n1", "title": "c"}]}],"#;
+    let stack = stack.replace("\"permissions\": [", &format!("{data}\n\"permissions\": ["));
+    let (folder, file) = setup(GOOD);
+    fs::write(folder.path().join("stack.json"), stack).unwrap();
+    let ran = querygate(&["check", &file], "");
+    for expected in [
+        "the default 'nwe' of t_notes.state is none of its options",
+        "Did you mean 'new'?",
+        "stack.json:5:",
+        "brackets of autonumberFormat of t_notes.number are not closed: O-{00",
+        "two seed rows of t_notes have the key \"n1\"",
+        "stack.json:9:",
+    ] {
+        assert!(ran.text.contains(expected), "{expected}: {}", ran.text);
+    }
+}
