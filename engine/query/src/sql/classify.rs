@@ -5,7 +5,7 @@ mod cursors;
 mod refusals;
 mod settings;
 
-pub(crate) use cursors::Walk;
+pub(crate) use cursors::{Walk, refuse_current_of};
 pub(crate) use refusals::{two_phase, unread};
 
 use crate::sql::asking::Asking;

@@ -13,6 +13,7 @@ pub(crate) mod not_exists;
 pub(crate) mod parse;
 pub(crate) mod refuse;
 pub(crate) mod reserved_names;
+mod resets;
 pub(crate) mod spellings;
 pub(crate) mod template;
 pub(crate) mod tokens;

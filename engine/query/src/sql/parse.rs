@@ -4,18 +4,19 @@ mod syntax_error;
 
 use crate::errors::{Stage, translate};
 use crate::sql::asking::Asking;
-use crate::sql::classify::{Classified, classify, two_phase, unread};
+use crate::sql::classify::{Classified, classify, refuse_current_of, two_phase, unread};
 use crate::sql::clauses;
 use crate::sql::copy_from::{CopyFrom, CopyTo, copy_from, copy_to};
 use crate::sql::distinct_from::delimited;
 use crate::sql::not_exists::apart;
 use crate::sql::refuse::refuse_later;
 use crate::sql::reserved_names::refuse_reserved;
+use crate::sql::resets::reset_of_words;
 use crate::sql::template::{Template, template};
 use crate::sql::tokens::{character, is_word, position, tokens};
 use crate::sql::weight::{refuse_heavy, refuse_long_lists};
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::sql::sqlparser::ast::{DescribeAlias, Ident, ObjectName, Reset, ResetStatement, Statement as Ast};
+use datafusion::sql::sqlparser::ast::{DescribeAlias, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -202,6 +203,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
     })?;
     refuse_heavy(&tokens)?;
     refuse_reserved(&tokens)?;
+    refuse_current_of(&tokens)?;
     let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
     let (tokens, absent) = clauses::known(tokens);
     let mut absent = absent.into_iter().peekable();
@@ -327,29 +329,6 @@ fn parse_known(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Ast,
         });
     }
     parser.parse_statement()
-}
-
-/// Settings that RESET names with several words.
-const WORDED: &[(&[&str], &str)] = &[
-    (&["time", "zone"], "TimeZone"),
-    (&["session", "authorization"], "session_authorization"),
-    (&["transaction", "isolation", "level"], "transaction_isolation"),
-];
-
-fn reset_of_words(parser: &mut Parser<'_>) -> Option<Ast> {
-    if !is_word(&parser.peek_token_ref().token, "reset") {
-        return None;
-    }
-    let mut worded = WORDED.iter();
-    let (words, name) = worded.find(|(words, _)| {
-        let mut places = (1..).zip(words.iter());
-        places.all(|(at, word)| is_word(&parser.peek_nth_token_ref(at).token, word))
-    })?;
-    for _ in 0..=words.len() {
-        parser.next_token();
-    }
-    let name = ObjectName::from(vec![Ident::new(*name)]);
-    Some(Ast::Reset(ResetStatement { reset: Reset::ConfigurationParameter(name) }))
 }
 
 /// EXPLAIN, parentheses, and in them what begins a query.

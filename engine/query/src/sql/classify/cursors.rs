@@ -1,7 +1,9 @@
 //! DECLARE, and where FETCH and MOVE go.
 
 use super::{Classified, unsupported};
+use crate::sql::tokens::is_word;
 use datafusion::sql::sqlparser::ast::{Declare, FetchDirection};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use querygate_types::{Error, ErrorCode, Result};
 use std::fmt::Display;
 
@@ -27,12 +29,34 @@ pub(super) fn declare(mut stmts: Vec<Declare>) -> Result<Classified> {
     if one.binary == Some(true) {
         return Err(unsupported("a binary cursor"));
     }
+    if !query.locks.is_empty() {
+        let refusal = unsupported("a cursor whose query says FOR UPDATE or FOR SHARE");
+        return Err(refusal.with_hint("A SELECT without a cursor locks its rows, where changes are enabled."));
+    }
     Ok(Classified::Declare {
         name: name.value.clone(),
         query,
         hold: one.hold == Some(true),
         scroll: one.scroll == Some(true),
     })
+}
+
+/// A change of the row that a cursor stands on: it may be none any more.
+///
+/// # Errors
+/// 0A000.
+pub(crate) fn refuse_current_of(tokens: &[TokenWithSpan]) -> Result<()> {
+    let mut words = tokens.iter().map(|token| &token.token).filter(|token| !matches!(token, Token::Whitespace(_)));
+    let (mut first, mut second) = (words.next(), words.next());
+    for third in words {
+        let of_cursor = |one: &Token, two: &Token| is_word(one, "where") && is_word(two, "current");
+        if first.zip(second).is_some_and(|(one, two)| of_cursor(one, two)) && is_word(third, "of") {
+            return Err(Error::new(ErrorCode::FeatureNotSupported, "WHERE CURRENT OF is not supported")
+                .with_hint("Change rows by their keys."));
+        }
+        (first, second) = (second, Some(third));
+    }
+    Ok(())
 }
 
 pub(super) fn walk(direction: &FetchDirection) -> Result<Walk> {

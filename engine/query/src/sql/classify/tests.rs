@@ -115,6 +115,9 @@ fn everything_else_is_refused() {
         "ROLLBACK PREPARED 'a'",
         "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
         "EXPLAIN TRUNCATE t",
+        "DECLARE c CURSOR FOR SELECT a FROM t FOR UPDATE",
+        "UPDATE t SET a = 1 WHERE CURRENT OF c",
+        "WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d",
     ] {
         assert_eq!(kind(sql), Err(ErrorCode::FeatureNotSupported), "{sql}");
     }
