@@ -6,7 +6,8 @@ use crate::sql::parse::Parsed;
 use crate::sql::tokens::tokens;
 use crate::sql::walk::{ON, Reader, Step, look};
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned, Value,
+    DataType, Expr, GroupByExpr, Ident, ObjectName, OrderByKind, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, Spanned, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use querygate_query_api::service::Statement;
@@ -171,6 +172,10 @@ enum Wanted {
     Type(String),
     Parameter(String),
     Literal(String),
+    /// A number in ORDER BY.
+    OrderBy(String),
+    /// A number in GROUP BY.
+    GroupBy(String),
 }
 
 fn wanted(error: &Error) -> Option<Wanted> {
@@ -196,6 +201,9 @@ fn wanted(error: &Error) -> Option<Wanted> {
         ErrorCode::UndefinedObject => {
             between(text, "type \"", "\" does not exist").map(|name| Wanted::Type(name.to_owned()))
         }
+        ErrorCode::InvalidColumnReference => between(text, "ORDER BY position ", " is not")
+            .map(|place| Wanted::OrderBy(place.to_owned()))
+            .or_else(|| Some(Wanted::GroupBy(between(text, "GROUP BY position ", " is not")?.to_owned()))),
         ErrorCode::UndefinedParameter => {
             text.strip_prefix("there is no parameter ").map(|name| Wanted::Parameter(name.to_owned()))
         }
@@ -270,7 +278,27 @@ impl Search {
     }
 }
 
+impl Search {
+    fn place(&mut self, wanted: &str, expr: &Expr) {
+        if let Expr::Value(value) = expr
+            && matches!(&value.value, Value::Number(text, _) if text == wanted)
+        {
+            self.at(value.span);
+        }
+    }
+}
+
 impl Reader for Search {
+    fn query(&mut self, query: &Query) -> Step {
+        if let Wanted::OrderBy(place) = &self.wanted
+            && let Some(OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|by| &by.kind)
+        {
+            let place = place.clone();
+            keys.iter().for_each(|key| self.place(&place, &key.expr));
+        }
+        ON
+    }
+
     fn relation(&mut self, relation: &ObjectName) -> Step {
         if let Wanted::Relation(name) = &self.wanted {
             let idents: Option<Vec<&Ident>> = relation.0.iter().map(|part| part.as_ident()).collect();
@@ -285,6 +313,12 @@ impl Reader for Search {
     }
 
     fn select(&mut self, select: &Select) -> Step {
+        if let Wanted::GroupBy(place) = &self.wanted
+            && let GroupByExpr::Expressions(keys, _) = &select.group_by
+        {
+            let place = place.clone();
+            keys.iter().for_each(|key| self.place(&place, key));
+        }
         for item in &select.projection {
             if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
                 && let Wanted::Qualifier(wanted) = &self.wanted
@@ -356,6 +390,10 @@ mod tests {
         check("select 1 + 'a'", E::InvalidTextRepresentation, "invalid input syntax for type integer: \"a\"", Some(12));
         check("select $3", E::UndefinedParameter, "there is no parameter $3", Some(8));
         check("select 1/0", E::DivisionByZero, "division by zero", None);
+        let place = "ORDER BY position 9 is not in select list";
+        check("select 9 order by 1, 9", E::InvalidColumnReference, place, Some(22));
+        let place = "GROUP BY position 9 is not in select list";
+        check("select 9 from t group by 9", E::InvalidColumnReference, place, Some(26));
     }
 
     #[test]
