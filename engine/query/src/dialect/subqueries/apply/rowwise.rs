@@ -4,10 +4,11 @@
 use super::keyed::has_subquery;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, UnnestOptions};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, ExprSchema as _, Result, UnnestOptions};
 use datafusion::functions_nested::make_array::make_array;
 use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, Projection, Union, Unnest};
 use querygate_query_api::own_names::at_place;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Rows of VALUES that are written side by side in one array for each column.
@@ -31,37 +32,46 @@ pub(super) fn gives_a_row(body: &LogicalPlan) -> bool {
 /// run for each row.
 pub(super) fn beside(left: &LogicalPlan, body: &LogicalPlan, schema: &DFSchemaRef) -> Result<Option<LogicalPlan>> {
     let around = Arc::clone(left.schema());
-    // Names of their own: a relation of the body may be called as one beside it.
-    let renamed = around.columns().into_iter().enumerate();
-    let renamed = renamed.map(|(at, column)| Expr::Column(column).alias(beside_name(at))).collect::<Vec<_>>();
-    let rows = project(left.clone(), renamed)?;
-    let Some(rows) = (Side { around, rows }).with(body)? else { return Ok(None) };
-    let columns = rows.schema().columns().into_iter().zip(schema.iter());
-    let columns = columns
-        .map(|(column, (qualifier, field))| Expr::Column(column).alias_qualified(qualifier.cloned(), field.name()));
-    let columns = columns.collect::<Vec<_>>();
-    if columns.len() != schema.fields().len() || !are_of_types(&rows, schema) {
+    // All columns have names of their own: a relation of the body may be called as one beside it, and the engine's rules move parts of
+    // rows past projections, where a column and one of that name with a qualifier are one.
+    let columns: Vec<Column> = (0..around.fields().len()).map(|at| own_column("beside ", at)).collect();
+    let renamed = around.columns().into_iter().zip(&columns);
+    let renamed = renamed.map(|(column, own)| Expr::Column(column).alias(&own.name)).collect();
+    let side = Side { around, rows: project(left.clone(), renamed)?, left: columns, names: Cell::new(0) };
+    let Some(found) = side.with(body)? else { return Ok(None) };
+    let columns: Vec<&Column> = side.left.iter().chain(&found.columns).collect();
+    if !are_of_types(&found.plan, &columns, schema)? {
         return Ok(None);
     }
-    let rows = Projection::try_new_with_schema(columns, Arc::new(rows), Arc::clone(schema))?;
+    let columns = columns
+        .into_iter()
+        .cloned()
+        .zip(schema.iter())
+        .map(|(column, (qualifier, field))| Expr::Column(column).alias_qualified(qualifier.cloned(), field.name()));
+    let rows = Projection::try_new_with_schema(columns.collect(), Arc::new(found.plan), Arc::clone(schema))?;
     Ok(Some(LogicalPlan::Projection(rows)))
+}
+
+fn own_column(kind: &str, place: usize) -> Column {
+    Column::new_unqualified(at_place(kind, place))
 }
 
 fn project(input: LogicalPlan, columns: Vec<Expr>) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(input))?))
 }
 
-fn beside_name(place: usize) -> String {
-    at_place("beside ", place)
-}
-
 /// Whether the columns have these types, and the same notes of them.
-fn are_of_types(rows: &LogicalPlan, schema: &DFSchema) -> bool {
-    let fields = rows.schema().fields().iter().zip(schema.fields());
-    let alike = |(own, wanted): (&arrow::datatypes::FieldRef, &arrow::datatypes::FieldRef)| {
-        own.data_type() == wanted.data_type() && own.metadata() == wanted.metadata()
-    };
-    rows.schema().fields().len() == schema.fields().len() && fields.into_iter().all(alike)
+fn are_of_types(plan: &LogicalPlan, columns: &[&Column], schema: &DFSchema) -> Result<bool> {
+    if columns.len() != schema.fields().len() {
+        return Ok(false);
+    }
+    for (column, wanted) in columns.iter().zip(schema.fields()) {
+        let own = plan.schema().field_from_column(column)?;
+        if own.data_type() != wanted.data_type() || own.metadata() != wanted.metadata() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The rows on the left.
@@ -70,34 +80,59 @@ struct Side {
     around: DFSchemaRef,
     /// They, under names of their own.
     rows: LogicalPlan,
+    left: Vec<Column>,
+    /// Names that were given to columns of the body.
+    names: Cell<usize>,
+}
+
+/// Rows of a part of the body, each behind the row that it is for.
+struct Found {
+    plan: LogicalPlan,
+    /// The part's own columns, by their places in it.
+    columns: Vec<Column>,
 }
 
 impl Side {
-    /// The rows of a part of the body behind the columns of the left row that each is for.
-    fn with(&self, body: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    /// The rows of a part of the body.
+    fn with(&self, body: &LogicalPlan) -> Result<Option<Found>> {
         match body {
             LogicalPlan::EmptyRelation(empty) if empty.produce_one_row && empty.schema.fields().is_empty() => {
-                Ok(Some(self.rows.clone()))
+                Ok(Some(Found { plan: self.rows.clone(), columns: Vec::new() }))
             }
             LogicalPlan::Projection(node) => {
                 let Some(input) = self.with(&node.input)? else { return Ok(None) };
-                self.projected(input, &node.expr, &node.schema)
+                let mut exprs = Vec::with_capacity(node.expr.len());
+                for expr in &node.expr {
+                    let Some(expr) = self.computed(expr, Some((node.input.schema(), &input.columns)))? else {
+                        return Ok(None);
+                    };
+                    exprs.push(expr);
+                }
+                self.projected(input.plan, exprs).map(Some)
             }
-            LogicalPlan::SubqueryAlias(node) => {
-                let Some(input) = self.with(&node.input)? else { return Ok(None) };
-                let own: Vec<Expr> = node.input.schema().columns().into_iter().map(Expr::Column).collect();
-                self.projected(input, &own, &node.schema)
-            }
+            LogicalPlan::SubqueryAlias(node) => self.with(&node.input),
             LogicalPlan::Subquery(node) => self.with(&node.subquery),
             LogicalPlan::Filter(node) => {
-                let Some(input) = self.with(&node.input)? else { return Ok(None) };
-                let Some(condition) = self.computed(&node.predicate)? else { return Ok(None) };
-                Ok(Some(LogicalPlan::Filter(Filter::try_new(condition, Arc::new(input))?)))
+                let Some(Found { plan, columns }) = self.with(&node.input)? else { return Ok(None) };
+                let Some(condition) = self.computed(&node.predicate, Some((node.input.schema(), &columns)))? else {
+                    return Ok(None);
+                };
+                let plan = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(plan))?);
+                Ok(Some(Found { plan, columns }))
             }
-            LogicalPlan::Unnest(node) if node.struct_type_columns.is_empty() => {
-                let Some(input) = self.with(&node.input)? else { return Ok(None) };
-                let unnest = Unnest::try_new(Arc::new(input), node.exec_columns.clone(), node.options.clone())?;
-                Ok(Some(LogicalPlan::Unnest(unnest)))
+            LogicalPlan::Unnest(node) => {
+                let once = node.list_type_columns.iter().all(|(_, list)| list.depth == 1);
+                if !once || !node.struct_type_columns.is_empty() || node.options.preserve_nulls() {
+                    return Ok(None);
+                }
+                let Some(Found { plan, columns }) = self.with(&node.input)? else { return Ok(None) };
+                let places = node.exec_columns.iter().map(|column| node.input.schema().index_of_column(column));
+                let places = places.collect::<Result<Vec<_>>>()?;
+                let lists: Vec<Column> = places.into_iter().filter_map(|at| columns.get(at).cloned()).collect();
+                if node.schema.fields().len() != columns.len() || lists.len() != node.exec_columns.len() {
+                    return Ok(None);
+                }
+                members(plan, lists).map(|plan| Some(Found { plan, columns }))
             }
             LogicalPlan::Union(union) => self.values(union),
             _ => Ok(None),
@@ -105,44 +140,43 @@ impl Side {
     }
 
     /// The columns of the left, then these.
-    fn projected(&self, input: LogicalPlan, exprs: &[Expr], schema: &DFSchema) -> Result<Option<LogicalPlan>> {
-        let mut columns = self.left_columns();
-        for (expr, (qualifier, field)) in exprs.iter().zip(schema.iter()) {
-            let Some(expr) = self.computed(expr)? else { return Ok(None) };
-            columns.push(match expr {
-                Expr::Alias(alias) if alias.relation.as_ref() == qualifier && alias.name == *field.name() => {
-                    Expr::Alias(alias)
-                }
-                other => other.alias_qualified(qualifier.cloned(), field.name()),
-            });
-        }
-        project(input, columns).map(Some)
+    fn projected(&self, input: LogicalPlan, exprs: Vec<Expr>) -> Result<Found> {
+        let first = self.names.get();
+        self.names.set(first + exprs.len());
+        let columns: Vec<Column> = (first..first + exprs.len()).map(|at| own_column("member ", at)).collect();
+        let named = exprs.into_iter().zip(&columns).map(|(expr, own)| expr.unalias().alias(&own.name));
+        let all = self.left.iter().cloned().map(Expr::Column).chain(named).collect();
+        Ok(Found { plan: project(input, all)?, columns })
     }
 
-    fn left_columns(&self) -> Vec<Expr> {
-        (0..self.around.fields().len()).map(|at| Expr::Column(Column::new_unqualified(beside_name(at)))).collect()
-    }
-
-    /// An expression over the rows of [`Self::with`]. `None`: it is not computed of a row alone.
-    fn computed(&self, expr: &Expr) -> Result<Option<Expr>> {
+    /// An expression over such columns of the body, and of the left row. `None`: it is not computed of a row alone.
+    fn computed(&self, expr: &Expr, own: Option<(&DFSchemaRef, &[Column])>) -> Result<Option<Expr>> {
         let makes = |part: &Expr| matches!(part, Expr::ScalarFunction(call) if MAKERS.contains(&call.name()));
         if has_subquery(expr)? || expr.is_volatile() || expr.exists(|part| Ok(makes(part)))? {
             return Ok(None);
         }
-        let read = expr.clone().transform_up(|part| match part {
-            Expr::OuterReferenceColumn(_, column) if self.around.has_column(&column) => {
-                let at = self.around.index_of_column(&column)?;
-                Ok(Transformed::yes(Expr::Column(Column::new_unqualified(beside_name(at)))))
-            }
-            other => Ok(Transformed::no(other)),
+        let mut known = true;
+        let read = expr.clone().transform_up(|part| {
+            let found = match &part {
+                Expr::OuterReferenceColumn(_, column) if self.around.has_column(column) => {
+                    self.left.get(self.around.index_of_column(column)?)
+                }
+                Expr::Column(column) => match own {
+                    Some((schema, columns)) => columns.get(schema.index_of_column(column)?),
+                    None => None,
+                },
+                _ => return Ok(Transformed::no(part)),
+            };
+            known &= found.is_some();
+            Ok(found.map_or_else(|| Transformed::no(part.clone()), |own| Transformed::yes(Expr::Column(own.clone()))))
         })?;
         // What is left is of a query around both.
         let reads_beyond = read.data.exists(|part| Ok(matches!(part, Expr::OuterReferenceColumn(..))))?;
-        Ok((!reads_beyond).then_some(read.data))
+        Ok((known && !reads_beyond).then_some(read.data))
     }
 
     /// VALUES with columns of the left row: each column is an array, whose members are the rows.
-    fn values(&self, union: &Union) -> Result<Option<LogicalPlan>> {
+    fn values(&self, union: &Union) -> Result<Option<Found>> {
         if union.inputs.len() > VALUES_MAX {
             return Ok(None);
         }
@@ -153,7 +187,7 @@ impl Side {
                 return Ok(None);
             }
             for (cells, (expr, field)) in cells.iter_mut().zip(row.expr.iter().zip(union.schema.fields())) {
-                let Some(cell) = self.computed(&expr.clone().unalias())? else { return Ok(None) };
+                let Some(cell) = self.computed(&expr.clone().unalias(), None)? else { return Ok(None) };
                 let cell_type = cell.get_type(self.rows.schema().as_ref())?;
                 // A list's members are told apart from the list's own by their depth.
                 if cell_type != *field.data_type() || matches!(cell_type, DataType::List(_)) {
@@ -162,16 +196,16 @@ impl Side {
                 cells.push(cell);
             }
         }
-        let names: Vec<String> = (0..cells.len()).map(|at| at_place("value ", at)).collect();
-        let arrays = cells.into_iter().zip(&names).map(|(cells, name)| make_array(cells).alias(name));
-        let columns: Vec<Expr> = self.left_columns().into_iter().chain(arrays).collect();
-        let made = project(self.rows.clone(), columns)?;
-        let exec: Vec<Column> = names.iter().map(Column::new_unqualified).collect();
-        let options = UnnestOptions::new().with_preserve_nulls(false);
-        let members = LogicalPlan::Unnest(Unnest::try_new(Arc::new(made), exec.clone(), options)?);
-        let own: Vec<Expr> = exec.into_iter().map(Expr::Column).collect();
-        self.projected(members, &own, &union.schema)
+        let arrays = cells.into_iter().map(make_array).collect();
+        let Found { plan, columns } = self.projected(self.rows.clone(), arrays)?;
+        members(plan, columns.clone()).map(|plan| Some(Found { plan, columns }))
     }
+}
+
+/// The members of lists as rows, under the names of the lists.
+fn members(plan: LogicalPlan, lists: Vec<Column>) -> Result<LogicalPlan> {
+    let options = UnnestOptions::new().with_preserve_nulls(false);
+    Ok(LogicalPlan::Unnest(Unnest::try_new(Arc::new(plan), lists, options)?))
 }
 
 #[cfg(test)]
