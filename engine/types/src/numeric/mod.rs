@@ -113,10 +113,14 @@ impl Numeric {
             return Self::Finite(Finite::of(BigInt::from(whole), 0));
         }
         // The shortest text that is this double alone: where it has no more digits, rounding to so many gives the same, and takes longer.
+        // The least doubles have fewer digits of their own than they are rounded to.
         let shortest = format!("{value:e}");
         let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
-        let shown =
-            if digits <= significant { shortest } else { format!("{value:.*e}", significant.saturating_sub(1)) };
+        let shown = if digits <= significant && value.is_normal() {
+            shortest
+        } else {
+            format!("{value:.*e}", significant.saturating_sub(1))
+        };
         let (mantissa, exponent) = shown.split_once('e').unwrap_or((&shown, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let fraction = fraction.trim_end_matches('0');

@@ -252,6 +252,7 @@ fn the_short_way_of_a_double_gives_the_same() {
         let value = match round % 4 {
             0 => f64::from_bits(seed),
             1 => f64::from(u32::try_from(seed >> 40).unwrap()) / 100.0,
+            2 if round % 8 == 2 => f64::from_bits(seed >> 40),
             2 => f64::from(i32::try_from(seed >> 36).unwrap()) - 1e8,
             _ => f64::from(f32::from_bits(u32::try_from(seed >> 32).unwrap())),
         };
