@@ -86,7 +86,8 @@ impl Observed {
             return Told { text: None, nodes: vec![Some(whole)], withholds: false };
         };
         let restricted = self.restricted;
-        let mut walk = Walk { rows, for_operator, restricted, nodes: Vec::new(), withholds: false };
+        let races = races(&plan, restricted);
+        let mut walk = Walk { rows, for_operator, restricted, races, nodes: Vec::new(), withholds: false };
         walk.node(&plan, Above { answers: true, narrows: false, elsewhere: false });
         Told { text: Some(text), nodes: walk.nodes, withholds: walk.withholds }
     }
@@ -101,6 +102,8 @@ struct Walk {
     rows: u64,
     for_operator: bool,
     restricted: bool,
+    /// How much was read of leaves depends on how fast others are that hide rows.
+    races: bool,
     nodes: Vec<Option<Figures>>,
     withholds: bool,
 }
@@ -154,7 +157,8 @@ impl Walk {
             // Where reading ended early, batches that were on their way decide how much was read; and where it is narrowed meanwhile,
             // how soon it was does.
             let whole = leaf.was_read_whole().unwrap_or(!above.elsewhere);
-            return Below { surely: !hides || (whole && !(above.narrows && takes_keys(leaf))), open: !hides };
+            let alone = !hides || (whole && !(above.narrows && takes_keys(leaf)));
+            return Below { surely: alone && !self.races, open: !hides };
         }
         // The gate's own tables hold what others did; what subqueries read is not in the plan.
         let hides = any.is::<LiveExec>() || (self.restricted && any.is::<ApplyExec>());
@@ -173,6 +177,25 @@ impl Walk {
         let nanos = nanos.filter(|_| self.for_operator || below.open);
         Some(Figures { rows, milliseconds: nanos.map(|nanos| milliseconds(Duration::from_nanos(nanos as u64))) })
     }
+}
+
+/// Whether some node ends as soon as it has its rows, and several leaves are read beside each other for it, of which one hides rows: the
+/// others are read until it has enough, which takes as long as the hidden rows do.
+fn races(plan: &Arc<dyn ExecutionPlan>, restricted: bool) -> bool {
+    fn leaves(plan: &Arc<dyn ExecutionPlan>, restricted: bool, found: &mut (usize, bool)) -> bool {
+        let before = *found;
+        if let Some(leaf) = (plan.as_ref() as &dyn Any).downcast_ref::<GovernedExec>() {
+            found.0 += 1;
+            found.1 |= leaf.hides() || (restricted && leaf.is_fragment());
+            return false;
+        }
+        let mut own = (0, false);
+        let races =
+            plan.children().into_iter().fold(false, |races, child| leaves(child, restricted, &mut own) || races);
+        *found = (before.0 + own.0, before.1 || own.1);
+        races || (plan.fetch().is_some() && own.0 > 1 && own.1)
+    }
+    leaves(plan, restricted, &mut (0, false))
 }
 
 /// Whether a node gives a row for each row of its one input, which it reads to the end.

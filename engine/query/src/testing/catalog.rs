@@ -275,6 +275,7 @@ fn value_type(data_type: &DataType) -> ValueType {
     match data_type {
         DataType::Utf8 | DataType::Utf8View => ValueType::Text,
         DataType::Int32 => ValueType::Int32,
+        DataType::Int64 => ValueType::Int64,
         DataType::Float64 => ValueType::Float64,
         DataType::Boolean => ValueType::Boolean,
         DataType::Date32 => ValueType::Date,

@@ -289,7 +289,7 @@ fn small_cells_are_read_as_their_digits() {
         let (digits, places) = Cell::read(&cell).unwrap().small().unwrap();
         assert_eq!(Numeric::of_digits(digits, places).to_string(), value.to_string());
     }
-    for text in ["NaN", "Infinity", "1e40", "0.00000000000000000000000000000000000000000001"] {
+    for text in ["NaN", "Infinity", "1e40"] {
         assert!(Cell::read(&text.parse::<Numeric>().unwrap().to_cell()).unwrap().small().is_none(), "{text}");
     }
 }

@@ -10,8 +10,10 @@ use super::renamed::{Asked, renamed};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema as _, Result, Spans};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Subquery};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use querygate_rules::nullable;
 use std::sync::Arc;
 
@@ -64,6 +66,7 @@ fn whole(condition: Expr, around: &DFSchema) -> Result<Transformed<Expr>> {
         }
         other => return other.transform_down(|part| within(part, around)),
     };
+    let member = settled(member, around)?;
     if !forgets_null(&member)? {
         let hidden = hides_null(&member, around)?;
         let member = if hidden { with_nullable_rows(member)? } else { member };
@@ -73,6 +76,23 @@ fn whole(condition: Expr, around: &DFSchema) -> Result<Transformed<Expr>> {
         Some(rows) => exists(rows, member.subquery.spans, true),
         None => Expr::InSubquery(member),
     }))
+}
+
+/// A membership whose value is seen to be a constant, where it is one: `coalesce(9, a)`. The engine's join finds its keys once it has
+/// computed that.
+fn settled(mut member: InSubquery, around: &DFSchema) -> Result<InSubquery> {
+    if matches!(member.expr.as_ref(), Expr::Column(_)) || !member.expr.any_column_refs() || has_subquery(&member.expr)?
+    {
+        return Ok(member);
+    }
+    let context = SimplifyContext::builder().with_schema(Arc::new(around.clone())).build();
+    // One that cannot be computed here fails where it is asked for.
+    if let Ok(value) = ExprSimplifier::new(context).simplify(member.expr.as_ref().clone())
+        && !value.any_column_refs()
+    {
+        *member.expr = value;
+    }
+    Ok(member)
 }
 
 /// Whether a value may be NULL though no column is, neither in it nor in the subquery: `nullif(id, 3)`. The engine's join asks columns only.
@@ -100,6 +120,7 @@ fn within(part: Expr, around: &DFSchema) -> Result<Transformed<Expr>> {
     match part {
         // The engine marks rows here, which does not forget; negated in itself is what runs for each row.
         Expr::InSubquery(member) if member.negated => {
+            let member = settled(member, around)?;
             if !forgets_null(&member)? {
                 return Ok(Transformed::no(Expr::InSubquery(member)));
             }

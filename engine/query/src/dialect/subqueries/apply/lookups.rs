@@ -374,7 +374,6 @@ mod tests {
             "SELECT sum((SELECT count(*) FROM orders o WHERE o.account_id = v.account_id)) FROM visits v",
             "SELECT v.id, v.region_id FROM visits v ORDER BY (SELECT r.rank FROM regions r WHERE r.id = v.region_id), 1",
             "SELECT v.id FROM visits v ORDER BY (SELECT r.rank FROM regions r WHERE r.id = v.region_id), 1 LIMIT 2",
-            "SELECT v.id, (SELECT o.id FROM orders o WHERE o.account_id = v.account_id ORDER BY o.id DESC LIMIT 1) FROM visits v ORDER BY 1",
             "SELECT v.id, EXISTS (SELECT 1 FROM orders o WHERE o.account_id = v.account_id) FROM visits v ORDER BY 1",
             "SELECT v.id, v.account_id IN (SELECT o.account_id FROM orders o), v.account_id NOT IN (SELECT o.account_id FROM orders o \
              WHERE o.account_id IS NOT NULL) FROM visits v ORDER BY 1",
