@@ -120,7 +120,12 @@ fn what_does_not_fit_stores_nothing() {
         ("rita", append("orders"), vec![good()], "42501"),
         ("nora", append("payroll"), vec![good()], "42P01"),
         ("nora", CommandStatementIngest { temporary: true, ..append("orders") }, vec![good()], "0A000"),
-        ("nora", options(TableNotExistOption::Create, add), vec![good()], "0A000"),
+        (
+            "nora",
+            CommandStatementIngest { table: "nowhere".to_owned(), ..options(TableNotExistOption::Create, add) },
+            vec![good()],
+            "0A000",
+        ),
         ("nora", options(fail, TableExistsOption::Replace), vec![good()], "0A000"),
     ];
     for (user, command, batches, expected) in cases {

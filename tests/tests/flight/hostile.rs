@@ -86,7 +86,8 @@ fn parameters_are_bounded_and_checked_before_they_are_decoded() {
         let batch = |rows| RecordBatch::try_from_iter([("a", column(rows))]).unwrap();
         let refused = async |messages: Vec<FlightData>| ada.put(messages).await.unwrap_err().sqlstate;
 
-        assert_eq!(refused(Vec::new()).await, "08P01");
+        // An upload of no rows may send nothing.
+        assert!(ada.put(Vec::new()).await.unwrap().is_empty());
         assert_eq!(refused(vec![FlightData::default()]).await, "08P01");
         // Nulls take no room in a message, and each would be a run.
         let nulls = RecordBatch::try_from_iter([("a", Arc::new(NullArray::new(5_000_000)) as ArrayRef)]).unwrap();
