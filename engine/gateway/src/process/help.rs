@@ -9,6 +9,8 @@ const TEXTS: [(&str, &str); 77] = [
     ("querygate_audit_dropped_total", "Records that are missing in the audit file."),
     ("querygate_audit_errors_total", "Attempts to write the audit file that failed."),
     ("querygate_build_info", "Always 1; its label is the version."),
+    ("querygate_deployment_refused", "1 while the last version of the metadata that was read is refused, else 0."),
+    ("querygate_deployments_refused_total", "Versions of the metadata that were refused."),
     ("querygate_deployments_total", "Versions of the metadata that took effect."),
     ("querygate_distributed_transactions_total", "Transactions of several sources, by outcome."),
     ("querygate_event_deliveries_dead_total", "Requests of webhooks that were given up."),

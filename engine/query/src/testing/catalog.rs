@@ -276,6 +276,7 @@ fn value_type(data_type: &DataType) -> ValueType {
         DataType::Utf8 | DataType::Utf8View => ValueType::Text,
         DataType::Int32 => ValueType::Int32,
         DataType::Int64 => ValueType::Int64,
+        DataType::List(item) if *item.data_type() == DataType::Utf8 => ValueType::TextList,
         DataType::Float64 => ValueType::Float64,
         DataType::Boolean => ValueType::Boolean,
         DataType::Date32 => ValueType::Date,

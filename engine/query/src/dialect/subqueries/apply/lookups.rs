@@ -378,7 +378,7 @@ mod tests {
             "SELECT v.id, v.account_id IN (SELECT o.account_id FROM orders o), v.account_id NOT IN (SELECT o.account_id FROM orders o \
              WHERE o.account_id IS NOT NULL) FROM visits v ORDER BY 1",
             "SELECT v.id, v.account_id IN (SELECT o.account_id FROM orders o WHERE false) FROM visits v ORDER BY 1",
-            "SELECT CASE WHEN v.score > 2 THEN (SELECT r.id FROM regions r WHERE r.id = v.region_id) END FROM visits v ORDER BY v.id",
+            "SELECT CASE WHEN v.score > 2 THEN (SELECT r.rank FROM regions r WHERE r.id = v.region_id) END FROM visits v ORDER BY v.id",
         ] {
             let plan = reader.plan(sql).unwrap();
             let plan = printed(plan.physical());
