@@ -29,7 +29,7 @@ pub struct Readiness {
     /// Sources that answer. Only how many: nobody has to log in to ask.
     pub sources_up: usize,
     pub sources_down: usize,
-    /// An orderly stop has begun: what runs may end, and nobody new is let in.
+    /// An orderly stop has begun: what runs may end, and no one new is let in.
     pub stopping: bool,
 }
 

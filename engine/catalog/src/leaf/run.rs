@@ -104,7 +104,7 @@ fn uncounted(leaf: &GovernedExec, partition: usize, context: &Arc<TaskContext>) 
     Ok(in_order(&leaf.schema(), Parts { count, at_once, open }, leaf.fetch(), context))
 }
 
-/// The same rows in full batches.
+/// Likewise, rows in full batches.
 fn evenly(batches: SendableRecordBatchStream, context: &TaskContext) -> SendableRecordBatchStream {
     let schema = batches.schema();
     let mut only = Some(batches);

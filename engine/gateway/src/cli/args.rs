@@ -1,5 +1,6 @@
 //! The arguments, with help that teaches. Knows nothing of what the commands do.
 
+mod keys;
 mod operation;
 
 use super::default_config;
@@ -7,6 +8,7 @@ use super::extract::ExtractArgs;
 use crate::config::Config;
 use crate::config::tls::Tls;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(super) use keys::{KeyAddArgs, KeyListArgs, KeyRevokeArgs};
 pub(super) use operation::{DoctorArgs, HealthArgs, WorkerArgs};
 use std::net::{AddrParseError, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -455,40 +457,6 @@ pub(super) enum KeyCommand {
         after_help = "Example:\n  querygate key revoke ID                  the first word of a line of `querygate key list`\n\nWhat runs with the key runs to its end; its sessions end with their next message."
     )]
     Revoke(KeyRevokeArgs),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct KeyAddArgs {
-    #[command(flatten)]
-    pub(super) config: ConfigArg,
-    /// Login name of the user that the key is for
-    #[arg(value_name = "USER")]
-    pub(super) user: String,
-    /// What to call it
-    #[arg(long, value_name = "NAME")]
-    pub(super) name: Option<String>,
-    /// Days after which it ends; without it, when it is revoked
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3_650))]
-    pub(super) days: Option<u16>,
-    /// What it is good for of its user's rights, as crm_*:read or orders:read,update; several may be given. Without it: all
-    #[arg(long, value_name = "SCOPE")]
-    pub(super) scope: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct KeyListArgs {
-    #[command(flatten)]
-    pub(super) config: ConfigArg,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct KeyRevokeArgs {
-    #[command(flatten)]
-    pub(super) config: ConfigArg,
-    /// Id that `querygate key list` shows
-    // One may begin with a hyphen.
-    #[arg(value_name = "ID", allow_hyphen_values = true)]
-    pub(super) id: String,
 }
 
 #[derive(Debug, Args)]

@@ -112,7 +112,7 @@ pub(super) fn unwritten(options: &FileOptions, error: &dyn std::fmt::Display) ->
     Error::new(ErrorCode::DiskFull, format!("cannot write {}", options.path.display())).with_detail(error.to_string())
 }
 
-/// Writes a row of NULLs to nowhere: what the format cannot hold is told before a row was fetched, with its columns.
+/// Writes a row of NULLs to nowhere: what the format cannot hold is said before a row was fetched, with its columns.
 pub(super) fn try_out(schema: &SchemaRef, options: &FileOptions) -> Result<()> {
     if schema.fields().is_empty() {
         return Err(options.unfit("it has no columns"));

@@ -1,7 +1,7 @@
 //! What each metric is, in a line for who reads `/metrics`. Knows no value. A test compares the names with what is recorded.
 
 /// Names of metrics, and what they are.
-const TEXTS: [(&str, &str); 77] = [
+const TEXTS: [(&str, &str); 79] = [
     ("process_max_fds", "Files that the process may have open."),
     ("process_open_fds", "Files that the process has open."),
     ("process_resident_memory_bytes", "Resident memory of the process."),

@@ -132,8 +132,8 @@ impl Doors {
 struct Serving<const N: usize>([(&'static str, Option<JoinHandle<()>>); N]);
 
 impl<const N: usize> Serving<N> {
-    /// Waits for a door that ends though nobody told it to. A process without one of its doors must not call itself ready:
-    /// whoever watches over it starts it anew.
+    /// Waits for a door that ends though it was not asked to. A process without one of its doors must not call itself ready:
+    /// the one who watches over it starts it anew.
     async fn ended(&mut self) -> Error {
         poll_fn(|context| {
             for (name, door) in &mut self.0 {
@@ -154,7 +154,7 @@ impl<const N: usize> Serving<N> {
     }
 }
 
-/// What is ready until doors begin to close: from then on, whoever sends clients is to send them elsewhere.
+/// What is ready until doors begin to close: from then on, the one who sends clients is to send them elsewhere.
 fn until(draining: &CancellationToken, readiness: &ReadinessProbe) -> ReadinessProbe {
     let (draining, readiness) = (draining.clone(), Arc::clone(readiness));
     Arc::new(move || Readiness { stopping: draining.is_cancelled(), ..readiness() })

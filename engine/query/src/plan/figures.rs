@@ -45,7 +45,7 @@ pub(crate) struct Figures {
 pub(crate) struct Told {
     /// The plan that ran. `None`: the one that the source was given.
     pub(crate) text: Option<String>,
-    /// Of each node, in the order of the text's lines; `None`: it counts nothing, or is not told.
+    /// Of each node, in the order of the text's lines; `None`: it counts nothing, or is not said.
     pub(crate) nodes: Vec<Option<Figures>>,
     /// Whether rows of some node are for operators.
     pub(crate) withholds: bool,
@@ -77,7 +77,7 @@ impl Observed {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some((text, Arc::clone(plan)));
     }
 
-    /// What is told of the run, which has ended. `rows`: of its answer, read to its end.
+    /// What is said of the run, which has ended. `rows`: of its answer, read to its end.
     pub(crate) fn told(&self, rows: u64, elapsed: Duration, for_operator: bool) -> Told {
         let ran = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some((text, plan)) = ran else {

@@ -1,4 +1,4 @@
-//! What items of arrays are told apart by, where values are equal that are stored otherwise.
+//! What items of arrays are kept apart by, where values are equal that are stored otherwise.
 
 use super::Row;
 use super::json::order_key;

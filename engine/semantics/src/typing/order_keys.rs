@@ -106,7 +106,7 @@ pub(crate) fn equal(call: ScalarFunction) -> Transformed<Expr> {
 /// Whether a value that has a key equals what NULLIF compares it with, as a condition; `None`: they are others.
 pub(crate) fn same(value: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
     let [mut left, mut right] = [value, other].map(Clone::clone);
-    // Whoever is NULL has no key, so that the keys are not equal.
+    // The one who is NULL has no key, so that the keys are not equal.
     if !compared(vec![&mut left, &mut right], Operator::IsNotDistinctFrom, schema)? {
         return Ok(None);
     }

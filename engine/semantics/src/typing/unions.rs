@@ -146,7 +146,7 @@ fn first_target(left: &FieldRef, right: &FieldRef) -> Option<FieldRef> {
     Some(Arc::new(plain.with_metadata([(PG_TYPE_KEY.to_owned(), name)].into())))
 }
 
-/// The first branch with its columns cast, before its rows are told apart.
+/// The first branch with its columns cast, before its rows are kept apart.
 fn first(left: &Arc<LogicalPlan>, targets: &[Option<FieldRef>]) -> Result<Arc<LogicalPlan>> {
     match left.as_ref() {
         LogicalPlan::Distinct(Distinct::All(input)) => {

@@ -43,7 +43,7 @@ pub enum Numeric {
     Finite(Finite),
 }
 
-/// A double that is a whole number of no more than so many digits.
+/// A double that is a whole number of no more than that many digits.
 #[expect(clippy::cast_possible_truncation, reason = "of at most fifteen digits")]
 fn small_whole(value: f64, significant: usize) -> Option<i64> {
     const DIGITS_MAX: usize = 15;
@@ -70,7 +70,7 @@ impl Numeric {
         Self::Finite(Finite::of(BigInt::from(digits), i64::from(scale)))
     }
 
-    /// A number with so many digits after the point.
+    /// A number with that many digits after the point.
     #[must_use]
     pub fn of_digits(digits: i128, places: u32) -> Self {
         Self::Finite(Finite { digits: BigInt::from(digits), places })
@@ -112,7 +112,7 @@ impl Numeric {
         if let Some(whole) = small_whole(value, significant) {
             return Self::Finite(Finite::of(BigInt::from(whole), 0));
         }
-        // The shortest text that is this double alone: where it has no more digits, rounding to so many gives the same, and takes longer.
+        // The shortest text that is this double alone: where it has no more digits, rounding to that many gives the same, and takes longer.
         // The least doubles have fewer digits of their own than they are rounded to.
         let shortest = format!("{value:e}");
         let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();

@@ -43,7 +43,7 @@ pub(super) fn findings(config: &Config, governance: &Governance) -> Vec<Diagnost
     found
 }
 
-/// Views that nobody will find: their text is no query, or a table has their name. Names in a text are not looked up, for that is done
+/// Views that no one will find: their text is no query, or a table has their name. Names in a text are not looked up, for that is done
 /// with the rights of each reader.
 fn of_views(config: &Config, governance: &Governance) -> Vec<Diagnostic> {
     let tables = sql_names(&governance.snapshot);

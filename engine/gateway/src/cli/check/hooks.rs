@@ -23,7 +23,7 @@ pub(super) fn findings(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let mut sandbox = Sandbox::new();
     let mut found = Vec::new();
     for declared in &snapshot.hooks {
-        // Those that cannot be read are told with the objects that they close.
+        // Those that cannot be read are named with the objects that they close.
         let Ok(hook) = Hook::read(declared) else { continue };
         let Some(why) = hook.body.script().and_then(|script| mistake(&mut sandbox, script)) else { continue };
         let message = format!("the script of hook '{}' is no JavaScript: {why}", declared.name);

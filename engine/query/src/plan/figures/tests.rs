@@ -5,7 +5,7 @@ use crate::bind::workspace::with_config;
 use crate::testing::{Reader, Shop, on_runtime, printed};
 use futures::StreamExt;
 
-/// A statement's run with nothing given to sources: its lines, each with what is told of it.
+/// A statement's run with nothing given to sources: its lines, each with what is said of it.
 fn ran(reader: &Reader, sql: &str, for_operator: bool) -> (Vec<(String, Option<Figures>)>, bool) {
     let (observed, plan, counting) = observed(reader, sql);
     let rows = counting.run(plan).unwrap().len() as u64;
@@ -61,7 +61,7 @@ fn rows_are_visible_ones_and_times_of_what_hides_none() {
     assert!(timed(&as_operator) > 2 && !withholds, "{as_operator:?}");
 }
 
-/// A table of which nothing is hidden is told with times also beside one that hides rows; what is above both is not.
+/// A table of which nothing is hidden is said with times also beside one that hides rows; what is above both is not.
 #[test]
 fn times_are_told_beside_what_hides_rows() {
     let sql = "SELECT r.name, v.day FROM regions r JOIN visits v ON v.region_id = r.id";

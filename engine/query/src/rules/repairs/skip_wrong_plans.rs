@@ -54,7 +54,7 @@ pub(in crate::rules) enum Keeps {
     /// Of a UNION ALL with one branch that has rows it leaves that branch, and asks it for columns by the names of the first
     /// branch, which may have been another.
     Places,
-    /// It leaves out an outer join whose columns nobody reads, and of what an EXISTS is marked by no column is left then; the rule that
+    /// It leaves out an outer join whose columns no one reads, and of what an EXISTS is marked by no column is left then; the rule that
     /// asks for the first of them panics.
     Marks,
     /// It names the columns of a grouping anew, as the engine prints them, where a cast is not to be seen: a column and its

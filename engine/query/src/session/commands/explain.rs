@@ -122,7 +122,7 @@ pub(crate) async fn explain(
 struct Analyzed {
     rows: usize,
     milliseconds: f64,
-    /// By the lines of the plan; empty: they are not told apart.
+    /// By the lines of the plan; empty: they are not kept apart.
     figures: Vec<Option<Figures>>,
 }
 

@@ -170,7 +170,7 @@ fn explain_analyze_tells_rows_and_times() {
         for sql in ["SELECT id FROM jobs", "SELECT jobs.id FROM jobs CROSS JOIN generate_series(1, 1) AS one"] {
             let told = seat.run(&format!("EXPLAIN ANALYZE {sql}"));
             assert!(told.contains(&format!("(actual rows={visible} loops=1")), "{told}");
-            // Beside a table of which no row is hidden, the time of that one is told.
+            // Beside a table of which no row is hidden, the time of that one is said.
             let is_timed = is_timed || sql.contains("JOIN");
             assert_eq!(told.contains(" time="), is_timed, "{told}");
             assert!(told.contains(&format!("; Rows: {visible}; Execution Time: ")), "{told}");

@@ -158,7 +158,7 @@ impl GateSession {
         self.run_observed(prepared, bound, parameters, None).await
     }
 
-    /// The same, where is kept what its nodes do.
+    /// Likewise, where is kept what its nodes do.
     pub(crate) async fn run_observed(
         &self,
         prepared: &PreparedStatement,

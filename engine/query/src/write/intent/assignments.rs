@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use querygate_query_api::own_names::{ONE_ROW, place};
 use querygate_types::{Error, ErrorCode, Result};
 
-/// The values of `(a, b) = …` for so many columns.
+/// The values of `(a, b) = …` for that many columns.
 ///
 /// # Errors
 /// 42601: there are more, or fewer. 0A000: no row says them, or a subquery that may give another row for each.
@@ -44,7 +44,7 @@ fn row(function: &Function) -> Option<Vec<Expr>> {
     is_row.then(|| list.args.iter().map(value).collect()).flatten()
 }
 
-/// The value that a subquery has for one of so many columns.
+/// The value that a subquery has for one of that many columns.
 fn one_of(query: &Query, at: usize, columns: usize) -> Result<Expr> {
     let quoted = |name: &str| Ident::with_quote('"', name);
     let names = (1..=columns).map(|at| TableAliasColumnDef { name: quoted(&place(at)), data_type: None });
@@ -70,7 +70,7 @@ pub(super) fn refuse_windows(value: &Expr) -> Result<()> {
     Err(Error::new(ErrorCode::WindowingError, "window functions are not allowed in UPDATE"))
 }
 
-/// Finds a call over a window that is in none of so many queries around the place.
+/// Finds a call over a window that is in none of that many queries around the place.
 struct Windows(usize);
 
 impl Reader for Windows {

@@ -214,7 +214,7 @@ impl AggregateUDFImpl for WideAggregate {
 pub(super) struct Moments {
     statistic: Statistic,
     sum: Numeric,
-    /// What is not in `sum` yet, of values with so many places.
+    /// What is not in `sum` yet, of values with that many places.
     ahead: (i128, u32),
     squares: Numeric,
     /// Finite values by their places: the result has the most that a value in it has.

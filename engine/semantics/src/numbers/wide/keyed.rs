@@ -221,7 +221,7 @@ pub(super) fn within(call: &mut AggregateFunction, schema: &DFSchema) -> Result<
     Ok(changed)
 }
 
-/// Distinct values that have keys, in an array: they are sorted and told apart by them. Whether they are such.
+/// Distinct values that have keys, in an array: they are sorted and kept apart by them. Whether they are such.
 fn collected_once(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
     let [value] = call.params.args.as_slice() else { return Ok(false) };
     let mut key = value.clone();

@@ -12,7 +12,7 @@ pub(in crate::dialect) fn check(subquery: &Query, values: usize) -> Result<()> {
     columns_of(&subquery.body).map_or(Ok(()), |columns| fits(columns, values))
 }
 
-/// As [`check`], of so many columns.
+/// As [`check`], of that many columns.
 ///
 /// # Errors
 /// 42601.

@@ -46,7 +46,7 @@ fn in_select(rewriter: &Rewriter<'_>, select: &mut Select, named: &HashSet<Strin
     let mut number = 0;
     for item in &mut select.projection {
         let expr = match &*item {
-            // A column by itself is of its table, and is told apart as it is.
+            // A column by itself is of its table, and is kept apart as it is.
             SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => continue,
             SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
             SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => {

@@ -43,7 +43,7 @@ pub(in crate::dialect) fn keep_apart(query: &mut Query) {
     }
 }
 
-/// The same for a query whose columns another one reads under an alias. `columns`: all of them, under the names that they have there.
+/// Likewise, for a query whose columns another one reads under an alias. `columns`: all of them, under the names that they have there.
 pub(super) fn keep_apart_under(query: &mut Query, alias: &mut TableAlias, columns: Option<Vec<String>>) {
     let Some(columns) = columns.filter(|columns| rows::are_unlike(columns)) else { return };
     let named = columns.iter().map(|name| TableAliasColumnDef { name: quoted(name), data_type: None });
@@ -51,7 +51,7 @@ pub(super) fn keep_apart_under(query: &mut Query, alias: &mut TableAlias, column
     keep_apart(query);
 }
 
-/// The same for the query of an expression, whose columns have no names to it.
+/// Likewise, for the query of an expression, whose columns have no names to it.
 pub(in crate::dialect) fn keep_apart_in(expr: &mut Expr) {
     match expr {
         Expr::Subquery(query) | Expr::Exists { subquery: query, .. } | Expr::InSubquery { subquery: query, .. } => {
@@ -91,7 +91,7 @@ fn mixed(select: &Select, order: &OrderBy) -> Vec<(usize, String)> {
     let items = select.projection.iter().zip(&names).enumerate();
     let found = items.filter_map(|(place, (item, name))| {
         let name = name.as_ref().filter(|name| keys.has_other(name, item))?;
-        // Of several columns of a name, each is told apart as it is; what is among those of `*` is not known.
+        // Of several columns of a name, each is kept apart as it is; what is among those of `*` is not known.
         let alone = listed(name) == 1 && (names.iter().all(Option::is_some) || !bare(name));
         alone.then(|| (place, name.clone()))
     });

@@ -18,7 +18,7 @@ use querygate_types::{Error, ErrorCode, PgType, Result};
 /// A column of a result: its name, and what it is.
 type Listed = (String, What);
 
-/// What a column is, as far as the text says it. Shapes that a parser makes of one another, such as a cast, are not told apart.
+/// What a column is, as far as the text says it. Shapes that a parser makes of one another, such as a cast, are not kept apart.
 #[derive(Debug)]
 enum What {
     /// A column of a table or of a join, a number, a parameter.

@@ -320,7 +320,7 @@ fn put_row(rewriter: &Rewriter<'_>, expr: &mut Expr) {
     }
 }
 
-/// The same for two that are compared, where both are aliases.
+/// Likewise, for two that are compared, where both are aliases.
 fn put_rows(rewriter: &Rewriter<'_>, left: &mut Expr, right: &mut Expr) {
     let is_row = |expr: &Expr| {
         let mut at = expr;

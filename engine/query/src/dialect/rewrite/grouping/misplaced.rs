@@ -84,7 +84,7 @@ pub(super) fn refuse_windows(select: &Select) -> Result<()> {
     }
 }
 
-/// Finds a call over a window that is in none of so many queries around the place.
+/// Finds a call over a window that is in none of that many queries around the place.
 struct Calls(usize);
 
 impl Reader for Calls {

@@ -240,7 +240,7 @@ fn aggregated(subquery: &Subquery) -> Result<Option<Expr>> {
         return Ok(None);
     }
     let Some(LookUp { item, rows, first }) = LookUp::find(plan) else { return Ok(None) };
-    // One that fails would fail for rows that nobody asks for.
+    // One that fails would fail for rows that no one asks for.
     if has_subquery(&item)? || item.is_volatile() || !is_leak_proof(&item, |_| true) {
         return Ok(None);
     }
@@ -388,7 +388,7 @@ mod tests {
         let several =
             reader.rows("SELECT (SELECT o.id FROM orders o WHERE o.region_id = r.id) FROM regions r").unwrap_err();
         assert_eq!(several.code().sqlstate(), "21000", "{several}");
-        // Rows that nobody asks for may be several.
+        // Rows that no one asks for may be several.
         let one =
             "SELECT r.id, (SELECT o.id FROM orders o WHERE o.region_id = r.id) FROM regions r WHERE r.id = 'none'";
         assert!(reader.rows(one).unwrap().is_empty());

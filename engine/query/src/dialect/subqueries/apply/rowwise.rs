@@ -189,7 +189,7 @@ impl Side {
             for (cells, (expr, field)) in cells.iter_mut().zip(row.expr.iter().zip(union.schema.fields())) {
                 let Some(cell) = self.computed(&expr.clone().unalias(), None)? else { return Ok(None) };
                 let cell_type = cell.get_type(self.rows.schema().as_ref())?;
-                // A list's members are told apart from the list's own by their depth.
+                // A list's members are kept apart from the list's own by their depth.
                 if cell_type != *field.data_type() || matches!(cell_type, DataType::List(_)) {
                     return Ok(None);
                 }
