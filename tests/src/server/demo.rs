@@ -95,6 +95,9 @@ pub fn shared_folder() -> &'static Path {
         let built = meta.modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
         let parent = binary.parent().unwrap().join("querygate-test-demo");
         std::fs::create_dir_all(&parent).unwrap();
+        // Programs run side by side: one of them makes it. The lock ends with the file.
+        let making = std::fs::File::create(parent.with_extension("lock")).unwrap();
+        making.lock().unwrap();
         for old in std::fs::read_dir(&parent).unwrap().map(Result::unwrap) {
             if old.file_name().to_str() != Some(&built) {
                 std::fs::remove_dir_all(old.path()).unwrap();
