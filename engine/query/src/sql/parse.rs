@@ -1,5 +1,7 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
+pub(super) mod grammar;
+mod json_members;
 mod syntax_error;
 
 use crate::errors::{Stage, translate};
@@ -17,10 +19,11 @@ use crate::sql::tokens::{character, is_word, position, tokens};
 use crate::sql::weight::{refuse_heavy, refuse_long_lists};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::sql::sqlparser::ast::{DescribeAlias, Statement as Ast};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
+use grammar::Grammar;
+use json_members::respell_json_members;
 use querygate_query_api::requests::question::Question;
 use querygate_query_api::service::Statement;
 use querygate_telemetry_api::trace::{StageTime, StatementTrace, TraceContext};
@@ -196,12 +199,12 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
             .with_detail(format!("The limit is {} bytes.", limits::SQL_BYTES_MAX)));
     }
     refuse_long_lists(sql)?;
-    let dialect = PostgreSqlDialect {};
-    let tokens = tokens(sql).map_err(|e| {
+    let mut tokens = tokens(sql).map_err(|e| {
         let at = e.location;
         syntax_error(sql, e.into(), Some(Location { line: 1, column: u64::from(position(sql, at)) }))
     })?;
     refuse_heavy(&tokens)?;
+    respell_json_members(&mut tokens);
     refuse_reserved(&tokens)?;
     refuse_current_of(&tokens)?;
     let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
@@ -209,7 +212,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
     let mut absent = absent.into_iter().peekable();
     let tokens = delimited(apart(tokens));
     let mut parser =
-        Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(tokens);
+        Parser::new(&Grammar).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut bytes = Bytes { sql, characters: 1, offset: 0 };
     loop {
