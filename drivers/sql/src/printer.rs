@@ -15,7 +15,7 @@ use querygate_driver_api::scalar::ScalarExpr;
 use std::collections::{HashMap, HashSet};
 
 /// Longest statement that we hand to a source, in bytes.
-const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Why printing stopped.
 #[derive(Debug)]
@@ -379,7 +379,7 @@ impl Printer<'_> {
         }
         let text = self.clauses(block, &list.join(", "));
         if text.len() > TEXT_BYTES_MAX {
-            return Err(Refusal::new(RefusalReason::Size, "statement is too long for one source").into());
+            return Err(too_long());
         }
         Ok(text)
     }
@@ -419,6 +419,10 @@ impl Printer<'_> {
 /// computed have no name: they would be computed there.
 fn is_grouped_for<'a>(exprs: impl IntoIterator<Item = &'a ScalarExpr>, block: &Block) -> bool {
     block.aggregated && exprs.into_iter().any(|expr| names_inside(expr, &|id| block.columns.contains_key(&id)))
+}
+
+pub(crate) fn too_long() -> Stop {
+    Refusal::new(RefusalReason::Size, "statement is too long for one source").into()
 }
 
 pub(crate) fn undefined(id: ColumnId) -> Refusal {

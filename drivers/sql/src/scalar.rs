@@ -3,7 +3,7 @@
 use crate::affixes::balanced;
 use crate::block::{Block, Scope};
 use crate::dialect::{Argument, RenderedArgs};
-use crate::printer::{Printer, Stop, undefined};
+use crate::printer::{Printer, Stop, TEXT_BYTES_MAX, too_long, undefined};
 use querygate_driver_api::aggregate::AggregateExpr;
 use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::identifier::ColumnId;
@@ -14,8 +14,22 @@ use std::collections::HashMap;
 /// Fewest values that are bound as one list: a source plans the same text for each of the shorter lengths.
 const LIST_MIN: usize = 32;
 
+/// Bytes of a call's text. Dialects may write an argument more than once, so that calls within calls multiply it, and what the source
+/// computes for each row.
+const CALL_BYTES_MAX: usize = 64 << 10;
+
 impl Printer<'_> {
+    /// The text of an expression.
     pub(crate) fn scalar(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
+        let text = self.scalar_of(expr, scope)?;
+        let most = match expr {
+            ScalarExpr::Function { .. } | ScalarExpr::Cast { .. } | ScalarExpr::Case { .. } => CALL_BYTES_MAX,
+            _ => TEXT_BYTES_MAX,
+        };
+        if text.len() > most { Err(too_long()) } else { Ok(text) }
+    }
+
+    fn scalar_of(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
         Ok(match expr {
             ScalarExpr::Column(id) => {
                 let (text, depth) = scope.text(*id).ok_or_else(|| Stop(undefined(*id)))?;

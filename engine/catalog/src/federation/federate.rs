@@ -168,7 +168,7 @@ pub(crate) fn federate(
     let builder = Builder { opener, arguments, refused: Cell::new(false), made: RefCell::default() };
     match carve(plan, opener, &builder, context) {
         Ok(Carved { plan, fragments, receipts }) => Ok(Federated { plan, fragments, receipts }),
-        // Some value has no equal in the source: the governed leaves take what they can.
+        // Some value has no equal in the source, or its text is too long: the governed leaves take what they can.
         Err(_) if builder.refused.get() => {
             Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Receipts::default() })
         }
@@ -276,7 +276,7 @@ struct Builder<'a> {
     opener: &'a GovernedOpener<'a>,
     /// The values of open parameters.
     arguments: Option<&'a Arguments>,
-    /// A source refused the values of a fragment.
+    /// A source refused the values of a fragment, or its length.
     refused: Cell<bool>,
     made: RefCell<Vec<Arc<FragmentTable>>>,
 }
@@ -311,9 +311,13 @@ impl LeafBuilder for Builder<'_> {
     fn leaf(&self, translation: Translation) -> Result<LogicalPlan> {
         let missing = || Error::internal("a fragment for a source without driver");
         let driver = self.opener.driver(&translation.source).ok_or_else(missing)?;
-        let statement = driver
-            .render(&translation.fragment)
-            .map_err(|refusal| Error::internal(format!("a translated fragment is refused: {}", refusal.text)))?;
+        let statement = driver.render(&translation.fragment).map_err(|refusal| {
+            // How long a text becomes is not known before it is written.
+            if refusal.reason == RefusalReason::Size {
+                self.refused.set(true);
+            }
+            Error::internal(format!("a translated fragment is refused: {}", refusal.text))
+        })?;
         let (values, open) = self.values(&translation)?;
         if let Err(refusal) = driver.accepts(&statement, &values) {
             self.refused.set(true);

@@ -2,7 +2,8 @@
 
 use crate::sql::walk::{ON, Reader, Step, Stop, look, read};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArguments, GroupByExpr, ObjectName, Query, Select, Statement, TableFactor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, ObjectName, ObjectNamePart, Query,
+    Select, Statement, TableFactor,
 };
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::{HashMap, HashSet};
@@ -15,6 +16,8 @@ const WITH_DEPTH_MAX: usize = 16;
 /// Subqueries in expressions of one another. The engine looks through each of them from all that are around it, so that
 /// each level doubles the work.
 const SUBQUERY_DEPTH_MAX: usize = 12;
+/// How often the engine comes to one part of an expression, by the calls and CASEs around it.
+const VISITS_MAX: u64 = 20_000;
 /// Columns of one CUBE; the grouping sets double with each.
 const CUBE_MAX: usize = 8;
 
@@ -54,6 +57,8 @@ struct Wide {
     open: Vec<Open>,
     /// Queries of expressions, by where they stand in the tree.
     subqueries: HashSet<*const Query>,
+    /// Parts that the engine comes to more than once, by where they stand in the tree, and how often.
+    visits: HashMap<*const Expr, u64>,
 }
 
 struct Open {
@@ -97,6 +102,30 @@ impl Reader for Names {
     }
 }
 
+/// CASEs and COALESCEs of a part of a statement, by where they stand.
+struct Repeating(Vec<*const Expr>);
+
+impl Reader for Repeating {
+    fn expr(&mut self, expr: &Expr) -> Step {
+        if matches!(expr, Expr::Case { .. }) || matches!(expr, Expr::Function(call) if is_coalesce(call)) {
+            self.0.push(std::ptr::from_ref(expr));
+        }
+        ON
+    }
+}
+
+fn is_coalesce(call: &Function) -> bool {
+    let name = call.name.0.last().and_then(ObjectNamePart::as_ident);
+    name.is_some_and(|name| name.value.eq_ignore_ascii_case("coalesce"))
+}
+
+fn plain_argument(argument: &FunctionArg) -> Option<&Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
+        FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
+    }
+}
+
 fn plain(name: &ObjectName) -> String {
     name.to_string().to_lowercase()
 }
@@ -104,6 +133,23 @@ fn plain(name: &ObjectName) -> String {
 fn too_deep(what: &str, levels: usize) -> Step {
     let error = Error::new(ErrorCode::StatementTooComplex, format!("{what} are nested too deep"));
     ControlFlow::Break(Stop::Refused(error.with_detail(format!("The limit is {levels} levels."))))
+}
+
+impl Wide {
+    /// Notes that the engine comes to these parts of an expression more often than to the expression.
+    fn visit_again(&mut self, expr: &Expr, parts: &mut dyn Iterator<Item = &Expr>) -> Step {
+        const AS_OFTEN: u64 = 3;
+        let around = self.visits.get(&std::ptr::from_ref(expr)).copied().unwrap_or(1);
+        let visits = around.saturating_mul(AS_OFTEN);
+        if visits > VISITS_MAX {
+            let error = Error::new(ErrorCode::StatementTooComplex, "CASE and COALESCE are nested too deep");
+            return ControlFlow::Break(Stop::Refused(error));
+        }
+        let mut inner = Repeating(Vec::new());
+        parts.for_each(|part| look(part, &mut inner));
+        self.visits.extend(inner.0.into_iter().map(|part| (part, visits)));
+        ON
+    }
 }
 
 impl Reader for Wide {
@@ -154,6 +200,16 @@ impl Reader for Wide {
             | Expr::Function(Function { args: FunctionArguments::Subquery(query), .. }) => {
                 self.subqueries.insert(std::ptr::from_ref(query.as_ref()));
             }
+            // The engine asks whether a CASE may be NULL by its conditions and results, and each of these the same in turn.
+            Expr::Case { conditions, .. } => {
+                return self.visit_again(expr, &mut conditions.iter().flat_map(|when| [&when.condition, &when.result]));
+            }
+            // `CASE WHEN a IS NOT NULL THEN a ELSE b END`.
+            Expr::Function(call) if is_coalesce(call) => {
+                let FunctionArguments::List(list) = &call.args else { return ON };
+                let (_, chosen) = list.args.split_last().unzip();
+                return self.visit_again(expr, &mut chosen.unwrap_or_default().iter().filter_map(plain_argument));
+            }
             _ => {}
         }
         ON
@@ -176,11 +232,11 @@ impl Reader for Wide {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use crate::sql::parse::grammar::Grammar;
     use datafusion::sql::sqlparser::parser::Parser;
 
     fn judge(sql: &str) -> Option<ErrorCode> {
-        let parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(120);
+        let parser = Parser::new(&Grammar).with_recursion_limit(120);
         let mut parsed = parser.try_with_sql(sql).unwrap().parse_statements().unwrap();
         refuse_wide(&parsed.remove(0)).err().map(|error| error.code())
     }
@@ -192,16 +248,25 @@ mod tests {
         format!("with c0 as (select * from t), {} select * from c{levels}", more.join(", "))
     }
 
+    fn nested(levels: usize, inner: &str) -> String {
+        format!("select {}", (0..levels).fold("a".to_owned(), |deep, _| inner.replace("{}", &deep)))
+    }
+
     #[test]
     fn what_unfolds_without_bound_is_refused() {
         let complex = Some(ErrorCode::StatementTooComplex);
         assert_eq!(judge(&doubling(24)), complex);
         assert_eq!(judge(&format!("select 1 from {}", vec!["(select 1) r"; 3_000].join(", "))), complex);
-        let nested = format!("{}select 1{}", "with a as (".repeat(40), ") select * from a".repeat(40));
-        assert_eq!(judge(&nested), complex);
+        let with = format!("{}select 1{}", "with a as (".repeat(40), ") select * from a".repeat(40));
+        assert_eq!(judge(&with), complex);
         for inner in ["(select {} + 1)", "exists (select 1 where {})", "array(select {})", "(1 in (select {}))"] {
             let deep = (0..13).fold("1".to_owned(), |deep, _| inner.replace("{}", &deep));
             assert_eq!(judge(&format!("select {deep}")), complex, "{deep}");
+        }
+        for inner in
+            ["case when {} > 1 then b else 2 end", "coalesce({}, 3)", "coalesce(case when {} = a then b end, 'b')"]
+        {
+            assert_eq!(judge(&nested(10, inner)), complex, "{inner}");
         }
         let wide = Some(ErrorCode::ProgramLimitExceeded);
         assert_eq!(judge(&format!("select {}", vec!["1"; 30_000].join(", "))), wide);
@@ -218,6 +283,11 @@ mod tests {
             &(0..8)
                 .fold("1".to_owned(), |deep, _| format!("(select {deep} + (select 1))"))
                 .replacen('(', "select (", 1),
+            &nested(60, "case when b > 1 then 2 else {} end"),
+            &nested(60, "coalesce(b, {})"),
+            &nested(8, "case when {} > 1 then b else 2 end"),
+            &nested(9, "coalesce({}, b)"),
+            &nested(9, "case when a > 1 then {} else b end"),
             &(0..14).fold("select 1".to_owned(), |deep, n| format!("select * from ({deep}) t{n}")),
         ] {
             assert_eq!(judge(sql), None, "{sql}");

@@ -4,7 +4,7 @@
 use super::{computed_items, filtered, growing, stepwise};
 use crate::aggregates::{extremes, sum};
 use crate::casts::conversions;
-use crate::fault::unsupported;
+use crate::fault::{external, unsupported};
 use crate::functions;
 use crate::keep_names::under_names;
 use crate::numbers::{arithmetic, wide, zeros};
@@ -20,6 +20,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
+use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
 /// Before coercion: operands of comparisons that DataFusion would coerce to a type that cannot hold them.
@@ -78,19 +79,58 @@ fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Res
 type NodeRewrite<'a> = &'a dyn Fn(LogicalPlan) -> Result<Transformed<LogicalPlan>>;
 
 /// Rewrites the expressions of each node as [`each_expression`] does, and then the node itself.
+///
+/// # Errors
+/// 54001: what is written more than once in the place of one part has such parts in it, and so on.
 fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRewrite<'_>) -> Result<LogicalPlan> {
+    let mut growth = Growth::default();
     let node = |plan: LogicalPlan| {
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
             schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
         }
-        under_names(plan, |expr| match order {
-            Order::ParentsFirst => expr.transform_down(|e| rewrite(e, &schema)),
-            Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, &schema)),
+        under_names(plan, |expr| {
+            growth.begin();
+            match order {
+                Order::ParentsFirst => expr.transform_down(|e| growth.counted(rewrite(e, &schema)?)),
+                Order::ChildrenFirst => expr.transform_up(|e| growth.counted(rewrite(e, &schema)?)),
+            }
         })?
         .transform_data(last)
     };
     Ok(plan.transform_up_with_subqueries(node)?.data)
+}
+
+/// How often parts of a plan's expressions were rewritten. A rewrite may write what it finds more than once: `nullif(a, b)` of floats
+/// becomes a CASE that has `a` twice.
+#[derive(Debug, Default)]
+struct Growth {
+    /// In the expression at hand.
+    here: usize,
+    /// In all, beyond what each expression has for nothing.
+    all: usize,
+}
+
+impl Growth {
+    /// Rewrites of each expression that count for nothing, and of all beyond these.
+    const FREE: usize = 1_000;
+    const MAX: usize = 20_000;
+
+    fn begin(&mut self) {
+        self.here = 0;
+    }
+
+    fn counted(&mut self, rewritten: Transformed<Expr>) -> Result<Transformed<Expr>> {
+        if rewritten.transformed {
+            self.here += 1;
+            self.all += usize::from(self.here > Self::FREE);
+        }
+        if self.all > Self::MAX {
+            let text = "expressions are nested too deeply, or too complex";
+            return Err(external(Error::new(ErrorCode::StatementTooComplex, text)));
+        }
+        Ok(rewritten)
+    }
 }
 
 /// A node whose values are ordered, grouped and joined by what stands for them. None of the three changes what another looks for.

@@ -3,6 +3,7 @@
 
 use super::interval_extremes;
 use crate::fault::external;
+use crate::typing::null_if;
 use crate::windows::exclusions;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
@@ -155,6 +156,11 @@ pub(crate) fn extreme(call: ScalarFunction, schema: &DFSchema) -> Result<std::re
     if call.args.len() > EXTREMES_MAX {
         let message = format!("greatest and least of more than {EXTREMES_MAX} intervals are not supported");
         return Err(external(Error::new(ErrorCode::FeatureNotSupported, message)));
+    }
+    let within: usize = call.args.iter().map(null_if::cases).sum::<Result<usize>>()?;
+    if within << call.args.len() > null_if::CASES_MAX {
+        let message = "GREATEST or LEAST is nested too deeply, or of values that are too complex";
+        return Err(null_if::nested_too_deeply(message));
     }
     let mut values = call.args.into_iter();
     let Some(first) = values.next() else { return exec_err!("greatest and least have a value") };

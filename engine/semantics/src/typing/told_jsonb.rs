@@ -92,6 +92,8 @@ pub(super) fn is_value(expr: &Expr, schema: &DFSchema) -> bool {
         Expr::Alias(alias) => is_value(&alias.expr, schema),
         // What chooses is called so by now, and operators are calls: chains of them are not asked for their types.
         Expr::Case(_) | Expr::BinaryExpr(_) => false,
+        // Nor is it asked whether all that it chooses from may be NULL.
+        Expr::ScalarFunction(call) if call.name() == TOLD => true,
         other => other.to_field(schema).is_ok_and(|(_, field)| is_jsonb(&field)),
     }
 }
