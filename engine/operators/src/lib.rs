@@ -3,6 +3,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+mod null_aware_anti_join;
 mod perfect_hash;
 
+pub use null_aware_anti_join::NullAwareAntiJoinExec;
 pub use perfect_hash::{AggregateByPerfectHash, PerfectHashAggregateExec};

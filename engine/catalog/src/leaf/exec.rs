@@ -60,6 +60,8 @@ pub struct GovernedExec {
     /// What another run of the same plan makes the leaf from; `None`: it is planned for one run.
     origin: Option<Origin>,
     pub(super) expected: Option<ExpectedRows>,
+    /// Columns of which no two rows have the same values; `None`: no such are known.
+    key: Option<Arc<[String]>>,
     /// Of a counted run.
     pub(super) counts: ExecutionPlanMetricsSet,
 }
@@ -97,6 +99,7 @@ impl GovernedExec {
             recorded: None,
             origin: None,
             expected: None,
+            key: None,
             counts: ExecutionPlanMetricsSet::new(),
         }
     }
@@ -214,6 +217,17 @@ impl GovernedExec {
             lines.extend(self.native.iter().cloned());
         }
         lines
+    }
+
+    /// This leaf over a table with a key.
+    pub(super) fn keyed(self, key: Option<Arc<[String]>>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Names of columns of which no two rows have the same values. `None`: no such are known.
+    #[must_use]
+    pub fn key(&self) -> Option<&[String]> {
+        self.key.as_deref()
     }
 
     /// The most keys of a join that the leaf's source is worth being given while it runs; 0: none.

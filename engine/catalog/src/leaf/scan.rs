@@ -118,7 +118,7 @@ impl GovernedTable {
             Arc::clone(&self.open_columns),
             limit,
         );
-        let leaf = leaf.hiding(self.policy.restricts()).in_order(in_order).closed(split.closed);
+        let leaf = leaf.hiding(self.policy.restricts()).in_order(in_order).closed(split.closed).keyed(self.key());
         Ok((leaf.reading(reads).recorded_as(recorded), split))
     }
 

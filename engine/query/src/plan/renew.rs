@@ -27,7 +27,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use querygate_catalog::GatheringExec;
 use querygate_catalog::leaf::{GovernedExec, RenewedSides};
-use querygate_operators::PerfectHashAggregateExec;
+use querygate_operators::{NullAwareAntiJoinExec, PerfectHashAggregateExec};
 use querygate_resources::MeteredExec;
 use std::any::Any;
 use std::collections::HashMap;
@@ -56,6 +56,7 @@ fn kind(node: &Arc<dyn ExecutionPlan>) -> Option<Kind> {
     let inputs = any.is::<ProjectionExec>()
         || any.is::<FilterExec>()
         || any.is::<AggregateExec>()
+        || any.is::<NullAwareAntiJoinExec>()
         || any.is::<PerfectHashAggregateExec>()
         || any.is::<CoalescePartitionsExec>()
         || any.is::<RepartitionExec>()

@@ -6,8 +6,10 @@ use crate::rules::bounds::bound_pushed_conditions::bounded;
 use crate::rules::bounds::cancellable_rules::{cancellable, cancellable_physical};
 use crate::rules::bounds::meter_operators::MeterOperators;
 use crate::rules::bounds::yield_to_others::YieldToOthers;
+use crate::rules::joins::collect_distinct_keys::CollectDistinctKeys;
 use crate::rules::joins::collect_one_row_side::CollectOneRowSide;
 use crate::rules::joins::collect_small_side::CollectSmallSide;
+use crate::rules::joins::collect_subquery_of_not_in::CollectSubqueryOfNotIn;
 use crate::rules::repairs::correct_dependencies::{ASKING, with_correct_dependencies};
 use crate::rules::repairs::drop_unsound_equivalences::DropUnsoundEquivalences;
 use crate::rules::repairs::keep_lists_apart::{SIMPLIFYING, with_lists_apart};
@@ -102,6 +104,8 @@ pub(crate) fn physical() -> Result<Vec<Physical>> {
     let swapped = place(&rules, "join_selection")?;
     rules.insert(swapped + 1, Arc::new(CollectOneRowSide));
     rules.insert(swapped + 2, Arc::new(CollectSmallSide));
+    rules.insert(swapped + 3, Arc::new(CollectSubqueryOfNotIn));
+    rules.insert(swapped + 4, Arc::new(CollectDistinctKeys));
     let sorted = place(&rules, "EnsureRequirements")?;
     rules.insert(sorted + 1, Arc::new(DropUnsoundEquivalences));
     let check = place(&rules, "SanityCheckPlan")?;
@@ -143,6 +147,8 @@ mod tests {
         let names: Vec<String> = physical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
         assert!(beside(&names, "join_selection", CollectOneRowSide.name()), "{names:?}");
         assert!(beside(&names, CollectOneRowSide.name(), CollectSmallSide.name()), "{names:?}");
+        assert!(beside(&names, CollectSmallSide.name(), CollectSubqueryOfNotIn.name()), "{names:?}");
+        assert!(beside(&names, CollectSubqueryOfNotIn.name(), CollectDistinctKeys.name()), "{names:?}");
         assert!(beside(&names, MeterOperators.name(), AggregateByPerfectHash.name()), "{names:?}");
         assert!(beside(&names, "EnsureRequirements", DropUnsoundEquivalences.name()), "{names:?}");
         assert!(beside(&names, "SanityCheckPlan", RestoreSorts.name()), "{names:?}");

@@ -89,7 +89,7 @@ fn divides(plan: &Arc<dyn ExecutionPlan>, most: f64) -> bool {
 
 /// How many rows may be expected of a plan, whose joins are taken for joins by a key. `None`: nothing is known of one of its tables, or
 /// it has a node that is not looked through.
-fn expected(plan: &Arc<dyn ExecutionPlan>) -> Option<ExpectedRows> {
+pub(super) fn expected(plan: &Arc<dyn ExecutionPlan>) -> Option<ExpectedRows> {
     if let Some(leaf) = plan.downcast_ref::<GovernedExec>() {
         return leaf.expected();
     }

@@ -1,0 +1,165 @@
+//! The plan node: DataFusion's join of the rows that have no equal one, and what NULL means for NOT IN around it.
+
+use super::collected::{CollectedExec, Content, Found};
+use arrow::array::RecordBatch;
+use arrow::compute::{filter_record_batch, is_not_null};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{JoinType, NullEquality, Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{Distribution, OrderingRequirements};
+use datafusion::physical_plan::distribution_requirements::InputDistributionRequirements;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use futures::{StreamExt, stream};
+use std::fmt;
+use std::sync::Arc;
+
+/// The rows whose value is in none of a subquery's: none at all where one of these is NULL, and none whose own value is NULL, but all where
+/// the subquery has no rows.
+///
+/// DataFusion's join for this collects the rows around the subquery. This one collects the subquery's, and gives the others in their order.
+#[derive(Debug)]
+pub struct NullAwareAntiJoinExec {
+    /// Collects the subquery's rows, behind a [`CollectedExec`].
+    join: HashJoinExec,
+    members: Arc<dyn ExecutionPlan>,
+    found: Arc<Found>,
+}
+
+impl NullAwareAntiJoinExec {
+    /// Whether it can stand in the place of a join of DataFusion's: one for NOT IN that computes nothing else beside.
+    #[must_use]
+    pub fn replaces(join: &HashJoinExec) -> bool {
+        join.null_aware
+            && *join.join_type() == JoinType::LeftAnti
+            && join.null_equality() == NullEquality::NullEqualsNothing
+            && join.on().len() == 1
+            && join.filter().is_none()
+            && join.projection.is_none()
+    }
+
+    /// `members`: the subquery's rows, of which `member` is compared with the `value` of the `rows`.
+    ///
+    /// # Errors
+    /// The engine's: both cannot be compared.
+    pub fn over(
+        members: Arc<dyn ExecutionPlan>,
+        member: Arc<dyn PhysicalExpr>,
+        rows: Arc<dyn ExecutionPlan>,
+        value: Arc<dyn PhysicalExpr>,
+    ) -> Result<Self> {
+        let found = Arc::new(Found::default());
+        let collected = CollectedExec::new(members, Arc::clone(&member), Arc::clone(&found));
+        let members = Arc::clone(collected.input());
+        let join = HashJoinExec::try_new(
+            Arc::new(collected),
+            rows,
+            vec![(member, value)],
+            None,
+            &JoinType::RightAnti,
+            None,
+            PartitionMode::CollectLeft,
+            NullEquality::NullEqualsNothing,
+            false,
+        )?;
+        Ok(Self { join, members, found })
+    }
+}
+
+impl DisplayAs for NullAwareAntiJoinExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match format {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                let on = self.join.on().iter().map(|(member, value)| format!("({member}, {value})"));
+                write!(f, "NullAwareAntiJoinExec: on=[{}]", on.collect::<Vec<_>>().join(", "))
+            }
+            DisplayFormatType::TreeRender => self.join.fmt_as(format, f),
+        }
+    }
+}
+
+impl ExecutionPlan for NullAwareAntiJoinExec {
+    fn name(&self) -> &'static str {
+        "NullAwareAntiJoinExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.join.properties()
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        self.input_distribution_requirements().into_per_child()
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        self.join.input_distribution_requirements()
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        self.join.required_input_ordering()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        self.join.maintains_input_order()
+    }
+
+    /// The subquery's rows, and those around it.
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.members, self.join.right()]
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let ([(member, value)], Ok([members, rows])) = (self.join.on(), <[_; 2]>::try_from(children)) else {
+            return internal_err!("NOT IN has two inputs and one value");
+        };
+        Ok(Arc::new(Self::over(members, Arc::clone(member), rows, Arc::clone(value))?))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.join.apply_expressions(f)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let [(_, value)] = self.join.on() else { return internal_err!("NOT IN has one value") };
+        let rows = self.join.execute(partition, context)?;
+        let (schema, value, found) = (rows.schema(), Arc::clone(value), Arc::clone(&self.found));
+        let rows = stream::try_unfold((rows, value, found), |(mut rows, value, found)| async move {
+            let Some(batch) = rows.next().await.transpose()? else { return Ok(None) };
+            let batch = match found.content()? {
+                Content::Nothing => batch,
+                Content::Values => with_value(batch, &value)?,
+                // The rest need not be read.
+                Content::Null => return Ok(None),
+            };
+            Ok(Some((batch, (rows, value, found))))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        self.join.metrics()
+    }
+}
+
+/// The rows whose value is not NULL.
+fn with_value(batch: RecordBatch, value: &Arc<dyn PhysicalExpr>) -> Result<RecordBatch> {
+    let values = value.evaluate(&batch)?.into_array(batch.num_rows())?;
+    if values.logical_null_count() == 0 {
+        return Ok(batch);
+    }
+    Ok(filter_record_batch(&batch, &is_not_null(&values)?)?)
+}

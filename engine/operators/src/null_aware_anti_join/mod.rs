@@ -1,0 +1,8 @@
+//! `x NOT IN (rows)` that collects the rows instead of all that is compared with them.
+
+mod collected;
+mod exec;
+#[cfg(test)]
+mod tests;
+
+pub use exec::NullAwareAntiJoinExec;
