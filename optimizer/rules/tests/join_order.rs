@@ -108,3 +108,42 @@ async fn without_sizes_the_written_order_stays() {
     let sql = "select 1 from u join v on u.id = v.id join r on r.a = v.a join s on s.b = r.b";
     assert_eq!(shape(&optimized(sql, Sizes { known: true, source: true }).await), "(((u inner v) inner r) inner s)");
 }
+
+/// Suppliers lie in a source, and nothing else does.
+#[derive(Debug)]
+struct DistantSuppliers;
+
+impl Estimator for DistantSuppliers {
+    fn table(&self, scan: &TableScan) -> TableEstimate {
+        let size = Sizes { known: true, source: false }.table(scan);
+        TableEstimate { remote: scan.table_name.table() == "supplier", ..size }
+    }
+}
+
+#[tokio::test]
+async fn a_few_rows_that_cross_a_wire_are_collected_beside_more_than_keys_are_told_of() {
+    for (sql, expected) in [
+        (
+            "SELECT ps_partkey FROM partsupp WHERE EXISTS (SELECT 1 FROM supplier WHERE s_suppkey = ps_suppkey)",
+            "(supplier rightsemi partsupp)",
+        ),
+        (
+            "SELECT ps_partkey FROM partsupp WHERE NOT EXISTS (SELECT 1 FROM supplier WHERE s_suppkey = ps_suppkey)",
+            "(supplier rightanti partsupp)",
+        ),
+        (
+            "SELECT ps_partkey, s_name FROM partsupp LEFT JOIN supplier ON s_suppkey = ps_suppkey",
+            "(supplier right partsupp)",
+        ),
+        (
+            "SELECT n_name FROM nation WHERE EXISTS (SELECT 1 FROM supplier WHERE s_nationkey = n_nationkey)",
+            "(nation leftsemi supplier)",
+        ),
+    ] {
+        let state = support::tables::context().state();
+        let rule = Arc::new(JoinOrder::new(Arc::new(DistantSuppliers)));
+        let state = SessionStateBuilder::new_from_existing(state).with_optimizer_rule(rule).build();
+        let plan = state.create_logical_plan(sql).await.unwrap();
+        assert_eq!(shape(&state.optimize(&plan).unwrap()), expected, "{sql}");
+    }
+}
