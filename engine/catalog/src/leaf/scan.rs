@@ -10,8 +10,8 @@ use crate::arguments::{Arguments, is_open, parameters_in};
 use crate::expressions::{Numbered, columns_of};
 use crate::metrics::FileLeaf;
 use crate::remote::{DriverTable, FragmentExec, PlainScans};
-use datafusion::catalog::Session;
-use datafusion::common::{Result, internal_err};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Constraint, Result, internal_err};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::limit::LocalLimitExec;
@@ -120,6 +120,15 @@ impl GovernedTable {
         );
         let leaf = leaf.hiding(self.policy.restricts()).in_order(in_order).closed(split.closed).keyed(self.key());
         Ok((leaf.reading(reads).recorded_as(recorded), split))
+    }
+
+    /// The columns of the table's primary key.
+    fn key(&self) -> Option<Arc<[String]>> {
+        let places = self.constraints()?.iter().find_map(|key| match key {
+            Constraint::PrimaryKey(places) => Some(places),
+            Constraint::Unique(_) => None,
+        })?;
+        places.iter().map(|place| Some(self.schema.fields().get(*place)?.name().clone())).collect()
     }
 
     fn output_columns(&self, projection: Option<&Vec<usize>>) -> Result<Vec<&GovernedColumn>> {

@@ -7,7 +7,7 @@ use crate::deployment::SourceTable;
 use crate::rescan::Rescan;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Column, Constraint, Constraints, Result, TableReference};
+use datafusion::common::{Column, Constraints, Result, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{
     Cast, Expr, LogicalPlan, LogicalPlanBuilder, Projection, TableProviderFilterPushDown, TableType,
@@ -206,15 +206,6 @@ impl GovernedTable {
     pub fn with_constraints(mut self, constraints: Constraints) -> Self {
         self.constraints = Some(constraints);
         self
-    }
-
-    /// The columns of its primary key.
-    pub(super) fn key(&self) -> Option<Arc<[String]>> {
-        let places = self.constraints.iter().flat_map(|keys| keys.iter()).find_map(|key| match key {
-            Constraint::PrimaryKey(places) => Some(places),
-            Constraint::Unique(_) => None,
-        })?;
-        places.iter().map(|place| Some(self.schema.fields().get(*place)?.name().clone())).collect()
     }
 
     /// This table, without its keys for the optimizer.

@@ -68,10 +68,10 @@ impl JoinOrder {
         let better = if left.remote || right.remote {
             // A semi join whose kept side crosses a wire is better told the keys of the other side.
             let few = right.rows <= count(KEY_LIST_MAX) && right.rows < left.rows;
-            let is_told = join.join_type == JoinType::LeftSemi && left.remote && !right.remote && few;
-            // What crosses a wire is told no keys of so many rows, and is not waited for with all of them in memory.
-            let untold = !left.remote && left.rows > count(KEY_LIST_MAX) && left.known && right.known;
-            is_told || (untold && right.rows * MUCH < left.rows)
+            let takes_keys = join.join_type == JoinType::LeftSemi && left.remote && !right.remote && few;
+            // No source takes a list of keys beyond that length; the few rows beyond the wire are the side to collect.
+            let too_many = !left.remote && left.rows > count(KEY_LIST_MAX) && left.known && right.known;
+            takes_keys || (too_many && right.rows * MUCH < left.rows)
         } else {
             left.known && right.known && right.rows * MUCH < left.rows * width_ratio(join)
         };
