@@ -23,7 +23,7 @@ impl Printer<'_> {
     pub(crate) fn scalar(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
         let text = self.scalar_of(expr, scope)?;
         let most = match expr {
-            ScalarExpr::Function { .. } | ScalarExpr::Cast { .. } | ScalarExpr::Case { .. } => CALL_BYTES_MAX,
+            ScalarExpr::Function { .. } | ScalarExpr::Cast { .. } => CALL_BYTES_MAX,
             _ => TEXT_BYTES_MAX,
         };
         if text.len() > most { Err(too_long()) } else { Ok(text) }

@@ -29,6 +29,10 @@ fn nesting_without_end_is_refused_and_nothing_falls_over() {
     let mut client = RawClient::login(server.postgres, "sam");
     let deep = 10_000;
     let nested = |open: &str, core: &str, close: &str| format!("{}{core}{}", open.repeat(deep), close.repeat(deep));
+    let deep_of = |call: &str, core: &str| {
+        let deep = (0..30).fold(core.to_owned(), |inner, _| call.replace("{}", &inner));
+        format!("SELECT {deep} FROM opportunities")
+    };
     for sql in [
         format!("SELECT {}", nested("(", "1", ")")),
         nested("SELECT * FROM (", "SELECT 1 AS a", ") t"),
@@ -37,7 +41,13 @@ fn nesting_without_end_is_refused_and_nothing_falls_over() {
         format!("SELECT {}", nested("abs(", "1", ")")),
         format!("SELECT {}", nested("CASE WHEN true THEN ", "1", " END")),
         format!("SELECT {}", nested("ARRAY[", "1", "]")),
-        // Each of these is planned as two.
+        // Each of these is read, written or planned more than once.
+        deep_of("nullif({}, 1)", "probability"),
+        deep_of("greatest({}, interval '1 day')", "(created_at - '2024-01-01'::timestamptz)"),
+        deep_of("coalesce({}, 1)", "probability"),
+        deep_of("CASE WHEN {} > 1 THEN 2 ELSE 3 END", "probability"),
+        deep_of("overlay({}, 'a', 1)", "name"),
+        deep_of("position({})", "name"),
         format!("SELECT {}", (0..12).fold("1".to_owned(), |left, _| format!("({left} >= ALL (SELECT 1))::int"))),
         format!(
             "SELECT {}",

@@ -16,8 +16,9 @@ const WITH_DEPTH_MAX: usize = 16;
 /// Subqueries in expressions of one another. The engine looks through each of them from all that are around it, so that
 /// each level doubles the work.
 const SUBQUERY_DEPTH_MAX: usize = 12;
-/// How often the engine comes to one part of an expression, by the calls and CASEs around it.
+/// How often the engine comes to one part of an expression, by the calls and CASEs around it, and to all parts of a statement.
 const VISITS_MAX: u64 = 20_000;
+const ALL_VISITS_MAX: u64 = 2_000_000;
 /// Columns of one CUBE; the grouping sets double with each.
 const CUBE_MAX: usize = 8;
 
@@ -59,6 +60,7 @@ struct Wide {
     subqueries: HashSet<*const Query>,
     /// Parts that the engine comes to more than once, by where they stand in the tree, and how often.
     visits: HashMap<*const Expr, u64>,
+    all_visits: u64,
 }
 
 struct Open {
@@ -103,12 +105,18 @@ impl Reader for Names {
 }
 
 /// CASEs and COALESCEs of a part of a statement, by where they stand.
-struct Repeating(Vec<*const Expr>);
+#[derive(Default)]
+struct CasesWithin {
+    cases: Vec<*const Expr>,
+    /// Expressions of all kinds.
+    parts: u64,
+}
 
-impl Reader for Repeating {
+impl Reader for CasesWithin {
     fn expr(&mut self, expr: &Expr) -> Step {
+        self.parts += 1;
         if matches!(expr, Expr::Case { .. }) || matches!(expr, Expr::Function(call) if is_coalesce(call)) {
-            self.0.push(std::ptr::from_ref(expr));
+            self.cases.push(std::ptr::from_ref(expr));
         }
         ON
     }
@@ -138,16 +146,18 @@ fn too_deep(what: &str, levels: usize) -> Step {
 impl Wide {
     /// Notes that the engine comes to these parts of an expression more often than to the expression.
     fn visit_again(&mut self, expr: &Expr, parts: &mut dyn Iterator<Item = &Expr>) -> Step {
-        const AS_OFTEN: u64 = 3;
+        // A part that may be NULL is asked for that, for what makes the condition true, and for both.
+        const VISITS_PER_LEVEL: u64 = 3;
         let around = self.visits.get(&std::ptr::from_ref(expr)).copied().unwrap_or(1);
-        let visits = around.saturating_mul(AS_OFTEN);
-        if visits > VISITS_MAX {
-            let error = Error::new(ErrorCode::StatementTooComplex, "CASE and COALESCE are nested too deep");
-            return ControlFlow::Break(Stop::Refused(error));
-        }
-        let mut inner = Repeating(Vec::new());
+        let visits = around.saturating_mul(VISITS_PER_LEVEL);
+        let mut inner = CasesWithin::default();
         parts.for_each(|part| look(part, &mut inner));
-        self.visits.extend(inner.0.into_iter().map(|part| (part, visits)));
+        self.all_visits = self.all_visits.saturating_add(visits.saturating_mul(inner.parts));
+        if visits > VISITS_MAX || self.all_visits > ALL_VISITS_MAX {
+            let error = Error::new(ErrorCode::StatementTooComplex, "CASE and COALESCE are nested too deep");
+            return ControlFlow::Break(Stop::Refused(error.with_detail("The limit is 9 levels, fewer of large ones.")));
+        }
+        self.visits.extend(inner.cases.into_iter().map(|part| (part, visits)));
         ON
     }
 }
@@ -204,7 +214,7 @@ impl Reader for Wide {
             Expr::Case { conditions, .. } => {
                 return self.visit_again(expr, &mut conditions.iter().flat_map(|when| [&when.condition, &when.result]));
             }
-            // `CASE WHEN a IS NOT NULL THEN a ELSE b END`.
+            // Planned as `CASE WHEN a IS NOT NULL THEN a ELSE b END`: all arguments but the last stand in conditions.
             Expr::Function(call) if is_coalesce(call) => {
                 let FunctionArguments::List(list) = &call.args else { return ON };
                 let (_, chosen) = list.args.split_last().unzip();
@@ -236,7 +246,8 @@ mod tests {
     use datafusion::sql::sqlparser::parser::Parser;
 
     fn judge(sql: &str) -> Option<ErrorCode> {
-        let parser = Parser::new(&Grammar).with_recursion_limit(120);
+        let grammar = Grammar::of(10_000);
+        let parser = Parser::new(&grammar).with_recursion_limit(120);
         let mut parsed = parser.try_with_sql(sql).unwrap().parse_statements().unwrap();
         refuse_wide(&parsed.remove(0)).err().map(|error| error.code())
     }
@@ -268,6 +279,9 @@ mod tests {
         {
             assert_eq!(judge(&nested(10, inner)), complex, "{inner}");
         }
+        let large = format!("concat({})", vec!["c"; 10_000].join(", "));
+        let of_large = (0..8).fold(large, |deep, _| format!("case when a > 1 then {deep} else b end"));
+        assert_eq!(judge(&format!("select {of_large}")), complex);
         let wide = Some(ErrorCode::ProgramLimitExceeded);
         assert_eq!(judge(&format!("select {}", vec!["1"; 30_000].join(", "))), wide);
         assert_eq!(judge("select 1 from t group by cube (a,b,c,d,e,f,g,h,i,j)"), wide);
@@ -285,7 +299,7 @@ mod tests {
                 .replacen('(', "select (", 1),
             &nested(60, "case when b > 1 then 2 else {} end"),
             &nested(60, "coalesce(b, {})"),
-            &nested(8, "case when {} > 1 then b else 2 end"),
+            &nested(9, "case when {} > 1 then b else 2 end"),
             &nested(9, "coalesce({}, b)"),
             &nested(9, "case when a > 1 then {} else b end"),
             &(0..14).fold("select 1".to_owned(), |deep, n| format!("select * from ({deep}) t{n}")),

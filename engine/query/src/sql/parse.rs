@@ -1,7 +1,7 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
 pub(super) mod grammar;
-mod json_members;
+pub(crate) mod json_members;
 mod syntax_error;
 
 use crate::errors::{Stage, translate};
@@ -211,8 +211,9 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
     let (tokens, absent) = clauses::known(tokens);
     let mut absent = absent.into_iter().peekable();
     let tokens = delimited(apart(tokens));
+    let grammar = Grammar::of(words);
     let mut parser =
-        Parser::new(&Grammar).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(tokens);
+        Parser::new(&grammar).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut bytes = Bytes { sql, characters: 1, offset: 0 };
     loop {
@@ -233,7 +234,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         let moves = is_move(&first.token);
         let mut tree = parse_one(&mut parser, moves).map_err(|e| {
             let at = parser.peek_token().span.start;
-            syntax_error(sql, e, Some(at))
+            syntax_error(sql, grammar.cause(e), Some(at))
         })?;
         if let Tree::CopyFrom(Err(refusal)) | Tree::CopyTo(Err(refusal)) = tree {
             return Err(refusal);

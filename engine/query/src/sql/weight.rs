@@ -21,6 +21,10 @@ pub(crate) fn refuse_heavy(tokens: &[TokenWithSpan]) -> Result<()> {
     if tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count() > TOKENS_MAX {
         return Err(too_long());
     }
+    if depth_of_doubled(tokens) > DOUBLED_MAX {
+        return Err(Error::new(ErrorCode::StatementTooComplex, "subqueries in two parentheses are nested too deep")
+            .with_detail(format!("The limit is {DOUBLED_MAX} levels.")));
+    }
     if weight(tokens) <= WEIGHT_MAX {
         return Ok(());
     }
@@ -28,6 +32,32 @@ pub(crate) fn refuse_heavy(tokens: &[TokenWithSpan]) -> Result<()> {
         "At most {WEIGHT_MAX} AND and OR are accepted, or {} other operators; an IN list or a VALUES list counts as none.",
         WEIGHT_MAX / LINK
     )))
+}
+
+/// Subqueries in two parentheses, `((SELECT …) a CROSS JOIN t)`, within one another: the parser reads each as a query first, and then
+/// once more as a join or a list.
+const DOUBLED_MAX: usize = 10;
+
+/// How deep queries stand in parentheses that open two at a time.
+fn depth_of_doubled(tokens: &[TokenWithSpan]) -> usize {
+    let signs = || tokens.iter().map(|token| &token.token).filter(|token| !matches!(token, Token::Whitespace(_)));
+    let (mut open, mut doubled, mut deepest): (Vec<bool>, usize, usize) = (Vec::new(), 0, 0);
+    for (token, next) in signs().zip(signs().skip(1)) {
+        match token {
+            Token::LParen => {
+                // Of a row of several, the first alone.
+                let is_doubled = *next == Token::LParen && open.last() != Some(&true);
+                open.push(is_doubled);
+                doubled += usize::from(is_doubled);
+            }
+            Token::RParen => doubled -= usize::from(open.pop() == Some(true)),
+            Token::Word(word) if matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES) => {
+                deepest = deepest.max(doubled);
+            }
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Words and signs of one text: each becomes up to a kilobyte of syntax and plan before any limit of memory sees it.

@@ -81,7 +81,7 @@ type NodeRewrite<'a> = &'a dyn Fn(LogicalPlan) -> Result<Transformed<LogicalPlan
 /// Rewrites the expressions of each node as [`each_expression`] does, and then the node itself.
 ///
 /// # Errors
-/// 54001: what is written more than once in the place of one part has such parts in it, and so on.
+/// 54001: rewrites that copy their arguments are nested so deeply that the expression outgrows its bound.
 fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRewrite<'_>) -> Result<LogicalPlan> {
     let mut growth = Growth::default();
     let node = |plan: LogicalPlan| {
@@ -93,7 +93,8 @@ fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRe
             growth.begin();
             match order {
                 Order::ParentsFirst => expr.transform_down(|e| growth.counted(rewrite(e, &schema)?)),
-                Order::ChildrenFirst => expr.transform_up(|e| growth.counted(rewrite(e, &schema)?)),
+                // What is written is not rewritten again.
+                Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, &schema)),
             }
         })?
         .transform_data(last)
@@ -112,9 +113,9 @@ struct Growth {
 }
 
 impl Growth {
-    /// Rewrites of each expression that count for nothing, and of all beyond these.
+    /// Rewrites of each expression that count for nothing, and of all beyond these: more than a text without copies can ask for.
     const FREE: usize = 1_000;
-    const MAX: usize = 20_000;
+    const MAX: usize = 100_000;
 
     fn begin(&mut self) {
         self.here = 0;

@@ -157,8 +157,10 @@ pub(crate) fn extreme(call: ScalarFunction, schema: &DFSchema) -> Result<std::re
         let message = format!("greatest and least of more than {EXTREMES_MAX} intervals are not supported");
         return Err(external(Error::new(ErrorCode::FeatureNotSupported, message)));
     }
-    let within: usize = call.args.iter().map(null_if::cases).sum::<Result<usize>>()?;
-    if within << call.args.len() > null_if::CASES_MAX {
+    // Each further value writes what stands before it twice.
+    let copied = |(at, value): (usize, &Expr)| Ok(null_if::cases(value)? << (call.args.len() - at.max(1)));
+    let within: usize = call.args.iter().enumerate().map(copied).sum::<Result<usize>>()?;
+    if within > null_if::CASES_MAX {
         let message = "GREATEST or LEAST is nested too deeply, or of values that are too complex";
         return Err(null_if::nested_too_deeply(message));
     }

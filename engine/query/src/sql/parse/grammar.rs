@@ -5,13 +5,36 @@ use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use std::any::TypeId;
+use std::cell::Cell;
 
 /// Postgres's grammar, where the name of an argument is a name.
 ///
 /// The parser's own lets it be any expression, for `json_object(key: value)`, and reads each argument as such a name
-/// first and then once more as a value: calls within calls double the time with each level.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Grammar;
+/// first and then once more as a value: calls within calls double the time with each level. Other forms are read twice, too, where their
+/// first reading fails (`position(a)`, `overlay(a, b, 1)`): so expressions are read a bounded number of times.
+///
+/// Needed with sqlparser 0.62: at each upgrade the list below is compared with what its `PostgreSqlDialect` answers.
+#[derive(Debug)]
+pub(crate) struct Grammar {
+    /// How often an expression may still be begun to be read.
+    left: Cell<usize>,
+}
+
+/// Readings of expressions for each word or sign of a text, and those that any text has.
+const READINGS_PER_TOKEN: usize = 64;
+const READINGS_LEAST: usize = 10_000;
+
+impl Grammar {
+    /// The grammar of a text with this number of words and signs.
+    pub(crate) fn of(tokens: usize) -> Self {
+        Self { left: Cell::new(tokens.saturating_mul(READINGS_PER_TOKEN).saturating_add(READINGS_LEAST)) }
+    }
+
+    /// Why a reading failed: once no expression may be begun any more, that is why, whatever the parser tried last.
+    pub(crate) fn cause(&self, error: ParserError) -> ParserError {
+        if self.left.get() == 0 { ParserError::RecursionLimitExceeded } else { error }
+    }
+}
 
 const POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
 
@@ -34,6 +57,15 @@ impl Dialect for Grammar {
         false
     }
 
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            // No other reading is tried after this one.
+            return Some(Err(ParserError::RecursionLimitExceeded));
+        };
+        self.left.set(left);
+        POSTGRES.parse_prefix(parser)
+    }
+
     as_postgres! {
         identifier_quote_style(identifier: &str) -> Option<char>,
         is_delimited_identifier_start(ch: char) -> bool,
@@ -42,7 +74,6 @@ impl Dialect for Grammar {
         is_reserved_for_identifier(keyword: Keyword) -> bool,
         is_custom_operator_part(ch: char) -> bool,
         get_next_precedence(parser: &Parser) -> Option<Result<u8, ParserError>>,
-        parse_prefix(parser: &mut Parser) -> Option<Result<Expr, ParserError>>,
         prec_value(precedence: Precedence) -> u8,
         allow_extract_custom() -> bool,
         allow_extract_single_quotes() -> bool,
@@ -80,6 +111,7 @@ impl Dialect for Grammar {
 mod tests {
     use super::*;
     use crate::sql::parse::parse;
+    use querygate_types::ErrorCode;
 
     /// Statements of all kinds that the product's own texts hold are read into the same trees by both.
     #[test]
@@ -97,13 +129,31 @@ mod tests {
             "DECLARE c CURSOR FOR SELECT 1",
         ] {
             let tree = |dialect: &dyn Dialect| Parser::parse_sql(dialect, sql).unwrap();
-            assert_eq!(tree(&Grammar), tree(&POSTGRES), "{sql}");
+            assert_eq!(tree(&Grammar::of(100)), tree(&POSTGRES), "{sql}");
         }
+    }
+
+    fn nested(inner: &str, levels: usize) -> String {
+        format!("SELECT {} FROM t", (0..levels).fold("name".to_owned(), |deep, _| inner.replace("{}", &deep)))
     }
 
     #[test]
     fn calls_within_calls_are_read_once() {
-        let deep = (0..40).fold("name".to_owned(), |inner, _| format!("coalesce({inner}, upper('x'))"));
-        assert_eq!(parse(&format!("SELECT {deep} FROM t")).unwrap().len(), 1);
+        assert_eq!(parse(&nested("coalesce({}, upper('x'))", 40)).unwrap().len(), 1);
+        assert_eq!(parse(&nested("overlay({}, 'a', 1)", 8)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_read_again_and_again_is_refused() {
+        for inner in ["position({})", "overlay({}, 'a', 1)", "convert({}, 'a', 'b')"] {
+            let refused = parse(&nested(inner, 30)).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::StatementTooComplex, "{inner}");
+        }
+        let deep =
+            (0..30).fold("SELECT * FROM t".to_owned(), |deep, _| format!("SELECT * FROM (({deep}) a CROSS JOIN t)"));
+        assert_eq!(parse(&deep).unwrap_err().code(), ErrorCode::StatementTooComplex);
+        let few =
+            (0..6).fold("SELECT * FROM t".to_owned(), |deep, _| format!("SELECT * FROM (({deep}) a CROSS JOIN t)"));
+        assert!(parse(&few).is_ok() && parse(&format!("SELECT {}1{}", "(".repeat(60), ")".repeat(60))).is_ok());
     }
 }

@@ -1,7 +1,10 @@
-//! `json_object(a: b, c VALUE d)`, which is `json_build_object(a, b, c, d)`: the grammar takes names of arguments only.
+//! `json_object(a: b, c VALUE d)` is a call of [`MEMBERS`] with the arguments `a, b, c, d`: the grammar takes names of arguments only.
 
 use crate::sql::tokens::is_word;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+/// What the call is named until its column has its name; it is `json_build_object` then.
+pub(crate) const MEMBERS: &str = "json_object_members";
 
 /// A parenthesis, bracket or brace that is open.
 struct Open {
@@ -17,18 +20,21 @@ struct Open {
 
 /// Spells the members of JSON objects as arguments, in place. A call with clauses behind its members stays as it is.
 pub(crate) fn respell_json_members(tokens: &mut [TokenWithSpan]) {
-    let blank = |token: &Token| matches!(token, Token::Whitespace(_));
+    let places: Vec<usize> =
+        tokens.iter().enumerate().filter(|(_, token)| !is_blank(&token.token)).map(|(at, _)| at).collect();
     let mut open: Vec<Open> = Vec::new();
-    let mut last: Option<usize> = None;
-    for at in 0..tokens.len() {
-        let Some(token) = tokens.get(at).map(|token| token.token.clone()).filter(|token| !blank(token)) else {
-            continue;
+    for (order, at) in places.iter().copied().enumerate() {
+        let word = |order: Option<usize>| {
+            order.and_then(|order| places.get(order)).and_then(|at| tokens.get(*at)).map(|token| &token.token)
         };
-        let before = last.replace(at);
+        let (before, next) = (word(order.checked_sub(1)), word(order.checked_add(1)));
+        let Some(token) = word(Some(order)) else { continue };
         match token {
             Token::LParen | Token::LBracket | Token::LBrace => {
-                let is_call = |at: &usize| tokens.get(*at).is_some_and(|token| is_word(&token.token, "json_object"));
-                let name = before.filter(is_call).filter(|_| token == Token::LParen);
+                let is_call = before.is_some_and(|name| is_word(name, "json_object"))
+                    && !word(order.checked_sub(2)).is_some_and(names_table);
+                let name = order.checked_sub(1).and_then(|order| places.get(order)).copied();
+                let name = name.filter(|_| is_call && *token == Token::LParen);
                 open.push(Open { name, separators: Vec::new(), in_value: false, has_clause: false });
             }
             Token::RParen | Token::RBracket | Token::RBrace => {
@@ -36,19 +42,18 @@ pub(crate) fn respell_json_members(tokens: &mut [TokenWithSpan]) {
                 if separators.is_empty() {
                     continue;
                 }
-                set(tokens, name, Token::make_word("json_build_object", None));
+                set(tokens, name, Token::make_word(MEMBERS, None));
                 separators.into_iter().for_each(|separator| set(tokens, separator, Token::Comma));
             }
             Token::SemiColon => open.clear(),
             word => {
                 let Some(call) = open.last_mut().filter(|open| open.name.is_some()) else { continue };
-                let before = before.and_then(|at| tokens.get(at)).map(|token| &token.token);
-                if word == Token::Comma {
+                if *word == Token::Comma {
                     call.in_value = false;
-                } else if !call.in_value && (word == Token::Colon || is_word(&word, "value") && !begins(before)) {
+                } else if !call.in_value && separates(word, before, next) {
                     call.separators.push(at);
                     call.in_value = true;
-                } else if is_clause(&word, before) {
+                } else if is_clause(word, before) {
                     call.has_clause = true;
                 }
             }
@@ -56,15 +61,49 @@ pub(crate) fn respell_json_members(tokens: &mut [TokenWithSpan]) {
     }
 }
 
-/// Whether a name may follow here that is no word of the call's own.
-fn begins(before: Option<&Token>) -> bool {
-    matches!(before, Some(Token::LParen | Token::Comma | Token::Period))
+fn is_blank(token: &Token) -> bool {
+    matches!(token, Token::Whitespace(_))
+}
+
+/// Whether a table is named behind this word.
+fn names_table(word: &Token) -> bool {
+    ["into", "from", "join", "table", "update", "only"].iter().any(|known| is_word(word, known))
+}
+
+/// A colon, or VALUE between what may end an expression and what may begin one: else it is a column.
+fn separates(word: &Token, before: Option<&Token>, next: Option<&Token>) -> bool {
+    *word == Token::Colon
+        || is_word(word, "value") && before.is_some_and(ends_expression) && next.is_some_and(begins_expression)
+}
+
+fn ends_expression(token: &Token) -> bool {
+    const OPERATORS: [&str; 12] =
+        ["when", "then", "else", "case", "and", "or", "not", "is", "like", "ilike", "between", "in"];
+    match token {
+        Token::Word(word) => word.quote_style.is_some() || !OPERATORS.iter().any(|operator| is_word(token, operator)),
+        Token::RParen | Token::RBracket | Token::Number(..) | Token::Placeholder(_) => true,
+        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::DollarQuotedString(_) => true,
+        _ => false,
+    }
+}
+
+fn begins_expression(token: &Token) -> bool {
+    const OPERATORS: [&str; 12] =
+        ["when", "then", "else", "end", "and", "or", "is", "like", "ilike", "between", "in", "collate"];
+    match token {
+        Token::Word(word) => word.quote_style.is_some() || !OPERATORS.iter().any(|operator| is_word(token, operator)),
+        Token::LParen | Token::Number(..) | Token::Placeholder(_) | Token::Minus | Token::Plus => true,
+        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::DollarQuotedString(_) => true,
+        _ => false,
+    }
 }
 
 /// `ABSENT ON NULL`, `NULL ON NULL`, `WITH UNIQUE KEYS`, `RETURNING jsonb`.
 fn is_clause(word: &Token, before: Option<&Token>) -> bool {
-    let after_null = || before.is_some_and(|token| is_word(token, "null") || is_word(token, "absent"));
-    ["with", "without", "returning"].iter().any(|clause| is_word(word, clause)) || is_word(word, "on") && after_null()
+    let follows = |known: [&str; 2]| before.is_some_and(|before| known.iter().any(|known| is_word(before, known)));
+    is_word(word, "returning")
+        || is_word(word, "on") && follows(["null", "absent"])
+        || is_word(word, "unique") && follows(["with", "without"])
 }
 
 fn set(tokens: &mut [TokenWithSpan], at: usize, token: Token) {
@@ -82,19 +121,24 @@ mod tests {
     #[test]
     fn members_are_arguments() {
         for (text, expected) in [
-            ("json_object('a': 1)", "json_build_object('a', 1)"),
-            ("JSON_OBJECT ('a' VALUE b, c: d)", "json_build_object ('a' , b, c, d)"),
+            ("json_object('a': 1)", "json_object_members('a', 1)"),
+            ("JSON_OBJECT ('a' VALUE b, c: d)", "json_object_members ('a' , b, c, d)"),
             (
-                "json_object('a': json_object('b': x[1]), 'c': f(y))",
-                "json_build_object('a', json_build_object('b', x[1]), 'c', f(y))",
+                "json_object('a': json_object('b': x[1:2]), 'c': f(y))",
+                "json_object_members('a', json_object_members('b', x[1:2]), 'c', f(y))",
+            ),
+            ("json_object($1: $2, $3::text VALUE $4)", "json_object_members($1, $2, $3::text , $4)"),
+            ("json_object('a': x::timestamp with time zone)", "json_object_members('a', x::timestamp with time zone)"),
+            ("json_object('a': null)", "json_object_members('a', null)"),
+            (
+                "json_object(value: 1 + value, t.value VALUE value, 'a' || value VALUE b)",
+                "json_object_members(value, 1 + value, t.value , value, 'a' || value , b)",
             ),
             ("json_object('{a, 1}')", "json_object('{a, 1}')"),
+            ("json_object('{a}'::text[] || value)", "json_object('{a}'::text[] || value)"),
+            ("json_object(CASE WHEN value IS NULL THEN x END)", "json_object(CASE WHEN value IS NULL THEN x END)"),
             ("json_object('a': 1 ABSENT ON NULL)", "json_object('a': 1 ABSENT ON NULL)"),
-            ("json_object('a': null)", "json_build_object('a', null)"),
-            (
-                "json_object(value: 1 + value, t.value VALUE value)",
-                "json_build_object(value, 1 + value, t.value , value)",
-            ),
+            ("INSERT INTO json_object (SELECT a value FROM t)", "INSERT INTO json_object (SELECT a value FROM t)"),
             ("f(a : 1), value, x[1:2], json_object", "f(a : 1), value, x[1:2], json_object"),
         ] {
             let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().unwrap();

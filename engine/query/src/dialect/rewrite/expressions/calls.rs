@@ -4,6 +4,7 @@
 use super::array_queries::array_of_query;
 use super::constants;
 use crate::dialect::ast::{call, cast, list, literal_text, number, parts, plain_arguments};
+use crate::sql::parse::json_members::MEMBERS;
 use crate::sql::walk::{Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
@@ -24,6 +25,11 @@ const UNSIGNED_RESULTS: &[&str] = &["array_length", "cardinality", "array_positi
 
 /// What must happen before the children are seen: a call in parentheses followed by `.field` loses its parentheses.
 pub(in crate::dialect) fn before_children(expr: &mut Expr) -> Result<()> {
+    if let Expr::Function(function) = expr
+        && unqualified(&function.name).as_deref() == Some(MEMBERS)
+    {
+        function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("json_build_object"))]);
+    }
     if let Expr::CompoundFieldAccess { root, access_chain } = expr {
         absorb_qualifiers(root, access_chain);
         // In PostgreSQL `a[1:2][2]` takes the second dimension from 1 to 2; each step here would take rows of what is left.

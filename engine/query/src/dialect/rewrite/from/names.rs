@@ -3,6 +3,7 @@
 
 use crate::dialect::ast::{folded, parts, plain_select, quoted};
 use crate::dialect::rewrite::expressions::calls::is_keyword_function;
+use crate::sql::parse::json_members::MEMBERS;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArguments, Query, Select,
     SelectItem, SetExpr, TrimWhereField,
@@ -151,9 +152,12 @@ fn function_name(function: &Function) -> Option<(String, Strength)> {
     if name == "array" && matches!(function.args, FunctionArguments::Subquery(_)) {
         return strong("array");
     }
-    // The spelling with SIMILAR has become a call.
-    let name = if name == "substring_similar" { "substring".to_owned() } else { name };
-    Some((name, Strength::Strong))
+    // What has become a call of another name while it was read.
+    match name.as_str() {
+        "substring_similar" => strong("substring"),
+        MEMBERS => strong("json_object"),
+        _ => Some((name, Strength::Strong)),
+    }
 }
 
 fn subquery_name(query: &Query) -> Option<(String, Strength)> {
