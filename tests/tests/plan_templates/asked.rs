@@ -112,6 +112,19 @@ pub(crate) const ASKED: &[Asked] = &[
         "SELECT a.id FROM accounts a WHERE NOT EXISTS (SELECT 1 FROM visits v WHERE v.account = a.id AND v.kind = $1) ORDER BY 1",
         &[KINDS],
     ),
+    // NOT IN and IN that collect the subquery's keys: with rows, with none, with one that is NULL.
+    other(
+        "SELECT c.id FROM cases c WHERE c.account NOT IN (SELECT a.id FROM accounts a WHERE a.country = $1) ORDER BY 1",
+        &[ALL_COUNTRIES],
+    ),
+    other(
+        "SELECT v.id FROM visits v WHERE v.account NOT IN (SELECT nullif(c.account, $1) FROM cases c WHERE c.state = $2::text) ORDER BY 1",
+        &[&["none", "acc_1", ""], ALL_STATES],
+    ),
+    other(
+        "SELECT v.id FROM visits v WHERE v.account IN (SELECT c.account FROM cases c WHERE c.state = $1) AND v.kind = $2 ORDER BY 1",
+        &[ALL_STATES, KINDS],
+    ),
     other(
         "SELECT id FROM accounts WHERE country = $1 UNION ALL SELECT id FROM visits WHERE kind = $2 ORDER BY 1",
         &[ALL_COUNTRIES, KINDS],

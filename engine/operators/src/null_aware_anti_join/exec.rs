@@ -3,17 +3,20 @@
 use super::collected::{CollectedExec, Content, Found};
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, is_not_null};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{JoinType, NullEquality, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, OrderingRequirements};
 use datafusion::physical_plan::distribution_requirements::InputDistributionRequirements;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::filter_pushdown::{ChildFilterDescription, FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
-use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricValue, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::{StreamExt, stream};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +30,7 @@ pub struct NullAwareAntiJoinExec {
     join: HashJoinExec,
     members: Arc<dyn ExecutionPlan>,
     found: Arc<Found>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl NullAwareAntiJoinExec {
@@ -65,7 +69,15 @@ impl NullAwareAntiJoinExec {
             NullEquality::NullEqualsNothing,
             false,
         )?;
-        Ok(Self { join, members, found })
+        Ok(Self { join, members, found, metrics: ExecutionPlanMetricsSet::new() })
+    }
+}
+
+impl NullAwareAntiJoinExec {
+    /// The rows around the subquery, which are streamed.
+    #[must_use]
+    pub fn rows(&self) -> &Arc<dyn ExecutionPlan> {
+        self.join.right()
     }
 }
 
@@ -133,11 +145,30 @@ impl ExecutionPlan for NullAwareAntiJoinExec {
         self.join.apply_expressions(f)
     }
 
+    /// What is asked of its rows is asked of those that it streams, if no two of their columns have one name.
+    fn gather_filters_for_pushdown(
+        &self,
+        _: FilterPushdownPhase,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        let schema = self.schema();
+        let names: HashSet<&String> = schema.fields().iter().map(|field| field.name()).collect();
+        let none = ChildFilterDescription::all_unsupported(&filters);
+        let rows = if names.len() == schema.fields().len() {
+            ChildFilterDescription::from_child(&filters, self.rows())?
+        } else {
+            none.clone()
+        };
+        Ok(FilterDescription::new().with_child(none).with_child(rows))
+    }
+
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let [(_, value)] = self.join.on() else { return internal_err!("NOT IN has one value") };
         let rows = self.join.execute(partition, context)?;
         let (schema, value, found) = (rows.schema(), Arc::clone(value), Arc::clone(&self.found));
-        let rows = stream::try_unfold((rows, value, found), |(mut rows, value, found)| async move {
+        let given = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let rows = stream::try_unfold((rows, value, found, given), |(mut rows, value, found, given)| async move {
             let Some(batch) = rows.next().await.transpose()? else { return Ok(None) };
             let batch = match found.content()? {
                 Content::Nothing => batch,
@@ -145,13 +176,20 @@ impl ExecutionPlan for NullAwareAntiJoinExec {
                 // The rest need not be read.
                 Content::Null => return Ok(None),
             };
-            Ok(Some((batch, (rows, value, found))))
+            given.add(batch.num_rows());
+            Ok(Some((batch, (rows, value, found, given))))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
+    /// The join's own figures, but for its count of rows: some of those are dropped here.
     fn metrics(&self) -> Option<MetricsSet> {
-        self.join.metrics()
+        let mut all = self.metrics.clone_inner();
+        let of_join = self.join.metrics().into_iter().flat_map(|join| join.iter().cloned().collect::<Vec<_>>());
+        of_join
+            .filter(|metric| !matches!(metric.value(), MetricValue::OutputRows(_)))
+            .for_each(|metric| all.push(metric));
+        Some(all)
     }
 }
 

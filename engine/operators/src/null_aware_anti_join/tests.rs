@@ -78,6 +78,17 @@ proptest! {
     }
 }
 
+/// The count is of rows that it gives, not of those that its join gives it.
+#[test]
+fn rows_are_counted() {
+    let rows = || vec![vec![Some(1), None, Some(2)]];
+    for (members, expected) in [(vec![Some(1)], 1), (vec![None], 0), (vec![], 3)] {
+        let plan = ours(&rows(), &vec![members], false, 1);
+        places(Arc::clone(&plan), Arc::new(TaskContext::default())).unwrap();
+        assert_eq!(plan.metrics().and_then(|metrics| metrics.output_rows()), Some(expected));
+    }
+}
+
 #[test]
 fn null_means_what_it_means_for_not_in() {
     let found = |rows: &[Option<i64>], members: &[Option<i64>]| {

@@ -16,6 +16,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use querygate_catalog::leaf::{CountedRun, GovernedExec};
 use querygate_catalog::live::LiveExec;
 use querygate_catalog::{GatheringExec, VisibleObject};
+use querygate_operators::NullAwareAntiJoinExec;
 use querygate_resources::MeteredExec;
 use querygate_workers::gate::PartReads;
 use std::any::Any;
@@ -193,7 +194,8 @@ fn races(plan: &Arc<dyn ExecutionPlan>, restricted: bool) -> bool {
         let races =
             plan.children().into_iter().fold(false, |races, child| leaves(child, restricted, &mut own) || races);
         *found = (before.0 + own.0, before.1 || own.1);
-        races || (plan.fetch().is_some() && own.0 > 1 && own.1)
+        let ends_early = plan.fetch().is_some() || (plan.as_ref() as &dyn Any).is::<NullAwareAntiJoinExec>();
+        races || (ends_early && own.0 > 1 && own.1)
     }
     leaves(plan, restricted, &mut (0, false))
 }

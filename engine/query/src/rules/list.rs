@@ -168,8 +168,10 @@ mod tests {
     fn repairs_are_looked_at_with_each_version() {
         let repairs = [
             include_str!("bounds/bound_pushed_conditions.rs"),
+            include_str!("joins/collect_distinct_keys.rs"),
             include_str!("joins/collect_one_row_side.rs"),
             include_str!("joins/collect_small_side.rs"),
+            include_str!("joins/collect_subquery_of_not_in.rs"),
             include_str!("repairs/correct_dependencies.rs"),
             include_str!("repairs/drop_primary_keys.rs"),
             include_str!("repairs/drop_unsound_equivalences.rs"),

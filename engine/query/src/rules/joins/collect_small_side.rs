@@ -22,6 +22,7 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use querygate_catalog::leaf::{ExpectedRows, GovernedExec};
+use querygate_operators::NullAwareAntiJoinExec;
 use std::sync::Arc;
 
 /// Put after the rule that chooses between both, before partitions are made fit. Of a table with a row policy only the magnitude is known
@@ -65,7 +66,9 @@ fn collected(plan: Arc<dyn ExecutionPlan>, most: f64, may_be_dropped: bool) -> R
         PartitionMode::Partitioned | PartitionMode::CollectLeft | PartitionMode::Auto => mode,
     };
     let stays_divided = chosen != PartitionMode::CollectLeft;
-    let left = collected(Arc::clone(join.left()), most, stays_divided && may_be_dropped)?;
+    // The left side of NOT IN may come to be streamed instead (`CollectSubqueryOfNotIn`).
+    let streams_left = stays_divided || join.null_aware;
+    let left = collected(Arc::clone(join.left()), most, streams_left && may_be_dropped)?;
     let right = collected(Arc::clone(join.right()), most, stays_divided || may_be_dropped)?;
     let join = if chosen == mode { plan } else { Arc::new(join.builder().with_partition_mode(chosen).build()?) };
     replace_children_if_necessary(join, vec![left, right])
@@ -95,6 +98,9 @@ pub(super) fn expected(plan: &Arc<dyn ExecutionPlan>) -> Option<ExpectedRows> {
     }
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
         return Some(joined(*join.join_type(), expected(join.left())?, expected(join.right())?));
+    }
+    if let Some(join) = plan.downcast_ref::<NullAwareAntiJoinExec>() {
+        return expected(join.rows());
     }
     if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
         let groups = aggregate.group_expr();
@@ -257,6 +263,21 @@ mod tests {
                 assert_eq!(rows, Some(vec!["emea|true".to_owned()]), "{sql}");
             }
         }
+    }
+
+    /// Nor where NOT IN streams what is around its subquery.
+    #[test]
+    fn no_stream_waits_below_not_in() {
+        let reader = Shop::open().reader("olga", "shop_owner", 4);
+        let groups = "(SELECT region_id AS k, count(*) AS n FROM visits GROUP BY region_id) g";
+        let joined = format!("{groups} JOIN (SELECT max(id) AS m FROM regions WHERE id < 'f') q ON q.m = g.k");
+        let sql = format!(
+            "SELECT DISTINCT b.k, j.n > 0 FROM (SELECT unnest(ARRAY['emea']) AS k) b LEFT JOIN \
+             (SELECT g.k, g.n FROM {joined} WHERE g.n NOT IN (SELECT rank + 100 FROM regions)) j ON b.k = j.k"
+        );
+        let plan = crate::testing::printed(&reader.planned_once(&sql).unwrap());
+        assert!(plan.contains("NullAwareAntiJoinExec"), "{plan}");
+        assert_eq!(rows_in_time(&reader, &sql, 20), Some(vec!["emea|true".to_owned()]));
     }
 
     /// The plan of one who sees few rows is that of one who sees all of them.
