@@ -21,15 +21,15 @@ const CALL_BYTES_MAX: usize = 64 << 10;
 impl Printer<'_> {
     /// The text of an expression.
     pub(crate) fn scalar(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
-        let text = self.scalar_of(expr, scope)?;
-        let most = match expr {
+        let text = self.unbounded_scalar(expr, scope)?;
+        let bytes_max = match expr {
             ScalarExpr::Function { .. } | ScalarExpr::Cast { .. } => CALL_BYTES_MAX,
             _ => TEXT_BYTES_MAX,
         };
-        if text.len() > most { Err(too_long()) } else { Ok(text) }
+        if text.len() > bytes_max { Err(too_long()) } else { Ok(text) }
     }
 
-    fn scalar_of(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
+    fn unbounded_scalar(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
         Ok(match expr {
             ScalarExpr::Column(id) => {
                 let (text, depth) = scope.text(*id).ok_or_else(|| Stop(undefined(*id)))?;

@@ -1,6 +1,6 @@
 //! The plan node: DataFusion's join of the rows that have no equal one, and what NULL means for NOT IN around it.
 
-use super::collected::{CollectedExec, Content, Found};
+use super::null_observer::{Content, NullObserverExec, ObservedContent};
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, is_not_null};
 use datafusion::common::config::ConfigOptions;
@@ -26,10 +26,10 @@ use std::sync::Arc;
 /// DataFusion's join for this collects the rows around the subquery. This one collects the subquery's, and gives the others in their order.
 #[derive(Debug)]
 pub struct NullAwareAntiJoinExec {
-    /// Collects the subquery's rows, behind a [`CollectedExec`].
+    /// Collects the subquery's rows, behind a [`NullObserverExec`].
     join: HashJoinExec,
     members: Arc<dyn ExecutionPlan>,
-    found: Arc<Found>,
+    found: Arc<ObservedContent>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -55,11 +55,11 @@ impl NullAwareAntiJoinExec {
         rows: Arc<dyn ExecutionPlan>,
         value: Arc<dyn PhysicalExpr>,
     ) -> Result<Self> {
-        let found = Arc::new(Found::default());
-        let collected = CollectedExec::new(members, Arc::clone(&member), Arc::clone(&found));
-        let members = Arc::clone(collected.input());
+        let found = Arc::new(ObservedContent::default());
+        let observer = NullObserverExec::new(members, Arc::clone(&member), Arc::clone(&found));
+        let members = Arc::clone(observer.input());
         let join = HashJoinExec::try_new(
-            Arc::new(collected),
+            Arc::new(observer),
             rows,
             vec![(member, value)],
             None,

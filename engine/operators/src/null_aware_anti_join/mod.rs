@@ -1,7 +1,7 @@
 //! `x NOT IN (rows)` that collects the rows instead of all that is compared with them.
 
-mod collected;
 mod exec;
+mod null_observer;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 //! other side goes through all that it meets, though one decides.
 //! Needed with DataFusion 55.2.0.
 
+use crate::rules::joins::gives_whole_groups;
 use crate::rules::share_equal_inputs::SharedExec;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -11,10 +12,12 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use querygate_catalog::leaf::GovernedExec;
 use std::sync::Arc;
@@ -47,20 +50,20 @@ impl PhysicalOptimizerRule for CollectDistinctKeys {
     }
 }
 
-/// Whether a join collects its left side only to see which keys are there. Where both sides are divided, that side is large, and is not
-/// read once more.
+/// Whether a join collects its left side only to see which keys are there. A divided left side is large; grouping
+/// it would cost more than its equal keys do.
 fn asks_for_keys(join: &HashJoinExec) -> bool {
-    let whole_rows = match join.join_type() {
-        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => false,
+    let keeps_right = match join.join_type() {
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => true,
         JoinType::Inner
         | JoinType::Left
         | JoinType::Right
         | JoinType::Full
         | JoinType::LeftSemi
         | JoinType::LeftAnti
-        | JoinType::LeftMark => true,
+        | JoinType::LeftMark => false,
     };
-    !whole_rows
+    keeps_right
         && *join.partition_mode() == PartitionMode::CollectLeft
         && !join.on().is_empty()
         && join.filter().is_none()
@@ -98,13 +101,7 @@ fn are_distinct(plan: &Arc<dyn ExecutionPlan>, columns: &[usize]) -> bool {
         return sources.is_some_and(|sources| are_distinct(projection.input(), &sources));
     }
     if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
-        let whole = match aggregate.mode() {
-            AggregateMode::Final
-            | AggregateMode::FinalPartitioned
-            | AggregateMode::Single
-            | AggregateMode::SinglePartitioned => true,
-            AggregateMode::Partial | AggregateMode::PartialReduce => false,
-        };
+        let whole = gives_whole_groups(*aggregate.mode());
         let groups = aggregate.group_expr();
         return whole && !groups.has_grouping_set() && (0..groups.expr().len()).all(|group| columns.contains(&group));
     }
@@ -116,7 +113,12 @@ fn are_distinct(plan: &Arc<dyn ExecutionPlan>, columns: &[usize]) -> bool {
     if let Some(shared) = plan.downcast_ref::<SharedExec>() {
         return are_distinct(shared.input(), columns);
     }
+    if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+        // One that leaves columns out has them at other places.
+        return filter.schema() == filter.input().schema() && are_distinct(filter.input(), columns);
+    }
     let keeps_rows = plan.downcast_ref::<RepartitionExec>().is_some()
+        || plan.downcast_ref::<SortPreservingMergeExec>().is_some()
         || plan.downcast_ref::<CoalescePartitionsExec>().is_some()
         || plan.downcast_ref::<SortExec>().is_some()
         || plan.downcast_ref::<CooperativeExec>().is_some();
@@ -147,6 +149,10 @@ mod tests {
             ),
             ("SELECT v.id FROM visits v WHERE v.score IN (SELECT rank FROM regions) ORDER BY 1", true),
             ("SELECT v.id FROM visits v WHERE v.score IN (SELECT DISTINCT rank FROM regions) ORDER BY 1", false),
+            (
+                "SELECT v.id FROM visits v WHERE v.score IN (SELECT rank FROM regions GROUP BY rank HAVING count(*) > 0 AND rank > 0) ORDER BY 1",
+                false,
+            ),
             (
                 "SELECT v.id FROM visits v WHERE v.score IN (SELECT r FROM (SELECT rank AS r, count(*) FROM regions GROUP BY rank) g) ORDER BY 1",
                 false,

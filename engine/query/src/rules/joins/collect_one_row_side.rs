@@ -2,13 +2,14 @@
 //! side of them and streams the right one, and swaps them by their sizes, which leaves here do not tell: the one row is collected.
 //! Needed with DataFusion 55.2.0.
 
+use crate::rules::joins::gives_whole_groups;
 use crate::rules::share_equal_inputs::SharedExec;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
@@ -50,13 +51,7 @@ impl PhysicalOptimizerRule for CollectOneRowSide {
 /// Whether a plan has one row at most.
 fn is_one_row(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
-        let whole = match aggregate.mode() {
-            AggregateMode::Final
-            | AggregateMode::FinalPartitioned
-            | AggregateMode::Single
-            | AggregateMode::SinglePartitioned => true,
-            AggregateMode::Partial | AggregateMode::PartialReduce => false,
-        };
+        let whole = gives_whole_groups(*aggregate.mode());
         return whole && aggregate.group_expr().expr().is_empty() && !aggregate.group_expr().has_grouping_set();
     }
     if let Some(shared) = plan.downcast_ref::<SharedExec>() {

@@ -1,4 +1,4 @@
-//! What is known of the rows of a subquery once a join has collected them.
+//! Whether the rows of a subquery are none, and whether a value among them is NULL: known once a join has collected them.
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -8,7 +8,6 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::StreamExt;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// What all rows are together.
@@ -23,9 +22,9 @@ pub(super) enum Content {
 
 /// Filled at the end of the rows, empty before.
 #[derive(Debug, Default)]
-pub(super) struct Found(OnceLock<Content>);
+pub(super) struct ObservedContent(OnceLock<Content>);
 
-impl Found {
+impl ObservedContent {
     /// # Errors
     /// Internal: the rows are not at their end.
     pub(super) fn content(&self) -> Result<Content> {
@@ -36,16 +35,20 @@ impl Found {
     }
 }
 
-/// Passes rows on, and tells at their end what they were.
+/// Passes rows on, and fills in at their end what they were.
 #[derive(Debug)]
-pub(super) struct CollectedExec {
+pub(super) struct NullObserverExec {
     input: Arc<dyn ExecutionPlan>,
     value: Arc<dyn PhysicalExpr>,
-    found: Arc<Found>,
+    found: Arc<ObservedContent>,
 }
 
-impl CollectedExec {
-    pub(super) fn new(input: Arc<dyn ExecutionPlan>, value: Arc<dyn PhysicalExpr>, found: Arc<Found>) -> Self {
+impl NullObserverExec {
+    pub(super) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        value: Arc<dyn PhysicalExpr>,
+        found: Arc<ObservedContent>,
+    ) -> Self {
         Self { input, value, found }
     }
 
@@ -54,15 +57,15 @@ impl CollectedExec {
     }
 }
 
-impl DisplayAs for CollectedExec {
+impl DisplayAs for NullObserverExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CollectedExec")
+        f.write_str("NullObserverExec")
     }
 }
 
-impl ExecutionPlan for CollectedExec {
+impl ExecutionPlan for NullObserverExec {
     fn name(&self) -> &'static str {
-        "CollectedExec"
+        "NullObserverExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -98,28 +101,30 @@ impl ExecutionPlan for CollectedExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let (schema, value, found) = (input.schema(), Arc::clone(&self.value), Arc::clone(&self.found));
-        let (any, null) = (AtomicBool::new(false), AtomicBool::new(false));
-        // The last of all items is none, which stands for the end.
+        let (mut any, mut null) = (false, false);
+        // A `None` behind the last batch marks the end.
         let items = input.map(Some).chain(futures::stream::once(std::future::ready(None)));
         let rows = items.filter_map(move |item| {
             let item = match item {
                 Some(Ok(batch)) => {
                     Some(value.evaluate(&batch).and_then(|values| values.into_array(batch.num_rows())).map(|values| {
-                        any.fetch_or(batch.num_rows() > 0, Ordering::Relaxed);
-                        null.fetch_or(values.logical_null_count() > 0, Ordering::Relaxed);
+                        any |= batch.num_rows() > 0;
+                        null |= values.logical_null_count() > 0;
                         batch
                     }))
                 }
                 Some(Err(error)) => Some(Err(error)),
                 None => {
-                    let content = match (null.load(Ordering::Relaxed), any.load(Ordering::Relaxed)) {
+                    let content = match (null, any) {
                         (true, _) => Content::Null,
                         (false, true) => Content::Values,
                         (false, false) => Content::Nothing,
                     };
-                    // One partition, which is run once.
-                    let _ = found.0.set(content);
-                    None
+                    // A join collects its one partition once, for all that it streams.
+                    match found.0.set(content) {
+                        Ok(()) => None,
+                        Err(_) => Some(internal_err!("rows of NOT IN are collected twice")),
+                    }
                 }
             };
             std::future::ready(item)
