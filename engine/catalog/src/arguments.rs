@@ -31,6 +31,13 @@ impl Arguments {
         known.then_some(Self { scalars, values })
     }
 
+    /// Values for nodes of the gate alone, which no fragment takes. `None`: one is NULL.
+    #[must_use]
+    pub fn of_gate(scalars: Vec<ScalarValue>) -> Option<Self> {
+        let known = !scalars.iter().any(ScalarValue::is_null);
+        known.then_some(Self { scalars, values: Vec::new() })
+    }
+
     /// The place of a parameter among the values. `None`: it is no numbered one.
     #[must_use]
     pub fn place(parameter: &Placeholder) -> Option<usize> {

@@ -51,6 +51,13 @@ impl PlanHistory {
         !is_first && seen.refusals < REFUSALS_MAX
     }
 
+    /// Whether its plan could not be kept as often as this is not tried again.
+    pub(crate) fn is_refused(&self, variant: Variant) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&variant).is_some_and(|seen| seen.refusals >= REFUSALS_MAX)
+    }
+
+    /// Notes that its plan cannot be kept.
     pub(crate) fn refuse(&self, variant: Variant) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = seen.entry(variant).or_default();

@@ -1,11 +1,15 @@
 //! Constants that a statement compares columns with, as parameters: a statement that is the same but for them is bound and planned once.
-//! Which of them may stay parameters is known once it is bound, by the types that they are compared with.
+//! Which of them may stay parameters is known once it is bound, by the types that they are compared with. Of statements that ask the
+//! catalog, names and numbers of objects are parameters, by which clients describe one table after the other.
 
 use super::parameters::is_parameter;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, write};
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, ObjectNamePart, Query, Select, Value};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, ObjectNamePart, Query,
+    Select, Value,
+};
 use querygate_semantics::typing::follows_clock;
 use querygate_types::PgType;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,6 +18,9 @@ use std::sync::Arc;
 
 /// Constants of one statement at most; one with more of them is bound as it stands.
 const CONSTANTS_MAX: usize = 32;
+/// In statements that ask the catalog, shorter constants are codes of its own, such as kinds of relations, and flags.
+const NAME_LEAST: usize = 2;
+const NUMBER_LEAST: i64 = 1_000;
 
 /// A statement with its constants beside it.
 #[derive(Debug)]
@@ -25,14 +32,23 @@ pub(crate) struct Constants {
     pub(crate) constants: Vec<Constant>,
     /// Their values, as a client would send them.
     pub(crate) values: Vec<ArrayRef>,
-    /// The charge for all that.
-    pub(crate) charge: Option<MemoryReservation>,
+    /// Whether the statement asks the catalog.
+    pub(crate) asks_catalog: bool,
+}
+
+/// Those of a statement that a session has prepared.
+#[derive(Debug)]
+pub(crate) struct HeldConstants {
+    pub(crate) constants: Arc<Constants>,
+    pub(crate) _charge: MemoryReservation,
 }
 
 /// A constant that is a parameter.
 #[derive(Debug)]
 pub(crate) struct Constant {
     written: Written,
+    /// Whether a function of the catalog is asked about it, which reads a text.
+    is_argument: bool,
     /// Which of the statement's constants it is, in the order of the walk.
     place: usize,
 }
@@ -55,16 +71,30 @@ impl Written {
             _ => None,
         }
     }
+
+    /// Whether it is too short for the name or the number of an object.
+    fn is_code(&self) -> bool {
+        match self {
+            Self::Text(text) => text.len() < NAME_LEAST,
+            Self::Number(number) => *number < NUMBER_LEAST,
+        }
+    }
 }
 
 impl Constant {
     /// Whether a parameter beside this type means the same as the constant does.
     fn fits(&self, beside: Option<PgType>) -> bool {
-        let Some(beside) = beside else { return false };
+        let Some(beside) = beside else { return self.is_argument };
         match self.written {
             Written::Text(_) => matches!(
                 beside,
-                PgType::Text | PgType::Varchar | PgType::Name | PgType::Uuid | PgType::Date | PgType::Oid
+                PgType::Text
+                    | PgType::Varchar
+                    | PgType::Name
+                    | PgType::Uuid
+                    | PgType::Date
+                    | PgType::Oid
+                    | PgType::Regclass
             ),
             Written::Number(_) => matches!(beside, PgType::Int2 | PgType::Int4 | PgType::Int8),
         }
@@ -80,13 +110,14 @@ impl Constants {
 }
 
 /// The statement with parameters in the places of constants, but for those in `fixed`. `None`: it has no such constant, or
-/// parameters of its own, or asks the catalog.
+/// parameters of its own.
 pub(crate) fn constants(query: &Query, fixed: &[usize]) -> Option<Constants> {
-    if finds(query, &mut Fixed) {
+    if finds(query, &mut OwnParameters) {
         return None;
     }
     let mut lifted = query.clone();
-    let mut lifting = Lifting { fixed, seen: 0, constants: Vec::new() };
+    let asks_catalog = finds(query, &mut CatalogRelations);
+    let mut lifting = Lifting { fixed, asks_catalog, seen: 0, constants: Vec::new() };
     // A walk that refuses nothing cannot fail.
     let _walked = write(&mut lifted, &mut lifting);
     let Lifting { seen, constants, .. } = lifting;
@@ -102,7 +133,7 @@ pub(crate) fn constants(query: &Query, fixed: &[usize]) -> Option<Constants> {
     let values = constants.iter().map(value).collect();
     // Two trees may print alike.
     let text = format!("{lifted}\0{:016x}{:016x}", hash_of(&lifted, 0), hash_of(&lifted, 1)).into();
-    Some(Constants { query: lifted, text, constants, values, charge: None })
+    Some(Constants { query: lifted, text, constants, values, asks_catalog })
 }
 
 fn hash_of(query: &Query, seed: u8) -> u64 {
@@ -111,14 +142,17 @@ fn hash_of(query: &Query, seed: u8) -> u64 {
     hasher.finish()
 }
 
-/// Finds what stays as it is written: a parameter, or a relation of the catalog, of which whole answers are kept.
-struct Fixed;
+struct OwnParameters;
 
-impl Reader for Fixed {
+impl Reader for OwnParameters {
     fn expr(&mut self, expr: &Expr) -> Step {
         if is_parameter(expr) { ControlFlow::Break(Stop::Found) } else { ON }
     }
+}
 
+struct CatalogRelations;
+
+impl Reader for CatalogRelations {
     fn relation(&mut self, relation: &ObjectName) -> Step {
         let mut names = relation.0.iter().filter_map(ObjectNamePart::as_ident).map(|name| name.value.as_str());
         let is_of_catalog = names.any(|name| name.starts_with("pg_") || name == "information_schema");
@@ -129,6 +163,7 @@ impl Reader for Fixed {
 struct Lifting<'a> {
     /// Those that stay as they are written.
     fixed: &'a [usize],
+    asks_catalog: bool,
     /// Constants so far, in the order of the walk.
     seen: usize,
     constants: Vec<Constant>,
@@ -141,6 +176,35 @@ impl Writer for Lifting<'_> {
         }
         ON
     }
+
+    /// The number of an object that a function of the catalog is asked about, or that is named by a cast.
+    fn expr(&mut self, expr: &mut Expr) -> Step {
+        if !self.asks_catalog {
+            return ON;
+        }
+        match expr {
+            Expr::Function(call) if last_name(&call.name).is_some_and(|name| name.starts_with("pg_")) => {
+                if let FunctionArguments::List(list) = &mut call.args {
+                    for argument in &mut list.args {
+                        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument {
+                            self.lift_number_of_object(argument);
+                        }
+                    }
+                }
+            }
+            Expr::Cast { expr, data_type: DataType::Custom(name, _), .. }
+                if last_name(name).is_some_and(|name| name == "regclass") =>
+            {
+                self.lift_number_of_object(expr);
+            }
+            _ => {}
+        }
+        ON
+    }
+}
+
+fn last_name(name: &ObjectName) -> Option<&str> {
+    name.0.last().and_then(ObjectNamePart::as_ident).map(|name| name.value.as_str())
 }
 
 impl Lifting<'_> {
@@ -155,6 +219,13 @@ impl Lifting<'_> {
             }
             Expr::BinaryOp { left, op: BinaryOperator::Eq, right } if is_column(left) => self.lift(right),
             Expr::BinaryOp { left, op: BinaryOperator::Eq, right } if is_column(right) => self.lift(left),
+            // What psql makes of a name.
+            Expr::BinaryOp { left, op, right } if self.asks_catalog && is_column(left) && is_match(op) => {
+                match right.as_mut() {
+                    Expr::Collate { expr: pattern, .. } => self.lift(pattern),
+                    pattern => self.lift(pattern),
+                }
+            }
             Expr::InList { expr, list, negated: false } if is_column(expr) && is_of_one_kind(list) => {
                 list.iter_mut().for_each(|constant| self.lift(constant));
             }
@@ -163,17 +234,39 @@ impl Lifting<'_> {
         }
     }
 
+    fn lift_number_of_object(&mut self, constant: &mut Expr) {
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if matches!(Written::of(constant), Some(Written::Text(text)) if digits(&text)) {
+            self.lift_as(constant, true);
+        }
+    }
+
     fn lift(&mut self, constant: &mut Expr) {
+        self.lift_as(constant, false);
+    }
+
+    fn lift_as(&mut self, constant: &mut Expr, is_argument: bool) {
         let Some(written) = Written::of(constant) else { return };
+        if self.asks_catalog && written.is_code() {
+            return;
+        }
         let place = self.seen;
         self.seen += 1;
-        // Plans are kept where no two values are equal, as equal ones are one to a source.
-        let is_known = self.constants.iter().any(|known| known.written == written);
+        // Plans are kept where no two values are equal, as equal ones are one to a source; the catalog is none.
+        let is_known = !self.asks_catalog && self.constants.iter().any(|known| known.written == written);
         if self.seen > CONSTANTS_MAX || self.fixed.contains(&place) || is_known {
             return;
         }
-        self.constants.push(Constant { written, place });
+        self.constants.push(Constant { written, is_argument, place });
         *constant = Expr::Value(Value::Placeholder(format!("${}", self.constants.len())).into());
+    }
+}
+
+fn is_match(op: &BinaryOperator) -> bool {
+    match op {
+        BinaryOperator::PGRegexMatch => true,
+        BinaryOperator::PGCustomBinaryOperator(name) => name.last().is_some_and(|name| name == "~"),
+        _ => false,
     }
 }
 
@@ -226,8 +319,23 @@ mod tests {
             ("SELECT 1 FROM t WHERE a NOT IN (1, 2) OR NOT a = 2 OR a <> 3", "none"),
             ("SELECT 1 FROM t WHERE lower(a) = 'x' AND a + 1 = 2 AND a::int = 3", "none"),
             ("SELECT 1 FROM t WHERE a = 'x' AND b = $1", "none"),
-            ("SELECT 1 FROM t, pg_class WHERE a = 'x'", "none"),
-            ("SELECT (SELECT 1 FROM information_schema.tables) FROM t WHERE a = 'x'", "none"),
+            (
+                "SELECT 1 FROM pg_class WHERE relkind = 'r' AND relname = 'one' AND oid = '17'",
+                "relkind = 'r' AND relname = $1 AND oid = $2 <- one, 17",
+            ),
+            (
+                "SELECT 1 FROM pg_class c WHERE c.oid = '17' AND pg_table_is_visible('17') AND 3 = relnatts",
+                "c.oid = $1 AND pg_table_is_visible($2) AND 3 = relnatts <- 17, 17",
+            ),
+            (
+                "SELECT 1 FROM pg_class c WHERE relname OPERATOR(pg_catalog.~) '^(a)$' COLLATE pg_catalog.default",
+                "relname OPERATOR(pg_catalog.~) $1 COLLATE pg_catalog.default <- ^(a)$",
+            ),
+            (
+                "SELECT 1 FROM pg_class c WHERE oid IN (SELECT pg_partition_ancestors('1700') UNION ALL VALUES ('1700'::pg_catalog.regclass))",
+                "oid IN (SELECT pg_partition_ancestors($1) UNION ALL VALUES ($2::pg_catalog.regclass)) <- 1700, 1700",
+            ),
+            ("SELECT 1 FROM pg_class c WHERE pg_get_expr('a') AND 'a'::regclass = oid AND oid <> '17'", "none"),
             ("SELECT a = 'x' FROM t GROUP BY a HAVING a = 'y'", "none"),
         ] {
             assert_eq!(shown(sql, &[]), expected, "{sql}");

@@ -3,6 +3,7 @@
 use crate::bind::reader_rights::ReaderRights;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::Workspace;
+use crate::dialect::constants::Constants;
 use crate::dialect::parameters::Declared;
 use crate::engine::judged::Judged;
 use crate::plan::template::Templates;
@@ -30,6 +31,8 @@ pub(crate) struct Caches {
     pub(super) opened: Cache<String, Settings>,
     /// Statements bound before, by everything that binding depends on.
     pub(crate) bound: Cache<BoundKey, Arc<Bound>>,
+    /// The constants of statements that ask the catalog, by their own texts.
+    pub(crate) constants: Cache<BoundKey, Arc<Constants>>,
     /// Plans of bound statements that are kept for other values.
     pub(crate) templates: Templates,
     /// Answers of statements that ask the catalog alone.
@@ -52,7 +55,8 @@ impl Caches {
         let judged_max = (memory_total / JUDGED_SHARE).min(JUDGED_MAX);
         let rights_max = (memory_total / RIGHTS_SHARE).min(RIGHTS_MAX);
         let answers_max = (memory_total / ANSWERS_SHARE).min(ANSWERS_MAX);
-        let shares = [bound_max, templates_max, answers_max, judged_max, rights_max];
+        let constants_max = (memory_total / CONSTANTS_SHARE).min(CONSTANTS_MAX);
+        let shares = [bound_max, constants_max, templates_max, answers_max, judged_max, rights_max];
         bound_memory.try_grow(shares.into_iter().fold(0, usize::saturating_add))?;
         Ok(Self {
             rights: Cache::builder()
@@ -68,6 +72,10 @@ impl Caches {
             bound: Cache::builder()
                 .max_capacity(bound_max as u64)
                 .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
+                .build(),
+            constants: Cache::builder()
+                .max_capacity(constants_max as u64)
+                .weigher(|key: &BoundKey, _: &Arc<Constants>| weight(key.text.len().saturating_mul(CONSTANTS_BYTES)))
                 .build(),
             templates: Templates::new(templates_max),
             answers: Answers::new(answers_max),
@@ -87,6 +95,7 @@ impl Caches {
         self.workspaces.invalidate_all();
         self.states.invalidate_all();
         self.bound.invalidate_all();
+        self.constants.invalidate_all();
         self.templates.clear();
         self.answers.clear();
         self.judged.clear();
@@ -110,6 +119,10 @@ pub(super) const OPENED_KEY_MAX: usize = 512;
 /// Bytes of bound statements kept, as they are estimated; of the memory of all statements, a share at most.
 const BOUND_MAX: usize = 128 << 20;
 const BOUND_SHARE: usize = 32;
+/// The same of constants of statements that ask the catalog: for each byte of a text, its tree and the text with parameters.
+const CONSTANTS_MAX: usize = 8 << 20;
+const CONSTANTS_SHARE: usize = 256;
+const CONSTANTS_BYTES: usize = 32;
 /// The same of plans that are kept.
 const TEMPLATES_MAX: usize = 64 << 20;
 const TEMPLATES_SHARE: usize = 64;

@@ -267,7 +267,7 @@ async fn again(plan: &LogicalPlan, state: &Arc<SessionState>, error: Error) -> R
 }
 
 /// Whether a join compares each row with each for what a table of keys would find: a column of one side that equals one of the other.
-fn loops_over_equals(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub(super) fn loops_over_equals(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let is_key = |filter: &JoinFilter, part: &Arc<dyn PhysicalExpr>| {
         let side = |of: &Arc<dyn PhysicalExpr>| {
             let column = of.downcast_ref::<Column>()?;

@@ -37,6 +37,10 @@ pub(crate) struct PlanOptions {
     pub(crate) asking: Option<Asking>,
     /// Plans that are kept; `None`: this one is planned anew, and not kept.
     pub(crate) templates: Option<Templates>,
+    /// Of a statement that reads the catalog alone, the settings that names depend on, for plans that are kept; `None`: it is planned anew.
+    pub(crate) settings: Option<Arc<str>>,
+    /// Whether what became of each part is noted even where no source has one: for EXPLAIN.
+    pub(crate) receipts: bool,
 }
 
 /// Planning of one run: what is known of it before anything is planned.
@@ -55,16 +59,24 @@ struct Keeping {
     template: Option<Arc<Template>>,
     /// Advice, which is asked for once in a run. `None`: not yet.
     chosen: Option<Chosen>,
+    /// Of a statement that reads the catalog alone.
+    settings: Option<Arc<str>>,
 }
 
 impl Keeping {
     fn of(bound: &Bound, state: &Arc<SessionState>, values: &[ScalarValue], options: &mut PlanOptions) -> Option<Self> {
         let templates = options.templates.take().filter(|_| !options.require_pushdown)?;
+        if bound.asks().catalog_alone {
+            let settings = options.settings.take().filter(|_| !values.is_empty())?;
+            let arguments = Templates::arguments(bound, state, values)?;
+            let template = templates.of_catalog(bound, &settings);
+            return Some(Self { arguments, templates, template, chosen: None, settings: Some(settings) });
+        }
         let arguments = Templates::arguments(bound, state, values)?;
         let known = bound.plans().choices();
         let chosen = known.and_then(|choices| Some(options.asking.take()?.choose_of(choices?)));
         let template = templates.of(bound, state, &arguments, Chosen::variant(chosen.as_ref()));
-        Some(Self { arguments, templates, template, chosen })
+        Some(Self { arguments, templates, template, chosen, settings: None })
     }
 
     /// The kept plan for this run. `may_plan`: as of its leaves.
@@ -72,6 +84,17 @@ impl Keeping {
         let Some(template) = &self.template else { return Ok(None) };
         let physical = template.renewed(bound, state, &self.arguments, may_plan).await?;
         Ok(physical.map(|physical| of_template(template, physical, self.chosen.clone())))
+    }
+
+    /// The plan of a statement that reads the catalog alone, out of one that is kept from now on. `None`: it is to be planned for its
+    /// values.
+    async fn of_catalog(&self, bound: &Bound, state: &Arc<SessionState>) -> Result<Option<Executable>> {
+        let Some(settings) = &self.settings else { return Ok(None) };
+        let started = started(state, bound.asks());
+        let kept = self.templates.keep_of_catalog(bound, &started, &self.arguments, settings).await;
+        let Some(template) = kept else { return Ok(None) };
+        let physical = template.renewed(bound, state, &self.arguments, true).await?;
+        Ok(physical.map(|physical| Executable { cached: false, ..of_template(&template, physical, None) }))
     }
 }
 
@@ -87,7 +110,7 @@ impl Planning {
         mut options: PlanOptions,
     ) -> Result<Self> {
         let values = bound.values(parameters)?;
-        let is_divided = bound.is_whole_known() && bound.whole_found().is_none();
+        let is_divided = bound.asks().catalog_alone || (bound.is_whole_known() && bound.whole_found().is_none());
         let keeping = if is_divided { Keeping::of(bound, state, &values, &mut options) } else { None };
         Ok(Self { values, options, keeping })
     }
@@ -127,6 +150,12 @@ impl Planning {
         {
             return Ok(executable);
         }
+        if let Some(keeping) = &keeping
+            && let Some(executable) = keeping.of_catalog(bound, state).await?
+        {
+            return Ok(executable);
+        }
+        let keeping = keeping.filter(|keeping| keeping.settings.is_none());
         plan_anew(bound, state, values, options, keeping).await
     }
 }
@@ -153,12 +182,17 @@ async fn plan_anew(
 ) -> Result<Executable> {
     let logical = bound.with_values(values)?;
     let started = started(state, bound.asks());
-    let federated = bound.catalog().federate(&logical, &context(&started))?;
+    let is_own = bound.asks().catalog_alone && !options.receipts && !options.require_pushdown;
+    let federated = match is_own {
+        // No source has a part in it, and so few rows leave nothing to choose.
+        true => Federated { plan: logical.clone(), fragments: 0, receipts: Receipts::default() },
+        false => bound.catalog().federate(&logical, &context(&started))?,
+    };
     if options.require_pushdown {
         everything_pushed(&bound.catalog().with_reasons(federated.receipts.clone(), &context(&started)))?;
     }
     let chosen = keeping.as_mut().and_then(|keeping| keeping.chosen.take());
-    let asking = options.asking.filter(|_| chosen.is_none());
+    let asking = options.asking.filter(|_| chosen.is_none() && !is_own);
     let chosen = chosen.or_else(|| asking?.choose(&federated.plan, options.require_pushdown));
     let advised = following(bound, &started, chosen.as_ref(), &logical, &federated).await;
     let chosen = chosen.filter(|chosen| advised.is_some() || chosen.is_default());

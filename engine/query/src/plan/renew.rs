@@ -3,7 +3,10 @@
 
 mod subqueries;
 
+use crate::dialect::subqueries::apply::ApplyExec;
 use crate::plan::renew::subqueries::{FreshResults, is_rewritable};
+use crate::rules::open_parameters::OpenParameter;
+use crate::rules::repairs::drop_unsound_equivalences::UnorderedExec;
 use crate::rules::share_equal_inputs::{RenewedRows, SharedExec};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
@@ -24,10 +27,13 @@ use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use querygate_catalog::GatheringExec;
 use querygate_catalog::leaf::{GovernedExec, RenewedSides};
+use querygate_catalog::remote::Arguments;
 use querygate_operators::{NullAwareAntiJoinExec, PerfectHashAggregateExec};
+use querygate_pg_catalog::SystemTableExec;
 use querygate_resources::MeteredExec;
 use std::any::Any;
 use std::collections::HashMap;
@@ -67,7 +73,10 @@ fn kind(node: &Arc<dyn ExecutionPlan>) -> Option<Kind> {
         || any.is::<LocalLimitExec>()
         || any.is::<UnionExec>()
         || any.is::<CooperativeExec>()
-        || any.is::<MeteredExec>();
+        || any.is::<UnnestExec>()
+        || any.is::<UnorderedExec>()
+        || any.is::<MeteredExec>()
+        || any.downcast_ref::<ApplyExec>().is_some_and(ApplyExec::is_of_catalog);
     if inputs {
         return Some(Kind::Inputs);
     }
@@ -89,7 +98,9 @@ fn kind(node: &Arc<dyn ExecutionPlan>) -> Option<Kind> {
     if let Some(leaf) = any.downcast_ref::<GovernedExec>() {
         return leaf.is_renewable().then_some(Kind::Leaf);
     }
-    (any.is::<EmptyExec>() || any.is::<PlaceholderRowExec>()).then_some(Kind::Empty)
+    // A relation of the catalog gives each run the rows that it has then.
+    let holds_nothing = any.is::<EmptyExec>() || any.is::<PlaceholderRowExec>() || any.is::<SystemTableExec>();
+    holds_nothing.then_some(Kind::Empty)
 }
 
 /// A plan that can be made anew. It is never run itself.
@@ -121,7 +132,7 @@ impl Renewable {
     fn admits(&mut self, node: &Arc<dyn ExecutionPlan>) -> Result<bool> {
         self.nodes += 1;
         let Some(kind) = kind(node) else { return Ok(false) };
-        if holds::<ScalarSubqueryExpr>(node)? && !is_rewritable(node) {
+        if is_of_run(node)? && !is_rewritable(node) {
             return Ok(false);
         }
         let admitted = match kind {
@@ -172,18 +183,19 @@ impl Renewable {
         FreshFilters(self.filters.iter().map(fresh).collect())
     }
 
-    /// The plan for one run, over leaves of its own in the order of [`Renewable::leaves`].
+    /// The plan for one run with its values, over leaves of its own in the order of [`Renewable::leaves`].
     pub(crate) fn over(
         &self,
         leaves: Vec<Arc<dyn ExecutionPlan>>,
         filters: &FreshFilters,
+        arguments: &Arguments,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut renewal = Renewal {
             leaves: leaves.into_iter(),
             filters,
             sides: RenewedSides::default(),
             rows: RenewedRows::default(),
-            results: FreshResults::default(),
+            results: FreshResults::new(arguments),
         };
         let plan = renewal.node(&self.plan)?;
         if renewal.leaves.next().is_some() { internal_err!("a plan was renewed without its leaves") } else { Ok(plan) }
@@ -192,10 +204,19 @@ impl Renewable {
 
 /// Whether an expression of this kind is part of one of a node's.
 fn holds<E: PhysicalExpr>(node: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    has_part(node, |part| part.is::<E>())
+}
+
+/// Whether a part of a node's expressions is another one in each run: what a subquery finds, or a value of the client's.
+fn is_of_run(node: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    has_part(node, |part| part.is::<ScalarSubqueryExpr>() || OpenParameter::of(part.as_ref()).is_some())
+}
+
+fn has_part(node: &Arc<dyn ExecutionPlan>, is_it: impl Fn(&Arc<dyn PhysicalExpr>) -> bool) -> Result<bool> {
     let mut found = false;
     node.apply_expressions(&mut |expr| {
         expr.apply(|part| {
-            found |= part.is::<E>();
+            found |= is_it(part);
             Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
@@ -229,7 +250,7 @@ struct Renewal<'a> {
     filters: &'a FreshFilters,
     sides: RenewedSides,
     rows: RenewedRows,
-    results: FreshResults,
+    results: FreshResults<'a>,
 }
 
 impl Renewal<'_> {
@@ -245,7 +266,7 @@ impl Renewal<'_> {
             self.results.open(node)?;
         }
         let mut children = node.children().into_iter().map(|child| self.node(child)).collect::<Result<Vec<_>>>()?;
-        if is_rewritable(node) && holds::<ScalarSubqueryExpr>(node)? {
+        if is_rewritable(node) && is_of_run(node)? {
             return match children.pop() {
                 Some(input) => self.results.reader(node, input),
                 None => internal_err!("a node of one input has none"),

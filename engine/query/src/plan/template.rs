@@ -7,10 +7,12 @@ use crate::bind::verify::verify_final;
 use crate::bind::workspace::with_config;
 use crate::books::observe::FragmentRecord;
 use crate::dialect::subqueries::apply::{self, Scope};
-use crate::plan::executable::{context, placeholders};
+use crate::plan::executable::{context, loops_over_equals, placeholders};
 use crate::plan::receipts::receipts;
 use crate::plan::renew::{FreshFilters, Renewable};
 use crate::plan::variant::state_for;
+use crate::rules::list::Logical;
+use crate::rules::open_parameters::OpenParameters;
 use crate::rules::typed_parameters::TypedParameters;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
@@ -93,12 +95,51 @@ impl Templates {
                 (key, template)
             }
         };
-        if !std::ptr::eq(template.state.as_ptr(), Arc::as_ptr(state)) {
+        let is_for =
+            matches!(&template.made_with, MadeWith::State(own) if std::ptr::eq(own.as_ptr(), Arc::as_ptr(state)));
+        if !is_for {
             self.0.invalidate(&key);
             return None;
         }
         let uses = template.uses.fetch_add(1, Ordering::Relaxed);
         (!template.has_ranges || !is_looked_at(uses.saturating_add(1))).then_some(template)
+    }
+
+    /// The plan that is kept of a statement that reads the catalog alone, where names mean what these settings say. `None`: there is none.
+    pub(crate) fn of_catalog(&self, bound: &Bound, settings: &str) -> Option<Arc<Template>> {
+        let template = self.0.get(&catalog_key(bound))?;
+        matches!(&template.made_with, MadeWith::Settings(own) if **own == *settings).then_some(template)
+    }
+
+    /// Keeps the plan of such a statement, which is the same for any values. `None`: it cannot be made of any.
+    pub(crate) async fn keep_of_catalog(
+        &self,
+        bound: &Bound,
+        state: &Arc<SessionState>,
+        arguments: &Arguments,
+        settings: &Arc<str>,
+    ) -> Option<Arc<Template>> {
+        if bound.plans().is_refused(Variant::Default) {
+            return None;
+        }
+        let Some((renewable, logical)) = kept_of_catalog(bound, state, arguments).await else {
+            metrics::counter!("querygate_plan_templates_total", "outcome" => "refused").increment(1);
+            bound.plans().refuse(Variant::Default);
+            return None;
+        };
+        let template = Arc::new(Template {
+            made_with: MadeWith::Settings(Arc::clone(settings)),
+            bytes: bytes_of(&renewable, &logical),
+            renewable,
+            logical,
+            records: Arc::default(),
+            has_ranges: false,
+            uses: AtomicU32::new(0),
+            signature: 0,
+        });
+        metrics::counter!("querygate_plan_templates_total", "outcome" => "made").increment(1);
+        self.0.insert(catalog_key(bound), Arc::clone(&template));
+        Some(template)
     }
 
     /// Whether plans of a statement may be kept at all, and its values put into them later. `None`: they may not.
@@ -107,8 +148,12 @@ impl Templates {
         let config = state.config();
         // A transaction's own rows and workers are in plans.
         let own = config.get_extension::<Uncommitted>().is_some() || config.get_extension::<Shipping>().is_some();
-        if asks.moment || asks.session || own || values.iter().any(ScalarValue::is_null) {
+        let asks_run = (asks.moment || asks.session) && !asks.catalog_alone;
+        if asks_run || own || values.iter().any(ScalarValue::is_null) {
             return None;
+        }
+        if asks.catalog_alone {
+            return Arguments::of_gate(values.to_vec());
         }
         Arguments::new(values.to_vec(), placeholders(values).ok()??)
     }
@@ -151,7 +196,7 @@ impl Templates {
         };
         let bytes = bytes_of(&renewable, &logical);
         let template = Template {
-            state: Arc::downgrade(state),
+            made_with: MadeWith::State(Arc::downgrade(state)),
             renewable,
             logical,
             records: Arc::clone(planned.records),
@@ -224,11 +269,19 @@ pub(crate) struct Planned<'a> {
     pub(crate) records: &'a Arc<[FragmentRecord]>,
 }
 
+/// What a kept plan was made with, and serves with.
+#[derive(Debug)]
+enum MadeWith {
+    /// A reader's catalog of one version, with the session's settings.
+    State(Weak<SessionState>),
+    /// The settings that names depend on. Of a statement that reads the catalog alone, its number stands for the rest.
+    Settings(Arc<str>),
+}
+
 /// A plan that is kept.
 #[derive(Debug)]
 pub(crate) struct Template {
-    /// The state that it is planned with: a reader's catalog of one version, with the session's settings.
-    state: Weak<SessionState>,
+    made_with: MadeWith,
     renewable: Renewable,
     pub(crate) logical: LogicalPlan,
     pub(crate) records: Arc<[FragmentRecord]>,
@@ -255,7 +308,7 @@ impl Template {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let filters = self.renewable.fresh_filters();
         let Some(leaves) = self.leaves(state, arguments, &filters, may_plan).await else { return Ok(None) };
-        let plan = match self.renewable.over(leaves, &filters) {
+        let plan = match self.renewable.over(leaves, &filters, arguments) {
             Ok(plan) => plan,
             Err(error) => {
                 tracing::warn!(%error, "a kept plan cannot be made anew");
@@ -302,7 +355,7 @@ async fn kept(
         | Variant::Planner(_) => bound.catalog().federate_open(&open, &context(state), arguments).ok()?.plan,
     };
     let expanded = apply::expand(logical.clone(), Scope::CatalogOnly).ok()?;
-    let planned = state_with(&state_for(variant, state), arguments).create_physical_plan(&expanded).await;
+    let planned = state_with(&state_for(variant, state), arguments, None).create_physical_plan(&expanded).await;
     let physical = match planned {
         Ok(physical) => physical,
         // A parameter stands where nodes of the gate would read it.
@@ -315,10 +368,39 @@ async fn kept(
     Some((Renewable::of(physical).ok()??, logical))
 }
 
-/// The state that plans with open parameters.
-fn state_with(state: &Arc<SessionState>, arguments: &Arguments) -> SessionState {
-    let own: Arc<dyn datafusion::optimizer::OptimizerRule + Send + Sync> = Arc::new(TypedParameters);
-    let rules = std::iter::once(own).chain(state.optimizer().rules.iter().cloned()).collect();
+/// A statement that reads the catalog alone, planned with its parameters open, in nodes of the gate too: the catalog is small, so that
+/// no value makes another plan the better one. `None`: it cannot be made anew.
+async fn kept_of_catalog(
+    bound: &Bound,
+    state: &Arc<SessionState>,
+    arguments: &Arguments,
+) -> Option<(Renewable, LogicalPlan)> {
+    let planned = async {
+        let open = opened(bound, arguments, &Ties::default())?;
+        let expanded = apply::expand(open.clone(), Scope::CatalogOnly)?;
+        let state = state_with(state, arguments, Some(Arc::new(OpenParameters)));
+        Ok::<_, DataFusionError>((state.create_physical_plan(&expanded).await?, open))
+    };
+    let (physical, open) = planned
+        .await
+        .inspect_err(|error| tracing::debug!(%error, "a statement of the catalog is planned for each run's values"))
+        .ok()?;
+    verify_final(&physical, bound.catalog().token(), bound.inventory()).ok()?;
+    if loops_over_equals(&physical) {
+        return None;
+    }
+    Some((Renewable::of(physical).ok()??, open))
+}
+
+/// The key of the plan of a statement that reads the catalog alone.
+fn catalog_key(bound: &Bound) -> Key {
+    (bound.number(), Variant::Default, Ties::default())
+}
+
+/// The state that plans with open parameters. `last`: a rule behind all others.
+fn state_with(state: &Arc<SessionState>, arguments: &Arguments, last: Option<Logical>) -> SessionState {
+    let own: Logical = Arc::new(TypedParameters);
+    let rules = std::iter::once(own).chain(state.optimizer().rules.iter().cloned()).chain(last).collect();
     let builder = SessionStateBuilder::new_from_existing(SessionState::clone(state));
     let state = builder.with_optimizer_rules(rules).build();
     let arguments = Arc::new(arguments.clone());

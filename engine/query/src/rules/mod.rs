@@ -4,6 +4,7 @@
 pub(crate) mod bounds;
 pub(crate) mod joins;
 pub(crate) mod list;
+pub(crate) mod open_parameters;
 pub(crate) mod repairs;
 pub(crate) mod share_equal_inputs;
 pub(crate) mod typed_parameters;

@@ -74,6 +74,11 @@ impl AnswerPlace {
         &*self.key.settings == settings
     }
 
+    /// The settings of that run that names depend on.
+    pub(crate) fn settings(&self) -> &Arc<str> {
+        &self.key.settings
+    }
+
     /// The rows of an earlier run.
     pub(crate) fn found(&self) -> Option<BatchStream> {
         let rows = self.answers.0.get(&self.key)?;

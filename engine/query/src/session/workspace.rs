@@ -174,6 +174,16 @@ impl GateSession {
         Ok(bound)
     }
 
+    /// What a statement of this text without declared types is kept by. `None`: it is too long.
+    pub(super) async fn bound_key(&self, text: &Arc<str>) -> Result<Option<BoundKey>> {
+        if text.len() > BOUND_TEXT_MAX {
+            return Ok(None);
+        }
+        let (workspace, _, settings) = self.current().await?;
+        let (token, text) = (workspace.catalog.token().clone(), Arc::clone(text));
+        Ok(Some(BoundKey { token, text, declared: Vec::new(), settings }))
+    }
+
     /// Binds a query that the gate asks for its own work, of which hooks of reads do not hear.
     pub(super) async fn bind_own_query(
         &self,

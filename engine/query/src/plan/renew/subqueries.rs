@@ -1,5 +1,7 @@
-//! Subqueries of one value, in a plan that is made anew: what one run finds for them is in a place of its own.
+//! What expressions of a plan that is made anew read of its run: what subqueries of one value find, in a place of its own, and the
+//! client's values.
 
+use crate::rules::open_parameters::OpenParameter;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::physical_planning_context::ScalarSubqueryResults;
@@ -8,6 +10,7 @@ use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::scalar_subquery::{ScalarSubqueryExec, ScalarSubqueryLink};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use querygate_catalog::remote::Arguments;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -17,18 +20,25 @@ pub(super) fn is_rewritable(node: &Arc<dyn ExecutionPlan>) -> bool {
     any.is::<FilterExec>() || any.is::<ProjectionExec>()
 }
 
-/// What the subqueries of one run found, beside the place of the kept plan that it stands for.
-#[derive(Default)]
-pub(super) struct FreshResults(Vec<(ScalarSubqueryResults, ScalarSubqueryResults)>);
+/// What expressions of one run read.
+pub(super) struct FreshResults<'a> {
+    /// What its subqueries found, beside the place of the kept plan that it stands for.
+    found: Vec<(ScalarSubqueryResults, ScalarSubqueryResults)>,
+    arguments: &'a Arguments,
+}
 
-impl FreshResults {
+impl<'a> FreshResults<'a> {
+    pub(super) const fn new(arguments: &'a Arguments) -> Self {
+        Self { found: Vec::new(), arguments }
+    }
+
     /// A place for what the subqueries of this node find, for all that is below it.
     pub(super) fn open(&mut self, node: &Arc<dyn ExecutionPlan>) -> Result<()> {
         let Some(node) = node.downcast_ref::<ScalarSubqueryExec>() else {
             return internal_err!("no subquery is run here");
         };
         let fresh = ScalarSubqueryResults::new(node.subqueries().len());
-        self.0.push((node.results().clone(), fresh));
+        self.found.push((node.results().clone(), fresh));
         Ok(())
     }
 
@@ -50,7 +60,7 @@ impl FreshResults {
         Ok(Arc::new(ScalarSubqueryExec::new(input, links, results.clone())))
     }
 
-    /// A node of [`is_rewritable`] over its new input, which reads what the subqueries of this run find.
+    /// A node of [`is_rewritable`] over its new input, which reads what the subqueries of this run find, and its values.
     pub(super) fn reader(
         &self,
         kept: &Arc<dyn ExecutionPlan>,
@@ -75,11 +85,14 @@ impl FreshResults {
     }
 
     fn of(&self, kept: &ScalarSubqueryResults) -> Option<&ScalarSubqueryResults> {
-        self.0.iter().find(|(other, _)| ScalarSubqueryResults::ptr_eq(other, kept)).map(|(_, fresh)| fresh)
+        self.found.iter().find(|(other, _)| ScalarSubqueryResults::ptr_eq(other, kept)).map(|(_, fresh)| fresh)
     }
 
     fn expression(&self, kept: &Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         let fresh = Arc::clone(kept).transform_up(|part| {
+            if let Some(parameter) = OpenParameter::of(part.as_ref()) {
+                return Ok(Transformed::yes(parameter.filled(self.arguments)?));
+            }
             let Some(value) = part.downcast_ref::<ScalarSubqueryExpr>() else { return Ok(Transformed::no(part)) };
             let Some(results) = self.of(value.results()) else {
                 return internal_err!("a subquery of a kept plan is not known");

@@ -84,7 +84,7 @@ fn is_more_than_equal(side: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// A node of whose rows nothing is believed but in which partition they are.
 #[derive(Debug, Clone)]
-struct UnorderedExec {
+pub(crate) struct UnorderedExec {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }

@@ -2,6 +2,7 @@
 
 use crate::bind::statement::Bound;
 use crate::plan::figures::{Figures, Observed};
+use crate::plan::planning::PlanOptions;
 use crate::plan::rule_trace::Step;
 use crate::plan::variant::Chosen;
 use crate::session::GateSession;
@@ -55,7 +56,8 @@ pub(super) async fn shown(
 ) -> Result<Shown> {
     let state = session.statement_state(bound).await?;
     let asking = session.asking(prepared.parsed(), true, None);
-    let executable = session.plan_on_workers(bound, &state, parameters, (asking, None)).await?;
+    let options = PlanOptions { asking, ..PlanOptions::default() };
+    let executable = session.plan_on_workers(bound, &state, parameters, options).await?;
     let logical = executable
         .logical()
         .filter(|_| style.verbose)

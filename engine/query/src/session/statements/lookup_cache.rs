@@ -81,7 +81,7 @@ impl GateSession {
         let values = match &prepared.constants {
             None => cached.bound.given(given),
             // It has no parameter that a client could give a value.
-            Some(own) if given.is_empty() => executable::values_of(&cached.bound, &own.values),
+            Some(own) if given.is_empty() => executable::values_of(&cached.bound, &own.constants.values),
             Some(_) => None,
         };
         let values = values.ok_or(LookUpRefusal::Values)?;

@@ -2,6 +2,7 @@
 
 use super::prepared::{Kind, PreparedStatement};
 use crate::plan::parts::Plain;
+use crate::plan::planning::PlanOptions;
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
@@ -39,7 +40,7 @@ impl GateSession {
                 Split::UpTo(_) => None,
             };
             let state = self.statement_state(&bound).await?;
-            let executable = self.plan_on_workers(&bound, &state, parameters, (None, None)).await?;
+            let executable = self.plan_on_workers(&bound, &state, parameters, PlanOptions::default()).await?;
             let plan = Arc::clone(executable.physical());
             let holder = self.runs.holder(self.runs.account());
             self.on_workers(async move { plain.parts(&plan, split, &holder).await }).await

@@ -3,7 +3,7 @@
 use super::changes::write_cache::CachedWrite;
 use super::lookup_cache::CachedLookup;
 use crate::bind::statement::Bound;
-use crate::dialect::constants::Constants;
+use crate::dialect::constants::HeldConstants;
 use crate::dialect::parameters::Declared;
 use crate::sql::classify::ExplainStyle;
 use crate::sql::parse::Parsed;
@@ -25,7 +25,7 @@ pub(crate) struct PreparedStatement {
     pub(in crate::session) declared: Vec<Option<Declared>>,
     pub(in crate::session) kind: Kind,
     /// The constants of a query that is bound with parameters in their places.
-    pub(in crate::session) constants: Option<Arc<Constants>>,
+    pub(in crate::session) constants: Option<Arc<HeldConstants>>,
     pub(in crate::session) parameter_types: Vec<PgType>,
     pub(in crate::session) columns: Option<Arc<[Column]>>,
     pub(in crate::session) look_up: Mutex<Option<Arc<CachedLookup>>>,
@@ -62,7 +62,7 @@ impl PreparedStatement {
 
     /// The values that its query runs with: the client's, or its own constants.
     pub(in crate::session) fn values<'a>(&'a self, given: &'a [ArrayRef]) -> &'a [ArrayRef] {
-        self.constants.as_ref().map_or(given, |constants| &constants.values)
+        self.constants.as_ref().map_or(given, |held| &held.constants.values)
     }
 
     /// The same statement, bound in another way, with the charge of its plan.

@@ -2,7 +2,7 @@
 
 use super::prepared::PreparedStatement;
 use crate::bind::statement::Bound;
-use crate::dialect::constants::{Constants, constants};
+use crate::dialect::constants::{Constants, HeldConstants, constants};
 use crate::dialect::parameters::Declared;
 use crate::engine::caches::BOUND_TEXT_MAX;
 use crate::errors::{Stage, translate};
@@ -36,7 +36,7 @@ impl GateSession {
         prepared: &PreparedStatement,
         parameters: &[ArrayRef],
     ) -> Result<Arc<Bound>> {
-        let Some(own) = &prepared.constants else {
+        let Some(own) = prepared.constants.as_ref().map(|held| &held.constants) else {
             let text = prepared.parsed.shared_text();
             return self.refreshed_by(bound, query, &prepared.declared, parameters, Some(text)).await;
         };
@@ -55,23 +55,43 @@ impl GateSession {
         parsed: &Parsed,
         query: &Query,
         declared: &[Option<Declared>],
-    ) -> Result<(Arc<Bound>, Option<Arc<Constants>>)> {
-        let Some((bound, mut found)) = self.bind_constants(query, declared).await else {
+    ) -> Result<(Arc<Bound>, Option<Arc<HeldConstants>>)> {
+        let Some((bound, constants)) = self.bind_constants(parsed, query, declared).await? else {
             return Ok((self.bind_query(query, declared, Some(parsed.shared_text())).await?, None));
         };
         let charge = self.prepared_memory.new_empty();
         charge.try_grow(parsed.bytes()).map_err(|error| translate(&error, Stage::Plan))?;
-        found.charge = Some(charge);
-        Ok((bound, Some(Arc::new(found))))
+        Ok((bound, Some(Arc::new(HeldConstants { constants, _charge: charge }))))
     }
 
     /// Binds a query with parameters in the places of its constants. `None`: it has none that may be parameters, or it is one that
     /// cannot be bound so, of which its own text tells more.
-    async fn bind_constants(&self, query: &Query, declared: &[Option<Declared>]) -> Option<(Arc<Bound>, Constants)> {
+    async fn bind_constants(
+        &self,
+        parsed: &Parsed,
+        query: &Query,
+        declared: &[Option<Declared>],
+    ) -> Result<Option<(Arc<Bound>, Arc<Constants>)>> {
         // Types that a client said are of parameters.
         if !declared.is_empty() || !self.inner().settings.plan_templates() {
-            return None;
+            return Ok(None);
         }
+        let known = &self.gate.caches().constants;
+        let key = self.bound_key(parsed.shared_text()).await?;
+        if let Some(found) = key.as_ref().and_then(|key| known.get(key)) {
+            let bound = self.bind_query(&found.query, &[], Some(&found.text)).await?;
+            return Ok(Some((bound, found)));
+        }
+        let Some((bound, found)) = self.find_constants(query).await else { return Ok(None) };
+        let found = Arc::new(found);
+        // Statements of clients that describe tables come again and again; others have other constants each time.
+        if let Some(key) = key.filter(|_| found.asks_catalog) {
+            known.insert(key, Arc::clone(&found));
+        }
+        Ok(Some((bound, found)))
+    }
+
+    async fn find_constants(&self, query: &Query) -> Option<(Arc<Bound>, Constants)> {
         let mut fixed: Vec<usize> = Vec::new();
         for _ in 0..BIND_ROUNDS_MAX {
             let found = constants(query, &fixed)?;

@@ -102,14 +102,16 @@ impl GateSession {
                 // The nodes of a plan that is kept would count for several runs.
                 let alone = of.part.is_none() && !of.is_find && of.observed.is_none();
                 let templates = self.templates().filter(|_| alone);
-                self.plan_on_workers(of.bound, &state, of.parameters, (asking, templates)).await?
+                let settings = place.as_ref().map(|place| Arc::clone(place.settings()));
+                let options = PlanOptions { asking, templates, settings, ..PlanOptions::default() };
+                self.plan_on_workers(of.bound, &state, of.parameters, options).await?
             }
         };
         let batches = match self.start_plan(run, interrupt, of, &executable, &state).await? {
             Started::Goes(batches) => batches,
             Started::Lost(lost) => {
                 let chosen = told_at_once(executable.chosen().cloned(), lost);
-                executable = self.plan_on_workers(of.bound, &state, of.parameters, (None, None)).await?;
+                executable = self.plan_on_workers(of.bound, &state, of.parameters, PlanOptions::default()).await?;
                 let Started::Goes(batches) = self.start_plan(run, interrupt, of, &executable, &state).await? else {
                     return Err(Error::internal("the default was not run"));
                 };
@@ -197,18 +199,19 @@ impl GateSession {
     }
 
     /// Planning runs where queries run: a hard statement must not hold up the wire, and neither must long values that are to be read. A
-    /// plan that is kept and only takes other values is ready before it would have been handed over.
+    /// plan that is kept and only takes other values is ready before it would have been handed over. `options`: but for what the session's
+    /// settings say.
     pub(crate) async fn plan_on_workers(
         &self,
         bound: &Arc<Bound>,
         state: &Arc<SessionState>,
         parameters: &[ArrayRef],
-        (asking, templates): (Option<Asking>, Option<Templates>),
+        options: PlanOptions,
     ) -> Result<Executable> {
         let _planning = self.planning(bound.bytes())?;
         let (bound, state) = (Arc::clone(bound), Arc::clone(state));
         let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
-        let options = PlanOptions { require_pushdown, asking, templates };
+        let options = PlanOptions { require_pushdown, receipts: options.templates.is_none(), ..options };
         if !are_brief(parameters) {
             let parameters = parameters.to_vec();
             let plan = async move { Planning::of(&bound, &state, &parameters, options)?.plan(&bound, &state).await };

@@ -1,14 +1,17 @@
 //! Runs an apply: one subplan per distinct set of outer values, results remembered, rows bounded.
 
+use super::catalog_only;
 use super::gathered::{AT_ONCE, Gathered, LEAST};
 use super::keyed::{Answers, Found, Keyed};
 use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
 use crate::errors::{Stage, translate};
+use crate::rules::open_parameters::holds_parameter;
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow::compute::{cast, concat, concat_batches, take_record_batch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
@@ -47,6 +50,8 @@ pub(crate) struct ApplyExec {
     places: Vec<usize>,
     /// Where the guard is.
     guard: Option<usize>,
+    /// Whether its subplan reads the catalog alone, and no parameter that is open.
+    is_of_catalog: bool,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -69,16 +74,34 @@ impl ApplyExec {
             outer: node.outer.clone(),
             places,
             guard,
+            is_of_catalog: catalog_only(&node.subplan)? && !has_parameter(&node.subplan),
             input,
             properties,
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
 
+    /// Whether what it runs for each row is the same in any run: nothing of a source, and no value of the client's.
+    pub(crate) fn is_of_catalog(&self) -> bool {
+        self.is_of_catalog
+    }
+
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = properties(self.schema(), &input);
         Self { input, properties, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
     }
+}
+
+fn has_parameter(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    // A walk that only reads cannot fail.
+    let _walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= holds_parameter(expr);
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    found
 }
 
 fn properties(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {

@@ -55,8 +55,11 @@ async fn each_run_finds_its_own_values() {
         let renewable = Renewable::of(Arc::clone(&plan)).unwrap().unwrap_or_else(|| panic!("{sql} is not kept"));
         let of_kept = results_of(&plan);
         assert!(!of_kept.is_empty(), "{sql} has no subquery in the end");
-        let filters = renewable.fresh_filters();
-        let runs = [renewable.over(Vec::new(), &filters).unwrap(), renewable.over(Vec::new(), &filters).unwrap()];
+        let (filters, none) = (renewable.fresh_filters(), Arguments::new(Vec::new(), Vec::new()).unwrap());
+        let runs = [
+            renewable.over(Vec::new(), &filters, &none).unwrap(),
+            renewable.over(Vec::new(), &filters, &none).unwrap(),
+        ];
         let (first, second) = (results_of(&runs[0]), results_of(&runs[1]));
         assert_eq!((first.len(), second.len()), (of_kept.len(), of_kept.len()), "{sql}");
         assert_eq!(schemas(&runs[0]), schemas(&plan), "{sql}");
