@@ -58,6 +58,52 @@ const STATEMENTS: &[(&str, &[&str], bool)] = &[
         &["'16384'", "'accounts'::regclass", "'x'", "0"],
         false,
     ),
+    // What clients ask of one relation after the other.
+    (
+        "SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relname OPERATOR(pg_catalog.~) {} COLLATE pg_catalog.default AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 2, 3",
+        &["'^(accounts)$'", "'^(cases)$'", "'^(visits)$'", "'^a'", "'s$'", "'^(nothing)$'", "'('", "'^(a|c)'"],
+        true,
+    ),
+    (
+        "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) \
+         FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef), \
+         (SELECT c.collname FROM pg_catalog.pg_collation c, pg_catalog.pg_type t WHERE c.oid = a.attcollation AND t.oid = a.atttypid \
+         AND a.attcollation <> t.typcollation) FROM pg_catalog.pg_attribute a \
+         WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+        &["'1259'", "'1249'", "'2615'", "'1247'", "'16384'", "'4294967295'", "'01259'"],
+        true,
+    ),
+    (
+        "SELECT conname, conrelid::pg_catalog.regclass AS ontable, pg_catalog.pg_get_constraintdef(oid, true) AS condef \
+         FROM pg_catalog.pg_constraint c WHERE confrelid IN (SELECT pg_catalog.pg_partition_ancestors({}) \
+         UNION ALL VALUES ({}::pg_catalog.regclass)) AND contype = 'f' AND conparentid = 0 ORDER BY conname",
+        &["'1259'", "'1249'", "'2615'", "'16384'", "'16390'", "'4294967295'", "'01259'"],
+        true,
+    ),
+    (
+        "SELECT pubname, NULL FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_rel pr ON p.oid = pr.prpubid \
+         WHERE pr.prrelid = {} UNION SELECT pubname, NULL FROM pg_catalog.pg_publication p \
+         WHERE p.puballtables AND pg_catalog.pg_relation_is_publishable({}) ORDER BY 1",
+        &["'1259'", "'1249'", "'2615'", "'16384'", "'16390'", "'4294967295'"],
+        true,
+    ),
+    (
+        "SELECT relname, oid::regclass, {}::regclass, pg_typeof({}), pg_size_pretty({}), {} FROM pg_class WHERE oid = {}",
+        &["'1259'", "'1249'", "'x'", "''", "'-1'", "'99999999999'", "1259", "'pg_class'", "NULL", "' 1259'"],
+        false,
+    ),
+    (
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' AND table_name = {} ORDER BY 1",
+        &["'accounts'", "'cases'", "'visits'", "'Accounts'", "'nothing'", "''", "'pg_class'"],
+        true,
+    ),
+    (
+        "SELECT c.relname, a.id FROM pg_class c LEFT JOIN accounts a ON a.country = 'AT' AND c.relname = 'accounts' \
+         WHERE c.relname = {} OR a.id = {} ORDER BY 1, 2",
+        &["'accounts'", "'a1'", "'cases'", "'x'", "'1'"],
+        false,
+    ),
     // What is wrong is told as it is written.
     ("SELECT id FROM accounts WHERE nothing = {}", &["'x'", "1"], false),
     ("SELECT id FROM nothing WHERE id = {}", &["'x'"], false),

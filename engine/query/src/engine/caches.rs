@@ -119,7 +119,7 @@ pub(super) const OPENED_KEY_MAX: usize = 512;
 /// Bytes of bound statements kept, as they are estimated; of the memory of all statements, a share at most.
 const BOUND_MAX: usize = 128 << 20;
 const BOUND_SHARE: usize = 32;
-/// The same of constants of statements that ask the catalog: for each byte of a text, its tree and the text with parameters.
+/// Bytes of constants of statements that ask the catalog, estimated from their texts: for each byte, the tree and the text with parameters.
 const CONSTANTS_MAX: usize = 8 << 20;
 const CONSTANTS_SHARE: usize = 256;
 const CONSTANTS_BYTES: usize = 32;

@@ -111,12 +111,15 @@ pub(crate) struct Renewable {
     /// The columns of each filter that a join or a sort fills while it runs, by the filter's number.
     filters: Vec<(u64, Vec<Arc<dyn PhysicalExpr>>)>,
     nodes: usize,
+    /// How many of them keep what they found for the next run.
+    applies: usize,
 }
 
 impl Renewable {
     /// `None`: some node is not on the list, or fills a filter in a way that is not known.
     pub(crate) fn of(plan: Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
-        let mut renewable = Self { plan: Arc::clone(&plan), leaves: Vec::new(), filters: Vec::new(), nodes: 0 };
+        let mut renewable =
+            Self { plan: Arc::clone(&plan), leaves: Vec::new(), filters: Vec::new(), nodes: 0, applies: 0 };
         Ok(renewable.admits(&plan)?.then_some(renewable))
     }
 
@@ -129,8 +132,13 @@ impl Renewable {
         self.nodes
     }
 
+    pub(crate) fn applies(&self) -> usize {
+        self.applies
+    }
+
     fn admits(&mut self, node: &Arc<dyn ExecutionPlan>) -> Result<bool> {
         self.nodes += 1;
+        self.applies += usize::from(node.is::<ApplyExec>());
         let Some(kind) = kind(node) else { return Ok(false) };
         if is_of_run(node)? && !is_rewritable(node) {
             return Ok(false);

@@ -6,7 +6,7 @@ use crate::bind::statement::Bound;
 use crate::bind::verify::verify_final;
 use crate::bind::workspace::with_config;
 use crate::books::observe::FragmentRecord;
-use crate::dialect::subqueries::apply::{self, Scope};
+use crate::dialect::subqueries::apply::{self, SHARED_BYTES_MAX, Scope};
 use crate::plan::executable::{context, loops_over_equals, placeholders};
 use crate::plan::receipts::receipts;
 use crate::plan::renew::{FreshFilters, Renewable};
@@ -214,7 +214,8 @@ impl Templates {
 fn bytes_of(renewable: &Renewable, logical: &LogicalPlan) -> usize {
     let leaves = renewable.leaves().map(|leaf| leaf.listing_bytes().saturating_add(LEAF_BYTES));
     let nodes = renewable.nodes().saturating_mul(NODE_BYTES);
-    leaves.fold(plan_bytes(logical).saturating_add(nodes), usize::saturating_add)
+    let shared = renewable.applies().saturating_mul(SHARED_BYTES_MAX);
+    leaves.fold(plan_bytes(logical).saturating_add(nodes).saturating_add(shared), usize::saturating_add)
 }
 
 /// Whether the run of this number, from 1 on, is planned anew although a plan is kept.

@@ -5,6 +5,7 @@ use super::gathered::{AT_ONCE, Gathered, LEAST};
 use super::keyed::{Answers, Found, Keyed};
 use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
+use super::shared::SharedResults;
 use crate::errors::{Stage, translate};
 use crate::rules::open_parameters::holds_parameter;
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
@@ -50,8 +51,8 @@ pub(crate) struct ApplyExec {
     places: Vec<usize>,
     /// Where the guard is.
     guard: Option<usize>,
-    /// Whether its subplan reads the catalog alone, and no parameter that is open.
-    is_of_catalog: bool,
+    /// Where its subplan reads the catalog alone, and no parameter that is open: what it found, for all runs of the plan.
+    shared: Option<Arc<SharedResults>>,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -74,7 +75,7 @@ impl ApplyExec {
             outer: node.outer.clone(),
             places,
             guard,
-            is_of_catalog: catalog_only(&node.subplan)? && !has_parameter(&node.subplan),
+            shared: is_of_catalog(&node.subplan)?.then(Arc::default),
             input,
             properties,
             metrics: ExecutionPlanMetricsSet::new(),
@@ -83,7 +84,7 @@ impl ApplyExec {
 
     /// Whether what it runs for each row is the same in any run: nothing of a source, and no value of the client's.
     pub(crate) fn is_of_catalog(&self) -> bool {
-        self.is_of_catalog
+        self.shared.is_some()
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Self {
@@ -92,16 +93,15 @@ impl ApplyExec {
     }
 }
 
-fn has_parameter(plan: &LogicalPlan) -> bool {
-    let mut found = false;
-    // A walk that only reads cannot fail.
-    let _walked = plan.apply_with_subqueries(|node| {
+fn is_of_catalog(subplan: &LogicalPlan) -> Result<bool> {
+    let mut is_known = catalog_only(subplan)?;
+    subplan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
-            found |= holds_parameter(expr);
+            is_known &= !holds_parameter(expr) && !expr.is_volatile();
             Ok(TreeNodeRecursion::Continue)
         })
-    });
-    found
+    })?;
+    Ok(is_known)
 }
 
 fn properties(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
@@ -181,13 +181,13 @@ struct Run {
     remembered: HashMap<Vec<ScalarValue>, RecordBatch>,
     /// The subplan in a form that runs once, until it has run.
     keyed: Option<Keyed>,
-    answers: Option<Answers>,
+    answers: Option<Arc<Answers>>,
     /// The subplan in a form that runs for many outer rows.
     gathered: Option<Gathered>,
 }
 
 /// Outer values.
-type Key = Vec<ScalarValue>;
+pub(super) type Key = Vec<ScalarValue>;
 
 impl Run {
     /// Fields of the columns that the apply adds.
@@ -213,13 +213,17 @@ impl Run {
                 results.extend(not_asked.clone());
                 continue;
             };
-            let result = match gathered.get(&key).or_else(|| self.remembered.get(&key)) {
-                Some(found) => found.clone(),
+            let known = gathered.get(&key).or_else(|| self.remembered.get(&key)).cloned();
+            let result = match known.or_else(|| self.exec.shared.as_ref()?.of(&key)) {
+                Some(found) => found,
                 None => {
                     let result = match self.looked_up(&key).await? {
                         Some(result) => result,
                         None => self.result(&key).await?,
                     };
+                    if let Some(shared) = &self.exec.shared {
+                        shared.keep(&key, &result);
+                    }
                     if self.remembered.len() >= REMEMBERED_MAX {
                         self.remembered.clear();
                     }
@@ -363,7 +367,13 @@ impl Run {
     /// The result for one set of outer values without running for it, where that can be.
     async fn looked_up(&mut self, key: &[ScalarValue]) -> Result<Option<RecordBatch>> {
         if let Some(keyed) = self.keyed.take() {
-            self.answers = keyed.answers(&self.runner, &self.context).await;
+            self.answers = match self.exec.shared.as_ref().and_then(|shared| shared.answers()) {
+                Some(known) => Some(known),
+                None => keyed.answers(&self.runner, &self.context).await.map(Arc::new),
+            };
+            if let (Some(shared), Some(answers)) = (&self.exec.shared, &self.answers) {
+                shared.keep_answers(answers);
+            }
         }
         let Some(answers) = &self.answers else { return Ok(None) };
         let found = answers.of(key);

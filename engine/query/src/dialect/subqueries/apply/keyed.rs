@@ -44,6 +44,7 @@ pub(super) enum Found {
 }
 
 /// The answers for all outer rows.
+#[derive(Debug)]
 pub(super) struct Answers {
     keyed: Keyed,
     rows: HashMap<Vec<ScalarValue>, (Option<ScalarValue>, bool)>,
@@ -110,6 +111,11 @@ impl Keyed {
 }
 
 impl Answers {
+    /// For how many sets of keys there is one.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The answer for one set of outer values.
     pub(super) fn of(&self, outer: &[ScalarValue]) -> Found {
         let mut key = Vec::with_capacity(self.keyed.keys.len());
