@@ -135,7 +135,8 @@ impl NotedValue {
 }
 
 /// Whether a parameter stands in the expression.
-pub(crate) fn is_open(expr: &Expr) -> bool {
+#[must_use]
+pub fn is_open(expr: &Expr) -> bool {
     let mut open = false;
     // A walk that only reads cannot fail.
     let _walked = expr.apply(|part| {

@@ -189,13 +189,6 @@ impl SystemTable {
     pub fn is_of_session(&self) -> bool {
         rows::of_session(self.layout.schema, self.layout.name)
     }
-
-    /// Whether it is known to have no row, as long as the catalog is the same.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        let rows = || self.catalog.batch(self.layout, &SessionVars::default());
-        !self.is_of_session() && rows().is_ok_and(|rows| rows.num_rows() == 0)
-    }
 }
 
 #[async_trait]

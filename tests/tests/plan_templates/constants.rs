@@ -55,7 +55,7 @@ const STATEMENTS: &[(&str, &[&str], bool)] = &[
     ),
     (
         "SELECT attname FROM pg_attribute WHERE attrelid = {} ORDER BY 1",
-        &["'16384'", "'accounts'::regclass", "'x'", "0"],
+        &["'16384'", "'accounts'::regclass", "'x'", "0", "1259", "4294967295", "4294967296", "-1"],
         false,
     ),
     // What clients ask of one relation after the other.
@@ -93,6 +93,14 @@ const STATEMENTS: &[(&str, &[&str], bool)] = &[
         &["'1259'", "'1249'", "'x'", "''", "'-1'", "'99999999999'", "1259", "'pg_class'", "NULL", "' 1259'"],
         false,
     ),
+    // Of a relation that has no row, too.
+    (
+        "SELECT polname FROM pg_policy WHERE polrelid = {}::regclass AND polname = {}",
+        &["'1259'", "'1249'", "'nosuch'", "'1'"],
+        false,
+    ),
+    ("SELECT polname FROM pg_policy WHERE polname ~ {} LIMIT -1", &["'a'", "'('"], false),
+    ("SELECT polname FROM pg_policy WHERE polname ~ {} AND polname = true", &["'ab'", "'('"], false),
     (
         "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' AND table_name = {} ORDER BY 1",
         &["'accounts'", "'cases'", "'visits'", "'Accounts'", "'nothing'", "''", "'pg_class'"],

@@ -13,7 +13,7 @@ mod statistics;
 mod table;
 mod worth;
 
-pub use crate::arguments::Arguments;
+pub use crate::arguments::{Arguments, is_open};
 pub use call::FragmentCall;
 pub use counters::{CounterTurn, Counters};
 pub use exec::{AllKeys, RenewFilter, SourcePlanning};

@@ -3,7 +3,6 @@
 
 mod aggregate_filters;
 pub(crate) mod argument_types;
-mod empty_relations;
 pub(crate) mod functions;
 pub(crate) mod mask_guard;
 mod missing_columns;

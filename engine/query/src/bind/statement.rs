@@ -2,7 +2,6 @@
 
 use crate::bind::aggregate_filters::refuse_filters;
 use crate::bind::argument_types::with_json_arguments;
-use crate::bind::empty_relations::without_empty;
 use crate::bind::mask_guard::refuse_masked_predicates;
 use crate::bind::missing_columns::translate_binding;
 use crate::bind::nulls;
@@ -375,10 +374,8 @@ fn finish(
     let (mut columns, schema) = describe(&semantics::described(&plan, state.config_options()))?;
     trace(&plan, &mut columns, workspace.catalog.pg_catalog());
     let objects = inventory.tables.clone().into();
-    let asks = Asks::of(&plan);
-    let plan = if asks.catalog_alone { without_empty(plan).map_err(|e| translate(&e, Stage::Plan))? } else { plan };
     Ok(Bound {
-        asks,
+        asks: Asks::of(&plan),
         scalar_subqueries: nulls::has_scalar_subquery(&plan),
         bytes: plan_bytes(&plan).saturating_add(BOUND_BYTES),
         charge: Mutex::default(),

@@ -37,6 +37,8 @@ pub(crate) struct Constants {
     pub(crate) values: Vec<ArrayRef>,
     /// Whether the statement asks the catalog.
     pub(crate) asks_catalog: bool,
+    /// What all that takes of memory, estimated.
+    pub(crate) bytes: usize,
 }
 
 /// Those of a statement that a session has prepared.
@@ -99,7 +101,11 @@ impl Constant {
                     | PgType::Oid
                     | PgType::Regclass
             ),
-            Written::Number(_) => matches!(beside, PgType::Int2 | PgType::Int4 | PgType::Int8),
+            Written::Number(number) => match beside {
+                PgType::Int2 | PgType::Int4 | PgType::Int8 => true,
+                PgType::Oid => u32::try_from(number).is_ok(),
+                _ => false,
+            },
         }
     }
 }
@@ -113,8 +119,8 @@ impl Constants {
 }
 
 /// The statement with parameters in the places of constants, but for those in `fixed`. `None`: it has no such constant, or
-/// parameters of its own.
-pub(crate) fn constants(query: &Query, fixed: &[usize]) -> Option<Constants> {
+/// parameters of its own. `bytes`: of its tree, estimated.
+pub(crate) fn constants(query: &Query, fixed: &[usize], bytes: usize) -> Option<Constants> {
     if finds(query, &mut OwnParameters) {
         return None;
     }
@@ -136,7 +142,7 @@ pub(crate) fn constants(query: &Query, fixed: &[usize]) -> Option<Constants> {
     let values = constants.iter().map(value).collect();
     // Two trees may print alike.
     let text = format!("{lifted}\0{:016x}{:016x}", hash_of(&lifted, 0), hash_of(&lifted, 1)).into();
-    Some(Constants { query: lifted, text, constants, values, asks_catalog })
+    Some(Constants { query: lifted, text, constants, values, asks_catalog, bytes })
 }
 
 fn hash_of(query: &Query, seed: u8) -> u64 {
@@ -294,7 +300,7 @@ mod tests {
     fn lifted(sql: &str, fixed: &[usize]) -> Option<Constants> {
         let parsed = parse(sql).unwrap();
         let Classified::Query(query) = parsed[0].class() else { panic!("{sql}") };
-        constants(query, fixed)
+        constants(query, fixed, 0)
     }
 
     fn shown(sql: &str, fixed: &[usize]) -> String {

@@ -75,7 +75,7 @@ impl Caches {
                 .build(),
             constants: Cache::builder()
                 .max_capacity(constants_max as u64)
-                .weigher(|key: &BoundKey, _: &Arc<Constants>| weight(key.text.len().saturating_mul(CONSTANTS_BYTES)))
+                .weigher(|key: &BoundKey, found: &Arc<Constants>| weight(found.bytes.saturating_add(key.text.len())))
                 .build(),
             templates: Templates::new(templates_max),
             answers: Answers::new(answers_max),
@@ -119,10 +119,9 @@ pub(super) const OPENED_KEY_MAX: usize = 512;
 /// Bytes of bound statements kept, as they are estimated; of the memory of all statements, a share at most.
 const BOUND_MAX: usize = 128 << 20;
 const BOUND_SHARE: usize = 32;
-/// Bytes of constants of statements that ask the catalog, estimated from their texts: for each byte, the tree and the text with parameters.
-const CONSTANTS_MAX: usize = 8 << 20;
-const CONSTANTS_SHARE: usize = 256;
-const CONSTANTS_BYTES: usize = 32;
+/// Bytes of statements that ask the catalog kept with their constants apart, as they are estimated.
+const CONSTANTS_MAX: usize = 16 << 20;
+const CONSTANTS_SHARE: usize = 128;
 /// The same of plans that are kept.
 const TEMPLATES_MAX: usize = 64 << 20;
 const TEMPLATES_SHARE: usize = 64;

@@ -1,18 +1,19 @@
 //! Plans that are kept for other runs of a statement, with its parameters open inside of the leaves. A run puts its values in and gets
 //! a plan of its own; whatever is not understood is planned as ever. Decides no right: what comes of it passes the final walk.
 
+mod of_catalog;
+
 use crate::bind::plan_bytes::plan_bytes;
 use crate::bind::statement::Bound;
 use crate::bind::verify::verify_final;
 use crate::bind::workspace::with_config;
 use crate::books::observe::FragmentRecord;
 use crate::dialect::subqueries::apply::{self, SHARED_BYTES_MAX, Scope};
-use crate::plan::executable::{context, loops_over_equals, placeholders};
+use crate::plan::executable::{context, placeholders};
 use crate::plan::receipts::receipts;
 use crate::plan::renew::{FreshFilters, Renewable};
 use crate::plan::variant::state_for;
 use crate::rules::list::Logical;
-use crate::rules::open_parameters::OpenParameters;
 use crate::rules::typed_parameters::TypedParameters;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
@@ -103,43 +104,6 @@ impl Templates {
         }
         let uses = template.uses.fetch_add(1, Ordering::Relaxed);
         (!template.has_ranges || !is_looked_at(uses.saturating_add(1))).then_some(template)
-    }
-
-    /// The plan that is kept of a statement that reads the catalog alone, where names mean what these settings say. `None`: there is none.
-    pub(crate) fn of_catalog(&self, bound: &Bound, settings: &str) -> Option<Arc<Template>> {
-        let template = self.0.get(&catalog_key(bound))?;
-        matches!(&template.made_with, MadeWith::Settings(own) if **own == *settings).then_some(template)
-    }
-
-    /// Keeps the plan of such a statement, which is the same for any values. `None`: it cannot be made of any.
-    pub(crate) async fn keep_of_catalog(
-        &self,
-        bound: &Bound,
-        state: &Arc<SessionState>,
-        arguments: &Arguments,
-        settings: &Arc<str>,
-    ) -> Option<Arc<Template>> {
-        if bound.plans().is_refused(Variant::Default) {
-            return None;
-        }
-        let Some((renewable, logical)) = kept_of_catalog(bound, state, arguments).await else {
-            metrics::counter!("querygate_plan_templates_total", "outcome" => "refused").increment(1);
-            bound.plans().refuse(Variant::Default);
-            return None;
-        };
-        let template = Arc::new(Template {
-            made_with: MadeWith::Settings(Arc::clone(settings)),
-            bytes: bytes_of(&renewable, &logical),
-            renewable,
-            logical,
-            records: Arc::default(),
-            has_ranges: false,
-            uses: AtomicU32::new(0),
-            signature: 0,
-        });
-        metrics::counter!("querygate_plan_templates_total", "outcome" => "made").increment(1);
-        self.0.insert(catalog_key(bound), Arc::clone(&template));
-        Some(template)
     }
 
     /// Whether plans of a statement may be kept at all, and its values put into them later. `None`: they may not.
@@ -367,35 +331,6 @@ async fn kept(
         return None;
     }
     Some((Renewable::of(physical).ok()??, logical))
-}
-
-/// A statement that reads the catalog alone, planned with its parameters open, in nodes of the gate too: the catalog is small, so that
-/// no value makes another plan the better one. `None`: it cannot be made anew.
-async fn kept_of_catalog(
-    bound: &Bound,
-    state: &Arc<SessionState>,
-    arguments: &Arguments,
-) -> Option<(Renewable, LogicalPlan)> {
-    let planned = async {
-        let open = opened(bound, arguments, &Ties::default())?;
-        let expanded = apply::expand(open.clone(), Scope::CatalogOnly)?;
-        let state = state_with(state, arguments, Some(Arc::new(OpenParameters)));
-        Ok::<_, DataFusionError>((state.create_physical_plan(&expanded).await?, open))
-    };
-    let (physical, open) = planned
-        .await
-        .inspect_err(|error| tracing::debug!(%error, "a statement of the catalog is planned for each run's values"))
-        .ok()?;
-    verify_final(&physical, bound.catalog().token(), bound.inventory()).ok()?;
-    if loops_over_equals(&physical) {
-        return None;
-    }
-    Some((Renewable::of(physical).ok()??, open))
-}
-
-/// The key of the plan of a statement that reads the catalog alone.
-fn catalog_key(bound: &Bound) -> Key {
-    (bound.number(), Variant::Default, Ties::default())
 }
 
 /// The state that plans with open parameters. `last`: a rule behind all others.

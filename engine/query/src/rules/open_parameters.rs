@@ -2,7 +2,7 @@
 //! Leaves take parameters as they are; only plans that no leaf of a source is in are made so.
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -15,7 +15,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::PhysicalExpr;
-use querygate_catalog::remote::Arguments;
+use querygate_catalog::remote::{Arguments, is_open};
 use std::sync::Arc;
 
 /// Stands behind all rules that fold.
@@ -54,7 +54,7 @@ impl OptimizerRule for OpenParameters {
 
 /// One row of values with a parameter as what is computed of no column: rows of values are computed where they are planned.
 fn as_projection(values: Values) -> Result<LogicalPlan> {
-    let has_parameter = |row: &Vec<Expr>| row.iter().any(holds_parameter);
+    let has_parameter = |row: &Vec<Expr>| row.iter().any(is_open);
     let row = match values.values.as_slice() {
         [row] if has_parameter(row) => row,
         _ => return Ok(LogicalPlan::Values(values)),
@@ -63,17 +63,6 @@ fn as_projection(values: Values) -> Result<LogicalPlan> {
     let one_row = EmptyRelation { produce_one_row: true, schema: Arc::new(datafusion::common::DFSchema::empty()) };
     let input = Arc::new(LogicalPlan::EmptyRelation(one_row));
     Ok(LogicalPlan::Projection(Projection::try_new_with_schema(named.collect(), input, Arc::clone(&values.schema))?))
-}
-
-/// Whether a parameter stands in an expression.
-pub(crate) fn holds_parameter(expr: &Expr) -> bool {
-    let mut found = false;
-    // A walk that only reads cannot fail.
-    let _walked = expr.apply(|part| {
-        found |= matches!(part, Expr::Placeholder(_));
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    found
 }
 
 fn open(parameter: Placeholder) -> Result<Expr> {

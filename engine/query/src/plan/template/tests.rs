@@ -1,5 +1,6 @@
 //! Which values are the same, and plans that are kept for any.
 
+use super::of_catalog::kept_of_catalog;
 use super::*;
 use crate::testing::{Reader, Shop, on_runtime};
 use arrow::array::{ArrayRef, StringArray};
@@ -125,6 +126,9 @@ fn plans_of_the_catalog_are_kept_for_any_values() {
         "SELECT (SELECT b.relname FROM pg_class b WHERE b.oid > c.oid AND b.relname ~ $1 ORDER BY 1 LIMIT 1) FROM pg_class c",
         "SELECT relname FROM pg_class WHERE oid IN (VALUES ($1::regclass), ($2::regclass))",
         "SELECT string_agg(relname, $1) FROM pg_class",
+        // What it is decides a type.
+        "SELECT round(1.2345::numeric, $1::int) FROM pg_class",
+        "SELECT ($1::\"char\")::text FROM pg_class WHERE $1 IS NOT NULL",
     ] {
         assert_eq!(rows_by_kept_plan(&reader, sql, &["1"]), None, "{sql}");
     }

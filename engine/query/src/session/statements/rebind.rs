@@ -82,7 +82,7 @@ impl GateSession {
             let bound = self.bind_query(&found.query, &[], Some(&found.text)).await?;
             return Ok(Some((bound, found)));
         }
-        let Some((bound, found)) = self.find_constants(query).await else { return Ok(None) };
+        let Some((bound, found)) = self.find_constants(query, parsed.bytes()).await else { return Ok(None) };
         let found = Arc::new(found);
         // Statements of clients that describe tables come again and again; others have other constants each time.
         if let Some(key) = key.filter(|_| found.asks_catalog) {
@@ -91,10 +91,10 @@ impl GateSession {
         Ok(Some((bound, found)))
     }
 
-    async fn find_constants(&self, query: &Query) -> Option<(Arc<Bound>, Constants)> {
+    async fn find_constants(&self, query: &Query, bytes: usize) -> Option<(Arc<Bound>, Constants)> {
         let mut fixed: Vec<usize> = Vec::new();
         for _ in 0..BIND_ROUNDS_MAX {
-            let found = constants(query, &fixed)?;
+            let found = constants(query, &fixed, bytes)?;
             // A longer text is not kept, so nothing would be shared.
             if found.text.len() > BOUND_TEXT_MAX {
                 return None;

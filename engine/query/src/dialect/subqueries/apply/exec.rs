@@ -7,7 +7,6 @@ use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
 use super::shared::SharedResults;
 use crate::errors::{Stage, translate};
-use crate::rules::open_parameters::holds_parameter;
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow::compute::{cast, concat, concat_batches, take_record_batch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
@@ -23,6 +22,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_catalog::one_input;
+use querygate_catalog::remote::is_open;
 use querygate_types::{Error, ErrorCode};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ fn is_of_catalog(subplan: &LogicalPlan) -> Result<bool> {
     let mut is_known = catalog_only(subplan)?;
     subplan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
-            is_known &= !holds_parameter(expr) && !expr.is_volatile();
+            is_known &= !is_open(expr) && !expr.is_volatile();
             Ok(TreeNodeRecursion::Continue)
         })
     })?;

@@ -1,0 +1,126 @@
+//! Plans of statements that read the catalog alone, kept for any values: the catalog is small, so that no value makes another plan the
+//! better one.
+
+use super::{MadeWith, Template, Templates, Ties, bytes_of, opened, state_with};
+use crate::bind::statement::Bound;
+use crate::bind::verify::verify_final;
+use crate::bind::workspace::with_config;
+use crate::dialect::subqueries::apply::{self, Scope};
+use crate::plan::executable::loops_over_equals;
+use crate::plan::renew::Renewable;
+use crate::rules::open_parameters::OpenParameters;
+use arrow::datatypes::DataType;
+use datafusion::common::plan_err;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use querygate_catalog::remote::{Arguments, is_open};
+use querygate_pg_catalog::{SessionVars, is_of_catalog};
+use querygate_query_api::column::pg_type_of;
+use querygate_telemetry_api::advice::Variant;
+use querygate_types::PgType;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// The key of such a plan.
+fn catalog_key(bound: &Bound) -> super::Key {
+    (bound.number(), Variant::Default, Ties::default())
+}
+
+impl Templates {
+    /// The plan that is kept of a statement that reads the catalog alone, where names mean what these settings say. `None`: there is none.
+    pub(crate) fn of_catalog(&self, bound: &Bound, settings: &str) -> Option<Arc<Template>> {
+        let template = self.0.get(&catalog_key(bound))?;
+        matches!(&template.made_with, MadeWith::Settings(own) if **own == *settings).then_some(template)
+    }
+
+    /// Keeps the plan of such a statement, which is the same for any values. `None`: it cannot be made of any.
+    pub(crate) async fn keep_of_catalog(
+        &self,
+        bound: &Bound,
+        state: &Arc<SessionState>,
+        arguments: &Arguments,
+        settings: &Arc<str>,
+    ) -> Option<Arc<Template>> {
+        if bound.plans().is_refused(Variant::Default) {
+            return None;
+        }
+        let Some((renewable, logical)) = kept_of_catalog(bound, state, arguments).await else {
+            metrics::counter!("querygate_plan_templates_total", "outcome" => "refused").increment(1);
+            bound.plans().refuse(Variant::Default);
+            return None;
+        };
+        let template = Arc::new(Template {
+            made_with: MadeWith::Settings(Arc::clone(settings)),
+            bytes: bytes_of(&renewable, &logical),
+            renewable,
+            logical,
+            records: Arc::default(),
+            has_ranges: false,
+            uses: AtomicU32::new(0),
+            signature: 0,
+        });
+        metrics::counter!("querygate_plan_templates_total", "outcome" => "made").increment(1);
+        self.0.insert(catalog_key(bound), Arc::clone(&template));
+        Some(template)
+    }
+}
+
+/// The statement planned with its parameters open, in nodes of the gate too. `None`: it cannot be made anew.
+pub(super) async fn kept_of_catalog(
+    bound: &Bound,
+    state: &Arc<SessionState>,
+    arguments: &Arguments,
+) -> Option<(Renewable, LogicalPlan)> {
+    let planned = async {
+        let open = opened(bound, arguments, &Ties::default())?;
+        if decides_type(&open)? {
+            return plan_err!("a type follows from a parameter's value");
+        }
+        let expanded = apply::expand(open.clone(), Scope::CatalogOnly)?;
+        let state = with_path_alone(&state_with(state, arguments, Some(Arc::new(OpenParameters))));
+        Ok::<_, DataFusionError>((state.create_physical_plan(&expanded).await?, open))
+    };
+    let (physical, open) = planned
+        .await
+        .inspect_err(|error| tracing::debug!(%error, "a statement of the catalog is planned for each run's values"))
+        .ok()?;
+    verify_final(&physical, bound.catalog().token(), bound.inventory()).ok()?;
+    if loops_over_equals(&physical) {
+        return None;
+    }
+    Some((Renewable::of(physical).ok()??, open))
+}
+
+/// The state with what such a statement sees of a session, and nothing else that a session holds: functions keep what they are planned with.
+fn with_path_alone(state: &SessionState) -> SessionState {
+    with_config(state, |config| {
+        let extensions = &mut config.options_mut().extensions;
+        let search_path = extensions.get::<SessionVars>().and_then(|vars| vars.search_path.clone());
+        extensions.insert(SessionVars { search_path, ..SessionVars::default() });
+    })
+}
+
+/// Whether the value of a parameter may decide more than a value: the type of what a function gives, as places do for `round`, or the
+/// bytes that a `"char"` holds.
+fn decides_type(plan: &LogicalPlan) -> std::result::Result<bool, DataFusionError> {
+    let mut decides = false;
+    plan.apply_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                decides |= match part {
+                    Expr::ScalarFunction(call) if call.args.iter().any(is_open) && !is_of_catalog(&call.func) => {
+                        !matches!(part.get_type(&schema), Ok(DataType::Boolean))
+                    }
+                    Expr::Cast(cast) => is_open(&cast.expr) && pg_type_of(&cast.field) == PgType::Char,
+                    _ => false,
+                };
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(decides)
+}
