@@ -113,6 +113,11 @@ fn plans_of_the_catalog_are_kept_for_any_values() {
             "SELECT conname, conrelid::pg_catalog.regclass AS ontable, pg_catalog.pg_get_constraintdef(oid, true) AS condef              FROM pg_catalog.pg_constraint c WHERE confrelid IN (SELECT pg_catalog.pg_partition_ancestors($1)              UNION ALL VALUES ($2::pg_catalog.regclass)) AND contype = 'f' AND conparentid = 0 ORDER BY conname",
             objects,
         ),
+        (
+            "SELECT relname, (SELECT string_agg(attname, ', ' ORDER BY attname) FROM generate_series(0, c.relnatts) s, pg_attribute \
+             WHERE attrelid = c.oid AND attnum = s) FROM pg_class c WHERE c.oid = $1",
+            objects,
+        ),
         ("SELECT count(*) FROM pg_attribute WHERE attrelid = $1 HAVING count(*) > 1", objects),
     ] {
         let kept = rows_by_kept_plan(&reader, sql, &runs).unwrap_or_else(|| panic!("{sql} is not kept"));

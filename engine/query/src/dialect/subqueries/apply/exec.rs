@@ -11,10 +11,10 @@ use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchO
 use arrow::compute::{cast, concat, concat_batches, take_record_batch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -23,12 +23,15 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_catalog::one_input;
 use querygate_catalog::remote::is_open;
+use querygate_rules::value_of_nullable;
 use querygate_types::{Error, ErrorCode};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Rows that one run of a lateral subplan may give, and rows of one output batch.
 const ROWS_MAX: usize = 1_000_000;
+/// What makes rows of its arguments alone.
+const SERIES: &str = "generate_series";
 /// Results remembered per partition; beyond it they are forgotten and computed again.
 const REMEMBERED_MAX: usize = 4_096;
 
@@ -97,11 +100,17 @@ fn is_of_catalog(subplan: &LogicalPlan) -> Result<bool> {
     let mut is_known = catalog_only(subplan)?;
     subplan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
-            is_known &= !is_open(expr) && !expr.is_volatile();
+            is_known &= !is_open(expr) && !expr.exists(|part| Ok(gives_another_each_time(part)))?;
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
     Ok(is_known)
+}
+
+/// Whether it calls a function that may give something else each time. Two are called volatile so that nothing folds them.
+fn gives_another_each_time(expr: &Expr) -> bool {
+    let is_series = matches!(expr, Expr::ScalarFunction(call) if call.func.name() == SERIES);
+    expr.is_volatile_node() && !is_series && value_of_nullable(expr).is_none()
 }
 
 fn properties(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
