@@ -51,10 +51,10 @@ impl PlanHistory {
         !is_first && seen.refusals < REFUSALS_MAX
     }
 
-    /// Whether its plan could not be kept as often as this is not tried again.
+    /// Whether its plan could not be kept before.
     pub(crate) fn is_refused(&self, variant: Variant) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&variant).is_some_and(|seen| seen.refusals >= REFUSALS_MAX)
+        seen.get(&variant).is_some_and(|seen| seen.refusals > 0)
     }
 
     /// Notes that its plan cannot be kept.

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, ObjectNamePart, Query,
     Select, Value,
 };
+use querygate_pg_catalog::PgCatalog;
 use querygate_semantics::typing::follows_clock;
 use querygate_types::PgType;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 /// Constants of one statement at most; one with more of them is bound as it stands.
 const CONSTANTS_MAX: usize = 32;
+/// What a constant takes beside its text, with its value in an array, estimated.
+const CONSTANT_BYTES: usize = 256;
 /// In statements that ask the catalog, shorter constants are codes of its own, such as kinds of relations, and flags.
 const NAME_LEAST: usize = 2;
 const NUMBER_LEAST: i64 = 1_000;
@@ -141,7 +144,8 @@ pub(crate) fn constants(query: &Query, fixed: &[usize], bytes: usize) -> Option<
     };
     let values = constants.iter().map(value).collect();
     // Two trees may print alike.
-    let text = format!("{lifted}\0{:016x}{:016x}", hash_of(&lifted, 0), hash_of(&lifted, 1)).into();
+    let text: Arc<str> = format!("{lifted}\0{:016x}{:016x}", hash_of(&lifted, 0), hash_of(&lifted, 1)).into();
+    let bytes = bytes.saturating_add(text.len()).saturating_add(constants.len().saturating_mul(CONSTANT_BYTES));
     Some(Constants { query: lifted, text, constants, values, asks_catalog, bytes })
 }
 
@@ -164,7 +168,8 @@ struct CatalogRelations;
 impl Reader for CatalogRelations {
     fn relation(&mut self, relation: &ObjectName) -> Step {
         let mut names = relation.0.iter().filter_map(ObjectNamePart::as_ident).map(|name| name.value.as_str());
-        let is_of_catalog = names.any(|name| name.starts_with("pg_") || name == "information_schema");
+        let is_system = |name: &str| PgCatalog::system_oid("pg_catalog", name).is_some();
+        let is_of_catalog = names.any(|name| name == "pg_catalog" || name == "information_schema" || is_system(name));
         if is_of_catalog { ControlFlow::Break(Stop::Found) } else { ON }
     }
 }

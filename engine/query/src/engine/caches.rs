@@ -75,7 +75,9 @@ impl Caches {
                 .build(),
             constants: Cache::builder()
                 .max_capacity(constants_max as u64)
-                .weigher(|key: &BoundKey, found: &Arc<Constants>| weight(found.bytes.saturating_add(key.text.len())))
+                .weigher(|key: &BoundKey, found: &Arc<Constants>| {
+                    weight(found.bytes.saturating_add(key.text.len()).saturating_add(key.settings.len()))
+                })
                 .build(),
             templates: Templates::new(templates_max),
             answers: Answers::new(answers_max),

@@ -111,7 +111,7 @@ pub(crate) struct Renewable {
     /// The columns of each filter that a join or a sort fills while it runs, by the filter's number.
     filters: Vec<(u64, Vec<Arc<dyn PhysicalExpr>>)>,
     nodes: usize,
-    /// How many of them keep what they found for the next run.
+    /// How many applies keep what they found for the next run.
     applies: usize,
 }
 

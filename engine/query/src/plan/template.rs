@@ -117,7 +117,7 @@ impl Templates {
             return None;
         }
         if asks.catalog_alone {
-            return Arguments::of_gate(values.to_vec());
+            return of_catalog::arguments(values);
         }
         Arguments::new(values.to_vec(), placeholders(values).ok()??)
     }

@@ -9,13 +9,14 @@ use crate::dialect::subqueries::apply::{self, Scope};
 use crate::plan::executable::loops_over_equals;
 use crate::plan::renew::Renewable;
 use crate::rules::open_parameters::OpenParameters;
-use arrow::datatypes::DataType;
-use datafusion::common::plan_err;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
 use querygate_catalog::remote::{Arguments, is_open};
 use querygate_pg_catalog::{SessionVars, is_of_catalog};
 use querygate_query_api::column::pg_type_of;
@@ -23,6 +24,15 @@ use querygate_telemetry_api::advice::Variant;
 use querygate_types::PgType;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+
+/// Bytes of a value in such a plan at most: nodes are planned to pace long constants, and see none where a parameter is open.
+const VALUE_BYTES_MAX: usize = 1_024;
+
+/// Values of a run for such a plan. `None`: it is planned for them.
+pub(super) fn arguments(values: &[ScalarValue]) -> Option<Arguments> {
+    let is_brief = values.iter().all(|value| value.size() <= VALUE_BYTES_MAX);
+    is_brief.then(|| Arguments::of_gate(values.to_vec())).flatten()
+}
 
 /// The key of such a plan.
 fn catalog_key(bound: &Bound) -> super::Key {
@@ -103,19 +113,34 @@ fn with_path_alone(state: &SessionState) -> SessionState {
     })
 }
 
-/// Whether the value of a parameter may decide more than a value: the type of what a function gives, as places do for `round`, or the
-/// bytes that a `"char"` holds.
+fn holds_char(field: &Field) -> bool {
+    let pg_type = pg_type_of(field);
+    pg_type == PgType::Char || pg_type.element() == Some(PgType::Char)
+}
+
+/// Whether the value of a parameter may decide more than a value: the type of what a function gives, as places do for `round`, the type
+/// in which numbers are compared, or the bytes that a `"char"` holds.
 fn decides_type(plan: &LogicalPlan) -> std::result::Result<bool, DataFusionError> {
     let mut decides = false;
     plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         node.apply_expressions(|expr| {
             expr.apply(|part| {
+                let is_number = |expr: &Expr| {
+                    expr.get_type(&schema).is_ok_and(|of| of.is_floating() || matches!(of, DataType::Decimal128(..)))
+                };
                 decides |= match part {
                     Expr::ScalarFunction(call) if call.args.iter().any(is_open) && !is_of_catalog(&call.func) => {
                         !matches!(part.get_type(&schema), Ok(DataType::Boolean))
                     }
-                    Expr::Cast(cast) => is_open(&cast.expr) && pg_type_of(&cast.field) == PgType::Char,
+                    Expr::HigherOrderFunction(_) => is_open(part),
+                    // Constants beside such numbers are compared in a type of their own.
+                    Expr::BinaryExpr(BinaryExpr { left, right, .. }) if is_open(left) || is_open(right) => {
+                        is_number(left) || is_number(right)
+                    }
+                    Expr::InList(list) if list.list.iter().any(is_open) => is_number(&list.expr),
+                    Expr::Cast(cast) => is_open(&cast.expr) && holds_char(&cast.field),
+                    Expr::Placeholder(Placeholder { field: Some(field), .. }) => holds_char(field),
                     _ => false,
                 };
                 Ok(TreeNodeRecursion::Continue)

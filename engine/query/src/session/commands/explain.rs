@@ -56,7 +56,7 @@ pub(super) async fn shown(
 ) -> Result<Shown> {
     let state = session.statement_state(bound).await?;
     let asking = session.asking(prepared.parsed(), true, None);
-    let options = PlanOptions { asking, ..PlanOptions::default() };
+    let options = PlanOptions { asking, receipts: true, ..PlanOptions::default() };
     let executable = session.plan_on_workers(bound, &state, parameters, options).await?;
     let logical = executable
         .logical()

@@ -79,8 +79,8 @@ impl GateSession {
         let known = &self.gate.caches().constants;
         let key = self.bound_key(parsed.shared_text()).await?;
         if let Some(found) = key.as_ref().and_then(|key| known.get(key)) {
-            let bound = self.bind_query(&found.query, &[], Some(&found.text)).await?;
-            return Ok(Some((bound, found)));
+            let bound = self.bind_query(&found.query, &[], Some(&found.text)).await.ok();
+            return Ok(bound.map(|bound| (bound, found)));
         }
         let Some((bound, found)) = self.find_constants(query, parsed.bytes()).await else { return Ok(None) };
         let found = Arc::new(found);

@@ -211,7 +211,7 @@ impl GateSession {
         let _planning = self.planning(bound.bytes())?;
         let (bound, state) = (Arc::clone(bound), Arc::clone(state));
         let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
-        let options = PlanOptions { require_pushdown, receipts: options.templates.is_none(), ..options };
+        let options = PlanOptions { require_pushdown, ..options };
         if !are_brief(parameters) {
             let parameters = parameters.to_vec();
             let plan = async move { Planning::of(&bound, &state, &parameters, options)?.plan(&bound, &state).await };

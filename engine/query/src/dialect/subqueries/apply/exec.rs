@@ -1,6 +1,5 @@
 //! Runs an apply: one subplan per distinct set of outer values, results remembered, rows bounded.
 
-use super::catalog_only;
 use super::gathered::{AT_ONCE, Gathered, LEAST};
 use super::keyed::{Answers, Found, Keyed};
 use super::node::{ApplyKind, ApplyNode};
@@ -13,8 +12,9 @@ use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -23,8 +23,10 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_catalog::one_input;
 use querygate_catalog::remote::is_open;
+use querygate_pg_catalog::{self as pg_catalog, SystemTable};
 use querygate_rules::value_of_nullable;
 use querygate_types::{Error, ErrorCode};
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -54,7 +56,7 @@ pub(crate) struct ApplyExec {
     places: Vec<usize>,
     /// Where the guard is.
     guard: Option<usize>,
-    /// Where its subplan reads the catalog alone, and no parameter that is open: what it found, for all runs of the plan.
+    /// Where its subplan reads the catalog alone: what it found, for all runs of the plan.
     shared: Option<Arc<SharedResults>>,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
@@ -96,21 +98,38 @@ impl ApplyExec {
     }
 }
 
+/// Whether a subplan reads relations of the catalog and nothing else: no session, no clock, no chance, no parameter that is open.
 fn is_of_catalog(subplan: &LogicalPlan) -> Result<bool> {
-    let mut is_known = catalog_only(subplan)?;
+    let (mut relations, mut is_alone) = (0_usize, true);
     subplan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let provider = source_as_provider(&scan.source)?;
+            let any: &dyn Any = provider.as_ref();
+            is_alone &= any.downcast_ref::<SystemTable>().is_some_and(|table| !table.is_of_session());
+            relations += 1;
+        }
         node.apply_expressions(|expr| {
-            is_known &= !is_open(expr) && !expr.exists(|part| Ok(gives_another_each_time(part)))?;
+            is_alone &= !is_open(expr) && !expr.exists(|part| Ok(asks_for_more(part)))?;
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
-    Ok(is_known)
+    Ok(is_alone && relations > 0)
 }
 
-/// Whether it calls a function that may give something else each time. Two are called volatile so that nothing folds them.
-fn gives_another_each_time(expr: &Expr) -> bool {
-    let is_series = matches!(expr, Expr::ScalarFunction(call) if call.func.name() == SERIES);
-    expr.is_volatile_node() && !is_series && value_of_nullable(expr).is_none()
+/// Whether it calls a function of whose arguments and the catalog its answer does not follow. A series and what declares a value nullable
+/// are called volatile so that nothing folds them.
+fn asks_for_more(expr: &Expr) -> bool {
+    let volatility = match expr {
+        Expr::ScalarFunction(call) if pg_catalog::is_of_catalog(&call.func) || call.func.name() == SERIES => {
+            return false;
+        }
+        Expr::ScalarFunction(_) if value_of_nullable(expr).is_some() => return false,
+        Expr::ScalarFunction(call) => call.func.signature().volatility,
+        Expr::AggregateFunction(call) => call.func.signature().volatility,
+        Expr::WindowFunction(_) | Expr::HigherOrderFunction(_) => return true,
+        _ => return false,
+    };
+    volatility != Volatility::Immutable
 }
 
 fn properties(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {

@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// Rows that one such run may give; with more, subqueries run one by one.
 const ROWS_MAX: usize = 200_000;
 
+/// What an answer takes beside its key and value, estimated.
+const ANSWER_BYTES: usize = 128;
+
 /// A subquery of that shape.
 #[derive(Debug, Clone)]
 pub(super) struct Keyed {
@@ -111,9 +114,13 @@ impl Keyed {
 }
 
 impl Answers {
-    /// For how many sets of keys there is one.
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
+    /// What they take of memory, estimated.
+    pub(super) fn bytes(&self) -> usize {
+        let of = |(key, (value, _)): (&Vec<ScalarValue>, &(Option<ScalarValue>, bool))| {
+            let values = key.iter().chain(value).map(ScalarValue::size).fold(0, usize::saturating_add);
+            ANSWER_BYTES.saturating_add(values)
+        };
+        self.rows.iter().map(of).fold(0, usize::saturating_add)
     }
 
     /// The answer for one set of outer values.

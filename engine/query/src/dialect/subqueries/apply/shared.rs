@@ -1,4 +1,5 @@
-//! What an apply over the catalog found, for the next run of a plan that is kept: the catalog is the same as long as the plan is.
+//! What an apply over the catalog found, for the next run of a plan that is kept: such a plan is of one reader and version, for which
+//! the catalog is the same.
 
 use super::exec::Key;
 use super::keyed::Answers;
@@ -8,9 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of results that are shared, as they are estimated; what is beyond is found again.
 pub(crate) const SHARED_BYTES_MAX: usize = 64 << 10;
-/// What a result takes beside its rows, and an answer by a key, estimated.
+/// What a result takes beside its rows, estimated.
 const RESULT_BYTES: usize = 512;
-const ANSWER_BYTES: usize = 256;
 
 /// Results by outer values, and the answers of a subplan that is run once for all of them.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl SharedResults {
 
     pub(super) fn keep_answers(&self, answers: &Arc<Answers>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.answers.is_none() && kept.takes(answers.len().saturating_mul(ANSWER_BYTES)) {
+        if kept.answers.is_none() && kept.takes(answers.bytes()) {
             kept.answers = Some(Arc::clone(answers));
         }
     }
