@@ -28,6 +28,9 @@ use std::sync::atomic::AtomicU32;
 /// Bytes of a value in such a plan at most: nodes are planned to pace long constants, and see none where a parameter is open.
 const VALUE_BYTES_MAX: usize = 1_024;
 
+/// Texts of the settings in such a plan: as they are, and the path that its functions hold.
+const SETTINGS_COPIES: usize = 2;
+
 /// Values of a run for such a plan. `None`: it is planned for them.
 pub(super) fn arguments(values: &[ScalarValue]) -> Option<Arguments> {
     let is_brief = values.iter().all(|value| value.size() <= VALUE_BYTES_MAX);
@@ -64,7 +67,7 @@ impl Templates {
         };
         let template = Arc::new(Template {
             made_with: MadeWith::Settings(Arc::clone(settings)),
-            bytes: bytes_of(&renewable, &logical),
+            bytes: bytes_of(&renewable, &logical).saturating_add(settings.len().saturating_mul(SETTINGS_COPIES)),
             renewable,
             logical,
             records: Arc::default(),
