@@ -1,17 +1,14 @@
 //! What a bound statement asks of the moment and the session it runs in. Plans of statements that ask nothing are the
 //! same in every session.
 
+use crate::dialect::volatility::{follows_from_catalog, volatility};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::source_as_provider;
 use datafusion::functions_table::generate_series::GenerateSeriesTable;
-use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition};
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::logical_expr::{LogicalPlan, Volatility};
 use querygate_pg_catalog as pg_catalog;
-use querygate_rules::value_of_nullable;
 use std::any::Any;
-
-const SERIES: &str = "generate_series";
 
 /// Found out once, when the statement is bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,9 +41,8 @@ impl Asks {
             }
             node.apply_expressions(|expr| {
                 expr.apply(|e| {
-                    let volatility = volatility(e);
-                    alone &= volatility == Volatility::Immutable || is_of_arguments(e);
-                    asks.add(volatility);
+                    alone &= follows_from_catalog(e);
+                    asks.add(volatility(e));
                     Ok(TreeNodeRecursion::Continue)
                 })
             })
@@ -64,29 +60,6 @@ impl Asks {
             }
             Volatility::Volatile => self.session = true,
         }
-    }
-}
-
-/// Whether it calls a function whose answer follows from its arguments and the catalog, although it is not called immutable. A series is
-/// called volatile to keep its members out of a plan's constants.
-fn is_of_arguments(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(call) if pg_catalog::is_of_catalog(&call.func) || call.func.name() == SERIES)
-}
-
-/// Of the expression's own function, if it calls one.
-fn volatility(expr: &Expr) -> Volatility {
-    match expr {
-        // It hands its value on.
-        nullable if value_of_nullable(nullable).is_some() => Volatility::Immutable,
-        Expr::ScalarFunction(call) => call.func.signature().volatility,
-        Expr::AggregateFunction(AggregateFunction { func, .. }) => func.signature().volatility,
-        Expr::WindowFunction(call) => match &call.fun {
-            WindowFunctionDefinition::AggregateUDF(func) => func.signature().volatility,
-            WindowFunctionDefinition::WindowUDF(func) => func.signature().volatility,
-        },
-        Expr::HigherOrderFunction(call) => call.func.signature().volatility,
-        // Casts of a text to a timestamp with zone, and comparisons, depend on settings that the plan's key holds.
-        _ => Volatility::Immutable,
     }
 }
 

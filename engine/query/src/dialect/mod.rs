@@ -15,6 +15,7 @@ mod settle;
 pub(crate) mod subqueries;
 #[cfg(test)]
 mod tests;
+pub(crate) mod volatility;
 
 #[cfg(test)]
 pub(crate) use functions::helpers;

@@ -2,6 +2,7 @@
 //! a plan of its own; whatever is not understood is planned as ever. Decides no right: what comes of it passes the final walk.
 
 mod of_catalog;
+mod value_types;
 
 use crate::bind::plan_bytes::plan_bytes;
 use crate::bind::statement::Bound;

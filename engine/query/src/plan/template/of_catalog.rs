@@ -1,6 +1,7 @@
 //! Plans of statements that read the catalog alone, kept for any values: the catalog is small, so that no value makes another plan the
 //! better one.
 
+use super::value_types::a_value_decides_a_type;
 use super::{MadeWith, Template, Templates, Ties, bytes_of, opened, state_with};
 use crate::bind::statement::Bound;
 use crate::bind::verify::verify_final;
@@ -9,19 +10,13 @@ use crate::dialect::subqueries::apply::{self, Scope};
 use crate::plan::executable::loops_over_equals;
 use crate::plan::renew::Renewable;
 use crate::rules::open_parameters::OpenParameters;
-use arrow::datatypes::{DataType, Field};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
-use querygate_catalog::remote::{Arguments, is_open};
-use querygate_pg_catalog::{SessionVars, is_of_catalog};
-use querygate_query_api::column::pg_type_of;
+use datafusion::logical_expr::LogicalPlan;
+use querygate_catalog::remote::Arguments;
+use querygate_pg_catalog::SessionVars;
 use querygate_telemetry_api::advice::Variant;
-use querygate_types::PgType;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -89,7 +84,7 @@ pub(super) async fn kept_of_catalog(
 ) -> Option<(Renewable, LogicalPlan)> {
     let planned = async {
         let open = opened(bound, arguments, &Ties::default())?;
-        if decides_type(&open)? {
+        if a_value_decides_a_type(&open)? {
             return plan_err!("a type follows from a parameter's value");
         }
         let expanded = apply::expand(open.clone(), Scope::CatalogOnly)?;
@@ -114,41 +109,4 @@ fn with_path_alone(state: &SessionState) -> SessionState {
         let search_path = extensions.get::<SessionVars>().and_then(|vars| vars.search_path.clone());
         extensions.insert(SessionVars { search_path, ..SessionVars::default() });
     })
-}
-
-fn holds_char(field: &Field) -> bool {
-    let pg_type = pg_type_of(field);
-    pg_type == PgType::Char || pg_type.element() == Some(PgType::Char)
-}
-
-/// Whether the value of a parameter may decide more than a value: the type of what a function gives, as places do for `round`, the type
-/// in which numbers are compared, or the bytes that a `"char"` holds.
-fn decides_type(plan: &LogicalPlan) -> std::result::Result<bool, DataFusionError> {
-    let mut decides = false;
-    plan.apply_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        node.apply_expressions(|expr| {
-            expr.apply(|part| {
-                let is_number = |expr: &Expr| {
-                    expr.get_type(&schema).is_ok_and(|of| of.is_floating() || matches!(of, DataType::Decimal128(..)))
-                };
-                decides |= match part {
-                    Expr::ScalarFunction(call) if call.args.iter().any(is_open) && !is_of_catalog(&call.func) => {
-                        !matches!(part.get_type(&schema), Ok(DataType::Boolean))
-                    }
-                    Expr::HigherOrderFunction(_) => is_open(part),
-                    // Constants beside such numbers are compared in a type of their own.
-                    Expr::BinaryExpr(BinaryExpr { left, right, .. }) if is_open(left) || is_open(right) => {
-                        is_number(left) || is_number(right)
-                    }
-                    Expr::InList(list) if list.list.iter().any(is_open) => is_number(&list.expr),
-                    Expr::Cast(cast) => is_open(&cast.expr) && holds_char(&cast.field),
-                    Expr::Placeholder(Placeholder { field: Some(field), .. }) => holds_char(field),
-                    _ => false,
-                };
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(decides)
 }

@@ -5,6 +5,7 @@ use super::keyed::{Answers, Found, Keyed};
 use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
 use super::shared::SharedResults;
+use crate::dialect::volatility::follows_from_catalog;
 use crate::errors::{Stage, translate};
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow::compute::{cast, concat, concat_batches, take_record_batch};
@@ -14,7 +15,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Volatility};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -23,8 +24,7 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_catalog::one_input;
 use querygate_catalog::remote::is_open;
-use querygate_pg_catalog::{self as pg_catalog, SystemTable};
-use querygate_rules::value_of_nullable;
+use querygate_pg_catalog::SystemTable;
 use querygate_types::{Error, ErrorCode};
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -32,8 +32,6 @@ use std::sync::Arc;
 
 /// Rows that one run of a lateral subplan may give, and rows of one output batch.
 const ROWS_MAX: usize = 1_000_000;
-/// What makes rows of its arguments alone.
-const SERIES: &str = "generate_series";
 /// Results remembered per partition; beyond it they are forgotten and computed again.
 const REMEMBERED_MAX: usize = 4_096;
 
@@ -109,27 +107,11 @@ fn is_of_catalog(subplan: &LogicalPlan) -> Result<bool> {
             relations += 1;
         }
         node.apply_expressions(|expr| {
-            is_alone &= !is_open(expr) && !expr.exists(|part| Ok(asks_for_more(part)))?;
+            is_alone &= !is_open(expr) && !expr.exists(|part| Ok(!follows_from_catalog(part)))?;
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
     Ok(is_alone && relations > 0)
-}
-
-/// Whether it calls a function of whose arguments and the catalog its answer does not follow. A series and what declares a value nullable
-/// are called volatile so that nothing folds them.
-fn asks_for_more(expr: &Expr) -> bool {
-    let volatility = match expr {
-        Expr::ScalarFunction(call) if pg_catalog::is_of_catalog(&call.func) || call.func.name() == SERIES => {
-            return false;
-        }
-        Expr::ScalarFunction(_) if value_of_nullable(expr).is_some() => return false,
-        Expr::ScalarFunction(call) => call.func.signature().volatility,
-        Expr::AggregateFunction(call) => call.func.signature().volatility,
-        Expr::WindowFunction(_) | Expr::HigherOrderFunction(_) => return true,
-        _ => return false,
-    };
-    volatility != Volatility::Immutable
 }
 
 fn properties(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
