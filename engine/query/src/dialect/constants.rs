@@ -5,14 +5,14 @@
 use super::parameters::is_parameter;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, write};
 use arrow::array::{ArrayRef, Int64Array, StringArray};
-use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, ObjectNamePart, Query,
-    Select, Value,
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
+    Query, Select, Value,
 };
 use querygate_pg_catalog::PgCatalog;
 use querygate_semantics::typing::follows_clock;
 use querygate_types::PgType;
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -38,17 +38,8 @@ pub(crate) struct Constants {
     pub(crate) constants: Vec<Constant>,
     /// Their values, as a client would send them.
     pub(crate) values: Vec<ArrayRef>,
-    /// Whether the statement asks the catalog.
-    pub(crate) asks_catalog: bool,
     /// What all that takes of memory, estimated.
     pub(crate) bytes: usize,
-}
-
-/// Those of a statement that a session has prepared.
-#[derive(Debug)]
-pub(crate) struct HeldConstants {
-    pub(crate) constants: Arc<Constants>,
-    pub(crate) _charge: MemoryReservation,
 }
 
 /// A constant that is a parameter.
@@ -122,13 +113,12 @@ impl Constants {
 }
 
 /// The statement with parameters in the places of constants, but for those in `fixed`. `None`: it has no such constant, or
-/// parameters of its own. `bytes`: of its tree, estimated.
-pub(crate) fn constants(query: &Query, fixed: &[usize], bytes: usize) -> Option<Constants> {
+/// parameters of its own. `asks_catalog`: what [`asks_catalog`] says of it; `bytes`: of its tree, estimated.
+pub(crate) fn constants(query: &Query, asks_catalog: bool, fixed: &[usize], bytes: usize) -> Option<Constants> {
     if finds(query, &mut OwnParameters) {
         return None;
     }
     let mut lifted = query.clone();
-    let asks_catalog = finds(query, &mut CatalogRelations);
     let mut lifting = Lifting { fixed, asks_catalog, seen: 0, constants: Vec::new() };
     // A walk that refuses nothing cannot fail.
     let _walked = write(&mut lifted, &mut lifting);
@@ -146,7 +136,12 @@ pub(crate) fn constants(query: &Query, fixed: &[usize], bytes: usize) -> Option<
     // Two trees may print alike.
     let text: Arc<str> = format!("{lifted}\0{:016x}{:016x}", hash_of(&lifted, 0), hash_of(&lifted, 1)).into();
     let bytes = bytes.saturating_add(text.len()).saturating_add(constants.len().saturating_mul(CONSTANT_BYTES));
-    Some(Constants { query: lifted, text, constants, values, asks_catalog, bytes })
+    Some(Constants { query: lifted, text, constants, values, bytes })
+}
+
+/// Whether a relation that it names is one of the catalog.
+pub(crate) fn asks_catalog(query: &Query) -> bool {
+    finds(query, &mut CatalogRelations)
 }
 
 fn hash_of(query: &Query, seed: u8) -> u64 {
@@ -167,9 +162,9 @@ struct CatalogRelations;
 
 impl Reader for CatalogRelations {
     fn relation(&mut self, relation: &ObjectName) -> Step {
-        let mut names = relation.0.iter().filter_map(ObjectNamePart::as_ident).map(|name| name.value.as_str());
+        let mut names = relation.0.iter().filter_map(ObjectNamePart::as_ident).map(folded);
         let is_system = |name: &str| PgCatalog::system_oid("pg_catalog", name).is_some();
-        let is_of_catalog = names.any(|name| name == "pg_catalog" || name == "information_schema" || is_system(name));
+        let is_of_catalog = names.any(|name| name == "pg_catalog" || name == "information_schema" || is_system(&name));
         if is_of_catalog { ControlFlow::Break(Stop::Found) } else { ON }
     }
 }
@@ -197,7 +192,7 @@ impl Writer for Lifting<'_> {
             return ON;
         }
         match expr {
-            Expr::Function(call) if last_name(&call.name).is_some_and(|name| OF_OBJECTS.contains(&name)) => {
+            Expr::Function(call) if last_name(&call.name).is_some_and(|name| OF_OBJECTS.contains(&&*name)) => {
                 if let FunctionArguments::List(list) = &mut call.args {
                     for argument in &mut list.args {
                         if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument {
@@ -217,8 +212,14 @@ impl Writer for Lifting<'_> {
     }
 }
 
-fn last_name(name: &ObjectName) -> Option<&str> {
-    name.0.last().and_then(ObjectNamePart::as_ident).map(|name| name.value.as_str())
+fn last_name(name: &ObjectName) -> Option<Cow<'_, str>> {
+    name.0.last().and_then(ObjectNamePart::as_ident).map(folded)
+}
+
+/// A name as it is looked up: without quotes in small letters.
+fn folded(name: &Ident) -> Cow<'_, str> {
+    let is_as_written = name.quote_style.is_some() || !name.value.bytes().any(|byte| byte.is_ascii_uppercase());
+    if is_as_written { Cow::Borrowed(&name.value) } else { Cow::Owned(name.value.to_ascii_lowercase()) }
 }
 
 impl Lifting<'_> {
@@ -305,7 +306,7 @@ mod tests {
     fn lifted(sql: &str, fixed: &[usize]) -> Option<Constants> {
         let parsed = parse(sql).unwrap();
         let Classified::Query(query) = parsed[0].class() else { panic!("{sql}") };
-        constants(query, fixed, 0)
+        constants(query, asks_catalog(query), fixed, 0)
     }
 
     fn shown(sql: &str, fixed: &[usize]) -> String {
@@ -337,6 +338,8 @@ mod tests {
                 "SELECT 1 FROM pg_class WHERE relkind = 'r' AND relname = 'one' AND oid = '17'",
                 "relkind = 'r' AND relname = $1 AND oid = $2 <- one, 17",
             ),
+            ("SELECT 1 FROM PG_CATALOG.PG_CLASS WHERE relnatts = 3 AND oid = '17'", "relnatts = 3 AND oid = $1 <- 17"),
+            ("SELECT 1 FROM \"PG_CLASS\" WHERE relnatts = 3 AND oid = '17'", "relnatts = $1 AND oid = $2 <- 3, 17"),
             (
                 "SELECT 1 FROM pg_class c WHERE c.oid = '17' AND pg_table_is_visible('17') AND 3 = relnatts",
                 "c.oid = $1 AND pg_table_is_visible($2) AND 3 = relnatts <- 17, 17",

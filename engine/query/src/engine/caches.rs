@@ -31,8 +31,8 @@ pub(crate) struct Caches {
     pub(super) opened: Cache<String, Settings>,
     /// Statements bound before, by everything that binding depends on.
     pub(crate) bound: Cache<BoundKey, Arc<Bound>>,
-    /// The constants of statements that ask the catalog, by their own texts.
-    pub(crate) constants: Cache<BoundKey, Arc<Constants>>,
+    /// The constants of statements that ask the catalog, by their own texts. `None`: none of them may be a parameter.
+    pub(crate) constants: Cache<BoundKey, Option<Arc<Constants>>>,
     /// Plans of bound statements that are kept for other values.
     pub(crate) templates: Templates,
     /// Answers of statements that ask the catalog alone.
@@ -75,8 +75,9 @@ impl Caches {
                 .build(),
             constants: Cache::builder()
                 .max_capacity(constants_max as u64)
-                .weigher(|key: &BoundKey, found: &Arc<Constants>| {
-                    weight(found.bytes.saturating_add(key.text.len()).saturating_add(key.settings.len()))
+                .weigher(|key: &BoundKey, found: &Option<Arc<Constants>>| {
+                    let bytes = found.as_ref().map_or(NO_CONSTANTS_BYTES, |found| found.bytes);
+                    weight(bytes.saturating_add(key.text.len()).saturating_add(key.settings.len()))
                 })
                 .build(),
             templates: Templates::new(templates_max),
@@ -124,6 +125,8 @@ const BOUND_SHARE: usize = 32;
 /// Bytes of statements that ask the catalog kept with their constants apart, as they are estimated.
 const CONSTANTS_MAX: usize = 16 << 20;
 const CONSTANTS_SHARE: usize = 128;
+/// What is kept of one that has none, beside its text, estimated.
+const NO_CONSTANTS_BYTES: usize = 256;
 /// The same of plans that are kept.
 const TEMPLATES_MAX: usize = 64 << 20;
 const TEMPLATES_SHARE: usize = 64;

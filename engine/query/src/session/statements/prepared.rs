@@ -3,7 +3,7 @@
 use super::changes::write_cache::CachedWrite;
 use super::lookup_cache::CachedLookup;
 use crate::bind::statement::Bound;
-use crate::dialect::constants::HeldConstants;
+use crate::dialect::constants::Constants;
 use crate::dialect::parameters::Declared;
 use crate::sql::classify::ExplainStyle;
 use crate::sql::parse::Parsed;
@@ -32,6 +32,13 @@ pub(crate) struct PreparedStatement {
     pub(in crate::session) write: Mutex<Option<Arc<CachedWrite>>>,
     /// The charge of its plan.
     pub(in crate::session) _plan: Option<Arc<MemoryReservation>>,
+}
+
+/// The constants of a statement that a session has prepared, charged to it.
+#[derive(Debug)]
+pub(in crate::session) struct HeldConstants {
+    pub(in crate::session) constants: Arc<Constants>,
+    pub(in crate::session) _charge: MemoryReservation,
 }
 
 /// What preparing found out.

@@ -1,8 +1,8 @@
 //! Statements that were bound before what they were bound on changed, or for other values than they are to run with.
 
-use super::prepared::PreparedStatement;
+use super::prepared::{HeldConstants, PreparedStatement};
 use crate::bind::statement::Bound;
-use crate::dialect::constants::{Constants, HeldConstants, constants};
+use crate::dialect::constants::{Constants, asks_catalog, constants};
 use crate::dialect::parameters::Declared;
 use crate::engine::caches::BOUND_TEXT_MAX;
 use crate::errors::{Stage, translate};
@@ -76,37 +76,48 @@ impl GateSession {
         if !declared.is_empty() || !self.inner().settings.plan_templates() {
             return Ok(None);
         }
-        let known = &self.gate.caches().constants;
-        let key = self.bound_key(parsed.shared_text()).await?;
-        if let Some(found) = key.as_ref().and_then(|key| known.get(key)) {
-            let bound = self.bind_query(&found.query, &[], Some(&found.text)).await.ok();
-            return Ok(bound.map(|bound| (bound, found)));
-        }
-        let Some((bound, found)) = self.find_constants(query, parsed.bytes()).await else { return Ok(None) };
-        let found = Arc::new(found);
         // Statements of clients that describe tables come again and again; others have other constants each time.
-        if let Some(key) = key.filter(|_| found.asks_catalog) {
-            known.insert(key, Arc::clone(&found));
+        let asks_catalog = asks_catalog(query);
+        let known = &self.gate.caches().constants;
+        let key = if asks_catalog { self.bound_key(parsed.shared_text()).await? } else { None };
+        let found = match key.as_ref().and_then(|key| known.get(key)) {
+            Some(Some(found)) => {
+                let bound = self.bind_query(&found.query, &[], Some(&found.text)).await.ok();
+                return Ok(bound.map(|bound| (bound, found)));
+            }
+            Some(None) => return Ok(None),
+            None => self.find_constants(query, asks_catalog, parsed.bytes()).await,
+        };
+        let Ok(found) = found else { return Ok(None) };
+        let found = found.map(|(bound, constants)| (bound, Arc::new(constants)));
+        if let Some(key) = key {
+            known.insert(key, found.as_ref().map(|(_, constants)| Arc::clone(constants)));
         }
-        Ok(Some((bound, found)))
+        Ok(found)
     }
 
-    async fn find_constants(&self, query: &Query, bytes: usize) -> Option<(Arc<Bound>, Constants)> {
+    /// `None`: none of its constants may be a parameter.
+    async fn find_constants(
+        &self,
+        query: &Query,
+        asks_catalog: bool,
+        bytes: usize,
+    ) -> Result<Option<(Arc<Bound>, Constants)>> {
         let mut fixed: Vec<usize> = Vec::new();
         for _ in 0..BIND_ROUNDS_MAX {
-            let found = constants(query, &fixed, bytes)?;
+            let Some(found) = constants(query, asks_catalog, &fixed, bytes) else { return Ok(None) };
             // A longer text is not kept, so nothing would be shared.
             if found.text.len() > BOUND_TEXT_MAX {
-                return None;
+                return Ok(None);
             }
-            let bound = self.bind_query(&found.query, &[], Some(&found.text)).await.ok()?;
+            let bound = self.bind_query(&found.query, &[], Some(&found.text)).await?;
             let unfit = found.unfit(bound.types_beside());
             if unfit.is_empty() {
-                return bound.values(&found.values).is_ok().then_some((bound, found));
+                return Ok(bound.values(&found.values).is_ok().then_some((bound, found)));
             }
             fixed.extend(unfit);
         }
-        None
+        Ok(None)
     }
 
     async fn refreshed_by(
