@@ -1,9 +1,10 @@
 //! Conditions that files may be pruned by. The least and greatest values that files tell of numbers leave NaN out, which is greater
 //! than all of them here: a group of rows may hold one that a condition wants though its greatest number is too small. What joins
-//! and first rows have found by the time of the scan prunes by that part of it which no NaN meets.
+//! and first rows have found by the time of the scan prunes by that part of it which no NaN meets. Casts to fewer places prune nothing.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::expressions::{
@@ -25,7 +26,28 @@ pub(crate) fn for_pruning(
 ) -> Vec<Option<Arc<dyn PhysicalExpr>>> {
     let known = filters.iter().chain(before).flat_map(split_conjunction).filter_map(bounded);
     let doubt = Doubt { schema: Some(schema), numbers: known.cloned().collect() };
-    filters.into_iter().map(|filter| doubt.settled(filter)).collect()
+    let settled = |filter| if narrows(&filter, schema) { None } else { doubt.settled(filter) };
+    filters.into_iter().map(settled).collect()
+}
+
+/// Whether a condition casts decimals to fewer places. What reads the files takes such a cast from the value to the constant beside it, so
+/// that it looks for 5.40 where 5.44 is wanted too.
+fn narrows(filter: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
+    let scale = |of: &DataType| match of {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => Some(*scale),
+        _ => None,
+    };
+    let is_narrowing = |part: &Arc<dyn PhysicalExpr>| {
+        let cast = part.downcast_ref::<CastExpr>()?;
+        let to = scale(cast.cast_type())?;
+        // What cannot be asked for its type is not known to be exact.
+        let from = cast.expr().data_type(schema).map_or(Some(i8::MAX), |of| scale(&of))?;
+        Some(from > to)
+    };
+    filter.exists(|part| Ok(is_narrowing(part) == Some(true))).unwrap_or(true)
 }
 
 /// Which columns may hold NaN in a row that meets the conditions.

@@ -89,8 +89,8 @@ pub(crate) fn logical() -> Result<Vec<Logical>> {
     Ok(cancellable(rules))
 }
 
-/// Physical rules: after the one that swaps sides of joins, which side is collected; after the one that sorts, what it believes of joins
-/// and groupings; lost orders before its check of them; first rows, meters, our own operators and yielding after it.
+/// Physical rules: after the one that swaps sides of joins, which side is collected; around the one that sorts, what it believes of
+/// joins, groupings and filters; lost orders before its check of them; first rows, meters, our own operators and yielding after it.
 ///
 /// # Errors
 /// Internal: an anchor is missing.
@@ -107,7 +107,8 @@ pub(crate) fn physical() -> Result<Vec<Physical>> {
     rules.insert(swapped + 3, Arc::new(CollectSubqueryOfNotIn));
     rules.insert(swapped + 4, Arc::new(CollectDistinctKeys));
     let sorted = place(&rules, "EnsureRequirements")?;
-    rules.insert(sorted + 1, Arc::new(DropUnsoundEquivalences));
+    rules.insert(sorted + 1, Arc::new(DropUnsoundEquivalences { sorts: true }));
+    rules.insert(sorted, Arc::new(DropUnsoundEquivalences { sorts: false }));
     let check = place(&rules, "SanityCheckPlan")?;
     rules.insert(check, Arc::new(RestoreSorts));
     rules.push(Arc::new(KeepTopKKeys));
@@ -134,6 +135,7 @@ pub(crate) fn check() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::repairs::drop_unsound_equivalences::DROPPING;
 
     #[test]
     fn rules_stand_at_their_anchors() {
@@ -150,7 +152,8 @@ mod tests {
         assert!(beside(&names, CollectSmallSide.name(), CollectSubqueryOfNotIn.name()), "{names:?}");
         assert!(beside(&names, CollectSubqueryOfNotIn.name(), CollectDistinctKeys.name()), "{names:?}");
         assert!(beside(&names, MeterOperators.name(), AggregateByPerfectHash.name()), "{names:?}");
-        assert!(beside(&names, "EnsureRequirements", DropUnsoundEquivalences.name()), "{names:?}");
+        let sorting = names.iter().position(|name| name == "EnsureRequirements").unwrap();
+        assert!([sorting - 1, sorting + 1].into_iter().all(|at| names[at] == DROPPING), "{names:?}");
         assert!(beside(&names, "SanityCheckPlan", RestoreSorts.name()), "{names:?}");
         assert!(!names.iter().any(|name| name == BY_STATISTICS));
         assert_eq!(names.last().map(String::as_str), Some(YieldToOthers.name()));
@@ -177,7 +180,9 @@ mod tests {
             include_str!("repairs/drop_unsound_equivalences.rs"),
             include_str!("repairs/guard_failing_conditions.rs"),
             include_str!("repairs/keep_lists_apart.rs"),
+            include_str!("repairs/keep_narrowing_casts.rs"),
             include_str!("repairs/keep_topk_keys.rs"),
+            include_str!("repairs/plain_constants.rs"),
             include_str!("repairs/project_computed_keys.rs"),
             include_str!("repairs/restore_sorts.rs"),
             include_str!("repairs/separate_equal_names.rs"),

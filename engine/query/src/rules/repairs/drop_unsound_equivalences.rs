@@ -1,18 +1,21 @@
-//! What the engine believes of rows that a join or a grouping made, and is not so. A column that is constant on the inner side
+//! What the engine believes of rows that a join, a grouping or a filter made, and is not so. A column that is constant on the inner side
 //! of an outer join is null where there is no match, yet stays a constant to it, so that it leaves out a sort by that column;
-//! a key of grouping sets is null in the sets that lack it, and stays one, too. And of a hash join of two sorted inputs it
-//! believes that its rows are sorted by the keys of the one, then of the other, though several rows of the one may be equal.
+//! a key of grouping sets is null in the sets that lack it, and stays one, too. Of a hash join of two sorted inputs it
+//! believes that its rows are sorted by the keys of the one, then of the other, though several rows of the one may be equal. And where
+//! rows are chosen by a cast that makes one of many values, as of a time stamp to its day, it takes the many for that one.
 //! Needed with DataFusion 55.2.0.
 
 use crate::rules::repairs::restore_sorts::RestoreSorts;
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
@@ -21,24 +24,38 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use querygate_catalog::one_input;
 use std::sync::Arc;
 
-/// Put directly after the rule that decides about sorts: what it believed too early is sorted.
+/// Put directly before and after the rule that decides about sorts: a sort with a limit that it took away is not to be put back above
+/// the limit, and what it sorted itself makes it believe more.
 #[derive(Debug)]
-pub(crate) struct DropUnsoundEquivalences;
+pub(crate) struct DropUnsoundEquivalences {
+    /// Whether sorts were decided about: what was believed too early is sorted.
+    pub(crate) sorts: bool,
+}
+
+/// The name of the rule.
+pub(crate) const DROPPING: &str = "drop_unsound_equivalences";
 
 impl PhysicalOptimizerRule for DropUnsoundEquivalences {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let repaired = plan.transform_up(|node| {
-            Ok(if is_unsound(&node) {
+            // One is enough.
+            if let Some(below) = node.downcast_ref::<UnorderedExec>()
+                && below.input.is::<UnorderedExec>()
+            {
+                return Ok(Transformed::yes(Arc::clone(&below.input)));
+            }
+            Ok(if is_unsound(&node)? {
                 Transformed::yes(Arc::new(UnorderedExec::new(node)) as Arc<dyn ExecutionPlan>)
             } else {
                 Transformed::no(node)
             })
         })?;
-        if repaired.transformed { RestoreSorts.optimize(repaired.data, config) } else { Ok(repaired.data) }
+        let is_to_be_sorted = self.sorts && repaired.transformed;
+        if is_to_be_sorted { RestoreSorts.optimize(repaired.data, config) } else { Ok(repaired.data) }
     }
 
     fn name(&self) -> &'static str {
-        "drop_unsound_equivalences"
+        DROPPING
     }
 
     fn schema_check(&self) -> bool {
@@ -46,18 +63,22 @@ impl PhysicalOptimizerRule for DropUnsoundEquivalences {
     }
 }
 
-fn is_unsound(node: &Arc<dyn ExecutionPlan>) -> bool {
+fn is_unsound(node: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    if let Some(filter) = node.downcast_ref::<FilterExec>() {
+        let believes = !node.equivalence_properties().constants().is_empty();
+        return Ok(believes && casts_many_to_one(filter.predicate(), filter.input().schema().as_ref())?);
+    }
     if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
         let known = node.equivalence_properties();
         let believes = !known.constants().is_empty() || !known.oeq_class().is_empty() || !known.eq_group().is_empty();
-        return aggregate.group_expr().has_grouping_set() && believes;
+        return Ok(aggregate.group_expr().has_grouping_set() && believes);
     }
     let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
     let kind = hash
         .or_else(|| node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type()))
         .or_else(|| node.downcast_ref::<SortMergeJoinExec>().map(|join| join.join_type()));
     let inputs = node.children();
-    let (Some(kind), [left, right]) = (kind, inputs.as_slice()) else { return false };
+    let (Some(kind), [left, right]) = (kind, inputs.as_slice()) else { return Ok(false) };
     let sorted = |side: &Arc<dyn ExecutionPlan>| !side.equivalence_properties().oeq_class().is_empty();
     let padded = match kind {
         JoinType::Left => is_more_than_equal(right),
@@ -72,7 +93,41 @@ fn is_unsound(node: &Arc<dyn ExecutionPlan>) -> bool {
         | JoinType::RightMark => false,
     };
     let twice = matches!(hash, Some(JoinType::Inner | JoinType::Right)) && sorted(left) && sorted(right);
-    padded || twice
+    Ok(padded || twice)
+}
+
+/// Whether a part of it casts several values to one.
+fn casts_many_to_one(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<bool> {
+    let mut found = false;
+    predicate.apply(|part| {
+        if let Some(cast) = part.downcast_ref::<CastExpr>() {
+            found |= !keeps_apart(&cast.expr().data_type(schema)?, cast.cast_type());
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// Whether two values that differ still do as the other type. What overflows is refused.
+fn keeps_apart(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Date32, Date64, Float32, Float64, Int8, Int16, Int32, Timestamp, UInt8, UInt16, UInt32};
+    match (from, to) {
+        _ if from == to => true,
+        (Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32 | Float32, Float64) => true,
+        (Int8 | Int16 | UInt8 | UInt16, Float32) => true,
+        (Date32, Date64 | Timestamp(_, None)) => true,
+        (Timestamp(unit, zone), Timestamp(other, to)) => zone.is_some() == to.is_some() && finer(other) >= finer(unit),
+        (from, to) => from.is_integer() && to.is_integer(),
+    }
+}
+
+const fn finer(unit: &TimeUnit) -> u8 {
+    match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 1,
+        TimeUnit::Microsecond => 2,
+        TimeUnit::Nanosecond => 3,
+    }
 }
 
 /// Whether more is known of a side's columns than that some are equal, which they are as nulls, too.
@@ -161,7 +216,7 @@ mod tests {
     use datafusion::physical_plan::joins::PartitionMode;
 
     /// Of a column that is constant on the inner side of an outer join, and of a key of grouping sets, ORDER BY was left out.
-    const STATEMENTS: [(&str, &[&str]); 2] = [
+    const STATEMENTS: [(&str, &[&str]); 5] = [
         (
             "SELECT u.id, x.c FROM regions u LEFT JOIN (SELECT region_id, 5 AS c FROM visits WHERE score = 2) x \
              ON x.region_id = u.id ORDER BY x.c DESC, u.id",
@@ -172,13 +227,28 @@ mod tests {
              GROUP BY CUBE (c, n) ORDER BY c DESC, n DESC",
             &["NULL|NULL|2", "NULL|2|1", "NULL|1|1", "2024-12-31|NULL|2", "2024-12-31|2|1", "2024-12-31|1|1"],
         ),
+        // With a limit, too.
+        (
+            "SELECT u.id, x.c FROM regions u LEFT JOIN (SELECT region_id, 5 AS c FROM visits WHERE score = 2) x \
+             ON x.region_id = u.id ORDER BY x.c, u.id LIMIT 2",
+            &["amer|5", "apac|NULL"],
+        ),
+        (
+            "SELECT t FROM (VALUES (TIMESTAMP '2024-05-01 05:00'), (TIMESTAMP '2024-05-01 03:00'), (TIMESTAMP '2024-05-02')) v(t) \
+             WHERE t::date = DATE '2024-05-01' ORDER BY t LIMIT 1",
+            &["2024-05-01 03:00:00"],
+        ),
+        (
+            "SELECT n, row_number() OVER (ORDER BY n) FROM (VALUES (7), (5), (0), (6)) v(n) WHERE n::boolean ORDER BY 2",
+            &["5|1", "6|2", "7|3"],
+        ),
     ];
 
     #[test]
     fn rows_are_in_a_wrong_order_without_the_rule() {
         for partitions in [1, 2, 4] {
             let reader = Shop::open().reader("olga", "shop_owner", partitions);
-            let without = reader.without(DropUnsoundEquivalences.name());
+            let without = reader.without(DROPPING);
             for (sql, expected) in STATEMENTS {
                 assert_eq!(reader.rows(sql).unwrap(), expected, "{sql}");
                 assert_ne!(without.rows(sql).unwrap(), expected, "DataFusion answers {sql} by itself now");
@@ -215,8 +285,11 @@ mod tests {
                 false,
             );
             let plan: Arc<dyn ExecutionPlan> = Arc::new(join.unwrap());
-            let done = DropUnsoundEquivalences.optimize(plan, &ConfigOptions::new()).unwrap();
-            done.name() == "UnorderedExec"
+            let rule = |sorts, plan| DropUnsoundEquivalences { sorts }.optimize(plan, &ConfigOptions::new()).unwrap();
+            let done = rule(true, rule(false, plan));
+            let below = done.children();
+            assert!(!done.is::<UnorderedExec>() || !below[0].is::<UnorderedExec>(), "doubted twice");
+            done.is::<UnorderedExec>()
         };
         assert!(doubted(sorted(side(), &[1]), sorted(side(), &[1]), JoinType::Inner));
         assert!(doubted(sorted(side(), &[1]), sorted(side(), &[1]), JoinType::Right));

@@ -3,6 +3,7 @@
 //! above it tells from false, and `a IN (1, 2) AND a NOT IN (3, NULL)` is never true.
 //! Needed with DataFusion 55.2.0.
 
+use super::keep_narrowing_casts::{self, is_cast_to_decimal, is_narrowing};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
@@ -48,16 +49,27 @@ impl OptimizerRule for ListsApart {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let mut meet = false;
+        let (mut meet, mut cast) = (false, false);
         plan.apply_expressions(|expr| {
             meet = meet || lists_meet(expr)?;
+            cast = cast || expr.exists(|part| Ok(is_cast_to_decimal(part)))?;
             Ok(if meet { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
+        if !meet && !cast {
+            return self.0.rewrite(plan, config);
+        }
+        let schema = schema_of(&plan)?;
+        if !meet {
+            plan.apply_expressions(|expr| {
+                meet = meet || expr.exists(|part| Ok(is_narrowing(part, &schema)))?;
+                Ok(if meet { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })?;
+        }
         if !meet {
             return self.0.rewrite(plan, config);
         }
         let context = SimplifyContext::builder()
-            .with_schema(schema_of(&plan)?)
+            .with_schema(Arc::clone(&schema))
             .with_config_options(config.options())
             .with_query_execution_start_time(config.query_execution_start_time())
             .build();
@@ -66,7 +78,7 @@ impl OptimizerRule for ListsApart {
         let names = NamePreserver::new(&plan);
         let one = |expr: Expr| {
             let name = names.save(&expr);
-            let simplified = simplified(&simplifier, expr)?;
+            let simplified = simplified(&simplifier, &schema, expr)?;
             Ok(simplified.update_data(|expr| name.restore(expr)))
         };
         plan.map_expressions(|expr| match expr {
@@ -86,14 +98,24 @@ fn schema_of(plan: &LogicalPlan) -> Result<DFSchemaRef> {
     }))
 }
 
-/// An expression as DataFusion simplifies it, but for lists of one value.
-pub(crate) fn simplified(simplifier: &ExprSimplifier, expr: Expr) -> Result<Transformed<Expr>> {
-    if !lists_meet(&expr)? {
+/// An expression as DataFusion simplifies it, but for lists of one value and casts to fewer places. `schema`: what it may read.
+pub(crate) fn simplified(simplifier: &ExprSimplifier, schema: &DFSchema, expr: Expr) -> Result<Transformed<Expr>> {
+    let (meet, narrowing) = (lists_meet(&expr)?, expr.exists(|part| Ok(is_narrowing(part, schema)))?);
+    if !meet && !narrowing {
         return Ok(simplifier.simplify_with_cycle_count_transformed(expr)?.0);
     }
-    let hidden = expr.transform_up(|part| Ok(hidden(part)))?.data;
-    let (simplified, _) = simplifier.simplify_with_cycle_count_transformed(hidden)?;
-    simplified.map_data(|expr| Ok(expr.transform_up(|part| Ok(shown(part)))?.data))
+    let mut expr = expr;
+    if narrowing {
+        expr = expr.transform_down(|part| Ok(keep_narrowing_casts::hidden(part, schema)))?.data;
+    }
+    if meet {
+        expr = expr.transform_up(|part| Ok(hidden(part)))?.data;
+    }
+    let (simplified, _) = simplifier.simplify_with_cycle_count_transformed(expr)?;
+    simplified.map_data(|expr| {
+        let listed = expr.transform_up(|part| Ok(shown(part)))?.data;
+        Ok(listed.transform_up(|part| Ok(keep_narrowing_casts::shown(part)))?.data)
+    })
 }
 
 /// Whether there are two lists of one value.
@@ -171,15 +193,46 @@ impl ScalarUDFImpl for Listed {
 mod tests {
     use super::*;
     use arrow::datatypes::Field;
+    use datafusion::logical_expr::cast;
     use datafusion::prelude::{col, lit};
 
-    fn simplifier() -> ExprSimplifier {
+    fn schema() -> DFSchemaRef {
         let fields = vec![
             (None, Arc::new(Field::new("a", DataType::Int32, true))),
             (None, Arc::new(Field::new("b", DataType::Int32, true))),
+            (None, Arc::new(Field::new("price", DataType::Decimal128(10, 2), true))),
         ];
-        let schema = DFSchema::new_with_metadata(fields, std::collections::HashMap::new()).unwrap();
-        ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema)).build())
+        Arc::new(DFSchema::new_with_metadata(fields, std::collections::HashMap::new()).unwrap())
+    }
+
+    fn simplifier() -> ExprSimplifier {
+        ExprSimplifier::new(SimplifyContext::builder().with_schema(schema()).build())
+    }
+
+    fn simplified(expr: Expr) -> Expr {
+        super::simplified(&simplifier(), &schema(), expr).unwrap().data
+    }
+
+    fn decimal(value: i128, precision: u8, scale: i8) -> Expr {
+        Expr::Literal(datafusion::common::ScalarValue::Decimal128(Some(value), precision, scale), None)
+    }
+
+    #[test]
+    fn casts_to_fewer_places_stay() {
+        let narrow = cast(col("price"), DataType::Decimal128(3, 1));
+        let kept = narrow.clone().eq(decimal(54, 3, 1));
+        assert_eq!(simplified(kept.clone()), kept);
+        assert_ne!(simplifier().simplify(kept.clone()).unwrap(), kept, "DataFusion does it by itself");
+        // Beside lists of one value, in a list of its own, and around what is computed.
+        let both = among("a", 0, false).and(among("a", 10, false)).and(kept);
+        assert_eq!(simplified(both.clone()), both);
+        let listed = narrow.clone().in_list(vec![decimal(54, 3, 1), decimal(55, 3, 1)], false);
+        assert!(simplified(listed).to_string().contains("CAST"));
+        let computed = cast(col("price"), DataType::Decimal128(3, 1)).gt(cast(lit("5.4"), DataType::Decimal128(3, 1)));
+        assert_eq!(simplified(computed), narrow.gt(decimal(54, 3, 1)));
+        // To more places it may go.
+        let wide = cast(col("price"), DataType::Decimal128(12, 4)).eq(decimal(54_000, 12, 4));
+        assert_eq!(simplified(wide), col("price").eq(decimal(540, 10, 2)));
     }
 
     fn among(name: &str, from: i32, negated: bool) -> Expr {
@@ -196,26 +249,26 @@ mod tests {
             among("a", 0, false).and(col("a").in_list(vec![lit(7), lit(8), lit(9), lit(10), null()], true)),
         ];
         for expr in kept {
-            assert_eq!(simplified(&simplifier(), expr.clone()).unwrap().data, expr);
+            assert_eq!(simplified(expr.clone()), expr);
             let alone = simplifier().simplify(expr.clone()).unwrap();
             assert_ne!(alone, expr, "DataFusion does it by itself");
         }
         let folded = among("a", 0, false).and(among("a", 10, false)).and(col("b").eq(lit(1) + lit(2)));
         let expected = among("a", 0, false).and(among("a", 10, false)).and(col("b").eq(lit(3)));
-        assert_eq!(simplified(&simplifier(), folded).unwrap().data, expected);
+        assert_eq!(simplified(folded), expected);
     }
 
     #[test]
     fn not_goes_into_a_list_again() {
         let expr = Expr::Not(Box::new(among("a", 0, false).or(among("a", 10, true))));
         let expected = among("a", 0, true).and(among("a", 10, false));
-        assert_eq!(simplified(&simplifier(), expr).unwrap().data, expected);
+        assert_eq!(simplified(expr), expected);
     }
 
     #[test]
     fn lists_of_other_values_are_simplified() {
         let expr = among("a", 0, false).and(col("b").in_list(vec![lit(1)], false));
         let expected = among("a", 0, false).and(col("b").eq(lit(1)));
-        assert_eq!(simplified(&simplifier(), expr).unwrap().data, expected);
+        assert_eq!(simplified(expr), expected);
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod drop_primary_keys;
 pub(crate) mod drop_unsound_equivalences;
 pub(crate) mod guard_failing_conditions;
 pub(crate) mod keep_lists_apart;
+mod keep_narrowing_casts;
 pub(crate) mod keep_topk_keys;
 pub(crate) mod plain_constants;
 pub(crate) mod project_computed_keys;

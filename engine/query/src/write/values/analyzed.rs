@@ -33,7 +33,7 @@ impl Analyzed {
         };
         let expr = analyzed.pop().ok_or_else(|| Error::internal("a projection lost its expression"))?.unalias();
         let simplifier = simplifier(input, state, state.execution_props().query_execution_start_time);
-        Ok(Self { expr: simplified(&simplifier, expr).map_err(failed)?.data, input: Arc::clone(input) })
+        Ok(Self { expr: simplified(&simplifier, input, expr).map_err(failed)?.data, input: Arc::clone(input) })
     }
 
     pub(super) fn expr(&self) -> &Expr {
@@ -58,7 +58,7 @@ pub(super) fn analyzed_values(
     let LogicalPlan::Values(Values { values, schema }) = analyzed(plan, state).ok()? else { return None };
     let simplifier = simplifier(&schema, state, Some(now));
     let value = |value: Expr| {
-        let expr = unnamed(simplified(&simplifier, value).ok()?.data);
+        let expr = unnamed(simplified(&simplifier, &schema, value).ok()?.data);
         Some(Analyzed { expr, input: Arc::clone(&schema) })
     };
     let rows = values.into_iter().map(|row| row.into_iter().map(value).collect()).collect::<Option<_>>()?;
