@@ -8,6 +8,10 @@ const FUNCTION_HINT: &str =
 const OPERATOR_HINT: &str =
     "No operator matches the given name and argument types. You might need to add explicit type casts.";
 
+/// Functions that stand for expressions of one type.
+const CONSTRUCTS: &[(&str, &str)] =
+    &[("make_array", "ARRAY"), ("coalesce", "COALESCE"), ("greatest", "GREATEST"), ("least", "LEAST")];
+
 /// Texts that say one thing whatever follows.
 const FIXED: &[(&str, ErrorCode, &str)] = &[
     ("LIMIT must be", ErrorCode::InvalidLimit, "LIMIT must not be negative"),
@@ -133,6 +137,9 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
 pub(crate) fn known(text: &str) -> Option<Error> {
     if let Some(error) = function(text)
         .or_else(|| operator(text))
+        .or_else(|| comparison(text))
+        .or_else(|| branches(text))
+        .or_else(|| rows_of_values(text))
         .or_else(|| grouping(text))
         .or_else(|| place(text))
         .or_else(|| unnamed(text))
@@ -155,7 +162,15 @@ fn function(text: &str) -> Option<Error> {
     let (name, types) = call.strip_suffix(')')?.split_once('(')?;
     // Functions of ours that stand for another one have a name of several words.
     let name = name.split(' ').next().unwrap_or(name);
-    let types: Vec<String> = split_types(types).into_iter().map(type_name).collect();
+    let types = split_types(types);
+    // What PostgreSQL has its own grammar for is no function there.
+    let construct = CONSTRUCTS.iter().find(|(function, _)| *function == name);
+    if let (Some((_, construct)), Some((first, others))) = (construct, types.split_first())
+        && let Some(other) = first_other(first, others)
+    {
+        return Some(unmatched(construct, first, &other));
+    }
+    let types: Vec<String> = types.into_iter().map(type_name).collect();
     let message = format!("function {name}({}) does not exist", types.join(", "));
     Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(FUNCTION_HINT))
 }
@@ -189,8 +204,49 @@ fn operator(text: &str) -> Option<Error> {
     {
         return Some(Error::new(ErrorCode::SyntaxError, "unequal number of entries in row expressions"));
     }
+    Some(no_operator(left, op, right))
+}
+
+fn no_operator(left: &str, op: &str, right: &str) -> Error {
     let message = format!("operator does not exist: {} {op} {}", type_name(left), type_name(right));
-    Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(OPERATOR_HINT))
+    Error::new(ErrorCode::UndefinedFunction, message).with_hint(OPERATOR_HINT)
+}
+
+/// `… types to compare Boolean with [Int64, Int64]`, `… coerce types Boolean and Int64 in BETWEEN`, `… coerce case (Boolean) and when
+/// (Int64, Int64) to …`.
+fn comparison(text: &str) -> Option<Error> {
+    let listed = || Some(("=", between(text, "types to compare ", "]")?.split_once(" with [")?));
+    let ranged = || Some((">=", between(text, "coerce types ", " in BETWEEN")?.split_once(" and ")?));
+    let cases = || Some(("=", between(text, "coerce case (", ") to common types")?.split_once(") and when (")?));
+    let (op, (left, others)) = listed().or_else(ranged).or_else(cases)?;
+    let other = first_other(left, &split_types(others))?;
+    Some(no_operator(left, op, &other))
+}
+
+/// `… coerce then (Int64, Boolean) and else (Utf8) to …`; of no ELSE it says None.
+fn branches(text: &str) -> Option<Error> {
+    let (then, otherwise) = between(text, "coerce then (", ") to common types")?.split_once(") and else (")?;
+    // PostgreSQL begins with the last branch.
+    let types: Vec<&str> = Some(otherwise).filter(|of| *of != "None").into_iter().chain(split_types(then)).collect();
+    let (first, others) = types.split_first()?;
+    Some(unmatched("CASE", first, &first_other(first, others)?))
+}
+
+/// `… data type across values list at row 1 column 0. Was Int64 but found Boolean`.
+fn rows_of_values(text: &str) -> Option<Error> {
+    let (_, found) = text.split_once("data type across values list")?;
+    let (one, other) = found.split_once(". Was ")?.1.split_once(" but found ")?;
+    Some(unmatched("VALUES", one, before_cause(other.lines().next().unwrap_or_default())))
+}
+
+/// The first type that is another one than `one`.
+fn first_other(one: &str, types: &[&str]) -> Option<String> {
+    types.iter().find(|other| **other != one && **other != "Null").map(|&other| other.to_owned())
+}
+
+fn unmatched(construct: &str, one: &str, other: &str) -> Error {
+    let message = format!("{construct} types {} and {} cannot be matched", type_name(one), type_name(other));
+    Error::new(ErrorCode::DatatypeMismatch, message)
 }
 
 /// What stands before a colon that is in no type.
@@ -377,6 +433,41 @@ mod tests {
             "Cannot infer common argument type for comparison operation Struct(\"c0\": Int64) = Struct(\"c0\": Utf8): why",
             "42883",
             "operator does not exist: record = record",
+        );
+        check(
+            "Can not find compatible types to compare Boolean with [Null, Int32, Int32]",
+            "42883",
+            "operator does not exist: boolean = integer",
+        );
+        check(
+            "Failed to coerce types Interval(MonthDayNano) and Decimal128(3, 1) in BETWEEN expression",
+            "42883",
+            "operator does not exist: interval >= numeric",
+        );
+        check(
+            "Failed to coerce case (Boolean) and when (Boolean, Int64) to common types in CASE WHEN expression",
+            "42883",
+            "operator does not exist: boolean = bigint",
+        );
+        check(
+            "Failed to coerce then (Int64, Null) and else (Boolean) to common types in CASE WHEN expression",
+            "42804",
+            "CASE types boolean and bigint cannot be matched",
+        );
+        check(
+            "Failed to coerce then (Int64, Boolean) and else (None) to common types in CASE WHEN expression",
+            "42804",
+            "CASE types bigint and boolean cannot be matched",
+        );
+        check(
+            "No function matches the given name and argument types 'coalesce(Int64, Int64, Boolean)'.",
+            "42804",
+            "COALESCE types bigint and boolean cannot be matched",
+        );
+        check(
+            "Inconsistent data type across values list at row 1 column 0. Was Int64 but found Boolean",
+            "42804",
+            "VALUES types bigint and boolean cannot be matched",
         );
         check("Join condition must be boolean type, but got Utf8", "42804", "argument of JOIN/ON must be type boolean");
         check(

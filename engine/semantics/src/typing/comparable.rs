@@ -8,16 +8,17 @@ use crate::times::interval_length;
 use arrow::array::Array;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
+use datafusion::logical_expr::{Between, BinaryExpr, Case, Expr, ExprSchemable, Operator};
 
 /// Rewrites one expression, if it holds such values; LIKE loses its ESCAPE.
 pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
             let mut sides = [*left, *right];
-            let changed = meet(sides.iter_mut().collect(), schema)?
+            let changed = compared(sides.iter_mut().collect(), op, schema)?
                 | interval_length::compared(sides.iter_mut().collect(), schema)?
                 | enum_order::compared(sides.iter_mut().collect(), is_order(op), schema)?
                 | order_keys::compared(sides.iter_mut().collect(), op, schema)?;
@@ -38,16 +39,20 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         }
         Expr::Between(mut between) => {
             let mut sides = [between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
-            let mut changed = meet(sides.each_mut().map(|side| &mut **side).into(), schema)?;
+            let mut changed = compared(sides.each_mut().map(|side| &mut **side).into(), Operator::GtEq, schema)?;
             changed |= interval_length::compared(sides.each_mut().map(|side| &mut **side).into(), schema)?;
             changed |= enum_order::compared(sides.each_mut().map(|side| &mut **side).into(), true, schema)?;
             changed |= order_keys::compared(sides.into(), Operator::LtEq, schema)?;
+            refuse_bounds(&between, schema)?;
             Transformed::new_transformed(Expr::Between(between), changed)
         }
         Expr::InList(mut list) => {
             let mut changed = as_reals(&mut list, schema);
             let chosen = if has_constants(&list) { Chosen::Listed } else { Chosen::None };
-            changed |= meet_as(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), chosen, schema)?;
+            let sides: Vec<&mut Expr> = std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect();
+            let types = types_of(&sides, schema);
+            refuse_days_beside_others(&types, Operator::Eq)?;
+            changed |= meet_as(sides, types, chosen, schema)?;
             changed |=
                 interval_length::compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
             let sides = std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect();
@@ -65,7 +70,7 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let mut settled = wide::settled(listed.data, schema)?.data;
             // An array has a type of its own, unlike a list, whose members take that of the value.
             if let Expr::InList(list) = &mut settled {
-                meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+                compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), Operator::Eq, schema)?;
             }
             Transformed::yes(rewrite(settled, schema)?.data)
         }
@@ -107,10 +112,13 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
 /// A call that gives one of its arguments.
 fn choosing(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let changed = if call.name() == "nullif" {
+        let sides: Vec<&mut Expr> = call.args.iter_mut().collect();
+        let types = types_of(&sides, schema);
+        refuse_days_beside_others(&types, Operator::Eq)?;
         // It gives a whole number as one.
-        meet_as(call.args.iter_mut().collect(), Chosen::Listed, schema)?
+        meet_as(sides, types, Chosen::Listed, schema)?
     } else {
-        meet_as(call.args.iter_mut().collect(), Chosen::One, schema)?
+        given(call.args.iter_mut().collect(), schema)?
     };
     enum_order::extreme(&call, schema)?;
     order_keys::refuse_extremes(call.name(), &call.args, schema)?;
@@ -136,11 +144,11 @@ fn choosing(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
 /// A CASE whose results meet, and whose operand meets what it is compared with.
 fn branches(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
-    let mut changed = meet_as(results.map(AsMut::as_mut).collect(), Chosen::One, schema)?;
+    let mut changed = given(results.map(AsMut::as_mut).collect(), schema)?;
     if let Some(operand) = &mut case.expr {
         let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
         let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
-        changed |= meet(compared.iter_mut().map(|side| &mut **side).collect(), schema)?;
+        changed |= self::compared(compared.iter_mut().map(|side| &mut **side).collect(), Operator::Eq, schema)?;
         changed |= enum_order::compared(compared.iter_mut().map(|side| &mut **side).collect(), false, schema)?;
         let same = Operator::IsNotDistinctFrom;
         changed |= order_keys::compared(compared.iter_mut().map(|side| &mut **side).collect(), same, schema)?;
@@ -190,12 +198,57 @@ fn real_beside_double(value: &Expr, other: &Expr, schema: &DFSchema) -> Result<O
 }
 
 /// Casts sides that are compared so that they meet. Whether any was cast. A parameter without a type meets nothing.
-fn meet(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
-    meet_as(sides, Chosen::None, schema)
+///
+/// # Errors
+/// 42883: there is no such comparison.
+fn compared(sides: Vec<&mut Expr>, op: Operator, schema: &DFSchema) -> Result<bool> {
+    let types = types_of(&sides, schema);
+    refuse_days_beside_others(&types, op)?;
+    meet_as(sides, types, Chosen::None, schema)
 }
 
-fn meet_as(mut sides: Vec<&mut Expr>, chosen: Chosen, schema: &DFSchema) -> Result<bool> {
-    let mut types: Vec<Option<DataType>> = sides.iter().map(|side| side.get_type(schema).ok()).collect();
+/// Casts sides of which one is given, so that they meet.
+fn given(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+    let types = types_of(&sides, schema);
+    meet_as(sides, types, Chosen::One, schema)
+}
+
+fn types_of(sides: &[&mut Expr], schema: &DFSchema) -> Vec<Option<DataType>> {
+    sides.iter().map(|side| side.get_type(schema).ok()).collect()
+}
+
+/// Bounds of another kind than the value, which the engine takes for a fault of its own.
+fn refuse_bounds(between: &Between, schema: &DFSchema) -> Result<()> {
+    let Ok(value) = between.expr.get_type(schema) else { return Ok(()) };
+    for (bound, op) in [(&between.low, Operator::GtEq), (&between.high, Operator::LtEq)] {
+        if let Ok(bound) = bound.get_type(schema)
+            && comparison_coercion(&value, &bound).is_none()
+        {
+            return plan_err!("Cannot infer common argument type for comparison operation {value} {op} {bound}");
+        }
+    }
+    Ok(())
+}
+
+/// A date beside a whole number or a time of day, which the engine would compare by the days since 1970.
+fn refuse_days_beside_others(types: &[Option<DataType>], op: Operator) -> Result<()> {
+    let is_other = |of: &DataType| of.is_integer() || matches!(of, DataType::Time32(_) | DataType::Time64(_));
+    let (Some(date), Some(other)) =
+        (types.iter().flatten().find(|of| **of == DataType::Date32), types.iter().flatten().find(|of| is_other(of)))
+    else {
+        return Ok(());
+    };
+    let is_first = types.iter().flatten().next() == Some(date);
+    let (left, right) = if is_first { (date, other) } else { (other, date) };
+    plan_err!("Cannot infer common argument type for comparison operation {left} {op} {right}")
+}
+
+fn meet_as(
+    mut sides: Vec<&mut Expr>,
+    mut types: Vec<Option<DataType>>,
+    chosen: Chosen,
+    schema: &DFSchema,
+) -> Result<bool> {
     let mut changed = false;
     if types.iter().flatten().any(DataType::is_decimal) {
         for (side, data_type) in sides.iter_mut().zip(&mut types) {
