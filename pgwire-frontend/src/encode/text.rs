@@ -8,6 +8,7 @@ use super::style::{ByteaOutput, IntervalStyle};
 use super::{float, json, numeric};
 use crate::digits::push_i64;
 use arrow::datatypes::TimeUnit;
+use querygate_query_api::values::admit_nested_text;
 use querygate_query_api::values::network::{network_at, network_text};
 use querygate_query_api::values::wide_numeric::numeric_cell;
 use querygate_types::{Error, ErrorCode, Result};
@@ -215,7 +216,7 @@ fn array(spans: &Spans<'_>, items: &Column<'_>, row: usize, style: &Style, out: 
         let start = out.len();
         write(items, item, style, out)?;
         if !matches!(items.values, Values::Array(..)) && array_item_needs_quotes(&out[start..]) {
-            quote(out, start, |byte| matches!(byte, b'"' | b'\\'), |_| b'\\');
+            quote(out, start, |byte| matches!(byte, b'"' | b'\\'), |_| b'\\')?;
         }
     }
     out.push(b'}');
@@ -242,7 +243,8 @@ fn array_item_needs_quotes(item: &[u8]) -> bool {
 }
 
 /// Puts what was written since `start` into double quotes.
-fn quote(out: &mut Vec<u8>, start: usize, escaped: impl Fn(u8) -> bool, escape: impl Fn(u8) -> u8) {
+fn quote(out: &mut Vec<u8>, start: usize, escaped: impl Fn(u8) -> bool, escape: impl Fn(u8) -> u8) -> Result<()> {
+    admit_nested_text(out.len() - start)?;
     let bare = out.split_off(start);
     out.push(b'"');
     for byte in bare {
@@ -252,6 +254,7 @@ fn quote(out: &mut Vec<u8>, start: usize, escaped: impl Fn(u8) -> bool, escape: 
         out.push(byte);
     }
     out.push(b'"');
+    Ok(())
 }
 
 /// `record_out`: parentheses, NULL as nothing, quotes and backslashes doubled.
@@ -269,7 +272,7 @@ fn record(columns: &[Column<'_>], row: usize, style: &Style, out: &mut Vec<u8>) 
         let item = &out[start..];
         let special = |byte: &u8| matches!(byte, b'"' | b'\\' | b'(' | b')' | b',') || is_space(*byte);
         if item.is_empty() || item.iter().any(special) {
-            quote(out, start, |byte| matches!(byte, b'"' | b'\\'), |byte| byte);
+            quote(out, start, |byte| matches!(byte, b'"' | b'\\'), |byte| byte)?;
         }
     }
     out.push(b')');

@@ -18,8 +18,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
+use querygate_rules::nullable;
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
@@ -164,6 +165,7 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             Ok(joined) => Transformed::yes(joined),
             Err(same) => Transformed::no(Expr::BinaryExpr(same)),
         },
+        Expr::BinaryExpr(binary) if binary.op == Operator::BitwiseXor => nulls_apart(binary),
         Expr::BinaryExpr(binary) => match stepwise::operator(binary) {
             Ok(stepwise) => Transformed::yes(stepwise),
             Err(same) => Transformed::no(Expr::BinaryExpr(same)),
@@ -203,6 +205,22 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
         }
         other => Transformed::no(other),
     })
+}
+
+/// `x # x` is NULL where `x` is, and so is what else joins a value with itself; the engine makes 0 of the two.
+fn nulls_apart(mut binary: BinaryExpr) -> Transformed<Expr> {
+    let meet = joins(&binary.left, &binary.right) || joins(&binary.right, &binary.left);
+    if meet {
+        binary.right = Box::new(nullable(*binary.right));
+    }
+    Transformed::new_transformed(Expr::BinaryExpr(binary), meet)
+}
+
+/// Whether an expression is the other, or joins it by `#`.
+fn joins(expr: &Expr, other: &Expr) -> bool {
+    expr == other
+        || matches!(expr, Expr::BinaryExpr(BinaryExpr { left, op: Operator::BitwiseXor, right })
+            if joins(left, other) || joins(right, other))
 }
 
 fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {

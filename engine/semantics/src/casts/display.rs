@@ -12,6 +12,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::{Result, internal_err};
 use querygate_query_api::column::pg_type_of;
+use querygate_query_api::values::admit_nested_text;
 use querygate_query_api::values::network::{NETWORK, network_at, network_text};
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_query_api::values::wide_numeric::numeric_cell;
@@ -84,14 +85,13 @@ pub(crate) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) 
             for (at, (field, column)) in fields.iter().zip(columns.columns()).enumerate() {
                 out.push_str(if at > 0 { "," } else { "" });
                 if let Some(text) = text_of(column.as_ref(), row, field, zone)? {
-                    record_field(&text, &mut out);
+                    record_field(&text, &mut out)?;
                 }
             }
             out.push(')');
             out
         }
         _ => {
-            let _ = field;
             let plain = arrow::compute::cast(&array.slice(row, 1), &DataType::Utf8)?;
             plain.as_string::<i32>().value(0).to_owned()
         }
@@ -107,7 +107,7 @@ fn list(items: &dyn Array, item: &Field, zone: Zone) -> Result<String> {
         match text_of(items, row, item, zone)? {
             None => out.push_str("NULL"),
             Some(text) if nested => out.push_str(&text),
-            Some(text) => element(&text, &mut out),
+            Some(text) => element(&text, &mut out)?,
         }
     }
     out.push('}');
@@ -115,12 +115,14 @@ fn list(items: &dyn Array, item: &Field, zone: Zone) -> Result<String> {
 }
 
 /// An array's element, in quotes where it needs them.
-fn element(text: &str, out: &mut String) {
+fn element(text: &str, out: &mut String) -> Result<()> {
+    admit_nested_text(text.len()).map_err(external)?;
     let plain = !text.is_empty()
         && !text.eq_ignore_ascii_case("null")
         && !text.chars().any(|c| matches!(c, '"' | '\\' | '{' | '}' | ',') || c.is_ascii_whitespace() || c == '\u{b}');
     if plain {
-        return out.push_str(text);
+        out.push_str(text);
+        return Ok(());
     }
     out.push('"');
     for c in text.chars() {
@@ -130,14 +132,17 @@ fn element(text: &str, out: &mut String) {
         out.push(c);
     }
     out.push('"');
+    Ok(())
 }
 
 /// A record's field: quotes and backslashes are doubled.
-fn record_field(text: &str, out: &mut String) {
+fn record_field(text: &str, out: &mut String) -> Result<()> {
+    admit_nested_text(text.len()).map_err(external)?;
     let plain =
         !text.is_empty() && !text.chars().any(|c| matches!(c, '"' | '\\' | '(' | ')' | ',') || c.is_ascii_whitespace());
     if plain {
-        return out.push_str(text);
+        out.push_str(text);
+        return Ok(());
     }
     out.push('"');
     for c in text.chars() {
@@ -147,6 +152,7 @@ fn record_field(text: &str, out: &mut String) {
         out.push(c);
     }
     out.push('"');
+    Ok(())
 }
 
 /// A decimal's digits with all its places.

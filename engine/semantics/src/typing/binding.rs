@@ -1,7 +1,7 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::{by_argument, key_arguments, told_jsonb, words};
+use super::{by_argument, key_arguments, told_jsonb, words, zoned_branches};
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };
@@ -57,11 +57,16 @@ fn settle_plain(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed
         Expr::Cast(cast) => settle_cast(cast, schema, zone),
         Expr::ScalarFunction(call) => settle_call(call, schema, zone),
         Expr::BinaryExpr(binary) => settle_operator(binary, schema),
+        Expr::Case(mut case) => {
+            let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
+            let changed = zoned_branches::met(results.map(AsMut::as_mut).collect(), schema, zone)?;
+            Ok(Transformed::new_transformed(Expr::Case(case), changed))
+        }
         other => Ok(Transformed::no(other)),
     }
 }
 
-fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+pub(super) fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
     // A parameter without a type is of the one that it is cast to. A text is checked by its cast.
     if let Expr::Placeholder(Placeholder { id, field: None }) = cast.expr.as_ref() {
         let checked = modifier(&cast.field).is_some()
@@ -285,7 +290,9 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
 }
 
 fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
-    if local_moments::called(&mut call, schema, zone)? {
+    let is_of_one_type = zoned_branches::OF_ONE_TYPE.contains(&call.func.name());
+    let meets = is_of_one_type && zoned_branches::met(call.args.iter_mut().collect(), schema, zone)?;
+    if meets || local_moments::called(&mut call, schema, zone)? {
         return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
     }
     let mut call = match by_argument::called(call, schema)? {
