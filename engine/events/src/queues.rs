@@ -9,6 +9,7 @@ use querygate_driver_api::write::{Fate, TxMark};
 use querygate_types::{Error, Result};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -23,9 +24,26 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 const LOOKED_EVERY: Duration = Duration::from_secs(5);
 const GATHERED_FOR: Duration = Duration::from_millis(200);
 const FORGOTTEN_AFTER: u64 = 600_000_000;
+/// Bytes of transactions that go from outboxes to the log and are not on disk there yet, at most; one goes in any case. Others stay in
+/// their outboxes, where they are found again.
+const MOVING_BYTES_MAX: usize = 64 << 20;
+/// A transaction is held as it is stored, and as what is published of it.
+const COPIES: usize = 2;
 
 /// Asks a source, by its name, what became of a transaction.
 pub type FateOf = Arc<dyn Fn(Arc<str>, TxMark) -> BoxFuture<'static, Result<Option<Fate>>> + Send + Sync>;
+
+/// Bytes of a transaction that goes to the log.
+struct Moving {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
 
 /// Transactions that were written down and not published yet, by source, in the order in which they were written.
 pub(crate) struct Queues {
@@ -34,6 +52,8 @@ pub(crate) struct Queues {
     fate_of: OnceLock<FateOf>,
     waiting: Mutex<BTreeMap<Arc<str>, VecDeque<Waiting>>>,
     outboxes: BTreeMap<Arc<str>, SourceOutbox>,
+    /// Bytes of what goes from outboxes to the log.
+    moving: Arc<AtomicUsize>,
 }
 
 /// The outbox of a source, which is looked at when it is needed first.
@@ -46,6 +66,16 @@ struct SourceOutbox {
     /// Keys of rows that the log has on disk.
     done: Mutex<Vec<String>>,
     is_done: Arc<Notify>,
+    left: Mutex<Left>,
+}
+
+/// Transactions that were left in an outbox because too much goes to the log. Those behind them are left too, so that they are published
+/// in their order.
+#[derive(Debug, Default, Clone, Copy)]
+struct Left {
+    is_behind: bool,
+    /// How often one was.
+    times: u64,
 }
 
 impl std::fmt::Debug for Queues {
@@ -90,7 +120,14 @@ impl Queues {
     ) -> Arc<Self> {
         let outbox = |(source, table): (String, String)| (source.into(), SourceOutbox::new(table, published));
         let outboxes = outboxes.into_iter().map(outbox).collect();
-        Arc::new(Self { writer, runtime, fate_of: OnceLock::new(), waiting: Mutex::default(), outboxes })
+        Arc::new(Self {
+            writer,
+            runtime,
+            fate_of: OnceLock::new(),
+            waiting: Mutex::default(),
+            outboxes,
+            moving: Arc::default(),
+        })
     }
 
     /// Says who is asked what became of a transaction, and begins to look at the outboxes of these sources.
@@ -132,7 +169,8 @@ impl Queues {
                     self.writer.send(Command::Settle(Settled { id, intent, fated, rows, is_here_alone, heard: None }));
                 }
                 Kept::Outbox { body, keys } => {
-                    if fated == Fated::Committed {
+                    let is_left = || self.outboxes.get(source).is_some_and(SourceOutbox::leaves);
+                    if fated == Fated::Committed && !is_left() {
                         self.move_to_log(source, Message { id, body, keys }, rows);
                     }
                     // What became of another is published by whether it is in its outbox, where it is looked for.
@@ -172,11 +210,22 @@ impl SourceOutbox {
     fn new(table: String, published: &VecDeque<Id>) -> Self {
         let moved = Mutex::new(published.iter().map(|id| (*id, true)).collect());
         let (driver, outbox) = (OnceLock::new(), OnceCell::new());
-        Self { table, driver, outbox, moved, done: Mutex::default(), is_done: Arc::default() }
+        Self { table, driver, outbox, moved, done: Mutex::default(), is_done: Arc::default(), left: Mutex::default() }
     }
 
     fn moved(&self) -> MutexGuard<'_, BTreeMap<Id, bool>> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a transaction that was committed just now is left in the outbox, as those before it are.
+    fn leaves(&self) -> bool {
+        let mut left = self.left();
+        left.times += u64::from(left.is_behind);
+        left.is_behind
     }
 
     fn done(&self) -> MutexGuard<'_, Vec<String>> {
@@ -205,12 +254,21 @@ impl Queues {
         }
     }
 
-    /// Writes what an outbox has into the log, and takes it away from there afterwards.
-    fn move_to_log(self: &Arc<Self>, source: &Arc<str>, message: Message, rows: Option<Rows>) {
-        let Some(own) = self.outboxes.get(source) else { return };
+    /// Writes what an outbox has into the log, and takes it away from there afterwards; or leaves it where it is, while too much is on
+    /// its way. Whether it goes.
+    fn move_to_log(self: &Arc<Self>, source: &Arc<str>, message: Message, rows: Option<Rows>) -> bool {
+        let Some(own) = self.outboxes.get(source) else { return false };
         let Message { id, body, keys } = message;
+        let bytes = body.len().saturating_mul(COPIES);
+        let before = self.moving.fetch_add(bytes, Ordering::AcqRel);
+        let moving = Moving { bytes, all: Arc::clone(&self.moving) };
+        if before > 0 && before.saturating_add(bytes) > MOVING_BYTES_MAX {
+            let mut left = own.left();
+            (left.is_behind, left.times) = (true, left.times + 1);
+            return false;
+        }
         match own.moved().entry(id) {
-            Entry::Occupied(_) => return,
+            Entry::Occupied(_) => return true,
             Entry::Vacant(place) => drop(place.insert(false)),
         }
         let (heard, written) = oneshot::channel();
@@ -225,7 +283,9 @@ impl Queues {
         }));
         let (queues, source) = (Arc::downgrade(self), Arc::clone(source));
         self.runtime.spawn(async move {
-            if written.await.is_err() {
+            let written = written.await;
+            drop(moving);
+            if written.is_err() {
                 return;
             }
             if let Some(own) = queues.upgrade().as_ref().and_then(|queues| queues.outboxes.get(&source)) {
@@ -234,6 +294,7 @@ impl Queues {
                 own.is_done.notify_one();
             }
         });
+        true
     }
 
     /// Looks for what transactions have left that this process does not know of: of one before, or whose outcome was lost.
@@ -261,7 +322,9 @@ impl Queues {
 
     async fn look(self: &Arc<Self>, source: &Arc<str>) -> Result<()> {
         let (Some(own), Some(outbox)) = (self.outboxes.get(source), self.outbox(source).await?) else { return Ok(()) };
+        let left = own.left().times;
         let messages = outbox.messages().await?;
+        let mut all_go = true;
         let there: BTreeSet<Id> = messages.iter().map(|message| message.id).collect();
         for message in messages {
             let moved = own.moved().get(&message.id).copied();
@@ -276,10 +339,19 @@ impl Queues {
                 None if self.is_waiting(source, message.id) => {}
                 None => {
                     let (rows, _) = read_body(&message.body)?;
-                    self.move_to_log(source, message, Some(rows));
+                    if !self.move_to_log(source, message, Some(rows)) {
+                        all_go = false;
+                        break;
+                    }
                 }
             }
         }
+        let mut behind = own.left();
+        // Whatever was left before the outbox was read was in it.
+        if all_go && behind.times == left {
+            behind.is_behind = false;
+        }
+        drop(behind);
         let horizon = Id::new(now().saturating_sub(FORGOTTEN_AFTER), [0; 8]);
         own.moved().retain(|id, _| there.contains(id) || *id > horizon);
         Ok(())
@@ -288,5 +360,49 @@ impl Queues {
     /// Whether a transaction waits for its outcome, or for those before it.
     fn is_waiting(&self, source: &Arc<str>, id: Id) -> bool {
         self.waiting().get(source).is_some_and(|queue| queue.iter().any(|own| own.id == id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{FileBounds, Recovered, Shared, recover};
+
+    /// A log that cannot be written holds no more than its bound in memory, and goes on when it can.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn too_much_on_its_way_to_the_log_stays_in_the_outbox() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("log");
+        std::fs::create_dir(&directory).unwrap();
+        let Recovered { state, .. } = recover(&directory).unwrap();
+        let shared = Arc::new(Shared::new(directory.clone(), 1 << 20, state));
+        // Each write begins a file, so that none succeeds without the folder.
+        let bounds = FileBounds { segment_bytes: 0, size_max: 1 << 30, retention: Duration::from_secs(60) };
+        let writer = Writer::start(shared, bounds, std::iter::empty()).unwrap();
+        let outboxes = BTreeMap::from([("shop".to_owned(), "outbox".to_owned())]);
+        let queues = Queues::new(writer, Handle::current(), outboxes, &VecDeque::new());
+        std::fs::remove_dir_all(&directory).unwrap();
+
+        let shop: Arc<str> = "shop".into();
+        let moves = |n: u64| {
+            let body = vec![0; MOVING_BYTES_MAX / COPIES / 4];
+            let rows =
+                Rows { source: Arc::clone(&shop), actor: "ada".into(), door: "pgwire".into(), changes: Vec::new() };
+            let message = Message { id: Id::new(n, [0; 8]), body, keys: vec![n.to_string()] };
+            queues.move_to_log(&shop, message, Some(rows))
+        };
+        assert_eq!((0..10).filter(|n| moves(*n)).count(), 4);
+        assert_eq!(queues.moving.load(Ordering::Acquire), MOVING_BYTES_MAX);
+        let own = queues.outboxes.get("shop").unwrap();
+        assert!(own.leaves(), "what is committed later stays behind what was left");
+
+        std::fs::create_dir(&directory).unwrap();
+        let written = async {
+            while queues.moving.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), written).await.unwrap();
+        assert!(moves(11));
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::casts::conversions;
 use crate::fault::external;
+use crate::functions::of_no_rows;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
@@ -165,6 +166,9 @@ impl ScalarUDFImpl for Charged {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let given = args.args.iter().map(|arg| size(arg, rows)).fold(0, usize::saturating_add);
@@ -287,6 +291,9 @@ impl ScalarUDFImpl for Joined {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let length = args.args.iter().map(|arg| size(arg, rows)).fold(0, usize::saturating_add);

@@ -4,7 +4,7 @@
 
 use crate::casts::conversions::is_text;
 use crate::fault::external;
-use crate::functions;
+use crate::functions::{self, of_no_rows};
 use crate::times::zone::Zone;
 use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::kernels::regexp::regexp_is_match_scalar;
@@ -250,6 +250,9 @@ impl ScalarUDFImpl for Stepwise {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         if args.args.get(1).is_some_and(|pattern| longest(pattern) > PATTERN_BYTES_MAX) {
             return Err(too_long());
         }

@@ -7,6 +7,7 @@ use super::networks;
 use super::texts_read::{has_forms, read, read_named};
 use crate::analyze::growing::ResultBytes;
 use crate::fault::external;
+use crate::functions::of_no_rows;
 use crate::numbers::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, narrowed, rounded};
 use crate::numbers::wide;
 use crate::times::moments;
@@ -315,6 +316,9 @@ impl ScalarUDFImpl for Convert {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let Some(from) = args.arg_fields.first() else { return exec_err!("one value is needed") };
         match args.args.as_slice() {
             [ColumnarValue::Array(values)] => Ok(ColumnarValue::Array(converted(values, from, &self.to, self.zone)?)),

@@ -32,7 +32,8 @@ pub(super) use wide_numbers::key as numeric_key;
 
 use super::analyze::stepwise::is_stepwise;
 use super::times::zone::Zone;
-use datafusion::logical_expr::ScalarUDF;
+use arrow::array::new_empty_array;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::PhysicalExpr;
 use std::any::Any;
@@ -55,6 +56,12 @@ pub(super) const fn strict(name: &'static str, forms: &'static [Form]) -> Def {
 /// Sees NULL arguments.
 pub(super) const fn lenient(name: &'static str, forms: &'static [Form]) -> Def {
     Def { name, forms, strict: false }
+}
+
+/// What a function gives for no rows. The engine gives for a CASE over none the constant of its first branch, which is not to be computed
+/// with: it may be what the others are kept apart from.
+pub(super) fn of_no_rows(args: &ScalarFunctionArgs) -> Option<ColumnarValue> {
+    (args.number_rows == 0).then(|| ColumnarValue::Array(new_empty_array(args.return_field.data_type())))
 }
 
 fn tables() -> impl Iterator<Item = &'static Def> {
@@ -112,4 +119,30 @@ pub fn lasts(expr: &Arc<dyn PhysicalExpr>) -> bool {
 pub(super) fn in_place_of(function: &ScalarUDF) -> Option<Arc<ScalarUDF>> {
     let known = matches!(function.name(), "array_has_any" | "array_has_all") && !is_ours(function);
     if known { in_zone(function.name(), Zone::UTC) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::casts::conversions::conversion_to;
+    use arrow::datatypes::{DataType, Field};
+    use datafusion::common::ScalarValue;
+    use datafusion::config::ConfigOptions;
+
+    #[test]
+    fn constants_are_not_computed_with_for_no_rows() {
+        let field = Arc::new(Field::new("n", DataType::Int64, true));
+        let called = |number_rows| {
+            conversion_to(Arc::clone(&field), Zone::UTC).invoke_with_args(ScalarFunctionArgs {
+                args: vec![ColumnarValue::Scalar(ScalarValue::from("x"))],
+                arg_fields: vec![Arc::new(Field::new("x", DataType::Utf8, true))],
+                number_rows,
+                return_field: Arc::clone(&field),
+                config_options: Arc::new(ConfigOptions::new()),
+            })
+        };
+        assert!(called(1).is_err());
+        let ColumnarValue::Array(nothing) = called(0).unwrap() else { panic!("a constant") };
+        assert!(nothing.is_empty() && nothing.data_type() == &DataType::Int64);
+    }
 }

@@ -4,6 +4,7 @@
 use super::decimals;
 use super::kernels::{self, Checked, Op};
 use crate::fault::Fault;
+use crate::functions::of_no_rows;
 use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, Datum};
 use arrow::compute::kernels::numeric;
 use arrow::datatypes::{
@@ -188,6 +189,9 @@ impl ScalarUDFImpl for Chain {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let mut operands = args.args.into_iter();
         let Some(first) = operands.next() else { return exec_err!("operands are needed") };
         self.ops.iter().zip(operands).try_fold(first, |value, (op, operand)| apply(*op, &value, &operand))
@@ -290,6 +294,9 @@ impl ScalarUDFImpl for Negate {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let [operand] = args.args.as_slice() else { return exec_err!("one operand is needed") };
         let zero = ColumnarValue::Scalar(ScalarValue::new_zero(&operand.data_type())?);
         match operand.data_type() {

@@ -1,6 +1,7 @@
 //! Mathematical functions with Postgres' domains, ranges and rounding, around DataFusion's own. Knows no plan.
 
 use crate::fault::Fault;
+use crate::functions::of_no_rows;
 use arrow::array::{Array, AsArray, Float64Array};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
 use datafusion::common::Result;
@@ -79,6 +80,9 @@ impl ScalarUDFImpl for Guarded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let given = args.args.iter().map(doubles).collect::<Result<Vec<_>>>()?;
         for row in 0..given.iter().map(Float64Array::len).max().unwrap_or(0) {
             if let Some(fault) = self.refused(&given, row) {

@@ -1,6 +1,7 @@
 //! Zeros of either sign as one value, where the engine compares floats by their bits: rows of a window that are of one partition or
 //! peers, the operand of a CASE, and NULLIF. Put in place after coercion, so that sources see what was written. Knows no plan.
 
+use crate::functions::of_no_rows;
 use crate::typing::null_if;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::Transformed;
@@ -105,6 +106,9 @@ impl ScalarUDFImpl for WithoutSign {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         match args.args.as_slice() {
             [ColumnarValue::Array(values)] => Ok(ColumnarValue::Array(normalize_float_zero(values))),
             [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(normalize_float_zero_scalar(value.clone()))),

@@ -4,7 +4,7 @@ use super::civil::Date;
 use super::datetime::interval::Interval;
 use super::zone::{Zone, is_infinite};
 use crate::fault::external;
-use crate::functions::{of_arrow, to_arrow};
+use crate::functions::{of_arrow, of_no_rows, to_arrow};
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{
     ArrowTimestampType, DataType, Field, FieldRef, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
@@ -109,6 +109,9 @@ impl ScalarUDFImpl for DateTrunc {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let (unit, of, named) = match args.args.as_slice() {
             [unit, of] => (unit, of, None),
             [unit, of, zone] => (unit, of, Some(zone)),

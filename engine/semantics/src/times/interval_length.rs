@@ -3,6 +3,7 @@
 
 use super::interval_extremes;
 use crate::fault::external;
+use crate::functions::of_no_rows;
 use crate::typing::null_if;
 use crate::windows::exclusions;
 use arrow::array::{ArrayRef, AsArray};
@@ -196,6 +197,9 @@ impl ScalarUDFImpl for Length {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
         let [intervals] =
             ColumnarValue::values_to_arrays(&args.args)?.try_into().or_else(|_| exec_err!("one interval"))?;

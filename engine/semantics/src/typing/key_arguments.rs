@@ -4,6 +4,7 @@
 use crate::casts::conversions::is_text;
 use crate::casts::texts_read::has_forms;
 use crate::fault::external;
+use crate::functions::of_no_rows;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
@@ -176,6 +177,9 @@ impl ScalarUDFImpl for KeyArguments {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         self.inner.invoke_with_args(args)
     }
 

@@ -1,6 +1,7 @@
 //! `LIKE … ESCAPE`: the pattern with a backslash as its escape, which is all that DataFusion knows. Knows no plan.
 
 use crate::fault::external;
+use crate::functions::of_no_rows;
 use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err};
@@ -46,6 +47,9 @@ impl ScalarUDFImpl for Escape {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let [pattern, ColumnarValue::Scalar(ScalarValue::Utf8(Some(escape)))] = args.args.as_slice() else {
             return exec_err!("a pattern and an escape are needed");
         };

@@ -6,6 +6,7 @@ use super::row::{Row, Value};
 use crate::analyze::growing::ResultBytes;
 use crate::fault::external;
 use crate::functions::Def;
+use crate::functions::of_no_rows;
 use crate::functions::patterns::compiled::Patterns;
 use crate::times::zone::Zone;
 use arrow::array::{Array, ArrayRef, new_null_array};
@@ -99,6 +100,9 @@ impl ScalarUDFImpl for Builtin {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(nothing) = of_no_rows(&args) {
+            return Ok(nothing);
+        }
         let types: Vec<DataType> = args.args.iter().map(ColumnarValue::data_type).collect();
         let (form, _) = self.chosen(&types)?;
         let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
