@@ -18,7 +18,7 @@ use querygate_catalog::live::LiveExec;
 use querygate_catalog::{GatheringExec, VisibleObject};
 use querygate_operators::NullAwareAntiJoinExec;
 use querygate_resources::MeteredExec;
-use querygate_workers::gate::PartReads;
+use querygate_workers::gate::{PartReads, is_stage};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -219,8 +219,7 @@ fn narrows(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// Whether what is below a node need not run here, or not in this place.
 fn runs_elsewhere(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    let any: &dyn Any = plan.as_ref();
-    plan.name() == "WorkersStage" || any.is::<SharedExec>()
+    is_stage(plan) || (plan.as_ref() as &dyn Any).is::<SharedExec>()
 }
 
 /// Whether conditions that come of other rows reach into a leaf.

@@ -17,3 +17,4 @@ pub use members::MemberState;
 pub use pool::{PoolOptions, TlsIdentity, WorkerPool};
 pub use reads::PartReads;
 pub use ship::{Choice, Mode, Shipped, Shipping, ship};
+pub use stage::is_stage;

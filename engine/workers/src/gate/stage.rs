@@ -11,8 +11,14 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr, PlanProperties,
 };
 use querygate_catalog::leaf::part_after_part;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+
+/// Whether workers may do what is at and below a node, so that leaves below it are not read here.
+pub fn is_stage(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    (plan.as_ref() as &dyn Any).is::<StageExec>()
+}
 
 /// Streams of workers that stand for operators above a leaf.
 #[derive(Debug, Clone)]
