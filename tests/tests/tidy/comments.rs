@@ -1,6 +1,6 @@
 //! Comments in plain English: words that leave open who does something, or how much of it, are counted and may only become fewer.
 
-use super::{files_of, root};
+use super::{files_of, has_word, root};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -48,12 +48,7 @@ fn comment(line: &str) -> Option<&str> {
 /// `first`: whether a comment begins with this text.
 fn is_vague(text: &str, first: bool) -> bool {
     let text = text.to_lowercase();
-    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    let has = |word: &str| {
-        text.match_indices(word)
-            .any(|(at, _)| !is_word(text[..at].chars().next_back()) && !is_word(text[at + word.len()..].chars().next()))
-    };
-    VAGUE.iter().any(|word| has(word)) || first && text.starts_with(FIRST)
+    VAGUE.iter().any(|word| has_word(&text, word)) || first && text.starts_with(FIRST)
 }
 
 /// Numbers of lines with a vague comment, from 1.

@@ -41,7 +41,7 @@ impl Targeted {
             && self.decided.is_reusable()
     }
 
-    /// The same change at another time, on the catalog that it was decided on. `None`: it is to be decided anew.
+    /// This change at another time, on the catalog that it was decided on. `None`: it is to be decided anew.
     ///
     /// # Errors
     /// The source's.
