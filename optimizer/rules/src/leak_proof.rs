@@ -187,10 +187,10 @@ fn operand(expr: &Expr, unmasked: &dyn Fn(&Column) -> bool) -> Verdict {
     }
 }
 
-/// Case-sensitive, without ESCAPE, a constant pattern that does not end with a backslash (some sources raise there).
 /// A longer pattern may become a regular expression that is too large to compile: an error, and only where a row is met.
 const PATTERN_BYTES_MAX: usize = 1_000;
 
+/// Case-sensitive, without ESCAPE, a constant pattern that does not end with a backslash (some sources raise there).
 fn pattern(like: &Like, unmasked: &dyn Fn(&Column) -> bool) -> Verdict {
     operand(&like.expr, unmasked)?;
     let Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text), _) =
@@ -227,6 +227,7 @@ mod tests {
             col("a").between(lit(1), lit(2)),
             col("a").in_list(vec![lit(1), lit(2)], true),
             like("x%\\_"),
+            like(&"x".repeat(PATTERN_BYTES_MAX)),
         ] {
             assert_eq!(class(&expr), ConjunctClass::LeakProof, "{expr}");
         }
@@ -243,6 +244,7 @@ mod tests {
             (col("a").eq(-col("b")), ConjunctClass::Computation),
             (col("a").like(col("b")), ConjunctClass::Pattern),
             (col("a").like(lit("x\\")), ConjunctClass::Pattern),
+            (col("a").like(lit("x".repeat(PATTERN_BYTES_MAX + 1))), ConjunctClass::Pattern),
             (ilike, ConjunctClass::Pattern),
             (col("a").like(placeholder("$1")), ConjunctClass::Pattern),
         ] {
