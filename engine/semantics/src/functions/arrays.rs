@@ -2,7 +2,7 @@
 
 use super::call::form::{Form, P, R, form};
 use super::{Def, Row, Value, item_keys, lenient, strict};
-use crate::fault::{Fault, external};
+use crate::fault::external;
 use crate::numbers::wide;
 use crate::times::interval_length::{self, INTERVAL};
 use crate::typing::has_zeros;
@@ -373,7 +373,6 @@ fn fraction(part: f64) -> Result<f64> {
     if (0.0..=1.0).contains(&part) {
         return Ok(part);
     }
-    let _ = Fault::Overflow;
     Err(external(Error::new(ErrorCode::NumericOutOfRange, "percentile value is not between 0 and 1")))
 }
 
