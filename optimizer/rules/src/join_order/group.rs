@@ -1,7 +1,7 @@
 //! A group of inner joins taken apart: its inputs, and the conditions between them. Knows no sizes.
 
+use crate::regroup::is_movable;
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, ExprSchema, JoinType, NullEquality};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -69,7 +69,7 @@ impl Group {
             {
                 self.collect(&projection.input, conditions);
             }
-            LogicalPlan::Filter(filter) if below(&filter.input) && is_plain(&filter.predicate) => {
+            LogicalPlan::Filter(filter) if below(&filter.input) && is_movable(&filter.predicate) => {
                 conditions.extend(split_conjunction(&filter.predicate).into_iter().cloned().map(Condition::Other));
                 self.collect(&filter.input, conditions);
             }
@@ -85,10 +85,10 @@ impl Group {
 
     fn add(&mut self, condition: Condition) -> Option<()> {
         let (left, right) = match condition {
-            Condition::Equal(left, right) if is_plain(&left) && is_plain(&right) => (left, right),
+            Condition::Equal(left, right) if is_movable(&left) && is_movable(&right) => (left, right),
             Condition::Equal(..) => return None,
             Condition::Other(expr) => {
-                if !is_plain(&expr) {
+                if !is_movable(&expr) {
                     return None;
                 }
                 let set = self.leaves_of(&expr)?;
@@ -195,15 +195,7 @@ fn below(plan: &Arc<LogicalPlan>) -> bool {
         LogicalPlan::Projection(projection) => {
             projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_))) && below(&projection.input)
         }
-        LogicalPlan::Filter(filter) => is_plain(&filter.predicate) && below(&filter.input),
+        LogicalPlan::Filter(filter) => is_movable(&filter.predicate) && below(&filter.input),
         other => is_inner(other),
     }
-}
-
-/// A condition that may be evaluated at any join above what it reads.
-fn is_plain(expr: &Expr) -> bool {
-    let holds_query = expr.exists(|node| {
-        Ok(matches!(node, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)))
-    });
-    !holds_query.unwrap_or(true) && !expr.is_volatile()
 }
