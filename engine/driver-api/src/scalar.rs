@@ -90,6 +90,20 @@ pub enum ComparisonOp {
     IsNotDistinctFrom,
 }
 
+impl ComparisonOp {
+    /// The comparison that says of `b` and `a` what this one says of `a` and `b`.
+    #[must_use]
+    pub const fn mirrored(self) -> Self {
+        match self {
+            Self::Lt => Self::Gt,
+            Self::LtEq => Self::GtEq,
+            Self::Gt => Self::Lt,
+            Self::GtEq => Self::LtEq,
+            Self::Eq | Self::NotEq | Self::IsDistinctFrom | Self::IsNotDistinctFrom => self,
+        }
+    }
+}
+
 /// A truth value to test for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "named as the truth values of SQL")]

@@ -112,7 +112,7 @@ impl Compiler<'_> {
     ) -> Result<Option<Node>, Refusal> {
         let (operand, parameter, op) = match (left, right) {
             (operand, ScalarExpr::Parameter(parameter, _)) => (operand, *parameter, op),
-            (ScalarExpr::Parameter(parameter, _), operand) => (operand, *parameter, mirrored(op)),
+            (ScalarExpr::Parameter(parameter, _), operand) => (operand, *parameter, op.mirrored()),
             _ => return Ok(None),
         };
         let Some(place) = column(operand, columns)? else { return Ok(None) };
@@ -261,16 +261,6 @@ fn guarded(place: &Place, operators: Vec<(&str, Node)>) -> Node {
     }
     all.push(itself);
     one("$and", Node::Array(all))
-}
-
-const fn mirrored(op: ComparisonOp) -> ComparisonOp {
-    match op {
-        ComparisonOp::Lt => ComparisonOp::Gt,
-        ComparisonOp::LtEq => ComparisonOp::GtEq,
-        ComparisonOp::Gt => ComparisonOp::Lt,
-        ComparisonOp::GtEq => ComparisonOp::LtEq,
-        ComparisonOp::Eq | ComparisonOp::NotEq | ComparisonOp::IsDistinctFrom | ComparisonOp::IsNotDistinctFrom => op,
-    }
 }
 
 /// The comparison that is TRUE where this one is FALSE.

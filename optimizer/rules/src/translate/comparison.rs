@@ -18,7 +18,7 @@ impl Translator<'_> {
         right: (&Expr, &Scope),
     ) -> Result<ScalarExpr, NotPushed> {
         if is_literal(left.0) && !is_literal(right.0) {
-            return self.compare(flipped(op), right, left);
+            return self.compare(op.mirrored(), right, left);
         }
         let (op, moved) = match right.0 {
             Expr::Literal(scalar, _) => match whole_micros(op, scalar) {
@@ -90,16 +90,6 @@ fn bare_decimal<'a>(expr: &'a Expr, scope: &Scope) -> Result<&'a Expr, NotPushed
 
 const fn is_literal(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(..))
-}
-
-const fn flipped(op: ComparisonOp) -> ComparisonOp {
-    match op {
-        ComparisonOp::Lt => ComparisonOp::Gt,
-        ComparisonOp::LtEq => ComparisonOp::GtEq,
-        ComparisonOp::Gt => ComparisonOp::Lt,
-        ComparisonOp::GtEq => ComparisonOp::LtEq,
-        ComparisonOp::Eq | ComparisonOp::NotEq | ComparisonOp::IsDistinctFrom | ComparisonOp::IsNotDistinctFrom => op,
-    }
 }
 
 /// A bound finer than a microsecond, moved to the one below it: no value of a column lies between.
