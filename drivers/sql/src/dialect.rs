@@ -127,7 +127,16 @@ pub trait Dialect {
     }
     /// `key [ASC|DESC] [NULLS …]`.
     fn sort_key(&self, text: &str, ascending: bool, nulls_first: bool) -> String;
-    fn set_operation(&self, op: SetOp, all: bool) -> Result<&'static str, Refusal>;
+    fn set_operation(&self, op: SetOp, all: bool) -> Result<&'static str, Refusal> {
+        Ok(match (op, all) {
+            (SetOp::Union, true) => "UNION ALL",
+            (SetOp::Union, false) => "UNION",
+            (SetOp::Intersect, true) => "INTERSECT ALL",
+            (SetOp::Intersect, false) => "INTERSECT",
+            (SetOp::Except, true) => "EXCEPT ALL",
+            (SetOp::Except, false) => "EXCEPT",
+        })
+    }
     /// ` LIMIT … OFFSET …`, with a leading blank.
     fn limit(&self, skip: u64, fetch: Option<u64>) -> String;
     /// The suffix of a derived table through which no predicate moves, with a leading blank.

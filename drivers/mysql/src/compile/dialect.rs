@@ -12,7 +12,7 @@ use querygate_driver_api::capability::{Refusal, RefusalReason, unsupported};
 use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::identifier::{ColumnId, TableRef};
-use querygate_driver_api::relation::{Encoding, ScanColumn, SetOp};
+use querygate_driver_api::relation::{Encoding, ScanColumn};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
 use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, Dialect, RenderedArgs};
@@ -263,17 +263,6 @@ impl Dialect for MysqlDialect {
         }
         let nulls = if nulls_first { "DESC" } else { "ASC" };
         format!("({text} IS NULL) {nulls}, {text} {direction}")
-    }
-
-    fn set_operation(&self, op: SetOp, all: bool) -> Result<&'static str, Refusal> {
-        Ok(match (op, all) {
-            (SetOp::Union, true) => "UNION ALL",
-            (SetOp::Union, false) => "UNION",
-            (SetOp::Intersect, true) => "INTERSECT ALL",
-            (SetOp::Intersect, false) => "INTERSECT",
-            (SetOp::Except, true) => "EXCEPT ALL",
-            (SetOp::Except, false) => "EXCEPT",
-        })
     }
 
     fn limit(&self, skip: u64, fetch: Option<u64>) -> String {

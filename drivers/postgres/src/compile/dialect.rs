@@ -10,7 +10,7 @@ use querygate_driver_api::capability::{Refusal, RefusalReason, unsupported};
 use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::identifier::TableRef;
-use querygate_driver_api::relation::{Collation, Relation, ScanColumn, SetOp};
+use querygate_driver_api::relation::{Collation, Relation, ScanColumn};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
 use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, Dialect, RenderedArgs};
@@ -231,17 +231,6 @@ impl Dialect for PostgresDialect {
             (true, true) => format!("{text} ASC NULLS FIRST"),
             (false, false) => format!("{text} DESC NULLS LAST"),
         }
-    }
-
-    fn set_operation(&self, op: SetOp, all: bool) -> Result<&'static str, Refusal> {
-        Ok(match (op, all) {
-            (SetOp::Union, true) => "UNION ALL",
-            (SetOp::Union, false) => "UNION",
-            (SetOp::Intersect, true) => "INTERSECT ALL",
-            (SetOp::Intersect, false) => "INTERSECT",
-            (SetOp::Except, true) => "EXCEPT ALL",
-            (SetOp::Except, false) => "EXCEPT",
-        })
     }
 
     fn limit(&self, skip: u64, fetch: Option<u64>) -> String {
