@@ -1,5 +1,5 @@
 //! What doors that speak HTTP share: a listener with bounds, an orderly end, counted attempts to log in, random tokens,
-//! who asks through a proxy. Knows no route and no user.
+//! cookies, who asks through a proxy. Knows no route and no user.
 
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing)]
@@ -9,6 +9,7 @@
 )]
 
 mod attempts;
+mod cookie;
 mod listener;
 mod proxies;
 mod serve;
@@ -16,6 +17,7 @@ mod throttle;
 mod token;
 
 pub use attempts::{Attempt, Attempts};
+pub use cookie::cookie;
 pub use listener::Peer;
 pub use proxies::{Proxies, ProxyHeader};
 pub use serve::{Bounds, serve};

@@ -6,9 +6,7 @@ use axum::response::Response;
 const COOKIE: &str = "querygate_session";
 
 pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, token)| token)
+    querygate_web::cookie(headers, COOKIE)
 }
 
 /// Whether a proxy says that the browser spoke TLS to it. Who lies here only loses the own cookie.

@@ -46,9 +46,7 @@ fn shown(headers: &HeaderMap) -> Shown<'_> {
 
 /// The session's token in a cookie.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, token)| token)
+    querygate_web::cookie(headers, COOKIE)
 }
 
 /// What a request shows to be known by and nothing else of it, for who keeps it for long. `None`: nothing. Headers as they came are parts of the
