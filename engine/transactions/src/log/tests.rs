@@ -1,6 +1,7 @@
 //! Logs that were cut off anywhere, are another gate's, meet a full disk, and grow.
 
 use super::storage::Unreplaced;
+use super::writer::SIZE_MAX;
 use super::*;
 use std::io;
 use std::sync::Mutex;
@@ -275,4 +276,30 @@ fn a_log_that_grew_holds_what_is_open() {
     log.write(batch);
     assert_eq!(told(&mut answers[0]), "written");
     assert!(log.rotate_at > 0 && disk.0.lock().unwrap().bytes.len() > bytes.len());
+}
+
+#[test]
+fn a_full_log_leaves_behind_what_has_ended() {
+    let disk = Limited::default();
+    let mut log = writer(&disk, 10_000);
+    log.write(appends([commit(1), commit(2)]).0);
+    // As after rotations that failed for long.
+    disk.0.lock().unwrap().fails_to_replace = true;
+    (log.length, log.rotate_at) = (SIZE_MAX + 1, 4 * SIZE_MAX);
+    let (batch, mut answers) = appends([commit(3)]);
+    log.write(batch);
+    assert_eq!(told(&mut answers[0]), "refused");
+    log.write(vec![Append { entry: end(1), waiter: None }]);
+    disk.0.lock().unwrap().fails_to_replace = false;
+    let (batch, mut answers) = appends([commit(4)]);
+    log.write(batch);
+    assert_eq!(told(&mut answers[0]), "written");
+    let bytes = disk.0.lock().unwrap().bytes.clone();
+    let (_, mut at) = read_header(&bytes).unwrap();
+    let mut found = Vec::new();
+    while let Some((entry, length)) = decode(&bytes[at..]).unwrap() {
+        found.push(entry);
+        at += length;
+    }
+    assert_eq!((found, log.length), (vec![commit(2), commit(4)], bytes.len() as u64));
 }

@@ -15,7 +15,7 @@ const BATCH_MAX: usize = 256;
 /// From this size on, what has ended is left behind.
 pub(super) const ROTATE_AT: u64 = 1 << 20;
 /// A log that holds so much of what is open takes no more.
-const SIZE_MAX: u64 = 64 << 20;
+pub(super) const SIZE_MAX: u64 = 64 << 20;
 
 /// A record that is to be written.
 #[derive(Debug)]
@@ -67,7 +67,10 @@ impl<S: Storage> LogWriter<S> {
     }
 
     pub(super) fn write(&mut self, batch: Vec<Append>) {
-        if self.broken.load(Ordering::Acquire) {
+        if self.length > SIZE_MAX && !self.is_broken() {
+            self.make_room(&batch);
+        }
+        if self.is_broken() {
             return answer(batch, || Err(Unwritten::Refused("the decision log is broken".to_owned())));
         }
         if self.length > SIZE_MAX {
@@ -126,6 +129,22 @@ impl<S: Storage> LogWriter<S> {
                 self.open.insert(entry.number, record);
             }
         }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// Leaves behind what has ended by the log or by these records, however long rotation was put off. That a record says so may be lost:
+    /// where the one before it is found, it is found out again.
+    fn make_room(&mut self, batch: &[Append]) {
+        for append in batch {
+            if append.entry.step == Step::End {
+                self.open.remove(&append.entry.number);
+            }
+        }
+        self.rotate_at = self.rotate_at.min(SIZE_MAX);
+        self.rotate();
     }
 
     fn rotate(&mut self) {
