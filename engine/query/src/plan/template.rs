@@ -327,11 +327,21 @@ async fn kept(
         // A parameter stands where nodes of the gate would read it.
         Err(_) => return None,
     };
-    verify_final(&physical, bound.catalog().token(), bound.inventory()).ok()?;
+    admitted(&physical, bound)?;
     if signature(&physical) != expected {
         return None;
     }
     Some((Renewable::of(physical).ok()??, logical))
+}
+
+/// The final walk over a plan that is to be kept. One that it refuses is a defect, though nothing runs: each run is planned anew, and
+/// walked over.
+fn admitted(physical: &Arc<dyn ExecutionPlan>, bound: &Bound) -> Option<()> {
+    verify_final(physical, bound.catalog().token(), bound.inventory())
+        .inspect_err(|error| {
+            tracing::error!(%error, cause = error.cause(), "a plan that was to be kept is refused by the final walk");
+        })
+        .ok()
 }
 
 /// The state that plans with open parameters. `last`: a rule behind all others.

@@ -2,9 +2,8 @@
 //! better one.
 
 use super::value_types::a_value_decides_a_type;
-use super::{MadeWith, Template, Templates, Ties, bytes_of, opened, state_with};
+use super::{MadeWith, Template, Templates, Ties, admitted, bytes_of, opened, state_with};
 use crate::bind::statement::Bound;
-use crate::bind::verify::verify_final;
 use crate::bind::workspace::with_config;
 use crate::dialect::subqueries::apply::{self, Scope};
 use crate::plan::executable::loops_over_equals;
@@ -95,7 +94,7 @@ pub(super) async fn kept_of_catalog(
         .await
         .inspect_err(|error| tracing::debug!(%error, "a statement of the catalog is planned for each run's values"))
         .ok()?;
-    verify_final(&physical, bound.catalog().token(), bound.inventory()).ok()?;
+    admitted(&physical, bound)?;
     if loops_over_equals(&physical) {
         return None;
     }
