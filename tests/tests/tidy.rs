@@ -80,10 +80,10 @@ fn crates_use_only_what_the_architecture_allows() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Files that were longer when the bound came: they may shrink, not grow. A file at most [`LINES_MAX`] long leaves the
-/// list.
+/// Files that were longer when the bound came: they may shrink, not grow, and their numbers with them. A file at most [`LINES_MAX`]
+/// long leaves the list.
 const LONGER: [(&str, usize); 2] =
-    [("engine/policy/tests/decisions.rs", 683), ("pgwire-frontend/tests/session.rs", 540)];
+    [("engine/policy/tests/decisions.rs", 591), ("pgwire-frontend/tests/session.rs", 511)];
 
 const LINES_MAX: usize = 500;
 
@@ -122,12 +122,15 @@ fn files_are_short_and_say_what_they_own() {
         let name = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&file).unwrap();
         let lines = text.lines().count();
-        let most = longer.remove(name.as_str()).unwrap_or(LINES_MAX);
+        let listed = longer.remove(name.as_str());
+        let most = listed.unwrap_or(LINES_MAX);
         if lines > most {
             wrong.push(format!("{name} has {lines} lines, at most {most}"));
         }
-        if most > LINES_MAX && lines <= LINES_MAX {
+        if listed.is_some() && lines <= LINES_MAX {
             wrong.push(format!("{name} is short enough now: take it off the list"));
+        } else if listed.is_some() && lines < most {
+            wrong.push(format!("{name} has {lines} lines: lower its number from {most}"));
         }
         // A fuzz target begins with what its engine wants.
         if !text.starts_with("//!") && !name.contains("/fuzz/") {
