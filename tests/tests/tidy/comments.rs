@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 const VAGUE: [&str; 4] = ["whoever", "nobody", "told", "so many"];
 
 /// First words that mean nothing without the comment before.
-const FIRST: &str = "the same ";
+const FIRST: [&str; 3] = ["the same ", "likewise", "as above"];
 
 /// Comments with such words, by crate; a crate that is not listed has none. A number may only fall.
 const BUDGET: [(&str, usize); 24] = [
@@ -48,7 +48,7 @@ fn comment(line: &str) -> Option<&str> {
 /// `first`: whether a comment begins with this text.
 fn is_vague(text: &str, first: bool) -> bool {
     let text = text.to_lowercase();
-    VAGUE.iter().any(|word| has_word(&text, word)) || first && text.starts_with(FIRST)
+    VAGUE.iter().any(|word| has_word(&text, word)) || first && FIRST.iter().any(|words| text.starts_with(words))
 }
 
 /// Numbers of lines with a vague comment, from 1.
@@ -93,6 +93,6 @@ fn vague_comments_become_fewer() {
 #[test]
 fn vague_words_are_found_in_comments_alone() {
     let text = "//! Nobody waits.\nlet told = \"nobody\"; // told\n/// Soldiers, retold.\n/// The same rows.\n\n\
-                // The same rows.\n// The same again.\nlet url = \"http://so many\";\n";
-    assert_eq!(vague_lines(text), [1, 2, 6]);
+                // The same rows.\n// The same again.\nlet url = \"http://so many\";\n/// As above.\n";
+    assert_eq!(vague_lines(text), [1, 2, 6, 9]);
 }

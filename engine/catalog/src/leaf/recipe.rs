@@ -254,7 +254,7 @@ fn file_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<FileScanConfig> {
 
 fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let mut found = false;
-    // As above.
+    // A walk that only reads cannot fail.
     let _walked = expr.apply(|part| {
         found |= part.is::<DynamicFilterPhysicalExpr>();
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })

@@ -104,7 +104,7 @@ fn uncounted(leaf: &GovernedExec, partition: usize, context: &Arc<TaskContext>) 
     Ok(in_order(&leaf.schema(), Parts { count, at_once, open }, leaf.fetch(), context))
 }
 
-/// Likewise, rows in full batches.
+/// The rows of a stream in full batches, so that how many there are in a batch tells nothing of hidden ones.
 fn evenly(batches: SendableRecordBatchStream, context: &TaskContext) -> SendableRecordBatchStream {
     let schema = batches.schema();
     let mut only = Some(batches);

@@ -78,7 +78,7 @@ const FIXED_OR_EMPTY: &[&str] = &[
     "pg_db_role_setting",
 ];
 
-/// As above, in `information_schema`.
+/// Relations of `information_schema` that are empty, because the gate has no such objects.
 const STANDARD_EMPTY: &[&str] = &[
     "attributes",
     "check_constraint_routine_usage",

@@ -127,7 +127,7 @@ const CONSTANTS_MAX: usize = 16 << 20;
 const CONSTANTS_SHARE: usize = 128;
 /// What is kept of one that has none, beside its text, estimated.
 const NO_CONSTANTS_BYTES: usize = 256;
-/// The same of plans that are kept.
+/// Bytes of plans that are kept, as they are estimated; of the memory of all statements, a share at most.
 const TEMPLATES_MAX: usize = 64 << 20;
 const TEMPLATES_SHARE: usize = 64;
 /// Bytes of answers of the catalog kept, as they are estimated; of the memory of all statements, a share at most.

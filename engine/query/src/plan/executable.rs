@@ -56,7 +56,7 @@ impl Executable {
         &self.receipts
     }
 
-    /// The same for the books.
+    /// What went to which source, for the books.
     pub(crate) fn records(&self) -> &Arc<[FragmentRecord]> {
         &self.records
     }

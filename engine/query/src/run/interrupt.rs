@@ -24,7 +24,7 @@ impl Interrupt {
         Self { cancel, deadline }
     }
 
-    /// The same cancel request with another deadline.
+    /// This cancel request with another deadline.
     pub(crate) fn until(self, deadline: Option<Instant>) -> Self {
         Self { deadline, ..self }
     }

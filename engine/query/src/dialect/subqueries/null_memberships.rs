@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// The same where the rows depend on the row around.
+    /// Memberships among rows that depend on the row around.
     #[test]
     fn a_membership_among_rows_of_each_row() {
         let reader = Shop::open().owner();

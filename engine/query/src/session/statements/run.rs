@@ -158,7 +158,7 @@ impl GateSession {
         self.run_observed(prepared, bound, parameters, None).await
     }
 
-    /// Likewise, where is kept what its nodes do.
+    /// Runs a bound query. What its nodes do is kept in `observed`, where there is one.
     pub(crate) async fn run_observed(
         &self,
         prepared: &PreparedStatement,

@@ -48,7 +48,7 @@ pub(super) const DEFS: &[Def] = &[
     ),
     // The bytes by which values are ordered; equal ones have equal bytes.
     strict("jsonb_key", &[form(ONE, R::Bytea, |r| order_key(r.text(0)).map(Value::Bytes))]),
-    // Likewise, value, of which the engine does not know that it is jsonb.
+    // The value itself, where the engine does not know that it is jsonb.
     strict("jsonb_told", &[form(ONE, R::Jsonb, |r| Ok(Value::Text(r.text(0).to_owned())))]),
     strict("jsonb_shortest", &[form(ONE, R::Jsonb, |r| shortest(r.text(0)).map(Value::Text))]),
     strict("jsonb_exists", &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::has(&node(r, 0)?, r.text(1)))))]),

@@ -23,7 +23,7 @@ pub(crate) enum ApplyKind {
     Exists,
     /// The subquery's rows joined to the input row; input rows without any are dropped.
     Lateral,
-    /// As above; input rows without any are kept with NULLs.
+    /// The subquery's rows joined to the input row; input rows without any are kept with NULLs.
     LateralOuter,
 }
 
