@@ -115,3 +115,26 @@ fn other_runs_count_nothing_at_leaves() {
     owner.run(Arc::clone(&plan)).unwrap();
     assert_eq!(leaf_of(&plan).unwrap().metrics().unwrap().output_rows(), None);
 }
+
+/// How far an open table is read beside one that hides rows may depend on how long the hidden rows took, where a node ends as soon as it
+/// has enough.
+#[test]
+fn what_races_against_hidden_rows_is_for_operators() {
+    let clerk = Shop::open().clerk();
+    for (sql, leaf, is_told) in [
+        ("SELECT id FROM regions UNION ALL SELECT id FROM visits LIMIT 1", "GovernedScan: regions", false),
+        ("SELECT id FROM regions UNION ALL SELECT id FROM visits", "GovernedScan: regions", true),
+        // Nothing is hidden of these.
+        ("SELECT id FROM regions UNION ALL SELECT id || 'x' FROM regions LIMIT 1", "GovernedScan: regions", true),
+        (
+            "SELECT id FROM regions WHERE id NOT IN (SELECT region_id FROM visits WHERE region_id IS NOT NULL)",
+            "GovernedScan: regions",
+            true,
+        ),
+    ] {
+        let (lines, withholds) = ran(&clerk, sql, false);
+        assert_eq!((of(&lines, leaf).is_some(), withholds), (is_told, !is_told), "{sql}: {lines:?}");
+        let (lines, withholds) = ran(&clerk, sql, true);
+        assert!(of(&lines, leaf).is_some() && !withholds, "{sql}: {lines:?}");
+    }
+}

@@ -4,7 +4,7 @@
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, NullEquality, Result, TableReference};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, Projection};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, Projection, Union};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::collections::{HashMap, HashSet};
@@ -51,8 +51,8 @@ pub(in crate::rules) enum Keeps {
     /// which a column and its cast have one. And it puts the expressions of a projection in place of the columns that a
     /// condition reads: of projections on one another, which read a column twice, each doubles the condition.
     GroupsAndSize,
-    /// Of a UNION ALL with one branch that has rows it leaves that branch, and asks it for columns by the names of the first
-    /// branch, which may have been another.
+    /// Of a UNION ALL it leaves the branches that have rows, and asks the first of them for columns by the names of the first branch of
+    /// all, which may have been another.
     Places,
     /// It leaves out an outer join whose columns no one reads, and of what an EXISTS is marked by no column is left then; the rule that
     /// asks for the first of them panics.
@@ -81,8 +81,8 @@ impl OptimizerRule for Guarded {
                 Ok(if types(&rewritten.data).eq(types(&plan)) { rewritten } else { Transformed::no(plan) })
             }
             Keeps::GroupsAndSize if takes_groups(&plan) || grows(&plan)? => Ok(Transformed::no(plan)),
-            Keeps::Places => match only_branch(&plan)? {
-                Some(branch) => Ok(Transformed::yes(branch)),
+            Keeps::Places => match without_empty_branches(&plan)? {
+                Some(others) => Ok(Transformed::yes(others)),
                 None => self.rule.rewrite(plan, config),
             },
             Keeps::Marks if has_mark(&plan, |_| true)? => {
@@ -109,16 +109,16 @@ fn has_mark(plan: &LogicalPlan, by: impl Fn(&LogicalPlan) -> bool) -> Result<boo
     })
 }
 
-/// The one branch of a union that has rows, its columns under the union's names by their places.
-fn only_branch(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+/// A union without its branches that have no rows, its columns under the union's names by their places. `None`: the rule leaves it so.
+fn without_empty_branches(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let LogicalPlan::Union(union) = plan else { return Ok(None) };
     let has_rows = |input: &&Arc<LogicalPlan>| match input.as_ref() {
         LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
         _ => true,
     };
-    let mut branches = union.inputs.iter().filter(has_rows);
-    let (Some(branch), None) = (branches.next(), branches.next()) else { return Ok(None) };
-    if branch.schema() == &union.schema {
+    let branches: Vec<&Arc<LogicalPlan>> = union.inputs.iter().filter(has_rows).collect();
+    let Some((branch, others)) = branches.split_first() else { return Ok(None) };
+    if branches.len() == union.inputs.len() || branch.schema() == &union.schema {
         return Ok(None);
     }
     let columns = branch
@@ -127,8 +127,13 @@ fn only_branch(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         .zip(union.schema.iter())
         .map(|(own, (qualifier, field))| Expr::from(own).alias_qualified(qualifier.cloned(), field.name()));
     let columns = columns.collect();
-    let projection = Projection::try_new_with_schema(columns, Arc::clone(branch), Arc::clone(&union.schema))?;
-    Ok(Some(LogicalPlan::Projection(projection)))
+    let first = Projection::try_new_with_schema(columns, Arc::clone(branch), Arc::clone(&union.schema))?;
+    let first = LogicalPlan::Projection(first);
+    if others.is_empty() {
+        return Ok(Some(first));
+    }
+    let inputs = std::iter::once(Arc::new(first)).chain(others.iter().map(|other| Arc::clone(other))).collect();
+    Ok(Some(LogicalPlan::Union(Union { inputs, schema: Arc::clone(&union.schema) })))
 }
 
 /// Whether a condition stands on a grouping whose keys its columns do not tell apart, or one without columns on a grouping
@@ -338,9 +343,9 @@ mod tests {
         assert!(rewrite(grouped(lit(2_i64))).transformed, "the same type");
     }
 
-    /// The branch that is left of a union has the union's names, by their places.
+    /// The first branch that is left of a union has the union's names, by their places.
     #[test]
-    fn the_only_branch_of_a_union_keeps_its_places() {
+    fn branches_that_are_left_of_a_union_keep_its_places() {
         let branch = |names: [&str; 2], rows: bool| {
             let columns = [lit(1).alias(names[0]), lit(2).alias(names[1])];
             let builder = LogicalPlanBuilder::empty(true).project(columns).unwrap();
@@ -357,14 +362,24 @@ mod tests {
         let union = |first: LogicalPlan, second: LogicalPlan| {
             LogicalPlanBuilder::from(first).union(second).unwrap().build().unwrap()
         };
-        let left = only_branch(&union(branch(["a", "b"], false), branch(["b", "a"], true))).unwrap().unwrap();
+        let left =
+            without_empty_branches(&union(branch(["a", "b"], false), branch(["b", "a"], true))).unwrap().unwrap();
         assert_eq!(left.schema().field_names(), ["a", "b"]);
         assert_eq!(left.expressions().iter().map(ToString::to_string).collect::<Vec<_>>(), ["b AS a", "a AS b"]);
         assert!(
-            only_branch(&union(branch(["a", "b"], true), branch(["b", "a"], true))).unwrap().is_none(),
+            without_empty_branches(&union(branch(["a", "b"], true), branch(["b", "a"], true))).unwrap().is_none(),
             "two branches"
         );
-        assert!(only_branch(&branch(["a", "b"], true)).unwrap().is_none(), "no union");
+        assert!(without_empty_branches(&branch(["a", "b"], true)).unwrap().is_none(), "no union");
+        let LogicalPlan::Union(mut several) = union(branch(["a", "b"], false), branch(["b", "a"], true)) else {
+            panic!("a union");
+        };
+        several.inputs.push(Arc::new(branch(["x", "y"], true)));
+        let LogicalPlan::Union(left) = without_empty_branches(&LogicalPlan::Union(several)).unwrap().unwrap() else {
+            panic!("a union");
+        };
+        assert_eq!(left.inputs.len(), 2);
+        assert_eq!(left.inputs[0].schema().field_names(), ["a", "b"]);
     }
 
     #[test]
