@@ -5,7 +5,6 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     ColumnarValue, EmptyRelation, Expr, LogicalPlan, Projection, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Values, Volatility,
@@ -16,6 +15,7 @@ use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_catalog::remote::{Arguments, is_open};
+use querygate_semantics::keep_names::under_names;
 use std::sync::Arc;
 
 /// Stands behind all rules that fold.
@@ -40,14 +40,11 @@ impl OptimizerRule for OpenParameters {
             LogicalPlan::Values(values) => as_projection(values)?,
             other => other,
         };
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let opened = expr.transform_up(|part| match part {
+        under_names(plan, |expr| {
+            expr.transform_up(|part| match part {
                 Expr::Placeholder(parameter) => Ok(Transformed::yes(open(parameter)?)),
                 other => Ok(Transformed::no(other)),
-            })?;
-            Ok(opened.update_data(|expr| name.restore(expr)))
+            })
         })
     }
 }

@@ -6,9 +6,9 @@
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr::Case;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, lit};
 use querygate_rules::is_leak_proof;
+use querygate_semantics::keep_names::under_names;
 
 /// Sides that can fail of one chain; further ones are evaluated as the engine does, so that nesting has a bound.
 const GUARDED_MAX: usize = 32;
@@ -36,11 +36,7 @@ fn guard_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if !needed {
         return Ok(Transformed::no(node));
     }
-    let names = NamePreserver::new(&node);
-    node.map_expressions(|expr| {
-        let name = names.save(&expr);
-        Ok(Transformed::yes(name.restore(guarded(expr, use_of)?)))
-    })
+    under_names(node, |expr| Ok(Transformed::yes(guarded(expr, use_of)?)))
 }
 
 /// What becomes of null.

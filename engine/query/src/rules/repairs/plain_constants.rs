@@ -6,12 +6,12 @@
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, BinaryExpr, InList};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use querygate_semantics::keep_names::under_names;
 
 #[derive(Debug)]
 pub(crate) struct PlainConstants;
@@ -26,16 +26,13 @@ impl OptimizerRule for PlainConstants {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let names = NamePreserver::new(&plan);
         let constants = || {
             let context = SimplifyContext::builder().with_config_options(config.options());
             ExprSimplifier::new(context.with_query_execution_start_time(config.query_execution_start_time()).build())
         };
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
+        under_names(plan, |expr| {
             let unlike = expr.exists(|part| Ok(matches!(part, Expr::BinaryExpr(b) if b.op == Operator::NotEq)))?;
-            let changed = expr.transform_up(|part| Ok(compared(part, unlike, &constants)))?;
-            Ok(changed.update_data(|expr| name.restore(expr)))
+            expr.transform_up(|part| Ok(compared(part, unlike, &constants)))
         })
     }
 }
@@ -147,7 +144,9 @@ mod tests {
     use super::*;
     use arrow::datatypes::{DataType, Field};
     use datafusion::common::metadata::FieldMetadata;
-    use datafusion::logical_expr::Cast;
+    use datafusion::functions_aggregate::expr_fn::count;
+    use datafusion::logical_expr::{Cast, LogicalPlanBuilder, cast, rollup};
+    use datafusion::optimizer::OptimizerContext;
     use datafusion::prelude::{col, lit};
     use std::collections::HashMap;
     use std::sync::Arc;
@@ -185,6 +184,20 @@ mod tests {
             let found = given.clone().transform_up(|part| Ok(compared(part, true, &constants))).unwrap();
             assert_eq!(found.transformed, expected.is_some(), "{given}");
             assert_eq!(format!("{:?}", found.data), format!("{:?}", expected.unwrap_or(given)));
+        }
+    }
+
+    /// Keys of a ROLLUP are columns each: their names are kept, and not that of the ROLLUP, which has none.
+    #[test]
+    fn keys_of_a_rollup_keep_their_names() {
+        let computed = || cast(lit(1_i32), DataType::Int64);
+        let rows = || LogicalPlanBuilder::values(vec![vec![lit(1_i64)]]).unwrap();
+        for key in [col("column1").not_eq(computed()), col("column1").in_list(vec![computed(), lit(2_i64)], false)] {
+            let plan = rows().aggregate([rollup(vec![key.clone()])], [count(lit(1))]).unwrap().build().unwrap();
+            let after = PlainConstants.rewrite(plan.clone(), &OptimizerContext::new()).unwrap();
+            assert!(after.transformed, "{key}");
+            let renewed = after.data.recompute_schema().unwrap();
+            assert_eq!(renewed.schema().field_names(), plan.schema().field_names(), "{key}");
         }
     }
 }

@@ -5,8 +5,8 @@ use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, Subquery};
+use querygate_semantics::keep_names::under_names;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -120,12 +120,7 @@ pub(super) fn substitute(plan: LogicalPlan, values: &Values) -> Result<LogicalPl
         other => other.map_children(|child| Ok(Transformed::yes(substitute(child, values)?)))?.data,
     };
     let schema = input_schema(&plan)?;
-    let names = NamePreserver::new(&plan);
-    let changed = plan.map_expressions(|expr| {
-        let saved = names.save(&expr);
-        let changed = expr.transform_down(|e| replace(e, values, &schema))?;
-        Ok(if changed.transformed { changed.update_data(|e| saved.restore(e)) } else { changed })
-    })?;
+    let changed = under_names(plan, |expr| expr.transform_down(|e| replace(e, values, &schema)))?;
     match changed.data {
         // A body that no longer looks outside is an ordinary relation.
         LogicalPlan::Subquery(Subquery { subquery, outer_ref_columns, .. }) if outer_ref_columns.is_empty() => {
