@@ -1,5 +1,7 @@
-//! The grammar that texts are read by: the parser's of Postgres, but for what makes reading take time without bound.
+//! The grammar that texts are read by: the parser's of Postgres, but for what makes reading take time without bound, and with COLLATE
+//! behind any expression.
 
+use crate::sql::walk::{ON, Reader, Step, look};
 use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -12,6 +14,8 @@ use std::cell::Cell;
 /// The parser's own lets it be any expression, for `json_object(key: value)`, and reads each argument as such a name
 /// first and then once more as a value: calls within calls double the time with each level. Other forms are read twice, too, where their
 /// first reading fails (`position(a)`, `overlay(a, b, 1)`): so expressions are read a bounded number of times.
+///
+/// And it reads COLLATE behind a column or a parenthesis only, not behind a cast: there it asks for the dialect's own reading.
 ///
 /// Needed with sqlparser 0.62: at each upgrade the list below is compared with what its `PostgreSqlDialect` answers.
 #[derive(Debug)]
@@ -33,6 +37,16 @@ impl Grammar {
     /// Why a reading failed: once no expression may be begun any more, that is why, whatever the parser tried last.
     pub(crate) fn cause(&self, error: ParserError) -> ParserError {
         if self.left.get() == 0 { ParserError::RecursionLimitExceeded } else { error }
+    }
+}
+
+/// Of how many expressions one is made.
+struct Size(usize);
+
+impl Reader for Size {
+    fn expr(&mut self, _: &Expr) -> Step {
+        self.0 += 1;
+        ON
     }
 }
 
@@ -64,6 +78,23 @@ impl Dialect for Grammar {
         };
         self.left.set(left);
         POSTGRES.parse_prefix(parser)
+    }
+
+    /// COLLATE behind what is no single operand. What stands before it is copied, which counts as so many readings: a chain of casts and
+    /// collations behind a long expression would copy it with each.
+    fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
+        if !parser.parse_keyword(Keyword::COLLATE) {
+            return None;
+        }
+        let mut size = Size(0);
+        look(expr, &mut size);
+        let left = self.left.get().saturating_sub(size.0);
+        self.left.set(left);
+        if left == 0 {
+            return Some(Err(ParserError::RecursionLimitExceeded));
+        }
+        let collation = parser.parse_object_name(false);
+        Some(collation.map(|collation| Expr::Collate { expr: Box::new(expr.clone()), collation }))
     }
 
     as_postgres! {
@@ -131,6 +162,26 @@ mod tests {
             let tree = |dialect: &dyn Dialect| Parser::parse_sql(dialect, sql).unwrap();
             assert_eq!(tree(&Grammar::of(100)), tree(&POSTGRES), "{sql}");
         }
+    }
+
+    /// Behind a cast, too, where the parser's own has none, and binding as tightly as behind a column.
+    #[test]
+    fn collations_stand_behind_any_expression() {
+        let read = |sql: &str| Parser::parse_sql(&Grammar::of(100), sql).unwrap()[0].to_string();
+        for (sql, expected) in [
+            ("SELECT a::text COLLATE \"C\"", "SELECT a::TEXT COLLATE \"C\""),
+            ("SELECT a || b::text COLLATE \"C\" < c", "SELECT a || b::TEXT COLLATE \"C\" < c"),
+            ("SELECT f(a)[1] COLLATE \"C\" COLLATE \"POSIX\"", "SELECT f(a)[1] COLLATE \"C\" COLLATE \"POSIX\""),
+            ("SELECT 1 ORDER BY a::int COLLATE pg_catalog.c", "SELECT 1 ORDER BY a::INT COLLATE pg_catalog.c"),
+        ] {
+            assert_eq!(read(sql), expected);
+        }
+        let grammar = Grammar::of(100);
+        let joined = Parser::new(&grammar).try_with_sql("a || b::text COLLATE \"C\"").unwrap().parse_expr().unwrap();
+        assert!(matches!(&joined, Expr::BinaryOp { right, .. } if matches!(**right, Expr::Collate { .. })), "{joined}");
+        let long = format!("SELECT f({}a){}", "a, ".repeat(5_000), "::text COLLATE \"C\"".repeat(400));
+        let refused = Parser::parse_sql(&Grammar::of(12_000), &long).unwrap_err();
+        assert!(matches!(refused, ParserError::RecursionLimitExceeded), "{refused}");
     }
 
     fn nested(inner: &str, levels: usize) -> String {
