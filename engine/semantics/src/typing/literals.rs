@@ -50,15 +50,28 @@ fn literal(expr: Expr) -> Result<Transformed<Expr>> {
             Ok(narrow) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(narrow)), None)),
             Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), None)),
         },
-        // `count(*)` is known by its literal.
-        Expr::AggregateFunction(call) if call.func.name() == "count" => {
-            Transformed::new(Expr::AggregateFunction(call), false, TreeNodeRecursion::Jump)
+        Expr::AggregateFunction(mut call) if call.func.name() == "count" => {
+            let changed = in_count(&mut call.params.args, &mut call.params.filter)?;
+            Transformed::new(Expr::AggregateFunction(call), changed, TreeNodeRecursion::Jump)
         }
-        Expr::WindowFunction(call) if call.fun.name() == "count" => {
-            Transformed::new(Expr::WindowFunction(call), false, TreeNodeRecursion::Jump)
+        Expr::WindowFunction(mut call) if call.fun.name() == "count" => {
+            let changed = in_count(&mut call.params.args, &mut call.params.filter)?;
+            Transformed::new(Expr::WindowFunction(call), changed, TreeNodeRecursion::Jump)
         }
         other => Transformed::no(other),
     })
+}
+
+/// Literals in what is counted and for which rows, but for what is a literal itself: `count(*)` is known by it.
+fn in_count(args: &mut [Expr], filter: &mut Option<Box<Expr>>) -> Result<bool> {
+    let mut changed = false;
+    let counted = args.iter_mut().filter(|arg| !matches!(arg, Expr::Literal(..)));
+    for part in counted.chain(filter.as_deref_mut()) {
+        let typed = std::mem::take(part).transform_down(literal)?;
+        changed |= typed.transformed;
+        *part = typed.data;
+    }
+    Ok(changed)
 }
 
 const fn is_exact_arithmetic(op: Operator) -> bool {
