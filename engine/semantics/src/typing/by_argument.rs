@@ -46,7 +46,11 @@ pub(super) fn called(mut call: ScalarFunction, schema: &DFSchema) -> Result<std:
         "character_length" if of_bytes(&call) => ours("octet_length").map(|length| length.call(call.args.clone())),
         // Their names mean two functions: of texts the engine's, which sources know, of bytes ours.
         "substring_of" if of_bytes(&call) => ours("bytea_substring").map(|part| part.call(call.args.clone())),
-        "substring_of" => Some(datafusion::functions::unicode::substr().call(call.args.clone())),
+        "substring_of" => {
+            let mut args = std::mem::take(&mut call.args);
+            args.iter_mut().skip(1).for_each(|place| *place = widened(std::mem::take(place), schema));
+            Some(datafusion::functions::unicode::substr().call(args))
+        }
         "position_of" if of_bytes(&call) => ours("bytea_position").map(|place| place.call(call.args.clone())),
         "position_of" => Some(datafusion::functions::unicode::strpos().call(call.args.clone())),
         // The engine compares items as they are stored.
@@ -63,6 +67,14 @@ pub(super) fn called(mut call: ScalarFunction, schema: &DFSchema) -> Result<std:
         _ => None,
     };
     Ok(other.ok_or(call))
+}
+
+/// A smallint as an integer: the engine's function of places has no smallint, and Postgres's has integers only.
+fn widened(place: Expr, schema: &DFSchema) -> Expr {
+    if place.get_type(schema).is_ok_and(|of| of == DataType::Int16) {
+        return Expr::Cast(Cast::new(Box::new(place), DataType::Int32));
+    }
+    place
 }
 
 /// Whether an array, which is searched for the other argument, has items that are equal by a key: jsonb, intervals, zeros of either sign.
