@@ -16,6 +16,7 @@ use crate::books::observe::FragmentRecord;
 use crate::dialect::parameters::{Declared, Parameter, narrowed};
 use crate::dialect::{
     Dialect, as_joins, refuse_outer_aggregates, refuse_ungrouped, rewrite, with_nearest, with_null_memberships,
+    with_set_keys,
 };
 use crate::errors::{Stage, in_output_names, translate};
 use crate::rules::repairs::drop_primary_keys::without_keys;
@@ -425,6 +426,7 @@ fn settled(
     let plan = semantics::bound(plan, state.config_options())?;
     let plan = narrowed(plan, declared)?;
     let plan = with_json_arguments(plan)?;
+    let plan = with_set_keys(plan)?;
     let plan = as_joins(plan)?;
     let plan = with_null_memberships(plan)?;
     without_keys(nulls::settled(plan)?)

@@ -5,4 +5,5 @@ pub(crate) mod apply;
 pub(super) mod memberships;
 pub(super) mod null_memberships;
 pub(super) mod outer_aggregates;
+pub(super) mod set_keys;
 pub(super) mod ungrouped;
