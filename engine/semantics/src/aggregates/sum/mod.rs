@@ -1,9 +1,10 @@
-//! `sum` with Postgres' types: smallint and integer add up to bigint, bigint to numeric. Anything but whole numbers and
-//! decimals is DataFusion's.
+//! `sum` with Postgres' types: smallint and integer add up to bigint, bigint to numeric, real to real. Anything but whole numbers,
+//! reals and decimals is DataFusion's.
 
 mod addend;
 mod distinct;
 mod groups;
+mod real;
 mod total;
 
 use super::averages::{span_state, span_sum, span_sums};
@@ -20,6 +21,7 @@ use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_na
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
 };
+use real::Reals;
 use std::hash::Hash;
 use std::sync::{Arc, LazyLock};
 
@@ -58,6 +60,7 @@ enum Way {
     BigintToNumeric,
     Decimal,
     Interval,
+    Real,
     BuiltIn,
 }
 
@@ -73,6 +76,7 @@ impl Sum {
             DataType::Int64 => Way::BigintToNumeric,
             DataType::Decimal128(..) => Way::Decimal,
             DataType::Interval(IntervalUnit::MonthDayNano) => Way::Interval,
+            DataType::Float32 => Way::Real,
             _ => Way::BuiltIn,
         }
     }
@@ -104,6 +108,7 @@ impl AggregateUDFImpl for Sum {
         match self.way(argument) {
             Way::IntegerToBigint | Way::BigintToBigint => Ok(DataType::Int64),
             Way::BigintToNumeric => Ok(DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0)),
+            Way::Real => Ok(DataType::Float32),
             Way::Decimal | Way::Interval | Way::BuiltIn => sum_udaf().inner().return_type(arguments),
         }
     }
@@ -111,6 +116,11 @@ impl AggregateUDFImpl for Sum {
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         match self.way_of(args.input_fields)? {
             Way::BuiltIn => return sum_udaf().inner().state_fields(args),
+            Way::Real => {
+                let (input_fields, return_field) = ([real::double()], real::double());
+                let args = StateFieldsArgs { input_fields: &input_fields, return_field, ..args };
+                return sum_udaf().inner().state_fields(args);
+            }
             Way::Interval if !args.is_distinct => return Ok(span_state(args.name)),
             Way::IntegerToBigint | Way::BigintToBigint | Way::BigintToNumeric | Way::Decimal | Way::Interval => {}
         }
@@ -131,12 +141,17 @@ impl AggregateUDFImpl for Sum {
                 Err(crate::fault::unsupported("sum(DISTINCT …) of intervals is not supported"))
             }
             Way::Interval => Ok(span_sum()),
+            Way::Real => {
+                let fields = [real::double()];
+                let doubles = sum_udaf().inner().accumulator(real::over_doubles(args, &fields))?;
+                Ok(Box::new(Reals::new(plain_nan::of_one(doubles))))
+            }
             Way::BuiltIn => sum_udaf().inner().accumulator(args).map(plain_nan::of_one),
         }
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !args.is_distinct
+        !args.is_distinct && !matches!(self.way_of(args.expr_fields), Ok(Way::Real))
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
@@ -147,6 +162,7 @@ impl AggregateUDFImpl for Sum {
             Way::BigintToNumeric => Ok(Box::new(groups::Totals::<Int64Type, Decimal128Type>::new(returned))),
             Way::Interval => Ok(span_sums()),
             Way::Decimal => Ok(Box::new(groups::Totals::<Decimal128Type, Decimal128Type>::new(returned))),
+            Way::Real => internal_err!("reals are added up group by group"),
             Way::BuiltIn => sum_udaf().inner().create_groups_accumulator(args).map(plain_nan::of_groups),
         }
     }
@@ -156,6 +172,8 @@ impl AggregateUDFImpl for Sum {
             Way::IntegerToBigint | Way::BigintToBigint | Way::BigintToNumeric | Way::Decimal | Way::Interval => {
                 self.accumulator(args)
             }
+            Way::Real if args.is_distinct => self.accumulator(args),
+            Way::Real => Ok(Box::new(Reals::new(Box::new(FrameSum::new(Of::Sum))))),
             Way::BuiltIn if frame_sums::is_one(&args) => Ok(Box::new(FrameSum::new(Of::Sum))),
             Way::BuiltIn => sum_udaf().inner().create_sliding_accumulator(args),
         }
@@ -189,7 +207,8 @@ fn coerced(argument: &DataType) -> Result<DataType> {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => DataType::Int32,
         DataType::UInt32 | DataType::Int64 | DataType::Null => DataType::Int64,
         DataType::UInt64 => DataType::Decimal128(20, 0),
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => DataType::Float64,
+        DataType::Float32 => DataType::Float32,
+        DataType::Float16 | DataType::Float64 => DataType::Float64,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
             DataType::Decimal128(*precision, *scale)
         }

@@ -1,5 +1,6 @@
 //! Averages of whole numbers: the quotient of sum and count, with PostgreSQL's places. Sources add up and count; what a double would
-//! lose of a large sum, or of an order of adding, is not lost.
+//! lose of a large sum, or of an order of adding, is not lost. And sums of reals: sums of doubles, as sources add them up, that are
+//! reals in the end.
 
 use super::keyed::renamed;
 use crate::aggregates::sum;
@@ -11,30 +12,53 @@ use datafusion::common::{Column, Result, plan_err};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::logical_plan::Aggregate;
-use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{AggregateUDF, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use querygate_query_api::own_names::at_place;
 use querygate_query_api::values::wide_numeric::{NEAREST_DOUBLE_KEY, WIDE_NUMERIC};
 use std::sync::Arc;
 
-/// A node that groups, with the averages in it taken apart.
+/// What is computed with other aggregates than it is written with.
+enum Part {
+    /// The average of whole numbers.
+    Average(AggregateFunction),
+    /// The sum of reals.
+    Reals(AggregateFunction),
+}
+
+/// What is shown of an aggregate.
+#[derive(Clone, Copy)]
+enum Shown {
+    Itself,
+    /// The quotient of it and of the count at this place.
+    Over(usize),
+    Real,
+}
+
+/// A node that groups, with the averages and the sums of reals in it taken apart.
 pub(super) fn taken_apart(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let mut averages = Vec::with_capacity(aggregate.aggr_expr.len());
+    let mut parts = Vec::with_capacity(aggregate.aggr_expr.len());
     for expr in &aggregate.aggr_expr {
-        averages.push(average(expr, &aggregate)?);
+        parts.push(part(expr, &aggregate)?);
     }
-    if averages.iter().all(Option::is_none) {
+    if parts.iter().all(Option::is_none) {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
     let mut aggr_expr: Vec<Expr> = Vec::with_capacity(aggregate.aggr_expr.len() + 1);
     let mut places = Vec::with_capacity(aggregate.aggr_expr.len());
-    for (expr, average) in aggregate.aggr_expr.iter().zip(averages) {
-        places.push(match average {
-            None => (place_of(expr.clone(), &mut aggr_expr), None),
-            Some(call) => {
+    for (expr, part) in aggregate.aggr_expr.iter().zip(parts) {
+        places.push(match part {
+            None => (place_of(expr.clone(), &mut aggr_expr), Shown::Itself),
+            Some(Part::Reals(call)) => {
+                // A cast is not part of a name: without one of its own, it would be taken for another sum.
+                aggr_expr.push(of_doubles(call).alias(at_place("real ", aggr_expr.len())));
+                (aggr_expr.len() - 1, Shown::Real)
+            }
+            Some(Part::Average(call)) => {
                 let of = |func: Arc<AggregateUDF>| {
                     Expr::AggregateFunction(AggregateFunction { func, params: call.params.clone() })
                 };
                 let sum = place_of(of(sum::function()), &mut aggr_expr);
-                (sum, Some(place_of(of(count_udaf()), &mut aggr_expr)))
+                (sum, Shown::Over(place_of(of(count_udaf()), &mut aggr_expr)))
             }
         });
     }
@@ -53,24 +77,44 @@ pub(super) fn taken_apart(aggregate: Aggregate) -> Result<Transformed<LogicalPla
         }
         let value = match place.checked_sub(keys).and_then(|aggregate| places.get(aggregate)) {
             None => column(place)?,
-            Some((own, None)) => column(keys + own)?,
-            Some((sum, Some(count))) => quotient(column(keys + sum)?, column(keys + count)?)?,
+            Some((own, Shown::Itself)) => column(keys + own)?,
+            Some((sum, Shown::Over(count))) => quotient(column(keys + sum)?, column(keys + count)?)?,
+            Some((sum, Shown::Real)) => cast(column(keys + sum)?, DataType::Float32),
         };
         shown.push(renamed(value, qualifier, field.name()));
     }
     LogicalPlanBuilder::from(LogicalPlan::Aggregate(regrouped)).project(shown)?.build().map(Transformed::yes)
 }
 
-/// The call of an average of whole numbers.
-fn average(expr: &Expr, aggregate: &Aggregate) -> Result<Option<AggregateFunction>> {
+/// The call of an average of whole numbers, or of a sum of reals.
+fn part(expr: &Expr, aggregate: &Aggregate) -> Result<Option<Part>> {
     let call = match expr {
         Expr::AggregateFunction(call) => call,
-        Expr::Alias(alias) => return average(&alias.expr, aggregate),
+        Expr::Alias(alias) => return part(&alias.expr, aggregate),
         _ => return Ok(None),
     };
     let [argument] = call.params.args.as_slice() else { return Ok(None) };
-    let whole = call.func.name() == "avg" && is_whole(&argument.get_type(aggregate.input.schema())?);
-    Ok(whole.then(|| call.clone()))
+    if !matches!(call.func.name(), "avg" | "sum") {
+        return Ok(None);
+    }
+    let of = argument.get_type(aggregate.input.schema())?;
+    Ok(match call.func.name() {
+        "avg" if is_whole(&of) => Some(Part::Average(call.clone())),
+        "sum" if of == DataType::Float32 => Some(Part::Reals(call.clone())),
+        _ => None,
+    })
+}
+
+/// The same sum of doubles.
+fn of_doubles(mut call: AggregateFunction) -> Expr {
+    for argument in &mut call.params.args {
+        *argument = cast(std::mem::take(argument), DataType::Float64);
+    }
+    Expr::AggregateFunction(call)
+}
+
+fn cast(expr: Expr, to: DataType) -> Expr {
+    Expr::Cast(Cast::new(Box::new(expr), to))
 }
 
 /// Whether averages of a type are quotients.
