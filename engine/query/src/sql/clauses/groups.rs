@@ -27,7 +27,8 @@ impl Words<'_> {
         true
     }
 
-    /// `ROLLUP ((a)::int, b)` is `ROLLUP (((a)::int), b)`: the grammar takes a parenthesis at the beginning for the whole.
+    /// `ROLLUP ((a)::int, b)` is `ROLLUP (((a)::int), b)`: the grammar takes a parenthesis at the beginning for the whole, and what is in
+    /// it for keys, so that a subquery gets one more, too.
     pub(super) fn put_in_parentheses(&mut self, open: usize) {
         let Some(end) = self.closes.get(&open).copied() else { return };
         let (mut begins, mut at) = (open + 1, open + 1);
@@ -36,7 +37,8 @@ impl Words<'_> {
                 at = self.closes.get(&at).map_or(at + 1, |closed| closed + 1);
                 continue;
             }
-            if self.closes.get(&begins).is_some_and(|closed| closed + 1 < at) {
+            let is_query = self.is(begins + 1, "select") || self.is(begins + 1, "with");
+            if self.closes.get(&begins).is_some_and(|closed| closed + 1 < at || is_query) {
                 self.insert(begins, vec![Token::LParen]);
                 self.insert(at, vec![Token::RParen]);
             }

@@ -25,6 +25,7 @@ fn other_words_for_the_same_are_put_right() {
         ("GROUP BY ALL ROLLUP (a)", "GROUP BY ROLLUP (a)"),
         ("GROUP BY DISTINCT ROLLUP (a)", "GROUP BY '''distinct groups''',ROLLUP (a)"),
         ("ROLLUP ((a)::int, (b, c), f(d))", "ROLLUP (((a)::int), (b, c), f(d))"),
+        ("CUBE ((SELECT 1), b, (WITH c AS (d) SELECT 2))", "CUBE (((SELECT 1)), b, ((WITH c AS (d) SELECT 2)))"),
         ("GROUPING SETS ((a, b), (c) + 1)", "GROUPING SETS ((a, b), ((c) + 1))"),
         (
             "SELECT UNION (SELECT) EXCEPT SELECT FROM a",
