@@ -40,9 +40,8 @@ fn below(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
         let (relation, name) = key.qualified_name();
         Some(Expr::Column(Column::new_unqualified(at_place("key ", at))).alias_qualified(relation, name))
     };
-    let each = |keys: &Vec<Expr>| -> Vec<Expr> {
-        keys.iter().map(|key| column(key).unwrap_or_else(|| key.clone())).collect()
-    };
+    let each =
+        |keys: &Vec<Expr>| -> Vec<Expr> { keys.iter().map(|key| column(key).unwrap_or_else(|| key.clone())).collect() };
     let sets = match sets {
         GroupingSet::Rollup(keys) => GroupingSet::Rollup(each(keys)),
         GroupingSet::Cube(keys) => GroupingSet::Cube(each(keys)),
