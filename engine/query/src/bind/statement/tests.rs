@@ -26,6 +26,11 @@ fn a_parameter_has_the_type_of_its_place() {
         ("SELECT $1 LIKE $2, $3 ~ $4, $5 SIMILAR TO $6", vec![PgType::Text; 6]),
         ("SELECT substring('abc' from $1), substring('abc' from 2 for $2)", vec![PgType::Text, PgType::Int4]),
         ("SELECT id FROM accounts WHERE rating = (SELECT rank FROM regions WHERE id = $1)", vec![PgType::Text]),
+        ("SELECT id FROM accounts WHERE $1 IN (rating, $2)", vec![PgType::Int4, PgType::Int4]),
+        ("SELECT id FROM accounts WHERE $1 BETWEEN rating AND $2", vec![PgType::Int4, PgType::Int4]),
+        ("SELECT $1 IN ($2, $3), $4 BETWEEN $5 AND $6", vec![PgType::Text; 6]),
+        ("SELECT coalesce($1, $2) = $3, $4 = NULL", vec![PgType::Text; 4]),
+        ("SELECT $1 = ANY(ARRAY[$2, $3]), $4 IN (SELECT $5), $6 = (SELECT $7)", vec![PgType::Text; 7]),
         ("SELECT 1", vec![]),
     ] {
         let bound = reader.bind(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));

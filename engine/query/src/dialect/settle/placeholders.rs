@@ -1,12 +1,13 @@
-//! Parameters without a type take the one that PostgreSQL infers from their place: of the other results of a CASE, of the other
-//! arguments of COALESCE and its kin, of the function that fits the other arguments, and text beside another one without a type.
+//! Parameters without a type take the one that PostgreSQL infers from their place: of what they are compared with, of the other results
+//! of a CASE, of the other arguments of COALESCE and its kin, of the function that fits the other arguments, and text beside others
+//! without a type.
 
 use crate::dialect::planners::literals::field_of;
 use crate::dialect::planners::types;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Case, Placeholder, ScalarFunction};
+use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, Placeholder, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Like, LogicalPlan, Operator};
 use querygate_pg_catalog::{argument_types, common_type};
 use querygate_query_api::column::pg_type_of;
@@ -29,9 +30,22 @@ pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transfo
         return Ok(read);
     }
     match read.data {
-        Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if (is_comparison(op) || is_match(op)) && is_untyped(&left) && is_untyped(&right) =>
+        Expr::BinaryExpr(BinaryExpr { mut left, op, mut right })
+            if is_comparison(op) && (is_untyped(&left) || is_untyped(&right)) =>
         {
+            let changed = compared(vec![&mut *left, &mut *right], schema);
+            Ok(Transformed::new_transformed(Expr::BinaryExpr(BinaryExpr::new(left, op, right)), changed))
+        }
+        Expr::InList(InList { mut expr, mut list, negated }) => {
+            let changed = compared(std::iter::once(&mut *expr).chain(&mut list).collect(), schema);
+            Ok(Transformed::new_transformed(Expr::InList(InList { expr, list, negated }), changed))
+        }
+        Expr::Between(Between { mut expr, negated, mut low, mut high }) => {
+            let changed = compared(vec![&mut *expr, &mut *low, &mut *high], schema);
+            Ok(Transformed::new_transformed(Expr::Between(Between { expr, negated, low, high }), changed))
+        }
+        Expr::InSubquery(member) if is_untyped(&member.expr) => Ok(Transformed::yes(beside_members(member))),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_match(op) && is_untyped(&left) && is_untyped(&right) => {
             let (left, right) = (of_type(*left, PgType::Text), of_type(*right, PgType::Text));
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
         }
@@ -86,19 +100,53 @@ pub(super) fn is_text_or_untyped(expr: &Expr) -> bool {
         || field.as_ref().is_some_and(|field| matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View))
 }
 
+/// Gives parameters without a type that of what they are compared with: its own, where it is all that decides. The engine looks at the
+/// first value of a list alone, which may be another parameter. Whether there is any.
+fn compared(mut values: Vec<&mut Expr>, schema: &DFSchema) -> bool {
+    if !values.iter().any(|value| is_untyped(value)) {
+        return false;
+    }
+    let common = common_type(values.iter().filter_map(|value| own_type(value, schema))).unwrap_or(PgType::Text);
+    let decides = |value: &&mut Expr| !matches!(value, Expr::Literal(..)) && own_type(value, schema) == Some(common);
+    let of_value = |value: &&mut Expr| field_of(value, schema).filter(|field| field.data_type() != &DataType::Null);
+    let own = values.iter().filter(|value| decides(value)).find_map(of_value);
+    let Some(field) = own.or_else(|| types::field_of(common)) else { return false };
+    for value in values.iter_mut().filter(|value| is_untyped(value)) {
+        **value = of_field(std::mem::take(&mut **value), &field);
+    }
+    true
+}
+
+/// A parameter without a type beside the rows of a subquery, whose column has none either where it is a parameter.
+fn beside_members(InSubquery { expr, subquery, negated }: InSubquery) -> Expr {
+    let column = subquery.subquery.schema().fields().first().cloned();
+    let column = column.filter(|field| field.data_type() != &DataType::Null);
+    let expr = match column.or_else(|| types::field_of(PgType::Text)) {
+        Some(field) => Box::new(of_field(*expr, &field)),
+        None => expr,
+    };
+    Expr::InSubquery(InSubquery { expr, subquery, negated })
+}
+
 fn is_untyped(expr: &Expr) -> bool {
     let Expr::Placeholder(Placeholder { field, .. }) = expr else { return false };
     field.as_ref().is_none_or(|field| field.data_type() == &DataType::Null)
 }
 
 pub(super) fn of_type(expr: Expr, pg_type: PgType) -> Expr {
-    let untyped = is_untyped(&expr);
-    match (expr, types::field_of(pg_type)) {
-        (Expr::Placeholder(Placeholder { id, .. }), Some(field)) if untyped => {
-            let field: FieldRef = Arc::new(field.as_ref().clone().with_name(id.clone()));
+    match types::field_of(pg_type) {
+        Some(field) if is_untyped(&expr) => of_field(expr, &field),
+        _ => expr,
+    }
+}
+
+fn of_field(expr: Expr, field: &Field) -> Expr {
+    match expr {
+        Expr::Placeholder(Placeholder { id, .. }) => {
+            let field: FieldRef = Arc::new(field.clone().with_name(id.clone()).with_nullable(true));
             Expr::Placeholder(Placeholder { id, field: Some(field) })
         }
-        (other, _) => other,
+        other => other,
     }
 }
 
