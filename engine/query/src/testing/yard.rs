@@ -21,7 +21,7 @@ use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, Rec
 use querygate_query_api::service::{ClientInfo, Delivery, Door, Prepared, QueryService, Session};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use querygate_types::principal::Principal;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, PgType, Result};
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashMap;
@@ -203,11 +203,16 @@ impl Seat {
     }
 
     pub(crate) fn prepare(&self, sql: &str) -> Result<Arc<dyn Prepared>> {
-        let (session, sql) = (Arc::clone(&self.session), sql.to_owned());
+        self.prepare_with(sql, &[])
+    }
+
+    /// Prepares a statement with parameters of declared types.
+    pub(crate) fn prepare_with(&self, sql: &str, types: &[Option<PgType>]) -> Result<Arc<dyn Prepared>> {
+        let (session, sql, types) = (Arc::clone(&self.session), sql.to_owned(), types.to_vec());
         on_runtime(async move {
             let statements = session.split(&sql)?;
             assert_eq!(statements.len(), 1, "{sql}");
-            session.prepare(&statements[0], &[]).await
+            session.prepare(&statements[0], &types).await
         })
     }
 

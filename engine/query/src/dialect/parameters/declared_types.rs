@@ -1,10 +1,10 @@
-//! Declared parameters of types whose values are texts to the engine, and arrays: of their declared type unless they are compared or
-//! cast anywhere. There the other side or the cast decides, so that columns stay as sources have them, and a parameter has one type in
-//! all of its places. Texts have theirs only where they are appended, and nowhere else in the statement.
+//! Declared parameters of types whose values are texts to the engine, and arrays: of their declared type unless they are compared with
+//! what has one, or cast anywhere. There the other side or the cast decides, so that columns stay as sources have them, and a parameter
+//! has one type in all of its places. Texts have theirs only where they are appended, and nowhere else in the statement.
 
 use super::{cast, is_parameter};
 use crate::sql::walk::{ON, Step, Writer, write};
-use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Statement};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Statement, Value};
 use querygate_types::Result;
 use std::collections::{HashMap, HashSet};
 
@@ -54,32 +54,29 @@ impl Writer for Bare {
 
 impl Bare {
     fn sides(&mut self, expr: &mut Expr) {
-        match expr {
-            Expr::BinaryOp { left, op, right } if !computes(op) => {
-                let of_arrays =
-                    matches!(op, BinaryOperator::AtArrow | BinaryOperator::ArrowAt | BinaryOperator::PGOverlap);
-                for side in [left, right] {
-                    if !(of_arrays && is_array_apart(side)) {
-                        self.bare(side);
-                    }
-                }
-            }
+        let of_arrays = matches!(
+            expr,
+            Expr::BinaryOp { op: BinaryOperator::AtArrow | BinaryOperator::ArrowAt | BinaryOperator::PGOverlap, .. }
+        );
+        let sides: Vec<&mut Expr> = match expr {
+            Expr::BinaryOp { left, op, right } if !computes(op) => vec![&mut **left, &mut **right],
             Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
-                self.bare(left);
-                self.bare(right);
+                vec![&mut **left, &mut **right]
             }
-            Expr::InList { expr, list, .. } => {
-                self.bare(expr);
-                list.iter_mut().for_each(|item| self.bare(item));
-            }
-            Expr::Between { expr, low, high, .. } => {
-                self.bare(expr);
-                self.bare(low);
-                self.bare(high);
-            }
-            Expr::InSubquery { expr, .. } | Expr::Cast { expr, .. } => self.bare(expr),
+            Expr::InList { expr, list, .. } => std::iter::once(&mut **expr).chain(list).collect(),
+            Expr::Between { expr, low, high, .. } => vec![&mut **expr, &mut **low, &mut **high],
+            Expr::InSubquery { expr, .. } | Expr::Cast { expr, .. } => return self.bare(expr),
             // Others take a value as it is.
-            _ => {}
+            _ => return,
+        };
+        // Nothing else says what they are compared as.
+        if sides.iter().all(|side| waits(side)) {
+            return;
+        }
+        for side in sides {
+            if !(of_arrays && is_array_apart(side)) {
+                self.bare(side);
+            }
         }
     }
 
@@ -130,6 +127,17 @@ fn inside(expr: &Expr) -> Option<Expr> {
     }
 }
 
+/// Whether an expression has no type that is its own, or one that it was declared with: parameters, texts in quotes, and NULL.
+fn waits(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => waits(inner),
+        Expr::Value(value) => {
+            matches!(value.value, Value::Placeholder(_) | Value::SingleQuotedString(_) | Value::Null)
+        }
+        other => inside(other).is_some(),
+    }
+}
+
 fn is_array_apart(expr: &Expr) -> bool {
     matches!(expr, Expr::Cast { data_type: DataType::Array(_), .. }) && inside(expr).is_some()
 }
@@ -156,6 +164,10 @@ mod tests {
             ("SELECT unnest($1)", PgType::Int4Array, "SELECT unnest(CAST(($1) AS INTEGER[]))"),
             ("SELECT a || $1", PgType::Text, "SELECT a || CAST(($1) AS TEXT)"),
             ("SELECT a @> $1", PgType::TextArray, "SELECT a @> CAST(($1) AS TEXT[])"),
+            ("SELECT $1 = $2", PgType::Interval, "SELECT CAST(($1) AS INTERVAL) = $2"),
+            ("SELECT ($1) < '{9}'", PgType::Int4Array, "SELECT (CAST(($1) AS INTEGER[])) < '{9}'"),
+            ("SELECT $2 IN (NULL, $1)", PgType::Jsonb, "SELECT $2 IN (NULL, CAST(($1) AS JSONB))"),
+            ("SELECT $2 BETWEEN $1 AND ''", PgType::Uuid, "SELECT $2 BETWEEN CAST(($1) AS UUID) AND ''"),
         ] {
             assert_eq!(declared(sql, pg_type), expected);
         }
@@ -170,6 +182,8 @@ mod tests {
             ("SELECT 1 FROM t WHERE $1 = '' OR name LIKE '%' || $1", PgType::Text),
             ("SELECT CAST($1 AS UUID)", PgType::Uuid),
             ("SELECT 1 FROM t WHERE doc @> $1", PgType::Jsonb),
+            ("SELECT 1 FROM t WHERE $1 = $2 OR id = $1", PgType::Uuid),
+            ("SELECT 1 FROM t WHERE $2 BETWEEN $1 AND span", PgType::Interval),
             ("SELECT 1 FROM t WHERE span BETWEEN $1 AND $1", PgType::Interval),
         ] {
             assert_eq!(declared(sql, pg_type), sql);
