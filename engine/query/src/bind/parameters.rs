@@ -94,7 +94,8 @@ pub(super) fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -
         .map(|number| {
             let planned = inferred.get(&format!("${number}")).cloned().flatten();
             let declared = declared.get(number - 1).copied().flatten().map(|declared| declared.pg_type);
-            let read_as = with_forms.get(&format!("${number}")).copied();
+            let padded = declared.filter(|own| matches!(own, PgType::Bpchar | PgType::BpcharArray));
+            let read_as = with_forms.get(&format!("${number}")).copied().or(padded);
             let pg_type = match (declared, &planned) {
                 (Some(PgType::Unknown) | None, Some(planned)) => {
                     read_as.unwrap_or_else(|| pg_type_of(&Field::new("p", planned.clone(), true)))

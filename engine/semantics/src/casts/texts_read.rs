@@ -190,6 +190,7 @@ pub fn canonical(text: &str, pg_type: PgType) -> Result<String> {
         PgType::Macaddr8 => network::macaddr8(text).ok_or_else(|| no_such("macaddr8")),
         PgType::Bit | PgType::Varbit => super::bits::read(text),
         PgType::Cidr => Ok(networks::read(text, true)?.with_prefix()),
+        PgType::Bpchar => Ok(text.trim_end_matches(' ').to_owned()),
         other => exec_err!("a text of {other:?} has one form"),
     }
 }

@@ -163,6 +163,7 @@ mod tests {
             ("SELECT t + $1", PgType::Interval, "SELECT t + CAST(($1) AS INTERVAL)"),
             ("SELECT unnest($1)", PgType::Int4Array, "SELECT unnest(CAST(($1) AS INTEGER[]))"),
             ("SELECT a || $1", PgType::Text, "SELECT a || CAST(($1) AS TEXT)"),
+            ("SELECT a || $1", PgType::Bpchar, "SELECT a || CAST(($1) AS bpchar)"),
             ("SELECT a @> $1", PgType::TextArray, "SELECT a @> CAST(($1) AS TEXT[])"),
             ("SELECT $1 = $2", PgType::Interval, "SELECT CAST(($1) AS INTERVAL) = $2"),
             ("SELECT ($1) < '{9}'", PgType::Int4Array, "SELECT (CAST(($1) AS INTEGER[])) < '{9}'"),

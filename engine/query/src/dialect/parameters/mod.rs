@@ -186,6 +186,10 @@ fn numeric(digits: Option<Digits>) -> DataType {
     })
 }
 
+fn named(pg_type: PgType) -> DataType {
+    DataType::Custom(ObjectName::from(vec![Ident::new(pg_type.name())]), Vec::new())
+}
+
 fn array_of(item: DataType) -> DataType {
     DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None))
 }
@@ -205,7 +209,7 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Timestamptz => Cast::To(DataType::Timestamp(None, TimezoneInfo::Tz)),
         PgType::Bytea => Cast::To(DataType::Bytea),
         PgType::Inet | PgType::Cidr | PgType::Macaddr | PgType::Macaddr8 | PgType::Bit | PgType::Varbit => {
-            Cast::To(DataType::Custom(ObjectName::from(vec![Ident::new(declared.pg_type.name())]), Vec::new()))
+            Cast::To(named(declared.pg_type))
         }
         PgType::Numeric => Cast::To(numeric(declared.digits)),
         PgType::NumericArray if declared.digits.is_some() => Cast::To(array_of(numeric(declared.digits))),
@@ -215,10 +219,11 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Json => Cast::Apart(DataType::JSON),
         PgType::Jsonb => Cast::Apart(DataType::JSONB),
         PgType::Interval => Cast::Apart(DataType::Interval { fields: None, precision: None }),
+        // Its values are compared without the blanks behind them.
+        PgType::Bpchar => Cast::Apart(named(PgType::Bpchar)),
         // Text from a client fits wherever a literal would.
         PgType::Text
         | PgType::Varchar
-        | PgType::Bpchar
         | PgType::Name
         | PgType::Char
         | PgType::Unknown

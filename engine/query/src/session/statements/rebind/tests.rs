@@ -57,6 +57,7 @@ fn values_of_declared_types_are_compared_as_such() {
     for (pg_type, [one, greater, alike]) in [
         (PgType::Text, ["a", "b", "a"]),
         (PgType::Varchar, ["a", "b", "a"]),
+        (PgType::Bpchar, ["a", "b", "a "]),
         (PgType::Interval, ["1 day", "2 days", "24 hours"]),
         (PgType::Jsonb, ["1.0", "2", " 1.0"]),
         (PgType::Uuid, [low, high, lower.as_str()]),
