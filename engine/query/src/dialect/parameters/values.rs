@@ -29,7 +29,9 @@ impl Parameter {
         match (self.pg_type, &self.planned) {
             (PgType::Float4Array, DataType::List(item)) => return item.data_type().is_floating(),
             (PgType::Float8Array, DataType::List(item)) => return item.data_type() == &DataType::Float64,
-            (PgType::Float4Array | PgType::Float8Array, _) => return false,
+            (PgType::NumericArray, DataType::List(_)) => {}
+            // As one text, it would be compared letter by letter.
+            (PgType::Float4Array | PgType::Float8Array | PgType::NumericArray, _) => return false,
             _ => {}
         }
         if !matches!(self.pg_type, PgType::Numeric | PgType::NumericArray) {
@@ -141,6 +143,19 @@ mod tests {
         assert!(shown.holds(null.as_ref()) && !parameter(NUMERIC, true).holds(null.as_ref()));
         let whole = Some(declared(0, 0));
         assert_eq!(parameter(NUMERIC, true).declared_for(null.as_ref()), whole);
+    }
+
+    #[test]
+    fn arrays_are_not_compared_as_texts() {
+        let item = DataType::Decimal128(38, 1);
+        let none = new_null_array(&DataType::new_list(item.clone(), true), 1);
+        let of = |planned| Parameter { pg_type: PgType::NumericArray, ..parameter(planned, false) };
+        assert!(!of(DataType::Utf8).holds(none.as_ref()));
+        assert!(of(DataType::new_list(item, true)).holds(none.as_ref()));
+        assert_eq!(
+            of(DataType::Utf8).declared_for(none.as_ref()).map(|declared| declared.pg_type),
+            Some(PgType::NumericArray)
+        );
     }
 
     #[test]
