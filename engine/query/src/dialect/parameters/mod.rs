@@ -3,11 +3,13 @@
 
 mod declared_types;
 mod first_casts;
+mod texts;
 mod uses;
 mod values;
 
 pub(crate) use first_casts::declare_first_casts;
 pub(in crate::dialect) use first_casts::without_modifier;
+pub(crate) use texts::as_texts;
 pub(crate) use uses::{Uses, narrowed};
 pub(crate) use values::Parameter;
 

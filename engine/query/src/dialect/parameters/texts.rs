@@ -1,0 +1,159 @@
+//! Declared texts to which no place in a statement gives a type. They stay open while it is planned, so that each is read as what stands
+//! beside it; where a result is of their type after all, they are texts.
+
+use super::{Declared, declared_type};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{Expr, LogicalPlan, Union};
+use querygate_query_api::column::PG_TYPE_KEY;
+use querygate_semantics::keep_names::under_names;
+use querygate_types::PgType;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The function whose result is of as many types as its arguments.
+const GATHERS: &str = "array_agg";
+
+/// What says the type of a text, by the name of its parameter.
+type Texts<'a> = &'a dyn Fn(&str) -> Option<FieldRef>;
+
+/// The plan with such parameters as texts where they are columns, and where values are gathered.
+pub(crate) fn as_texts(plan: LogicalPlan, declared: &[Option<Declared>]) -> Result<LogicalPlan> {
+    if !declared.iter().flatten().any(|own| is_text(own.pg_type)) {
+        return Ok(plan);
+    }
+    let open = open(&plan)?;
+    let text = |id: &str| {
+        let (pg_type, _) = declared_type(id, declared)?;
+        (is_text(pg_type) && open.get(id) == Some(&true)).then(|| field(id, pg_type))
+    };
+    let mut changed = false;
+    let typed = |node: LogicalPlan| {
+        let columns = matches!(node, LogicalPlan::Projection(_));
+        let typed = under_names(node, |expr| in_expression(expr, columns, &text))?;
+        changed |= typed.transformed;
+        // What is above it has other types, too.
+        if changed { typed.map_data(renewed) } else { Ok(typed) }
+    };
+    Ok(plan.transform_up_with_subqueries(typed)?.data)
+}
+
+/// The parameters of a plan, and whether they have no type in all of their places.
+fn open(plan: &LogicalPlan) -> Result<HashMap<String, bool>> {
+    let mut found: HashMap<String, bool> = HashMap::new();
+    plan.apply_with_subqueries(|node| {
+        // Rows are counted by numbers; the columns of VALUES have their types from when they were planned.
+        let decides = matches!(node, LogicalPlan::Limit(_) | LogicalPlan::Values(_));
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::Cast(cast) = part
+                    && let Expr::Placeholder(Placeholder { id, .. }) = cast.expr.as_ref()
+                {
+                    found.insert(id.clone(), false);
+                }
+                if let Expr::Placeholder(Placeholder { id, field }) = part {
+                    let has_none = field.as_ref().is_none_or(|field| field.data_type() == &DataType::Null);
+                    *found.entry(id.clone()).or_insert(true) &= has_none && !decides;
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
+}
+
+fn in_expression(mut expr: Expr, is_column: bool, text: Texts<'_>) -> Result<Transformed<Expr>> {
+    let value = match &mut expr {
+        Expr::Alias(alias) => alias.expr.as_mut(),
+        value => value,
+    };
+    let changed = is_column && read(value, text);
+    let gathered = expr.transform_up(|mut part| {
+        let mut found = false;
+        match &mut part {
+            Expr::AggregateFunction(call) if call.func.name() == GATHERS => {
+                call.params.args.iter_mut().for_each(|value| found |= read(value, text));
+                call.params.order_by.iter_mut().for_each(|key| found |= read(&mut key.expr, text));
+            }
+            Expr::WindowFunction(call) if call.fun.name() == GATHERS => {
+                call.params.args.iter_mut().for_each(|value| found |= read(value, text));
+            }
+            _ => {}
+        }
+        Ok(Transformed::new_transformed(part, found))
+    })?;
+    Ok(Transformed::new_transformed(gathered.data, changed || gathered.transformed))
+}
+
+/// Gives a parameter its type, if it is one that has none. Whether it is.
+fn read(value: &mut Expr, text: Texts<'_>) -> bool {
+    let Expr::Placeholder(Placeholder { id, field }) = value else { return false };
+    let Some(own) = text(id) else { return false };
+    *field = Some(own);
+    true
+}
+
+/// A node over inputs of other types than it was planned with.
+fn renewed(node: LogicalPlan) -> Result<LogicalPlan> {
+    match node {
+        LogicalPlan::Union(union) if union.schema.fields().iter().any(|f| f.data_type() == &DataType::Null) => {
+            Union::try_new_with_loose_types(union.inputs).map(LogicalPlan::Union)
+        }
+        other => other.recompute_schema(),
+    }
+}
+
+fn field(id: &str, pg_type: PgType) -> FieldRef {
+    let field = Field::new(id, DataType::Utf8, true);
+    Arc::new(match pg_type {
+        PgType::Varchar => field.with_metadata([(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())].into()),
+        _ => field,
+    })
+}
+
+const fn is_text(pg_type: PgType) -> bool {
+    matches!(pg_type, PgType::Text | PgType::Varchar)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Yard;
+    use querygate_types::PgType;
+
+    #[test]
+    fn declared_texts_are_gathered_and_handed_on_as_texts() {
+        let yard = Yard::new();
+        let owner = yard.owner();
+        for (sql, expected) in [
+            ("SELECT array_agg($1)", "[a]"),
+            ("SELECT array_agg(DISTINCT $1)", "[a]"),
+            ("SELECT array_agg($1) OVER ()", "[a]"),
+            ("SELECT array(SELECT $1)", "[a]"),
+            ("SELECT array_agg(x) FROM (SELECT $1 AS x) q", "[a]"),
+            ("SELECT upper(x) FROM (SELECT $1 AS x) q", "A"),
+            ("SELECT $1, $1 || 'b'", "a|ab"),
+        ] {
+            for pg_type in [PgType::Text, PgType::Varchar] {
+                let read = owner.prepare_with(sql, &[Some(pg_type)]).unwrap();
+                assert_eq!(owner.execute(&read, &[Some("a")]), expected, "{sql} {pg_type:?}");
+            }
+        }
+    }
+
+    /// What stands beside it still says what a text is read as.
+    #[test]
+    fn declared_texts_are_read_as_what_stands_beside_them() {
+        let yard = Yard::new();
+        let owner = yard.owner();
+        for (sql, expected) in [
+            ("SELECT id FROM jobs WHERE size = $1", "j1"),
+            ("SELECT $1 + 1", "4"),
+            ("SELECT id FROM jobs WHERE $1 IN (size, 9)", "j1"),
+        ] {
+            let read = owner.prepare_with(sql, &[Some(PgType::Text)]).unwrap();
+            assert_eq!(owner.execute(&read, &[Some("3")]), expected, "{sql}");
+        }
+    }
+}
