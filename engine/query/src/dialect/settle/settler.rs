@@ -74,26 +74,19 @@ impl Settler {
     fn expression(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         match expr {
             Expr::InList(InList { expr, list, negated }) => {
-                let Some(field) = field_of(&expr, schema) else {
+                let Some(field) = field_of(&expr, schema).or_else(|| array_of(&list, schema)) else {
                     return Ok(Transformed::no(Expr::InList(InList { expr, list, negated })));
                 };
                 let mut changed = false;
-                let list = self.adopt_all(list, &field, &mut changed)?;
-                let expr = Expr::InList(InList { expr, list, negated });
-                Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
-            }
-            Expr::Between(Between { expr, negated, low, high }) => {
-                let Some(field) = field_of(&expr, schema) else {
-                    return Ok(Transformed::no(Expr::Between(Between { expr, negated, low, high })));
+                let all = std::iter::once(*expr).chain(list).collect();
+                let mut all = self.adopt_all(all, &field, &mut changed)?.into_iter();
+                let Some(expr) = all.next() else {
+                    return datafusion::common::internal_err!("a list stands behind a value");
                 };
-                let mut changed = false;
-                let mut bounds = self.adopt_all(vec![*low, *high], &field, &mut changed)?.into_iter();
-                let (Some(low), Some(high)) = (bounds.next(), bounds.next()) else {
-                    return datafusion::common::internal_err!("two bounds are two");
-                };
-                let between = Between { expr, negated, low: Box::new(low), high: Box::new(high) };
-                Ok(Transformed::new_transformed(Expr::Between(between), changed))
+                let list = InList { expr: Box::new(expr), list: all.collect(), negated };
+                Ok(Transformed::new_transformed(Expr::InList(list), changed))
             }
+            Expr::Between(between) => self.bounds(between, schema),
             Expr::InSubquery(member) => with_named_members(member),
             Expr::Case(case) if case.expr.is_none() => self.branches(case, schema),
             Expr::ScalarFunction(call) if matches!(call.func.name(), "coalesce" | "nullif" | "greatest" | "least") => {
@@ -134,6 +127,22 @@ impl Settler {
             }
             other => Ok(Transformed::no(other)),
         }
+    }
+
+    fn bounds(&self, between: Between, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        let Between { expr, negated, low, high } = between;
+        let all = vec![*expr, *low, *high];
+        let field = all.first().and_then(|expr| field_of(expr, schema)).or_else(|| array_of(&all, schema));
+        let mut changed = false;
+        let all = match field {
+            Some(field) => self.adopt_all(all, &field, &mut changed)?,
+            None => all,
+        };
+        let Ok([expr, low, high]) = <[Expr; 3]>::try_from(all) else {
+            return datafusion::common::internal_err!("a value has two bounds");
+        };
+        let [expr, low, high] = [expr, low, high].map(Box::new);
+        Ok(Transformed::new_transformed(Expr::Between(Between { expr, negated, low, high }), changed))
     }
 
     /// Literals among a CASE's results take the type of the others.
@@ -286,6 +295,11 @@ fn decimal(text: &str) -> Option<ScalarValue> {
 /// The type of the first of some expressions that is no literal.
 fn typed(exprs: &[Expr], schema: &DFSchema) -> Option<Arc<Field>> {
     exprs.iter().filter(|e| !matches!(e, Expr::Literal(..))).find_map(|e| field_of(e, schema))
+}
+
+/// The type of the first array of some expressions: the engine does not read a text as one.
+fn array_of(exprs: &[Expr], schema: &DFSchema) -> Option<Arc<Field>> {
+    typed(exprs, schema).filter(|field| matches!(field.data_type(), DataType::List(_)))
 }
 
 /// A whole number beside an object id is one.
