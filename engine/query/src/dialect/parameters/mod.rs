@@ -221,15 +221,14 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Json => Cast::Apart(DataType::JSON),
         PgType::Jsonb => Cast::Apart(DataType::JSONB),
         PgType::Interval => Cast::Apart(DataType::Interval { fields: None, precision: None }),
-        // Its values are compared without the blanks behind them.
-        PgType::Bpchar => Cast::Apart(named(PgType::Bpchar)),
+        // Values of texts without the blanks behind them, and numbers of objects.
+        PgType::Bpchar | PgType::Oid => Cast::Apart(named(declared.pg_type)),
         // Text from a client fits wherever a literal would.
         PgType::Text
         | PgType::Varchar
         | PgType::Name
         | PgType::Char
         | PgType::Unknown
-        | PgType::Oid
         | PgType::Regclass
         | PgType::Regtype
         | PgType::Regproc

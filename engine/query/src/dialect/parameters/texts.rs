@@ -108,13 +108,13 @@ fn renewed(node: LogicalPlan) -> Result<LogicalPlan> {
 fn field(id: &str, pg_type: PgType) -> FieldRef {
     let field = Field::new(id, DataType::Utf8, true);
     Arc::new(match pg_type {
-        PgType::Varchar => field.with_metadata([(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())].into()),
-        _ => field,
+        PgType::Text => field,
+        named => field.with_metadata([(PG_TYPE_KEY.to_owned(), named.name().to_owned())].into()),
     })
 }
 
 const fn is_text(pg_type: PgType) -> bool {
-    matches!(pg_type, PgType::Text | PgType::Varchar)
+    matches!(pg_type, PgType::Text | PgType::Varchar | PgType::Name | PgType::Char)
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
             ("SELECT upper(x) FROM (SELECT $1 AS x) q", "A"),
             ("SELECT $1, $1 || 'b'", "a|ab"),
         ] {
-            for pg_type in [PgType::Text, PgType::Varchar] {
+            for pg_type in [PgType::Text, PgType::Varchar, PgType::Name] {
                 let read = owner.prepare_with(sql, &[Some(pg_type)]).unwrap();
                 assert_eq!(owner.execute(&read, &[Some("a")]), expected, "{sql} {pg_type:?}");
             }
