@@ -12,7 +12,8 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use querygate_query_api::outcome::BatchStream;
 use querygate_resources::Holder;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ErrorCode, Result};
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ pub(crate) fn run_batches(
         let last = match work {
             Ok(Ok(())) => Sent::End,
             Ok(Err(error)) => Sent::Failed(error),
-            Err(_) => Sent::Failed(Error::internal("a query task panicked")),
+            Err(payload) => Sent::Failed(of_panic(payload.as_ref())),
         };
         // The reader may be slow to hear of the end, or gone; nobody else should wait for that.
         guard.permit = Turn::given_back();
@@ -86,6 +87,16 @@ pub(crate) fn run_batches(
         drop(guard);
     });
     Box::pin(Running { receiver, task, cancel, ended: false, in_hand: None })
+}
+
+/// What a panic means to a client. Arrays of texts and lists count their bytes and items in 32 bits, and panic beyond.
+fn of_panic(payload: &(dyn Any + Send)) -> Error {
+    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
+    if text.is_some_and(|text| text.contains("offset overflow")) {
+        let message = "an array or a column of texts is larger than 2 GiB";
+        return Error::new(ErrorCode::ProgramLimitExceeded, message);
+    }
+    Error::internal("a query task panicked")
 }
 
 /// What goes to the door. Only a spoken end is one: a task that died ends in silence.
@@ -195,5 +206,19 @@ impl Drop for Running {
         // Ends work that nobody reads, in the source too.
         self.cancel.cancel();
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::buffer::OffsetBuffer;
+
+    #[test]
+    fn arrays_beyond_their_bound_are_the_statements_fault() {
+        let code = |work: fn()| of_panic(std::panic::catch_unwind(work).unwrap_err().as_ref()).code();
+        let too_large = || drop(OffsetBuffer::<i32>::from_lengths([1 << 30, 1 << 30, 1 << 30]));
+        assert_eq!(code(too_large), ErrorCode::ProgramLimitExceeded);
+        assert_eq!(code(|| panic!("a defect")), ErrorCode::Internal);
     }
 }
