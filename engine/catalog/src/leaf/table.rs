@@ -5,6 +5,7 @@ use super::leak_proof::is_leak_proof;
 use super::related::RelatedKeys;
 use crate::deployment::SourceTable;
 use crate::rescan::Rescan;
+use crate::unavailable::UnavailableTable;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Column, Constraints, Result, TableReference};
@@ -19,7 +20,8 @@ use querygate_pg_catalog::LeafToken;
 use querygate_policy::{Permit, RowFilter};
 use querygate_query_api::column::TYPE_MODIFIER_KEY;
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
-use querygate_types::Error;
+use querygate_types::{Error, ErrorCode};
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -265,6 +267,14 @@ impl GovernedTable {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Why nothing of it may be read, where its rules cannot be applied. What is away, or unfit, refuses its scans alone.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Error> {
+        let raw: &dyn Any = self.raw.as_ref();
+        let error = raw.downcast_ref::<UnavailableTable>()?.error();
+        (error.code() == ErrorCode::InsufficientPrivilege).then_some(error)
     }
 
     /// The ungoverned provider. For the federation rule, which takes the policy along.

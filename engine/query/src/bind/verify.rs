@@ -26,6 +26,9 @@ pub(crate) struct Inventory {
     constants: usize,
     /// SQL names of governed tables, in order of appearance.
     pub(crate) tables: Vec<String>,
+    /// Why the first of them that has one may not be read: its rules cannot be applied. No rule that finds a table's rows needless is to
+    /// make a difference.
+    pub(crate) refusal: Option<Error>,
 }
 
 /// Walks the bound plan with its subqueries: every scan is a governed table of this session, a table of the gate's own,
@@ -92,6 +95,9 @@ fn verify_scan(scan: &datafusion::logical_expr::TableScan, token: &LeafToken, in
             return Err(Error::internal("a governed table of another session was bound"));
         }
         inventory.tables.push(governed.name().to_owned());
+        if inventory.refusal.is_none() {
+            inventory.refusal = governed.refusal().cloned();
+        }
         return Ok(());
     }
     if let Some(fragment) = any.downcast_ref::<FragmentTable>() {
@@ -316,7 +322,7 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::Internal, "{sql}");
         }
         let constants = owner.plan("SELECT x FROM (VALUES (1), (2)) v(x) WHERE x > 1").unwrap();
-        assert!(verify_final(constants.physical(), own, &Inventory { constants: 1, tables: Vec::new() }).is_ok());
+        assert!(verify_final(constants.physical(), own, &Inventory { constants: 1, ..Inventory::default() }).is_ok());
         assert!(verify_final(constants.physical(), own, &Inventory::default()).is_err(), "memory that nobody wrote");
         let series = owner.plan("SELECT * FROM generate_series(1, 3)").unwrap();
         assert!(verify_final(series.physical(), own, &Inventory::default()).is_ok());

@@ -231,6 +231,9 @@ pub(crate) async fn physical(
     token: &LeafToken,
     inventory: &Inventory,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    if let Some(refusal) = &inventory.refusal {
+        return Err(refusal.clone());
+    }
     let failed = |e: &DataFusionError| translate(e, Stage::Optimize);
     let first = apply::expand(plan.clone(), Scope::CatalogOnly).map_err(|e| failed(&e))?;
     let physical = match state.create_physical_plan(&first).await {
