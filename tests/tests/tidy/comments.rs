@@ -27,7 +27,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("engine/http", 14),
     ("engine/metadata", 7),
     ("engine/policy", 11),
-    ("engine/query", 31),
+    ("engine/query", 27),
     ("engine/semantics", 21),
     ("engine/telemetry-api", 1),
     ("flight", 20),

@@ -270,10 +270,8 @@ impl GovernedTable {
     }
 
     /// Why nothing of it may be read, where its rules cannot be applied. What is away, or unfit, refuses its scans alone.
-    #[must_use]
     pub fn refusal(&self) -> Option<&Error> {
-        let raw: &dyn Any = self.raw.as_ref();
-        let error = raw.downcast_ref::<UnavailableTable>()?.error();
+        let error = (self.raw.as_ref() as &dyn Any).downcast_ref::<UnavailableTable>()?.error();
         (error.code() == ErrorCode::InsufficientPrivilege).then_some(error)
     }
 

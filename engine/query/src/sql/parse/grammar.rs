@@ -80,7 +80,7 @@ impl Dialect for Grammar {
         POSTGRES.parse_prefix(parser)
     }
 
-    /// COLLATE behind what is no single operand. What stands before it is copied, which counts as so many readings: a chain of casts and
+    /// COLLATE behind what is no single operand. What stands before it is copied, which counts as reading each of its parts: a chain of casts and
     /// collations behind a long expression would copy it with each.
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
         if !parser.parse_keyword(Keyword::COLLATE) {

@@ -25,7 +25,7 @@ pub(super) fn double() -> FieldRef {
     Arc::new(Field::new("", DataType::Float64, true))
 }
 
-/// The same call over doubles. `fields`: one of them.
+/// The call over doubles instead of reals. `fields`: one of them.
 pub(super) fn over_doubles<'a>(args: AccumulatorArgs<'a>, fields: &'a [FieldRef]) -> AccumulatorArgs<'a> {
     AccumulatorArgs { return_field: double(), expr_fields: fields, ..args }
 }

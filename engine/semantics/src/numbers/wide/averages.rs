@@ -105,7 +105,7 @@ fn part(expr: &Expr, aggregate: &Aggregate) -> Result<Option<Part>> {
     })
 }
 
-/// The same sum of doubles.
+/// The sum of the values as doubles.
 fn of_doubles(mut call: AggregateFunction) -> Expr {
     for argument in &mut call.params.args {
         *argument = cast(std::mem::take(argument), DataType::Float64);

@@ -59,7 +59,7 @@ pub(in crate::dialect) fn complete(rewriter: &Rewriter<'_>, select: &mut Select)
     })
 }
 
-/// As above, for the aliases in WITH, whose columns are known already.
+/// Gives names to the other columns of queries in WITH, of which `columns` are known already.
 pub(in crate::dialect) fn complete_with(with: &mut With, columns: impl Fn(&str) -> Option<Vec<String>>) {
     for cte in &mut with.cte_tables {
         let own = columns(&folded(&cte.alias.name));

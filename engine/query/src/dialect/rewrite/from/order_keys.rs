@@ -43,7 +43,7 @@ pub(in crate::dialect) fn keep_apart(query: &mut Query) {
     }
 }
 
-/// Likewise, for a query whose columns another one reads under an alias. `columns`: all of them, under the names that they have there.
+/// Keeps keys apart in a query whose columns another one reads under an alias. `columns`: all of them, under the names that they have there.
 pub(super) fn keep_apart_under(query: &mut Query, alias: &mut TableAlias, columns: Option<Vec<String>>) {
     let Some(columns) = columns.filter(|columns| rows::are_unlike(columns)) else { return };
     let named = columns.iter().map(|name| TableAliasColumnDef { name: quoted(name), data_type: None });
@@ -51,7 +51,7 @@ pub(super) fn keep_apart_under(query: &mut Query, alias: &mut TableAlias, column
     keep_apart(query);
 }
 
-/// Likewise, for the query of an expression, whose columns have no names to it.
+/// Keeps keys apart in the query of an expression, whose columns have no names to it.
 pub(in crate::dialect) fn keep_apart_in(expr: &mut Expr) {
     match expr {
         Expr::Subquery(query) | Expr::Exists { subquery: query, .. } | Expr::InSubquery { subquery: query, .. } => {

@@ -320,7 +320,7 @@ fn put_row(rewriter: &Rewriter<'_>, expr: &mut Expr) {
     }
 }
 
-/// Likewise, for two that are compared, where both are aliases.
+/// Puts rows in the places of two sides that are compared, where both are aliases.
 fn put_rows(rewriter: &Rewriter<'_>, left: &mut Expr, right: &mut Expr) {
     let is_row = |expr: &Expr| {
         let mut at = expr;
