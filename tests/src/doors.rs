@@ -24,7 +24,7 @@ pub type Seen<T> = Result<T, Refused>;
 /// What a refusal says to its reader, whatever the door calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// No such object is there for this reader.
+    /// No such object is there for this reader, or a rule that decides about its rows cannot be applied.
     Object,
     /// The object has no such field for this reader.
     Field,
@@ -37,7 +37,7 @@ impl Refused {
     #[must_use]
     pub fn of_sqlstate(sqlstate: &str) -> Self {
         match sqlstate {
-            "42P01" => Self::Object,
+            "42P01" | "42501" => Self::Object,
             "42703" => Self::Field,
             _ => Self::Other,
         }

@@ -12,8 +12,9 @@ use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{Ask, ExecuteContext, NativeStatement};
 use querygate_driver_api::fragment::{Fragment, OutputColumn};
 use querygate_driver_api::identifier::ColumnId;
-use querygate_driver_api::relation::{Relation, ScanColumn};
+use querygate_driver_api::relation::{Relation, ScanColumn, SortKey};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_driver_api::scalar::ScalarExpr;
 use querygate_driver_api::value::ValueType;
 use querygate_driver_api::write::{
     Begin, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn, Transaction, Writer,
@@ -107,11 +108,11 @@ impl Outbox {
         Ok(keys)
     }
 
-    /// What transactions have left that were committed, oldest first.
+    /// What transactions have left that were committed, oldest first, and whether that is all: of many, the oldest are read.
     ///
     /// # Errors
     /// The source's.
-    pub(crate) async fn messages(&self) -> Result<Vec<Message>> {
+    pub(crate) async fn messages(&self) -> Result<(Vec<Message>, bool)> {
         let answer = self.driver.run(&self.read, &[], Ask::Batches(ExecuteContext::default())).await?;
         let batches: Vec<RecordBatch> = answer.batches()?.try_collect().await?;
         let mut found: BTreeMap<Id, BTreeMap<String, String>> = BTreeMap::new();
@@ -131,7 +132,9 @@ impl Outbox {
                 found.entry(id).or_default().insert(key.to_owned(), parts.value(row).to_owned());
             }
         }
-        Ok(found.into_iter().filter_map(|(id, parts)| message(id, parts)).collect())
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let is_all = u64::try_from(rows).is_ok_and(|rows| rows < ROWS_MAX);
+        Ok((found.into_iter().filter_map(|(id, parts)| message(id, parts)).collect(), is_all))
     }
 
     /// Takes rows away.
@@ -203,9 +206,13 @@ fn read(driver: &dyn Driver, table: &RemoteTable, columns: [&RemoteColumn; 2]) -
         output.push(OutputColumn { id, name, value_type: ValueType::Text, nullable: true });
     }
     let scan = Relation::Scan { table: table.table.clone(), columns: scanned };
-    let relation = Relation::Limit { input: Box::new(scan), skip: 0, fetch: Some(ROWS_MAX) };
-    let fragment = Fragment { relation, output, parameters: Vec::new() };
-    driver.render(&fragment).map_err(|_| unusable("its source does not give its rows"))
+    let first = |input| Relation::Limit { input: Box::new(input), skip: 0, fetch: Some(ROWS_MAX) };
+    let key = SortKey { expr: ScalarExpr::Column(ColumnId(0)), ascending: true, nulls_first: false };
+    let sorted = Relation::Sort { input: Box::new(scan.clone()), keys: vec![key] };
+    let fragment = |relation| Fragment { relation, output: output.clone(), parameters: Vec::new() };
+    // Keys begin with the time. A source that cannot sort texts so gives any rows: then the order is that of what is there at once.
+    let rendered = driver.render(&fragment(first(sorted))).or_else(|_| driver.render(&fragment(first(scan))));
+    rendered.map_err(|_| unusable("its source does not give its rows"))
 }
 
 fn batch(columns: &[(&str, Vec<&str>)]) -> Result<RecordBatch> {

@@ -323,8 +323,7 @@ impl Queues {
     async fn look(self: &Arc<Self>, source: &Arc<str>) -> Result<()> {
         let (Some(own), Some(outbox)) = (self.outboxes.get(source), self.outbox(source).await?) else { return Ok(()) };
         let left = own.left().times;
-        let messages = outbox.messages().await?;
-        let mut all_go = true;
+        let (messages, mut all_go) = outbox.messages().await?;
         let there: BTreeSet<Id> = messages.iter().map(|message| message.id).collect();
         for message in messages {
             let moved = own.moved().get(&message.id).copied();
@@ -347,7 +346,7 @@ impl Queues {
             }
         }
         let mut behind = own.left();
-        // Whatever was left before the outbox was read was in it.
+        // Whatever was left before the outbox was read was in it, and all of it goes.
         if all_go && behind.times == left {
             behind.is_behind = false;
         }

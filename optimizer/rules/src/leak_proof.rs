@@ -1,10 +1,12 @@
 //! Which conditions may stand beside a policy: a closed list that can neither raise nor be observed. Knows no plan.
 
 use crate::date_bounds::in_days;
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::expr::{Between, InList, Like};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use std::sync::Arc;
 
@@ -60,10 +62,28 @@ pub fn classify_conjunct(expr: &Expr, unmasked: impl Fn(&Column) -> bool) -> Con
 /// As [`is_leak_proof`] of a coerced condition that is not simplified yet, where no column is masked: `CAST(a AS
 /// bigint) = 5` over an integer column is `a = 5`.
 pub(crate) fn becomes_leak_proof(expr: &Expr, schema: &DFSchemaRef) -> bool {
+    // Such a cast stays as it is written, and may fail.
+    if expr.exists(|part| Ok(is_narrowing(part, schema))).unwrap_or(true) {
+        return false;
+    }
     let context = SimplifyContext::builder().with_schema(Arc::clone(schema)).build();
     let simplified = ExprSimplifier::new(context).simplify(expr.clone());
     let compared = simplified.and_then(|expr| in_days(expr, schema));
     compared.is_ok_and(|expr| is_leak_proof(&expr.data, |_| true))
+}
+
+/// Whether it casts a decimal to fewer places.
+fn is_narrowing(expr: &Expr, schema: &DFSchemaRef) -> bool {
+    let scale = |of: &DataType| match of {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => Some(*scale),
+        _ => None,
+    };
+    let Expr::Cast(cast) = expr else { return false };
+    let from = cast.expr.get_type(schema).ok().as_ref().and_then(scale);
+    from.zip(scale(cast.field.data_type())).is_some_and(|(from, to)| from > to)
 }
 
 type Verdict = Result<(), ConjunctClass>;

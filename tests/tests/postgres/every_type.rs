@@ -80,7 +80,6 @@ const KNOWN: &[Known] = &[
     ("c_padded", "distinct", BLANKS),
     ("c_padded", "least", BLANKS),
     ("c_padded", "greatest", BLANKS),
-    ("c_padded", "parameter", "blanks at the end of a parameter count"),
     ("c_padded", "parameter without a type", "blanks at the end of a parameter count"),
     ("c_mood", "parameter", "an enum's own number is not taken as a parameter's type"),
 ];

@@ -28,7 +28,9 @@ fn types_with_forms(plan: &LogicalPlan) -> HashMap<String, PgType> {
                 }
                 if let Expr::Placeholder(Placeholder { id, field: Some(field) }) = e
                     && let pg_type = pg_type_of(field)
-                    && (pg_type == PgType::Cidr || pg_type.element().is_some_and(semantics::has_forms))
+                    && (pg_type == PgType::Cidr
+                        || semantics::has_forms(pg_type)
+                        || pg_type.element().is_some_and(semantics::has_forms))
                 {
                     types.insert(id.clone(), pg_type);
                 }

@@ -165,7 +165,7 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             Ok(joined) => Transformed::yes(joined),
             Err(same) => Transformed::no(Expr::BinaryExpr(same)),
         },
-        Expr::BinaryExpr(binary) if binary.op == Operator::BitwiseXor => nulls_apart(binary),
+        Expr::BinaryExpr(binary) if binary.op == Operator::BitwiseXor => nulls_apart(binary, schema)?,
         Expr::BinaryExpr(binary) => match stepwise::operator(binary) {
             Ok(stepwise) => Transformed::yes(stepwise),
             Err(same) => Transformed::no(Expr::BinaryExpr(same)),
@@ -208,12 +208,13 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
 }
 
 /// `x # x` is NULL where `x` is, and so is what else joins a value with itself; the engine makes 0 of the two.
-fn nulls_apart(mut binary: BinaryExpr) -> Transformed<Expr> {
+fn nulls_apart(mut binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let meet = joins(&binary.left, &binary.right) || joins(&binary.right, &binary.left);
-    if meet {
+    let parts = meet && binary.right.any_column_refs() && binary.right.nullable(schema)?;
+    if parts {
         binary.right = Box::new(nullable(*binary.right));
     }
-    Transformed::new_transformed(Expr::BinaryExpr(binary), meet)
+    Ok(Transformed::new_transformed(Expr::BinaryExpr(binary), parts))
 }
 
 /// Whether an expression is the other, or joins it by `#`.

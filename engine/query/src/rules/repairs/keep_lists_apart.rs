@@ -3,7 +3,7 @@
 //! above it tells from false, and `a IN (1, 2) AND a NOT IN (3, NULL)` is never true.
 //! Needed with DataFusion 55.2.0.
 
-use super::keep_narrowing_casts::{self, is_cast_to_decimal, is_narrowing};
+use super::keep_narrowing_casts::{self, is_cast_to_decimal, is_constant, is_narrowing};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
@@ -135,7 +135,7 @@ fn lists_meet(expr: &Expr) -> Result<bool> {
 /// A list as a call that DataFusion knows nothing of. One of a constant is left: it is computed.
 fn hidden(expr: Expr) -> Transformed<Expr> {
     match expr {
-        Expr::InList(InList { expr, list, negated }) if expr.any_column_refs() => {
+        Expr::InList(InList { expr, list, negated }) if !is_constant(&expr) => {
             let mut args = vec![*expr];
             args.extend(list);
             let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&LISTED), args));
@@ -230,6 +230,11 @@ mod tests {
         assert!(simplified(listed).to_string().contains("CAST"));
         let computed = cast(col("price"), DataType::Decimal128(3, 1)).gt(cast(lit("5.4"), DataType::Decimal128(3, 1)));
         assert_eq!(simplified(computed), narrow.gt(decimal(54, 3, 1)));
+        // Of what another query reads, too.
+        let field = Arc::new(Field::new("price", DataType::Decimal128(10, 2), true));
+        let outer = Expr::OuterReferenceColumn(field, datafusion::common::Column::from_name("p"));
+        let kept = cast(outer, DataType::Decimal128(3, 1)).eq(decimal(54, 3, 1));
+        assert_eq!(simplified(kept.clone()), kept);
         // To more places it may go.
         let wide = cast(col("price"), DataType::Decimal128(12, 4)).eq(decimal(54_000, 12, 4));
         assert_eq!(simplified(wide), col("price").eq(decimal(540, 10, 2)));

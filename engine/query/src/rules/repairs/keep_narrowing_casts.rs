@@ -3,7 +3,7 @@
 //! Needed with DataFusion 55.2.0.
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{
@@ -23,7 +23,19 @@ pub(super) fn is_narrowing(expr: &Expr, schema: &DFSchema) -> bool {
     let Expr::Cast(cast) = expr else { return false };
     let Some(to) = scale_of(cast.field.data_type()) else { return false };
     let from = cast.expr.get_type(schema).ok().as_ref().and_then(scale_of);
-    from.is_some_and(|from| from > to) && cast.expr.any_column_refs()
+    from.is_some_and(|from| from > to) && !is_constant(&cast.expr)
+}
+
+/// Whether it is made of constants alone: neither of what is read, nor of what a run gives.
+pub(super) fn is_constant(expr: &Expr) -> bool {
+    let reads = |part: &Expr| {
+        matches!(
+            part,
+            Expr::Column(_) | Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_) | Expr::Placeholder(_)
+        )
+    };
+    // A walk that only reads cannot fail.
+    !expr.exists(|part| Ok(reads(part))).unwrap_or(true)
 }
 
 const fn scale_of(data_type: &DataType) -> Option<i8> {
