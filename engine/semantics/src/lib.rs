@@ -27,6 +27,7 @@ mod analyze;
 mod casts;
 mod fault;
 mod functions;
+mod input_columns;
 mod json;
 pub mod keep_names;
 pub mod lineage;
@@ -42,6 +43,7 @@ pub use casts::flat_arrays::split_array;
 pub use casts::text;
 pub use casts::texts_read::{canonical, canonical_value, has_forms};
 pub use functions::cut_interval;
+pub use input_columns::InputColumns;
 pub use numbers::numeric::parse as parse_numeric;
 
 /// What expressions do that their operator is to charge or to interrupt.
@@ -110,7 +112,7 @@ pub fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> 
     let plan = typing::recursive_numbers::widened(plan, &|term| analyze::rules::settled(term, zone))?;
     let plan = analyze::rules::settled(plan, zone)?;
     let plan = typing::unions::met(numbers::wide::aligned(plan, |plan| analyze::rules::settled(plan, zone))?)?;
-    times::local_moments::shown(typing::recursion::aligned(analyze::rules::Coerced.analyze(plan, options)?)?, zone)
+    times::local_moments::shown(typing::recursion::aligned(analyze::rules::before_coercion(plan)?)?, zone)
 }
 
 /// A numeric of so many digits after the point, rounded to a whole number. `None`: it has too many digits.
@@ -192,7 +194,7 @@ fn zone_of(options: &ConfigOptions) -> times::zone::Zone {
 /// The columns that a bound plan delivers when it runs. A bound plan's own schema does not see coercion: it gives CASE the
 /// type of its first branch.
 pub fn described(plan: &LogicalPlan, options: &ConfigOptions) -> DFSchemaRef {
-    let coerced = analyze::rules::Coerced.analyze(plan.clone(), options);
+    let coerced = analyze::rules::before_coercion(plan.clone());
     let coerced = coerced.and_then(|plan| TypeCoercion::new().analyze(plan, options));
     match coerced.and_then(|plan| analyze::rules::Checked.analyze(plan, options)) {
         Ok(typed) => Arc::clone(typed.schema()),

@@ -6,6 +6,7 @@ use crate::aggregates::{extremes, sum};
 use crate::casts::conversions;
 use crate::fault::{external, unsupported};
 use crate::functions;
+use crate::input_columns::InputColumns;
 use crate::keep_names::under_names;
 use crate::numbers::{arithmetic, wide, zeros};
 use crate::times::interval_length;
@@ -17,7 +18,6 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 use querygate_rules::nullable;
@@ -34,8 +34,16 @@ impl AnalyzerRule for Coerced {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        each_node(plan, Order::ChildrenFirst, &coerced, &ordered)
+        // Values of parameters, and what sources run, came in since the schemas were computed.
+        each_node(plan, &Pass { outdated: true, ..BEFORE_COERCION }, &coerced, &ordered)
     }
+}
+
+const BEFORE_COERCION: Pass = Pass { order: Order::ChildrenFirst, compute: unions::recomputed, outdated: false };
+
+/// What [`Coerced`] does, for a plan whose schemas are those of its expressions.
+pub(crate) fn before_coercion(plan: LogicalPlan) -> Result<LogicalPlan> {
+    each_node(plan, &BEFORE_COERCION, &coerced, &ordered)
 }
 
 /// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, lists without computed items, conditions of FILTER around
@@ -51,7 +59,8 @@ impl AnalyzerRule for Checked {
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = plan.transform_up_with_subqueries(set_operations::rewrite)?.data;
         let zone = crate::zone_of(config);
-        each_expression(plan, Order::ParentsFirst, &|expr, schema| checked(expr, schema, zone))
+        let pass = Pass { order: Order::ParentsFirst, compute: LogicalPlan::recompute_schema, outdated: false };
+        each_node(plan, &pass, &|expr, schema| checked(expr, schema, zone), &|node| Ok(Transformed::no(node)))
     }
 }
 
@@ -59,7 +68,8 @@ impl AnalyzerRule for Checked {
 pub(crate) fn settled(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan> {
     let reads = wide::reads_tables(&plan);
     let settle = |expr: Expr, schema: &DFSchema| binding::settle(expr, schema, zone);
-    each_node(plan, Order::ChildrenFirst, &settle, &|node| wide::node(node, reads))
+    let pass = Pass { order: Order::ChildrenFirst, compute: wide::recomputed, outdated: false };
+    each_node(plan, &pass, &settle, &|node| wide::node(node, reads))
 }
 
 type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
@@ -72,33 +82,41 @@ enum Order {
     ChildrenFirst,
 }
 
-/// Rewrites every expression of a plan with the columns it may name; output names stay.
-fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Result<LogicalPlan> {
-    each_node(plan, order, rewrite, &|node| node.recompute_schema().map(Transformed::no))
-}
-
 type NodeRewrite<'a> = &'a dyn Fn(LogicalPlan) -> Result<Transformed<LogicalPlan>>;
 
-/// Rewrites the expressions of each node as [`each_expression`] does, and then the node itself.
+/// How the nodes of a plan are rewritten.
+struct Pass {
+    order: Order,
+    /// Computes a node's schema anew.
+    compute: fn(LogicalPlan) -> Result<LogicalPlan>,
+    /// Whether schemas may be others than those of the plan's expressions, so that all are computed anew.
+    outdated: bool,
+}
+
+/// Rewrites the expressions of each node with the columns that they may name, and then the node itself; output names stay. The
+/// schema of a node is computed anew where its expressions changed, or a schema that was visited before, below it or in a subquery.
 ///
 /// # Errors
 /// 54001: rewrites that copy their arguments are nested so deeply that the expression outgrows its bound.
-fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRewrite<'_>) -> Result<LogicalPlan> {
+fn each_node(plan: LogicalPlan, pass: &Pass, rewrite: Rewrite<'_>, last: NodeRewrite<'_>) -> Result<LogicalPlan> {
     let mut growth = Growth::default();
+    let mut outdated = pass.outdated;
     let node = |plan: LogicalPlan| {
-        let mut schema = merge_schema(&plan.inputs());
-        if let LogicalPlan::TableScan(scan) = &plan {
-            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
-        }
-        under_names(plan, |expr| {
+        let columns = InputColumns::of(&plan)?;
+        let before = Arc::clone(plan.schema());
+        let rewritten = under_names(plan, |expr| {
             growth.begin();
-            match order {
-                Order::ParentsFirst => expr.transform_down(|e| growth.counted(rewrite(e, &schema)?)),
+            match pass.order {
+                Order::ParentsFirst => expr.transform_down(|e| growth.counted(rewrite(e, columns.schema())?)),
                 // What is written is not rewritten again.
-                Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, &schema)),
+                Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, columns.schema())),
             }
-        })?
-        .transform_data(last)
+        })?;
+        let is_same = !outdated && !rewritten.transformed;
+        let renewed = if is_same { rewritten } else { rewritten.map_data(pass.compute)? };
+        let node = renewed.transform_data(last)?;
+        outdated = outdated || (node.transformed && *node.data.schema() != before);
+        Ok(node)
     };
     Ok(plan.transform_up_with_subqueries(node)?.data)
 }
@@ -137,7 +155,7 @@ impl Growth {
 
 /// A node whose values are ordered, grouped and joined by what stands for them. None of the three changes what another looks for.
 fn ordered(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let node = wide::keyed(unions::recomputed(node)?)?;
+    let node = wide::keyed(node)?;
     let node = node.transform_data(interval_length::sorted)?.transform_data(enum_order::sorted)?;
     node.transform_data(|node| Ok(order_keys::sorted(node)))
 }

@@ -4,8 +4,8 @@
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema as _, JoinType, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Distinct, Expr, ExprSchemable as _, Join, LogicalPlan, Subquery};
+use querygate_semantics::InputColumns;
 use querygate_types::Error;
 
 /// The columns around a subquery, and those around the query that holds it.
@@ -64,11 +64,11 @@ fn doubt(plan: &LogicalPlan, around: Option<&Around<'_>>, rows: Rows) -> Result<
             }
         }
     }
-    let schema = merge_schema(&plan.inputs());
+    let columns = InputColumns::of(plan)?;
     let mut found = None;
     plan.apply_expressions(|expr| {
         expr.apply(|e| {
-            found = of_expression(e, &schema, around, rows)?;
+            found = of_expression(e, &columns, around, rows)?;
             Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
@@ -76,7 +76,7 @@ fn doubt(plan: &LogicalPlan, around: Option<&Around<'_>>, rows: Rows) -> Result<
         return Ok(found);
     }
     for (at, field) in plan.schema().fields().iter().enumerate() {
-        if !field.is_nullable() && may_be_null(plan, at, &schema)? {
+        if !field.is_nullable() && may_be_null(plan, at, &columns)? {
             return Ok(Some(format!("{} of {}", field.name(), plan.display())));
         }
     }
@@ -84,19 +84,20 @@ fn doubt(plan: &LogicalPlan, around: Option<&Around<'_>>, rows: Rows) -> Result<
 }
 
 /// Beliefs that an expression holds by itself: of the value of a scalar subquery, and of a column of a query around.
-fn of_expression(expr: &Expr, schema: &DFSchema, around: Option<&Around<'_>>, rows: Rows) -> Result<Doubt> {
-    let inside = Around { schema, further: around };
-    let within = |subquery: &Subquery| doubt(&subquery.subquery, Some(&inside), rows);
+fn of_expression(expr: &Expr, columns: &InputColumns, around: Option<&Around<'_>>, rows: Rows) -> Result<Doubt> {
+    let inside = |subquery: &Subquery| {
+        doubt(&subquery.subquery, Some(&Around { schema: columns.schema(), further: around }), rows)
+    };
     match expr {
         Expr::ScalarSubquery(subquery) => {
             if rows == Rows::Asked && super::believes_in_a_row(&subquery.subquery) {
                 return Ok(Some("the value of a subquery that may find no row".to_owned()));
             }
-            within(subquery)
+            inside(subquery)
         }
         Expr::Exists(Exists { subquery, .. })
         | Expr::InSubquery(InSubquery { subquery, .. })
-        | Expr::SetComparison(SetComparison { subquery, .. }) => within(subquery),
+        | Expr::SetComparison(SetComparison { subquery, .. }) => inside(subquery),
         Expr::OuterReferenceColumn(field, column) if !field.is_nullable() => {
             let mut around = around;
             while let Some(one) = around {
@@ -113,8 +114,8 @@ fn of_expression(expr: &Expr, schema: &DFSchema, around: Option<&Around<'_>>, ro
 }
 
 /// Whether an output column of a node may be NULL, by its inputs and its expressions.
-fn may_be_null(plan: &LogicalPlan, at: usize, schema: &DFSchema) -> Result<bool> {
-    let computed = |expr: Option<&Expr>| expr.map_or(Ok(true), |expr| expr.nullable(schema));
+fn may_be_null(plan: &LogicalPlan, at: usize, columns: &InputColumns) -> Result<bool> {
+    let computed = |expr: Option<&Expr>| expr.map_or(Ok(true), |expr| expr.nullable(columns.schema()));
     let handed = |input: &LogicalPlan, at: usize| input.schema().fields().get(at).is_none_or(|f| f.is_nullable());
     Ok(match plan {
         LogicalPlan::TableScan(scan) => {

@@ -10,6 +10,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFunction};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Subquery};
 use querygate_query_api::column::PG_TYPE_KEY;
+use querygate_semantics::InputColumns;
 use querygate_semantics::keep_names::under_names;
 use querygate_types::PgType;
 use std::collections::HashMap;
@@ -63,10 +64,11 @@ impl Settler {
             }
             return Ok(Transformed::yes(LogicalPlan::Limit(limit)));
         }
-        let schema = input_schema(&node)?;
+        let columns = InputColumns::of(&node)?;
         under_names(node, |expr| {
             expr.transform_up(|e| {
-                super::placeholders::typed(e, &schema)?.transform_data(|e| self.expression(e, &schema))
+                let schema = columns.schema();
+                super::placeholders::typed(e, schema)?.transform_data(|e| self.expression(e, schema))
             })
         })
     }
@@ -323,13 +325,4 @@ fn returns_rows(plan: &LogicalPlan) -> bool {
 
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
-/// The columns a node's expressions see.
-pub(in crate::dialect) fn input_schema(node: &LogicalPlan) -> Result<DFSchema> {
-    let mut schema = DFSchema::empty();
-    for input in node.inputs() {
-        schema.merge(input.schema());
-    }
-    Ok(schema)
 }

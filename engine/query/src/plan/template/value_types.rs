@@ -3,11 +3,11 @@
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use querygate_catalog::remote::is_open;
 use querygate_pg_catalog::is_of_catalog;
 use querygate_query_api::column::pg_type_of;
+use querygate_semantics::InputColumns;
 use querygate_types::PgType;
 
 /// Whether it decides the type of what a function gives, as places do for `round`, the type in which numbers meet, or the bytes that a
@@ -15,10 +15,10 @@ use querygate_types::PgType;
 pub(super) fn a_value_decides_a_type(plan: &LogicalPlan) -> Result<bool> {
     let mut decides = false;
     plan.apply_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
+        let columns = InputColumns::of(node)?;
         node.apply_expressions(|expr| {
             expr.apply(|part| {
-                decides |= is_open(part) && follows_from_values(part, &schema)?;
+                decides |= is_open(part) && follows_from_values(part, columns.schema())?;
                 Ok(if decides { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })
         })

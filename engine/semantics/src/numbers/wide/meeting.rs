@@ -104,14 +104,19 @@ fn needs_aligning(plan: &LogicalPlan) -> Result<bool> {
 /// `reads`: whether the statement reads tables. Its constants are decimals then, since what they are computed with is.
 pub(crate) fn node(node: LogicalPlan, reads: bool) -> Result<Transformed<LogicalPlan>> {
     match node {
-        LogicalPlan::Aggregate(_) => match node.recompute_schema()? {
-            LogicalPlan::Aggregate(aggregate) => averages::taken_apart(aggregate),
-            other => Ok(Transformed::no(other)),
-        },
+        LogicalPlan::Aggregate(aggregate) => averages::taken_apart(aggregate),
         LogicalPlan::Union(union) => unite(union),
         LogicalPlan::Values(values) => fill(values, reads),
         LogicalPlan::RecursiveQuery(query) => narrow(query),
-        other => other.recompute_schema().map(Transformed::no),
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// A node whose schema is computed anew of its inputs and its expressions; what [`node`] gives a schema keeps its own.
+pub(crate) fn recomputed(node: LogicalPlan) -> Result<LogicalPlan> {
+    match node {
+        LogicalPlan::Union(_) | LogicalPlan::Values(_) | LogicalPlan::RecursiveQuery(_) => Ok(node),
+        other => other.recompute_schema(),
     }
 }
 

@@ -7,12 +7,12 @@ use super::empty_input::{groups_by_row, is_null_of_no_rows, may_hold_of_no_rows}
 use super::joinable::{is_local, stay_together};
 use super::once::is_once;
 use super::references::{free_references, lateral_body, reads_beyond, subquery_of};
-use crate::dialect::settle::settler::input_schema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Join, JoinType, Limit, LogicalPlan, SkipType};
+use querygate_semantics::InputColumns;
 
 /// Whether the engine would join a subquery wrongly, or one in it that it would join along.
 pub(super) fn is_joined_wrongly(expr: &Expr) -> Result<bool> {
@@ -151,12 +151,12 @@ fn holds_limit(plan: &LogicalPlan) -> Result<bool> {
 
 /// Whether a subquery in a node's expressions reads a row further out.
 fn has_further_references(node: &LogicalPlan) -> Result<bool> {
-    let schema = input_schema(node)?;
+    let columns = InputColumns::of(node)?;
     let mut found = false;
     node.apply_expressions(|expr| {
         found = found
             || expr.exists(|part| match subquery_of(part) {
-                Some(subquery) => reads_beyond(subquery, &schema),
+                Some(subquery) => reads_beyond(subquery, columns.schema()),
                 None => Ok(false),
             })?;
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })

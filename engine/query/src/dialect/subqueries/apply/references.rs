@@ -1,11 +1,11 @@
 //! Outer references of a subplan: which are free, and putting values in their place. Names resolve innermost first.
 
-use crate::dialect::settle::settler::input_schema;
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, Subquery};
+use querygate_semantics::InputColumns;
 use querygate_semantics::keep_names::under_names;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,14 +51,14 @@ pub(in crate::dialect::subqueries) fn subquery_of(expr: &Expr) -> Option<&Subque
 }
 
 fn walk(node: &LogicalPlan, found: &mut Vec<(Column, FieldRef)>) -> Result<()> {
-    let schema = input_schema(node)?;
+    let columns = InputColumns::of(node)?;
     node.apply_expressions(|expr| {
         expr.apply(|e| {
             if let Expr::OuterReferenceColumn(field, column) = e {
                 add(found, column, field);
             } else if let Some(subquery) = subquery_of(e) {
                 for (column, field) in free_references(&subquery.subquery)? {
-                    if !schema.has_column(&column) {
+                    if !columns.schema().has_column(&column) {
                         add(found, &column, &field);
                     }
                 }
@@ -119,8 +119,8 @@ pub(super) fn substitute(plan: LogicalPlan, values: &Values) -> Result<LogicalPl
         }),
         other => other.map_children(|child| Ok(Transformed::yes(substitute(child, values)?)))?.data,
     };
-    let schema = input_schema(&plan)?;
-    let changed = under_names(plan, |expr| expr.transform_down(|e| replace(e, values, &schema)))?;
+    let columns = InputColumns::of(&plan)?;
+    let changed = under_names(plan, |expr| expr.transform_down(|e| replace(e, values, columns.schema())))?;
     match changed.data {
         // A body that no longer looks outside is an ordinary relation.
         LogicalPlan::Subquery(Subquery { subquery, outer_ref_columns, .. }) if outer_ref_columns.is_empty() => {
