@@ -4,7 +4,7 @@
 //! - [`fragment`]: a checked part of a plan for one source; [`columns`]: types of its columns;
 //! - [`identifier`], [`value`]: names and values, which never become text;
 //! - [`capability`]: what may be pushed and why not; [`driver`], [`remote`]: the source itself; [`execution`]: its runs;
-//! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`lossless`]: casts that keep each value;
+//! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`lossless`]: what casts keep of values;
 //!   [`planning`]: settings for its planner;
 //! - [`builder`], [`pool`]: what drivers of servers are made of;
 //! - [`write`]: changes, and the transactions in which they happen;

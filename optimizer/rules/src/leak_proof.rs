@@ -1,13 +1,13 @@
 //! Which conditions may stand beside a policy: a closed list that can neither raise nor be observed. Knows no plan.
 
 use crate::date_bounds::in_days;
-use arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::expr::{Between, InList, Like};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use querygate_driver_api::lossless::drops_places;
 use std::sync::Arc;
 
 /// What a condition is to a policy.
@@ -74,16 +74,9 @@ pub(crate) fn becomes_leak_proof(expr: &Expr, schema: &DFSchemaRef) -> bool {
 
 /// Whether it casts a decimal to fewer places.
 fn is_narrowing(expr: &Expr, schema: &DFSchemaRef) -> bool {
-    let scale = |of: &DataType| match of {
-        DataType::Decimal32(_, scale)
-        | DataType::Decimal64(_, scale)
-        | DataType::Decimal128(_, scale)
-        | DataType::Decimal256(_, scale) => Some(*scale),
-        _ => None,
-    };
     let Expr::Cast(cast) = expr else { return false };
-    let from = cast.expr.get_type(schema).ok().as_ref().and_then(scale);
-    from.zip(scale(cast.field.data_type())).is_some_and(|(from, to)| from > to)
+    let to = cast.field.data_type();
+    to.is_decimal() && cast.expr.get_type(schema).is_ok_and(|from| drops_places(&from, to))
 }
 
 type Verdict = Result<(), ConjunctClass>;

@@ -13,6 +13,7 @@ use datafusion::physical_expr::expressions::{
 use datafusion::physical_expr::utils::{collect_columns, split_conjunction};
 use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_expr_common::physical_expr::snapshot_physical_expr;
+use querygate_driver_api::lossless::drops_places;
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 use std::hash::{Hash, Hasher};
@@ -33,21 +34,12 @@ pub(crate) fn for_pruning(
 /// Whether a condition casts decimals to fewer places. What reads the files takes such a cast from the value to the constant beside it, so
 /// that it looks for 5.40 where 5.44 is wanted too.
 fn narrows(filter: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
-    let scale = |of: &DataType| match of {
-        DataType::Decimal32(_, scale)
-        | DataType::Decimal64(_, scale)
-        | DataType::Decimal128(_, scale)
-        | DataType::Decimal256(_, scale) => Some(*scale),
-        _ => None,
-    };
-    let is_narrowing = |part: &Arc<dyn PhysicalExpr>| {
-        let cast = part.downcast_ref::<CastExpr>()?;
-        let to = scale(cast.cast_type())?;
+    let is_narrowing = |cast: &CastExpr| {
+        let to = cast.cast_type();
         // What cannot be asked for its type is not known to be exact.
-        let from = cast.expr().data_type(schema).map_or(Some(i8::MAX), |of| scale(&of))?;
-        Some(from > to)
+        to.is_decimal() && cast.expr().data_type(schema).map_or(true, |from| drops_places(&from, to))
     };
-    filter.exists(|part| Ok(is_narrowing(part) == Some(true))).unwrap_or(true)
+    filter.exists(|part| Ok(part.downcast_ref::<CastExpr>().is_some_and(is_narrowing))).unwrap_or(true)
 }
 
 /// Which columns may hold NaN in a row that meets the conditions.

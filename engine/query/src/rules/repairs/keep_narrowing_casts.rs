@@ -10,20 +10,20 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
+use querygate_driver_api::lossless::drops_places;
 use std::any::Any;
 use std::sync::Arc;
 
 /// Whether it may be such a cast, whatever it casts.
 pub(super) fn is_cast_to_decimal(expr: &Expr) -> bool {
-    matches!(expr, Expr::Cast(cast) if scale_of(cast.field.data_type()).is_some())
+    matches!(expr, Expr::Cast(cast) if cast.field.data_type().is_decimal())
 }
 
 /// Whether it is such a cast of something that is no constant, which is computed.
 pub(super) fn is_narrowing(expr: &Expr, schema: &DFSchema) -> bool {
     let Expr::Cast(cast) = expr else { return false };
-    let Some(to) = scale_of(cast.field.data_type()) else { return false };
-    let from = cast.expr.get_type(schema).ok().as_ref().and_then(scale_of);
-    from.is_some_and(|from| from > to) && !is_constant(&cast.expr)
+    let to = cast.field.data_type();
+    to.is_decimal() && !is_constant(&cast.expr) && cast.expr.get_type(schema).is_ok_and(|from| drops_places(&from, to))
 }
 
 /// Whether it is made of constants alone: neither of what is read, nor of what a run gives.
@@ -36,16 +36,6 @@ pub(super) fn is_constant(expr: &Expr) -> bool {
     };
     // A walk that only reads cannot fail.
     !expr.exists(|part| Ok(reads(part))).unwrap_or(true)
-}
-
-const fn scale_of(data_type: &DataType) -> Option<i8> {
-    match data_type {
-        DataType::Decimal32(_, scale)
-        | DataType::Decimal64(_, scale)
-        | DataType::Decimal128(_, scale)
-        | DataType::Decimal256(_, scale) => Some(*scale),
-        _ => None,
-    }
 }
 
 /// Such a cast as a call that DataFusion knows nothing of.
