@@ -2,11 +2,11 @@
 
 use super::Translator;
 use super::scope::Scope;
-use super::types::widens;
 use crate::not_pushed::NotPushed;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
+use querygate_driver_api::lossless::widens;
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 
 impl Translator<'_> {

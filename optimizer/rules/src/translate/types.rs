@@ -42,38 +42,3 @@ pub(super) fn cast_is_exact(from: ValueType, to: ValueType) -> bool {
         ValueType::Boolean | ValueType::Binary | ValueType::Time | ValueType::TextList | ValueType::List(_) => false,
     }
 }
-
-/// Whether every value of `from` is a value of `to`, in the same order: then a comparison in `to` with a constant that
-/// `from` can hold may be made in `from`.
-pub(super) fn widens(from: &DataType, to: &DataType) -> bool {
-    use DataType::{
-        Binary, BinaryView, Date32, Decimal128, Decimal256, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8,
-        Timestamp, Utf8, Utf8View,
-    };
-    match (from, to) {
-        (Int8, Int16 | Int32 | Int64 | Float32 | Float64)
-        | (Int16, Int32 | Int64 | Float32 | Float64)
-        | (Int32, Int64 | Float64)
-        | (Float32, Float64) => true,
-        (Int16, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 5,
-        (Int32, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 10,
-        (Int64, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 19,
-        (Decimal128(p, s), Decimal128(q, t) | Decimal256(q, t)) => {
-            t >= s && i16::from(*q) - i16::from(*t) >= i16::from(*p) - i16::from(*s)
-        }
-        (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
-        (Binary | BinaryView, Binary | BinaryView) => true,
-        (Date32, Timestamp(_, None)) => true,
-        (Timestamp(a, zone), Timestamp(b, other)) => zone.is_some() == other.is_some() && finer(b) >= finer(a),
-        (a, b) => a == b,
-    }
-}
-
-const fn finer(unit: &TimeUnit) -> u8 {
-    match unit {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 1,
-        TimeUnit::Microsecond => 2,
-        TimeUnit::Nanosecond => 3,
-    }
-}

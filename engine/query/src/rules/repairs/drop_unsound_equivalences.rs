@@ -6,7 +6,7 @@
 //! Needed with DataFusion 55.2.0.
 
 use crate::rules::repairs::restore_sorts::RestoreSorts;
-use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result};
@@ -23,6 +23,7 @@ use datafusion::physical_plan::filter_pushdown::{
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use querygate_catalog::one_input;
+use querygate_driver_api::lossless::keeps_apart;
 use std::sync::Arc;
 
 /// Put directly before and after the rule that decides about sorts: a sort with a limit that it took away is not to be put back above
@@ -114,28 +115,6 @@ fn merged_columns(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(merged)
-}
-
-/// Whether two values that differ still do as the other type. What overflows is refused.
-fn keeps_apart(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Date32, Date64, Float32, Float64, Int8, Int16, Int32, Timestamp, UInt8, UInt16, UInt32};
-    match (from, to) {
-        _ if from == to => true,
-        (Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32 | Float32, Float64) => true,
-        (Int8 | Int16 | UInt8 | UInt16, Float32) => true,
-        (Date32, Date64 | Timestamp(_, None)) => true,
-        (Timestamp(unit, zone), Timestamp(other, to)) => zone.is_some() == to.is_some() && finer(other) >= finer(unit),
-        (from, to) => from.is_integer() && to.is_integer(),
-    }
-}
-
-const fn finer(unit: &TimeUnit) -> u8 {
-    match unit {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 1,
-        TimeUnit::Microsecond => 2,
-        TimeUnit::Nanosecond => 3,
-    }
 }
 
 /// Whether more is known of a side's columns than that some are equal, which they are as nulls, too.

@@ -7,6 +7,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema as _, Result};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use querygate_driver_api::lossless::keeps_apart;
 
 /// Whether a scalar subquery has that shape.
 pub(super) fn joinable(subplan: &LogicalPlan) -> Result<bool> {
@@ -89,22 +90,6 @@ fn is_of_one_value(condition: &Expr, schema: &DFSchema) -> Result<bool> {
     let Expr::Column(column) = column else { return Ok(false) };
     let (Ok(compared), Ok(other)) = (own.get_type(schema), other.get_type(schema)) else { return Ok(false) };
     Ok(keeps_apart(schema.field_from_column(column)?.data_type(), &compared) && !is_rounded(&compared, &other))
-}
-
-/// Whether a conversion makes one value of no two.
-fn keeps_apart(from: &DataType, to: &DataType) -> bool {
-    use DataType as T;
-    let string = |t: &T| matches!(t, T::Utf8 | T::LargeUtf8 | T::Utf8View);
-    match (from, to) {
-        (from, to) if from == to => true,
-        (from, T::Decimal128(_, scale)) if from.is_integer() => *scale >= 0,
-        (T::Decimal128(_, own), T::Decimal128(_, scale)) => scale >= own,
-        (T::Int8 | T::Int16 | T::Int32 | T::Float32, T::Float64) | (T::Date32, T::Timestamp(..)) => true,
-        (from, to) => {
-            from.is_integer() && to.is_integer()
-                || string(to) && (string(from) || from.is_integer() || *from == T::Boolean)
-        }
-    }
 }
 
 /// Whether values lose digits where they are compared with such: the engine compares with floats as floats.
