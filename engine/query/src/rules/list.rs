@@ -12,11 +12,11 @@ use crate::rules::joins::collect_small_side::CollectSmallSide;
 use crate::rules::joins::collect_subquery_of_not_in::CollectSubqueryOfNotIn;
 use crate::rules::repairs::correct_dependencies::{ASKING, with_correct_dependencies};
 use crate::rules::repairs::drop_unsound_equivalences::DropUnsoundEquivalences;
-use crate::rules::repairs::keep_lists_apart::{SIMPLIFYING, with_lists_apart};
 use crate::rules::repairs::keep_topk_keys::{KeepTopKKeys, LimitedGroups};
 use crate::rules::repairs::plain_constants::PlainConstants;
 use crate::rules::repairs::restore_sorts::RestoreSorts;
 use crate::rules::repairs::separate_equal_names::with_separate_names;
+use crate::rules::repairs::simplify_soundly::{SIMPLIFYING, with_sound_simplification};
 use crate::rules::repairs::skip_wrong_plans::{GUARDED, guarded};
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -79,7 +79,7 @@ pub(crate) fn logical() -> Result<Vec<Logical>> {
     for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING]) {
         place(&own, anchor)?;
     }
-    let mut rules = with_correct_dependencies(with_lists_apart(guarded(own)));
+    let mut rules = with_correct_dependencies(with_sound_simplification(guarded(own)));
     let simplified = place(&rules, SIMPLIFYING)?;
     // Before what compares constants, and behind what makes them.
     rules.insert(simplified + 1, Arc::new(PlainConstants));

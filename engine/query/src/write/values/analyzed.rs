@@ -2,7 +2,7 @@
 //! seen them: this is the one place that asks it, and nothing else of a change makes a physical expression.
 
 use crate::errors::{Stage, translate};
-use crate::rules::repairs::keep_lists_apart::simplified;
+use crate::rules::repairs::simplify_soundly::simplified;
 use crate::write::intent::unsupported;
 use chrono::{DateTime, Utc};
 use datafusion::common::{DFSchemaRef, DataFusionError};
