@@ -2,9 +2,9 @@
 
 mod adapter;
 mod guard;
-mod nan;
 pub(crate) mod own_files;
 pub(crate) mod pinned;
+mod prunable;
 mod rescan;
 mod study;
 

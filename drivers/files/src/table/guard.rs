@@ -3,7 +3,7 @@
 
 use crate::error::{Names, external};
 use crate::table::Files;
-use crate::table::nan::for_pruning;
+use crate::table::prunable::for_pruning;
 use arrow::array::RecordBatch;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;

@@ -1,10 +1,10 @@
 //! A physical plan for one more run of a statement, from one that is kept and never run. Every node is made anew, over leaves of the
 //! run's own: no row, count or filter of one run is seen by another. The nodes that this is known of are a closed list.
 
-mod subqueries;
+mod run_values;
 
 use crate::dialect::subqueries::apply::ApplyExec;
-use crate::plan::renew::subqueries::{FreshResults, is_rewritable};
+use crate::plan::renew::run_values::{RunValues, is_rewritable};
 use crate::rules::open_parameters::OpenParameter;
 use crate::rules::repairs::drop_unsound_equivalences::UnorderedExec;
 use crate::rules::share_equal_inputs::{RenewedRows, SharedExec};
@@ -203,7 +203,7 @@ impl Renewable {
             filters,
             sides: RenewedSides::default(),
             rows: RenewedRows::default(),
-            results: FreshResults::new(arguments),
+            values: RunValues::new(arguments),
         };
         let plan = renewal.node(&self.plan)?;
         if renewal.leaves.next().is_some() { internal_err!("a plan was renewed without its leaves") } else { Ok(plan) }
@@ -258,7 +258,7 @@ struct Renewal<'a> {
     filters: &'a FreshFilters,
     sides: RenewedSides,
     rows: RenewedRows,
-    results: FreshResults<'a>,
+    values: RunValues<'a>,
 }
 
 impl Renewal<'_> {
@@ -271,12 +271,12 @@ impl Renewal<'_> {
             };
         }
         if kind == Kind::Subqueries {
-            self.results.open(node)?;
+            self.values.open(node)?;
         }
         let mut children = node.children().into_iter().map(|child| self.node(child)).collect::<Result<Vec<_>>>()?;
         if is_rewritable(node) && is_of_run(node)? {
             return match children.pop() {
-                Some(input) => self.results.reader(node, input),
+                Some(input) => self.values.reader(node, input),
                 None => internal_err!("a node of one input has none"),
             };
         }
@@ -284,7 +284,7 @@ impl Renewal<'_> {
         match kind {
             Kind::Leaf | Kind::Empty => Ok(Arc::clone(node)),
             Kind::Inputs => Arc::clone(node).replace_children(children, keep),
-            Kind::Subqueries => self.results.node(node, children),
+            Kind::Subqueries => self.values.node(node, children),
             Kind::HashJoin => self.join(node, children),
             Kind::Sort => self.sort(node, Arc::clone(node).replace_children(children, keep)?),
             Kind::Gathering => match (node.downcast_ref::<GatheringExec>(), children.into_iter().next()) {

@@ -1,8 +1,8 @@
 //! Plans that are kept for other runs of a statement, with its parameters open inside of the leaves. A run puts its values in and gets
 //! a plan of its own; whatever is not understood is planned as ever. Decides no right: what comes of it passes the final walk.
 
-mod of_catalog;
-mod value_types;
+mod catalog_plans;
+mod types_by_value;
 
 use crate::bind::plan_bytes::plan_bytes;
 use crate::bind::statement::Bound;
@@ -118,7 +118,7 @@ impl Templates {
             return None;
         }
         if asks.catalog_alone {
-            return of_catalog::arguments(values);
+            return catalog_plans::arguments(values);
         }
         Arguments::new(values.to_vec(), placeholders(values).ok()??)
     }

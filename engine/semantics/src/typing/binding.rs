@@ -1,7 +1,7 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::{by_argument, key_arguments, told_jsonb, words, zoned_branches};
+use super::{by_argument, common_zone, key_arguments, told_jsonb, words};
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };
@@ -59,7 +59,7 @@ fn settle_plain(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed
         Expr::BinaryExpr(binary) => settle_operator(binary, schema),
         Expr::Case(mut case) => {
             let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
-            let changed = zoned_branches::met(results.map(AsMut::as_mut).collect(), schema, zone)?;
+            let changed = common_zone::met(results.map(AsMut::as_mut).collect(), schema, zone)?;
             Ok(Transformed::new_transformed(Expr::Case(case), changed))
         }
         other => Ok(Transformed::no(other)),
@@ -290,8 +290,8 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
 }
 
 fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
-    let is_of_one_type = zoned_branches::OF_ONE_TYPE.contains(&call.func.name());
-    let meets = is_of_one_type && zoned_branches::met(call.args.iter_mut().collect(), schema, zone)?;
+    let is_of_one_type = common_zone::OF_ONE_TYPE.contains(&call.func.name());
+    let meets = is_of_one_type && common_zone::met(call.args.iter_mut().collect(), schema, zone)?;
     if meets || local_moments::called(&mut call, schema, zone)? {
         return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
     }

@@ -2,6 +2,7 @@
 
 pub(super) mod binding;
 mod by_argument;
+mod common_zone;
 pub(super) mod comparable;
 pub(super) mod enum_order;
 pub(super) mod key_arguments;
@@ -15,7 +16,6 @@ pub(super) mod set_operations;
 pub(super) mod told_jsonb;
 pub(super) mod unions;
 pub(super) mod words;
-mod zoned_branches;
 
 pub use crate::casts::bits::is_bits;
 pub use crate::casts::conversions::is_checked_text;

@@ -1,6 +1,6 @@
 //! Which values are the same, and plans that are kept for any.
 
-use super::of_catalog::kept_of_catalog;
+use super::catalog_plans::kept_of_catalog;
 use super::*;
 use crate::testing::{Reader, Shop, on_runtime};
 use arrow::array::{ArrayRef, StringArray};

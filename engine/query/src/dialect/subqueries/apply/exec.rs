@@ -4,7 +4,7 @@ use super::gathered::{AT_ONCE, Gathered, LEAST};
 use super::keyed::{Answers, Found, Keyed};
 use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
-use super::shared::SharedResults;
+use super::shared_results::SharedResults;
 use crate::dialect::volatility::follows_from_catalog;
 use crate::errors::{Stage, translate};
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};

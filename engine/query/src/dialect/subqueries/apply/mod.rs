@@ -16,12 +16,12 @@ mod pulled;
 mod references;
 mod renamed;
 mod rowwise;
-mod shared;
+mod shared_results;
 
 pub(crate) use exec::{ApplyExec, RunSubplan, SubplanRunner};
 pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
 pub(super) use references::{free_references, subquery_of};
-pub(crate) use shared::SHARED_BYTES_MAX;
+pub(crate) use shared_results::SHARED_BYTES_MAX;
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};

@@ -1,7 +1,7 @@
 //! Plans of statements that read the catalog alone, kept for any values: the catalog is small, so that no value makes another plan the
 //! better one.
 
-use super::value_types::a_value_decides_a_type;
+use super::types_by_value::a_value_decides_a_type;
 use super::{MadeWith, Template, Templates, Ties, admitted, bytes_of, opened, state_with};
 use crate::bind::statement::Bound;
 use crate::bind::workspace::with_config;

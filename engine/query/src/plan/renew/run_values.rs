@@ -21,13 +21,13 @@ pub(super) fn is_rewritable(node: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// What expressions of one run read.
-pub(super) struct FreshResults<'a> {
+pub(super) struct RunValues<'a> {
     /// What its subqueries found, beside the place of the kept plan that it stands for.
     found: Vec<(ScalarSubqueryResults, ScalarSubqueryResults)>,
     arguments: &'a Arguments,
 }
 
-impl<'a> FreshResults<'a> {
+impl<'a> RunValues<'a> {
     pub(super) const fn new(arguments: &'a Arguments) -> Self {
         Self { found: Vec::new(), arguments }
     }
