@@ -1,11 +1,11 @@
 //! The listener: accepts, bounds the number of clients, drains at shutdown. Knows no message.
 
 use crate::config::FlightConfig;
+use crate::door_state::DoorState;
 use crate::observe;
 use crate::service::Service;
 use crate::sessions::registry::Sessions;
 use crate::sessions::session::SessionLimits;
-use crate::shared::Shared;
 use crate::tickets::running::Running;
 use crate::tickets::seal::Seal;
 use crate::transport::{Admitted, Places, Transport};
@@ -42,7 +42,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// A bound Flight SQL port.
 pub struct FlightDoor {
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<DoorState>,
     /// Ends streams and connections.
     kill: CancellationToken,
 }
@@ -71,7 +71,7 @@ impl FlightDoor {
             statement_bytes: 2 * limits::FRAME_BYTES_MAX,
             transactions: config.transaction_max,
         };
-        let shared = Shared {
+        let shared = DoorState {
             seal: Seal::new().map_err(io::Error::other)?,
             sessions: Sessions::new(limits, config.session_idle, config.token_lifetime, kill.clone()),
             running: Arc::new(Running::default()),
@@ -141,7 +141,7 @@ impl FlightDoor {
     }
 }
 
-async fn sweep(shared: Arc<Shared>) {
+async fn sweep(shared: Arc<DoorState>) {
     let interval = SWEEP_INTERVAL.min(shared.config.session_idle.max(Duration::from_millis(100)));
     loop {
         tokio::time::sleep(interval).await;
@@ -150,7 +150,12 @@ async fn sweep(shared: Arc<Shared>) {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, kill: CancellationToken, sender: mpsc::Sender<Transport>) {
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<DoorState>,
+    kill: CancellationToken,
+    sender: mpsc::Sender<Transport>,
+) {
     let places = Places::new(&shared.config);
     let acceptor = shared.config.tls.as_ref().map(|settings| {
         let mut server = (**settings).clone();

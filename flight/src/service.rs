@@ -2,9 +2,9 @@
 //! call, not the connection. Decides nothing itself.
 
 use crate::calls::{actions, get, handshake, info, puts};
+use crate::door_state::DoorState;
 use crate::observe;
 use crate::sessions::session::FlightSession;
-use crate::shared::Shared;
 use crate::status::status;
 use crate::transport::Caller;
 use arrow_flight::flight_service_server::FlightService;
@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// The service of one door.
 #[derive(Clone)]
-pub(crate) struct Service(pub(crate) Arc<Shared>);
+pub(crate) struct Service(pub(crate) Arc<DoorState>);
 
 type Answers<T> = BoxStream<'static, std::result::Result<T, Status>>;
 

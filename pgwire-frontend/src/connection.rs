@@ -18,9 +18,9 @@ use crate::connection::extended::Extended;
 use crate::connection::guard::Guard;
 use crate::connection::halt::{Closing, Halt};
 use crate::connection::idle::Idle;
+use crate::door_state::DoorState;
 use crate::observe::{self, Kind};
 use crate::report::{Report, write_notice};
-use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::wire::{FrameLimits, Message, Phase, Recoverable, Refusal, Target, Writer, frame_end, next_message};
 use bytes::BytesMut;
@@ -42,7 +42,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One session's connection.
 pub(crate) struct Connection {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<DoorState>,
     pub(crate) transport: Transport,
     pub(crate) session: Arc<dyn Session>,
     pub(crate) slot: Arc<CancelSlot>,
@@ -76,7 +76,7 @@ enum Input {
 
 impl Connection {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<DoorState>,
         transport: Transport,
         session: Arc<dyn Session>,
         registration: Registration,

@@ -2,8 +2,8 @@
 
 use crate::config::DoorConfig;
 use crate::connection::Connection;
+use crate::door_state::{ALPN, DoorState, Ending, Tls};
 use crate::observe::{self, Counts};
-use crate::shared::{ALPN, Ending, Shared, Tls};
 use crate::startup::auth::tls_server_end_point;
 use crate::startup::{Opened, open};
 use futures::FutureExt as _;
@@ -30,7 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A bound Postgres port.
 pub struct PostgresDoor {
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<DoorState>,
 }
 
 impl std::fmt::Debug for PostgresDoor {
@@ -56,7 +56,7 @@ impl PostgresDoor {
                 channel_binding: tls_server_end_point(&settings.certificate),
             }
         });
-        let shared = Shared {
+        let shared = DoorState {
             arrivals: Arrivals::new(config.arrival_max),
             places: Arc::new(Semaphore::new(config.connection_max.min(Semaphore::MAX_PERMITS))),
             config,
@@ -108,7 +108,7 @@ impl PostgresDoor {
     }
 }
 
-fn admit(shared: &Arc<Shared>, tasks: &TaskTracker, tcp: TcpStream, peer: SocketAddr) {
+fn admit(shared: &Arc<DoorState>, tasks: &TaskTracker, tcp: TcpStream, peer: SocketAddr) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY refused");
     }
@@ -118,7 +118,7 @@ fn admit(shared: &Arc<Shared>, tasks: &TaskTracker, tcp: TcpStream, peer: Socket
 }
 
 /// One client from accept to end. A panic here ends this client only.
-async fn client(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) {
+async fn client(shared: Arc<DoorState>, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) {
     let _counted = observe::Connected::new();
     let opened = AssertUnwindSafe(opening(&shared, tcp, peer, arrival)).catch_unwind().await;
     match opened {
@@ -133,7 +133,7 @@ async fn client(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, arrival: 
 }
 
 /// Boxed here, so that the task of an idle session has no room reserved for its startup.
-fn opening(shared: &Shared, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) -> BoxFuture<'_, Option<Opened>> {
+fn opening(shared: &DoorState, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) -> BoxFuture<'_, Option<Opened>> {
     Box::pin(async move {
         let opened = tokio::time::timeout(shared.config.startup_timeout, open(shared, tcp, peer, arrival));
         tokio::select! {

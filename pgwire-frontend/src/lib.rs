@@ -13,13 +13,13 @@ mod connection;
 mod decode;
 mod digits;
 mod door;
+mod door_state;
 mod encode;
 #[doc(hidden)]
 pub mod fuzzing;
 mod observe;
 mod random;
 mod report;
-mod shared;
 mod startup;
 mod transport;
 mod wire;

@@ -6,10 +6,10 @@ pub(crate) mod packet;
 mod token;
 
 use crate::cancel::{Registration, SecretBytes};
+use crate::door_state::{ALPN, DoorState, Tls};
 use crate::observe;
 use crate::random;
 use crate::report::Report;
-use crate::shared::{ALPN, Shared, Tls};
 use crate::startup::auth::{Exchange, Refused, SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
 use crate::startup::packet::{FirstPacket, LONG_KEYS_MINOR, NEWEST_MINOR, Startup, first_packet};
 use crate::transport::Transport;
@@ -78,7 +78,7 @@ impl From<Report> for Ended {
 }
 
 /// Brings one connection to its session. `None`: it has been answered and closed.
-pub(crate) async fn open(shared: &Shared, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) -> Option<Opened> {
+pub(crate) async fn open(shared: &DoorState, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) -> Option<Opened> {
     let mut waiting = Waiting::new(arrival, shared.config.authentication_timeout);
     let (mut transport, startup) = tokio::select! {
         // Nothing can be said to who is not yet known to speak this protocol.
@@ -172,7 +172,7 @@ fn too_many() -> Report {
 }
 
 /// A place for a session.
-fn place(shared: &Shared) -> Result<OwnedSemaphorePermit, Ended> {
+fn place(shared: &DoorState) -> Result<OwnedSemaphorePermit, Ended> {
     Arc::clone(&shared.places).try_acquire_owned().map_err(|_| no_place())
 }
 
@@ -181,7 +181,7 @@ fn no_place() -> Ended {
     too_many().into()
 }
 
-async fn end(shared: &Shared, transport: &mut Transport, ended: Ended) {
+async fn end(shared: &DoorState, transport: &mut Transport, ended: Ended) {
     if let Ended::Refused(report) = ended {
         observe::error(report.sqlstate);
         tracing::info!(sqlstate = report.sqlstate, "connection refused");
@@ -194,7 +194,7 @@ async fn end(shared: &Shared, transport: &mut Transport, ended: Ended) {
 }
 
 /// Answers encryption requests until a startup packet comes.
-async fn encrypted(shared: &Shared, tcp: TcpStream) -> Option<(Transport, Startup)> {
+async fn encrypted(shared: &DoorState, tcp: TcpStream) -> Option<(Transport, Startup)> {
     let mut first = [0; 1];
     if tcp.peek(&mut first).await.ok()? == 0 {
         return None;
@@ -262,7 +262,7 @@ async fn accept_tls(tls: &Tls, transport: Transport, alpn: Alpn) -> Option<Trans
 }
 
 /// Says S or N. Bytes that came before the answer were written by somebody who did not wait for encryption.
-async fn answer_ssl<'a>(shared: &'a Shared, transport: &mut Transport) -> Result<Option<&'a Tls>, Ended> {
+async fn answer_ssl<'a>(shared: &'a DoorState, transport: &mut Transport) -> Result<Option<&'a Tls>, Ended> {
     let Some(tls) = &shared.tls else {
         transport.write_all(b"N", shared.config.write_timeout).await?;
         return Ok(None);
@@ -290,7 +290,7 @@ async fn read_first_packet(transport: &mut Transport) -> Result<FirstPacket, End
 
 /// Negotiates and authenticates; gives what is still to be sent.
 async fn prove(
-    shared: &Shared,
+    shared: &DoorState,
     transport: &mut Transport,
     startup: &Startup,
     peer: SocketAddr,
@@ -318,7 +318,7 @@ async fn prove(
 
 /// Opens the session of a user who proved the password, and says so.
 async fn establish(
-    shared: &Shared,
+    shared: &DoorState,
     transport: &mut Transport,
     startup: Startup,
     peer: SocketAddr,
@@ -367,7 +367,7 @@ async fn establish(
 }
 
 struct Handshake<'a> {
-    shared: &'a Shared,
+    shared: &'a DoorState,
     transport: &'a mut Transport,
     out: Vec<u8>,
     input: BytesMut,

@@ -36,8 +36,8 @@ mod own_types;
 mod postgres_types;
 #[path = "own_types/printed.rs"]
 mod printed;
-#[path = "postgres/shared.rs"]
-mod shared;
+#[path = "postgres/shared_connections.rs"]
+mod shared_connections;
 #[path = "flight/text.rs"]
 mod text;
 #[path = "own_types/values.rs"]

@@ -3,7 +3,7 @@
 
 use crate::claim::claim;
 use crate::log::{
-    Committed, Cursor, FileBounds, Id, Left, Recovered, Rows, Shared, Writer, now, read_intent, recover, written,
+    Committed, Cursor, FileBounds, Id, Left, Recovered, Rows, SharedLog, Writer, now, read_intent, recover, written,
 };
 use crate::net::net;
 use crate::options::EventOptions;
@@ -25,7 +25,7 @@ const CLOCKS_DIFFER: u64 = 60_000_000;
 /// The events of a gate.
 #[derive(Debug)]
 pub struct Events {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLog>,
     queues: Arc<Queues>,
     pub(crate) registry: Registry,
     options: EventOptions,
@@ -49,7 +49,7 @@ impl Events {
         };
         let lock = claim(&options.directory, "events")?;
         let Recovered { state, left, published } = recover(&options.directory)?;
-        let shared = Arc::new(Shared::new(options.directory.clone(), options.memory_max, state));
+        let shared = Arc::new(SharedLog::new(options.directory.clone(), options.memory_max, state));
         let bounds = FileBounds {
             segment_bytes: options.segment_bytes(),
             size_max: options.size_max,

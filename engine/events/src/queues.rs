@@ -365,7 +365,7 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{FileBounds, Recovered, Shared, recover};
+    use crate::log::{FileBounds, Recovered, SharedLog, recover};
 
     /// A log that cannot be written holds no more than its bound in memory, and goes on when it can.
     #[tokio::test(flavor = "multi_thread")]
@@ -374,7 +374,7 @@ mod tests {
         let directory = folder.path().join("log");
         std::fs::create_dir(&directory).unwrap();
         let Recovered { state, .. } = recover(&directory).unwrap();
-        let shared = Arc::new(Shared::new(directory.clone(), 1 << 20, state));
+        let shared = Arc::new(SharedLog::new(directory.clone(), 1 << 20, state));
         // Each write begins a file, so that none succeeds without the folder.
         let bounds = FileBounds { segment_bytes: 0, size_max: 1 << 30, retention: Duration::from_secs(60) };
         let writer = Writer::start(shared, bounds, std::iter::empty()).unwrap();

@@ -3,11 +3,11 @@
 use crate::calls::info;
 use crate::calls::options::{self, CloseSessionResult, SetSessionOptionsRequest};
 use crate::command::{action, plain_action, substrait, unsupported};
+use crate::door_state::DoorState;
 use crate::messages::encode::schema_bytes;
 use crate::messages::wire::parameter_schema;
 use crate::sessions::session::{FlightSession, ending};
 use crate::sessions::statement::describe;
-use crate::shared::Shared;
 use arrow_flight::sql::{
     ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
@@ -60,7 +60,11 @@ pub(crate) fn list() -> Vec<ActionType> {
 }
 
 /// Runs one action and gives its results.
-pub(crate) async fn act(shared: &Shared, session: &Arc<FlightSession>, request: Action) -> Result<Vec<ActionResult>> {
+pub(crate) async fn act(
+    shared: &DoorState,
+    session: &Arc<FlightSession>,
+    request: Action,
+) -> Result<Vec<ActionResult>> {
     let body = &request.body;
     match request.r#type.as_str() {
         CREATE_PREPARED => wrapped(&create_prepared(session, action(body)?).await?),

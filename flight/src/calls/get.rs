@@ -3,12 +3,12 @@
 use crate::calls::info::schema_digest;
 use crate::calls::stream::{Held, Messages, canceled, send};
 use crate::command::{Query, query};
+use crate::door_state::DoorState;
 use crate::messages::encode::{Compression, Encoder};
 use crate::metadata;
 use crate::sessions::bind::Bindings;
 use crate::sessions::session::{Bound, FlightSession};
 use crate::sessions::statement::{Described, describe, run_all};
-use crate::shared::Shared;
 use crate::tickets::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::Ticket;
@@ -41,7 +41,7 @@ struct Begun {
 
 /// Checks a ticket and begins to send what it is for.
 pub(crate) async fn fetch(
-    shared: &Shared,
+    shared: &DoorState,
     session: Arc<FlightSession>,
     ticket: &Ticket,
     compression: Compression,

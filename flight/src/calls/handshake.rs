@@ -1,9 +1,9 @@
 //! Logging in: name and password in, session token out. Known and unknown users cost the same and get the same answer.
 
+use crate::door_state::DoorState;
 use crate::observe;
 use crate::sessions::registry::Shown;
 use crate::sessions::session::FlightSession;
-use crate::shared::Shared;
 use crate::transport::Caller;
 use arrow_flight::{BasicAuth, HandshakeRequest};
 use base64::Engine as _;
@@ -49,7 +49,7 @@ struct Admitted {
 
 /// Opens a session for a user who proves the password; gives its token.
 pub(crate) async fn login(
-    shared: &Shared,
+    shared: &DoorState,
     metadata: &MetadataMap,
     messages: Streaming<HandshakeRequest>,
     connection: Option<Caller>,
@@ -74,14 +74,14 @@ pub(crate) async fn login(
     Ok(shared.sessions.token(&session, &shared.seal))
 }
 
-fn client(shared: &Shared, application: Option<String>, peer: Option<SocketAddr>) -> ClientInfo {
+fn client(shared: &DoorState, application: Option<String>, peer: Option<SocketAddr>) -> ClientInfo {
     let settings = application.map(|name| ("application_name".to_owned(), name)).into_iter().collect();
     ClientInfo { door: Door::FlightSql, database: shared.config.database.clone(), peer, settings }
 }
 
 /// The session of an API key or an issuer's token that calls show without a handshake. All that show the same one share it.
 pub(crate) async fn by_token(
-    shared: &Shared,
+    shared: &DoorState,
     token: &str,
     application: Option<String>,
     peer: Option<SocketAddr>,
@@ -130,7 +130,7 @@ fn from_header(metadata: &MetadataMap) -> Result<Option<Credentials>> {
 }
 
 /// Older clients send a message instead of a header.
-async fn from_payload(shared: &Shared, mut messages: Streaming<HandshakeRequest>) -> Result<Credentials> {
+async fn from_payload(shared: &DoorState, mut messages: Streaming<HandshakeRequest>) -> Result<Credentials> {
     let first = tokio::time::timeout(shared.config.startup_timeout, messages.message()).await;
     let Ok(Ok(Some(request))) = first else { return Err(malformed()) };
     let auth = BasicAuth::decode(request.payload).map_err(|_| malformed())?;
@@ -153,7 +153,7 @@ fn malformed() -> Error {
 }
 
 /// The same work for a user that does not exist: the authenticator makes up a verifier that no password fits.
-async fn authenticate(shared: &Shared, user: String, password: String) -> Result<Admitted> {
+async fn authenticate(shared: &DoorState, user: String, password: String) -> Result<Admitted> {
     let _turn = shared.logins.acquire().await.map_err(Error::internal)?;
     let verifier = shared.auth.scram_verifier(&user);
     let proved = tokio::task::spawn_blocking(move || verifier.proves(&password)).await.map_err(Error::internal)?;

@@ -1,12 +1,12 @@
 //! What a client learns before it fetches: a result's schema and the ticket for it. Runs only what gives no rows.
 
 use crate::command::{MetadataCommand, Query, command_bytes, query, query_of};
+use crate::door_state::DoorState;
 use crate::messages::encode::schema_bytes;
 use crate::metadata;
 use crate::sessions::bind::Bindings;
 use crate::sessions::session::{Bound, FlightSession};
 use crate::sessions::statement::{Described, describe, parts, run_effects};
-use crate::shared::Shared;
 use crate::tickets::seal::{later_ms, random_id};
 use crate::tickets::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
@@ -31,7 +31,7 @@ const ENDPOINTS_MAX: usize = 64;
 const KEPT_LONGER: Duration = Duration::from_secs(3_600);
 
 /// Into how many endpoints the call wants its result divided, else what the session wants, else the door's own choice.
-pub(crate) fn split(shared: &Shared, metadata: &MetadataMap, session: &FlightSession) -> Result<Split> {
+pub(crate) fn split(shared: &DoorState, metadata: &MetadataMap, session: &FlightSession) -> Result<Split> {
     let asked = match metadata.get(ENDPOINTS_HEADER) {
         Some(asked) => Some(asked.to_str().ok().and_then(endpoints).ok_or_else(|| {
             Error::new(ErrorCode::InvalidParameterValue, "this number of endpoints is not served")
@@ -86,7 +86,7 @@ pub(crate) fn schema_digest(schema: &SchemaRef) -> Result<Bytes> {
 /// here and has no endpoint: nobody would wait for its stream, and a client that leaves it unread (as ADBC does) must not
 /// undo a SET.
 pub(crate) async fn flight_info(
-    shared: &Shared,
+    shared: &DoorState,
     session: &FlightSession,
     descriptor: FlightDescriptor,
     split: Split,
@@ -141,7 +141,7 @@ pub(crate) async fn flight_info(
 /// PollFlightInfo. Of a command: planning is done when this returns and rows flow while they are made, so the first poll is
 /// the last. Of a ticket: how much of its flight was fetched.
 pub(crate) async fn poll_info(
-    shared: &Shared,
+    shared: &DoorState,
     session: &FlightSession,
     descriptor: FlightDescriptor,
     split: Split,
@@ -176,7 +176,7 @@ pub(crate) async fn schema(session: &FlightSession, descriptor: &FlightDescripto
 }
 
 /// CancelFlightInfo: every ticket must be the caller's own; then none of them gives rows any more.
-pub(crate) fn cancel(shared: &Shared, session: &FlightSession, info: &FlightInfo) -> Result<CancelFlightInfoResult> {
+pub(crate) fn cancel(shared: &DoorState, session: &FlightSession, info: &FlightInfo) -> Result<CancelFlightInfoResult> {
     let bodies: Vec<TicketBody> =
         info.endpoint.iter().map(|endpoint| ticket_of(shared, session, endpoint)).collect::<Result<_>>()?;
     if bodies.is_empty() {
@@ -189,14 +189,14 @@ pub(crate) fn cancel(shared: &Shared, session: &FlightSession, info: &FlightInfo
 }
 
 /// RenewFlightEndpoint: the same ticket with a later expiry, as far as its flight may last.
-pub(crate) fn renew(shared: &Shared, session: &FlightSession, endpoint: &FlightEndpoint) -> Result<FlightEndpoint> {
+pub(crate) fn renew(shared: &DoorState, session: &FlightSession, endpoint: &FlightEndpoint) -> Result<FlightEndpoint> {
     let mut body = ticket_of(shared, session, endpoint)?;
     body.renew(shared.config.ticket_lifetime);
     shared.running.keep_longer(&body.name(), body.expires_ms);
     Ok(body.endpoint(&shared.seal).with_app_metadata(endpoint.app_metadata.clone()))
 }
 
-fn ticket_of(shared: &Shared, session: &FlightSession, endpoint: &FlightEndpoint) -> Result<TicketBody> {
+fn ticket_of(shared: &DoorState, session: &FlightSession, endpoint: &FlightEndpoint) -> Result<TicketBody> {
     let ticket = endpoint.ticket.as_ref().ok_or_else(no_ticket)?;
     TicketBody::open(&shared.seal, ticket, &session.principal.login)
 }

@@ -3,11 +3,11 @@
 use crate::calls::ingest::ingest;
 use crate::calls::upload::{Messages, drain, next, size};
 use crate::command::{Put, put as read_put, unsupported};
+use crate::door_state::DoorState;
 use crate::messages::wire::result_schema;
 use crate::sessions::bind::{Bindings, bind, declared_by_values, decode};
 use crate::sessions::session::{Bound, FlightSession, PreparedStatement};
 use crate::sessions::statement::{Described, describe, run_effects};
-use crate::shared::Shared;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
@@ -20,7 +20,7 @@ use tonic::Streaming;
 
 /// Handles one DoPut and gives its one answer.
 pub(crate) async fn put(
-    shared: &Shared,
+    shared: &DoorState,
     session: &FlightSession,
     messages: Streaming<FlightData>,
 ) -> Result<PutResult> {
@@ -32,7 +32,7 @@ pub(crate) async fn put(
     result
 }
 
-async fn answer(shared: &Shared, session: &FlightSession, messages: &Messages) -> Result<PutResult> {
+async fn answer(shared: &DoorState, session: &FlightSession, messages: &Messages) -> Result<PutResult> {
     let Some(first) = next(messages).await? else {
         // ADBC's Go driver sends nothing at all of a table without rows: nothing is stored. The answer of any kind of call is empty then.
         return Ok(PutResult { app_metadata: DoPutUpdateResult { record_count: 0 }.encode_to_vec().into() });
@@ -91,7 +91,7 @@ async fn bound(statement: &PreparedStatement, values: &RecordBatch) -> Result<Bo
 }
 
 /// All messages of a call, up to the bound.
-async fn receive(shared: &Shared, first: FlightData, messages: &Messages) -> Result<Vec<FlightData>> {
+async fn receive(shared: &DoorState, first: FlightData, messages: &Messages) -> Result<Vec<FlightData>> {
     let mut bytes = size(&first);
     let mut received = vec![first];
     while let Some(message) = next(messages).await? {

@@ -2,11 +2,11 @@
 //! plugin's business.
 
 use crate::anomaly::Anomalies;
+use crate::learning_state::LearningState;
 use crate::options::LearningOptions;
 use crate::otlp::Export;
 use crate::plans::PlanAdvice;
 use crate::plugin::Plugin;
-use crate::shared::Shared;
 use crate::telemetry::{Counts, Store, queue};
 use crate::templates::Templates;
 use crate::thread::LearningThread;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Learning, running. Dropping it ends the thread after a last batch.
 #[derive(Debug)]
 pub struct Learning {
-    shared: Arc<Shared>,
+    shared: Arc<LearningState>,
     plugins: Vec<Arc<dyn Plugin>>,
     plans: Arc<PlanAdvice>,
     traces: bool,
@@ -45,7 +45,7 @@ impl Learning {
     pub fn start(options: LearningOptions, plugins: Vec<Arc<dyn Plugin>>) -> Result<Arc<Self>> {
         let counts = Arc::new(Counts::default());
         let (queue, receiver) = queue(options.queue_max, Arc::clone(&counts));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LearningState {
             queue,
             counts,
             store: OnceLock::new(),

@@ -11,6 +11,7 @@ mod guard_rails;
 mod index;
 mod layout;
 mod learning;
+mod learning_state;
 mod numbers;
 mod options;
 mod otlp;
@@ -19,7 +20,6 @@ mod plugin;
 mod ran;
 mod report;
 mod schema_watch;
-mod shared;
 #[cfg(test)]
 mod summed_tests;
 mod telemetry;

@@ -1,9 +1,9 @@
 //! The learning thread: empties the queue, writes batches, hands them to the plugins, keeps the file within its bounds. Survives what
 //! plugins do wrong.
 
+use crate::learning_state::LearningState;
 use crate::options::LearningOptions;
 use crate::plugin::Plugin;
-use crate::shared::Shared;
 use crate::telemetry::{Counts, Moment, Receiver, Store};
 use futures::FutureExt;
 use querygate_telemetry_api::StatementRecord;
@@ -31,7 +31,7 @@ const AFTER_JUMP: Duration = Duration::from_secs(86_400);
 
 /// The thread's own.
 pub(crate) struct LearningThread {
-    shared: Arc<Shared>,
+    shared: Arc<LearningState>,
     plugins: Vec<Arc<dyn Plugin>>,
     options: LearningOptions,
     receiver: Receiver,
@@ -47,7 +47,7 @@ pub(crate) struct LearningThread {
 
 impl LearningThread {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<LearningState>,
         plugins: Vec<Arc<dyn Plugin>>,
         options: LearningOptions,
         receiver: Receiver,

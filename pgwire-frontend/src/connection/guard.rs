@@ -1,8 +1,8 @@
 //! One step of the engine, ended early when its result is not wanted any more. Knows no message.
 
 use crate::connection::halt::{Closing, Halt};
+use crate::door_state::DoorState;
 use crate::report::Report;
-use crate::shared::Shared;
 use crate::transport::Transport;
 use querygate_query_api::service::Session;
 use std::time::Duration;
@@ -13,13 +13,13 @@ pub(crate) const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can end a step of the engine early. Holds no stream, so that it may cross threads with the step.
 pub(crate) struct Guard<'a> {
-    shared: &'a Shared,
+    shared: &'a DoorState,
     transport: &'a Transport,
     session: &'a dyn Session,
 }
 
 impl<'a> Guard<'a> {
-    pub(crate) fn new(shared: &'a Shared, transport: &'a Transport, session: &'a dyn Session) -> Self {
+    pub(crate) fn new(shared: &'a DoorState, transport: &'a Transport, session: &'a dyn Session) -> Self {
         Self { shared, transport, session }
     }
 

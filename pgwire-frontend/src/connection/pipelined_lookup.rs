@@ -7,9 +7,9 @@ use crate::connection::halt::{Closing, Halt};
 use crate::connection::stream::CHUNK_BYTES;
 use crate::connection::wire_rows::TAG_NAME;
 use crate::decode::given;
+use crate::door_state::DoorState;
 use crate::observe::Kind;
 use crate::report::Report;
-use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::wire::{Asked, Format, VALUES_MAX, Writer};
 use bytes::Buf;
@@ -110,7 +110,7 @@ fn begun<'a>(session: &'a Arc<dyn Session>, request: &'a AtOnce, asked: &Asked<'
 /// Waits for a look-up, unless it is not wanted any more: the server ends, or the client left. Requests to cancel go to the session.
 async fn attended(
     mut step: LookUp<'_>,
-    shared: &Shared,
+    shared: &DoorState,
     slot: &CancelSlot,
     waker: &mut Known,
     transport: &Transport,

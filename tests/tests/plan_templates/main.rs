@@ -6,7 +6,7 @@
 mod asked;
 mod constants;
 mod folders;
-mod shared;
+mod shared_groups;
 
 use asked::{ASKED, Asked};
 use futures::StreamExt;

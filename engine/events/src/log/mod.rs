@@ -4,15 +4,15 @@ mod entry;
 mod reader;
 mod recovery;
 mod segments;
-mod shared;
+mod shared_log;
 mod writer;
 
 pub(crate) use entry::{Fated, Id, Rows, read_body, written};
 pub(crate) use reader::read_intent;
 pub(crate) use recovery::{Left, Recovered, recover};
 pub(crate) use segments::Place;
-pub(crate) use shared::Shared;
+pub(crate) use shared_log::SharedLog;
 pub(crate) use writer::{Command, FileBounds, Intent, Settled, Writer, now};
 
 pub use entry::Committed;
-pub use shared::Cursor;
+pub use shared_log::Cursor;

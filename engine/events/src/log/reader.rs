@@ -2,7 +2,7 @@
 
 use super::entry::{Committed, Entry, Fated, Rows, SHORT_MAX, read_rows};
 use super::segments::{Place, RECORD_MAX, Segment, open};
-use super::shared::Cursor;
+use super::shared_log::Cursor;
 use querygate_frame_log::Head;
 use querygate_types::{Error, Result};
 use std::fs::File;

@@ -3,7 +3,7 @@
 use super::entry::{Entry, Fated, Id};
 use super::reader::{HEAD, Walk, record};
 use super::segments::{Place, Segment, numbers, open, path_of};
-use super::shared::State;
+use super::shared_log::State;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;

@@ -2,7 +2,7 @@
 
 use super::entry::{Committed, Entry, Fated, Id, Rows, intent_head};
 use super::segments::{Place, RECORD_MAX, Segment, create, open, remove};
-use super::shared::Shared;
+use super::shared_log::SharedLog;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
@@ -75,7 +75,7 @@ impl Writer {
     /// # Errors
     /// No file can be made.
     pub(crate) fn start(
-        shared: Arc<Shared>,
+        shared: Arc<SharedLog>,
         bounds: FileBounds,
         left: impl Iterator<Item = Place>,
     ) -> io::Result<Self> {
@@ -179,7 +179,7 @@ struct Active {
 
 #[derive(Debug)]
 struct Files {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLog>,
     bounds: FileBounds,
     active: Option<Active>,
     /// Where transactions stand whose outcome is not written.

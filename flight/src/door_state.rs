@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// The state of a door.
-pub(crate) struct Shared {
+pub(crate) struct DoorState {
     pub(crate) config: FlightConfig,
     pub(crate) service: Arc<dyn QueryService>,
     pub(crate) auth: Arc<dyn Authenticator>,

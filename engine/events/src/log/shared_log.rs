@@ -54,7 +54,7 @@ pub(crate) struct State {
 
 /// The log as readers and its writer share it.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedLog {
     pub(crate) directory: PathBuf,
     memory_max: usize,
     state: Mutex<State>,
@@ -68,7 +68,7 @@ enum Found {
     InFiles(Vec<Segment>),
 }
 
-impl Shared {
+impl SharedLog {
     pub(crate) fn new(directory: PathBuf, memory_max: usize, mut state: State) -> Self {
         state.recent_after = state.last;
         let (last, _) = watch::channel(state.last);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 /// The state of learning.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct LearningState {
     pub(crate) queue: Queue,
     pub(crate) counts: Arc<Counts>,
     pub(crate) store: OnceLock<Store>,

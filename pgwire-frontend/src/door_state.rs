@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// The state of a door.
-pub(crate) struct Shared {
+pub(crate) struct DoorState {
     pub(crate) config: DoorConfig,
     pub(crate) service: Arc<dyn QueryService>,
     pub(crate) auth: Arc<dyn Authenticator>,
@@ -54,7 +54,7 @@ impl Ending {
     }
 }
 
-impl Shared {
+impl DoorState {
     pub(crate) fn shut_down(&self) {
         self.end(SHUTDOWN, &self.shutdown);
     }
