@@ -232,7 +232,36 @@ fn arguments(function: ScalarFunction, args: &[ScalarExpr]) -> Result<(), Refusa
         ScalarFunction::Greatest | ScalarFunction::Least if args.len() > 2 => {
             return refuse(RefusalReason::Function, "the source skips NULLs only between two values");
         }
-        _ => return Ok(()),
+        ScalarFunction::CharLength
+        | ScalarFunction::OctetLength
+        | ScalarFunction::Upper
+        | ScalarFunction::Lower
+        | ScalarFunction::Trim
+        | ScalarFunction::LTrim
+        | ScalarFunction::RTrim
+        | ScalarFunction::Replace
+        | ScalarFunction::StrPos
+        | ScalarFunction::StartsWith
+        | ScalarFunction::Contains
+        | ScalarFunction::Concat
+        | ScalarFunction::ConcatSkipNull
+        | ScalarFunction::Coalesce
+        | ScalarFunction::NullIf
+        | ScalarFunction::Greatest
+        | ScalarFunction::Least
+        | ScalarFunction::Abs
+        | ScalarFunction::Floor
+        | ScalarFunction::Ceil
+        | ScalarFunction::Trunc
+        | ScalarFunction::Round
+        | ScalarFunction::Sign
+        | ScalarFunction::Sqrt
+        | ScalarFunction::DatePart(_)
+        | ScalarFunction::DateTrunc(_)
+        | ScalarFunction::BitAnd
+        | ScalarFunction::BitOr
+        | ScalarFunction::BitXor
+        | ScalarFunction::OrderKey => return Ok(()),
     };
     if args.iter().skip(from).all(|arg| matches!(arg, ScalarExpr::Parameter(..))) {
         return Ok(());

@@ -103,7 +103,37 @@ pub(crate) fn arguments(function: ScalarFunction, args: &[ScalarExpr]) -> Result
             return refuse(RefusalReason::Function, "the source skips NULLs only between two values");
         }
         ScalarFunction::Substr | ScalarFunction::Left | ScalarFunction::Right => {}
-        _ => return Ok(()),
+        ScalarFunction::CharLength
+        | ScalarFunction::OctetLength
+        | ScalarFunction::Upper
+        | ScalarFunction::Lower
+        | ScalarFunction::Trim
+        | ScalarFunction::LTrim
+        | ScalarFunction::RTrim
+        | ScalarFunction::Replace
+        | ScalarFunction::StrPos
+        | ScalarFunction::StartsWith
+        | ScalarFunction::EndsWith
+        | ScalarFunction::Contains
+        | ScalarFunction::Concat
+        | ScalarFunction::ConcatSkipNull
+        | ScalarFunction::Coalesce
+        | ScalarFunction::NullIf
+        | ScalarFunction::Greatest
+        | ScalarFunction::Least
+        | ScalarFunction::Abs
+        | ScalarFunction::Floor
+        | ScalarFunction::Ceil
+        | ScalarFunction::Trunc
+        | ScalarFunction::Round
+        | ScalarFunction::Sign
+        | ScalarFunction::Sqrt
+        | ScalarFunction::DatePart(_)
+        | ScalarFunction::DateTrunc(_)
+        | ScalarFunction::BitAnd
+        | ScalarFunction::BitOr
+        | ScalarFunction::BitXor
+        | ScalarFunction::OrderKey => return Ok(()),
     }
     if args.iter().skip(1).all(|arg| matches!(arg, ScalarExpr::Parameter(..))) {
         return Ok(());

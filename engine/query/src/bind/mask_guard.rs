@@ -125,7 +125,8 @@ fn readings(plan: &LogicalPlan, seen: &BTreeSet<Column>) -> Result<Vec<Option<St
     Ok(readings)
 }
 
-/// The masked column that this node itself reads.
+/// The masked column that this node itself reads. What its parts read is asked of them.
+#[expect(deprecated, reason = "each kind of expression is named")]
 fn column_of(expr: &Expr, seen: &BTreeSet<Column>) -> Result<Option<String>> {
     let delivered = |subquery: &Subquery| masked(&subquery.subquery, seen);
     let of = |columns: BTreeSet<Column>| columns.into_iter().next().map(|c| c.name);
@@ -136,7 +137,38 @@ fn column_of(expr: &Expr, seen: &BTreeSet<Column>) -> Result<Option<String>> {
         Expr::SetComparison(s) => delivered(&s.subquery).map(of),
         // Whether there is a row says nothing of what it holds.
         Expr::Exists(s) => delivered(&s.subquery).map(|_| None),
-        _ => Ok(None),
+        // Names are put in its place before; one that is left reads all that there is.
+        Expr::Wildcard { .. } => Ok(seen.first().map(|c| c.name.clone())),
+        Expr::Alias(_)
+        | Expr::ScalarVariable(..)
+        | Expr::Literal(..)
+        | Expr::Placeholder(_)
+        | Expr::BinaryExpr(_)
+        | Expr::Like(_)
+        | Expr::SimilarTo(_)
+        | Expr::Not(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::Negative(_)
+        | Expr::Between(_)
+        | Expr::Case(_)
+        | Expr::Cast(_)
+        | Expr::TryCast(_)
+        | Expr::ScalarFunction(_)
+        | Expr::HigherOrderFunction(_)
+        | Expr::Lambda(_)
+        | Expr::LambdaVariable(_)
+        | Expr::AggregateFunction(_)
+        | Expr::WindowFunction(_)
+        | Expr::InList(_)
+        | Expr::GroupingSet(_)
+        | Expr::Unnest(_) => Ok(None),
     }
 }
 
