@@ -25,8 +25,10 @@ use std::sync::Arc;
 
 /// Characters of one row: what a transaction leaves is divided.
 const PART: usize = 128 << 10;
-/// Rows that are read, and written, at once.
+/// Rows that one look at an outbox reads, and bytes of them: what is behind waits for the next look. One message is read in any case.
 const ROWS_MAX: u64 = 1_000;
+const BYTES_MAX: usize = 4 << 20;
+/// Rows that are written, and given by the source, at once.
 const ROWS_AT_ONCE: usize = 32;
 /// Rows that are taken away at once: of these, the keys alone are sent.
 const KEYS_AT_ONCE: usize = 1_000;
@@ -108,33 +110,23 @@ impl Outbox {
         Ok(keys)
     }
 
-    /// What transactions have left that were committed, oldest first, and whether that is all: of many, the oldest are read.
+    /// What transactions have left that were committed, oldest first, and whether that is all: of much, the oldest is read.
     ///
     /// # Errors
     /// The source's.
     pub(crate) async fn messages(&self) -> Result<(Vec<Message>, bool)> {
-        let answer = self.driver.run(&self.read, &[], Ask::Batches(ExecuteContext::default())).await?;
-        let batches: Vec<RecordBatch> = answer.batches()?.try_collect().await?;
-        let mut found: BTreeMap<Id, BTreeMap<String, String>> = BTreeMap::new();
-        for batch in &batches {
-            let texts = |place: usize| {
-                let values =
-                    batch.columns().get(place).ok_or_else(|| Error::internal("an outbox has no such column"))?;
-                cast(values, &DataType::Utf8).map_err(Error::internal)
-            };
-            let (keys, parts) = (texts(0)?, texts(1)?);
-            let (Some(keys), Some(parts)) = (keys.as_string_opt::<i32>(), parts.as_string_opt::<i32>()) else {
-                continue;
-            };
-            for row in (0..keys.len()).filter(|row| keys.is_valid(*row) && parts.is_valid(*row)) {
-                let key = keys.value(row);
-                let Some(id) = Id::parse(key.split('.').next().unwrap_or_default()) else { continue };
-                found.entry(id).or_default().insert(key.to_owned(), parts.value(row).to_owned());
+        let context = ExecuteContext { batch_rows: ROWS_AT_ONCE, ..ExecuteContext::default() };
+        let answer = self.driver.run(&self.read, &[], Ask::Batches(context)).await?;
+        let mut batches = answer.batches()?;
+        let mut look = Look::default();
+        while let Some(batch) = batches.try_next().await? {
+            look.add(&batch)?;
+            if look.is_full() {
+                break;
             }
         }
-        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        let is_all = u64::try_from(rows).is_ok_and(|rows| rows < ROWS_MAX);
-        Ok((found.into_iter().filter_map(|(id, parts)| message(id, parts)).collect(), is_all))
+        let is_all = !look.is_full();
+        Ok((look.messages(), is_all))
     }
 
     /// Takes rows away.
@@ -157,10 +149,57 @@ impl Outbox {
     }
 }
 
+/// What one look at an outbox has read.
+#[derive(Debug, Default)]
+struct Look {
+    /// Parts of messages by their keys.
+    found: BTreeMap<Id, BTreeMap<String, String>>,
+    rows: u64,
+    bytes: usize,
+    /// Whether some message has all of its parts.
+    has_message: bool,
+}
+
+impl Look {
+    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows = self.rows.saturating_add(u64::try_from(batch.num_rows()).map_err(Error::internal)?);
+        let texts = |place: usize| {
+            let values = batch.columns().get(place).ok_or_else(|| Error::internal("an outbox has no such column"))?;
+            cast(values, &DataType::Utf8).map_err(Error::internal)
+        };
+        let (keys, parts) = (texts(0)?, texts(1)?);
+        let (Some(keys), Some(parts)) = (keys.as_string_opt::<i32>(), parts.as_string_opt::<i32>()) else {
+            return Err(Error::internal("an outbox has other columns than texts"));
+        };
+        for row in (0..keys.len()).filter(|row| keys.is_valid(*row) && parts.is_valid(*row)) {
+            let (key, part) = (keys.value(row), parts.value(row));
+            self.bytes = self.bytes.saturating_add(key.len()).saturating_add(part.len());
+            let Some(id) = Id::parse(key.split('.').next().unwrap_or_default()) else { continue };
+            let own = self.found.entry(id).or_default();
+            own.insert(key.to_owned(), part.to_owned());
+            self.has_message |= parts_of(key) == Some(own.len());
+        }
+        Ok(())
+    }
+
+    /// Whether what is behind waits for the next look.
+    const fn is_full(&self) -> bool {
+        self.rows >= ROWS_MAX || self.has_message && self.bytes >= BYTES_MAX
+    }
+
+    fn messages(self) -> Vec<Message> {
+        self.found.into_iter().filter_map(|(id, parts)| message(id, parts)).collect()
+    }
+}
+
+/// Of how many parts a message is, by the key of one.
+fn parts_of(key: &str) -> Option<usize> {
+    key.rsplit('.').next()?.parse().ok()
+}
+
 /// A message, if all of its parts are there.
 fn message(id: Id, parts: BTreeMap<String, String>) -> Option<Message> {
-    let count: usize = parts.keys().next()?.rsplit('.').next()?.parse().ok()?;
-    if parts.len() != count {
+    if parts_of(parts.keys().next()?)? != parts.len() {
         return None;
     }
     let (keys, texts): (Vec<String>, Vec<String>) = parts.into_iter().unzip();
@@ -219,4 +258,68 @@ fn batch(columns: &[(&str, Vec<&str>)]) -> Result<RecordBatch> {
     let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
     let arrays = columns.iter().map(|(_, values)| Arc::new(StringArray::from(values.clone())) as _).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of a message of this many parts.
+    fn rows(id: Id, parts: usize, part: &str) -> Vec<(String, String)> {
+        (0..parts).map(|number| (format!("{id}.{number:05}.{parts:05}"), part.to_owned())).collect()
+    }
+
+    fn look_at(look: &mut Look, rows: &[(String, String)]) {
+        let (keys, parts): (Vec<&str>, Vec<&str>) =
+            rows.iter().map(|(key, part)| (key.as_str(), part.as_str())).unzip();
+        look.add(&batch(&[("id", keys), ("payload", parts)]).unwrap()).unwrap();
+    }
+
+    fn id(number: u64) -> Id {
+        Id::new(number, [0; 8])
+    }
+
+    #[test]
+    fn a_look_ends_at_its_bytes_and_gives_the_messages_that_are_whole() {
+        let part = STANDARD.encode(vec![7_u8; PART / 4 * 3]);
+        let mut look = Look::default();
+        let most = u64::try_from(BYTES_MAX / part.len()).unwrap();
+        for number in 0..100 {
+            assert!(!look.is_full());
+            look_at(&mut look, &rows(id(number), 3, &part));
+            if look.is_full() {
+                break;
+            }
+        }
+        // The next one is cut, as a batch may end within a message.
+        look_at(&mut look, &rows(id(1_000), 3, &part)[..2]);
+        assert!((most..most + 6).contains(&look.rows), "{}", look.rows);
+        let messages = look.messages();
+        assert!(messages.len() > 1 && messages.iter().all(|message| message.id < id(100) && message.keys.len() == 3));
+        assert!(messages.iter().all(|message| message.body.len() == PART / 4 * 9));
+    }
+
+    #[test]
+    fn a_message_beyond_the_bytes_is_read_whole() {
+        let part = STANDARD.encode(vec![7_u8; PART / 4 * 3]);
+        let mut look = Look::default();
+        let large = rows(id(1), 2 * BYTES_MAX / PART, &part);
+        let (first, last) = large.split_at(large.len() - 1);
+        look_at(&mut look, first);
+        assert!(look.bytes > BYTES_MAX && !look.is_full(), "no message is whole");
+        look_at(&mut look, last);
+        assert!(look.is_full());
+        let messages = look.messages();
+        assert_eq!(messages.iter().map(|message| message.keys.len()).collect::<Vec<_>>(), [large.len()]);
+    }
+
+    #[test]
+    fn rows_are_bounded_whatever_they_hold() {
+        let mut look = Look::default();
+        let others: Vec<_> = (0..ROWS_MAX).map(|number| (format!("note {number}"), String::new())).collect();
+        look_at(&mut look, &others[1..]);
+        assert!(!look.is_full());
+        look_at(&mut look, &others[..1]);
+        assert!(look.is_full() && look.messages().is_empty());
+    }
 }

@@ -308,8 +308,13 @@ impl Queues {
             }
             if looked.is_none_or(|at| at.elapsed() >= LOOKED_EVERY) {
                 looked = Some(Instant::now());
-                if let Err(error) = all.look(&source).await {
-                    tracing::warn!(source = &*source, %error, "an outbox could not be read; it is tried again");
+                match all.look(&source).await {
+                    Ok(true) => {}
+                    // The next look is as soon as some of what goes is on disk.
+                    Ok(false) => looked = None,
+                    Err(error) => {
+                        tracing::warn!(source = &*source, %error, "an outbox could not be read; it is tried again");
+                    }
                 }
             }
             let is_done = Arc::clone(&own.is_done);
@@ -320,10 +325,14 @@ impl Queues {
         }
     }
 
-    async fn look(self: &Arc<Self>, source: &Arc<str>) -> Result<()> {
-        let (Some(own), Some(outbox)) = (self.outboxes.get(source), self.outbox(source).await?) else { return Ok(()) };
+    /// Moves what an outbox has to the log, as much as one look reads. Whether nothing is left behind that.
+    async fn look(self: &Arc<Self>, source: &Arc<str>) -> Result<bool> {
+        let (Some(own), Some(outbox)) = (self.outboxes.get(source), self.outbox(source).await?) else {
+            return Ok(true);
+        };
         let left = own.left().times;
-        let (messages, mut all_go) = outbox.messages().await?;
+        let (messages, is_all) = outbox.messages().await?;
+        let (mut all_go, mut is_backlog) = (is_all, false);
         let there: BTreeSet<Id> = messages.iter().map(|message| message.id).collect();
         for message in messages {
             let moved = own.moved().get(&message.id).copied();
@@ -337,6 +346,7 @@ impl Queues {
                 Some(false) => {}
                 None if self.is_waiting(source, message.id) => {}
                 None => {
+                    is_backlog = true;
                     let (rows, _) = read_body(&message.body)?;
                     if !self.move_to_log(source, message, Some(rows)) {
                         all_go = false;
@@ -346,14 +356,18 @@ impl Queues {
             }
         }
         let mut behind = own.left();
+        // More of what is not known here may follow: what is committed from now on goes behind that.
+        behind.is_behind |= is_backlog && !is_all;
         // Whatever was left before the outbox was read was in it, and all of it goes.
         if all_go && behind.times == left {
             behind.is_behind = false;
         }
         drop(behind);
         let horizon = Id::new(now().saturating_sub(FORGOTTEN_AFTER), [0; 8]);
-        own.moved().retain(|id, _| there.contains(id) || *id > horizon);
-        Ok(())
+        // Behind what was read there may be some that were moved and not taken away yet.
+        let is_read = |id: &Id| is_all || there.last().is_some_and(|last| id <= last);
+        own.moved().retain(|id, _| there.contains(id) || *id > horizon || !is_read(id));
+        Ok(all_go)
     }
 
     /// Whether a transaction waits for its outcome, or for those before it.
