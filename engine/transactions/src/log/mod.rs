@@ -142,6 +142,7 @@ impl DecisionLog {
             open,
             broken: Arc::clone(&broken),
             rotate_at: ROTATE_AT,
+            paused_until: None,
             _lock: lock,
         };
         let thread = std::thread::Builder::new().name("decisions".to_owned());

@@ -6,6 +6,7 @@ use super::*;
 use std::io;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 use tempfile::TempDir;
 
 fn commit(number: u64) -> Entry {
@@ -106,6 +107,8 @@ struct Disk {
     bytes: Vec<u8>,
     room: usize,
     syncs: usize,
+    /// How often it was to be replaced.
+    copies: usize,
     fails_to_cut: bool,
     fails_to_sync: bool,
     fails_to_replace: bool,
@@ -139,6 +142,7 @@ impl Storage for Limited {
 
     fn replace(&mut self, bytes: &[u8]) -> std::result::Result<(), Unreplaced> {
         let mut disk = self.0.lock().unwrap();
+        disk.copies += 1;
         if disk.fails_to_replace || bytes.len() > disk.room {
             return Err(Unreplaced::Kept(io::ErrorKind::StorageFull.into()));
         }
@@ -156,6 +160,7 @@ fn writer(disk: &Limited, room: usize) -> LogWriter<Limited> {
         open: BTreeMap::new(),
         broken: Arc::default(),
         rotate_at: ROTATE_AT,
+        paused_until: None,
         _lock: None,
     }
 }
@@ -286,11 +291,16 @@ fn a_full_log_leaves_behind_what_has_ended() {
     // As after rotations that failed for long.
     disk.0.lock().unwrap().fails_to_replace = true;
     (log.length, log.rotate_at) = (SIZE_MAX + 1, 4 * SIZE_MAX);
-    let (batch, mut answers) = appends([commit(3)]);
-    log.write(batch);
-    assert_eq!(told(&mut answers[0]), "refused");
+    for _ in 0..50 {
+        let (batch, mut answers) = appends([commit(3)]);
+        log.write(batch);
+        assert_eq!(told(&mut answers[0]), "refused");
+    }
     log.write(vec![Append { entry: end(1), waiter: None }]);
+    assert_eq!(disk.0.lock().unwrap().copies, 1, "it is not copied again with each batch");
     disk.0.lock().unwrap().fails_to_replace = false;
+    // As after the pause.
+    log.paused_until = Some(Instant::now());
     let (batch, mut answers) = appends([commit(4)]);
     log.write(batch);
     assert_eq!(told(&mut answers[0]), "written");

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Records that are put on disk at once, at most.
@@ -16,6 +17,8 @@ const BATCH_MAX: usize = 256;
 pub(super) const ROTATE_AT: u64 = 1 << 20;
 /// A log that holds so much of what is open takes no more.
 pub(super) const SIZE_MAX: u64 = 64 << 20;
+/// How long a full log is not copied again after that failed: a copy may be half as large, and all who commit wait for it.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// A record that is to be written.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub(super) struct LogWriter<S> {
     /// What is on disk is not known any more: nothing is written again.
     pub(super) broken: Arc<AtomicBool>,
     pub(super) rotate_at: u64,
+    /// Until when it is not copied again, should it be full. `None`: it may be at once.
+    pub(super) paused_until: Option<Instant>,
     /// The place is this process' until the last record is written.
     pub(super) _lock: Option<File>,
 }
@@ -136,12 +141,15 @@ impl<S: Storage> LogWriter<S> {
     }
 
     /// Leaves behind what has ended by the log or by these records, however long rotation was put off. That a record says so may be lost:
-    /// where the one before it is found, it is found out again.
+    /// where the one before it is found, it is found out again. After a copy that failed it takes a while until the next.
     fn make_room(&mut self, batch: &[Append]) {
         for append in batch {
             if append.entry.step == Step::End {
                 self.open.remove(&append.entry.number);
             }
+        }
+        if self.paused_until.is_some_and(|until| Instant::now() < until) {
+            return;
         }
         self.rotate_at = self.rotate_at.min(SIZE_MAX);
         self.rotate();
@@ -160,6 +168,7 @@ impl<S: Storage> LogWriter<S> {
                 tracing::warn!(%error, "the decision log is not rotated now");
                 // Not again with every record.
                 self.rotate_at = self.length.saturating_mul(2);
+                self.paused_until = Some(Instant::now() + PAUSE);
             }
             Err(Unreplaced::Unknown(error)) => {
                 self.broken.store(true, Ordering::Release);
