@@ -239,6 +239,7 @@ fn is_nan(value: &ScalarValue) -> bool {
 mod tests {
     use super::*;
     use arrow::datatypes::Field;
+    use datafusion::physical_expr::PhysicalExprSimplifier;
     use datafusion::physical_expr::expressions::{binary, cast, col, in_list, is_not_null, is_null, lit, not};
 
     fn schema() -> Schema {
@@ -274,6 +275,25 @@ mod tests {
         let either = |right| binary(on("v", O::Lt, 1.0), O::Or, right, &schema).unwrap();
         assert!(prunes(either(on("n", O::Gt, 5_i64))) && !prunes(either(on("v", O::Gt, 5.0))));
         assert!(!prunes(either(on("w", O::Gt, 5.0))));
+    }
+
+    #[test]
+    fn casts_to_fewer_places_prune_nothing() {
+        let schema = Schema::new(vec![Field::new("price", DataType::Decimal128(10, 2), true)]);
+        let on_cast = |precision: u8, scale: i8, value: i128| {
+            let cast = cast(col("price", &schema).unwrap(), &schema, DataType::Decimal128(precision, scale)).unwrap();
+            let value = lit(ScalarValue::Decimal128(Some(value), precision, scale));
+            binary(cast, Operator::Eq, value, &schema).unwrap()
+        };
+        let prunes = |filter: &Arc<dyn PhysicalExpr>| for_pruning(vec![Arc::clone(filter)], None, &schema)[0].is_some();
+        let (narrow, wide) = (on_cast(3, 1, 54), on_cast(12, 4, 54_000));
+        assert!(!prunes(&narrow) && prunes(&wide));
+        assert!(!prunes(&binary(wide, Operator::And, Arc::clone(&narrow), &schema).unwrap()));
+        let key = Arc::clone(narrow.children()[0]);
+        let found: Arc<dyn PhysicalExpr> = Arc::new(DynamicFilterPhysicalExpr::new(vec![key], lit(true)));
+        assert!(!prunes(&found), "keys of a join");
+        let simplified = PhysicalExprSimplifier::new(&schema).simplify(Arc::clone(&narrow)).unwrap();
+        assert_ne!(simplified.to_string(), narrow.to_string(), "what reads files leaves the cast where it is now");
     }
 
     #[test]
