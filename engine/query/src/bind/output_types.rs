@@ -10,8 +10,12 @@ use std::collections::HashMap;
 
 /// The type to declare in place of `declared`: another name for what the engine has as the same. `None`: leave it.
 pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> Option<PgType> {
-    let found = Types::default().of_column(plan, column).filter(|found| *found != declared)?;
-    let fits = match declared {
+    Types::default().of_column(plan, column).filter(|found| is_name_of(*found, declared))
+}
+
+/// Whether a type is another name for what the engine has as text, or as an array of texts.
+pub(crate) const fn is_name_of(found: PgType, declared: PgType) -> bool {
+    match declared {
         PgType::Text => matches!(
             found,
             PgType::Name
@@ -21,23 +25,30 @@ pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> O
                 | PgType::Json
                 | PgType::Jsonb
                 | PgType::Uuid
+                | PgType::Macaddr
+                | PgType::Macaddr8
+                | PgType::Bit
+                | PgType::Varbit
                 | PgType::PgNodeTree
                 | PgType::AclItem
         ),
-        PgType::TextArray => {
-            matches!(
-                found,
-                PgType::NameArray
-                    | PgType::CharArray
-                    | PgType::VarcharArray
-                    | PgType::AclItemArray
-                    | PgType::JsonArray
-                    | PgType::JsonbArray
-            )
-        }
+        PgType::TextArray => matches!(
+            found,
+            PgType::NameArray
+                | PgType::CharArray
+                | PgType::VarcharArray
+                | PgType::BpcharArray
+                | PgType::AclItemArray
+                | PgType::JsonArray
+                | PgType::JsonbArray
+                | PgType::UuidArray
+                | PgType::MacaddrArray
+                | PgType::Macaddr8Array
+                | PgType::BitArray
+                | PgType::VarbitArray
+        ),
         _ => false,
-    };
-    fits.then_some(found)
+    }
 }
 
 pub(crate) fn named(field: &Field) -> Option<PgType> {
@@ -99,7 +110,12 @@ impl Types {
                 "nullif" => self.of(call.args.first()?, input).filter(|found| *found != PgType::Varchar),
                 "array_or_empty" | "told_apart" | "nullable" => self.of(call.args.first()?, input),
                 "make_array" => self.common(call.args.iter(), input)?.array(),
-                "array_element" => self.of(call.args.first()?, input)?.element(),
+                "array_element" | "mode_of" => self.of(call.args.first()?, input)?.element(),
+                "percentile_disc_of" => {
+                    let array = self.of(call.args.first()?, input)?;
+                    let is_of_several = call.args.get(1)?.get_type(input.schema().as_ref()).ok()?.is_list();
+                    if is_of_several { Some(array) } else { array.element() }
+                }
                 _ => computed(expr, input),
             },
             Expr::AggregateFunction(call) => match call.func.name() {
@@ -174,6 +190,11 @@ mod tests {
             ("SELECT nullif('a'::varchar, 'b')", PgType::Text),
             ("SELECT ARRAY['a'::varchar]", PgType::VarcharArray),
             ("SELECT array_agg('a'::varchar)", PgType::VarcharArray),
+            ("SELECT ARRAY['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid]", PgType::UuidArray),
+            ("SELECT array_agg('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid)", PgType::UuidArray),
+            ("SELECT ARRAY['08:00:2b:01:02:03'::macaddr]", PgType::MacaddrArray),
+            ("SELECT mode() WITHIN GROUP (ORDER BY '1'::jsonb)", PgType::Jsonb),
+            ("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY 'a'::varchar)", PgType::Varchar),
             ("SELECT (ARRAY['a'::varchar])[1]", PgType::Varchar),
             ("SELECT unnest(ARRAY['a'::varchar])", PgType::Varchar),
             ("SELECT json_agg(1)", PgType::Json),

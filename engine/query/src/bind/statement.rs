@@ -1,7 +1,7 @@
 //! Binds a statement on a principal's catalog: names, types, parameters. Reads no row.
 
 use crate::bind::aggregate_filters::refuse_filters;
-use crate::bind::argument_types::with_json_arguments;
+use crate::bind::argument_types::with_named_arguments;
 use crate::bind::mask_guard::refuse_masked_predicates;
 use crate::bind::missing_columns::translate_binding;
 use crate::bind::nulls;
@@ -425,7 +425,7 @@ fn settled(
     let plan = as_texts(dialect.settler.settle(plan)?, declared)?;
     let plan = semantics::bound(plan, state.config_options())?;
     let plan = narrowed(plan, declared)?;
-    let plan = with_json_arguments(plan)?;
+    let plan = with_named_arguments(plan)?;
     let plan = with_set_keys(plan)?;
     let plan = as_joins(plan)?;
     let plan = with_null_memberships(plan)?;
