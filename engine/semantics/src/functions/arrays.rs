@@ -1,4 +1,4 @@
-//! Functions of arrays that DataFusion lacks or means otherwise, and what ordered aggregates end with.
+//! Functions of arrays that DataFusion lacks or means otherwise.
 
 use super::call::form::{Form, P, R, form};
 use super::{Def, Row, Value, item_keys, lenient, strict};
@@ -9,7 +9,7 @@ use crate::typing::has_zeros;
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp::not_distinct;
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::utils::{SingleRowListArrayBuilder, normalize_float_zero};
 use datafusion::common::{Result, ScalarValue};
@@ -151,47 +151,6 @@ pub(super) const DEFS: &[Def] = &[
         })],
     ),
     strict(
-        "percentile_disc_of",
-        &[
-            form(&[P::AnyArray, P::Double], R::By(|args, _| Ok(item_of_first(args))), |r| {
-                let items = present(&r.list(0))?;
-                match discrete(&items, r.double(1))? {
-                    Some(place) => Ok(Value::Any(ScalarValue::try_from_array(&items, place)?)),
-                    None => Ok(Value::Null),
-                }
-            }),
-            form(
-                &[P::AnyArray, P::DoubleArray],
-                R::By(|args, _| {
-                    Ok(args.first().map_or(Field::new("p", DataType::Null, true), |of| of.as_ref().clone()))
-                }),
-                |r| {
-                    let (items, parts) = (present(&r.list(0))?, r.list(1));
-                    if items.is_empty() {
-                        return Ok(Value::Null);
-                    }
-                    let parts = parts.as_primitive::<Float64Type>().iter();
-                    let place = |part: Option<f64>| part.map_or(Ok(None), |part| discrete(&items, part));
-                    let places = parts.map(place).collect::<Result<Vec<_>>>()?;
-                    for place in places.iter().flatten() {
-                        charge(own_bytes(&items.slice(*place, 1)))?;
-                    }
-                    let places = places.into_iter().map(|at| at.and_then(|at| u64::try_from(at).ok()));
-                    one_list(&arrow::compute::take(&items, &places.collect::<UInt64Array>(), None)?)
-                },
-            ),
-        ],
-    ),
-    strict(
-        "percentile_cont_of",
-        &[
-            form(&[P::DoubleArray, P::Double], R::Double, |r| percentile(&r.list(0), r.double(1))),
-            form(&[P::WideArray, P::Double], R::Double, |r| percentile(&doubles(r)?, r.double(1))),
-            form(&[P::DoubleArray, P::DoubleArray], R::By(list_of_doubles), |r| percentiles(&r.list(0), &r.list(1))),
-            form(&[P::WideArray, P::DoubleArray], R::By(list_of_doubles), |r| percentiles(&doubles(r)?, &r.list(1))),
-        ],
-    ),
-    strict(
         "mode_of",
         &[form(&[P::AnyArray], R::By(|args, _| Ok(item_of_first(args))), |r| {
             let items = present(&r.list(0))?;
@@ -206,32 +165,6 @@ pub(super) const DEFS: &[Def] = &[
         })],
     ),
 ];
-
-fn list_of_doubles(_: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
-    Ok(Field::new("p", super::call::form::list(DataType::Float64), true))
-}
-
-/// The numerics of the first argument.
-fn doubles(row: &Row<'_>) -> Result<ArrayRef> {
-    wide::to_values(&row.list(0), &DataType::Float64)
-}
-
-fn percentile(items: &ArrayRef, part: f64) -> Result<Value> {
-    Ok(continuous(&present(items)?, part)?.map_or(Value::Null, Value::Double))
-}
-
-fn percentiles(items: &ArrayRef, parts: &ArrayRef) -> Result<Value> {
-    let items = present(items)?;
-    if items.is_empty() {
-        return Ok(Value::Null);
-    }
-    let found = parts.as_primitive::<Float64Type>().iter().map(|part| match part {
-        Some(part) => continuous(&items, part),
-        None => Ok(None),
-    });
-    let found: Vec<ScalarValue> = found.map(|found| found.map(ScalarValue::Float64)).collect::<Result<_>>()?;
-    Ok(Value::Any(ScalarValue::List(ScalarValue::new_list_nullable(&found, &DataType::Float64))))
-}
 
 const HOLD_ANY: &[Form] = &[form(&[P::AnyArray, P::AnyArray], R::Bool, |r| holds(r, false))];
 const HOLD_ALL: &[Form] = &[form(&[P::AnyArray, P::AnyArray], R::Bool, |r| holds(r, true))];
@@ -308,13 +241,13 @@ fn distinct(row: &Row<'_>) -> Result<Value> {
     one_list(&arrow::compute::take(&items, &UInt64Array::from(first), None)?)
 }
 
-fn like_first(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
+pub(super) fn like_first(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
     Ok(args
         .first()
         .map_or_else(|| Field::new("array", DataType::Null, true), |f| f.as_ref().clone().with_nullable(true)))
 }
 
-fn item_of_first(args: &[FieldRef]) -> Field {
+pub(super) fn item_of_first(args: &[FieldRef]) -> Field {
     match args.first().map(|f| f.data_type()) {
         Some(DataType::List(item)) => item.as_ref().clone().with_nullable(true),
         _ => Field::new("item", DataType::Null, true),
@@ -356,63 +289,17 @@ fn kept(items: &ArrayRef, keep: impl Iterator<Item = bool>) -> Result<Value> {
     one_list(&arrow::compute::filter(items, &keep)?)
 }
 
-fn one_list(items: &ArrayRef) -> Result<Value> {
+pub(super) fn one_list(items: &ArrayRef) -> Result<Value> {
     let list = SingleRowListArrayBuilder::new(Arc::clone(items)).build_list_array();
     Ok(Value::Any(ScalarValue::List(Arc::new(list))))
 }
 
 /// Items that are not NULL.
-fn present(items: &ArrayRef) -> Result<ArrayRef> {
+pub(super) fn present(items: &ArrayRef) -> Result<ArrayRef> {
     if items.null_count() == 0 {
         return Ok(Arc::clone(items));
     }
     Ok(arrow::compute::filter(items, &arrow::compute::is_not_null(items)?)?)
-}
-
-fn fraction(part: f64) -> Result<f64> {
-    if (0.0..=1.0).contains(&part) {
-        return Ok(part);
-    }
-    Err(external(Error::new(ErrorCode::NumericOutOfRange, "percentile value is not between 0 and 1")))
-}
-
-/// The place of the first item at which the fraction of all is reached; of none there is none.
-fn discrete(items: &ArrayRef, part: f64) -> Result<Option<usize>> {
-    let part = fraction(part)?;
-    if items.is_empty() {
-        return Ok(None);
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a place among the items"
-    )]
-    let place = ((part * items.len() as f64).ceil() as usize).clamp(1, items.len());
-    Ok(Some(place - 1))
-}
-
-/// Between two neighbours by the fraction.
-fn continuous(items: &ArrayRef, part: f64) -> Result<Option<f64>> {
-    let part = fraction(part)?;
-    let items = items.as_primitive::<Float64Type>();
-    if items.is_empty() {
-        return Ok(None);
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "places among the items"
-    )]
-    let (at, low, high) = {
-        let at = part * (items.len() - 1) as f64;
-        (at, at.floor() as usize, at.ceil() as usize)
-    };
-    let (a, b) = (items.value(low), items.value(high));
-    #[expect(clippy::cast_precision_loss, reason = "a place among the items")]
-    let result = a + (at - low as f64) * (b - a);
-    Ok(Some(if low == high { a } else { result }))
 }
 
 /// Two columns in a type whose values compare as PostgreSQL's do.

@@ -16,6 +16,7 @@ mod networks;
 pub(super) mod null_arrays;
 mod numbers;
 mod patterns;
+mod percentiles;
 mod regexes;
 mod series;
 mod texts;
@@ -79,6 +80,7 @@ fn tables() -> impl Iterator<Item = &'static Def> {
         networks::DEFS,
         numbers::DEFS,
         patterns::DEFS,
+        percentiles::DEFS,
         series::DEFS,
         texts::DEFS,
         wide_numbers::DEFS,

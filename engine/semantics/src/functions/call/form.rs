@@ -38,6 +38,7 @@ pub(crate) enum P {
     DoubleArray,
     /// Numerics of any width.
     WideArray,
+    IntervalArray,
     AnyArray,
     Any,
 }
@@ -161,6 +162,10 @@ impl P {
             }
             (Self::WideArray, DataType::List(item)) if item.data_type() == &WIDE_NUMERIC => (given.clone(), 0),
             (Self::WideArray, _) => return None,
+            (Self::IntervalArray, DataType::List(item)) if matches!(item.data_type(), DataType::Interval(_)) => {
+                (list(DataType::Interval(IntervalUnit::MonthDayNano)), 0)
+            }
+            (Self::IntervalArray, _) => return None,
             // A literal without a type takes the parameter's.
             (Self::TextArray, _) if text => (list(DataType::Utf8), 8),
             (Self::TextArray | Self::DoubleArray, DataType::Null) => (self.arrow()?, 2),
@@ -196,7 +201,7 @@ impl P {
             Self::Bytea => DataType::Binary,
             Self::TextArray => list(DataType::Utf8),
             Self::DoubleArray => list(DataType::Float64),
-            Self::TextTable | Self::WideArray | Self::AnyArray | Self::Any => return None,
+            Self::TextTable | Self::WideArray | Self::IntervalArray | Self::AnyArray | Self::Any => return None,
         })
     }
 }

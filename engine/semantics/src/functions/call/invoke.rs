@@ -8,6 +8,7 @@ use crate::fault::external;
 use crate::functions::Def;
 use crate::functions::of_no_rows;
 use crate::functions::patterns::compiled::Patterns;
+use crate::functions::percentiles;
 use crate::times::zone::Zone;
 use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::buffer::NullBuffer;
@@ -67,6 +68,9 @@ impl Builtin {
 
 /// `function upper(integer) does not exist`.
 fn undefined(name: &str, types: &[DataType]) -> Error {
+    if let Some((written, types)) = percentiles::as_written(name, types) {
+        return undefined(written, &types);
+    }
     let types = types.iter().map(|t| match t {
         DataType::Null => "unknown".to_owned(),
         other => pg_type_of(&Field::new("", other.clone(), true)).sql_name(),
