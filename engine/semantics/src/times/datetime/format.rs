@@ -76,6 +76,11 @@ impl Shown {
         Ok(out)
     }
 
+    /// Of an interval, its days where a month has 30.
+    fn day_of_year(&self) -> i64 {
+        self.moment.map_or_else(|| (self.year * 12 + self.month) * 30 + self.day, |m| m.day_of_year())
+    }
+
     /// Prints a field; the number, if it is one that may have an ordinal suffix.
     fn field(&self, field: Field, case: Case, fill: bool, out: &mut String) -> Result<Option<i64>> {
         let mut digits = |value: i64, width: usize| {
@@ -87,12 +92,14 @@ impl Shown {
         };
         match field {
             Field::Hour24 => digits(self.hour, 2),
-            Field::Hour12 => digits(if self.hour % 12 == 0 { 12 } else { self.hour % 12 }, 2),
+            // Of hours before midnight, 12 has room for the sign that it does not have.
+            Field::Hour12 if self.hour % 12 == 0 => digits(12, if self.hour < 0 { 3 } else { 2 }),
+            Field::Hour12 => digits(self.hour % 12, 2),
             Field::Minute => digits(self.minute, 2),
             Field::Second => digits(self.second, 2),
             Field::SecondOfDay => digits(self.hour * 3_600 + self.minute * 60 + self.second, 0),
             Field::Month => digits(self.month, 2),
-            Field::Day => digits(self.day, 2),
+            Field::Day => digits(self.day, beside_sign(self.day, 2)),
             Field::Year(width) => {
                 let year = if self.moment.is_some() && self.year <= 0 { 1 - self.year } else { self.year };
                 year_digits(year, width, fill, out);
@@ -107,15 +114,11 @@ impl Shown {
                 };
                 digits(century, 2)
             }
-            Field::DayOfYear => digits(
-                self.moment.map_or_else(|| (self.year * 12 + self.month) * 30 + self.day, |m| m.day_of_year()),
-                3,
-            ),
+            Field::DayOfYear => digits(self.day_of_year(), beside_sign(self.day_of_year(), 3)),
             Field::WeekOfMonth => digits((self.day - 1) / 7 + 1, 0),
             Field::WeekOfYear => {
-                let day =
-                    self.moment.map_or_else(|| (self.year * 12 + self.month) * 30 + self.day, |m| m.day_of_year());
-                digits((day - 1) / 7 + 1, 2)
+                let week = (self.day_of_year() - 1) / 7 + 1;
+                digits(week, beside_sign(week, 2))
             }
             Field::Quarter => {
                 if self.month == 0 {
@@ -237,6 +240,11 @@ impl Shown {
     fn east(&self) -> i32 {
         self.zone.map_or(0, |(zone, instant)| zone.offset_at(instant))
     }
+}
+
+/// The digits of a number whose sign is within its width, as those of days are and those of hours are not.
+const fn beside_sign(value: i64, width: usize) -> usize {
+    if value < 0 { width.saturating_sub(1) } else { width }
 }
 
 /// The sign first, and within the width.
