@@ -1,7 +1,7 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::{by_argument, common_zone, key_arguments, told_jsonb, words};
+use super::{by_argument, common_zone, day_counts, key_arguments, told_jsonb, words};
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };
@@ -424,6 +424,7 @@ fn settle_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<
     if !arithmetic {
         return Ok(Transformed::no(whole(left, right)));
     }
+    day_counts::refuse_bigints(&left, op, &right, schema)?;
     // Asking a long chain for its type at each of its operators takes time that grows with the square of its length.
     if op != Operator::Divide && digits_of(&left).is_none() && digits_of(&right).is_none_or(|(_, scale)| scale == 0) {
         return Ok(Transformed::no(whole(left, right)));

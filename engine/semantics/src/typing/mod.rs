@@ -4,6 +4,7 @@ pub(super) mod binding;
 mod by_argument;
 mod common_zone;
 pub(super) mod comparable;
+mod day_counts;
 pub(super) mod enum_order;
 pub(super) mod key_arguments;
 pub(super) mod literals;
