@@ -134,6 +134,9 @@ fn choosing(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
         if let Some(same) = real_beside_double(value, other, schema)? {
             return Ok(Transformed::yes(null_if::as_case(same, value.clone(), &DataType::Float32)?));
         }
+        if let Some(narrow) = null_if::of_narrow(&call, schema)? {
+            return Ok(Transformed::yes(narrow));
+        }
     }
     Ok(match interval_length::extreme(call, schema)? {
         Ok(extreme) => Transformed::yes(extreme),
