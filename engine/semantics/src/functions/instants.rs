@@ -67,6 +67,9 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Text, P::Timetz], R::Timetz, |r| in_zone(r, named(r)?, None)),
             form(&[P::Interval, P::Timetz], R::Timetz, |r| in_zone(r, by_interval(r)?, None)),
             form(&[P::Text, P::Timetz, P::Timestamptz], R::Timetz, |r| in_zone(r, named(r)?, Some(r.micros(2)))),
+            // Binding makes a time with a zone of the time before this is called.
+            form(&[P::Text, P::Time], R::Timetz, |_| internal_err!("a time of day has no zone to change")),
+            form(&[P::Interval, P::Time], R::Timetz, |_| internal_err!("a time of day has no zone to change")),
         ],
     ),
     strict(

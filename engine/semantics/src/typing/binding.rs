@@ -335,6 +335,12 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
     }
     if name == "timezone" && call.args.len() == 2 {
         let of = call.args.get(1).and_then(|of| of.get_type(schema).ok());
+        // A time of day has the session's zone before it gets another one.
+        if let (Some(DataType::Time64(_)), Some(time)) = (&of, call.args.get_mut(1)) {
+            let field = Arc::new(Field::new("", TimeTz::ARROW, true));
+            *time = settle_cast(Cast { expr: Box::new(std::mem::take(time)), field }, schema, zone)?.data;
+            return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
+        }
         let by_name = call.args.first().and_then(|by| by.get_type(schema).ok()).is_some_and(|by| is_text(&by));
         if by_name && of == Some(TimeTz::ARROW) {
             call.args.push(statement_time());
