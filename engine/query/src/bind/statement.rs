@@ -13,7 +13,7 @@ use crate::bind::verify::{Inventory, verify_bound};
 use crate::bind::volatility::Asks;
 use crate::bind::workspace::Workspace;
 use crate::books::observe::FragmentRecord;
-use crate::dialect::parameters::{Declared, Parameter, as_texts, narrowed};
+use crate::dialect::parameters::{Declared, Parameter, as_texts, gathered_as_texts, narrowed};
 use crate::dialect::{
     Dialect, as_joins, refuse_outer_aggregates, refuse_ungrouped, rewrite, with_nearest, with_null_memberships,
     with_set_keys,
@@ -422,7 +422,7 @@ fn settled(
     dialect: &Dialect,
     declared: &[Option<Declared>],
 ) -> std::result::Result<LogicalPlan, DataFusionError> {
-    let plan = as_texts(dialect.settler.settle(plan)?, declared)?;
+    let plan = gathered_as_texts(as_texts(dialect.settler.settle(plan)?, declared)?)?;
     let plan = semantics::bound(plan, state.config_options())?;
     let plan = narrowed(plan, declared)?;
     let plan = with_named_arguments(plan)?;

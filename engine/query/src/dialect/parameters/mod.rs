@@ -9,7 +9,7 @@ mod values;
 
 pub(crate) use first_casts::declare_first_casts;
 pub(in crate::dialect) use first_casts::without_modifier;
-pub(crate) use texts::as_texts;
+pub(crate) use texts::{as_texts, gathered_as_texts};
 pub(crate) use uses::{Uses, narrowed};
 pub(crate) use values::Parameter;
 

@@ -3,10 +3,11 @@
 
 use super::{Declared, declared_type};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ExprSchema, Result};
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Expr, LogicalPlan, Union};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, Union};
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_semantics::keep_names::under_names;
 use querygate_types::PgType;
@@ -38,6 +39,55 @@ pub(crate) fn as_texts(plan: LogicalPlan, declared: &[Option<Declared>]) -> Resu
         if changed { typed.map_data(renewed) } else { Ok(typed) }
     };
     Ok(plan.transform_up_with_subqueries(typed)?.data)
+}
+
+/// The plan whose arrays of parameters and columns without a type are arrays of texts, as which PostgreSQL takes such columns.
+pub(crate) fn gathered_as_texts(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut changed = false;
+    let typed = |node: LogicalPlan| {
+        let gathers = matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_));
+        let typed = if gathers {
+            let schema = merge_schema(&node.inputs());
+            under_names(node, |expr| expr.transform_up(|part| Ok(gathered(part, &schema))))?
+        } else {
+            Transformed::no(node)
+        };
+        changed |= typed.transformed;
+        if changed { typed.map_data(renewed) } else { Ok(typed) }
+    };
+    Ok(plan.transform_up_with_subqueries(typed)?.data)
+}
+
+fn gathered(mut part: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let mut changed = false;
+    match &mut part {
+        Expr::AggregateFunction(call) if call.func.name() == GATHERS => {
+            let keys = call.params.order_by.iter_mut().map(|key| &mut key.expr);
+            call.params.args.iter_mut().chain(keys).for_each(|value| changed |= as_text(value, schema));
+        }
+        Expr::WindowFunction(call) if call.fun.name() == GATHERS => {
+            call.params.args.iter_mut().for_each(|value| changed |= as_text(value, schema));
+        }
+        _ => {}
+    }
+    Transformed::new_transformed(part, changed)
+}
+
+/// What has no type as a text. Whether it has none.
+fn as_text(value: &mut Expr, schema: &DFSchema) -> bool {
+    if let Expr::Placeholder(Placeholder { id, field: own }) = value {
+        let is_open = own.as_ref().is_none_or(|field| field.data_type() == &DataType::Null);
+        if is_open {
+            *own = Some(field(id, PgType::Text));
+        }
+        return is_open;
+    }
+    let is_open = matches!(&*value, Expr::Column(column)
+        if schema.field_from_column(column).is_ok_and(|field| field.data_type() == &DataType::Null));
+    if is_open {
+        *value = Expr::Cast(Cast::new(Box::new(std::mem::take(value)), DataType::Utf8));
+    }
+    is_open
 }
 
 /// The parameters of a plan, and whether they have no type in all of their places.
@@ -139,6 +189,23 @@ mod tests {
                 let read = owner.prepare_with(sql, &[Some(pg_type)]).unwrap();
                 assert_eq!(owner.execute(&read, &[Some("a")]), expected, "{sql} {pg_type:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_has_no_type_is_gathered_as_texts() {
+        let yard = Yard::new();
+        let owner = yard.owner();
+        for sql in [
+            "SELECT array_agg($1)",
+            "SELECT array_agg($1) OVER ()",
+            "SELECT array_agg(x) FROM (SELECT $1 AS x) q",
+            "SELECT array_agg(DISTINCT x) FROM (SELECT $1 AS x) q",
+            "SELECT array_agg(x) OVER () FROM (SELECT $1 AS x) q",
+            "SELECT array(SELECT $1)",
+        ] {
+            let read = owner.prepare_with(sql, &[None]).unwrap();
+            assert_eq!(owner.execute(&read, &[Some("a")]), "[a]", "{sql}");
         }
     }
 
