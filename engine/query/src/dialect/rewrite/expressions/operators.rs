@@ -56,36 +56,36 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         Expr::SimilarTo { negated, expr: value, pattern, escape_char } => {
-            match escape_char.take().map(|escape| escape.value) {
-                None => {}
-                Some(Value::SingleQuotedString(escape)) => {
-                    **pattern = match literal_text(pattern) {
-                        Some(old) => text(&with_backslashes(old, &escape)?),
-                        None => call("like_escape", vec![(**pattern).clone(), text(&escape)]),
-                    };
-                }
-                Some(Value::Null) => **pattern = Expr::Value(Value::Null.with_empty_span()),
-                Some(_) => {
-                    return Err(Error::new(ErrorCode::FeatureNotSupported, "the escape character must be a literal"));
-                }
+            if let Some(escape) = escape_char.take() {
+                **pattern = escaped(pattern, escape.value)?;
             }
             let matched = call("similar_to", vec![(**value).clone(), (**pattern).clone()]);
             *expr = if *negated { negation(matched) } else { matched };
             Ok(())
         }
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
-            let Some(escape) = escape_char.take() else { return Ok(()) };
-            let Value::SingleQuotedString(escape) = &escape.value else {
-                return Err(Error::new(ErrorCode::FeatureNotSupported, "the escape character must be a literal"));
-            };
-            **pattern = match literal_text(pattern) {
-                Some(old) => text(&with_backslashes(old, escape)?),
-                None => call("like_escape", vec![(**pattern).clone(), text(escape)]),
-            };
+            if let Some(escape) = escape_char.take() {
+                **pattern = escaped(pattern, escape.value)?;
+            }
             Ok(())
         }
         _ => Ok(()),
     }
+}
+
+/// A LIKE pattern with backslash as its escape, which has another one: a literal, NULL or a parameter.
+fn escaped(pattern: &Expr, escape: Value) -> Result<Expr> {
+    Ok(match escape {
+        Value::SingleQuotedString(escape) => match literal_text(pattern) {
+            Some(old) => text(&with_backslashes(old, &escape)?),
+            None => call("like_escape", vec![pattern.clone(), text(&escape)]),
+        },
+        Value::Null => Expr::Value(Value::Null.with_empty_span()),
+        parameter @ Value::Placeholder(_) => {
+            call("like_escape", vec![pattern.clone(), Expr::Value(parameter.with_empty_span())])
+        }
+        _ => return Err(Error::new(ErrorCode::FeatureNotSupported, "the escape character must be a literal")),
+    })
 }
 
 /// The values of a row of two.
@@ -297,6 +297,23 @@ pub(in crate::dialect) fn with_backslashes(pattern: &str, escape: &str) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    #[test]
+    fn an_escape_may_be_a_parameter() {
+        for (sql, expected) in [
+            ("a LIKE $1 ESCAPE $2", "a LIKE like_escape($1, $2)"),
+            ("a NOT ILIKE 'x' ESCAPE $1", "a NOT ILIKE like_escape('x', $1)"),
+            ("a SIMILAR TO b ESCAPE $1", "similar_to(a, like_escape(b, $1))"),
+            ("a LIKE 'x' ESCAPE NULL", "a LIKE NULL"),
+            ("a LIKE 'x!%' ESCAPE '!'", "a LIKE 'x\\%'"),
+        ] {
+            let mut expr = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).unwrap().parse_expr().unwrap();
+            rewrite(&mut expr).unwrap();
+            assert_eq!(expr.to_string(), expected);
+        }
+    }
 
     #[test]
     fn escapes_become_backslashes() {
