@@ -1,5 +1,6 @@
 //! The pass over a bound plan: literals, parameters and set operations take their types.
 
+mod conditions;
 pub(super) mod counts;
 mod kin;
 pub(super) mod limits;

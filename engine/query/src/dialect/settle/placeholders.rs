@@ -1,6 +1,6 @@
 //! Parameters without a type take the one that PostgreSQL infers from their place: of what they are compared with, of the other results
-//! of a CASE, of the other arguments of COALESCE and its kin, of the function that fits the other arguments, and text beside others
-//! without a type.
+//! of a CASE, of the other arguments of COALESCE and its kin, of the function that fits the other arguments, truth where a condition is,
+//! and text beside others without a type.
 
 use crate::dialect::planners::literals::field_of;
 use crate::dialect::planners::types;
@@ -29,7 +29,12 @@ pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transfo
     if read.transformed {
         return Ok(read);
     }
-    match read.data {
+    super::conditions::typed(read.data).transform_data(|expr| beside_others(expr, schema))
+}
+
+/// As [`typed`], where what stands beside a parameter says what it is.
+fn beside_others(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
         Expr::BinaryExpr(BinaryExpr { mut left, op, mut right })
             if is_comparison(op) && (is_untyped(&left) || is_untyped(&right)) =>
         {
@@ -128,7 +133,7 @@ fn beside_members(InSubquery { expr, subquery, negated }: InSubquery) -> Expr {
     Expr::InSubquery(InSubquery { expr, subquery, negated })
 }
 
-fn is_untyped(expr: &Expr) -> bool {
+pub(super) fn is_untyped(expr: &Expr) -> bool {
     let Expr::Placeholder(Placeholder { field, .. }) = expr else { return false };
     field.as_ref().is_none_or(|field| field.data_type() == &DataType::Null)
 }

@@ -65,10 +65,14 @@ impl Settler {
             return Ok(Transformed::yes(LogicalPlan::Limit(limit)));
         }
         let columns = InputColumns::of(&node)?;
+        let are_conditions = super::conditions::are_of(&node);
         under_names(node, |expr| {
-            expr.transform_up(|e| {
-                let schema = columns.schema();
-                super::placeholders::typed(e, schema)?.transform_data(|e| self.expression(e, schema))
+            let expr = if are_conditions { super::conditions::whole(expr) } else { Transformed::no(expr) };
+            expr.transform_data(|expr| {
+                expr.transform_up(|e| {
+                    let schema = columns.schema();
+                    super::placeholders::typed(e, schema)?.transform_data(|e| self.expression(e, schema))
+                })
             })
         })
     }
