@@ -239,6 +239,7 @@ impl Writer for Rewriter<'_> {
             step(rewrite(expr))?;
         }
         step(frames::exclusion(expr))?;
+        step(frames::refuse_parameters(expr))?;
         frames::of_call(expr);
         relations::system_columns(self, expr);
         ON

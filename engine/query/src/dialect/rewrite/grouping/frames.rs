@@ -21,6 +21,34 @@ pub(in crate::dialect) fn of_call(expr: &mut Expr) {
     }
 }
 
+/// Refuses parameters as offsets of a frame: to the engine they are constants of the plan, which is made before there are values.
+///
+/// # Errors
+/// 0A000.
+pub(in crate::dialect) fn refuse_parameters(expr: &Expr) -> Result<()> {
+    let Expr::Function(Function { over: Some(WindowType::WindowSpec(spec)), .. }) = expr else { return Ok(()) };
+    let Some(WindowFrame { start_bound, end_bound, .. }) = &spec.window_frame else { return Ok(()) };
+    let waits = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::Preceding(Some(offset)) | WindowFrameBound::Following(Some(offset)) => is_open(offset),
+        WindowFrameBound::Preceding(None) | WindowFrameBound::Following(None) | WindowFrameBound::CurrentRow => false,
+    };
+    if std::iter::once(start_bound).chain(end_bound).any(waits) {
+        let message = "parameters as offsets of window frames are not supported";
+        return Err(
+            Error::new(ErrorCode::FeatureNotSupported, message).with_hint("Write the offset into the statement.")
+        );
+    }
+    Ok(())
+}
+
+/// Whether an offset is a parameter, in casts of any number.
+fn is_open(offset: &Expr) -> bool {
+    match offset {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_open(inner),
+        other => is_parameter(other),
+    }
+}
+
 /// A call over a frame that is marked as one that leaves rows out becomes a call of the function that does.
 ///
 /// # Errors
@@ -209,4 +237,26 @@ fn interval(text: &str) -> Expr {
         last_field: None,
         fractional_seconds_precision: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    #[test]
+    fn parameters_are_no_offsets() {
+        let refused = |frame: &str| {
+            let sql = format!("sum(x) OVER (ORDER BY x {frame})");
+            let expr = Parser::new(&PostgreSqlDialect {}).try_with_sql(&sql).unwrap().parse_expr().unwrap();
+            refuse_parameters(&expr).is_err()
+        };
+        for frame in ["ROWS $1 PRECEDING", "ROWS BETWEEN 1 PRECEDING AND ($1::int) FOLLOWING"] {
+            assert!(refused(frame), "{frame}");
+        }
+        for frame in ["", "ROWS 2 PRECEDING", "ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"] {
+            assert!(!refused(frame), "{frame}");
+        }
+    }
 }
