@@ -167,6 +167,8 @@ mod tests {
             ("SELECT a @> $1", PgType::TextArray, "SELECT a @> CAST(($1) AS TEXT[])"),
             ("SELECT $1 = $2", PgType::Interval, "SELECT CAST(($1) AS INTERVAL) = $2"),
             ("SELECT $1 < $2", PgType::Oid, "SELECT CAST(($1) AS oid) < $2"),
+            ("SELECT $1 < $2", PgType::Regclass, "SELECT CAST(($1) AS regclass) < $2"),
+            ("SELECT $1 = 'text'", PgType::Regtype, "SELECT CAST(($1) AS regtype) = 'text'"),
             ("SELECT ($1) < '{9}'", PgType::Int4Array, "SELECT (CAST(($1) AS INTEGER[])) < '{9}'"),
             ("SELECT $2 IN (NULL, $1)", PgType::Jsonb, "SELECT $2 IN (NULL, CAST(($1) AS JSONB))"),
             ("SELECT $2 BETWEEN $1 AND ''", PgType::Uuid, "SELECT $2 BETWEEN CAST(($1) AS UUID) AND ''"),
@@ -186,6 +188,7 @@ mod tests {
             ("SELECT 1 FROM t WHERE doc @> $1", PgType::Jsonb),
             ("SELECT 1 FROM t WHERE $1 = $2 OR id = $1", PgType::Uuid),
             ("SELECT 1 FROM pg_class WHERE oid = $1", PgType::Oid),
+            ("SELECT 1 FROM pg_class WHERE oid = $1", PgType::Regclass),
             ("SELECT 1 FROM t WHERE $2 BETWEEN $1 AND span", PgType::Interval),
             ("SELECT 1 FROM t WHERE span BETWEEN $1 AND $1", PgType::Interval),
         ] {

@@ -222,18 +222,19 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Jsonb => Cast::Apart(DataType::JSONB),
         PgType::Interval => Cast::Apart(DataType::Interval { fields: None, precision: None }),
         // Values of texts without the blanks behind them, and numbers of objects.
-        PgType::Bpchar | PgType::Oid => Cast::Apart(named(declared.pg_type)),
+        PgType::Bpchar
+        | PgType::Oid
+        | PgType::Regclass
+        | PgType::Regtype
+        | PgType::Regproc
+        | PgType::Regnamespace
+        | PgType::Regrole => Cast::Apart(named(declared.pg_type)),
         // Text from a client fits wherever a literal would.
         PgType::Text
         | PgType::Varchar
         | PgType::Name
         | PgType::Char
         | PgType::Unknown
-        | PgType::Regclass
-        | PgType::Regtype
-        | PgType::Regproc
-        | PgType::Regnamespace
-        | PgType::Regrole
         | PgType::AclItem
         | PgType::Xid => Cast::None,
         PgType::Int2Vector | PgType::OidVector => Cast::None,
