@@ -162,6 +162,7 @@ mod tests {
             ("SELECT $1, f($1)", PgType::Jsonb, "SELECT CAST(($1) AS JSONB), f(CAST(($1) AS JSONB))"),
             ("SELECT t + $1", PgType::Interval, "SELECT t + CAST(($1) AS INTERVAL)"),
             ("SELECT unnest($1)", PgType::Int4Array, "SELECT unnest(CAST(($1) AS INTEGER[]))"),
+            ("SELECT $1", PgType::NumericArray, "SELECT CAST(($1) AS NUMERIC[])"),
             ("SELECT a || $1", PgType::Text, "SELECT a || CAST(($1) AS TEXT)"),
             ("SELECT a || $1", PgType::Bpchar, "SELECT a || CAST(($1) AS bpchar)"),
             ("SELECT a @> $1", PgType::TextArray, "SELECT a @> CAST(($1) AS TEXT[])"),
@@ -182,6 +183,7 @@ mod tests {
         for (sql, pg_type) in [
             ("SELECT 1 FROM t WHERE $1 IS NULL OR id = $1", PgType::Uuid),
             ("SELECT 1 FROM t WHERE id IN ($1)", PgType::Uuid),
+            ("SELECT 1 FROM t WHERE prices = $1", PgType::NumericArray),
             ("SELECT $1::UUID", PgType::Uuid),
             ("SELECT 1 FROM t WHERE $1 = '' OR name LIKE '%' || $1", PgType::Text),
             ("SELECT CAST($1 AS UUID)", PgType::Uuid),

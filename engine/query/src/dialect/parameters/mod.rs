@@ -245,8 +245,9 @@ fn sql_type(declared: Declared) -> Cast {
 
 fn array(pg_type: PgType) -> Cast {
     let item = match pg_type.element() {
-        // Without a value it is not known how many places numerics have.
-        None | Some(PgType::Numeric) => return Cast::None,
+        None => return Cast::None,
+        // How many places they have is known once there are values, for which the statement is bound anew.
+        Some(PgType::Numeric) => numeric(None),
         Some(PgType::Text) => DataType::Text,
         Some(PgType::Varchar) => DataType::Varchar(None),
         Some(item) => match sql_type(Declared::from(item)) {
