@@ -1,7 +1,7 @@
 //! Arguments of aggregates with FILTER. PostgreSQL computes them of the rows that the condition chooses, the engine of all rows:
 //! `avg(n / a) FILTER (WHERE a <> 0)` would divide by zero. What may fail becomes a CASE of the condition. Knows no plan.
 
-use crate::casts::conversions::is_text;
+use crate::casts::conversions::{is_text, named};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, Result};
@@ -50,13 +50,17 @@ const TOTAL: &[&str] = &[
     "upper",
 ];
 
+/// Aggregates whose results are of one type, or of an array, whatever the names of their arguments' types.
+const NAMELESS: &[&str] = &["array_agg", "count", "string_agg"];
+
 /// Puts conditions around what an aggregate is given. Whether there is any.
 pub(super) fn in_aggregate(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
     let Some(condition) = call.params.filter.clone() else { return Ok(false) };
+    let is_nameless = NAMELESS.contains(&call.func.name());
     let keys = call.params.order_by.iter_mut().map(|sort| &mut sort.expr);
     let mut changed = false;
     for value in call.params.args.iter_mut().chain(keys) {
-        changed |= chosen(value, &condition, schema)?;
+        changed |= chosen(value, &condition, is_nameless, schema)?;
     }
     Ok(changed)
 }
@@ -64,14 +68,16 @@ pub(super) fn in_aggregate(call: &mut AggregateFunction, schema: &DFSchema) -> R
 /// As [`in_aggregate`], of one over a frame; what sorts and divides its rows is of all of them.
 pub(super) fn in_window(window: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
     let Some(condition) = window.params.filter.clone() else { return Ok(false) };
+    let is_nameless = NAMELESS.contains(&window.fun.name());
     let mut changed = false;
     for value in &mut window.params.args {
-        changed |= chosen(value, &condition, schema)?;
+        changed |= chosen(value, &condition, is_nameless, schema)?;
     }
     Ok(changed)
 }
 
-fn chosen(value: &mut Expr, condition: &Expr, schema: &DFSchema) -> Result<bool> {
+/// A value that may fail under a condition. `is_nameless`: the name of its type does not count.
+fn chosen(value: &mut Expr, condition: &Expr, is_nameless: bool, schema: &DFSchema) -> Result<bool> {
     // Plans are analyzed more than once.
     let is_chosen = matches!(value, Expr::Case(Case { expr: None, when_then_expr, else_expr: None })
         if when_then_expr.iter().all(|(when, _)| when.as_ref() == condition));
@@ -86,8 +92,11 @@ fn chosen(value: &mut Expr, condition: &Expr, schema: &DFSchema) -> Result<bool>
     let Ok((_, field)) = value.to_field(schema) else { return Ok(false) };
     let data_type = field.data_type();
     // The name of a type that the engine has as text is lost in a CASE.
-    let is_plain = data_type.is_numeric() || data_type.is_temporal() || *data_type == WIDE_NUMERIC;
-    if !is_plain && !(is_text(data_type) && field.metadata().is_empty()) {
+    let is_plain = data_type.is_numeric()
+        || data_type.is_temporal()
+        || matches!(*data_type, DataType::Boolean | WIDE_NUMERIC)
+        || is_text(data_type) && matches!(named(&field), None | Some("text"));
+    if !is_plain && !is_nameless {
         return Ok(false);
     }
     let then = std::mem::take(value);
@@ -137,6 +146,8 @@ mod tests {
     use super::*;
     use arrow::datatypes::{Field, Schema};
     use datafusion::logical_expr::{cast, col, lit};
+    use querygate_query_api::column::PG_TYPE_KEY;
+    use std::sync::Arc;
 
     #[test]
     fn what_may_fail_is_known() {
@@ -156,9 +167,30 @@ mod tests {
         ] {
             assert_eq!(may_fail(&value, &schema).unwrap(), expected, "{value}");
             let mut chosen_value = value.clone();
-            assert_eq!(chosen(&mut chosen_value, &col("a").is_not_null(), &schema).unwrap(), expected);
+            assert_eq!(chosen(&mut chosen_value, &col("a").is_not_null(), false, &schema).unwrap(), expected);
             assert_eq!(matches!(chosen_value, Expr::Case(_)), expected);
-            assert!(!expected || !chosen(&mut chosen_value, &col("a").is_not_null(), &schema).unwrap());
+            assert!(!expected || !chosen(&mut chosen_value, &col("a").is_not_null(), false, &schema).unwrap());
+        }
+    }
+
+    #[test]
+    fn types_keep_their_names_where_these_count() {
+        let fields = ["a", "n"].map(|name| Field::new(name, DataType::Int32, true));
+        let schema = DFSchema::try_from(Schema::new(fields.to_vec())).unwrap();
+        let quotient = |name: &str| {
+            let named = [(PG_TYPE_KEY.to_owned(), name.to_owned())].into();
+            let field = Arc::new(Field::new("", DataType::Utf8, true).with_metadata(named));
+            Expr::Cast(Cast { expr: Box::new(col("n") / col("a")), field })
+        };
+        for (name, is_nameless, expected) in [
+            ("text", false, true),
+            ("text", true, true),
+            ("varchar", false, false),
+            ("varchar", true, true),
+            ("json", true, true),
+        ] {
+            let mut value = quotient(name);
+            assert_eq!(chosen(&mut value, &col("a").is_not_null(), is_nameless, &schema).unwrap(), expected, "{name}");
         }
     }
 }
