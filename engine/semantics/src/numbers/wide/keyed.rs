@@ -70,13 +70,16 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     let mut theirs = Expr::Column(column.clone());
     let wide = is_wide(&member.expr, schema) || is_wide(&theirs, rows.schema());
     if !wide {
-        if !are_doubles(member.expr.get_type(schema), theirs.get_type(rows.schema())) {
+        let (Ok(one), Ok(other)) = (member.expr.get_type(schema), theirs.get_type(rows.schema())) else {
+            return Ok(Transformed::no(member));
+        };
+        if !are_doubles(&one, &other) {
             return Ok(Transformed::no(member));
         }
-        let double = cast(theirs, DataType::Float64).alias(&column.name);
+        let double = as_double(theirs, &other).alias(&column.name);
         let doubles = LogicalPlanBuilder::from(Arc::clone(rows)).project([double])?;
         member.subquery = member.subquery.with_plan(Arc::new(doubles.build()?));
-        *member.expr = cast(std::mem::take(member.expr.as_mut()), DataType::Float64);
+        *member.expr = as_double(std::mem::take(member.expr.as_mut()), &one);
         return Ok(Transformed::yes(member));
     }
     let floats = |t: Result<DataType>| t.is_ok_and(|t| matches!(t, DataType::Float32 | DataType::Float64));
@@ -97,13 +100,18 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     Ok(Transformed::yes(member))
 }
 
-/// Whether a real stands beside a whole number: both are compared as doubles, while the engine would make a real of the other.
-fn are_doubles(one: Result<DataType>, other: Result<DataType>) -> bool {
-    let is_real_beside = |real: &DataType, whole: &DataType| *real == DataType::Float32 && whole.is_integer();
-    match (one, other) {
-        (Ok(one), Ok(other)) => is_real_beside(&one, &other) || is_real_beside(&other, &one),
-        (Err(_), _) | (_, Err(_)) => false,
-    }
+/// Whether a real stands beside a whole number, of which the engine would make a real, or a float beside a decimal, which cannot hold all
+/// floats: both are compared as doubles.
+fn are_doubles(one: &DataType, other: &DataType) -> bool {
+    let is_beside = |float: &DataType, exact: &DataType| {
+        *float == DataType::Float32 && exact.is_integer() || float.is_floating() && exact.is_decimal()
+    };
+    is_beside(one, other) || is_beside(other, one)
+}
+
+/// A value of a type as a double.
+fn as_double(value: Expr, of: &DataType) -> Expr {
+    if *of == DataType::Float64 { value } else { cast(value, DataType::Float64) }
 }
 
 /// Keys of a sort that are wide. Whether there is any.
@@ -404,9 +412,11 @@ fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
             changed = true;
             continue;
         }
-        if are_doubles(left.get_type(join.left.schema()), right.get_type(join.right.schema())) {
-            *left = cast(std::mem::take(left), DataType::Float64);
-            *right = cast(std::mem::take(right), DataType::Float64);
+        if let (Ok(one), Ok(other)) = (left.get_type(join.left.schema()), right.get_type(join.right.schema()))
+            && are_doubles(&one, &other)
+        {
+            *left = as_double(std::mem::take(left), &one);
+            *right = as_double(std::mem::take(right), &other);
             changed = true;
             continue;
         }
