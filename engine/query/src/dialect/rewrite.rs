@@ -28,6 +28,8 @@ pub(super) struct Rewriter<'a> {
     declared: &'a [Option<Declared>],
     /// The WITH queries in scope with their columns, where the text says them; outermost first.
     ctes: Vec<HashMap<String, Option<Vec<String>>>>,
+    /// Those of them that are sorted, with the columns by which they are; outermost first.
+    orders: Vec<HashMap<String, orders::Columns>>,
     /// Aliases of catalog relations in scope with their ids, outermost first.
     scopes: Vec<HashMap<String, u32>>,
     /// Aliases in scope with their columns, outermost first.
@@ -39,6 +41,12 @@ pub(super) struct Rewriter<'a> {
 impl Rewriter<'_> {
     pub(super) fn is_cte(&self, name: &str) -> bool {
         self.ctes.iter().any(|names| names.contains_key(name))
+    }
+
+    /// The columns by which a WITH query is sorted.
+    pub(super) fn order_of_cte(&self, name: &str) -> Option<&orders::Columns> {
+        let (_, orders) = self.ctes.iter().zip(&self.orders).rev().find(|(ctes, _)| ctes.contains_key(name))?;
+        orders.get(name)
     }
 
     /// The name of the database that the session is in.
@@ -133,8 +141,9 @@ impl Rewriter<'_> {
 /// # Errors
 /// 42704 and 22P02 for names and literals that PostgreSQL refuses too; 0A000 for what has no translation.
 pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog, declared: &[Option<Declared>]) -> Result<()> {
-    let (ctes, scopes, rows, merged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut rewriter = Rewriter { catalog, declared, ctes, scopes, rows, merged };
+    let (ctes, orders, scopes) = (Vec::new(), Vec::new(), Vec::new());
+    let (rows, merged) = (Vec::new(), Vec::new());
+    let mut rewriter = Rewriter { catalog, declared, ctes, orders, scopes, rows, merged };
     write(statement, &mut rewriter)?;
     write(statement, &mut aliases::Arrays::new())
 }
@@ -142,10 +151,16 @@ pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog, declared: 
 impl Writer for Rewriter<'_> {
     fn query(&mut self, query: &mut Query) -> Step {
         self.ctes.push(HashMap::new());
+        self.orders.push(HashMap::new());
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let name = super::ast::folded(&cte.alias.name);
             let columns = self.cte_columns(cte);
+            let order = columns.as_deref().and_then(|columns| orders::of_cte(self, &cte.query, columns));
+            if let (Some(own), Some(order)) = (self.orders.last_mut(), order) {
+                own.insert(name.clone(), order);
+            }
             if let Some(own) = self.ctes.last_mut() {
-                own.insert(super::ast::folded(&cte.alias.name), columns);
+                own.insert(name, columns);
             }
         }
         step(recursion::check(query))?;
@@ -178,6 +193,7 @@ impl Writer for Rewriter<'_> {
 
     fn after_query(&mut self, query: &mut Query) -> Step {
         self.ctes.pop();
+        self.orders.pop();
         step(group_by::keep_order_apart(query))
     }
 

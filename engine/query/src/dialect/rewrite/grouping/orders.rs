@@ -1,7 +1,7 @@
 //! Orders of aggregates: those that PostgreSQL takes from a sorted subquery are said, several that differ are each computed by an
 //! aggregate that sorts by itself, and a number in one is a constant, no place of a column. Orders of SELECT DISTINCT.
 
-use crate::dialect::ast::{aliased, call, folded, list, number, quoted};
+use crate::dialect::ast::{aliased, call, folded, list, number, parts, quoted};
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use crate::sql::walk::{ON, Step, Writer, write};
@@ -14,11 +14,19 @@ use querygate_query_api::own_names::at_place;
 /// Aggregates whose result shows the order of rows.
 const ORDERED: &[&str] = &["array_agg", "json_agg", "jsonb_agg", "string_agg"];
 
-/// Aggregates over nothing but a sorted subquery see its rows in its order.
+/// Aggregates over nothing but a sorted subquery, or a sorted WITH query, see its rows in its order.
 pub(in crate::dialect) fn inherit(rewriter: &Rewriter<'_>, select: &mut Select) {
     let [table] = select.from.as_mut_slice() else { return };
-    let TableFactor::Derived { subquery, alias: Some(alias), .. } = &mut table.relation else { return };
-    if !table.joins.is_empty() || !alias.columns.is_empty() {
+    let is_sorted = match &table.relation {
+        TableFactor::Derived { subquery, alias: Some(alias), .. } => {
+            alias.columns.is_empty() && subquery.order_by.is_some()
+        }
+        TableFactor::Table { name, alias, .. } => {
+            alias.as_ref().is_none_or(|alias| alias.columns.is_empty()) && order_of_cte(rewriter, name).is_some()
+        }
+        _ => false,
+    };
+    if !is_sorted || !table.joins.is_empty() {
         return;
     }
     let mut found = Ordering { keys: Vec::new(), depth: 0, any: false };
@@ -26,9 +34,69 @@ pub(in crate::dialect) fn inherit(rewriter: &Rewriter<'_>, select: &mut Select) 
     if !found.any {
         return;
     }
-    let Some(keys) = keys_of(rewriter, subquery, &alias.name) else { return };
+    let keys = match &mut table.relation {
+        TableFactor::Derived { subquery, alias: Some(alias), .. } => keys_of(rewriter, subquery, &alias.name),
+        TableFactor::Table { name, alias, .. } => order_of_cte(rewriter, name).map(|(name, columns)| {
+            let table = alias.as_ref().map_or(name, |alias| folded(&alias.name));
+            columns.iter().map(|(column, key)| of_table(&table, column, key)).collect()
+        }),
+        _ => None,
+    };
+    let Some(keys) = keys else { return };
     let mut ordering = Ordering { keys, depth: 0, any: false };
     select.projection.iter_mut().for_each(|item| ordering.order(item));
+}
+
+/// The columns by which a query is sorted, and how.
+pub(in crate::dialect) type Columns = Vec<(String, OrderByExpr)>;
+
+/// The name of a sorted WITH query, and by which of its columns it is.
+fn order_of_cte<'a>(rewriter: &'a Rewriter<'_>, name: &ObjectName) -> Option<(String, &'a Columns)> {
+    let [name] = <[String; 1]>::try_from(parts(name)?).ok()?;
+    let columns = rewriter.order_of_cte(&name)?;
+    Some((name, columns))
+}
+
+/// The ORDER BY of a WITH query with these columns. `None`: it has none, or sorts by what is no column of it, of which nothing can be said
+/// where it is read.
+pub(in crate::dialect) fn of_cte(rewriter: &Rewriter<'_>, query: &Query, columns: &[String]) -> Option<Columns> {
+    let OrderByKind::Expressions(keys) = &query.order_by.as_ref()?.kind else { return None };
+    let names = crate::dialect::rewrite::from::rows::columns(rewriter, query)?;
+    let column = |key: &OrderByExpr| {
+        let column = columns.get(place_of(&key.expr, &names, query)?)?;
+        let is_only = columns.iter().filter(|other| *other == column).count() == 1;
+        is_only.then(|| (column.clone(), key.clone()))
+    };
+    keys.iter().map(column).collect()
+}
+
+/// Which column of a query a key of its ORDER BY is.
+fn place_of(key: &Expr, names: &[String], query: &Query) -> Option<usize> {
+    match key {
+        Expr::Value(value) => match &value.value {
+            Value::Number(place, _) => place.parse::<usize>().ok()?.checked_sub(1),
+            _ => None,
+        },
+        Expr::Identifier(name) if names.contains(&folded(name)) => {
+            let name = folded(name);
+            let place = names.iter().position(|other| *other == name)?;
+            // Of two columns with one name nothing says which.
+            (names.iter().filter(|other| **other == name).count() == 1).then_some(place)
+        }
+        other => {
+            let SetExpr::Select(select) = query.body.as_ref() else { return None };
+            let place = select.projection.iter().position(|item| match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr == other,
+                _ => false,
+            });
+            place.filter(|_| select.projection.len() == names.len())
+        }
+    }
+}
+
+/// A column of a table as a key.
+fn of_table(table: &str, column: &str, key: &OrderByExpr) -> OrderByExpr {
+    OrderByExpr { expr: Expr::CompoundIdentifier(vec![quoted(table), quoted(column)]), ..key.clone() }
 }
 
 /// Gives keys to aggregates that have no order of their own, wherever in an expression; to none of a subquery's.
@@ -108,8 +176,7 @@ fn keys_of(rewriter: &Rewriter<'_>, query: &mut Query, alias: &Ident) -> Option<
             further.push(aliased(key.expr.clone(), &name));
             name
         });
-        let expr = Expr::CompoundIdentifier(vec![quoted(&folded(alias)), quoted(&name)]);
-        Some(OrderByExpr { expr, ..key.clone() })
+        Some(of_table(&folded(alias), &name, key))
     };
     let keys: Vec<OrderByExpr> = keys.iter().map(&mut column).collect::<Option<_>>()?;
     if !further.is_empty() {
