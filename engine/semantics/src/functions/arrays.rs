@@ -5,7 +5,7 @@ use super::{Def, Row, Value, item_keys, lenient, strict};
 use crate::fault::external;
 use crate::numbers::wide;
 use crate::times::interval_length::{self, INTERVAL};
-use crate::typing::has_zeros;
+use crate::typing::has_keys;
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp::not_distinct;
@@ -205,11 +205,12 @@ fn holds(row: &Row<'_>, all: bool) -> Result<Value> {
 
 const DISTINCT: &[Form] = &[form(&[P::AnyArray], R::By(like_first), distinct)];
 
-/// An item that is NULL is behind all others, and an array behind those that it begins with. A zero has no sign.
+/// An item that is NULL is behind all others, and an array behind those that it begins with. A zero has no sign, and an interval is its
+/// length.
 fn order_key(row: &Row<'_>) -> Result<Value> {
     let (arrays, at) = row.array(0);
-    let array: ArrayRef = if has_zeros(arrays.data_type()) {
-        Arc::new(SingleRowListArrayBuilder::new(item_keys::without_signs(&row.list(0))?).build_list_array())
+    let array: ArrayRef = if has_keys(arrays.data_type()) {
+        Arc::new(SingleRowListArrayBuilder::new(item_keys::of_any(&row.list(0))?).build_list_array())
     } else {
         arrays.slice(at, 1)
     };

@@ -6,9 +6,9 @@ use crate::numbers::wide;
 use crate::times::interval_length::{self, INTERVAL};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, ListArray};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{ArrowNativeType as _, DataType};
+use arrow::datatypes::{ArrowNativeType as _, DataType, Field};
+use datafusion::common::Result;
 use datafusion::common::utils::normalize_float_zero;
-use datafusion::common::{Result, internal_err};
 use querygate_resources::proceed;
 use std::sync::Arc;
 
@@ -33,15 +33,18 @@ pub(super) fn of(items: &ArrayRef, is_jsonb: bool) -> Result<ArrayRef> {
     })
 }
 
-/// Items, floats or arrays of them, whose zeros have no sign.
-pub(super) fn without_signs(items: &ArrayRef) -> Result<ArrayRef> {
+/// Items, or arrays of them, as what they are equal by: zeros without a sign, and the lengths of intervals.
+pub(super) fn of_any(items: &ArrayRef) -> Result<ArrayRef> {
+    if *items.data_type() == INTERVAL {
+        return Ok(interval_length::lengths(items));
+    }
     let Some(arrays) = items.as_list_opt::<i32>() else { return Ok(normalize_float_zero(items)) };
-    let DataType::List(item) = arrays.data_type() else { return internal_err!("a list is of lists' type") };
     let offsets = arrays.offsets();
     let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
-    let inner = without_signs(&arrays.values().slice(first, last - first))?;
+    let inner = of_any(&arrays.values().slice(first, last - first))?;
     let offsets = OffsetBuffer::from_lengths(offsets.lengths());
-    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, inner, arrays.nulls().cloned())?))
+    let item = Arc::new(Field::new_list_field(inner.data_type().clone(), true));
+    Ok(Arc::new(ListArray::try_new(item, offsets, inner, arrays.nulls().cloned())?))
 }
 
 #[cfg(test)]
@@ -65,11 +68,21 @@ mod tests {
     }
 
     #[test]
+    fn intervals_of_any_dimension_are_their_lengths() {
+        let day = |days, hours: i64| IntervalMonthDayNano::new(0, days, hours * 3_600_000_000_000);
+        let items: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![day(1, 0), day(0, 24), day(0, 25)]));
+        let item = Arc::new(Field::new_list_field(INTERVAL, true));
+        let arrays = ListArray::try_new(item, OffsetBuffer::from_lengths([1, 1, 1]), items, None).unwrap();
+        let keys = of_any(&(Arc::new(arrays) as ArrayRef)).unwrap();
+        assert!(keys.slice(0, 1) == keys.slice(1, 1) && keys.slice(0, 1) != keys.slice(2, 1));
+    }
+
+    #[test]
     fn zeros_of_any_dimension_lose_their_signs() {
         let rows = vec![Some(vec![Some(1.0), Some(-0.0)]), None, Some(vec![Some(-0.0), None])];
         let arrays: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(rows));
         let signs = |of: &ArrayRef| {
-            let items = without_signs(of).unwrap();
+            let items = of_any(of).unwrap();
             let items = items.as_list::<i32>().values().as_primitive::<Float64Type>().clone();
             items.iter().flatten().map(f64::is_sign_negative).collect::<Vec<_>>()
         };

@@ -24,5 +24,5 @@ pub use binding::is_jsonb;
 pub use comparable::is_comparison;
 pub use enum_order::{check_label, of_column as enum_of_column};
 pub use key_arguments::is_key;
-pub(crate) use order_keys::has_zeros;
+pub(crate) use order_keys::has_keys;
 pub use words::follows_clock;

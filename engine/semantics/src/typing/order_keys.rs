@@ -1,9 +1,11 @@
-//! What compares and sorts jsonb and arrays does so by keys: the texts of jsonb say neither that 9 is less than 10 nor that 1.0 is 1, and
-//! to the engine an item that is NULL is the least, where it is the greatest. Knows no value.
+//! What compares and sorts jsonb and arrays does so by keys: the texts of jsonb say neither that 9 is less than 10 nor that 1.0 is 1, to
+//! the engine an item that is NULL is the least, where it is the greatest, and items that are intervals are compared by their length. Knows
+//! no value.
 
 use super::binding::is_jsonb;
 use crate::fault::{external, unsupported};
 use crate::functions;
+use crate::times::interval_length::INTERVAL;
 use crate::times::zone::Zone;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
@@ -52,11 +54,14 @@ fn is_ordered(item: &DataType) -> bool {
     }
 }
 
-/// Whether a type is of arrays of floats, which are equal where one has a zero of the other sign. What is equal in other arrays is stored
-/// alike.
-pub(crate) fn has_zeros(data_type: &DataType) -> bool {
+/// Whether a type is of arrays that are equal by their keys: of floats, where one may have a zero of the other sign, and of intervals,
+/// where one may have days for hours. What is equal in other arrays is stored alike.
+pub(crate) fn has_keys(data_type: &DataType) -> bool {
     match data_type {
-        DataType::List(item) => item.data_type().is_floating() || has_zeros(item.data_type()),
+        DataType::List(item) => {
+            let item = item.data_type();
+            item.is_floating() || *item == INTERVAL || has_keys(item)
+        }
         _ => false,
     }
 }
@@ -79,7 +84,7 @@ pub(crate) fn compared(sides: Vec<&mut Expr>, op: Operator, schema: &DFSchema) -
         }
         Some(Key::Array) => {
             let Some(common) = common(sides.iter().map(|side| side.get_type(schema)))? else { return Ok(false) };
-            if !ordered && !has_zeros(&common) {
+            if !ordered && !has_keys(&common) {
                 return Ok(false);
             }
             for side in sides {
@@ -118,12 +123,12 @@ pub(crate) fn of_jsonb(value: Expr) -> Expr {
     Key::Jsonb.call(value)
 }
 
-/// An array of floats as its key.
-pub(crate) fn of_floats(array: Expr) -> Expr {
+/// An array of floats or intervals as its key.
+pub(crate) fn of_keyed(array: Expr) -> Expr {
     Key::Array.call(array)
 }
 
-/// Columns of jsonb, or of arrays of floats, by which rows are joined, as their keys. Whether they are such.
+/// Columns of jsonb, or of arrays of floats or intervals, by which rows are joined, as their keys. Whether they are such.
 pub(crate) fn joined(left: &mut Expr, of_left: &DFSchema, right: &mut Expr, of_right: &DFSchema) -> Result<bool> {
     match (Key::of(left, of_left), Key::of(right, of_right)) {
         (Some(Key::Jsonb), Some(Key::Jsonb)) => {
@@ -133,7 +138,7 @@ pub(crate) fn joined(left: &mut Expr, of_left: &DFSchema, right: &mut Expr, of_r
         }
         (Some(Key::Array), Some(Key::Array)) => {
             let types = [left.get_type(of_left), right.get_type(of_right)];
-            let Some(common) = common(types.into_iter())?.filter(has_zeros) else { return Ok(false) };
+            let Some(common) = common(types.into_iter())?.filter(has_keys) else { return Ok(false) };
             *left = of_array(std::mem::take(left), &common, of_left)?;
             *right = of_array(std::mem::take(right), &common, of_right)?;
             Ok(true)
@@ -142,7 +147,7 @@ pub(crate) fn joined(left: &mut Expr, of_left: &DFSchema, right: &mut Expr, of_r
     }
 }
 
-/// `x IN (SELECT …)` of jsonb, or of arrays of floats, as one of keys; a text beside a jsonb is read as such.
+/// `x IN (SELECT …)` of jsonb, or of arrays of floats or intervals, as one of keys; a text beside a jsonb is read as such.
 pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transformed<InSubquery>> {
     let rows = &member.subquery.subquery;
     let [column] = &rows.schema().columns()[..] else { return Ok(Transformed::no(member)) };
@@ -152,7 +157,7 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
         (Key::Jsonb.call(std::mem::take(member.expr.as_mut())), Key::Jsonb.call(theirs))
     } else if keys == [Some(Key::Array); 2] {
         let types = [member.expr.get_type(schema), theirs.get_type(rows.schema())];
-        let Some(common) = common(types.into_iter())?.filter(has_zeros) else { return Ok(Transformed::no(member)) };
+        let Some(common) = common(types.into_iter())?.filter(has_keys) else { return Ok(Transformed::no(member)) };
         let own = of_array(std::mem::take(member.expr.as_mut()), &common, schema)?;
         (own, of_array(theirs, &common, rows.schema())?)
     } else {

@@ -1,6 +1,6 @@
 //! What compares, sorts, groups and joins numerics of any width does so by their keys: 1.0 is 1.00, which their cells do not say; what
-//! groups and joins intervals, by their lengths; and what groups and joins jsonb and arrays of floats, by their keys. A group shows the
-//! number with the most places, the interval with the most months, and of jsonb the greatest text.
+//! groups and joins intervals, by their lengths; and what groups and joins jsonb and arrays of floats or intervals, by their keys. A group
+//! shows the number with the most places, the interval with the most months, and of jsonb the greatest text.
 
 use super::meeting::narrowed;
 use super::{holds_wide, is_wide};
@@ -129,8 +129,8 @@ enum Keyed {
     Numeric,
     Interval,
     Jsonb,
-    /// Arrays of floats.
-    Floats,
+    /// Arrays of floats or intervals.
+    Arrays,
 }
 
 impl Keyed {
@@ -143,7 +143,7 @@ impl Keyed {
         match field.data_type() {
             data_type if *data_type == WIDE_NUMERIC => Some(Self::Numeric),
             data_type if *data_type == INTERVAL => Some(Self::Interval),
-            data_type if order_keys::has_zeros(data_type) => Some(Self::Floats),
+            data_type if order_keys::has_keys(data_type) => Some(Self::Arrays),
             _ => is_jsonb(field).then_some(Self::Jsonb),
         }
     }
@@ -153,11 +153,11 @@ impl Keyed {
         let (function, value) = match self {
             Self::Numeric => (max_udaf(), value),
             Self::Interval => (interval_extremes::shown(), value),
-            // The engine has no greatest one of several dimensions.
-            Self::Floats if matches!(&data_type, DataType::List(item) if item.data_type().is_list()) => {
+            // The engine has no greatest one of several dimensions, and none of intervals.
+            Self::Arrays if !matches!(&data_type, DataType::List(item) if item.data_type().is_floating()) => {
                 (first_value_udaf(), value)
             }
-            Self::Floats => (max_udaf(), value),
+            Self::Arrays => (max_udaf(), value),
             // Of the text, since jsonb has no greatest value. A field with a name is one of that type and no other.
             Self::Jsonb => {
                 let field = Arc::new(Field::new("text", data_type, true));
@@ -172,7 +172,7 @@ fn as_key(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
     match Keyed::of(expr, schema)? {
         Some(Keyed::Interval) => *expr = interval_length::as_length(std::mem::take(expr)),
         Some(Keyed::Jsonb) => *expr = order_keys::of_jsonb(std::mem::take(expr)),
-        Some(Keyed::Floats) => *expr = order_keys::of_floats(std::mem::take(expr)),
+        Some(Keyed::Arrays) => *expr = order_keys::of_keyed(std::mem::take(expr)),
         Some(Keyed::Numeric) | None => return as_numeric_key(expr, schema),
     }
     Ok(true)
@@ -359,7 +359,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
         };
         let value = match kind {
             Some(Keyed::Jsonb) => jsonb_of(value, field),
-            Some(Keyed::Numeric | Keyed::Interval | Keyed::Floats) | None => value,
+            Some(Keyed::Numeric | Keyed::Interval | Keyed::Arrays) | None => value,
         };
         shown.push(renamed(value, qualifier, field.name()));
     }
