@@ -205,12 +205,13 @@ fn holds(row: &Row<'_>, all: bool) -> Result<Value> {
 
 const DISTINCT: &[Form] = &[form(&[P::AnyArray], R::By(like_first), distinct)];
 
-/// An item that is NULL is behind all others, and an array behind those that it begins with. A zero has no sign, and an interval is its
-/// length.
+/// An item that is NULL is behind all others, and an array behind those that it begins with. A zero has no sign, an interval
+/// is its length, and a jsonb what it is ordered by.
 fn order_key(row: &Row<'_>) -> Result<Value> {
     let (arrays, at) = row.array(0);
-    let array: ArrayRef = if has_keys(arrays.data_type()) {
-        Arc::new(SingleRowListArrayBuilder::new(item_keys::of_any(&row.list(0))?).build_list_array())
+    let is_jsonb = item_keys::is_jsonb(row, 0);
+    let array: ArrayRef = if is_jsonb || has_keys(arrays.data_type()) {
+        Arc::new(SingleRowListArrayBuilder::new(item_keys::of_any(&row.list(0), is_jsonb)?).build_list_array())
     } else {
         arrays.slice(at, 1)
     };

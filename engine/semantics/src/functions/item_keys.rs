@@ -33,15 +33,12 @@ pub(super) fn of(items: &ArrayRef, is_jsonb: bool) -> Result<ArrayRef> {
     })
 }
 
-/// Items, or arrays of them, as what they are equal by: zeros without a sign, and the lengths of intervals.
-pub(super) fn of_any(items: &ArrayRef) -> Result<ArrayRef> {
-    if *items.data_type() == INTERVAL {
-        return Ok(interval_length::lengths(items));
-    }
-    let Some(arrays) = items.as_list_opt::<i32>() else { return Ok(normalize_float_zero(items)) };
+/// Items, or arrays of them, as what they are equal by: zeros without a sign, the lengths of intervals, and the keys of jsonb.
+pub(super) fn of_any(items: &ArrayRef, is_jsonb: bool) -> Result<ArrayRef> {
+    let Some(arrays) = items.as_list_opt::<i32>() else { return of(items, is_jsonb) };
     let offsets = arrays.offsets();
     let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
-    let inner = of_any(&arrays.values().slice(first, last - first))?;
+    let inner = of_any(&arrays.values().slice(first, last - first), is_jsonb)?;
     let offsets = OffsetBuffer::from_lengths(offsets.lengths());
     let item = Arc::new(Field::new_list_field(inner.data_type().clone(), true));
     Ok(Arc::new(ListArray::try_new(item, offsets, inner, arrays.nulls().cloned())?))
@@ -73,7 +70,7 @@ mod tests {
         let items: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![day(1, 0), day(0, 24), day(0, 25)]));
         let item = Arc::new(Field::new_list_field(INTERVAL, true));
         let arrays = ListArray::try_new(item, OffsetBuffer::from_lengths([1, 1, 1]), items, None).unwrap();
-        let keys = of_any(&(Arc::new(arrays) as ArrayRef)).unwrap();
+        let keys = of_any(&(Arc::new(arrays) as ArrayRef), false).unwrap();
         assert!(keys.slice(0, 1) == keys.slice(1, 1) && keys.slice(0, 1) != keys.slice(2, 1));
     }
 
@@ -82,7 +79,7 @@ mod tests {
         let rows = vec![Some(vec![Some(1.0), Some(-0.0)]), None, Some(vec![Some(-0.0), None])];
         let arrays: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(rows));
         let signs = |of: &ArrayRef| {
-            let items = of_any(of).unwrap();
+            let items = of_any(of, false).unwrap();
             let items = items.as_list::<i32>().values().as_primitive::<Float64Type>().clone();
             items.iter().flatten().map(f64::is_sign_negative).collect::<Vec<_>>()
         };

@@ -3,17 +3,22 @@
 //! no value.
 
 use super::binding::is_jsonb;
+use super::told_jsonb::is_value;
+use crate::casts::conversions::named;
 use crate::fault::{external, unsupported};
 use crate::functions;
 use crate::times::interval_length::INTERVAL;
 use crate::times::zone::Zone;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{InSubquery, ScalarFunction, Sort};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
-use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator};
-use querygate_types::{Error, ErrorCode};
+use datafusion::logical_expr::{
+    BinaryExpr, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator,
+};
+use querygate_query_api::column::PG_TYPE_KEY;
+use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 
 /// The function that gives a value's key.
@@ -21,12 +26,15 @@ use std::sync::Arc;
 enum Key {
     Jsonb,
     Array,
+    /// As [`Self::Array`], of an array that is called one of jsonb.
+    JsonbArray,
 }
 
 impl Key {
     fn of(expr: &Expr, schema: &DFSchema) -> Option<Self> {
         let (_, field) = expr.to_field(schema).ok()?;
         match field.data_type() {
+            DataType::List(_) if is_jsonb_array(expr, &field, schema) => Some(Self::JsonbArray),
             DataType::List(item) if is_ordered(item.data_type()) => Some(Self::Array),
             _ if is_jsonb(&field) => Some(Self::Jsonb),
             _ => None,
@@ -36,12 +44,27 @@ impl Key {
     fn call(self, value: Expr) -> Expr {
         let name = match self {
             Self::Jsonb => "jsonb_key",
-            Self::Array => "array_key",
+            Self::Array | Self::JsonbArray => "array_key",
         };
         match functions::in_zone(name, Zone::UTC) {
             Some(function) => function.call(vec![value]),
             None => value,
         }
+    }
+}
+
+/// Whether an array is known to be one of jsonb: by its name, or by what it is made of.
+fn is_jsonb_array(array: &Expr, field: &Field, schema: &DFSchema) -> bool {
+    let is_made = |item: &Expr| match item {
+        Expr::ScalarFunction(_) => item.to_field(schema).is_ok_and(|(_, field)| is_jsonb_array(item, &field, schema)),
+        _ => false,
+    };
+    match array {
+        Expr::Alias(alias) => is_jsonb_array(&alias.expr, field, schema),
+        Expr::ScalarFunction(made) if made.name() == "make_array" => {
+            made.args.iter().any(|item| is_value(item, schema) || is_made(item))
+        }
+        _ => named(field) == Some(PgType::JsonbArray.name()),
     }
 }
 
@@ -72,7 +95,7 @@ pub(crate) fn compared(sides: Vec<&mut Expr>, op: Operator, schema: &DFSchema) -
     let is_array = |side: &&mut Expr| side.get_type(schema).is_ok_and(|data_type| data_type.is_list());
     let key = match op {
         Operator::Eq if !sides.iter().any(is_array) => None,
-        _ => sides.iter().find_map(|side| Key::of(side, schema)),
+        _ => key_of(&sides, schema),
     };
     let ordered = matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
     match key {
@@ -92,8 +115,27 @@ pub(crate) fn compared(sides: Vec<&mut Expr>, op: Operator, schema: &DFSchema) -
             }
             Ok(true)
         }
+        Some(Key::JsonbArray) => {
+            let Some(common) = common(sides.iter().map(|side| side.get_type(schema)))? else { return Ok(false) };
+            for side in sides {
+                *side = of_jsonb_array(std::mem::take(side), &common, schema)?;
+            }
+            Ok(true)
+        }
         Some(Key::Jsonb) | None => Ok(false),
     }
+}
+
+/// The key of sides that are compared: that of the first that has one, unless one is an array of jsonb.
+fn key_of(sides: &[&mut Expr], schema: &DFSchema) -> Option<Key> {
+    let mut found = None;
+    for side in sides {
+        match Key::of(side, schema) {
+            Some(Key::JsonbArray) => return Some(Key::JsonbArray),
+            other => found = found.or(other),
+        }
+    }
+    found
 }
 
 /// `=` of jsonb, which is a call where a statement has it, as one of keys: rows that are joined by it are hashed, and a constant beside a
@@ -143,6 +185,13 @@ pub(crate) fn joined(left: &mut Expr, of_left: &DFSchema, right: &mut Expr, of_r
             *right = of_array(std::mem::take(right), &common, of_right)?;
             Ok(true)
         }
+        (Some(Key::JsonbArray), Some(Key::Array | Key::JsonbArray)) | (Some(Key::Array), Some(Key::JsonbArray)) => {
+            let types = [left.get_type(of_left), right.get_type(of_right)];
+            let Some(common) = common(types.into_iter())? else { return Ok(false) };
+            *left = of_jsonb_array(std::mem::take(left), &common, of_left)?;
+            *right = of_jsonb_array(std::mem::take(right), &common, of_right)?;
+            Ok(true)
+        }
         _ => Ok(false),
     }
 }
@@ -160,6 +209,11 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
         let Some(common) = common(types.into_iter())?.filter(has_keys) else { return Ok(Transformed::no(member)) };
         let own = of_array(std::mem::take(member.expr.as_mut()), &common, schema)?;
         (own, of_array(theirs, &common, rows.schema())?)
+    } else if keys.contains(&Some(Key::JsonbArray)) {
+        let types = [member.expr.get_type(schema), theirs.get_type(rows.schema())];
+        let Some(common) = common(types.into_iter())? else { return Ok(Transformed::no(member)) };
+        let own = of_jsonb_array(std::mem::take(member.expr.as_mut()), &common, schema)?;
+        (own, of_jsonb_array(theirs, &common, rows.schema())?)
     } else {
         return Ok(Transformed::no(member));
     };
@@ -183,6 +237,18 @@ fn common(mut types: impl Iterator<Item = Result<DataType>>) -> Result<Option<Da
 /// An array as the key of one of a type.
 fn of_array(array: Expr, of: &DataType, schema: &DFSchema) -> Result<Expr> {
     Ok(Key::Array.call(array.cast_to(of, schema)?))
+}
+
+/// An array of jsonb as the key of one.
+fn of_jsonb_array(array: Expr, of: &DataType, schema: &DFSchema) -> Result<Expr> {
+    Ok(Key::JsonbArray.call(called_jsonb(array.cast_to(of, schema)?, of)))
+}
+
+/// An array under the name of one of jsonb, by which its items are read.
+fn called_jsonb(array: Expr, of: &DataType) -> Expr {
+    let name = [(PG_TYPE_KEY.to_owned(), PgType::JsonbArray.name().to_owned())].into();
+    let field = Field::new("", of.clone(), true).with_metadata(name);
+    Expr::Cast(Cast { expr: Box::new(array), field: Arc::new(field) })
 }
 
 /// A node that sorts what has keys.
@@ -218,7 +284,11 @@ pub(crate) fn by_key(sorts: &mut [Sort], schema: &DFSchema) -> bool {
 
 fn as_key(expr: &mut Expr, schema: &DFSchema) -> bool {
     let Some(key) = Key::of(expr, schema) else { return false };
-    *expr = key.call(std::mem::take(expr));
+    let own = std::mem::take(expr);
+    *expr = match (key, own.get_type(schema)) {
+        (Key::JsonbArray, Ok(of)) => key.call(called_jsonb(own, &of)),
+        (Key::Jsonb | Key::Array | Key::JsonbArray, _) => key.call(own),
+    };
     true
 }
 
