@@ -6,13 +6,14 @@ mod support;
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::optimizer::{OptimizerContext, OptimizerRule as _};
 use querygate_rules::estimate::{ColumnEstimate, Estimator, TableEstimate};
 use querygate_rules::join_order::JoinOrder;
 use std::sync::Arc;
 use support::{golden, statements};
 
 /// TPC-H at scale 1; orders and lineitem lie in a source, where one is. `known`: distinct values of whole numbers too.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Sizes {
     known: bool,
     source: bool,
@@ -107,6 +108,19 @@ async fn what_is_small_is_read_first_where_nothing_crosses_a_wire() {
 async fn without_sizes_the_written_order_stays() {
     let sql = "select 1 from u join v on u.id = v.id join r on r.a = v.a join s on s.b = r.b";
     assert_eq!(shape(&optimized(sql, Sizes { known: true, source: true }).await), "(((u inner v) inner r) inner s)");
+}
+
+/// Rules run in rounds until a round changes nothing.
+#[tokio::test]
+async fn an_order_that_was_found_is_not_built_again() {
+    for sql in statements("tpch.sql") {
+        for source in [true, false] {
+            let sizes = Sizes { known: true, source };
+            let plan = optimized(&sql, sizes).await;
+            let again = JoinOrder::new(Arc::new(sizes)).rewrite(plan, &OptimizerContext::new()).unwrap();
+            assert!(!again.transformed, "{sql}\n{}", again.data);
+        }
+    }
 }
 
 /// Suppliers lie in a source, and nothing else does.

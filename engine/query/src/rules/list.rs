@@ -38,6 +38,9 @@ pub(crate) const SHARING: &str = "common_sub_expression_eliminate";
 /// Between our two analyzer rules, which `querygate_semantics::install` puts around it.
 const COERCION: &str = "type_coercion";
 
+/// Leaves columns out that nothing reads. One of [`ASKING`].
+const NARROWING: &str = "optimize_projections";
+
 /// The rules that push conditions down a finished plan, by the beginning of their names.
 const PUSHING: &str = "FilterPushdown";
 
@@ -70,7 +73,8 @@ fn place<R: Named>(rules: &[R], anchor: &str) -> Result<usize> {
 }
 
 /// Logical rules: dependencies are corrected before the rules that read them, constants beside columns lose all but their values before
-/// they are compared and once they are folded, dates are compared as dates then, and the order of joins comes last, since one of DataFusion's rules joins as the statement is written.
+/// they are compared and once they are folded, and dates are compared as dates then. The order of joins is found once conditions are where
+/// they belong, behind the rule that joins as the statement is written, and before columns are left out that nothing above a join reads.
 ///
 /// # Errors
 /// Internal: an anchor is missing.
@@ -85,7 +89,9 @@ pub(crate) fn logical() -> Result<Vec<Logical>> {
     rules.insert(simplified + 1, Arc::new(PlainConstants));
     rules.insert(simplified + 1, Arc::new(DateBounds));
     rules.insert(0, Arc::new(PlainConstants));
-    rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
+    // Before what corrects dependencies for the rule that leaves columns out.
+    let narrowed = place(&rules, NARROWING)? - 1;
+    rules.insert(narrowed, Arc::new(JoinOrder::new(Arc::new(TableSizes))));
     Ok(cancellable(rules))
 }
 
@@ -147,6 +153,8 @@ mod tests {
         };
         let names: Vec<String> = logical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
         assert!(beside(&names, SIMPLIFYING, DateBounds.name()), "{names:?}");
+        let narrowing = names.iter().position(|name| name == NARROWING).unwrap();
+        assert_eq!(names[narrowing - 2..narrowing], ["join_order", "correct_dependencies"], "{names:?}");
         let names: Vec<String> = physical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
         assert!(beside(&names, "join_selection", CollectOneRowSide.name()), "{names:?}");
         assert!(beside(&names, CollectOneRowSide.name(), CollectSmallSide.name()), "{names:?}");
@@ -200,7 +208,7 @@ mod tests {
     fn every_anchor_is_a_rule_of_datafusion() {
         let logical: Vec<String> = Optimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
         let physical: Vec<String> = PhysicalOptimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
-        for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING, SIMPLIFYING]) {
+        for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING, SIMPLIFYING, NARROWING]) {
             assert!(logical.iter().any(|name| name == anchor), "{anchor}");
         }
         for anchor in [BY_STATISTICS, "join_selection", "EnsureRequirements", "SanityCheckPlan"] {

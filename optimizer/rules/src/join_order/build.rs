@@ -1,6 +1,6 @@
 //! Builds the joins of an order: each condition once, at the first join that has all it reads. Chooses no order.
 
-use super::group::{Group, Set};
+use super::group::{Group, Set, is_inner};
 use super::search::Order;
 use crate::estimate::Cardinality;
 use datafusion::common::{
@@ -28,6 +28,31 @@ pub(super) fn build(group: &Group, order: &Order, sizes: &[Cardinality], schema:
         return Ok(plan);
     }
     LogicalPlanBuilder::from(plan).project(wanted.into_iter().map(Expr::Column))?.build()
+}
+
+/// Whether two plans have the same joins over the same inputs, whichever columns they hand on in between.
+pub(super) fn joins_alike(one: &LogicalPlan, other: &LogicalPlan) -> bool {
+    match (below_columns(one), below_columns(other)) {
+        (LogicalPlan::Join(one), LogicalPlan::Join(other)) if is_inner(one) && is_inner(other) => {
+            one.on == other.on
+                && one.filter == other.filter
+                && joins_alike(&one.left, &other.left)
+                && joins_alike(&one.right, &other.right)
+        }
+        (LogicalPlan::Filter(one), LogicalPlan::Filter(other)) => {
+            one.predicate == other.predicate && joins_alike(&one.input, &other.input)
+        }
+        (one, other) => one == other,
+    }
+}
+
+fn below_columns(mut plan: &LogicalPlan) -> &LogicalPlan {
+    while let LogicalPlan::Projection(projection) = plan
+        && projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_)))
+    {
+        plan = &projection.input;
+    }
+    plan
 }
 
 struct Builder<'a> {

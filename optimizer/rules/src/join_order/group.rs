@@ -3,6 +3,7 @@
 use crate::regroup::is_movable;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, ExprSchema, JoinType, NullEquality};
+use datafusion::logical_expr::logical_plan::Join;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use querygate_driver_api::lossless::{is_lossless, wider};
@@ -38,7 +39,7 @@ pub(super) struct Equality {
 impl Group {
     /// The group whose topmost join this is. `None`: it is none, or one that stays as it is.
     pub(super) fn of(plan: &LogicalPlan) -> Option<Self> {
-        if !is_inner(plan) {
+        if !matches!(plan, LogicalPlan::Join(join) if is_inner(join)) {
             return None;
         }
         let mut group = Self { leaves: Vec::new(), classes: Vec::new(), equalities: Vec::new(), others: Vec::new() };
@@ -58,7 +59,7 @@ impl Group {
             return;
         }
         match plan {
-            LogicalPlan::Join(join) if is_inner(plan) => {
+            LogicalPlan::Join(join) if is_inner(join) => {
                 conditions.extend(join.on.iter().map(|(l, r)| Condition::Equal(l.clone(), r.clone())));
                 conditions.extend(join.filter.iter().flat_map(split_conjunction).cloned().map(Condition::Other));
                 self.collect(&join.left, conditions);
@@ -184,9 +185,8 @@ enum Condition {
 }
 
 /// An inner join whose NULLs are plain.
-fn is_inner(plan: &LogicalPlan) -> bool {
-    matches!(plan, LogicalPlan::Join(join)
-        if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNothing && !join.null_aware)
+pub(super) fn is_inner(join: &Join) -> bool {
+    join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNothing && !join.null_aware
 }
 
 /// Whether a chain of what [`Group::collect`] sees through ends in a join of the group.
@@ -196,6 +196,7 @@ fn below(plan: &Arc<LogicalPlan>) -> bool {
             projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_))) && below(&projection.input)
         }
         LogicalPlan::Filter(filter) => is_movable(&filter.predicate) && below(&filter.input),
-        other => is_inner(other),
+        LogicalPlan::Join(join) => is_inner(join),
+        _ => false,
     }
 }
