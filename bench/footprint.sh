@@ -14,6 +14,10 @@ footprint_row() {
 # The program over the demo's data, on `port`.
 start_demo() {
     "$programs/querygate" demo --seed-only --dir "$work/demo" >"$work/seed.log" 2>&1
+    serve_demo
+}
+
+serve_demo() {
     port=$(free_port)
     "$programs/querygate" serve -c "$work/demo/querygate.toml" --pg "127.0.0.1:$port" --http 127.0.0.1:0 >"$work/demo.log" 2>&1 &
     gate=$!
@@ -71,6 +75,25 @@ run_footprint() {
     done
     kill "$gate" && wait "$gate" || true
     gate=
+}
+
+# From a touched driver to a running gate that answers: what somebody waits who changes one. Development profile, built before.
+run_touched() {
+    local programs=${CARGO_TARGET_DIR:-target}/debug port driver seconds
+    $CARGO build -q -p querygate
+    "$programs/querygate" demo --seed-only --dir "$work/demo" >"$work/seed.log" 2>&1
+    printf '\n### A driver touched, to a gate that answers\n\n%s\n\n| driver | built, s | answers, s |\n|---|---|---|\n' "$(machine)"
+    for driver in sqlite postgres files; do
+        touch "drivers/$driver/src/lib.rs"
+        seconds=$EPOCHREALTIME
+        $CARGO build -q -p querygate
+        local built=$EPOCHREALTIME
+        serve_demo
+        awk -v from="$seconds" -v built="$built" -v to="$EPOCHREALTIME" -v name="$driver" \
+            'BEGIN { printf "| %s | %.1f | %.1f |\n", name, built - from, to - from }'
+        kill "$gate" && wait "$gate" || true
+        gate=
+    done
 }
 
 # The whole test suite, built before, as .ci/tests runs it: its closing line, and what took longest.
