@@ -93,10 +93,18 @@ const FACTOR_LEAST: f64 = 6.0;
 const ROWS_LEAST: f64 = 1000.0;
 /// Evidence (in standard deviations, summed) that makes a score of 1.
 const DAY_EVIDENCE: f64 = 7.2;
-const WEEK_EVIDENCE: f64 = 5.8;
-/// A day counts towards the drip with what it is above usual by more than this, at most so much.
-const DRIP_SLACK: f64 = 0.45;
-const DRIP_MOST: f64 = 2.2;
+const WEEK_EVIDENCE: f64 = 5.2;
+/// What a drip may take each day on top of the usual, in usual days: each is a supposition that a day speaks for or against. Twice the
+/// usual for a week is nobody's concern.
+const DRIPS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
+/// Evidence of one day, in nats: no single day decides, and one day off does not clear a week.
+const DRIP_LEAST: f64 = -2.0;
+const DRIP_MOST: f64 = 3.0;
+/// Evidence of a day that speaks for a drip, and days that must.
+const DRIP_DAY: f64 = 0.3;
+const DRIP_DAYS: usize = 3;
+/// Days known at which a day's evidence counts half: what is usual is not certain before.
+const DRIP_KNOWN: f64 = 4.0;
 /// Added to shares before they are compared: below half a percent of the keys nothing is told.
 const SHARE_FLOOR: f64 = 0.005;
 
@@ -112,8 +120,8 @@ pub struct Extraction {
     week_share: Spread,
     /// Share of all rows by hour of the week, fading.
     habits: Vec<f32>,
-    /// Evidence of the last seven days, newest last.
-    drip: VecDeque<f64>,
+    /// Evidence of the last seven days for each of [`DRIPS`], newest last.
+    drip: VecDeque<[f64; DRIPS.len()]>,
     shares: (f64, f64),
 }
 
@@ -219,13 +227,16 @@ impl Extraction {
     }
 
     fn judge_week(&self, share: f64) -> f64 {
-        let days = self.drip.iter().filter(|evidence| **evidence > 0.3).count();
-        if days < 3 {
-            return 0.0;
-        }
-        // CUSUM over the week: days below the slack take away what days above it gave.
-        let sum = self.drip.iter().fold(0.0, |sum: f64, evidence| (sum + evidence).max(0.0));
-        (sum + above(share, &self.week_share)) / WEEK_EVIDENCE
+        let evidence = (0..DRIPS.len()).map(|at| {
+            let days = || self.drip.iter().map(|day| day[at]);
+            if days().filter(|evidence| *evidence > DRIP_DAY).count() < DRIP_DAYS {
+                return 0.0;
+            }
+            // CUSUM over the week: days that speak against it take away what days for it gave.
+            days().fold(0.0, |sum: f64, evidence| (sum + evidence).max(0.0))
+        });
+        let most = evidence.fold(0.0, f64::max);
+        if most > 0.0 { (most + above(share, &self.week_share)) / WEEK_EVIDENCE } else { 0.0 }
     }
 
     fn finish_day(&mut self, peers: &mut Peers) {
@@ -234,7 +245,9 @@ impl Extraction {
             let (mean, spread) = self.usual(peers);
             let distance = (logarithm - mean) / spread;
             if self.volumes.n >= 4.0 {
-                self.drip.push_back(distance.clamp(-DRIP_MOST, DRIP_MOST) - DRIP_SLACK);
+                let known = self.volumes.n / (self.volumes.n + DRIP_KNOWN);
+                let evidence = |times| known * drip_evidence(self.today.max(1.0), times, mean, spread);
+                self.drip.push_back(DRIPS.map(evidence));
             }
             // What is far off is learned slowly, so that an extraction does not become a habit.
             let weight = if distance > 3.0 {
@@ -249,13 +262,26 @@ impl Extraction {
             self.week_share.add((self.shares.1 + SHARE_FLOOR).ln(), DAYS, weight);
             peers.volumes.add(logarithm, 3000.0, weight);
         } else if self.day != i64::MIN {
-            self.drip.push_back(0.0);
+            // Who carries data away may rest too: such a day says nothing.
+            self.drip.push_back([0.0; DRIPS.len()]);
         }
         if self.drip.len() > 7 {
             self.drip.pop_front();
         }
         (self.today, self.shares) = (0.0, (0.0, 0.0));
     }
+}
+
+/// Logarithm of how much likelier `rows` are on a day with a drip of so many usual days than without one, when what is left is
+/// spread as days are. A drip lifts the smallest days most, so a bursty principal's week without a small day tells of it,
+/// where a sum of how large days are does not.
+fn drip_evidence(rows: f64, times: f64, mean: f64, spread: f64) -> f64 {
+    let own = rows - times * mean.exp();
+    if own <= 1.0 {
+        return DRIP_LEAST;
+    }
+    let unlikely = |rows: f64| rows.ln() + 0.5 * ((rows.ln() - mean) / spread).powi(2);
+    (unlikely(rows) - unlikely(own)).clamp(DRIP_LEAST, DRIP_MOST)
 }
 
 /// How far a share is above what it usually is, in standard deviations of its logarithm, 0 to 6.
@@ -266,7 +292,7 @@ fn above(share: f64, usual: &Spread) -> f64 {
 
 impl Saved for Extraction {
     const KIND: &'static str = "anomaly-extraction";
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
 
     fn check(&self) -> Result<(), LoadError> {
         let spreads = [&self.volumes, &self.day_share, &self.week_share];
@@ -275,6 +301,7 @@ impl Saved for Extraction {
             && self.habits.iter().all(|habit| habit.is_finite() && *habit >= 0.0)
             && self.hours.len() <= 24
             && self.drip.len() <= 7
+            && self.drip.iter().flatten().all(|evidence| (DRIP_LEAST..=DRIP_MOST).contains(evidence))
             && self.today.is_finite();
         if sound { Ok(()) } else { Err(LoadError::Contents("an extraction detector's state")) }
     }

@@ -45,6 +45,36 @@ fn bulk_reading_is_seen_the_same_day_and_a_drip_within_the_week() {
 }
 
 #[test]
+fn a_day_speaks_for_drips_that_explain_it() {
+    let mean = 1000f64.ln();
+    for (rows, times, spread, expected) in [
+        // Less than the drip alone: against it, whatever the rest.
+        (3_000.0, 4.0, 1.5, DRIP_LEAST),
+        (1_000.0, 1.0, 0.5, DRIP_LEAST),
+        // ln(5) of the densities of a logarithm's normal distribution, and half the square of ln(5) by its spread.
+        (5_000.0, 4.0, 1.5, 5f64.ln() + 0.5 * (5f64.ln() / 1.5).powi(2)),
+        (5_000.0, 4.0, 0.5, DRIP_MOST),
+    ] {
+        let evidence = drip_evidence(rows, times, mean, spread);
+        assert!((evidence - expected).abs() < 1e-9, "{rows} {times} {spread}: {evidence}");
+    }
+    // One of many usual days explains a very large day; a small drip does not.
+    assert!(drip_evidence(30_000.0, 1.0, mean, 1.5) < 0.2);
+}
+
+#[test]
+fn drips_of_any_size_are_seen_and_single_large_days_are_none() {
+    for seed in 20..25 {
+        for times in [2.5, 4.0, 12.0, 40.0] {
+            let (_, week) = noticed(seed, |day| if (18..25).contains(&day) { times * 5000.0 } else { 0.0 });
+            assert!(week.is_some_and(|at| (432..624).contains(&at)), "{seed} {times}: {week:?}");
+        }
+        let (_, week) = noticed(seed, |day| if day == 18 || day == 21 { 60_000.0 } else { 0.0 });
+        assert_eq!(week, None, "{seed}");
+    }
+}
+
+#[test]
 fn odd_numbers_are_taken_for_nothing() {
     let (mut extraction, mut peers) = (Extraction::new(), Peers::default());
     for hour in 0..1000 {
