@@ -18,8 +18,8 @@ mod telemetry;
 
 use hints::Guarded;
 use querygate_bench_learning::nab::{Outcome, false_per_day, outcome, score};
-use querygate_bench_learning::{ENSEMBLE, Ensemble};
-use querygate_models::anomaly::{Change, Watch};
+use querygate_bench_learning::{ENSEMBLE, Ensemble, PatientWatch};
+use querygate_models::anomaly::Change;
 use querygate_models::cardinality::{BoundUse, Options};
 use querygate_models::matrix::Matrix;
 use querygate_models::numeric;
@@ -175,7 +175,7 @@ fn benchmark(bars: &mut Bars, folder: &Path) {
     let outcomes: Vec<Outcome> = nab_data::read(folder)
         .iter()
         .map(|series| {
-            let (mut ensemble, mut watch) = (Ensemble::new(), Watch::new(ENSEMBLE));
+            let (mut ensemble, mut watch) = (Ensemble::new(), PatientWatch::new(ENSEMBLE));
             let observations = series.times.iter().zip(&series.values).enumerate();
             let opened = observations.filter_map(|(at, (time, value))| {
                 let change = watch.observe(*time, ensemble.observe(*time, *value).score);

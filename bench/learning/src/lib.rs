@@ -10,7 +10,9 @@ mod factors;
 pub mod nab;
 mod normal;
 mod novelty;
+mod patience;
 mod season;
 
 pub use ensemble::{ENSEMBLE, Ensemble, PARTS, Reading};
 pub use explorer::{Explorer, Outcome, Plan, Trial};
+pub use patience::PatientWatch;

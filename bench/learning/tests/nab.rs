@@ -7,12 +7,12 @@
 mod nab_data;
 
 use querygate_bench_learning::nab::{Labelled, Outcome, false_per_day, outcome, score};
-use querygate_bench_learning::{ENSEMBLE, Ensemble};
-use querygate_models::anomaly::{Change, Watch};
+use querygate_bench_learning::{ENSEMBLE, Ensemble, PatientWatch};
+use querygate_models::anomaly::Change;
 use std::path::{Path, PathBuf};
 
 fn alarms(series: &Labelled) -> Vec<usize> {
-    let (mut ensemble, mut watch) = (Ensemble::new(), Watch::new(ENSEMBLE));
+    let (mut ensemble, mut watch) = (Ensemble::new(), PatientWatch::new(ENSEMBLE));
     let observations = series.times.iter().zip(&series.values).enumerate();
     let opened = observations.filter_map(|(at, (time, value))| {
         let change = watch.observe(*time, ensemble.observe(*time, *value).score);
