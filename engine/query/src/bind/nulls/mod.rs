@@ -12,12 +12,13 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Distinct, EmptyRelation, Expr, ExprSchemable as _, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, Union,
-    Values,
+    Distinct, EmptyRelation, Expr, ExprSchemable as _, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery,
+    Union, Values,
 };
-use querygate_rules::nullable;
+use querygate_rules::{nullable, value_of_nullable};
 use querygate_semantics as semantics;
 use querygate_semantics::keep_names::under_names;
+use querygate_semantics::lineage::{Below, below};
 use std::sync::Arc;
 
 /// The plan with scalar subqueries, subqueries in them included, that may be NULL where they find no row.
@@ -80,7 +81,43 @@ fn subquery(expr: Expr) -> Result<Transformed<Expr>> {
 /// Whether a scalar subquery's value would be taken for one that is always there, and is not.
 fn believes_in_a_row(plan: &LogicalPlan) -> bool {
     let never_null = matches!(plan.schema().fields().first(), Some(field) if !field.is_nullable());
-    never_null && !has_a_row(plan)
+    (never_null || may_be_folded(plan, 0)) && !has_a_row(plan)
+}
+
+/// Whether the engine may find later that a column is never NULL: it makes constants of `upper('x')` and of `a AND false`.
+fn may_be_folded(plan: &LogicalPlan, column: usize) -> bool {
+    match below(plan, column) {
+        Below::Computed(expr, input) => match unaliased(expr) {
+            Expr::Column(name) => input.schema().maybe_index_of_column(name).is_none_or(|at| may_be_folded(input, at)),
+            Expr::AggregateFunction(_) | Expr::OuterReferenceColumn(..) => false,
+            computed => value_of_nullable(computed).is_none() && becomes_constant(computed),
+        },
+        Below::Handed(input, at) | Below::Rounds(input, at) => may_be_folded(input, at),
+        Below::OneOf(inputs, at) => inputs.iter().any(|input| may_be_folded(input, at)),
+        Below::Table(..) | Below::Items(..) | Below::Nothing => false,
+    }
+}
+
+fn becomes_constant(expr: &Expr) -> bool {
+    let (mut reads, mut chooses) = (false, false);
+    // The closure never fails, so neither does the walk.
+    let _ = expr.apply(|part| {
+        reads |= matches!(part, Expr::Column(_) | Expr::OuterReferenceColumn(..));
+        chooses |= match part {
+            Expr::Case(_) => true,
+            Expr::BinaryExpr(binary) => matches!(binary.op, Operator::And | Operator::Or),
+            _ => false,
+        };
+        Ok(if chooses { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    chooses || !reads
+}
+
+fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unaliased(&alias.expr),
+        other => other,
+    }
 }
 
 /// Whether a plan gives at least one row, whatever there is.

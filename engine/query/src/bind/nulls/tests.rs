@@ -47,6 +47,22 @@ fn a_subquery_that_may_find_no_row_may_be_null_and_so_is_what_is_made_of_it() {
     assert_eq!(settled(plan.clone()).unwrap(), plan);
 }
 
+/// What is a constant once it is folded would be believed in then.
+#[test]
+fn a_subquery_of_a_constant_may_be_null_where_it_finds_no_row() {
+    let reader = crate::testing::Shop::open().owner();
+    for (sql, expected) in [
+        ("SELECT (SELECT upper('x') FROM accounts WHERE id = 'none') IS NULL", "true"),
+        ("SELECT coalesce((SELECT concat('a', 'b') FROM accounts WHERE id = 'none'), 'z')", "z"),
+        ("SELECT (SELECT upper(x) FROM (SELECT 'x' AS x FROM accounts WHERE id = 'none') q) IS NULL", "true"),
+        ("SELECT (SELECT rating > 1 AND false FROM accounts WHERE id = 'none') IS NULL", "true"),
+        ("SELECT (SELECT CASE WHEN true THEN 1 ELSE rating END FROM accounts WHERE id = 'none') IS NULL", "true"),
+        ("SELECT (SELECT upper('x')) IS NULL", "false"),
+    ] {
+        assert_eq!(reader.rows(sql).unwrap(), [expected], "{sql}");
+    }
+}
+
 #[test]
 fn a_subquery_that_has_a_row_keeps_what_is_known_of_it() {
     let one = LogicalPlanBuilder::empty(true).project(vec![lit(1)]).unwrap().build().unwrap();
