@@ -6,9 +6,11 @@
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use std::sync::Arc;
@@ -48,25 +50,15 @@ impl PhysicalOptimizerRule for KeepTopKKeys {
 }
 
 /// An aggregate that may stop after some groups was given this before its input was sorted; sorted, it asks for an order of
-/// its groups that was not asked for. One that keeps the first groups by a float panics over NaN, or forgets that it is the greatest. Both
+/// its groups that was not asked for. One that keeps the first groups by a float panics over NaN, or forgets that it is the greatest. And one
+/// keeps the first groups by a column of its own that has the name of what the rows are sorted by, `GROUP BY id ORDER BY id::text`. All of them
 /// make all groups, and the limit above takes some. Put after the engine's rules.
 #[derive(Debug)]
 pub(crate) struct LimitedGroups;
 
 impl PhysicalOptimizerRule for LimitedGroups {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let unlimited = plan.transform_up(|node| {
-            let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(Transformed::no(node)) };
-            let wrong = aggregate.limit_options().is_some_and(|limit| match limit.descending {
-                Some(_) => aggregate.schema().fields().iter().any(|field| field.data_type().is_floating()),
-                None => !aggregate.is_unordered_unfiltered_group_by_distinct(),
-            });
-            if !wrong {
-                return Ok(Transformed::no(node));
-            }
-            Ok(Transformed::yes(Arc::new(aggregate.with_new_limit_options(None)) as Arc<dyn ExecutionPlan>))
-        })?;
-        Ok(unlimited.data)
+        Ok(unlimited(plan, None)?.data)
     }
 
     fn name(&self) -> &'static str {
@@ -75,6 +67,49 @@ impl PhysicalOptimizerRule for LimitedGroups {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+/// A plan whose aggregates are limited rightly. `key`: the column of its rows by which alone a sort above takes the first ones.
+fn unlimited(node: Arc<dyn ExecutionPlan>, key: Option<usize>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let below = key_below(&node, key);
+    let node = node.map_children(|child| unlimited(child, below))?;
+    node.transform_data(|node| {
+        let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(Transformed::no(node)) };
+        let wrong = aggregate.limit_options().is_some_and(|limit| match limit.descending {
+            Some(_) => {
+                // Groups are kept by their one key, or by the one aggregate behind it.
+                let kept_by = aggregate.aggr_expr().len().min(1);
+                let floats = aggregate.schema().fields().iter().any(|field| field.data_type().is_floating());
+                floats || key != Some(kept_by)
+            }
+            None => !aggregate.is_unordered_unfiltered_group_by_distinct(),
+        });
+        if !wrong {
+            return Ok(Transformed::no(node));
+        }
+        Ok(Transformed::yes(Arc::new(aggregate.with_new_limit_options(None)) as Arc<dyn ExecutionPlan>))
+    })
+}
+
+/// The column of a node's input that is this one of its own.
+fn key_below(node: &Arc<dyn ExecutionPlan>, key: Option<usize>) -> Option<usize> {
+    if let Some(sort) = node.downcast_ref::<SortExec>()
+        && sort.fetch().is_some()
+    {
+        return match &sort.expr()[..] {
+            [only] => only.expr.downcast_ref::<Column>().map(Column::index),
+            _ => None,
+        };
+    }
+    if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
+        return projection.expr().get(key?)?.expr.downcast_ref::<Column>().map(Column::index);
+    }
+    match node.children()[..] {
+        // Both halves of a grouping have the key, and what is computed, at the same places.
+        [_] if node.is::<AggregateExec>() => key,
+        [child] if child.schema() == node.schema() => key,
+        _ => None,
     }
 }
 
@@ -111,6 +146,22 @@ mod tests {
         ] {
             assert_eq!(reader.rows(&sql).unwrap(), [expected], "{sql}");
         }
+    }
+
+    #[test]
+    fn first_groups_are_those_by_what_is_sorted() {
+        let reader = Shop::open().owner();
+        let rows = "(VALUES (-5), (-4), (2), (12), (3), (1)) t(a)";
+        for (sql, expected) in [
+            (format!("SELECT -a AS a FROM {rows} GROUP BY a ORDER BY 1 LIMIT 2"), ["-12", "-3"]),
+            (format!("SELECT a::text AS a FROM {rows} GROUP BY a ORDER BY 1 DESC LIMIT 2"), ["3", "2"]),
+            (format!("SELECT abs(a) AS a FROM (SELECT DISTINCT a FROM {rows}) q ORDER BY 1 LIMIT 2"), ["1", "2"]),
+            (format!("SELECT -max(a) AS m FROM {rows} GROUP BY a % 2 ORDER BY 1 LIMIT 2"), ["-12", "-3"]),
+        ] {
+            assert_eq!(reader.rows(&sql).unwrap(), expected, "{sql}");
+        }
+        let kept = "SELECT score FROM visits GROUP BY score ORDER BY score LIMIT 2";
+        assert!(printed(&reader.planned_once(kept).unwrap()).contains("lim=[2]"), "a key of its own");
     }
 
     /// DataFusion still makes such plans: the rule changes one of a statement.
@@ -151,7 +202,7 @@ mod tests {
         assert!(limited(grouped().with_limit_options(Some(LimitOptions::new(1)))), "DISTINCT");
         assert!(!limited(grouped()), "no limit");
         let by_order = LimitOptions::new_with_order(1, false);
-        assert!(limited(grouped().with_limit_options(Some(by_order))), "the engine gives an order itself");
+        assert!(!limited(grouped().with_limit_options(Some(by_order))), "no sort asks for it");
         let all = PhysicalGroupBy::new_single(Vec::new());
         let rows = leaf(&["k"], &[&[&[1]]]);
         let schema = rows.schema();
