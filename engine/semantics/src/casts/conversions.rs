@@ -104,7 +104,7 @@ fn is_ours(from: &Field, to: &Field) -> bool {
     match (from.data_type(), to.data_type()) {
         (source, _) if wide::converts(source, to) => true,
         (T::List(item), T::List(wanted)) => {
-            wide::converts(item.data_type(), wanted) || is_text(item.data_type()) && item_with_forms(from, to).is_some()
+            is_ours(item, wanted) || is_text(item.data_type()) && item_with_forms(from, to).is_some()
         }
         (T::Float32 | T::Float64 | T::Decimal128(..), to) if to.is_integer() => true,
         (T::Float32 | T::Float64, T::Decimal128(..)) | (T::Float64, T::Float32) => true,
