@@ -76,9 +76,7 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
         if !are_doubles(&one, &other) {
             return Ok(Transformed::no(member));
         }
-        let double = as_double(theirs, &other).alias(&column.name);
-        let doubles = LogicalPlanBuilder::from(Arc::clone(rows)).project([double])?;
-        member.subquery = member.subquery.with_plan(Arc::new(doubles.build()?));
+        member.subquery = member.subquery.with_plan(members(rows, as_double(theirs, &other))?);
         *member.expr = as_double(std::mem::take(member.expr.as_mut()), &one);
         return Ok(Transformed::yes(member));
     }
@@ -86,8 +84,7 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     if floats(member.expr.get_type(schema)) || floats(theirs.get_type(rows.schema())) {
         if theirs.get_type(rows.schema())? == WIDE_NUMERIC {
             let double = narrowed(theirs, rows.schema())?;
-            let doubles = LogicalPlanBuilder::from(Arc::clone(rows)).project([double.alias(&column.name)])?;
-            member.subquery = member.subquery.with_plan(Arc::new(doubles.build()?));
+            member.subquery = member.subquery.with_plan(members(rows, double)?);
         } else {
             *member.expr = narrowed(std::mem::take(&mut member.expr), schema)?;
         }
@@ -98,6 +95,13 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     member.subquery = member.subquery.with_plan(Arc::new(keys.build()?));
     member.expr = Box::new(key(*member.expr));
     Ok(Transformed::yes(member))
+}
+
+/// One value of each row as the members of an IN. Their column has a name and a table of its own: where IN is a value, the engine joins with
+/// them, and takes a column without a table for two.
+fn members(rows: &Arc<LogicalPlan>, value: Expr) -> Result<Arc<LogicalPlan>> {
+    let members = LogicalPlanBuilder::from(Arc::clone(rows)).project([value.alias("member")])?;
+    members.alias("members")?.build().map(Arc::new)
 }
 
 /// Whether a real stands beside a whole number, of which the engine would make a real, or a float beside a decimal, which cannot hold all
