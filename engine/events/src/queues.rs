@@ -24,6 +24,8 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 const LOOKED_EVERY: Duration = Duration::from_secs(5);
 const GATHERED_FOR: Duration = Duration::from_millis(200);
 const FORGOTTEN_AFTER: u64 = 600_000_000;
+/// As long it is known of what lies behind the rows that a look reads, should these never go.
+const FORGOTTEN_BEHIND_AFTER: u64 = 6 * FORGOTTEN_AFTER;
 /// Bytes of transactions that go from outboxes to the log and are not on disk there yet, at most; one goes in any case. Others stay in
 /// their outboxes, where they are found again.
 const MOVING_BYTES_MAX: usize = 64 << 20;
@@ -310,7 +312,7 @@ impl Queues {
                 looked = Some(Instant::now());
                 match all.look(&source).await {
                     Ok(true) => {}
-                    // The next look is as soon as some of what goes is on disk.
+                    // The next look is as soon as some of what goes now is on disk.
                     Ok(false) => looked = None,
                     Err(error) => {
                         tracing::warn!(source = &*source, %error, "an outbox could not be read; it is tried again");
@@ -325,7 +327,8 @@ impl Queues {
         }
     }
 
-    /// Moves what an outbox has to the log, as much as one look reads. Whether nothing is left behind that.
+    /// Moves what an outbox has to the log, as much as one look reads. Whether another look at once would find nothing else: it read all, or
+    /// nothing of it goes.
     async fn look(self: &Arc<Self>, source: &Arc<str>) -> Result<bool> {
         let (Some(own), Some(outbox)) = (self.outboxes.get(source), self.outbox(source).await?) else {
             return Ok(true);
@@ -363,11 +366,12 @@ impl Queues {
             behind.is_behind = false;
         }
         drop(behind);
-        let horizon = Id::new(now().saturating_sub(FORGOTTEN_AFTER), [0; 8]);
+        let at = |before: u64| Id::new(now().saturating_sub(before), [0; 8]);
+        let (horizon, behind_horizon) = (at(FORGOTTEN_AFTER), at(FORGOTTEN_BEHIND_AFTER));
         // Behind what was read there may be some that were moved and not taken away yet.
-        let is_read = |id: &Id| is_all || there.last().is_some_and(|last| id <= last);
-        own.moved().retain(|id, _| there.contains(id) || *id > horizon || !is_read(id));
-        Ok(all_go)
+        let is_beyond = |id: &Id| !is_all && there.last().is_some_and(|last| id > last) && *id > behind_horizon;
+        own.moved().retain(|id, _| there.contains(id) || *id > horizon || is_beyond(id));
+        Ok(all_go || !is_backlog)
     }
 
     /// Whether a transaction waits for its outcome, or for those before it.

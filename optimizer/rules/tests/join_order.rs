@@ -8,7 +8,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::optimizer::{OptimizerContext, OptimizerRule as _};
 use querygate_rules::estimate::{ColumnEstimate, Estimator, TableEstimate};
-use querygate_rules::join_order::JoinOrder;
+use querygate_rules::join_order::{JoinOrder, JoinSides};
 use std::sync::Arc;
 use support::{golden, statements};
 
@@ -55,6 +55,7 @@ async fn optimized(sql: &str, sizes: Sizes) -> LogicalPlan {
     let state = support::tables::context().state();
     let state = SessionStateBuilder::new_from_existing(state)
         .with_optimizer_rule(Arc::new(JoinOrder::new(Arc::new(sizes))))
+        .with_optimizer_rule(Arc::new(JoinSides::new(Arc::new(sizes))))
         .build();
     let plan = state.create_logical_plan(sql).await.unwrap();
     state.optimize(&plan).unwrap_or_else(|error| panic!("{sql}: {error}"))
@@ -155,8 +156,9 @@ async fn a_few_rows_that_cross_a_wire_are_collected_beside_more_than_keys_are_to
         ),
     ] {
         let state = support::tables::context().state();
-        let rule = Arc::new(JoinOrder::new(Arc::new(DistantSuppliers)));
-        let state = SessionStateBuilder::new_from_existing(state).with_optimizer_rule(rule).build();
+        let (order, sides) = (JoinOrder::new(Arc::new(DistantSuppliers)), JoinSides::new(Arc::new(DistantSuppliers)));
+        let state = SessionStateBuilder::new_from_existing(state);
+        let state = state.with_optimizer_rule(Arc::new(order)).with_optimizer_rule(Arc::new(sides)).build();
         let plan = state.create_logical_plan(sql).await.unwrap();
         assert_eq!(shape(&state.optimize(&plan).unwrap()), expected, "{sql}");
     }

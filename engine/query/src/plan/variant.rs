@@ -177,13 +177,18 @@ fn band(rows: f64) -> u8 {
     band
 }
 
+/// Whether a rule decides about the order of joins.
+fn is_of_order(rule: &str) -> bool {
+    matches!(rule, "join_order" | "join_sides")
+}
+
 /// The state that plans a statement the given way.
 pub(crate) fn state_for(variant: Variant, state: &Arc<SessionState>) -> Arc<SessionState> {
     match variant {
         // What is fetched is planned as ever.
         Variant::Default | Variant::Fetch => Arc::clone(state),
         Variant::WrittenOrder => {
-            let rules = state.optimizer().rules.iter().filter(|rule| rule.name() != "join_order").cloned().collect();
+            let rules = state.optimizer().rules.iter().filter(|rule| !is_of_order(rule.name())).cloned().collect();
             let builder = SessionStateBuilder::new_from_existing(SessionState::clone(state));
             Arc::new(builder.with_optimizer_rules(rules).build())
         }

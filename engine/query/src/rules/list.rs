@@ -24,7 +24,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use querygate_catalog::federation::TableSizes;
 use querygate_operators::AggregateByPerfectHash;
 use querygate_rules::date_bounds::DateBounds;
-use querygate_rules::join_order::JoinOrder;
+use querygate_rules::join_order::{JoinOrder, JoinSides};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
 
@@ -74,7 +74,8 @@ fn place<R: Named>(rules: &[R], anchor: &str) -> Result<usize> {
 
 /// Logical rules: dependencies are corrected before the rules that read them, constants beside columns lose all but their values before
 /// they are compared and once they are folded, and dates are compared as dates then. The order of joins is found once conditions are where
-/// they belong, behind the rule that joins as the statement is written, and before columns are left out that nothing above a join reads.
+/// they belong, behind the rule that joins as the statement is written, and before columns are left out that nothing above a join reads; which
+/// side of an outer or semi join is read first goes by the columns that are left, and comes last.
 ///
 /// # Errors
 /// Internal: an anchor is missing.
@@ -92,6 +93,7 @@ pub(crate) fn logical() -> Result<Vec<Logical>> {
     // Before what corrects dependencies for the rule that leaves columns out.
     let narrowed = place(&rules, NARROWING)? - 1;
     rules.insert(narrowed, Arc::new(JoinOrder::new(Arc::new(TableSizes))));
+    rules.push(Arc::new(JoinSides::new(Arc::new(TableSizes))));
     Ok(cancellable(rules))
 }
 

@@ -4,7 +4,7 @@
 use super::interval_extremes;
 use crate::fault::external;
 use crate::functions::of_no_rows;
-use crate::typing::null_if;
+use crate::typing::{members, null_if};
 use crate::windows::exclusions;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
@@ -12,9 +12,8 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, exec_err};
 use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, ScalarFunction, Sort, WindowFunction};
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
-    when,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, when,
 };
 use querygate_types::{Error, ErrorCode};
 use std::sync::{Arc, LazyLock};
@@ -99,8 +98,7 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     if member.expr.get_type(schema).ok() != Some(INTERVAL) || theirs.get_type(rows.schema())? != INTERVAL {
         return Ok(Transformed::no(member));
     }
-    let lengths = LogicalPlanBuilder::from(Arc::clone(rows)).project([FUNCTION.call(vec![theirs]).alias("length")])?;
-    member.subquery = member.subquery.with_plan(Arc::new(lengths.build()?));
+    member.subquery = member.subquery.with_plan(members(rows, FUNCTION.call(vec![theirs]))?);
     member.expr = Box::new(FUNCTION.call(vec![*member.expr]));
     Ok(Transformed::yes(member))
 }

@@ -89,6 +89,7 @@ pub(super) fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<T
         return settle_cast(Cast { expr, field: cast.field }, schema, zone)
             .map(|settled| Transformed::yes(settled.data));
     }
+    let given = Arc::clone(&cast.field);
     let cast = if modifier(&cast.field).is_some_and(|digits| digits.contains(',')) {
         let field = Arc::new(cast.field.as_ref().clone().with_data_type(WIDE_NUMERIC));
         Cast { field, expr: cast.expr }
@@ -140,7 +141,8 @@ pub(super) fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<T
     {
         return Ok(Transformed::yes(function.call(vec![*cast.expr])));
     }
-    Ok(Transformed::no(Expr::Cast(cast)))
+    let changed = cast.field != given;
+    Ok(Transformed::new_transformed(Expr::Cast(cast), changed))
 }
 
 /// A text or a time of day as a time with a zone. A zone's distance from Greenwich is that of the statement's time, unless the text

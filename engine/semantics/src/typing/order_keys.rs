@@ -3,6 +3,7 @@
 //! no value.
 
 use super::binding::is_jsonb;
+use super::members;
 use super::told_jsonb::is_value;
 use crate::casts::conversions::named;
 use crate::fault::{external, unsupported};
@@ -14,9 +15,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{InSubquery, ScalarFunction, Sort};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
-use datafusion::logical_expr::{
-    BinaryExpr, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator,
-};
+use datafusion::logical_expr::{BinaryExpr, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, Operator};
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
@@ -217,8 +216,7 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     } else {
         return Ok(Transformed::no(member));
     };
-    let keys = LogicalPlanBuilder::from(Arc::clone(rows)).project([theirs.alias("key")])?;
-    member.subquery = member.subquery.with_plan(Arc::new(keys.build()?));
+    member.subquery = member.subquery.with_plan(members(rows, theirs)?);
     *member.expr = own;
     Ok(Transformed::yes(member))
 }

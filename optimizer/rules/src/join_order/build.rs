@@ -7,7 +7,7 @@ use datafusion::common::{
     Column, DFSchemaRef, DataFusionError, JoinType, NullEquality, Result, internal_datafusion_err,
 };
 use datafusion::logical_expr::logical_plan::Join;
-use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,16 +34,23 @@ pub(super) fn build(group: &Group, order: &Order, sizes: &[Cardinality], schema:
 pub(super) fn joins_alike(one: &LogicalPlan, other: &LogicalPlan) -> bool {
     match (below_columns(one), below_columns(other)) {
         (LogicalPlan::Join(one), LogicalPlan::Join(other)) if is_inner(one) && is_inner(other) => {
-            one.on == other.on
-                && one.filter == other.filter
+            let filters = |join: &Join| join.filter.iter().flat_map(split_conjunction).cloned().collect::<Vec<_>>();
+            are_alike(&one.on, &other.on)
+                && are_alike(&filters(one), &filters(other))
                 && joins_alike(&one.left, &other.left)
                 && joins_alike(&one.right, &other.right)
         }
         (LogicalPlan::Filter(one), LogicalPlan::Filter(other)) => {
-            one.predicate == other.predicate && joins_alike(&one.input, &other.input)
+            are_alike(&split_conjunction(&one.predicate), &split_conjunction(&other.predicate))
+                && joins_alike(&one.input, &other.input)
         }
         (one, other) => one == other,
     }
+}
+
+/// Whether two lists have the same members, in whichever order.
+fn are_alike<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    one.len() == other.len() && one.iter().all(|member| other.contains(member))
 }
 
 fn below_columns(mut plan: &LogicalPlan) -> &LogicalPlan {

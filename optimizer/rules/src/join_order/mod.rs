@@ -25,7 +25,7 @@ const MUCH: f64 = 2.0;
 /// How much wider rows count for as many more: the time of a join goes with rows, its memory with bytes.
 const WIDER_MAX: f64 = 4.0;
 
-/// The rule. Belongs after those of DataFusion's that join in the order in which tables are written, and before the one that leaves out
+/// The order of inner joins. Belongs after those rules of DataFusion's that join in the order in which tables are written, and before the one that leaves out
 /// columns: joins in another order hand on other ones.
 #[derive(Debug)]
 pub struct JoinOrder {
@@ -42,7 +42,7 @@ impl JoinOrder {
         let plan = plan.map_uncorrelated_subqueries(|subquery| self.ordered(subquery))?;
         plan.transform_sibling(|plan| match Group::of(&plan) {
             Some(group) => self.group(plan, group),
-            None => plan.map_children(|input| self.ordered(input))?.transform_data(|plan| self.sides(plan)),
+            None => plan.map_children(|input| self.ordered(input)),
         })
     }
 
@@ -58,6 +58,25 @@ impl JoinOrder {
         let built = build::build(&group, &order, &sizes, plan.schema())?;
         // A rule that changes nothing in the second round of all rules spares the third.
         Ok(if build::joins_alike(&built, &plan) { Transformed::no(plan) } else { Transformed::yes(built) })
+    }
+}
+
+/// The sides of joins that are no inner ones. Belongs after the rule that leaves out columns: how wide their rows are counts.
+#[derive(Debug)]
+pub struct JoinSides {
+    estimator: Arc<dyn Estimator>,
+}
+
+impl JoinSides {
+    #[must_use]
+    pub fn new(estimator: Arc<dyn Estimator>) -> Self {
+        Self { estimator }
+    }
+
+    fn sided(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        let plan = plan.map_uncorrelated_subqueries(|subquery| self.sided(subquery))?;
+        let plan = plan.transform_sibling(|plan| plan.map_children(|input| self.sided(input)))?;
+        plan.transform_data(|plan| self.sides(plan))
     }
 
     /// A join that is no inner one, with its sides in the better order: the left one is read first and kept in memory.
@@ -139,5 +158,15 @@ impl OptimizerRule for JoinOrder {
 
     fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         self.ordered(plan)
+    }
+}
+
+impl OptimizerRule for JoinSides {
+    fn name(&self) -> &'static str {
+        "join_sides"
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        self.sided(plan)
     }
 }

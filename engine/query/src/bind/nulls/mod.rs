@@ -99,18 +99,20 @@ fn may_be_folded(plan: &LogicalPlan, column: usize) -> bool {
 }
 
 fn becomes_constant(expr: &Expr) -> bool {
-    let (mut reads, mut chooses) = (false, false);
+    let (mut reads, mut chooses, mut reads_around) = (false, false, false);
     // The closure never fails, so neither does the walk.
     let _ = expr.apply(|part| {
-        reads |= matches!(part, Expr::Column(_) | Expr::OuterReferenceColumn(..));
+        reads |= matches!(part, Expr::Column(_));
+        // Of a row around nothing is folded before the subquery is a join, whose missing rows are known to be NULL.
+        reads_around |= matches!(part, Expr::OuterReferenceColumn(..));
         chooses |= match part {
             Expr::Case(_) => true,
             Expr::BinaryExpr(binary) => matches!(binary.op, Operator::And | Operator::Or),
             _ => false,
         };
-        Ok(if chooses { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if reads_around { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
-    chooses || !reads
+    !reads_around && (chooses || !reads)
 }
 
 fn unaliased(expr: &Expr) -> &Expr {

@@ -9,7 +9,7 @@ use crate::fault::unsupported;
 use crate::functions::numeric_key;
 use crate::times::interval_extremes;
 use crate::times::interval_length::{self, INTERVAL};
-use crate::typing::{is_jsonb, order_keys};
+use crate::typing::{is_jsonb, members, order_keys};
 use crate::windows::peers::as_groups;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
@@ -91,17 +91,9 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
         return Ok(Transformed::yes(member));
     }
     theirs = key(theirs);
-    let keys = LogicalPlanBuilder::from(Arc::clone(rows)).project([theirs.alias("key")])?;
-    member.subquery = member.subquery.with_plan(Arc::new(keys.build()?));
+    member.subquery = member.subquery.with_plan(members(rows, theirs)?);
     member.expr = Box::new(key(*member.expr));
     Ok(Transformed::yes(member))
-}
-
-/// One value of each row as the members of an IN. Their column has a name and a table of its own: where IN is a value, the engine joins with
-/// them, and takes a column without a table for two.
-fn members(rows: &Arc<LogicalPlan>, value: Expr) -> Result<Arc<LogicalPlan>> {
-    let members = LogicalPlanBuilder::from(Arc::clone(rows)).project([value.alias("member")])?;
-    members.alias("members")?.build().map(Arc::new)
 }
 
 /// Whether a real stands beside a whole number, of which the engine would make a real, or a float beside a decimal, which cannot hold all

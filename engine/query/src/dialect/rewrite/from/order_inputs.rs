@@ -1,6 +1,6 @@
 //! Names within the expressions of ORDER BY. To PostgreSQL they are columns of tables, and only a key that is nothing but a name is a column
 //! of the result; the engine looks among the result's first: `SELECT -a AS a FROM t ORDER BY a + 1`. Where both have such a column, the
-//! table's is said. Of queries over one table that group nothing: elsewhere such a key is refused, or one of the result's columns.
+//! table's is said. Of outermost queries over one table that group nothing: elsewhere such a key is refused, or one of the result's columns.
 
 use super::names::item_name;
 use super::rows;
@@ -19,7 +19,7 @@ pub(in crate::dialect) fn qualify(rewriter: &Rewriter<'_>, query: &mut Query) {
         return;
     }
     let Some((table, names)) = hidden(rewriter, select) else { return };
-    for key in keys.iter_mut().filter(|key| !is_plain(&key.expr) && !is_listed(&key.expr, select)) {
+    for key in keys.iter_mut().filter(|key| !is_plain(&key.expr)) {
         // Nothing is refused on the way.
         let _ = write(&mut key.expr, &mut Qualified { table: &table, names: &names, depth: 0 });
     }
@@ -27,14 +27,6 @@ pub(in crate::dialect) fn qualify(rewriter: &Rewriter<'_>, query: &mut Query) {
 
 fn is_plain(key: &Expr) -> bool {
     matches!(key, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_))
-}
-
-/// Whether the result has a column that a key is: it is sorted by that one.
-fn is_listed(key: &Expr, select: &Select) -> bool {
-    select.projection.iter().any(|item| match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr == key,
-        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => false,
-    })
 }
 
 /// The only table of FROM, and those of its columns whose names the result gives to something else. `None`: there are none.
