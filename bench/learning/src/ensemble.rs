@@ -109,7 +109,7 @@ impl Ensemble {
     }
 }
 
-/// Mean and variance of the last so many values, or of those there are.
+/// Mean and variance of the last values of a window, or of those there are.
 fn moments(recent: &VecDeque<f64>, values: usize) -> (f64, f64) {
     let last = || recent.iter().rev().take(values);
     let count = last().count().max(1) as f64;

@@ -42,7 +42,7 @@ mod tests {
 
     const RULE: Rule = Rule { threshold: 1.0, at_once: 1.0, unusual: 1, of: 1, quiet: 1, cool_down: 1 };
 
-    /// Times at which incidents begin when every hundredth of so many scores is `high`, and the last of all is `last`.
+    /// Times at which incidents begin when every hundredth of `steps` scores is `high`, and the last of all is `last`.
     fn begun(steps: i64, high: f64, last: f64) -> Vec<i64> {
         let mut watch = PatientWatch::new(RULE);
         let score = |step: i64| if step == steps { last } else { f64::from(u8::from(step % 100 == 0)) * high };

@@ -43,7 +43,6 @@ pub use casts::flat_arrays::split_array;
 pub use casts::text;
 pub use casts::texts_read::{canonical, canonical_value, has_forms};
 pub use functions::cut_interval;
-pub use input_columns::InputColumns;
 pub use numbers::numeric::parse as parse_numeric;
 
 /// What expressions do that their operator is to charge or to interrupt.

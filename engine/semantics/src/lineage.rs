@@ -1,6 +1,8 @@
 //! One step down a plan: what an output column of a node is made from. Reads plans only; what asks for types and what asks for
 //! origins walk with it.
 
+pub use crate::input_columns::InputColumns;
+
 use arrow::datatypes::Field;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan};

@@ -95,7 +95,7 @@ const ROWS_LEAST: f64 = 1000.0;
 const DAY_EVIDENCE: f64 = 7.2;
 const WEEK_EVIDENCE: f64 = 5.2;
 /// What a drip may take each day on top of the usual, in usual days: each is a supposition that a day speaks for or against. Twice the
-/// usual for a week is nobody's concern.
+/// usual for a week concerns no one.
 const DRIPS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
 /// Evidence of one day, in nats: no single day decides, and one day off does not clear a week.
 const DRIP_LEAST: f64 = -2.0;
@@ -272,7 +272,7 @@ impl Extraction {
     }
 }
 
-/// Logarithm of how much likelier `rows` are on a day with a drip of so many usual days than without one, when what is left is
+/// Logarithm of how much likelier `rows` are on a day with a drip of `times` usual days than without one, when what is left is
 /// spread as days are. A drip lifts the smallest days most, so a bursty principal's week without a small day tells of it,
 /// where a sum of how large days are does not.
 fn drip_evidence(rows: f64, times: f64, mean: f64, spread: f64) -> f64 {

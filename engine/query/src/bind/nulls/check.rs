@@ -5,7 +5,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema as _, JoinType, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
 use datafusion::logical_expr::{Distinct, Expr, ExprSchemable as _, Join, LogicalPlan, Subquery};
-use querygate_semantics::InputColumns;
+use querygate_semantics::lineage::InputColumns;
 use querygate_types::Error;
 
 /// The columns around a subquery, and those around the query that holds it.

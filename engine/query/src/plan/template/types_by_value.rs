@@ -7,7 +7,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use querygate_catalog::remote::is_open;
 use querygate_pg_catalog::is_of_catalog;
 use querygate_query_api::column::pg_type_of;
-use querygate_semantics::InputColumns;
+use querygate_semantics::lineage::InputColumns;
 use querygate_types::PgType;
 
 /// Whether it decides the type of what a function gives, as places do for `round`, the type in which numbers meet, or the bytes that a

@@ -12,7 +12,7 @@ use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Join, JoinType, Limit, LogicalPlan, SkipType};
-use querygate_semantics::InputColumns;
+use querygate_semantics::lineage::InputColumns;
 
 /// Whether the engine would join a subquery wrongly, or one in it that it would join along.
 pub(super) fn is_joined_wrongly(expr: &Expr) -> Result<bool> {

@@ -5,8 +5,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, Subquery};
-use querygate_semantics::InputColumns;
 use querygate_semantics::keep_names::under_names;
+use querygate_semantics::lineage::InputColumns;
 use std::collections::HashMap;
 use std::sync::Arc;
 
