@@ -106,7 +106,8 @@ fn key_below(node: &Arc<dyn ExecutionPlan>, key: Option<usize>) -> Option<usize>
         return projection.expr().get(key?)?.expr.downcast_ref::<Column>().map(Column::index);
     }
     match node.children()[..] {
-        // Both halves of a grouping have the key, and what is computed, at the same places.
+        // Both halves of a grouping have the key, and what is computed, at the same places. Below one that it did not limit, and below what
+        // drops rows, the engine limits none.
         [_] if node.is::<AggregateExec>() => key,
         [child] if child.schema() == node.schema() => key,
         _ => None,
