@@ -89,8 +89,11 @@ impl Case {
 
     /// A number that is the same in every run, whatever other cases there are.
     pub(crate) fn hash(&self) -> u64 {
-        self.key()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        hash(&self.key())
     }
+}
+
+/// FNV-1a of a text: it names what must be chosen, or called, the same whatever else the corpus holds.
+pub(crate) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,12 +1,13 @@
 //! The tables of the forms that need one: what they hold is PostgreSQL's answer to the corpus' own VALUES lists, literals of
 //! statements as columns of one row each, and numbers to compute with. Knows no source.
 
+use crate::case::hash;
 use crate::corpus::Statement;
 use crate::literals::{Literal, literals, with_places};
 use crate::wire::{Answer, Session};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use tokio_postgres::types::Type;
 
 /// The type of a column that every source has.
@@ -127,7 +128,7 @@ fn of_lists(statements: &[Statement], postgres: &mut Session) -> (Vec<Table>, Ve
         let Some(list) = list(&statement.sql) else { continue };
         let relation = format!("SELECT * FROM {} t({})", list.values, list.names.join(", "));
         let number = *known.entry(relation.clone()).or_insert_with(|| {
-            let table = asked(postgres, &relation, format!("v{}", tables.len() + 1))?;
+            let table = asked(postgres, &relation, format!("v{:010x}", hash(&relation) >> 24))?;
             tables.push(table);
             Some(tables.len() - 1)
         });
@@ -155,6 +156,8 @@ fn asked(postgres: &mut Session, relation: &str, name: String) -> Option<Table> 
 
 /// Columns of the table of literals, of each kind.
 const LITERALS: usize = 4;
+/// Keys of its rows are below this: they are an `integer`.
+const MOST_KEYS: u64 = 1_000_000_000;
 
 /// Statements without a relation, their literals read from a row of their own.
 fn of_literals(statements: &[Statement], table: usize) -> (Table, Vec<Over>) {
@@ -163,11 +166,15 @@ fn of_literals(statements: &[Statement], table: usize) -> (Table, Vec<Over>) {
     for (name, kind) in kinds {
         columns.extend((1..=LITERALS).map(|number| (format!("{name}{number}"), kind)));
     }
-    let (mut rows, mut over) = (Vec::new(), Vec::new());
+    let (mut rows, mut over, mut keys) = (Vec::new(), Vec::new(), HashSet::new());
     for statement in statements.iter().filter(|statement| statement.columns > 0 && is_scalar(&statement.sql)) {
         let literals = literals(&statement.sql);
         let Some(places) = places(&literals) else { continue };
-        let key = rows.len() + 1;
+        // Of the statement alone, so that a line more in the corpus leaves the names of all other cases as they are.
+        let mut key = hash(&statement.sql) % MOST_KEYS;
+        while !keys.insert(key) {
+            key = (key + 1) % MOST_KEYS;
+        }
         let mut row = vec![None; columns.len()];
         row[0] = Some(key.to_string());
         for (place, literal) in places.iter().zip(&literals) {
