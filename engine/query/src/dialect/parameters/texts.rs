@@ -4,12 +4,12 @@
 use super::{Declared, declared_type};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, ExprSchema, Result};
+use datafusion::common::{ExprSchema, Result};
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, Union};
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_semantics::keep_names::under_names;
+use querygate_semantics::lineage::InputColumns;
 use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,12 +43,14 @@ pub(crate) fn as_texts(plan: LogicalPlan, declared: &[Option<Declared>]) -> Resu
 
 /// The plan whose arrays of parameters and columns without a type are arrays of texts, as which PostgreSQL takes such columns.
 pub(crate) fn gathered_as_texts(plan: LogicalPlan) -> Result<LogicalPlan> {
+    if !gathers(&plan)? {
+        return Ok(plan);
+    }
     let mut changed = false;
     let typed = |node: LogicalPlan| {
-        let gathers = matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_));
-        let typed = if gathers {
-            let schema = merge_schema(&node.inputs());
-            under_names(node, |expr| expr.transform_up(|part| Ok(gathered(part, &schema))))?
+        let typed = if is_gathering(&node) {
+            let columns = InputColumns::of(&node)?;
+            under_names(node, |expr| expr.transform_up(|part| Ok(gathered(part, &columns))))?
         } else {
             Transformed::no(node)
         };
@@ -58,15 +60,43 @@ pub(crate) fn gathered_as_texts(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.transform_up_with_subqueries(typed)?.data)
 }
 
-fn gathered(mut part: Expr, schema: &DFSchema) -> Transformed<Expr> {
+/// Whether a plan, subqueries included, makes an array of its rows' values. Most statements do not.
+fn gathers(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if is_gathering(node) {
+            node.apply_expressions(|expr| {
+                found = found || expr.exists(|part| Ok(is_gathering_call(part)))?;
+                Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })?;
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// Whether a node is of a kind that makes arrays of its rows' values.
+const fn is_gathering(node: &LogicalPlan) -> bool {
+    matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_))
+}
+
+fn is_gathering_call(part: &Expr) -> bool {
+    match part {
+        Expr::AggregateFunction(call) => call.func.name() == GATHERS,
+        Expr::WindowFunction(call) => call.fun.name() == GATHERS,
+        _ => false,
+    }
+}
+
+fn gathered(mut part: Expr, columns: &InputColumns) -> Transformed<Expr> {
     let mut changed = false;
     match &mut part {
         Expr::AggregateFunction(call) if call.func.name() == GATHERS => {
             let keys = call.params.order_by.iter_mut().map(|key| &mut key.expr);
-            call.params.args.iter_mut().chain(keys).for_each(|value| changed |= as_text(value, schema));
+            call.params.args.iter_mut().chain(keys).for_each(|value| changed |= as_text(value, columns));
         }
         Expr::WindowFunction(call) if call.fun.name() == GATHERS => {
-            call.params.args.iter_mut().for_each(|value| changed |= as_text(value, schema));
+            call.params.args.iter_mut().for_each(|value| changed |= as_text(value, columns));
         }
         _ => {}
     }
@@ -74,7 +104,7 @@ fn gathered(mut part: Expr, schema: &DFSchema) -> Transformed<Expr> {
 }
 
 /// What has no type as a text. Whether it has none.
-fn as_text(value: &mut Expr, schema: &DFSchema) -> bool {
+fn as_text(value: &mut Expr, columns: &InputColumns) -> bool {
     if let Expr::Placeholder(Placeholder { id, field: own }) = value {
         let is_open = own.as_ref().is_none_or(|field| field.data_type() == &DataType::Null);
         if is_open {
@@ -83,7 +113,7 @@ fn as_text(value: &mut Expr, schema: &DFSchema) -> bool {
         return is_open;
     }
     let is_open = matches!(&*value, Expr::Column(column)
-        if schema.field_from_column(column).is_ok_and(|field| field.data_type() == &DataType::Null));
+        if columns.schema().field_from_column(column).is_ok_and(|field| field.data_type() == &DataType::Null));
     if is_open {
         *value = Expr::Cast(Cast::new(Box::new(std::mem::take(value)), DataType::Utf8));
     }
