@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct InputColumns {
     inputs: Vec<DFSchemaRef>,
-    together: OnceCell<DFSchema>,
+    together: OnceCell<DFSchemaRef>,
 }
 
 impl InputColumns {
@@ -28,13 +28,23 @@ impl InputColumns {
 
     /// All of them, each once.
     pub fn schema(&self) -> &DFSchema {
+        self.all()
+    }
+
+    /// All of them, for what keeps them.
+    pub fn shared(&self) -> DFSchemaRef {
+        Arc::clone(self.all())
+    }
+
+    fn all(&self) -> &DFSchemaRef {
         match self.inputs.as_slice() {
             [one] => one,
             several => self.together.get_or_init(|| {
-                several.iter().fold(DFSchema::empty(), |mut all, input| {
+                let all = several.iter().fold(DFSchema::empty(), |mut all, input| {
                     all.merge(input);
                     all
-                })
+                });
+                Arc::new(all)
             }),
         }
     }
@@ -57,6 +67,7 @@ mod tests {
         let columns = InputColumns::of(&both).unwrap();
         assert!(columns.together.get().is_none(), "put together before they were asked for");
         assert_eq!(columns.schema().columns(), both.schema().columns());
+        assert_eq!(columns.shared().as_ref(), columns.schema());
         let none = LogicalPlanBuilder::empty(true).build().unwrap();
         assert!(InputColumns::of(&none).unwrap().schema().fields().is_empty());
     }

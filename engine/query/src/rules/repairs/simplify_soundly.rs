@@ -5,14 +5,14 @@
 use super::keep_lists_apart::{self, lists_meet};
 use super::keep_narrowing_casts::{self, is_cast_to_decimal, is_narrowing};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DFSchemaRef, Result};
+use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use querygate_semantics::lineage::InputColumns;
 use std::sync::Arc;
 
 /// The rule that simplifies expressions.
@@ -54,10 +54,10 @@ impl OptimizerRule for SimplifySoundly {
         if !meet && !cast {
             return self.0.rewrite(plan, config);
         }
-        let schema = schema_of(&plan)?;
+        let columns = InputColumns::of(&plan)?;
         if !meet {
             plan.apply_expressions(|expr| {
-                meet = meet || expr.exists(|part| Ok(is_narrowing(part, &schema)))?;
+                meet = meet || expr.exists(|part| Ok(is_narrowing(part, columns.schema())))?;
                 Ok(if meet { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })?;
         }
@@ -65,7 +65,7 @@ impl OptimizerRule for SimplifySoundly {
             return self.0.rewrite(plan, config);
         }
         let context = SimplifyContext::builder()
-            .with_schema(Arc::clone(&schema))
+            .with_schema(columns.shared())
             .with_config_options(config.options())
             .with_query_execution_start_time(config.query_execution_start_time())
             .build();
@@ -74,7 +74,7 @@ impl OptimizerRule for SimplifySoundly {
         let names = NamePreserver::new(&plan);
         let one = |expr: Expr| {
             let name = names.save(&expr);
-            let simplified = simplified(&simplifier, &schema, expr)?;
+            let simplified = simplified(&simplifier, columns.schema(), expr)?;
             Ok(simplified.update_data(|expr| name.restore(expr)))
         };
         plan.map_expressions(|expr| match expr {
@@ -82,16 +82,6 @@ impl OptimizerRule for SimplifySoundly {
             other => one(other),
         })
     }
-}
-
-/// What an expression of a node may read.
-fn schema_of(plan: &LogicalPlan) -> Result<DFSchemaRef> {
-    Ok(Arc::new(match plan {
-        LogicalPlan::TableScan(scan) => {
-            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?
-        }
-        other => merge_schema(&other.inputs()),
-    }))
 }
 
 /// An expression as DataFusion simplifies it, but for lists of one value and casts to fewer places. `schema`: what it may read.
@@ -118,6 +108,7 @@ pub(crate) fn simplified(simplifier: &ExprSimplifier, schema: &DFSchema, expr: E
 mod tests {
     use super::*;
     use arrow::datatypes::{DataType, Field};
+    use datafusion::common::DFSchemaRef;
     use datafusion::logical_expr::cast;
     use datafusion::prelude::{col, lit};
 
