@@ -108,8 +108,12 @@ pub fn install(state: SessionState) -> SessionState {
 pub fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
     let zone = zone_of(options);
     let plan = typing::unions::met(typing::literals::typed(plan)?)?;
-    let plan = typing::recursive_numbers::widened(plan, &|term| analyze::rules::settled(term, zone))?;
-    let plan = analyze::rules::settled(plan, zone)?;
+    let widened = typing::recursive_numbers::widened(plan, &|term| analyze::rules::settled_anew(term, zone))?;
+    let plan = if widened.transformed {
+        analyze::rules::settled_anew(widened.data, zone)?
+    } else {
+        analyze::rules::settled(widened.data, zone)?
+    };
     let plan = typing::unions::met(numbers::wide::aligned(plan, |plan| analyze::rules::settled(plan, zone))?)?;
     times::local_moments::shown(typing::recursion::aligned(analyze::rules::before_coercion(plan)?)?, zone)
 }

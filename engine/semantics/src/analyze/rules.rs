@@ -64,12 +64,22 @@ impl AnalyzerRule for Checked {
     }
 }
 
+const BINDING: Pass = Pass { order: Order::ChildrenFirst, compute: wide::recomputed, outdated: false };
+
 /// What is decided once, when a statement is bound.
 pub(crate) fn settled(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan> {
+    settled_in(plan, &BINDING, zone)
+}
+
+/// What [`settled`] decides, where inputs have other types by now than the nodes above them were planned with.
+pub(crate) fn settled_anew(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan> {
+    settled_in(plan, &Pass { outdated: true, ..BINDING }, zone)
+}
+
+fn settled_in(plan: LogicalPlan, pass: &Pass, zone: Zone) -> Result<LogicalPlan> {
     let reads = wide::reads_tables(&plan);
     let settle = |expr: Expr, schema: &DFSchema| binding::settle(expr, schema, zone);
-    let pass = Pass { order: Order::ChildrenFirst, compute: wide::recomputed, outdated: false };
-    each_node(plan, &pass, &settle, &|node| wide::node(node, reads))
+    each_node(plan, pass, &settle, &|node| wide::node(node, reads))
 }
 
 type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;

@@ -20,7 +20,7 @@ use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use std::any::Any;
 use std::sync::Arc;
 
-/// Settles the expressions of a part of a plan, so that its columns have their types.
+/// Settles the expressions of a part of a plan anew, so that its columns have their types.
 type Settle<'a> = &'a dyn Fn(LogicalPlan) -> Result<LogicalPlan>;
 
 /// What PostgreSQL knows of a numeric's digits.
@@ -42,27 +42,26 @@ struct Numbers {
     to: DataType,
 }
 
-/// The plan with such columns. Nodes above and within the second terms keep their schemas until their expressions are settled.
+/// The plan with such columns. Where it has any, nodes above them and within the second terms keep their schemas until all is settled anew.
 ///
 /// # Errors
 /// 42804 where the second term's type is a later one, 0A000 where rows of numerics would have to be compared whose places differ.
-pub(crate) fn widened(plan: LogicalPlan, settle: Settle<'_>) -> Result<LogicalPlan> {
+pub(crate) fn widened(plan: LogicalPlan, settle: Settle<'_>) -> Result<Transformed<LogicalPlan>> {
     let mut recurs = false;
     plan.apply_with_subqueries(|node| {
         recurs |= matches!(node, LogicalPlan::RecursiveQuery(_));
         Ok(if recurs { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     if !recurs {
-        return Ok(plan);
+        return Ok(Transformed::no(plan));
     }
-    let plan = plan.transform_up_with_subqueries(|node| match node {
+    plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::RecursiveQuery(query) => Ok(match widen(&query, settle)? {
             Some(query) => Transformed::yes(LogicalPlan::RecursiveQuery(query)),
             None => Transformed::no(LogicalPlan::RecursiveQuery(query)),
         }),
         other => Ok(Transformed::no(other)),
-    })?;
-    Ok(plan.data)
+    })
 }
 
 /// Whether a scan is of the rows of a recursive query's last round.
