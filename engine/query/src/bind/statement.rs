@@ -422,14 +422,23 @@ fn settled(
     dialect: &Dialect,
     declared: &[Option<Declared>],
 ) -> std::result::Result<LogicalPlan, DataFusionError> {
-    let plan = gathered_as_texts(as_texts(dialect.settler.settle(plan)?, declared)?)?;
-    let plan = semantics::bound(plan, state.config_options())?;
-    let plan = narrowed(plan, declared)?;
+    let plan = narrowed(typed(plan, state, dialect, declared)?, declared)?;
     let plan = with_named_arguments(plan)?;
     let plan = with_set_keys(plan)?;
     let plan = as_joins(plan)?;
     let plan = with_null_memberships(plan)?;
     without_keys(nulls::settled(plan)?)
+}
+
+/// The first part of that: literals, columns and operators have their types.
+fn typed(
+    plan: LogicalPlan,
+    state: &SessionState,
+    dialect: &Dialect,
+    declared: &[Option<Declared>],
+) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let plan = gathered_as_texts(as_texts(dialect.settler.settle(plan)?, declared)?)?;
+    semantics::bound(plan, state.config_options())
 }
 
 /// Looks names up.

@@ -1,5 +1,7 @@
 //! Tests of binding: types of parameters, columns, walk one.
 
+mod kept_schemas;
+
 use super::*;
 use crate::testing::Shop;
 use arrow::array::{Int32Array, Int64Array, StringArray};
