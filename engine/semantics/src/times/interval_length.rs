@@ -4,7 +4,7 @@
 use super::interval_extremes;
 use crate::fault::external;
 use crate::functions::of_no_rows;
-use crate::typing::{members, null_if};
+use crate::typing::{member_rows, null_if};
 use crate::windows::exclusions;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
@@ -98,7 +98,7 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     if member.expr.get_type(schema).ok() != Some(INTERVAL) || theirs.get_type(rows.schema())? != INTERVAL {
         return Ok(Transformed::no(member));
     }
-    member.subquery = member.subquery.with_plan(members(rows, FUNCTION.call(vec![theirs]))?);
+    member.subquery = member.subquery.with_plan(member_rows(rows, FUNCTION.call(vec![theirs]))?);
     member.expr = Box::new(FUNCTION.call(vec![*member.expr]));
     Ok(Transformed::yes(member))
 }

@@ -3,7 +3,7 @@
 //! no value.
 
 use super::binding::is_jsonb;
-use super::members;
+use super::member_rows;
 use super::told_jsonb::is_value;
 use crate::casts::conversions::named;
 use crate::fault::{external, unsupported};
@@ -216,7 +216,7 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     } else {
         return Ok(Transformed::no(member));
     };
-    member.subquery = member.subquery.with_plan(members(rows, theirs)?);
+    member.subquery = member.subquery.with_plan(member_rows(rows, theirs)?);
     *member.expr = own;
     Ok(Transformed::yes(member))
 }

@@ -9,7 +9,7 @@ use crate::fault::unsupported;
 use crate::functions::numeric_key;
 use crate::times::interval_extremes;
 use crate::times::interval_length::{self, INTERVAL};
-use crate::typing::{is_jsonb, members, order_keys};
+use crate::typing::{is_jsonb, member_rows, order_keys};
 use crate::windows::peers::as_groups;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
@@ -76,7 +76,7 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
         if !are_doubles(&one, &other) {
             return Ok(Transformed::no(member));
         }
-        member.subquery = member.subquery.with_plan(members(rows, as_double(theirs, &other))?);
+        member.subquery = member.subquery.with_plan(member_rows(rows, as_double(theirs, &other))?);
         *member.expr = as_double(std::mem::take(member.expr.as_mut()), &one);
         return Ok(Transformed::yes(member));
     }
@@ -84,14 +84,14 @@ pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     if floats(member.expr.get_type(schema)) || floats(theirs.get_type(rows.schema())) {
         if theirs.get_type(rows.schema())? == WIDE_NUMERIC {
             let double = narrowed(theirs, rows.schema())?;
-            member.subquery = member.subquery.with_plan(members(rows, double)?);
+            member.subquery = member.subquery.with_plan(member_rows(rows, double)?);
         } else {
             *member.expr = narrowed(std::mem::take(&mut member.expr), schema)?;
         }
         return Ok(Transformed::yes(member));
     }
     theirs = key(theirs);
-    member.subquery = member.subquery.with_plan(members(rows, theirs)?);
+    member.subquery = member.subquery.with_plan(member_rows(rows, theirs)?);
     member.expr = Box::new(key(*member.expr));
     Ok(Transformed::yes(member))
 }

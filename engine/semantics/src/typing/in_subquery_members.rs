@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// One value of each row. Their column has a name and a table of its own: where IN is a value, the engine joins with them, and takes a column
 /// without a table for two.
-pub(crate) fn members(rows: &Arc<LogicalPlan>, value: Expr) -> Result<Arc<LogicalPlan>> {
+pub(crate) fn member_rows(rows: &Arc<LogicalPlan>, value: Expr) -> Result<Arc<LogicalPlan>> {
     let members = LogicalPlanBuilder::from(Arc::clone(rows)).project([value.alias("member")])?;
     members.alias("members")?.build().map(Arc::new)
 }
