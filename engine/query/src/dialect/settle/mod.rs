@@ -1,6 +1,5 @@
 //! The pass over a bound plan: literals, parameters and set operations take their types.
 
-mod conditions;
 pub(super) mod counts;
 mod kin;
 pub(super) mod limits;
@@ -10,3 +9,4 @@ pub(super) mod placeholders;
 pub(super) mod settler;
 mod text_forms;
 pub(super) mod unions;
+mod untyped_conditions;

@@ -29,7 +29,7 @@ pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transfo
     if read.transformed {
         return Ok(read);
     }
-    super::conditions::typed(read.data).transform_data(|expr| beside_others(expr, schema))
+    super::untyped_conditions::typed(read.data).transform_data(|expr| beside_others(expr, schema))
 }
 
 /// As [`typed`], where what stands beside a parameter says what it is.

@@ -65,9 +65,9 @@ impl Settler {
             return Ok(Transformed::yes(LogicalPlan::Limit(limit)));
         }
         let columns = InputColumns::of(&node)?;
-        let are_conditions = super::conditions::are_of(&node);
+        let are_conditions = super::untyped_conditions::are_of(&node);
         under_names(node, |expr| {
-            let expr = if are_conditions { super::conditions::whole(expr) } else { Transformed::no(expr) };
+            let expr = if are_conditions { super::untyped_conditions::whole(expr) } else { Transformed::no(expr) };
             expr.transform_data(|expr| {
                 expr.transform_up(|e| {
                     let schema = columns.schema();
