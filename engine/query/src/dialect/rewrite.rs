@@ -9,8 +9,8 @@ use super::rewrite::expressions::{
     bounds, calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
 use super::rewrite::from::{
-    aliases, beside_wildcards, names, order_inputs, order_keys, order_names, recursion, relations, rows, set_names,
-    using, value_lists,
+    aliases, beside_wildcards, names, order_by_input_columns, order_keys, order_names, recursion, relations, rows,
+    set_names, using, value_lists,
 };
 use super::rewrite::grouping::{aggregates, frames, group_by, misplaced, orders, sets, windows};
 use crate::dialect::parameters::Declared;
@@ -176,7 +176,7 @@ impl Writer for Rewriter<'_> {
         }
         step(order_names::refuse_ambiguous(self, query))?;
         if self.ctes.len() == 1 {
-            order_inputs::qualify(self, query);
+            order_by_input_columns::qualify(self, query);
             beside_wildcards::keep_apart(self, query);
             order_keys::keep_apart(query);
         }

@@ -4,7 +4,7 @@ pub(in crate::dialect) mod aliases;
 pub(in crate::dialect) mod beside_wildcards;
 pub(in crate::dialect) mod merged_columns;
 pub(in crate::dialect) mod names;
-pub(in crate::dialect) mod order_inputs;
+pub(in crate::dialect) mod order_by_input_columns;
 pub(in crate::dialect) mod order_keys;
 pub(in crate::dialect) mod order_names;
 pub(in crate::dialect) mod recursion;
