@@ -2,7 +2,7 @@
 
 use crate::advice::Choice;
 use crate::fragment::FragmentRecord;
-use crate::run_sums::{EndedRun, RunSums};
+use crate::run_sums::{EndedRun, RanFragments, RunSums};
 use crate::table_writes::TableWrites;
 use crate::trace::StatementTrace;
 use querygate_query_api::service::Door;
@@ -109,7 +109,7 @@ impl<'a> EndedRun<'a> {
             bytes: record.bytes,
             cached: record.cached,
             special: record.error.is_some() || record.choice.is_some(),
-            fragments: &record.fragments,
+            fragments: RanFragments::Measured(&record.fragments),
         }
     }
 }

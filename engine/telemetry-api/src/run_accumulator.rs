@@ -3,7 +3,7 @@
 
 use crate::fragment::FragmentTemplate;
 use crate::record::StatementRecord;
-use crate::run_sums::{EndedRun, RunSums};
+use crate::run_sums::{EndedRun, FragmentTimes, RanFragments, RunSums};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,23 @@ struct Statement {
     /// One run of those that were added up, and the others.
     record: Option<Box<StatementRecord>>,
     more: RunSums,
+    /// Whether the one was not timed and is nothing special: the next one that is timed takes its place.
+    gives_way: bool,
+    /// Of the others, those whose fragment was not timed and has no time yet.
+    untimed: u32,
+    /// What its fragment took when it was timed last.
+    timed: Option<FragmentTimes>,
+}
+
+/// What became of a run that was to be added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is to be recorded singly.
+    Singly,
+    /// It is in the sums, and the next one will be.
+    Summed,
+    /// It is in the sums, because its fragment was not timed; the next one is to be timed and recorded singly.
+    BeforeSingle,
 }
 
 impl Statement {
@@ -36,20 +53,21 @@ impl Statement {
             fingerprint: run.fingerprint,
             application: Arc::clone(run.application),
             objects: Arc::clone(run.objects),
-            fragment: run.fragments.first().map(|fragment| Arc::clone(&fragment.template)),
+            fragment: run.template().map(Arc::clone),
             singly: 0,
             usual: (0, 0),
             record: None,
             more: RunSums::default(),
+            gives_way: false,
+            untimed: 0,
+            timed: None,
         }
     }
 
     fn is_of(&self, run: &EndedRun<'_>) -> bool {
-        let fragment = match (&self.fragment, run.fragments.first()) {
+        let fragment = match (&self.fragment, run.template()) {
             (None, None) => true,
-            (Some(known), Some(one)) => {
-                Arc::ptr_eq(known, &one.template) || known.fingerprint == one.template.fingerprint
-            }
+            (Some(known), Some(one)) => Arc::ptr_eq(known, one) || known.fingerprint == one.fingerprint,
             (None, Some(_)) | (Some(_), None) => false,
         };
         self.fingerprint == run.fingerprint
@@ -68,19 +86,42 @@ impl Statement {
     }
 
     fn add(&mut self, run: &EndedRun<'_>, slow: bool, whole: impl FnOnce() -> StatementRecord) {
+        if let Some(times) = run.times() {
+            self.more.fragment.add_times(times, std::mem::take(&mut self.untimed));
+            self.timed = Some(times);
+        }
         match &mut self.record {
-            None => self.record = Some(Box::new(whole())),
-            Some(record) if slow && run.total > record.total => {
-                self.more.add(&EndedRun::of(record));
-                **record = whole();
+            None => {
+                self.record = Some(Box::new(whole()));
+                self.gives_way = run.is_untimed();
             }
-            Some(_) => self.more.add(run),
+            Some(record) if (slow && run.total > record.total) || (self.gives_way && !run.is_untimed()) => {
+                let replaced = match record.fragments.first() {
+                    Some(fragment) if self.gives_way => {
+                        self.untimed += 1;
+                        EndedRun { fragments: RanFragments::Untimed(&fragment.template), ..EndedRun::of(record) }
+                    }
+                    Some(_) | None => EndedRun::of(record),
+                };
+                self.more.add(&replaced);
+                **record = whole();
+                self.gives_way = false;
+            }
+            Some(_) => {
+                self.more.add(run);
+                self.untimed += u32::from(run.is_untimed());
+            }
         }
     }
 
     /// What was added up, and whether anything came at all since the last time.
     fn take(&mut self) -> (Option<StatementRecord>, bool) {
-        let more = std::mem::take(&mut self.more);
+        let mut more = std::mem::take(&mut self.more);
+        let untimed = std::mem::take(&mut self.untimed);
+        let of_record = || self.record.as_ref()?.fragments.first().map(FragmentTimes::of);
+        if let Some(times) = self.timed.or_else(of_record) {
+            more.fragment.add_times(times, untimed);
+        }
         let came = std::mem::take(&mut self.singly) > 0 || self.record.is_some();
         let (sum, runs) = self.usual;
         if runs > REMEMBERED {
@@ -116,20 +157,20 @@ impl RunAccumulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a run up. `false`: it is to be recorded singly, as the first runs of a statement between two collections may be, and
+    /// Adds a run up, unless it is to be recorded singly, as the first runs of a statement between two collections may be, and
     /// whatever is out of the ordinary. `whole`: its record, asked for once or a few times between two collections.
     pub fn add(
         self: &Arc<Self>,
         run: &EndedRun<'_>,
         collect: impl FnOnce(&Arc<Self>) -> bool,
         whole: impl FnOnce() -> StatementRecord,
-    ) -> bool {
+    ) -> Added {
         if !run.is_ordinary() {
-            return false;
+            return Added::Singly;
         }
         let mut state = self.state();
         if state.closed {
-            return false;
+            return Added::Singly;
         }
         if !state.followed {
             state.followed = true;
@@ -138,12 +179,12 @@ impl RunAccumulator {
             if !collect(self) {
                 self.state().closed = true;
             }
-            return false;
+            return Added::Singly;
         }
         let singly = state.singly;
         let statement = match state.statements.iter().position(|statement| statement.is_of(run)) {
             Some(place) => &mut state.statements[place],
-            None if state.statements.len() >= STATEMENTS_MAX => return false,
+            None if state.statements.len() >= STATEMENTS_MAX => return Added::Singly,
             None => {
                 state.statements.push(Statement::new(run));
                 let last = state.statements.len() - 1;
@@ -152,12 +193,13 @@ impl RunAccumulator {
         };
         let slow = statement.is_slow(run.total);
         let first = statement.singly < singly;
-        if first {
+        // What models learn from is timed.
+        if first && !run.is_untimed() {
             statement.singly += 1;
-        } else {
-            statement.add(run, slow, whole);
+            return Added::Singly;
         }
-        !first
+        statement.add(run, slow, whole);
+        if first { Added::BeforeSingle } else { Added::Summed }
     }
 
     /// Hands over what was added up, and forgets statements that did not come since the last time. `singly`: runs of each statement

@@ -1,6 +1,6 @@
 //! What runs of a statement add up to, and which runs may be added up.
 
-use crate::fragment::FragmentRecord;
+use crate::fragment::{FragmentRecord, FragmentTemplate};
 use crate::table_writes::TableWrites;
 use crate::times::Times;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub struct RunSums {
     pub last: Option<SystemTime>,
 }
 
-/// The runs of their fragment.
+/// The runs of their fragment. Runs that were not timed count with the times of the next one that was, or of the last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FragmentSums {
     pub rows: u64,
@@ -55,6 +55,32 @@ pub struct FragmentSums {
     pub total: Times,
     /// Waiting for a connection left out.
     pub worked: Times,
+}
+
+/// How long one run of a fragment took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FragmentTimes {
+    total: Duration,
+    worked: Duration,
+}
+
+impl FragmentTimes {
+    pub(crate) fn of(fragment: &FragmentRecord) -> Self {
+        Self { total: fragment.total, worked: fragment.total.saturating_sub(fragment.acquire) }
+    }
+}
+
+impl FragmentSums {
+    fn add(&mut self, rows: u64, bytes: u64) {
+        self.rows = self.rows.saturating_add(rows);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Takes in what each of some runs took.
+    pub(crate) fn add_times(&mut self, times: FragmentTimes, runs: u32) {
+        self.total.add_runs(times.total, runs);
+        self.worked.add_runs(times.worked, runs);
+    }
 }
 
 impl RunSums {
@@ -71,11 +97,14 @@ impl RunSums {
         TableWrites::join(&mut self.writes, run.writes);
         self.planning.add(run.planning);
         self.total.add(run.total);
-        for fragment in run.fragments {
-            self.fragment.rows = self.fragment.rows.saturating_add(fragment.rows);
-            self.fragment.bytes = self.fragment.bytes.saturating_add(fragment.bytes);
-            self.fragment.total.add(fragment.total);
-            self.fragment.worked.add(fragment.total.saturating_sub(fragment.acquire));
+        match run.fragments {
+            RanFragments::Measured(fragments) => {
+                for fragment in fragments {
+                    self.fragment.add(fragment.rows, fragment.bytes);
+                    self.fragment.add_times(FragmentTimes::of(fragment), 1);
+                }
+            }
+            RanFragments::Untimed(_) => self.fragment.add(run.rows, run.bytes),
         }
         self.last = self.last.max(Some(run.started));
     }
@@ -93,8 +122,7 @@ impl RunSums {
         TableWrites::join(&mut self.writes, &other.writes);
         self.planning.merge(&other.planning);
         self.total.merge(&other.total);
-        self.fragment.rows = self.fragment.rows.saturating_add(other.fragment.rows);
-        self.fragment.bytes = self.fragment.bytes.saturating_add(other.fragment.bytes);
+        self.fragment.add(other.fragment.rows, other.fragment.bytes);
         self.fragment.total.merge(&other.fragment.total);
         self.fragment.worked.merge(&other.fragment.worked);
         self.last = self.last.max(other.last);
@@ -117,10 +145,39 @@ pub struct EndedRun<'a> {
     pub cached: bool,
     /// Whether it failed, or ran a plan that somebody chose.
     pub special: bool,
-    pub fragments: &'a [FragmentRecord],
+    pub fragments: RanFragments<'a>,
 }
 
-impl EndedRun<'_> {
+/// What is known of the fragments of a run.
+#[derive(Debug, Clone, Copy)]
+pub enum RanFragments<'a> {
+    /// All of them were measured.
+    Measured(&'a [FragmentRecord]),
+    /// The one that is its whole statement, whose rows and bytes are the statement's; it was not timed. Earlier runs were.
+    Untimed(&'a Arc<FragmentTemplate>),
+}
+
+impl<'a> EndedRun<'a> {
+    /// Its first fragment.
+    pub(crate) fn template(&self) -> Option<&'a Arc<FragmentTemplate>> {
+        match self.fragments {
+            RanFragments::Measured(fragments) => fragments.first().map(|fragment| &fragment.template),
+            RanFragments::Untimed(template) => Some(template),
+        }
+    }
+
+    /// How long its fragment took, where that was measured.
+    pub(crate) fn times(&self) -> Option<FragmentTimes> {
+        match self.fragments {
+            RanFragments::Measured(fragments) => fragments.first().map(FragmentTimes::of),
+            RanFragments::Untimed(_) => None,
+        }
+    }
+
+    pub(crate) fn is_untimed(&self) -> bool {
+        matches!(self.fragments, RanFragments::Untimed(_))
+    }
+
     /// Whether nothing of it is worth a record.
     pub(crate) fn is_ordinary(&self) -> bool {
         let ordinary = |fragment: &FragmentRecord| {
@@ -128,9 +185,9 @@ impl EndedRun<'_> {
             complete && !narrowed && nulls.is_empty() && reads.is_none() && error.is_none()
         };
         let fragment = match self.fragments {
-            [] => true,
-            [one] => ordinary(one),
-            [_, _, ..] => false,
+            RanFragments::Measured([]) | RanFragments::Untimed(_) => true,
+            RanFragments::Measured([one]) => ordinary(one),
+            RanFragments::Measured([_, _, ..]) => false,
         };
         !self.special
             && fragment

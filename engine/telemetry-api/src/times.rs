@@ -33,14 +33,22 @@ impl Times {
 
     /// Takes a time in.
     pub fn add(&mut self, time: Duration) {
+        self.add_runs(time, 1);
+    }
+
+    /// Takes in a time that each of some runs took.
+    pub fn add_runs(&mut self, time: Duration, runs: u32) {
+        if runs == 0 {
+            return;
+        }
         let nanos = time.min(Self::LONGEST).subsec_nanos();
-        self.nanos = self.nanos.saturating_add(u64::from(nanos));
+        self.nanos = self.nanos.saturating_add(u64::from(nanos) * u64::from(runs));
         let place = Self::place(nanos);
         if place >= self.counts.len() {
             self.counts.resize(place + 1, 0);
         }
         if let Some(count) = self.counts.get_mut(place) {
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(runs);
         }
     }
 
@@ -156,5 +164,12 @@ mod tests {
         }
         assert_eq!(all.counts.len(), 480);
         assert_eq!(all.sum(), sum + 2 * Times::LONGEST);
+        // What several runs took each is what it is one by one.
+        let (mut together, mut each) = <(Times, Times)>::default();
+        for (micros, runs) in [(40, 3), (7, 0), (900, 1)] {
+            together.add_runs(Duration::from_micros(micros), runs);
+            (0..runs).for_each(|_| each.add(Duration::from_micros(micros)));
+        }
+        assert_eq!((&together, together.sum()), (&each, Duration::from_micros(1_020)));
     }
 }

@@ -2,7 +2,7 @@
 
 use querygate_query_api::service::Door;
 use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate, TableShape};
-use querygate_telemetry_api::{ChangedRows, EndedRun, RunAccumulator, StatementRecord, Telemetry};
+use querygate_telemetry_api::{Added, ChangedRows, EndedRun, RunAccumulator, StatementRecord, Telemetry};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -71,8 +71,8 @@ fn fragment(template: u64, rows: u64) -> FragmentRecord {
 
 /// Tells of a run of a session, as a gate does.
 pub(crate) fn tell(telemetry: &dyn Telemetry, session: &Arc<RunAccumulator>, record: &StatementRecord) {
-    if !telemetry.is_pressed() || !session.add(&EndedRun::of(record), |runs| telemetry.collect(runs), || record.clone())
-    {
+    let add = || session.add(&EndedRun::of(record), |runs| telemetry.collect(runs), || record.clone());
+    if !telemetry.is_pressed() || add() == Added::Singly {
         telemetry.record(record.clone());
     }
 }

@@ -8,7 +8,7 @@ use querygate_telemetry_api::advice::Choice;
 use querygate_telemetry_api::fragment::FragmentRecord;
 use querygate_telemetry_api::trace::{StatementTrace, TraceContext};
 use querygate_telemetry_api::{
-    ChangedRows, EndedRun, FirstRow, RunAccumulator, StatementRecord, TableWrites, Telemetry,
+    Added, ChangedRows, EndedRun, FirstRow, RanFragments, RunAccumulator, StatementRecord, TableWrites, Telemetry,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -149,7 +149,7 @@ impl Measures {
             bytes: *bytes,
             cached: record.cached,
             special: record.error.is_some() || choice.is_some() || followed,
-            fragments,
+            fragments: RanFragments::Measured(fragments),
         };
         // Nothing was chosen for what is added up.
         let rest = (&*application, first_row.of(record.total), *bytes, None);
@@ -157,7 +157,7 @@ impl Measures {
             let whole = statement(record, rest, fragments.to_vec());
             StatementRecord { trace: trace.clone(), writes: writes.clone(), ..whole }
         };
-        accumulator.add(&run, |runs| telemetry.collect(runs), whole)
+        accumulator.add(&run, |runs| telemetry.collect(runs), whole) != Added::Singly
     }
 
     fn tell(&self, telemetry: &dyn Telemetry, record: &QueryRecord) -> Vec<LeafReads> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::advice::{Choice, Stage};
 use crate::fragment::{FileReads, FragmentRecord, FragmentShape};
 use crate::run_sums::ROWS_MAX;
-use crate::{ChangedRows, Telemetry};
+use crate::{ChangedRows, Telemetry, Times};
 use querygate_query_api::service::Door;
 use querygate_types::ErrorCode;
 use std::time::UNIX_EPOCH;
@@ -80,8 +80,23 @@ fn record(fingerprint: u64) -> StatementRecord {
     }
 }
 
+/// Whether the run was added up.
 fn add(accumulator: &Arc<RunAccumulator>, collector: &Collector, record: &StatementRecord) -> bool {
-    accumulator.add(&EndedRun::of(record), |sums| collector.collect(sums), || record.clone())
+    Added::Singly != accumulator.add(&EndedRun::of(record), |sums| collector.collect(sums), || record.clone())
+}
+
+/// Adds a run up as one whose fragment was not timed.
+fn add_untimed(accumulator: &Arc<RunAccumulator>, collector: &Collector, record: &StatementRecord) -> Added {
+    let fragments = RanFragments::Untimed(&record.fragments[0].template);
+    let run = EndedRun { fragments, ..EndedRun::of(record) };
+    accumulator.add(&run, |sums| collector.collect(sums), || record.clone())
+}
+
+/// Microseconds, with the number of runs that took each.
+fn times(each: &[(u64, u32)]) -> Times {
+    let mut times = Times::default();
+    each.iter().for_each(|(micros, runs)| times.add_runs(Duration::from_micros(*micros), *runs));
+    times
 }
 
 fn taken(accumulator: &RunAccumulator) -> Vec<StatementRecord> {
@@ -187,6 +202,66 @@ fn the_slowest_of_unusually_slow_runs_is_the_one_that_is_told() {
     assert_eq!((record.total, record.runs()), (other.total, 10));
     let sum = record.more.as_ref().map(|more| (more.rows, more.total.sum()));
     assert_eq!(sum, Some((9, rest + Duration::from_micros(1_000 + 40))));
+}
+
+#[test]
+fn runs_that_were_not_timed_count_with_their_rows_and_with_the_times_of_those_that_were() {
+    let (accumulator, collector) = (Arc::new(RunAccumulator::default()), Collector::default());
+    let one = record(1);
+    let timed = |micros| {
+        let mut run = one.clone();
+        run.fragments[0].total = Duration::from_micros(micros);
+        run
+    };
+    assert!(!add(&accumulator, &collector, &one), "it is found out that somebody collects");
+    assert!(add(&accumulator, &collector, &timed(11)), "the record");
+    for (micros, untimed) in [(21, 3), (31, 2)] {
+        for n in 0..untimed {
+            let run = StatementRecord { rows: n, bytes: 100 * n, ..one.clone() };
+            assert_eq!(add_untimed(&accumulator, &collector, &run), Added::Summed);
+        }
+        assert!(add(&accumulator, &collector, &timed(micros)));
+    }
+    assert_eq!(add_untimed(&accumulator, &collector, &one), Added::Summed);
+    let mut first = taken(&accumulator);
+    let more = first.remove(0).more.unwrap();
+    assert_eq!((more.runs, more.total.sum(), more.planning.sum()), (8, 8 * one.total, 8 * one.planning));
+    // Those that were timed gave 1 row of 500 bytes to the client, and 2 rows of 30 bytes of the fragment.
+    assert_eq!((more.rows, more.bytes), (2 + 3 + 1 + 1, 500 * 2 + 300 + 100 + 500));
+    assert_eq!((more.fragment.rows, more.fragment.bytes), (2 * 2 + 3 + 1 + 1, 30 * 2 + 300 + 100 + 500));
+    assert_eq!(more.fragment.total, times(&[(21, 4), (31, 4)]), "the last one as the one before it");
+    assert_eq!(more.fragment.worked, times(&[(20, 4), (30, 4)]));
+    // Runs that are to be recorded singly must be timed.
+    assert_eq!(add_untimed(&accumulator, &collector, &one), Added::BeforeSingle);
+    assert_eq!([0; 3].map(|_| add(&accumulator, &collector, &timed(13))), [false, false, true]);
+    assert_eq!(add_untimed(&accumulator, &collector, &one), Added::Summed);
+    let record = taken(&accumulator).remove(0);
+    assert_eq!(record.fragments[0].total, Duration::from_micros(13), "the record is of one that was timed");
+    let more = record.more.unwrap();
+    assert_eq!((more.runs, more.fragment.rows, more.fragment.total), (2, 2, times(&[(13, 2)])));
+}
+
+#[test]
+fn what_was_not_timed_and_is_out_of_the_ordinary_is_told_by_itself() {
+    let (accumulator, collector) = (Arc::new(RunAccumulator::default()), Collector::default());
+    let one = record(1);
+    assert!(!add(&accumulator, &collector, &one) && add(&accumulator, &collector, &one));
+    for other in [
+        StatementRecord { error: Some(ErrorCode::SourceLost), ..one.clone() },
+        StatementRecord { total: Duration::from_secs(1), ..one.clone() },
+        StatementRecord { rows: ROWS_MAX + 1, ..one.clone() },
+    ] {
+        assert_eq!(add_untimed(&accumulator, &collector, &other), Added::Singly);
+    }
+    // A statement whose sums were forgotten since is begun anew.
+    accumulator.take(&mut Vec::new(), 0);
+    accumulator.take(&mut Vec::new(), 0);
+    assert_eq!([0; 3].map(|_| add_untimed(&accumulator, &collector, &one)), [Added::Summed; 3]);
+    let record = taken(&accumulator).remove(0);
+    assert_eq!((record.runs(), record.fragments.len()), (3, 1));
+    assert_eq!(record.more.unwrap().fragment.total, times(&[(11, 2)]), "as its record's");
+    accumulator.close(&mut Vec::new());
+    assert_eq!(add_untimed(&accumulator, &collector, &one), Added::Singly);
 }
 
 #[test]
