@@ -1,11 +1,12 @@
 //! What learning gets of a finished statement: its record, or one more run among many. Keeps nothing of it.
 
 use crate::books::observe::{LeafReads, QueryRecord};
+use crate::books::steady::SteadyStatements;
 use crate::sql::parse::Parsed;
 use querygate_catalog::FragmentRuns;
 use querygate_driver_api::write::{ChangeOp, RowsWritten};
 use querygate_telemetry_api::advice::Choice;
-use querygate_telemetry_api::fragment::FragmentRecord;
+use querygate_telemetry_api::fragment::{FragmentRecord, FragmentTemplate};
 use querygate_telemetry_api::trace::{StatementTrace, TraceContext};
 use querygate_telemetry_api::{
     Added, ChangedRows, EndedRun, FirstRow, RanFragments, RunAccumulator, StatementRecord, TableWrites, Telemetry,
@@ -30,8 +31,15 @@ pub(crate) struct Measures {
     application: Arc<str>,
     pub(crate) first_row: FirstRow,
     pub(crate) bytes: u64,
+    /// Whether its reader came to the end of its rows.
+    pub(crate) is_read: bool,
     pub(crate) choice: Option<Choice>,
-    pub(crate) runs: Arc<FragmentRuns>,
+    runs: Arc<FragmentRuns>,
+    /// Whether one fragment is all of the statement.
+    is_whole: bool,
+    steady: SteadyStatements,
+    /// Its place among them, where its fragment is not timed.
+    untimed: Option<usize>,
     writes: Vec<TableWrites>,
     /// `None`: tracing is off.
     trace: Option<Box<StatementTrace>>,
@@ -71,32 +79,35 @@ impl LearningFeed {
         self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins with a statement. `began`: by both clocks.
-    pub(crate) fn begin(self: &Arc<Self>, application: &Arc<str>, began: (SystemTime, Instant)) -> MeasuredStatement {
+    /// Begins with a statement.
+    pub(crate) fn begin(self: &Arc<Self>, application: &Arc<str>) -> MeasuredStatement {
         let rested = self.rests().take();
         let mut measures = rested.unwrap_or_default();
         if !Arc::ptr_eq(&measures.application, application) {
             measures.application = Arc::clone(application);
         }
         (measures.first_row, measures.bytes, measures.choice) = (FirstRow::Missing, 0, None);
+        (measures.is_read, measures.is_whole, measures.untimed) = (false, false, None);
         measures.writes.clear();
         measures.trace = self.begun_trace();
-        // Whatever still runs of the last statement keeps its own.
-        if Arc::get_mut(&mut measures.runs).is_none() {
-            measures.runs = Arc::default();
-        }
-        if let Some(runs) = Arc::get_mut(&mut measures.runs) {
-            runs.begin(began);
-        }
         MeasuredStatement { learning_feed: Arc::clone(self), measures }
     }
 }
 
 impl MeasuredStatement {
-    /// Takes in what the statement itself knows of its trace.
-    pub(crate) fn add_trace(&mut self, parsed: &Parsed) {
-        if let Some(trace) = &mut self.measures.trace {
-            parsed.add_to(trace);
+    /// Takes in what is run. `objects`: those that it reads. `began`: by both clocks.
+    pub(crate) fn begin_run(&mut self, parsed: &Parsed, objects: &Arc<[String]>, began: (SystemTime, Instant)) {
+        let measures = &mut *self.measures;
+        measures.untimed = match &mut measures.trace {
+            // Its spans say how long each fragment took.
+            Some(trace) => {
+                parsed.add_to(trace);
+                None
+            }
+            None => measures.steady.begin(parsed.template().fingerprint, objects),
+        };
+        if measures.is_timed() {
+            measures.begin_fragments(began);
         }
     }
 }
@@ -104,9 +115,13 @@ impl MeasuredStatement {
 /// Tells of a statement. Gives back what its leaves over files read.
 pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: MeasuredStatement) -> Vec<LeafReads> {
     let MeasuredStatement { learning_feed, mut measures } = told;
-    let added = telemetry.is_pressed() && measures.add_up(telemetry, record, &learning_feed.accumulator);
+    let pressed = telemetry.is_pressed();
+    let added = pressed && measures.add_up(telemetry, record, &learning_feed.accumulator);
     // What reads files is not added up.
     let reads = if added { Vec::new() } else { measures.tell(telemetry, record) };
+    if !pressed {
+        measures.steady.clear();
+    }
     *learning_feed.rests() = Some(measures);
     reads
 }
@@ -130,12 +145,52 @@ impl Measures {
         TableWrites::join(&mut self.writes, &writes.collect::<Vec<_>>());
     }
 
+    /// Whether its fragments are timed.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.untimed.is_none()
+    }
+
+    /// Begins to measure fragments, of which nothing has run yet.
+    fn begin_fragments(&mut self, began: (SystemTime, Instant)) {
+        // Whatever still runs of the last statement keeps its own.
+        if Arc::get_mut(&mut self.runs).is_none() {
+            self.runs = Arc::default();
+        }
+        if let Some(runs) = Arc::get_mut(&mut self.runs) {
+            runs.begin(began);
+        }
+    }
+
+    /// Where fragments of a plan are measured, in each run.
+    pub(crate) fn fragments(&mut self, began: (SystemTime, Instant)) -> &Arc<FragmentRuns> {
+        self.is_whole = false;
+        if self.untimed.take().is_some() {
+            self.begin_fragments(began);
+        }
+        &self.runs
+    }
+
+    /// Where the fragment is measured that is all of the statement; `None`: in this run it is not.
+    pub(crate) fn whole_fragment(&mut self) -> Option<&Arc<FragmentRuns>> {
+        self.is_whole = true;
+        self.is_timed().then_some(&self.runs)
+    }
+
     /// Whether the statement was added up with others.
     fn add_up(&mut self, telemetry: &dyn Telemetry, record: &QueryRecord, accumulator: &Arc<RunAccumulator>) -> bool {
-        let Self { application, first_row, bytes, choice, runs, writes, trace } = self;
+        let Self { application, first_row, bytes, is_read, choice, runs, is_whole: _, steady, untimed, writes, trace } =
+            self;
         // A client that asks for its span gets one for each of its statements.
         let followed = trace.as_ref().is_some_and(|trace| trace.parent.is_some_and(|parent| parent.sampled));
-        let Some(fragments) = runs.single() else { return false };
+        let known = untimed.and_then(|place| steady.fragment(place));
+        let fragments = match known {
+            Some(known) => RanFragments::Untimed(&known.template),
+            None => match runs.single() {
+                Some(fragments) => RanFragments::Measured(fragments),
+                None => return false,
+            },
+        };
+        let left = known.is_some() && !*is_read;
         let run = EndedRun {
             fingerprint: record.template.fingerprint,
             application,
@@ -148,22 +203,59 @@ impl Measures {
             writes,
             bytes: *bytes,
             cached: record.cached,
-            special: record.error.is_some() || choice.is_some() || followed,
-            fragments: RanFragments::Measured(fragments),
+            special: record.error.is_some() || choice.is_some() || followed || left,
+            fragments,
         };
         // Nothing was chosen for what is added up.
-        let rest = (&*application, first_row.of(record.total), *bytes, None);
+        let rest: Rest<'_> = (&*application, first_row.of(record.total), *bytes, None);
         let whole = || {
-            let whole = statement(record, rest, fragments.to_vec());
+            let fragments = match fragments {
+                RanFragments::Measured(fragments) => fragments.to_vec(),
+                RanFragments::Untimed(template) => {
+                    let estimated_rows = known.and_then(|known| known.estimated_rows);
+                    vec![untimed_fragment(template, estimated_rows, record, &rest, *is_read)]
+                }
+            };
+            let whole = statement(record, rest, fragments);
             StatementRecord { trace: trace.clone(), writes: writes.clone(), ..whole }
         };
-        accumulator.add(&run, |runs| telemetry.collect(runs), whole) != Added::Singly
+        let added = accumulator.add(&run, |runs| telemetry.collect(runs), whole);
+        self.note(added, record);
+        added != Added::Singly
+    }
+
+    /// Decides on the next runs of the statement: where it is added up, they need not be timed.
+    fn note(&mut self, added: Added, record: &QueryRecord) {
+        match (added, self.untimed) {
+            (Added::Summed, Some(_)) | (Added::Singly | Added::BeforeSingle, None) => {}
+            (Added::Singly | Added::BeforeSingle, Some(place)) => self.steady.time_next(place),
+            (Added::Summed, None) => {
+                let counted = (record.rows, self.bytes);
+                if self.is_whole
+                    && self.trace.is_none()
+                    && let Some([fragment]) = self.runs.single()
+                    && (fragment.rows, fragment.bytes) == counted
+                {
+                    self.steady.keep(record.template.fingerprint, &record.objects, fragment);
+                }
+            }
+        }
     }
 
     fn tell(&self, telemetry: &dyn Telemetry, record: &QueryRecord) -> Vec<LeafReads> {
-        let (fragment, others) = self.runs.take();
-        let fragments = fragment.into_iter().chain(others).collect();
-        let told = statement(record, self.told(record.total), fragments);
+        let rest = self.told(record.total);
+        let fragments = match self.untimed.and_then(|place| self.steady.fragment(place)) {
+            // Its source was asked, unless the run ended before.
+            Some(known) if record.cached => {
+                vec![untimed_fragment(&known.template, known.estimated_rows, record, &rest, self.is_read)]
+            }
+            Some(_) => Vec::new(),
+            None => {
+                let (fragment, others) = self.runs.take();
+                fragment.into_iter().chain(others).collect()
+            }
+        };
+        let told = statement(record, rest, fragments);
         let statement = StatementRecord { trace: self.trace.clone(), writes: self.writes.clone(), ..told };
         let reads = reads(&statement);
         telemetry.record(statement);
@@ -187,6 +279,33 @@ fn reads(statement: &StatementRecord) -> Vec<LeafReads> {
         Some(LeafReads { source, table, rows: fragment.rows, files: fragment.reads?, total: fragment.total })
     });
     of_files.collect()
+}
+
+/// A run that was not timed of a fragment that is all of its statement: it took what the statement took behind its planning.
+fn untimed_fragment(
+    template: &Arc<FragmentTemplate>,
+    estimated_rows: Option<u64>,
+    record: &QueryRecord,
+    (_, first_row, bytes, _): &Rest<'_>,
+    is_read: bool,
+) -> FragmentRecord {
+    FragmentRecord {
+        template: Arc::clone(template),
+        began: record.started.checked_add(record.planning).unwrap_or(record.started),
+        estimated_rows,
+        rows: record.rows,
+        bytes: *bytes,
+        acquire: Duration::ZERO,
+        first_row: first_row.map(|time| time.saturating_sub(record.planning)),
+        total: record.total.saturating_sub(record.planning),
+        complete: is_read && record.error.is_none(),
+        narrowed: false,
+        // It counts none: what passes a whole table is never added up.
+        nulls: Vec::new(),
+        columns: Box::default(),
+        reads: None,
+        error: record.error,
+    }
 }
 
 /// Application, time of the first row, bytes and choice.
@@ -222,3 +341,6 @@ fn statement(
         trace: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,7 +234,7 @@ impl Run {
         mut measured: Option<MeasuredStatement>,
     ) -> Self {
         if let Some(measured) = &mut measured {
-            measured.add_trace(statement);
+            measured.begin_run(statement, &objects, (began.at, began.started.into_std()));
         }
         let record = QueryRecord {
             id: runs.resources.observer.next_query(),
@@ -354,10 +354,16 @@ impl Run {
         }
     }
 
-    /// Where its fragments are measured; `None`: they are not.
-    pub(crate) fn measured(&self) -> Option<&Arc<FragmentRuns>> {
-        let told = self.record.as_ref()?.told.as_ref()?;
-        Some(&told.measures.runs)
+    /// Where the fragments of its plan are measured; `None`: they are not.
+    pub(crate) fn measured(&mut self) -> Option<&Arc<FragmentRuns>> {
+        let record = self.record.as_mut()?;
+        let began = (record.started, self.started.into_std());
+        Some(record.told.as_mut()?.measures.fragments(began))
+    }
+
+    /// Where the fragment is measured that is its whole statement; `None`: it is not, or not in this run.
+    pub(crate) fn measured_whole(&mut self) -> Option<&Arc<FragmentRuns>> {
+        self.record.as_mut()?.told.as_mut()?.measures.whole_fragment()
     }
 
     /// What the task that makes its batches holds, with the account that pays for it. The turn goes along.
@@ -398,7 +404,7 @@ impl Run {
         self.note(|record| {
             record.rows = rows.rows;
             if let Some(told) = &mut record.told {
-                told.measures.bytes = rows.bytes;
+                (told.measures.bytes, told.measures.is_read) = (rows.bytes, true);
                 told.measures.first_row = if rows.rows > 0 { FirstRow::Came } else { FirstRow::Missing };
             }
         });

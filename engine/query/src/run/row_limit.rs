@@ -72,7 +72,7 @@ impl Stream for RunRows {
             Poll::Pending => {
                 let started = self.run.started();
                 self.run.note(|record| {
-                    if let Some(told) = &mut record.told {
+                    if let Some(told) = record.told.as_mut().filter(|told| told.measures.is_timed()) {
                         told.measures.first_row.waits(|| started.elapsed());
                     }
                 });
@@ -82,6 +82,11 @@ impl Stream for RunRows {
         let passed = next.map(|batch| batch.and_then(|batch| self.passes(batch)));
         Poll::Ready(match passed {
             None => {
+                self.run.note(|record| {
+                    if let Some(told) = &mut record.told {
+                        told.measures.is_read = true;
+                    }
+                });
                 self.run.close(None);
                 None
             }

@@ -174,10 +174,7 @@ impl Session for GateSession {
             match prepared {
                 Ok(prepared) => Ok(Arc::new(prepared) as Arc<dyn Prepared>),
                 // Who looks for what is not there is worth a record.
-                Err(error) => {
-                    let told = self.told((began.at, began.started.into_std()));
-                    Err(Run::begin(&self.runs, &parsed, Arc::default(), began, told).fail(error))
-                }
+                Err(error) => Err(Run::begin(&self.runs, &parsed, Arc::default(), began, self.told()).fail(error)),
             }
         })
     }

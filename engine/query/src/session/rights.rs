@@ -7,7 +7,6 @@ use crate::sql::classify::Classified;
 use querygate_catalog::rights::{keeps_rights, keeps_write_rights};
 use querygate_query_api::service::Door;
 use querygate_types::{Error, ErrorCode, Result};
-use std::time::{Instant, SystemTime};
 
 impl GateSession {
     /// Refuses a statement of a transaction whose version gives more than the current one. Looks once for each version.
@@ -35,7 +34,7 @@ impl GateSession {
 
     /// Room for what learning is told, unless nobody wants to know. Whoever is watched cannot switch the watching off: the setting
     /// ends advice for anybody, the record for operators and the gate's own pages only.
-    pub(super) fn told(&self, began: (SystemTime, Instant)) -> Option<MeasuredStatement> {
+    pub(super) fn told(&self) -> Option<MeasuredStatement> {
         if !self.gate.observer().tells() {
             return None;
         }
@@ -44,7 +43,7 @@ impl GateSession {
         if may_hide && !inner.settings.learning() {
             return None;
         }
-        Some(self.learning_feed.begin(inner.settings.application(), began))
+        Some(self.learning_feed.begin(inner.settings.application()))
     }
 }
 

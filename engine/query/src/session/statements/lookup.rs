@@ -58,7 +58,7 @@ impl GateSession {
     ) -> Result<std::result::Result<WireRows, LookUpRefusal>> {
         run.reuse_plan(Arc::clone(call.records));
         let wanted = Wanted { types: call.types, form };
-        let found = call.fragment.look_up_wire_rows(&call.values, wanted, run.measured()).await?;
+        let found = call.fragment.look_up_wire_rows(&call.values, wanted, run.measured_whole()).await?;
         Ok(found.map_err(|reason| {
             run.discard_plan();
             LookUpRefusal::Source(reason.text())

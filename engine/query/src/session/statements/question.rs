@@ -104,8 +104,7 @@ impl GateSession {
             Err(error) => {
                 let (text, template) = unread(&question.object);
                 let parsed = Arc::new(Parsed::question(text.into(), Arc::new(template), asking));
-                let told = self.told((began.at, began.started.into_std()));
-                Err(Run::begin(&self.runs, &parsed, Arc::default(), began, told).fail(error))
+                Err(Run::begin(&self.runs, &parsed, Arc::default(), began, self.told()).fail(error))
             }
         }
     }

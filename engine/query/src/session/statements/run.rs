@@ -211,7 +211,7 @@ impl GateSession {
         objects: Arc<[String]>,
         began: StartTime,
     ) -> Run {
-        Run::begin(&self.runs, &prepared.parsed, objects, began, self.told((began.at, began.started.into_std())))
+        Run::begin(&self.runs, &prepared.parsed, objects, began, self.told())
     }
 }
 

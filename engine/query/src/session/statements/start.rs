@@ -22,6 +22,7 @@ use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
+use querygate_catalog::FragmentRuns;
 use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::execution::DeclineReason;
 use querygate_query_api::outcome::BatchStream;
@@ -141,8 +142,11 @@ impl GateSession {
         let Some((call, records)) = executable::call(of.bound, of.parameters)? else { return Ok(None) };
         run.reuse_plan(records);
         let source = call.source().to_owned();
+        // The rows that a change finds are not its own.
+        let runs = if of.is_find { run.measured() } else { run.measured_whole() };
+        let runs = runs.map(Arc::clone);
         let looked_up = match self.runs.block().open() {
-            None => call.look_up(run.measured()).await,
+            None => call.look_up(runs.as_ref()).await,
             // Connections that look-ups share do not see what the transaction changes.
             Some(_) => Ok(Err(DeclineReason::SetApart)),
         };
@@ -150,7 +154,7 @@ impl GateSession {
             Ok(Ok(batches)) => batches,
             // Given when rows are read, as the error of any statement.
             Err(error) => futures::stream::iter([Err(error)]).boxed(),
-            Ok(Err(_)) if call.is_accepted() => match self.read_fragment(run, interrupt, call).await {
+            Ok(Err(_)) if call.is_accepted() => match self.read_fragment(run, interrupt, call, runs).await {
                 Ok(batches) => batches,
                 Err(error) => futures::stream::iter([Err(error)]).boxed(),
             },
@@ -168,8 +172,14 @@ impl GateSession {
         Ok(Some(self.checked(whole, || source, run.record(), batches, interrupt.token())))
     }
 
-    async fn read_fragment(&self, run: &mut Run, interrupt: &Interrupt, call: FragmentCall) -> Result<BatchStream> {
-        let runs = run.measured().map(Arc::clone);
+    /// `runs`: where it is measured.
+    async fn read_fragment(
+        &self,
+        run: &mut Run,
+        interrupt: &Interrupt,
+        call: FragmentCall,
+        runs: Option<Arc<FragmentRuns>>,
+    ) -> Result<BatchStream> {
         let (guard, account, holder) = run.guard(interrupt.clone()).await?;
         let ahead = Ahead::new(&account);
         let room = Arc::new(ChargedRoom::new("what a source has said", &account));

@@ -196,8 +196,7 @@ impl GateSession {
 
     /// Who tries what is not allowed is worth a record.
     fn refused(&self, parsed: &Arc<Parsed>, began: StartTime, error: Error) -> Error {
-        let told = self.told((began.at, began.started.into_std()));
-        Run::begin(&self.runs, parsed, Arc::default(), began, told).fail(error)
+        Run::begin(&self.runs, parsed, Arc::default(), began, self.told()).fail(error)
     }
 
     async fn change_targeted(

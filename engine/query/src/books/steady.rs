@@ -1,0 +1,159 @@
+//! Statements that a session runs again and again, each of them run by one source as a whole. Their fragments are timed now and then
+//! only: looks at the clock, and what is kept between them, are most of what learning costs a look-up. Rows, bytes and the statement's
+//! own times are counted in each run all the same.
+
+use querygate_telemetry_api::fragment::{FragmentRecord, FragmentTemplate};
+use std::sync::Arc;
+
+/// Statements that are remembered: as many as a session adds up.
+const STATEMENTS_MAX: usize = 8;
+/// Runs that are not timed between two that are.
+const UNTIMED: u32 = 15;
+
+/// What runs of a fragment have in common.
+#[derive(Debug, Clone)]
+pub(super) struct KnownFragment {
+    pub(super) template: Arc<FragmentTemplate>,
+    pub(super) estimated_rows: Option<u64>,
+}
+
+/// A statement that is added up.
+#[derive(Debug, Clone)]
+struct SteadyStatement {
+    fingerprint: u64,
+    /// Those of its bound statement, which has a fragment of its own: after another version of the metadata these are others.
+    objects: Arc<[String]>,
+    fragment: KnownFragment,
+    /// Runs until the next that is timed.
+    left: u32,
+}
+
+/// Those of one session.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SteadyStatements(Vec<SteadyStatement>);
+
+impl SteadyStatements {
+    /// Begins a run: the statement's place, if this run is not timed.
+    pub(super) fn begin(&mut self, fingerprint: u64, objects: &Arc<[String]>) -> Option<usize> {
+        let is_of = |one: &SteadyStatement| one.fingerprint == fingerprint && Arc::ptr_eq(&one.objects, objects);
+        let place = self.0.iter().position(is_of)?;
+        let left = &mut self.0.get_mut(place)?.left;
+        *left = left.checked_sub(1)?;
+        Some(place)
+    }
+
+    /// The fragment of the statement at a place.
+    pub(super) fn fragment(&self, place: usize) -> Option<&KnownFragment> {
+        self.0.get(place).map(|one| &one.fragment)
+    }
+
+    /// Keeps a statement whose fragment was timed just now: the next runs need not be.
+    pub(super) fn keep(&mut self, fingerprint: u64, objects: &Arc<[String]>, timed: &FragmentRecord) {
+        let fragment = KnownFragment { template: Arc::clone(&timed.template), estimated_rows: timed.estimated_rows };
+        let kept = SteadyStatement { fingerprint, objects: Arc::clone(objects), fragment, left: UNTIMED };
+        match self.0.iter_mut().find(|one| one.fingerprint == fingerprint) {
+            Some(one) => *one = kept,
+            None => {
+                if self.0.len() >= STATEMENTS_MAX {
+                    self.0.remove(0);
+                }
+                self.0.push(kept);
+            }
+        }
+    }
+
+    /// The next run of the statement at a place is timed.
+    pub(super) fn time_next(&mut self, place: usize) {
+        if let Some(one) = self.0.get_mut(place) {
+            one.left = 0;
+        }
+    }
+
+    /// Each run is timed from now on.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use querygate_telemetry_api::fragment::FragmentShape;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn objects() -> Arc<[String]> {
+        Arc::new(["t".to_owned()])
+    }
+
+    fn timed(text: &str) -> FragmentRecord {
+        let template = FragmentTemplate {
+            source: "crm".into(),
+            kind: "sqlite",
+            objects: objects(),
+            text: text.into(),
+            fingerprint: 1,
+            passing: Vec::new(),
+            shape: FragmentShape::default(),
+        };
+        FragmentRecord {
+            template: Arc::new(template),
+            began: UNIX_EPOCH,
+            estimated_rows: Some(3),
+            rows: 1,
+            bytes: 10,
+            acquire: Duration::ZERO,
+            first_row: None,
+            total: Duration::from_micros(9),
+            complete: true,
+            narrowed: false,
+            nulls: Vec::new(),
+            columns: Box::default(),
+            reads: None,
+            error: None,
+        }
+    }
+
+    /// How many of the next runs are not timed, up to the first that is.
+    fn untimed(steady: &mut SteadyStatements, fingerprint: u64, objects: &Arc<[String]>) -> usize {
+        (0..100).take_while(|_| steady.begin(fingerprint, objects).is_some()).count()
+    }
+
+    #[test]
+    fn one_run_of_sixteen_is_timed_and_the_next_where_it_must_be() {
+        let (mut steady, objects) = (SteadyStatements::default(), objects());
+        assert_eq!(untimed(&mut steady, 7, &objects), 0, "nothing is known of it");
+        for _ in 0..3 {
+            steady.keep(7, &objects, &timed("SELECT 1"));
+            assert_eq!(untimed(&mut steady, 7, &objects), 15);
+            assert_eq!(untimed(&mut steady, 7, &objects), 0, "it stays due");
+        }
+        steady.keep(7, &objects, &timed("SELECT 1"));
+        let place = steady.begin(7, &objects).unwrap();
+        let known = steady.fragment(place).unwrap();
+        assert_eq!((&*known.template.text, known.estimated_rows), ("SELECT 1", Some(3)));
+        steady.time_next(place);
+        assert_eq!(untimed(&mut steady, 7, &objects), 0);
+        steady.keep(7, &objects, &timed("SELECT 1"));
+        steady.clear();
+        assert_eq!(untimed(&mut steady, 7, &objects), 0);
+    }
+
+    #[test]
+    fn a_statement_that_was_bound_anew_is_timed_and_known_by_its_own_fragment() {
+        let (mut steady, before, since) = (SteadyStatements::default(), objects(), objects());
+        steady.keep(7, &before, &timed("SELECT 1"));
+        assert_eq!((steady.begin(7, &since), steady.begin(8, &before)), (None, None));
+        steady.keep(7, &since, &timed("SELECT 2"));
+        assert_eq!(steady.begin(7, &before), None);
+        let place = steady.begin(7, &since).unwrap();
+        assert_eq!(steady.fragment(place).map(|known| &*known.template.text), Some("SELECT 2"));
+    }
+
+    #[test]
+    fn the_latest_statements_are_remembered() {
+        let (mut steady, objects) = (SteadyStatements::default(), objects());
+        (0..20).for_each(|fingerprint| steady.keep(fingerprint, &objects, &timed("SELECT 1")));
+        let known: Vec<u64> = (0..20).filter(|fingerprint| steady.begin(*fingerprint, &objects).is_some()).collect();
+        assert_eq!(known, [12, 13, 14, 15, 16, 17, 18, 19]);
+    }
+}
