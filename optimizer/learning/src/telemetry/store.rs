@@ -211,6 +211,9 @@ impl Store {
     /// # Errors
     /// The file was not written.
     pub async fn remove(&self, kind: &str, ids: &[String]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         let json = serde_json::to_string(ids).map_err(Error::internal)?;
         let mut connection = self.inner.connection.lock().await;
         let removed = sqlx::query("DELETE FROM document WHERE kind = ?1 AND id IN (SELECT value FROM json_each(?2))")
