@@ -84,6 +84,12 @@ impl StatementRecord {
         }
     }
 
+    /// Whether its run is one that may be added up with others.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        EndedRun::of(self).is_ordinary()
+    }
+
     /// When the last of them began.
     #[must_use]
     pub fn last(&self) -> SystemTime {

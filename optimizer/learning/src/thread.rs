@@ -8,6 +8,7 @@ use crate::telemetry::{Counts, Moment, Receiver, Store};
 use futures::FutureExt;
 use querygate_telemetry_api::StatementRecord;
 use querygate_types::Result;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PENDING_MAX: usize = 65_536;
 /// Single records of a batch that go into the file; the sums count all.
 const STORED_PER_BATCH: usize = 2_000;
+/// Of them those of ordinary runs of a statement of a principal, where others were added up in the same batch: more of them say little,
+/// and cost most of what learning costs a gate that runs one look-up all the time.
+const STORED_OF_SUMMED: usize = 8;
 /// How long a plugin may take for a batch or a tick.
 const PART_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often age and size of the file are looked at.
@@ -140,9 +144,7 @@ impl LearningThread {
             records = ended;
             self.hear(going, now, store).await;
         }
-        // Evenly over the batch, so that no template is left out for coming late.
-        let step = records.len().div_ceil(STORED_PER_BATCH).max(1);
-        let stored: Vec<&StatementRecord> = records.iter().step_by(step).collect();
+        let stored = stored(&records);
         let counts = &self.shared.counts;
         let statements: u64 = records.iter().map(StatementRecord::runs).sum();
         Counts::add(&counts.thinned, statements.saturating_sub(stored.len() as u64));
@@ -193,6 +195,26 @@ impl LearningThread {
     }
 }
 
+/// Records of a batch that go into the file.
+fn stored(records: &[StatementRecord]) -> Vec<&StatementRecord> {
+    let key = |record: &StatementRecord| (record.fingerprint, Arc::clone(&record.login));
+    let summed: HashSet<_> = records.iter().filter(|record| record.more.is_some()).map(key).collect();
+    let mut ordinary: HashMap<_, usize> = HashMap::new();
+    let kept = |record: &&StatementRecord| {
+        let key = key(record);
+        if record.more.is_some() || !record.is_ordinary() || !summed.contains(&key) {
+            return true;
+        }
+        let kept = ordinary.entry(key).or_default();
+        *kept += 1;
+        *kept <= STORED_OF_SUMMED
+    };
+    let kept: Vec<&StatementRecord> = records.iter().filter(kept).collect();
+    // Evenly over the batch, so that no template is left out for coming late.
+    let step = kept.len().div_ceil(STORED_PER_BATCH).max(1);
+    kept.into_iter().step_by(step).collect()
+}
+
 /// Seconds that the wall's clock went between two looks, if the process' own clock says something else.
 fn jump(before: Moment, now: Moment) -> Option<i64> {
     let went = now.running.saturating_sub(before.running).as_secs();
@@ -203,6 +225,29 @@ fn jump(before: Moment, now: Moment) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::summed_tests::runs;
+    use crate::testing::{DAY, repeated, statement};
+    use querygate_types::ErrorCode;
+
+    #[test]
+    fn of_what_is_added_up_few_ordinary_runs_are_rows_of_their_own() {
+        // The first run of a session is recorded singly, too: it is found out that somebody collects.
+        let mut records = repeated(&runs(1_000), Some(32));
+        let singly = records.iter().filter(|record| record.more.is_none()).count();
+        assert_eq!((singly, records.len()), (33, 34));
+        let all = records.iter().map(StatementRecord::runs).sum::<u64>();
+        let few: Vec<u64> = stored(&records).iter().map(|record| record.runs()).collect();
+        assert_eq!((few.len(), few.iter().max()), (9, Some(&(all - 33))));
+        // Failures, others' runs of it, and what is not added up.
+        let failed = StatementRecord { error: Some(ErrorCode::SourceLost), ..records[0].clone() };
+        records.extend((0..20).map(|_| failed.clone()));
+        records.extend((0..20).map(|_| statement("ann", 1, 1, DAY)));
+        records.extend((0..20).map(|_| statement("sam", 2, 1, DAY)));
+        assert_eq!(stored(&records).len(), 9 + 60);
+        let many: Vec<StatementRecord> = (0..5_000).map(|n| statement("sam", n, 1, DAY)).collect();
+        let some = stored(&many);
+        assert!((1_000..=STORED_PER_BATCH).contains(&some.len()) && some[some.len() - 1].fingerprint > 4_990);
+    }
 
     #[test]
     fn a_clock_that_jumps_is_noticed_and_one_that_only_runs_is_not() {
