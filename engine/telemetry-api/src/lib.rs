@@ -16,7 +16,7 @@ pub mod trace;
 
 pub use record::{ChangedRows, StatementRecord};
 pub use run_accumulator::{Added, RunAccumulator};
-pub use run_sums::{CHANGED_MAX, EndedRun, FragmentSums, ROWS_MAX, RanFragments, RunSums, read_rows};
+pub use run_sums::{CHANGED_MAX, EndedRun, FragmentSums, ROWS_MAX, RanFragments, RepeatedRun, RunSums, read_rows};
 pub use table_writes::TableWrites;
 pub use telemetry::Telemetry;
 pub use times::{FirstRow, Times};

@@ -3,7 +3,7 @@
 
 use crate::fragment::FragmentTemplate;
 use crate::record::StatementRecord;
-use crate::run_sums::{EndedRun, FragmentTimes, RanFragments, RunSums};
+use crate::run_sums::{EndedRun, FragmentTimes, RanFragments, RepeatedRun, RunSums};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const REMEMBERED: u64 = 16;
 /// A statement that comes again and again.
 #[derive(Debug)]
 struct Statement {
+    /// Its own in the session.
+    number: u64,
     fingerprint: u64,
     application: Arc<str>,
     objects: Arc<[String]>,
@@ -41,15 +43,16 @@ struct Statement {
 pub enum Added {
     /// It is to be recorded singly.
     Singly,
-    /// It is in the sums, and the next one will be.
-    Summed,
+    /// It is in the sums of the statement that has this number in its session, and the next one will be.
+    Summed(u64),
     /// It is in the sums, because its fragment was not timed; the next one is to be timed and recorded singly.
     BeforeSingle,
 }
 
 impl Statement {
-    fn new(run: &EndedRun<'_>) -> Self {
+    fn new(number: u64, run: &EndedRun<'_>) -> Self {
         Self {
+            number,
             fingerprint: run.fingerprint,
             application: Arc::clone(run.application),
             objects: Arc::clone(run.objects),
@@ -76,13 +79,27 @@ impl Statement {
             && (Arc::ptr_eq(&self.objects, run.objects) || self.objects == *run.objects)
     }
 
-    /// Whether a run takes far longer than usual. It is part of what is usual from now on.
-    fn is_slow(&mut self, total: Duration) -> bool {
-        let nanos = u64::from(total.subsec_nanos());
-        let (sum, runs) = &mut self.usual;
-        let slow = *runs > 0 && nanos.saturating_mul(*runs) > sum.saturating_mul(SLOW);
-        (*sum, *runs) = (sum.saturating_add(nanos), *runs + 1);
-        slow
+    /// Whether a run takes far longer than usual.
+    fn is_slow(&self, total: Duration) -> bool {
+        let (sum, runs) = self.usual;
+        runs > 0 && u64::from(total.subsec_nanos()).saturating_mul(runs) > sum.saturating_mul(SLOW)
+    }
+
+    /// A run is part of what is usual from now on.
+    fn note(&mut self, total: Duration) {
+        let (sum, runs) = self.usual;
+        self.usual = (sum.saturating_add(u64::from(total.subsec_nanos())), runs + 1);
+    }
+
+    /// Adds a run that was not timed, unless it may have to be the record. Whether it did.
+    fn repeat(&mut self, run: &RepeatedRun) -> bool {
+        if self.record.is_none() || self.is_slow(run.total) {
+            return false;
+        }
+        self.note(run.total);
+        self.more.add_repeated(run);
+        self.untimed += 1;
+        true
     }
 
     fn add(&mut self, run: &EndedRun<'_>, slow: bool, whole: impl FnOnce() -> StatementRecord) {
@@ -144,6 +161,8 @@ pub struct RunAccumulator {
 #[derive(Debug, Default)]
 struct State {
     statements: Vec<Statement>,
+    /// Statements so far.
+    numbers: u64,
     /// Runs of each statement that are recorded singly until the next collection.
     singly: u32,
     /// Whether somebody collects.
@@ -186,12 +205,15 @@ impl RunAccumulator {
             Some(place) => &mut state.statements[place],
             None if state.statements.len() >= STATEMENTS_MAX => return Added::Singly,
             None => {
-                state.statements.push(Statement::new(run));
+                state.numbers += 1;
+                let new = Statement::new(state.numbers, run);
+                state.statements.push(new);
                 let last = state.statements.len() - 1;
                 &mut state.statements[last]
             }
         };
         let slow = statement.is_slow(run.total);
+        statement.note(run.total);
         let first = statement.singly < singly;
         // What models learn from is timed.
         if first && !run.is_untimed() {
@@ -199,7 +221,19 @@ impl RunAccumulator {
             return Added::Singly;
         }
         statement.add(run, slow, whole);
-        if first { Added::BeforeSingle } else { Added::Summed }
+        if first { Added::BeforeSingle } else { Added::Summed(statement.number) }
+    }
+
+    /// Adds up one more run of the statement with this number, from little more than its numbers. `false`: nothing was done, and it is to
+    /// be [added](Self::add) as any run.
+    pub fn repeat(&self, statement: u64, run: &RepeatedRun) -> bool {
+        if !run.is_ordinary() {
+            return false;
+        }
+        let mut state = self.state();
+        let State { statements, singly, .. } = &mut *state;
+        let known = statements.iter_mut().find(|one| one.number == statement);
+        known.is_some_and(|known| known.singly >= *singly && known.repeat(run))
     }
 
     /// Hands over what was added up, and forgets statements that did not come since the last time. `singly`: runs of each statement

@@ -109,6 +109,21 @@ impl RunSums {
         self.last = self.last.max(Some(run.started));
     }
 
+    /// Takes in a run that was not timed.
+    pub(crate) fn add_repeated(&mut self, run: &RepeatedRun) {
+        let read = read_rows(run.rows, run.bytes);
+        self.runs += 1;
+        self.cached += u64::from(run.cached);
+        self.rows = self.rows.saturating_add(run.rows);
+        self.bytes = self.bytes.saturating_add(run.bytes);
+        self.read = self.read.saturating_add(read);
+        self.read_most = self.read_most.max(read);
+        self.planning.add(run.planning);
+        self.total.add(run.total);
+        self.fragment.add(run.rows, run.bytes);
+        self.last = self.last.max(Some(run.started));
+    }
+
     /// Takes in further runs of the same statement.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.runs += other.runs;
@@ -146,6 +161,25 @@ pub struct EndedRun<'a> {
     /// Whether it failed, or ran a plan that somebody chose.
     pub special: bool,
     pub fragments: RanFragments<'a>,
+}
+
+/// A run of a statement that was added up before in the same session, and of which one fragment is all. It succeeded, was read to its end,
+/// changed nothing and was not timed.
+#[derive(Debug, Clone, Copy)]
+pub struct RepeatedRun {
+    pub started: SystemTime,
+    pub planning: Duration,
+    pub total: Duration,
+    pub rows: u64,
+    pub bytes: u64,
+    pub cached: bool,
+}
+
+impl RepeatedRun {
+    /// Whether nothing of it is worth a record.
+    pub(crate) fn is_ordinary(&self) -> bool {
+        self.total <= Times::LONGEST && read_rows(self.rows, self.bytes) <= ROWS_MAX
+    }
 }
 
 /// What is known of the fragments of a run.

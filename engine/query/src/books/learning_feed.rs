@@ -9,7 +9,8 @@ use querygate_telemetry_api::advice::Choice;
 use querygate_telemetry_api::fragment::{FragmentRecord, FragmentTemplate};
 use querygate_telemetry_api::trace::{StatementTrace, TraceContext};
 use querygate_telemetry_api::{
-    Added, ChangedRows, EndedRun, FirstRow, RanFragments, RunAccumulator, StatementRecord, TableWrites, Telemetry,
+    Added, ChangedRows, EndedRun, FirstRow, RanFragments, RepeatedRun, RunAccumulator, StatementRecord, TableWrites,
+    Telemetry,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -85,6 +86,8 @@ impl LearningFeed {
         let mut measures = rested.unwrap_or_default();
         if !Arc::ptr_eq(&measures.application, application) {
             measures.application = Arc::clone(application);
+            // What comes of another application is not added to the sums of this one.
+            measures.steady.clear();
         }
         (measures.first_row, measures.bytes, measures.choice) = (FirstRow::Missing, 0, None);
         (measures.is_read, measures.is_whole, measures.untimed) = (false, false, None);
@@ -116,7 +119,8 @@ impl MeasuredStatement {
 pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: MeasuredStatement) -> Vec<LeafReads> {
     let MeasuredStatement { learning_feed, mut measures } = told;
     let pressed = telemetry.is_pressed();
-    let added = pressed && measures.add_up(telemetry, record, &learning_feed.accumulator);
+    let accumulator = &learning_feed.accumulator;
+    let added = pressed && (measures.repeat(record, accumulator) || measures.add_up(telemetry, record, accumulator));
     // What reads files is not added up.
     let reads = if added { Vec::new() } else { measures.tell(telemetry, record) };
     if !pressed {
@@ -176,6 +180,18 @@ impl Measures {
         self.is_timed().then_some(&self.runs)
     }
 
+    /// Whether the statement was added to the sums that are made of it. For most of what comes by the thousand this is all that is done.
+    fn repeat(&self, record: &QueryRecord, accumulator: &RunAccumulator) -> bool {
+        let Some(place) = self.untimed else { return false };
+        let special = record.error.is_some() || self.choice.is_some() || !self.is_read;
+        if special || record.changed > 0 || !self.writes.is_empty() {
+            return false;
+        }
+        let QueryRecord { started, planning, total, rows, cached, .. } = *record;
+        let run = RepeatedRun { started, planning, total, rows, bytes: self.bytes, cached };
+        self.steady.fragment(place).is_some_and(|known| accumulator.repeat(known.number, &run))
+    }
+
     /// Whether the statement was added up with others.
     fn add_up(&mut self, telemetry: &dyn Telemetry, record: &QueryRecord, accumulator: &Arc<RunAccumulator>) -> bool {
         let Self { application, first_row, bytes, is_read, choice, runs, is_whole: _, steady, untimed, writes, trace } =
@@ -227,16 +243,17 @@ impl Measures {
     /// Decides on the next runs of the statement: where it is added up, they need not be timed.
     fn note(&mut self, added: Added, record: &QueryRecord) {
         match (added, self.untimed) {
-            (Added::Summed, Some(_)) | (Added::Singly | Added::BeforeSingle, None) => {}
+            (Added::Singly | Added::BeforeSingle, None) => {}
             (Added::Singly | Added::BeforeSingle, Some(place)) => self.steady.time_next(place),
-            (Added::Summed, None) => {
+            (Added::Summed(number), Some(place)) => self.steady.add_to(place, number),
+            (Added::Summed(number), None) => {
                 let counted = (record.rows, self.bytes);
                 if self.is_whole
                     && self.trace.is_none()
                     && let Some([fragment]) = self.runs.single()
                     && (fragment.rows, fragment.bytes) == counted
                 {
-                    self.steady.keep(record.template.fingerprint, &record.objects, fragment);
+                    self.steady.keep((record.template.fingerprint, number), &record.objects, fragment);
                 }
             }
         }

@@ -13,6 +13,8 @@ const UNTIMED: u32 = 15;
 /// What runs of a fragment have in common.
 #[derive(Debug, Clone)]
 pub(super) struct KnownFragment {
+    /// Of the sums of its statement.
+    pub(super) number: u64,
     pub(super) template: Arc<FragmentTemplate>,
     pub(super) estimated_rows: Option<u64>,
 }
@@ -47,9 +49,17 @@ impl SteadyStatements {
         self.0.get(place).map(|one| &one.fragment)
     }
 
-    /// Keeps a statement whose fragment was timed just now: the next runs need not be.
-    pub(super) fn keep(&mut self, fingerprint: u64, objects: &Arc<[String]>, timed: &FragmentRecord) {
-        let fragment = KnownFragment { template: Arc::clone(&timed.template), estimated_rows: timed.estimated_rows };
+    /// The sums of the statement at a place are others now.
+    pub(super) fn add_to(&mut self, place: usize, number: u64) {
+        if let Some(one) = self.0.get_mut(place) {
+            one.fragment.number = number;
+        }
+    }
+
+    /// Keeps a statement whose fragment was timed just now: the next runs need not be. `number`: of its sums.
+    pub(super) fn keep(&mut self, (fingerprint, number): (u64, u64), objects: &Arc<[String]>, timed: &FragmentRecord) {
+        let (template, estimated_rows) = (Arc::clone(&timed.template), timed.estimated_rows);
+        let fragment = KnownFragment { number, template, estimated_rows };
         let kept = SteadyStatement { fingerprint, objects: Arc::clone(objects), fragment, left: UNTIMED };
         match self.0.iter_mut().find(|one| one.fingerprint == fingerprint) {
             Some(one) => *one = kept,
@@ -123,17 +133,19 @@ mod tests {
         let (mut steady, objects) = (SteadyStatements::default(), objects());
         assert_eq!(untimed(&mut steady, 7, &objects), 0, "nothing is known of it");
         for _ in 0..3 {
-            steady.keep(7, &objects, &timed("SELECT 1"));
+            steady.keep((7, 1), &objects, &timed("SELECT 1"));
             assert_eq!(untimed(&mut steady, 7, &objects), 15);
             assert_eq!(untimed(&mut steady, 7, &objects), 0, "it stays due");
         }
-        steady.keep(7, &objects, &timed("SELECT 1"));
+        steady.keep((7, 1), &objects, &timed("SELECT 1"));
         let place = steady.begin(7, &objects).unwrap();
         let known = steady.fragment(place).unwrap();
-        assert_eq!((&*known.template.text, known.estimated_rows), ("SELECT 1", Some(3)));
+        assert_eq!((&*known.template.text, known.estimated_rows, known.number), ("SELECT 1", Some(3), 1));
+        steady.add_to(place, 4);
+        assert_eq!(steady.fragment(place).map(|known| known.number), Some(4));
         steady.time_next(place);
         assert_eq!(untimed(&mut steady, 7, &objects), 0);
-        steady.keep(7, &objects, &timed("SELECT 1"));
+        steady.keep((7, 1), &objects, &timed("SELECT 1"));
         steady.clear();
         assert_eq!(untimed(&mut steady, 7, &objects), 0);
     }
@@ -141,9 +153,9 @@ mod tests {
     #[test]
     fn a_statement_that_was_bound_anew_is_timed_and_known_by_its_own_fragment() {
         let (mut steady, before, since) = (SteadyStatements::default(), objects(), objects());
-        steady.keep(7, &before, &timed("SELECT 1"));
+        steady.keep((7, 1), &before, &timed("SELECT 1"));
         assert_eq!((steady.begin(7, &since), steady.begin(8, &before)), (None, None));
-        steady.keep(7, &since, &timed("SELECT 2"));
+        steady.keep((7, 2), &since, &timed("SELECT 2"));
         assert_eq!(steady.begin(7, &before), None);
         let place = steady.begin(7, &since).unwrap();
         assert_eq!(steady.fragment(place).map(|known| &*known.template.text), Some("SELECT 2"));
@@ -152,7 +164,7 @@ mod tests {
     #[test]
     fn the_latest_statements_are_remembered() {
         let (mut steady, objects) = (SteadyStatements::default(), objects());
-        (0..20).for_each(|fingerprint| steady.keep(fingerprint, &objects, &timed("SELECT 1")));
+        (0..20).for_each(|fingerprint| steady.keep((fingerprint, 1), &objects, &timed("SELECT 1")));
         let known: Vec<u64> = (0..20).filter(|fingerprint| steady.begin(*fingerprint, &objects).is_some()).collect();
         assert_eq!(known, [12, 13, 14, 15, 16, 17, 18, 19]);
     }

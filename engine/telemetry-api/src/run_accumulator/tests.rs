@@ -92,6 +92,12 @@ fn add_untimed(accumulator: &Arc<RunAccumulator>, collector: &Collector, record:
     accumulator.add(&run, |sums| collector.collect(sums), || record.clone())
 }
 
+/// Adds it up as one more run of the statement that has this number.
+fn repeat(accumulator: &RunAccumulator, number: u64, record: &StatementRecord) -> bool {
+    let StatementRecord { started, planning, total, rows, bytes, cached, .. } = *record;
+    accumulator.repeat(number, &RepeatedRun { started, planning, total, rows, bytes, cached })
+}
+
 /// Microseconds, with the number of runs that took each.
 fn times(each: &[(u64, u32)]) -> Times {
     let mut times = Times::default();
@@ -218,11 +224,11 @@ fn runs_that_were_not_timed_count_with_their_rows_and_with_the_times_of_those_th
     for (micros, untimed) in [(21, 3), (31, 2)] {
         for n in 0..untimed {
             let run = StatementRecord { rows: n, bytes: 100 * n, ..one.clone() };
-            assert_eq!(add_untimed(&accumulator, &collector, &run), Added::Summed);
+            assert_eq!(add_untimed(&accumulator, &collector, &run), Added::Summed(1));
         }
         assert!(add(&accumulator, &collector, &timed(micros)));
     }
-    assert_eq!(add_untimed(&accumulator, &collector, &one), Added::Summed);
+    assert_eq!(add_untimed(&accumulator, &collector, &one), Added::Summed(1));
     let mut first = taken(&accumulator);
     let more = first.remove(0).more.unwrap();
     assert_eq!((more.runs, more.total.sum(), more.planning.sum()), (8, 8 * one.total, 8 * one.planning));
@@ -234,7 +240,7 @@ fn runs_that_were_not_timed_count_with_their_rows_and_with_the_times_of_those_th
     // Runs that are to be recorded singly must be timed.
     assert_eq!(add_untimed(&accumulator, &collector, &one), Added::BeforeSingle);
     assert_eq!([0; 3].map(|_| add(&accumulator, &collector, &timed(13))), [false, false, true]);
-    assert_eq!(add_untimed(&accumulator, &collector, &one), Added::Summed);
+    assert_eq!(add_untimed(&accumulator, &collector, &one), Added::Summed(1));
     let record = taken(&accumulator).remove(0);
     assert_eq!(record.fragments[0].total, Duration::from_micros(13), "the record is of one that was timed");
     let more = record.more.unwrap();
@@ -256,12 +262,43 @@ fn what_was_not_timed_and_is_out_of_the_ordinary_is_told_by_itself() {
     // A statement whose sums were forgotten since is begun anew.
     accumulator.take(&mut Vec::new(), 0);
     accumulator.take(&mut Vec::new(), 0);
-    assert_eq!([0; 3].map(|_| add_untimed(&accumulator, &collector, &one)), [Added::Summed; 3]);
+    assert_eq!([0; 3].map(|_| add_untimed(&accumulator, &collector, &one)), [Added::Summed(2); 3]);
     let record = taken(&accumulator).remove(0);
     assert_eq!((record.runs(), record.fragments.len()), (3, 1));
     assert_eq!(record.more.unwrap().fragment.total, times(&[(11, 2)]), "as its record's");
     accumulator.close(&mut Vec::new());
     assert_eq!(add_untimed(&accumulator, &collector, &one), Added::Singly);
+}
+
+#[test]
+fn a_run_that_is_repeated_counts_as_one_that_is_added_or_is_left_to_that() {
+    let [added, repeated] = [(); 2].map(|()| (Arc::new(RunAccumulator::default()), Collector::default()));
+    let one = record(1);
+    for (accumulator, collector) in [&added, &repeated] {
+        assert!(!add(accumulator, collector, &one) && add(accumulator, collector, &one));
+    }
+    let others = (0..40_u64).map(|n| {
+        let micros = Duration::from_micros(30 + n);
+        StatementRecord { rows: n % 3, bytes: 90 * n, total: micros, started: one.started + micros, ..one.clone() }
+    });
+    for other in others {
+        assert_eq!(add_untimed(&added.0, &added.1, &other), Added::Summed(1));
+        assert!(repeat(&repeated.0, 1, &other));
+    }
+    let slow = StatementRecord { total: Duration::from_millis(1), ..one.clone() };
+    let large = StatementRecord { rows: ROWS_MAX + 1, ..one.clone() };
+    let long = StatementRecord { total: Duration::from_secs(1), ..one.clone() };
+    for (other, number) in [(&slow, 1), (&large, 1), (&long, 1), (&one, 2)] {
+        assert!(!repeat(&repeated.0, number, other), "{other:?}");
+    }
+    let sums = [added, repeated].map(|(accumulator, _)| (taken(&accumulator).remove(0).more, accumulator));
+    assert_eq!(sums[0].0, sums[1].0);
+    let [_, (_, accumulator)] = sums;
+    assert!(!repeat(&accumulator, 1, &one), "it is to be recorded singly");
+    accumulator.take(&mut Vec::new(), 0);
+    assert!(!repeat(&accumulator, 1, &one), "it is forgotten");
+    accumulator.close(&mut Vec::new());
+    assert!(!repeat(&accumulator, 1, &one));
 }
 
 #[test]
