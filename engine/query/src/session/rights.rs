@@ -3,10 +3,12 @@
 use super::gate_session::GateSession;
 use crate::books::clock::now_ms;
 use crate::books::learning_feed::MeasuredStatement;
+use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use querygate_catalog::rights::{keeps_rights, keeps_write_rights};
 use querygate_query_api::service::Door;
 use querygate_types::{Error, ErrorCode, Result};
+use std::time::Duration;
 
 impl GateSession {
     /// Refuses a statement of a transaction whose version gives more than the current one. Looks once for each version.
@@ -35,15 +37,20 @@ impl GateSession {
     /// Room for what learning is told, unless nobody wants to know. Whoever is watched cannot switch the watching off: the setting
     /// ends advice for anybody, the record for operators and the gate's own pages only.
     pub(super) fn told(&self) -> Option<MeasuredStatement> {
-        if !self.gate.observer().tells() {
-            return None;
-        }
+        if self.gate.observer().tells() { self.told_under(&self.inner().settings) } else { None }
+    }
+
+    /// Room for that, and how long a statement may take, from one look at the settings.
+    pub(super) fn told_and_timeout(&self) -> (Option<MeasuredStatement>, Option<Duration>) {
         let inner = self.inner();
+        let told = if self.gate.observer().tells() { self.told_under(&inner.settings) } else { None };
+        (told, inner.settings.timeout())
+    }
+
+    fn told_under(&self, settings: &Settings) -> Option<MeasuredStatement> {
         let may_hide = self.principal.operator || self.door == Door::Http;
-        if may_hide && !inner.settings.learning() {
-            return None;
-        }
-        Some(self.learning_feed.begin(inner.settings.application()))
+        let hides = may_hide && !settings.learning();
+        (!hides).then(|| self.learning_feed.begin(settings.application()))
     }
 }
 

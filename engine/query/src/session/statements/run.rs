@@ -119,8 +119,7 @@ impl GateSession {
         parameters: &[ArrayRef],
         delivery: Delivery<'_>,
     ) -> Result<Outcome> {
-        let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
-        let interrupt = run.interrupt(self.timeout());
+        let (mut run, interrupt) = self.begin_query(prepared, bound);
         let part = match delivery {
             Delivery::Batches => None,
             Delivery::Part(part) => Some(part),
@@ -166,8 +165,7 @@ impl GateSession {
         parameters: &[ArrayRef],
         observed: Option<&Observed>,
     ) -> Result<Rows> {
-        let run = self.begin_run(prepared, Arc::clone(bound.objects()));
-        let interrupt = run.interrupt(self.timeout());
+        let (run, interrupt) = self.begin_query(prepared, bound);
         let of = Invocation { prepared, bound, parameters, part: None, is_find: false, observed };
         self.run_rows(run, interrupt, of).await
     }
@@ -198,6 +196,15 @@ impl GateSession {
         let batches = batches.map(move |batch| batch.and_then(|batch| as_described(&batch, &described))).boxed();
         let columns = Arc::clone(bound.columns());
         Ok(Rows { columns, schema, batches: run.rows(batches), tag: CommandTag::Counted("SELECT") })
+    }
+
+    /// Begins a recorded run of a query, with what ends it.
+    fn begin_query(&self, prepared: &PreparedStatement, bound: &Bound) -> (Run, Interrupt) {
+        let began = StartTime::now();
+        let (told, timeout) = self.told_and_timeout();
+        let run = Run::begin(&self.runs, &prepared.parsed, Arc::clone(bound.objects()), began, told);
+        let interrupt = run.interrupt(timeout);
+        (run, interrupt)
     }
 
     /// Begins a recorded run of a statement that reads these objects.
