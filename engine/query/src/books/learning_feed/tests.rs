@@ -66,7 +66,7 @@ fn every_run_is_counted_whether_its_fragment_is_timed_or_not() {
     let seat = yard.owner();
     let prepared = seat.prepare(LOOK_UP).unwrap();
     for _ in 0..10 {
-        for n in 0..20 {
+        for n in 0..40 {
             let (id, title) = if n % 2 == 0 { ("j1", "roof") } else { ("j3", "door") };
             assert_eq!(seat.execute(&prepared, &[Some(id)]), title);
         }
@@ -81,7 +81,7 @@ fn every_run_is_counted_whether_its_fragment_is_timed_or_not() {
         rows += record.rows + more_rows;
         of_fragments += record.fragments.iter().map(|fragment| fragment.rows).sum::<u64>() + more_of_fragments;
     }
-    assert_eq!((runs, rows, of_fragments), (210, 210, 210));
+    assert_eq!((runs, rows, of_fragments), (410, 410, 410));
     let [sum] = &summed[..] else { panic!("{summed:?}") };
     let more = sum.more.as_ref().unwrap();
     assert!(more.runs > 50, "{singly:?}");
@@ -145,13 +145,13 @@ fn changes_are_measured_in_each_run() {
     let yard = Yard::with(EngineOptions { telemetry, writes: true, ..options() });
     let seat = yard.owner();
     let prepared = seat.prepare("UPDATE jobs SET code = $1 WHERE id = 'j1'").unwrap();
-    for n in 0..40 {
+    for n in 0..80 {
         assert_eq!(seat.execute(&prepared, &[Some(&format!("c{n}"))]), "UPDATE 1");
     }
     let (singly, summed) = (listener.singly(), listener.summed());
     let runs: u64 = singly.iter().chain(&summed).map(StatementRecord::runs).sum();
     let changed: u64 = singly.iter().chain(&summed).map(changed).sum();
-    assert_eq!((runs, changed), (40, 40));
+    assert_eq!((runs, changed), (80, 80));
 }
 
 fn changed(record: &StatementRecord) -> u64 {
