@@ -75,9 +75,9 @@ impl GateSession {
                 let Classified::Query(query) = explained.class() else { return Err(lost()) };
                 // ANALYZE runs it, and each plan tells of rights.
                 let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
-                let rows =
-                    crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style).await?;
-                Ok(Outcome::Rows(rows))
+                let explained =
+                    crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style);
+                Ok(Outcome::Rows(Box::pin(explained).await?))
             }
             (Kind::ExplainWrite(style, explained), _) => {
                 let Classified::Write(ast) = explained.class() else { return Err(lost()) };

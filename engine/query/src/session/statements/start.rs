@@ -76,12 +76,7 @@ impl GateSession {
             let (guard, ..) = run.guard(interrupt.clone()).await?;
             return Ok(execute::run_batches(self.gate.runtime(), move || batches, guard));
         }
-        let asking = || {
-            // A part is a share of one plan: all its shares must come of the same.
-            let alone = (of.part.is_none() && !of.is_find).then_some(&of.prepared.parsed)?;
-            self.asking(alone, matches!(of.prepared.kind, Kind::Explain(..)), interrupt.deadline())
-        };
-        let whole = executable::choose_whole(of.bound, asking);
+        let whole = executable::choose_whole(of.bound, || self.asking_of(interrupt, of));
         if of.part.is_none()
             && whole.as_ref().is_none_or(Chosen::is_default)
             && let Some(batches) = self.start_fragment(run, interrupt, of).await?
@@ -89,6 +84,27 @@ impl GateSession {
             run.note(|record| record.choose(|| whole.as_ref().map(Chosen::record)));
             return Ok(batches);
         }
+        // Boxed: what plans is large, and look-ups should make no room for it.
+        Box::pin(self.start_planned(run, interrupt, of, place, whole)).await
+    }
+
+    /// Who is asked for the plan of a statement with its values.
+    fn asking_of(&self, interrupt: &Interrupt, of: Invocation<'_>) -> Option<Asking> {
+        // A part is a share of one plan: all its shares must come of the same.
+        let alone = (of.part.is_none() && !of.is_find).then_some(&of.prepared.parsed)?;
+        self.asking(alone, matches!(of.prepared.kind, Kind::Explain(..)), interrupt.deadline())
+    }
+
+    /// Plans a statement, or takes its kept plan, and starts it. `place`: where its answer is kept. `whole`: the choice for the statement
+    /// as one fragment.
+    async fn start_planned(
+        &self,
+        run: &mut Run,
+        interrupt: &Interrupt,
+        of: Invocation<'_>,
+        place: Option<AnswerPlace>,
+        whole: Option<Chosen>,
+    ) -> Result<BatchStream> {
         let state = self.observed_state(of.bound, of.observed).await?;
         // What the state sees may have been set since by a cursor of this session that still gives rows.
         let place = match place {
@@ -96,7 +112,7 @@ impl GateSession {
             Some(_) | None => None,
         };
         // Advice is asked for once in a run.
-        let asking = if whole.is_none() { asking() } else { None };
+        let asking = if whole.is_none() { self.asking_of(interrupt, of) } else { None };
         let mut executable = match executable::ready(of.bound, of.parameters, whole)? {
             Some(executable) => executable,
             None => {
