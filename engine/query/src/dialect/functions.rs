@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type};
 use async_trait::async_trait;
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -145,6 +146,9 @@ impl ScalarUDFImpl for ArrayOrEmpty {
     }
 }
 
+/// How the second argument of `told_apart` begins where the call is a key of grouping sets.
+pub(super) const OF_SETS: &str = "of sets ";
+
 /// Its first argument; the second makes the call's text unlike another's.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ToldApart {
@@ -166,6 +170,18 @@ impl ScalarUDFImpl for ToldApart {
             Some(first) => Ok(Arc::new(first.as_ref().clone().with_name(self.name()).with_nullable(true))),
             None => plan_err!("two arguments are needed"),
         }
+    }
+    /// Where it stood, its text stays as a name: it goes once keys are told apart, and sources compute what it held. The keys of sets
+    /// have no names beside their texts.
+    fn simplify(&self, mut args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let stays = match args.get(1) {
+            Some(Expr::Literal(mark, _)) => mark.try_as_str().flatten().is_none_or(|mark| mark.starts_with(OF_SETS)),
+            Some(_) | None => true,
+        };
+        if stays {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
+        Ok(ExprSimplifyResult::Simplified(args.swap_remove(0)))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.into_iter().next() {

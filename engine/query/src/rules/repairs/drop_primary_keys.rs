@@ -211,6 +211,27 @@ mod tests {
         assert!(has_keys(&grouped) && !has_keys(&without_keys(grouped.clone()).unwrap()));
     }
 
+    /// A cast of a key decides nothing of its table's rows.
+    #[test]
+    fn a_cast_of_a_key_is_no_key() {
+        let reader = Shop::open().owner();
+        for (sql, expected) in [
+            ("SELECT id::varchar(1) AS k, count(*) FROM regions GROUP BY 1 ORDER BY 1", vec!["a|2", "e|1", "l|1"]),
+            ("SELECT id::varchar(1), count(*) FROM regions GROUP BY id::varchar(1) HAVING count(*) > 1", vec!["a|2"]),
+            ("SELECT count(*) FROM regions r GROUP BY (r.id)::varchar(1)::text ORDER BY 1 DESC", vec!["2", "1", "1"]),
+            ("SELECT max(c) FROM (SELECT count(*) AS c FROM regions GROUP BY id::varchar(1)) g", vec!["2"]),
+            (
+                "SELECT id::text AS t, id, name FROM regions GROUP BY id::text, id ORDER BY id DESC LIMIT 1",
+                vec!["latam|latam|Latin America"],
+            ),
+            ("SELECT id::varchar(1) AS k FROM regions ORDER BY id::varchar(1), name LIMIT 2", vec!["a", "a"]),
+            ("SELECT name FROM regions ORDER BY id::varchar(1), name LIMIT 2", vec!["Asia Pacific", "North America"]),
+            ("SELECT id FROM regions ORDER BY id::varchar(1), id DESC LIMIT 2", vec!["apac", "amer"]),
+        ] {
+            assert_eq!(reader.rows(sql).unwrap(), expected, "{sql}");
+        }
+    }
+
     #[test]
     fn what_is_grouped_by_twice_is_one_column() {
         let reader = Shop::open().owner();

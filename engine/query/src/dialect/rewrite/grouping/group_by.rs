@@ -1,8 +1,10 @@
 //! Keys of GROUP BY that differ by their casts only. The planner leaves casts out of the names that it gives columns, so that
-//! `n::text` and `n::float8` would be one: there each cast is a call with a number of its own. Knows no catalog.
+//! `n::text` and `n::float8` would be one, and `id::text` a table's key, which decides all of its row: there each cast is a call
+//! with a number of its own. Knows no catalog.
 
 use super::sets::is_sets;
 use crate::dialect::ast::{call, folded, number, plain_arguments, quoted, text};
+use crate::dialect::functions::OF_SETS;
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Value};
@@ -14,7 +16,7 @@ const APART: &str = "told_apart";
 /// Tells the casts of a SELECT apart. After its columns got their names.
 pub(in crate::dialect) fn keep_apart(select: &mut Select) -> Result<()> {
     let mut casts = casts_of(select);
-    if casts.0.is_empty() {
+    if casts.numbers.is_empty() {
         return Ok(());
     }
     write(&mut select.projection, &mut casts)?;
@@ -130,28 +132,36 @@ pub(in crate::dialect) fn name_places(select: &mut Select) {
 pub(in crate::dialect) fn keep_order_apart(query: &mut Query) -> Result<()> {
     let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return Ok(()) };
     let mut casts = casts_of(select);
-    if casts.0.is_empty() { Ok(()) } else { write(order, &mut casts) }
+    if casts.numbers.is_empty() { Ok(()) } else { write(order, &mut casts) }
 }
 
-/// The casts in keys that print alike without them, by their text, with their numbers.
-struct Casts(HashMap<String, usize>);
+/// The casts in keys that print alike without them, by their text.
+#[derive(Default)]
+struct Casts {
+    numbers: HashMap<String, usize>,
+    /// Whether the keys are those of grouping sets.
+    of_sets: bool,
+}
 
 fn casts_of(select: &Select) -> Casts {
-    let GroupByExpr::Expressions(groups, _) = &select.group_by else { return Casts(HashMap::new()) };
+    let GroupByExpr::Expressions(groups, _) = &select.group_by else { return Casts::default() };
     let mut keys = Vec::with_capacity(groups.len());
     groups.iter().for_each(|key| flatten(key, select, &mut keys));
+    let of_sets = groups.iter().any(is_sets);
+    let mut casts = Found(Vec::new());
+    if !of_sets {
+        keys.iter().filter(|key| is_cast_column(key)).for_each(|key| look(*key, &mut casts));
+    }
     // A column as it is has its table's name before it, but to HAVING.
     if select.having.is_none() {
         keys.retain(|key| !matches!(key, Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
     }
-    if keys.len() < 2 || !keys.iter().any(|key| finds(*key, &mut AnyCast)) {
-        return Casts(HashMap::new());
-    }
-    let printed: Vec<_> = keys.into_iter().map(|key| (plain(key, false), plain(key, true), key)).collect();
-    let mut casts = Found(Vec::new());
-    for (bare, full, key) in &printed {
-        if printed.iter().any(|(other, whole, _)| other == bare && whole != full) {
-            look(*key, &mut casts);
+    if keys.len() > 1 && keys.iter().any(|key| finds(*key, &mut AnyCast)) {
+        let printed: Vec<_> = keys.into_iter().map(|key| (plain(key, false), plain(key, true), key)).collect();
+        for (bare, full, key) in &printed {
+            if printed.iter().any(|(other, whole, _)| other == bare && whole != full) {
+                look(*key, &mut casts);
+            }
         }
     }
     let mut numbers = HashMap::new();
@@ -159,7 +169,27 @@ fn casts_of(select: &Select) -> Casts {
         let next = numbers.len();
         numbers.entry(cast).or_insert(next);
     }
-    Casts(numbers)
+    Casts { numbers, of_sets }
+}
+
+/// Whether an expression is a column, cast to another type.
+fn is_cast_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_cast_column(inner),
+        Expr::Cast { expr: inner, .. } => is_column(inner) || is_cast_column(inner),
+        // The same, told apart before.
+        Expr::Function(function) if unqualified(&function.name).is_some_and(|name| name == APART) => {
+            plain_arguments(&function.args).is_some_and(|args| args.first().is_some_and(|arg| is_cast_column(arg)))
+        }
+        _ => false,
+    }
+}
+
+fn is_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_column(inner),
+        other => matches!(other, Expr::Identifier(_) | Expr::CompoundIdentifier(_)),
+    }
 }
 
 /// The keys in a part of GROUP BY; places and names of output columns as what stands there.
@@ -192,11 +222,12 @@ fn flatten<'a>(key: &'a Expr, select: &'a Select, keys: &mut Vec<&'a Expr>) {
 impl Writer for Casts {
     fn after_expr(&mut self, expr: &mut Expr) -> Step {
         if matches!(expr, Expr::Cast { .. })
-            && let Some(at) = self.0.get(&plain(expr, true))
+            && let Some(at) = self.numbers.get(&plain(expr, true))
         {
             let cast = std::mem::replace(expr, number(0));
             // A text, because a number would get its type later and with it another name, by which keys of sets are not found.
-            *expr = call(APART, vec![cast, text(&at.to_string())]);
+            let mark = if self.of_sets { format!("{OF_SETS}{at}") } else { at.to_string() };
+            *expr = call(APART, vec![cast, text(&mark)]);
         }
         ON
     }
