@@ -47,7 +47,8 @@ fn of_columns(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
 }
 
 /// Computed keys become columns beside those of their side. One that prints as another, as a conversion prints as the column
-/// that it converts, would be its column a second time.
+/// that it converts, would be its column a second time. The engine names conversions itself, by what they print, which two of
+/// one column may share: they are of one type here, and are known by other names to clients.
 fn with_names(mut join: Join) -> Transformed<LogicalPlan> {
     let sides = [Arc::clone(join.left.schema()), Arc::clone(join.right.schema())];
     let prefix = unused_prefix(sides.iter().map(AsRef::as_ref));
@@ -55,9 +56,12 @@ fn with_names(mut join: Join) -> Transformed<LogicalPlan> {
     let mut changed = false;
     for (at, (l, r)) in join.on.iter_mut().enumerate() {
         for (side, key, names) in [("l", l, &mut left), ("r", r, &mut right)] {
-            // Of casts the engine takes care itself.
-            let named = matches!(key, Expr::Column(_) | Expr::Cast(_) | Expr::TryCast(_));
-            if !named && !names.insert(key.schema_name().to_string()) {
+            let name = match &*key {
+                Expr::Column(_) => continue,
+                Expr::Cast(_) | Expr::TryCast(_) => key.to_string(),
+                _ => key.schema_name().to_string(),
+            };
+            if !names.insert(name) {
                 *key = std::mem::take(key).alias(format!("{prefix}{at}{side}"));
                 changed = true;
             }
@@ -172,7 +176,7 @@ mod tests {
 
     /// Keys of whose order the engine knows nothing, and joins by conversions that print as their columns. Each is an
     /// error where its keys are computed in place.
-    const STATEMENTS: [(&str, &[&str]); 3] = [
+    const STATEMENTS: [(&str, &[&str]); 4] = [
         (
             "SELECT n, rank() OVER (PARTITION BY length(s) > 1 ORDER BY abs(n) > 1, n) FROM \
              (VALUES (1, 'a'), (2, 'bb'), (3, 'c'), (4, 'dd')) v(n, s) ORDER BY n",
@@ -185,6 +189,11 @@ mod tests {
         (
             "SELECT a.t, b.t FROM (VALUES ('1'), ('2')) a(t) JOIN (VALUES ('01'), ('3')) b(t) ON a.t::int = b.t::int",
             &["1|01"],
+        ),
+        (
+            "SELECT a.n FROM (VALUES (1), (2)) a(n) JOIN (VALUES (1::bigint, 1::bigint), (2, 3)) b(t, q) \
+             ON a.n = b.t AND a.n = b.q",
+            &["1"],
         ),
     ];
 
