@@ -1,7 +1,7 @@
 //! String literals without a type take the other side's: in comparisons, IN, BETWEEN and CASE.
 //! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
 
-use super::apart::told_apart;
+use super::apart::{keys_apart, told_apart};
 use super::types::modified_metadata;
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -284,6 +284,7 @@ impl ExprPlanner for PgExprPlanner {
 
     fn plan_window(&self, mut expr: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
         expr.args = told_apart(expr.args)?;
+        expr.partition_by = keys_apart(expr.partition_by)?;
         Ok(PlannerResult::Original(expr))
     }
 }
