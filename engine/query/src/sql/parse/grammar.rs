@@ -1,8 +1,11 @@
 //! The grammar that texts are read by: the parser's of Postgres, but for what makes reading take time without bound, and with COLLATE
-//! behind any expression.
+//! behind any expression and an expression behind ESCAPE.
 
 use crate::sql::walk::{ON, Reader, Step, look};
-use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::ast::{
+    DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Value,
+};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -15,7 +18,8 @@ use std::cell::Cell;
 /// first and then once more as a value: calls within calls double the time with each level. Other forms are read twice, too, where their
 /// first reading fails (`position(a)`, `overlay(a, b, 1)`): so expressions are read a bounded number of times.
 ///
-/// And it reads COLLATE behind a column or a parenthesis only, not behind a cast: there it asks for the dialect's own reading.
+/// And it reads COLLATE behind a column or a parenthesis only, not behind a cast: there it asks for the dialect's own reading. Behind ESCAPE
+/// it reads one value, and takes what follows for what is done with the comparison.
 ///
 /// Needed with sqlparser 0.62: at each upgrade the list below is compared with what its `PostgreSqlDialect` answers.
 #[derive(Debug)]
@@ -38,6 +42,77 @@ impl Grammar {
     pub(crate) fn cause(&self, error: ParserError) -> ParserError {
         if self.left.get() == 0 { ParserError::RecursionLimitExceeded } else { error }
     }
+
+    /// Counts a copy of an expression as reading each of its parts.
+    ///
+    /// # Errors
+    /// No expression may be read any more.
+    fn copied(&self, expr: &Expr) -> Result<Expr, ParserError> {
+        let mut size = Size(0);
+        look(expr, &mut size);
+        let left = self.left.get().saturating_sub(size.0);
+        self.left.set(left);
+        if left == 0 { Err(ParserError::RecursionLimitExceeded) } else { Ok(expr.clone()) }
+    }
+
+    /// A comparison with a pattern of which ESCAPE's value goes on with an operator that binds more tightly than LIKE.
+    fn with_escape(&self, parser: &mut Parser, compared: &Expr) -> Result<Expr, ParserError> {
+        let mut compared = self.copied(compared)?;
+        let (Expr::Like { pattern, escape_char, .. }
+        | Expr::ILike { pattern, escape_char, .. }
+        | Expr::SimilarTo { pattern, escape_char, .. }) = &mut compared
+        else {
+            return Ok(compared);
+        };
+        let Some(first) = escape_char.take() else { return Ok(compared) };
+        let like = self.prec_value(Precedence::Like);
+        let mut escape = Expr::Value(first);
+        loop {
+            let next = parser.get_next_precedence()?;
+            if next <= like {
+                break;
+            }
+            escape = parser.parse_infix(escape, next)?;
+        }
+        // With a text in quotes the pattern is known when the statement is planned, and a text it is without the cast.
+        let quoted = match &escape {
+            Expr::Cast { expr, data_type: DataType::Text, .. } => match expr.as_ref() {
+                Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => Some(value.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        match quoted {
+            Some(text) => *escape_char = Some(text),
+            None => **pattern = like_escape((**pattern).clone(), escape),
+        }
+        Ok(compared)
+    }
+}
+
+/// Whether an expression is a comparison with a pattern that has an ESCAPE.
+const fn has_escape(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Like { escape_char: Some(_), .. }
+            | Expr::ILike { escape_char: Some(_), .. }
+            | Expr::SimilarTo { escape_char: Some(_), .. }
+    )
+}
+
+/// `like_escape(pattern, escape)`: the pattern as one that is read without ESCAPE.
+fn like_escape(pattern: Expr, escape: Expr) -> Expr {
+    let args = [pattern, escape].map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).into();
+    Expr::Function(Function {
+        name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new("like_escape"))]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 /// Of how many expressions one is made.
@@ -80,21 +155,21 @@ impl Dialect for Grammar {
         POSTGRES.parse_prefix(parser)
     }
 
-    /// COLLATE behind what is no single operand. What stands before it is copied, which counts as reading each of its parts: a chain of casts and
-    /// collations behind a long expression would copy it with each.
-    fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
+    /// What goes on with ESCAPE's value, and COLLATE behind what is no single operand. What stands before either is copied, which counts as
+    /// reading each of its parts: a chain of casts and collations behind a long expression would copy it with each.
+    fn parse_infix(&self, parser: &mut Parser, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        // A comparison in parentheses is no comparison here.
+        if has_escape(expr) && precedence > self.prec_value(Precedence::Like) {
+            return Some(self.with_escape(parser, expr));
+        }
         if !parser.parse_keyword(Keyword::COLLATE) {
             return None;
         }
-        let mut size = Size(0);
-        look(expr, &mut size);
-        let left = self.left.get().saturating_sub(size.0);
-        self.left.set(left);
-        if left == 0 {
-            return Some(Err(ParserError::RecursionLimitExceeded));
-        }
-        let collation = parser.parse_object_name(false);
-        Some(collation.map(|collation| Expr::Collate { expr: Box::new(expr.clone()), collation }))
+        let collated = self.copied(expr).and_then(|expr| {
+            let collation = parser.parse_object_name(false)?;
+            Ok(Expr::Collate { expr: Box::new(expr), collation })
+        });
+        Some(collated)
     }
 
     as_postgres! {
@@ -182,6 +257,28 @@ mod tests {
         let long = format!("SELECT f({}a){}", "a, ".repeat(5_000), "::text COLLATE \"C\"".repeat(400));
         let refused = Parser::parse_sql(&Grammar::of(12_000), &long).unwrap_err();
         assert!(matches!(refused, ParserError::RecursionLimitExceeded), "{refused}");
+    }
+
+    /// As far as operators bind more tightly than LIKE.
+    #[test]
+    fn an_expression_stands_behind_escape() {
+        let read = |sql: &str| {
+            let grammar = Grammar::of(100);
+            let expr = Parser::new(&grammar).try_with_sql(sql).unwrap().parse_expr().unwrap();
+            expr.to_string()
+        };
+        for (sql, expected) in [
+            ("a LIKE b ESCAPE '#'", "a LIKE b ESCAPE '#'"),
+            ("a LIKE b ESCAPE '#'::text", "a LIKE b ESCAPE '#'"),
+            ("a NOT ILIKE b ESCAPE '#' || '' AND c", "a NOT ILIKE like_escape(b, '#' || '') AND c"),
+            ("a SIMILAR TO b ESCAPE '#'::varchar(1) = c", "a SIMILAR TO like_escape(b, '#'::VARCHAR(1)) = c"),
+            ("NOT a LIKE b ESCAPE $1::text || '' IS NULL", "NOT a LIKE like_escape(b, $1::TEXT || '') IS NULL"),
+            ("a LIKE b ESCAPE '#' COLLATE \"C\" OR c", "a LIKE like_escape(b, '#' COLLATE \"C\") OR c"),
+            ("(a LIKE b ESCAPE '#')::text", "(a LIKE b ESCAPE '#')::TEXT"),
+            ("a LIKE b ESCAPE '#' IN (c)", "a LIKE b ESCAPE '#' IN (c)"),
+        ] {
+            assert_eq!(read(sql), expected);
+        }
     }
 
     fn nested(inner: &str, levels: usize) -> String {
