@@ -2,6 +2,7 @@
 //! through CASE, COALESCE, subqueries, sets and aggregates. Reads plans only.
 
 use arrow::datatypes::{DataType, Field};
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_semantics::lineage::{Below, below};
@@ -88,7 +89,14 @@ impl Types {
                 types.all(|other| other == Some(first)).then_some(first)
             }
             Below::Items(input, column) => self.of_column(input, column)?.element(),
-            Below::Nothing => named(plan.schema().fields().get(column)?),
+            Below::Nothing => match plan {
+                LogicalPlan::Window(window) => {
+                    // Behind the columns of its input.
+                    let place = column.checked_sub(window.input.schema().fields().len())?;
+                    self.of(window.window_expr.get(place)?, &window.input)
+                }
+                other => named(other.schema().fields().get(column)?),
+            },
         }
     }
 
@@ -123,7 +131,21 @@ impl Types {
                 "first_value" | "last_value" | "any_value" => self.of(call.params.args.first()?, input),
                 _ => None,
             },
+            Expr::WindowFunction(call) => self.handed_on(call, input).or_else(|| computed(expr, input)),
             _ => computed(expr, input),
+        }
+    }
+
+    /// The type of what a window function takes from other rows.
+    fn handed_on(&mut self, call: &WindowFunction, input: &LogicalPlan) -> Option<PgType> {
+        let args = &call.params.args;
+        // Behind a blank stands in which way a function of ours differs from the one of that name.
+        match call.fun.name().split(' ').next()? {
+            // Between them stands the distance.
+            "lag" | "lead" => self.common(args.first().into_iter().chain(args.get(2)), input),
+            "first_value" | "last_value" | "nth_value" => self.of(args.first()?, input),
+            "array_agg" => self.of(args.first()?, input)?.array(),
+            _ => None,
         }
     }
 
@@ -199,6 +221,17 @@ mod tests {
             ("SELECT unnest(ARRAY['a'::varchar])", PgType::Varchar),
             ("SELECT json_agg(1)", PgType::Json),
             ("SELECT first_value('a'::varchar) OVER ()", PgType::Varchar),
+            ("SELECT lag(x, 1, x) OVER () FROM (SELECT 'a'::varchar AS x) q", PgType::Varchar),
+            ("SELECT lag(x, n, 'b') OVER () FROM (SELECT 'a'::varchar AS x, 1 AS n) q", PgType::Varchar),
+            ("SELECT lag(y, 1, x) OVER () FROM (SELECT 'a'::varchar AS x, 'b'::text AS y) q", PgType::Text),
+            (
+                "SELECT first_value(CASE WHEN true THEN 'a'::varchar END) OVER (ROWS UNBOUNDED PRECEDING)",
+                PgType::Varchar,
+            ),
+            ("SELECT lag((ARRAY['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid])[1]) OVER ()", PgType::Uuid),
+            ("SELECT array_agg('a'::varchar) OVER ()", PgType::VarcharArray),
+            ("SELECT max('a'::varchar) OVER ()", PgType::Text),
+            ("SELECT lead(nullif('a'::varchar, 'b')) OVER ()", PgType::Text),
             ("SELECT count('a'::varchar)", PgType::Int8),
         ] {
             let bound = reader.bind(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
