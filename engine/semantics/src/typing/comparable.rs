@@ -111,6 +111,12 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
 
 /// A call that gives one of its arguments.
 fn choosing(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if call.name() == "nullif"
+        && let [value, other] = call.args.as_slice()
+        && let Some(kept) = before_a_stamp(value, other, schema)?
+    {
+        return Ok(Transformed::yes(kept));
+    }
     let changed = if call.name() == "nullif" {
         let sides: Vec<&mut Expr> = call.args.iter_mut().collect();
         let types = types_of(&sides, schema);
@@ -198,6 +204,26 @@ fn real_beside_double(value: &Expr, other: &Expr, schema: &DFSchema) -> Result<O
     }
     let double = Box::new(datafusion::logical_expr::cast(value.clone(), DataType::Float64));
     Ok(Some(Expr::BinaryExpr(BinaryExpr::new(double, Operator::Eq, Box::new(other.clone())))))
+}
+
+/// NULLIF of a date beside a time stamp, or of a time stamp beside one with a zone, which are compared as the second and give the first;
+/// `None`: it is of others.
+fn before_a_stamp(value: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    // A parameter without a type is beside nothing.
+    let (Ok(own), Ok(beside)) = (value.get_type(schema), other.get_type(schema)) else { return Ok(None) };
+    let narrower = match (&own, &beside) {
+        (DataType::Date32, DataType::Timestamp(..)) => true,
+        (DataType::Timestamp(_, zone), DataType::Timestamp(_, beside)) => zone.is_none() && beside.is_some(),
+        _ => false,
+    };
+    if !narrower {
+        return Ok(None);
+    }
+    let mut sides = [value.clone(), other.clone()];
+    compared(sides.iter_mut().collect(), Operator::Eq, schema)?;
+    let [left, right] = sides;
+    let same = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Eq, Box::new(right)));
+    null_if::as_case(same, value.clone(), &own).map(Some)
 }
 
 /// Casts sides that are compared so that they meet. Whether any was cast. A parameter without a type meets nothing.
