@@ -1,5 +1,5 @@
-//! Declared texts to which no place in a statement gives a type. They stay open while it is planned, so that each is read as what stands
-//! beside it; where a result is of their type after all, they are texts.
+//! Parameters to which no place in a statement gives a type, and which were declared as texts or as nothing. They stay open while it is
+//! planned, so that each is read as what stands beside it; where a result is of their type after all, they are texts.
 
 use super::{Declared, declared_type};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -7,7 +7,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{ExprSchema, Result};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, Union};
-use querygate_query_api::column::PG_TYPE_KEY;
+use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
 use querygate_semantics::keep_names::under_names;
 use querygate_semantics::lineage::InputColumns;
 use querygate_types::PgType;
@@ -16,23 +16,27 @@ use std::sync::Arc;
 
 /// The function whose result is of as many types as its arguments.
 const GATHERS: &str = "array_agg";
+/// Functions of rows whose result is of the type of their first argument, or of arrays of it.
+const OF_FIRST: &[&str] = &[GATHERS, "max", "min", "lag", "lead", "first_value", "last_value", "nth_value"];
 
 /// What says the type of a text, by the name of its parameter.
 type Texts<'a> = &'a dyn Fn(&str) -> Option<FieldRef>;
 
-/// The plan with such parameters as texts where they are columns, and where values are gathered.
+/// The plan with such parameters as texts where they are columns, and where a function hands on the values of its rows.
 pub(crate) fn as_texts(plan: LogicalPlan, declared: &[Option<Declared>]) -> Result<LogicalPlan> {
-    if !declared.iter().flatten().any(|own| is_text(own.pg_type)) {
+    let mut found = places(&plan)?;
+    found.retain(|_, places| places.waits && !places.differs);
+    if found.is_empty() {
         return Ok(plan);
     }
-    let open = open(&plan)?;
     let text = |id: &str| {
-        let (pg_type, _) = declared_type(id, declared)?;
-        (is_text(pg_type) && open.get(id) == Some(&true)).then(|| field(id, pg_type))
+        let places = found.get(id)?;
+        let pg_type = text_type(id, declared)?;
+        Some(places.text.as_ref().map_or_else(|| field(id, pg_type), Arc::clone))
     };
     let mut changed = false;
     let typed = |node: LogicalPlan| {
-        let columns = matches!(node, LogicalPlan::Projection(_));
+        let columns = matches!(node, LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_));
         let typed = under_names(node, |expr| in_expression(expr, columns, &text))?;
         changed |= typed.transformed;
         // What is above it has other types, too.
@@ -106,7 +110,7 @@ fn gathered(mut part: Expr, columns: &InputColumns) -> Transformed<Expr> {
 /// What has no type as a text. Whether it has none.
 fn as_text(value: &mut Expr, columns: &InputColumns) -> bool {
     if let Expr::Placeholder(Placeholder { id, field: own }) = value {
-        let is_open = own.as_ref().is_none_or(|field| field.data_type() == &DataType::Null);
+        let is_open = is_open(own.as_ref());
         if is_open {
             *own = Some(field(id, PgType::Text));
         }
@@ -120,28 +124,75 @@ fn as_text(value: &mut Expr, columns: &InputColumns) -> bool {
     is_open
 }
 
-/// The parameters of a plan, and whether they have no type in all of their places.
-fn open(plan: &LogicalPlan) -> Result<HashMap<String, bool>> {
-    let mut found: HashMap<String, bool> = HashMap::new();
+/// What the places of a parameter say of its type.
+#[derive(Debug, Default)]
+struct Places {
+    /// Whether one of them says nothing.
+    waits: bool,
+    /// The text that it is in others.
+    text: Option<FieldRef>,
+    /// Whether it is something else in one of them, or texts of several kinds.
+    differs: bool,
+}
+
+impl Places {
+    fn add(&mut self, field: &FieldRef) {
+        let is_text = field.data_type().is_string()
+            && pg_type_of(field) == PgType::Text
+            && field.metadata().keys().all(|key| key == PG_TYPE_KEY);
+        let is_same = |known: &FieldRef| known.data_type() == field.data_type() && known.metadata() == field.metadata();
+        match &self.text {
+            _ if !is_text => self.differs = true,
+            None => self.text = Some(Arc::clone(field)),
+            Some(known) => self.differs |= !is_same(known),
+        }
+    }
+}
+
+/// The parameters of a plan with what is known of their types.
+fn places(plan: &LogicalPlan) -> Result<HashMap<String, Places>> {
+    let mut found: HashMap<String, Places> = HashMap::new();
     plan.apply_with_subqueries(|node| {
         // Rows are counted by numbers; the columns of VALUES have their types from when they were planned.
         let decides = matches!(node, LogicalPlan::Limit(_) | LogicalPlan::Values(_));
         node.apply_expressions(|expr| {
             expr.apply(|part| {
                 if let Expr::Cast(cast) = part
-                    && let Expr::Placeholder(Placeholder { id, .. }) = cast.expr.as_ref()
+                    && let Expr::Placeholder(Placeholder { id, field }) = cast.expr.as_ref()
                 {
-                    found.insert(id.clone(), false);
+                    let own = Arc::new(cast.field.as_ref().clone().with_name(id.clone()));
+                    found.entry(id.clone()).or_default().add(&own);
+                    // Where it has no type, it gets that of the cast.
+                    if is_open(field.as_ref()) {
+                        return Ok(TreeNodeRecursion::Jump);
+                    }
                 }
                 if let Expr::Placeholder(Placeholder { id, field }) = part {
-                    let has_none = field.as_ref().is_none_or(|field| field.data_type() == &DataType::Null);
-                    *found.entry(id.clone()).or_insert(true) &= has_none && !decides;
+                    let places = found.entry(id.clone()).or_default();
+                    places.differs |= decides;
+                    match field {
+                        Some(own) if !is_open(Some(own)) => places.add(own),
+                        _ => places.waits = true,
+                    }
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
     Ok(found)
+}
+
+/// Whether a parameter's type is none.
+fn is_open(field: Option<&FieldRef>) -> bool {
+    field.is_none_or(|field| field.data_type() == &DataType::Null)
+}
+
+/// What a parameter is where nothing else decides. `None`: it was declared as no text.
+fn text_type(id: &str, declared: &[Option<Declared>]) -> Option<PgType> {
+    match declared_type(id, declared) {
+        None | Some((PgType::Unknown, _)) => Some(PgType::Text),
+        Some((own, _)) => is_text(own).then_some(own),
+    }
 }
 
 fn in_expression(mut expr: Expr, is_column: bool, text: Texts<'_>) -> Result<Transformed<Expr>> {
@@ -153,12 +204,18 @@ fn in_expression(mut expr: Expr, is_column: bool, text: Texts<'_>) -> Result<Tra
     let gathered = expr.transform_up(|mut part| {
         let mut found = false;
         match &mut part {
-            Expr::AggregateFunction(call) if call.func.name() == GATHERS => {
-                call.params.args.iter_mut().for_each(|value| found |= read(value, text));
-                call.params.order_by.iter_mut().for_each(|key| found |= read(&mut key.expr, text));
+            Expr::AggregateFunction(call) if OF_FIRST.contains(&call.func.name()) => {
+                if let Some(value) = call.params.args.first_mut() {
+                    found |= read(value, text);
+                }
+                if call.func.name() == GATHERS {
+                    call.params.order_by.iter_mut().for_each(|key| found |= read(&mut key.expr, text));
+                }
             }
-            Expr::WindowFunction(call) if call.fun.name() == GATHERS => {
-                call.params.args.iter_mut().for_each(|value| found |= read(value, text));
+            Expr::WindowFunction(call) if OF_FIRST.contains(&call.fun.name()) => {
+                if let Some(value) = call.params.args.first_mut() {
+                    found |= read(value, text);
+                }
             }
             _ => {}
         }
@@ -170,7 +227,7 @@ fn in_expression(mut expr: Expr, is_column: bool, text: Texts<'_>) -> Result<Tra
 /// Gives a parameter its type, if it is one that has none. Whether it is.
 fn read(value: &mut Expr, text: Texts<'_>) -> bool {
     let Expr::Placeholder(Placeholder { id, field }) = value else { return false };
-    let Some(own) = text(id) else { return false };
+    let Some(own) = text(id).filter(|_| is_open(field.as_ref())) else { return false };
     *field = Some(own);
     true
 }
@@ -236,6 +293,33 @@ mod tests {
         ] {
             let read = owner.prepare_with(sql, &[None]).unwrap();
             assert_eq!(owner.execute(&read, &[Some("a")]), "[a]", "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_type_is_handed_on_as_a_text() {
+        let yard = Yard::new();
+        let owner = yard.owner();
+        for (sql, expected) in [
+            ("SELECT upper((SELECT $1))", "A"),
+            ("SELECT upper(x) FROM (SELECT $1 AS x LIMIT 1) q", "A"),
+            ("SELECT upper(x) FROM (SELECT x FROM (SELECT $1 AS x) p) q", "A"),
+            ("WITH q AS (SELECT $1 AS x) SELECT upper(x) FROM q", "A"),
+            ("SELECT upper(max(x)) FROM (SELECT $1 AS x) q", "A"),
+            ("SELECT upper(max($1)), upper(min($1))", "A|A"),
+            ("SELECT upper(CASE WHEN true THEN (SELECT $1) END)", "A"),
+            ("SELECT substr((SELECT $1), 1, 1), reverse((SELECT $1)), trim((SELECT $1))", "a|a|a"),
+            ("SELECT upper(x) FROM (SELECT DISTINCT $1 AS x) q", "A"),
+            ("SELECT upper(x) FROM (SELECT $1 AS x GROUP BY 1) q", "A"),
+            ("SELECT upper(x) FROM (SELECT $1 AS x UNION ALL SELECT $1) q", "A; A"),
+            ("SELECT upper(x) FROM (SELECT $1 AS x) q WHERE $1 = 'a'", "A"),
+            ("SELECT upper(x), $1::text FROM (SELECT $1 AS x) q", "A|a"),
+        ] {
+            for declared in [None, Some(PgType::Text)] {
+                let read = owner.prepare_with(sql, &[declared]).unwrap();
+                assert_eq!(read.parameter_types(), [PgType::Text], "{sql}");
+                assert_eq!(owner.execute(&read, &[Some("a")]), expected, "{sql} {declared:?}");
+            }
         }
     }
 
