@@ -252,9 +252,10 @@ impl Writer for Rewriter<'_> {
         constants::large_number(expr);
         aggregates::rewrite(expr);
         substrings::by_pattern(expr, self.declared);
-        for rewrite in [operators::rewrite, row_comparisons::rewrite, casts::rewrite, calls::rewrite] {
+        for rewrite in [operators::rewrite, row_comparisons::rewrite, casts::rewrite] {
             step(rewrite(expr))?;
         }
+        step(calls::rewrite(expr, self.declared))?;
         step(frames::exclusion(expr))?;
         step(frames::refuse_parameters(expr))?;
         frames::of_call(expr);

@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query,
     Statement, TimezoneInfo, Value,
 };
-use querygate_types::{Error, ErrorCode, PgType, Result, array_types};
+use querygate_types::{Error, ErrorCode, PgType, Result, TypeCategory, array_types};
 use std::ops::ControlFlow;
 
 /// Most digits of a numeric parameter.
@@ -92,6 +92,12 @@ pub(crate) fn declared_type(name: &str, declared: &[Option<Declared>]) -> Option
         Cast::To(data_type) => Some((declared.pg_type, Some(data_type))),
         Cast::Apart(_) | Cast::None | Cast::Refused => Some((declared.pg_type, None)),
     }
+}
+
+/// Whether a parameter was declared with a type that its place does not change: any but a text, which is read as a literal is.
+pub(in crate::dialect) fn has_own_type(name: &str, declared: &[Option<Declared>]) -> bool {
+    declared_type(name, declared)
+        .is_some_and(|(own, _)| own != PgType::Unknown && own.category() != TypeCategory::String)
 }
 
 struct Casts<'a> {

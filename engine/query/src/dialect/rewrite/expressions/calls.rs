@@ -2,8 +2,9 @@
 //! composite results.
 
 use super::array_queries::array_of_query;
-use super::constants;
+use super::{constants, parameters};
 use crate::dialect::ast::{call, cast, list, literal_text, number, parts, plain_arguments};
+use crate::dialect::parameters::Declared;
 use crate::sql::parse::json_members::MEMBERS;
 use crate::sql::walk::{Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -71,8 +72,8 @@ fn absorb_qualifiers(root: &mut Expr, chain: &mut Vec<AccessExpr>) {
     }
 }
 
-pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
-    type_operands(expr);
+pub(in crate::dialect) fn rewrite(expr: &mut Expr, declared: &[Option<Declared>]) -> Result<()> {
+    parameters::type_operands(expr, declared);
     match expr {
         Expr::Identifier(ident) if is_keyword(ident) => {
             *expr = call(&ident.value.to_lowercase(), Vec::new());
@@ -129,7 +130,7 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
                 let arguments = plain_arguments(&function.args).unwrap_or_default();
                 arguments.into_iter().try_for_each(super::casts::refuse_unknown)?;
             }
-            type_parameters(expr);
+            parameters::type_arguments(expr, declared);
             renamed(expr);
             function(expr)
         }
@@ -145,61 +146,6 @@ fn negated_power(operand: Expr) -> Option<Expr> {
         None => Expr::Nested(Box::new(Expr::UnaryOp { op: UnaryOperator::Minus, expr: left })),
     };
     Some(Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::PGExp, right })
-}
-
-fn type_as(operand: &mut Expr, data_type: DataType) {
-    if let Expr::Nested(inner) = operand {
-        return type_as(inner, data_type);
-    }
-    if constants::is_parameter(operand) {
-        let parameter = std::mem::replace(operand, Expr::Value(Value::Null.with_empty_span()));
-        *operand = cast(parameter, data_type);
-    }
-}
-
-/// Gives the operands of functions with a syntax of their own their types.
-fn type_operands(expr: &mut Expr) {
-    match expr {
-        Expr::UnaryOp { op: UnaryOperator::Not, expr: operand } => type_as(operand, DataType::Boolean),
-        Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
-            type_as(left, DataType::Boolean);
-            type_as(right, DataType::Boolean);
-        }
-        Expr::Substring { expr: value, substring_from, substring_for, .. } => {
-            type_as(value, DataType::Text);
-            for place in [substring_from, substring_for].into_iter().flatten() {
-                type_as(place, DataType::Int(None));
-            }
-        }
-        Expr::Trim { expr: value, trim_what, .. } => {
-            type_as(value, DataType::Text);
-            if let Some(what) = trim_what {
-                type_as(what, DataType::Text);
-            }
-        }
-        Expr::Position { expr: wanted, r#in: value } => {
-            type_as(wanted, DataType::Text);
-            type_as(value, DataType::Text);
-        }
-        _ => {}
-    }
-}
-
-/// Parameters get the types of their places; rows that are arguments are records.
-fn type_parameters(expr: &mut Expr) {
-    let Expr::Function(function) = expr else { return };
-    let Some(name) = unqualified(&function.name) else { return };
-    let FunctionArguments::List(arguments) = &mut function.args else { return };
-    for (place, argument) in arguments.args.iter_mut().enumerate() {
-        let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument else { continue };
-        if constants::is_parameter(argument)
-            && let Some(data_type) = constants::parameter_type(&name, place)
-        {
-            let parameter = std::mem::replace(argument, Expr::Value(Value::Null.with_empty_span()));
-            *argument = cast(parameter, data_type);
-        }
-        record(argument);
-    }
 }
 
 /// Functions that are something else here.

@@ -298,30 +298,6 @@ fn unit(field: &DateTimeField) -> String {
     field.to_string().to_lowercase()
 }
 
-/// Types of parameters that a function's place decides: PostgreSQL resolves them so. `None` in other places.
-pub(in crate::dialect) fn parameter_type(function: &str, place: usize) -> Option<DataType> {
-    let int = DataType::Int(None);
-    match (function, place) {
-        ("generate_series", _) => Some(int),
-        (
-            // Those that take bytes, too, are chosen by what the client declares.
-            "upper" | "lower" | "initcap" | "trim" | "btrim" | "ltrim" | "rtrim" | "reverse" | "ascii" | "replace"
-            | "translate" | "strpos" | "starts_with" | "concat" | "concat_ws" | "quote_ident" | "regexp_replace"
-            | "regexp_match" | "regexp_like" | "string_to_array" | "to_date" | "format",
-            _,
-        ) => Some(DataType::Text),
-        ("substr" | "substring" | "left" | "right" | "repeat" | "lpad" | "rpad", 0) => Some(DataType::Text),
-        ("substr" | "substring" | "left" | "right" | "repeat" | "lpad" | "rpad", 1) => Some(int),
-        ("substr" | "substring", 2) | ("split_part", 2) => Some(int),
-        ("lpad" | "rpad", 2) | ("split_part", 0 | 1) => Some(DataType::Text),
-        ("date_trunc" | "date_part" | "extract", 0) | ("to_char" | "to_timestamp" | "to_number", 1) => {
-            Some(DataType::Text)
-        }
-        ("pg_sleep", 0) => Some(DataType::DoublePrecision),
-        _ => None,
-    }
-}
-
 /// The seven arguments of `make_interval`, of which any may be named or left out.
 pub(in crate::dialect) fn interval_fields(arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
     const NAMES: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
@@ -360,9 +336,4 @@ fn placed(arguments: &[FunctionArg], names: &[&str], mut fields: Vec<Option<Expr
         *fields.get_mut(place)? = Some(value.clone());
     }
     fields.into_iter().collect()
-}
-
-/// Whether an expression is a parameter.
-pub(in crate::dialect) fn is_parameter(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
 }

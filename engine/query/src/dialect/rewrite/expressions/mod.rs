@@ -7,6 +7,7 @@ pub(in crate::dialect) mod casts;
 pub(in crate::dialect) mod constants;
 pub(in crate::dialect) mod normal_forms;
 pub(in crate::dialect) mod operators;
+mod parameters;
 pub(in crate::dialect) mod quantified;
 pub(in crate::dialect) mod records;
 pub(in crate::dialect) mod row_comparisons;

@@ -2,9 +2,8 @@
 
 use super::calls::first_match;
 use crate::dialect::ast::{call, cast};
-use crate::dialect::parameters::{Declared, declared_type};
+use crate::dialect::parameters::{Declared, has_own_type};
 use datafusion::sql::sqlparser::ast::{DataType, Expr, Value};
-use querygate_types::{PgType, TypeCategory};
 
 /// A call whose places are such parameters, as one of a pattern.
 pub(in crate::dialect) fn by_pattern(expr: &mut Expr, declared: &[Option<Declared>]) {
@@ -12,7 +11,7 @@ pub(in crate::dialect) fn by_pattern(expr: &mut Expr, declared: &[Option<Declare
     else {
         return;
     };
-    let is_pattern = |place: &Expr| parameter(place).is_some_and(|name| is_text(name, declared));
+    let is_pattern = |place: &Expr| parameter(place).is_some_and(|name| !has_own_type(name, declared));
     let text = |place: &Expr| cast(place.clone(), DataType::Text);
     if !is_pattern(from) {
         return;
@@ -36,16 +35,12 @@ fn parameter(expr: &Expr) -> Option<&str> {
     }
 }
 
-fn is_text(name: &str, declared: &[Option<Declared>]) -> bool {
-    declared_type(name, declared)
-        .is_none_or(|(own, _)| own == PgType::Unknown || own.category() == TypeCategory::String)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
     use datafusion::sql::sqlparser::parser::Parser;
+    use querygate_types::PgType;
 
     fn rewritten(sql: &str, declared: Option<PgType>) -> String {
         let mut expr = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).unwrap().parse_expr().unwrap();
