@@ -243,11 +243,19 @@ fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
         let own = call.func.name();
         let synonym = SYNONYMS.iter().find(|(name, _)| *name == own).map_or(own, |(_, synonym)| synonym);
         let names = std::iter::once(synonym).chain(call.func.aliases().iter().map(String::as_str));
-        names.into_iter().find_map(|name| argument_types(name, &given))
+        names.into_iter().find_map(|name| argument_types(name, &given)).or_else(|| whole_series(own, &given))
     };
     let Some(types) = types else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
     call.args = call.args.into_iter().zip(types).map(|(arg, pg_type)| of_type(arg, pg_type)).collect();
     Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
+
+/// A series of integers, where its arguments are whole numbers or without a type, and fit several functions equally well: PostgreSQL
+/// refuses such a call as not unique.
+fn whole_series(function: &str, given: &[Option<PgType>]) -> Option<Vec<PgType>> {
+    let is_whole = |own: &PgType| matches!(own, PgType::Int2 | PgType::Int4 | PgType::Int8);
+    let is_one = function == "generate_series" && given.iter().flatten().all(is_whole);
+    is_one.then(|| given.iter().map(|own| own.unwrap_or(PgType::Int4)).collect())
 }
 
 fn branches(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -270,4 +278,47 @@ fn alike(mut values: Vec<&mut Expr>, schema: &DFSchema) -> bool {
         **value = of_type(std::mem::take(&mut **value), common);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Yard;
+    use PgType::{Int4, Int8, Interval, Numeric, Timestamp};
+    use querygate_types::PgType;
+
+    /// Types, values and answers are PostgreSQL 15's.
+    #[test]
+    fn a_series_is_of_what_its_arguments_are() {
+        let yard = Yard::new();
+        let owner = yard.owner();
+        for (call, declared, types, expected) in [
+            ("($1, 2)", vec![None], vec![Int4], "1; 2"),
+            ("(1::bigint, $1)", vec![None], vec![Int8], "1"),
+            ("($1, 2)", vec![Some(Int8)], vec![Int8], "1; 2"),
+            ("($1, $2)", vec![Some(Int8), None], vec![Int8, Int8], "1"),
+            ("(now(), $1, $2)", vec![None, None], vec![PgType::Timestamptz, Interval], ""),
+            ("($1, timestamp '2001-01-02', $2)", vec![None, None], vec![Timestamp, Interval], ""),
+            ("($1, $2)", vec![Some(Numeric), None], vec![Numeric, Numeric], ""),
+            ("($1, $2, $3)", vec![Some(Timestamp), None, None], vec![Timestamp, Timestamp, Interval], ""),
+        ] {
+            for sql in [format!("SELECT generate_series{call}"), format!("SELECT * FROM generate_series{call}")] {
+                let read = owner.prepare_with(&sql, &declared).unwrap_or_else(|error| panic!("{sql}: {error}"));
+                assert_eq!(read.parameter_types(), types, "{sql}");
+                if !expected.is_empty() {
+                    let given = vec![Some("1"); types.len()];
+                    assert_eq!(owner.execute(&read, &given), expected, "{sql}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_series_has_the_places_of_its_parameters() {
+        let yard = Yard::new();
+        let owner = yard.owner();
+        owner.run("PREPARE series (numeric, numeric, numeric) AS SELECT generate_series($1, $2, $3)");
+        assert_eq!(owner.run("EXECUTE series (1, 2, 0.5)"), "1; 1.5; 2.0");
+        owner.run("PREPARE large (bigint) AS SELECT pg_typeof(generate_series($1, 4))");
+        assert_eq!(owner.run("EXECUTE large (3)"), "bigint; bigint");
+    }
 }

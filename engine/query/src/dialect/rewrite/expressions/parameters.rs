@@ -84,7 +84,6 @@ pub(super) fn type_arguments(expr: &mut Expr, declared: &[Option<Declared>]) {
 fn type_at(function: &str, place: usize) -> Option<DataType> {
     let int = DataType::Int(None);
     match (function, place) {
-        ("generate_series", _) => Some(int),
         (
             // Those that take bytes, too, are chosen by what the client declares.
             "upper" | "lower" | "initcap" | "trim" | "btrim" | "ltrim" | "rtrim" | "reverse" | "ascii" | "replace"
