@@ -95,6 +95,7 @@ pub(crate) fn is_settled_early(from: &Field, to: &Field) -> bool {
             || moment(source) && *target == TimeTz::ARROW
             || *source == NETWORK && *target == NETWORK
             || is_text(target) && (is_text(source) || modifier(to).is_some())
+            || matches!((source, target), (DataType::List(_), DataType::List(_))) && modifier(to).is_some()
             || source.is_floating() && target.is_decimal())
 }
 
@@ -104,7 +105,7 @@ fn is_ours(from: &Field, to: &Field) -> bool {
     match (from.data_type(), to.data_type()) {
         (source, _) if wide::converts(source, to) => true,
         (T::List(item), T::List(wanted)) => {
-            is_ours(item, wanted) || is_text(item.data_type()) && item_with_forms(from, to).is_some()
+            is_ours(item, &item_target(to, wanted)) || is_text(item.data_type()) && item_with_forms(from, to).is_some()
         }
         (T::Float32 | T::Float64 | T::Decimal128(..), to) if to.is_integer() => true,
         (T::Float32 | T::Float64, T::Decimal128(..)) | (T::Float64, T::Float32) => true,
@@ -170,6 +171,18 @@ fn item_with_forms(from: &Field, to: &Field) -> Option<PgType> {
     array.element().filter(|item| has_forms(*item) && named(from) != named(to))
 }
 
+/// What the items of an array are converted to: `varchar(1)[]` says its items' length itself, since the field of the items has no metadata.
+/// An array within is of the type that it is in.
+pub(crate) fn item_target(to: &Field, wanted: &FieldRef) -> FieldRef {
+    let Some(modifier) = modifier(to) else { return Arc::clone(wanted) };
+    let array = named(to).and_then(PgType::from_name);
+    let own = if matches!(wanted.data_type(), DataType::List(_)) { array } else { array.and_then(PgType::element) };
+    let Some(own) = own else { return Arc::clone(wanted) };
+    let pairs = [(PG_TYPE_KEY, own.name()), (TYPE_MODIFIER_KEY, modifier)];
+    let metadata = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    Arc::new(wanted.as_ref().clone().with_metadata(metadata))
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Convert {
     to: FieldRef,
@@ -193,11 +206,11 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
             let lists = values.as_list::<i32>();
             let offsets = lists.offsets();
             let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
-            let own = item_with_forms(from, to);
+            let own = item_with_forms(from, to).filter(|_| is_text(item.data_type()) && modifier(to).is_none());
             let items = lists.values().slice(first, last - first);
             let items = match own {
-                Some(pg_type) if is_text(item.data_type()) => read_named(&items, Some(pg_type.name()), None)?,
-                _ => converted(&items, item, wanted, zone)?,
+                Some(pg_type) => read_named(&items, Some(pg_type.name()), None)?,
+                None => converted(&items, item, &item_target(to, wanted), zone)?,
             };
             let offsets = OffsetBuffer::from_lengths(offsets.lengths());
             Ok(Arc::new(ListArray::try_new(Arc::clone(wanted), offsets, items, lists.nulls().cloned())?))
@@ -358,4 +371,56 @@ pub(crate) fn items(parts: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -
         return converted(parts, from, to, zone);
     }
     if is_text(to.data_type()) { Ok(Arc::clone(parts)) } else { Ok(arrow::compute::cast(parts, to.data_type())?) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::TimestampMicrosecondArray;
+    use datafusion::common::utils::SingleRowListArrayBuilder;
+
+    fn array_type(name: &str, modifier: &str, item: DataType) -> FieldRef {
+        let metadata = [(PG_TYPE_KEY, name), (TYPE_MODIFIER_KEY, modifier)];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        Arc::new(Field::new_list("", Field::new("item", item, true), true).with_metadata(metadata))
+    }
+
+    fn array_of(items: ArrayRef) -> ArrayRef {
+        Arc::new(SingleRowListArrayBuilder::new(items).build_list_array())
+    }
+
+    /// The items that an array has as another type.
+    fn items_as(items: ArrayRef, to: &FieldRef) -> ArrayRef {
+        let array = array_of(items);
+        let from = Field::new("", array.data_type().clone(), true);
+        assert!(is_ours(&from, to) && is_settled_early(&from, to));
+        Arc::clone(converted(&array, &from, to, Zone::UTC).unwrap().as_list::<i32>().values())
+    }
+
+    #[test]
+    fn items_are_as_long_as_the_type_of_their_array_says() {
+        let texts = || -> ArrayRef { Arc::new(StringArray::from(vec![Some("101"), None, Some("1")])) };
+        let expected = |texts: Vec<Option<&str>>| -> ArrayRef { Arc::new(StringArray::from(texts)) };
+        let cut = |name: &str, length: &str| items_as(texts(), &array_type(name, length, DataType::Utf8));
+        assert_eq!(&cut("_varchar", "2"), &expected(vec![Some("10"), None, Some("1")]));
+        assert_eq!(&cut("_bpchar", "1"), &expected(vec![Some("1"), None, Some("1")]));
+        assert_eq!(&cut("_varbit", "2"), &expected(vec![Some("10"), None, Some("1")]));
+        let stamps: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_700_000]));
+        let seconds = array_type("_timestamp", "0", stamps.data_type().clone());
+        let rounded: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![2_000_000]));
+        assert_eq!(&items_as(stamps, &seconds), &rounded);
+    }
+
+    #[test]
+    fn arrays_within_and_texts_of_arrays_are_cut_too() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["abc", "de"]));
+        let inner = array_of(texts);
+        let to = array_type("_varchar", "1", inner.data_type().clone());
+        let cut: ArrayRef = Arc::new(StringArray::from(vec!["a", "d"]));
+        assert_eq!(items_as(inner, &to).as_list::<i32>().values(), &cut);
+        let written: ArrayRef = Arc::new(StringArray::from(vec!["{abc,de}"]));
+        let to = array_type("_varchar", "1", DataType::Utf8);
+        let read = converted(&written, &Field::new("", DataType::Utf8, true), &to, Zone::UTC).unwrap();
+        assert_eq!(read.as_list::<i32>().values(), &cut);
+    }
 }

@@ -79,7 +79,7 @@ pub(crate) fn read(values: &ArrayRef, field: &FieldRef, to: &DataType, zone: Zon
             })?;
             Arc::new(spans.into_iter().collect::<PrimitiveArray<IntervalMonthDayNanoType>>())
         }
-        DataType::List(item) => lists(texts, item, zone)?,
+        DataType::List(item) => lists(texts, field, item, zone)?,
         own if *own == NETWORK => networks::of_texts(texts, named(field) == Some("cidr"))?,
         other => return exec_err!("reading {other} from text was not planned"),
     })
@@ -108,12 +108,13 @@ fn numbers<T: ArrowPrimitiveType>(
     Ok(Arc::new(PrimitiveArray::<T>::from_iter(numbers.map_err(Fault::error)?)))
 }
 
-fn lists(texts: &StringViewArray, item: &FieldRef, zone: Zone) -> Result<ArrayRef> {
+fn lists(texts: &StringViewArray, array: &Field, item: &FieldRef, zone: Zone) -> Result<ArrayRef> {
+    let to = super::conversions::item_target(array, item);
     let rows = texts.iter().map(|text| -> Result<Option<ScalarValue>> {
         let Some(text) = text else { return Ok(None) };
         let parts: ArrayRef = Arc::new(StringArray::from(super::flat_arrays::split_array(text).map_err(external)?));
         let plain = Field::new("item", DataType::Utf8, true);
-        let items = super::conversions::items(&parts, &plain, item, zone)?;
+        let items = super::conversions::items(&parts, &plain, &to, zone)?;
         let list = datafusion::common::utils::SingleRowListArrayBuilder::new(items).with_field(item).build_list_array();
         Ok(Some(ScalarValue::List(Arc::new(list))))
     });

@@ -217,17 +217,23 @@ fn characters(length: &CharacterLength) -> Option<u64> {
     }
 }
 
-/// The array type over a planned element type: the element's own field carries no metadata.
+/// The array type over a planned element type: the element's own field carries no metadata. Its length, or its digits of a second, stand
+/// in that of the array. Those of numerics are in the engine's type.
 fn array_of(element: Option<FieldRef>) -> Option<FieldRef> {
     let element = element?;
-    let name = element.metadata().get(PG_TYPE_KEY).and_then(|name| PgType::from_name(name));
-    let array = match name {
-        Some(name) => name.array()?,
-        None => return None,
+    let own = element.metadata().get(PG_TYPE_KEY).and_then(|name| PgType::from_name(name))?;
+    let modifier = element.metadata().get(TYPE_MODIFIER_KEY).filter(|_| own != PgType::Numeric);
+    // However many dimensions a type is declared with, it is one.
+    if matches!(element.data_type(), DataType::List(_)) && modifier.is_some() {
+        return Some(element);
+    }
+    let array = own.array()?;
+    let metadata = match modifier {
+        Some(modifier) => modified_metadata(array, modifier),
+        None => [(PG_TYPE_KEY.to_owned(), array.name().to_owned())].into(),
     };
     let item = Arc::new(Field::new("item", element.data_type().clone(), true));
-    let metadata = [(PG_TYPE_KEY.to_owned(), array.name().to_owned())].into();
-    Some(Arc::new(Field::new("", arrow::datatypes::DataType::List(item), true).with_metadata(metadata)))
+    Some(Arc::new(Field::new("", DataType::List(item), true).with_metadata(metadata)))
 }
 
 #[cfg(test)]
@@ -240,5 +246,20 @@ mod tests {
         let first = printed();
         assert_eq!(first, "{\"pg_type\": \"varchar\", \"pg_type_modifier\": \"7\"}");
         assert!((0..200).all(|_| printed() == first));
+    }
+
+    #[test]
+    fn arrays_are_as_long_as_their_items_say() {
+        let told = |element: Option<FieldRef>| {
+            let array = array_of(element).unwrap();
+            assert!(matches!(array.data_type(), DataType::List(item) if item.metadata().is_empty()));
+            let name = array.metadata().get(PG_TYPE_KEY).cloned();
+            (name.unwrap(), array.metadata().get(TYPE_MODIFIER_KEY).cloned())
+        };
+        let short = || modified(PgType::Varchar, Some(7));
+        assert_eq!(told(short()), ("_varchar".to_owned(), Some("7".to_owned())));
+        assert_eq!(told(array_of(short())), ("_varchar".to_owned(), Some("7".to_owned())));
+        assert_eq!(told(field_of(PgType::Varchar)), ("_varchar".to_owned(), None));
+        assert_eq!(told(modified(PgType::Numeric, Some("any"))), ("_numeric".to_owned(), None));
     }
 }
