@@ -2,7 +2,7 @@
 //! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
 //! plan.
 
-use super::{enum_order, null_if, order_keys, patterns};
+use super::{enum_order, float_items, null_if, order_keys, patterns};
 use crate::numbers::wide;
 use crate::times::interval_length;
 use arrow::array::Array;
@@ -78,6 +78,7 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             choosing(call, schema)?
         }
+        Expr::ScalarFunction(call) if float_items::MADE_OF.contains(&call.name()) => float_items::met(call, schema),
         Expr::InSubquery(member) => {
             let member = wide::member(member, schema)?;
             // One that was transformed has the type of a key, which is neither of the others.

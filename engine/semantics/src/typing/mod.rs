@@ -6,6 +6,7 @@ mod common_zone;
 pub(super) mod comparable;
 mod day_counts;
 pub(super) mod enum_order;
+mod float_items;
 mod in_subquery_members;
 pub(super) mod key_arguments;
 pub(super) mod literals;

@@ -5,6 +5,7 @@ use super::literals::{field_of, read_literal, read_when_bound};
 use super::types;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::functions_nested::expr_fn::{array_append, array_prepend};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
@@ -105,6 +106,7 @@ fn beside_reals(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &D
         BinaryOperator::Minus => Operator::Minus,
         BinaryOperator::Multiply => Operator::Multiply,
         BinaryOperator::Divide => Operator::Divide,
+        BinaryOperator::StringConcat => return appended(left, right),
         _ => return None,
     };
     let exact = |data_type: &DataType| data_type.is_integer() || data_type.is_decimal();
@@ -114,6 +116,25 @@ fn beside_reals(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &D
     }
     let double = |expr: &Expr| Box::new(cast(expr, DataType::Float64, "float8"));
     Some(Expr::BinaryExpr(BinaryExpr::new(double(left.0), op, double(right.0))))
+}
+
+/// `||` of an array and an item, where one is of numerics and the other of floats: both are of the float. The engine joins items of an
+/// array's own type only.
+fn appended(left: (&Expr, &DataType), right: (&Expr, &DataType)) -> Option<Expr> {
+    let (list, item, is_last) = match (left.1, right.1) {
+        (DataType::List(_), item) if !item.is_list() => (left, right, true),
+        (item, DataType::List(_)) if !item.is_list() => (right, left, false),
+        _ => return None,
+    };
+    let DataType::List(own) = list.1 else { return None };
+    let float = match (own.data_type(), item.1) {
+        (float, numeric) | (numeric, float) if float.is_floating() && numeric.is_decimal() => float.clone(),
+        _ => return None,
+    };
+    let (single, several) = if float == DataType::Float32 { ("float4", "_float4") } else { ("float8", "_float8") };
+    let array = DataType::List(Arc::new(Field::new("item", float.clone(), true)));
+    let (array, item) = (cast(list.0, array, several), cast(item.0, float, single));
+    Some(if is_last { array_append(array, item) } else { array_prepend(item, array) })
 }
 
 fn concat(left: Expr, right: Expr) -> Expr {
