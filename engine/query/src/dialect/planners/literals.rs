@@ -253,6 +253,10 @@ impl ExprPlanner for PgExprPlanner {
         Ok(PlannerResult::Planned(Expr::Column(column)))
     }
 
+    fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Original(super::array_items::read(exprs, schema)))
+    }
+
     fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
         Ok(match function("overlay") {
             Some(overlay) => PlannerResult::Planned(overlay.call(args)),

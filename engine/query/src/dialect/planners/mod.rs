@@ -1,6 +1,7 @@
 //! Planners of ours that DataFusion's binder calls, for literals, types and relations, and what they read array texts with.
 
 pub(super) mod apart;
+pub(super) mod array_items;
 pub(super) mod array_text;
 pub(super) mod blocks;
 pub(super) mod literals;
