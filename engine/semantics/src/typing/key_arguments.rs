@@ -55,19 +55,34 @@ fn meets_no_text(data_type: &DataType) -> bool {
     )
 }
 
-/// The type at which the arguments of a call meet, where one of them is a key, or texts are beside what meets none. The other arguments
-/// are read as it.
+/// The type at which the arguments of a call meet, where one of them is a key, or texts are beside what meets none. The texts are read as
+/// it; dates and time stamps meet at that which says most.
 pub(crate) fn meeting(name: &str, types: &[DataType]) -> Option<DataType> {
     if !ALIKE.contains(&name) {
         return None;
     }
     let met = match types.iter().find(|of| is_key(of)) {
         Some(key) => key,
-        None if types.iter().any(is_text) => types.iter().find(|of| meets_no_text(of))?,
+        None if types.iter().any(is_text) => {
+            let first = types.iter().find(|of| meets_no_text(of))?;
+            if is_moment(first) { widest_moment(types)? } else { first }
+        }
         None => return None,
     };
-    let fits = |of: &DataType| of == met || *of == DataType::Null || is_text(of);
+    let fits = |of: &DataType| of == met || *of == DataType::Null || is_text(of) || is_moment(of) && is_moment(met);
     types.iter().all(fits).then(|| met.clone())
+}
+
+const fn is_moment(of: &DataType) -> bool {
+    matches!(of, DataType::Date32 | DataType::Timestamp(..))
+}
+
+/// Of dates and time stamps, one with a zone, else one without, else a date.
+fn widest_moment(types: &[DataType]) -> Option<&DataType> {
+    let zoned = |of: &&DataType| matches!(of, DataType::Timestamp(_, Some(_)));
+    let stamp = |of: &&DataType| matches!(of, DataType::Timestamp(..));
+    let all = || types.iter().filter(|of| is_moment(of));
+    all().find(zoned).or_else(|| all().find(stamp)).or_else(|| all().next())
 }
 
 /// The arguments of a call that are texts without a type beside a key, beside what meets no text, or beside a text of which there are
@@ -214,5 +229,30 @@ impl ScalarUDFImpl for KeyArguments {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.inner.documentation()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::TimeUnit;
+
+    #[test]
+    fn texts_beside_dates_and_time_stamps_are_what_says_most() {
+        let stamp = || DataType::Timestamp(TimeUnit::Microsecond, None);
+        let moment = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let (date, text) = (|| DataType::Date32, || DataType::Utf8);
+        for (types, expected) in [
+            (vec![date(), text()], Some(date())),
+            (vec![date(), stamp(), text()], Some(stamp())),
+            (vec![text(), DataType::Null, stamp(), date()], Some(stamp())),
+            (vec![stamp(), date(), text(), moment()], Some(moment())),
+            (vec![date(), stamp()], None),
+            (vec![date(), text(), DataType::Int32], None),
+            (vec![DataType::Boolean, date(), text()], None),
+        ] {
+            assert_eq!(meeting("coalesce", &types), expected, "{types:?}");
+        }
+        assert_eq!(meeting("concat", &[date(), text()]), None);
     }
 }
