@@ -53,7 +53,7 @@ impl Key {
 }
 
 /// Whether an array is known to be one of jsonb: by its name, or by what it is made of.
-fn is_jsonb_array(array: &Expr, field: &Field, schema: &DFSchema) -> bool {
+pub(super) fn is_jsonb_array(array: &Expr, field: &Field, schema: &DFSchema) -> bool {
     let is_made = |item: &Expr| match item {
         Expr::ScalarFunction(_) => item.to_field(schema).is_ok_and(|(_, field)| is_jsonb_array(item, &field, schema)),
         _ => false,

@@ -1,9 +1,12 @@
-//! jsonb behind what chooses among values: the engine knows of a CASE, a COALESCE and a NULLIF only that they are texts. Here they are
-//! called jsonb, and the operators that mean something else of jsonb are bound again where binding took it for text. Knows no value.
+//! jsonb behind what chooses among values: the engine knows of a CASE, a COALESCE, a NULLIF and an array's item only that they are texts.
+//! Here they are called jsonb, and the operators that mean something else of jsonb are bound again where binding took it for text. Knows no value.
 
 use super::binding::is_jsonb;
+use super::order_keys::is_jsonb_array;
+use crate::casts::conversions::is_text;
 use crate::functions;
 use crate::times::zone::Zone;
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
@@ -29,6 +32,10 @@ pub(crate) fn told(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 let chooses = are_jsonb(call.args.iter().take(1), schema);
                 called_so(Expr::ScalarFunction(call), chooses)
             }
+            "array_element" => {
+                let takes = takes_jsonb(&call, schema);
+                called_so(Expr::ScalarFunction(call), takes)
+            }
             TOLD => once(call),
             _ => Transformed::no(Expr::ScalarFunction(call)),
         },
@@ -42,6 +49,15 @@ fn called_so(expr: Expr, is_jsonb: bool) -> Transformed<Expr> {
         Some(function) => Transformed::yes(function.call(vec![expr])),
         None => Transformed::no(expr),
     }
+}
+
+/// Whether a subscript takes an item of an array of jsonb, and no array within.
+fn takes_jsonb(call: &ScalarFunction, schema: &DFSchema) -> bool {
+    let Some(array) = call.args.first() else { return false };
+    array.to_field(schema).is_ok_and(|(_, field)| {
+        let of_values = matches!(field.data_type(), DataType::List(item) if is_text(item.data_type()));
+        of_values && is_jsonb_array(array, &field, schema)
+    })
 }
 
 /// What was called so already, and has been again.
@@ -111,9 +127,10 @@ fn waits(expr: &Expr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::{DataType, Field};
+    use arrow::datatypes::Field;
     use datafusion::common::ScalarValue;
     use datafusion::common::tree_node::TreeNode;
+    use datafusion::functions_nested::expr_fn::{array_element, make_array};
     use datafusion::logical_expr::{col, lit, when};
     use querygate_query_api::column::PG_TYPE_KEY;
     use std::collections::HashMap;
@@ -143,6 +160,18 @@ mod tests {
         for other in [col("t"), col("j").eq(col("j"))] {
             let mixed = when(lit(true), col("j")).otherwise(other).unwrap();
             assert!(!is_value(&settled(mixed.clone()), &schema()), "{mixed}");
+        }
+    }
+
+    #[test]
+    fn items_of_arrays_of_jsonb_are_called_so_once() {
+        let item = |array: Expr| array_element(array, lit(1_i64));
+        let once = settled(item(make_array(vec![lit("1"), col("j")])));
+        assert!(is_value(&once, &schema()), "{once}");
+        assert_eq!(settled(once.clone()), once);
+        let within = make_array(vec![make_array(vec![col("j")])]);
+        for other in [item(make_array(vec![col("t")])), item(within)] {
+            assert_eq!(settled(other.clone()), other);
         }
     }
 
