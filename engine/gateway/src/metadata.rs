@@ -64,15 +64,10 @@ pub(crate) fn render(diagnostic: &Diagnostic, to: Stream, output: &mut Output) -
     let line = diagnostic.location.line.to_string();
     let pad = " ".repeat(line.len());
     output.line_to(to, &format!("{pad}--> {}", diagnostic.location))?;
-    if let (Some(source), true) = (&diagnostic.source_line, diagnostic.location.line > 0) {
-        let before = diagnostic.location.column.saturating_sub(1) as usize;
-        // Long lines (whole stacks on one line) are shown around the place.
-        let from = if before > 60 { before - 40 } else { 0 };
-        let shown: String = source.chars().skip(from).take(100).collect();
-        let carets = "^".repeat((diagnostic.length.max(1) as usize).min(60));
+    if let Some((shown, marker)) = diagnostic.excerpt() {
         output.line_to(to, &format!("{pad} |"))?;
         output.line_to(to, &format!("{line} | {shown}"))?;
-        output.line_to(to, &format!("{pad} | {}{carets}", " ".repeat(before - from)))?;
+        output.line_to(to, &format!("{pad} | {marker}"))?;
     }
     if !diagnostic.path.is_empty() {
         output.line_to(to, &format!("{pad} = at: {}", diagnostic.path))?;
@@ -92,4 +87,26 @@ pub(crate) fn render_errors(error: &LoadError, to: Stream, output: &mut Output) 
         output.line_to(to, &format!("{} more errors are not listed", error.unlisted))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use querygate_metadata::model::Location;
+
+    #[test]
+    fn a_long_line_is_shown_around_its_place() {
+        let text = format!("{{{}\"fields\": 12}}", "\"x\": 1, ".repeat(40));
+        let column = text.find("12").unwrap() + 1;
+        let location = Location { line: 1, column: u32::try_from(column).unwrap(), ..Location::outside("stack.json") };
+        let finding = Diagnostic::at(Severity::Error, &location, "must be a mapping").with_source(&text, 2);
+        let (mut output, captured) = Output::captured("");
+        render(&finding, Stream::Out, &mut output).unwrap();
+        let rendered = captured.text();
+        let lines: Vec<&str> = rendered.lines().collect();
+        let marker = lines.iter().find(|line| line.contains('^')).unwrap();
+        let source = lines.iter().find(|line| line.starts_with("1 | ")).unwrap();
+        let from = marker.find('^').unwrap();
+        assert_eq!((&source[from..from + 2], marker.matches('^').count()), ("12", 2), "{rendered}");
+    }
 }

@@ -78,6 +78,18 @@ impl Diagnostic {
         self.source_line = Some(cut);
         self
     }
+
+    /// The source line as it is shown, and the marker that belongs below it.
+    #[must_use]
+    pub fn excerpt(&self) -> Option<(String, String)> {
+        let line = self.source_line.as_ref()?;
+        let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let lead = usize::try_from(self.source_column.saturating_sub(1)).unwrap_or(0);
+        let room = shown.chars().count().saturating_sub(lead).max(1);
+        let length = usize::try_from(self.length).unwrap_or(1).clamp(1, room);
+        let marker = format!("{}{}", " ".repeat(lead), "^".repeat(length));
+        Some((shown, marker))
+    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -90,15 +102,11 @@ impl fmt::Display for Diagnostic {
         if !self.path.is_empty() {
             write!(f, " at {}", self.path)?;
         }
-        if let Some(line) = &self.source_line {
+        if let Some((shown, marker)) = self.excerpt() {
             let number = self.location.line.to_string();
             let margin = " ".repeat(number.len());
-            let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            let lead = usize::try_from(self.source_column.saturating_sub(1)).unwrap_or(0);
-            let room = shown.chars().count().saturating_sub(lead).max(1);
-            let length = usize::try_from(self.length).unwrap_or(1).clamp(1, room);
             write!(f, "\n {margin} |\n {number} | {shown}")?;
-            write!(f, "\n {margin} | {}{}", " ".repeat(lead), "^".repeat(length))?;
+            write!(f, "\n {margin} | {marker}")?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\n   = help: {hint}")?;
