@@ -146,7 +146,11 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     let schema_change = SchemaChange::resolve(&table, has_schema);
     let outbox = outbox(&table, chosen);
     let span = table.span.clone();
-    table.finish();
+    match chosen {
+        Some(_) => table.finish(),
+        // Each kind has keys of its own.
+        None => table.finish_slips(),
+    }
     Some(Source { name: name?.value, span, kind: kind?, apply_indexes, apply_layouts, schema_change, outbox })
 }
 
@@ -223,5 +227,41 @@ pub(super) fn secret(table: &Table<'_>, key: &'static str, environment: &Environ
             table.error(reference.span, format!("`{key}`: {message}"));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::diagnostic::Severity;
+    use crate::config::{Environment, parse};
+    use std::path::Path;
+
+    /// Message and label of each error in a file with this source.
+    fn errors(source: &str) -> Vec<(String, Option<String>)> {
+        let text = format!("[metadata]\npath = \"meta\"\n[[sources]]\nname = \"a\"\n{source}");
+        let (config, report) = parse(Path::new("qg.toml"), &text, &Environment::fixed(Path::new("/etc/qg"), &[]));
+        assert!(config.is_none(), "{text}");
+        let errors = report.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
+        errors.map(|found| (found.message, found.label)).collect()
+    }
+
+    #[test]
+    fn a_slip_in_the_kind_is_one_error() {
+        let slip = |message: &str, near: &str| (message.to_owned(), Some(format!("did you mean `{near}`?")));
+        let keys = "path = \"a.sqlite\"\nfixed_text = true\n";
+        assert_eq!(errors(&format!("kind = \"sqlte\"\n{keys}")), [slip("`sqlte` is not a value of `kind`", "sqlite")]);
+        let missing = ("`kind` is missing in [[sources]]".to_owned(), None);
+        let unknown = slip("unknown key `knd` in [[sources]]", "kind");
+        assert_eq!(errors(&format!("knd = \"sqlite\"\n{keys}")), [missing, unknown]);
+    }
+
+    #[test]
+    fn known_keys_are_each_listed_once() {
+        let text = "[metadata]\npath = \"meta\"\n[[sources]]\nname = \"a\"\nkind = \"memory\"\nabracadabra = 1\n";
+        let (_, report) = parse(Path::new("qg.toml"), text, &Environment::fixed(Path::new("/etc/qg"), &[]));
+        let help =
+            report.diagnostics.iter().find_map(|found| found.help.as_deref().filter(|help| help.contains("known")));
+        let keys: Vec<&str> = help.and_then(|help| help.strip_prefix("known keys: ")).unwrap().split(", ").collect();
+        assert_eq!(keys.iter().filter(|key| **key == "kind").count(), 1, "{keys:?}");
     }
 }

@@ -54,19 +54,47 @@ impl<'a> Table<'a> {
 
     /// Reports keys that were not asked for; the ones that are known stand at the first of them that resembles none.
     pub(crate) fn finish(self) {
-        let asked = self.asked.borrow();
-        let unknown = self.entries.iter().filter(|(key, _, _)| !asked.contains(key));
-        let mut unknown: Vec<(&str, &Range<usize>)> = unknown.map(|(key, span, _)| (*key, span)).collect();
-        unknown.sort_by_key(|(_, span)| span.start);
-        for (key, span) in unknown {
-            let found = Diagnostic::error(Some(span.clone()), format!("unknown key `{key}` in {}", self.title));
-            let known = format!("known keys: {}", asked.join(", "));
-            self.sink.push(match nearest(key, asked.iter().copied()) {
-                Some(near) => found.label(format!("did you mean `{near}`?")),
-                None if self.sink.has_help(&known) => found,
-                None => found.help(known),
-            });
+        let known = self.known();
+        let help = format!("known keys: {}", known.join(", "));
+        for found in self.unknown(&known) {
+            let is_explained = found.label.is_some() || self.sink.has_help(&help);
+            self.sink.push(if is_explained { found } else { found.help(help.as_str()) });
         }
+    }
+
+    /// Reports keys that were not asked for and resemble one that was. For a table after a mistake that leaves open which keys it may have.
+    pub(crate) fn finish_slips(self) {
+        for found in self.unknown(&self.known()) {
+            if found.label.is_some() {
+                self.sink.push(found);
+            }
+        }
+    }
+
+    /// The keys that were asked for, each once.
+    fn known(&self) -> Vec<&'static str> {
+        let mut known = Vec::new();
+        for key in self.asked.borrow().iter().copied() {
+            if !known.contains(&key) {
+                known.push(key);
+            }
+        }
+        known
+    }
+
+    /// A finding for each other key, in the order of the text.
+    fn unknown(&self, known: &[&'static str]) -> Vec<Diagnostic> {
+        let others = self.entries.iter().filter(|(key, _, _)| !known.contains(key));
+        let mut others: Vec<(&str, &Range<usize>)> = others.map(|(key, span, _)| (*key, span)).collect();
+        others.sort_by_key(|(_, span)| span.start);
+        let finding = |(key, span): (&str, &Range<usize>)| {
+            let found = Diagnostic::error(Some(span.clone()), format!("unknown key `{key}` in {}", self.title));
+            match nearest(key, known.iter().copied()) {
+                Some(near) => found.label(format!("did you mean `{near}`?")),
+                None => found,
+            }
+        };
+        others.into_iter().map(finding).collect()
     }
 
     pub(crate) fn error(&self, span: Range<usize>, message: impl Into<String>) {
