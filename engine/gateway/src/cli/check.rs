@@ -133,6 +133,10 @@ impl<'a> Check<'a> {
             count(config.users.len(), "user"),
             count(config.views.len(), "view")
         ))?;
+        if let Some(missing) = cross_references::missing_metadata(&config) {
+            self.report(config::diagnostic::Report { file, text, diagnostics: vec![missing] })?;
+            return Ok(Some((config, None)));
+        }
         let posture = metadata::tenancy_posture(config.metadata.posture);
         let governance = self.metadata(&config.metadata.path, posture)?;
         if let Some(governance) = &governance {

@@ -413,7 +413,8 @@ fn check_reads_views_and_the_files_that_serving_opens() {
 
     let (_folder, file) = setup(&GOOD.replace("stack.json", "none"));
     let ran = querygate(&["check", &file], "");
-    assert!(!ran.code && ran.text.contains("no such file or folder"), "{}", ran.text);
+    let place = format!("none: no such file or folder\n --> {file}:2:8\n");
+    assert!(!ran.code && ran.text.contains(&place) && ran.text.contains("not usable: 1 error"), "{}", ran.text);
 }
 
 #[test]

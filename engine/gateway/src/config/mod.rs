@@ -195,6 +195,8 @@ pub(crate) enum Tenancy {
 pub(crate) struct Metadata {
     /// An ObjectStack stack: one file, or a folder whose files merge.
     pub(crate) path: PathBuf,
+    /// The place of `path` in the configuration; for messages.
+    pub(crate) path_at: Range<usize>,
     pub(crate) posture: Tenancy,
     /// Reload by itself when a file changes, looking this often; zero for never.
     pub(crate) watch_interval: Duration,

@@ -247,7 +247,8 @@ fn metadata(root: &Table<'_>, table: Option<Table<'_>>, environment: &Environmen
     let posture = table.choice("posture", TENANCIES).map_or(Tenancy::Single, |p| p.value);
     let watch_interval = table.duration("watch_interval").map_or(Duration::from_secs(2), |d| d.value);
     table.finish();
-    Some(Metadata { path: Config::resolve_path(environment.folder(), &path?.value), posture, watch_interval })
+    let At { value, span: path_at } = path?;
+    Some(Metadata { path: Config::resolve_path(environment.folder(), &value), path_at, posture, watch_interval })
 }
 
 const GIB: u64 = 1 << 30;

@@ -138,8 +138,8 @@ fn a_full_configuration_resolves() {
             keys: None,
         }
     );
-    let metadata = Metadata { path: "/etc/qg/meta".into(), posture: Tenancy::Group, watch_interval: Duration::ZERO };
-    assert_eq!(config.metadata, metadata);
+    let Metadata { path, posture, watch_interval, .. } = &config.metadata;
+    assert_eq!((path.to_str(), *posture, *watch_interval), (Some("/etc/qg/meta"), Tenancy::Group, Duration::ZERO));
     assert_eq!(
         config.limits,
         Limits {

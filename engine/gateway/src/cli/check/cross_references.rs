@@ -1,5 +1,5 @@
 //! What a check says of references between configuration and metadata, with their places: sources that no object is in, permission sets
-//! and positions that users hold and that there are not, views.
+//! and positions that users hold and that there are not, views, metadata that is not there.
 
 use super::is_built_in;
 use crate::config::Config;
@@ -8,6 +8,17 @@ use crate::governance::Governance;
 use crate::naming::sql_names;
 use std::collections::BTreeSet;
 use std::ops::Range;
+
+/// The metadata's path, where nothing is at it.
+pub(super) fn missing_metadata(config: &Config) -> Option<Diagnostic> {
+    let path = &config.metadata.path;
+    // Where it cannot be found out, the loader says why.
+    let is_missing = path.try_exists().is_ok_and(|exists| !exists);
+    is_missing.then(|| {
+        let message = format!("{}: no such file or folder", path.display());
+        Diagnostic::error(Some(config.metadata.path_at.clone()), message)
+    })
+}
 
 pub(super) fn findings(config: &Config, governance: &Governance) -> Vec<Diagnostic> {
     let snapshot = &governance.snapshot;
