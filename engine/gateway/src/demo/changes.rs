@@ -6,7 +6,7 @@ use querygate_driver_api::write::GateId;
 use querygate_driver_api::write::distributed::MARKER_TABLE;
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::path::Path;
 
 /// What to try, printed after the guide.
@@ -62,7 +62,8 @@ pub(crate) async fn make_markers(config: &Config) -> Result<()> {
     for source in config.sources.iter().filter(|source| source.name == "crm") {
         let SourceKind::Sqlite { path, .. } = &source.kind else { continue };
         let made = async {
-            let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await?;
+            let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
+            let mut connection = SqliteConnection::connect_with(&options).await?;
             let table =
                 format!("CREATE TABLE IF NOT EXISTS {MARKER_TABLE} (id TEXT NOT NULL PRIMARY KEY, fate TEXT NOT NULL)");
             sqlx::raw_sql(AssertSqlSafe(table)).execute(&mut connection).await?;

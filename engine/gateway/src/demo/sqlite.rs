@@ -6,7 +6,7 @@ use super::rng::Rng;
 use super::tables::{TABLES, Table};
 use querygate_types::{Error, Result};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -28,7 +28,9 @@ pub(super) async fn write(path: &Path, company: &Arc<Company>) -> Result<u64> {
         .journal_mode(SqliteJournalMode::Off)
         .synchronous(SqliteSynchronous::Off)
         .page_size(8_192)
-        .statement_cache_capacity(64);
+        .statement_cache_capacity(64)
+        // Indexes over all rows take longer than the log allows a statement.
+        .disable_statement_logging();
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
     connection.execute("PRAGMA cache_size = -131072").await.map_err(failed)?;
     connection.execute("BEGIN").await.map_err(failed)?;
