@@ -82,7 +82,7 @@ pub(super) fn examine(path: &Path, extensions: &Extensions) -> Result<Checked> {
     Ok(Checked { good, findings: check.findings })
 }
 
-fn count(number: usize, what: &str) -> String {
+pub(super) fn count(number: usize, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         (1, _) => format!("1 {what}"),
         (_, Some(stem)) => format!("{number} {stem}ies"),

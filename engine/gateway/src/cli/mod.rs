@@ -14,6 +14,7 @@ mod sql;
 mod user;
 mod worker;
 
+use crate::config::diagnostic::{Report, Severity};
 use crate::config::{self, Config};
 use crate::output::{Output, Stream};
 use args::{Cli, Command};
@@ -125,10 +126,14 @@ fn serve(args: &args::ServeArgs, output: &mut Output) -> Result<Ended> {
 pub(crate) fn load(file: &Path, output: &mut Output) -> Result<Config> {
     let (config, report) = config::load_with(file, output.extensions());
     report.render(output, Stream::Err).map_err(written)?;
-    config.ok_or_else(|| {
-        let errors = report.diagnostics.len();
-        Error::new(ErrorCode::ConfigInvalid, format!("{} is not usable ({errors} findings above)", file.display()))
-    })
+    config.ok_or_else(|| unusable(file, &report))
+}
+
+/// A configuration whose findings have been printed.
+fn unusable(file: &Path, report: &Report) -> Error {
+    let errors = report.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+    let errors = check::count(errors, "error");
+    Error::new(ErrorCode::ConfigInvalid, format!("{} is not usable ({errors} above)", file.display()))
 }
 
 /// An error and what belongs to it, on standard error.

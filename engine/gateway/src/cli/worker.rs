@@ -1,7 +1,7 @@
 //! `querygate worker`: reads leaves over files for gates, part by part.
 
 use super::args::WorkerArgs;
-use super::{Ended, written};
+use super::{Ended, unusable, written};
 use crate::config::worker::{self, WorkerConfig};
 use crate::output::{Output, Stream};
 use crate::process::{Signals, Wish, keep_up, measure, start_metrics};
@@ -25,10 +25,7 @@ pub(super) fn run(args: &WorkerArgs, output: &mut Output) -> Result<Ended> {
     let file = args.config.as_path();
     let (config, report) = worker::load(file);
     report.render(output, Stream::Err).map_err(written)?;
-    let config = config.ok_or_else(|| {
-        let errors = report.diagnostics.len();
-        Error::new(ErrorCode::ConfigInvalid, format!("{} is not usable ({errors} findings above)", file.display()))
-    })?;
+    let config = config.ok_or_else(|| unusable(file, &report))?;
     crate::logging::start(&config.log);
     let metrics = start_metrics();
     let (wire, parts) = (runtime("wire", 1)?, runtime("parts", config.threads)?);
