@@ -46,10 +46,8 @@ pub(super) fn load_as<T>(
 ) -> (Option<T>, Report) {
     let name = file.display().to_string();
     let failed = |message: String| {
-        let diagnostics = vec![
-            Diagnostic::error(None, message)
-                .help("make one with `querygate init SOURCE`, or see engine/docs/configuration.md"),
-        ];
+        let help = "make one with `querygate init SOURCE`, or see engine/docs/configuration.md (of the package: /usr/share/doc/querygate/configuration.md)";
+        let diagnostics = vec![Diagnostic::error(None, message).help(help)];
         (None, Report { file: name.clone(), text: String::new(), diagnostics })
     };
     match std::fs::metadata(file) {
