@@ -14,8 +14,8 @@ use std::net::{AddrParseError, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A governed SQL gateway: a Postgres and a Flight SQL port in front of many sources, and each user sees only the rows
-/// and columns that the ObjectStack metadata allows.
+/// A governed SQL gateway in front of many sources: ports for Postgres clients, Flight SQL and ObjectStack's REST
+/// interface, and pages for a browser. Each user sees only the rows and columns that the ObjectStack metadata allows.
 #[derive(Debug, Parser)]
 #[command(
     name = "querygate",
@@ -185,7 +185,7 @@ pub(super) struct AdviseArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate check                     querygate.toml here, and the metadata it names\n  querygate check querygate.toml\n  querygate check metadata/           a folder of ObjectStack files\n  querygate check app.json            one stack\n\nExit code 1 when there is an error. Warnings name what ObjectStack has and Querygate does not enforce. Sources with `writes = true` are asked for the keys of their tables and the rights of their writing users."
+    after_help = "Examples:\n  querygate check                     querygate.toml here, and the metadata it names\n  querygate check querygate.toml\n  querygate check metadata/           a folder of ObjectStack files\n  querygate check app.json            one stack\n\nExit code 1 when there is an error. Warnings name what ObjectStack has and Querygate does not enforce. Sources with `writes = true` are asked for the keys of their tables and the rights of their writing users.\n\nThe SQL of views is read, and the names in it are not looked up: which there are depends on the reader."
 )]
 pub(super) struct CheckArgs {
     /// A configuration of a gate or of a worker (*.toml), an ObjectStack file (*.json, *.yaml) or a folder of those
@@ -209,7 +209,7 @@ pub(super) struct UserArg {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate sql -c querygate-demo/querygate.toml -u sam 'SELECT count(*) FROM accounts'\n  querygate sql -u ada --csv 'SELECT * FROM regions' > regions.csv\n  querygate sql -u iris               a prompt; \\? lists its commands\n  echo 'SELECT 1;' | querygate sql -u ada\n\nNo password is asked: whoever can read the configuration can read its sources. Rows and columns are governed as for the same user on the Postgres port."
+    after_help = "Examples, over the demo:\n  export QUERYGATE_CONFIG=querygate-demo/querygate.toml\n  querygate sql -u sam 'SELECT count(*) FROM accounts'\n  querygate sql -u ada --csv 'SELECT * FROM regions' > regions.csv\n  querygate sql -u iris               a prompt; \\? lists its commands\n  echo 'SELECT 1;' | querygate sql -u ada\n\nNo password is asked: whoever can read the configuration can read its sources. Rows and columns are governed as for the same user on the Postgres port."
 )]
 pub(super) struct SqlArgs {
     #[command(flatten)]
@@ -226,7 +226,7 @@ pub(super) struct SqlArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate explain -u sam 'SELECT count(*) FROM accounts WHERE industry = $$retail$$'\n  querygate explain -u sam --analyze 'SELECT …'    run it, and show rows and times too"
+    after_help = "Examples, over the demo:\n  export QUERYGATE_CONFIG=querygate-demo/querygate.toml\n  querygate explain -u sam 'SELECT count(*) FROM accounts WHERE industry = $$retail$$'\n  querygate explain -u sam --analyze 'SELECT …'    run it, and show rows and times too"
 )]
 pub(super) struct ExplainArgs {
     #[command(flatten)]
@@ -243,7 +243,7 @@ pub(super) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate access sam crm_accounts\n  querygate access iris accounts       the SQL name works too\n  querygate access sam crm_accounts --rows rows.json\n                                       which of these records may sam edit and delete\n  querygate access sam crm_accounts --record '{\"name\": \"Ada\"}'\n                                       may sam create this record\n  querygate access sam crm_accounts --json | jq '.records[] | select(.edit.allowed).id'\n\nRights are those that `serve` gives: memberships and permission sets of the metadata and of sys_*.ndjson beside it count.\n\nThe layers are ObjectStack's: tenant_isolation, principal, required_permissions, object_crud, fls, owd_baseline, depth, sharing, vama_bypass, rls."
+    after_help = "Examples, over the demo:\n  export QUERYGATE_CONFIG=querygate-demo/querygate.toml\n  querygate access sam crm_accounts\n  querygate access iris accounts       the SQL name works too\n  querygate access sam crm_accounts --rows rows.json\n                                       which of these records may sam edit and delete\n  querygate access sam crm_accounts --record '{\"name\": \"Ada\"}'\n                                       may sam create this record\n  querygate access sam crm_accounts --json | jq '.records[] | select(.edit.allowed).id'\n\nRights are those that `serve` gives: memberships and permission sets of the metadata and of sys_*.ndjson beside it count.\n\nThe layers are ObjectStack's: tenant_isolation, principal, required_permissions, object_crud, fls, owd_baseline, depth, sharing, vama_bypass, rls."
 )]
 pub(super) struct AccessArgs {
     #[command(flatten)]
@@ -403,7 +403,7 @@ pub(super) struct HookArgs {
 pub(super) enum HookCommand {
     /// Run one hook, and print what it leaves of the record, its lines, its time and its memory
     #[command(
-        after_help = "Examples:\n  querygate hook test metadata --hook tidy_title --record '{\"title\": \" A \"}'\n  querygate hook test metadata --hook close_deal --event afterUpdate --at 2026-01-31T10:00:00Z \\\n    --record '{\"stage\": \"won\"}' --previous '{\"stage\": \"open\"}' \\\n    --records '{\"crm_accounts\": [{\"id\": \"a1\"}]}'\n\nThe script finds --record as ctx.input (in an after… event as ctx.result, too), and --previous as ctx.previous. The hook's condition is not asked. find, findOne and count of ctx.api look through --records by equality.\n\nPrints the record that the script leaves, as JSON, or `refused: …` or `failed: …`. Its calls, its lines for the log, its time and its memory go to standard error. Exit code 1: it refuses or fails."
+        after_help = "Examples, with hooks of the demo:\n  querygate hook test querygate-demo/metadata --hook large_discounts_wait \\\n    --record '{\"amount\": 10}' --previous '{\"amount\": 100}'\n  querygate hook test querygate-demo/metadata --hook probability_of_stage \\\n    --event beforeUpdate --at 2026-01-31T10:00:00Z \\\n    --record '{\"stage\": \"won\"}' --previous '{\"stage\": \"proposal\"}' \\\n    --records '{\"crm_accounts\": [{\"id\": \"a1\"}]}'\n\nThe script finds --record as ctx.input (in an after… event as ctx.result, too), and --previous as ctx.previous. The hook's condition is not asked. find, findOne and count of ctx.api look through --records by equality.\n\nPrints the record that the script leaves, as JSON, or `refused: …` or `failed: …`. Its calls, its lines for the log, its time and its memory go to standard error. Exit code 1: it refuses or fails."
     )]
     Test(HookTestArgs),
 }

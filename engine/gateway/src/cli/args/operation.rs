@@ -40,7 +40,7 @@ pub(in crate::cli) struct HealthArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate worker -c worker.toml\n\nA worker runs sealed parts of statements for gates that name it in [workers]: tables over files, with policy and masks inside. It has no users and no metadata, and reads nothing but the folders of its file.\n\nKeys: openssl genpkey -algorithm ed25519 -out gate.key; openssl pkey -in gate.key -pubout -out gate.pub\nThe gate keeps gate.key, workers get gate.pub.\n\nSignals: SIGTERM and Ctrl-C stop: new parts are refused, running ones may end within [worker] drain_timeout."
+    after_help = "Examples:\n  querygate worker -c worker.toml\n\nA worker runs sealed parts of statements for gates that name it in [workers]: tables over files, with policy and masks inside. It has no users and no metadata, and reads nothing but the folders of its file.\n\nKeys: openssl genpkey -algorithm ed25519 -out gate.key; openssl pkey -in gate.key -pubout -out gate.pub\nThe gate keeps gate.key, workers get gate.pub.\n\nThe file; more of it in engine/docs/workers.md (of the package: /usr/share/doc/querygate/workers.md):\n  [worker]\n  listen = \"0.0.0.0:7001\"\n  address = \"lake-1:7001\"                 # as the gate calls it\n  verification_key = \"gate.pub\"\n  tls_certificate = \"lake-1.pem\"\n  tls_key = \"lake-1.key\"\n  client_ca = \"ca.pem\"\n  [[sources]]\n  name = \"lake\"                           # the name of the gate's source\n  path = \"/data/lake\"\n\nSignals: SIGTERM and Ctrl-C stop: new parts are refused, running ones may end within [worker] drain_timeout."
 )]
 pub(in crate::cli) struct WorkerArgs {
     /// Configuration file of the worker
