@@ -14,10 +14,10 @@ footprint_row() {
 # The program over the demo's data, on `port`.
 start_demo() {
     "$programs/querygate" demo --seed-only --dir "$work/demo" >"$work/seed.log" 2>&1
-    serve_demo
+    serve_seeded
 }
 
-serve_demo() {
+serve_seeded() {
     port=$(free_port)
     "$programs/querygate" serve -c "$work/demo/querygate.toml" --pg "127.0.0.1:$port" --http 127.0.0.1:0 >"$work/demo.log" 2>&1 &
     gate=$!
@@ -88,7 +88,7 @@ run_touched() {
         seconds=$EPOCHREALTIME
         $CARGO build -q -p querygate
         local built=$EPOCHREALTIME
-        serve_demo
+        serve_seeded
         awk -v from="$seconds" -v built="$built" -v to="$EPOCHREALTIME" -v name="$driver" \
             'BEGIN { printf "| %s | %.1f | %.1f |\n", name, built - from, to - from }'
         kill "$gate" && wait "$gate" || true

@@ -229,8 +229,6 @@ workers_cpu() {
     echo "$(ticks "$gate") $sum"
 }
 
-ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
-
 workers_bytes() {
     curl -s "http://$gate_http/metrics" | awk '/^querygate_worker_bytes_total/ { sum += $NF } END { printf "%d\n", sum }'
 }
