@@ -1,7 +1,7 @@
 //! The relation that a reader may have meant by a name that none has: of those that the reader sees, and no others.
 
 use querygate_metadata::nearest;
-use querygate_pg_catalog::image::CatalogImage;
+use querygate_pg_catalog::image::{CatalogImage, Schema};
 use querygate_types::{Error, ErrorCode};
 
 /// Longer names are not looked for: no typing slip has their length.
@@ -44,29 +44,33 @@ pub(crate) fn with_nearest(error: Error, image: &CatalogImage) -> Error {
 
 /// As it would be written: without its schema where the name has none and the search path finds it.
 fn near(name: &str, image: &CatalogImage) -> Option<String> {
-    let relations = |path_only: bool| {
-        let found = move |schema: &str| !path_only || image.search_path.iter().any(|name| name == schema);
-        image.schemas.iter().filter(move |schema| found(&schema.name)).flat_map(move |schema| {
-            let written = move |relation: &str| {
-                if path_only { relation.to_owned() } else { format!("{}.{relation}", schema.name) }
-            };
-            schema.relations.iter().map(move |relation| written(&relation.name))
-        })
-    };
-    let unqualified = !name.contains('.');
-    // A table of this name in a schema beside the search path, which a session may have changed.
-    let is_same = |full: &String| full.split_once('.').is_some_and(|(_, own)| own == name);
-    if unqualified && let Some(same) = relations(false).find(is_same) {
-        return Some(same);
+    let in_path = |schema: &&Schema| image.search_path.contains(&schema.name);
+    match name.split_once('.') {
+        // Each part is near by its own length: a schema that is right excuses no slip in what follows.
+        Some((schema, own)) => {
+            let schema = nearest(schema, image.schemas.iter().map(|schema| schema.name.as_str()))?;
+            let relations = image.schemas.iter().filter(|one| one.name == schema).flat_map(names);
+            nearest(own, relations).map(|own| format!("{schema}.{own}"))
+        }
+        None => {
+            // A table of this name in a schema beside the search path, which a session may have changed.
+            let beside = image.schemas.iter().find(|schema| names(schema).any(|own| own == name));
+            match beside {
+                Some(schema) => Some(format!("{}.{name}", schema.name)),
+                None => nearest(name, image.schemas.iter().filter(in_path).flat_map(names)).map(str::to_owned),
+            }
+        }
     }
-    let candidates: Vec<String> = relations(unqualified).collect();
-    nearest(name, candidates.iter().map(String::as_str)).map(str::to_owned)
+}
+
+fn names(schema: &Schema) -> impl Iterator<Item = &str> {
+    schema.relations.iter().map(|relation| relation.name.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_pg_catalog::image::{Relation, Schema};
+    use querygate_pg_catalog::image::Relation;
 
     #[test]
     fn the_nearest_of_what_is_seen_is_told() {
@@ -79,7 +83,11 @@ mod tests {
             ..Schema::default()
         };
         let image = CatalogImage {
-            schemas: vec![schema("public", &["customers", "orders"]), schema("stock", &["items"])],
+            schemas: vec![
+                schema("public", &["customers", "orders"]),
+                schema("stock", &["items"]),
+                schema("querygate", &["audit", "hooks"]),
+            ],
             search_path: vec!["public".to_owned()],
             ..CatalogImage::default()
         };
@@ -96,6 +104,11 @@ mod tests {
             ("orders", Some("public.orders")),
             ("invoices", None),
             ("other.zebras", None),
+            // What the schema adds to a name's length allows no more slips in the rest.
+            ("querygate.zzzzz", None),
+            ("querygate.nosuch", None),
+            ("querygate.adit", Some("querygate.audit")),
+            ("querygaet.hook", Some("querygate.hooks")),
         ] {
             let expected = near.map(|near| format!("Perhaps you meant to reference the table \"{near}\"."));
             assert_eq!(hint(name), expected, "{name}");
