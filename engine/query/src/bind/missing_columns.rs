@@ -4,10 +4,9 @@ use crate::errors::{Stage, translate, undefined_column};
 use crate::sql::walk::{ON, Reader, Step, look};
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::ast::{Query, TableFactor};
+use datafusion::sql::sqlparser::ast::{Ident, Query, TableFactor};
 use querygate_query_api::own_names::output_name;
 use querygate_types::{Error, ErrorCode};
-use std::collections::HashSet;
 
 /// Translates an error of binding. The engine knows the tables of the innermost query only: a column which is
 /// missing from an outer one, that the statement names, is no missing table.
@@ -16,43 +15,51 @@ pub(crate) fn translate_binding(error: &DataFusionError, query: &Query) -> Error
     if told.code() != ErrorCode::UndefinedTable {
         return told;
     }
-    let Some(Column { relation: Some(relation), name, .. }) = missing(error) else { return told };
-    if named_tables(query).contains(output_name(relation.table())) {
+    let Some((Column { relation: Some(relation), name, .. }, _)) = missing(error) else { return told };
+    if named_tables(query).iter().any(|table| table.alias == output_name(relation.table())) {
         undefined_column(output_name(name), Some(relation.table()))
     } else {
         told
     }
 }
 
-/// The column that is missing by an error.
-fn missing(error: &DataFusionError) -> Option<&Column> {
+/// The column that is missing by an error, and the columns among which it was looked for.
+pub(super) fn missing(error: &DataFusionError) -> Option<(&Column, &[Column])> {
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => missing(inner),
         DataFusionError::Shared(inner) => missing(inner),
         DataFusionError::Collection(errors) => missing(errors.first()?),
         DataFusionError::External(inner) => missing(inner.downcast_ref()?),
         DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
-            SchemaError::FieldNotFound { field, .. } => Some(field.as_ref()),
+            SchemaError::FieldNotFound { field, valid_fields } => Some((field.as_ref(), valid_fields.as_slice())),
             _ => None,
         },
         _ => None,
     }
 }
 
-/// Names and aliases of all relations of a query, as the engine folds them.
-fn named_tables(query: &Query) -> HashSet<String> {
+/// A relation of a query, in names as the engine folds them.
+pub(super) struct NamedTable {
+    /// What the query calls it.
+    pub(super) alias: String,
+    /// The parts of its own name; none of a relation that is made in the query.
+    pub(super) name: Vec<String>,
+}
+
+/// All relations of a query and of what is nested in it.
+pub(super) fn named_tables(query: &Query) -> Vec<NamedTable> {
     let mut tables = Tables::default();
     look(query, &mut tables);
     tables.0
 }
 
 #[derive(Default)]
-struct Tables(HashSet<String>);
+struct Tables(Vec<NamedTable>);
 
 impl Reader for Tables {
     fn table_factor(&mut self, factor: &TableFactor) -> Step {
         let (alias, name) = match factor {
-            TableFactor::Table { alias, name, .. } => (alias.as_ref(), name.0.last().and_then(|part| part.as_ident())),
+            TableFactor::Table { alias, name, .. } => (alias.as_ref(), Some(name)),
             TableFactor::Derived { alias, .. }
             | TableFactor::Function { alias, .. }
             | TableFactor::UNNEST { alias, .. }
@@ -60,12 +67,17 @@ impl Reader for Tables {
             | TableFactor::NestedJoin { alias, .. } => (alias.as_ref(), None),
             _ => (None, None),
         };
-        if let Some(ident) = alias.map(|alias| &alias.name).or(name) {
-            let folded = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
-            self.0.insert(folded);
+        let parts = name.into_iter().flat_map(|name| &name.0);
+        let name: Vec<String> = parts.filter_map(|part| part.as_ident()).map(folded).collect();
+        if let Some(alias) = alias.map(|alias| folded(&alias.name)).or_else(|| name.last().cloned()) {
+            self.0.push(NamedTable { alias, name });
         }
         ON
     }
+}
+
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(crate) mod argument_types;
 pub(crate) mod functions;
 pub(crate) mod mask_guard;
 mod missing_columns;
+mod near_columns;
 pub(crate) mod nulls;
 pub(crate) mod origin;
 pub(crate) mod output_types;

@@ -4,6 +4,7 @@ use crate::bind::aggregate_filters::refuse_filters;
 use crate::bind::argument_types::with_named_arguments;
 use crate::bind::mask_guard::refuse_masked_predicates;
 use crate::bind::missing_columns::translate_binding;
+use crate::bind::near_columns::with_nearest_column;
 use crate::bind::nulls;
 use crate::bind::origin::trace;
 use crate::bind::parameters::parameters_of;
@@ -454,10 +455,10 @@ async fn plan_names(
     rewrite(&mut ast, &dialect.catalog, declared)?;
     crate::dialect::parameters::declare_first_casts(&mut ast, declared)?;
     crate::dialect::parameters::declare(&mut ast, declared)?;
-    state
-        .statement_to_plan(DfStatement::Statement(Box::new(ast)))
-        .await
-        .map_err(|e| with_nearest(translate_binding(&e, query), dialect.catalog.image()))
+    state.statement_to_plan(DfStatement::Statement(Box::new(ast))).await.map_err(|e| {
+        let image = dialect.catalog.image();
+        with_nearest_column(with_nearest(translate_binding(&e, query), image), &e, query, image)
+    })
 }
 
 /// The plan with its columns under the names a client sees; for views, whose columns statements name.

@@ -20,7 +20,7 @@ pub(crate) mod volatility;
 #[cfg(test)]
 pub(crate) use functions::helpers;
 pub(crate) use planners::blocks::Blocks;
-pub(crate) use planners::near::with_nearest;
+pub(crate) use planners::near::{near_column, with_nearest};
 #[cfg(test)]
 pub(crate) use planners::types::PgTypePlanner;
 pub(crate) use rewrite::rewrite;

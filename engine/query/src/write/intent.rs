@@ -2,6 +2,7 @@
 
 mod assignments;
 
+use crate::dialect::near_column;
 use crate::write::forms::conflict::intent::OnConflict;
 use crate::write::forms::merge::intent::MergeIntent;
 use crate::write::forms::record::GivenRecord;
@@ -399,12 +400,16 @@ fn object_named(name: &ObjectName, catalog: &PrincipalCatalog) -> Result<Visible
 pub(super) fn field_named(object: &VisibleObject, name: &ObjectName) -> Result<String> {
     let words = words(name)?;
     let shown = words.join(".");
-    let known = |word: &String| object.table.columns().iter().any(|column| column.field.name() == word);
+    let seen = || object.table.columns().iter().map(|column| column.field.name().as_str());
     match words.as_slice() {
-        [word] if known(word) => Ok(word.clone()),
+        [word] if seen().any(|column| column == word) => Ok(word.clone()),
         _ => {
             let text = format!("column \"{shown}\" of relation \"{}\" does not exist", object.sql_name);
-            Err(Error::new(ErrorCode::UndefinedColumn, text))
+            let error = Error::new(ErrorCode::UndefinedColumn, text);
+            Err(match near_column(&shown, seen()) {
+                Some(near) => error.with_hint(format!("Perhaps you meant to reference the column \"{near}\".")),
+                None => error,
+            })
         }
     }
 }

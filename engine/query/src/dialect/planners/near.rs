@@ -1,4 +1,4 @@
-//! The relation that a reader may have meant by a name that none has: of those that the reader sees, and no others.
+//! The relation or column that a reader may have meant by a name that none has: of those that the reader sees, and no others.
 
 use querygate_metadata::nearest;
 use querygate_pg_catalog::image::{CatalogImage, Schema};
@@ -23,6 +23,14 @@ const CONFIGURED: [(&str, &str); 13] = [
     ("transactions", "transactions"),
     ("workers", "workers"),
 ];
+
+/// Shorter names are like any other of their length.
+const NAME_MIN: usize = 3;
+
+/// The column most like a name, of those that the caller knows its reader to see.
+pub(crate) fn near_column<'a>(name: &str, seen: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    (NAME_MIN..=NAME_MAX).contains(&name.len()).then(|| nearest(name, seen)).flatten()
+}
 
 /// The error of a relation that does not exist, with the nearest name, or with what it takes to have it.
 pub(crate) fn with_nearest(error: Error, image: &CatalogImage) -> Error {

@@ -50,6 +50,25 @@ fn names_that_are_not_seen_do_not_exist() {
     assert_eq!(clerk.run(hidden).replace("secret", "secreu"), clerk.run(absent));
 }
 
+/// The nearest column is one that the principal sees.
+#[test]
+fn a_slip_in_a_columns_name_has_the_nearest_one() {
+    let yard = Yard::new();
+    let (owner, clerk) = (yard.owner(), yard.clerk());
+    for (user, sql, near) in [
+        (&clerk, "UPDATE jobs SET tilte = 'x'", Some("title")),
+        (&clerk, "INSERT INTO jobs (id, tilte) VALUES ('x', 'y')", Some("title")),
+        (&owner, "UPDATE jobs SET secert = 'x'", Some("secret")),
+        (&clerk, "UPDATE jobs SET secert = 'x'", None),
+        (&clerk, "UPDATE jobs SET secret = 'x'", None),
+        (&clerk, "UPDATE jobs SET zebra = 'x'", None),
+    ] {
+        let error = user.error(sql).unwrap();
+        let expected = near.map(|near| format!("Perhaps you meant to reference the column \"{near}\"."));
+        assert_eq!((error.code().sqlstate(), error.hint()), ("42703", expected.as_deref()), "{sql}");
+    }
+}
+
 /// PostgreSQL, UPDATE and INSERT: a column is assigned once.
 #[test]
 fn a_column_is_assigned_once() {
