@@ -1,7 +1,10 @@
 //! The functions a statement may call: DataFusion's pure ones, the catalog's, and nothing that reads files or networks.
 
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use querygate_metadata::nearest;
+use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 /// What is left of the engine's functions, by kind and name: no other is known to a statement, whatever the engine brings. An alias is
@@ -29,6 +32,26 @@ pub(crate) fn restrict(state: SessionState) -> SessionState {
         functions.retain(|function| is_allowed("window", function.name()));
     }
     builder.build()
+}
+
+/// Names that are longer or shorter than these are no slip of another one.
+const NAME_BYTES: RangeInclusive<usize> = 3..=64;
+
+/// The error of a function that does not exist, with the nearest one that does: the list is closed, and no secret.
+pub(super) fn with_nearest_function(error: Error) -> Error {
+    if error.code() != ErrorCode::UndefinedFunction || error.hint().is_some() {
+        return error;
+    }
+    let near = error.message().strip_prefix("function ").and_then(|rest| rest.strip_suffix(" does not exist"));
+    match near.and_then(near_name) {
+        Some(near) => error.with_hint(format!("Perhaps you meant to call the function {near}.")),
+        None => error,
+    }
+}
+
+fn near_name(name: &str) -> Option<&'static str> {
+    let names = ALLOWED.lines().filter_map(|line| line.split_once(' ')).map(|(_, name)| name);
+    NAME_BYTES.contains(&name.len()).then(|| nearest(name, names)).flatten()
 }
 
 #[cfg(test)]
@@ -91,5 +114,21 @@ mod tests {
         }
         assert_eq!(known, ALLOWED, "look at what is new, then BLESS=1");
         assert_eq!(names(&restrict(whole)), ALLOWED);
+    }
+
+    #[test]
+    fn a_slip_in_a_functions_name_has_the_nearest_one() {
+        let hint = |message: &str| with_nearest_function(Error::new(ErrorCode::UndefinedFunction, message));
+        for (name, near) in [
+            ("lenght", Some("length")),
+            ("cuont", Some("count")),
+            ("pg_read_file", None),
+            ("no_such_function", None),
+            ("xx", None),
+        ] {
+            let expected = near.map(|near| format!("Perhaps you meant to call the function {near}."));
+            assert_eq!(hint(&format!("function {name} does not exist")).hint(), expected.as_deref(), "{name}");
+        }
+        assert_eq!(hint("procedure lenght does not exist").hint(), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::bind::aggregate_filters::refuse_filters;
 use crate::bind::argument_types::with_named_arguments;
+use crate::bind::functions::with_nearest_function;
 use crate::bind::mask_guard::refuse_masked_predicates;
 use crate::bind::missing_columns::translate_binding;
 use crate::bind::near_columns::with_nearest_column;
@@ -457,7 +458,8 @@ async fn plan_names(
     crate::dialect::parameters::declare(&mut ast, declared)?;
     state.statement_to_plan(DfStatement::Statement(Box::new(ast))).await.map_err(|e| {
         let image = dialect.catalog.image();
-        with_nearest_column(with_nearest(translate_binding(&e, query), image), &e, query, image)
+        let error = with_nearest_function(with_nearest(translate_binding(&e, query), image));
+        with_nearest_column(error, &e, query, image)
     })
 }
 
