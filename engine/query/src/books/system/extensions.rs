@@ -1,5 +1,5 @@
-//! Relations and procedures of schema `querygate` that something beside the engine supplies. Decides who may call; knows none of
-//! them by name.
+//! Relations and procedures of schema `querygate` that something beside the engine supplies. Decides who may call; knows
+//! their names only to say what configuration has them.
 
 use super::{Cell, Kind, Row, batch_of, schema_of};
 use querygate_catalog::live::LiveTable;
@@ -81,20 +81,10 @@ pub(crate) fn procedure(
         return Err(Error::new(ErrorCode::InsufficientPrivilege, "permission denied to call procedures")
             .with_hint("Procedures of schema querygate are for operators."));
     }
-    let missing = || {
-        let names: Vec<&str> = extensions.iter().flat_map(|e| e.procedures()).map(|p| p.name).collect();
-        let error = Error::new(ErrorCode::UndefinedFunction, format!("procedure {name} does not exist"));
-        error.with_hint(if names.is_empty() {
-            "Procedures are there where the gate's configuration has [learning], [events] or [transactions].".to_owned()
-        } else {
-            let verb = if names.len() == 1 { "is" } else { "are" };
-            format!("There {verb} querygate.{}.", names.join(", querygate."))
-        })
-    };
     let bare = name.strip_prefix("querygate.").unwrap_or(name);
     let owned =
         |e: &Arc<dyn SystemExtension>| Some((Arc::clone(e), e.procedures().into_iter().find(|p| p.name == bare)?));
-    let (extension, procedure) = extensions.iter().find_map(owned).ok_or_else(missing)?;
+    let (extension, procedure) = extensions.iter().find_map(owned).ok_or_else(|| missing(extensions, name, bare))?;
     let least = procedure.arguments.len().saturating_sub(procedure.optional);
     if arguments.len() < least || arguments.len() > procedure.arguments.len() {
         let names: Vec<&str> = procedure.arguments.iter().map(|(name, _)| *name).collect();
@@ -103,6 +93,37 @@ pub(crate) fn procedure(
     }
     let typed = arguments.into_iter().zip(procedure.arguments).map(|(cell, (_, kind))| coerced(cell, *kind));
     Ok((extension, procedure, typed.collect::<Result<_>>()?))
+}
+
+/// Procedures that are there with a table of the configuration, and its name.
+const CONFIGURED: [(&str, &str); 12] = [
+    ("acknowledge", "learning"),
+    ("advice_off", "learning"),
+    ("advice_on", "learning"),
+    ("apply", "learning"),
+    ("forget", "learning"),
+    ("mute", "learning"),
+    ("pin", "learning"),
+    ("resolve", "transactions"),
+    ("suggest_indexes", "learning"),
+    ("undo", "learning"),
+    ("unmute", "learning"),
+    ("unpin", "learning"),
+];
+
+/// The error of a procedure that is not there, with what it takes to have it, or with those that are there.
+fn missing(extensions: &[Arc<dyn SystemExtension>], name: &str, bare: &str) -> Error {
+    let error = Error::new(ErrorCode::UndefinedFunction, format!("procedure {name} does not exist"));
+    if let Some((_, key)) = CONFIGURED.iter().find(|(procedure, _)| *procedure == bare) {
+        return error.with_hint(format!("It is there where the gate's configuration has [{key}]."));
+    }
+    let names: Vec<&str> = extensions.iter().flat_map(|e| e.procedures()).map(|p| p.name).collect();
+    error.with_hint(if names.is_empty() {
+        "Procedures are there where the gate's configuration has [learning] or [transactions].".to_owned()
+    } else {
+        let verb = if names.len() == 1 { "is" } else { "are" };
+        format!("There {verb} querygate.{}.", names.join(", querygate."))
+    })
 }
 
 /// A constant as an argument of this type.
@@ -174,5 +195,23 @@ mod tests {
         check("public.double", std::slice::from_ref(&two), true, Err(ErrorCode::UndefinedFunction));
         check("double", std::slice::from_ref(&two), false, Err(ErrorCode::InsufficientPrivilege));
         check("nothing", &[two], false, Err(ErrorCode::InsufficientPrivilege));
+    }
+
+    #[test]
+    fn a_procedure_that_is_not_there_says_what_it_takes() {
+        let caller = Principal::builder("ada").operator(true).build();
+        let doubles: Vec<Arc<dyn SystemExtension>> = vec![Arc::new(Doubles)];
+        let doubles = doubles.as_slice();
+        let none: &[Arc<dyn SystemExtension>] = &[];
+        let learning = "It is there where the gate's configuration has [learning].";
+        for (extensions, name, expected) in [
+            (doubles, "querygate.suggest_indexes", learning),
+            (none, "querygate.resolve", "It is there where the gate's configuration has [transactions]."),
+            (doubles, "querygate.halve", "There is querygate.double."),
+            (doubles, "public.suggest_indexes", "There is querygate.double."),
+        ] {
+            let error = procedure(extensions, name, Vec::new(), &caller).map(drop).unwrap_err();
+            assert_eq!((error.code(), error.hint()), (ErrorCode::UndefinedFunction, Some(expected)), "{name}");
+        }
     }
 }
