@@ -117,20 +117,45 @@ pub(super) fn tag(ast: &Ast) -> String {
     }
 }
 
+/// Where tables and views are made instead; also said of SELECT INTO, which is no statement of its own.
+pub(crate) const MADE_ELSEWHERE: &str =
+    "Tables are made and changed in the source itself, views in the gate's configuration.";
+const IN_THE_SOURCE: &str = "Do it in the source itself.";
+const IN_METADATA: &str = "Who may read what is written in the gate's metadata.";
+
 /// The refusal of a statement of this name.
 pub(super) fn refused(tag: &str) -> Error {
-    let hint = match tag.split(' ').next().unwrap_or_default() {
-        "CREATE" | "ALTER" | "DROP" | "COMMENT" | "IMPORT" => {
-            "Tables are made and changed in the source itself, views in the gate's configuration."
-        }
-        "GRANT" | "REVOKE" | "DENY" | "REASSIGN" => "Who may read what is written in the gate's metadata.",
+    let (verb, kind) = tag.split_once(' ').unwrap_or((tag, ""));
+    let hint = match verb {
+        "CREATE" | "ALTER" | "DROP" => made(kind),
+        "COMMENT" | "IMPORT" => MADE_ELSEWHERE,
+        "GRANT" | "REVOKE" | "DENY" | "REASSIGN" => IN_METADATA,
         "DO" => "This gate runs no procedural code; run it in the source itself.",
-        "ANALYZE" | "ANALYSE" | "VACUUM" | "CLUSTER" | "REINDEX" | "REFRESH" | "CHECKPOINT" => {
-            "Do it in the source itself."
-        }
+        "ANALYZE" | "ANALYSE" | "VACUUM" | "CLUSTER" | "REINDEX" | "REFRESH" | "CHECKPOINT" => IN_THE_SOURCE,
         _ => return super::unsupported(tag),
     };
     super::unsupported(tag).with_hint(hint)
+}
+
+/// Where things of a kind are made, changed and dropped.
+fn made(kind: &str) -> &'static str {
+    match kind {
+        "ROLE" => "Users are written in [[users]] of the gate's configuration, what they may read in its metadata.",
+        "POLICY" | "DEFAULT PRIVILEGES" => IN_METADATA,
+        "VIEW" => "Views are written in [[views]] of the gate's configuration.",
+        "DATABASE" | "SCHEMA" | "SERVER" | "USER MAPPING" | "FOREIGN DATA WRAPPER" => {
+            "What is read is written in [[sources]] of the gate's configuration and in its metadata."
+        }
+        "AGGREGATE" | "EXTENSION" | "FUNCTION" | "LANGUAGE" | "OPERATOR" | "PROCEDURE" => {
+            "The gate's functions are fixed; run code of your own in the source itself."
+        }
+        "EVENT TRIGGER" | "RULE" | "TRIGGER" => {
+            "What happens with a change is written in the source itself, or in the gate's metadata."
+        }
+        "" | "FOREIGN TABLE" | "TABLE" | "TABLE AS" => MADE_ELSEWHERE,
+        // Of the rest, indexes, sequences and types among them, the gate keeps none.
+        _ => IN_THE_SOURCE,
+    }
 }
 
 /// What a reader locks is there for as long as the transaction lasts, which is so here for every table without a lock. Anything

@@ -162,6 +162,15 @@ fn a_refusal_says_where_it_is_done_instead() {
         ("CREATE TABLE t (a int)", "views in the gate's configuration"),
         ("GRANT SELECT ON t TO u", "the gate's metadata"),
         ("VACUUM", "in the source itself"),
+        ("CREATE ROLE r", "[[users]]"),
+        ("CREATE USER u", "[[users]]"),
+        ("DROP ROLE r", "[[users]]"),
+        ("CREATE POLICY p ON t", "the gate's metadata"),
+        ("CREATE VIEW v AS SELECT 1", "[[views]]"),
+        ("CREATE EXTENSION e", "functions are fixed"),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "functions are fixed"),
+        ("CREATE SCHEMA s", "[[sources]]"),
+        ("CREATE INDEX i ON t (a)", "in the source itself"),
     ] {
         let error = parse(sql).unwrap_err();
         assert!(error.hint().is_some_and(|text| text.contains(hint)), "{sql}: {error:?}");
