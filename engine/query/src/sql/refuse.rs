@@ -1,5 +1,6 @@
 //! Parts of a query that the engine would leave out in silence are refused by name.
 
+use crate::sql::classify::MADE_ELSEWHERE;
 use crate::sql::distinct_from::is_misread;
 use crate::sql::walk::{ON, Reader, Step, Stop, read};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -192,6 +193,10 @@ impl Reader for Ignored {
         {
             return refused_name();
         }
+        if select.into.is_some() {
+            let error = Error::new(ErrorCode::FeatureNotSupported, "SELECT INTO is not supported");
+            return ControlFlow::Break(Stop::Refused(error.with_hint(MADE_ELSEWHERE)));
+        }
         of_select(select).map_or(ON, refused)
     }
 
@@ -236,9 +241,6 @@ impl Reader for Ignored {
 }
 
 fn of_select(select: &Select) -> Option<&'static str> {
-    if select.into.is_some() {
-        return Some("SELECT INTO");
-    }
     if select.top.is_some() {
         return Some("TOP");
     }
@@ -260,6 +262,13 @@ mod tests {
     fn judge(sql: &str) -> bool {
         let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
         refuse_ignored(&parsed.remove(0)).is_ok()
+    }
+
+    #[test]
+    fn select_into_says_where_tables_are_made() {
+        let parsed = Parser::parse_sql(&PostgreSqlDialect {}, "select * into x from t").unwrap();
+        let error = refuse_ignored(&parsed[0]).unwrap_err();
+        assert_eq!((error.message(), error.hint()), ("SELECT INTO is not supported", Some(MADE_ELSEWHERE)));
     }
 
     #[test]
