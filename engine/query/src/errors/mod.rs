@@ -178,6 +178,18 @@ pub(crate) fn out_of_range() -> Error {
     Error::new(ErrorCode::NumericOutOfRange, "value is out of range")
 }
 
+/// With PostgreSQL's name of an integer type: the library's text ends with its own, and begins with the value, which is data.
+fn beyond_its_type(text: &str) -> Error {
+    let target = text.rsplit_once("to type ").or_else(|| text.rsplit_once("out of range "));
+    let name = match target.map(|(_, target)| target) {
+        Some("Int16") => "smallint",
+        Some("Int32") => "integer",
+        Some("Int64") => "bigint",
+        Some(_) | None => return out_of_range(),
+    };
+    Error::new(ErrorCode::NumericOutOfRange, format!("{name} out of range"))
+}
+
 /// The library's text ends with "to value of Int32 type" and begins with the value, which is data.
 fn cast_error(text: &str) -> Error {
     if text.contains("overflow")
@@ -185,7 +197,7 @@ fn cast_error(text: &str) -> Error {
         || text.contains("too large")
         || text.contains("Can't cast value")
     {
-        return out_of_range().with_cause("cast out of range");
+        return beyond_its_type(text).with_cause("cast out of range");
     }
     let target = text.rsplit_once("to value of ").map(|(_, t)| t.trim_end_matches(" type").to_owned());
     match target.as_deref() {

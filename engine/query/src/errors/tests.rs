@@ -39,6 +39,23 @@ fn texts_of_execution_are_not_passed_on() {
     }
 }
 
+/// PostgreSQL, "integer out of range": the type is said where it is one that it says so of, and the value never.
+#[test]
+fn a_cast_beyond_an_integers_range_names_its_type() {
+    for (text, message) in [
+        ("Can't cast value 99999999999 to type Int32", "integer out of range"),
+        ("Can't cast value 40000 to type Int16", "smallint out of range"),
+        ("Can't cast value 1e20 to type Int64", "bigint out of range"),
+        ("value of 99999999999 is out of range Int32", "integer out of range"),
+        ("Can't cast value 300 to type UInt8", "value is out of range"),
+        ("4111 is too large to store in a Decimal128 of precision 2. Max is 0.99", "value is out of range"),
+    ] {
+        let error = DataFusionError::ArrowError(Box::new(ArrowError::CastError(text.to_owned())), None);
+        let error = translate(&error, Stage::Execute);
+        assert_eq!((error.code().sqlstate(), error.message()), ("22003", message), "{text}");
+    }
+}
+
 /// What only the engine knows is an internal error: a fixed text for the client, the cause for operators.
 #[test]
 fn what_is_the_engines_own_is_internal() {
