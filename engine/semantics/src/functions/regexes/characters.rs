@@ -1,7 +1,7 @@
 //! Reads escapes and bracket expressions of PostgreSQL's advanced regular expressions.
 
 use super::syntax::{Reader, Result, escaped};
-use super::tree::{Node, Place, Unread};
+use super::tree::{Node, Place, Reason, Unread};
 
 /// PostgreSQL's names of classes.
 const CLASSES: [&str; 14] = [
@@ -71,7 +71,7 @@ enum Item {
 
 impl Reader {
     pub(super) fn escape(&mut self) -> Result<Node> {
-        let place = match self.peek().ok_or(Unread::Invalid)? {
+        let place = match self.peek().ok_or(Unread::Because(Reason::Escape))? {
             'A' => Place::TextStart,
             'Z' => Place::TextEnd,
             'm' => Place::WordStart,
@@ -110,7 +110,7 @@ impl Reader {
         if self.peek().is_some_and(|c| c.is_ascii_digit()) {
             return self.octal();
         }
-        let c = self.next().ok_or(Unread::Invalid)?;
+        let c = self.next().ok_or(Unread::Because(Reason::Escape))?;
         Ok(match c {
             'a' => '\u{7}',
             'b' => '\u{8}',
@@ -128,7 +128,7 @@ impl Reader {
             'x' => self.hexadecimal(1, 255)?,
             'u' => self.hexadecimal(4, 4)?,
             'U' => self.hexadecimal(8, 8)?,
-            c if c.is_alphanumeric() => return Err(Unread::Invalid),
+            c if c.is_alphanumeric() => return Err(Unread::Because(Reason::Escape)),
             c => c,
         })
     }
@@ -156,7 +156,7 @@ impl Reader {
             digits += 1;
             value = value.saturating_mul(radix).saturating_add(digit);
         }
-        if digits < least { Err(Unread::Invalid) } else { Ok(value) }
+        if digits < least { Err(Unread::Because(Reason::Escape)) } else { Ok(value) }
     }
 
     /// A bracket expression, in the spelling of the library: what is a character here may be a sign there.
@@ -173,15 +173,18 @@ impl Reader {
             let is_sign = self.peek() == Some('-') && self.at > begin;
             let item = self.item()?;
             if is_sign && self.peek() != Some(']') {
-                return Err(Unread::Invalid);
+                return Err(Unread::Because(Reason::Range));
             }
             let is_range = self.peek() == Some('-') && !self.follows(1, ']');
             match item {
-                Item::Class(_) if is_range => return Err(Unread::Invalid),
+                Item::Class(_) if is_range => return Err(Unread::Because(Reason::Range)),
                 Item::Class(class) => out.push_str(class),
                 Item::Character(from) if is_range => {
                     self.at += 1;
-                    let Item::Character(to) = self.item()? else { return Err(Unread::Invalid) };
+                    let Item::Character(to) = self.item()? else { return Err(Unread::Because(Reason::Range)) };
+                    if to < from {
+                        return Err(Unread::Because(Reason::Range));
+                    }
                     out.push_str(&format!("{}-{}", escaped(from), escaped(to)));
                 }
                 Item::Character(c) => out.push_str(&escaped(c)),
@@ -192,10 +195,10 @@ impl Reader {
     }
 
     fn item(&mut self) -> Result<Item> {
-        match self.next().ok_or(Unread::Invalid)? {
+        match self.next().ok_or(Unread::Because(Reason::Brackets))? {
             '[' if self.takes(":") => {
                 let is_it = |class: &&str| self.takes(&format!("{class}:]"));
-                let name = CLASSES.into_iter().find(is_it).ok_or(Unread::Invalid)?;
+                let name = CLASSES.into_iter().find(is_it).ok_or(Unread::Because(Reason::Class))?;
                 class(name, self.options.insensitive).map(Item::Class).ok_or(Unread::Invalid)
             }
             '[' if matches!(self.peek(), Some('.' | '=')) => {

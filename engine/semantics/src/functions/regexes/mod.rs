@@ -141,7 +141,8 @@ fn too_complex() -> DataFusionError {
 
 fn refused(unread: Unread) -> DataFusionError {
     match unread {
-        Unread::Invalid => invalid(),
+        // Of a pattern that a row holds no more is said than that it is invalid.
+        Unread::Invalid | Unread::Because(_) => invalid(),
         Unread::TooComplex => too_complex(),
         Unread::Absent => {
             let message = "basic and extended regular expressions are not supported";
@@ -150,15 +151,26 @@ fn refused(unread: Unread) -> DataFusionError {
     }
 }
 
+/// The refusal of a pattern that the statement holds, with the reason.
+fn refused_constant(unread: Unread) -> DataFusionError {
+    match unread {
+        Unread::Because(reason) => {
+            let message = format!("invalid regular expression: {}", reason.words());
+            external(Error::new(ErrorCode::InvalidRegularExpression, message))
+        }
+        Unread::Invalid | Unread::TooComplex | Unread::Absent => refused(unread),
+    }
+}
+
 /// Nests in the spelling of the engine with linear time: some for each that was read.
 const NEST_MAX: u32 = 1_000;
 /// Bytes that the sets of characters of a pattern may take.
 const SETS_BYTES_MAX: usize = 4 << 20;
 
-/// A pattern in the spelling of the engine with linear time, and whether letters of both cases are alike. `None`: that engine cannot
-/// follow it.
+/// A pattern that is the same for all rows, in the spelling of the engine with linear time, and whether letters of both cases are
+/// alike. `None`: that engine cannot follow it.
 pub(crate) fn linear_spelling(pattern: &str, flags: &str) -> Result<Option<(String, bool)>> {
-    let (node, _, options) = syntax::read(pattern, Options::of(flags)?, SETS_BYTES_MAX).map_err(refused)?;
+    let (node, _, options) = syntax::read(pattern, Options::of(flags)?, SETS_BYTES_MAX).map_err(refused_constant)?;
     Ok(spelled(&node).map(|spelled| (spelled, options.insensitive)))
 }
 

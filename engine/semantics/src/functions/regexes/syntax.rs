@@ -2,7 +2,7 @@
 //! in. Knows no text that is searched.
 
 use super::Options;
-use super::tree::{Node, Place, Set, Unread};
+use super::tree::{Node, Place, Reason, Set, Unread};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, HirKind};
 use std::collections::HashMap;
@@ -28,7 +28,8 @@ pub(super) fn read(pattern: &str, options: Options, bytes_max: usize) -> Result<
     };
     let node = if reader.is_literal()? { reader.literals()? } else { reader.choice()? };
     if reader.at < reader.rest.len() {
-        return Err(Unread::Invalid);
+        // Only a parenthesis that none opens ends a choice before the pattern's end.
+        return Err(Unread::Because(Reason::Parentheses));
     }
     Ok((node, reader.groups.len(), reader.options))
 }
@@ -87,7 +88,7 @@ impl Reader {
             match self.next().ok_or(Unread::Invalid)? {
                 'q' => is_literal = true,
                 'b' | 'e' => return Err(Unread::Absent),
-                flag => self.options.set(flag).ok_or(Unread::Invalid)?,
+                flag => self.options.set(flag).ok_or(Unread::Because(Reason::Option))?,
             }
         }
         self.at += 1;
@@ -158,8 +159,8 @@ impl Reader {
             '$' if self.options.lines => Ok(Node::At(Place::LineEnd)),
             '$' => Ok(Node::At(Place::TextEnd)),
             '\\' => self.escape(),
-            '*' | '+' | '?' => Err(Unread::Invalid),
-            '{' if self.peek().is_some_and(|c| c.is_ascii_digit()) => Err(Unread::Invalid),
+            '*' | '+' | '?' => Err(Unread::Because(Reason::Operand)),
+            '{' if self.peek().is_some_and(|c| c.is_ascii_digit()) => Err(Unread::Because(Reason::Operand)),
             c => self.literal(c),
         }
     }
@@ -186,7 +187,7 @@ impl Reader {
     }
 
     fn close(&mut self) -> Result<()> {
-        if self.takes(")") { Ok(()) } else { Err(Unread::Invalid) }
+        if self.takes(")") { Ok(()) } else { Err(Unread::Because(Reason::Parentheses)) }
     }
 
     fn special(&mut self) -> Result<Node> {
@@ -217,7 +218,7 @@ impl Reader {
                 self.at += 1;
                 let bound = self.bound()?;
                 if self.peek() != Some('}') {
-                    return Err(Unread::Invalid);
+                    return Err(Unread::Because(Reason::Braces));
                 }
                 bound
             }
@@ -225,12 +226,12 @@ impl Reader {
         };
         self.at += 1;
         if constraint {
-            return Err(Unread::Invalid);
+            return Err(Unread::Because(Reason::Operand));
         }
         let greedy = !self.takes("?");
         self.skip_blanks();
         if matches!(self.peek(), Some('*' | '+' | '?')) || self.is_bound() {
-            return Err(Unread::Invalid);
+            return Err(Unread::Because(Reason::Operand));
         }
         Ok(Node::Repeat { of: Box::new(of), least, most, greedy })
     }
@@ -246,7 +247,7 @@ impl Reader {
             true if self.peek() == Some('}') => None,
             true => Some(self.number()?),
         };
-        if most.is_some_and(|most| most < least) { Err(Unread::Invalid) } else { Ok((least, most)) }
+        if most.is_some_and(|most| most < least) { Err(Unread::Because(Reason::Count)) } else { Ok((least, most)) }
     }
 
     fn number(&mut self) -> Result<u32> {
@@ -255,7 +256,7 @@ impl Reader {
             self.at += 1;
             value = Some(value.unwrap_or(0) * 10 + digit);
             if value.is_some_and(|value| value > REPEATS_MAX) {
-                return Err(Unread::Invalid);
+                return Err(Unread::Because(Reason::Count));
             }
         }
         value.ok_or(Unread::Invalid)
@@ -270,7 +271,7 @@ impl Reader {
     pub(super) fn again(&self, number: usize) -> Result<Node> {
         match self.groups.get(number.wrapping_sub(1)) {
             Some(true) => Ok(Node::Again(number)),
-            _ => Err(Unread::Invalid),
+            Some(false) | None => Err(Unread::Because(Reason::Reference)),
         }
     }
 

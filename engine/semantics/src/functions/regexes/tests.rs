@@ -116,6 +116,34 @@ fn what_is_not_of_postgresql_is_invalid() {
     }
 }
 
+/// PostgreSQL's words (regerrs.h), and only of a pattern that the statement itself holds.
+#[test]
+fn an_invalid_constant_pattern_has_its_reason() {
+    for (pattern, reason) in [
+        ("a(.", "parentheses () not balanced"),
+        ("a)", "parentheses () not balanced"),
+        ("(?=a", "parentheses () not balanced"),
+        ("[a", "brackets [] not balanced"),
+        ("a{1", "braces {} not balanced"),
+        ("*a", "quantifier operand invalid"),
+        ("a**", "quantifier operand invalid"),
+        ("^*", "quantifier operand invalid"),
+        ("a{2,1}", "invalid repetition count(s)"),
+        ("a{256}", "invalid repetition count(s)"),
+        (r"a\", r"invalid escape \ sequence"),
+        (r"\z", r"invalid escape \ sequence"),
+        (r"(a)\2", "invalid backreference number"),
+        ("[[:foo:]]", "invalid character class"),
+        ("[b-a]", "invalid character range"),
+        ("(?iz)a", "invalid embedded option"),
+    ] {
+        let told = linear_spelling(pattern, "").unwrap_err().to_string();
+        assert!(told.contains(&format!("invalid regular expression: {reason}")), "{pattern}: {told}");
+        let of_a_row = Expression::new(pattern, "", 4 << 20).unwrap_err().to_string();
+        assert!(of_a_row.contains("invalid regular expression") && !of_a_row.contains(reason), "{pattern}: {of_a_row}");
+    }
+}
+
 #[test]
 fn what_takes_too_long_or_too_much_is_refused() {
     let too_complex = |result: Result<String>| assert!(result.unwrap_err().to_string().contains("too complex"));

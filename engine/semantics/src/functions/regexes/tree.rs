@@ -62,9 +62,43 @@ pub(super) enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {
     Invalid,
+    /// Invalid for a reason that PostgreSQL has words for.
+    Because(Reason),
     TooComplex,
     /// Basic and extended expressions.
     Absent,
+}
+
+/// What PostgreSQL says of an invalid pattern: no word of the pattern itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    Parentheses,
+    Brackets,
+    Braces,
+    Operand,
+    Count,
+    Escape,
+    Reference,
+    Class,
+    Range,
+    Option,
+}
+
+impl Reason {
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Parentheses => "parentheses () not balanced",
+            Self::Brackets => "brackets [] not balanced",
+            Self::Braces => "braces {} not balanced",
+            Self::Operand => "quantifier operand invalid",
+            Self::Count => "invalid repetition count(s)",
+            Self::Escape => r"invalid escape \ sequence",
+            Self::Reference => "invalid backreference number",
+            Self::Class => "invalid character class",
+            Self::Range => "invalid character range",
+            Self::Option => "invalid embedded option",
+        }
+    }
 }
 
 /// How many characters a match has: at least and, if that is known, at most.
