@@ -3,8 +3,10 @@
 
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+mod patterns;
 mod words;
 
+use crate::errors::patterns::invalid_pattern;
 use crate::errors::words::known;
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
@@ -52,9 +54,7 @@ fn translated(error: &DataFusionError, stage: Stage) -> Error {
                 Some(nested) => translated(nested, stage),
                 None => match inner.downcast_ref::<ArrowError>() {
                     Some(arrow) => translate_arrow(arrow),
-                    None if inner.to_string().starts_with("regex parse error") => {
-                        Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression").with_cause(inner)
-                    }
+                    None if inner.to_string().starts_with("regex parse error") => invalid_pattern(&inner.to_string()),
                     None => Error::internal(inner),
                 },
             },
