@@ -92,8 +92,40 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
         } else {
             elements(items, &element)
         };
+    } else if let (Some(element), Expr::Array(members)) = (element_type(data_type), unnested(inner)) {
+        if members.elem.iter().all(is_one_value) {
+            cast_members(&mut members.elem, innermost(element));
+        }
     }
     Ok(())
+}
+
+fn unnested(expr: &mut Expr) -> &mut Expr {
+    match expr {
+        Expr::Nested(inner) => unnested(inner),
+        other => other,
+    }
+}
+
+/// Whether a member of `ARRAY[…]` is no array, by how it is written; what stands in one within it, the same.
+fn is_one_value(member: &Expr) -> bool {
+    match member {
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_one_value(inner),
+        Expr::Array(members) => members.elem.iter().all(is_one_value),
+        Expr::Cast { data_type, .. } => element_type(data_type).is_none(),
+        Expr::Value(value) => !matches!(value.value, Value::Placeholder(_)),
+        _ => false,
+    }
+}
+
+/// `ARRAY[1.5::float8, 2.5]::int[]`: each member is cast by itself, not first to a type that all have.
+fn cast_members(members: &mut [Expr], element: &DataType) {
+    for member in members {
+        match unnested(member) {
+            Expr::Array(inner) => cast_members(&mut inner.elem, element),
+            other => *other = cast(std::mem::replace(other, text("")), element.clone()),
+        }
+    }
 }
 
 /// Bytes of a name.
