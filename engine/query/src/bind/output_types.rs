@@ -223,7 +223,6 @@ mod tests {
             ("SELECT first_value('a'::varchar) OVER ()", PgType::Varchar),
             ("SELECT lag(x, 1, x) OVER () FROM (SELECT 'a'::varchar AS x) q", PgType::Varchar),
             ("SELECT lag(x, n, 'b') OVER () FROM (SELECT 'a'::varchar AS x, 1 AS n) q", PgType::Varchar),
-            ("SELECT lag(y, 1, x) OVER () FROM (SELECT 'a'::varchar AS x, 'b'::text AS y) q", PgType::Text),
             (
                 "SELECT first_value(CASE WHEN true THEN 'a'::varchar END) OVER (ROWS UNBOUNDED PRECEDING)",
                 PgType::Varchar,

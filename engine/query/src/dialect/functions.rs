@@ -171,8 +171,8 @@ impl ScalarUDFImpl for ToldApart {
             None => plan_err!("two arguments are needed"),
         }
     }
-    /// Where it stood, its text stays as a name: it goes once keys are told apart, and sources compute what it held. The keys of sets
-    /// have no names beside their texts.
+    /// Where it stood, its text stays as a name: it goes once keys have names of their own, and sources compute what it held. The keys
+    /// of sets have no names beside their texts.
     fn simplify(&self, mut args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
         let stays = match args.get(1) {
             Some(Expr::Literal(mark, _)) => mark.try_as_str().flatten().is_none_or(|mark| mark.starts_with(OF_SETS)),

@@ -75,8 +75,7 @@ impl GateSession {
                 let Classified::Query(query) = explained.class() else { return Err(lost()) };
                 // ANALYZE runs it, and each plan tells of rights.
                 let bound = self.refreshed(bound, query, &prepared.declared, parameters).await?;
-                let explained =
-                    crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style);
+                let explained = crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style);
                 Ok(Outcome::Rows(Box::pin(explained).await?))
             }
             (Kind::ExplainWrite(style, explained), _) => {

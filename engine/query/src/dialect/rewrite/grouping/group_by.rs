@@ -177,7 +177,7 @@ fn is_cast_column(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_cast_column(inner),
         Expr::Cast { expr: inner, .. } => is_column(inner) || is_cast_column(inner),
-        // The same, told apart before.
+        // A cast that has its number.
         Expr::Function(function) if unqualified(&function.name).is_some_and(|name| name == APART) => {
             plain_arguments(&function.args).is_some_and(|args| args.first().is_some_and(|arg| is_cast_column(arg)))
         }
