@@ -30,7 +30,9 @@ struct Statement {
     /// One run of those that were added up, and the others.
     record: Option<Box<StatementRecord>>,
     more: RunSums,
-    /// Whether the one was not timed and is nothing special: the next one that is timed takes its place.
+    /// Whether the one was not timed.
+    is_record_untimed: bool,
+    /// Whether it is nothing special either: the next one that is timed takes its place.
     gives_way: bool,
     /// Of the others, those whose fragment was not timed and has no time yet.
     untimed: u32,
@@ -61,6 +63,7 @@ impl Statement {
             usual: (0, 0),
             record: None,
             more: RunSums::default(),
+            is_record_untimed: false,
             gives_way: false,
             untimed: 0,
             timed: None,
@@ -110,11 +113,11 @@ impl Statement {
         match &mut self.record {
             None => {
                 self.record = Some(Box::new(whole()));
-                self.gives_way = run.is_untimed();
+                (self.is_record_untimed, self.gives_way) = (run.is_untimed(), run.is_untimed());
             }
             Some(record) if (slow && run.total > record.total) || (self.gives_way && !run.is_untimed()) => {
                 let replaced = match record.fragments.first() {
-                    Some(fragment) if self.gives_way => {
+                    Some(fragment) if self.is_record_untimed => {
                         self.untimed += 1;
                         EndedRun { fragments: RanFragments::Untimed(&fragment.template), ..EndedRun::of(record) }
                     }
@@ -122,7 +125,7 @@ impl Statement {
                 };
                 self.more.add(&replaced);
                 **record = whole();
-                self.gives_way = false;
+                (self.is_record_untimed, self.gives_way) = (run.is_untimed(), false);
             }
             Some(_) => {
                 self.more.add(run);
@@ -135,7 +138,8 @@ impl Statement {
     fn take(&mut self) -> (Option<StatementRecord>, bool) {
         let mut more = std::mem::take(&mut self.more);
         let untimed = std::mem::take(&mut self.untimed);
-        let of_record = || self.record.as_ref()?.fragments.first().map(FragmentTimes::of);
+        let timed_record = self.record.as_ref().filter(|_| !self.is_record_untimed);
+        let of_record = || timed_record?.fragments.first().map(FragmentTimes::of);
         if let Some(times) = self.timed.or_else(of_record) {
             more.fragment.add_times(times, untimed);
         }

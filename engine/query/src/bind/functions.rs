@@ -43,7 +43,8 @@ pub(super) fn with_nearest_function(error: Error) -> Error {
         return error;
     }
     let near = error.message().strip_prefix("function ").and_then(|rest| rest.strip_suffix(" does not exist"));
-    match near.and_then(near_name) {
+    // With types of arguments the name is one that there is.
+    match near.filter(|name| !name.contains('(')).and_then(near_name) {
         Some(near) => error.with_hint(format!("Perhaps you meant to call the function {near}.")),
         None => error,
     }

@@ -8,6 +8,12 @@ use datafusion::sql::sqlparser::ast::Query;
 use querygate_pg_catalog::image::CatalogImage;
 use querygate_query_api::own_names::output_name;
 use querygate_types::{Error, ErrorCode};
+use std::collections::HashSet;
+
+/// The most tables of a statement whose columns are looked through for a hint.
+const TABLES_MAX: usize = 32;
+/// The most columns in reach among which the nearest is looked for.
+const COLUMNS_MAX: usize = 2_000;
 
 /// The error of a column that does not exist, with the nearest one.
 pub(super) fn with_nearest_column(error: Error, cause: &DataFusionError, query: &Query, image: &CatalogImage) -> Error {
@@ -24,11 +30,19 @@ pub(super) fn with_nearest_column(error: Error, cause: &DataFusionError, query: 
 /// With what the query calls its table. What the engine found in reach is believed only where the catalog lists it too.
 fn near(column: &Column, in_reach: &[Column], tables: &[NamedTable], image: &CatalogImage) -> Option<String> {
     let asked = column.relation.as_ref().map(|relation| output_name(relation.table()));
-    let candidates = in_reach.iter().filter_map(|field| {
-        let alias = output_name(field.relation.as_ref()?.table());
-        let name = output_name(&field.name);
-        let is_listed = tables.iter().any(|table| table.alias == alias && lists(image, &table.name, name));
-        (is_listed && asked.is_none_or(|asked| asked == alias)).then_some((alias, name))
+    let mut named: Vec<&NamedTable> = tables.iter().collect();
+    named.sort_by_key(|table| (&table.alias, &table.name));
+    named.dedup_by_key(|table| (&table.alias, &table.name));
+    if named.len() > TABLES_MAX {
+        return None;
+    }
+    let mut listed: HashSet<(&str, &str)> = HashSet::new();
+    for table in named {
+        listed.extend(columns(image, &table.name).map(|name| (table.alias.as_str(), name)));
+    }
+    let candidates = in_reach.iter().take(COLUMNS_MAX).filter_map(|field| {
+        let (alias, name) = (output_name(field.relation.as_ref()?.table()), output_name(&field.name));
+        (listed.contains(&(alias, name)) && asked.is_none_or(|asked| asked == alias)).then_some((alias, name))
     });
     let candidates: Vec<(&str, &str)> = candidates.collect();
     let near = near_column(output_name(&column.name), candidates.iter().map(|(_, name)| *name))?;
@@ -36,19 +50,20 @@ fn near(column: &Column, in_reach: &[Column], tables: &[NamedTable], image: &Cat
     Some(format!("{alias}.{name}"))
 }
 
-/// Whether a reader's catalog has this column in the relation of this name.
-fn lists(image: &CatalogImage, relation: &[String], column: &str) -> bool {
-    let (schema, relation) = match relation {
-        [] => return false,
-        [relation] => (None, relation),
-        [.., schema, relation] => (Some(schema), relation),
+/// Columns that a reader's catalog has in the relation of this name.
+fn columns<'a>(image: &'a CatalogImage, name: &'a [String]) -> impl Iterator<Item = &'a str> {
+    let (schema, relation) = match name {
+        [] => (None, None),
+        [relation] => (None, Some(relation)),
+        [.., schema, relation] => (Some(schema), Some(relation)),
     };
-    let is_meant = |name: &String| match schema {
+    let is_meant = move |name: &String| match schema {
         Some(schema) => name == schema,
         None => image.search_path.contains(name),
     };
-    let relations = image.schemas.iter().filter(|schema| is_meant(&schema.name)).flat_map(|schema| &schema.relations);
-    relations.filter(|one| one.name == *relation).any(|one| one.columns.iter().any(|listed| listed.name == column))
+    let schemas = image.schemas.iter().filter(move |schema| is_meant(&schema.name));
+    let relations = schemas.flat_map(|schema| &schema.relations).filter(move |one| relation == Some(&one.name));
+    relations.flat_map(|one| one.columns.iter().map(|column| column.name.as_str()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use querygate_telemetry_api::{
     Added, ChangedRows, EndedRun, FirstRow, RanFragments, RepeatedRun, RunAccumulator, StatementRecord, TableWrites,
     Telemetry,
 };
+use querygate_types::ErrorCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -229,7 +230,7 @@ impl Measures {
                 RanFragments::Measured(fragments) => fragments.to_vec(),
                 RanFragments::Untimed(template) => {
                     let estimated_rows = known.and_then(|known| known.estimated_rows);
-                    vec![untimed_fragment(template, estimated_rows, record, &rest, *is_read)]
+                    vec![untimed_fragment(template, estimated_rows, record, &rest)]
                 }
             };
             let whole = statement(record, rest, fragments);
@@ -264,7 +265,7 @@ impl Measures {
         let fragments = match self.untimed.and_then(|place| self.steady.fragment(place)) {
             // Its source was asked, unless the run ended before.
             Some(known) if record.cached => {
-                vec![untimed_fragment(&known.template, known.estimated_rows, record, &rest, self.is_read)]
+                vec![untimed_fragment(&known.template, known.estimated_rows, record, &rest)]
             }
             Some(_) => Vec::new(),
             None => {
@@ -298,13 +299,13 @@ fn reads(statement: &StatementRecord) -> Vec<LeafReads> {
     of_files.collect()
 }
 
-/// A run that was not timed of a fragment that is all of its statement: it took what the statement took behind its planning.
+/// A run that was not timed of a fragment that is all of its statement. What the statement took behind its planning is no time of the
+/// source, which may have been waited for: it is not complete, so that nothing learns of it.
 fn untimed_fragment(
     template: &Arc<FragmentTemplate>,
     estimated_rows: Option<u64>,
     record: &QueryRecord,
     (_, first_row, bytes, _): &Rest<'_>,
-    is_read: bool,
 ) -> FragmentRecord {
     FragmentRecord {
         template: Arc::clone(template),
@@ -315,14 +316,22 @@ fn untimed_fragment(
         acquire: Duration::ZERO,
         first_row: first_row.map(|time| time.saturating_sub(record.planning)),
         total: record.total.saturating_sub(record.planning),
-        complete: is_read && record.error.is_none(),
+        complete: false,
         narrowed: false,
         // It counts none: what passes a whole table is never added up.
         nulls: Vec::new(),
         columns: Box::default(),
         reads: None,
-        error: record.error,
+        error: record.error.filter(|code| is_of_source(*code)),
     }
+}
+
+/// Whether a statement that one source runs failed by the source's fault.
+fn is_of_source(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::SourceUnavailable | ErrorCode::SourceLost | ErrorCode::SourceSchemaChanged | ErrorCode::SourceError
+    )
 }
 
 /// Application, time of the first row, bytes and choice.

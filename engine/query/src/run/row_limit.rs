@@ -72,7 +72,7 @@ impl Stream for RunRows {
             Poll::Pending => {
                 let started = self.run.started();
                 self.run.note(|record| {
-                    if let Some(told) = record.told.as_mut().filter(|told| told.measures.is_timed()) {
+                    if let Some(told) = &mut record.told {
                         told.measures.first_row.waits(|| started.elapsed());
                     }
                 });

@@ -217,7 +217,8 @@ fn before_a_stamp(value: &Expr, other: &Expr, schema: &DFSchema) -> Result<Optio
         (DataType::Timestamp(_, zone), DataType::Timestamp(_, beside)) => zone.is_none() && beside.is_some(),
         _ => false,
     };
-    if !narrower {
+    // What differs each time must not be compared as one value and given as another.
+    if !narrower || value.is_volatile() {
         return Ok(None);
     }
     let mut sides = [value.clone(), other.clone()];

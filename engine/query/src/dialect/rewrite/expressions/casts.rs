@@ -94,7 +94,7 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
         };
     } else if let (Some(element), Expr::Array(members)) = (element_type(data_type), unnested(inner)) {
         if members.elem.iter().all(is_one_value) {
-            cast_members(&mut members.elem, innermost(element));
+            return cast_members(&mut members.elem, innermost(element));
         }
     }
     Ok(())
@@ -119,13 +119,17 @@ fn is_one_value(member: &Expr) -> bool {
 }
 
 /// `ARRAY[1.5::float8, 2.5]::int[]`: each member is cast by itself, not first to a type that all have.
-fn cast_members(members: &mut [Expr], element: &DataType) {
+fn cast_members(members: &mut [Expr], element: &DataType) -> Result<()> {
     for member in members {
         match unnested(member) {
-            Expr::Array(inner) => cast_members(&mut inner.elem, element),
-            other => *other = cast(std::mem::replace(other, text("")), element.clone()),
+            Expr::Array(inner) => cast_members(&mut inner.elem, element)?,
+            other => {
+                *other = cast(std::mem::replace(other, text("")), element.clone());
+                rewrite(other)?;
+            }
         }
     }
+    Ok(())
 }
 
 /// Bytes of a name.

@@ -3,13 +3,17 @@
 //! with a number of its own. Knows no catalog.
 
 use super::sets::is_sets;
-use crate::dialect::ast::{call, folded, number, plain_arguments, quoted, text};
+use crate::dialect::ast::{call, cast, folded, number, plain_arguments, quoted, text};
 use crate::dialect::functions::OF_SETS;
+use crate::dialect::planners::types::PgTypePlanner;
 use crate::dialect::rewrite::expressions::calls::unqualified;
 use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Value};
+use datafusion::logical_expr::planner::TypePlanner as _;
+use datafusion::sql::sqlparser::ast::{
+    DataType as SqlType, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Value,
+};
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 const APART: &str = "told_apart";
 
@@ -265,11 +269,21 @@ struct Plain {
     casts: bool,
 }
 
+/// One text for all names of a type; `None`: it has one name.
+fn type_text(data_type: &SqlType) -> Option<String> {
+    let field = PgTypePlanner.plan_type_field(data_type).ok()??;
+    let metadata: BTreeMap<&String, &String> = field.metadata().iter().collect();
+    Some(format!("{} {metadata:?}", field.data_type()))
+}
+
 impl Writer for Plain {
     fn after_expr(&mut self, expr: &mut Expr) -> Step {
         let simple = match expr {
             Expr::Nested(inner) => Some((**inner).clone()),
             Expr::Cast { expr: inner, .. } if !self.casts => Some((**inner).clone()),
+            // However the cast and its type are spelled.
+            Expr::Cast { expr: inner, data_type, .. } => type_text(data_type)
+                .map(|name| cast((**inner).clone(), SqlType::Custom(quoted(&name).into(), Vec::new()))),
             Expr::CompoundIdentifier(parts) => parts.last().map(|name| Expr::Identifier(quoted(&folded(name)))),
             Expr::Identifier(name) => Some(Expr::Identifier(quoted(&folded(name)))),
             Expr::Function(function) if unqualified(&function.name).is_some_and(|name| name == APART) => {
