@@ -93,8 +93,13 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
             elements(items, &element)
         };
     } else if let (Some(element), Expr::Array(members)) = (element_type(data_type), unnested(inner)) {
-        if members.elem.iter().all(is_one_value) {
-            return cast_members(&mut members.elem, innermost(element));
+        let element = innermost(element).clone();
+        // Values of a reg type are numbers to an array.
+        if reg_type(&element).is_none() && members.elem.iter().all(is_one_value) {
+            cast_members(&mut members.elem, &element)?;
+            if let Expr::Cast { data_type, .. } = expr {
+                *data_type = DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(element), None));
+            }
         }
     }
     Ok(())
