@@ -149,6 +149,7 @@ impl Types {
         }
     }
 
+    /// The type of several values: literals without a type take it; of texts that are cast to one another unasked, the first.
     fn common<'a>(&mut self, exprs: impl Iterator<Item = &'a Expr>, input: &LogicalPlan) -> Option<PgType> {
         let mut types =
             exprs.filter(|expr| !is_literal(expr)).map(|expr| self.of(expr, input).or_else(|| text(expr, input)));
@@ -161,14 +162,12 @@ impl Types {
     }
 }
 
-/// The type of an expression over a node's input; `None`: what Arrow's type says.
-/// What the engine itself says of an expression's result.
+/// What the engine itself says of the type of an expression over a node's input; `None`: what Arrow's type says.
 fn computed(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
     named(&expr.to_field(input.schema().as_ref()).ok()?.1)
 }
 
-/// The type of several values: literals without a type take it; of texts that are cast to one another unasked, the first.
-/// A text that nothing names otherwise.
+/// The type of a text that nothing names otherwise; `None`: the expression is no text.
 fn text(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
     let data_type = expr.to_field(input.schema().as_ref()).ok()?.1.data_type().clone();
     matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8).then_some(PgType::Text)

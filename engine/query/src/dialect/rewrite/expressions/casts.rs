@@ -112,7 +112,7 @@ fn unnested(expr: &mut Expr) -> &mut Expr {
     }
 }
 
-/// Whether a member of `ARRAY[…]` is no array, by how it is written; what stands in one within it, the same.
+/// Whether a member of `ARRAY[…]` is certainly one value, or written arrays of such: a column or a call may be an array.
 fn is_one_value(member: &Expr) -> bool {
     match member {
         Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_one_value(inner),
