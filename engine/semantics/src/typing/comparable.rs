@@ -78,7 +78,9 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             choosing(call, schema)?
         }
-        Expr::ScalarFunction(call) if float_items::MADE_OF.contains(&call.name()) => float_items::met(call, schema),
+        Expr::ScalarFunction(call) if float_items::MADE_OF.contains(&call.name()) => {
+            float_items::with_float_items(call, schema)
+        }
         Expr::InSubquery(member) => {
             let member = wide::member(member, schema)?;
             // One that was transformed has the type of a key, which is neither of the others.

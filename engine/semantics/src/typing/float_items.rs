@@ -13,8 +13,9 @@ use std::sync::Arc;
 /// Functions that make an array of values, or of arrays, that are of one type.
 pub(super) const MADE_OF: &[&str] = &["make_array", "array_concat"];
 
-/// Casts what is numeric in such a call, where a float is beside it. Whole numbers are cast by the engine. Twice is as once.
-pub(super) fn met(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+/// Casts what is numeric among the arguments of a call that makes an array of them, or joins them to one, where a float is beside it.
+/// Whole numbers are cast by the engine. Twice is as once.
+pub fn with_float_items(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
     let types: Vec<Option<DataType>> = call.args.iter().map(|arg| arg.get_type(schema).ok()).collect();
     let has = |wanted: &DataType| {
         call.args
@@ -75,7 +76,7 @@ fn with_base(of: &DataType, float: &DataType) -> DataType {
 mod tests {
     use super::*;
     use datafusion::common::ScalarValue;
-    use datafusion::functions_nested::expr_fn::array_concat;
+    use datafusion::functions_nested::expr_fn::{array_append, array_concat, array_prepend};
     use datafusion::functions_nested::make_array::make_array;
     use datafusion::logical_expr::{col, lit};
     use std::collections::HashMap;
@@ -96,7 +97,7 @@ mod tests {
     /// The types of the arguments of a call whose items have met.
     fn types(call: Expr) -> Vec<DataType> {
         let Expr::ScalarFunction(call) = call else { panic!("a call is given") };
-        let Expr::ScalarFunction(call) = met(call, &schema()).data else { panic!("a call stays one") };
+        let Expr::ScalarFunction(call) = with_float_items(call, &schema()).data else { panic!("a call stays one") };
         call.args.iter().map(|arg| arg.get_type(&schema()).unwrap()).collect()
     }
 
@@ -121,5 +122,15 @@ mod tests {
         let both = [floats.clone(), floats];
         assert_eq!(types(array_concat(vec![col("wides"), col("floats")])), both);
         assert_eq!(types(make_array(vec![make_array(vec![col("n")]), make_array(vec![col("f")])])), both);
+    }
+
+    #[test]
+    fn an_array_and_what_is_joined_to_it_meet() {
+        use DataType::{Float32, Float64};
+        let list = |item: DataType| DataType::new_list(item, true);
+        assert_eq!(types(array_append(col("wides"), col("r"))), [list(Float32), Float32]);
+        assert_eq!(types(array_append(col("floats"), col("n"))), [list(Float64), Float64]);
+        assert_eq!(types(array_prepend(col("f"), col("wides"))), [Float64, list(Float64)]);
+        assert_eq!(types(array_prepend(col("n"), col("wides"))), [DataType::Decimal128(10, 2), list(WIDE_NUMERIC)]);
     }
 }

@@ -25,6 +25,7 @@ pub use crate::casts::conversions::is_checked_text;
 pub use binding::is_jsonb;
 pub use comparable::is_comparison;
 pub use enum_order::{check_label, of_column as enum_of_column};
+pub use float_items::with_float_items;
 pub(crate) use in_subquery_members::member_rows;
 pub use key_arguments::is_key;
 pub(crate) use order_keys::has_keys;

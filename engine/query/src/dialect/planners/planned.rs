@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use querygate_query_api::column::{PG_TYPE_KEY, arrow_type_of, pg_type_of};
 use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
-use querygate_semantics::typing::{is_bits, is_jsonb, is_key};
+use querygate_semantics::typing::{is_bits, is_jsonb, is_key, with_float_items};
 use querygate_semantics::{function, has_forms};
 use querygate_types::PgType;
 use std::sync::Arc;
@@ -86,6 +86,7 @@ pub(in crate::dialect) fn call(
         BinaryOperator::PGBitwiseShiftRight if l == DataType::Int16 && r.is_integer() => {
             Some(shifted(Operator::BitwiseShiftRight, left, right))
         }
+        BinaryOperator::StringConcat => appended((left, &l), (right, &r), schema),
         _ => beside_reals(op, (left, &l), (right, &r)).or_else(|| moments(op, (left, &l), (right, &r))),
     })
 }
@@ -106,7 +107,6 @@ fn beside_reals(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &D
         BinaryOperator::Minus => Operator::Minus,
         BinaryOperator::Multiply => Operator::Multiply,
         BinaryOperator::Divide => Operator::Divide,
-        BinaryOperator::StringConcat => return appended(left, right),
         _ => return None,
     };
     let exact = |data_type: &DataType| data_type.is_integer() || data_type.is_decimal();
@@ -120,21 +120,16 @@ fn beside_reals(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &D
 
 /// `||` of an array and an item, where one is of numerics and the other of floats: both are of the float. The engine joins items of an
 /// array's own type only.
-fn appended(left: (&Expr, &DataType), right: (&Expr, &DataType)) -> Option<Expr> {
-    let (list, item, is_last) = match (left.1, right.1) {
-        (DataType::List(_), item) if !item.is_list() => (left, right, true),
-        (item, DataType::List(_)) if !item.is_list() => (right, left, false),
+fn appended(left: (&Expr, &DataType), right: (&Expr, &DataType), schema: &DFSchema) -> Option<Expr> {
+    let is_flat = |of: &DataType| matches!(of, DataType::List(item) if !item.data_type().is_list());
+    let joined = match (left.1, right.1) {
+        (list, item) if is_flat(list) && !item.is_list() => array_append(left.0.clone(), right.0.clone()),
+        (item, list) if is_flat(list) && !item.is_list() => array_prepend(left.0.clone(), right.0.clone()),
         _ => return None,
     };
-    let DataType::List(own) = list.1 else { return None };
-    let float = match (own.data_type(), item.1) {
-        (float, numeric) | (numeric, float) if float.is_floating() && numeric.is_decimal() => float.clone(),
-        _ => return None,
-    };
-    let (single, several) = if float == DataType::Float32 { ("float4", "_float4") } else { ("float8", "_float8") };
-    let array = DataType::List(Arc::new(Field::new("item", float.clone(), true)));
-    let (array, item) = (cast(list.0, array, several), cast(item.0, float, single));
-    Some(if is_last { array_append(array, item) } else { array_prepend(item, array) })
+    let Expr::ScalarFunction(call) = joined else { return None };
+    let met = with_float_items(call, schema);
+    met.transformed.then_some(met.data)
 }
 
 fn concat(left: Expr, right: Expr) -> Expr {
