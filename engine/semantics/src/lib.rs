@@ -43,7 +43,11 @@ pub use casts::flat_arrays::split_array;
 pub use casts::text;
 pub use casts::texts_read::{canonical, canonical_value, has_forms};
 pub use functions::cut_interval;
-pub use numbers::numeric::parse as parse_numeric;
+
+/// Numerics as digits with a number of places.
+pub mod numerics {
+    pub use crate::numbers::numeric::{parse, whole};
+}
 
 /// What expressions do that their operator is to charge or to interrupt.
 pub mod metering {
@@ -116,11 +120,6 @@ pub fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> 
     };
     let plan = typing::unions::met(numbers::wide::aligned(plan, |plan| analyze::rules::settled(plan, zone))?)?;
     times::local_moments::shown(typing::recursion::aligned(analyze::rules::before_coercion(plan)?)?, zone)
-}
-
-/// A numeric of so many digits after the point, rounded to a whole number. `None`: it has too many digits.
-pub fn whole_of_numeric(digits: i128, scale: i8) -> Option<i128> {
-    numbers::numeric::rescaled(digits, scale, 0)
 }
 
 /// The plan with columns of enclosing queries as they are where they come from.

@@ -28,7 +28,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("engine/metadata", 7),
     ("engine/policy", 11),
     ("engine/query", 27),
-    ("engine/semantics", 21),
+    ("engine/semantics", 20),
     ("engine/telemetry-api", 1),
     ("flight", 20),
     ("models", 33),

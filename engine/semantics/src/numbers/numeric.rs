@@ -52,6 +52,11 @@ pub(crate) fn divided(a: (i128, i8), b: (i128, i8), scale: i8) -> Option<i128> {
     result.to_i128().filter(|d| d.unsigned_abs() < 10_u128.pow(38))
 }
 
+/// A numeric of `scale` digits after the point, rounded to a whole number. `None`: it has too many digits.
+pub fn whole(digits: i128, scale: i8) -> Option<i128> {
+    rescaled(digits, scale, 0)
+}
+
 /// A number's digits and scale as written, with exponent; `None`: not a number, or more than 38 digits.
 pub fn parse(text: &str) -> Option<(i128, i8)> {
     let text = text.trim();

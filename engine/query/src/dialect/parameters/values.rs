@@ -3,7 +3,7 @@
 use super::{Declared, Digits};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Int16Type, Int32Type, Int64Type};
-use querygate_semantics::parse_numeric;
+use querygate_semantics::numerics::parse as parse_numeric;
 use querygate_types::PgType;
 
 /// What a numeric is planned as while no value is known.

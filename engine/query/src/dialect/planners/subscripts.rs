@@ -7,6 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, Placeholder};
 use datafusion::logical_expr::{Cast, Expr, lit};
+use querygate_semantics::numerics;
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 
@@ -58,8 +59,7 @@ fn integer(place: Expr, schema: &DFSchema) -> Result<Expr> {
             return i32::try_from(*value).map(|_| place.clone()).map_err(|_| out_of_range());
         }
         Expr::Literal(ScalarValue::Decimal128(Some(digits), _, scale), _) => {
-            let whole =
-                querygate_semantics::whole_of_numeric(*digits, *scale).and_then(|whole| i32::try_from(whole).ok());
+            let whole = numerics::whole(*digits, *scale).and_then(|whole| i32::try_from(whole).ok());
             return whole.map(|whole| lit(i64::from(whole))).ok_or_else(out_of_range);
         }
         Expr::Literal(ScalarValue::Utf8(Some(text)), None) => {

@@ -5,7 +5,7 @@ use crate::dialect::planners::types::field_of;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Limit};
 use querygate_query_api::column::pg_type_of;
-use querygate_semantics::whole_of_numeric;
+use querygate_semantics::numerics;
 use querygate_types::{Error, ErrorCode, PgType};
 
 /// The node with such numbers.
@@ -20,7 +20,7 @@ pub(in crate::dialect) fn counted(mut limit: Limit) -> Result<Limit> {
 
 fn bigint(count: Expr, clause: &str) -> Result<Expr> {
     if let Expr::Literal(ScalarValue::Decimal128(Some(digits), _, scale), _) = &count {
-        let whole = whole_of_numeric(*digits, *scale).and_then(|whole| i64::try_from(whole).ok());
+        let whole = numerics::whole(*digits, *scale).and_then(|whole| i64::try_from(whole).ok());
         let whole = whole.ok_or_else(|| external(Error::new(ErrorCode::NumericOutOfRange, "bigint out of range")))?;
         return Ok(Expr::Literal(ScalarValue::Int64(Some(whole)), None));
     }
