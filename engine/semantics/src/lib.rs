@@ -42,7 +42,7 @@ pub mod windows;
 pub use casts::flat_arrays::split_array;
 pub use casts::text;
 pub use casts::texts_read::{canonical, canonical_value, has_forms};
-pub use functions::cut_interval;
+pub use functions::{cut_interval, invalid_pattern};
 
 /// Numerics as digits with a number of places.
 pub mod numerics {

@@ -3,16 +3,15 @@
 
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
-mod patterns;
 mod words;
 
-use crate::errors::patterns::invalid_pattern;
 use crate::errors::words::known;
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use querygate_query_api::own_names::{is_ambiguous, output_name, with_output_names};
 use querygate_resources::memory::out_of_memory;
+use querygate_semantics::invalid_pattern;
 use querygate_types::{Error, ErrorCode};
 
 /// Where the error arose: names in planning are the user's own, values in execution are data.

@@ -3,6 +3,7 @@
 
 mod alike;
 mod characters;
+mod library_errors;
 mod machine;
 mod matcher;
 mod of_path;
@@ -22,9 +23,10 @@ use search::Found;
 use spelling::spelled;
 use std::ops::Range;
 use steps::Steps;
-use tree::{Node, Unread};
+use tree::{Node, Reason, Unread};
 
 pub(crate) use alike::is_own;
+pub use library_errors::invalid_pattern;
 pub(super) use matcher::Matcher;
 pub(crate) use of_path::PathExpression;
 
@@ -131,8 +133,13 @@ impl Groups<'_> {
     }
 }
 
-fn invalid() -> DataFusionError {
-    external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression"))
+fn invalid() -> Error {
+    Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression")
+}
+
+/// With the reason.
+fn because(reason: Reason) -> Error {
+    Error::new(ErrorCode::InvalidRegularExpression, format!("invalid regular expression: {}", reason.words()))
 }
 
 fn too_complex() -> DataFusionError {
@@ -142,7 +149,7 @@ fn too_complex() -> DataFusionError {
 fn refused(unread: Unread) -> DataFusionError {
     match unread {
         // Of a pattern that a row holds no more is said than that it is invalid.
-        Unread::Invalid | Unread::Because(_) => invalid(),
+        Unread::Invalid | Unread::Because(_) => external(invalid()),
         Unread::TooComplex => too_complex(),
         Unread::Absent => {
             let message = "basic and extended regular expressions are not supported";
@@ -154,10 +161,7 @@ fn refused(unread: Unread) -> DataFusionError {
 /// The refusal of a pattern that the statement holds, with the reason.
 fn refused_constant(unread: Unread) -> DataFusionError {
     match unread {
-        Unread::Because(reason) => {
-            let message = format!("invalid regular expression: {}", reason.words());
-            external(Error::new(ErrorCode::InvalidRegularExpression, message))
-        }
+        Unread::Because(reason) => external(because(reason)),
         Unread::Invalid | Unread::TooComplex | Unread::Absent => refused(unread),
     }
 }
