@@ -36,6 +36,8 @@ pub(super) struct Rewriter<'a> {
     rows: Vec<rows::Scope>,
     /// Columns that USING merges, of each SELECT in another one.
     merged: Vec<using::Merged>,
+    /// The casts in the groups of the last SELECT of each query in another one.
+    group_casts: Vec<group_by::Casts>,
 }
 
 impl Rewriter<'_> {
@@ -142,8 +144,8 @@ impl Rewriter<'_> {
 /// 42704 and 22P02 for names and literals that PostgreSQL refuses too; 0A000 for what has no translation.
 pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog, declared: &[Option<Declared>]) -> Result<()> {
     let (ctes, orders, scopes) = (Vec::new(), Vec::new(), Vec::new());
-    let (rows, merged) = (Vec::new(), Vec::new());
-    let mut rewriter = Rewriter { catalog, declared, ctes, orders, scopes, rows, merged };
+    let (rows, merged, group_casts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rewriter = Rewriter { catalog, declared, ctes, orders, scopes, rows, merged, group_casts };
     write(statement, &mut rewriter)?;
     write(statement, &mut aliases::Arrays::new())
 }
@@ -152,6 +154,7 @@ impl Writer for Rewriter<'_> {
     fn query(&mut self, query: &mut Query) -> Step {
         self.ctes.push(HashMap::new());
         self.orders.push(HashMap::new());
+        self.group_casts.push(group_by::Casts::default());
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             let name = super::ast::folded(&cte.alias.name);
             let columns = self.cte_columns(cte);
@@ -195,7 +198,8 @@ impl Writer for Rewriter<'_> {
     fn after_query(&mut self, query: &mut Query) -> Step {
         self.ctes.pop();
         self.orders.pop();
-        step(group_by::keep_order_apart(query))
+        let casts = self.group_casts.pop().unwrap_or_default();
+        step(group_by::keep_order_apart(query, casts))
     }
 
     fn select(&mut self, select: &mut Select) -> Step {
@@ -222,7 +226,14 @@ impl Writer for Rewriter<'_> {
         self.scopes.pop();
         self.rows.pop();
         self.merged.pop();
-        step(group_by::keep_apart(select))
+        let casts = match group_by::keep_apart(select) {
+            Ok(casts) => casts,
+            Err(error) => return Step::Break(Stop::Refused(error)),
+        };
+        if let Some(own) = self.group_casts.last_mut() {
+            *own = casts;
+        }
+        ON
     }
 
     fn relation(&mut self, relation: &mut ObjectName) -> Step {

@@ -17,16 +17,16 @@ use std::collections::{BTreeMap, HashMap};
 
 const APART: &str = "told_apart";
 
-/// Tells the casts of a SELECT apart. After its columns got their names.
-pub(in crate::dialect) fn keep_apart(select: &mut Select) -> Result<()> {
+/// Tells the casts of a SELECT apart, and gives them for the ORDER BY behind it. After its columns got their names.
+pub(in crate::dialect) fn keep_apart(select: &mut Select) -> Result<Casts> {
     let mut casts = casts_of(select);
-    if casts.numbers.is_empty() {
-        return Ok(());
+    if !casts.numbers.is_empty() {
+        write(&mut select.projection, &mut casts)?;
+        write(&mut select.group_by, &mut casts)?;
+        write(&mut select.distinct, &mut casts)?;
+        write(&mut select.having, &mut casts)?;
     }
-    write(&mut select.projection, &mut casts)?;
-    write(&mut select.group_by, &mut casts)?;
-    write(&mut select.distinct, &mut casts)?;
-    write(&mut select.having, &mut casts)
+    Ok(casts)
 }
 
 /// The most sets of one GROUP BY.
@@ -132,16 +132,15 @@ pub(in crate::dialect) fn name_places(select: &mut Select) {
     }
 }
 
-/// Keeps groups apart in the ORDER BY of a query as in its SELECT.
-pub(in crate::dialect) fn keep_order_apart(query: &mut Query) -> Result<()> {
-    let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return Ok(()) };
-    let mut casts = casts_of(select);
+/// Keeps groups apart in the ORDER BY of a query as in its SELECT, whose casts are given.
+pub(in crate::dialect) fn keep_order_apart(query: &mut Query, mut casts: Casts) -> Result<()> {
+    let (SetExpr::Select(_), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return Ok(()) };
     if casts.numbers.is_empty() { Ok(()) } else { write(order, &mut casts) }
 }
 
 /// The casts in keys that print alike without them, by their text.
 #[derive(Default)]
-struct Casts {
+pub(in crate::dialect) struct Casts {
     numbers: HashMap<String, usize>,
     /// Whether the keys are those of grouping sets.
     of_sets: bool,
