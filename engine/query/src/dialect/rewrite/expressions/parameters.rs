@@ -70,11 +70,8 @@ pub(super) fn type_arguments(expr: &mut Expr, declared: &[Option<Declared>]) {
     let FunctionArguments::List(arguments) = &mut function.args else { return };
     for (place, argument) in arguments.args.iter_mut().enumerate() {
         let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument else { continue };
-        if takes_type(argument, declared)
-            && let Some(data_type) = type_at(&name, place)
-        {
-            let parameter = std::mem::replace(argument, Expr::Value(Value::Null.with_empty_span()));
-            *argument = cast(parameter, data_type);
+        if let Some(data_type) = type_at(&name, place) {
+            type_unless_declared(argument, data_type, declared);
         }
         record(argument);
     }
@@ -129,12 +126,23 @@ mod tests {
             let read = owner.prepare_with(sql, &[Some(declared)]).unwrap();
             assert_eq!(owner.execute(&read, &[Some(given)]), expected, "{sql} {declared:?}");
         }
-        for sql in ["SELECT upper($1)", "SELECT replace('abc', 'b', $1)", "SELECT trim($1)"] {
+        for sql in ["SELECT upper($1)", "SELECT upper(($1))", "SELECT replace('abc', 'b', $1)", "SELECT trim($1)"] {
             let refused = match owner.prepare_with(sql, &[Some(PgType::Int4)]) {
                 Ok(read) => owner.execute(&read, &[Some("1")]),
                 Err(error) => error.code().sqlstate().to_owned(),
             };
             assert!(refused.starts_with("42883"), "{sql}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_place_says_the_type_of_what_stands_in_parentheses() {
+        let yard = Yard::new();
+        let owner = yard.owner();
+        for sql in ["SELECT left('abc', $1)", "SELECT left('abc', ($1))", "SELECT left('abc', (($1)))"] {
+            let read = owner.prepare_with(sql, &[None]).unwrap();
+            assert_eq!(read.parameter_types(), [PgType::Int4], "{sql}");
+            assert_eq!(owner.execute(&read, &[Some("2")]), "ab", "{sql}");
         }
     }
 }
