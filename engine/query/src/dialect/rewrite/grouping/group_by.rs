@@ -268,8 +268,8 @@ struct Plain {
     casts: bool,
 }
 
-/// One text for all names of a type; `None`: it has one name.
-fn type_text(data_type: &SqlType) -> Option<String> {
+/// One name for all spellings of a type; `None`: it has one alone.
+fn canonical_type_name(data_type: &SqlType) -> Option<String> {
     let field = PgTypePlanner.plan_type_field(data_type).ok()??;
     let metadata: BTreeMap<&String, &String> = field.metadata().iter().collect();
     Some(format!("{} {metadata:?}", field.data_type()))
@@ -281,7 +281,7 @@ impl Writer for Plain {
             Expr::Nested(inner) => Some((**inner).clone()),
             Expr::Cast { expr: inner, .. } if !self.casts => Some((**inner).clone()),
             // However the cast and its type are spelled.
-            Expr::Cast { expr: inner, data_type, .. } => type_text(data_type)
+            Expr::Cast { expr: inner, data_type, .. } => canonical_type_name(data_type)
                 .map(|name| cast((**inner).clone(), SqlType::Custom(quoted(&name).into(), Vec::new()))),
             Expr::CompoundIdentifier(parts) => parts.last().map(|name| Expr::Identifier(quoted(&folded(name)))),
             Expr::Identifier(name) => Some(Expr::Identifier(quoted(&folded(name)))),
