@@ -1,7 +1,7 @@
 //! What learning gets of a finished statement: its record, or one more run among many. Keeps nothing of it.
 
 use crate::books::observe::{LeafReads, QueryRecord};
-use crate::books::steady::SteadyStatements;
+use crate::books::untimed_statements::UntimedStatements;
 use crate::sql::parse::Parsed;
 use querygate_catalog::FragmentRuns;
 use querygate_driver_api::write::{ChangeOp, RowsWritten};
@@ -39,7 +39,7 @@ pub(crate) struct Measures {
     runs: Arc<FragmentRuns>,
     /// Whether one fragment is all of the statement.
     is_whole: bool,
-    steady: SteadyStatements,
+    untimed_statements: UntimedStatements,
     /// Its place among them, where its fragment is not timed.
     untimed: Option<usize>,
     writes: Vec<TableWrites>,
@@ -88,7 +88,7 @@ impl LearningFeed {
         if !Arc::ptr_eq(&measures.application, application) {
             measures.application = Arc::clone(application);
             // What comes of another application is not added to the sums of this one.
-            measures.steady.clear();
+            measures.untimed_statements.clear();
         }
         (measures.first_row, measures.bytes, measures.choice) = (FirstRow::Missing, 0, None);
         (measures.is_read, measures.is_whole, measures.untimed) = (false, false, None);
@@ -108,7 +108,7 @@ impl MeasuredStatement {
                 parsed.add_to(trace);
                 None
             }
-            None => measures.steady.begin(parsed.template().fingerprint, objects),
+            None => measures.untimed_statements.begin(parsed.template().fingerprint, objects),
         };
         if measures.is_timed() {
             measures.begin_fragments(began);
@@ -125,7 +125,7 @@ pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Measur
     // What reads files is not added up.
     let reads = if added { Vec::new() } else { measures.tell(telemetry, record) };
     if !pressed {
-        measures.steady.clear();
+        measures.untimed_statements.clear();
     }
     *learning_feed.rests() = Some(measures);
     reads
@@ -190,16 +190,27 @@ impl Measures {
         }
         let QueryRecord { started, planning, total, rows, cached, .. } = *record;
         let run = RepeatedRun { started, planning, total, rows, bytes: self.bytes, cached };
-        self.steady.fragment(place).is_some_and(|known| accumulator.repeat(known.number, &run))
+        self.untimed_statements.fragment(place).is_some_and(|known| accumulator.repeat(known.number, &run))
     }
 
     /// Whether the statement was added up with others.
     fn add_up(&mut self, telemetry: &dyn Telemetry, record: &QueryRecord, accumulator: &Arc<RunAccumulator>) -> bool {
-        let Self { application, first_row, bytes, is_read, choice, runs, is_whole: _, steady, untimed, writes, trace } =
-            self;
+        let Self {
+            application,
+            first_row,
+            bytes,
+            is_read,
+            choice,
+            runs,
+            is_whole: _,
+            untimed_statements,
+            untimed,
+            writes,
+            trace,
+        } = self;
         // A client that asks for its span gets one for each of its statements.
         let followed = trace.as_ref().is_some_and(|trace| trace.parent.is_some_and(|parent| parent.sampled));
-        let known = untimed.and_then(|place| steady.fragment(place));
+        let known = untimed.and_then(|place| untimed_statements.fragment(place));
         let fragments = match known {
             Some(known) => RanFragments::Untimed(&known.template),
             None => match runs.single() {
@@ -245,8 +256,8 @@ impl Measures {
     fn note(&mut self, added: Added, record: &QueryRecord) {
         match (added, self.untimed) {
             (Added::Singly | Added::BeforeSingle, None) => {}
-            (Added::Singly | Added::BeforeSingle, Some(place)) => self.steady.time_next(place),
-            (Added::Summed(number), Some(place)) => self.steady.add_to(place, number),
+            (Added::Singly | Added::BeforeSingle, Some(place)) => self.untimed_statements.time_next(place),
+            (Added::Summed(number), Some(place)) => self.untimed_statements.add_to(place, number),
             (Added::Summed(number), None) => {
                 let counted = (record.rows, self.bytes);
                 if self.is_whole
@@ -254,7 +265,7 @@ impl Measures {
                     && let Some([fragment]) = self.runs.single()
                     && (fragment.rows, fragment.bytes) == counted
                 {
-                    self.steady.keep((record.template.fingerprint, number), &record.objects, fragment);
+                    self.untimed_statements.keep((record.template.fingerprint, number), &record.objects, fragment);
                 }
             }
         }
@@ -262,7 +273,7 @@ impl Measures {
 
     fn tell(&self, telemetry: &dyn Telemetry, record: &QueryRecord) -> Vec<LeafReads> {
         let rest = self.told(record.total);
-        let fragments = match self.untimed.and_then(|place| self.steady.fragment(place)) {
+        let fragments = match self.untimed.and_then(|place| self.untimed_statements.fragment(place)) {
             // Its source was asked, unless the run ended before.
             Some(known) if record.cached => {
                 vec![untimed_fragment(&known.template, known.estimated_rows, record, &rest)]

@@ -21,7 +21,7 @@ pub(super) struct KnownFragment {
 
 /// A statement that is added up.
 #[derive(Debug, Clone)]
-struct SteadyStatement {
+struct UntimedStatement {
     fingerprint: u64,
     /// Those of its bound statement, which has a fragment of its own: after another version of the metadata these are others.
     objects: Arc<[String]>,
@@ -32,12 +32,12 @@ struct SteadyStatement {
 
 /// Those of one session.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SteadyStatements(Vec<SteadyStatement>);
+pub(super) struct UntimedStatements(Vec<UntimedStatement>);
 
-impl SteadyStatements {
+impl UntimedStatements {
     /// Begins a run: the statement's place, if this run is not timed.
     pub(super) fn begin(&mut self, fingerprint: u64, objects: &Arc<[String]>) -> Option<usize> {
-        let is_of = |one: &SteadyStatement| one.fingerprint == fingerprint && Arc::ptr_eq(&one.objects, objects);
+        let is_of = |one: &UntimedStatement| one.fingerprint == fingerprint && Arc::ptr_eq(&one.objects, objects);
         let place = self.0.iter().position(is_of)?;
         let left = &mut self.0.get_mut(place)?.left;
         *left = left.checked_sub(1)?;
@@ -60,7 +60,7 @@ impl SteadyStatements {
     pub(super) fn keep(&mut self, (fingerprint, number): (u64, u64), objects: &Arc<[String]>, timed: &FragmentRecord) {
         let (template, estimated_rows) = (Arc::clone(&timed.template), timed.estimated_rows);
         let fragment = KnownFragment { number, template, estimated_rows };
-        let kept = SteadyStatement { fingerprint, objects: Arc::clone(objects), fragment, left: UNTIMED };
+        let kept = UntimedStatement { fingerprint, objects: Arc::clone(objects), fragment, left: UNTIMED };
         match self.0.iter_mut().find(|one| one.fingerprint == fingerprint) {
             Some(one) => *one = kept,
             None => {
@@ -124,48 +124,49 @@ mod tests {
     }
 
     /// How many of the next runs are not timed, up to the first that is.
-    fn untimed(steady: &mut SteadyStatements, fingerprint: u64, objects: &Arc<[String]>) -> usize {
-        (0..100).take_while(|_| steady.begin(fingerprint, objects).is_some()).count()
+    fn untimed(statements: &mut UntimedStatements, fingerprint: u64, objects: &Arc<[String]>) -> usize {
+        (0..100).take_while(|_| statements.begin(fingerprint, objects).is_some()).count()
     }
 
     #[test]
     fn one_run_of_thirty_two_is_timed_and_the_next_where_it_must_be() {
-        let (mut steady, objects) = (SteadyStatements::default(), objects());
-        assert_eq!(untimed(&mut steady, 7, &objects), 0, "nothing is known of it");
+        let (mut statements, objects) = (UntimedStatements::default(), objects());
+        assert_eq!(untimed(&mut statements, 7, &objects), 0, "nothing is known of it");
         for _ in 0..3 {
-            steady.keep((7, 1), &objects, &timed("SELECT 1"));
-            assert_eq!(untimed(&mut steady, 7, &objects), 31);
-            assert_eq!(untimed(&mut steady, 7, &objects), 0, "it stays due");
+            statements.keep((7, 1), &objects, &timed("SELECT 1"));
+            assert_eq!(untimed(&mut statements, 7, &objects), 31);
+            assert_eq!(untimed(&mut statements, 7, &objects), 0, "it stays due");
         }
-        steady.keep((7, 1), &objects, &timed("SELECT 1"));
-        let place = steady.begin(7, &objects).unwrap();
-        let known = steady.fragment(place).unwrap();
+        statements.keep((7, 1), &objects, &timed("SELECT 1"));
+        let place = statements.begin(7, &objects).unwrap();
+        let known = statements.fragment(place).unwrap();
         assert_eq!((&*known.template.text, known.estimated_rows, known.number), ("SELECT 1", Some(3), 1));
-        steady.add_to(place, 4);
-        assert_eq!(steady.fragment(place).map(|known| known.number), Some(4));
-        steady.time_next(place);
-        assert_eq!(untimed(&mut steady, 7, &objects), 0);
-        steady.keep((7, 1), &objects, &timed("SELECT 1"));
-        steady.clear();
-        assert_eq!(untimed(&mut steady, 7, &objects), 0);
+        statements.add_to(place, 4);
+        assert_eq!(statements.fragment(place).map(|known| known.number), Some(4));
+        statements.time_next(place);
+        assert_eq!(untimed(&mut statements, 7, &objects), 0);
+        statements.keep((7, 1), &objects, &timed("SELECT 1"));
+        statements.clear();
+        assert_eq!(untimed(&mut statements, 7, &objects), 0);
     }
 
     #[test]
     fn a_statement_that_was_bound_anew_is_timed_and_known_by_its_own_fragment() {
-        let (mut steady, before, since) = (SteadyStatements::default(), objects(), objects());
-        steady.keep((7, 1), &before, &timed("SELECT 1"));
-        assert_eq!((steady.begin(7, &since), steady.begin(8, &before)), (None, None));
-        steady.keep((7, 2), &since, &timed("SELECT 2"));
-        assert_eq!(steady.begin(7, &before), None);
-        let place = steady.begin(7, &since).unwrap();
-        assert_eq!(steady.fragment(place).map(|known| &*known.template.text), Some("SELECT 2"));
+        let (mut statements, before, since) = (UntimedStatements::default(), objects(), objects());
+        statements.keep((7, 1), &before, &timed("SELECT 1"));
+        assert_eq!((statements.begin(7, &since), statements.begin(8, &before)), (None, None));
+        statements.keep((7, 2), &since, &timed("SELECT 2"));
+        assert_eq!(statements.begin(7, &before), None);
+        let place = statements.begin(7, &since).unwrap();
+        assert_eq!(statements.fragment(place).map(|known| &*known.template.text), Some("SELECT 2"));
     }
 
     #[test]
     fn the_latest_statements_are_remembered() {
-        let (mut steady, objects) = (SteadyStatements::default(), objects());
-        (0..20).for_each(|fingerprint| steady.keep((fingerprint, 1), &objects, &timed("SELECT 1")));
-        let known: Vec<u64> = (0..20).filter(|fingerprint| steady.begin(*fingerprint, &objects).is_some()).collect();
+        let (mut statements, objects) = (UntimedStatements::default(), objects());
+        (0..20).for_each(|fingerprint| statements.keep((fingerprint, 1), &objects, &timed("SELECT 1")));
+        let known: Vec<u64> =
+            (0..20).filter(|fingerprint| statements.begin(*fingerprint, &objects).is_some()).collect();
         assert_eq!(known, [12, 13, 14, 15, 16, 17, 18, 19]);
     }
 }
