@@ -23,7 +23,8 @@ pub struct FragmentRecord {
     pub first_row: Option<Duration>,
     /// From asking the driver to the end.
     pub total: Duration,
-    /// Whether every row was read: a reader that left early says nothing of the fragment's size.
+    /// Whether every row was read, and the times are those of the source: a reader that left early says nothing of the fragment's size,
+    /// and a run that was not timed, which has its statement's times, nothing of how long the source takes.
     pub complete: bool,
     /// Whether it ran with further conditions: keys of the other side of a join, or a range of a divided result.
     pub narrowed: bool,
