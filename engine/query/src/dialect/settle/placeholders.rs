@@ -286,28 +286,48 @@ mod tests {
     use PgType::{Int4, Int8, Interval, Numeric, Timestamp};
     use querygate_types::PgType;
 
-    /// Types, values and answers are PostgreSQL 15's.
+    /// Types and answers are PostgreSQL 15's.
     #[test]
     fn a_series_is_of_what_its_arguments_are() {
         let yard = Yard::new();
         let owner = yard.owner();
-        for (call, declared, types, expected) in [
-            ("($1, 2)", vec![None], vec![Int4], "1; 2"),
-            ("(1::bigint, $1)", vec![None], vec![Int8], "1"),
-            ("($1, 2)", vec![Some(Int8)], vec![Int8], "1; 2"),
-            ("($1, $2)", vec![Some(Int8), None], vec![Int8, Int8], "1"),
-            ("(now(), $1, $2)", vec![None, None], vec![PgType::Timestamptz, Interval], ""),
-            ("($1, timestamp '2001-01-02', $2)", vec![None, None], vec![Timestamp, Interval], ""),
-            ("($1, $2)", vec![Some(Numeric), None], vec![Numeric, Numeric], ""),
-            ("($1, $2, $3)", vec![Some(Timestamp), None, None], vec![Timestamp, Timestamp, Interval], ""),
+        let (first, second) = ("2001-01-01", "2001-01-02");
+        let days = "2001-01-01T00:00:00; 2001-01-02T00:00:00";
+        for (call, declared, types, given, expected) in [
+            ("($1, 2)", vec![None], vec![Int4], vec!["1"], "1; 2"),
+            ("(1::bigint, $1)", vec![None], vec![Int8], vec!["2"], "1; 2"),
+            ("($1, 2)", vec![Some(Int8)], vec![Int8], vec!["1"], "1; 2"),
+            ("($1, $2)", vec![Some(Int8), None], vec![Int8, Int8], vec!["1", "2"], "1; 2"),
+            // Now is later than any time that is written here.
+            ("(now(), $1, $2)", vec![None, None], vec![PgType::Timestamptz, Interval], vec![first, "1 day"], ""),
+            (
+                "($1, timestamp '2001-01-02', $2)",
+                vec![None, None],
+                vec![Timestamp, Interval],
+                vec![first, "1 day"],
+                days,
+            ),
+            // The values of numerics are given with ten places here.
+            (
+                "($1, $2)",
+                vec![Some(Numeric), None],
+                vec![Numeric, Numeric],
+                vec!["1", "2.5"],
+                "1.0000000000; 2.0000000000",
+            ),
+            (
+                "($1, $2, $3)",
+                vec![Some(Timestamp), None, None],
+                vec![Timestamp, Timestamp, Interval],
+                vec![first, second, "1 day"],
+                days,
+            ),
         ] {
+            let given: Vec<Option<&str>> = given.into_iter().map(Some).collect();
             for sql in [format!("SELECT generate_series{call}"), format!("SELECT * FROM generate_series{call}")] {
                 let read = owner.prepare_with(&sql, &declared).unwrap_or_else(|error| panic!("{sql}: {error}"));
                 assert_eq!(read.parameter_types(), types, "{sql}");
-                if !expected.is_empty() {
-                    let given = vec![Some("1"); types.len()];
-                    assert_eq!(owner.execute(&read, &given), expected, "{sql}");
-                }
+                assert_eq!(owner.execute(&read, &given), expected, "{sql}");
             }
         }
     }
