@@ -141,23 +141,32 @@ fn where_little_comes_each_run_is_timed() {
     assert!(singly[1..].iter().all(|record| record.fragments.len() == 1 && !is_untimed(record)), "{singly:?}");
 }
 
-/// The rows that a change finds are not those that it gives.
+/// The rows that a change finds are not those that it gives, so that no run may count the ones for the others.
 #[test]
 fn changes_are_measured_in_each_run() {
     let listener = Arc::new(Listener::default());
     let telemetry = Some(Arc::clone(&listener) as Arc<dyn Telemetry>);
     let yard = Yard::with(EngineOptions { telemetry, writes: true, ..options() });
     let seat = yard.owner();
-    let prepared = seat.prepare("UPDATE jobs SET code = $1 WHERE id = 'j1'").unwrap();
+    // No key: its row is found by a fragment.
+    let prepared = seat.prepare("UPDATE jobs SET code = $1 WHERE title = 'roof'").unwrap();
     for n in 0..80 {
         assert_eq!(seat.execute(&prepared, &[Some(&format!("c{n}"))]), "UPDATE 1");
     }
     let (singly, summed) = (listener.singly(), listener.summed());
-    let runs: u64 = singly.iter().chain(&summed).map(StatementRecord::runs).sum();
-    let changed: u64 = singly.iter().chain(&summed).map(changed).sum();
-    assert_eq!((runs, changed), (80, 80));
+    let records: Vec<&StatementRecord> = singly.iter().chain(&summed).collect();
+    let sum = |of: fn(&StatementRecord) -> u64| records.iter().map(|record| of(record)).sum::<u64>();
+    assert_eq!((sum(StatementRecord::runs), sum(changed), sum(found)), (80, 80, 80), "{records:?}");
+    let fragments: Vec<_> = records.iter().flat_map(|record| &record.fragments).collect();
+    assert!(!fragments.is_empty() && fragments.iter().all(|fragment| fragment.complete), "{fragments:?}");
 }
 
 fn changed(record: &StatementRecord) -> u64 {
     record.changed.rows + record.more.as_ref().map_or(0, |more| more.changed)
+}
+
+/// Rows that its fragments delivered.
+fn found(record: &StatementRecord) -> u64 {
+    let own: u64 = record.fragments.iter().map(|fragment| fragment.rows).sum();
+    own + record.more.as_ref().map_or(0, |more| more.fragment.rows)
 }
