@@ -119,9 +119,9 @@ impl Alike<'_> {
     }
 }
 
-/// Not what stands for a class: other engines have more digits and blanks.
+/// Not what stands for a class: other engines have more digits and blanks. Nor `\<` and `\>`, where words begin and end in others.
 fn is_alike_escaped(c: char) -> bool {
-    c.is_ascii_punctuation() || matches!(c, 'n' | 't' | 'r' | 'f' | 'v')
+    c.is_ascii_punctuation() && !matches!(c, '<' | '>') || matches!(c, 'n' | 't' | 'r' | 'f' | 'v')
 }
 
 #[cfg(test)]
@@ -153,6 +153,9 @@ mod tests {
             r"\b",
             r"\B",
             r"\z",
+            r"\<a",
+            r"a\>",
+            r"[\<]",
             r"\pL",
             r"\x41",
             r"(a)\1",
