@@ -87,8 +87,8 @@ run_overhead() {
             sleep 0.2
         done
     done
-    echo "| round | off, CPU µs a query | on − off | off, instructions in user space | on − off | off, in the kernel | on − off | learning thread, µs a query | off, queries/s | on, queries/s |"
-    echo "|---|---|---|---|---|---|---|---|---|---|"
+    echo "| round | off, CPU µs a query | on − off | off, instructions in user space | on − off | off, in the kernel | on − off | learning thread, µs a query | off, queries/s | on, queries/s | learning thread, instructions |"
+    echo "|---|---|---|---|---|---|---|---|---|---|---|"
     for ((n = 1; n <= ${ROUNDS:-20}; n++)); do
         # Who begins changes from round to round.
         if ((n % 2)); then
@@ -98,8 +98,8 @@ run_overhead() {
         fi
         awk -v n="$n" -v seconds="$SECONDS_EACH" '
             NR == 1 { split($0, off) }
-            NR == 2 { printf "| %d | %.2f | %+.2f | %d | %+d | %d | %+d | %.2f | %d | %d |\n", n, off[1], $1 - off[1],
-                off[4], $4 - off[4], off[5], $5 - off[5], $3, off[2] / seconds, $2 / seconds }
+            NR == 2 { printf "| %d | %.2f | %+.2f | %d | %+d | %d | %+d | %.2f | %d | %d | %d |\n", n, off[1], $1 - off[1],
+                off[4], $4 - off[4], off[5], $5 - off[5], $3, off[2] / seconds, $2 / seconds, $6 }
         ' "$work/round.off" "$work/round.on"
     done | tee "$work/rounds"
     printf '\nA query, medians of the rounds:\n\n'
@@ -109,6 +109,9 @@ run_overhead() {
         of_median 6 7 '- %.0f instructions in the kernel on %.0f, %+.2f%%\n'
         awk -F'|' '{ print "|" $5 + $7 "|" $6 + $8 }' "$work/rounds" >"$work/both"
         of_median 1 2 '- %.0f instructions in all on %.0f, %+.2f%% (bar: 1%%)\n' "$work/both"
+        # What is done once a second is shared by as many queries as come.
+        awk -F'|' '{ print "|" $5 + $7 "|" $12 }' "$work/rounds" >"$work/thread"
+        of_median 1 2 '- %.0f of these instructions are the learning thread, on %.0f, %+.2f%%\n' "$work/thread"
     else
         echo "perf is absent, may not count or has no counters: no instructions"
     fi
@@ -128,12 +131,13 @@ of_median() {
         'BEGIN { printf say, more, size, 100 * more / size }'
 }
 
-# What one gate does for each query of one round: CPU µs, the queries, µs of its learning thread, instructions in user space and
-# in the kernel: `round PID PORT NAME`. Two seconds after the round count too: by then the queue is empty and the batch is written.
+# What one gate does for each query of one round: CPU µs, the queries, µs of its learning thread, instructions in user space, in the
+# kernel, and of the learning thread in both: `round PID PORT NAME`. Two seconds after the round count too: by then the queue is empty
+# and the batch is written.
 round() {
-    local before own queries counting= user=0 kernel=0
+    local before own queries counting= user=0 kernel=0 thread=0
     if [[ -n $counts ]]; then
-        perf stat -x, -e instructions:u,instructions:k -o "$work/perf.$3" -p "$1" &
+        perf stat -x, --per-thread -e instructions:u,instructions:k -o "$work/perf.$3" -p "$1" &
         counting=$!
         sleep 0.2
     fi
@@ -144,12 +148,15 @@ round() {
     if [[ -n $counting ]]; then
         kill -INT "$counting"
         wait "$counting" || true
-        user=$(sed -n 's/^\([0-9]*\),.*instructions:u.*/\1/p' "$work/perf.$3")
-        kernel=$(sed -n 's/^\([0-9]*\),.*instructions:k.*/\1/p' "$work/perf.$3")
+        # Lines of `comm-tid,count,,event,…`.
+        user=$(awk -F, '$4 == "instructions:u" { sum += $2 } END { printf "%.0f", sum }' "$work/perf.$3")
+        kernel=$(awk -F, '$4 == "instructions:k" { sum += $2 } END { printf "%.0f", sum }' "$work/perf.$3")
+        thread=$(awk -F, '/^learning-/ { sum += $2 } END { printf "%.0f", sum }' "$work/perf.$3")
     fi
     awk -v ticks="$(($(cpu_ticks "$1") - before))" -v hertz="$(getconf CLK_TCK)" -v own="$(($(learning_ns "$1") - own))" \
-        -v queries="$queries" -v user="$user" -v kernel="$kernel" \
-        'BEGIN { print 1e6 * ticks / hertz / queries, queries, own / 1e3 / queries, user / queries, kernel / queries }' >"$work/round.$3"
+        -v queries="$queries" -v user="$user" -v kernel="$kernel" -v thread="$thread" \
+        'BEGIN { print 1e6 * ticks / hertz / queries, queries, own / 1e3 / queries, user / queries, kernel / queries, thread / queries }' \
+        >"$work/round.$3"
 }
 
 # Nanoseconds on a processor of the thread that learns.
