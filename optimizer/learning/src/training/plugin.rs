@@ -22,9 +22,10 @@ use tokio::task::JoinHandle;
 
 /// Sources that have models.
 const SOURCES_MAX: usize = 64;
-/// Time between two trainings, and its least multiple of what the last one took: a twentieth of one processor.
+/// Time between two trainings, and its least multiple of what the last one took: half a hundredth of one processor. What a source's first
+/// runs teach is trained in milliseconds, so that only sources with many runs wait longer.
 const PAUSE: Duration = Duration::from_secs(30);
-const PAUSE_FACTOR: u32 = 20;
+const PAUSE_FACTOR: u32 = 200;
 /// Runs of one fragment that are learnt from in one batch: more of the same tell models nothing, and cost.
 const FOLLOWED_PER_BATCH: usize = 50;
 
