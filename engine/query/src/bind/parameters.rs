@@ -22,15 +22,13 @@ fn types_with_forms(plan: &LogicalPlan) -> HashMap<String, PgType> {
                     && let Expr::Placeholder(p) = cast.expr.as_ref()
                 {
                     let pg_type = pg_type_of(&cast.field);
-                    if semantics::has_forms(pg_type) || pg_type == PgType::Cidr {
+                    if has_canonical_text(pg_type) {
                         types.insert(p.id.clone(), pg_type);
                     }
                 }
                 if let Expr::Placeholder(Placeholder { id, field: Some(field) }) = e
                     && let pg_type = pg_type_of(field)
-                    && (pg_type == PgType::Cidr
-                        || semantics::has_forms(pg_type)
-                        || pg_type.element().is_some_and(semantics::has_forms))
+                    && (has_canonical_text(pg_type) || pg_type.element().is_some_and(has_canonical_text))
                 {
                     types.insert(id.clone(), pg_type);
                 }
@@ -39,6 +37,11 @@ fn types_with_forms(plan: &LogicalPlan) -> HashMap<String, PgType> {
         })
     });
     types
+}
+
+/// Whether a client may send other texts for a value than the one that a column of the type has of it.
+const fn has_canonical_text(pg_type: PgType) -> bool {
+    semantics::has_forms(pg_type) || matches!(pg_type, PgType::Cidr | PgType::Jsonb)
 }
 
 /// The fields that the engine finds for parameters, by what stands beside them.
@@ -96,8 +99,9 @@ pub(super) fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -
         .map(|number| {
             let planned = inferred.get(&format!("${number}")).cloned().flatten();
             let declared = declared.get(number - 1).copied().flatten().map(|declared| declared.pg_type);
-            let padded = declared.filter(|own| matches!(own, PgType::Bpchar | PgType::BpcharArray));
-            let read_as = with_forms.get(&format!("${number}")).copied().or(padded);
+            let as_declared =
+                |own: &PgType| matches!(own, PgType::Bpchar | PgType::BpcharArray | PgType::Jsonb | PgType::JsonbArray);
+            let read_as = with_forms.get(&format!("${number}")).copied().or(declared.filter(as_declared));
             let pg_type = match (declared, &planned) {
                 (Some(PgType::Unknown) | None, Some(planned)) => {
                     read_as.unwrap_or_else(|| pg_type_of(&Field::new("p", planned.clone(), true)))

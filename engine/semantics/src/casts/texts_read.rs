@@ -144,11 +144,7 @@ pub(crate) fn read_named(values: &ArrayRef, name: Option<&str>, length: Option<&
             work(json::tree::weight(text))?;
             json::tree::parse(text).map(|_| text.to_owned()).ok_or_else(json::invalid)
         })?,
-        (Some("jsonb"), _) => each(texts, |text| {
-            let _work = Working::begin();
-            work(json::tree::weight(text))?;
-            json::tree::parse(text).map(json::print::normal_text).ok_or_else(json::invalid)
-        })?,
+        (Some("jsonb"), _) => each(texts, jsonb)?,
         (Some("char"), _) => each(texts, |text| Ok(one_byte(text)))?,
         // The blanks behind it say nothing; who prints the value fills it up.
         (Some("bpchar"), Some(length)) => each(texts, |text| {
@@ -160,6 +156,12 @@ pub(crate) fn read_named(values: &ArrayRef, name: Option<&str>, length: Option<&
     };
     let read: ArrayRef = Arc::new(read.into_iter().collect::<StringArray>());
     Ok(read)
+}
+
+fn jsonb(text: &str) -> Result<String> {
+    let _work = Working::begin();
+    work(json::tree::weight(text))?;
+    json::tree::parse(text).map(json::print::normal_text).ok_or_else(json::invalid)
 }
 
 /// What `"char"` keeps of a text: its first byte, which a backslash and three octal digits may stand for, too. A byte beyond ASCII
@@ -192,6 +194,7 @@ pub fn canonical(text: &str, pg_type: PgType) -> Result<String> {
         PgType::Bit | PgType::Varbit => super::bits::read(text),
         PgType::Cidr => Ok(networks::read(text, true)?.with_prefix()),
         PgType::Bpchar => Ok(text.trim_end_matches(' ').to_owned()),
+        PgType::Jsonb => jsonb(text),
         other => exec_err!("a text of {other:?} has one form"),
     }
 }
