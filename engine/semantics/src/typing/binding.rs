@@ -38,11 +38,13 @@ const PLAIN_PARTS: &[&str] = &["year", "quarter", "month", "week", "day", "dow",
 
 /// Settles one expression whose children are settled.
 pub(crate) fn settle(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
-    let wide = wide::settled(expr, schema)?;
-    if wide.transformed {
-        return Ok(wide);
-    }
-    settle_plain(wide.data, schema, zone)?.transform_data(|expr| told_jsonb::told(expr, schema))
+    common_zone::settled(expr, schema, zone)?.transform_data(|expr| {
+        let wide = wide::settled(expr, schema)?;
+        if wide.transformed {
+            return Ok(wide);
+        }
+        settle_plain(wide.data, schema, zone)?.transform_data(|expr| told_jsonb::told(expr, schema))
+    })
 }
 
 /// As [`settle`], where no numeric of any width is.
@@ -57,11 +59,6 @@ fn settle_plain(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed
         Expr::Cast(cast) => settle_cast(cast, schema, zone),
         Expr::ScalarFunction(call) => settle_call(call, schema, zone),
         Expr::BinaryExpr(binary) => settle_operator(binary, schema),
-        Expr::Case(mut case) => {
-            let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
-            let changed = common_zone::met(results.map(AsMut::as_mut).collect(), schema, zone)?;
-            Ok(Transformed::new_transformed(Expr::Case(case), changed))
-        }
         other => Ok(Transformed::no(other)),
     }
 }
@@ -292,9 +289,7 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
 }
 
 fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
-    let is_of_one_type = common_zone::OF_ONE_TYPE.contains(&call.func.name());
-    let meets = is_of_one_type && common_zone::met(call.args.iter_mut().collect(), schema, zone)?;
-    if meets || local_moments::called(&mut call, schema, zone)? {
+    if local_moments::called(&mut call, schema, zone)? {
         return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
     }
     let mut call = match by_argument::called(call, schema)? {
