@@ -1,7 +1,7 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::{by_argument, common_zone, day_counts, key_arguments, told_jsonb, words};
+use super::{by_argument, common_zone, day_counts, key_arguments, told_jsonb, words, zone_changes};
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };
@@ -289,7 +289,7 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
 }
 
 fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
-    if local_moments::called(&mut call, schema, zone)? {
+    if local_moments::called(&mut call, schema, zone)? || zone_changes::prepared(&mut call, schema, zone)? {
         return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
     }
     let mut call = match by_argument::called(call, schema)? {
@@ -329,20 +329,6 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
             call.args.push(lit(zone.name()));
         }
         return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), zoned));
-    }
-    if name == "timezone" && call.args.len() == 2 {
-        let of = call.args.get(1).and_then(|of| of.get_type(schema).ok());
-        // A time of day has the session's zone before it gets another one.
-        if let (Some(DataType::Time64(_)), Some(time)) = (&of, call.args.get_mut(1)) {
-            let field = Arc::new(Field::new("", TimeTz::ARROW, true));
-            *time = settle_cast(Cast { expr: Box::new(std::mem::take(time)), field }, schema, zone)?.data;
-            return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
-        }
-        let by_name = call.args.first().and_then(|by| by.get_type(schema).ok()).is_some_and(|by| is_text(&by));
-        if by_name && of == Some(TimeTz::ARROW) {
-            call.args.push(statement_time());
-            return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
-        }
     }
     if name == "extract"
         && let Some(part) = plain_part(&call, schema)

@@ -19,6 +19,7 @@ pub(super) mod set_operations;
 pub(super) mod told_jsonb;
 pub(super) mod unions;
 pub(super) mod words;
+mod zone_changes;
 
 pub use crate::casts::bits::is_bits;
 pub use crate::casts::conversions::is_checked_text;
