@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use querygate_driver_api::capability::RefusalReason;
@@ -16,21 +17,9 @@ use querygate_driver_api::scalar::{Constant, ScalarExpr};
 use querygate_driver_api::value::Value;
 
 impl Translator<'_> {
-    /// Evaluates every part of an expression that reads nothing. The engine's own simplifier is used for constants only:
-    /// its rewrites of conditions (bounds of time stamps among them) are not exact enough.
+    /// Evaluates every part of an expression that reads nothing.
     pub(super) fn fold(&self, expr: &Expr) -> Result<Expr, NotPushed> {
-        let simplifier = ExprSimplifier::new(self.context.clone()).with_canonicalize(false);
-        let folded = expr.clone().transform_up(|node| {
-            if !is_computed(&node) || !reads_only_literals(&node)? || has_own_semantics(&node)? {
-                return Ok(Transformed::no(node));
-            }
-            // Some constants cannot be evaluated (they raise, or depend on the time): they stay as they are.
-            match simplifier.simplify(node.clone()) {
-                Ok(value @ Expr::Literal(..)) => Ok(Transformed::yes(value)),
-                Ok(_) | Err(_) => Ok(Transformed::no(node)),
-            }
-        });
-        folded.map(|folded| folded.data).map_err(|_| NotPushed::invalid("constants could not be folded"))
+        folded(expr, self.context)
     }
 
     /// A literal: TRUE, FALSE and NULL as such, everything else as a parameter.
@@ -76,6 +65,38 @@ impl Translator<'_> {
             _ => Err(NotPushed::operator("pattern is not a text")),
         }
     }
+}
+
+/// The engine's own simplifier is used for constants only: its rewrites of conditions (bounds of time stamps among them) are not exact
+/// enough.
+fn folded(expr: &Expr, context: &SimplifyContext) -> Result<Expr, NotPushed> {
+    let simplifier = ExprSimplifier::new(context.clone()).with_canonicalize(false);
+    let is_utc = context.config_options().execution.time_zone.as_deref() == Some("UTC");
+    let folded = expr.clone().transform_up(|node| {
+        let by_session = !is_utc && changes_zone(&node);
+        if by_session || !is_computed(&node) || !reads_only_literals(&node)? || has_own_semantics(&node)? {
+            return Ok(Transformed::no(node));
+        }
+        // Some constants cannot be evaluated (they raise, or depend on the time): they stay as they are.
+        match simplifier.simplify(node.clone()) {
+            Ok(value @ Expr::Literal(..)) => Ok(Transformed::yes(value)),
+            Ok(_) | Err(_) => Ok(Transformed::no(node)),
+        }
+    });
+    folded.map(|folded| folded.data).map_err(|_| NotPushed::invalid("constants could not be folded"))
+}
+
+/// Whether a cast makes a moment of a constant that has no zone, or the other way round: it is by the session's zone, and the engine's is
+/// by UTC.
+fn changes_zone(expr: &Expr) -> bool {
+    let (from, to) = match expr {
+        Expr::Cast(cast) => (cast.expr.as_ref(), cast.field.data_type()),
+        Expr::TryCast(cast) => (cast.expr.as_ref(), cast.field.data_type()),
+        _ => return false,
+    };
+    let Expr::Literal(value, _) = from else { return false };
+    let is_zoned = |of: &DataType| matches!(of, DataType::Timestamp(_, Some(_)));
+    !value.is_null() && is_zoned(&value.data_type()) != is_zoned(to)
 }
 
 /// The typed value of a literal, exactly.
@@ -165,4 +186,43 @@ fn reads_only_literals(expr: &Expr) -> datafusion::common::Result<bool> {
         Ok(if all { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::TimeUnit;
+    use datafusion::common::config::ConfigOptions;
+    use datafusion::logical_expr::{cast, lit};
+    use std::sync::Arc;
+
+    fn in_zone(expr: &Expr, zone: Option<&str>) -> Expr {
+        let mut options = ConfigOptions::default();
+        options.execution.time_zone = zone.map(str::to_owned);
+        folded(expr, &SimplifyContext::builder().with_config_options(Arc::new(options)).build()).unwrap()
+    }
+
+    #[test]
+    fn what_is_cast_by_the_sessions_zone_is_a_constant_in_utc_only() {
+        let moments = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let locals = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let date = || lit(ScalarValue::Date32(Some(19_813)));
+        let stamp = |zone: Option<&str>| lit(ScalarValue::TimestampMicrosecond(Some(0), zone.map(Into::into)));
+        for expr in [
+            cast(date(), moments.clone()),
+            cast(stamp(None), moments.clone()),
+            cast(lit("2024-03-31"), moments.clone()),
+            cast(stamp(Some("UTC")), locals.clone()),
+            cast(stamp(Some("UTC")), DataType::Date32),
+        ] {
+            assert!(matches!(in_zone(&expr, Some("UTC")), Expr::Literal(..)), "{expr}");
+            for zone in [None, Some("America/New_York")] {
+                assert_eq!(in_zone(&expr, zone), expr);
+            }
+        }
+        let null = lit(ScalarValue::Date32(None));
+        for expr in [cast(date(), locals), cast(stamp(Some("UTC")), moments.clone()), cast(null, moments)] {
+            assert!(matches!(in_zone(&expr, Some("America/New_York")), Expr::Literal(..)), "{expr}");
+        }
+    }
 }
