@@ -111,6 +111,7 @@ fn a_nurse_sees_the_appointments_of_her_patients() {
     });
     let server = served(folder.path(), "clinic");
     seen(&server);
+    compared_with_moments(&server);
     let describe = |table: &str| psql(&server, "ann", &["-c", &format!("\\d {table}")]).out;
     let shown = describe("appointment");
     for part in [
@@ -161,6 +162,33 @@ fn seen(server: &Server) {
     let types = "SELECT pg_typeof(id), pg_typeof(weight), pg_typeof(bill), pg_typeof(code) FROM patient LIMIT 1";
     assert_eq!(ask(types), "bigint|real|numeric|uuid");
     assert!(refused(server, "ann", "SELECT id + 9223372036854775807 FROM patient").contains("out of range"));
+}
+
+/// Dates and time stamps without a zone beside some with one, in a session whose midnight is at 05:00 in UTC: both rows have each.
+fn compared_with_moments(server: &Server) {
+    for condition in [
+        "seen < '2024-03-10'::date",
+        "seen < date '2024-03-09' + interval '21 hours 31 minutes'",
+        "seen = timestamp '2024-03-09 21:30:00.123456'",
+        "seen IN (timestamp '2024-03-09 21:30:00.123456', date '2024-01-01')",
+        "seen = ANY (ARRAY[timestamp '2024-03-09 21:30:00.123456'])",
+        "seen = ANY ('{2024-03-09 21:30:00.123456}'::timestamp[])",
+        "seen BETWEEN date '2024-03-09' AND make_date(2024, 3, 10)",
+        "seen IS NOT DISTINCT FROM timestamp '2024-03-09 21:30:00.123456'",
+        "nullif(seen, timestamp '2024-03-09 21:30:00.123456') IS NULL",
+        "seen IN (SELECT timestamp '2024-03-09 21:30:00.123456' FROM patient)",
+        "CASE seen WHEN timestamp '2024-03-09 21:30:00.123456' THEN true END",
+        "now() = localtimestamp AND date_trunc('day', now()) = current_date",
+        "coalesce(seen, now()) < to_date('2024-03-10', 'YYYY-MM-DD')",
+        "'2024-03-09 21:30:00.123456' AT TIME ZONE 'UTC' = admitted",
+        "to_char(date '2024-03-10', 'YYYY-MM-DD HH24') = '2024-03-10 00'",
+    ] {
+        let sql = format!("SET TimeZone = 'America/New_York'; SELECT count(*) FROM patient WHERE {condition}");
+        assert_eq!(answer(server, "ann", &sql), "SET\n2", "{condition}");
+    }
+    let early = "PREPARE early(date) AS SELECT count(*) FROM patient WHERE seen < $1; EXECUTE early('2024-03-10')";
+    let sql = format!("SET TimeZone = 'America/New_York'; {early}");
+    assert_eq!(answer(server, "ann", &sql), "SET\nPREPARE\n2");
 }
 
 #[test]
