@@ -30,4 +30,5 @@ pub use float_items::with_float_items;
 pub(crate) use in_subquery_members::member_rows;
 pub use key_arguments::is_key;
 pub(crate) use order_keys::has_keys;
+pub use set_operations::compares_rows;
 pub use words::follows_clock;

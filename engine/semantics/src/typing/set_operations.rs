@@ -24,7 +24,7 @@ fn is_set_operation(join: &Join) -> bool {
 }
 
 /// A semi or anti join over all columns in their order in which NULL equals NULL, as INTERSECT and EXCEPT are bound to.
-pub(super) fn compares_rows(join: &Join) -> bool {
+pub fn compares_rows(join: &Join) -> bool {
     let kind = matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti);
     let bare = join.filter.is_none() && !join.null_aware && join.null_equality == NullEquality::NullEqualsNull;
     let width = join.left.schema().fields().len();

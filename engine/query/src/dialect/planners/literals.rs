@@ -2,7 +2,7 @@
 //! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
 
 use super::apart::{keys_apart, told_apart};
-use super::types::modified_metadata;
+use super::types::open_numeric;
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{
@@ -53,9 +53,7 @@ impl PgExprPlanner {
         }
         // Only PostgreSQL's input function reads NaN, infinities and exponents.
         if matches!(other.data_type(), DataType::Decimal128(..)) && decimal(text.trim(), text).is_err() {
-            let metadata = modified_metadata(PgType::Numeric, "any");
-            let field = Field::new("", DataType::Decimal128(38, 10), true).with_metadata(metadata);
-            return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field: Arc::new(field) })));
+            return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field: open_numeric() })));
         }
         if let Some(labels) = other.metadata().get(ENUM_LABELS_KEY) {
             check_label(labels, text)?;

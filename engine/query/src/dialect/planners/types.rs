@@ -132,12 +132,18 @@ fn modified(pg_type: PgType, modifier: Option<impl ToString>) -> Option<FieldRef
     Some(Arc::new(field.as_ref().clone().with_metadata(metadata)))
 }
 
+/// A numeric with as many places as each value has.
+pub(in crate::dialect) fn open_numeric() -> FieldRef {
+    let metadata = modified_metadata(PgType::Numeric, "any");
+    Arc::new(Field::new("", DataType::Decimal128(38, 10), true).with_metadata(metadata))
+}
+
 /// Tries for a map that prints in order: each has one chance in two.
 const PRINTED_TRIES: usize = 64;
 
 /// The metadata of a type with a modifier, which prints the same each time: names of casts tell their metadata, by which the engine finds
 /// an expression again, and a map of two entries prints in an order of its own.
-pub(super) fn modified_metadata(pg_type: PgType, modifier: &str) -> HashMap<String, String> {
+fn modified_metadata(pg_type: PgType, modifier: &str) -> HashMap<String, String> {
     let made = || -> HashMap<String, String> {
         let pairs = [(PG_TYPE_KEY, pg_type.name()), (TYPE_MODIFIER_KEY, modifier)];
         pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
