@@ -84,6 +84,7 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
         "arguments to GROUPING must be grouping expressions of the associated query level",
     ),
     ("Inconsistent data length across values list", ErrorCode::SyntaxError, "VALUES lists must all be the same length"),
+    ("Inconsistent metadata across values list", ErrorCode::DatatypeMismatch, "VALUES types cannot be matched"),
     (
         "queries have different number of columns",
         ErrorCode::SyntaxError,
@@ -469,6 +470,7 @@ mod tests {
             "42804",
             "VALUES types bigint and boolean cannot be matched",
         );
+        check("Inconsistent metadata across values list at row 1", "42804", "VALUES types cannot be matched");
         check("Join condition must be boolean type, but got Utf8", "42804", "argument of JOIN/ON must be type boolean");
         check(
             "There isn't a common type to coerce Int32 and Utf8 in LIKE expression",

@@ -1,23 +1,20 @@
 //! The types of the columns of VALUES: what PostgreSQL makes of all cells of a column, where constants, casts and parameters that a client
 //! declared say of which type each one is. Knows no row but those that a statement writes.
 
-use crate::dialect::ast::{aliased, call, cast, element_type, literal_text, select};
+use super::value_unions::as_union;
+use crate::dialect::ast::{call, cast, element_type, literal_text};
 use crate::dialect::parameters::{Declared, declared_type, without_modifier};
 use crate::dialect::planners::types::PgTypePlanner;
 use crate::dialect::rewrite::expressions::calls::record;
 use crate::dialect::rewrite::expressions::constants::{is_large, whole};
-use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::logical_expr::planner::TypePlanner as _;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, ObjectName, SetExpr, SetOperator, SetQuantifier, TimezoneInfo, UnaryOperator, Value, Values,
+    Ident, ObjectName, SetExpr, TimezoneInfo, UnaryOperator, Value, Values,
 };
 use querygate_pg_catalog::common_type;
 use querygate_query_api::column::PG_TYPE_KEY;
 use querygate_types::{PgType, TypeCategory};
-
-/// Rows of VALUES that are written as a union at most: their inputs stand in each other.
-const UNION_ROWS_MAX: usize = 64;
 
 /// Columns of the VALUES in a query's body, unions included.
 pub(in crate::dialect) fn type_body(body: &mut SetExpr, declared: &[Option<Declared>]) {
@@ -28,7 +25,7 @@ pub(in crate::dialect) fn type_body(body: &mut SetExpr, declared: &[Option<Decla
                 type_fields(cell, declared);
             }
             type_columns(values, declared);
-            if let Some(union) = as_union(values) {
+            if let Some(union) = as_union(values, declared) {
                 *body = union;
             }
         }
@@ -37,45 +34,6 @@ pub(in crate::dialect) fn type_body(body: &mut SetExpr, declared: &[Option<Decla
             type_body(right, declared);
         }
         _ => {}
-    }
-}
-
-/// Rows that read columns of a query around them, as a union, whose inputs meet at one type: of VALUES the engine wants the types to have
-/// one name. `None`: these are other rows.
-fn as_union(values: &Values) -> Option<SetExpr> {
-    let mut cells = values.rows.iter().flat_map(|row| &row.content);
-    if !(2..=UNION_ROWS_MAX).contains(&values.rows.len()) || !cells.any(|cell| finds(cell, &mut Columns)) {
-        return None;
-    }
-    let mut union = None;
-    for row in &values.rows {
-        let items = row.content.iter().enumerate();
-        let items = items.map(|(place, cell)| aliased(cell.clone(), &format!("column{}", place + 1))).collect();
-        let right = select(items, None).ok()?.body;
-        union = Some(match union {
-            None => *right,
-            Some(left) => SetExpr::SetOperation {
-                op: SetOperator::Union,
-                set_quantifier: SetQuantifier::All,
-                left: Box::new(left),
-                right,
-            },
-        });
-    }
-    union
-}
-
-/// Finds a column's name.
-struct Columns;
-
-impl Reader for Columns {
-    fn expr(&mut self, expr: &Expr) -> Step {
-        match expr {
-            // The parser takes it for a name, in the rows of an INSERT.
-            Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default") => ON,
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Step::Break(Stop::Found),
-            _ => ON,
-        }
     }
 }
 
@@ -162,7 +120,7 @@ fn is_parameter(expr: &Expr) -> bool {
 
 /// What a cell says of its type.
 #[derive(Debug, Clone, PartialEq)]
-enum Says {
+pub(super) enum Says {
     /// NULL, a literal in quotes, a parameter without a declared type.
     Nothing,
     /// A constant.
@@ -201,7 +159,8 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
         let unlike = || {
             let digits: Option<Vec<(u64, u64)>> =
                 cells.iter().zip(&said).map(|(cell, said)| digits(cell, said)).collect();
-            let texts = || digits.is_none() && cells.iter().any(|cell| literal_text(cell).is_some());
+            let is_read = |cell: &Expr| literal_text(cell).is_some() || is_parameter(cell);
+            let texts = || digits.is_none() && cells.iter().any(|cell| is_read(cell));
             cells.iter().any(|cell| is_wide_number(cell)) || texts() || have_own_places(cells, digits.as_deref())
         };
         return (!open).then_some(common).and_then(plain).filter(|_| common != PgType::Numeric || unlike());
@@ -220,13 +179,12 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
         let digits = digits.map(|digits| {
             digits.iter().fold((1, 0), |(whole, places), (own, own_places)| (whole.max(*own), places.max(*own_places)))
         });
-        let any = || said.iter().any(|said| matches!(said, Says::Written(_, own) if is_any(own)));
+        // Where only values say how many places they have, each keeps its own.
         return match digits {
             Some((whole, places)) if whole + places <= 38 => {
                 Some(DataType::Numeric(ExactNumberInfo::PrecisionAndScale(whole + places, i64::try_from(places).ok()?)))
             }
-            Some(_) => None,
-            None => any().then_some(DataType::Numeric(ExactNumberInfo::None)),
+            Some(_) | None => Some(DataType::Numeric(ExactNumberInfo::None)),
         };
     }
     plain(common).or_else(|| {
@@ -314,14 +272,14 @@ fn have_own_places(cells: &[&Expr], digits: Option<&[(u64, u64)]>) -> bool {
     places.next().is_some_and(|first| places.any(|other| other != first))
 }
 
-const fn pg_type(said: &Says) -> Option<PgType> {
+pub(super) const fn pg_type(said: &Says) -> Option<PgType> {
     match said {
         Says::Plain(pg_type) | Says::Written(pg_type, _) => Some(*pg_type),
         Says::Nothing | Says::Elements(..) | Says::Something => None,
     }
 }
 
-fn says(cell: &Expr, declared: &[Option<Declared>]) -> Says {
+pub(super) fn says(cell: &Expr, declared: &[Option<Declared>]) -> Says {
     if let Some(number) = whole(cell) {
         return Says::Plain(if i32::try_from(number).is_ok() { PgType::Int4 } else { PgType::Int8 });
     }
@@ -382,13 +340,6 @@ fn written(data_type: &DataType) -> Says {
     let field = PgTypePlanner.plan_type_field(data_type).ok().flatten();
     let pg_type = field.and_then(|field| field.metadata().get(PG_TYPE_KEY).and_then(|name| PgType::from_name(name)));
     pg_type.map_or(Says::Something, |pg_type| Says::Written(pg_type, data_type.clone()))
-}
-
-fn is_any(data_type: &DataType) -> bool {
-    let (DataType::Numeric(digits) | DataType::Decimal(digits) | DataType::Dec(digits)) = data_type else {
-        return false;
-    };
-    *digits == ExactNumberInfo::None
 }
 
 /// Digits before and after the point that a cell needs as a numeric.
