@@ -11,7 +11,8 @@ use crate::keep_names::under_names;
 use crate::numbers::{arithmetic, wide, zeros};
 use crate::times::interval_length;
 use crate::times::zone::Zone;
-use crate::typing::{binding, comparable, enum_order, order_keys, set_operations, unions};
+use crate::typing::unions::Casts;
+use crate::typing::{binding, comparable, enum_order, literals, order_keys, set_operations, unions};
 use crate::windows::{distances, framed, peers};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -79,7 +80,11 @@ pub(crate) fn settled_anew(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan>
 fn settled_in(plan: LogicalPlan, pass: &Pass, zone: Zone) -> Result<LogicalPlan> {
     let reads = wide::reads_tables(&plan);
     let settle = |expr: Expr, schema: &DFSchema| binding::settle(expr, schema, zone);
-    each_node(plan, pass, &settle, &|node| wide::node(node, reads))
+    each_node(plan, pass, &settle, &|node| {
+        let met = literals::branches_met(node, Casts::Settled)?;
+        let met = if met.transformed { met.map_data(wide::recomputed)? } else { met };
+        met.transform_data(|node| wide::node(node, reads))
+    })
 }
 
 type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;

@@ -326,7 +326,7 @@ fn meet_as(
 
 /// The type that holds every value of some exact types, where they need more digits than the engine would give them: it would
 /// refuse the values that have them all.
-fn beyond_38_digits(types: &[Option<DataType>]) -> Option<DataType> {
+pub(super) fn beyond_38_digits(types: &[Option<DataType>]) -> Option<DataType> {
     if !types.iter().flatten().any(DataType::is_decimal) {
         return None;
     }

@@ -4,9 +4,11 @@
 mod branches;
 mod outer;
 
+pub(crate) use branches::met as branches_met;
 pub(crate) use outer::renewed as renewed_outer_columns;
 
 use crate::keep_names::under_names;
+use crate::typing::unions::Casts;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -25,7 +27,8 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if let LogicalPlan::Union(union) = plan {
         return retyped(union);
     }
-    let typed = under_names(plan, |expr| expr.transform_down(literal))?.transform_data(branches::met)?;
+    let typed = under_names(plan, |expr| expr.transform_down(literal))?
+        .transform_data(|plan| branches::met(plan, Casts::Written))?;
     typed.map_data(LogicalPlan::recompute_schema)
 }
 

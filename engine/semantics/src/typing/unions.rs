@@ -3,6 +3,7 @@
 //! Knows no row.
 
 use crate::casts::texts_read::has_forms;
+use crate::numbers::wide::UNSETTLED;
 use crate::typing::set_operations::compares_rows;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
@@ -16,8 +17,16 @@ use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_types::PgType;
 use std::sync::Arc;
 
+/// Whether casts to `numeric` have the places of what is cast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Casts {
+    /// They have the type of all such casts, and so has what is computed with them.
+    Written,
+    Settled,
+}
+
 /// The plan with such columns cast, subqueries included.
-pub(crate) fn met(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn met(plan: LogicalPlan, casts: Casts) -> Result<LogicalPlan> {
     let mut any = false;
     plan.apply_with_subqueries(|node| {
         any |= match node {
@@ -33,7 +42,7 @@ pub(crate) fn met(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut changed = false;
     let plan = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Union(union) => {
-            let targets = targets(&union);
+            let targets = targets(&union, casts);
             if targets.iter().all(Option::is_none) {
                 // One among its inputs may have other types than it was planned with.
                 let renewed = if changed { Union::try_new_with_loose_types(union.inputs)? } else { union };
@@ -85,20 +94,23 @@ fn is_outdated(union: &Union) -> bool {
 }
 
 /// For each column that has several types, the one at which they meet. Where they do not, the analyzer says so.
-fn targets(union: &Union) -> Vec<Option<FieldRef>> {
+fn targets(union: &Union, casts: Casts) -> Vec<Option<FieldRef>> {
     let width = union.inputs.first().map_or(0, |input| input.schema().fields().len());
-    (0..width).map(|place| target(union, place)).collect()
+    (0..width).map(|place| target(union, place, casts)).collect()
 }
 
-fn target(union: &Union, place: usize) -> Option<FieldRef> {
+fn target(union: &Union, place: usize, casts: Casts) -> Option<FieldRef> {
     let fields: Option<Vec<&FieldRef>> = union.inputs.iter().map(|i| i.schema().fields().get(place)).collect();
     let fields = fields?;
     let (first, rest) = fields.split_first()?;
     if rest.iter().all(|other| other.data_type() == first.data_type()) {
         return if *first.data_type() == NETWORK { network(&fields) } else { with_forms(&fields) };
     }
-    // Casts to numeric have their places when they are settled.
-    let open = |field: &&FieldRef| field.metadata().get(TYPE_MODIFIER_KEY).is_some_and(|modifier| modifier == "any");
+    // Casts to numeric have their places when they are settled, and so has what is computed with one, which only its type tells.
+    let open = |field: &&FieldRef| {
+        field.metadata().get(TYPE_MODIFIER_KEY).is_some_and(|modifier| modifier == "any")
+            || (casts == Casts::Written && *field.data_type() == UNSETTLED)
+    };
     if fields.iter().any(open) {
         return None;
     }

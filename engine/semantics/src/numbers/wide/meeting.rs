@@ -270,7 +270,7 @@ fn common_decimal(cells: &[&mut Expr], none: &DFSchema) -> Option<DataType> {
 }
 
 /// The type of a cast to `numeric` until it is settled.
-const UNSETTLED: DataType = DataType::Decimal128(38, 10);
+pub(crate) const UNSETTLED: DataType = DataType::Decimal128(38, 10);
 
 /// A constant beside such a cast in VALUES, without the cast to its type that the engine put around it.
 fn unwrap(cell: &mut Expr) {

@@ -14,7 +14,7 @@ pub(crate) use aggregates::of_own_name;
 pub(crate) use averages::{is_nearest_double, nearest_double};
 pub(crate) use expressions::settled;
 pub(crate) use keyed::{keyed, member};
-pub(crate) use meeting::{aligned, keep_places, node, reads_tables, recomputed};
+pub(crate) use meeting::{UNSETTLED, aligned, keep_places, node, reads_tables, recomputed};
 
 use crate::casts::conversions::modifier;
 use crate::fault::{Fault, external};
