@@ -97,20 +97,7 @@ fn sets_of(set: &[Expr], written: &mut usize) -> Result<Option<Vec<Vec<Expr>>>> 
 /// `ROLLUP (1), 2`: places within sets and beside them are the columns there.
 pub(in crate::dialect) fn name_places(select: &mut Select) {
     let GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return };
-    let items: Vec<Option<Expr>> = select
-        .projection
-        .iter()
-        .map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
-            _ => None,
-        })
-        .collect();
-    let item = |key: &Expr| {
-        let Expr::Value(value) = key else { return None };
-        let Value::Number(place, _) = &value.value else { return None };
-        let at = place.parse::<usize>().ok()?.checked_sub(1)?;
-        items.get(at).cloned().flatten()
-    };
+    let item = |key: &Expr| at_place(&select.projection, key);
     let beside = groups.iter().any(is_sets);
     for group in groups {
         match group {
@@ -129,6 +116,16 @@ pub(in crate::dialect) fn name_places(select: &mut Select) {
             },
             _ => {}
         }
+    }
+}
+
+/// The column of a SELECT that a key names by its place.
+pub(super) fn at_place(items: &[SelectItem], key: &Expr) -> Option<Expr> {
+    let Expr::Value(value) = key else { return None };
+    let Value::Number(place, _) = &value.value else { return None };
+    match items.get(place.parse::<usize>().ok()?.checked_sub(1)?)? {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+        _ => None,
     }
 }
 

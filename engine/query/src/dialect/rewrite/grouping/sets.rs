@@ -1,16 +1,19 @@
 //! GROUP BY with sets beside other keys, as one list of sets: the engine takes columns that a primary key decides for keys of all sets, so
 //! that a column of some sets is never left out. Rows of keys are their keys, what is named twice in a set counts once, and GROUP BY
 //! DISTINCT leaves out sets that are there already. Columns that a primary key among the keys of all sets decides are keys of all sets where
-//! the SELECT reads them.
+//! the SELECT reads them. So they are beside a FULL JOIN, behind which the engine forgets all keys: where a side has no row, all its columns
+//! are NULL, and only there is its key.
 
-use super::group_by::{SET_KEYS_MAX, SETS_MAX, too_many_sets};
+use super::aggregates::is_aggregate;
+use super::group_by::{SET_KEYS_MAX, SETS_MAX, at_place, too_many_sets};
 use crate::dialect::ast::{folded, parts, quoted};
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::rewrite::from::rows;
 use crate::sql::clauses::DISTINCT_MARK;
-use crate::sql::walk::{ON, Reader, Step, Stop, finds, look};
+use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, OrderBy, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, Value,
+    Expr, GroupByExpr, Join, JoinOperator, OrderBy, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor,
+    TableWithJoins, Value,
 };
 use querygate_types::Result;
 use std::collections::HashSet;
@@ -29,7 +32,10 @@ pub(in crate::dialect) fn unite(rewriter: &Rewriter<'_>, select: &mut Select, or
     groups.retain(|key| !is_mark(key));
     let distinct = groups.len() < marked;
     *groups = std::mem::take(groups).into_iter().flat_map(without_row).collect();
-    if !groups.iter().any(is_sets) || !distinct && is_simple(groups) {
+    if !groups.iter().any(is_sets) {
+        return behind_full_join(rewriter, select, order);
+    }
+    if !distinct && is_simple(groups) {
         return Ok(());
     }
     let mut sets = product(groups)?;
@@ -45,7 +51,7 @@ pub(in crate::dialect) fn unite(rewriter: &Rewriter<'_>, select: &mut Select, or
             seen.insert(names)
         });
     }
-    let decided = decided(rewriter, select, order, &sets);
+    let decided = decided(rewriter, select, &sets, || Ok(Columns::of(select, order)))?;
     sets.iter_mut().for_each(|set| set.extend(decided.iter().cloned()));
     let groups = match sets.as_mut_slice() {
         // A number would be a place there.
@@ -54,6 +60,50 @@ pub(in crate::dialect) fn unite(rewriter: &Rewriter<'_>, select: &mut Select, or
     };
     select.group_by = GroupByExpr::Expressions(groups, Vec::new());
     Ok(())
+}
+
+/// Adds to the keys of a SELECT over a FULL JOIN the columns that they decide.
+fn behind_full_join(rewriter: &Rewriter<'_>, select: &mut Select, order: Option<&OrderBy>) -> Result<()> {
+    let GroupByExpr::Expressions(groups, _) = &select.group_by else { return Ok(()) };
+    if !select.from.iter().any(has_full_join) {
+        return Ok(());
+    }
+    let set: Vec<Expr> =
+        groups.iter().map(|key| at_place(&select.projection, key).unwrap_or_else(|| key.clone())).collect();
+    let decided = decided(rewriter, select, &[set], || beside_aggregates(select, order))?;
+    if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
+        groups.extend(decided);
+    }
+    Ok(())
+}
+
+fn has_full_join(table: &TableWithJoins) -> bool {
+    let within = |factor: &TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => has_full_join(table_with_joins),
+        _ => false,
+    };
+    let is_full = |join: &Join| matches!(join.join_operator, JoinOperator::FullOuter(_)) || within(&join.relation);
+    within(&table.relation) || table.joins.iter().any(is_full)
+}
+
+/// The columns that a SELECT reads outside of aggregates.
+fn beside_aggregates(select: &Select, order: Option<&OrderBy>) -> Result<Columns> {
+    let (mut bare, mut order) = (select.clone(), order.cloned());
+    write(&mut bare.projection, &mut WithoutAggregates)?;
+    write(&mut bare.having, &mut WithoutAggregates)?;
+    write(&mut order, &mut WithoutAggregates)?;
+    Ok(Columns::of(&bare, order.as_ref()))
+}
+
+struct WithoutAggregates;
+
+impl Writer for WithoutAggregates {
+    fn expr(&mut self, expr: &mut Expr) -> Step {
+        if matches!(&*expr, Expr::Function(call) if call.over.is_none() && is_aggregate(call)) {
+            *expr = Expr::Value(Value::Null.with_empty_span());
+        }
+        ON
+    }
 }
 
 /// HAVING without GROUP BY and without aggregates is of one group.
@@ -166,8 +216,15 @@ struct Keyed {
 }
 
 /// Columns that the SELECT reads and that a primary key decides which is in all sets. Those of some set are no such ones.
-fn decided(rewriter: &Rewriter<'_>, select: &Select, order: Option<&OrderBy>, sets: &[Vec<Expr>]) -> Vec<Expr> {
-    let Some((first, others)) = sets.split_first() else { return Vec::new() };
+///
+/// `read`: what the SELECT reads.
+fn decided(
+    rewriter: &Rewriter<'_>,
+    select: &Select,
+    sets: &[Vec<Expr>],
+    read: impl FnOnce() -> Result<Columns>,
+) -> Result<Vec<Expr>> {
+    let Some((first, others)) = sets.split_first() else { return Ok(Vec::new()) };
     let common: Vec<&Expr> = first.iter().filter(|key| others.iter().all(|set| set.contains(key))).collect();
     let mut tables = Vec::new();
     select.from.iter().for_each(|table| keyed(rewriter, table, &mut tables));
@@ -176,9 +233,9 @@ fn decided(rewriter: &Rewriter<'_>, select: &Select, order: Option<&OrderBy>, se
         !table.key.is_empty() && table.key.iter().all(has)
     });
     if tables.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let read = Columns::of(select, order);
+    let read = read()?;
     let mut found = Vec::new();
     for table in &tables {
         let keys = || sets.iter().flatten();
@@ -192,7 +249,7 @@ fn decided(rewriter: &Rewriter<'_>, select: &Select, order: Option<&OrderBy>, se
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// Whether a key is this column, with its table's name or without.
@@ -274,5 +331,36 @@ impl Reader for Columns {
             _ => {}
         }
         ON
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Shop;
+    use querygate_types::ErrorCode;
+
+    /// The engine forgets behind a FULL JOIN that a key decides its row.
+    #[test]
+    fn a_key_decides_its_row_behind_a_full_join() {
+        let reader = Shop::open().owner();
+        let joined = "accounts a FULL JOIN regions r ON r.id = a.region_id";
+        for (read, keys) in [
+            ("r.id, r.name, count(*)", "r.id"),
+            ("r.id, upper(r.name), count(a.id)", "1"),
+            ("r.name, max(r.rank), count(*)", "r.id"),
+            ("a.id, a.rating, r.name", "a.id, r.id"),
+        ] {
+            let sql = |columns: &str| format!("SELECT {read} FROM {joined} GROUP BY {keys}{columns} ORDER BY 1, 2");
+            let named = if keys.starts_with("a.id") { ", a.rating, r.name" } else { ", r.name" };
+            assert_eq!(reader.rows(&sql("")).unwrap(), reader.rows(&sql(named)).unwrap(), "{read}");
+        }
+        // What no key among the keys decides is refused as before, and an aggregate adds no key.
+        for (read, keys) in [("r.id, a.rating", "r.id"), ("r.rank, r.name", "r.rank")] {
+            let error = reader.bind(&format!("SELECT {read} FROM {joined} GROUP BY {keys}")).map(drop).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::GroupingError, "{error}");
+        }
+        let plan = reader.optimized(&format!("SELECT r.id, max(r.name) FROM {joined} GROUP BY r.id"));
+        let plan = plan.display_indent().to_string();
+        assert!(plan.contains("groupBy=[[r.id]]"), "{plan}");
     }
 }
