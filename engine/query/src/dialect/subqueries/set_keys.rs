@@ -1,5 +1,5 @@
-//! Keys of ROLLUP, CUBE and GROUPING SETS that are subqueries, or days added to a date, as columns of a projection below. DataFusion
-//! writes both in other words, and keeps the name that a key had; of sets of keys it keeps one name for all, so that each key gets another
+//! Keys of ROLLUP, CUBE and GROUPING SETS that are subqueries, days added to a date, or made of parameters, as columns of a projection
+//! below. DataFusion writes them in other words, and keeps the name that a key had; of sets of keys it keeps one name for all, so that each key gets another
 //! one, and the columns above find none.
 //! Needed with DataFusion 55.2.0.
 
@@ -68,6 +68,7 @@ fn is_rewritten(key: &Expr, schema: &DFSchema) -> Result<bool> {
             Expr::BinaryExpr(sum) if matches!(sum.op, Operator::Plus | Operator::Minus) => {
                 is_date(&sum.left) && is_whole(&sum.right) || is_whole(&sum.left) && is_date(&sum.right)
             }
+            Expr::Placeholder(_) => true,
             other => is_subquery(other),
         })
     })
@@ -109,7 +110,7 @@ fn read(sets: &GroupingSet, aggregates: &[Expr], schema: &DFSchema) -> Result<Ha
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Shop;
+    use crate::testing::{Shop, Yard};
 
     /// Each is refused without the projection.
     #[test]
@@ -160,6 +161,26 @@ mod tests {
             ),
         ] {
             assert_eq!(reader.rows(&sql).unwrap(), expected, "{sql}");
+        }
+    }
+
+    /// A value has another name than its parameter.
+    #[test]
+    fn keys_of_sets_are_parameters() {
+        let yard = Yard::new();
+        let seat = yard.owner();
+        const NUMBERS: &str = "FROM (VALUES (1), (3), (8)) v(n)";
+        for (sql, expected) in [
+            ("SELECT $1::varchar(1) AS a, count(*) {} GROUP BY ROLLUP (1) ORDER BY 1", "3|3; NULL|3"),
+            ("SELECT $1::int AS a, count(*) {} GROUP BY ROLLUP (1) ORDER BY 1", "3|3; NULL|3"),
+            ("SELECT $1 AS a, count(*) {} GROUP BY ROLLUP (1) ORDER BY 1", "3|3; NULL|3"),
+            (
+                "SELECT n > 1, $1::int AS a, count(*) {} GROUP BY n > 1, ROLLUP (2) ORDER BY 1, 2",
+                "false|3|1; false|NULL|1; true|3|2; true|NULL|2",
+            ),
+        ] {
+            let prepared = seat.prepare(&sql.replace("{}", NUMBERS)).unwrap();
+            assert_eq!(seat.execute(&prepared, &[Some("3")]), expected, "{sql}");
         }
     }
 
