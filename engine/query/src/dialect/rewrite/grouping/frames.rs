@@ -12,11 +12,15 @@ use querygate_semantics::cut_interval;
 use querygate_semantics::windows::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, excluding_name, shift_name};
 use querygate_types::{Error, ErrorCode, Result};
 
-/// The frame of a call over a window.
+/// The frame of a call over a window, and its keys: the engine leaves out one that is a value, and with it the parameter that it is.
 pub(in crate::dialect) fn of_call(expr: &mut Expr) {
     if let Expr::Function(function) = expr
         && let Some(WindowType::WindowSpec(spec)) = &mut function.over
     {
+        for key in spec.partition_by.iter_mut().filter(|key| is_parameter(key)) {
+            let parameter = std::mem::replace(key, crate::dialect::ast::number(0));
+            *key = Expr::Nested(Box::new(parameter));
+        }
         of_spec(spec);
     }
 }
@@ -98,6 +102,10 @@ fn of_rows(function: &mut Function) {
     };
     if name == "ntile" && arguments.iter().any(|argument| constants::whole(argument).is_none_or(|parts| parts < 1)) {
         function.name = crate::dialect::ast::object_name(&[NTILE]);
+        if let FunctionArguments::List(list) = &mut function.args {
+            list.args.iter_mut().for_each(as_integer);
+        }
+        return;
     }
     let counts = arguments.get(1).map(|number| is_count(number));
     let default = arguments.get(2).is_some_and(|default| !is_null(default));
@@ -119,11 +127,7 @@ fn of_rows(function: &mut Function) {
 fn shifted(arguments: &mut [FunctionArg]) {
     let plain = |argument: &FunctionArg| crate::dialect::ast::plain(argument).cloned();
     let [value, distance, rest @ ..] = arguments else { return };
-    if let Some(number) = plain(distance)
-        && (literal_text(&number).is_some() || is_parameter(&number))
-    {
-        *distance = argument(crate::dialect::ast::cast(number, DataType::Int(None)));
-    }
+    as_integer(distance);
     if let ([default], Some(of)) = (rest, plain(value))
         && let Some(other) = plain(default).filter(|other| !is_null(other))
     {
@@ -131,6 +135,15 @@ fn shifted(arguments: &mut [FunctionArg]) {
         // A text without a type is read as the value's; of others, the error names the first one's type where they do not meet.
         let literal = literal_text(&other).is_some();
         *default = argument(if literal { one_of(false, of, other) } else { one_of(true, other, of) });
+    }
+}
+
+/// A literal or a parameter as an integer.
+fn as_integer(number: &mut FunctionArg) {
+    if let Some(own) = crate::dialect::ast::plain(number).cloned()
+        && (literal_text(&own).is_some() || is_parameter(&own))
+    {
+        *number = argument(crate::dialect::ast::cast(own, DataType::Int(None)));
     }
 }
 
@@ -242,8 +255,26 @@ fn interval(text: &str) -> Expr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Yard;
     use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
     use datafusion::sql::sqlparser::parser::Parser;
+
+    /// The engine leaves out keys that are values, and a parameter among them would be none of the statement's.
+    #[test]
+    fn parameters_are_keys_and_counts() {
+        let yard = Yard::new();
+        let seat = yard.owner();
+        let rows = "FROM (VALUES (1), (2), (3)) v(n) ORDER BY n";
+        for (sql, value, expected) in [
+            ("row_number() OVER (PARTITION BY $1 ORDER BY n)", "x", "1; 2; 3"),
+            ("row_number() OVER (PARTITION BY n > 1, $1 ORDER BY n)", "x", "1; 1; 2"),
+            ("ntile($1) OVER (ORDER BY n)", "2", "1; 1; 2"),
+        ] {
+            let prepared = seat.prepare(&format!("SELECT {sql} {rows}")).unwrap();
+            assert_eq!(seat.execute(&prepared, &[Some(value)]), expected, "{sql}");
+        }
+        assert_eq!(seat.run(&format!("SELECT ntile('2') OVER (ORDER BY n) {rows}")), "1; 1; 2");
+    }
 
     #[test]
     fn parameters_are_no_offsets() {
