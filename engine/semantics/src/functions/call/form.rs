@@ -103,7 +103,25 @@ pub(crate) fn timestamptz() -> DataType {
 /// Digits enough for every whole number.
 pub(crate) const WHOLE: DataType = DataType::Decimal128(20, 0);
 
+impl Form {
+    /// The parameter of an argument.
+    pub(super) fn param(&self, at: usize) -> Option<P> {
+        self.params.get(at).copied().or(self.rest)
+    }
+}
+
 impl P {
+    /// Whether what came as an argument has the type that it was to be converted to. Names and zones of parts are of no matter.
+    pub(super) fn takes(self, given: &DataType, wanted: &DataType) -> bool {
+        match (given, wanted) {
+            (DataType::Null, _) => true,
+            (DataType::List(given), DataType::List(wanted)) => self.takes(given.data_type(), wanted.data_type()),
+            (DataType::Timestamp(given, _), DataType::Timestamp(wanted, _)) => given == wanted,
+            // What takes anything looks at the type itself.
+            (given, wanted) => given == wanted || matches!(self, Self::Any | Self::AnyArray | Self::Wide),
+        }
+    }
+
     /// The type to which an argument is converted, and how far it is from it. `None`: it does not fit.
     fn fit(self, given: &DataType) -> Option<(DataType, u32)> {
         let text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
@@ -274,7 +292,7 @@ fn fit(form: &Form, given: &[DataType]) -> Option<(Vec<DataType>, u32)> {
     let mut types = Vec::with_capacity(given.len());
     let mut total = 0;
     for (at, data_type) in given.iter().enumerate() {
-        let (to, distance) = form.params.get(at).copied().or(form.rest)?.fit(data_type)?;
+        let (to, distance) = form.param(at)?.fit(data_type)?;
         types.push(to);
         total += distance;
     }
