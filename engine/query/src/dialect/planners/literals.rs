@@ -97,7 +97,7 @@ pub(super) fn read_when_bound(field: &FieldRef) -> bool {
 }
 
 /// Text of a plain string literal; `'x'::text` is no untyped one.
-fn untyped_text(expr: &Expr) -> Option<&str> {
+pub(super) fn untyped_text(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), None) => Some(text),
         _ => None,
@@ -212,6 +212,9 @@ impl ExprPlanner for PgExprPlanner {
         let from_zero = field_of(&expr, schema)
             .and_then(|f| f.metadata().get(PG_TYPE_KEY).cloned())
             .is_some_and(|name| matches!(PgType::from_name(&name), Some(PgType::Int2Vector | PgType::OidVector)));
+        if !from_zero && !matches!(field_access, GetFieldAccess::NamedStructField { .. }) {
+            super::subscripts::refuse_scalar(&expr, schema)?;
+        }
         let field_access = match field_access {
             GetFieldAccess::ListIndex { key } if from_zero => {
                 GetFieldAccess::ListIndex { key: Box::new(*key + lit(1_i64)) }

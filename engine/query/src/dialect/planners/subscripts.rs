@@ -1,15 +1,35 @@
 //! Subscripts of arrays are integers, and arrays begin at 1: the engine counts places below that from the end. Knows no array.
 
-use super::literals::{field_of, read_literal};
+use super::literals::{field_of, read_literal, untyped_text};
 use super::types::field_of as field_of_type;
 use crate::dialect::external;
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, Placeholder};
 use datafusion::logical_expr::{Cast, Expr, lit};
+use querygate_query_api::column::pg_type_of;
 use querygate_semantics::numerics;
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
+
+/// Refuses subscripts of what has no members, where the engine has words of its own, or fails when it computes them.
+///
+/// # Errors
+/// 42804.
+pub(super) fn refuse_scalar(of: &Expr, schema: &DFSchema) -> Result<()> {
+    let Some(field) = field_of(of, schema) else { return Ok(()) };
+    let own = field.data_type();
+    let text = matches!(own, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    if !text && !own.is_numeric() && !own.is_temporal() && *own != DataType::Boolean {
+        return Ok(());
+    }
+    let name = match untyped_text(of) {
+        Some(_) => "unknown".to_owned(),
+        None => pg_type_of(&field).sql_name(),
+    };
+    let message = format!("cannot subscript type {name} because it does not support subscripting");
+    Err(external(Error::new(ErrorCode::DatatypeMismatch, message)))
+}
 
 /// The place of one member. There is none before the first.
 pub(in crate::dialect) fn index(place: Expr, schema: &DFSchema) -> Result<Expr> {
