@@ -13,5 +13,6 @@ pub(in crate::dialect) mod records;
 pub(in crate::dialect) mod row_comparisons;
 pub(in crate::dialect) mod sets;
 pub(in crate::dialect) mod substrings;
+pub(in crate::dialect) mod truths;
 pub(in crate::dialect) mod variadic;
 pub(in crate::dialect) mod widths;
