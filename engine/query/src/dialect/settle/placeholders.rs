@@ -243,11 +243,36 @@ fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
         let own = call.func.name();
         let synonym = SYNONYMS.iter().find(|(name, _)| *name == own).map_or(own, |(_, synonym)| synonym);
         let names = std::iter::once(synonym).chain(call.func.aliases().iter().map(String::as_str));
-        names.into_iter().find_map(|name| argument_types(name, &given)).or_else(|| whole_series(own, &given))
+        let known = || names.into_iter().find_map(|name| argument_types(name, &given));
+        of_items(own, &given).or_else(known).or_else(|| whole_series(own, &given))
     };
     let Some(types) = types else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
     call.args = call.args.into_iter().zip(types).map(|(arg, pg_type)| of_type(arg, pg_type)).collect();
     Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
+
+/// Functions of an array and of what are its items, and which of their arguments are arrays.
+const OF_ITEMS: &[(&str, &[bool])] = &[
+    ("array_append", &[true, false]),
+    ("array_prepend", &[false, true]),
+    ("array_concat", &[true, true]),
+    ("array_remove", &[true, false]),
+    ("array_replace", &[true, false, false]),
+    ("array_replace_all", &[true, false, false]),
+    ("array_position", &[true, false]),
+    ("array_positions", &[true, false]),
+];
+
+/// The types of such a function's arguments, of which one says what the items are. `None`: it is another function.
+fn of_items(function: &str, given: &[Option<PgType>]) -> Option<Vec<PgType>> {
+    let (_, arrays) = OF_ITEMS.iter().find(|(name, arrays)| *name == function && arrays.len() == given.len())?;
+    let item_of = |(own, is_array): (&Option<PgType>, &bool)| {
+        let own = (*own)?;
+        if *is_array { own.element() } else { Some(own) }
+    };
+    let item = given.iter().zip(*arrays).find_map(item_of).unwrap_or(PgType::Text);
+    let array = PgType::from_oid(item.array_oid())?;
+    Some(arrays.iter().map(|is_array| if *is_array { array } else { item }).collect())
 }
 
 /// A series of integers, where its arguments are whole numbers or without a type, and fit several functions equally well: PostgreSQL
@@ -329,6 +354,34 @@ mod tests {
                 assert_eq!(read.parameter_types(), types, "{sql}");
                 assert_eq!(owner.execute(&read, &given), expected, "{sql}");
             }
+        }
+    }
+
+    #[test]
+    fn arrays_and_items_say_what_the_other_is() {
+        let text = PgType::Text;
+        for (name, given, expected) in [
+            ("array_append", vec![None, Some(Int4)], Some(vec![PgType::Int4Array, Int4])),
+            ("array_append", vec![Some(PgType::Int8Array), None], Some(vec![PgType::Int8Array, Int8])),
+            ("array_prepend", vec![Some(text), None], Some(vec![text, PgType::TextArray])),
+            ("array_append", vec![None, None], Some(vec![PgType::TextArray, text])),
+            ("array_concat", vec![None, Some(PgType::Int4Array)], Some(vec![PgType::Int4Array; 2])),
+            ("array_position", vec![None, Some(Int4), Some(Int4)], None),
+            ("cardinality", vec![None], None),
+        ] {
+            assert_eq!(super::of_items(name, &given), expected, "{name} {given:?}");
+        }
+        let yard = Yard::new();
+        let owner = yard.owner();
+        for (call, value, expected) in [
+            ("(array_append($1, 7))[2]", "{1}", "7"),
+            ("array_position($1, 3)", "{1,3}", "2"),
+            ("array_position(array[1, 3], $1)", "3", "2"),
+            ("count(*) OVER (PARTITION BY array_append($1, 'x'::text))", "{a,b}", "1"),
+        ] {
+            owner.run(&format!("PREPARE called AS SELECT {call}"));
+            assert_eq!(owner.run(&format!("EXECUTE called ('{value}')")), expected, "{call}");
+            owner.run("DEALLOCATE called");
         }
     }
 
