@@ -1,15 +1,17 @@
 //! Functions of values of any type that the engine has, over values that are keys in bytes (addresses, times with a zone), moments,
 //! intervals, truth and bytes: a text without a type beside one is read as one, and `concat` prints keys. The engine would refuse both.
+//! NULLIF is one where it has truth or an interval beside such a text.
 
 use crate::casts::conversions::is_text;
 use crate::casts::texts_read::has_forms;
 use crate::fault::external;
 use crate::functions::of_no_rows;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature,
@@ -22,6 +24,8 @@ use std::sync::Arc;
 
 /// Functions whose arguments and result are of one type.
 const ALIKE: [&str; 3] = ["coalesce", "greatest", "least"];
+/// Compares its arguments, and gives the first. The engine has its own type at which most of them meet.
+const NULL_IF: &str = "nullif";
 /// Functions that print their arguments.
 const PRINTING: [&str; 2] = ["concat", "concat_ws"];
 
@@ -32,12 +36,16 @@ pub fn is_key(data_type: &DataType) -> bool {
 
 /// The engine's functions of these names, in ours.
 pub(crate) fn wrapped(known: &[Arc<ScalarUDF>]) -> Vec<Arc<ScalarUDF>> {
-    let is_one = |function: &&Arc<ScalarUDF>| ALIKE.contains(&function.name()) || PRINTING.contains(&function.name());
+    let is_one = |function: &&Arc<ScalarUDF>| {
+        let name = function.name();
+        ALIKE.contains(&name) || PRINTING.contains(&name) || name == NULL_IF
+    };
     let wrap = |inner: &Arc<ScalarUDF>| {
-        Arc::new(ScalarUDF::new_from_impl(KeyArguments {
-            inner: Arc::clone(inner),
-            signature: inner.signature().clone(),
-        }))
+        let signature = match inner.name() {
+            NULL_IF => Signature::user_defined(inner.signature().volatility),
+            _ => inner.signature().clone(),
+        };
+        Arc::new(ScalarUDF::new_from_impl(KeyArguments { inner: Arc::clone(inner), signature }))
     };
     known.iter().filter(is_one).map(wrap).collect()
 }
@@ -58,6 +66,11 @@ fn meets_no_text(data_type: &DataType) -> bool {
 /// The type at which the arguments of a call meet, where one of them is a key, or texts are beside what meets none. The texts are read as
 /// it; dates and time stamps meet at that which says most.
 pub(crate) fn meeting(name: &str, types: &[DataType]) -> Option<DataType> {
+    if name == NULL_IF {
+        let alone = types.iter().find(|of| matches!(of, DataType::Boolean | DataType::Interval(_)))?;
+        let fits = types.iter().all(|of| of == alone || is_text(of)) && types.iter().any(is_text);
+        return fits.then(|| alone.clone());
+    }
     if !ALIKE.contains(&name) {
         return None;
     }
@@ -89,9 +102,9 @@ fn widest_moment(types: &[DataType]) -> Option<&DataType> {
 /// several forms, and the type as which they are read. `None`: there are none.
 ///
 /// # Errors
-/// 42804: a text of its own type is beside what meets none.
+/// 42804, of NULLIF 42883: a text of its own type is beside what meets none.
 pub(crate) fn texts_to_read(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<(FieldRef, Vec<usize>)>> {
-    if !ALIKE.contains(&call.name()) && call.name() != "nullif" {
+    if !ALIKE.contains(&call.name()) && call.name() != NULL_IF {
         return Ok(None);
     }
     let fields = call.args.iter().map(|arg| Some(arg.to_field(schema).ok()?.1)).collect::<Option<Vec<_>>>();
@@ -128,6 +141,10 @@ fn plain(field: &Field) -> FieldRef {
 
 fn unmatched(name: &str, one: &Field, other: &DataType) -> DataFusionError {
     let other = pg_type_of(&Field::new("", other.clone(), true)).sql_name();
+    if name == NULL_IF {
+        let message = format!("operator does not exist: {} = {other}", pg_type_of(one).sql_name());
+        return external(Error::new(ErrorCode::UndefinedFunction, message));
+    }
     let message = format!("{} types {} and {other} cannot be matched", name.to_uppercase(), pg_type_of(one).sql_name());
     external(Error::new(ErrorCode::DatatypeMismatch, message))
 }
@@ -222,6 +239,9 @@ impl ScalarUDFImpl for KeyArguments {
         if meeting(self.name(), types).is_some() {
             return Ok(types.to_vec());
         }
+        if self.name() == NULL_IF {
+            return compared(types);
+        }
         let Some(texts) = self.printed(types) else { return self.inner.coerce_types(types) };
         let met = self.inner.coerce_types(&texts)?;
         Ok(met.into_iter().zip(types).map(|(met, own)| if is_key(own) { own.clone() } else { met }).collect())
@@ -232,10 +252,20 @@ impl ScalarUDFImpl for KeyArguments {
     }
 }
 
+/// The types in which the engine compares the arguments of NULLIF.
+fn compared(types: &[DataType]) -> Result<Vec<DataType>> {
+    let [one, other] = types else { return plan_err!("NULLIF has two arguments") };
+    match comparison_coercion(one, other) {
+        Some(DataType::Null) => Ok(vec![DataType::Utf8View; types.len()]),
+        Some(met) => Ok(vec![met; types.len()]),
+        None => plan_err!("For function 'nullif' {one} and {other} is not comparable"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::TimeUnit;
+    use arrow::datatypes::{IntervalUnit, TimeUnit};
 
     #[test]
     fn texts_beside_dates_and_time_stamps_are_what_says_most() {
@@ -254,5 +284,29 @@ mod tests {
             assert_eq!(meeting("coalesce", &types), expected, "{types:?}");
         }
         assert_eq!(meeting("concat", &[date(), text()]), None);
+    }
+
+    #[test]
+    fn nullif_reads_texts_beside_truth_and_intervals() {
+        let (text, truth) = (DataType::Utf8, DataType::Boolean);
+        let span = DataType::Interval(IntervalUnit::MonthDayNano);
+        for (types, expected) in [
+            ([text.clone(), truth.clone()], Some(truth.clone())),
+            ([truth.clone(), text.clone()], Some(truth.clone())),
+            ([span.clone(), text.clone()], Some(span.clone())),
+            ([truth.clone(), truth.clone()], None),
+            ([truth.clone(), span], None),
+            ([DataType::Date32, text.clone()], None),
+        ] {
+            assert_eq!(meeting(NULL_IF, &types), expected, "{types:?}");
+        }
+        let functions = wrapped(&[datafusion::functions::core::nullif()]);
+        let [function] = functions.as_slice() else { panic!("one function") };
+        assert_eq!(
+            function.coerce_types(&[DataType::Int32, DataType::Int64]).unwrap(),
+            [DataType::Int64, DataType::Int64]
+        );
+        assert_eq!(function.coerce_types(&[text.clone(), truth.clone()]).unwrap(), [text, truth.clone()]);
+        assert!(function.coerce_types(&[truth, DataType::Date32]).is_err());
     }
 }
