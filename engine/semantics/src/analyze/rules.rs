@@ -83,7 +83,7 @@ fn settled_in(plan: LogicalPlan, pass: &Pass, zone: Zone) -> Result<LogicalPlan>
     each_node(plan, pass, &settle, &|node| {
         let met = literals::branches_met(node, Casts::Settled)?;
         let met = if met.transformed { met.map_data(wide::recomputed)? } else { met };
-        met.transform_data(|node| wide::node(node, reads))
+        met.transform_data(|node| wide::node(node, reads))?.transform_data(unions::settled)
     })
 }
 

@@ -8,7 +8,7 @@ pub(crate) use branches::met as branches_met;
 pub(crate) use outer::renewed as renewed_outer_columns;
 
 use crate::keep_names::under_names;
-use crate::typing::unions::Casts;
+use crate::typing::unions::{self, Casts};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -25,7 +25,9 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(plan));
     }
     if let LogicalPlan::Union(union) = plan {
-        return retyped(union);
+        let renewed = retyped(union)?;
+        let met = unions::written(renewed.data)?;
+        return Ok(Transformed::new_transformed(LogicalPlan::Union(met.data), renewed.transformed || met.transformed));
     }
     let typed = under_names(plan, |expr| expr.transform_down(literal))?
         .transform_data(|plan| branches::met(plan, Casts::Written))?;
@@ -117,14 +119,10 @@ fn decimal(expr: &Expr) -> Option<ScalarValue> {
     Some(ScalarValue::Decimal128(Some(scaled), precision, scale))
 }
 
-/// A union of what its inputs have become. Where they differ, coercion settles it later, beginning with the first one's type.
-fn retyped(union: Union) -> Result<Transformed<LogicalPlan>> {
+/// A union of what its inputs have become.
+fn retyped(union: Union) -> Result<Transformed<Union>> {
     let types =
         |schema: &DFSchema| -> Vec<DataType> { schema.fields().iter().map(|f| f.data_type().clone()).collect() };
     let fresh = Union::try_new_with_loose_types(union.inputs.clone())?;
-    Ok(if types(&fresh.schema) == types(&union.schema) {
-        Transformed::no(LogicalPlan::Union(union))
-    } else {
-        Transformed::yes(LogicalPlan::Union(fresh))
-    })
+    Ok(if types(&fresh.schema) == types(&union.schema) { Transformed::no(union) } else { Transformed::yes(fresh) })
 }

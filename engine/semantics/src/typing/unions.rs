@@ -42,15 +42,15 @@ pub(crate) fn met(plan: LogicalPlan, casts: Casts) -> Result<LogicalPlan> {
     let mut changed = false;
     let plan = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Union(union) => {
-            let targets = targets(&union, casts);
-            if targets.iter().all(Option::is_none) {
+            let united = united(union, casts)?;
+            if !united.transformed {
                 // One among its inputs may have other types than it was planned with.
-                let renewed = if changed { Union::try_new_with_loose_types(union.inputs)? } else { union };
+                let inputs = united.data.inputs.clone();
+                let renewed = if changed { Union::try_new_with_loose_types(inputs)? } else { united.data };
                 return Ok(Transformed::new_transformed(LogicalPlan::Union(renewed), changed));
             }
             changed = true;
-            let inputs = union.inputs.iter().map(|input| cast(input, &targets)).collect::<Result<Vec<_>>>()?;
-            Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+            united.map_data(|union| Ok(LogicalPlan::Union(union)))
         }
         LogicalPlan::Join(join) if compares_rows(&join) => {
             let (left, right) = (join.left.schema().fields(), join.right.schema().fields());
@@ -68,6 +68,66 @@ pub(crate) fn met(plan: LogicalPlan, casts: Casts) -> Result<LogicalPlan> {
         other => Ok(Transformed::no(other)),
     })?;
     if changed { crate::renewed_outer_columns(plan.data) } else { Ok(plan.data) }
+}
+
+/// A union whose casts to `numeric` have no places yet, met as far as its columns are known: what stands above would take it for what its
+/// first input is. Where its places are known later, all inputs are open casts, so that it is as open as they are.
+pub(crate) fn written(union: Union) -> Result<Transformed<Union>> {
+    let width = union.inputs.first().map_or(0, |input| input.schema().fields().len());
+    let open: Vec<bool> = (0..width).map(|place| is_open(&union, place)).collect();
+    if !open.contains(&true) {
+        return united(union, Casts::Written);
+    }
+    let inputs = union.inputs.iter().map(|input| {
+        let columns = input.schema().iter().zip(&open).map(|((qualifier, field), open)| {
+            let column = Expr::from((qualifier, field));
+            if !*open || field.data_type().is_null() || *field.data_type() == UNSETTLED {
+                return column;
+            }
+            of_any_places(column).alias_qualified(qualifier.cloned(), field.name())
+        });
+        let columns: Vec<Expr> = columns.collect();
+        LogicalPlanBuilder::from(Arc::clone(input)).project(columns)?.build().map(Arc::new)
+    });
+    let opened = Union::try_new_with_loose_types(inputs.collect::<Result<Vec<_>>>()?)?;
+    Ok(Transformed::yes(united(opened, Casts::Written)?.data))
+}
+
+/// Whether the places of a column of exact numbers are known when casts have theirs, or are those of each value.
+fn is_open(union: &Union, place: usize) -> bool {
+    let fields = union.inputs.iter().filter_map(|input| input.schema().fields().get(place));
+    let types: Vec<&DataType> = fields.map(|field| field.data_type()).filter(|own| !own.is_null()).collect();
+    let differ = types.windows(2).any(|pair| pair.first() != pair.last());
+    differ
+        && types.iter().all(|own| own.is_integer() || own.is_decimal())
+        && (types.contains(&&UNSETTLED)
+            || crate::numbers::wide::keep_places(&union.inputs, place)
+            || union.inputs.iter().any(|input| keeps_places(input, place)))
+}
+
+/// `expr::numeric`, as it is written.
+pub(super) fn of_any_places(expr: Expr) -> Expr {
+    // One entry: names of casts print their metadata, and a map of several prints them in any order.
+    let metadata = [(TYPE_MODIFIER_KEY.to_owned(), "any".to_owned())];
+    let field = Field::new("", UNSETTLED, true).with_metadata(metadata.into());
+    Expr::Cast(Cast { expr: Box::new(expr), field: Arc::new(field) })
+}
+
+/// A union whose columns are settled, so that what stands above has their types.
+pub(crate) fn settled(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match node {
+        LogicalPlan::Union(union) => united(union, Casts::Settled)?.map_data(|union| Ok(LogicalPlan::Union(union))),
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn united(union: Union, casts: Casts) -> Result<Transformed<Union>> {
+    let targets = targets(&union, casts);
+    if targets.iter().all(Option::is_none) {
+        return Ok(Transformed::no(union));
+    }
+    let inputs = union.inputs.iter().map(|input| cast(input, &targets)).collect::<Result<Vec<_>>>()?;
+    Union::try_new_with_loose_types(inputs).map(Transformed::yes)
 }
 
 /// A node whose schema is computed anew of its inputs: a union's is the engine's, which keeps it, unless all inputs have another type by now
@@ -111,7 +171,7 @@ fn target(union: &Union, place: usize, casts: Casts) -> Option<FieldRef> {
         field.metadata().get(TYPE_MODIFIER_KEY).is_some_and(|modifier| modifier == "any")
             || (casts == Casts::Written && *field.data_type() == UNSETTLED)
     };
-    if fields.iter().any(open) {
+    if fields.iter().any(open) && !fields.iter().any(|field| field.data_type().is_floating()) {
         return None;
     }
     let later = union.inputs.iter().any(|input| keeps_places(input, place));
@@ -228,4 +288,31 @@ fn cast(input: &Arc<LogicalPlan>, targets: &[Option<FieldRef>]) -> Result<Arc<Lo
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     LogicalPlanBuilder::from(Arc::clone(input)).project(columns)?.build().map(Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::common::ScalarValue;
+
+    /// What stands above a union takes it for what it is here.
+    #[test]
+    fn a_union_is_as_open_as_its_inputs() {
+        let plan = |value: Expr| Arc::new(LogicalPlanBuilder::values(vec![vec![value]]).unwrap().build().unwrap());
+        let decimal =
+            |digits, precision, scale| Expr::Literal(ScalarValue::Decimal128(Some(digits), precision, scale), None);
+        let typed = |values: Vec<Expr>| {
+            let union = Union::try_new_with_loose_types(values.into_iter().map(plan).collect()).unwrap();
+            let met = written(union).unwrap();
+            (met.data.schema.field(0).data_type().clone(), met.transformed)
+        };
+        let whole = || Expr::Literal(ScalarValue::Int32(Some(1)), None);
+        let double = || Expr::Literal(ScalarValue::Float64(Some(0.1234)), None);
+        assert_eq!(typed(vec![decimal(150, 8, 2), decimal(125, 3, 3)]), (UNSETTLED, true));
+        assert_eq!(typed(vec![decimal(150, 8, 2), whole()]), (UNSETTLED, true));
+        assert_eq!(typed(vec![whole(), of_any_places(whole())]), (UNSETTLED, true));
+        assert_eq!(typed(vec![decimal(150, 8, 2), decimal(125, 8, 2)]), (DataType::Decimal128(8, 2), false));
+        assert_eq!(typed(vec![decimal(150, 8, 2), double()]), (DataType::Float64, true));
+        assert_eq!(typed(vec![decimal(150, 8, 2), of_any_places(whole()), double()]), (DataType::Float64, true));
+    }
 }

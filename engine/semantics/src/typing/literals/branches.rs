@@ -7,15 +7,13 @@ use crate::casts::conversions::is_text;
 use crate::keep_names::under_names;
 use crate::numbers::wide::{UNSETTLED, widened};
 use crate::typing::comparable::beyond_38_digits;
-use crate::typing::unions::{Casts, common_type};
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field};
+use crate::typing::unions::{Casts, common_type, of_any_places};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Case, Cast, Expr, ExprSchemable, LogicalPlan, cast};
-use querygate_query_api::column::TYPE_MODIFIER_KEY;
+use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, cast};
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
-use std::sync::Arc;
 
 /// A node whose CASEs have the types of their results; its own schema is as before. The types of VALUES are fixed when they are bound.
 pub(crate) fn met(plan: LogicalPlan, casts: Casts) -> Result<Transformed<LogicalPlan>> {
@@ -101,14 +99,6 @@ fn first_cast(expr: Expr, schema: &DFSchema, casts: Casts) -> Result<Transformed
     Ok(Transformed::yes(Expr::Case(case)))
 }
 
-/// `expr::numeric`, as it is written.
-fn of_any_places(expr: Expr) -> Expr {
-    // One entry: names of casts print their metadata, and a map of several prints them in any order.
-    let metadata = [(TYPE_MODIFIER_KEY.to_owned(), "any".to_owned())];
-    let field = Field::new("", UNSETTLED, true).with_metadata(metadata.into());
-    Expr::Cast(Cast { expr: Box::new(expr), field: Arc::new(field) })
-}
-
 /// Where numbers meet, or the engine's types of texts, if it is not at the type of the first. Before casts to numeric have their places, what
 /// meets one of them is as open as it. What no decimal of 38 digits holds meets later.
 fn meeting(types: &[DataType], own: &DataType, casts: Casts) -> Option<DataType> {
@@ -142,9 +132,11 @@ fn meeting(types: &[DataType], own: &DataType, casts: Casts) -> Option<DataType>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::datatypes::Field;
     use datafusion::common::ScalarValue;
     use datafusion::logical_expr::expr::Placeholder;
     use datafusion::logical_expr::lit;
+    use std::sync::Arc;
 
     #[test]
     fn numbers_meet_at_the_type_that_holds_all_of_them() {

@@ -44,7 +44,7 @@ fn node(plan: LogicalPlan, around: Option<&Around<'_>>) -> Result<Transformed<Lo
         return Ok(own);
     }
     Ok(Transformed::yes(match own.data {
-        LogicalPlan::Union(union) => retyped(union)?.data,
+        LogicalPlan::Union(union) => LogicalPlan::Union(retyped(union)?.data),
         other => other.recompute_schema()?,
     }))
 }
