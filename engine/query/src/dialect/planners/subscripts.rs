@@ -17,15 +17,16 @@ use std::sync::Arc;
 /// # Errors
 /// 42804.
 pub(super) fn refuse_scalar(of: &Expr, schema: &DFSchema) -> Result<()> {
-    let Some(field) = field_of(of, schema) else { return Ok(()) };
-    let own = field.data_type();
-    let text = matches!(own, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
-    if !text && !own.is_numeric() && !own.is_temporal() && *own != DataType::Boolean {
-        return Ok(());
-    }
-    let name = match untyped_text(of) {
-        Some(_) => "unknown".to_owned(),
-        None => pg_type_of(&field).sql_name(),
+    let name = if untyped_text(of).is_some() {
+        "unknown".to_owned()
+    } else {
+        let Some(field) = field_of(of, schema) else { return Ok(()) };
+        let own = field.data_type();
+        let text = matches!(own, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+        if !text && !own.is_numeric() && !own.is_temporal() && *own != DataType::Boolean {
+            return Ok(());
+        }
+        pg_type_of(&field).sql_name()
     };
     let message = format!("cannot subscript type {name} because it does not support subscripting");
     Err(external(Error::new(ErrorCode::DatatypeMismatch, message)))

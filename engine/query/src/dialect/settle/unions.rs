@@ -228,7 +228,7 @@ fn in_place(input: &Arc<LogicalPlan>, typed: &[Option<FieldRef>], alone: &HashSe
     }))
 }
 
-/// A branch with casts of these columns above it; of one whose rows are told apart, below that.
+/// A branch with casts of these columns above it; of a DISTINCT, below that.
 fn above(input: &Arc<LogicalPlan>, typed: &[Option<FieldRef>]) -> Result<Arc<LogicalPlan>> {
     if let LogicalPlan::Distinct(Distinct::All(inner)) = input.as_ref() {
         return Ok(Arc::new(LogicalPlan::Distinct(Distinct::All(above(inner, typed)?))));
