@@ -51,10 +51,11 @@ fn called(call: &mut ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<bo
     if OF_ONE_TYPE.contains(&call.name()) {
         return given(call.args.iter_mut().collect(), schema, zone);
     }
-    // NULLIF gives its first argument as it is.
-    let of_first = call.args.first().and_then(|value| value.get_type(schema).ok());
-    if call.name() == "nullif" && of_first.as_ref().is_some_and(is_zoned) {
-        return compared(call.args.iter_mut().collect(), schema, zone);
+    // NULLIF gives its first argument as it is. Other calls are not asked for the types of their arguments, which may be long chains.
+    if call.name() == "nullif" {
+        let of_first = call.args.first().and_then(|value| value.get_type(schema).ok());
+        let is_moment = of_first.as_ref().is_some_and(is_zoned);
+        return if is_moment { compared(call.args.iter_mut().collect(), schema, zone) } else { Ok(false) };
     }
     let is_quantified = matches!(call.name(), "compare_any" | "compare_all");
     match call.args.as_mut_slice() {

@@ -235,11 +235,13 @@ fn above(input: &Arc<LogicalPlan>, typed: &[Option<FieldRef>]) -> Result<Arc<Log
     }
     let has_parameter = has_parameter(input)?;
     let schema = input.schema();
-    let columns = schema.iter().zip(typed).map(|((qualifier, field), typed)| {
+    let columns = schema.iter().zip(typed).enumerate().map(|(place, ((qualifier, field), typed))| {
         let column = Expr::from((qualifier, field));
         let Some(typed) = typed else { return Ok(column) };
-        // A parameter within becomes a text, unless it has a type elsewhere. Without one, the column is NULL, which has no places.
-        let (value, metadata) = if has_parameter && is_read(typed) {
+        let is_null = matches!(item(input, place), Some(Expr::Literal(value, _)) if value.is_null());
+        // A parameter within becomes a text, unless it has a type elsewhere. Without one, the column is NULL, which has no places: as a
+        // numeric of any places it would keep the others' column from sources.
+        let (value, metadata) = if has_parameter && !is_null && is_read(typed) {
             reading(column, typed)
         } else {
             let metadata = Some(FieldMetadata::from(typed.metadata().clone()));
