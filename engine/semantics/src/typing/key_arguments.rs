@@ -1,6 +1,6 @@
 //! Functions of values of any type that the engine has, over values that are keys in bytes (addresses, times with a zone), moments,
 //! intervals, truth and bytes: a text without a type beside one is read as one, and `concat` prints keys. The engine would refuse both.
-//! NULLIF is one where it has truth or an interval beside such a text.
+//! NULLIF is such a function where a boolean or an interval stands beside such a text.
 
 use crate::casts::conversions::is_text;
 use crate::casts::texts_read::has_forms;

@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    /// It is a text then, which is read all the same.
+    /// No branch says the type of a parameter that stands in two of them: it is a text, whose column is read as the numeric.
     #[test]
     fn a_parameter_in_several_branches_keeps_its_places() {
         let yard = Yard::new();

@@ -1,6 +1,6 @@
 //! Keys of ROLLUP, CUBE and GROUPING SETS that are subqueries, days added to a date, or made of parameters, as columns of a projection
-//! below. DataFusion writes them in other words, and keeps the name that a key had; of sets of keys it keeps one name for all, so that each key gets another
-//! one, and the columns above find none.
+//! below. DataFusion writes them in other words, and keeps the name that a key had; of sets of keys it keeps one name for all, so that
+//! each key gets another one, and the columns above find none.
 //! Needed with DataFusion 55.2.0.
 
 use arrow::datatypes::DataType;

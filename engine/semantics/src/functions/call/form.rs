@@ -111,7 +111,8 @@ impl Form {
 }
 
 impl P {
-    /// Whether what came as an argument has the type that it was to be converted to. Names and zones of parts are of no matter.
+    /// Whether what came as an argument has the type that it was to be converted to. The names of a list's items and the zone of
+    /// time stamps make no difference.
     pub(super) fn takes(self, given: &DataType, wanted: &DataType) -> bool {
         match (given, wanted) {
             (DataType::Null, _) => true,

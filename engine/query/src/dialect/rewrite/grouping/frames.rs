@@ -12,7 +12,8 @@ use querygate_semantics::cut_interval;
 use querygate_semantics::windows::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, excluding_name, shift_name};
 use querygate_types::{Error, ErrorCode, Result};
 
-/// The frame of a call over a window, and its keys: the engine leaves out one that is a value, and with it the parameter that it is.
+/// The frame of a call over a window, and its keys: the engine leaves out a key that is a value, and with it the parameter that it is.
+/// Parentheses around it keep both.
 pub(in crate::dialect) fn of_call(expr: &mut Expr) {
     if let Expr::Function(function) = expr
         && let Some(WindowType::WindowSpec(spec)) = &mut function.over
