@@ -64,7 +64,7 @@ use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use querygate_query_api::values::timetz::TimeTz;
 use std::sync::Arc;
-use typing::unions::Casts;
+use typing::set_operations::unions::Casts;
 
 /// Lays the semantics over a state. Twice is as once.
 pub fn install(state: SessionState) -> SessionState {
@@ -112,15 +112,15 @@ pub fn install(state: SessionState) -> SessionState {
 /// 22023 for a LIKE pattern that ends with its escape.
 pub fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
     let zone = zone_of(options);
-    let plan = typing::unions::met(typing::literals::typed(plan)?, Casts::Written)?;
-    let widened = typing::recursive_numbers::widened(plan, &|term| analyze::rules::settled_anew(term, zone))?;
+    let plan = typing::set_operations::unions::met(typing::literals::typed(plan)?, Casts::Written)?;
+    let widened = typing::recursion::numbers::widened(plan, &|term| analyze::rules::settled_anew(term, zone))?;
     let plan = if widened.transformed {
         analyze::rules::settled_anew(widened.data, zone)?
     } else {
         analyze::rules::settled(widened.data, zone)?
     };
     let settled = numbers::wide::aligned(plan, |plan| analyze::rules::settled(plan, zone))?;
-    let plan = typing::unions::met(settled, Casts::Settled)?;
+    let plan = typing::set_operations::unions::met(settled, Casts::Settled)?;
     times::local_moments::shown(typing::recursion::aligned(analyze::rules::before_coercion(plan)?)?, zone)
 }
 

@@ -6,7 +6,7 @@ pub(super) mod from;
 pub(super) mod grouping;
 
 use super::rewrite::expressions::{
-    bounds, calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings, truths,
+    boolean_literals, bounds, calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
 use super::rewrite::from::{
     aliases, beside_wildcards, names, order_by_input_columns, order_keys, order_names, recursion, relations, rows,
@@ -203,7 +203,7 @@ impl Writer for Rewriter<'_> {
     }
 
     fn select(&mut self, select: &mut Select) -> Step {
-        truths::conditions(select);
+        boolean_literals::conditions(select);
         step(quantified::conditions(select))?;
         step(aliases::complete(self, select))?;
         step(aliases::keep_apart(self, select, None))?;
@@ -248,7 +248,7 @@ impl Writer for Rewriter<'_> {
     fn expr(&mut self, expr: &mut Expr) -> Step {
         step(aggregates::refuse(expr))?;
         step(misplaced::refuse(expr))?;
-        truths::operands(expr);
+        boolean_literals::operands(expr);
         step(bounds::rewrite(expr))?;
         order_keys::keep_apart_in(expr);
         step(rows::rewrite(self, expr))?;

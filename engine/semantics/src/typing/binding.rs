@@ -1,7 +1,8 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::{by_argument, common_zone, day_counts, key_arguments, told_jsonb, words, zone_changes};
+use super::moments::{common_zone, day_counts, words, zone_changes};
+use super::{by_argument, key_arguments, told_jsonb};
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };

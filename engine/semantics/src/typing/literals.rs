@@ -8,7 +8,7 @@ pub(crate) use branches::met as branches_met;
 pub(crate) use outer::renewed as renewed_outer_columns;
 
 use crate::keep_names::under_names;
-use crate::typing::unions::{self, Casts};
+use crate::typing::set_operations::unions::{self, Casts};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};

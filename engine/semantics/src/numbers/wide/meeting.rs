@@ -7,7 +7,7 @@ use crate::fault::unsupported;
 use crate::renewed_outer_columns;
 use crate::times::zone::Zone;
 use crate::typing::is_jsonb;
-use crate::typing::recursive_numbers::is_work_table;
+use crate::typing::recursion::numbers::is_work_table;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};

@@ -7,7 +7,7 @@ use crate::casts::conversions::is_text;
 use crate::keep_names::under_names;
 use crate::numbers::wide::{UNSETTLED, widened};
 use crate::typing::comparable::beyond_38_digits;
-use crate::typing::unions::{Casts, common_type, of_any_places};
+use crate::typing::set_operations::unions::{Casts, common_type, of_any_places};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};

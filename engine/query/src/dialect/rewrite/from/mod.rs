@@ -13,4 +13,4 @@ pub(in crate::dialect) mod rows;
 pub(in crate::dialect) mod set_names;
 pub(in crate::dialect) mod using;
 pub(in crate::dialect) mod value_lists;
-mod value_unions;
+mod values_as_union;

@@ -1,7 +1,7 @@
 //! The types of the columns of VALUES: what PostgreSQL makes of all cells of a column, where constants, casts and parameters that a client
 //! declared say of which type each one is. Knows no row but those that a statement writes.
 
-use super::value_unions::as_union;
+use super::values_as_union::as_union;
 use crate::dialect::ast::{call, cast, element_type, literal_text};
 use crate::dialect::parameters::{Declared, declared_type, without_modifier};
 use crate::dialect::planners::types::PgTypePlanner;

@@ -1,10 +1,12 @@
 //! The table of a recursive query has the types of its first term: its second one gives the same ones, under the same names of types.
 //! Knows no row.
 
-use super::binding::is_jsonb;
+pub(crate) mod numbers;
+
 use crate::fault::external;
 use crate::functions;
 use crate::times::zone::Zone;
+use crate::typing::binding::is_jsonb;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;

@@ -1,6 +1,8 @@
 //! INTERSECT ALL and EXCEPT ALL by number of rows: DataFusion binds them to joins that look only whether a row is there.
 //! Numbers equal rows on both sides and joins on the number too. Knows no other plan.
 
+pub(crate) mod unions;
+
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, JoinType, NullEquality, Result};
 use datafusion::functions_window::row_number::row_number_udwf;

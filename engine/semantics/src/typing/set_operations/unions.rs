@@ -2,9 +2,9 @@
 //! would stay beside another type. Of INTERSECT and EXCEPT the first branch gives the rows, which DataFusion leaves at its own type.
 //! Knows no row.
 
+use super::compares_rows;
 use crate::casts::texts_read::has_forms;
 use crate::numbers::wide::UNSETTLED;
-use crate::typing::set_operations::compares_rows;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
@@ -106,7 +106,7 @@ fn is_open(union: &Union, place: usize) -> bool {
 }
 
 /// `expr::numeric`, as it is written.
-pub(super) fn of_any_places(expr: Expr) -> Expr {
+pub(in crate::typing) fn of_any_places(expr: Expr) -> Expr {
     // One entry: names of casts print their metadata, and a map of several prints them in any order.
     let metadata = [(TYPE_MODIFIER_KEY.to_owned(), "any".to_owned())];
     let field = Field::new("", UNSETTLED, true).with_metadata(metadata.into());
@@ -186,7 +186,7 @@ fn target(union: &Union, place: usize, casts: Casts) -> Option<FieldRef> {
 }
 
 /// The type at which two meet. The engine takes exact numbers before floating ones, and takes the zone from a moment beside a date.
-pub(super) fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+pub(in crate::typing) fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
     let exact = |data_type: &DataType| data_type.is_integer() || data_type.is_decimal();
     match (left, right) {
         (float, other) | (other, float) if float.is_floating() && exact(other) => Some(float.clone()),

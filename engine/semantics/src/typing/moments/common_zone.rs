@@ -2,10 +2,10 @@
 //! the session's zone. The engine's own cast to their common type knows no session: where a constant is computed before the analyzer puts
 //! ours in its place, as for a source, it would be a moment of UTC.
 
-use super::binding::settle_cast;
-use super::comparable::is_comparison;
 use crate::casts::conversions::{constant, conversion};
 use crate::times::zone::Zone;
+use crate::typing::binding::settle_cast;
+use crate::typing::comparable::is_comparison;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 const OF_ONE_TYPE: &[&str] = &["coalesce", "greatest", "least", "make_array"];
 
 /// An expression whose sides meet. Its children are settled.
-pub(super) fn settled(mut expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+pub(in crate::typing) fn settled(mut expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
     let changed = match &mut expr {
         // Chains of AND and OR are long: only what compares is asked for the types of its sides.
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {

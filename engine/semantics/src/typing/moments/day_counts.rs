@@ -16,7 +16,7 @@ const WITHIN: usize = 3;
 ///
 /// # Errors
 /// 42883.
-pub(super) fn refuse_bigints(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Result<()> {
+pub(in crate::typing) fn refuse_bigints(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Result<()> {
     if !matches!(op, Operator::Plus | Operator::Minus) || !is_short(left, WITHIN) || !is_short(right, WITHIN) {
         return Ok(());
     }

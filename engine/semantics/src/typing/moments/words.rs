@@ -1,10 +1,10 @@
 //! Words for moments that follow the clock: `now`, `today`, `tomorrow`, `yesterday`. As constants they would be kept longer than their
 //! statement runs, so each is an expression of the statement's time. Reads no clock.
 
-use super::binding::statement_time;
 use crate::casts::conversions::conversion;
 use crate::functions;
 use crate::times::zone::Zone;
+use crate::typing::binding::statement_time;
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Cast, Expr, lit};
@@ -32,7 +32,7 @@ pub fn follows_clock(text: &str) -> bool {
 }
 
 /// The moment that such a word is in the type that it is cast to. `None`: it is another text, or the type has no such moments.
-pub(super) fn moment(cast: &Cast, zone: Zone) -> Option<Expr> {
+pub(in crate::typing) fn moment(cast: &Cast, zone: Zone) -> Option<Expr> {
     let Expr::Literal(value, _) = cast.expr.as_ref() else { return None };
     let to = &cast.field;
     let word = match (to.data_type(), Word::of(value.try_as_str().flatten()?)?) {

@@ -2,7 +2,7 @@
 //! rounded to the places of the first row. Here such columns become numerics of any width, and a second term whose numbers are of a
 //! later type than the first one's is refused, as PostgreSQL does. Knows no row.
 
-use super::recursion::{checked, mismatch};
+use super::{checked, mismatch};
 use crate::casts::conversions::{conversion_to, modifier, named};
 use crate::fault::{external, unsupported};
 use crate::lineage::{Below, below};

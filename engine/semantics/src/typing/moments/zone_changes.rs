@@ -1,8 +1,8 @@
 //! What is read of a value before it gets another zone: `value AT TIME ZONE zone` is `timezone(zone, value)`. Knows no row.
 
-use super::binding::{settle_cast, statement_time};
 use crate::casts::conversions::is_text;
 use crate::times::zone::Zone;
+use crate::typing::binding::{settle_cast, statement_time};
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -11,7 +11,7 @@ use querygate_query_api::values::timetz::TimeTz;
 use std::sync::Arc;
 
 /// Gives a call the value and the time that it needs. Whether it was changed.
-pub(super) fn prepared(call: &mut ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<bool> {
+pub(in crate::typing) fn prepared(call: &mut ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<bool> {
     if call.name() != "timezone" {
         return Ok(false);
     }
