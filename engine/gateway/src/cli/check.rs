@@ -124,8 +124,8 @@ impl<'a> Check<'a> {
         self.report(report)?;
         let Some(config) = config else { return Ok(None) };
         if !self.offline {
-            let (file, diagnostics) = (file.clone(), files::findings(&config));
-            self.report(config::diagnostic::Report { file, text: String::new(), diagnostics })?;
+            let (file, text, diagnostics) = (file.clone(), text.clone(), files::findings(&config));
+            self.report(config::diagnostic::Report { file, text, diagnostics })?;
         }
         self.line(&format!(
             "configuration: {}, {}, {}",

@@ -1,14 +1,14 @@
-//! What a check says of files beside the configuration that serving opens before anything else: certificates, keys, the audit file.
-//! Writes nothing.
+//! What a check says of files beside the configuration that serving opens: certificates, keys and the audit file, before anything else, and
+//! sources that are local files. Writes nothing.
 
-use crate::config::Config;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::{Config, FileStore, Source, SourceKind};
 use crate::tls;
 use rustix::fs::{Access, access};
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// Errors: the gate would not start.
+/// Errors: the gate would not start. Warnings: it would, and a source's tables are refused until its files are there.
 pub(super) fn findings(config: &Config) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let has_doors = config.server.postgres.is_some() || config.flight.address.is_some();
@@ -28,7 +28,42 @@ pub(super) fn findings(config: &Config) -> Vec<Diagnostic> {
                 .help("make its folder, and let the gate's user write there"),
         );
     }
+    found.extend(config.sources.iter().filter_map(absent_source));
     found
+}
+
+/// What is wrong with the files of a source on this machine.
+fn absent_source(source: &Source) -> Option<Diagnostic> {
+    let (path, is_folder) = match &source.kind {
+        SourceKind::Sqlite { path, .. } => (path, false),
+        SourceKind::Files { store: FileStore::Local(folder), .. } => (folder, true),
+        SourceKind::Files { store: FileStore::S3(_), .. }
+        | SourceKind::Mysql(_)
+        | SourceKind::Mongodb(_)
+        | SourceKind::Postgres(_)
+        | SourceKind::Memory { .. }
+        | SourceKind::Native(_) => return None,
+    };
+    let why = readable(path, is_folder).err()?;
+    let message = format!("source `{}` cannot be read: {}: {why}", source.name, path.display());
+    let help = match (is_folder, why.kind()) {
+        (_, ErrorKind::PermissionDenied) => "let the gate's user read it",
+        (true, _) => "`path` is the folder of its files, relative to the folder of the configuration",
+        (false, _) => "`path` is its database file, relative to the folder of the configuration",
+    };
+    Some(
+        Diagnostic::warning(Some(source.span.clone()), message).label("its tables are refused until it can").help(help),
+    )
+}
+
+/// Whether what is there is of the kind that is expected, and may be read.
+fn readable(path: &Path, is_folder: bool) -> Result<()> {
+    match (std::fs::metadata(path)?.is_dir(), is_folder) {
+        (true, false) => Err(Error::new(ErrorKind::IsADirectory, "it is a folder")),
+        (false, true) => Err(Error::new(ErrorKind::NotADirectory, "it is no folder")),
+        (true, true) => access(path, Access::READ_OK | Access::EXEC_OK).map_err(Error::from),
+        (false, false) => access(path, Access::READ_OK).map_err(Error::from),
+    }
 }
 
 /// Whether a file can be appended to, or made.
@@ -69,5 +104,31 @@ mod tests {
         let told = appendable(&at("none/new")).unwrap_err().to_string();
         assert!(told.contains("there is no folder") && told.contains("none"), "{told}");
         assert!(!at("new").exists());
+    }
+
+    #[test]
+    fn sources_whose_files_are_not_there_are_named_where_they_are_configured() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("good.db"), "").unwrap();
+        let source = |kind: &str, path: &str| {
+            let text =
+                format!("[metadata]\npath = \"m\"\n[[sources]]\nname = \"s\"\nkind = \"{kind}\"\npath = \"{path}\"\n");
+            let environment = crate::config::Environment::fixed(folder.path(), &[]);
+            let config = crate::config::parse(Path::new("querygate.toml"), &text, &environment).0.unwrap();
+            let found = findings(&config);
+            assert!(found.iter().all(|one| text[one.span.clone().unwrap()].starts_with("[[sources]]")), "{found:?}");
+            found.into_iter().map(|one| one.message).collect::<Vec<_>>().join("; ")
+        };
+        for (kind, path, said) in [
+            ("sqlite", "good.db", ""),
+            ("sqlite", "bad.db", "source `s` cannot be read: "),
+            ("sqlite", ".", "it is a folder"),
+            ("files", ".", ""),
+            ("files", "none", "No such file"),
+            ("files", "good.db", "it is no folder"),
+        ] {
+            let found = source(kind, path);
+            assert!(found.contains(said) && found.is_empty() == said.is_empty(), "{kind} {path}: {found}");
+        }
     }
 }
