@@ -4,6 +4,7 @@ use super::dispatch::done;
 use crate::session::gate_session::GateSession;
 use crate::session::statements::prepared::{Kind, PreparedStatement, ours};
 use crate::sql::classify::{Classified, ExplainStyle};
+use crate::write::values::assignment::{Literal, admit_argument, literal};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, Expr, Statement as Ast};
@@ -105,6 +106,13 @@ impl GateSession {
     ) -> Result<Vec<ArrayRef>> {
         let query = crate::bind::workspace::select_of(expressions)?;
         let bound = self.bind_query(&query, &[], None).await?;
+        for (place, ((expression, column), wanted)) in
+            expressions.iter().zip(bound.columns().iter()).zip(types).enumerate()
+        {
+            if literal(expression) != Some(Literal::Any) {
+                admit_argument(place + 1, column.pg_type, *wanted)?;
+            }
+        }
         let mut rows = self.run_constants(outer, &bound).await?;
         let Some(batch) = rows.batches.next().await.transpose()? else {
             return Err(Error::internal("constants gave no row"));

@@ -74,8 +74,15 @@ fn statements_are_prepared_by_name() {
         ("PREPARE w AS UPDATE jobs SET hours = $1 WHERE id = $2 RETURNING hours", "PREPARE"),
         ("EXECUTE w(2 + 2, 'j1')", "4.0"),
         ("DEALLOCATE p", "DEALLOCATE"),
+        ("PREPARE r (int, date) AS SELECT $1, $2", "PREPARE"),
+        ("EXECUTE r('7', '2024-02-03')", "7|2024-02-03"),
+        ("EXECUTE r(1.6, timestamp '2024-02-03 10:00')", "2|2024-02-03"),
     ]);
     for (sql, code) in [
+        ("EXECUTE r(true, NULL)", "42804"),
+        ("EXECUTE r(1, 2)", "42804"),
+        ("EXECUTE r('a', NULL)", "22P02"),
+        ("EXECUTE r(1, 'later')", "22007"),
         ("EXECUTE p('j1')", "26000"),
         ("DEALLOCATE p", "26000"),
         ("EXECUTE w(1)", "42601"),
@@ -89,7 +96,7 @@ fn statements_are_prepared_by_name() {
     owner.says(&[("DEALLOCATE ALL", "DEALLOCATE ALL"), ("PREPARE w AS SELECT 1", "PREPARE")]);
     let mut gone = owner.session.take_deallocated();
     gone.sort();
-    assert_eq!(gone, ["p", "w"], "the door forgets them, too");
+    assert_eq!(gone, ["p", "r", "w"], "the door forgets them, too");
 }
 
 /// Each is held in memory: as many as a session may have, and not more.

@@ -109,6 +109,30 @@ pub(crate) fn admit(found: PgType, column: &Field) -> Result<()> {
     Err(Error::new(ErrorCode::DatatypeMismatch, text).with_hint("You will need to rewrite or cast the expression."))
 }
 
+/// Whether a parameter of EXECUTE, by its number, takes values of a type without an explicit cast.
+///
+/// # Errors
+/// 42804: it does not.
+pub(crate) fn admit_argument(number: usize, found: PgType, wanted: PgType) -> Result<()> {
+    if wanted == PgType::Unknown || is_assigned_type(found, wanted) || is_object_number(found, wanted) {
+        return Ok(());
+    }
+    let (wanted, found) = (wanted.sql_name(), found.sql_name());
+    let text = format!("parameter ${number} of type {found} cannot be coerced to the expected type {wanted}");
+    Err(Error::new(ErrorCode::DatatypeMismatch, text).with_hint("You will need to rewrite or cast the expression."))
+}
+
+/// Whether both are numbers of what the catalog has, or one is and the other a whole number, or their arrays; texts name relations.
+fn is_object_number(found: PgType, wanted: PgType) -> bool {
+    let is_object = |of: PgType| of == PgType::Oid || of.name().starts_with("reg");
+    let is_number = |of: PgType| is_object(of) || matches!(of, PgType::Int2 | PgType::Int4 | PgType::Int8);
+    let names = matches!(found, PgType::Text | PgType::Varchar) && wanted == PgType::Regclass;
+    let members = found.element().zip(wanted.element());
+    names
+        || (is_number(found) && is_number(wanted) && (is_object(found) || is_object(wanted)))
+        || members.is_some_and(|(found, wanted)| is_object_number(found, wanted))
+}
+
 /// PostgreSQL's casts that it makes in an assignment.
 fn is_assigned_type(found: PgType, wanted: PgType) -> bool {
     use PgType as T;

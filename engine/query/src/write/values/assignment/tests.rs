@@ -42,6 +42,27 @@ fn types_are_assigned_as_in_postgresql() {
     }
 }
 
+#[test]
+fn arguments_are_assigned_and_numbers_of_the_catalog_are_alike() {
+    use PgType as T;
+    let code = |found, wanted| admit_argument(1, found, wanted).err().map(|error| error.code().sqlstate());
+    for (found, wanted) in [
+        (T::Int4, T::Oid),
+        (T::Regclass, T::Oid),
+        (T::Oid, T::Regclass),
+        (T::Oid, T::Int8),
+        (T::Text, T::Regclass),
+        (T::Int4Array, T::OidArray),
+        (T::Date, T::Unknown),
+        (T::Float8, T::Int4),
+    ] {
+        assert_eq!(code(found, wanted), None, "{} to {}", found.name(), wanted.name());
+    }
+    for (found, wanted) in [(T::Bool, T::Int4), (T::Int4, T::Date), (T::Bool, T::Oid), (T::Text, T::Uuid)] {
+        assert_eq!(code(found, wanted), Some("42804"), "{} to {}", found.name(), wanted.name());
+    }
+}
+
 /// A constant says its type where its text does; everything else is bound to know.
 #[test]
 fn constants_are_known_by_their_text() {
