@@ -8,7 +8,7 @@ pub(crate) use self::appended::refused;
 use self::appended::{refuse_read, refuse_stored};
 use super::find::{Find, Finds, Untyped, find};
 use super::follow::Following;
-use super::intent::{RowSource, WriteIntent, unsupported};
+use super::intent::{RowSource, WriteIntent, are_cells, unsupported};
 use super::native_statements::NativeStatements;
 use super::returning::{Returning, Wanted};
 use crate::bind::statement::Bound;
@@ -18,7 +18,7 @@ use crate::write::values::assignment::admit;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field as ArrowField, Schema};
-use datafusion::sql::sqlparser::ast::{Query, SetExpr};
+use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
 use querygate_metadata::model::FieldType;
@@ -270,7 +270,7 @@ impl Decided {
             | RowSource::Streamed { .. } => {}
         }
         if let (RowSource::Given { query: Some(query), .. }, Some(bound)) = (self.intent.rows(), bound)
-            && !matches!(query.body.as_ref(), SetExpr::Values(_))
+            && !are_cells(query)
         {
             let first = update.and_then(|update| update.find.as_ref()).map_or(0, |find| 1 + find.seen.len());
             let types = bound.columns().iter().skip(first).map(|column| column.pg_type);

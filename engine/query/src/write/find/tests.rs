@@ -38,6 +38,8 @@ fn a_value_is_of_its_columns_type_or_cast_in_assignment() {
             ("UPDATE jobs SET due = title", "42804"),
             ("INSERT INTO jobs (id, title, ready) VALUES ('x', 'y', 1)", "42804"),
             ("INSERT INTO jobs (id, title, size) SELECT 'x', 'y', 'z'::text", "42804"),
+            ("INSERT INTO jobs (id, title, due) VALUES ('x', 'y', (SELECT title FROM jobs LIMIT 1)) LIMIT 1", "42804"),
+            ("INSERT INTO jobs (id, title, due) VALUES ('x', 'y', '2026-01-01') ORDER BY 1", "42804"),
             ("UPDATE jobs SET hours = 'many'", "22P02"),
             ("UPDATE jobs SET due = '2026-02-30'", "22008"),
             ("UPDATE jobs SET size = 3000000000", "22003"),
