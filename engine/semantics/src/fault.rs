@@ -3,6 +3,9 @@
 use datafusion::common::DataFusionError;
 use querygate_types::{Error, ErrorCode};
 
+/// Bytes of a client's text that an error repeats.
+const REPEATED_MAX: usize = 1_000;
+
 /// What a value can do wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -38,6 +41,42 @@ impl Fault {
 
 pub(super) fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
+}
+
+/// An error of a literal with its text, as PostgreSQL has it. The query crate, which knows the statement, takes out a text that the statement
+/// does not write. A row's value is never in an error.
+pub(super) fn with_text(error: DataFusionError, text: &str) -> DataFusionError {
+    let inner = match error {
+        DataFusionError::External(inner) if text.len() <= REPEATED_MAX => inner,
+        other => return other,
+    };
+    let own = match inner.downcast::<Error>() {
+        Ok(own) => own,
+        Err(other) => return DataFusionError::External(other),
+    };
+    let integer = |name: &str| matches!(name, "smallint" | "integer" | "bigint");
+    let told = match own.code() {
+        ErrorCode::InvalidTextRepresentation
+            if own.message().ends_with(" json") || own.message().ends_with(" bytea") =>
+        {
+            None
+        }
+        ErrorCode::InvalidTextRepresentation | ErrorCode::InvalidDatetimeFormat => own
+            .message()
+            .starts_with("invalid input syntax for type ")
+            .then(|| format!("{}: \"{text}\"", own.message())),
+        ErrorCode::DatetimeOverflow | ErrorCode::IntervalFieldOverflow => {
+            own.message().ends_with(" out of range").then(|| format!("{}: \"{text}\"", own.message()))
+        }
+        ErrorCode::NumericOutOfRange => {
+            let name = own.message().strip_suffix(" out of range").filter(|name| integer(name));
+            name.map(|name| format!("value \"{text}\" is out of range for type {name}"))
+        }
+        _ => None,
+    };
+    let Some(told) = told.filter(|_| !own.message().contains('"')) else { return external(*own) };
+    let bare = own.message().to_owned();
+    external(own.reworded(|text| if text == bare { told.clone() } else { text.to_owned() }))
 }
 
 /// 22023.

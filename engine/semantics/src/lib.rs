@@ -145,7 +145,7 @@ impl Reader {
         Self { zone: zone_of(options) }
     }
 
-    /// A parameter's value in the type that the plan wants.
+    /// A parameter's value in the type that the plan wants. Values of rows are read so, too: an error tells none.
     pub fn value(self, given: &ScalarValue, wanted: &DataType) -> Result<ScalarValue> {
         if let Some(same) = unchanged(given, wanted) {
             return Ok(same);

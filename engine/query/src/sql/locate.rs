@@ -1,6 +1,9 @@
 //! Where in a statement's own text an error lies: the first place of the name or literal that the error's words tell of. Knows
 //! the words of our own errors, no catalog.
 
+mod literals;
+
+use self::literals::{at_literal, without_others_text};
 use crate::sql::classify::Classified;
 use crate::sql::parse::Parsed;
 use crate::sql::tokens::tokens;
@@ -11,7 +14,6 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use querygate_query_api::service::Statement;
-use querygate_types::uuid::canonical;
 use querygate_types::{Error, ErrorCode};
 
 /// The error with its place in the text, where it tells of something that the statement names.
@@ -22,9 +24,10 @@ pub(crate) fn located(error: Error, query: &Query) -> Error {
     let Some(wanted) = wanted(&error) else { return error };
     let mut search = Search { wanted, found: None };
     look(query, &mut search);
-    match search.found {
-        Some(at) => error.with_position(at),
-        None => error,
+    match (search.found, search.wanted) {
+        (Some(at), _) => error.with_position(at),
+        (None, Wanted::Literal(text)) => without_others_text(error, text, query),
+        (None, _) => error,
     }
 }
 
@@ -36,87 +39,6 @@ pub(crate) fn located_in(error: Error, parsed: &Parsed) -> Error {
             at_operator(error, query, parsed.text())
         }
         _ => error,
-    }
-}
-
-/// A cast that fails tells no value, which may be a row's. A literal of the statement that is no value of that type fails whatever the rows
-/// are, and is the client's own.
-fn at_literal(error: Error, query: &Query) -> Error {
-    if error.position().is_some() || error.code() != ErrorCode::InvalidTextRepresentation {
-        return error;
-    }
-    let Some(wanted) = error.message().strip_prefix("invalid input syntax for type ").map(str::to_owned) else {
-        return error;
-    };
-    let mut literals = Literals { wanted, found: None };
-    look(query, &mut literals);
-    match literals.found {
-        Some((at, text)) => {
-            let bare = format!("invalid input syntax for type {}", literals.wanted);
-            error
-                .reworded(|own| if own == bare { format!("{bare}: \"{text}\"") } else { own.to_owned() })
-                .with_position(at)
-        }
-        None => error,
-    }
-}
-
-/// The first literal of a type that is no value of it.
-struct Literals {
-    wanted: String,
-    found: Option<(u32, String)>,
-}
-
-impl Literals {
-    fn literal(&mut self, data_type: &DataType, value: &Value, span: Span) {
-        let (Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text)) = value else { return };
-        let column = u32::try_from(span.start.column).unwrap_or(u32::MAX);
-        let is_first = self.found.as_ref().is_none_or(|(found, _)| column < *found);
-        if column > 0
-            && is_first
-            && type_word(data_type).is_some_and(|word| word == self.wanted)
-            && !is_value(&self.wanted, text)
-        {
-            self.found = Some((column, text.clone()));
-        }
-    }
-}
-
-impl Reader for Literals {
-    fn expr(&mut self, expr: &Expr) -> Step {
-        match expr {
-            Expr::Cast { expr, data_type, .. } => {
-                if let Expr::Value(value) = expr.as_ref() {
-                    self.literal(data_type, &value.value, value.span);
-                }
-            }
-            Expr::TypedString(typed) => self.literal(&typed.data_type, &typed.value.value, typed.value.span),
-            _ => {}
-        }
-        ON
-    }
-}
-
-/// A type as errors call it, of those whose texts are easily checked.
-fn type_word(data_type: &DataType) -> Option<&'static str> {
-    match data_type {
-        DataType::SmallInt(_) | DataType::Int2(_) => Some("smallint"),
-        DataType::Int(_) | DataType::Integer(_) | DataType::Int4(_) => Some("integer"),
-        DataType::BigInt(_) | DataType::Int8(_) => Some("bigint"),
-        DataType::Real | DataType::Float4 => Some("real"),
-        DataType::DoublePrecision | DataType::Float8 => Some("double precision"),
-        DataType::Numeric(_) | DataType::Decimal(_) => Some("numeric"),
-        DataType::Uuid => Some("uuid"),
-        _ => None,
-    }
-}
-
-fn is_value(type_word: &str, text: &str) -> bool {
-    let text = text.trim();
-    match type_word {
-        "smallint" | "integer" | "bigint" => text.parse::<i128>().is_ok(),
-        "uuid" => canonical(text).is_some(),
-        _ => text.parse::<f64>().is_ok(),
     }
 }
 
@@ -210,6 +132,7 @@ fn wanted(error: &Error) -> Option<Wanted> {
         ErrorCode::InvalidTextRepresentation
         | ErrorCode::InvalidDatetimeFormat
         | ErrorCode::DatetimeOverflow
+        | ErrorCode::IntervalFieldOverflow
         | ErrorCode::NumericOutOfRange => {
             let (_, value) = text.split_once("\"")?;
             let value = value.strip_suffix('"').or_else(|| value.split_once("\" is out of range").map(|(v, _)| v))?;
@@ -394,23 +317,6 @@ mod tests {
         check("select 9 order by 1, 9", E::InvalidColumnReference, place, Some(22));
         let place = "GROUP BY position 9 is not in select list";
         check("select 9 from t group by 9", E::InvalidColumnReference, place, Some(26));
-    }
-
-    #[test]
-    fn a_literal_that_is_no_value_of_its_type_is_told() {
-        let check = |sql: &str, type_word: &str, expected: Option<(u32, &str)>| {
-            let parsed = parse(sql).unwrap();
-            let bare = format!("invalid input syntax for type {type_word}");
-            let error = located_in(Error::new(ErrorCode::InvalidTextRepresentation, &bare), parsed.last().unwrap());
-            let told = expected.map_or_else(|| bare.clone(), |(_, text)| format!("{bare}: \"{text}\""));
-            assert_eq!((error.message(), error.position()), (told.as_str(), expected.map(|(at, _)| at)), "{sql}");
-        };
-        check("select 'abc'::int", "integer", Some((8, "abc")));
-        check("select 1, ' 7 '::int, cast('1.5x' as numeric), '7x'::integer", "integer", Some((48, "7x")));
-        check("select 1, ' 7 '::int, cast('1.5x' as numeric), '7x'::integer", "numeric", Some((28, "1.5x")));
-        check("select uuid 'x'", "uuid", Some((13, "x")));
-        // A value of a row stays out of the text.
-        check("select name::int, '7'::int from t", "integer", None);
     }
 
     #[test]

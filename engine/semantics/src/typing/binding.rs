@@ -6,7 +6,7 @@ use super::{by_argument, key_arguments, told_jsonb};
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };
-use crate::fault::{Fault, external};
+use crate::fault::{Fault, external, with_text};
 use crate::functions;
 use crate::numbers::numeric::{parse, precision};
 use crate::numbers::wide;
@@ -65,6 +65,18 @@ fn settle_plain(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed
 }
 
 pub(super) fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+    let written = match cast.expr.as_ref() {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    };
+    let written = written.filter(|_| !matches!(cast.field.data_type(), DataType::List(_))).map(str::to_owned);
+    settled_cast(cast, schema, zone).map_err(|error| match written {
+        Some(text) => with_text(error, &text),
+        None => error,
+    })
+}
+
+fn settled_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
     // A parameter without a type is of the one that it is cast to. A text is checked by its cast.
     if let Expr::Placeholder(Placeholder { id, field: None }) = cast.expr.as_ref() {
         let checked = modifier(&cast.field).is_some()

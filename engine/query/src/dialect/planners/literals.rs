@@ -358,7 +358,9 @@ pub(in crate::dialect) fn read_literal(text: &str, data_type: &DataType) -> Resu
                 "nan" | "+nan" | "-nan" => f64::NAN,
                 "infinity" | "inf" | "+infinity" | "+inf" => f64::INFINITY,
                 "-infinity" | "-inf" => f64::NEG_INFINITY,
-                _ => trimmed.parse().map_err(|_| invalid("double precision", text))?,
+                _ => trimmed.parse().map_err(|_| {
+                    invalid(if *data_type == DataType::Float32 { "real" } else { "double precision" }, text)
+                })?,
             };
             ScalarValue::Float64(Some(value)).cast_to(data_type)?
         }
