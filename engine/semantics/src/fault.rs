@@ -3,8 +3,8 @@
 use datafusion::common::DataFusionError;
 use querygate_types::{Error, ErrorCode};
 
-/// Bytes of a client's text that an error repeats.
-const REPEATED_MAX: usize = 1_000;
+/// Bytes of a literal that an error repeats, at most.
+pub(super) const REPEATED_MAX: usize = 1_000;
 
 /// What a value can do wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +46,7 @@ pub(super) fn external(error: Error) -> DataFusionError {
 /// An error of a literal with its text, as PostgreSQL has it. The query crate, which knows the statement, takes out a text that the statement
 /// does not write. A row's value is never in an error.
 pub(super) fn with_text(error: DataFusionError, text: &str) -> DataFusionError {
-    let inner = match error {
-        DataFusionError::External(inner) if text.len() <= REPEATED_MAX => inner,
-        other => return other,
-    };
+    let DataFusionError::External(inner) = error else { return error };
     let own = match inner.downcast::<Error>() {
         Ok(own) => own,
         Err(other) => return DataFusionError::External(other),
@@ -76,7 +73,7 @@ pub(super) fn with_text(error: DataFusionError, text: &str) -> DataFusionError {
     };
     let Some(told) = told.filter(|_| !own.message().contains('"')) else { return external(*own) };
     let bare = own.message().to_owned();
-    external(own.reworded(|text| if text == bare { told.clone() } else { text.to_owned() }))
+    external(own.reworded(|part| if part == bare { told.clone() } else { part.to_owned() }))
 }
 
 /// 22023.

@@ -6,7 +6,7 @@ use super::{by_argument, key_arguments, told_jsonb};
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
 };
-use crate::fault::{Fault, external, with_text};
+use crate::fault::{Fault, REPEATED_MAX, external, with_text};
 use crate::functions;
 use crate::numbers::numeric::{parse, precision};
 use crate::numbers::wide;
@@ -66,7 +66,8 @@ fn settle_plain(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed
 
 pub(super) fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
     let written = match cast.expr.as_ref() {
-        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        // The cast takes it; a long one is not copied for an error that would not repeat it.
+        Expr::Literal(value, _) => value.try_as_str().flatten().filter(|text| text.len() <= REPEATED_MAX),
         _ => None,
     };
     let written = written.filter(|_| !matches!(cast.field.data_type(), DataType::List(_))).map(str::to_owned);

@@ -105,8 +105,7 @@ pub(crate) fn admit(found: PgType, column: &Field) -> Result<()> {
         return Ok(());
     }
     let (name, wanted, found) = (&column.name, wanted.sql_name(), found.sql_name());
-    let text = format!("column \"{name}\" is of type {wanted} but expression is of type {found}");
-    Err(Error::new(ErrorCode::DatatypeMismatch, text).with_hint("You will need to rewrite or cast the expression."))
+    Err(mismatch(format!("column \"{name}\" is of type {wanted} but expression is of type {found}")))
 }
 
 /// Whether a parameter of EXECUTE, by its number, takes values of a type without an explicit cast.
@@ -114,23 +113,27 @@ pub(crate) fn admit(found: PgType, column: &Field) -> Result<()> {
 /// # Errors
 /// 42804: it does not.
 pub(crate) fn admit_argument(number: usize, found: PgType, wanted: PgType) -> Result<()> {
-    if wanted == PgType::Unknown || is_assigned_type(found, wanted) || is_object_number(found, wanted) {
+    if wanted == PgType::Unknown || is_assigned_type(found, wanted) || casts_object_identifier(found, wanted) {
         return Ok(());
     }
     let (wanted, found) = (wanted.sql_name(), found.sql_name());
-    let text = format!("parameter ${number} of type {found} cannot be coerced to the expected type {wanted}");
-    Err(Error::new(ErrorCode::DatatypeMismatch, text).with_hint("You will need to rewrite or cast the expression."))
+    Err(mismatch(format!("parameter ${number} of type {found} cannot be coerced to the expected type {wanted}")))
 }
 
-/// Whether both are numbers of what the catalog has, or one is and the other a whole number, or their arrays; texts name relations.
-fn is_object_number(found: PgType, wanted: PgType) -> bool {
-    let is_object = |of: PgType| of == PgType::Oid || of.name().starts_with("reg");
-    let is_number = |of: PgType| is_object(of) || matches!(of, PgType::Int2 | PgType::Int4 | PgType::Int8);
+fn mismatch(text: String) -> Error {
+    Error::new(ErrorCode::DatatypeMismatch, text).with_hint("You will need to rewrite or cast the expression.")
+}
+
+/// Whether PostgreSQL casts between object identifiers (`oid`, `regclass` and its kin), or between one and a whole number, without being
+/// asked; their arrays likewise. A text is the name of a relation.
+fn casts_object_identifier(found: PgType, wanted: PgType) -> bool {
+    let is_identifier = |of: PgType| of == PgType::Oid || of.name().starts_with("reg");
+    let is_number = |of: PgType| is_identifier(of) || matches!(of, PgType::Int2 | PgType::Int4 | PgType::Int8);
     let names = matches!(found, PgType::Text | PgType::Varchar) && wanted == PgType::Regclass;
     let members = found.element().zip(wanted.element());
     names
-        || (is_number(found) && is_number(wanted) && (is_object(found) || is_object(wanted)))
-        || members.is_some_and(|(found, wanted)| is_object_number(found, wanted))
+        || (is_number(found) && is_number(wanted) && (is_identifier(found) || is_identifier(wanted)))
+        || members.is_some_and(|(found, wanted)| casts_object_identifier(found, wanted))
 }
 
 /// PostgreSQL's casts that it makes in an assignment.
@@ -198,10 +201,7 @@ pub(crate) fn fit(values: &ArrayRef, wanted: &DataType, column: &str) -> Result<
         return Ok(new_null_array(wanted, values.len()));
     }
     if !is_assigned(found, wanted) {
-        let text = format!("column \"{column}\" is of another type than its value");
-        return Err(
-            Error::new(ErrorCode::DatatypeMismatch, text).with_hint("You will need to rewrite or cast the expression.")
-        );
+        return Err(mismatch(format!("column \"{column}\" is of another type than its value")));
     }
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     cast_with_options(values, wanted, &options).map_err(|error| {
