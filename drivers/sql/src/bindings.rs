@@ -18,9 +18,7 @@ impl Bindings {
     /// The placeholder, counted from 1, of a parameter in a form.
     pub(crate) fn number(&mut self, parameter: usize, form: BindingForm) -> usize {
         let binding = Binding { parameter, form };
-        let mut few = self.all.iter().take(FEW);
-        let known = few.position(|known| *known == binding).or_else(|| self.places.get(&binding).copied());
-        1 + known.unwrap_or_else(|| {
+        1 + self.known(&binding).unwrap_or_else(|| {
             let place = self.all.len();
             if place >= FEW {
                 self.places.insert(binding, place);
@@ -31,9 +29,14 @@ impl Bindings {
         })
     }
 
-    /// The placeholder that a new binding would get.
-    pub(crate) fn next_number(&self) -> usize {
-        self.all.len() + 1
+    /// The placeholder that a parameter in a form has, or would get.
+    pub(crate) fn number_for(&self, parameter: usize, form: BindingForm) -> usize {
+        1 + self.known(&Binding { parameter, form }).unwrap_or(self.all.len())
+    }
+
+    fn known(&self, binding: &Binding) -> Option<usize> {
+        let mut few = self.all.iter().take(FEW);
+        few.position(|known| known == binding).or_else(|| self.places.get(binding).copied())
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Binding> {
@@ -57,7 +60,8 @@ mod tests {
                 assert_eq!(bindings.number(parameter, BindingForm::Value), parameter + 1, "{round}");
             }
         }
-        assert_eq!(bindings.next_number(), 41);
+        assert_eq!(bindings.number_for(3, BindingForm::NonEmpty), 41);
+        assert_eq!(bindings.number_for(30, BindingForm::Value), 31);
         assert_eq!(bindings.number(3, BindingForm::NonEmpty), 41);
         assert_eq!(bindings.number(3, BindingForm::NonEmpty), 41);
         assert_eq!(bindings.take().len(), 41);

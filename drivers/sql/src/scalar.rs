@@ -143,9 +143,11 @@ impl Printer<'_> {
         if !list.iter().enumerate().all(follows) {
             return None;
         }
-        let placeholder = (self.dialect.placeholder())(self.bindings.next_number());
+        // A list that is bound already keeps its placeholder; one that the dialect has no form for gets none.
+        let form = BindingForm::List(list.len());
+        let placeholder = (self.dialect.placeholder())(self.bindings.number_for(*first, form));
         let text = self.dialect.any_of(operand, *of, &placeholder, negated)?;
-        self.bindings.number(*first, BindingForm::List(list.len()));
+        self.bindings.number(*first, form);
         Some(text)
     }
 
