@@ -177,11 +177,33 @@ fn numbers_are_computed_in_their_declared_type() {
         value_type,
     };
     let decimal = |precision, scale| ValueType::Decimal128 { precision, scale };
+    let cast = |id: u32, from, to| ScalarExpr::Cast { expr: Box::new(column(id)), from, to };
     for (expr, value_type, expected) in [
         (
             call(ArithmeticOp::Multiply, column(2), decimal(25, 4)),
             decimal(25, 4),
-            "(\"t1\".\"m\"::numeric * \"t1\".\"m\"::numeric)::numeric(25,4)",
+            "(\"t1\".\"m\"::numeric * \"t1\".\"m\"::numeric)",
+        ),
+        // A product or a sum that may be wider than its type is checked.
+        (
+            call(ArithmeticOp::Multiply, column(2), decimal(23, 4)),
+            decimal(23, 4),
+            "(\"t1\".\"m\"::numeric * \"t1\".\"m\"::numeric)::numeric(23,4)",
+        ),
+        (
+            call(ArithmeticOp::Subtract, column(2), decimal(13, 2)),
+            decimal(13, 2),
+            "(\"t1\".\"m\"::numeric - \"t1\".\"m\"::numeric)",
+        ),
+        (
+            call(ArithmeticOp::Add, column(2), MONEY),
+            MONEY,
+            "(\"t1\".\"m\"::numeric + \"t1\".\"m\"::numeric)::numeric(12,2)",
+        ),
+        (
+            call(ArithmeticOp::Remainder, column(2), MONEY),
+            MONEY,
+            "(\"t1\".\"m\"::numeric % \"t1\".\"m\"::numeric)::numeric(12,2)",
         ),
         (
             call(ArithmeticOp::Divide, column(2), decimal(18, 6)),
@@ -190,6 +212,12 @@ fn numbers_are_computed_in_their_declared_type() {
         ),
         (ScalarExpr::Negate(Box::new(column(1))), INT, "(- \"t1\".\"n\"::int8)"),
         (ScalarExpr::Cast { expr: Box::new(column(2)), from: MONEY, to: INT }, INT, "\"t1\".\"m\"::numeric::int8"),
+        // As is one that becomes another type, where that has less room.
+        (cast(1, INT, decimal(21, 2)), decimal(21, 2), "\"t1\".\"n\"::numeric"),
+        (cast(1, INT, decimal(20, 2)), decimal(20, 2), "\"t1\".\"n\"::numeric(20,2)"),
+        (cast(2, MONEY, decimal(14, 4)), decimal(14, 4), "\"t1\".\"m\"::numeric"),
+        (cast(2, MONEY, decimal(13, 4)), decimal(13, 4), "\"t1\".\"m\"::numeric::numeric(13,4)"),
+        (cast(2, MONEY, decimal(12, 1)), decimal(12, 1), "\"t1\".\"m\"::numeric::numeric(12,1)"),
         (ScalarExpr::Constant(Constant::Null(MONEY)), MONEY, "NULL::numeric(12,2)"),
     ] {
         let input = Box::new(scan(1, &[("n", INT, ""), ("m", MONEY, "")]));

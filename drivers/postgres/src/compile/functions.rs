@@ -37,8 +37,12 @@ pub(crate) fn arithmetic(
                 ArithmeticOp::Multiply => i16::from(scale) == i16::from(s) + i16::from(t),
                 ArithmeticOp::Divide => return quotient(&a, &b, to, scale),
             };
-            // The cast raises where the result is wider than its type; it has nothing to round.
-            if exact { Ok(format!("{plain}::{}", type_name(to))) } else { unsupported("the result would be rounded") }
+            // The cast raises where the result is wider than its type; it has nothing to round, and is work for each row.
+            match exact {
+                true if holds_each(op, left.value_type, right.value_type, to) => Ok(plain),
+                true => Ok(format!("{plain}::{}", type_name(to))),
+                false => unsupported("the result would be rounded"),
+            }
         }
         (ValueType::Float32 | ValueType::Float64, ..) if op == ArithmeticOp::Remainder => {
             unsupported("the source has no remainder of floats")
@@ -46,6 +50,36 @@ pub(crate) fn arithmetic(
         (to, a, b) if to == a && to == b && (to.is_integer() || to.is_float()) => Ok(plain),
         _ => unsupported("arithmetic on these types is not exact in the source"),
     }
+}
+
+/// Whether no operands of these types have a result that is wider than its type. A column that holds more than its type says is refused
+/// where it is read.
+fn holds_each(op: ArithmeticOp, left: ValueType, right: ValueType, to: ValueType) -> bool {
+    let digits = |of: ValueType| match of {
+        ValueType::Decimal128 { precision, scale } => Some((i16::from(precision), i16::from(scale))),
+        _ => None,
+    };
+    let (Some((p, s)), Some((q, t)), Some((precision, scale))) = (digits(left), digits(right), digits(to)) else {
+        return false;
+    };
+    match op {
+        ArithmeticOp::Add | ArithmeticOp::Subtract => (p - s).max(q - t) + 1 + scale <= precision,
+        ArithmeticOp::Multiply => p + q <= precision,
+        ArithmeticOp::Divide | ArithmeticOp::Remainder => false,
+    }
+}
+
+/// Whether a number of one type is of the other as it is, so that a cast has nothing to round and nothing to raise.
+fn widens(from: ValueType, to: ValueType) -> bool {
+    let ValueType::Decimal128 { precision, scale } = to else { return false };
+    let (whole, places) = match from {
+        ValueType::Int16 => (5, 0),
+        ValueType::Int32 => (10, 0),
+        ValueType::Int64 => (19, 0),
+        ValueType::Decimal128 { precision, scale } => (i16::from(precision) - i16::from(scale), scale),
+        _ => return false,
+    };
+    places <= scale && whole <= i16::from(precision) - i16::from(scale)
 }
 
 /// Cut after the last digit of the result's scale: the server's own division rounds.
@@ -65,6 +99,8 @@ pub(crate) fn cast(argument: &Argument, to: ValueType) -> Result<String, Refusal
     let target = type_name(to);
     match (argument.value_type, to) {
         (from, to) if from == to => Ok(text.clone()),
+        // A numeric of any width, which compares, groups and is read by its value.
+        (from, to) if widens(from, to) => Ok(format!("{text}::numeric")),
         (Int16 | Int32 | Int64, Int16 | Int32 | Int64 | Float32 | Float64 | Decimal128 { .. } | Text) => {
             Ok(format!("{text}::{target}"))
         }
