@@ -128,7 +128,7 @@ fn a_recursive_query_narrows_each_step_anew() {
 }
 
 /// Statements that sources run parts of, of every shape that is carved.
-const SHAPES: [&str; 14] = [
+const SHAPES: [&str; 17] = [
     "SELECT * FROM employees",
     "SELECT id, name FROM employees WHERE id > 'e2' ORDER BY name DESC, id",
     "SELECT id FROM employees ORDER BY id LIMIT 3 OFFSET 1",
@@ -143,6 +143,12 @@ const SHAPES: [&str; 14] = [
     "SELECT a.id, b.id FROM employees a JOIN employees b ON a.boss = b.id",
     "SELECT id, (SELECT count(*) FROM reviews r WHERE r.employee = e.id) AS n FROM employees e",
     "SELECT name FROM employees WHERE name LIKE '%a%' OR name IS NULL",
+    "WITH busy AS (SELECT employee, count(*) AS n FROM reviews GROUP BY employee) \
+     SELECT employee FROM busy WHERE n = (SELECT max(n) FROM busy)",
+    "WITH busy AS (SELECT employee, count(*) AS n FROM reviews WHERE id > 'r1' GROUP BY employee) \
+     SELECT a.employee, b.n, (SELECT count(*) FROM busy) FROM busy a JOIN busy b ON a.n = b.n WHERE a.employee <> 'e2'",
+    "WITH them AS (SELECT DISTINCT employee FROM reviews) SELECT id FROM reviews WHERE employee IN (SELECT employee FROM them) \
+     AND (SELECT count(*) FROM them) > 1",
 ];
 
 #[test]

@@ -289,3 +289,107 @@ fn what_is_not_exact_is_refused_with_its_reason() {
         assert_eq!(refusal.reason, reason, "{refusal}");
     }
 }
+
+/// Sums of a column by another, with ids from `base` on: the columns, the key, the sum.
+fn sums(base: u32) -> Relation {
+    let sum = AggregateExpr {
+        function: AggregateFunction::Sum,
+        args: vec![column(base + 1)],
+        distinct: false,
+        filter: None,
+        value_type: MONEY,
+    };
+    let above = ScalarExpr::compare(ComparisonOp::Gt, column(base + 1), parameter(0, MONEY));
+    Relation::Aggregate {
+        input: Box::new(filter(scan(base, &[("a", INT, ""), ("n", MONEY, "")]), above)),
+        group: vec![(ColumnId(base + 2), column(base))],
+        aggregates: vec![(ColumnId(base + 3), sum)],
+    }
+}
+
+fn greatest(of: Relation, id: u32, result: u32) -> ScalarExpr {
+    let max = AggregateExpr {
+        function: AggregateFunction::Max,
+        args: vec![column(id)],
+        distinct: false,
+        filter: None,
+        value_type: MONEY,
+    };
+    let all = Relation::Aggregate { input: Box::new(of), group: Vec::new(), aggregates: vec![(ColumnId(result), max)] };
+    ScalarExpr::ScalarSubquery { relation: Box::new(all) }
+}
+
+#[test]
+fn a_grouping_that_stands_in_two_places_has_a_name() {
+    let is_greatest = ScalarExpr::compare(ComparisonOp::Eq, column(4), greatest(sums(11), 14, 20));
+    check(
+        &fragment(filter(sums(1), is_greatest), &[(3, INT), (4, MONEY)], &[MONEY]),
+        "WITH \"shared_1\" AS (SELECT \"t1\".\"a\" AS \"c3\", sum(\"t1\".\"n\") AS \"c4\" FROM \"public\".\"t\" AS \"t1\" \
+         WHERE (\"t1\".\"n\" > $1) GROUP BY \"t1\".\"a\") SELECT \"t2\".\"c3\" AS \"c3\", \"t2\".\"c4\" AS \"c4\" \
+         FROM \"shared_1\" AS \"t2\" WHERE (\"t2\".\"c4\" = (SELECT max(\"t3\".\"c4\") AS \"c20\" FROM \"shared_1\" AS \"t3\"))",
+    );
+}
+
+/// Other constants, other columns, and what hangs on the row around it are each computed where they stand.
+#[test]
+fn groupings_that_differ_have_no_name() {
+    let text = |condition: ScalarExpr| {
+        let fragment = fragment(filter(sums(1), condition), &[(3, INT)], &[MONEY, MONEY]);
+        driver().render(&fragment).unwrap().text.to_string()
+    };
+    let same = |other: ScalarExpr| ScalarExpr::compare(ComparisonOp::Eq, column(4), other);
+    let mut other_constant = sums(11);
+    let Relation::Aggregate { input, .. } = &mut other_constant else { panic!("a grouping") };
+    let Relation::Filter { predicate, .. } = input.as_mut() else { panic!("a condition") };
+    *predicate = ScalarExpr::compare(ComparisonOp::Gt, column(12), parameter(1, MONEY));
+    let mut other_key = sums(11);
+    let Relation::Aggregate { group, .. } = &mut other_key else { panic!("a grouping") };
+    group.clear();
+    let mut correlated = sums(11);
+    let Relation::Aggregate { input, .. } = &mut correlated else { panic!("a grouping") };
+    let Relation::Filter { predicate, .. } = input.as_mut() else { panic!("a condition") };
+    *predicate = ScalarExpr::compare(ComparisonOp::Eq, column(11), column(3));
+    for other in [other_constant, other_key, correlated] {
+        let text = text(same(greatest(other, 14, 20)));
+        assert!(!text.contains("WITH"), "{text}");
+    }
+    assert!(text(same(greatest(sums(11), 14, 20))).starts_with("WITH \"shared_1\" AS ("));
+}
+
+#[test]
+fn a_long_list_that_stands_in_two_places_is_bound_once() {
+    let list = || (0..40).map(|index| parameter(index, INT)).collect::<Vec<_>>();
+    let one_of = |id: u32| ScalarExpr::InList { expr: Box::new(column(id)), list: list(), negated: false };
+    let less = ScalarExpr::compare(ComparisonOp::Lt, column(1), parameter(40, INT));
+    let relation =
+        filter(scan(1, &[("a", INT, ""), ("b", INT, "")]), ScalarExpr::And(vec![one_of(1), one_of(2), less]));
+    let rendered = driver().render(&fragment(relation, &[(1, INT)], &[INT; 41])).unwrap();
+    let (_, conditions) = rendered.text.split_once(" WHERE ").unwrap();
+    assert_eq!(conditions, "((\"t1\".\"a\" = ANY ($1)) AND (\"t1\".\"b\" = ANY ($1)) AND (\"t1\".\"a\" < $2))");
+    assert_eq!(rendered.bindings.len(), 2);
+}
+
+/// What is compared with a key is looked for where the rows are read, as no query in WITH would let it.
+#[test]
+fn groupings_of_which_a_key_is_compared_have_no_name() {
+    let twice = |condition: ScalarExpr| {
+        let on = ScalarExpr::compare(ComparisonOp::Eq, column(4), column(14));
+        let kind = JoinKind::Inner;
+        let both = Relation::Join { kind, left: Box::new(sums(1)), right: Box::new(sums(11)), on };
+        let rendered = driver().render(&fragment(filter(both, condition), &[(3, INT)], &[MONEY, INT])).unwrap();
+        rendered.text.starts_with("WITH")
+    };
+    let compared = |id| ScalarExpr::compare(ComparisonOp::Eq, column(id), parameter(1, INT));
+    let joined = ScalarExpr::compare(ComparisonOp::Eq, column(3), column(13));
+    assert!(twice(joined.clone()), "keys of one another");
+    assert!(twice(ScalarExpr::compare(ComparisonOp::Gt, column(4), parameter(0, MONEY))), "what is computed");
+    for condition in
+        [compared(3), compared(13), ScalarExpr::And(vec![joined, compared(13)]), ScalarExpr::Or(vec![compared(3)])]
+    {
+        assert!(!twice(condition.clone()), "{condition:?}");
+    }
+    // A row around it, one group of each of which is wanted.
+    let of_key = filter(sums(21), ScalarExpr::compare(ComparisonOp::Eq, column(23), column(3)));
+    let exists = ScalarExpr::Exists { relation: Box::new(of_key), negated: false };
+    assert!(!twice(exists));
+}

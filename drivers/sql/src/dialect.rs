@@ -139,6 +139,10 @@ pub trait Dialect {
     }
     /// ` LIMIT … OFFSET …`, with a leading blank.
     fn limit(&self, skip: u64, fetch: Option<u64>) -> String;
+    /// Whether a query that stands in WITH is computed once, where the statement reads it more than once.
+    fn computes_once(&self) -> bool {
+        false
+    }
     /// The suffix of a derived table through which no predicate moves, with a leading blank.
     fn fence(&self) -> &'static str;
 }

@@ -14,8 +14,11 @@ pub mod cell_faults;
 mod dialect;
 mod exact;
 mod json;
+mod named;
+mod narrowed;
 mod pattern;
 mod printer;
+mod repeated;
 mod scalar;
 mod usage;
 

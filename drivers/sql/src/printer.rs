@@ -4,6 +4,7 @@ use crate::affixes::{balanced, table_alias};
 use crate::bindings::Bindings;
 use crate::block::{Block, Scope, depth};
 use crate::dialect::Dialect;
+use crate::repeated::{Named, Repeated};
 use crate::usage::{computed_columns, names_inside};
 use querygate_driver_api::capability::{Refusal, RefusalReason};
 use querygate_driver_api::columns::ColumnTypes;
@@ -39,8 +40,17 @@ impl From<querygate_types::Error> for Stop {
 /// A name or form that the dialect refuses, or a text that grows too long.
 pub fn print(fragment: &Fragment, types: ColumnTypes, dialect: &dyn Dialect) -> Result<NativeStatement, Refusal> {
     let computed = computed_columns(&fragment.relation);
-    let mut printer =
-        Printer { dialect, types, computed, bindings: Bindings::default(), tables: 0, reached: usize::MAX };
+    let repeated = if dialect.computes_once() { Repeated::of(&fragment.relation) } else { Repeated::default() };
+    let mut printer = Printer {
+        dialect,
+        types,
+        computed,
+        repeated,
+        named: Vec::new(),
+        bindings: Bindings::default(),
+        tables: 0,
+        reached: usize::MAX,
+    };
     printer.statement(fragment).map_err(|Stop(refusal)| refusal)
 }
 
@@ -48,6 +58,9 @@ pub(crate) struct Printer<'a> {
     pub(crate) dialect: &'a dyn Dialect,
     pub(crate) types: ColumnTypes,
     computed: HashSet<ColumnId>,
+    repeated: Repeated,
+    /// What stands before the statement's own SELECT.
+    pub(crate) named: Vec<Named>,
     pub(crate) bindings: Bindings,
     tables: u32,
     /// Depth of the outermost block of which a column was named since the relation at hand began.
@@ -61,6 +74,7 @@ impl Printer<'_> {
         // DISTINCT looks at the select list: it must be exactly the columns it was asked for.
         let block = if block.distinct && ids != block.order { self.close(block)? } else { block };
         let text = self.select(&block, &ids)?;
+        let text = self.with_named(text)?;
         let output = fragment
             .output
             .iter()
@@ -88,6 +102,14 @@ impl Printer<'_> {
     }
 
     fn operator(&mut self, relation: &Relation, outer: Option<&Scope<'_>>) -> Result<Block, Stop> {
+        match self.repeated.kind(relation) {
+            Some(kind) => self.named(kind, relation),
+            None => self.placed(relation, outer),
+        }
+    }
+
+    /// A relation as it is written where it stands.
+    pub(crate) fn placed(&mut self, relation: &Relation, outer: Option<&Scope<'_>>) -> Result<Block, Stop> {
         match relation {
             Relation::Scan { table, columns } => self.scan(table, columns),
             Relation::Filter { input, predicate } => {
@@ -149,7 +171,7 @@ impl Printer<'_> {
         }
     }
 
-    fn next_alias(&mut self) -> Result<String, Stop> {
+    pub(crate) fn next_alias(&mut self) -> Result<String, Stop> {
         self.tables += 1;
         Ok(self.dialect.quote(&table_alias(self.tables))?)
     }

@@ -240,6 +240,11 @@ impl Dialect for PostgresDialect {
         if skip == 0 && fetch.is_some() { limit } else { format!("{limit} OFFSET {}", whole(skip)) }
     }
 
+    /// PostgreSQL, WITH: a query that is named more than once is not folded into the parent query.
+    fn computes_once(&self) -> bool {
+        true
+    }
+
     fn fence(&self) -> &'static str {
         " OFFSET 0"
     }
