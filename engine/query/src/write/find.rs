@@ -1,7 +1,7 @@
 //! The query that finds the rows of a change: an ordinary governed query over what the principal reads, with the values that the
 //! statement computes of each row beside it.
 
-use super::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
+use super::intent::{RowSource, WriteIntent, cells, folded, quoted, unsupported};
 use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use crate::write::forms::conflict::intent::OnConflict;
 use crate::write::forms::conflict::query::{Upsert, taken};
@@ -73,9 +73,15 @@ pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget, defaults: &Row) -
         RowSource::Streamed { .. } => Finds::Nothing,
         RowSource::Given { fields, named, query: Some(query), .. } => {
             let mut query = query.as_ref().clone();
-            let assigned = match plain_values(&mut query) {
+            let with = query.with.clone();
+            let assigned = match cells(&mut query) {
                 Some(values) => {
-                    given(Destination { object: intent.object(), target, fields }, *named, values, &mut untyped)?
+                    let first = untyped.len();
+                    let to = Destination { object: intent.object(), target, fields };
+                    let assigned = given(to, *named, values, &mut untyped)?;
+                    // Cells may read what is named there.
+                    untyped.iter_mut().skip(first).for_each(|of| of.query.with.clone_from(&with));
+                    assigned
                 }
                 None => {
                     type_literals(Destination { object: intent.object(), target, fields }, &mut query)?;

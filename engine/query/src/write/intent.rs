@@ -435,18 +435,20 @@ pub(crate) fn quoted(name: &str) -> Ident {
     Ident::with_quote('"', name)
 }
 
-/// Whether a query's rows are the cells of `VALUES`, which are read as their columns. In an order, or with a limit, they have types of their own.
+/// Whether a query's rows are the cells of `VALUES`, which are read as their columns, behind WITH too. In an order, or with a limit, they
+/// have types of their own.
 pub(crate) fn are_cells(query: &Query) -> bool {
     let is_sorted = query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some();
     matches!(query.body.as_ref(), SetExpr::Values(_)) && !is_sorted
 }
 
-/// The rows of `VALUES`, if a query is nothing else.
-pub(crate) fn plain_values(query: &mut Query) -> Option<&mut datafusion::sql::sqlparser::ast::Values> {
-    let is_bare =
-        query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+/// Those cells.
+pub(crate) fn cells(query: &mut Query) -> Option<&mut datafusion::sql::sqlparser::ast::Values> {
+    if !are_cells(query) {
+        return None;
+    }
     match query.body.as_mut() {
-        SetExpr::Values(values) if is_bare => Some(values),
+        SetExpr::Values(values) => Some(values),
         _ => None,
     }
 }

@@ -40,6 +40,10 @@ fn a_value_is_of_its_columns_type_or_cast_in_assignment() {
             ("INSERT INTO jobs (id, title, size) SELECT 'x', 'y', 'z'::text", "42804"),
             ("INSERT INTO jobs (id, title, due) VALUES ('x', 'y', (SELECT title FROM jobs LIMIT 1)) LIMIT 1", "42804"),
             ("INSERT INTO jobs (id, title, due) VALUES ('x', 'y', '2026-01-01') ORDER BY 1", "42804"),
+            (
+                "WITH w AS (SELECT max(title) AS a FROM jobs) INSERT INTO jobs (id, title, due) VALUES ('x', 'y', (SELECT a FROM w))",
+                "42804",
+            ),
             ("UPDATE jobs SET hours = 'many'", "22P02"),
             ("UPDATE jobs SET due = '2026-02-30'", "22008"),
             ("UPDATE jobs SET size = 3000000000", "22003"),
@@ -68,6 +72,13 @@ fn default_is_that_of_the_metadata() {
     ]);
     let states = yard.stored("id, state", "FROM yard_jobs WHERE id IN ('d1', 'd2', 'd3', 'j2') ORDER BY id");
     assert_eq!(states, ["d1|open", "d2|done", "d3|open", "j2|open"]);
+    owner.says(&[(
+        "WITH w AS (SELECT date '2026-05-06' AS d) INSERT INTO jobs (id, title, state, due) \
+         VALUES ('w1', 'a', DEFAULT, (SELECT d FROM w)), ('w2', 'b', 'done', '2026-05-07')",
+        "INSERT 0 2",
+    )]);
+    let named_before = yard.stored("id, state, due", "FROM yard_jobs WHERE id LIKE 'w%' ORDER BY id");
+    assert_eq!(named_before, ["w1|open|2026-05-06", "w2|done|2026-05-07"]);
     yard.refuses(
         &owner,
         &[
@@ -98,7 +109,7 @@ fn nothing_is_made_of_a_masked_column() {
 fn the_word_default_is_bare() {
     let value = |sql: &str| {
         let mut query = skeleton(&format!("VALUES ({sql})")).unwrap();
-        let values = plain_values(&mut query).unwrap();
+        let values = cells(&mut query).unwrap();
         values.rows[0][0].clone()
     };
     assert!(is_default(&value("DEFAULT")) && is_default(&value("default")));

@@ -6,7 +6,7 @@ use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use crate::write::find::{
     Find, Finds, Untyped, call, computed, names, no_skeleton, refuse_unseen, resolved, seen, skeleton, untyped_items,
 };
-use crate::write::intent::{RowSource, WriteIntent, folded, plain_values, quoted, unsupported};
+use crate::write::intent::{RowSource, WriteIntent, cells, folded, quoted, unsupported};
 use crate::write::values::rows::Row;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
@@ -120,7 +120,7 @@ pub(in crate::write) fn there(object: &VisibleObject, target: &WriteTarget, name
 /// The values of a column in VALUES, where all of them are constants or parameters.
 fn listed(rows: &mut Query, given: &[String], field: &String) -> Option<Vec<Expr>> {
     let place = given.iter().position(|own| own == field)?;
-    let values = plain_values(rows)?;
+    let values = cells(rows)?;
     if values.rows.len() > LISTED_MAX {
         return None;
     }
