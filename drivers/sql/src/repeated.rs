@@ -7,8 +7,9 @@ use querygate_driver_api::relation::Relation;
 use querygate_driver_api::scalar::ScalarExpr;
 use std::collections::{HashMap, HashSet};
 
-/// Groupings that are compared with others; those that come after them are printed where they stand.
-const COMPARED_MAX: usize = 32;
+/// Groupings that are compared with others; those that come after them are printed where they stand. Each is copied to be compared, and one
+/// may hold the next.
+const COMPARED_MAX: usize = 8;
 
 /// Which groupings of a fragment are the same rows in the same columns, whatever ids their columns have, and are read whole: where a key is
 /// compared with something, the source finds a few of the groups sooner than it computes all of them.
@@ -21,6 +22,10 @@ pub(crate) struct Repeated {
 impl Repeated {
     /// Of a fragment's relation, as long as that is not moved. None where a table could be taken for what the statement names itself.
     pub(crate) fn of(relation: &Relation) -> Self {
+        // Most fragments, and all look-ups.
+        if groupings(relation) < 2 {
+            return Self::default();
+        }
         let mut search = Search { narrowed: narrowed_columns(relation), ..Search::default() };
         search.relation(relation);
         if search.mistakable { Self::default() } else { Self { kinds: search.kinds } }
@@ -42,6 +47,18 @@ pub(crate) struct Named {
     pub(crate) text: String,
 }
 
+/// How many groupings there are, those of subqueries among them.
+fn groupings(relation: &Relation) -> usize {
+    fn within(expr: &ScalarExpr) -> usize {
+        let own = expr.subquery().map_or(0, groupings);
+        own + expr.children().into_iter().map(within).sum::<usize>()
+    }
+    let own = usize::from(matches!(relation, Relation::Aggregate { .. } | Relation::Distinct { .. }));
+    own + relation.inputs().into_iter().map(groupings).sum::<usize>()
+        + relation.scalars().into_iter().map(within).sum::<usize>()
+}
+
+/// Where a relation lies, which tells it apart from its equals.
 fn place(relation: &Relation) -> usize {
     std::ptr::from_ref(relation).addr()
 }
@@ -61,7 +78,7 @@ impl<'a> Search<'a> {
             self.mistakable |= table.schema().is_none() && is_shared_name(table.name());
         }
         if self.is_read_whole(relation)
-            && self.compared < COMPARED_MAX
+            && self.compared <= COMPARED_MAX
             && let Some(renumbered) = renumbered(relation)
         {
             match self.seen.iter().position(|(known, _)| *known == renumbered) {
@@ -87,7 +104,7 @@ impl<'a> Search<'a> {
             Relation::Distinct { input } => input.output(),
             _ => return false,
         };
-        self.compared += 1;
+        self.compared = self.compared.saturating_add(1);
         keys.iter().all(|key| !self.narrowed.contains(key))
     }
 

@@ -38,11 +38,11 @@ pub(crate) fn arithmetic(
                 ArithmeticOp::Divide => return quotient(&a, &b, to, scale),
             };
             // The cast raises where the result is wider than its type; it has nothing to round, and is work for each row.
-            match exact {
-                true if holds_each(op, left.value_type, right.value_type, to) => Ok(plain),
-                true => Ok(format!("{plain}::{}", type_name(to))),
-                false => unsupported("the result would be rounded"),
+            if !exact {
+                return unsupported("the result would be rounded");
             }
+            let fits = holds_each(op, left.value_type, right.value_type, to);
+            Ok(if fits { plain } else { format!("{plain}::{}", type_name(to)) })
         }
         (ValueType::Float32 | ValueType::Float64, ..) if op == ArithmeticOp::Remainder => {
             unsupported("the source has no remainder of floats")
