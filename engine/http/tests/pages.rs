@@ -321,13 +321,23 @@ async fn forms_of_other_sites_and_other_kinds_are_refused() {
     let body = "user=ada&password=adaada";
     let proxied = gate.post("/ui/login", "X-Forwarded-Proto: https\r\n", body).await;
     assert!(proxied.header("set-cookie").unwrap().ends_with("; Secure"));
-    for header in ["Origin: http://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+    let foreign = [
+        "Origin: http://evil.example\r\n",
+        "Origin: null\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Sec-Fetch-Site: same-site\r\nOrigin: http://localhost\r\n",
+    ];
+    for header in foreign {
         assert_eq!(gate.post("/ui/login", header, body).await.status, 403, "{header}");
     }
-    assert_eq!(
-        gate.post("/ui/login", "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n", body).await.status,
-        303
-    );
+    // A browser writes `null` of a page that does not send its address on.
+    for origin in ["http://localhost", "null"] {
+        let header = format!("Origin: {origin}\r\nSec-Fetch-Site: same-origin\r\n");
+        assert_eq!(gate.post("/ui/login", &header, body).await.status, 303, "{header}");
+    }
+    let form = gate.ask("GET /ui/login", "", "").await;
+    assert_eq!(form.header("referrer-policy"), Some("same-origin"), "under no-referrer, own forms come from nowhere");
     assert_eq!(gate.ask("POST /ui/login", "Content-Type: text/plain\r\n", body).await.status, 400);
     let large = format!("user=ada&password={}", "x".repeat(20_000));
     assert_eq!(gate.post("/ui/login", "", &large).await.status, 413);

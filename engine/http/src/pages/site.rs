@@ -2,7 +2,7 @@
 
 use super::auth::{Seat, Seats, same};
 use super::cookie::{came_by_tls, token, with_cookie};
-use super::headers::{from_our_pages, harden, names_this_machine};
+use super::headers::{harden, names_this_machine};
 use super::layout::{Place, page};
 use super::read::Reader;
 use super::turns::Turns;
@@ -17,7 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use querygate_types::{Error, Result};
-use querygate_web::{Attempt, Attempts, Peer};
+use querygate_web::{Attempt, Attempts, Peer, comes_from_elsewhere};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -208,7 +208,7 @@ fn refused(why: &str) -> Response {
 }
 
 async fn log_in(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap, body: Bytes) -> Response {
-    if !from_our_pages(&headers) {
+    if comes_from_elsewhere(&headers) {
         return refused("The form came from another site.");
     }
     let Some(fields) = fields(&headers, &body) else {
@@ -319,7 +319,7 @@ fn own_form(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> std::result::Result<HashMap<String, String>, Box<Response>> {
-    let fields = fields(headers, body).filter(|_| from_our_pages(headers));
+    let fields = fields(headers, body).filter(|_| !comes_from_elsewhere(headers));
     let fields = fields.filter(|fields| fields.get("token").is_some_and(|token| same(token, &seat.form_token)));
     fields.ok_or_else(|| Box::new(refused("The form is not one of this session. Open the page again.")))
 }
