@@ -87,7 +87,7 @@ struct Pending<'a> {
 }
 
 impl Pending<'_> {
-    fn is_over(mut self) {
+    fn end(mut self) {
         self.was_stale = false;
     }
 }
@@ -132,7 +132,7 @@ impl<T> Fresh<T> {
         let pending = Pending { stale: &self.stale, was_stale: self.stale.swap(false, Ordering::AcqRel) };
         let started = Instant::now();
         let value = load(last).await?;
-        pending.is_over();
+        pending.end();
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((started, Arc::clone(&value)));
         Ok(value)
     }

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// The condition of this run in the place of one of the scan. `None`: it is not known.
 type Conditions<'a> = dyn Fn(&Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> + Send + Sync + 'a;
 
+/// The scan for one more run, when it is made. `None`: it is to be planned.
+type Scan<'a> = BoxFuture<'a, Option<Arc<dyn ExecutionPlan>>>;
+
 /// A source of Parquet files without projection and conditions.
 pub(super) fn parquet_source(
     table_schema: TableSchema,
@@ -34,14 +37,8 @@ impl FileTable {
     /// What makes a scan of this table anew, as [`FileTable::again`] does.
     pub fn scans_again(
         self: &Arc<Self>,
-    ) -> impl for<'a> Fn(
-        &'a Arc<dyn ExecutionPlan>,
-        &'a Conditions<'a>,
-        bool,
-    ) -> BoxFuture<'a, Option<Arc<dyn ExecutionPlan>>>
-    + Send
-    + Sync
-    + 'static {
+    ) -> impl for<'a> Fn(&'a Arc<dyn ExecutionPlan>, &'a Conditions<'a>, bool) -> Scan<'a> + Send + Sync + 'static
+    {
         let table = Arc::clone(self);
         move |kept, conditions, has_values| {
             let table = Arc::clone(&table);

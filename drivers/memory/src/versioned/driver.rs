@@ -2,7 +2,7 @@
 
 use super::capabilities::MemoryCapabilities;
 use super::cells::{Cells, stored};
-use super::language::{Wait, statement};
+use super::language::{LockWord, statement};
 use super::prepared_transactions::settle;
 use super::reading::Reading;
 use super::store::{Column, State, Table, View};
@@ -342,7 +342,7 @@ impl Writer for ChangingMemory {
     fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
         lockable(fragment)?;
         self.capabilities.supports_fragment(fragment)?;
-        statement(fragment, Some(Wait::from(lock.wait))).map(Arc::new)
+        statement(fragment, Some(LockWord::from(lock.wait))).map(Arc::new)
     }
 
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {

@@ -27,19 +27,19 @@ pub(super) struct Query {
     pub(super) sets: Vec<Self>,
     /// What is done about each row that somebody else holds; `None`: rows are only read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) hold: Option<Wait>,
+    pub(super) hold: Option<LockWord>,
 }
 
 /// The name of a [`LockWait`] in a statement's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Wait {
+pub(super) enum LockWord {
     Wait,
     Nowait,
     SkipLocked,
 }
 
-impl From<LockWait> for Wait {
+impl From<LockWait> for LockWord {
     fn from(wait: LockWait) -> Self {
         match wait {
             LockWait::Wait => Self::Wait,
@@ -96,7 +96,7 @@ pub(super) enum Op {
 ///
 /// # Errors
 /// What memory does not do.
-pub(super) fn statement(fragment: &Fragment, hold: Option<Wait>) -> Result<NativeStatement, Refusal> {
+pub(super) fn statement(fragment: &Fragment, hold: Option<LockWord>) -> Result<NativeStatement, Refusal> {
     let mut compiler = Compiler::default();
     compiler.relation(&fragment.relation)?;
     let give = fragment.output.iter().map(|output| compiler.place(output.id)).collect::<Result<_, _>>()?;

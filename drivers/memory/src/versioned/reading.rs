@@ -77,7 +77,7 @@ impl Reading {
     }
 
     /// What is done about rows that others hold; `None`: rows are only read.
-    pub(super) const fn hold(&self) -> Option<super::language::Wait> {
+    pub(super) const fn hold(&self) -> Option<super::language::LockWord> {
         self.query.hold
     }
 

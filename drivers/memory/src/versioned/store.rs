@@ -181,7 +181,7 @@ impl State {
 
     /// Whether these rows fit in beside what is held, within `most` bytes.
     pub(super) fn has_room(&self, rows: &[Cells], most: usize) -> bool {
-        rows.iter().map(|cells| bytes(cells)).fold(self.bytes, usize::saturating_add) <= most
+        rows.iter().map(bytes).fold(self.bytes, usize::saturating_add) <= most
     }
 
     /// Puts rows that are there from the beginning into a table.

@@ -2,7 +2,7 @@
 
 use super::cells::{Cells, batch, stored};
 use super::driver::Shared;
-use super::language::Wait;
+use super::language::LockWord;
 use super::open_transaction::{OpenTransaction, StepError, has_columns};
 use super::prepared_transactions::{prepare, settle};
 use super::reading::Reading;
@@ -117,19 +117,19 @@ impl MemoryTransaction {
     }
 
     /// The rows of a locked read, all of them held.
-    async fn held(&mut self, mut reading: Reading, wait: Wait, context: &ExecuteContext) -> Result<Reading> {
+    async fn held(&mut self, mut reading: Reading, wait: LockWord, context: &ExecuteContext) -> Result<Reading> {
         let patience = match wait {
-            Wait::Wait => PATIENCE,
-            Wait::Nowait | Wait::SkipLocked => Duration::ZERO,
+            LockWord::Wait => PATIENCE,
+            LockWord::Nowait | LockWord::SkipLocked => Duration::ZERO,
         };
         let rows = std::mem::take(&mut reading.rows);
         for (row, cells) in rows.into_iter().filter(|(_, cells)| reading.passes(cells)).collect::<Vec<_>>() {
             let table = Arc::clone(&reading.table);
             match (self.step(context, patience, |open, state| open.hold(state, &table, row)).await?, wait) {
                 (Ok(()), _) => reading.rows.push((row, cells)),
-                (Err(()), Wait::Wait) => return Err(Violation::Serialization.error()),
-                (Err(()), Wait::Nowait) => return Err(Violation::Locked.error()),
-                (Err(()), Wait::SkipLocked) => {}
+                (Err(()), LockWord::Wait) => return Err(Violation::Serialization.error()),
+                (Err(()), LockWord::Nowait) => return Err(Violation::Locked.error()),
+                (Err(()), LockWord::SkipLocked) => {}
             }
         }
         Ok(reading)

@@ -3,6 +3,7 @@
 use super::branches::Branch;
 use querygate_driver_api::write::{Capture, Fate, Intended, Intention};
 use querygate_types::{ErrorCode, Result};
+use std::sync::Arc;
 
 /// Writes down what each part is about to store, as far as it is followed.
 ///
@@ -16,7 +17,7 @@ pub(super) async fn intended(open: &mut [Branch]) -> Result<Vec<Box<dyn Intended
     for Branch { source, transaction, .. } in open {
         let Some((capture, changes)) = transaction.take_changed() else { continue };
         let Capture { journal, actor, door, .. } = capture;
-        let intention = Intention { source: source.clone(), actor, door, mark: transaction.mark(), changes };
+        let intention = Intention { source: Arc::clone(source), actor, door, mark: transaction.mark(), changes };
         match journal.intend(intention, transaction).await {
             Ok(intended) => all.push(intended),
             Err(error) => {
