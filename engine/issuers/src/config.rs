@@ -111,11 +111,19 @@ pub struct IssuerConfig {
     pub claims: ClaimNames,
     /// Between two fetches of its keys at least, whatever keys tokens name.
     pub refetch_pause: Duration,
+    /// Age at which its keys are fetched again, so that those that it withdrew end.
+    pub keys_age: Duration,
+    /// How long the last keys hold while it does not answer with any.
+    pub keys_kept: Duration,
 }
 
 impl IssuerConfig {
     /// Ten seconds: tokens that invent names of keys do not make the issuer be asked more often.
     pub const REFETCH_PAUSE: Duration = Duration::from_secs(10);
+    /// A withdrawn key ends within it, whatever tokens say.
+    pub const KEYS_AGE: Duration = Duration::from_secs(300);
+    /// Room for an outage of the issuer. Who holds back its answers keeps a withdrawn key for no longer.
+    pub const KEYS_KEPT: Duration = Duration::from_secs(3_600);
     /// Room for clocks that are a little apart.
     pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 }

@@ -6,6 +6,7 @@ use crate::fetch::Fetcher;
 use crate::key_set::{KeySet, NoKey};
 use crate::keys::Keys;
 use crate::refusal::Refusal;
+use crate::tenure::KeyTenure;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, get_current_timestamp};
 use serde_json::{Map, Value};
@@ -17,9 +18,12 @@ pub(crate) struct Issuer {
     keys: Arc<Keys>,
 }
 
+/// Claims that hold, and how long the key does that signed them.
+type Checked = (Map<String, Value>, KeyTenure);
+
 impl Issuer {
     pub(crate) fn new(config: IssuerConfig, fetcher: Fetcher) -> Self {
-        let keys = Arc::new(Keys::new(config.issuer.clone(), config.keys.clone(), fetcher, config.refetch_pause));
+        let keys = Arc::new(Keys::new(&config, fetcher));
         Self { config, keys }
     }
 
@@ -28,12 +32,12 @@ impl Issuer {
     }
 
     /// What a token of this issuer says, if it holds.
-    pub(crate) async fn check(&self, token: &str, header: &Header) -> Result<Claimed, Refusal> {
+    pub(crate) async fn check(&self, token: &str, header: &Header) -> Result<(Claimed, KeyTenure), Refusal> {
         if !self.config.algorithms.has(header.alg) {
             return Err(Refusal::Wrong("its algorithm is not allowed"));
         }
         let keys = self.keys.current().await.ok_or(Refusal::Unavailable)?;
-        let claims = match self.verified(&keys, token, header) {
+        let (claims, tenure) = match self.verified(&keys, token, header) {
             Err(Refusal::Wrong(UNKNOWN_KEY)) => {
                 let newer = self.keys.newer(Some(&keys)).await.filter(|newer| !Arc::ptr_eq(newer, &keys));
                 let newer = newer.ok_or(Refusal::Wrong(UNKNOWN_KEY))?;
@@ -48,16 +52,17 @@ impl Issuer {
             return Err(Refusal::Wrong("it says that it is made in the future"));
         }
         let ends = claims.get("exp").and_then(Value::as_u64).ok_or(Refusal::Wrong("its end is no whole number"))?;
-        Claimed::read(&self.config.claims, self.name(), &claims, ends.saturating_add(skew)).map_err(Refusal::Wrong)
+        let claimed = Claimed::read(&self.config.claims, self.name(), &claims, ends.saturating_add(skew));
+        Ok((claimed.map_err(Refusal::Wrong)?, tenure))
     }
 
-    fn verified(&self, keys: &KeySet, token: &str, header: &Header) -> Result<Map<String, Value>, Refusal> {
+    fn verified(&self, keys: &KeySet, token: &str, header: &Header) -> Result<Checked, Refusal> {
         let key = keys.find(header.kid.as_deref(), header.alg).map_err(|none| match none {
             NoKey::Unknown => Refusal::Wrong(UNKNOWN_KEY),
             NoKey::Ambiguous => Refusal::Wrong("it does not say which of several keys it is signed by"),
         })?;
         let decoded = decode::<Map<String, Value>>(token, &key.decoding, &self.validation(header.alg));
-        decoded.map(|token| token.claims).map_err(|error| Refusal::Wrong(reason(error.kind())))
+        decoded.map(|token| (token.claims, key.tenure.clone())).map_err(|error| Refusal::Wrong(reason(error.kind())))
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {

@@ -6,6 +6,7 @@ use crate::fetch::Fetcher;
 use crate::issuer::Issuer;
 use crate::provider;
 use crate::refusal::Refusal;
+use crate::tenure::KeyTenure;
 use jsonwebtoken::{dangerous, decode_header};
 use querygate_types::{Error, Result};
 use serde::Deserialize;
@@ -49,6 +50,14 @@ impl Issuers {
     /// # Errors
     /// It does not, or it cannot be known now.
     pub async fn check(&self, token: &str) -> Result<Claimed, Refusal> {
+        self.check_signed(token).await.map(|(claimed, _)| claimed)
+    }
+
+    /// What a token says, if it holds, and how long the key holds that signed it: what the token opened ends with either.
+    ///
+    /// # Errors
+    /// It does not, or it cannot be known now.
+    pub async fn check_signed(&self, token: &str) -> Result<(Claimed, KeyTenure), Refusal> {
         let malformed = |_| Refusal::Wrong("it is malformed");
         let header = decode_header(token).map_err(malformed)?;
         if header.crit.is_some() {

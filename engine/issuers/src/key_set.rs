@@ -1,5 +1,6 @@
 //! The public keys of an issuer, out of its document. Fetches nothing.
 
+use crate::tenure::KeyTenure;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -16,6 +17,9 @@ pub(crate) struct Key {
     algorithm: Option<Algorithm>,
     kind: Kind,
     pub(crate) decoding: DecodingKey,
+    /// As its issuer wrote it.
+    written: Value,
+    pub(crate) tenure: KeyTenure,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +50,8 @@ struct Document {
 }
 
 impl KeySet {
-    /// Reads a document. A key that is not for checking signatures, or that is not understood, is left out.
+    /// Reads a document. A key that is not for checking signatures, or that is not understood, is left out. A set without any other
+    /// is one too: its issuer signs by nothing now.
     pub(crate) fn read(document: &[u8]) -> Result<Self, String> {
         let document: Document = serde_json::from_slice(document).map_err(|_| "it is not a set of keys".to_owned())?;
         if document.keys.len() > KEYS_MAX {
@@ -54,10 +59,38 @@ impl KeySet {
             tracing::error!(keys, most = KEYS_MAX, "keys of an issuer are left out: tokens by them are refused");
         }
         let keys: Vec<Key> = document.keys.into_iter().take(KEYS_MAX).filter_map(Key::read).collect();
-        if keys.is_empty() {
-            return Err("there is no key in it that checks signatures".to_owned());
-        }
         Ok(Self { keys })
+    }
+
+    /// Whether no token can be checked by it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Takes the place of an earlier set: keys that are in both go on, others of the earlier one end. Counts those.
+    pub(crate) fn replace(&mut self, earlier: &Self) -> usize {
+        let mut ended = 0;
+        for old in &earlier.keys {
+            match self.keys.iter_mut().find(|new| new.written == old.written) {
+                Some(new) => new.tenure = old.tenure.clone(),
+                None => {
+                    old.tenure.end();
+                    ended += 1;
+                }
+            }
+        }
+        ended
+    }
+
+    /// Ends all keys.
+    pub(crate) fn end(&self) {
+        self.keys.iter().for_each(|key| key.tenure.end());
+    }
+
+    /// Whether this set says the same as another.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let written = |set: &Self| set.keys.iter().map(|key| key.written.clone()).collect::<Vec<_>>();
+        written(self) == written(other)
     }
 
     /// The key that a token names, or the only one that it may mean.
@@ -74,7 +107,7 @@ impl KeySet {
 
 impl Key {
     fn read(value: Value) -> Option<Self> {
-        let jwk: Jwk = serde_json::from_value(value).ok()?;
+        let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
         let common = &jwk.common;
         let signs = match &common.public_key_use {
             None | Some(PublicKeyUse::Signature) => true,
@@ -97,7 +130,7 @@ impl Key {
             return None;
         }
         let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self { kid: jwk.common.key_id, algorithm, kind, decoding })
+        Some(Self { kid: jwk.common.key_id, algorithm, kind, decoding, written: value, tenure: KeyTenure::default() })
     }
 
     fn fits(&self, algorithm: Algorithm) -> bool {

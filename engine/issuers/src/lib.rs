@@ -17,6 +17,7 @@ mod key_set;
 mod keys;
 mod provider;
 mod refusal;
+mod tenure;
 #[cfg(test)]
 mod tests;
 
@@ -25,3 +26,4 @@ pub use claims::Claimed;
 pub use config::{Algorithms, ClaimNames, IssuerConfig, KeySource};
 pub use issuers::Issuers;
 pub use refusal::Refusal;
+pub use tenure::KeyTenure;

@@ -5,6 +5,6 @@
 pub enum Refusal {
     /// What is wrong with it, for the log.
     Wrong(&'static str),
-    /// Its issuer's keys are not known: the issuer never answered.
+    /// Its issuer's keys are not known: the issuer never answered, or has not for too long.
     Unavailable,
 }

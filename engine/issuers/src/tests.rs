@@ -3,6 +3,7 @@
 mod attacks;
 mod provider;
 mod rotation;
+mod withdrawn;
 
 use crate::{Algorithms, ClaimNames, Claimed, IssuerConfig, Issuers, KeySource, Refusal, checked_address};
 use provider::{Provider, Signer};
@@ -24,6 +25,8 @@ fn config(provider: &Provider) -> IssuerConfig {
         clock_skew: Duration::from_secs(30),
         claims: ClaimNames::default(),
         refetch_pause: Duration::from_millis(200),
+        keys_age: IssuerConfig::KEYS_AGE,
+        keys_kept: IssuerConfig::KEYS_KEPT,
     }
 }
 

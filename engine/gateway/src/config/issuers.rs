@@ -32,6 +32,8 @@ const USERS: &[(&str, TokenUsers)] = &[("configured", TokenUsers::Configured), (
 /// Claims administer nothing by a posture: an administrator's permission set does, where it is named.
 const POSTURES: &[(&str, Posture)] = &[("member", Posture::Member), ("external", Posture::External)];
 const SKEW_MAX: Duration = Duration::from_secs(600);
+const AGE_MAX: Duration = Duration::from_secs(3_600);
+const KEPT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// Reads one issuer. `None` after a mistake, which has been reported.
 pub(super) fn resolve(table: Table<'_>) -> Option<(At<String>, Issuer)> {
@@ -47,6 +49,7 @@ pub(super) fn resolve(table: Table<'_>) -> Option<(At<String>, Issuer)> {
             None
         }
     };
+    let times = key_times(&table);
     let users = table.choice("users", USERS).map_or(TokenUsers::Configured, |users| users.value);
     let claims = claims(&table, users);
     let only = |key: &'static str, span| {
@@ -65,6 +68,7 @@ pub(super) fn resolve(table: Table<'_>) -> Option<(At<String>, Issuer)> {
     });
     table.finish();
     let (issuer, keys, audiences) = (issuer?, keys?, audiences?);
+    let (keys_age, keys_kept) = times?;
     let oidc = IssuerConfig {
         issuer: issuer.value.clone(),
         keys,
@@ -73,9 +77,33 @@ pub(super) fn resolve(table: Table<'_>) -> Option<(At<String>, Issuer)> {
         clock_skew: clock_skew?,
         claims: claims?,
         refetch_pause: IssuerConfig::REFETCH_PAUSE,
+        keys_age,
+        keys_kept,
     };
     let login_prefix = login_prefix.unwrap_or_default();
     Some((issuer, Issuer { oidc, users, login_prefix, posture: posture.unwrap_or(Posture::Member) }))
+}
+
+/// When keys are fetched again, and for how long the last ones hold while none are to be had.
+fn key_times(table: &Table<'_>) -> Option<(Duration, Duration)> {
+    let age = match table.duration("keys_age") {
+        None => Some(IssuerConfig::KEYS_AGE),
+        Some(age) if age.value >= IssuerConfig::REFETCH_PAUSE && age.value <= AGE_MAX => Some(age.value),
+        Some(age) => {
+            table.error(age.span, "`keys_age` must be from \"10s\" to \"1h\"");
+            None
+        }
+    };
+    let kept = table.duration("keys_kept");
+    let age = age?;
+    match kept {
+        None => Some((age, IssuerConfig::KEYS_KEPT.max(age))),
+        Some(kept) if kept.value >= age && kept.value <= KEPT_MAX => Some((age, kept.value)),
+        Some(kept) => {
+            table.error(kept.span, "`keys_kept` must be at least `keys_age` and at most \"24h\"");
+            None
+        }
+    }
 }
 
 /// Where the keys are: as the configuration says, or where OpenID Connect looks for them.
@@ -206,6 +234,10 @@ mod tests {
         assert_eq!(one.oidc.keys, KeySource::Discovery(found));
         assert_eq!((one.users, one.oidc.claims.login.as_str()), (TokenUsers::Configured, "sub"));
         assert_eq!((one.oidc.clock_skew, one.posture), (Duration::from_secs(60), Posture::Member));
+        assert_eq!((one.oidc.keys_age, one.oidc.keys_kept), (Duration::from_secs(300), Duration::from_secs(3_600)));
+        let all = parsed("issuer = \"https://i.example\"\naudience = \"a\"\nkeys_age = \"30s\"\nkeys_kept = \"30s\"")
+            .unwrap();
+        assert_eq!((all[0].oidc.keys_age, all[0].oidc.keys_kept), (Duration::from_secs(30), Duration::from_secs(30)));
     }
 
     #[test]
@@ -215,6 +247,10 @@ mod tests {
             ("algorithms = [\"HS256\"]", "no algorithm"),
             ("algorithms = [\"none\"]", "no algorithm"),
             ("clock_skew = \"1h\"", "at most"),
+            ("keys_age = \"1s\"", "from"),
+            ("keys_age = \"2h\"", "from"),
+            ("keys_kept = \"1m\"", "at least"),
+            ("keys_kept = \"8d\"", "at most"),
             ("positions = \"roles\"", "users = \\\"claims\\\""),
             ("login_prefix = \"x:\"", "users = \\\"claims\\\""),
             ("posture = \"platform_admin\"\nusers = \"claims\"", "posture"),

@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 enum Pair {
     Ecdsa(EcdsaKeyPair),
@@ -130,7 +131,27 @@ struct State {
     is_down: bool,
     /// What the discovery says in place of the issuer.
     says: Option<Value>,
+    /// What is answered in place of keys.
+    answers: Option<Raw>,
     asked: usize,
+}
+
+/// An answer as it goes over the wire.
+#[derive(Clone)]
+pub(super) struct Raw {
+    /// The status line and headers, without the length.
+    pub(super) head: String,
+    pub(super) body: String,
+    /// Bytes that are told beyond those that are sent.
+    pub(super) missing: usize,
+    /// Before the answer.
+    pub(super) pause: Duration,
+}
+
+impl Raw {
+    pub(super) fn new(head: &str, body: &str) -> Self {
+        Self { head: head.to_owned(), body: body.to_owned(), missing: 0, pause: Duration::ZERO }
+    }
 }
 
 /// A provider that runs as long as the test.
@@ -148,7 +169,8 @@ impl Provider {
         provider.tell(signers);
         std::thread::spawn(move || {
             for tcp in listener.incoming().map_while(Result::ok) {
-                answer(tcp, address, &state);
+                let state = Arc::clone(&state);
+                std::thread::spawn(move || answer(tcp, address, &state));
             }
         });
         provider
@@ -179,6 +201,11 @@ impl Provider {
         self.state.lock().unwrap().is_down = is_down;
     }
 
+    /// This in place of keys from now on. `None`: keys again.
+    pub(super) fn answer_keys_by(&self, raw: Option<Raw>) {
+        self.state.lock().unwrap().answers = raw;
+    }
+
     pub(super) fn claim_in_discovery(&self, discovery: Value) {
         self.state.lock().unwrap().says = Some(discovery);
     }
@@ -192,23 +219,27 @@ impl Provider {
 fn answer(mut tcp: TcpStream, address: SocketAddr, state: &Mutex<State>) {
     let mut request = [0; 4_096];
     let read = tcp.read(&mut request).unwrap_or(0);
-    let request = String::from_utf8_lossy(&request[..read]).into_owned();
-    let mut state = state.lock().unwrap();
+    let raw = raw(&String::from_utf8_lossy(&request[..read]), address, &mut state.lock().unwrap());
+    std::thread::sleep(raw.pause);
+    let length = raw.body.len() + raw.missing;
+    let head = format!("HTTP/1.1 {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n", raw.head);
+    let _gone = tcp.write_all((head + &raw.body).as_bytes());
+}
+
+fn raw(request: &str, address: SocketAddr, state: &mut State) -> Raw {
     let issuer = format!("http://{address}");
-    let (status, body) = if state.is_down {
-        ("500 Down", "{}".to_owned())
+    let json = |value: &Value| Raw::new("200 OK\r\nContent-Type: application/json", &value.to_string());
+    if state.is_down {
+        Raw::new("500 Down", "{}")
     } else if request.starts_with("GET /.well-known/openid-configuration ") {
         let own = json!({"issuer": issuer, "jwks_uri": format!("{issuer}/keys")});
-        ("200 OK", state.says.clone().unwrap_or(own).to_string())
+        json(state.says.as_ref().unwrap_or(&own))
     } else if request.starts_with("GET /keys ") {
         state.asked += 1;
-        ("200 OK", json!({"keys": state.keys}).to_string())
+        state.answers.clone().unwrap_or_else(|| json(&json!({"keys": state.keys})))
+    } else if request.starts_with("GET /elsewhere ") {
+        json(&json!({"keys": []}))
     } else {
-        ("404 Not Found", String::new())
-    };
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-    );
-    let _gone = tcp.write_all((head + &body).as_bytes());
+        Raw::new("404 Not Found", "")
+    }
 }
