@@ -11,9 +11,9 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, any, get, post};
-use querygate_web::Peer;
+use querygate_web::{ICON_PATH, Peer, icon};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;
@@ -98,6 +98,8 @@ fn too_often(wait: Duration, whose: &'static str) -> Response {
 fn table() -> Router<Arc<Site>> {
     let v1 = Router::new().merge(own()).merge(accounts()).merge(records()).merge(metadata()).merge(missing());
     Router::new()
+        .route("/", get(|| async { Redirect::to("/api/v1/docs") }))
+        .route(ICON_PATH, get(icon))
         .route("/.well-known/objectstack", get(discovery::well_known))
         .route("/api/v1", get(discovery::discovery))
         .nest("/api/v1", v1)
@@ -245,7 +247,7 @@ async fn around(State(site): Shared, mut request: Request, next: Next) -> Respon
         (header::VARY, "Origin"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));

@@ -1,5 +1,5 @@
 //! What doors that speak HTTP share: a listener with bounds, an orderly end, counted attempts to log in, random tokens,
-//! cookies, from where a request was sent, who asks through a proxy. Knows no route and no user.
+//! cookies, from where a request was sent, an icon, who asks through a proxy. Knows no route and no user.
 
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing)]
@@ -10,6 +10,7 @@
 
 mod attempts;
 mod cookie;
+mod icon;
 mod listener;
 mod origin;
 mod proxies;
@@ -19,6 +20,7 @@ mod token;
 
 pub use attempts::{Attempt, Attempts};
 pub use cookie::cookie;
+pub use icon::{ICON_PATH, icon};
 pub use listener::Peer;
 pub use origin::comes_from_elsewhere;
 pub use proxies::{Proxies, ProxyHeader};

@@ -3,6 +3,7 @@
 use super::auth::Seat;
 use super::html::{Html, classed, document, element, link, void};
 use super::sql::closed_up;
+use querygate_web::ICON_PATH;
 
 /// A place in the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,7 @@ fn head(title: &str) -> Html {
             void("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]),
             void("meta", &[("name", "color-scheme"), ("content", "light dark")]),
             element("title", &[], title),
+            void("link", &[("rel", "icon"), ("type", "image/svg+xml"), ("href", ICON_PATH)]),
             void("link", &[("rel", "stylesheet"), ("href", "/ui/style.css")]),
         ],
     )
@@ -149,10 +151,11 @@ pub(crate) fn table(columns: Columns<'_>, rows: Vec<Vec<Html>>) -> Html {
     let class = |number: bool| if number { "number" } else { "text" };
     let head =
         columns.iter().map(|(title, number)| element("th", &[("class", class(*number)), ("scope", "col")], *title));
-    let row = |cells: Vec<Html>| {
-        let cells = cells.into_iter().zip(columns).map(|(cell, (_, number))| classed("td", class(*number), cell));
-        element("tr", &[], cells.collect::<Html>())
+    // On a narrow screen a row is a list, and each cell says its column.
+    let cell = |(inside, (title, number)): (Html, &(&str, bool))| {
+        element("td", &[("class", class(*number)), ("data-column", title)], classed("div", "cell", inside))
     };
+    let row = |cells: Vec<Html>| element("tr", &[], cells.into_iter().zip(columns).map(cell).collect::<Html>());
     let body = element("tbody", &[], rows.into_iter().map(row).collect::<Html>());
     let head = element("thead", &[], element("tr", &[], head.collect::<Html>()));
     classed("div", "scroll", element("table", &[], [head, body]))

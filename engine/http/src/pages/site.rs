@@ -17,7 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use querygate_types::{Error, Result};
-use querygate_web::{Attempt, Attempts, Peer, comes_from_elsewhere};
+use querygate_web::{Attempt, Attempts, ICON_PATH, Peer, comes_from_elsewhere, icon};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,6 +67,7 @@ pub(crate) fn routes(pages: Pages, within: bool) -> Router {
         .route("/ui/login", get(login_form).post(log_in))
         .route("/ui/logout", post(log_out))
         .route("/ui/style.css", get(style))
+        .route(ICON_PATH, get(icon))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
     let routes = if within { routes.layer(middleware::from_fn(ours)) } else { routes };
     routes.layer(middleware::from_fn(hardened)).with_state(site)

@@ -2,7 +2,8 @@
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const FIRST = { object: "", fields: [], where: {} };
+const EXAMPLE = '{"object": "sales_deals", "where": {"stage": "open"}}';
+const HELP = `A question is JSON that names an object, and says what else is wanted of it: ${EXAMPLE}`;
 
 let stream = null;
 let records = new Map();
@@ -65,21 +66,51 @@ function take(message) {
   if (message.last) show(touched);
 }
 
+// What is wrong with a question before anybody is asked; nothing of what the gate decides.
+function mistake(query) {
+  if (query.trim() === "") return HELP;
+  try {
+    const { object } = JSON.parse(query);
+    return typeof object === "string" && object !== "" ? "" : `The question names no object. ${HELP}`;
+  } catch (error) {
+    return `${error.message}. ${HELP}`;
+  }
+}
+
+// A stream that is refused does not say why: the same request does.
+async function reason(path) {
+  const answer = await fetch(path);
+  if (answer.ok) {
+    await answer.body.cancel();
+    return "The gate refused this question for a moment. Ask again.";
+  }
+  const told = await answer.json();
+  return told.error?.message ?? told.message ?? told.error ?? "The gate refuses this question.";
+}
+
 function follow(query) {
   if (stream) stream.close();
-  stream = new EventSource(`/api/v1/realtime?query=${encodeURIComponent(query)}`);
+  stream = null;
+  records = new Map();
+  deltas = 0;
+  show(new Map());
+  byId("state").textContent = mistake(query);
+  if (byId("state").textContent) return;
+  const path = `/api/v1/realtime?query=${encodeURIComponent(query)}`;
+  const own = (stream = new EventSource(path));
   // A stream that comes again begins with the whole answer.
-  stream.onopen = () => {
+  own.onopen = () => {
     records = new Map();
     deltas = 0;
   };
-  stream.onmessage = (event) => take(JSON.parse(event.data));
-  stream.addEventListener("error", (event) => {
+  own.onmessage = (event) => take(JSON.parse(event.data));
+  own.addEventListener("error", async (event) => {
     if (event.data) {
       byId("state").textContent = JSON.parse(event.data).message;
-      stream.close();
-    } else if (stream.readyState === EventSource.CLOSED) {
-      byId("state").textContent = "The gate refuses this question.";
+      own.close();
+    } else if (own.readyState === EventSource.CLOSED) {
+      const why = await reason(path).catch(() => "The gate does not answer.");
+      if (own === stream) byId("state").textContent = why;
     }
   });
 }
@@ -104,7 +135,8 @@ byId("question").addEventListener("submit", (event) => {
 });
 
 const asked = new URLSearchParams(location.search).get("query");
-byId("query").value = asked ?? JSON.stringify(FIRST, null, 2);
+byId("query").value = asked ?? "";
+byId("query").placeholder = EXAMPLE;
 tellWho().then(() => {
   if (asked) follow(asked);
 });

@@ -166,11 +166,7 @@ fn changes(method: &Method) -> bool {
 
 /// Whether the browser says that a page of another site sent the request.
 pub(crate) fn comes_from_elsewhere(call: &Call) -> bool {
-    if let Some(site) = call.header("sec-fetch-site") {
-        return site != "same-origin" && site != "none";
-    }
-    let (Some(origin), Some(host)) = (call.header("origin"), call.header("host")) else { return false };
-    !origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host))
+    querygate_web::comes_from_elsewhere(&call.headers)
 }
 
 #[cfg(test)]
