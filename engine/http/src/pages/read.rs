@@ -9,7 +9,7 @@ use futures::StreamExt;
 use querygate_query_api::outcome::Outcome;
 use querygate_query_api::service::{ClientInfo, Delivery, Door, QueryService, Session};
 use querygate_types::principal::Principal;
-use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_types::{Error, PgType, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ use std::sync::Arc;
 const ROWS_MAX: usize = 20_000;
 /// A page is no report: what takes longer is shown as an error.
 const TIMEOUT: &str = "15s";
+const RELATION: &str = "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE n.nspname = 'querygate' AND c.relname = $1";
 
 /// A value of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,16 +130,19 @@ impl Reader {
         }
     }
 
-    /// The same of a relation that this gate may not have; `None` without it.
-    pub(crate) async fn rows_if_any(&self, sql: &'static str, values: &[&str]) -> Result<Option<Vec<Row>>> {
-        match self.rows(sql, values).await {
-            Ok(rows) => Ok(Some(rows)),
-            Err(error) if matches!(error.code(), ErrorCode::UndefinedTable | ErrorCode::UndefinedColumn) => {
-                tracing::debug!(%error, "a page goes without a relation");
-                Ok(None)
-            }
-            Err(error) => Err(error),
+    /// The same of a relation of schema `querygate` that this gate may not have; `None` without it. It is looked for first: a statement that
+    /// fails would be one of the reader's own.
+    pub(crate) async fn rows_if_any(
+        &self,
+        relation: &str,
+        sql: &'static str,
+        values: &[&str],
+    ) -> Result<Option<Vec<Row>>> {
+        if self.rows(RELATION, &[relation]).await?.is_empty() {
+            tracing::debug!(relation, "a page goes without a relation");
+            return Ok(None);
         }
+        self.rows(sql, values).await.map(Some)
     }
 
     /// Runs a procedure.

@@ -4,8 +4,48 @@ use super::scale::{Scale, round_down, round_up, time_ticks};
 use crate::pages::format;
 use crate::pages::html::{Html, element};
 
-/// Units of the drawing; the page scales it to its column.
-pub(super) const WIDTH: f64 = 960.0;
+/// A drawing is made for wide and for narrow screens, and the style sheet shows one of them: what is scaled down to a telephone is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    Wide,
+    Narrow,
+}
+
+impl Size {
+    /// Units of the drawing; the page scales it to its column.
+    pub(super) const fn width(self) -> f64 {
+        match self {
+            Self::Wide => 960.0,
+            Self::Narrow => 420.0,
+        }
+    }
+
+    /// Moments of a time axis whose texts fit.
+    pub(super) const fn ticks(self) -> i64 {
+        match self {
+            Self::Wide => 8,
+            Self::Narrow => 3,
+        }
+    }
+
+    pub(super) const fn class(self) -> &'static str {
+        match self {
+            Self::Wide => "chart wide",
+            Self::Narrow => "chart narrow",
+        }
+    }
+
+    /// What a pointer that rests on a mark sees; narrow screens have no pointer that rests.
+    pub(super) fn tooltip(self, tip: &str) -> Html {
+        if tip.is_empty() || self == Self::Narrow { Html::default() } else { element("title", &[], tip) }
+    }
+}
+
+/// The same drawing for both sizes.
+pub(crate) fn both(draw: impl Fn(Size) -> Html) -> Html {
+    [draw(Size::Wide), draw(Size::Narrow)].into()
+}
+
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
@@ -51,35 +91,42 @@ pub(crate) struct Frame {
     pub(super) x: Scale,
     pub(super) y: Scale,
     pub(super) inner: Html,
+    pub(super) size: Size,
     height: f64,
     label: &'static str,
 }
 
 impl Frame {
     /// Time runs to the right, in microseconds since 1970.
-    pub(crate) fn over_time(label: &'static str, (first, last): (i64, i64), axis: Axis, height: f64) -> Self {
+    pub(crate) fn over_time(
+        size: Size,
+        label: &'static str,
+        (first, last): (i64, i64),
+        axis: Axis,
+        height: f64,
+    ) -> Self {
         let last = last.max(first.saturating_add(1_000_000));
-        let ends = (LEFT, WIDTH - RIGHT);
+        let ends = (LEFT, size.width() - RIGHT);
         let x = Scale::linear((micros(first), micros(last)), ends);
-        let mut frame = Self::with(label, x, axis, height);
-        let (step, ticks) = time_ticks(first, last);
+        let mut frame = Self::with(size, label, x, axis, height);
+        let (step, ticks) = time_ticks(first, last, size.ticks());
         for at in ticks {
             frame.x_tick(micros(at), &format::tick(at, step));
         }
         frame
     }
 
-    fn with(label: &'static str, x: Scale, axis: Axis, height: f64) -> Self {
+    fn with(size: Size, label: &'static str, x: Scale, axis: Axis, height: f64) -> Self {
         let places = (height - BOTTOM, TOP);
         let y = if axis.logarithmic {
             Scale::logarithmic((axis.low, axis.high), places)
         } else {
             Scale::linear((axis.low, axis.high), places)
         };
-        let mut frame = Self { x, y, inner: Html::default(), height, label };
+        let mut frame = Self { x, y, inner: Html::default(), size, height, label };
         for value in y.ticks(4) {
             let place = y.place(value);
-            frame.inner.push(line("grid", (LEFT, place), (WIDTH - RIGHT, place)));
+            frame.inner.push(line("grid", (LEFT, place), (size.width() - RIGHT, place)));
             frame.inner.push(text("tick end", LEFT - 8.0, place + 4.0, &(axis.show)(value)));
         }
         frame
@@ -89,7 +136,7 @@ impl Frame {
         let place = self.x.place(value);
         self.inner.push(line("axis", (place, self.height - BOTTOM), (place, self.height - BOTTOM + 4.0)));
         // The last text must not leave the drawing.
-        let class = if place > WIDTH - RIGHT - 30.0 { "tick end" } else { "tick middle" };
+        let class = if place > self.size.width() - RIGHT - 30.0 { "tick end" } else { "tick middle" };
         self.inner.push(text(class, place, self.height - BOTTOM + 18.0, shown));
     }
 
@@ -100,8 +147,9 @@ impl Frame {
 
     /// The finished drawing.
     pub(crate) fn finish(mut self) -> Html {
-        self.inner.push(line("axis", (LEFT, self.floor()), (WIDTH - RIGHT, self.floor())));
-        svg("chart", self.label, WIDTH, self.height, self.inner)
+        let width = self.size.width();
+        self.inner.push(line("axis", (LEFT, self.floor()), (width - RIGHT, self.floor())));
+        svg(self.size.class(), self.label, width, self.height, self.inner)
     }
 }
 
@@ -131,14 +179,9 @@ pub(super) fn text(class: &'static str, x: f64, y: f64, shown: &str) -> Html {
     element("text", &[("class", class), ("x", &at(x)), ("y", &at(y))], shown)
 }
 
-/// A rectangle with a tooltip.
-pub(super) fn rectangle(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: &str) -> Html {
+/// A rectangle with what is said of it.
+pub(super) fn rectangle(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: Html) -> Html {
     let (x, y, width, height) = (at(x), at(y), at(width.max(0.0)), at(height.max(0.0)));
     let attributes = [("class", class), ("x", &x), ("y", &y), ("width", &width), ("height", &height)];
-    element("rect", &attributes, tooltip(tip))
-}
-
-/// What a pointer that rests on a mark sees.
-pub(super) fn tooltip(tip: &str) -> Html {
-    if tip.is_empty() { Html::default() } else { element("title", &[], tip) }
+    element("rect", &attributes, tip)
 }

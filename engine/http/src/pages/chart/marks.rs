@@ -1,6 +1,6 @@
 //! What is drawn into a frame: bars, lines, points, lanes of a timeline, sparks. Draws no axis.
 
-use super::frame::{Frame, WIDTH, at, line, micros, rectangle, svg, text, tooltip};
+use super::frame::{Frame, Size, at, line, micros, rectangle, svg, text};
 use super::scale::Scale;
 use crate::pages::format;
 use crate::pages::html::{Html, classed, element};
@@ -29,7 +29,8 @@ pub(crate) fn bars(frame: &mut Frame, bars: &[Bar], names: &[(&'static str, &'st
         let mut below = 0.0;
         for (count, (_, class)) in bar.counts.iter().zip(names).filter(|(count, _)| **count > 0.0) {
             let (bottom, top) = (frame.y.place(below), frame.y.place(below + count));
-            frame.inner.push(rectangle(class, (left + 0.5, top), (right - left - 1.0, bottom - top), &tip));
+            let size = (right - left - 1.0, bottom - top);
+            frame.inner.push(rectangle(class, (left + 0.5, top), size, frame.size.tooltip(&tip)));
             below += count;
         }
     }
@@ -68,7 +69,7 @@ pub(crate) fn points(frame: &mut Frame, marks: &[Mark]) {
         let (x, y) = (at(frame.x.place(mark.x)), at(frame.y.place(mark.y)));
         let class = format!("dot {}", mark.class);
         let attributes = [("class", class.as_str()), ("cx", &x), ("cy", &y), ("r", "2.6")];
-        frame.inner.push(element("circle", &attributes, tooltip(&mark.tip)));
+        frame.inner.push(element("circle", &attributes, frame.size.tooltip(&mark.tip)));
     }
 }
 
@@ -80,20 +81,39 @@ pub(crate) struct Lane {
     pub(crate) spans: Vec<(i64, i64, &'static str, String)>,
 }
 
-const LANE: f64 = 28.0;
-const NAMES: f64 = 190.0;
+/// How a timeline is divided.
+struct Lanes {
+    /// Height of one.
+    height: f64,
+    /// Where its bar begins below its top.
+    above: f64,
+    /// Room for names to the left of the bars; none where they stand above them.
+    names: f64,
+    /// Characters of a name that fit.
+    name_chars: usize,
+}
+
+impl Lanes {
+    const fn of(size: Size) -> Self {
+        match size {
+            Size::Wide => Self { height: 28.0, above: 6.0, names: 190.0, name_chars: 28 },
+            Size::Narrow => Self { height: 46.0, above: 24.0, names: 4.0, name_chars: 52 },
+        }
+    }
+}
+
+const BAR: f64 = 16.0;
 const FOOT: f64 = 28.0;
-/// Characters of a lane's name that fit.
-const NAME_CHARS: usize = 28;
 
 /// Rows of stretches over the same time.
-pub(crate) fn timeline(label: &'static str, (first, last): (i64, i64), lanes: &[Lane]) -> Html {
+pub(crate) fn timeline(size: Size, label: &'static str, (first, last): (i64, i64), lanes: &[Lane]) -> Html {
+    let form = Lanes::of(size);
     #[allow(clippy::cast_precision_loss, reason = "a page has few lanes")]
-    let height = LANE * lanes.len() as f64 + FOOT;
+    let height = form.height * lanes.len() as f64 + FOOT;
     let last = last.max(first.saturating_add(1_000_000));
-    let x = Scale::linear((micros(first), micros(last)), (NAMES, WIDTH - 16.0));
+    let x = Scale::linear((micros(first), micros(last)), (form.names, size.width() - 16.0));
     let mut inner = Html::default();
-    let (step, ticks) = super::scale::time_ticks(first, last);
+    let (step, ticks) = super::scale::time_ticks(first, last, size.ticks());
     for tick in ticks {
         let place = x.place(micros(tick));
         inner.push(line("grid", (place, 0.0), (place, height - FOOT)));
@@ -101,17 +121,18 @@ pub(crate) fn timeline(label: &'static str, (first, last): (i64, i64), lanes: &[
     }
     let mut top = 0.0;
     for lane in lanes {
-        let short: String = lane.name.chars().take(NAME_CHARS).collect();
+        let short: String = lane.name.chars().take(form.name_chars).collect();
         let shown = if short.len() < lane.name.len() { format!("{short}…") } else { short };
-        inner.push(text("lane", 0.0, top + LANE * 0.64, &shown));
-        inner.push(line("grid", (0.0, top + LANE), (WIDTH, top + LANE)));
+        inner.push(text("lane", 0.0, top + 18.0, &shown));
+        inner.push(line("grid", (0.0, top + form.height), (size.width(), top + form.height)));
         for (from, to, class, tip) in &lane.spans {
             let (left, right) = (x.place(micros(*from)), x.place(micros(*to)));
-            inner.push(rectangle(class, (left, top + 6.0), ((right - left).max(5.0), LANE - 12.0), tip));
+            let bar = ((right - left).max(5.0), BAR);
+            inner.push(rectangle(class, (left, top + form.above), bar, size.tooltip(tip)));
         }
-        top += LANE;
+        top += form.height;
     }
-    svg("chart", label, WIDTH, height, inner)
+    svg(size.class(), label, size.width(), height, inner)
 }
 
 /// A small line without axes.
@@ -144,7 +165,7 @@ mod tests {
     #[test]
     fn a_chart_is_well_formed_and_escapes_its_texts() {
         let axis = Axis::from_zero([3.0], format::count);
-        let mut frame = Frame::over_time("<b>", (0, 10 * MINUTE), axis, 200.0);
+        let mut frame = Frame::over_time(Size::Wide, "<b>", (0, 10 * MINUTE), axis, 200.0);
         let one = Bar { from: 0, to: MINUTE, counts: vec![2.0, 1.0] };
         bars(&mut frame, &[one], &[("<ok>", "s0"), ("failed", "s1")]);
         points(&mut frame, &[Mark { x: 1.0, y: 2.0, class: "s0", tip: "</title><script>".to_owned() }]);
@@ -162,10 +183,13 @@ mod tests {
     fn what_is_empty_or_odd_is_drawn_too() {
         assert!(spark(&[]).is_empty() && spark(&[1.0]).is_empty() && spark(&[0.0, 0.0]).is_empty());
         assert!(!spark(&[1.0, f64::NAN, 2.0]).into_string().contains("NaN"));
-        let empty = Frame::over_time("x", (i64::MAX - 1, i64::MAX), Axis::by_powers([], format::millis), 100.0);
+        let axis = Axis::by_powers([], format::millis);
+        let empty = Frame::over_time(Size::Narrow, "x", (i64::MAX - 1, i64::MAX), axis, 100.0);
         assert!(empty.finish().into_string().contains("<svg"));
         let lane = Lane { name: "a".repeat(100), spans: vec![(5, 1, "s1", String::new())] };
-        assert!(timeline("x", (0, 0), &[lane]).into_string().contains("…"));
+        for size in [Size::Wide, Size::Narrow] {
+            assert!(timeline(size, "x", (0, 0), std::slice::from_ref(&lane)).into_string().contains("…"));
+        }
         assert!(!NOTHING.is_empty());
     }
 }

@@ -4,7 +4,7 @@ mod frame;
 mod marks;
 mod scale;
 
-pub(crate) use frame::{Axis, Frame, micros as instant};
+pub(crate) use frame::{Axis, Frame, both, micros as instant};
 pub(crate) use marks::{Bar, Lane, Mark, Series, bars, lines, points, spark, timeline};
 
 /// Shown where there is nothing to draw.

@@ -99,9 +99,9 @@ fn time_step(span: i64, most: i64) -> i64 {
     fitting.unwrap_or_else(|| (span / weeks / most.max(1) + 1) * weeks)
 }
 
-/// Ticks of a time axis: the step, and round moments within. Both ends in microseconds since 1970.
-pub(super) fn time_ticks(first: i64, last: i64) -> (i64, Vec<i64>) {
-    let step = time_step(last.saturating_sub(first), 8);
+/// Ticks of a time axis: the step, and about `most` round moments within. Both ends in microseconds since 1970.
+pub(super) fn time_ticks(first: i64, last: i64, most: i64) -> (i64, Vec<i64>) {
+    let step = time_step(last.saturating_sub(first), most);
     let begin = first.div_euclid(step).saturating_add(1);
     let at = |n: i64| begin.saturating_add(n).checked_mul(step);
     (step, (0..12).map_while(at).take_while(|at| *at <= last).collect())
@@ -130,8 +130,8 @@ mod tests {
         assert_eq!(Scale::logarithmic((1.0, 1_000.0), (0.0, 1.0)).ticks(5), [1.0, 10.0, 100.0, 1_000.0]);
         assert_eq!(time_step(10 * 60 * SECOND, 8), 2 * 60 * SECOND);
         assert_eq!(time_step(400 * 24 * 3_600 * SECOND, 8) % (24 * 3_600 * SECOND), 0);
-        assert_eq!(time_ticks(0, 3 * SECOND), (SECOND, vec![SECOND, 2 * SECOND, 3 * SECOND]));
-        assert!(time_ticks(i64::MAX - 1, i64::MAX).1.len() <= 12);
+        assert_eq!(time_ticks(0, 3 * SECOND, 8), (SECOND, vec![SECOND, 2 * SECOND, 3 * SECOND]));
+        assert!(time_ticks(i64::MAX - 1, i64::MAX, 8).1.len() <= 12);
         assert_eq!(Scale::logarithmic((20.0, 200.0), (0.0, 1.0)).ticks(4), [20.0, 50.0, 100.0, 200.0]);
         assert!((round_down(73.0) - 50.0).abs() < 1e-9 && (round_down(11.0) - 10.0).abs() < 1e-9);
         assert!((round_up(0.0) - 1.0).abs() < 1e-9 && (round_up(73.0) - 100.0).abs() < 1e-9);

@@ -2,11 +2,12 @@
 
 use super::LEARNING_IS_OFF;
 use crate::pages::auth::Seat;
-use crate::pages::chart::{Lane, timeline};
-use crate::pages::format::moment;
+use crate::pages::chart::{Lane, both, timeline};
+use crate::pages::format::{clock, moment};
 use crate::pages::html::{Html, classed, element};
 use crate::pages::layout::{badge, button, form, heading, hidden, legend, nothing, section, table, tile, tiles};
 use crate::pages::read::{Reader, Row};
+use chrono::Utc;
 use querygate_types::Result;
 
 const INCIDENTS: &str = "SELECT id, alert, severity, kind, subject, login, what, causes, state, started, last_seen, ended, \
@@ -21,27 +22,45 @@ pub(crate) async fn anomalies(reader: &Reader, seat: &Seat) -> Result<Html> {
     let about =
         "What differed from the usual: per user, query, source and table. One incident for what belongs together.";
     let heading = heading("Anomalies", about);
-    let Some(found) = reader.rows_if_any(INCIDENTS, &[]).await? else {
+    let Some(found) = reader.rows_if_any("anomalies", INCIDENTS, &[]).await? else {
         return Ok([heading, section("Incidents", "", nothing(LEARNING_IS_OFF))].into());
     };
+    let now = Utc::now().timestamp_micros();
     if found.is_empty() {
         return Ok([
             heading,
-            figures(&found, reader.operator),
+            figures(&found, reader.operator, now),
             section("Incidents", "", nothing("Nothing unusual so far.")),
         ]
         .into());
     }
-    Ok([heading, figures(&found, reader.operator), over_time(&found), list(&found, reader.operator, seat)].into())
+    let figures = figures(&found, reader.operator, now);
+    Ok([heading, figures, over_time(&found), list(&found, reader.operator, seat, now)].into())
 }
 
-fn is_open(row: &Row) -> bool {
-    row.time(11).is_none()
+/// How an incident is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    GoingOn,
+    /// Nothing unusual since then, and not yet for so long that it is over.
+    QuietSince(i64),
+    Ended(i64),
+}
+
+/// What was unusual within this time before now still goes on, in microseconds.
+const JUST_NOW: i64 = 60_000_000;
+
+fn course(row: &Row, now: i64) -> Course {
+    match (row.time(11), row.time(10)) {
+        (Some(ended), _) => Course::Ended(ended),
+        (None, Some(seen)) if now.saturating_sub(seen) > JUST_NOW => Course::QuietSince(seen),
+        (None, _) => Course::GoingOn,
+    }
 }
 
 /// What became of an alert is told to operators only.
-fn figures(found: &[Row], operator: bool) -> Html {
-    let open = found.iter().filter(|row| is_open(row)).count();
+fn figures(found: &[Row], operator: bool, now: i64) -> Html {
+    let open = found.iter().filter(|row| course(row, now) == Course::GoingOn).count();
     let critical = found.iter().filter(|row| row.text(2) == "critical").count();
     let mut figures = vec![
         tile("Going on now", &open.to_string(), &format!("{} in all", found.len())),
@@ -87,11 +106,11 @@ fn over_time(found: &[Row]) -> Html {
     }
     let ends = (first.saturating_sub(AROUND), last.saturating_add(AROUND));
     let names = legend(&[("bad", "critical"), ("warn", "warning"), ("s0", "notice")]);
-    let drawn = [names, timeline("Incidents over time", ends, &lanes)];
+    let drawn = [names, both(|size| timeline(size, "Incidents over time", ends, &lanes))];
     section("Timeline", "Times in UTC; each bar is an incident.", drawn)
 }
 
-fn list(found: &[Row], operator: bool, seat: &Seat) -> Html {
+fn list(found: &[Row], operator: bool, seat: &Seat, now: i64) -> Html {
     let rows = found.iter().map(|row| {
         let class = match colour(&row.text(2)) {
             "s0" => "plain",
@@ -102,9 +121,10 @@ fn list(found: &[Row], operator: bool, seat: &Seat) -> Html {
         if !causes.is_empty() {
             words.push(classed("div", "remark", format!("Likely: {causes}")));
         }
-        let until = match row.time(11) {
-            Some(ended) => moment(ended).into(),
-            None => badge("warn", "going on"),
+        let until = match course(row, now) {
+            Course::Ended(ended) => moment(ended).into(),
+            Course::QuietSince(seen) => badge("plain", &format!("quiet since {}", clock(seen))),
+            Course::GoingOn => badge("warn", "going on"),
         };
         let mut cells = vec![
             badge(class, &row.text(2)),
@@ -138,10 +158,25 @@ fn acknowledged(row: &Row, seat: &Seat) -> Html {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::read::Cell;
+
+    #[test]
+    fn an_incident_goes_on_while_something_unusual_is_seen() {
+        let check = |seen: i64, ended: Option<i64>, expected: Course| {
+            let mut cells = vec![Cell::Null; 10];
+            cells.extend([Cell::Time(seen), ended.map_or(Cell::Null, Cell::Time)]);
+            assert_eq!(course(&Row(cells), 1_000 * JUST_NOW), expected, "{seen} {ended:?}");
+        };
+        check(1_000 * JUST_NOW, None, Course::GoingOn);
+        check(999 * JUST_NOW, None, Course::GoingOn);
+        check(999 * JUST_NOW - 1, None, Course::QuietSince(999 * JUST_NOW - 1));
+        check(1, Some(2), Course::Ended(2));
+        assert_eq!(course(&Row::default(), 5), Course::GoingOn);
+    }
 
     #[test]
     fn what_became_of_alerts_is_told_to_operators_only() {
-        let [reader, operator] = [false, true].map(|operator| figures(&[], operator).into_string());
+        let [reader, operator] = [false, true].map(|operator| figures(&[], operator, 0).into_string());
         assert!(operator.contains("Alerts delivered") && operator.contains("Acknowledged"), "{operator}");
         assert!(reader.contains("Going on now") && !reader.contains("delivered"), "{reader}");
         assert!(!reader.contains("Acknowledged"), "{reader}");

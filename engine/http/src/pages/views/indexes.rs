@@ -18,7 +18,7 @@ pub(crate) async fn indexes(reader: &Reader) -> Result<Html> {
     let about = "Indexes that would make the queries of this gate faster, checked with each source's own planner, and what \
                  they did once they were there.";
     let heading = heading("Index advice", about);
-    let Some(found) = reader.rows_if_any(SUGGESTIONS, &[]).await? else {
+    let Some(found) = reader.rows_if_any("index_suggestions", SUGGESTIONS, &[]).await? else {
         return Ok([heading, section("Suggestions", "", nothing(LEARNING_IS_OFF))].into());
     };
     let is = |states: &'static [&'static str]| {
@@ -87,7 +87,7 @@ fn offer(row: &Row) -> Html {
 /// One change, whole, with the form that makes it.
 pub(crate) async fn change(reader: &Reader, seat: &Seat, wanted: &str, id: &str) -> Result<Html> {
     let back = classed("p", "back", link("/ui/indexes", "← Index advice"));
-    let found = reader.rows_if_any(ONE, &[id]).await?.unwrap_or_default();
+    let found = reader.rows_if_any("index_suggestions", ONE, &[id]).await?.unwrap_or_default();
     let offered = found.first().and_then(|row| Some((row, action(row).filter(|(name, ..)| *name == wanted)?)));
     let Some((row, (name, words, does))) = offered else {
         let none = nothing("There is no such suggestion, none that you may see, or it is in another state by now.");

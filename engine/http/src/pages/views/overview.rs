@@ -1,7 +1,7 @@
 //! Queries by total time, and how busy the gate was.
 
 use super::runs::{Run, over_time, quantile, rhythm, span};
-use crate::pages::chart::{Axis, Frame, NOTHING, bars, spark};
+use crate::pages::chart::{Axis, Frame, NOTHING, bars, both, spark};
 use crate::pages::format::{clock, count, millis, share, stretch};
 use crate::pages::html::{Html, classed, element, percent};
 use crate::pages::layout::{badge, heading, legend, nothing, section, sql_line, table, tile, tiles};
@@ -58,11 +58,15 @@ fn activity(runs: &[Run]) -> Html {
     };
     let highest = stretches.iter().map(|bar| bar.counts.iter().sum());
     let ends = (first.from, last.to);
-    let mut frame = Frame::over_time("Statements over time", ends, Axis::from_zero(highest, count), 200.0);
-    bars(&mut frame, &stretches, &[("went well", "s0"), ("failed", "bad")]);
+    let axis = Axis::from_zero(highest, count);
+    let drawn = both(|size| {
+        let mut frame = Frame::over_time(size, "Statements over time", ends, axis, 200.0);
+        bars(&mut frame, &stretches, &[("went well", "s0"), ("failed", "bad")]);
+        frame.finish()
+    });
     let width = stretch(first.to - first.from);
     let note = format!("Statements per {width}, times in UTC.");
-    section("Activity", &note, [legend(&[("s0", "went well"), ("bad", "failed")]), frame.finish()])
+    section("Activity", &note, [legend(&[("s0", "went well"), ("bad", "failed")]), drawn])
 }
 
 fn by_time(runs: &[Run], templates: &[Row]) -> Html {

@@ -2,7 +2,7 @@
 
 use super::LEARNING_IS_OFF;
 use crate::pages::auth::Seat;
-use crate::pages::chart::{Axis, Frame, Series, instant, lines};
+use crate::pages::chart::{Axis, Frame, Series, both, instant, lines};
 use crate::pages::format::{count, millis, share};
 use crate::pages::html::{Html, classed, element, percent};
 use crate::pages::layout::{
@@ -22,10 +22,10 @@ pub(crate) async fn plans(reader: &Reader) -> Result<Html> {
     let about = "Which of several valid plans each query runs with, tried on a small share of its runs and kept only when \
                  measured to be better.";
     let heading = heading("Plan advisor", about);
-    let Some(found) = reader.rows_if_any(PLANS, &[]).await? else {
+    let Some(found) = reader.rows_if_any("plans", PLANS, &[]).await? else {
         return Ok([heading, section("Plans", "", nothing(LEARNING_IS_OFF))].into());
     };
-    let progress = reader.rows_if_any(REGRET, &[]).await?.unwrap_or_default();
+    let progress = reader.rows_if_any("plan_progress", REGRET, &[]).await?.unwrap_or_default();
     Ok([heading, figures(&found), regret(&progress), decided(&found)].into())
 }
 
@@ -60,10 +60,14 @@ fn regret(progress: &[Row]) -> Html {
     let series = [line("s1", |one| one.1), line("bad", |one| -one.2), line("s0", |one| one.1 - one.2)];
     let values = series.iter().flat_map(|one| one.points.iter().map(|(_, y)| *y));
     let axis = Axis::around_zero(values, millis);
-    let mut frame = Frame::over_time("Time saved and spent by the advisor", (first.0, last.0), axis, 240.0);
-    lines(&mut frame, &series);
+    let drawn = both(|size| {
+        let label = "Time saved and spent by the advisor";
+        let mut frame = Frame::over_time(size, label, (first.0, last.0), axis, 240.0);
+        lines(&mut frame, &series);
+        frame.finish()
+    });
     let names = legend(&[("s1", "saved"), ("bad", "spent on trials"), ("s0", "net")]);
-    section("Saved and spent", "Sums since the start, against the default plan.", [names, frame.finish()])
+    section("Saved and spent", "Sums since the start, against the default plan.", [names, drawn])
 }
 
 const COLUMNS: [(&str, bool); 6] = [
@@ -145,7 +149,7 @@ const GROUPS: usize = 40;
 
 /// The alternatives of one template, for its own page.
 pub(super) async fn alternatives(reader: &Reader, seat: &Seat, fingerprint: &str) -> Result<Html> {
-    let found = reader.rows_if_any(ONE, &[fingerprint]).await?.unwrap_or_default();
+    let found = reader.rows_if_any("plans", ONE, &[fingerprint]).await?.unwrap_or_default();
     if found.is_empty() {
         return Ok(Html::default());
     }

@@ -16,8 +16,8 @@ const SESSIONS: &str = "SELECT login, door, application, peer, since, statements
 
 pub(crate) async fn sources(reader: &Reader) -> Result<Html> {
     let found = reader.rows(SOURCES, &[]).await?;
-    let workers = reader.rows_if_any(WORKERS, &[]).await?.unwrap_or_default();
-    let sessions = reader.rows_if_any(SESSIONS, &[]).await?;
+    let workers = reader.rows_if_any("workers", WORKERS, &[]).await?.unwrap_or_default();
+    let sessions = reader.rows_if_any("sessions", SESSIONS, &[]).await?;
     let about = "The backends behind this gate, their connections, and who is connected to it.";
     Ok([heading("Sources", about), of_sources(reader, &found), of_workers(&workers), of_sessions(sessions)].into())
 }

@@ -4,7 +4,7 @@ use super::overview::{meter, number};
 use super::plans::alternatives;
 use super::runs::{Run, quantile, span};
 use crate::pages::auth::Seat;
-use crate::pages::chart::{Axis, Frame, Mark, NOTHING, instant, points};
+use crate::pages::chart::{Axis, Frame, Mark, NOTHING, both, instant, points};
 use crate::pages::format::{count, millis, moment, share};
 use crate::pages::html::{Html, classed, element, link};
 use crate::pages::layout::{badge, heading, legend, nothing, section, table, tile, tiles};
@@ -63,15 +63,19 @@ fn figures(runs: &[Run], rows: &[Row]) -> Html {
 fn history(runs: &[Run], rows: &[Row]) -> Html {
     let Some(ends) = span(runs) else { return section("History", "", nothing(NOTHING)) };
     let axis = Axis::by_powers(runs.iter().map(|run| run.total_ms), millis);
-    let mut frame = Frame::over_time("Time of each run", ends, axis, 240.0);
     let mark = |(run, row): (&Run, &Row)| Mark {
         x: instant(run.started),
         y: run.total_ms,
         class: if run.failed { "bad" } else { "s0" },
         tip: format!("{}\n{} by {}, {} rows", moment(run.started), millis(run.total_ms), row.text(5), count(run.rows)),
     };
-    points(&mut frame, &runs.iter().zip(rows).map(mark).collect::<Vec<_>>());
-    let drawn = [legend(&[("s0", "went well"), ("bad", "failed")]), frame.finish()];
+    let marks: Vec<Mark> = runs.iter().zip(rows).map(mark).collect();
+    let drawn = both(|size| {
+        let mut frame = Frame::over_time(size, "Time of each run", ends, axis, 240.0);
+        points(&mut frame, &marks);
+        frame.finish()
+    });
+    let drawn = [legend(&[("s0", "went well"), ("bad", "failed")]), drawn];
     section("History", "Each point is a run; its height is the time it took.", drawn)
 }
 
