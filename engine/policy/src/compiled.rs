@@ -45,6 +45,11 @@ pub(crate) struct CompiledRowPolicy {
 }
 
 impl CompiledRowPolicy {
+    /// What binds the records that it lets a write leave: its `check`, and without one its `using`.
+    pub(crate) fn stored_bound(&self) -> Option<&Compiled> {
+        self.check.as_ref().or(self.using.as_ref())
+    }
+
     /// Its `using` cannot be applied to the object at all, whoever asks.
     pub(crate) fn is_unusable(&self) -> bool {
         !self.may_drop && matches!(self.using, Some(Err(_)))

@@ -204,6 +204,17 @@ impl<'a> Evaluator<'a> {
         self.bound(self.applicable(object, operation), |policy| policy.using.as_ref())
     }
 
+    /// The bound of what an insert or an update may store: each policy's `check`, or its `using` where it has none. The platform's
+    /// floor says which records may be reached, so that it has a say here only where no other policy is for the operation.
+    pub(crate) fn stored_bound(&self, object: &'a Object, operation: RowOperation, rights: Rights) -> Bound<'a> {
+        if self.bypasses_rls(object, operation, rights) {
+            return Bound::Silent;
+        }
+        let (floor, authored): (Vec<_>, Vec<_>) =
+            self.applicable(object, operation).into_iter().partition(|policy| policy.floor);
+        self.bound(if authored.is_empty() { floor } else { authored }, CompiledRowPolicy::stored_bound)
+    }
+
     pub(crate) fn bypasses_rls(&self, object: &Object, operation: RowOperation, rights: Rights) -> bool {
         let reads = operation == RowOperation::Select && rights.view_all;
         self.principal.is_system() || (Self::permits_bypass(object) && (rights.modify_all || reads))

@@ -419,7 +419,6 @@ fn writes_are_bounded_by_policies_checks_and_ownership() {
         (json!([check("update", "missing == 5")]), &none, "edit", "a", json!({"level": 1}), "PERMISSION_DENIED"),
         (json!([check("insert", "owner_id == current_user.id")]), &none, "create", "", json!({"title": "z"}), "ok"),
         (json!([check("insert", "level == 1")]), &none, "create", "", json!({"title": "z"}), "PERMISSION_DENIED"),
-        (json!([policy("t_write", "insert", "level == 1")]), &none, "create", "", json!({"title": "z"}), "ok"),
     ] {
         let world = world(json!([with(policies.clone(), fields.clone())]));
         let (object, change) = if change == "edit_private" { ("t_private", "edit") } else { ("t_write", change) };
@@ -427,6 +426,63 @@ fn writes_are_bounded_by_policies_checks_and_ownership() {
             world.write("ada", &["s"], object, change, row, patch.clone()),
             expected,
             "{policies} {fields} {change} {row} {patch}"
+        );
+    }
+}
+
+/// A policy without a check holds what is stored to its bound, as a check of the same words would. Those of reads do not.
+#[test]
+fn a_policy_without_a_check_binds_what_is_stored() {
+    let check = |operation: &str, using: &str, check: &str| json!({"name": "c", "object": "t_write", "operation": operation, "using": using, "check": check});
+    let own = |operation: &str, using: &str| policy("t_write", operation, using);
+    for (policies, change, row, patch, expected) in [
+        (json!([own("insert", "level == 1")]), "create", "", json!({"title": "z"}), "PERMISSION_DENIED"),
+        (json!([own("insert", "level == 1")]), "create", "", json!({"level": 1}), "ok"),
+        (json!([own("all", "level == 1")]), "create", "", json!({"level": 2}), "PERMISSION_DENIED"),
+        (json!([own("all", "level == 1")]), "create", "", json!({"level": 1}), "ok"),
+        (json!([own("all", "level == 1")]), "edit", "a", json!({"level": 2}), "PERMISSION_DENIED"),
+        (json!([own("all", "level == 1")]), "edit", "a", json!({"title": "z"}), "ok"),
+        (json!([own("update", "level == 1")]), "edit", "a", json!({"level": 2}), "PERMISSION_DENIED"),
+        (json!([own("update", "level == 1")]), "create", "", json!({"level": 2}), "ok"),
+        // One of several is enough, by its check or by its bound.
+        (json!([own("all", "level == 1"), own("update", "level == 3")]), "edit", "a", json!({"level": 3}), "ok"),
+        (
+            json!([own("all", "level == 1"), check("update", "level == 1", "level == 4")]),
+            "edit",
+            "a",
+            json!({"level": 4}),
+            "ok",
+        ),
+        (
+            json!([own("all", "level == 1"), check("update", "level == 1", "level == 4")]),
+            "edit",
+            "a",
+            json!({"level": 1}),
+            "ok",
+        ),
+        (
+            json!([own("all", "level == 1"), check("update", "level == 1", "level == 4")]),
+            "edit",
+            "a",
+            json!({"level": 2}),
+            "PERMISSION_DENIED",
+        ),
+        // A check takes the place of its own policy's bound.
+        (json!([check("all", "level == 1", "true")]), "edit", "a", json!({"level": 2}), "ok"),
+        (json!([check("all", "level == 1", "level == 2")]), "create", "", json!({"level": 1}), "PERMISSION_DENIED"),
+        // What cannot be applied passes nothing.
+        (json!([own("insert", "missing == 1")]), "create", "", json!({"level": 1}), "PERMISSION_DENIED"),
+        // Rules of reads and deletes say nothing of what is stored.
+        (json!([own("select", "level == 1")]), "create", "", json!({"level": 2}), "ok"),
+        (json!([own("select", "level == 1")]), "edit", "a", json!({"level": 2}), "ok"),
+        (json!([own("delete", "level == 1")]), "edit", "a", json!({"level": 2}), "ok"),
+    ] {
+        let rights = json!({"objects": {"t_write": all()}, "rowLevelSecurity": policies});
+        let world = world(json!([set("s", rights)]));
+        assert_eq!(
+            world.write("ada", &["s"], "t_write", change, row, patch.clone()),
+            expected,
+            "{policies} {change} {row} {patch}"
         );
     }
 }

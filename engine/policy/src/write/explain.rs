@@ -77,13 +77,10 @@ impl<'a> Evaluator<'a> {
     }
 
     fn check_layer(&self, object: &'a Object, operation: RowOperation, rights: Rights) -> Option<LayerVerdict> {
-        if self.bypasses_rls(object, operation, rights) {
-            return None;
-        }
-        match self.bound(self.applicable(object, operation), |policy| policy.check.as_ref()) {
+        match self.stored_bound(object, operation, rights) {
             Bound::Silent => None,
             Bound::Policies { took_part, dropped, .. } => {
-                let detail = format!("{} checks bind what is stored, {} dropped out", took_part.len(), dropped.len());
+                let detail = format!("{} policies bind what is stored, {} dropped out", took_part.len(), dropped.len());
                 let effect = if took_part.is_empty() { LayerEffect::Denies } else { LayerEffect::Narrows };
                 let policies = took_part.iter().chain(&dropped).map(|policy| policy.name.clone());
                 Some(layer(Layer::Rls, effect, &detail, policies))

@@ -107,7 +107,7 @@ impl<'a> Evaluator<'a> {
         names.iter().any(|name| guarded.contains(*name))
     }
 
-    /// Rule 5: some `check` passes the image, when any is declared.
+    /// Rule 5: some policy's bound of what is stored passes the image, where a policy is for the operation.
     pub(super) fn post_image(
         &self,
         object: &'a Object,
@@ -116,11 +116,7 @@ impl<'a> Evaluator<'a> {
         after: &Row,
         rows: &dyn RowLookup,
     ) -> Result<(), Refusal> {
-        if self.bypasses_rls(object, operation, rights) {
-            return Ok(());
-        }
-        let checks = self.bound(self.applicable(object, operation), |policy| policy.check.as_ref());
-        if checks.into_filter().evaluate(after, rows)? {
+        if self.stored_bound(object, operation, rights).into_filter().evaluate(after, rows)? {
             return Ok(());
         }
         Err(Refusal::denied("you are not allowed to save this record with the values you entered"))

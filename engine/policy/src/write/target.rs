@@ -192,12 +192,8 @@ impl<'a> Evaluator<'a> {
             WriteOperation::Update => RowOperation::Update,
             WriteOperation::Delete => return RowFilter::All,
         };
-        let checks = if self.bypasses_rls(object, operation, rights) {
-            RowFilter::All
-        } else {
-            self.bound(self.applicable(object, operation), |policy| policy.check.as_ref()).into_filter()
-        };
-        RowFilter::And(vec![self.wall(object), checks, self.master_rows(object, 0)]).simplify()
+        let stored = self.stored_bound(object, operation, rights).into_filter();
+        RowFilter::And(vec![self.wall(object), stored, self.master_rows(object, 0)]).simplify()
     }
 
     fn stored_rows(&self, object: &'a Object, operation: RowOperation, rights: Rights) -> RowFilter {
