@@ -77,7 +77,7 @@ fn of_codes(theirs: &str, ours: &str) -> Option<&'static str> {
         ("CONCURRENT_UPDATE", ours) if is_of_rights(ours) => {
             Some("both refuse: rights are asked before the version of a record")
         }
-        (theirs, "RECORD_NOT_FOUND") if is_of_rights(theirs) => Some("both refuse: a record that is not there"),
+        (theirs, "RECORD_NOT_FOUND") if is_of_rights(theirs) => Some("both refuse: a record that is not there, or that its writer does not see"),
         _ => None,
     }
 }

@@ -209,7 +209,8 @@ pub(super) fn new_rows(targeted: &Targeted, found: &RecordBatch) -> Result<Optio
 /// Locks the record of a key.
 ///
 /// # Errors
-/// `RECORD_NOT_FOUND`; `PERMISSION_DENIED`, `FORBIDDEN` of one that the principal may not change; `CONCURRENT_UPDATE`.
+/// `RECORD_NOT_FOUND`, also of one that the principal may neither change nor read; `PERMISSION_DENIED`, `FORBIDDEN` of one that it reads
+/// and may not change; `CONCURRENT_UPDATE`.
 async fn by_record(
     targeted: &Targeted,
     record: &GivenRecord,
@@ -226,7 +227,7 @@ async fn by_record(
         record.refuse_other_key()?;
         return Ok(stored);
     }
-    if having(table, by, &RowFilter::All, transaction, context).await?.num_rows() == 0 {
+    if having(table, by, targeted.readable(), transaction, context).await?.num_rows() == 0 {
         return Err(record.missing());
     }
     let passes = having(table, by, record.policy_rows(), transaction, context).await?.num_rows() == 1;

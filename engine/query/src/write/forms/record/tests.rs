@@ -128,7 +128,11 @@ fn refusals_have_the_codes_of_objectstack() {
         (&owner, create("yard_crews", json!({"name": "x", "code": "N"})), "UNIQUE_VIOLATION"),
         (&owner, delete("j2"), "DELETE_RESTRICTED"),
         (&owner, create("yard_nothing", json!({})), "OBJECT_NOT_FOUND"),
-        (&clerk, update("j2", json!({"title": "x"})), "PERMISSION_DENIED"),
+        // A record that is hidden is like one that is not there.
+        (&clerk, update("j2", json!({"title": "x"})), "RECORD_NOT_FOUND"),
+        (&clerk, update("j2", json!({"crew": "none"})), "RECORD_NOT_FOUND"),
+        (&clerk, delete("j2"), "RECORD_NOT_FOUND"),
+        (&clerk, update("none", json!({"title": "x"})), "RECORD_NOT_FOUND"),
         (&clerk, update("j1", json!({"region": "us"})), "PERMISSION_DENIED"),
         (&clerk, update("j1", json!({"secret": "x"})), "PERMISSION_DENIED"),
         (&clerk, create("yard_jobs", json!({"title": "x", "region": "us"})), "PERMISSION_DENIED"),
