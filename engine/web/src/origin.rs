@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a browser says that a page of another origin sent the request. `Sec-Fetch-Site` decides where it names a page; else
-/// `Origin` does, which says `null` where a page does not tell who it is. Whoever sends neither is no browser that other
-/// pages could use, and shows who it is by what it brings.
+/// `Origin` does, which says `null` where a page does not tell who it is. A program that sends neither is no browser that
+/// other pages could use, and shows who it is by what it brings.
 #[must_use]
 pub fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
     let mut sites = headers.get_all(&SITE).iter().map(|site| site.as_bytes()).peekable();

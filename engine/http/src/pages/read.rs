@@ -130,7 +130,7 @@ impl Reader {
         }
     }
 
-    /// The same of a relation of schema `querygate` that this gate may not have; `None` without it. It is looked for first: a statement that
+    /// Rows of a relation of schema `querygate` that this gate may not have; `None` without it. It is looked for first: a statement that
     /// fails would be one of the reader's own.
     pub(crate) async fn rows_if_any(
         &self,

@@ -41,7 +41,7 @@ impl Size {
     }
 }
 
-/// The same drawing for both sizes.
+/// One drawing, in both sizes.
 pub(crate) fn both(draw: impl Fn(Size) -> Html) -> Html {
     [draw(Size::Wide), draw(Size::Narrow)].into()
 }
