@@ -18,7 +18,7 @@ use crate::books::observe::FragmentRecord;
 use crate::dialect::parameters::{Declared, Parameter, as_texts, gathered_as_texts, narrowed};
 use crate::dialect::{
     Dialect, as_joins, refuse_outer_aggregates, refuse_ungrouped, rewrite, with_nearest, with_null_memberships,
-    with_set_keys,
+    with_own_relations, with_set_keys,
 };
 use crate::errors::{Stage, in_output_names, translate};
 use crate::rules::repairs::drop_primary_keys::without_keys;
@@ -426,6 +426,7 @@ fn settled(
 ) -> std::result::Result<LogicalPlan, DataFusionError> {
     let plan = narrowed(typed(plan, state, dialect, declared)?, declared)?;
     let plan = with_named_arguments(plan)?;
+    let plan = with_own_relations(plan)?;
     let plan = with_set_keys(plan)?;
     let plan = as_joins(plan)?;
     let plan = with_null_memberships(plan)?;

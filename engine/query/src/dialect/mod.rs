@@ -28,6 +28,7 @@ pub(crate) use settle::settler::Settler;
 pub(crate) use subqueries::memberships::as_joins;
 pub(crate) use subqueries::null_memberships::with_null_memberships;
 pub(crate) use subqueries::outer_aggregates::refuse_outer_aggregates;
+pub(crate) use subqueries::own_relations::with_own_relations;
 pub(crate) use subqueries::set_keys::with_set_keys;
 pub(crate) use subqueries::ungrouped::refuse_ungrouped;
 

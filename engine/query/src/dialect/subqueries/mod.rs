@@ -5,5 +5,6 @@ pub(crate) mod apply;
 pub(super) mod memberships;
 pub(super) mod null_memberships;
 pub(super) mod outer_aggregates;
+pub(super) mod own_relations;
 pub(super) mod set_keys;
 pub(super) mod ungrouped;

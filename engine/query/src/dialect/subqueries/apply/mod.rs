@@ -20,7 +20,7 @@ mod shared_results;
 
 pub(crate) use exec::{ApplyExec, RunSubplan, SubplanRunner};
 pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
-pub(super) use references::{free_references, subquery_of};
+pub(super) use references::{free_references, lateral_body, subquery_of};
 pub(crate) use shared_results::SHARED_BYTES_MAX;
 
 use arrow::datatypes::{DataType, Field};
@@ -38,7 +38,6 @@ use datafusion::logical_expr::{
 };
 use querygate_pg_catalog::SystemTable;
 use querygate_types::{Error, ErrorCode};
-use references::lateral_body;
 use std::any::Any;
 use std::sync::Arc;
 

@@ -84,7 +84,7 @@ fn walk(node: &LogicalPlan, found: &mut Vec<(Column, FieldRef)>) -> Result<()> {
 }
 
 /// The subquery of a lateral join's right side.
-pub(super) fn lateral_body(plan: &LogicalPlan) -> Option<&Subquery> {
+pub(in crate::dialect::subqueries) fn lateral_body(plan: &LogicalPlan) -> Option<&Subquery> {
     match plan {
         LogicalPlan::Subquery(subquery) => Some(subquery),
         LogicalPlan::SubqueryAlias(alias) => lateral_body(&alias.input),
