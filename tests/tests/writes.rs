@@ -11,6 +11,8 @@ mod by_key;
 #[path = "flight/client.rs"]
 #[allow(dead_code, reason = "shared with the tests of the Flight door")]
 mod client;
+#[path = "writes/column_order.rs"]
+mod column_order;
 #[path = "writes/documents.rs"]
 mod documents;
 #[path = "writes/explain_and_audit.rs"]

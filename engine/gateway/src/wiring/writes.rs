@@ -170,6 +170,7 @@ async fn table(sources: &Sources, driver: &dyn Driver, object: &Object) -> Resul
         reasons.push("its table has no primary key, and is not changed".to_owned());
     }
     reasons.extend(loose_key(&described));
+    reasons.extend(if driver.samples() { None } else { other_order(object, &described) });
     reasons.extend(writer.obstacles(&described).await?);
     let unstored = unstored(driver, writer, object, &described);
     if !unstored.is_empty() {
@@ -184,6 +185,18 @@ fn loose_key(described: &RemoteTable) -> Option<String> {
     let loose: Vec<&str> = key.filter(|column| column.nullable).map(|column| column.name.as_str()).collect();
     let of_key = || format!("{} of its primary key may be NULL in the source", loose.join(", "));
     (!loose.is_empty()).then(|| format!("it is not changed, nor are rows deleted that its rows refer to: {}", of_key()))
+}
+
+/// A statement without a list of columns takes its values in the metadata's order.
+fn other_order(object: &Object, described: &RemoteTable) -> Option<String> {
+    let served = columns(object).filter(|(name, _)| find(&described.columns, name).is_some()).map(|(name, _)| name);
+    let served: Vec<&str> = served.collect();
+    let own = described.columns.iter().map(|column| column.name.as_str()).filter(|name| served.contains(name));
+    let (here, there) = served.iter().zip(own).find(|(here, there)| **here != *there)?;
+    Some(format!(
+        "its columns stand in another order than in the source ({here} before {there}): INSERT and COPY without a list of columns take \
+         values in the order of its fields"
+    ))
 }
 
 /// Fields whose columns do not keep each of their values.

@@ -158,7 +158,8 @@ pub struct Object {
     pub description: Option<String>,
     /// Title field, when declared.
     pub name_field: Option<String>,
-    /// Every field in column order: injected system fields first (unless declared elsewhere), then the declared ones.
+    /// Every field in column order: injected system fields first (unless declared elsewhere), then the declared ones. A table that belongs
+    /// to somebody else (`external`) has its declared fields in the order in which they are written.
     pub fields: IndexMap<String, Field>,
     /// Name of the datasource, resolved: the object's own, else a mapping rule's, else the default.
     pub datasource: String,

@@ -30,13 +30,17 @@ pub(in crate::load) struct Columns<'a> {
     pub(in crate::load) external: Option<&'a External>,
 }
 
-/// The injected columns, in order, then the declared fields. A declared field of the same name wins; `id`,
-/// `created_at` and `updated_at` keep their place in front even then, the others stand where they are declared.
+/// The injected columns, in order, then the declared fields. A declared field of the same name wins; in a table of the platform `id`,
+/// `created_at` and `updated_at` keep their place in front even then, the others stand where they are declared. In a table of somebody
+/// else all declared fields do: their order is the table's, which rows without a list of columns are read and written in.
 pub(in crate::load) fn inject(columns: &Columns<'_>, declared: Vec<Field>) -> IndexMap<String, Field> {
     let mut declared: IndexMap<String, Field> = declared.into_iter().map(|field| (field.name.clone(), field)).collect();
     let mut fields = IndexMap::with_capacity(declared.len() + 8);
     for (name, leading) in wanted(columns) {
-        if leading && let Some(own) = declared.shift_remove(name) {
+        if leading
+            && columns.external.is_none()
+            && let Some(own) = declared.shift_remove(name)
+        {
             fields.insert(name.to_owned(), own);
         } else if !declared.contains_key(name) {
             fields.insert(name.to_owned(), system_field(name, columns));
