@@ -56,6 +56,7 @@ pub fn deployment(stack: &Value, tables: HashMap<String, SourceTable>) -> Result
         sources: Vec::new(),
         schema_events: Vec::new(),
         refuse_masked_predicates: false,
+        deny_hidden_columns: false,
     })
 }
 

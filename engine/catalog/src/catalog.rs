@@ -240,7 +240,11 @@ impl CatalogBuilder {
         let mut schemas: BTreeMap<String, BTreeMap<String, Arc<dyn TableProvider>>> = BTreeMap::new();
         let public = schemas.entry("public".to_owned()).or_default();
         for object in self.rights.objects() {
-            public.insert(object.sql_name.clone(), Arc::clone(&object.table) as _);
+            let table: Arc<dyn TableProvider> = match &object.named {
+                Some(named) => Arc::clone(named) as _,
+                None => Arc::clone(&object.table) as _,
+            };
+            public.insert(object.sql_name.clone(), table);
         }
         for view in &self.views {
             schemas.entry(view.schema.clone()).or_default().insert(view.name.clone(), Arc::clone(&view.provider));

@@ -103,6 +103,8 @@ pub struct Deployment {
     pub schema_events: Vec<SchemaEvent>,
     /// Whether a masked column in a predicate carries its mask (`mask`) or is refused.
     pub refuse_masked_predicates: bool,
+    /// Whether statements find columns that their reader may not read, and are refused, or do not find them.
+    pub deny_hidden_columns: bool,
 }
 
 impl Deployment {

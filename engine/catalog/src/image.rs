@@ -99,7 +99,16 @@ pub(crate) fn image(
         server_version: "15.0 (Querygate)".to_owned(),
         version_text: "PostgreSQL 15.0 (Querygate) on x86_64, compiled by rustc, 64-bit".to_owned(),
         settings: Vec::new(),
+        tells_outer_names: !deployment.deny_hidden_columns && hides_columns(deployment),
     }
+}
+
+/// Whether some reader may not read some column. It is the same for all readers, who learn nothing by it of a table.
+fn hides_columns(deployment: &Deployment) -> bool {
+    let mut rights = deployment.snapshot.permission_sets.values().flat_map(|set| &set.fields);
+    let mut fields = deployment.snapshot.objects.values().flat_map(|object| object.fields.values());
+    rights.any(|(_, fields)| fields.values().any(|right| !right.readable))
+        || fields.any(|field| field.internal || !field.required_permissions.is_empty())
 }
 
 /// Whether a reader sees the field's own values.
@@ -207,6 +216,7 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
         unique,
         foreign_keys,
         indexes,
+        named: visible.named.as_ref().map(|named| named.names()),
         ..Relation::default()
     }
 }

@@ -7,6 +7,7 @@ use crate::leaf::{
     ColumnMask, ColumnOrigin, FormulaColumn, GovernedColumn, GovernedTable, InputKind, LeafPolicy, RelatedKeys,
     TextReading,
 };
+use crate::named::NamedTable;
 use crate::row_filter::{RelatedTest, lower};
 use crate::unavailable::UnavailableTable;
 use arrow::datatypes::{DataType, Schema};
@@ -29,6 +30,8 @@ pub struct VisibleObject {
     pub object: Arc<Object>,
     pub decision: Arc<ReadDecision>,
     pub table: Arc<GovernedTable>,
+    /// How statements name its columns, where they find more than its reader may read.
+    pub named: Option<Arc<NamedTable>>,
 }
 
 impl VisibleObject {
@@ -71,7 +74,9 @@ pub(crate) fn visible_objects(deployment: &Deployment, principal: &Principal, no
         if table.columns().is_empty() {
             continue;
         }
-        visible.push(VisibleObject { sql_name, object, decision: Arc::new(decision), table });
+        let named =
+            if deployment.deny_hidden_columns { NamedTable::of(&table, &object, source, &decision) } else { None };
+        visible.push(VisibleObject { sql_name, object, decision: Arc::new(decision), table, named });
     }
     visible
 }

@@ -101,6 +101,7 @@ pub(crate) fn deployed(stack: &Value, version: u64) -> Arc<Deployment> {
         sources: Vec::new(),
         schema_events: Vec::new(),
         refuse_masked_predicates: false,
+        deny_hidden_columns: false,
     })
 }
 

@@ -26,6 +26,8 @@ pub struct CatalogImage {
     pub version_text: String,
     /// Rows of `pg_settings`; a session's own values replace `value` (see `SessionVars`).
     pub settings: Vec<Setting>,
+    /// Whether readers are told of bare names in subqueries that are found only around these: metadata hides columns of some.
+    pub tells_outer_names: bool,
 }
 
 /// A row of `pg_roles`.
@@ -69,6 +71,8 @@ pub struct Relation {
     pub oid: u32,
     pub comment: Option<String>,
     pub columns: Vec<Column>,
+    /// Names of all columns that statements find, in their order, where these are more than `columns`: reading the others is refused.
+    pub named: Option<Vec<String>>,
     /// Text of a view's query, when the principal may read it.
     pub definition: Option<String>,
     pub primary_key: Option<Key>,

@@ -63,6 +63,8 @@ pub struct Fixture {
     pub rows_max: Option<u64>,
     /// `mask_in_predicates = "refuse"`.
     pub refuse_masked_predicates: bool,
+    /// `hidden_columns = "denied"`.
+    pub deny_hidden_columns: bool,
     /// Whether rows may be changed, where their layout takes changes.
     pub writes: bool,
 }
@@ -82,6 +84,7 @@ impl Fixture {
             memory_per_user: 512 << 20,
             rows_max: None,
             refuse_masked_predicates: false,
+            deny_hidden_columns: false,
             writes: false,
         }
     }
@@ -121,6 +124,7 @@ impl Fixture {
             sources,
             schema_events: Vec::new(),
             refuse_masked_predicates: self.refuse_masked_predicates,
+            deny_hidden_columns: self.deny_hidden_columns,
         };
         deployment.measure().await;
         deployment

@@ -198,6 +198,7 @@ pub(crate) struct Metadata {
     /// The place of `path` in the configuration; for messages.
     pub(crate) path_at: Range<usize>,
     pub(crate) posture: Tenancy,
+    pub(crate) hidden_columns: HiddenColumns,
     /// Reload by itself when a file changes, looking this often; zero for never.
     pub(crate) watch_interval: Duration,
 }
@@ -252,6 +253,15 @@ impl View {
     pub(crate) fn is_named_as_one_of(&self, tables: &BTreeMap<&str, &str>) -> bool {
         self.schema == "public" && tables.values().any(|table| *table == self.name)
     }
+}
+
+/// What a column does that its reader may not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HiddenColumns {
+    /// It is not there: its name is no name of its table.
+    Absent,
+    /// It has its name, and a statement that reads it is refused with 42501, as in PostgreSQL.
+    Denied,
 }
 
 /// What a masked column does in WHERE, GROUP BY, ORDER BY and JOIN.

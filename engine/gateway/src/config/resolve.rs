@@ -4,8 +4,9 @@ use super::syntax::diagnostic::{Diagnostic, Report};
 use super::syntax::secret::Environment;
 use super::syntax::table::{At, Sink, Table};
 use super::{
-    Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source, Tenancy, User, View,
-    events, flight, history, issuers, learning, rest, server, sources, transactions, users, workers,
+    Config, Governance, HiddenColumns, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source,
+    Tenancy, User, View, events, flight, history, issuers, learning, rest, server, sources, transactions, users,
+    workers,
 };
 use querygate_extension::Extensions;
 use querygate_resources::BlockLimits;
@@ -233,6 +234,9 @@ pub(super) fn to_usize(n: u64) -> usize {
 const TENANCIES: &[(&str, Tenancy)] =
     &[("single", Tenancy::Single), ("isolated", Tenancy::Isolated), ("group", Tenancy::Group)];
 
+const HIDDEN_COLUMNS: &[(&str, HiddenColumns)] =
+    &[("absent", HiddenColumns::Absent), ("denied", HiddenColumns::Denied)];
+
 fn metadata(root: &Table<'_>, table: Option<Table<'_>>, environment: &Environment) -> Option<Metadata> {
     let Some(table) = table else {
         root.push(
@@ -243,10 +247,12 @@ fn metadata(root: &Table<'_>, table: Option<Table<'_>>, environment: &Environmen
     };
     let path = table.required("path");
     let posture = table.choice("posture", TENANCIES).map_or(Tenancy::Single, |p| p.value);
+    let hidden_columns = table.choice("hidden_columns", HIDDEN_COLUMNS).map_or(HiddenColumns::Absent, |h| h.value);
     let watch_interval = table.duration("watch_interval").map_or(Duration::from_secs(2), |d| d.value);
     table.finish();
     let At { value, span: path_at } = path?;
-    Some(Metadata { path: Config::resolve_path(environment.folder(), &value), path_at, posture, watch_interval })
+    let path = Config::resolve_path(environment.folder(), &value);
+    Some(Metadata { path, path_at, posture, hidden_columns, watch_interval })
 }
 
 const GIB: u64 = 1 << 30;

@@ -1,7 +1,7 @@
 //! One version of the gate's state from the configured files: metadata, facts, policies, source tables, views.
 
 use super::sources::Sources;
-use crate::config::{Config, MaskInPredicates, Tenancy, View};
+use crate::config::{Config, HiddenColumns, MaskInPredicates, Tenancy, View};
 use crate::governance::Governance;
 use crate::metadata::{native_names, platform_policies};
 use crate::naming::sql_names;
@@ -109,6 +109,7 @@ impl Builder {
             views,
             sources,
             schema_events: self.sources.schema_events(),
+            deny_hidden_columns: self.config.metadata.hidden_columns == HiddenColumns::Denied,
             refuse_masked_predicates: self.config.governance.mask_in_predicates == MaskInPredicates::Refuse,
         })
     }

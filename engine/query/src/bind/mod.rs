@@ -3,12 +3,14 @@
 
 mod aggregate_filters;
 pub(crate) mod argument_types;
+mod denied_columns;
 pub(crate) mod functions;
 pub(crate) mod mask_guard;
 mod missing_columns;
 mod near_columns;
 pub(crate) mod nulls;
 pub(crate) mod origin;
+pub(crate) mod outer_names;
 pub(crate) mod output_types;
 mod parameters;
 pub(crate) mod plan_bytes;

@@ -2,12 +2,14 @@
 
 use crate::bind::aggregate_filters::refuse_filters;
 use crate::bind::argument_types::with_named_arguments;
+use crate::bind::denied_columns::without_denied_columns;
 use crate::bind::functions::with_nearest_function;
 use crate::bind::mask_guard::refuse_masked_predicates;
 use crate::bind::missing_columns::translate_binding;
 use crate::bind::near_columns::with_nearest_column;
 use crate::bind::nulls;
 use crate::bind::origin::trace;
+use crate::bind::outer_names::read_around;
 use crate::bind::parameters::parameters_of;
 use crate::bind::plan_bytes::plan_bytes;
 use crate::bind::plan_history::PlanHistory;
@@ -64,6 +66,8 @@ pub(crate) struct Bound {
     /// Whether there is a subquery that stands for a value.
     scalar_subqueries: bool,
     objects: Arc<[String]>,
+    /// Bare names in its subqueries that were found only around these.
+    outer_names: Box<[String]>,
     whole: OnceLock<Option<Whole>>,
     /// Tells it apart from any other that was bound.
     number: u64,
@@ -174,6 +178,11 @@ impl Bound {
     /// What a question answers; `None`: it is SQL.
     pub(crate) fn answer(&self) -> Option<&Answer> {
         self.answer.as_ref()
+    }
+
+    /// Bare names in its subqueries that were found only around these, and are to be told.
+    pub(crate) fn outer_names(&self) -> &[String] {
+        &self.outer_names
     }
 
     /// SQL names of the governed tables it reads.
@@ -341,9 +350,10 @@ pub(crate) async fn bind(
     query: &Query,
     declared: &[Option<Declared>],
 ) -> Result<Bound> {
-    let plan = plan_query(query, state, &workspace.dialect, declared).await;
-    let plan = plan.map_err(|error| located(in_output_names(error), query))?;
-    finish(workspace, state, plan, declared)
+    let planned = plan_told(query, state, &workspace.dialect, declared).await;
+    let (plan, outer_names) = planned.map_err(|error| located(in_output_names(error), query))?;
+    let bound = finish(workspace, state, plan, declared)?;
+    Ok(Bound { outer_names: outer_names.into(), ..bound })
 }
 
 /// Binds a plan that no SQL says. It names governed tables of this workspace only, which is verified as of any plan.
@@ -390,6 +400,7 @@ fn finish(
         schema,
         workspace: Arc::clone(workspace),
         objects,
+        outer_names: Box::default(),
         whole: OnceLock::new(),
         number: NUMBERS.fetch_add(1, Ordering::Relaxed),
         plans: PlanHistory::default(),
@@ -404,17 +415,31 @@ pub(crate) async fn plan_query(
     dialect: &Dialect,
     declared: &[Option<Declared>],
 ) -> Result<LogicalPlan> {
+    plan_told(query, state, dialect, declared).await.map(|(plan, _)| plan)
+}
+
+/// That, with names that its reader is told of.
+async fn plan_told(
+    query: &Query,
+    state: &SessionState,
+    dialect: &Dialect,
+    declared: &[Option<Declared>],
+) -> Result<(LogicalPlan, Vec<String>)> {
     let mut query = query.clone();
     let refused = refused_later(&mut query);
     let bound = plan_names(&query, state, dialect, declared).await;
-    let plan = match refused {
+    let (plan, outer_names) = match refused {
         Some(refused) => return Err(refused_or_unknown(refused, bound.err())),
-        None => bound?,
+        None => {
+            let (plan, outer_names) = bound?;
+            (without_denied_columns(plan)?, outer_names)
+        }
     };
     refuse_using(&plan)?;
     refuse_filters(&plan)?;
     refuse_outer_aggregates(&plan).and_then(|()| refuse_ungrouped(&plan)).map_err(|e| translate(&e, Stage::Plan))?;
-    settled(plan, state, dialect, declared).map_err(|e| translate_binding(&e, &query))
+    let plan = settled(plan, state, dialect, declared).map_err(|e| translate_binding(&e, &query))?;
+    Ok((plan, outer_names))
 }
 
 /// The plan with the meaning that its expressions have in Postgres.
@@ -444,24 +469,26 @@ fn typed(
     semantics::bound(plan, state.config_options())
 }
 
-/// Looks names up.
+/// Looks names up; bare ones in subqueries that are found only around these are told of.
 async fn plan_names(
     query: &Query,
     state: &SessionState,
     dialect: &Dialect,
     declared: &[Option<Declared>],
-) -> Result<LogicalPlan> {
+) -> Result<(LogicalPlan, Vec<String>)> {
     let mut ast = Ast::Query(Box::new(query.clone()));
     refuse_ignored(&ast)?;
     refuse_wide(&ast)?;
-    rewrite(&mut ast, &dialect.catalog, declared)?;
+    let outer_names = rewrite(&mut ast, &dialect.catalog, declared)?;
     crate::dialect::parameters::declare_first_casts(&mut ast, declared)?;
     crate::dialect::parameters::declare(&mut ast, declared)?;
-    state.statement_to_plan(DfStatement::Statement(Box::new(ast))).await.map_err(|e| {
+    let plan = state.statement_to_plan(DfStatement::Statement(Box::new(ast))).await.map_err(|e| {
         let image = dialect.catalog.image();
         let error = with_nearest_function(with_nearest(translate_binding(&e, query), image));
         with_nearest_column(error, &e, query, image)
-    })
+    })?;
+    let outer_names = read_around(outer_names, &plan).map_err(|e| translate(&e, Stage::Plan))?;
+    Ok((plan, outer_names))
 }
 
 /// The plan with its columns under the names a client sees; for views, whose columns statements name.

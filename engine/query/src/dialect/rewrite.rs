@@ -17,7 +17,7 @@ use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, OrderBy, Query, Select, SetExpr, Statement, TableFactor};
 use querygate_pg_catalog::PgCatalog;
-use querygate_pg_catalog::image::Relation;
+use querygate_pg_catalog::image::{Column, Relation};
 use querygate_types::{PgType, Result};
 use std::collections::HashMap;
 
@@ -36,6 +36,8 @@ pub(super) struct Rewriter<'a> {
     rows: Vec<rows::Scope>,
     /// Columns that USING merges, of each SELECT in another one.
     merged: Vec<using::Merged>,
+    /// Bare names in subqueries that only a query around has, as far as is known.
+    outer_names: Vec<String>,
     /// The casts in the groups of the last SELECT of each query in another one.
     group_casts: Vec<group_by::Casts>,
 }
@@ -67,12 +69,21 @@ impl Rewriter<'_> {
                 Some(columns) => columns.clone(),
                 None => {
                     let path = self.catalog.image().search_path.iter().map(String::as_str);
-                    std::iter::once("pg_catalog").chain(path).find_map(|schema| self.catalog.column_names(schema, name))
+                    std::iter::once("pg_catalog").chain(path).find_map(|schema| self.named_columns(schema, name))
                 }
             },
-            [.., schema, name] => self.catalog.column_names(schema, name),
+            [.., schema, name] => self.named_columns(schema, name),
             [] => None,
         }
+    }
+
+    /// Those of a table or a view, and those that its reader may name and not read.
+    fn named_columns(&self, schema: &str, name: &str) -> Option<Vec<String>> {
+        let named = || {
+            let schema = self.catalog.image().schemas.iter().find(|own| own.name == schema)?;
+            schema.relations.iter().find(|relation| relation.name == name)?.named.clone()
+        };
+        named().or_else(|| self.catalog.column_names(schema, name))
     }
 
     /// A table of the reader's by its folded name. `None`: a WITH query, or one of the system's.
@@ -92,8 +103,15 @@ impl Rewriter<'_> {
 
     /// The types of a table's columns, in the order of [`Self::columns_of`]; where they are not known, none.
     pub(super) fn column_types(&self, names: &[String]) -> Vec<Option<PgType>> {
-        let columns = self.relation_of(names).map(|relation| relation.columns.as_slice()).unwrap_or_default();
-        columns.iter().map(|column| column.enum_type.is_none().then_some(column.pg_type)).collect()
+        let Some(relation) = self.relation_of(names) else { return Vec::new() };
+        let known = |column: &Column| column.enum_type.is_none().then_some(column.pg_type);
+        match &relation.named {
+            None => relation.columns.iter().map(known).collect(),
+            Some(named) => {
+                let find = |name: &String| relation.columns.iter().find(|column| column.name == *name).and_then(known);
+                named.iter().map(find).collect()
+            }
+        }
     }
 
     /// The columns of a WITH query.
@@ -127,6 +145,23 @@ impl Rewriter<'_> {
         }
     }
 
+    /// Notes a bare name that no table of the innermost FROM has, and one around.
+    fn note_outer_name(&mut self, expr: &Expr) {
+        let Expr::Identifier(ident) = expr else { return };
+        let [around @ .., own] = self.rows.as_slice() else { return };
+        if around.is_empty() || own.is_empty() || !self.catalog.image().tells_outer_names {
+            return;
+        }
+        let name = super::ast::folded(ident);
+        let is_own = own.contains_key(&name) || own.values().any(|row| row.may_have(&name));
+        if !is_own
+            && around.iter().any(|scope| scope.values().any(|row| row.has(&name)))
+            && !self.outer_names.contains(&name)
+        {
+            self.outer_names.push(name);
+        }
+    }
+
     pub(super) fn system_alias(&self, alias: &str) -> Option<u32> {
         self.scopes.iter().rev().find_map(|scope| scope.get(alias).copied())
     }
@@ -138,16 +173,22 @@ impl Rewriter<'_> {
     }
 }
 
-/// Rewrites a statement in place.
+/// Rewrites a statement in place. Gives the bare names in its subqueries that only a query around has, where readers are told of such.
 ///
 /// # Errors
 /// 42704 and 22P02 for names and literals that PostgreSQL refuses too; 0A000 for what has no translation.
-pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog, declared: &[Option<Declared>]) -> Result<()> {
+pub(crate) fn rewrite(
+    statement: &mut Statement,
+    catalog: &PgCatalog,
+    declared: &[Option<Declared>],
+) -> Result<Vec<String>> {
     let (ctes, orders, scopes) = (Vec::new(), Vec::new(), Vec::new());
-    let (rows, merged, group_casts) = (Vec::new(), Vec::new(), Vec::new());
-    let mut rewriter = Rewriter { catalog, declared, ctes, orders, scopes, rows, merged, group_casts };
+    let (rows, merged, outer_names, group_casts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut rewriter = Rewriter { catalog, declared, ctes, orders, scopes, rows, merged, outer_names, group_casts };
     write(statement, &mut rewriter)?;
-    write(statement, &mut aliases::Arrays::new())
+    let outer_names = rewriter.outer_names;
+    write(statement, &mut aliases::Arrays::new())?;
+    Ok(outer_names)
 }
 
 impl Writer for Rewriter<'_> {
@@ -250,6 +291,7 @@ impl Writer for Rewriter<'_> {
         step(misplaced::refuse(expr))?;
         boolean_literals::operands(expr);
         step(bounds::rewrite(expr))?;
+        self.note_outer_name(expr);
         order_keys::keep_apart_in(expr);
         step(rows::rewrite(self, expr))?;
         normal_forms::rewrite(expr);

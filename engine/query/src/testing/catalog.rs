@@ -68,17 +68,23 @@ pub(crate) struct Shop {
 impl Shop {
     /// The one of all tests; nothing changes it.
     pub(crate) fn open() -> &'static Self {
-        static SHOP: LazyLock<Shop> = LazyLock::new(|| Shop::made(false));
+        static SHOP: LazyLock<Shop> = LazyLock::new(|| Shop::made(false, false));
         &SHOP
     }
 
     /// The same with `mask_in_predicates = "refuse"`.
     pub(crate) fn refusing_masks() -> &'static Self {
-        static SHOP: LazyLock<Shop> = LazyLock::new(|| Shop::made(true));
+        static SHOP: LazyLock<Shop> = LazyLock::new(|| Shop::made(true, false));
         &SHOP
     }
 
-    fn made(refuse_masked_predicates: bool) -> Self {
+    /// The same with `hidden_columns = "denied"`.
+    pub(crate) fn denying() -> &'static Self {
+        static SHOP: LazyLock<Shop> = LazyLock::new(|| Shop::made(false, true));
+        &SHOP
+    }
+
+    fn made(refuse_masked_predicates: bool, deny_hidden_columns: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("crm.db");
         let shop: Value = serde_json::from_str(include_str!("shop.json")).unwrap();
@@ -101,6 +107,7 @@ impl Shop {
             sources: Vec::new(),
             schema_events: Vec::new(),
             refuse_masked_predicates,
+            deny_hidden_columns,
         };
         Self { deployment: Arc::new(deployment), _folder: folder }
     }

@@ -315,6 +315,7 @@ async fn deployment(path: &Path, version: u64, edit: impl FnOnce(Value) -> Value
         sources: Vec::new(),
         schema_events: Vec::new(),
         refuse_masked_predicates: false,
+        deny_hidden_columns: false,
     }
 }
 

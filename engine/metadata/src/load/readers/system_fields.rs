@@ -136,3 +136,29 @@ fn system_field(name: &str, columns: &Columns<'_>) -> Field {
         location: Location::outside("injected"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::load::{LoadOptions, load_text};
+
+    /// A table of the platform has its own columns in front; one of somebody else has its fields as they are written.
+    #[test]
+    fn declared_fields_of_an_external_table_keep_their_order() {
+        for (external, expected) in [
+            ("", ["id", "created_at", "box", "weight"]),
+            (r#""external": {"remoteName": "parts"}, "#, ["box", "id", "weight", "created_at"]),
+        ] {
+            let field = r#"{"type": "number", "label": "N"}"#;
+            let stack = format!(
+                r#"{{"manifest": {{"id": "a.b", "namespace": "b", "version": "1.0.0", "type": "app", "name": "B"}}, "objects": [
+                    {{"name": "b_parts", "label": "P", {external}"tenancy": {{"enabled": false}}, "ownership": "none", "fields": {{
+                        "box": {field}, "id": {field}, "weight": {field}, "created_at": {{"type": "datetime", "label": "T"}}}}}}]}}"#
+            );
+            let snapshot =
+                load_text("b.json", &stack, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+            let fields = snapshot.object("b_parts").unwrap().fields.values();
+            let declared: Vec<&str> = fields.filter(|field| !field.system).map(|field| field.name.as_str()).collect();
+            assert_eq!(declared, expected, "{external}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::prepared::{Kind, PreparedStatement};
 use super::start::Invocation;
+use crate::bind::outer_names::told as told_of;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
 use crate::plan::figures::Observed;
@@ -203,6 +204,9 @@ impl GateSession {
         let (told, timeout) = self.told_and_timeout();
         let run = Run::begin(&self.runs, &prepared.parsed, Arc::clone(bound.objects()), began, told);
         let interrupt = run.interrupt(timeout);
+        if !bound.outer_names().is_empty() {
+            self.inner().effects.extend(bound.outer_names().iter().map(|name| told_of(name)));
+        }
         (run, interrupt)
     }
 

@@ -52,7 +52,7 @@ fn query_of(sql: &str) -> Option<Box<Query>> {
 async fn stages(reader: &Reader, query: &Query) -> Vec<(&'static str, LogicalPlan)> {
     let (state, dialect) = (reader.state.as_ref(), &reader.workspace.dialect);
     let mut stages = Vec::new();
-    let Ok(named) = plan_names(query, state, dialect, &[]).await else { return stages };
+    let Ok((named, _)) = plan_names(query, state, dialect, &[]).await else { return stages };
     let Ok(plan) = typed(named.clone(), state, dialect, &[]) else { return stages };
     stages.push(("typed", plan));
     let Ok(bound) = settled(named, state, dialect, &[]) else { return stages };

@@ -28,7 +28,7 @@ pub(in crate::dialect) struct Row {
 
 impl Row {
     /// Whether it is known to have a column of that name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::dialect) fn has(&self, name: &str) -> bool {
         self.columns.is_some() && self.may_have(name)
     }
 
