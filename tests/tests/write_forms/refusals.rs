@@ -2,7 +2,7 @@
 //! the writer does not read.
 
 use super::KIND;
-use crate::gate::Gate;
+use crate::gate::{Gate, change, code};
 use querygate_tests::server::runtime;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -86,4 +86,44 @@ fn a_rule_about_hidden_columns_has_no_name() {
     let both = refusal(&omar, "UPDATE orders SET code = 'odd', total = -1 WHERE id = 'o1'", &[]);
     assert_eq!(both, check(NEGATIVE, Some("total_is_owed"), Some(&format!("Also: {plain}."))));
     assert_eq!(gate.all(), before);
+}
+
+/// New and changed rows are within the bound of a policy that says nothing else of them, by whatever form they come.
+#[test]
+fn a_policy_without_a_check_binds_what_is_stored() {
+    let gate = Gate::new(KIND);
+    let (omar, pia, before) = (gate.client("omar"), gate.client("pia"), gate.all());
+    let merge = "MERGE INTO orders o USING (VALUES ('o1'), ('m1')) AS s(id) ON s.id = o.id";
+    for sql in [
+        "INSERT INTO orders (id, region, total) VALUES ('n1', 'us', 5)",
+        "INSERT INTO orders (id, region) VALUES ('n1', 'eu'), ('n2', 'us')",
+        "INSERT INTO orders (id) VALUES ('n1')",
+        "INSERT INTO orders (id, region) VALUES ('n1', DEFAULT)",
+        "INSERT INTO orders (id, region) SELECT id || 'n', 'us' FROM orders",
+        "INSERT INTO orders (id, region) VALUES ('n1', 'us') RETURNING id",
+        "INSERT INTO orders (id, region) VALUES ('n1', 'us') ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO orders (id, region) VALUES ('o1', 'eu') ON CONFLICT (id) DO UPDATE SET region = 'us'",
+        "UPDATE orders SET region = 'us' WHERE id = 'o1'",
+        "UPDATE orders SET region = 'us'",
+        "UPDATE orders SET region = NULL WHERE id = 'o1' RETURNING id",
+        "UPDATE orders SET region = 'us' FROM notes WHERE notes.id = orders.id",
+        &format!("{merge} WHEN MATCHED THEN UPDATE SET region = 'us'"),
+        &format!("{merge} WHEN NOT MATCHED THEN INSERT (id, region) VALUES (s.id, 'us')"),
+    ] {
+        assert_eq!(code(&omar, sql), "42501", "{KIND:?} {sql}");
+        assert_eq!(gate.all(), before, "{KIND:?} {sql}");
+    }
+    // Who reads all rows, and may change those of one region.
+    for sql in [
+        "UPDATE orders SET region = 'eu' WHERE id = 'o2'",
+        "UPDATE orders SET region = 'eu' WHERE id = 'o2' RETURNING region",
+        "UPDATE orders SET region = NULL",
+        "INSERT INTO orders (id, region) VALUES ('o2', 'us') ON CONFLICT (id) DO UPDATE SET region = 'eu'",
+    ] {
+        assert_eq!(code(&pia, sql), "42501", "{KIND:?} {sql}");
+        assert_eq!(gate.all(), before, "{KIND:?} {sql}");
+    }
+    // A policy of updates says nothing of new rows.
+    assert_eq!(change(&pia, "INSERT INTO orders (id, region) VALUES ('p1', 'eu')"), Ok(1));
+    assert_eq!(change(&pia, "UPDATE orders SET total = 3 WHERE id = 'o2'"), Ok(1));
 }
