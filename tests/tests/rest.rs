@@ -6,6 +6,10 @@
 mod analytics;
 #[path = "rest/attacks.rs"]
 mod attacks;
+#[path = "rest/bodies/readings.rs"]
+mod body_readings;
+#[path = "rest/bodies/returns.rs"]
+mod body_returns;
 #[path = "rest/bounds.rs"]
 mod bounds;
 #[path = "rest/clocks.rs"]

@@ -280,7 +280,7 @@ impl HookApi<'_> {
 
     fn ask(&self, method: &str, object: Value, given: Vec<Value>) -> Result<Value, CallRefused> {
         let request = json!({"method": method, "object": object, "given": given}).to_string();
-        let mut answer = match serde_json::from_str(&self.host.ask(&request)) {
+        let mut answer = match querygate_types::json::value::value(&self.host.ask(&request)) {
             Ok(Value::Object(answer)) => answer,
             Ok(_) | Err(_) => Map::new(),
         };

@@ -75,7 +75,7 @@ pub(crate) fn read(text: &str) -> Result<Made, Fault> {
     if text.len() > ANSWER_BYTES_MAX {
         return Err(Fault::Answer);
     }
-    let Ok(Value::Object(mut answer)) = serde_json::from_str(text) else { return Err(Fault::Answer) };
+    let Ok(Value::Object(mut answer)) = querygate_types::json::value::value(text) else { return Err(Fault::Answer) };
     if let Some(Value::String(why)) = answer.get("syntax") {
         return Err(Fault::Syntax(why.clone()));
     }

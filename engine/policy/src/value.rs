@@ -1,6 +1,7 @@
 //! Typed values: coercing a comparand to a column's kind, and comparing JSON cells with typed values. Knows no policy.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use querygate_types::json::jsonb;
 use querygate_types::uuid;
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -118,6 +119,11 @@ fn number(text: &str) -> Option<FilterValue> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let plain = |part: &str| !part.is_empty() && part.len() <= 400 && part.bytes().all(|b| b.is_ascii_digit());
     if !plain(whole) || !plain(fraction) {
+        // An exponent moves the point, and no digit is lost.
+        let moved = jsonb(text).filter(|moved| moved != text && !moved.contains(['e', 'E']));
+        if let Some(moved) = moved {
+            return number(&moved);
+        }
         let float: f64 =
             text.parse().ok().filter(|f: &f64| f.is_finite() && digits.starts_with(|c: char| c.is_ascii_digit()))?;
         return number(&float.to_string());

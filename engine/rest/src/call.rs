@@ -2,6 +2,7 @@
 
 use crate::callers::Sender;
 use crate::code::Code;
+use crate::data::Digits;
 use crate::refusal::{Envelope, Refusal};
 use crate::work::{Held, Work};
 use axum::body::{Body, Bytes, to_bytes};
@@ -9,6 +10,8 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use querygate_types::json::read::Fault;
+use querygate_types::json::value::value_of_bytes;
 use querygate_web::{Peer, random_token};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -136,10 +139,10 @@ impl Call {
         to_bytes(self.body.into_inner().unwrap_or_else(PoisonError::into_inner), most).await.map_err(unread)
     }
 
-    /// The body as JSON; `None` for one that is none, as the vendor takes it.
+    /// The body as JSON; `None` of a request without one.
     ///
     /// # Errors
-    /// It is too large, or nests too deep.
+    /// It is too large, nests too deep, or is no JSON.
     pub(crate) async fn json_if_any(self, most: usize) -> Result<Option<Value>, Refusal> {
         json_of(&self.bytes(most).await?)
     }
@@ -155,16 +158,53 @@ impl Call {
         Ok((json_of(&bytes)?, held))
     }
 
+    /// The body as records of an object: numbers of its fields keep all their digits.
+    ///
+    /// # Errors
+    /// As [`charged_json`](Self::charged_json).
+    pub(crate) async fn charged_records(
+        self,
+        work: &Work,
+        most: usize,
+        object: &str,
+    ) -> Result<(Option<Value>, Held), Refusal> {
+        let (mut body, digits, held) = self.charged_digits(work, most).await?;
+        if let Some(body) = &mut body {
+            digits.restore(work, object, body).await?;
+        }
+        Ok((body, held))
+    }
+
+    /// The body with the digits of its numbers.
+    ///
+    /// # Errors
+    /// As [`charged_json`](Self::charged_json).
+    pub(crate) async fn charged_digits(
+        self,
+        work: &Work,
+        most: usize,
+    ) -> Result<(Option<Value>, Digits, Held), Refusal> {
+        let bytes = self.bytes(most).await?;
+        let mut held = work.held();
+        held.grow(weight(&bytes))?;
+        Ok((json_of(&bytes)?, Digits::of(&bytes), held))
+    }
+
     /// The body as an object, charged likewise.
     ///
     /// # Errors
     /// As [`object`](Self::object); the user has no room for it.
-    pub(crate) async fn charged_object(self, work: &Work, most: usize) -> Result<(Map<String, Value>, Held), Refusal> {
-        let (body, held) = self.charged_json(work, most).await?;
+    pub(crate) async fn charged_object(
+        self,
+        work: &Work,
+        most: usize,
+        object: &str,
+    ) -> Result<(Map<String, Value>, Held), Refusal> {
+        let (body, held) = self.charged_records(work, most, object).await?;
         Ok((object_of(body)?, held))
     }
 
-    /// The body as an object. ObjectStack takes one that is no JSON, or null, for an empty one.
+    /// The body as an object. No body is an empty one, and so is null, as ObjectStack has it.
     ///
     /// # Errors
     /// As [`json_if_any`](Self::json_if_any); the body is something else.
@@ -173,7 +213,7 @@ impl Call {
     }
 }
 
-fn object_of(body: Option<Value>) -> Result<Map<String, Value>, Refusal> {
+pub(crate) fn object_of(body: Option<Value>) -> Result<Map<String, Value>, Refusal> {
     match body {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(object)) => Ok(object),
@@ -189,16 +229,21 @@ fn weight(text: &[u8]) -> usize {
     values.saturating_add(1).saturating_mul(VALUE_BYTES).saturating_add(text.len())
 }
 
-/// A body as JSON; `None` for one that is none.
+/// A text of JSON; `None` where nothing is said. What cannot be read is never taken for nothing: a filter that stands in it would be gone.
 ///
 /// # Errors
-/// It nests too deep.
+/// It nests too deep, or is no JSON.
 pub(crate) fn json_of(bytes: &[u8]) -> Result<Option<Value>, Refusal> {
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
     if nests_deep(bytes) {
         let message = format!("A body nests at most {DEPTH_MAX} levels deep.");
         return Err(Refusal::invalid("_body", "too_deep", message));
     }
-    Ok(serde_json::from_slice(bytes).ok())
+    let unread =
+        |fault: Fault| Refusal::new(Code::InvalidRequest, format!("The body cannot be read as JSON: {fault}."));
+    value_of_bytes(bytes).map(Some).map_err(unread)
 }
 
 /// Whether brackets outside of strings nest deeper than the bound.
@@ -227,6 +272,11 @@ fn nests_deep(text: &[u8]) -> bool {
     false
 }
 
+/// Whether the sign for what cannot be read stands in a query itself, in its escapes.
+fn means_sign(query: &[u8]) -> bool {
+    query.windows(9).any(|nine| nine.eq_ignore_ascii_case(b"%EF%BF%BD"))
+}
+
 /// Decoded parameters of a query.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parameters {
@@ -237,10 +287,15 @@ impl Parameters {
     /// Those of a query, in their order.
     ///
     /// # Errors
-    /// There are too many.
+    /// There are too many; one is not UTF-8.
     pub(crate) fn read(query: &[u8]) -> Result<Self, Refusal> {
         let mut pairs = Vec::new();
         for (name, value) in form_urlencoded::parse(query) {
+            // What is no UTF-8 is read as this sign. A client that means the sign itself writes it in three bytes.
+            if [&name, &value].into_iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) && !means_sign(query)
+            {
+                return Err(Refusal::new(Code::InvalidRequest, "The query parameters are not UTF-8."));
+            }
             if pairs.len() == PARAMETERS_MAX {
                 let message = format!("There are more than {PARAMETERS_MAX} query parameters.");
                 return Err(Refusal::new(Code::InvalidRequest, message));
@@ -301,6 +356,20 @@ mod tests {
             assert_eq!(made.len(), ID_LENGTH, "{wrong:?}");
             assert_ne!(made, RequestId::of(&HeaderMap::new()).text());
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_never_counts_as_nothing() {
+        assert!([&b""[..], b" \n"].iter().all(|blank| json_of(blank).unwrap().is_none()));
+        assert_eq!(json_of(b"null").unwrap(), Some(Value::Null));
+        for unread in [&b"{"[..], b"{\"a\":1e400}", b"\"\\ud83d\"", b"\"\xe9\"", b"x", b"\0"] {
+            assert_eq!(json_of(unread).unwrap_err().status().as_u16(), 400, "{unread:?}");
+        }
+        for unread in [&b"region=%ff"[..], b"%c3=1", b"where={\"a\":\"%ed%a0%bd\"}"] {
+            assert!(Parameters::read(unread).is_err(), "{unread:?}");
+        }
+        let sign = Parameters::read(b"a=%EF%bf%bd+%C3%A9").unwrap();
+        assert_eq!(sign.one("a").unwrap(), Some("\u{fffd} \u{e9}"));
     }
 
     #[test]

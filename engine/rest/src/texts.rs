@@ -17,18 +17,30 @@ pub(crate) fn unsigned(value: u64, out: &mut String) {
     out.push_str(itoa::Buffer::new().format(value));
 }
 
-/// As JavaScript prints it: whole numbers without a point, exponents for very large and very small ones.
+/// As JavaScript prints it: whole numbers without a point, exponents for very large and very small ones. A zero keeps its sign. What is
+/// no number of JSON is a string, as PostgreSQL prints it: a null that is written back would erase it.
 pub(crate) fn float(value: f64, out: &mut String) {
     if !value.is_finite() {
-        out.push_str("null");
+        out.push('"');
+        out.push_str(not_finite(value));
+        out.push('"');
+    } else if value == 0.0 && value.is_sign_negative() {
+        out.push_str("-0");
     } else if short(value, out).is_none() {
         let size = value.abs();
         if size != 0.0 && !(1e-6..1e21).contains(&size) {
             write(out, format_args!("{value:e}"));
         } else {
-            // Negative zero is zero.
-            write(out, format_args!("{}", value + 0.0));
+            write(out, format_args!("{value}"));
         }
+    }
+}
+
+fn not_finite(value: f64) -> &'static str {
+    match (value.is_nan(), value > 0.0) {
+        (true, _) => "NaN",
+        (false, true) => "Infinity",
+        (false, false) => "-Infinity",
     }
 }
 
@@ -136,7 +148,14 @@ pub(crate) fn date(days: i32, out: &mut String) {
     }
 }
 
+/// With milliseconds; with microseconds where they say something.
 pub(crate) fn instant(micros: i64, out: &mut String) {
+    if micros.rem_euclid(1_000) != 0 {
+        return match DateTime::from_timestamp_micros(micros) {
+            Some(at) => write(out, format_args!("{}", at.format("%Y-%m-%dT%H:%M:%S%.6fZ"))),
+            None => write(out, format_args!("{micros}")),
+        };
+    }
     let (days, of_day) = (micros.div_euclid(MICROS_OF_DAY), micros.rem_euclid(MICROS_OF_DAY).unsigned_abs());
     if let Some((year, month, day)) = civil(days) {
         let (seconds, millis) = (of_day / 1_000_000, of_day % 1_000_000 / 1_000);
@@ -154,13 +173,15 @@ pub(crate) fn instant(micros: i64, out: &mut String) {
 
 pub(crate) fn time(micros: i64, out: &mut String) {
     let seconds = u32::try_from(micros.div_euclid(1_000_000)).unwrap_or(0);
-    let millis = micros.rem_euclid(1_000_000) / 1_000;
+    let (millis, rest) = (micros.rem_euclid(1_000_000) / 1_000, micros.rem_euclid(1_000));
     match chrono::NaiveTime::from_num_seconds_from_midnight_opt(seconds, 0) {
         Some(at) => write(out, format_args!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())),
         // PostgreSQL has 24:00:00.
         None => out.push_str("24:00:00"),
     }
-    if millis > 0 {
+    if rest > 0 {
+        write(out, format_args!(".{millis:03}{rest:03}"));
+    } else if millis > 0 {
         write(out, format_args!(".{millis:03}"));
     }
 }
@@ -189,7 +210,7 @@ mod tests {
 
     #[test]
     fn doubles_are_the_shortest_texts_that_mean_them() {
-        let plain = |value: f64| text(|out| write(out, format_args!("{}", value + 0.0)));
+        let plain = |value: f64| text(|out| write(out, format_args!("{value}")));
         let mut values =
             vec![0.0, -0.0, 0.1, 0.3, 1979.75, -0.05, 1e15, 999_999_999_999_999.9, 4_503_599_627_370_497.5];
         values.extend([123_456.000_001, 0.1 + 0.2, 1e-6, 9_007_199_254_740_993.0, 1e20, 0.000_001_5, 100.0, -2.5e-5]);
@@ -205,10 +226,30 @@ mod tests {
             if size == 0.0 || (1e-6..1e21).contains(&size) {
                 assert_eq!(printed, plain(value), "{value:e}");
             }
-            assert_eq!(printed.parse::<f64>().unwrap(), value, "{printed}");
+            assert_eq!(printed.parse::<f64>().unwrap().to_bits(), value.to_bits(), "{printed}");
         }
         assert_eq!(text(|out| float(1e300, out)), "1e300");
-        assert_eq!(text(|out| float(f64::NAN, out)), "null");
+        assert_eq!(text(|out| float(f64::NAN, out)), "\"NaN\"");
+        assert_eq!(text(|out| float(f64::NEG_INFINITY, out)), "\"-Infinity\"");
+    }
+
+    /// What is printed is read as the same double, bit for bit.
+    #[test]
+    fn doubles_go_there_and_back() {
+        let mut seen = 0;
+        for bits in numbers() {
+            let value = f64::from_bits(bits);
+            if !value.is_finite() {
+                continue;
+            }
+            let printed = text(|out| float(value, out));
+            let read = querygate_types::json::value::value(&printed).unwrap().as_f64().unwrap();
+            assert_eq!(read.to_bits(), value.to_bits(), "{printed}");
+            seen += 1;
+            if seen == 300_000 {
+                return;
+            }
+        }
     }
 
     #[test]
@@ -244,7 +285,8 @@ mod tests {
         let near = numbers().take(20_000).map(|number| (number >> 8).cast_signed() - (1 << 55));
         for micros in near.chain([0, -1, 1_500, i64::MIN, i64::MAX, -62_167_219_200_000_000, 253_402_300_800_000_000]) {
             let expected = match DateTime::from_timestamp_micros(micros) {
-                Some(at) => at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+                Some(at) if micros.rem_euclid(1_000) == 0 => at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+                Some(at) => at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
                 None => micros.to_string(),
             };
             assert_eq!(text(|out| instant(micros, out)), expected, "{micros}");

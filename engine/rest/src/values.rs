@@ -1,7 +1,7 @@
 //! Values of Arrow as ObjectStack writes them in JSON. Knows no question.
 
 use crate::texts::{self, trimmed};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeBinaryArray, ListArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, LargeBinaryArray, ListArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float64Type, Int64Type, Time64MicrosecondType,
@@ -13,7 +13,7 @@ use querygate_query_api::own_texts::texts_of_own_types;
 use querygate_query_api::requests::question::{AnswerColumn, JsonForm};
 use querygate_query_api::values::wide_numeric::wide_numeric;
 use querygate_types::json::print::quoted;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, Result, bytes};
 use serde::de::IgnoredAny;
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ pub(crate) struct Printer {
 pub(crate) enum Cells {
     Null,
     Text(StringArray),
+    Bytes(BinaryArray),
     Json(StringArray),
     Boolean(BooleanArray),
     Signed(arrow::array::Int64Array),
@@ -145,6 +146,11 @@ impl Cells {
                 DataType::LargeBinary => Self::numbers(array)?,
                 _ => Self::Text(text()?),
             },
+            JsonForm::Bytes => match array.data_type() {
+                // A mask is a text.
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text(text()?),
+                _ => Self::Bytes(cast_to(&DataType::Binary)?.as_binary::<i32>().clone()),
+            },
             JsonForm::Json => Self::Json(text()?),
             JsonForm::Boolean => Self::Boolean(cast_to(&DataType::Boolean)?.as_boolean().clone()),
             JsonForm::Number => Self::numbers(array)?,
@@ -202,6 +208,7 @@ impl Cells {
         match self {
             Self::Null => true,
             Self::Text(array) | Self::Json(array) => array.is_null(row),
+            Self::Bytes(array) => array.is_null(row),
             Self::Boolean(array) => array.is_null(row),
             Self::Signed(array) => array.is_null(row),
             Self::Unsigned(array) => array.is_null(row),
@@ -220,6 +227,7 @@ impl Cells {
     pub(crate) fn texts(&self, row: usize) -> Vec<String> {
         match self {
             Self::Text(array) if array.is_valid(row) => vec![array.value(row).to_owned()],
+            Self::Bytes(array) if array.is_valid(row) => vec![bytes::text(array.value(row))],
             Self::Signed(array) if array.is_valid(row) => vec![array.value(row).to_string()],
             Self::Unsigned(array) if array.is_valid(row) => vec![array.value(row).to_string()],
             Self::List(array, _) if array.is_valid(row) => {
@@ -244,6 +252,11 @@ impl Cells {
         match self {
             Self::Null => out.push_str("null"),
             Self::Text(array) => quoted(array.value(row), out),
+            Self::Bytes(array) => {
+                out.push_str("\"\\\\x");
+                bytes::push_digits(array.value(row), out);
+                out.push('"');
+            }
             Self::Json(array) => json(array.value(row), out),
             Self::Boolean(array) => out.push_str(if array.value(row) { "true" } else { "false" }),
             Self::Signed(array) => texts::signed(array.value(row), out),
@@ -257,9 +270,9 @@ impl Cells {
             Self::WideDecimal(array) => out.push_str(trimmed(&array.value_as_string(row))),
             Self::Numeric(array) => {
                 let text = wide_numeric(array, row)?.to_string();
-                // NaN and infinities are no numbers of JSON.
+                // NaN and infinities are no numbers of JSON: a null that is written back would erase them.
                 if text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
-                    out.push_str("null");
+                    quoted(&text, out);
                 } else {
                     out.push_str(trimmed(&text));
                 }
@@ -299,6 +312,7 @@ impl Cells {
 fn item_form(item: &DataType) -> JsonForm {
     match item {
         DataType::Boolean => JsonForm::Boolean,
+        DataType::Binary | DataType::BinaryView => JsonForm::Bytes,
         DataType::Date32 | DataType::Date64 => JsonForm::Date,
         DataType::Timestamp(..) => JsonForm::Instant,
         DataType::Time32(_) | DataType::Time64(_) => JsonForm::Time,
@@ -336,9 +350,13 @@ mod tests {
         check(text(r#"{"a":1}"#), JsonForm::Json, r#"{"a":1}"#);
         check(text("{bad"), JsonForm::Json, r#""{bad""#);
         check(text(r#"["x"]"#), JsonForm::List, r#"["x"]"#);
+        check(Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..]])), JsonForm::Bytes, r#""\\x00ff""#);
+        check(Arc::new(BinaryArray::from(vec![&b"A\xc3\xa9"[..]])), JsonForm::Bytes, r#""\\x41c3a9""#);
+        check(Arc::new(BinaryArray::from(vec![&b""[..]])), JsonForm::Bytes, r#""\\x""#);
+        check(text("\u{2022}"), JsonForm::Bytes, "\"\u{2022}\"");
         check(Arc::new(Int32Array::from(vec![7])), JsonForm::Number, "7");
         for (value, expected) in
-            [(5.0, "5"), (0.1, "0.1"), (-0.0, "0"), (1e300, "1e300"), (1e-9, "1e-9"), (f64::NAN, "null")]
+            [(5.0, "5"), (0.1, "0.1"), (-0.0, "-0"), (1e300, "1e300"), (1e-9, "1e-9"), (f64::NAN, "\"NaN\"")]
         {
             check(Arc::new(Float64Array::from(vec![value])), JsonForm::Number, expected);
         }
@@ -353,6 +371,7 @@ mod tests {
         check(Arc::new(at), JsonForm::Instant, "\"1970-01-01T00:00:01.500Z\"");
         check(Arc::new(Time64MicrosecondArray::from(vec![52_200_000_000])), JsonForm::Time, "\"14:30:00\"");
         check(Arc::new(Time64MicrosecondArray::from(vec![1_250_000])), JsonForm::Time, "\"00:00:01.250\"");
+        check(Arc::new(Time64MicrosecondArray::from(vec![1_250_001])), JsonForm::Time, "\"00:00:01.250001\"");
         check(Arc::new(NullArray::new(1)), JsonForm::Text, "null");
         check(Arc::new(Int32Array::from(vec![None])), JsonForm::Number, "null");
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), None])]);

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod bits;
+pub mod bytes;
 mod code;
 mod error;
 pub mod json;

@@ -3,6 +3,7 @@
 use super::value::Value;
 use super::{array, datetime, interval, numeric, out_of_range, syntax};
 use querygate_query_api::values::zone::Zone;
+use querygate_types::bytes::{self, NoBytes};
 use querygate_types::network::{self, Inet};
 use querygate_types::{Error, ErrorCode, PgType, Result, array_types, bits, uuid};
 
@@ -104,50 +105,10 @@ fn float(pg_type: PgType, text: &str) -> Result<f64> {
 
 /// Hex (`\x…`) or escape format.
 fn bytea(text: &str) -> Result<Vec<u8>> {
-    match text.strip_prefix("\\x") {
-        Some(hex) => {
-            bytea_hex(hex).ok_or_else(|| Error::new(ErrorCode::InvalidParameterValue, "invalid hexadecimal data"))
-        }
-        None => bytea_escape(text)
-            .ok_or_else(|| Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type bytea")),
-    }
-}
-
-fn bytea_hex(hex: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = hex
-        .bytes()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .map(|byte| char::from(byte).to_digit(16).map(|digit| digit as u8))
-        .collect::<Option<_>>()?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|[high, low]| (high << 4) | low).collect())
-}
-
-#[cfg_attr(
-    not(test),
-    expect(clippy::arithmetic_side_effects, reason = "three octal digits, the first at most 3, are one byte")
-)]
-fn bytea_escape(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = match (*first, after) {
-            (b'\\', [b'\\', after @ ..]) => {
-                bytes.push(b'\\');
-                after
-            }
-            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
-                bytes.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
-                after
-            }
-            (b'\\', _) => return None,
-            (byte, after) => {
-                bytes.push(byte);
-                after
-            }
-        };
-    }
-    Some(bytes)
+    bytes::read(text).map_err(|why| match why {
+        NoBytes::Digits => Error::new(ErrorCode::InvalidParameterValue, "invalid hexadecimal data"),
+        NoBytes::Escape => Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type bytea"),
+    })
 }
 
 #[cfg(test)]

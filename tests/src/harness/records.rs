@@ -52,6 +52,7 @@ fn cell(array: &ArrayRef, at: usize, form: JsonForm) -> Value {
             (0..members.len()).map(|at| cell(&members, at, JsonForm::Text)).collect()
         }
         JsonForm::Json => serde_json::from_str(&text(array, at)).unwrap(),
+        JsonForm::Bytes => json!(querygate_types::bytes::text(array.as_binary::<i32>().value(at))),
         JsonForm::Text | JsonForm::Date | JsonForm::Instant | JsonForm::Time => json!(text(array, at)),
     }
 }

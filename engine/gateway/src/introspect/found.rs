@@ -146,7 +146,7 @@ pub(super) enum Kind {
     Time,
     Tags,
     Json,
-    File,
+    Bytes,
 }
 
 impl Holds {
@@ -172,7 +172,7 @@ impl Holds {
             ValueType::Date => Kind::Date,
             ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => Kind::Datetime,
             ValueType::Time => Kind::Time,
-            ValueType::Binary => Kind::File,
+            ValueType::Binary => Kind::Bytes,
             ValueType::JsonText | ValueType::Json | ValueType::Float32Vector(_) => Kind::Json,
         };
         Self { kind, value_type }

@@ -332,7 +332,8 @@ fn field(column: &FoundColumn, holds: Holds, target: Option<(&str, &str)>) -> Va
         (None, Kind::Time) => json!({"type": "time"}),
         (None, Kind::Tags) => json!({"type": "tags"}),
         (None, Kind::Json) => json!({"type": "json"}),
-        (None, Kind::File) => json!({"type": "file"}),
+        // Of the types of fields, the one whose values are strings: bytes are written as one.
+        (None, Kind::Bytes) => json!({"type": "text"}),
     };
     field["label"] = Value::String(label(&column.remote));
     if column.required {

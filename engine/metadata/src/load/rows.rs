@@ -45,11 +45,11 @@ impl<R: BufRead> RowReader<R> {
     }
 
     fn row(&mut self, text: &str) -> Result<Map<String, Value>, Box<Diagnostic>> {
-        match serde_json::from_str::<Value>(text) {
+        match querygate_types::json::value::value(text) {
             Ok(Value::Object(row)) => Ok(row),
             Ok(_) => Err(self.fail("a row is a JSON object", 1)),
-            Err(error) => {
-                let column = u32::try_from(error.column()).unwrap_or(1).max(1);
+            Err(fault) => {
+                let column = u32::try_from(fault.at).unwrap_or(0).saturating_add(1);
                 Err(self.fail("the row is not JSON", column))
             }
         }
@@ -182,7 +182,7 @@ fn keys(row: &Map<String, Value>) -> Value {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if key.starts_with(['o', 'f', 's', 'r']) => {
                 // Text that is not JSON stays text and is refused by the reader with a place.
-                let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+                let value = querygate_types::json::value::value(text).unwrap_or_else(|_| Value::String(text.clone()));
                 set.insert((*key).to_owned(), value);
             }
             Some(value) => {

@@ -112,7 +112,7 @@ impl Reader<'_> {
             self.at += 1;
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        serde_json::from_str(text).map(Value::Number).map_err(|_| {
+        querygate_types::json::value::number(text).map(Value::Number).ok_or_else(|| {
             self.at = start;
             self.error("malformed number")
         })

@@ -212,7 +212,7 @@ fn operand(expr: &Expr) -> String {
     }
 }
 
-const READ_FROM_TEXT: &str = "an interval, a time with a zone, an address, a string of bits or a numeric without digits of its own is asked for null only";
+const READ_FROM_TEXT: &str = "bytes, an interval, a time with a zone, an address, a string of bits or a numeric without digits of its own is asked for null only";
 
 fn scalar_column(kind: ColumnKind) -> Result<ColumnKind, DropReason> {
     match kind {

@@ -34,8 +34,10 @@ impl Column {
         if self.multiple && self.field_type != F::Formula {
             return ColumnKind::List;
         }
-        // The texts of a value of these have several forms, or another order than the value.
-        if self.column_type.is_some_and(|own| own.is_read_from_text() || matches!(own, ValueType::Coded(_))) {
+        // The texts of a value of these have several forms, or another order than the value; bytes are no text.
+        let is_asked_for_null =
+            |own: ValueType| own.is_read_from_text() || matches!(own, ValueType::Coded(_) | ValueType::Binary);
+        if self.column_type.is_some_and(is_asked_for_null) {
             return ColumnKind::ReadFromText;
         }
         // An id, a code or a reference whose column holds whole numbers is compared as a number.

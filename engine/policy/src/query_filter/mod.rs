@@ -160,6 +160,9 @@ impl Compiler<'_> {
         op: CompareOp,
         value: &Value,
     ) -> Result<RowFilter, FilterError> {
+        if column.kind() == ColumnKind::ReadFromText && value.is_null() && matches!(op, CompareOp::Eq | CompareOp::Ne) {
+            return Ok(is_null(name, op == CompareOp::Ne));
+        }
         let kind = scalar(name, column, operator)?;
         if let Some(reference) = field_reference(value) {
             return self.compare_columns(name, kind, op, reference);
@@ -291,7 +294,7 @@ fn is_null(name: &str, negated: bool) -> RowFilter {
 }
 
 /// Why a column is not compared, and what may be asked of it.
-const READ_FROM_TEXT: &str = "an interval, a time with a zone, an address, a string of bits and a numeric without digits of its own take $null and $exists";
+const READ_FROM_TEXT: &str = "bytes, an interval, a time with a zone, an address, a string of bits and a numeric without digits of its own take null, $null and $exists";
 
 /// `{$null: true}` = `{$exists: false}` = has no value.
 fn null_test(

@@ -6,7 +6,7 @@ use super::forms::{domains, shapes, temporal};
 use super::violation::{Violation, ViolationCode};
 use crate::query_filter::{Column, ColumnKind};
 use querygate_metadata::model::{Field, FieldType, ValueType};
-use querygate_types::uuid;
+use querygate_types::{bytes, uuid};
 use serde_json::{Number, Value, json};
 use std::ops::RangeInclusive;
 
@@ -75,7 +75,11 @@ pub(super) fn check(field: &Field, value: &Value) -> Checked {
 /// A value of a column whose type metadata declares, where that says more than the field's type: it stays as exact as it was
 /// given.
 fn check_declared(field: &Field, value: &Value) -> Option<Checked> {
-    field.column_type?;
+    if field.column_type? == ValueType::Binary && !field.multiple {
+        let is_bytes = value.as_str().is_some_and(|text| bytes::read(text).is_ok());
+        let what = "must be bytes in hexadecimal digits, as \"\\x00ff\"";
+        return Some(if is_bytes { Ok(value.clone()) } else { Err(refuse(field, ViolationCode::InvalidType, what)) });
+    }
     let kept = |fits: bool, code: ViolationCode, what: &str| {
         if fits { Ok(value.clone()) } else { Err(refuse(field, code, &format!("must be {what}"))) }
     };
@@ -255,6 +259,8 @@ fn number(field: &Field, value: &Value) -> Checked {
         return Err(too_many_places(field, scale, places));
     }
     let Some(range) = whole else {
+        let is_double = matches!(field.value_type(), ValueType::Float32 | ValueType::Float64);
+        let exact = exact.filter(|_| !is_double);
         return Ok(exact.map_or(Value::Number(number), |text| Value::String(text.to_owned())));
     };
     // A roll-up is the platform's own: it is rounded, as SQL rounds what it assigns.

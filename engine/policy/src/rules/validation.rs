@@ -190,7 +190,7 @@ impl CompiledValidation {
                 self.state(written, object, field, transitions, initial.as_deref())
             }
             Check::JsonSchema { field, schema } => match given(written.assigned, field)? {
-                Value::String(text) => match serde_json::from_str(text) {
+                Value::String(text) => match querygate_types::json::value::value(text) {
                     Ok(parsed) if schema.holds(&parsed) => None,
                     Ok(_) => Some(self.found(Some(field), ViolationCode::JsonSchema)),
                     Err(_) => Some(self.found(Some(field), ViolationCode::InvalidJson)),
@@ -361,7 +361,7 @@ fn has_format(format: TextFormat, value: &Value, text: &str) -> bool {
         TextFormat::Url => texts::is_absolute_url(text),
         TextFormat::Phone => texts::has_strict_phone_form(text),
         // What is structured already is JSON.
-        TextFormat::Json => !value.is_string() || serde_json::from_str::<Value>(text).is_ok(),
+        TextFormat::Json => !value.is_string() || querygate_types::json::value::value(text).is_ok(),
     }
 }
 

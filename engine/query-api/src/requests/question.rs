@@ -117,15 +117,17 @@ pub struct AnswerColumn {
 pub enum JsonForm {
     /// A string.
     Text,
-    /// A number. Exact ones have all their digits.
+    /// Bytes: a string of hexadecimal digits behind `\x`, as PostgreSQL prints and reads them.
+    Bytes,
+    /// A number. Exact ones have all their digits; NaN and infinities are strings.
     Number,
     /// `true` or `false`.
     Boolean,
     /// `YYYY-MM-DD`.
     Date,
-    /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, in UTC.
+    /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, in UTC, with microseconds where they are not zero.
     Instant,
-    /// `HH:MM:SS`, with `.mmm` where it is not zero.
+    /// `HH:MM:SS`, with `.mmm` or microseconds where they are not zero.
     Time,
     /// An array of these texts or numbers.
     List,

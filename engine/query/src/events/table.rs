@@ -152,7 +152,7 @@ fn row(event: ChangeEvent) -> Result<Row> {
 
 /// The value of a key of one field as a text; of several, the object of JSON.
 fn record_id(key: String) -> Result<String> {
-    let fields: Map<String, Value> = serde_json::from_str(&key).map_err(Error::internal)?;
+    let fields: Map<String, Value> = querygate_types::json::value::object(&key).map_err(Error::internal)?;
     let mut values = fields.into_values();
     Ok(match (values.next(), values.next()) {
         (Some(Value::String(value)), None) => value,

@@ -13,6 +13,7 @@ use querygate_types::principal::Principal;
 use querygate_types::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -38,10 +39,10 @@ impl Shown<'_> {
         let mut views: BTreeMap<i64, Sides> = BTreeMap::new();
         let mut rows = Vec::new();
         for entry in entries {
-            if !views.contains_key(&entry.number) {
-                views.insert(entry.number, self.sides(&entry.change)?);
-            }
-            let sides = views.get(&entry.number).ok_or_else(|| Error::internal("a change without a view"))?;
+            let sides = match views.entry(entry.number) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.sides(&entry.change)?),
+            };
             self.entry(entry, sides, &mut rows)?;
         }
         Ok(rows)
@@ -59,7 +60,7 @@ impl Shown<'_> {
         let record = |view: &Option<View>| {
             let printed = view.as_ref().map(|view| view.record(self.print, entry.row)).transpose()?;
             let record: Option<Map<String, Value>> =
-                printed.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::internal)?;
+                printed.map(|text| querygate_types::json::value::object(&text)).transpose().map_err(Error::internal)?;
             Ok::<_, Error>(record.unwrap_or_default())
         };
         let (old, new) = (record(before)?, record(after)?);

@@ -14,7 +14,13 @@ use std::sync::Arc;
 pub(super) fn key(state: &SessionState, name: &str, column: Expr, form: JsonForm, bucket: Bucket) -> Result<Expr> {
     match form {
         JsonForm::Date | JsonForm::Instant => {}
-        JsonForm::Text | JsonForm::Number | JsonForm::Boolean | JsonForm::Time | JsonForm::List | JsonForm::Json => {
+        JsonForm::Text
+        | JsonForm::Bytes
+        | JsonForm::Number
+        | JsonForm::Boolean
+        | JsonForm::Time
+        | JsonForm::List
+        | JsonForm::Json => {
             return Err(query(format!("'{name}' holds no dates: it has no {}", word(bucket))));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::object::{Standing, absent, open, standing};
 use super::refusal::{guarded, query};
+use crate::write::values::key_text::key_text;
 use querygate_catalog::VisibleObject;
 use querygate_metadata::model::Field;
 use querygate_policy::filter::{RowFilter, Test};
@@ -10,6 +11,7 @@ use querygate_query_api::requests::record_change::key_parts;
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, Result, limits};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 /// Reads a filter over an object's fields.
@@ -57,11 +59,9 @@ pub(super) fn of_keys(keys: &[String], visible: &VisibleObject) -> Result<RowFil
         return of_composite_keys(keys, &parts, visible);
     }
     let key = open(visible, only.map_or("id", |key| key.name.as_str()), VendorCode::InvalidField)?;
-    if keys.iter().all(|own| key_parts(own, 1).is_some()) {
-        return Ok(even(one_of(&key.name, key.into(), keys)));
-    }
-    let keys: Vec<String> = keys.iter().filter(|own| key_parts(own, 1).is_some()).cloned().collect();
-    Ok(even(one_of(&key.name, key.into(), &keys)))
+    let texts = keys.iter().filter_map(|own| key_parts(own, 1)?.pop());
+    let texts = texts.filter_map(|text| key_text(key.value_type(), text)).map(Cow::into_owned).collect::<Vec<_>>();
+    Ok(even(one_of(&key.name, key.into(), &texts)))
 }
 
 /// Records that several fields find together.
@@ -71,7 +71,10 @@ fn of_composite_keys(keys: &[String], parts: &[&Field], visible: &VisibleObject)
     let one = |key: &String| match key_parts(key, fields.len()) {
         None => RowFilter::Nothing,
         Some(texts) => {
-            let equal = |(field, text): (&&Field, &str)| one_of(&field.name, (*field).into(), &[text.to_owned()]);
+            let equal = |(field, text): (&&Field, &str)| {
+                let text = key_text(field.value_type(), text).map(Cow::into_owned);
+                one_of(&field.name, (*field).into(), &Vec::from_iter(text))
+            };
             RowFilter::And(fields.iter().zip(texts).map(equal).collect())
         }
     };

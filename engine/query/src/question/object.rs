@@ -139,8 +139,8 @@ pub(super) fn form(value_type: ValueType) -> JsonForm {
         | ValueType::Coded(_)
         | ValueType::Network { .. }
         | ValueType::Interval
-        | ValueType::TimeTz
-        | ValueType::Binary => JsonForm::Text,
+        | ValueType::TimeTz => JsonForm::Text,
+        ValueType::Binary => JsonForm::Bytes,
         ValueType::TextList | ValueType::List(_) | ValueType::Float32Vector(_) => JsonForm::List,
         ValueType::Float64
         | ValueType::Float32

@@ -143,7 +143,7 @@ fn structured(object: &Object, field: &str, value: serde_json::Value) -> serde_j
     let is_structure =
         |field: &Field| matches!(field.field_type, F::Location | F::Address | F::Composite | F::Record | F::Repeater);
     let text = value.as_str().filter(|_| object.field(field).is_some_and(is_structure));
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(value)
+    text.and_then(|text| querygate_types::json::value::value(text).ok()).unwrap_or(value)
 }
 
 /// Rules have no words for infinity and NaN, which would pass them all.

@@ -218,7 +218,8 @@ async fn by_record(
     context: &ExecuteContext,
 ) -> Result<RecordBatch> {
     let table = targeted.table();
-    let Some(key) = record.key(table)? else { return Err(record.missing()) };
+    let object = &targeted.intent().object().object;
+    let Some(key) = record.key(table, object)? else { return Err(record.missing()) };
     let keys = [key];
     let by = KeyValues { places: table.key(), values: &keys };
     let stored = having(table, by, targeted.permit().target(), transaction, context).await?;

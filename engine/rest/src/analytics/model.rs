@@ -95,7 +95,7 @@ fn kind_of(field: &FieldDescription) -> &'static str {
         JsonForm::Number => "number",
         JsonForm::Boolean => "boolean",
         JsonForm::Date | JsonForm::Instant => "time",
-        JsonForm::Text | JsonForm::Time | JsonForm::List | JsonForm::Json => "string",
+        JsonForm::Text | JsonForm::Bytes | JsonForm::Time | JsonForm::List | JsonForm::Json => "string",
     }
 }
 

@@ -12,6 +12,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use querygate_query_api::requests::platform::Person;
+use querygate_types::json::value::value_of_bytes;
 use querygate_types::vendor::VendorCode;
 use querygate_web::Attempt;
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ pub(crate) async fn sign_in(State(site): Shared, call: Call) -> Response {
 async fn credentials(call: Call) -> Result<(String, String), Refusal> {
     let bytes = call.bytes(BODY_BYTES_MAX).await?;
     let bad = |_| Refusal::new(Code::BadRequest, "Invalid JSON in request body");
-    let body: Value = serde_json::from_slice(&bytes).map_err(bad)?;
+    let body: Value = value_of_bytes(&bytes).map_err(bad)?;
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     let (Some(email), Some(password)) = (text("email"), text("password")) else {
         let message = "[body.email] and [body.password]: expected string";

@@ -6,6 +6,10 @@ use querygate_query_api::requests::question::{FieldDescription, JsonForm, Object
 use utoipa::openapi::schema::{AdditionalProperties, SchemaType};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Type};
 
+/// Bytes as text.
+const BYTES: &str = r"^\\x([0-9a-f]{2})*$";
+const ABOUT_BYTES: &str = "Bytes: hexadecimal digits behind `\\x`, read and written alike.";
+
 /// Types of fields whose stored texts a reader gets as they are, whatever they look like.
 const TYPES_OF_TEXT: [&str; 2] = ["email", "url"];
 
@@ -54,7 +58,8 @@ fn read_value(field: &FieldDescription, all: &[Seen]) -> Shape {
         (false, true) => Some("Computed when it is read."),
         (false, false) => None,
     };
-    let plain = plain(field).title(Some(field.label.as_str())).description(note).read_only(field.is_computed);
+    let plain = plain(field).title(Some(field.label.as_str())).read_only(field.is_computed);
+    let plain = if note.is_some() { plain.description(note) } else { plain };
     let related = field.references.as_deref().filter(|name| all.iter().any(|seen| seen.object.name == *name));
     match (related, field.is_list) {
         (Some(name), false) => {
@@ -69,6 +74,7 @@ fn read_value(field: &FieldDescription, all: &[Seen]) -> Shape {
 fn plain(field: &FieldDescription) -> ObjectBuilder {
     match field.form {
         JsonForm::Text | JsonForm::Time => nullable(Type::String),
+        JsonForm::Bytes => nullable(Type::String).pattern(Some(BYTES)).description(Some(ABOUT_BYTES)),
         JsonForm::Number => nullable(Type::Number),
         JsonForm::Boolean => nullable(Type::Boolean),
         JsonForm::Date => formatted(nullable(Type::String), KnownFormat::Date),
@@ -119,6 +125,7 @@ fn written_value(field: &FieldDescription) -> Shape {
             return list(any()).schema_type(SchemaType::from_iter([Type::Array, Type::Null])).into();
         }
         (JsonForm::Text, true) => of(Type::String),
+        (JsonForm::Bytes, true) => of(Type::String).pattern(Some(BYTES)).description(Some(ABOUT_BYTES)),
         (JsonForm::Number, true) => of(Type::Number),
         (JsonForm::Boolean, true) => of(Type::Boolean),
         _ => plain(field),

@@ -110,6 +110,11 @@ fn filter(call: &Call) -> Result<EventFilter, Refusal> {
         let words: Vec<String> = words.filter(|word| !word.is_empty()).map(str::to_owned).collect();
         words
     };
+    // Who names none would follow all.
+    let is_blank = |name: &&&'static str| parameters.all(name).next().is_some() && named(**name).is_empty();
+    if let Some(name) = ["objects", "operations"].iter().find(is_blank) {
+        return Err(Refusal::invalid(name, "required", format!("'{name}' names at least one where it is given.")));
+    }
     let objects = named("objects");
     let operations = named("operations").iter().map(|word| operation(word)).collect::<Result<Vec<_>, _>>()?;
     let from = match call.header("last-event-id").filter(|id| !id.is_empty()) {

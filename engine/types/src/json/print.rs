@@ -39,7 +39,7 @@ const fn is_escaped(byte: u8) -> bool {
 }
 
 /// Where the first byte is that does not stand in a string as it is. Eight bytes are looked at at once: most texts have none.
-fn first_escaped(bytes: &[u8]) -> Option<usize> {
+pub(super) fn first_escaped(bytes: &[u8]) -> Option<usize> {
     let (words, last) = bytes.as_chunks::<8>();
     let place = |start: usize, part: &[u8]| part.iter().position(|byte| is_escaped(*byte)).map(|at| start + at);
     match words.iter().position(|word| has_escaped(u64::from_le_bytes(*word))) {

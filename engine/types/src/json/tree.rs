@@ -1,4 +1,6 @@
-//! The parser: RFC 8259 with Postgres' bounds. Each node knows where in the text it stands.
+//! A text as a tree, within Postgres' bounds. Each node knows where in the text it stands.
+
+use super::read::{Made, read};
 
 /// Deeper texts are refused: reading recurses.
 const DEPTH_MAX: usize = 500;
@@ -52,10 +54,44 @@ impl Json {
 
 /// Reads a text. `None`: it is no JSON.
 pub fn parse(text: &str) -> Option<Node> {
-    let mut parser = Parser { text, at: 0 };
-    let node = parser.value(0)?;
-    parser.blanks();
-    (parser.at == text.len()).then_some(node)
+    read(text, DEPTH_MAX).ok()
+}
+
+impl Made for Node {
+    type Members = Vec<(String, Self)>;
+    const HOLDS_NUL: bool = false;
+
+    fn null() -> Self {
+        Json::Null.node()
+    }
+
+    fn boolean(value: bool) -> Self {
+        Json::Bool(value).node()
+    }
+
+    fn number(text: &str) -> Option<Self> {
+        Some(Json::Number(text.to_owned()).node())
+    }
+
+    fn string(text: String) -> Self {
+        Json::String(text).node()
+    }
+
+    fn array(items: Vec<Self>) -> Self {
+        Json::Array(items).node()
+    }
+
+    fn add(members: &mut Self::Members, key: String, value: Self) {
+        members.push((key, value));
+    }
+
+    fn object(members: Self::Members) -> Self {
+        Json::Object(members).node()
+    }
+
+    fn placed(self, from: usize, to: usize) -> Self {
+        Self { from, to, ..self }
+    }
 }
 
 /// Texts below this make small trees.
@@ -93,196 +129,6 @@ fn zeros(exponent: &[u8]) -> usize {
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit()).skip_while(|byte| **byte == b'0').take(5);
     let zeros = digits.fold(0_usize, |found, digit| found * 10 + usize::from(digit - b'0'));
     if zeros > super::print::EXPONENT_MAX { 0 } else { zeros }
-}
-
-struct Parser<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl Parser<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn value(&mut self, depth: usize) -> Option<Node> {
-        if depth > DEPTH_MAX {
-            return None;
-        }
-        self.blanks();
-        let from = self.at;
-        let value = match self.peek()? {
-            b'{' => self.object(depth)?,
-            b'[' => self.array(depth)?,
-            b'"' => Json::String(self.string()?),
-            b'-' | b'0'..=b'9' => Json::Number(self.number()?),
-            _ => self.word()?,
-        };
-        Some(Node { from, to: self.at, value })
-    }
-
-    fn word(&mut self) -> Option<Json> {
-        for (word, value) in [("null", Json::Null), ("true", Json::Bool(true)), ("false", Json::Bool(false))] {
-            if self.text[self.at..].starts_with(word) {
-                self.at += word.len();
-                let ends = self.peek().is_none_or(|b| !b.is_ascii_alphanumeric() && b != b'_');
-                return ends.then_some(value);
-            }
-        }
-        None
-    }
-
-    fn array(&mut self, depth: usize) -> Option<Json> {
-        self.at += 1;
-        let mut items = Vec::new();
-        self.blanks();
-        if self.eat(b']') {
-            return Some(Json::Array(items));
-        }
-        loop {
-            items.push(self.value(depth + 1)?);
-            self.blanks();
-            if self.eat(b']') {
-                return Some(Json::Array(items));
-            }
-            if !self.eat(b',') {
-                return None;
-            }
-        }
-    }
-
-    fn object(&mut self, depth: usize) -> Option<Json> {
-        self.at += 1;
-        let mut members = Vec::new();
-        self.blanks();
-        if self.eat(b'}') {
-            return Some(Json::Object(members));
-        }
-        loop {
-            self.blanks();
-            if self.peek() != Some(b'"') {
-                return None;
-            }
-            let key = self.string()?;
-            self.blanks();
-            if !self.eat(b':') {
-                return None;
-            }
-            members.push((key, self.value(depth + 1)?));
-            self.blanks();
-            if self.eat(b'}') {
-                return Some(Json::Object(members));
-            }
-            if !self.eat(b',') {
-                return None;
-            }
-        }
-    }
-
-    fn number(&mut self) -> Option<String> {
-        let from = self.at;
-        self.eat(b'-');
-        let digits = |parser: &mut Self| {
-            let start = parser.at;
-            while parser.peek().is_some_and(|b| b.is_ascii_digit()) {
-                parser.at += 1;
-            }
-            parser.at > start
-        };
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else if !digits(self) {
-            return None;
-        }
-        if self.eat(b'.') && !digits(self) {
-            return None;
-        }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if !self.eat(b'+') {
-                self.eat(b'-');
-            }
-            if !digits(self) {
-                return None;
-            }
-        }
-        let ends = self.peek().is_none_or(|b| !b.is_ascii_alphanumeric() && b != b'_');
-        ends.then(|| self.text[from..self.at].to_owned())
-    }
-
-    fn string(&mut self) -> Option<String> {
-        self.at += 1;
-        let mut out = String::new();
-        loop {
-            let rest = &self.text[self.at..];
-            let end = rest.find(|c: char| matches!(c, '"' | '\\') || c < ' ')?;
-            out.push_str(&rest[..end]);
-            self.at += end;
-            match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(out);
-                }
-                b'\\' => {
-                    self.at += 1;
-                    self.escape(&mut out)?;
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    fn escape(&mut self, out: &mut String) -> Option<()> {
-        let byte = self.peek()?;
-        self.at += 1;
-        out.push(match byte {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let high = self.hex()?;
-                let code = if (0xD800..0xDC00).contains(&high) {
-                    if !(self.eat(b'\\') && self.eat(b'u')) {
-                        return None;
-                    }
-                    let low = self.hex()?;
-                    if !(0xDC00..0xE000).contains(&low) {
-                        return None;
-                    }
-                    0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)
-                } else {
-                    high
-                };
-                // Text holds no NUL.
-                char::from_u32(code).filter(|c| *c != '\0')?
-            }
-            _ => return None,
-        });
-        Some(())
-    }
-
-    fn hex(&mut self) -> Option<u32> {
-        let digits = self.text.get(self.at..self.at + 4)?;
-        self.at += 4;
-        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
-    }
 }
 
 #[cfg(test)]

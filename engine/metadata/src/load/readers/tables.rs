@@ -315,6 +315,7 @@ fn holds(field: &Field, value_type: ValueType) -> bool {
                 | V::Decimal { scale: 0, .. }
                 | V::Interval
                 | V::TimeTz
+                | V::Binary
         ),
         F::Lookup | F::MasterDetail | F::Tree | F::User | F::Select | F::Radio | F::Autonumber => {
             matches!(value_type, V::Text | V::Uuid | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. })

@@ -137,7 +137,7 @@ async fn read(session: &GateSession, question: &Question, key: &str, print: Prin
             let (mut own, mut record) = (String::new(), String::new());
             print(&of_key, &keys.slice(row, 1), &mut own)?;
             print(&asked.columns, &batch.slice(row, 1), &mut record)?;
-            let parsed: Map<String, Value> = serde_json::from_str(&own).map_err(Error::internal)?;
+            let parsed: Map<String, Value> = querygate_types::json::value::object(&own).map_err(Error::internal)?;
             let Some(text) = parsed.get(key).and_then(plain) else { continue };
             found.insert(text, (own, record));
         }

@@ -346,8 +346,12 @@ fn value(form: JsonForm, array: &ArrayRef, row: usize) -> Result<Value> {
     }
     let value = json(array, row)?;
     Ok(match (form, value) {
-        (JsonForm::Json, Value::String(text)) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        (JsonForm::List, Value::String(text)) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        (JsonForm::Json, Value::String(text)) => {
+            querygate_types::json::value::value(&text).unwrap_or(Value::String(text))
+        }
+        (JsonForm::List, Value::String(text)) => {
+            querygate_types::json::value::value(&text).unwrap_or(Value::String(text))
+        }
         (JsonForm::Number, Value::Bool(flag)) => u8::from(flag).into(),
         (JsonForm::Boolean, Value::Number(number)) => (number.as_f64() != Some(0.0)).into(),
         (_, value) => value,

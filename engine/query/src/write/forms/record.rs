@@ -1,6 +1,7 @@
 //! One record that is given as values: found by its key without a query, and refused with everything that is wrong with it. What a
 //! change may reach by a key is what its permit's target passes, whether or not the principal reads it.
 
+use crate::write::values::key_text::key_text;
 use crate::write::values::rows::{Row, records, scalar};
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
@@ -8,7 +9,7 @@ use chrono::DateTime;
 use datafusion::common::ScalarValue;
 use querygate_catalog::write::WriteTarget;
 use querygate_driver_api::value::Value;
-use querygate_metadata::model::{FieldType, Object, ValueType};
+use querygate_metadata::model::{Field, FieldType, Object, ValueType};
 use querygate_policy::Evaluator;
 use querygate_policy::filter::RowFilter;
 use querygate_policy::rules::{Dropped, Violation};
@@ -192,7 +193,7 @@ impl GivenRecord {
     }
 
     /// The key as the source compares it; `None`: no key of this table is such a text.
-    pub(in crate::write) fn key(&self, table: &WriteTarget) -> Result<Option<Vec<Value>>> {
+    pub(in crate::write) fn key(&self, table: &WriteTarget, object: &Object) -> Result<Option<Vec<Value>>> {
         if table.key().len() != self.key_fields {
             return Err(unsupported("a change of a record by another key than its table's"));
         }
@@ -201,6 +202,8 @@ impl GivenRecord {
         let mut key = Vec::with_capacity(texts.len());
         for (place, text) in table.key().iter().zip(texts) {
             let field = table.fields().get(*place).ok_or_else(|| Error::internal("a key that is no field"))?;
+            let declared = object.field(&field.name).map_or(ValueType::Text, Field::value_type);
+            let Some(text) = key_text(declared, text) else { return Ok(None) };
             let Ok(value) = scalar(&Json::from(text), &field.value_type().to_arrow()) else { return Ok(None) };
             let array = value.to_array().map_err(Error::internal)?;
             key.push(Value::from_array(array.as_ref(), 0)?);
@@ -240,7 +243,7 @@ impl GivenRecord {
     /// # Errors
     /// 22P02: it is none of the column's type.
     pub(in crate::write) fn stored(object: &Object, field: &str, value: &Json, own: &DataType) -> Result<ScalarValue> {
-        let declared = object.field(field).map(querygate_metadata::model::Field::value_type);
+        let declared = object.field(field).map(Field::value_type);
         match declared {
             // A text is a document like any other: it is stored with its quotes.
             Some(ValueType::Json | ValueType::JsonText) if !value.is_null() => {

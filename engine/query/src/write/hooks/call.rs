@@ -21,7 +21,9 @@ pub(super) fn read(text: &str) -> Result<(HookCapability, RecordCall)> {
     if text.len() > CALL_BYTES_MAX {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "a call of ctx.api is too long"));
     }
-    let Ok(Value::Object(mut call)) = serde_json::from_str(text) else { return Err(wrong("it is no call")) };
+    let Ok(Value::Object(mut call)) = querygate_types::json::value::value(text) else {
+        return Err(wrong("it is no call"));
+    };
     let method = match call.shift_remove("method") {
         Some(Value::String(method)) => method,
         Some(_) | None => return Err(wrong("it has no method")),

@@ -45,13 +45,11 @@ impl MadeRow {
             let Some(field) = object.field(name) else { continue };
             let value = self.payload.get(name).unwrap_or(&Value::Null);
             let is_key = table.place(name).is_some_and(|place| table.key().contains(&place));
-            if let Some(previous) = previous.filter(|_| is_key) {
-                if !previous.get(name).is_some_and(|own| is_same(own, value)) {
-                    let text = "a hook gave a record another key";
-                    return Err(
-                        Error::new(ErrorCode::UndefinedObject, text).with_vendor_code(VendorCode::ObjectNotFound)
-                    );
-                }
+            if let Some(previous) = previous.filter(|_| is_key)
+                && !previous.get(name).is_some_and(|own| is_same(own, value))
+            {
+                let text = "a hook gave a record another key";
+                return Err(Error::new(ErrorCode::UndefinedObject, text).with_vendor_code(VendorCode::ObjectNotFound));
             }
             if field.field_type == FieldType::Autonumber {
                 return Err(closed(&format!("a hook gives a value to the autonumber '{name}'")));
@@ -103,7 +101,7 @@ pub(crate) fn shown(object: &Object, mut row: Row) -> Row {
     for (name, value) in &mut row {
         if let Value::String(text) = value
             && is_document(object, name)
-            && let Ok(document) = serde_json::from_str(text)
+            && let Ok(document) = querygate_types::json::value::value(text)
         {
             *value = document;
         }

@@ -1,7 +1,7 @@
 //! What is stored of values that a caller gives of a record: known before its row is made, and by the same steps.
 
 use crate::write::target::Targeted;
-use crate::write::values::rows::{json, scalar};
+use crate::write::values::rows::{json, scalar, shown};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use serde_json::Value as Json;
@@ -16,8 +16,12 @@ pub(in crate::write) fn with_places(targeted: &Targeted, name: &str, value: &Jso
         return None;
     }
     // What is no such number, its contract refuses in its own words.
-    let stored = scalar(value, &own).ok()?.to_array().ok()?;
-    json(&stored, 0).ok()
+    let scalar_of = |value: &Json| scalar(value, &own).ok();
+    let stored = scalar_of(value)?;
+    let array = stored.to_array().ok()?;
+    let made = json(&array, 0).ok()?;
+    // More digits than a double has stay a text.
+    if scalar_of(&made).as_ref() == Some(&stored) { Some(made) } else { shown(&array, 0).ok().map(Json::from) }
 }
 
 /// The keys that a value of a reference will name when it is stored, each once, in the type in which its column has them: a number is

@@ -5,6 +5,7 @@ mod analyzed;
 pub(crate) mod assignment;
 pub(crate) mod computation;
 pub(crate) mod given;
+pub(crate) mod key_text;
 pub(crate) mod plain;
 pub(crate) mod rows;
 pub(in crate::write) mod texts;

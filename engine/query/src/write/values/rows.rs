@@ -9,7 +9,9 @@ use chrono::{DateTime, Days, NaiveDate, SecondsFormat};
 use datafusion::common::ScalarValue;
 use querygate_catalog::write::TargetField;
 use querygate_driver_api::value::Value;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::json::read::double;
+use querygate_types::numeric::Numeric;
+use querygate_types::{Error, ErrorCode, Result, bytes};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
@@ -32,7 +34,7 @@ pub(crate) fn json(array: &ArrayRef, row: usize) -> Result<Json> {
     if array.is_null(row) || array.data_type().is_null() {
         return Ok(Json::Null);
     }
-    if matches!(array.data_type(), DataType::List(_) | DataType::Binary) {
+    if matches!(array.data_type(), DataType::List(_)) {
         return other(array, row);
     }
     Ok(match Value::from_array(array.as_ref(), row)? {
@@ -56,7 +58,8 @@ pub(crate) fn json(array: &ArrayRef, row: usize) -> Result<Json> {
             let instant = DateTime::from_timestamp_micros(micros).ok_or_else(beyond)?;
             Json::String(instant.to_rfc3339_opts(SecondsFormat::Millis, true))
         }
-        Value::Binary(_) | Value::TextList(_) => return other(array, row),
+        Value::Binary(bytes) => Json::String(bytes::text(&bytes)),
+        Value::TextList(_) => return other(array, row),
     })
 }
 
@@ -81,7 +84,7 @@ fn other(array: &ArrayRef, row: usize) -> Result<Json> {
     }
 }
 
-fn shown(array: &ArrayRef, row: usize) -> Result<String> {
+pub(super) fn shown(array: &ArrayRef, row: usize) -> Result<String> {
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(array.as_ref(), &options).map_err(Error::internal)?;
     formatter.value(row).try_to_string().map_err(Error::internal)
@@ -104,7 +107,21 @@ fn beyond() -> Error {
 /// 22000: the column does not hold it.
 pub(crate) fn scalar(value: &Json, wanted: &DataType) -> Result<ScalarValue> {
     let made = match value {
+        // Text is a form of bytes, not bytes itself.
+        Json::String(text) if *wanted == DataType::Binary => {
+            let bytes = bytes::read(text).map_err(|_| refused(&"a text that stands for no bytes"))?;
+            return Ok(ScalarValue::Binary(Some(bytes)));
+        }
+        _ if *wanted == DataType::Binary && !value.is_null() => return Err(refused(&"no text, where bytes belong")),
         Json::Null => return ScalarValue::try_from(wanted).map_err(Error::internal),
+        // By its digits, as SQL reads a number that is written so: the double next to 1.005 rounds to 1.00.
+        Json::Number(number) if matches!(wanted, DataType::Decimal128(..)) => {
+            return decimal(&number.to_string(), wanted);
+        }
+        Json::String(text) if matches!(wanted, DataType::Decimal128(..)) => return decimal(text, wanted),
+        Json::String(text) if *wanted == DataType::Float64 && double(text).is_some() => {
+            ScalarValue::Float64(double(text))
+        }
         Json::Bool(flag) => ScalarValue::Boolean(Some(*flag)),
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => ScalarValue::Int64(Some(whole)),
@@ -123,6 +140,19 @@ pub(crate) fn scalar(value: &Json, wanted: &DataType) -> Result<ScalarValue> {
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     let cast = cast_with_options(&array, wanted, &options).map_err(|error| refused(&error))?;
     ScalarValue::try_from_array(&cast, 0).map_err(Error::internal)
+}
+
+/// A number of so many digits, rounded as PostgreSQL rounds what is assigned.
+fn decimal(text: &str, wanted: &DataType) -> Result<ScalarValue> {
+    let DataType::Decimal128(precision, scale) = *wanted else { return Err(refused(&"a decimal")) };
+    let number: Numeric = text.parse().map_err(|_| refused(&"a text that is no number"))?;
+    let fitting = number.in_type(precision.into(), scale.into()).map_err(|error| refused(&error))?;
+    let Numeric::Finite(_) = fitting else { return Err(refused(&"no finite number")) };
+    let (digits, places) = fitting.to_digits().ok_or_else(|| refused(&"a number of too many digits"))?;
+    let zeros = i32::from(scale) - i32::from(places);
+    let moved = u32::try_from(zeros).ok().and_then(|zeros| digits.checked_mul(10_i128.checked_pow(zeros)?));
+    let digits = moved.ok_or_else(|| Error::internal("a number kept more places than its column has"))?;
+    Ok(ScalarValue::Decimal128(Some(digits), precision, scale))
 }
 
 /// A cast would make a whole number of it.
@@ -162,7 +192,9 @@ fn refused(cause: &dyn std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Date32Array, Decimal128Array, Int64Array, Time64MicrosecondArray, TimestampMicrosecondArray};
+    use arrow::array::{
+        BinaryArray, Date32Array, Decimal128Array, Int64Array, Time64MicrosecondArray, TimestampMicrosecondArray,
+    };
 
     #[test]
     fn values_are_what_rules_expect() {
@@ -170,6 +202,8 @@ mod tests {
         let instant = TimestampMicrosecondArray::from(vec![1_500_000, 0]).with_timezone("UTC");
         let cases: Vec<(ArrayRef, Json)> = vec![
             (Arc::new(Int64Array::from(vec![Some(7), None])), Json::from(7)),
+            (Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..]])), Json::from("\\x00ff")),
+            (Arc::new(BinaryArray::from(vec![&b"A\xc3\xa9"[..]])), Json::from("\\x41c3a9")),
             (Arc::new(decimal), Json::from(1.5)),
             (Arc::new(Date32Array::from(vec![-1, 0])), Json::from("1969-12-31")),
             (Arc::new(instant), Json::from("1970-01-01T00:00:01.500Z")),
@@ -178,6 +212,34 @@ mod tests {
             assert_eq!(json(&array, 0).unwrap(), expected);
             let back = scalar(&expected, array.data_type()).unwrap();
             assert_eq!(back, ScalarValue::try_from_array(&array, 0).unwrap(), "{expected}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_read_by_their_digits() {
+        let of = |value: Json, precision, scale| match scalar(&value, &DataType::Decimal128(precision, scale)) {
+            Ok(ScalarValue::Decimal128(digits, ..)) => digits,
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => None,
+        };
+        let cases = [
+            (Json::from(1.005), 10, 2, Some(101)),
+            (Json::from(-2.675), 10, 2, Some(-268)),
+            (Json::from(0.1), 20, 18, Some(100_000_000_000_000_000)),
+            (Json::from(1e-7), 10, 8, Some(10)),
+            (Json::from(1e20), 38, 2, Some(10_i128.pow(22))),
+            (Json::from(u64::MAX), 20, 0, Some(i128::from(u64::MAX))),
+            (Json::from(7), 10, 3, Some(7_000)),
+            (Json::from(-0.0), 10, 2, Some(0)),
+            (Json::from("12345678901234567890.12345678"), 38, 8, Some(1_234_567_890_123_456_789_012_345_678)),
+            (Json::from("1.5e3"), 10, 1, Some(15_000)),
+            (Json::from(1e9), 10, 2, None),
+            (Json::from(1e300), 38, 0, None),
+            (Json::from("NaN"), 10, 2, None),
+            (Json::from("x"), 10, 2, None),
+        ];
+        for (value, precision, scale, digits) in cases {
+            assert_eq!(of(value.clone(), precision, scale), digits, "{value} in numeric({precision},{scale})");
         }
     }
 

@@ -104,15 +104,16 @@ impl<'a> Readers<'a> {
                 "false" | "no" | "n" | "0" | "否" => Ok(false.into()),
                 _ => fault("invalid_boolean", format!("\"{text}\" is not true or false")),
             },
-            JsonForm::Number if is_csv => match text.trim().parse::<serde_json::Number>() {
+            JsonForm::Number if is_csv => match querygate_types::json::value::number(text.trim()).ok_or(()) {
                 Ok(number) => Ok(Value::Number(number)),
                 Err(_) => fault("invalid_number", format!("\"{text}\" is not a number")),
             },
             JsonForm::List if is_csv => {
                 Ok(text.split([',', ';']).map(|item| Value::from(item.trim())).collect::<Vec<_>>().into())
             }
-            JsonForm::Json if is_csv => Ok(serde_json::from_str(text).unwrap_or_else(|_| text.into())),
+            JsonForm::Json if is_csv => Ok(querygate_types::json::value::value(text).unwrap_or_else(|_| text.into())),
             JsonForm::Text
+            | JsonForm::Bytes
             | JsonForm::Number
             | JsonForm::Date
             | JsonForm::Instant

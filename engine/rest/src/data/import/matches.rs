@@ -126,11 +126,13 @@ impl Matching<'_> {
                 let Some(key) = cells(self.key).and_then(|cells| cells.texts(row).pop()) else { continue };
                 let mut values = Vec::with_capacity(self.fields.len());
                 for name in self.fields {
+                    let Some(cells) = cells(name) else {
+                        values.push(Value::Null);
+                        continue;
+                    };
                     let mut text = String::new();
-                    if let Some(cells) = cells(name) {
-                        cells.print(row, &mut text)?;
-                    }
-                    values.push(serde_json::from_str(&text).unwrap_or_default());
+                    cells.print(row, &mut text)?;
+                    values.push(querygate_types::json::value::value(&text).map_err(querygate_types::Error::internal)?);
                 }
                 candidates.push(Candidate { key, values });
             }

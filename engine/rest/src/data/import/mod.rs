@@ -29,7 +29,7 @@ const CHANGES_AT_ONCE: usize = 200;
 pub(crate) async fn import(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
+        let (body, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let import = Import::of(&object, &body)?;
         import.run(&work).await
     };

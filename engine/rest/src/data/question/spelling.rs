@@ -6,6 +6,7 @@ use crate::call::Parameters;
 use crate::code::Code;
 use crate::refusal::Refusal;
 use querygate_query_api::requests::question::Question;
+use querygate_types::json::value::value;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value};
 
@@ -145,7 +146,7 @@ fn filter(parameters: &Parameters) -> Result<Option<Value>, Refusal> {
     if let Some((spelling, text)) = WHERE.one(parameters)?
         && !text.trim().is_empty()
     {
-        let value = serde_json::from_str(text).map_err(|_| {
+        let value = value(text).map_err(|_| {
             let message = format!("Query parameter '{spelling}' must be valid JSON.");
             Refusal::new(VendorCode::InvalidFilter, message)
         })?;

@@ -19,6 +19,7 @@ use querygate_query_api::requests::question::{
 };
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
+use querygate_types::json::value::value;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -103,7 +104,7 @@ impl File {
         let filter = match one("filter")?.filter(|text| !text.trim().is_empty()) {
             None => None,
             Some(text) => {
-                let value = serde_json::from_str(text);
+                let value = value(text);
                 let value = value.map_err(|_| Refusal::new(Code::InvalidRequest, "filter must be JSON"))?;
                 Some(filter_of(value, "filter")?)
             }
@@ -142,7 +143,7 @@ fn order(text: Option<&str>) -> Result<Vec<OrderKey>, Refusal> {
         return order_of(&[&text.replace(':', " ")], "orderby");
     }
     let wrong = || Refusal::new(Code::InvalidRequest, "orderby must be JSON");
-    let value: Value = serde_json::from_str(text).map_err(|_| wrong())?;
+    let value: Value = value(text).map_err(|_| wrong())?;
     let keys = match value {
         Value::Array(keys) => keys,
         key => vec![key],
@@ -243,7 +244,7 @@ impl Rows {
 fn plain(values: &Cells, row: usize) -> Result<String, Refusal> {
     let mut text = String::new();
     values.print(row, &mut text)?;
-    Ok(match serde_json::from_str(&text) {
+    Ok(match value(&text) {
         Ok(Value::Null) => String::new(),
         Ok(Value::String(text)) => text,
         Ok(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) | Err(_) => text,

@@ -113,7 +113,7 @@ async fn hits_of(
         for row in 0..printer.rows {
             let mut text = String::new();
             printer.print(row, &mut text, |_, _, _| Ok(false), |_| false)?;
-            let record: Value = serde_json::from_str(&text).map_err(querygate_types::Error::internal)?;
+            let record: Value = querygate_types::json::value::value(&text).map_err(querygate_types::Error::internal)?;
             let field = |name: Option<&str>| name.and_then(|name| record.get(name)).and_then(Value::as_str);
             let title = field(object.name_field.as_deref()).unwrap_or_default().to_owned();
             let changed = field(Some("updated_at")).unwrap_or_default().to_owned();

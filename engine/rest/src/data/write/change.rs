@@ -17,6 +17,7 @@ use querygate_query_api::requests::record_change::{
 };
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
+use querygate_types::json::value::value;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -24,7 +25,7 @@ use std::fmt::Write as _;
 pub(crate) async fn create(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+        let (body, _held) = call.charged_records(&work, site.body_max(), &object).await?;
         let values = values_of(body)?;
         let changed = one(&work, &object, RecordAction::Create { values }).await?;
         changed_record(StatusCode::CREATED, &object, &changed)
@@ -36,11 +37,11 @@ pub(crate) async fn update(State(site): Shared, Named((object, id)): Named<(Stri
     let answer = async {
         let work = site.work(&call).await?;
         let in_header = version_of_header(&call)?;
-        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+        let (body, _held) = call.charged_records(&work, site.body_max(), &object).await?;
         let mut values = values_of(body)?;
         // The record is the path's, whatever the body calls it.
         values.shift_remove("id");
-        let in_body = values.shift_remove("expectedVersion").and_then(|version| version.as_str().map(str::to_owned));
+        let in_body = version_of_body(&mut values)?;
         let expected_version = in_header.or(in_body);
         let changed = one(&work, &object, RecordAction::Update { id, values, expected_version }).await?;
         changed_record(StatusCode::OK, &object, &changed)
@@ -61,7 +62,7 @@ pub(crate) async fn delete(State(site): Shared, Named((object, id)): Named<(Stri
     about(&object, answer.await)
 }
 
-/// Values of a record; a body that is no JSON, or null, is empty.
+/// Values of a record; no body, or null, is empty.
 pub(crate) fn values_of(body: Option<Value>) -> Result<Map<String, Value>, Refusal> {
     match body {
         None | Some(Value::Null) => Ok(Map::new()),
@@ -77,9 +78,22 @@ fn no_record(kind: &str) -> Refusal {
     Refusal::invalid("data", "invalid_type", format!("Invalid input: expected record, received {kind}"))
 }
 
+/// The version among the values. One that cannot be read is not left out: the change would be made whatever the version is.
+fn version_of_body(values: &mut Map<String, Value>) -> Result<Option<String>, Refusal> {
+    match values.shift_remove("expectedVersion") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(version)) => Ok(Some(version)),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(Refusal::invalid("expectedVersion", "invalid_type", "Invalid input: expected string"))
+        }
+    }
+}
+
 /// The version in `If-Match`, without its quotes.
 fn version_of_header(call: &Call) -> Result<Option<String>, Refusal> {
-    let Some(given) = call.header("if-match").map(str::trim) else { return Ok(None) };
+    let Some(given) = call.headers.get("if-match") else { return Ok(None) };
+    let unread = |_| Refusal::new(Code::InvalidRequest, "If-Match cannot be read: send the record's `updated_at`.");
+    let given = given.to_str().map_err(unread)?.trim();
     let version = given.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(given);
     if version.is_empty() {
         let message = "If-Match is the empty entity-tag, which matches no record. Send the record's `updated_at`.";
@@ -126,7 +140,12 @@ async fn current(work: &Work, object: &str, id: String) -> Result<Option<Map<Str
     let Some(printer) = work.find(&question).await?.next().await? else { return Ok(None) };
     let mut text = String::new();
     printer.print(0, &mut text, |_, _, _| Ok(false), |_| false)?;
-    Ok(serde_json::from_str(&text).ok())
+    match value(&text).map_err(Error::internal)? {
+        Value::Object(record) => Ok(Some(record)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(Error::internal("a record was printed as another value").into())
+        }
+    }
 }
 
 /// Makes changes; one outcome for each.

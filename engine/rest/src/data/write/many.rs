@@ -4,7 +4,7 @@ use super::change::{dropped_fields, make, printed, refusal_of, values_of, with_a
 use super::references;
 use super::upserts::update_seen;
 use crate::answer::{JSON, text};
-use crate::call::{Call, Named};
+use crate::call::{Call, Named, object_of};
 use crate::code::Code;
 use crate::data::question::kind;
 use crate::data::read::about;
@@ -105,7 +105,7 @@ fn on_failure(body: &Map<String, Value>, faults: &mut Faults) -> OnFailure {
 pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+        let (body, _held) = call.charged_records(&work, site.body_max(), &object).await?;
         let Some(Value::Array(records)) = body else {
             let mut faults = Faults::new("createMany");
             faults.add("records", "invalid_type", "The body must be a JSON array of record objects");
@@ -155,7 +155,7 @@ fn changes_of(object: &str, actions: Vec<RecordAction>) -> Vec<RecordChange> {
 pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
+        let (body, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("updateMany");
         let on_failure = on_failure(&body, &mut faults);
         let records = faults.list(&body, "records");
@@ -195,7 +195,7 @@ fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAct
 pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
+        let (body, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("deleteMany");
         let on_failure = on_failure(&body, &mut faults);
         let ids = faults.list(&body, "ids");
@@ -217,7 +217,7 @@ pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String
 pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
+        let (body, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("batch");
         let on_failure = on_failure(&body, &mut faults);
         let operation = match body.get("operation").and_then(Value::as_str) {
@@ -344,7 +344,11 @@ async fn results(
 pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max()).await?;
+        let (body, digits, _held) = call.charged_digits(&work, site.body_max()).await?;
+        let mut body = object_of(body)?;
+        if let Some(operations) = body.get_mut("operations") {
+            digits.restore_operations(&work, operations).await?;
+        }
         if body.get("atomic") == Some(&Value::Bool(false)) {
             let message = "This endpoint is always atomic: leave `atomic` out.";
             return Err(Refusal::new(Code::BatchNotAtomic, message));
@@ -395,7 +399,14 @@ fn operation_of(at: usize, operation: &Value, faults: &mut Faults) -> Option<Rec
         faults.add(format!("operations.{at}.object"), "required", "Invalid input: expected string");
         return None;
     };
-    let mut values = operation.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut values = match operation.get("data") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(values)) => values.clone(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            faults.add(format!("operations.{at}.data"), "invalid_type", "Invalid input: expected record");
+            return None;
+        }
+    };
     let action = match (text("action").as_deref(), text("id")) {
         (Some("create"), _) => RecordAction::Create { values },
         (Some("update"), Some(id)) => {

@@ -130,7 +130,7 @@ async fn names(work: &Work, ids: Vec<String>) -> HashMap<String, Value> {
             for row in 0..printer.rows {
                 let mut text = String::new();
                 printer.print(row, &mut text, |_, _, _| Ok(false), |_| false).ok()?;
-                let record: Value = serde_json::from_str(&text).ok()?;
+                let record: Value = querygate_types::json::value::value(&text).ok()?;
                 let Some(id) = record.get(&key).and_then(Value::as_str) else { continue };
                 names.insert(id.to_owned(), record.get(&name).cloned().unwrap_or_default());
             }

@@ -1,0 +1,248 @@
+//! Values there and back: what is sent is stored as INSERT stores it, what is read and written back changes nothing.
+
+use crate::own::Gate;
+use querygate_tests::server::runtime;
+use serde_json::{Value, json};
+
+const STACK: &str = r#"
+manifest: { id: com.example.shop, namespace: shop, version: 1.0.0, type: app, name: Shop, engines: { protocol: "^17" } }
+datasources:
+  - { name: shop, driver: sqlite, config: {}, schemaMode: external, external: { allowWrites: true } }
+objects:
+  - name: shop_kinds
+    label: Kind
+    datasource: shop
+    external: { remoteName: kinds, writable: true }
+    sharingModel: public_read_write
+    systemFields: false
+    fields:
+      id: { type: number }
+      s: { type: number }
+      i: { type: number }
+      l: { type: number }
+      r: { type: number }
+      d: { type: number }
+      m: { type: number }
+      b: { type: boolean }
+      t: { type: text }
+      y: { type: file }
+      z: { type: text }
+      da: { type: date }
+      ti: { type: time }
+      ts: { type: datetime }
+      tz: { type: datetime }
+      j: { type: json }
+      a: { type: tags }
+querygate:
+  tables:
+    shop_kinds:
+      primaryKey: [id]
+      columnTypes: { id: bigint, s: smallint, i: integer, l: bigint, r: real, d: double precision, m: "numeric(38,8)", y: bytea,
+        z: bytea, ts: timestamp, tz: timestamptz }
+permissions:
+  - name: shop_manager
+    label: Everything
+    objects:
+      "*": { allowRead: true, allowCreate: true, allowEdit: true, allowDelete: true, allowExport: true, viewAllRecords: true, modifyAllRecords: true }
+  - name: shop_reader
+    label: Reads
+    objects:
+      shop_kinds: { allowRead: true }
+"#;
+
+const ROWS: &str = "CREATE TABLE kinds(id INTEGER PRIMARY KEY NOT NULL, s SMALLINT, i INT4, l BIGINT, r FLOAT4, d DOUBLE,
+    m DECIMAL_TEXT(38,8), b BOOLEAN, t TEXT, y BLOB, z BLOB, da DATE_TEXT, ti TIME_TEXT, ts TIMESTAMP_TEXT, tz TIMESTAMPTZ_TEXT, j TEXT,
+    a LIST_TEXT);";
+
+const COLUMNS: &str = "id, s, i, l, r, d, m, b, t, y, z, da, ti, ts, tz, a, j";
+
+const PATH: &str = "/data/shop_kinds";
+
+fn gate() -> Gate {
+    Gate::of(STACK, ROWS, "")
+}
+
+/// Cells of a row as SQL prints them.
+fn cells(gate: &Gate, columns: &str, id: i64) -> Vec<Option<String>> {
+    runtime().block_on(async {
+        let client = gate.server.client("nora").await;
+        let rows = client.simple_query(&format!("SELECT {columns} FROM shop_kinds WHERE id = {id}")).await.unwrap();
+        let row = rows.iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let row = row.unwrap();
+        (0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()
+    })
+}
+
+fn insert(gate: &Gate, columns: &str, values: &str) {
+    runtime().block_on(async {
+        let client = gate.server.client("nora").await;
+        client.batch_execute(&format!("INSERT INTO shop_kinds ({columns}) VALUES {values}")).await.unwrap();
+    });
+}
+
+/// Doubles without a pattern.
+fn doubles(count: usize) -> Vec<f64> {
+    let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut found = vec![
+        0.0,
+        -0.0,
+        0.1,
+        1e23,
+        10_928_588.983_213_553,
+        -1.407_470_518_826_136_4e113,
+        5.780_402_177_141_150_6e-220,
+        f64::MAX,
+        f64::MIN_POSITIVE,
+        f64::from_bits(1),
+        -f64::from_bits(1),
+        9_007_199_254_740_993.0,
+        1e21,
+        1e-7,
+    ];
+    while found.len() < count {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let double = f64::from_bits(bits ^ (bits >> 29));
+        if double.is_finite() {
+            found.push(double);
+        }
+    }
+    found
+}
+
+#[test]
+fn doubles_are_stored_bit_for_bit() {
+    let gate = gate();
+    let given = doubles(1_000);
+    for (part, doubles) in given.chunks(100).enumerate() {
+        let record =
+            |(at, double): (usize, &f64)| format!("{{\"id\":{},\"d\":{double:e},\"j\":[{double}]}}", part * 100 + at);
+        let body = format!("[{}]", doubles.iter().enumerate().map(record).collect::<Vec<_>>().join(","));
+        let request = querygate_tests::server::Request::new("POST", &format!("/api/v1{PATH}/createMany"));
+        let request = request.header("authorization", &format!("Bearer {}", gate.token("nora")));
+        let made = gate.send(request.text("application/json", &body));
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    let by_sql: Vec<f64> = runtime().block_on(async {
+        let client = gate.server.client("nora").await;
+        let rows = client.query("SELECT d FROM shop_kinds ORDER BY id", &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    });
+    let listed = gate.ask("nora", "GET", &format!("{PATH}?sort=id&limit=1000&select=id,d,j"), None).text();
+    let listed = querygate_types::json::value::value(&listed).unwrap();
+    for (at, double) in given.iter().enumerate() {
+        let record = &listed["records"][at];
+        assert_eq!(by_sql[at].to_bits(), double.to_bits(), "{double:e} by SQL is {:e}", by_sql[at]);
+        assert_eq!(record["d"].as_f64().unwrap().to_bits(), double.to_bits(), "{double:e}: {record}");
+        assert_eq!(record["j"][0].as_f64().unwrap(), *double, "{double:e}: {record}");
+    }
+    let changed = gate.ask("nora", "PATCH", &format!("{PATH}/5"), Some(&json!({"d": 122.416_294_033_786_58})));
+    assert_eq!(changed.json()["record"]["d"], json!(122.416_294_033_786_58), "{}", changed.text());
+    assert_eq!(cells(&gate, "d", 5), [Some("122.41629403378658".to_owned())]);
+}
+
+/// What INSERT takes of each type, and the same as REST says it.
+const SAME: [(&str, &str); 4] = [
+    (
+        r#"7, -8, 9007199254740993, 0.1, 0.1, 12345678901234567890.12345678, true, 'A é 😀', '\x00ff', '\x41c3a9', '2024-02-29',
+        '13:14:15.500001', '2024-02-29 13:14:15.123456', '2024-02-29 13:14:15.123456+00', '{a,b c}', '{"n":[1,0.1]}'"#,
+        r#""s":7,"i":-8,"l":9007199254740993,"r":0.1,"d":0.1,"m":12345678901234567890.12345678,"b":true,"t":"A é 😀","y":"\\x00ff",
+        "z":"\\x41c3a9","da":"2024-02-29","ti":"13:14:15.500001","ts":"2024-02-29T13:14:15.123456Z",
+        "tz":"2024-02-29T13:14:15.123456Z","j":{"n":[1,0.1]},"a":["a","b c"]"#,
+    ),
+    (
+        r"32767, 2147483647, 9223372036854775807, 3.4028235e38, 1.7976931348623157e308, 999999999999999999999999999999.99999999, false,
+        '', '\x', '\x5c27', '9999-12-31', '23:59:59.999999', '9999-12-31 23:59:59.999999', '9999-12-31 23:59:59.999999+00', '{}', '[]'",
+        r#""s":32767,"i":2147483647,"l":9223372036854775807,"r":3.4028235e38,"d":1.7976931348623157e308,
+        "m":999999999999999999999999999999.99999999,"b":false,"t":"","y":"\\x","z":"\\x5c27","da":"9999-12-31","ti":"23:59:59.999999",
+        "ts":"9999-12-31T23:59:59.999999Z","tz":"9999-12-31T23:59:59.999999Z","j":[],"a":[]"#,
+    ),
+    (
+        r#"-32768, -2147483648, -9223372036854775808, -0.0, -0.0, -1.005, NULL, '"\\', 'abc', '\x0a', '1970-01-01', '00:00:00',
+        '1970-01-01 00:00:00', '1970-01-01 00:00:00+00', '{"\""}', '"x"'"#,
+        r#""s":-32768,"i":-2147483648,"l":-9223372036854775808,"r":-0.0,"d":-0,"m":-1.005,"b":null,"t":"\"\\\\","y":"abc","z":"\\x0A",
+        "da":"1970-01-01","ti":"00:00:00","ts":"1970-01-01T00:00:00.000Z","tz":"1970-01-01T01:00:00.000+01:00","j":"x","a":["\""]"#,
+    ),
+    (
+        "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+        r#""s":null,"y":null"#,
+    ),
+];
+
+#[test]
+fn what_is_sent_is_stored_as_insert_stores_it() {
+    let gate = gate();
+    let all = "s, i, l, r, d, m, b, t, y, z, da, ti, ts, tz, a, j";
+    let bearer = format!("Bearer {}", gate.token("nora"));
+    let send = |method: &str, path: &str, body: &str| {
+        let request = querygate_tests::server::Request::new(method, &format!("/api/v1{path}"));
+        gate.send(request.header("authorization", &bearer).text("application/json", body))
+    };
+    for (at, (sql, rest)) in (1_i64..).step_by(10).zip(SAME) {
+        insert(&gate, COLUMNS, &format!("({at}, {sql})"));
+        let made = send("POST", PATH, &format!("{{\"id\":{},{rest}}}", at + 1));
+        assert_eq!(made.status, 201, "{}", made.text());
+        let wanted = cells(&gate, all, at);
+        assert_eq!(cells(&gate, all, at + 1), wanted, "{rest}");
+        // As it was read, written back; and as a new one.
+        let read = send("GET", &format!("{PATH}/{at}"), "").text();
+        let record = read.split_once("\"record\":").unwrap().1;
+        let record = record.strip_suffix('}').unwrap();
+        let changed = send("PATCH", &format!("{PATH}/{at}"), record);
+        assert_eq!(changed.status, 200, "{record}: {}", changed.text());
+        assert_eq!(cells(&gate, all, at), wanted, "{record}");
+        let other = record.replacen(&format!("\"id\":{at}"), &format!("\"id\":{}", at + 2), 1);
+        let made = send("POST", PATH, &other);
+        assert_eq!(made.status, 201, "{other}: {}", made.text());
+        assert_eq!(cells(&gate, all, at + 2), wanted, "{other}");
+        assert_eq!(
+            send("GET", &format!("{PATH}/{}", at + 2), "").text().replace(&(at + 2).to_string(), &at.to_string()),
+            read
+        );
+    }
+}
+
+#[test]
+fn bytes_have_one_form() {
+    let gate = gate();
+    for (id, sql, text) in [(1, r"'\x00ff'", r"\x00ff"), (2, r"'\x41c3a9'", r"\x41c3a9"), (3, r"'\x'", r"\x")] {
+        insert(&gate, "id, y", &format!("({id}, {sql})"));
+        assert_eq!(gate.get("nora", &format!("{PATH}/{id}"))["record"]["y"], json!(text));
+    }
+    insert(&gate, "id", "(4)");
+    let found = |filter: Value| {
+        let answer = gate.ask("nora", "POST", &format!("{PATH}/query"), Some(&json!({"where": filter})));
+        (answer.status, answer.json()["total"].clone())
+    };
+    for (filter, count) in [
+        (json!({"y": null}), 1),
+        (json!({"y": {"$eq": null}}), 1),
+        (json!({"y": {"$ne": null}}), 3),
+        (json!({"y": {"$null": false}}), 3),
+        (json!({"y": {"$exists": false}}), 1),
+    ] {
+        assert_eq!(found(filter.clone()), (200, json!(count)), "{filter}");
+    }
+    for filter in [json!({"y": "\\x00ff"}), json!({"y": {"$contains": "A"}}), json!({"y": {"$in": ["\\x00ff"]}})] {
+        assert_eq!(found(filter.clone()).0, 400, "{filter}");
+    }
+    for wrong in
+        [json!("\\x0"), json!("\\xzz"), json!("a\\b"), json!(5), json!(true), json!(["\\x00"]), json!({"a": 1})]
+    {
+        let refused = gate.ask("nora", "PATCH", &format!("{PATH}/1"), Some(&json!({"y": wrong})));
+        assert_eq!(
+            (refused.status, &refused.json()["fields"][0]["field"]),
+            (400, &json!("y")),
+            "{wrong}: {}",
+            refused.text()
+        );
+    }
+    assert_eq!(gate.get("nora", &format!("{PATH}/1"))["record"]["y"], json!("\\x00ff"));
+    let export = gate.ask("nora", "GET", &format!("{PATH}/export?format=csv&fields=y"), None).text();
+    assert!(export.contains("\\x00ff\r\n\\x41c3a9\r\n\\x\r\n"), "{export}");
+    let described = gate.get("nora", "/openapi.json");
+    let field = &described["components"]["schemas"]["record.shop_kinds"]["properties"]["y"];
+    assert!(field["pattern"].is_string() && field["description"].as_str().unwrap().contains("hexadecimal"), "{field}");
+}
