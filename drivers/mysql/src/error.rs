@@ -40,6 +40,10 @@ fn from_number(number: u16) -> Error {
             return Error::new(ErrorCode::SourceError, "source refuses to let its tables be read")
                 .with_hint("An operator can grant SELECT to the source's user.");
         }
+        1449 => {
+            return Error::new(ErrorCode::SourceError, "source has a view whose definer is gone")
+                .with_hint("An operator can define the view anew.");
+        }
         1045 | 1698 | 1251 | 1130 => {
             return unreachable("source refuses the login")
                 .with_hint("An operator can check the source's user and password.");

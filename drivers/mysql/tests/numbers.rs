@@ -131,6 +131,59 @@ async fn arithmetic_is_exact_or_raises() {
     }
 }
 
+/// The least, the greatest and other values of each unsigned type: the server computes none of them without a sign.
+#[tokio::test]
+async fn unsigned_numbers_have_signed_results() {
+    let Some(server) = Server::start() else { return };
+    server.sql(
+        "CREATE DATABASE num; USE num; CREATE TABLE unsigned (id BIGINT PRIMARY KEY, n BIGINT UNSIGNED, i INT UNSIGNED, z BIGINT ZEROFILL);
+         INSERT INTO unsigned VALUES (0, 0, 0, 0), (1, 1, 1, 1), (2, 9223372036854775807, 2147483647, 2147483648),
+             (3, 9223372036854775808, 2147483648, 9223372036854775808), (4, 18446744073709551615, 4294967295, 18446744073709551615);",
+    );
+    let driver = driver(&server, "num");
+    let input = scan(&driver, "unsigned", 0).await;
+    let wide: [i128; 5] = [0, 1, i128::from(i64::MAX), 1 << 63, i128::from(u64::MAX)];
+    let narrow: [i64; 5] = [0, 1, 2_147_483_647, 2_147_483_648, 4_294_967_295];
+    let negated = |expr: ScalarExpr| ScalarExpr::Negate(Box::new(expr));
+    let of = numeric(20, 0);
+    let computed = |op, value_type| ScalarExpr::Arithmetic {
+        op,
+        left: Box::new(column(1)),
+        right: Box::new(column(1)),
+        value_type,
+    };
+    for id in 0..5 {
+        let (n, i) = (wide[id], narrow[id]);
+        let decimal = |value, precision| Ok(Value::Decimal128 { value, precision, scale: 0 });
+        for (expr, value_type, expected) in [
+            (negated(column(1)), of, decimal(-n, 20)),
+            (negated(negated(column(1))), of, decimal(n, 20)),
+            (negated(column(2)), INT, Ok(Value::Int64(-i))),
+            (negated(negated(column(2))), INT, Ok(Value::Int64(i))),
+            (computed(ArithmeticOp::Add, numeric(21, 0)), numeric(21, 0), decimal(n + n, 21)),
+            (computed(ArithmeticOp::Subtract, numeric(21, 0)), numeric(21, 0), decimal(0, 21)),
+        ] {
+            assert_eq!(value(&driver, &input, id, &expr, value_type).await, expected, "{expr:?} of row {id}");
+        }
+    }
+    let sum = AggregateExpr {
+        function: AggregateFunction::Sum,
+        args: vec![negated(column(1))],
+        distinct: false,
+        filter: None,
+        value_type: numeric(38, 0),
+    };
+    let relation =
+        Relation::Aggregate { input: Box::new(input), group: Vec::new(), aggregates: vec![(ColumnId(60), sum)] };
+    let fragment =
+        Fragment { relation: relation.clone(), output: vec![output(60, numeric(38, 0))], parameters: Vec::new() };
+    if driver.render(&fragment).is_ok() {
+        let found = rows(&driver, relation, fragment.output, &[]).await.unwrap();
+        let expected = -wide.iter().sum::<i128>();
+        assert_eq!(found[0][0], Value::Decimal128 { value: expected, precision: 38, scale: 0 });
+    }
+}
+
 #[tokio::test]
 async fn signs_casts_and_rounding_are_exact() {
     let Some(server) = Server::start() else { return };

@@ -181,6 +181,10 @@ impl Dialect for MysqlDialect {
         Ok(found)
     }
 
+    fn negate(&self, argument: &Argument) -> String {
+        format!("(- {})", operand(argument, argument.value_type))
+    }
+
     fn arithmetic(
         &self,
         op: ArithmeticOp,
@@ -196,16 +200,7 @@ impl Dialect for MysqlDialect {
                 return unsupported("the source gives NULL for division by zero");
             }
         };
-        let operand = |argument: &Argument| match (to, argument.value_type) {
-            // An unsigned operand would make the result unsigned.
-            (ValueType::Int64, _) => format!("CAST({} AS SIGNED)", argument.text),
-            // Integers kept as such would overflow as such.
-            (ValueType::Decimal128 { .. }, ValueType::Decimal128 { precision, scale }) => {
-                format!("CAST({} AS DECIMAL({precision},{scale}))", argument.text)
-            }
-            _ => argument.text.clone(),
-        };
-        let (left, right) = (operand(left), operand(right));
+        let (left, right) = (operand(left, to), operand(right, to));
         if op == ArithmeticOp::Subtract && to == ValueType::Int64 {
             // MariaDB does not notice that a - least overflows for an a from 0 on; the sum in its place does.
             return Ok(format!(
@@ -272,5 +267,18 @@ impl Dialect for MysqlDialect {
 
     fn fence(&self) -> &'static str {
         " LIMIT 18446744073709551615"
+    }
+}
+
+/// An operand of arithmetic of a type.
+fn operand(argument: &Argument, of: ValueType) -> String {
+    match (of, argument.value_type) {
+        // An unsigned operand would make the result unsigned.
+        (ValueType::Int64, _) => format!("CAST({} AS SIGNED)", argument.text),
+        // Integers kept as such would overflow as such.
+        (ValueType::Decimal128 { .. }, ValueType::Decimal128 { precision, scale }) => {
+            format!("CAST({} AS DECIMAL({precision},{scale}))", argument.text)
+        }
+        _ => argument.text.clone(),
     }
 }
