@@ -2,13 +2,15 @@
 
 use crate::config::ClaimNames;
 use querygate_types::principal::AttributeValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of a text that a claim says.
 const TEXT_BYTES_MAX: usize = 256;
 /// Texts of one claim.
 const TEXTS_MAX: usize = 500;
+/// Up to here doubles hold each whole number.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Who a token says its user is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,12 +127,18 @@ fn meant(said: BTreeSet<String>, known: &BTreeMap<String, String>) -> BTreeSet<S
     said.iter().filter_map(|value| known.get(value)).cloned().collect()
 }
 
+/// A whole number in any spelling: JSON tells `7` from `7.0` no more than from `7e0`.
+fn whole(number: &Number) -> Option<i64> {
+    let exact = |number: &f64| number.fract() == 0.0 && number.abs() <= EXACT_MAX;
+    number.as_i64().or_else(|| format!("{:.0}", number.as_f64().filter(exact)?).parse().ok())
+}
+
 fn attribute_value(value: &Value) -> Result<AttributeValue, &'static str> {
     match value {
         Value::String(_) => text(value).map(AttributeValue::Text),
         Value::Bool(is) => Ok(AttributeValue::Boolean(*is)),
         Value::Number(number) => {
-            number.as_i64().map(AttributeValue::Integer).ok_or("an attribute is no whole number of 64 bits")
+            whole(number).map(AttributeValue::Integer).ok_or("an attribute is no whole number of 64 bits")
         }
         Value::Array(values) if values.len() <= TEXTS_MAX => {
             values.iter().map(text).collect::<Result<_, _>>().map(AttributeValue::List)
@@ -193,6 +201,19 @@ mod tests {
             assert!(read(&names, claims.clone()).is_err(), "{claims}");
         }
         assert!(read(&names, json!({"sub": "ada"})).is_ok());
+    }
+
+    #[test]
+    fn whole_numbers_have_many_spellings() {
+        let of = |text: &str| attribute_value(&serde_json::from_str(text).unwrap());
+        for (text, number) in
+            [("7", 7), ("7.0", 7), ("7e0", 7), ("0.7e1", 7), ("-0.0", 0), ("-9223372036854775808", i64::MIN)]
+        {
+            assert_eq!(of(text), Ok(AttributeValue::Integer(number)), "{text}");
+        }
+        for text in ["7.5", "1e300", "9223372036854775808", "1e16"] {
+            assert!(of(text).is_err(), "{text}");
+        }
     }
 
     #[test]

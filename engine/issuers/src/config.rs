@@ -1,7 +1,7 @@
 //! What is known of an issuer before it is asked anything. Reads no file.
 
+use crate::keys::algorithm::Algorithm;
 use hyper::Uri;
-use jsonwebtoken::Algorithm;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,21 +18,9 @@ pub enum KeySource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Algorithms(Vec<Algorithm>);
 
-const KNOWN: [(&str, Algorithm); 9] = [
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("EdDSA", Algorithm::EdDSA),
-];
-
 impl Default for Algorithms {
     fn default() -> Self {
-        Self(KNOWN.iter().map(|(_, algorithm)| *algorithm).collect())
+        Self(Algorithm::all().collect())
     }
 }
 
@@ -42,8 +30,7 @@ impl Algorithms {
     /// # Errors
     /// The name that is not one.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
-        let known = |name: &str| KNOWN.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm);
-        let named = names.into_iter().map(|name| known(name).ok_or_else(|| name.to_owned()));
+        let named = names.into_iter().map(|name| Algorithm::named(name).ok_or_else(|| name.to_owned()));
         named.collect::<Result<Vec<_>, _>>().map(Self)
     }
 

@@ -2,7 +2,7 @@
 //! where the configuration said.
 
 use crate::config::KeySource;
-use crate::{address, key_set::KeySet};
+use crate::{address, keys::key_set::KeySet};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::{ACCEPT, HeaderValue, USER_AGENT};
@@ -94,7 +94,7 @@ impl Fetcher {
         let mut request = Request::get(address).body(Empty::new()).map_err(|error| error.to_string())?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static("querygate"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
         let exchange = async {
             let answer = self.0.request(request).await.map_err(|error| error.to_string())?;
             let (head, body) = answer.into_parts();

@@ -1,9 +1,14 @@
 //! The keys of one issuer as long as the gate runs: fetched with the first token, again at an age and when a token names one that is not
 //! among them. What the issuer answers takes the place of what was there; where it does not answer, the last keys hold for a time.
 
+pub(crate) mod algorithm;
+pub(crate) mod key_set;
+mod material;
+pub(crate) mod tenure;
+
 use crate::config::{IssuerConfig, KeySource};
 use crate::fetch::Fetcher;
-use crate::key_set::KeySet;
+use crate::keys::key_set::KeySet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex as Turn;
@@ -123,7 +128,8 @@ impl Keys {
         }
         let ended = kept.good.as_ref().map_or(0, |good| keys.replace(&good.keys));
         let issuer = &self.issuer;
-        if keys.is_empty() {
+        keys.tell_left_out(issuer);
+        if keys.count() == 0 {
             tracing::error!(
                 issuer,
                 ended,

@@ -8,22 +8,22 @@
 )]
 
 mod address;
+mod base64url;
 mod claims;
 mod config;
 mod fetch;
 mod issuer;
 mod issuers;
-mod key_set;
 mod keys;
-mod provider;
 mod refusal;
-mod tenure;
 #[cfg(test)]
 mod tests;
+mod times;
+mod token;
 
 pub use address::checked_address;
 pub use claims::Claimed;
 pub use config::{Algorithms, ClaimNames, IssuerConfig, KeySource};
 pub use issuers::Issuers;
+pub use keys::tenure::KeyTenure;
 pub use refusal::Refusal;
-pub use tenure::KeyTenure;

@@ -3,6 +3,7 @@
 mod attacks;
 mod provider;
 mod rotation;
+mod standards;
 mod withdrawn;
 
 use crate::{Algorithms, ClaimNames, Claimed, IssuerConfig, Issuers, KeySource, Refusal, checked_address};

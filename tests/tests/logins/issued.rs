@@ -66,7 +66,7 @@ fn what_is_wrong_with_a_token_is_told_to_the_log_alone() {
     );
     let forged = [
         ("its signature is wrong", signed(&new_pair(), &header(), &good)),
-        ("it is malformed", unsigned),
+        ("its algorithm is not allowed", unsigned),
         ("its algorithm is not allowed", secret),
         ("it has expired", with(json!({"exp": now() - 5}))),
         ("it does not hold yet", with(json!({"nbf": now() + 60}))),
@@ -106,6 +106,32 @@ fn a_session_ends_with_its_token() {
     assert!(session.out.contains('1') && !session.out.contains('2'), "{}", session.both());
     assert!(session.err.contains("no longer holds"), "{}", session.both());
     assert!(world.everywhere(&token).iter().all(Result::is_err));
+}
+
+#[test]
+fn a_withdrawn_key_lets_nobody_in_and_ends_what_it_opened() {
+    let world = World::new();
+    let token = world.provider.sign(&world.provider.claims("one", "solo"));
+    assert!(world.everywhere(&token).iter().all(Result::is_ok));
+    std::thread::scope(|scope| {
+        let statements = ["-c", "SELECT 1", "-c", "\\! sleep 16", "-c", "SELECT 2"];
+        let session = scope.spawn(|| world.psql(&token, "require", &statements));
+        // Between two fetches of its keys an issuer is not asked, whatever tokens say.
+        std::thread::sleep(Duration::from_millis(10_500));
+        world.provider.withdraw();
+        let unknown =
+            world.provider.sign_as(&json!({"alg": "ES256", "kid": "k9"}), &world.provider.claims("one", "solo"));
+        let before = world.server.lines().len();
+        assert_eq!(world.over_rest(&unknown).unwrap_err().0, "401");
+        world.server.wait_for("publishes no key", before);
+        for (door, seen) in world.everywhere(&token).iter().enumerate() {
+            assert!(is_refused_alike(door, seen), "door {door}: {seen:?}");
+        }
+        let session = session.join().unwrap();
+        assert!(session.out.contains('1') && !session.out.contains('2'), "{}", session.both());
+    });
+    let other = world.provider.sign(&world.provider.claims("two", "eve"));
+    assert_eq!(world.over_rest(&other).unwrap_err().0, "401", "no issuer publishes the key");
 }
 
 #[test]

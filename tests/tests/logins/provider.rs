@@ -7,11 +7,14 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) struct Provider {
     address: SocketAddr,
     pair: EcdsaKeyPair,
+    /// The set that every issuer publishes.
+    keys: Arc<Mutex<Value>>,
 }
 
 pub(crate) fn encoded(bytes: impl AsRef<[u8]>) -> String {
@@ -45,13 +48,21 @@ impl Provider {
         let address = listener.local_addr().unwrap();
         let pair = new_pair();
         let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
-        let keys = json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k1", "use": "sig", "x": encoded(x), "y": encoded(y)}]});
+        let set = json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k1", "use": "sig", "x": encoded(x), "y": encoded(y)}]});
+        let keys = Arc::new(Mutex::new(set));
+        let published = Arc::clone(&keys);
         std::thread::spawn(move || {
             for tcp in listener.incoming().map_while(Result::ok) {
+                let keys = published.lock().unwrap().clone();
                 answer(tcp, address, &keys);
             }
         });
-        Self { address, pair }
+        Self { address, pair, keys }
+    }
+
+    /// A set of no keys from now on.
+    pub(crate) fn withdraw(&self) {
+        *self.keys.lock().unwrap() = json!({"keys": []});
     }
 
     /// `away` answers nothing but errors.

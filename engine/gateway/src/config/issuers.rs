@@ -151,7 +151,7 @@ fn algorithms(table: &Table<'_>) -> Option<Algorithms> {
     for name in &named {
         if Algorithms::named([name.value.as_str()]).is_err() {
             let message = format!("\"{}\" is no algorithm that issuers may sign by here", name.value);
-            let help = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA are; those with a shared secret are not";
+            let help = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, Ed25519 and EdDSA are; those with a shared secret are not";
             table.push(Diagnostic::error(Some(name.span.clone()), message).help(help));
             sound = false;
         }

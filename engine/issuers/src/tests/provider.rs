@@ -110,7 +110,7 @@ impl Signer {
         format!("{message}.{}", encoded(signature))
     }
 
-    fn signature(&self, message: &[u8]) -> Vec<u8> {
+    pub(super) fn signature(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
             Pair::Ecdsa(pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
