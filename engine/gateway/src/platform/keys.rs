@@ -20,7 +20,7 @@ const SPARED_BYTES: u64 = 4 << 20;
 const KEYS_MAX: usize = 50_000;
 const KEYS_PER_LOGIN: usize = 1_000;
 /// How often the file is looked at for keys that another process revoked. For one that it made, whenever a key is not known.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long another process that writes to the file is waited for, and how often it is looked whether it has ended.
 const LOCK_TIME: Duration = Duration::from_secs(5);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
@@ -71,24 +71,28 @@ impl KeyFile {
         Ok(file)
     }
 
-    /// The key with a hash, if it holds now.
+    /// The key with a hash, if it is known to hold now.
     pub(crate) fn held(&self, hash: &str, now_ms: i64) -> Option<NewKey> {
-        let found = self.find(hash, now_ms);
+        self.known(hash, now_ms).ok().flatten()
+    }
+
+    /// The key with a hash, if it holds now.
+    ///
+    /// # Errors
+    /// The file cannot be read: it may have revoked any of them, or hold this one. It is in the log.
+    pub(crate) fn known(&self, hash: &str, now_ms: i64) -> Result<Option<NewKey>> {
+        let found = self.find(hash, now_ms)?;
         if found.is_some() {
-            return found;
+            return Ok(found);
         }
         // It may have been made a moment ago.
         self.lock().looked = None;
         self.find(hash, now_ms)
     }
 
-    fn find(&self, hash: &str, now_ms: i64) -> Option<NewKey> {
-        if let Err(error) = self.refresh(Instant::now()) {
-            // A file that cannot be read may have revoked any of them.
-            tracing::error!(%error, "API keys are not taken");
-            return None;
-        }
-        self.lock().keys.get(hash).filter(|key| key.expires_ms.is_none_or(|end| end > now_ms)).cloned()
+    fn find(&self, hash: &str, now_ms: i64) -> Result<Option<NewKey>> {
+        self.refresh(Instant::now()).inspect_err(|error| tracing::error!(%error, "API keys are not taken"))?;
+        Ok(self.lock().keys.get(hash).filter(|key| key.expires_ms.is_none_or(|end| end > now_ms)).cloned())
     }
 
     fn lock(&self) -> MutexGuard<'_, Read> {
@@ -348,6 +352,11 @@ mod tests {
         again.add(&narrow).unwrap();
         assert_eq!(file.held("hash of c", 5), Some(narrow), "what another process made is known at once");
         std::fs::write(&path, "{bad\n").unwrap();
+        std::thread::sleep(LOOK_EVERY);
+        assert!(
+            file.held("hash of c", 5).is_none() && file.known("hash of c", 5).is_err(),
+            "a file that cannot be read knows nothing"
+        );
         assert!(KeyFile::open(path).is_err(), "a line that is none may have revoked a key");
         let wide = r#"{"id":"d","name":"n","login":"ada","hash":"h","prefix":"osk_","created_ms":1,"expires_ms":null,"scope":"all"}"#;
         std::fs::write(folder.path().join("wide.ndjson"), wide).unwrap();
