@@ -8,7 +8,6 @@
 )]
 
 mod address;
-mod base64url;
 mod claims;
 mod config;
 mod fetch;

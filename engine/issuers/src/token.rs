@@ -1,8 +1,9 @@
 //! A signed token in its compact form, RFC 7515: its three parts, and what its header says. Checks no signature and no claim.
 
-use crate::base64url;
 use crate::keys::algorithm::Algorithm;
 use crate::refusal::Refusal;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Map, Value};
 
 /// Kinds of tokens that let somebody in. RFC 8725 asks to keep those of other kinds apart: an issuer signs also what tells that somebody
@@ -32,7 +33,7 @@ fn parts(text: &str) -> Option<(&str, &str, &str)> {
 /// Whether a text may be a token, by its form: its first part is the beginning of a JSON object.
 pub(crate) fn has_form(text: &str) -> bool {
     let Some((header, _, _)) = parts(text) else { return false };
-    base64url::decode(header).is_some_and(|header| header.trim_ascii_start().starts_with(b"{"))
+    BASE64URL.decode(header).is_ok_and(|header| header.trim_ascii_start().starts_with(b"{"))
 }
 
 impl<'a> Token<'a> {
@@ -57,7 +58,7 @@ impl<'a> Token<'a> {
         let algorithm = text("alg")?.ok_or(MALFORMED)?;
         let algorithm = Algorithm::named(algorithm).ok_or(Refusal::Wrong(NOT_ALLOWED))?;
         let kid = text("kid")?.map(str::to_owned);
-        let signature = base64url::decode(signature).ok_or(MALFORMED)?;
+        let signature = BASE64URL.decode(signature).map_err(|_| MALFORMED)?;
         Ok(Self { algorithm, kid, claims: object(claims)?, message, signature })
     }
 }
@@ -66,7 +67,7 @@ impl<'a> Token<'a> {
 pub(crate) const NOT_ALLOWED: &str = "its algorithm is not allowed";
 
 fn object(part: &str) -> Result<Map<String, Value>, Refusal> {
-    let bytes = base64url::decode(part).ok_or(MALFORMED)?;
+    let bytes = BASE64URL.decode(part).map_err(|_| MALFORMED)?;
     serde_json::from_slice(&bytes).map_err(|_| MALFORMED)
 }
 
@@ -80,15 +81,13 @@ fn lets_in(kind: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
     #[test]
     fn the_form_of_a_token_is_that_of_its_header() {
         for header in
             ["{\"alg\":\"ES256\"}", "{\n  \"alg\": \"ES256\"\n}", " \t\r\n{\"alg\":1}", "{\r\n\"alg\":\"none\"}"]
         {
-            assert!(has_form(&format!("{}.x.y", BASE64.encode(header))), "{header}");
+            assert!(has_form(&format!("{}.x.y", BASE64URL.encode(header))), "{header}");
         }
         for text in ["", ".", "..", "a.b.c", "eyJ.x", "eyJ9.x.y.z", "[1].x.y", "pass.word.two", "osk_1.2.3"] {
             assert!(!has_form(text), "{text}");

@@ -1,7 +1,8 @@
 //! Public keys, and whether a signature is by one. Knows no document and no token.
 
-use crate::base64url;
 use crate::keys::algorithm::Algorithm;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{self as known, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 use serde_json::{Map, Value};
 
@@ -93,7 +94,7 @@ fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
 
 fn decoded(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> {
     let text = jwk.get(name).and_then(Value::as_str).ok_or("it lacks a member of its type")?;
-    base64url::decode(text).ok_or("a member of it is not in base64url")
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| "a member of it is not in base64url")
 }
 
 fn member(jwk: &Map<String, Value>, name: &str, bytes: usize) -> Result<Vec<u8>, &'static str> {
