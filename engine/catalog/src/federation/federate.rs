@@ -9,8 +9,11 @@ use crate::deployment::Deployment;
 use crate::leaf::GovernedTable;
 use crate::metrics::FragmentFacts;
 use crate::principal::VisibleObject;
-use crate::remote::{CompiledFragment, DriverTable, Expected, FragmentCall, OpenParameters, looks_up};
+use crate::remote::{
+    CompiledFragment, DriverTable, Expected, FragmentCall, NamedTable, OpenParameters, looks_up, names,
+};
 use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableScan};
@@ -165,7 +168,8 @@ pub(crate) fn federate(
     if opener.is_empty() {
         return Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Receipts::default() });
     }
-    let builder = Builder { opener, arguments, refused: Cell::new(false), made: RefCell::default() };
+    let named = named_tables(plan);
+    let builder = Builder { opener, arguments, named, refused: Cell::new(false), made: RefCell::default() };
     match carve(plan, opener, &builder, context) {
         Ok(Carved { plan, fragments, receipts }) => Ok(Federated { plan, fragments, receipts }),
         // Some value has no equal in the source, or its text is too long: the governed leaves take what they can.
@@ -198,7 +202,8 @@ impl WholeFragment {
         let translation = translate(plan, opener, context).ok()?;
         let driver = opener.driver(&translation.source)?;
         let statement = driver.render(&translation.fragment).ok()?;
-        let mut compiled = compiled(driver, &translation, statement, Vec::new(), known(&translation));
+        let named = named_tables(plan);
+        let mut compiled = compiled(driver, &translation, statement, Vec::new(), &named);
         let tables = opener.remotes.tables.values().filter(|table| *table.source() == translation.source);
         compiled.by_key = looks_up(&translation.fragment, tables);
         let looks_up = match (compiled.driver.looks_up(), compiled.by_key) {
@@ -276,6 +281,8 @@ struct Builder<'a> {
     opener: &'a GovernedOpener<'a>,
     /// The values of open parameters.
     arguments: Option<&'a Arguments>,
+    /// The tables that the statement names.
+    named: Vec<NamedTable>,
     /// A source refused the values of a fragment, or its length.
     refused: Cell<bool>,
     made: RefCell<Vec<Arc<FragmentTable>>>,
@@ -323,8 +330,7 @@ impl LeafBuilder for Builder<'_> {
             self.refused.set(true);
             return Err(Error::internal(format!("the values of a fragment are refused: {}", refusal.text)));
         }
-        let compiled =
-            CompiledFragment { open, ..compiled(driver, &translation, statement, values, known(&translation)) };
+        let compiled = CompiledFragment { open, ..compiled(driver, &translation, statement, values, &self.named) };
         let restricted = !translation.policy_values.is_empty();
         let size = translation.size.clone();
         let table = FragmentTable::new(self.opener.token.clone(), restricted, size, compiled);
@@ -340,7 +346,7 @@ fn compiled(
     translation: &Translation,
     statement: Arc<NativeStatement>,
     values: Vec<Value>,
-    known: Arc<FragmentFacts>,
+    named: &[NamedTable],
 ) -> CompiledFragment {
     let columns = translation.casts.iter().enumerate().map(|(i, cast)| (i, cast.clone())).collect();
     CompiledFragment {
@@ -351,15 +357,34 @@ fn compiled(
         values: values.into(),
         columns,
         schema: nullable(&translation.schema),
-        known,
+        known: known(translation),
         part: false,
         share: None,
         setting: None,
         by_key: false,
         names_columns: true,
+        reads: names(&translation.source, &translation.fragment, named),
         expected: Arc::new(Expected::of(&translation.size)),
         open: None,
     }
+}
+
+/// The drivers' tables that a plan names.
+fn named_tables(plan: &LogicalPlan) -> Vec<NamedTable> {
+    let mut found = Vec::new();
+    // The closure never fails, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(governed) = (provider.as_ref() as &dyn Any).downcast_ref::<GovernedTable>()
+            && let Some(table) = (governed.raw().as_ref() as &dyn Any).downcast_ref::<DriverTable>()
+        {
+            let (source, name) = (Arc::clone(table.source()), governed.name().to_owned());
+            found.push(NamedTable { source, table: table.table().clone(), name });
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 /// What the metrics know of a fragment before it runs.

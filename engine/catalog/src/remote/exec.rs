@@ -3,7 +3,8 @@
 use super::keys::{Narrowing, is_key, narrowed};
 use super::open::OpenParameters;
 use super::plain::PlainScans;
-use super::source_error::{named, of_column};
+use super::read_tables::tables;
+use super::source_error::{named, of_column, of_tables};
 use super::worth::Expected;
 use crate::arguments::Arguments;
 use crate::metrics::{FragmentFacts, FragmentRun, FragmentRuns};
@@ -61,6 +62,8 @@ pub(crate) struct CompiledFragment {
     pub(crate) by_key: bool,
     /// Whether its columns are the statement's own: what a policy reads besides has no name for a client.
     pub(crate) names_columns: bool,
+    /// What its reader calls the tables that it reads.
+    pub(crate) reads: Arc<[String]>,
     /// What it gives without keys.
     pub(crate) expected: Arc<Expected>,
     /// Where its values come from, where other values may take their place.
@@ -162,9 +165,16 @@ pub(crate) fn heard(compiled: &CompiledFragment, error: Error) -> Error {
     if let Some(notice) = compiled.driver.schema_notice().filter(|_| changed) {
         notice.give();
     }
+    let refused = changed || error.code() == ErrorCode::SourceError;
+    if refused {
+        let tables = tables(&compiled.fragment).into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let cause = error.cause();
+        tracing::warn!(source = &*compiled.source, tables, %error, cause, "a source refused to be read");
+    }
     let place = error.column().filter(|_| compiled.names_columns);
     let column = place.and_then(|place| compiled.fragment.output.get(place));
-    of_column(column.map(|column| column.name.as_str()), named(&compiled.source, error))
+    let told = of_column(column.map(|column| column.name.as_str()), named(&compiled.source, error));
+    if refused { of_tables(&compiled.reads, told) } else { told }
 }
 
 fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {

@@ -15,6 +15,17 @@ pub(crate) fn of_column(name: Option<&str>, error: Error) -> Error {
     }
 }
 
+/// The failure with the tables that it is about, as the statement names them.
+pub(crate) fn of_tables(names: &[String], error: Error) -> Error {
+    let quoted = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    match names {
+        _ if error.detail().is_some() || error.code() == ErrorCode::Internal => error,
+        [] => error,
+        [_] => error.with_detail(format!("The statement reads table {quoted} there.")),
+        _ => error.with_detail(format!("The statement reads tables {quoted} there.")),
+    }
+}
+
 /// The failure with the source's name in it, and a hint where there is none and the source may come back.
 pub(crate) fn named(source: &str, error: Error) -> Error {
     let returns = matches!(error.code(), ErrorCode::SourceUnavailable | ErrorCode::SourceLost);
@@ -70,5 +81,19 @@ mod tests {
         assert_eq!(of_column(Some("tags"), value.clone()).detail(), Some("It is in column \"tags\"."));
         assert_eq!(of_column(None, value).detail(), None);
         assert_eq!(of_column(Some("tags"), Error::internal("?")).detail(), None);
+    }
+
+    #[test]
+    fn tables_are_named_as_the_statement_names_them() {
+        let told = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let told = of_tables(&names, Error::new(ErrorCode::SourceError, "source failed"));
+            told.detail().map(str::to_owned)
+        };
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&["q"]).as_deref(), Some("The statement reads table \"q\" there."));
+        assert_eq!(told(&["q", "r"]).as_deref(), Some("The statement reads tables \"q\", \"r\" there."));
+        let known = Error::new(ErrorCode::DataException, "source holds none").with_detail("It is in column \"n\".");
+        assert_eq!(of_tables(&["q".to_owned()], known.clone()).detail(), known.detail());
     }
 }

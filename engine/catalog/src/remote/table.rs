@@ -406,6 +406,7 @@ impl DriverTable {
                 setting: None,
                 by_key: false,
                 names_columns: false,
+                reads: Arc::default(),
                 open,
             })) as Arc<dyn ExecutionPlan>)
         })
