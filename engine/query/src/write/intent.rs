@@ -32,7 +32,7 @@ pub(crate) struct WriteIntent {
 pub(crate) enum RowSource {
     /// The table's own rows that meet a condition, with a new value for each of the fields. `name`: as the statement calls the
     /// table. `from`: what is read beside it.
-    Found { name: Ident, from: Vec<TableWithJoins>, selection: Option<Expr>, values: Vec<(String, Expr)> },
+    Found { name: Ident, from: Vec<TableWithJoins>, selection: Option<Box<Expr>>, values: Vec<(String, Expr)> },
     /// New rows: a query's, whose columns are for these fields. `None`: one row of defaults. `name`: what the statement calls the
     /// table.
     Given { name: Ident, fields: Vec<String>, named: bool, query: Option<Box<Query>> },
@@ -122,7 +122,7 @@ impl WriteIntent {
         returning: Option<Vec<SelectItem>>,
     ) -> Result<Self> {
         let values = assigned(&object, assignments)?;
-        let rows = RowSource::Found { name, from: Vec::new(), selection, values };
+        let rows = RowSource::Found { name, from: Vec::new(), selection: selection.map(Box::new), values };
         Ok(Self::plain(WriteOperation::Update, object, rows, returning))
     }
 
@@ -271,7 +271,7 @@ impl WriteIntent {
         };
         let (object, name) = target(&update.table, catalog)?;
         let values = assigned(&object, &update.assignments)?;
-        let rows = RowSource::Found { name, from, selection: update.selection.clone(), values };
+        let rows = RowSource::Found { name, from, selection: update.selection.clone().map(Box::new), values };
         let returning = update.returning.clone();
         Ok(Self::plain(WriteOperation::Update, object, rows, returning))
     }
@@ -289,7 +289,8 @@ impl WriteIntent {
         let [table] = from.as_slice() else { return Err(unsupported("DELETE of several tables")) };
         let (object, name) = target(table, catalog)?;
         let from = delete.using.clone().unwrap_or_default();
-        let rows = RowSource::Found { name, from, selection: delete.selection.clone(), values: Vec::new() };
+        let rows =
+            RowSource::Found { name, from, selection: delete.selection.clone().map(Box::new), values: Vec::new() };
         let returning = delete.returning.clone();
         Ok(Self::plain(WriteOperation::Delete, object, rows, returning))
     }
@@ -390,10 +391,24 @@ fn object_named(name: &ObjectName, catalog: &PrincipalCatalog) -> Result<Visible
     let table = match words.as_slice() {
         [table] => table,
         [schema, table] if schema == "public" => table,
-        [database, schema, table] if schema == "public" && *database == catalog.deployment().database => table,
+        [database, schema, table] => {
+            if *database != catalog.deployment().database {
+                return Err(of_another_database(&[database, schema, table]));
+            }
+            if schema != "public" {
+                return Err(unknown().with_hint("Only tables of the schema public can be changed."));
+            }
+            table
+        }
         _ => return Err(unknown().with_hint("Only tables of the schema public can be changed.")),
     };
     catalog.objects().iter().find(|object| object.sql_name == *table).cloned().ok_or_else(unknown)
+}
+
+/// A name of a table of another database.
+pub(crate) fn of_another_database(words: &[&str]) -> Error {
+    let text = format!("cross-database references are not implemented: \"{}\"", words.join("."));
+    Error::new(ErrorCode::FeatureNotSupported, text)
 }
 
 /// A column that the principal sees.

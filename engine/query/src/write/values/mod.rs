@@ -7,5 +7,6 @@ pub(crate) mod computation;
 pub(crate) mod given;
 pub(crate) mod key_text;
 pub(crate) mod plain;
+pub(crate) mod received;
 pub(crate) mod rows;
 pub(in crate::write) mod texts;

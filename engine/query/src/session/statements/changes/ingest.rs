@@ -12,10 +12,11 @@ use crate::sql::classify::{Classified, disabled_copy};
 use crate::sql::copy_from::{CopyFrom, Forced};
 use crate::sql::parse::Parsed;
 use crate::write::forms::ingest::{Arrival, Intake, at_row, is_of_a_row};
-use crate::write::intent::{WriteIntent, folded};
+use crate::write::intent::{WriteIntent, folded, of_another_database};
 use crate::write::target::{Decided, Targeted};
 use crate::write::values::amounts::{COPIES, bytes_of_members};
 use crate::write::values::assignment::pg_type;
+use crate::write::values::received::Received;
 use arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
@@ -66,7 +67,14 @@ impl GateSession {
     /// An ingestion into a table that no text names, prepared.
     pub(in crate::session) async fn prepare_target(&self, target: &IngestTarget) -> Result<PreparedStatement> {
         let quoted = |name: &String| Ident::with_quote('"', name);
-        let words = target.catalog.iter().chain(&target.schema).chain([&target.table]);
+        let (workspace, _, _) = self.current().await?;
+        // In SQL a name of two words begins with a schema.
+        let catalog = match (&target.catalog, &target.schema) {
+            (Some(catalog), None) if *catalog == workspace.catalog.deployment().database => None,
+            (Some(catalog), None) => return Err(of_another_database(&[catalog, &target.table])),
+            (catalog, _) => catalog.as_ref(),
+        };
+        let words = catalog.into_iter().chain(&target.schema).chain([&target.table]);
         let table = ObjectName::from(words.map(quoted).collect::<Vec<_>>());
         let copy = CopyFrom::new(table, target.columns.iter().map(quoted).collect());
         let parsed = Arc::new(Parsed::ingest(copy));
@@ -214,10 +222,14 @@ impl GateSession {
     /// Passes rows on, `passed` rows after the first. `false`: they are not waited for any more.
     async fn pass(&self, passage: &mut Passage<'_>, batch: &RecordBatch, passed: usize) -> Result<bool> {
         fits(passage.targeted, batch)?;
+        let (_, state, _) = self.current().await?;
+        let received = Received::of(&batch.schema(), passage.targeted, &state)?;
         for first in (0..batch.num_rows()).step_by(limits::BATCH_ROWS) {
-            let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
+            let (part, wrong) =
+                received.sound(&batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first)))?;
             // Of this batch and of those on their way.
-            let bytes = batch.get_array_memory_size().saturating_mul(COPIES * (BATCHES_AHEAD + 1));
+            let bytes = batch.get_array_memory_size().max(part.get_array_memory_size());
+            let bytes = bytes.saturating_mul(COPIES * (BATCHES_AHEAD + 1));
             // Records are made of one part at a time.
             let members = bytes_of_members(part.columns()).saturating_mul(COPIES);
             let bytes = bytes.saturating_add(members).max(passage.account.size());
@@ -234,8 +246,12 @@ impl GateSession {
                 }
                 return Err(at_row(error, passed + first + row));
             }
-            if passage.arrivals.send(Arrival::Rows(part)).await.is_err() {
+            let sound = part.num_rows();
+            if sound > 0 && passage.arrivals.send(Arrival::Rows(part)).await.is_err() {
                 return Ok(false);
+            }
+            if let Some(error) = wrong {
+                return Err(at_row(error, passed + first + sound));
             }
         }
         Ok(true)
