@@ -17,6 +17,8 @@ mod clients;
 mod extract;
 #[path = "flight/hostile.rs"]
 mod hostile;
+#[path = "flight/ingests.rs"]
+mod ingests;
 #[path = "flight/login.rs"]
 mod login;
 #[path = "flight/matrix.rs"]

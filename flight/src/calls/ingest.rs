@@ -6,15 +6,16 @@ use crate::sessions::bind::refuse_compressed;
 use crate::sessions::session::FlightSession;
 use arrow::array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::util::display::FormatOptions;
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
+use querygate_query_api::column::arrow_type_of;
 use querygate_query_api::requests::ingest::{IngestColumn, IngestTarget};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
 /// Stores the rows of a call and says how many.
@@ -110,30 +111,41 @@ fn assigned(batch: &RecordBatch, columns: &[IngestColumn]) -> Result<RecordBatch
     RecordBatch::try_new_with_options(schema, arrays, &options).map_err(Error::internal)
 }
 
-/// Types that Arrow has and SQL has not, as the SQL type that holds all their values; and doubles for decimals, which PostgreSQL
-/// assigns, too.
+/// Types that Arrow has and SQL has not, as the SQL type that holds all their values. To the column's own type the session casts them.
 fn plain(array: &ArrayRef, column: &IngestColumn) -> Result<ArrayRef> {
-    let wanted = match (array.data_type(), &column.data_type) {
-        (DataType::Dictionary(_, values), _) => {
-            let options = CastOptions { safe: false, format_options: FormatOptions::default() };
-            let values =
-                cast_with_options(array, values, &options).map_err(|error| misfit(column).with_cause(error))?;
+    let wanted = match array.data_type() {
+        DataType::Dictionary(_, values) => {
+            let values = as_type(array, values, column)?;
             return plain(&values, column);
         }
-        (DataType::Int8 | DataType::UInt8, _) => DataType::Int16,
-        (DataType::UInt16, _) => DataType::Int32,
-        (DataType::UInt32, _) => DataType::Int64,
-        (DataType::UInt64, _) => DataType::Decimal128(20, 0),
-        (DataType::Date64, _) => DataType::Date32,
-        (DataType::Float16 | DataType::Float32 | DataType::Float64, wanted @ DataType::Decimal128(..)) => {
-            wanted.clone()
+        DataType::Int8 | DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::Decimal128(20, 0),
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
         }
-        (DataType::Float16, _) => DataType::Float32,
-        (DataType::FixedSizeBinary(_), DataType::Binary) => DataType::Binary,
+        DataType::Decimal256(_, scale) => DataType::Decimal128(DECIMAL128_MAX_PRECISION, *scale),
+        DataType::Float16 => DataType::Float32,
+        DataType::Date64 => DataType::Date32,
+        DataType::Time32(_) | DataType::Time64(TimeUnit::Nanosecond) => DataType::Time64(TimeUnit::Microsecond),
+        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Nanosecond, None) => {
+            DataType::Timestamp(TimeUnit::Microsecond, None)
+        }
+        DataType::Timestamp(_, Some(_)) => match arrow_type_of(PgType::Timestamptz) {
+            Some(wanted) => wanted,
+            None => return Ok(Arc::clone(array)),
+        },
+        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
         _ => return Ok(Arc::clone(array)),
     };
+    as_type(array, &wanted, column)
+}
+
+fn as_type(array: &ArrayRef, wanted: &DataType, column: &IngestColumn) -> Result<ArrayRef> {
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
-    cast_with_options(array, &wanted, &options).map_err(|error| misfit(column).with_cause(error))
+    cast_with_options(array, wanted, &options).map_err(|error| misfit(column).with_cause(error))
 }
 
 fn misfit(column: &IngestColumn) -> Error {

@@ -143,6 +143,27 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// The first of the names in SQL's list of them, as it is: what `quoted` makes of a name gives that name.
+fn first_name(list: &str) -> Option<String> {
+    let list = list.trim_start();
+    let Some(mut rest) = list.strip_prefix('"') else {
+        let bare = list.split(',').next().unwrap_or_default().trim_end();
+        return (!bare.is_empty()).then(|| bare.to_lowercase());
+    };
+    let mut name = String::new();
+    while let Some((part, after)) = rest.split_once('"') {
+        name.push_str(part);
+        match after.strip_prefix('"') {
+            Some(after) => {
+                name.push('"');
+                rest = after;
+            }
+            None => return Some(name),
+        }
+    }
+    None
+}
+
 /// The session's options and reported settings.
 pub(crate) fn current(session: &FlightSession, database: &str) -> GetSessionOptionsResult {
     let main = session.main();
@@ -151,7 +172,31 @@ pub(crate) fn current(session: &FlightSession, database: &str) -> GetSessionOpti
     options.push((COMPRESSION.to_owned(), session.compression().name().to_owned()));
     let wanted = session.endpoints().map_or_else(|| AUTOMATIC.to_owned(), |number| number.to_string());
     options.push((ENDPOINTS.to_owned(), wanted));
-    options.extend(main.setting("search_path").map(|path| (SCHEMA.to_owned(), path)));
+    let schema = main.setting("search_path").and_then(|path| first_name(&path));
+    options.extend(schema.map(|schema| (SCHEMA.to_owned(), schema)));
     let value = |text| OptionValue { value: Some(Value::Text(text)) };
     GetSessionOptionsResult { options: options.into_iter().map(|(name, text)| (name, value(text))).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name that is set and read is the same, and setting what was read changes nothing.
+    #[test]
+    fn names_are_read_as_they_were_set() {
+        for name in ["public", "Public", "a b", "a\"b", "\"", "a,b", "é", "$user"] {
+            assert_eq!(first_name(&quoted(name)).as_deref(), Some(name));
+            assert_eq!(first_name(&format!("{}, public", quoted(name))).as_deref(), Some(name));
+        }
+        for (list, first) in [
+            ("public", Some("public")),
+            (" Public , other", Some("public")),
+            ("\"$user\", public", Some("$user")),
+            ("", None),
+            ("\"unfinished", None),
+        ] {
+            assert_eq!(first_name(list).as_deref(), first, "{list}");
+        }
+    }
 }

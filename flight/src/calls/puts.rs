@@ -83,7 +83,7 @@ async fn bound(statement: &PreparedStatement, values: &RecordBatch) -> Result<Bo
         Some(types) => describe(engine, &statement.sql, &types).await?,
         None => statement.described.clone(),
     };
-    let bindings = Arc::new(bind(values, described.prepared.parameter_types(), engine)?);
+    let bindings = Arc::new(bind(values, described.prepared.parameter_types())?);
     // One schema holds the results of all executions.
     let fitted = engine.fitted(&described.prepared, bindings.columns()).await?;
     let schema = result_schema(fitted.as_ref());

@@ -3,15 +3,14 @@
 use crate::command::unsupported;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options, concat_batches};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::ipc::{MessageHeader, root_as_message};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use futures::{FutureExt as _, TryStreamExt as _, stream};
 use querygate_query_api::column::arrow_type_of;
-use querygate_query_api::service::Session;
 use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_types::network::Inet;
@@ -52,9 +51,32 @@ async fn collected(mut stream: FlightRecordBatchStream, bytes_max: usize) -> Res
         batches.push(batch);
     }
     match stream.schema() {
-        Some(schema) => concat_batches(schema, &batches).map(Some).map_err(|error| broken(&error)),
+        Some(schema) => concat_batches(schema, &batches).and_then(plain).map(Some).map_err(|error| broken(&error)),
         None => Ok(None),
     }
+}
+
+/// The rows with values in the place of keys of dictionaries.
+fn plain(rows: RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    if !rows.columns().iter().any(|column| matches!(column.data_type(), DataType::Dictionary(..))) {
+        return Ok(rows);
+    }
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let mut columns = Vec::with_capacity(rows.num_columns());
+    for column in rows.columns() {
+        columns.push(match column.data_type() {
+            DataType::Dictionary(_, values) => cast_with_options(column, values, &options)?,
+            _ => Arc::clone(column),
+        });
+    }
+    let schema = rows.schema();
+    let fields = schema
+        .fields()
+        .iter()
+        .zip(&columns)
+        .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns, &options)
 }
 
 const fn value_bytes_min(given: &DataType) -> usize {
@@ -142,7 +164,8 @@ impl Bindings {
 }
 
 /// The types to describe a statement with for values whose types have no place in those that it inferred: fractions in whole
-/// numbers, decimals in doubles, numbers and moments in texts. `None`: all have.
+/// numbers, decimals in doubles, numbers and moments in texts, moments without a zone where some with one are wanted. The statement casts
+/// them then as any other expression of their type. `None`: all have.
 pub(crate) fn declared_by_values(inferred: &[PgType], values: &RecordBatch) -> Option<Vec<Option<PgType>>> {
     let declared = |(inferred, column): (&PgType, &ArrayRef)| {
         let own = own_type(column.data_type())?;
@@ -153,6 +176,8 @@ pub(crate) fn declared_by_values(inferred: &[PgType], values: &RecordBatch) -> O
                 integers || matches!(column.data_type(), DataType::Decimal128(_, ..=0) | DataType::Decimal256(_, ..=0))
             }
             PgType::Float4 | PgType::Float8 => integers || matches!(own, PgType::Float4 | PgType::Float8),
+            PgType::Numeric => integers || own == PgType::Numeric,
+            PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz => own == *inferred,
             // Its own rules convert it, or refuse it by name.
             _ => true,
         };
@@ -203,7 +228,7 @@ const fn own_type(given: &DataType) -> Option<PgType> {
 }
 
 /// Casts each column to its parameter's type.
-pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Session>) -> Result<Bindings> {
+pub(crate) fn bind(values: &RecordBatch, types: &[PgType]) -> Result<Bindings> {
     if values.num_columns() > limits::PARAMETERS_MAX {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many parameters"));
     }
@@ -212,7 +237,7 @@ pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Sess
         .iter()
         .enumerate()
         .map(|(index, column)| match types.get(index) {
-            Some(pg_type) => convert(column, *pg_type, index + 1, engine),
+            Some(pg_type) => convert(column, *pg_type, index + 1),
             // One too many: the engine's own error says so.
             None => Ok(Arc::clone(column)),
         })
@@ -220,7 +245,7 @@ pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Sess
     Ok(Bindings { columns, rows: values.num_rows() })
 }
 
-fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn Session>) -> Result<ArrayRef> {
+fn convert(column: &ArrayRef, pg_type: PgType, number: usize) -> Result<ArrayRef> {
     let wanted =
         arrow_type_of(pg_type).ok_or_else(|| unsupported(&format!("a parameter of type {}", pg_type.sql_name())))?;
     let given = column.data_type();
@@ -250,7 +275,6 @@ fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn S
     if !can_cast_types(given, &wanted) {
         return Err(mismatch());
     }
-    refuse_guessing(given, &wanted, number, engine)?;
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(column, &wanted, &options).map_err(|error| refused(&error, given, pg_type, number))
 }
@@ -272,25 +296,6 @@ fn keys(column: &ArrayRef, pg_type: PgType, number: usize) -> Result<()> {
 /// Numerics in the types that the engine takes them in with their own places.
 const fn keeps_places(given: &DataType) -> bool {
     matches!(given, DataType::Decimal128(_, 0..) | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Utf8)
-}
-
-/// Between moments with and without a time zone stands the session's zone; only in UTC are both the same number.
-fn refuse_guessing(given: &DataType, wanted: &DataType, number: usize, engine: &Arc<dyn Session>) -> Result<()> {
-    let zoned = |data_type: &DataType| match data_type {
-        DataType::Timestamp(
-            TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond,
-            zone,
-        ) => Some(zone.is_some()),
-        DataType::Date32 | DataType::Date64 | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(false),
-        _ => None,
-    };
-    let (Some(from), Some(to)) = (zoned(given), zoned(wanted)) else { return Ok(()) };
-    let zone = engine.setting("TimeZone").unwrap_or_default();
-    if from == to || ["UTC", "Etc/UTC", "GMT", "Etc/GMT"].iter().any(|utc| zone.eq_ignore_ascii_case(utc)) {
-        return Ok(());
-    }
-    Err(unsupported(&format!("converting the time zone of parameter ${number}"))
-        .with_hint("Bind a value of the parameter's own type, or SET TimeZone = 'UTC'."))
 }
 
 fn refused(error: &ArrowError, given: &DataType, pg_type: PgType, number: usize) -> Error {

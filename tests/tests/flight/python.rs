@@ -19,7 +19,7 @@ fn script(text: &str, arguments: &[&str]) -> Option<String> {
     script_at(python, demo().server.flight, text, arguments)
 }
 
-fn script_at(python: &Path, address: SocketAddr, text: &str, arguments: &[&str]) -> Option<String> {
+pub(crate) fn script_at(python: &Path, address: SocketAddr, text: &str, arguments: &[&str]) -> Option<String> {
     let port = address.port().to_string();
     let Output { status, stdout, stderr } =
         Command::new(python).arg("-c").arg(text).arg(port).args(arguments).output().unwrap();
