@@ -9,7 +9,7 @@ use querygate_driver_api::value::ValueType;
 use querygate_metadata::model::FieldType;
 use querygate_pg_catalog::image::{Column, Generation, Relation, TablePrivileges};
 use querygate_policy::Evaluator;
-use querygate_policy::write::{Assignment, WriteObstacle, WriteOperation, WritePermit};
+use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
 use querygate_types::principal::Principal;
 
 fn is_whole(value_type: ValueType) -> bool {
@@ -81,9 +81,9 @@ impl WriteRights<'_> {
     fn permit(&self, visible: &VisibleObject, operation: WriteOperation) -> Option<WritePermit> {
         let Self { deployment, principal, now_ms, .. } = self;
         let policies = &deployment.policies;
-        let needs_key = self.appends(visible).is_none();
-        let obstacles = policies.write_obstacles(&visible.object.name, operation);
-        if obstacles.iter().any(|obstacle| needs_key || *obstacle != WriteObstacle::NoKey) {
+        let only_inserts = self.appends(visible).is_some();
+        let has_table = |name: &str| deployment.tables.contains_key(name);
+        if !policies.change_obstacles(&visible.object.name, operation, only_inserts, has_table).is_empty() {
             return None;
         }
         let evaluator = Evaluator { policy: policies, principal, facts: &deployment.facts, now_ms: *now_ms };

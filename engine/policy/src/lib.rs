@@ -1,6 +1,6 @@
 //! The pure policy evaluator: (principal, snapshot, facts, object, action) to a decision. Does no I/O, reads no clock.
 //!
-//! Every rule is the ObjectStack 17.4 rule as measured; an error or an unknown denies.
+//! Every rule is the ObjectStack 17.4 rule as measured, or the stricter one of a later version; an error or an unknown denies.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]

@@ -1,4 +1,5 @@
-//! Codes with which single writes are refused: where gate and policy both fail, and where a reference is emptied.
+//! Codes with which single writes are refused: where gate and policy both fail, where a reference is emptied, and where records are referred
+//! to.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic")]
 
@@ -6,9 +7,11 @@ mod stacks;
 mod support;
 
 use querygate_metadata::model::TenancyPosture;
-use serde_json::json;
+use querygate_policy::CompiledPolicy;
+use querygate_policy::write::{WriteObstacle, WriteOperation};
+use serde_json::{Value, json};
 use stacks::{all, rows, set, stack, text, world};
-use support::World;
+use support::{World, snapshot};
 
 #[test]
 fn a_row_that_fails_gate_and_policy_is_refused_with_the_code_of_the_policy() {
@@ -75,4 +78,53 @@ fn emptying_a_reference_passes_the_rules_of_the_record_that_holds_it() {
     assert_eq!(delete("about != null", "mine"), "PERMISSION_DENIED", "the check sees the emptied reference");
     assert_eq!(delete("about == null", "mine"), "ok");
     assert_eq!(delete("about == null", "listed"), "ok", "one member less");
+}
+
+/// A table whose key is `code`, of this type, and one whose rows refer to it and have this key.
+fn keyed(key: &str, child_key: Value) -> Value {
+    let rights = json!({"allowRead": true, "allowCreate": true, "allowEdit": true, "allowDelete": true});
+    json!({
+        "manifest": {"id": "com.example.t", "namespace": "t", "version": "1.0.0", "type": "app", "name": "T"},
+        "datasources": [{"name": "far", "label": "F", "driver": "sqlite", "config": {}, "schemaMode": "external",
+            "external": {"allowWrites": true}}],
+        "objects": [
+            {"name": "t_part", "label": "P", "datasource": "far", "external": {"writable": true}, "systemFields": false,
+                "sharingModel": "public_read_write", "fields": {"code": {"type": key, "label": "C"}}},
+            {"name": "t_use", "label": "U", "datasource": "far", "external": {"writable": true}, "systemFields": false,
+                "sharingModel": "public_read_write", "fields": {"id": {"type": "text", "label": "I"},
+                    "part": {"type": "lookup", "label": "P", "reference": "t_part", "deleteBehavior": "restrict"}}},
+        ],
+        "permissions": [{"name": "s", "label": "S", "objects": {"t_part": rights, "t_use": rights}}],
+        "querygate": {"tables": {"t_part": {"primaryKey": ["code"]}, "t_use": {"primaryKey": child_key}}},
+    })
+}
+
+/// The codes of deletes of the parts 7 and 8, to the first of which a record refers.
+fn deletes(stack: &Value, seven: Value, eight: Value) -> [String; 2] {
+    let rows = json!({"t_part": [{"id": "a", "code": seven.clone()}, {"id": "b", "code": eight}],
+        "t_use": [{"id": "u", "part": seven}]});
+    let world = World::new(stack, TenancyPosture::Single, rows);
+    ["a", "b"].map(|row| world.write("ada", &["s"], "t_part", "delete", row, json!({})))
+}
+
+#[test]
+fn a_key_of_any_name_and_type_finds_what_refers_to_it() {
+    let expected = ["DELETE_RESTRICTED", "ok"];
+    assert_eq!(deletes(&keyed("text", json!(["id"])), json!("7"), json!("8")), expected);
+    assert_eq!(deletes(&keyed("number", json!(["id"])), json!(7), json!(8)), expected);
+}
+
+/// Without a key the rows that refer to a record cannot be looked at: no delete is carried out, whether or not there are any.
+#[test]
+fn rows_without_a_key_keep_what_they_refer_to() {
+    let keyless = keyed("text", json!([]));
+    assert_eq!(deletes(&keyless, json!("7"), json!("8")), ["NOT_IMPLEMENTED", "NOT_IMPLEMENTED"]);
+    let policy = CompiledPolicy::compile(snapshot(&keyless), Vec::new());
+    let obstacles = |operation, table: &str| policy.change_obstacles("t_part", operation, false, |name| name == table);
+    let expected = [WriteObstacle::KeylessDependent("t_use".to_owned())];
+    assert_eq!(obstacles(WriteOperation::Delete, "t_use"), expected);
+    assert_eq!(obstacles(WriteOperation::Delete, "t_part"), [], "an object without a table has no rows");
+    assert_eq!(obstacles(WriteOperation::Update, "t_use"), []);
+    let own = |only_inserts| policy.change_obstacles("t_use", WriteOperation::Insert, only_inserts, |_| true);
+    assert_eq!((own(false), own(true)), (vec![WriteObstacle::NoKey], vec![]));
 }

@@ -16,12 +16,11 @@ use crate::output::{Output, Stream};
 use crate::shell::columns;
 use querygate_metadata::load::LoadError;
 use querygate_metadata::model::Snapshot;
-use querygate_policy::write::WriteDecision;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_types::{Error, ErrorCode, Result};
 use rows::Rows;
 use std::collections::BTreeMap;
-use verdicts::{AccessVerdicts, Record, Write};
+use verdicts::{AccessVerdicts, Record, Verdict, Write};
 
 pub(super) fn run(args: &AccessArgs, output: &mut Output) -> Result<Ended> {
     let config = load(&args.config.file(), output)?;
@@ -190,10 +189,8 @@ fn writes(judged: &AccessVerdicts<'_>, output: &mut Output) -> std::io::Result<(
 }
 
 /// Which stored records an allowed write reaches, and what it may store.
-fn reach(decision: &WriteDecision, output: &mut Output) -> std::io::Result<()> {
-    if !decision.is_allowed() {
-        return Ok(());
-    }
+fn reach(verdict: &Verdict, output: &mut Output) -> std::io::Result<()> {
+    let Some(decision) = verdict.allowed() else { return Ok(()) };
     if !decision.target().is_all() {
         output.line(&format!("  rows    {}", describe::filter(decision.target())))?;
     }

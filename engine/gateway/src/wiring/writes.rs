@@ -117,11 +117,13 @@ fn rules(object: &Object, governance: &Governance, only_inserts: bool) -> Vec<St
         [(WriteOperation::Insert, "INSERT"), (WriteOperation::Update, "UPDATE"), (WriteOperation::Delete, "DELETE")];
     let operations = operations.iter().take(if only_inserts { 1 } else { operations.len() }).copied();
     for (operation, verb) in operations {
-        for obstacle in governance.policies.write_obstacles(&object.name, operation) {
+        for obstacle in governance.policies.change_obstacles(&object.name, operation, only_inserts, |_| true) {
             let is_told = match obstacle {
                 WriteObstacle::Rule { .. } => false,
-                WriteObstacle::NoKey => !only_inserts,
-                WriteObstacle::Barrier(_)
+                WriteObstacle::NoKey
+                | WriteObstacle::KeylessDependent(_)
+                | WriteObstacle::NoReference
+                | WriteObstacle::Barrier(_)
                 | WriteObstacle::NotServed
                 | WriteObstacle::Method(_)
                 | WriteObstacle::Managed

@@ -1,6 +1,6 @@
 //! Evaluates a filter on a JSON row: the oracle that plans are tested with, and what `querygate access` answers from.
 
-use super::{CompareOp, FilterValue, Operand, RowFilter, Test, text};
+use super::{CompareOp, FilterValue, Operand, RowFilter, Test, reference_text, text};
 use crate::value;
 use querygate_types::Result;
 use serde_json::{Map, Value};
@@ -79,8 +79,8 @@ impl Test {
                 _ => false,
             },
             Self::InRelated { column, object, filter, select } => {
-                let Some(key) = at(column).and_then(Value::as_str) else { return Ok(false) };
-                for related in lookup.rows_where(object, select, key)? {
+                let Some(key) = at(column).and_then(reference_text) else { return Ok(false) };
+                for related in lookup.rows_where(object, select, &key)? {
                     if filter.evaluate(&related, lookup)? {
                         return Ok(true);
                     }

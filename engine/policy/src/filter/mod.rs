@@ -1,12 +1,14 @@
 //! The closed, two-valued boolean algebra of row filters over the columns of one object. Knows no SQL and no engine.
 
 mod evaluate;
+mod reference;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use evaluate::RowLookup;
+pub use reference::{reference_text, refers_to};
 pub(crate) use shape::Fingerprint;
 
 pub use crate::value::{CompareOp, FilterValue};

@@ -1,12 +1,13 @@
 //! The gates of a write on stored records: ownership, row policies, masters, and the cascade of a delete.
 
-use super::{Refusal, RefusalCode, Row, WriteOperation};
+use super::{Refusal, RefusalCode, Row, WriteObstacle, WriteOperation};
 use crate::compiled::CompiledRowPolicy;
 use crate::evaluator::{Bound, Evaluator, Rights};
-use crate::filter::RowLookup;
+use crate::filter::{RowLookup, reference_text, refers_to};
 use crate::rules::delete_behavior;
 use querygate_metadata::model::{AccessLevel, DeleteBehavior, Field, Object, RowOperation, SharingModel};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Deepest cascade and longest chain of masters.
@@ -141,9 +142,9 @@ impl<'a> Evaluator<'a> {
             }
             let fk = object.master_detail().ok_or_else(Refusal::no_grant)?;
             let master = fk.reference.as_deref().and_then(|name| self.object(name)).ok_or_else(Refusal::no_grant)?;
-            let id = row.get(&fk.name).and_then(Value::as_str).ok_or_else(Refusal::no_grant)?;
+            let id = row.get(&fk.name).and_then(reference_text).ok_or_else(Refusal::no_grant)?.into_owned();
             let key = master.referenced_field().ok_or_else(Refusal::no_grant)?;
-            let mut found = rows.rows_where(&master.name, &key.name, id)?;
+            let mut found = rows.rows_where(&master.name, &key.name, &id)?;
             let parent = if found.len() == 1 { found.pop() } else { None };
             let parent = parent.ok_or_else(Refusal::no_grant)?;
             let rights = self.rights(master);
@@ -173,24 +174,31 @@ impl<'a> Evaluator<'a> {
         self.inside_wall(object, row, rows)?;
         self.stored_row(object, rights, RowOperation::Delete, row, rows)?;
         self.master_editable(object, row, rows)?;
-        let referrers = self.policy.snapshot().referrers(&object.name);
+        let referrers = self.policy.snapshot().referrers(&object.name).iter();
+        let dependents = referrers.filter_map(|referrer| {
+            let child = self.object(&referrer.object)?;
+            let fk = child.field(&referrer.field)?;
+            Some((child, fk, delete_behavior(fk)?))
+        });
+        let dependents: Vec<_> = dependents.collect();
         let Some(id) = key_text(object, row) else {
             // Without a key it is not known what refers to it.
-            return if referrers.is_empty() { Ok(()) } else { Err(Refusal::no_grant()) };
+            return if dependents.is_empty() { Ok(()) } else { Err(Refusal::no_grant()) };
         };
-        if !cascade.gone.insert((&object.name, id.to_owned())) {
+        if !cascade.gone.insert((&object.name, id.clone())) {
             return Ok(());
         }
         if cascade.depth >= DEPTH_MAX {
             return Err(Refusal::denied("the cascade is too deep"));
         }
         cascade.depth += 1;
-        for referrer in referrers {
-            let Some(child) = self.object(&referrer.object) else { continue };
-            let Some(fk) = child.field(&referrer.field) else { continue };
-            let Some(behavior) = delete_behavior(fk) else { continue };
-            for dependent in rows.rows_where(&child.name, &fk.name, id)? {
-                self.dependent(child, Reference { fk, target: id }, behavior, &dependent, rows, cascade)?;
+        for (child, fk, behavior) in dependents {
+            if child.key().is_empty() {
+                let obstacle = WriteObstacle::KeylessDependent(child.name.clone());
+                return Err(Refusal::new(obstacle.code(), obstacle.reason()));
+            }
+            for dependent in rows.rows_where(&child.name, &fk.name, &id)? {
+                self.dependent(child, Reference { fk, target: &id }, behavior, &dependent, rows, cascade)?;
             }
         }
         cascade.depth -= 1;
@@ -252,13 +260,13 @@ pub(super) struct Cascade<'a> {
 impl Cascade<'_> {
     fn took(&self, object: &Object, row: &Row) -> bool {
         let id = key_text(object, row);
-        id.is_some_and(|id| self.gone.iter().any(|(o, gone)| *o == object.name && gone == id))
+        id.is_some_and(|id| self.gone.iter().any(|(o, gone)| *o == object.name && *gone == id))
     }
 }
 
 /// What references to the record hold.
-fn key_text<'r>(object: &Object, row: &'r Row) -> Option<&'r str> {
-    row.get(&object.referenced_field()?.name)?.as_str()
+fn key_text(object: &Object, row: &Row) -> Option<String> {
+    row.get(&object.referenced_field()?.name).and_then(reference_text).map(Cow::into_owned)
 }
 
 /// A record after a reference's target is gone: the reference is null, or its list has one member less.
@@ -266,7 +274,7 @@ fn without(row: &Row, fk: &Field, target: &str) -> Row {
     let mut after = row.clone();
     let left = match after.get(&fk.name) {
         Some(Value::Array(members)) => {
-            Value::Array(members.iter().filter(|member| member.as_str() != Some(target)).cloned().collect())
+            Value::Array(members.iter().filter(|member| !refers_to(member, target)).cloned().collect())
         }
         Some(_) | None => Value::Null,
     };

@@ -1,8 +1,10 @@
 //! Why an object is not written, whoever asks: the closed list of reasons that metadata has. Looks at no user and no record.
 
 use super::exposure::{is_managed, takes_method};
-use super::{RefusalCode, WriteOperation};
+use super::{Refusal, RefusalCode, WriteOperation};
 use crate::compiled::CompiledPolicy;
+use crate::evaluator::Evaluator;
+use crate::rules::delete_behavior;
 use querygate_metadata::model::{Field, HookEvent, Object, RowOperation, WriteBarrier};
 
 /// A reason why records of an object are not written.
@@ -18,6 +20,10 @@ pub enum WriteObstacle {
     Managed,
     /// Nothing tells its records apart, so that none can be locked and looked at.
     NoKey,
+    /// Nothing tells the records of this object apart, which refer to its own: what becomes of them with a deleted one cannot be done.
+    KeylessDependent(String),
+    /// Records refer to its own, and references cannot hold its key, which has several fields.
+    NoReference,
     /// Code that runs when it is written, and that cannot be run here.
     Hook { name: String, reason: String },
     /// A validation, a condition, a default or a roll-up that cannot be evaluated here.
@@ -39,9 +45,13 @@ impl WriteObstacle {
             }
             Self::NotServed => RefusalCode::ApiDisabled,
             Self::Method(_) => RefusalCode::ApiMethodNotAllowed,
-            Self::NoKey | Self::Hook { .. } | Self::Rule { .. } | Self::StoredExpression(_) | Self::Check { .. } => {
-                RefusalCode::NotSupported
-            }
+            Self::NoKey
+            | Self::KeylessDependent(_)
+            | Self::NoReference
+            | Self::Hook { .. }
+            | Self::Rule { .. }
+            | Self::StoredExpression(_)
+            | Self::Check { .. } => RefusalCode::NotSupported,
         }
     }
 
@@ -58,6 +68,8 @@ impl WriteObstacle {
             Self::Method(method) => format!("enable.apiMethods does not list '{method}'"),
             Self::Managed => "its records are written by the platform (managedBy)".to_owned(),
             Self::NoKey => "it has no key".to_owned(),
+            Self::KeylessDependent(object) => format!("'{object}', whose records refer to its own, has no key"),
+            Self::NoReference => "records refer to it, and its key has several fields".to_owned(),
             Self::Hook { name, reason } => format!("the hook '{name}' is not run: {reason}"),
             Self::Rule { name, reason } => format!("the rule '{name}' is not evaluated: {reason}"),
             Self::StoredExpression(field) => format!("the expression of the stored field '{field}' is not evaluated"),
@@ -99,6 +111,41 @@ impl CompiledPolicy {
         obstacles
     }
 
+    /// Every reason why no user changes an object's records in this way where tables are known: those of the object, and those of the
+    /// objects that refer to it. `has_table`: an object without one has no records. `only_inserts`: rows of its own are added alone, and
+    /// none is found by a key.
+    #[must_use]
+    pub fn change_obstacles(
+        &self,
+        object: &str,
+        operation: WriteOperation,
+        only_inserts: bool,
+        has_table: impl Fn(&str) -> bool,
+    ) -> Vec<WriteObstacle> {
+        let mut obstacles = self.write_obstacles(object, operation);
+        obstacles.retain(|obstacle| !only_inserts || *obstacle != WriteObstacle::NoKey);
+        if operation == WriteOperation::Delete {
+            obstacles.extend(self.dependent_obstacles(object, has_table));
+        }
+        obstacles
+    }
+
+    fn dependent_obstacles(&self, object: &str, has_table: impl Fn(&str) -> bool) -> Vec<WriteObstacle> {
+        let Some(own) = self.snapshot().object(object) else { return Vec::new() };
+        let children = self.snapshot().referrers(object).iter().filter_map(|referrer| {
+            let child = self.snapshot().object(&referrer.object)?;
+            delete_behavior(child.field(&referrer.field)?)?;
+            has_table(&child.name).then_some(child)
+        });
+        let children: Vec<_> = children.collect();
+        let mut obstacles = Vec::new();
+        obstacles
+            .extend((!children.is_empty() && own.referenced_field().is_none()).then_some(WriteObstacle::NoReference));
+        let keyless = children.iter().filter(|child| child.key().is_empty());
+        obstacles.extend(keyless.map(|child| WriteObstacle::KeylessDependent(child.name.clone())));
+        obstacles
+    }
+
     fn unusable_checks(&self, object: &Object, operation: WriteOperation) -> Vec<WriteObstacle> {
         let stores = match operation {
             WriteOperation::Insert => RowOperation::Insert,
@@ -115,6 +162,23 @@ impl CompiledPolicy {
             Some(Ok(_)) | None => None,
         });
         unusable.collect()
+    }
+}
+
+impl Evaluator<'_> {
+    /// What keeps the principal from every change of an object's records in this way: its rights, or what nobody does here.
+    #[must_use]
+    pub fn refuse_all(
+        &self,
+        object: &str,
+        operation: WriteOperation,
+        only_inserts: bool,
+        has_table: impl Fn(&str) -> bool,
+    ) -> Option<Refusal> {
+        self.decide_target(object, operation).refusal().or_else(|| {
+            let obstacles = self.policy.change_obstacles(object, operation, only_inserts, has_table);
+            obstacles.first().map(|obstacle| Refusal::new(obstacle.code(), obstacle.reason()))
+        })
     }
 }
 

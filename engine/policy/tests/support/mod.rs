@@ -4,7 +4,7 @@
 
 use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_metadata::model::{Facts, Snapshot, TenancyPosture};
-use querygate_policy::filter::RowLookup;
+use querygate_policy::filter::{RowLookup, refers_to};
 use querygate_policy::write::Change;
 use querygate_policy::{CompiledPolicy, Evaluator, ReadDecision, resolve_principal};
 use querygate_types::principal::Principal;
@@ -33,11 +33,7 @@ pub struct Rows(pub HashMap<String, Vec<Map<String, Value>>>);
 
 impl RowLookup for Rows {
     fn rows_where(&self, object: &str, column: &str, value: &str) -> Result<Vec<Map<String, Value>>> {
-        let holds = |row: &&Map<String, Value>| match row.get(column) {
-            Some(Value::String(cell)) => cell == value,
-            Some(Value::Array(cells)) => cells.iter().any(|cell| cell == value),
-            _ => false,
-        };
+        let holds = |row: &&Map<String, Value>| row.get(column).is_some_and(|cell| refers_to(cell, value));
         Ok(self.0.get(object).into_iter().flatten().filter(holds).cloned().collect())
     }
 }

@@ -23,7 +23,7 @@ use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
 use querygate_metadata::model::FieldType;
 use querygate_policy::rules::{ObjectRules, Stamp, Violation, refusal};
-use querygate_policy::write::{Assignment, WriteObstacle, WriteOperation, WritePermit};
+use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
 use querygate_policy::{Evaluator, RowFilter};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, PgType, Result};
@@ -140,9 +140,9 @@ impl Decided {
             }
         }
         let only_inserts = catalog.only_inserts(&object.name);
-        let obstacles = deployment.policies.write_obstacles(&object.name, operation);
-        // Nothing finds a row by a key where rows are only added.
-        if let Some(obstacle) = obstacles.iter().find(|obstacle| !only_inserts || **obstacle != WriteObstacle::NoKey) {
+        let has_table = |name: &str| deployment.tables.contains_key(name);
+        let obstacles = deployment.policies.change_obstacles(&object.name, operation, only_inserts, has_table);
+        if let Some(obstacle) = obstacles.first() {
             return Err(closed(&obstacle.reason()));
         }
         if only_inserts {

@@ -4,7 +4,7 @@ use super::super::file_error;
 use crate::governance::Governance;
 use querygate_metadata::load::RowReader;
 use querygate_metadata::model::{Location, PlacedRow};
-use querygate_policy::filter::RowLookup;
+use querygate_policy::filter::{RowLookup, refers_to};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -86,11 +86,7 @@ impl Rows {
 
 impl RowLookup for Rows {
     fn rows_where(&self, object: &str, column: &str, value: &str) -> Result<Vec<Row>> {
-        let holds = |row: &&Row| match row.get(column) {
-            Some(Value::String(text)) => text == value,
-            Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(value)),
-            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => false,
-        };
+        let holds = |row: &&Row| row.get(column).is_some_and(|cell| refers_to(cell, value));
         Ok(self.of(object).filter(holds).cloned().collect())
     }
 }

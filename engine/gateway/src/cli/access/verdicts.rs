@@ -4,6 +4,7 @@ use super::describe;
 use super::rows::{Row, Rows};
 use super::table_name;
 use querygate_metadata::model::Snapshot;
+use querygate_policy::filter::reference_text;
 use querygate_policy::write::{Change, Refusal, WriteDecision, WriteOperation};
 use querygate_policy::{Evaluator, ReadDecision};
 use querygate_types::principal::Principal;
@@ -19,15 +20,44 @@ pub(super) struct AccessVerdicts<'a> {
     pub(super) object: &'a str,
     pub(super) read: ReadDecision,
     /// What the user may do with records of any kind.
-    pub(super) creates: WriteDecision,
-    pub(super) edits: WriteDecision,
-    pub(super) deletes: WriteDecision,
+    pub(super) creates: Verdict,
+    pub(super) edits: Verdict,
+    pub(super) deletes: Verdict,
     pub(super) create: Write,
     /// Whether `create` is of a record that was given.
     pub(super) is_given: bool,
     pub(super) records: Vec<Record>,
     /// Fields that field security does not let the user write.
     pub(super) locked: BTreeSet<String>,
+}
+
+/// What the user may do with records of any kind, as a statement is decided by it.
+pub(super) struct Verdict {
+    decision: WriteDecision,
+    /// Why nothing is changed in this way, whatever the record.
+    refusal: Option<Refusal>,
+}
+
+impl Verdict {
+    fn of(evaluator: &Evaluator<'_>, object: &str, operation: WriteOperation) -> Self {
+        let decision = evaluator.decide_target(object, operation);
+        // Each object is taken to have a table: no source is asked.
+        Self { decision, refusal: evaluator.refuse_all(object, operation, false, |_| true) }
+    }
+
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.clone()
+    }
+
+    /// `None`: nothing is changed in this way.
+    pub(super) fn allowed(&self) -> Option<&WriteDecision> {
+        self.refusal.is_none().then_some(&self.decision)
+    }
+
+    /// The verdict on one record that is not refused whatever it is.
+    fn on(&self, record: impl FnOnce() -> Write) -> Write {
+        self.refusal().map_or_else(record, Err)
+    }
 }
 
 /// The verdicts on one record.
@@ -46,28 +76,32 @@ impl<'a> AccessVerdicts<'a> {
         let is_given = record.is_some();
         let payload = record.unwrap_or_default();
         let image = evaluator.insert_image(object, &payload, &evaluator.fixed_defaults(object));
-        let create = evaluator.decide_write(object, &Change::Insert { payload: &payload, image: &image }, rows);
+        let verdict = |operation| Verdict::of(evaluator, object, operation);
+        let creates = verdict(WriteOperation::Insert);
+        let (edits, deletes) = (verdict(WriteOperation::Update), verdict(WriteOperation::Delete));
+        let decide = |change: &Change<'_>| evaluator.decide_write(object, change, rows);
+        let create = creates.on(|| decide(&Change::Insert { payload: &payload, image: &image }));
         let nothing = Row::new();
+        let keys = keys(evaluator, object);
         let judge = |before: &Row, is_made_up: bool| Record {
-            id: before.get("id").and_then(Value::as_str).unwrap_or("(no id)").to_owned(),
+            id: id_of(before, &keys),
             is_made_up,
             // Records that decide and cannot be had hide the row.
             is_visible: read.is_allowed() && read.row_filter().evaluate(before, rows).unwrap_or(false),
-            edit: evaluator.decide_write(object, &Change::Update { before, patch: &nothing }, rows),
-            delete: evaluator.decide_write(object, &Change::Delete { before }, rows),
+            edit: edits.on(|| decide(&Change::Update { before, patch: &nothing })),
+            delete: deletes.on(|| decide(&Change::Delete { before })),
         };
         let mut records: Vec<Record> = rows.of(object).map(|row| judge(row, false)).collect();
         if records.is_empty() {
-            records.push(judge(&own_record(evaluator.principal), true));
+            records.push(judge(&own_record(evaluator.principal, &keys), true));
         }
         let locked = evaluator.not_editable_fields(object);
-        let decide = |operation| evaluator.decide_target(object, operation);
         Self {
             principal: evaluator.principal,
             object,
-            creates: decide(WriteOperation::Insert),
-            edits: decide(WriteOperation::Update),
-            deletes: decide(WriteOperation::Delete),
+            creates,
+            edits,
+            deletes,
             create,
             is_given,
             records,
@@ -134,10 +168,10 @@ fn write(write: &Write) -> Value {
     }
 }
 
-fn decision(decision: &WriteDecision) -> Value {
-    match decision.refusal() {
-        Some(refusal) => write(&Err(refusal)),
-        None => json!({
+fn decision(verdict: &Verdict) -> Value {
+    match verdict.allowed() {
+        None => verdict.refusal().map_or(Value::Null, |refusal| write(&Err(refusal))),
+        Some(decision) => json!({
             "allowed": true,
             "rows": describe::filter(decision.target()),
             "stores": describe::filter(decision.check()),
@@ -145,16 +179,25 @@ fn decision(decision: &WriteDecision) -> Value {
     }
 }
 
-fn own_record(principal: &Principal) -> Row {
+/// The fields of an object's key.
+fn keys<'a>(evaluator: &Evaluator<'a>, object: &str) -> Vec<&'a str> {
+    let object = evaluator.policy.snapshot().object(object);
+    object.into_iter().flat_map(|object| object.key()).map(|field| field.name.as_str()).collect()
+}
+
+/// A record's key as one text.
+fn id_of(record: &Row, keys: &[&str]) -> String {
+    let parts: Option<Vec<_>> = keys.iter().map(|key| record.get(*key).and_then(reference_text)).collect();
+    match parts {
+        Some(parts) if !parts.is_empty() => parts.join(","),
+        Some(_) | None => "(no id)".to_owned(),
+    }
+}
+
+fn own_record(principal: &Principal, keys: &[&str]) -> Row {
+    let key = keys.iter().map(|key| (*key, Value::String("(own record)".to_owned())));
     let me = Value::String(principal.user_id.clone());
     let organization = principal.organization_id.clone().map_or(Value::Null, Value::String);
-    [
-        ("id", Value::String("(own record)".to_owned())),
-        ("owner_id", me.clone()),
-        ("created_by", me),
-        ("organization_id", organization),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
+    let own = [("owner_id", me.clone()), ("created_by", me), ("organization_id", organization)];
+    key.chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
 }

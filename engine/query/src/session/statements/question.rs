@@ -202,14 +202,13 @@ impl GateSession {
         let catalog = &workspace.catalog;
         let visible = visible(catalog, name)?;
         let evaluator = evaluator(catalog);
-        let policies = &catalog.deployment().policies;
+        let has_table = |name: &str| catalog.deployment().tables.contains_key(name);
         let takes_changes = self.gate.options().writes && catalog.takes_changes(name);
         let only_inserts = catalog.only_inserts(name);
         let open = |operation| {
             takes_changes
                 && (operation == WriteOperation::Insert || !only_inserts)
-                && evaluator.decide_target(name, operation).refusal().is_none()
-                && policies.write_obstacles(name, operation).is_empty()
+                && evaluator.refuse_all(name, operation, only_inserts, has_table).is_none()
         };
         let sees = |locked: &String| visible.fields().any(|field| field.name == *locked);
         Ok(ChangeRights {

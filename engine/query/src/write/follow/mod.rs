@@ -173,6 +173,8 @@ impl Following {
                 // A decision says so.
                 WriteObstacle::Barrier(_) | WriteObstacle::Managed => {}
                 WriteObstacle::NoKey
+                | WriteObstacle::KeylessDependent(_)
+                | WriteObstacle::NoReference
                 | WriteObstacle::Hook { .. }
                 | WriteObstacle::Rule { .. }
                 | WriteObstacle::StoredExpression(_)
