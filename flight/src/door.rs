@@ -1,7 +1,7 @@
 //! The listener: accepts, bounds the number of clients, drains at shutdown. Knows no message.
 
 use crate::config::FlightConfig;
-use crate::door_state::DoorState;
+use crate::door_state::{Certificate, DoorState};
 use crate::observe;
 use crate::service::Service;
 use crate::sessions::registry::Sessions;
@@ -11,7 +11,9 @@ use crate::tickets::seal::Seal;
 use crate::transport::{Admitted, Places, Transport};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use querygate_query_api::service::{Authenticator, QueryService};
+use querygate_query_api::tokens::LOOK_EVERY;
 use querygate_types::limits;
+use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,8 +26,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-/// ALPN protocol of HTTP/2, which gRPC clients insist on.
-const ALPN: &[u8] = b"h2";
 /// Pause after an accept error such as "too many open files", which would otherwise repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the last connections may take to end once streams were stopped.
@@ -71,7 +71,10 @@ impl FlightDoor {
             statement_bytes: 2 * limits::FRAME_BYTES_MAX,
             transactions: config.transaction_max,
         };
+        let tls = Arc::<Certificate>::default();
+        config.tls.iter().for_each(|settings| tls.renew(settings));
         let shared = DoorState {
+            tls,
             seal: Seal::new().map_err(io::Error::other)?,
             sessions: Sessions::new(limits, config.session_idle, config.token_lifetime, kill.clone()),
             running: Arc::new(Running::default()),
@@ -94,6 +97,12 @@ impl FlightDoor {
         self.listener.local_addr()
     }
 
+    /// What replaces the certificate of a door with TLS while it serves, for connections from then on.
+    pub fn renewal(&self) -> impl Fn(&ServerConfig) + Send + Sync + use<> {
+        let tls = Arc::clone(&self.shared.tls);
+        move |settings| tls.renew(settings)
+    }
+
     /// Serves until `shutdown` fires, then drains: new calls get 57P01, running streams have `drain_timeout`, after it
     /// they are cancelled. Every session is closed when this returns.
     pub async fn serve(self, shutdown: CancellationToken) {
@@ -102,6 +111,7 @@ impl FlightDoor {
         let (sender, incoming) = mpsc::channel(1);
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), kill.clone(), sender));
         let sweeping = tokio::spawn(sweep(Arc::clone(&shared)));
+        let looking = tokio::spawn(look(Arc::clone(&shared)));
         let service = FlightServiceServer::new(Service(Arc::clone(&shared)))
             .max_decoding_message_size(config.message_bytes_max)
             .max_encoding_message_size(usize::MAX);
@@ -137,6 +147,7 @@ impl FlightDoor {
         }
         kill.cancel();
         sweeping.abort();
+        looking.abort();
         shared.sessions.close_all().await;
     }
 }
@@ -150,6 +161,13 @@ async fn sweep(shared: Arc<DoorState>) {
     }
 }
 
+async fn look(shared: Arc<DoorState>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        shared.sessions.look().await;
+    }
+}
+
 async fn accept(
     listener: TcpListener,
     shared: Arc<DoorState>,
@@ -157,11 +175,6 @@ async fn accept(
     sender: mpsc::Sender<Transport>,
 ) {
     let places = Places::new(&shared.config);
-    let acceptor = shared.config.tls.as_ref().map(|settings| {
-        let mut server = (**settings).clone();
-        server.alpn_protocols = vec![ALPN.to_vec()];
-        TlsAcceptor::from(Arc::new(server))
-    });
     loop {
         match listener.accept().await {
             Ok((tcp, peer)) => {
@@ -169,14 +182,14 @@ async fn accept(
                     tracing::debug!(%error, "TCP_NODELAY refused");
                 }
                 let admitted = places.admit(peer);
-                match &acceptor {
+                match shared.tls.now() {
                     None => {
                         if sender.send(Transport::plain(tcp, admitted, &kill)).await.is_err() {
                             return;
                         }
                     }
                     Some(acceptor) => {
-                        tokio::spawn(tls(acceptor.clone(), tcp, admitted, kill.clone(), sender.clone()));
+                        tokio::spawn(tls(acceptor, tcp, admitted, kill.clone(), sender.clone()));
                     }
                 }
             }

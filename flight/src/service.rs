@@ -143,7 +143,7 @@ impl FlightService for Service {
         call("get_flight_info", async {
             let session = self.caller(shown(&request)).await?;
             let split = info::split(&self.0, request.metadata(), &session)?;
-            info::flight_info(&self.0, &session, request.into_inner(), split).await.map(Response::new)
+            session.during(info::flight_info(&self.0, &session, request.into_inner(), split)).await.map(Response::new)
         })
         .await
     }
@@ -155,7 +155,7 @@ impl FlightService for Service {
         call("poll_flight_info", async {
             let session = self.caller(shown(&request)).await?;
             let split = info::split(&self.0, request.metadata(), &session)?;
-            info::poll_info(&self.0, &session, request.into_inner(), split).await.map(Response::new)
+            session.during(info::poll_info(&self.0, &session, request.into_inner(), split)).await.map(Response::new)
         })
         .await
     }
@@ -166,7 +166,7 @@ impl FlightService for Service {
     ) -> std::result::Result<Response<SchemaResult>, Status> {
         call("get_schema", async {
             let session = self.caller(shown(&request)).await?;
-            info::schema(&session, request.get_ref()).await.map(Response::new)
+            session.during(info::schema(&session, request.get_ref())).await.map(Response::new)
         })
         .await
     }
@@ -187,7 +187,7 @@ impl FlightService for Service {
     ) -> std::result::Result<Response<Self::DoPutStream>, Status> {
         call("do_put", async {
             let session = self.caller(shown(&request)).await?;
-            let result = puts::put(&self.0, &session, request.into_inner()).await?;
+            let result = session.during(puts::put(&self.0, &session, request.into_inner())).await?;
             Ok(Response::new(answers(vec![result])))
         })
         .await
@@ -207,7 +207,7 @@ impl FlightService for Service {
     async fn do_action(&self, request: Request<Action>) -> std::result::Result<Response<Self::DoActionStream>, Status> {
         call("do_action", async {
             let session = self.caller(shown(&request)).await?;
-            let results = actions::act(&self.0, &session, request.into_inner()).await?;
+            let results = session.during(actions::act(&self.0, &session, request.into_inner())).await?;
             Ok(Response::new(answers(results)))
         })
         .await

@@ -1,7 +1,8 @@
-//! Cancel keys and the statement each of them would stop. Knows no frame and no socket.
+//! Cancel keys, the statement each of them would stop, and what ends a session. Knows no frame and no socket.
 
 use crate::random;
 use querygate_query_api::service::Session;
+use querygate_query_api::tokens::Standing;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,12 @@ impl Drop for Registration {
 /// The statement that runs on one connection, if any, and who serves the connection.
 pub(crate) struct CancelSlot {
     session: Arc<dyn Session>,
+    /// Of what opened the session, which ends with it.
+    standing: Arc<dyn Standing>,
+    /// It no longer holds; for those who look often.
+    over: AtomicBool,
+    /// Ends the session, as the end of the door does.
+    pub(crate) kill: CancellationToken,
     running: Mutex<Option<CancellationToken>>,
     /// A look-up runs, which is polled after each wake-up.
     looks_up: AtomicBool,
@@ -53,6 +60,27 @@ impl CancelSlot {
 
     pub(crate) fn end(&self) {
         *lock(&self.running) = None;
+    }
+
+    /// Whether what opened the session still holds.
+    pub(crate) fn holds(&self) -> bool {
+        self.standing.holds()
+    }
+
+    /// Whether the session was told to end as that no longer holds.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Ends the session where what opened it no longer holds, whatever it does at the moment.
+    fn look(&self) {
+        if self.holds() || self.over.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // Before its statement ends, so that its client hears why.
+        self.kill.cancel();
+        self.session.cancel();
+        self.wake();
     }
 
     /// The connection's task waits, and wants to hear of the door's end and of a look-up's.
@@ -109,6 +137,7 @@ impl CancelKeys {
     pub(crate) fn register(
         self: &Arc<Self>,
         session: Arc<dyn Session>,
+        (standing, kill): (Arc<dyn Standing>, CancellationToken),
         secret_bytes: SecretBytes,
     ) -> Option<Registration> {
         let secret = match secret_bytes {
@@ -117,6 +146,9 @@ impl CancelKeys {
         };
         let slot = Arc::new(CancelSlot {
             session,
+            standing,
+            over: AtomicBool::new(false),
+            kill,
             running: Mutex::default(),
             looks_up: AtomicBool::new(false),
             waker: Mutex::default(),
@@ -136,6 +168,12 @@ impl CancelKeys {
     /// Has every connection look at what became of the door.
     pub(crate) fn wake(&self) {
         lock(&self.slots).values().for_each(|(_, slot)| slot.wake());
+    }
+
+    /// Ends the sessions of which what opened them no longer holds.
+    pub(crate) fn look(&self) {
+        let slots: Vec<_> = lock(&self.slots).values().map(|(_, slot)| Arc::clone(slot)).collect();
+        slots.iter().for_each(|slot| slot.look());
     }
 
     /// Answers nothing, as the protocol wants: whether a key is right cannot be learned here.

@@ -27,7 +27,7 @@ use bytes::BytesMut;
 use futures::FutureExt as _;
 use querygate_query_api::outcome::Effect;
 use querygate_query_api::service::{Session, TransactionStatus};
-use querygate_query_api::tokens::{Standing, no_longer_holds};
+use querygate_query_api::tokens::no_longer_holds;
 use querygate_types::{Error, ErrorCode};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -63,8 +63,6 @@ pub(crate) struct Connection {
     /// Reported settings that changed; sent before ReadyForQuery, as PostgreSQL does.
     changed_settings: Vec<(String, String)>,
     registration: Registration,
-    /// Of the token that opened the session, which ends with it.
-    standing: Option<Arc<dyn Standing>>,
 }
 
 enum Input {
@@ -97,14 +95,7 @@ impl Connection {
             in_block: false,
             changed_settings: Vec::new(),
             registration,
-            standing: None,
         }
-    }
-
-    /// This connection, of a session that a token opened.
-    pub(crate) fn lasting(mut self, standing: Option<Arc<dyn Standing>>) -> Self {
-        self.standing = standing;
-        self
     }
 
     /// Serves until either side ends it.
@@ -114,7 +105,7 @@ impl Connection {
                 Ok(input) => input,
                 Err(closing) => break closing,
             };
-            if !self.is_known() {
+            if !self.slot.holds() {
                 break Closing::Saying(no_longer_holds().into());
             }
             match AssertUnwindSafe(self.handle(input)).catch_unwind().await {
@@ -131,9 +122,9 @@ impl Connection {
         Box::pin(self.finish(closing)).await;
     }
 
-    /// Whether what opened its session still holds.
-    fn is_known(&self) -> bool {
-        self.standing.as_ref().is_none_or(|standing| standing.holds())
+    /// What is said when the session is to end at once.
+    pub(crate) fn killed(&self) -> Closing {
+        killed(&self.shared, &self.slot)
     }
 
     async fn finish(mut self, closing: Closing) {
@@ -203,11 +194,11 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            () = self.shared.kill.cancelled() => Err(Closing::Saying(Report::shutdown())),
+            () = self.slot.kill.cancelled() => Err(self.killed()),
             () = self.shared.shutdown.cancelled(), if may_end => Err(Closing::Saying(Report::shutdown())),
             notification = notified => {
                 // A client that only listens sends no message before which it would be asked.
-                if !self.is_known() {
+                if !self.slot.holds() {
                     return Err(Closing::Saying(no_longer_holds().into()));
                 }
                 self.out.notification(self.registration.process_id, &notification.channel, &notification.payload);
@@ -231,8 +222,11 @@ impl Connection {
         let (transport, input) = (&mut self.transport, &mut self.input);
         let read = poll_fn(|context| {
             slot.waits(waker, context.waker());
-            if shared.ending.is_kill() || may_end && shared.ending.is_shutdown() {
+            if may_end && shared.ending.is_shutdown() {
                 return Poll::Ready(Err(Closing::Saying(Report::shutdown())));
+            }
+            if shared.ending.is_kill() || slot.is_over() {
+                return Poll::Ready(Err(killed(shared, slot)));
             }
             match transport.poll_read(context, input) {
                 Some(read) => read.map(|read| read.map_err(|_| Closing::Silently)),
@@ -416,7 +410,12 @@ impl Connection {
 
     /// Sends all pending frames. `Err`: the client cannot be reached.
     pub(crate) async fn send(&mut self) -> Result<(), ()> {
-        let sent = self.transport.write_all(&self.out, self.shared.config.write_timeout).await;
+        let sent = tokio::select! {
+            biased;
+            sent = self.transport.write_all(&self.out, self.shared.config.write_timeout) => sent,
+            // Who reads nothing hears nothing.
+            () = self.slot.kill.cancelled() => return Err(()),
+        };
         self.shared.counts.sent(self.out.len());
         // Freed rather than kept: most connections are idle most of the time.
         self.out = Vec::new();
@@ -424,8 +423,17 @@ impl Connection {
     }
 
     pub(crate) fn guard(&self) -> Guard<'_> {
-        Guard::new(&self.shared, &self.transport, &*self.session)
+        Guard::new(self)
     }
+}
+
+/// What is said to a client whose session is to end at once.
+pub(crate) fn killed(shared: &DoorState, slot: &CancelSlot) -> Closing {
+    // The door's end is the one of them that says when to come again.
+    if shared.ending.is_kill() || !slot.is_over() {
+        return Closing::Saying(Report::shutdown());
+    }
+    Closing::Saying(no_longer_holds().into())
 }
 
 fn refusal_report(refusal: Refusal) -> Report {

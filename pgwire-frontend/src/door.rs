@@ -1,8 +1,8 @@
 //! The listener: accepts, bounds the number of clients, drains at shutdown. Knows no frame.
 
-use crate::config::DoorConfig;
+use crate::config::{DoorConfig, TlsSettings};
 use crate::connection::Connection;
-use crate::door_state::{ALPN, DoorState, Ending, Tls};
+use crate::door_state::{ALPN, Certificate, DoorState, Ending, Tls};
 use crate::observe::{self, Counts};
 use crate::startup::auth::tls_server_end_point;
 use crate::startup::{Opened, open};
@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use querygate_query_api::arrivals::{Arrival, Arrivals};
 use querygate_query_api::service::{Authenticator, QueryService};
+use querygate_query_api::tokens::LOOK_EVERY;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -48,14 +49,8 @@ impl PostgresDoor {
         auth: Arc<dyn Authenticator>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(config.addr).await?;
-        let tls = config.tls.as_ref().map(|settings| {
-            let mut server = (*settings.config).clone();
-            server.alpn_protocols = vec![ALPN.to_vec()];
-            Tls {
-                acceptor: TlsAcceptor::from(Arc::new(server)),
-                channel_binding: tls_server_end_point(&settings.certificate),
-            }
-        });
+        let tls = Arc::<Certificate>::default();
+        config.tls.iter().for_each(|settings| tls.renew(tls_of(settings)));
         let shared = DoorState {
             arrivals: Arrivals::new(config.arrival_max),
             places: Arc::new(Semaphore::new(config.connection_max.min(Semaphore::MAX_PERMITS))),
@@ -77,11 +72,18 @@ impl PostgresDoor {
         self.listener.local_addr()
     }
 
+    /// What replaces the certificate of a door with TLS while it serves, for connections from then on.
+    pub fn renewal(&self) -> impl Fn(&TlsSettings) + Send + Sync + use<> {
+        let tls = Arc::clone(&self.shared.tls);
+        move |settings| tls.renew(tls_of(settings))
+    }
+
     /// Serves until `shutdown` fires, then drains: idle sessions get 57P01 at once, running statements and open
     /// transactions have `drain_timeout`, after it they are cancelled.
     pub async fn serve(self, shutdown: CancellationToken) {
         let Self { listener, shared } = self;
         let tasks = TaskTracker::new();
+        let looking = tokio::spawn(look(Arc::clone(&shared)));
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -105,6 +107,21 @@ impl PostgresDoor {
                 tracing::warn!(connections = tasks.len(), "connections did not end in time");
             }
         }
+        looking.abort();
+    }
+}
+
+fn tls_of(settings: &TlsSettings) -> Tls {
+    let mut server = (*settings.config).clone();
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    Tls { acceptor: TlsAcceptor::from(Arc::new(server)), channel_binding: tls_server_end_point(&settings.certificate) }
+}
+
+/// Ends sessions of users, keys and tokens that no longer hold, also of clients that wait or run a long statement.
+async fn look(shared: Arc<DoorState>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        shared.keys.look();
     }
 }
 
@@ -122,9 +139,9 @@ async fn client(shared: Arc<DoorState>, tcp: TcpStream, peer: SocketAddr, arriva
     let _counted = observe::Connected::new();
     let opened = AssertUnwindSafe(opening(&shared, tcp, peer, arrival)).catch_unwind().await;
     match opened {
-        Ok(Some(Opened { transport, session, registration, place, standing })) => {
+        Ok(Some(Opened { transport, session, registration, place })) => {
             tracing::Span::current().record("process_id", registration.process_id);
-            Connection::new(Arc::clone(&shared), transport, session, registration).lasting(standing).run().await;
+            Connection::new(Arc::clone(&shared), transport, session, registration).run().await;
             drop(place);
         }
         Ok(None) => {}

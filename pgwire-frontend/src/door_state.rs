@@ -5,8 +5,8 @@ use crate::config::DoorConfig;
 use crate::observe::Counts;
 use querygate_query_api::arrivals::Arrivals;
 use querygate_query_api::service::{Authenticator, QueryService};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ pub(crate) struct DoorState {
     pub(crate) config: DoorConfig,
     pub(crate) service: Arc<dyn QueryService>,
     pub(crate) auth: Arc<dyn Authenticator>,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Arc<Certificate>,
     pub(crate) keys: Arc<CancelKeys>,
     pub(crate) counts: Counts,
     /// Who has not logged in.
@@ -29,6 +29,20 @@ pub(crate) struct DoorState {
     pub(crate) shutdown: CancellationToken,
     /// Running statements end too.
     pub(crate) kill: CancellationToken,
+}
+
+/// What new connections are encrypted with: replaced as a whole. `None`: with nothing.
+#[derive(Default)]
+pub(crate) struct Certificate(RwLock<Option<Arc<Tls>>>);
+
+impl Certificate {
+    pub(crate) fn now(&self) -> Option<Arc<Tls>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn renew(&self, tls: Tls) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tls));
+    }
 }
 
 pub(crate) struct Tls {

@@ -18,7 +18,7 @@ use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
 use querygate_query_api::arrivals::Arrival;
 use querygate_query_api::service::{ClientInfo, Door, Session};
-use querygate_query_api::tokens::{Proven, Standing, TOKEN_USER};
+use querygate_query_api::tokens::{Admitted, Candidate, TOKEN_USER};
 use querygate_types::{Error, ErrorCode, limits};
 use std::io;
 use std::net::SocketAddr;
@@ -34,14 +34,12 @@ pub(crate) struct Opened {
     pub(crate) session: Arc<dyn Session>,
     pub(crate) registration: Registration,
     pub(crate) place: OwnedSemaphorePermit,
-    /// Of the token that opened the session.
-    pub(crate) standing: Option<Arc<dyn Standing>>,
 }
 
-/// What is still to be sent to a client that may come in, and the token by which it may.
+/// Who may come in, and what is still to be sent to its client.
 struct Admission {
     out: Vec<u8>,
-    token: Option<Proven>,
+    admitted: Admitted,
 }
 
 /// Largest authentication message (`PG_MAX_AUTH_TOKEN_LENGTH`).
@@ -80,29 +78,29 @@ impl From<Report> for Ended {
 /// Brings one connection to its session. `None`: it has been answered and closed.
 pub(crate) async fn open(shared: &DoorState, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) -> Option<Opened> {
     let mut waiting = Waiting::new(arrival, shared.config.authentication_timeout);
+    let tls = shared.tls.now();
     let (mut transport, startup) = tokio::select! {
         // Nothing can be said to who is not yet known to speak this protocol.
         over = waiting.over() => {
             observe::refused(over.reason());
             return None;
         }
-        encrypted = encrypted(shared, tcp) => encrypted?,
+        encrypted = encrypted(shared, tls.as_deref(), tcp) => encrypted?,
     };
     let proven = tokio::select! {
         over = waiting.over() => {
             observe::refused(over.reason());
             Err(over.report().into())
         }
-        proven = prove(shared, &mut transport, &startup, peer) => proven,
+        proven = prove((shared, tls.as_deref()), &mut transport, &startup, peer) => proven,
     };
     let placed = proven.and_then(|admission| Ok((admission, place(shared)?)));
     let ended = match placed {
         Ok((admission, place)) => {
             drop(waiting);
-            let standing = admission.token.as_ref().map(|token| Arc::clone(&token.standing));
             match establish(shared, &mut transport, startup, peer, admission).await {
                 Ok((session, registration)) => {
-                    return Some(Opened { transport, session, registration, place, standing });
+                    return Some(Opened { transport, session, registration, place });
                 }
                 Err(ended) => {
                     end(shared, &mut transport, ended).await;
@@ -194,14 +192,14 @@ async fn end(shared: &DoorState, transport: &mut Transport, ended: Ended) {
 }
 
 /// Answers encryption requests until a startup packet comes.
-async fn encrypted(shared: &DoorState, tcp: TcpStream) -> Option<(Transport, Startup)> {
+async fn encrypted(shared: &DoorState, tls: Option<&Tls>, tcp: TcpStream) -> Option<(Transport, Startup)> {
     let mut first = [0; 1];
     if tcp.peek(&mut first).await.ok()? == 0 {
         return None;
     }
     let mut transport = Transport::Plain(tcp);
     if first == [TLS_HANDSHAKE] {
-        transport = accept_tls(shared.tls.as_ref()?, transport, Alpn::Required).await?;
+        transport = accept_tls(tls?, transport, Alpn::Required).await?;
     }
     let (mut ssl_answered, mut gss_answered) = (false, false);
     loop {
@@ -219,7 +217,7 @@ async fn encrypted(shared: &DoorState, tcp: TcpStream) -> Option<(Transport, Sta
             }
             Ok(FirstPacket::Ssl) if !ssl_answered && !transport.is_tls() => {
                 ssl_answered = true;
-                answer_ssl(shared, &mut transport).await
+                answer_ssl(shared, tls, &mut transport).await
             }
             Ok(FirstPacket::Gss) if !gss_answered && !transport.is_tls() => {
                 gss_answered = true;
@@ -262,8 +260,12 @@ async fn accept_tls(tls: &Tls, transport: Transport, alpn: Alpn) -> Option<Trans
 }
 
 /// Says S or N. Bytes that came before the answer were written by somebody who did not wait for encryption.
-async fn answer_ssl<'a>(shared: &'a DoorState, transport: &mut Transport) -> Result<Option<&'a Tls>, Ended> {
-    let Some(tls) = &shared.tls else {
+async fn answer_ssl<'a>(
+    shared: &DoorState,
+    tls: Option<&'a Tls>,
+    transport: &mut Transport,
+) -> Result<Option<&'a Tls>, Ended> {
+    let Some(tls) = tls else {
         transport.write_all(b"N", shared.config.write_timeout).await?;
         return Ok(None);
     };
@@ -290,7 +292,7 @@ async fn read_first_packet(transport: &mut Transport) -> Result<FirstPacket, End
 
 /// Negotiates and authenticates; gives what is still to be sent.
 async fn prove(
-    shared: &DoorState,
+    (shared, tls): (&DoorState, Option<&Tls>),
     transport: &mut Transport,
     startup: &Startup,
     peer: SocketAddr,
@@ -309,10 +311,10 @@ async fn prove(
         }
         out.close(mark);
     }
-    let handshake = Handshake { shared, transport, out, input: BytesMut::new() };
+    let handshake = Handshake { shared, tls, transport, out, input: BytesMut::new() };
     match shared.auth.tokens() {
         Some(tokens) if startup.user == TOKEN_USER => handshake.token(tokens, peer).await,
-        Some(_) | None => Ok(Admission { out: handshake.scram(&startup.user).await?, token: None }),
+        Some(_) | None => handshake.scram(&startup.user).await,
     }
 }
 
@@ -322,15 +324,8 @@ async fn establish(
     transport: &mut Transport,
     startup: Startup,
     peer: SocketAddr,
-    Admission { mut out, token }: Admission,
+    Admission { mut out, admitted: Admitted { principal, standing } }: Admission,
 ) -> Result<(Arc<dyn Session>, Registration), Ended> {
-    let principal = match token {
-        Some(token) => token.principal,
-        None => {
-            let failed = || Ended::from(password_failed(&startup.user));
-            shared.auth.principal(&startup.user).ok_or_else(failed)?
-        }
-    };
     tracing::Span::current().record("user", principal.login.as_str());
     if !shared.auth.has_database(&startup.database) {
         return Err(Report::fatal(
@@ -342,8 +337,9 @@ async fn establish(
     let client =
         ClientInfo { door: Door::Postgres, database: startup.database, peer: Some(peer), settings: startup.settings };
     let session = shared.service.open(principal, client).await.map_err(|error| Report::from(error).into_fatal())?;
+    let kill = shared.kill.child_token();
     let secret_bytes = if startup.minor >= LONG_KEYS_MINOR { SecretBytes::ThirtyTwo } else { SecretBytes::Four };
-    let Some(registration) = shared.keys.register(Arc::clone(&session), secret_bytes) else {
+    let Some(registration) = shared.keys.register(Arc::clone(&session), (standing, kill), secret_bytes) else {
         session.close().await;
         return Err(Report::from(Error::internal("no randomness for a cancel key")).into());
     };
@@ -368,19 +364,17 @@ async fn establish(
 
 struct Handshake<'a> {
     shared: &'a DoorState,
+    /// What its connection may be encrypted with.
+    tls: Option<&'a Tls>,
     transport: &'a mut Transport,
     out: Vec<u8>,
     input: BytesMut,
 }
 
 impl Handshake<'_> {
-    /// Runs the exchange; gives what is still to be sent. The same work is done for a user that does not exist.
-    async fn scram(mut self, user: &str) -> Result<Vec<u8>, Ended> {
-        let channel = if self.transport.is_tls() {
-            self.shared.tls.as_ref().and_then(|tls| tls.channel_binding.clone())
-        } else {
-            None
-        };
+    /// Runs the exchange; says who proved the password. The same work is done for a user that does not exist.
+    async fn scram(mut self, user: &str) -> Result<Admission, Ended> {
+        let channel = if self.transport.is_tls() { self.tls.and_then(|tls| tls.channel_binding.clone()) } else { None };
         let mut mechanisms = String::new();
         if channel.is_some() {
             mechanisms.push_str(SCRAM_SHA_256_PLUS);
@@ -406,13 +400,15 @@ impl Handshake<'_> {
         let refused = |refused| Ended::from(refusal(refused, user));
         let nonce = random::bytes::<NONCE_BYTES>().ok_or_else(|| Report::from(Error::internal("no randomness")))?;
         let nonce = base64::engine::general_purpose::STANDARD.encode(nonce);
-        let exchange = Exchange::new(self.shared.auth.scram_verifier(user), channel, plus);
+        let Candidate { verifier, admitted } = self.shared.auth.candidate(user);
+        let exchange = Exchange::new(verifier, channel, plus);
         let (challenged, server_first) = exchange.challenge(text(client_first)?, &nonce).map_err(refused)?;
         self.out.authentication(AUTHENTICATION_SASL_CONTINUE, server_first.as_bytes());
         let body = self.response().await?;
         let server_final = challenged.finish(text(&body)?).map_err(refused)?;
         self.out.authentication(AUTHENTICATION_SASL_FINAL, server_final.as_bytes());
-        Ok(self.out)
+        let admitted = admitted.ok_or_else(|| password_failed(user))?;
+        Ok(Admission { out: self.out, admitted })
     }
 
     /// Sends what is pending and waits for the client's next authentication message.

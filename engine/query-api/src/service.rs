@@ -10,7 +10,7 @@ use crate::requests::question::{AnswerColumn, AnswerForm, ChangeRights, ObjectDe
 use crate::requests::record_change::{ChangeOutcome, OnFailure, RecordChange};
 use crate::requests::tracking::{StaleStream, Tracking};
 use crate::scram::ScramVerifier;
-use crate::tokens::Tokens;
+use crate::tokens::{Admitted, Candidate, Lasting, Tokens};
 use crate::trace::TraceContext;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
@@ -72,6 +72,11 @@ pub trait Authenticator: Send + Sync {
     fn scram_verifier(&self, user: &str) -> ScramVerifier;
     /// The principal of a user who has proved the verifier. `None` for an unknown user.
     fn principal(&self, user: &str) -> Option<Arc<Principal>>;
+    /// Both of a user who wants to log in by a password. Doors ask for this, for who is known may change at any time.
+    fn candidate(&self, user: &str) -> Candidate {
+        let admitted = |principal| Admitted { principal, standing: Arc::new(Lasting) };
+        Candidate { verifier: self.scram_verifier(user), admitted: self.principal(user).map(admitted) }
+    }
     /// Whether the database name of the startup packet is served.
     fn has_database(&self, database: &str) -> bool;
     /// What programs may show in place of a password; `None`: nothing.

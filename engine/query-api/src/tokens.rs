@@ -1,5 +1,7 @@
-//! What programs show in place of a password: API keys, and tokens of issuers. Knows no door, and no form of a token.
+//! What programs show in place of a password: API keys, and tokens of issuers; and whether what let somebody in still holds. Knows no
+//! door, and no form of a token.
 
+use crate::scram::ScramVerifier;
 use async_trait::async_trait;
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
@@ -29,17 +31,62 @@ impl std::fmt::Debug for Proven {
     }
 }
 
-/// A token after it was proven: sessions that it opened last as long as it.
+/// What somebody was let in by: a password, a key, a token. Sessions that it opened last as long as it.
 pub trait Standing: Send + Sync {
-    /// Whether it has neither ended nor been revoked. Cheap: it is asked before each message of a client.
+    /// Whether it has neither ended nor been revoked, and its user is who it was. Cheap: it is asked before each message of a client.
     fn holds(&self) -> bool;
 }
 
-/// What a client hears whose session ended with its token.
+/// How often a door looks whether what its sessions were opened by still holds, while their clients wait or statements of theirs run.
+pub const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Of users who never change.
+#[derive(Debug, Clone, Copy)]
+pub struct Lasting;
+
+impl Standing for Lasting {
+    fn holds(&self) -> bool {
+        true
+    }
+}
+
+/// Who is let in, for as long as it holds.
+#[derive(Clone)]
+pub struct Admitted {
+    /// Whom its sessions act for.
+    pub principal: Arc<Principal>,
+    /// Whether it still holds.
+    pub standing: Arc<dyn Standing>,
+}
+
+impl std::fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admitted").field("login", &self.principal.login).finish_non_exhaustive()
+    }
+}
+
+impl From<Proven> for Admitted {
+    fn from(proven: Proven) -> Self {
+        Self { principal: proven.principal, standing: proven.standing }
+    }
+}
+
+/// Who wants to log in by a password: what the password must prove, and who is let in then. Both are of one moment, so that a password that
+/// is changed meanwhile lets nobody in for longer than its time.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// As [`Authenticator::scram_verifier`](crate::service::Authenticator::scram_verifier) gives it.
+    pub verifier: ScramVerifier,
+    /// `None` of a user who is not known.
+    pub admitted: Option<Admitted>,
+}
+
+/// What a client hears whose session ended with what it was opened by.
 #[must_use]
 pub fn no_longer_holds() -> Error {
-    Error::new(ErrorCode::InvalidAuthorization, "the API key or token of this session no longer holds")
-        .with_hint("Connect again with another one.")
+    Error::new(ErrorCode::InvalidAuthorization, "what this session was opened with no longer holds")
+        .with_detail("Its API key or token ended or was revoked, or its user was changed.")
+        .with_hint("Connect again.")
 }
 
 /// Why a token is refused. Clients hear no more than this; what was wrong is in the log.
@@ -49,7 +96,7 @@ pub enum TokenRefusal {
     Wrong,
     /// Too many were wrong: how long to wait before the next one.
     TooOften(Duration),
-    /// Nothing is known to check it by: its issuer cannot be reached.
+    /// Nothing is known to check it by: its issuer cannot be reached, or the file of keys not read.
     Unavailable,
 }
 
@@ -62,7 +109,7 @@ impl From<TokenRefusal> for Error {
                     .with_hint(format!("Wait {} seconds.", wait.as_secs() + 1))
             }
             TokenRefusal::Unavailable => {
-                Self::new(ErrorCode::SourceUnavailable, "tokens cannot be checked now: their issuer does not answer")
+                Self::new(ErrorCode::SourceUnavailable, "the API key or token cannot be checked now")
                     .with_hint("Try again later.")
             }
         }

@@ -1,18 +1,23 @@
 //! Answers: JSON at once, or rows as they come, whose first part decides about the status. Knows no route.
 
 use crate::call::Call;
+use crate::callers::over;
 use crate::refusal::Refusal;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt, stream};
+use querygate_query_api::tokens::{Standing, no_longer_holds};
 use querygate_web::TokenHash;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Bytes of an answer that are made before its status is sent: an error within them is answered as one. Later ones end the connection.
 const HEAD_BYTES: usize = 256 << 10;
 
 pub(crate) const JSON: &str = "application/json";
+/// Server-sent events.
+pub(crate) const EVENTS: &str = "text/event-stream";
 
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     text(status, JSON, body.to_string())
@@ -46,6 +51,28 @@ pub(crate) fn tagged(call: &Call, body: String) -> Response {
     }
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     answer
+}
+
+/// This answer, broken off where what its request showed no longer holds. Who follows changes is told of it by what is sent.
+pub(crate) fn as_long_as(standing: Arc<dyn Standing>, answer: Response) -> Response {
+    let follows = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS);
+    if follows || answer.body().size_hint().exact().is_some() {
+        return answer;
+    }
+    answer.map(|body| {
+        let pieces = stream::unfold(Some((body.into_data_stream(), standing)), |state| async move {
+            let (mut pieces, standing) = state?;
+            let piece = tokio::select! {
+                piece = pieces.next() => piece?,
+                () = over(&*standing) => Err(axum::Error::new(no_longer_holds())),
+            };
+            if !standing.holds() {
+                return Some((Err(axum::Error::new(no_longer_holds())), None));
+            }
+            Some((piece, Some((pieces, standing))))
+        });
+        Body::from_stream(pieces)
+    })
 }
 
 /// What makes an answer piece by piece.

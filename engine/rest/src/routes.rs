@@ -1,7 +1,8 @@
 //! The table of routes, and the headers of every answer.
 
+use crate::answer::as_long_as;
 use crate::call::{Call, RequestId};
-use crate::callers::Sender;
+use crate::callers::{Sender, over};
 use crate::code::Code;
 use crate::metadata::{i18n, items, packages};
 use crate::refusal::{Envelope, Refusal};
@@ -85,8 +86,15 @@ async fn enter(State(site): Shared, mut request: Request, next: Next) -> Respons
     {
         return too_often(wait, "user");
     }
+    let standing = sender.known().map(|identity| identity.standing);
     request.extensions_mut().insert(sender);
-    next.run(request).await
+    let Some(standing) = standing else { return next.run(request).await };
+    let answer = tokio::select! {
+        biased;
+        answer = next.run(request) => answer,
+        () = over(&*standing) => return Refusal::unauthenticated().into_answer(Envelope::Flat),
+    };
+    as_long_as(standing, answer)
 }
 
 fn too_often(wait: Duration, whose: &'static str) -> Response {

@@ -1,5 +1,5 @@
 //! What doors that speak HTTP share: a listener with bounds, an orderly end, counted attempts to log in, random tokens,
-//! cookies, from where a request was sent, an icon, who asks through a proxy. Knows no route and no user.
+//! cookies, from where a request was sent, an icon, who asks through a proxy, a watch over what lets somebody in. Knows no route and no user.
 
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing)]
@@ -17,6 +17,7 @@ mod proxies;
 mod serve;
 mod throttle;
 mod token;
+mod watch;
 
 pub use attempts::{Attempt, Attempts};
 pub use cookie::cookie;
@@ -26,3 +27,4 @@ pub use origin::comes_from_elsewhere;
 pub use proxies::{Proxies, ProxyHeader};
 pub use serve::{Bounds, serve};
 pub use token::{TokenHash, random_token};
+pub use watch::over;

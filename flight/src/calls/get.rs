@@ -1,7 +1,7 @@
 //! DoGet: a ticket in, its result out, as it was promised or not at all.
 
 use crate::calls::info::schema_digest;
-use crate::calls::stream::{Held, Messages, canceled, send};
+use crate::calls::stream::{Held, Messages, send};
 use crate::command::{Query, query};
 use crate::door_state::DoorState;
 use crate::messages::encode::{Compression, Encoder};
@@ -55,7 +55,7 @@ pub(crate) async fn fetch(
     let cancel = fetch.cancel.clone();
     let begun = tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(canceled()),
+        () = cancel.cancelled() => Err(session.ended()),
         begun = begin(&session, &body, &shared.config.database) => begun,
     };
     let Begun { engine, schema, batches } = begun?;

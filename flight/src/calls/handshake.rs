@@ -11,8 +11,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::Message as _;
 use querygate_query_api::service::{ClientInfo, Door};
-use querygate_query_api::tokens::{Standing, TOKEN_USER, Tokens};
-use querygate_types::principal::Principal;
+use querygate_query_api::tokens::{Admitted, Candidate, TOKEN_USER, Tokens};
 use querygate_types::{Error, ErrorCode, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,12 +40,6 @@ impl Credentials {
     }
 }
 
-/// Who was let in.
-struct Admitted {
-    principal: Arc<Principal>,
-    standing: Option<Arc<dyn Standing>>,
-}
-
 /// Opens a session for a user who proves the password; gives its token.
 pub(crate) async fn login(
     shared: &DoorState,
@@ -62,14 +55,14 @@ pub(crate) async fn login(
         None => from_payload(shared, messages).await?,
     };
     let peer = connection.as_ref().map(|connection| connection.peer);
-    let Admitted { principal, standing } = match (credentials, shared.auth.tokens()) {
+    let admitted = match (credentials, shared.auth.tokens()) {
         (Credentials::Token(token), Some(tokens)) => proven(tokens, &token, peer).await?,
         (Credentials::Token(_), None) => return Err(no_tokens()),
         (Credentials::Password { user, password }, _) => authenticate(shared, user, password).await?,
     };
     connection.as_ref().map_or(Ok(()), Caller::is_known)?;
     let client = client(shared, application(metadata), peer);
-    let session = shared.sessions.open(shared.service.as_ref(), (principal, standing), client).await?;
+    let session = shared.sessions.open(shared.service.as_ref(), admitted, client).await?;
     tracing::info!(user = session.principal.login, "Flight session opened");
     Ok(shared.sessions.token(&session, &shared.seal))
 }
@@ -91,14 +84,14 @@ pub(crate) async fn by_token(
     if let Some(session) = shared.sessions.of_token(&shown) {
         return Ok(Some(session));
     }
-    let Admitted { principal, standing } = proven(tokens, token, peer).await?;
+    let admitted = proven(tokens, token, peer).await?;
     // One at a time, so that the first calls of a client do not open a session each.
     let _turn = shared.first_calls.lock().await;
     if let Some(session) = shared.sessions.of_token(&shown) {
         return Ok(Some(session));
     }
     let client = client(shared, application, peer);
-    let session = shared.sessions.open(shared.service.as_ref(), (principal, standing), client).await?;
+    let session = shared.sessions.open(shared.service.as_ref(), admitted, client).await?;
     shared.sessions.show(shown, &session);
     tracing::info!(user = session.principal.login, "Flight session opened");
     Ok(Some(session))
@@ -109,7 +102,7 @@ async fn proven(tokens: &dyn Tokens, token: &str, peer: Option<SocketAddr>) -> R
         observe::refused("token");
         Error::from(refusal)
     })?;
-    Ok(Admitted { principal: proven.principal, standing: Some(proven.standing) })
+    Ok(proven.into())
 }
 
 fn from_header(metadata: &MetadataMap) -> Result<Option<Credentials>> {
@@ -155,10 +148,10 @@ fn malformed() -> Error {
 /// The same work for a user that does not exist: the authenticator makes up a verifier that no password fits.
 async fn authenticate(shared: &DoorState, user: String, password: String) -> Result<Admitted> {
     let _turn = shared.logins.acquire().await.map_err(Error::internal)?;
-    let verifier = shared.auth.scram_verifier(&user);
+    let Candidate { verifier, admitted } = shared.auth.candidate(&user);
     let proved = tokio::task::spawn_blocking(move || verifier.proves(&password)).await.map_err(Error::internal)?;
-    match (proved, shared.auth.principal(&user)) {
-        (true, Some(principal)) => Ok(Admitted { principal, standing: None }),
+    match (proved, admitted) {
+        (true, Some(admitted)) => Ok(admitted),
         (true | false, _) => {
             observe::refused("password");
             Err(Error::new(ErrorCode::InvalidPassword, format!("password authentication failed for user \"{user}\"")))

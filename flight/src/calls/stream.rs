@@ -35,7 +35,6 @@ pub(crate) struct Held {
     #[expect(dead_code, reason = "held, not read")]
     pub(crate) permit: OwnedSemaphorePermit,
     /// Keeps the session from counting as idle.
-    #[expect(dead_code, reason = "held, not read")]
     pub(crate) owner: Arc<FlightSession>,
     /// Told when the stream fails, as a door must.
     pub(crate) engine: Arc<dyn Session>,
@@ -97,7 +96,7 @@ async fn pump(
         let waits = encoder.waits();
         let next = tokio::select! {
             biased;
-            () = held.fetch.cancel.cancelled() => return Err(canceled()),
+            () = held.fetch.cancel.cancelled() => return Err(held.owner.ended()),
             () = sender.closed() => return Ok(()),
             next = batches.next() => Some(next),
             () = tokio::time::sleep_until(due), if waits => None,
@@ -135,7 +134,7 @@ async fn offer(message: FlightData, held: &Held, sender: &mpsc::Sender<Charged>)
     charge.resize(message.data_body.len())?;
     let sent = tokio::select! {
         biased;
-        () = held.fetch.cancel.cancelled() => return Err(canceled()),
+        () = held.fetch.cancel.cancelled() => return Err(held.owner.ended()),
         sent = sender.send_timeout((message, charge), held.stall_timeout) => sent,
     };
     match sent {
@@ -145,10 +144,6 @@ async fn offer(message: FlightData, held: &Held, sender: &mpsc::Sender<Charged>)
             Err(Error::new(ErrorCode::StatementTimeout, "the client took no message of the result for too long"))
         }
     }
-}
-
-pub(crate) fn canceled() -> Error {
-    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
 }
 
 impl Stream for Messages {

@@ -6,8 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use prost::Message;
 use querygate_query_api::service::{ClientInfo, QueryService};
-use querygate_query_api::tokens::{Standing, no_longer_holds};
-use querygate_types::principal::Principal;
+use querygate_query_api::tokens::{Admitted, no_longer_holds};
 use querygate_types::{Error, ErrorCode, Result};
 use ring::digest;
 use std::collections::HashMap;
@@ -65,17 +64,17 @@ impl Sessions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session. `standing`: of the token that opens it.
+    /// Opens a session.
     pub(crate) async fn open(
         &self,
         service: &dyn QueryService,
-        (principal, standing): (Arc<Principal>, Option<Arc<dyn Standing>>),
+        admitted: Admitted,
         client: ClientInfo,
     ) -> Result<Arc<FlightSession>> {
         let id = random_id()?;
-        let main = service.open(Arc::clone(&principal), client.clone()).await?;
-        let session = FlightSession::new(id, principal, client, main, self.limits, self.kill.child_token());
-        let session = Arc::new(session.lasting(standing));
+        let main = service.open(Arc::clone(&admitted.principal), client.clone()).await?;
+        let session = FlightSession::new(id, admitted, client, main, self.limits, self.kill.child_token());
+        let session = Arc::new(session);
         self.lock().insert(id, Arc::clone(&session));
         Ok(session)
     }
@@ -136,17 +135,21 @@ impl Sessions {
         }
     }
 
-    /// Ends sessions that were idle for long, and those of tokens that no longer hold. One that a call or a stream holds is not idle.
+    /// Ends sessions that were idle for long. One that a call or a stream holds is not idle.
     pub(crate) async fn sweep(&self) {
         let limit = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
-        let idle: Vec<Id> = {
-            let open = self.lock();
-            let is_over = |s: &FlightSession| s.idle_ms() >= limit || !s.holds();
-            let idle = open.values().filter(|s| Arc::strong_count(s) == 1 && is_over(s));
-            idle.map(|session| session.id).collect()
-        };
-        for id in idle {
-            tracing::info!("a Flight session ended: it was idle, or its token no longer holds");
+        self.end("a Flight session ended: it was idle", |s| Arc::strong_count(s) == 1 && s.idle_ms() >= limit).await;
+    }
+
+    /// Ends sessions of which what opened them no longer holds, with their calls and streams.
+    pub(crate) async fn look(&self) {
+        self.end("a Flight session ended: what it was opened with no longer holds", |s| !s.holds()).await;
+    }
+
+    async fn end(&self, why: &str, is_over: impl Fn(&Arc<FlightSession>) -> bool) {
+        let over: Vec<Id> = self.lock().values().filter(|s| is_over(s)).map(|session| session.id).collect();
+        for id in over {
+            tracing::info!("{why}");
             self.close(id).await;
         }
     }

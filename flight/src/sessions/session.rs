@@ -11,7 +11,7 @@ use crate::sessions::statement::{Described, command};
 use crate::tickets::seal::{Id, now_ms, random_id};
 use querygate_query_api::holding::Holding;
 use querygate_query_api::service::{ClientInfo, QueryService, Session, TransactionStatus};
-use querygate_query_api::tokens::Standing;
+use querygate_query_api::tokens::{Admitted, Standing, no_longer_holds};
 use querygate_query_api::trace::TraceContext;
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
@@ -99,14 +99,14 @@ pub(crate) struct FlightSession {
     limits: SessionLimits,
     used_ms: AtomicU64,
     state: Mutex<State>,
-    /// Of the token that opened it, with which it ends.
-    standing: Option<Arc<dyn Standing>>,
+    /// Of what opened it, with which it ends.
+    standing: Arc<dyn Standing>,
 }
 
 impl FlightSession {
     pub(crate) fn new(
         id: Id,
-        principal: Arc<Principal>,
+        Admitted { principal, standing }: Admitted,
         client: ClientInfo,
         main: Arc<dyn Session>,
         limits: SessionLimits,
@@ -114,18 +114,32 @@ impl FlightSession {
     ) -> Self {
         let (used_ms, state) = (AtomicU64::new(now_ms()), Mutex::default());
         let holding = main.holding();
-        Self { id, principal, cancel, main, holding, client, limits, used_ms, state, standing: None }
+        Self { id, principal, cancel, main, holding, client, limits, used_ms, state, standing }
     }
 
-    /// This session, opened by a token.
-    pub(crate) fn lasting(mut self, standing: Option<Arc<dyn Standing>>) -> Self {
-        self.standing = standing;
-        self
-    }
-
-    /// Whether the token that opened it still holds.
+    /// Whether what opened it still holds.
     pub(crate) fn holds(&self) -> bool {
-        self.standing.as_ref().is_none_or(|standing| standing.holds())
+        self.standing.holds()
+    }
+
+    /// Does what a call asks for, as long as what opened the session holds.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = self.cancel.cancelled() => {}
+        }
+        // The call may be the one that ends the session.
+        if self.holds() { work.await } else { Err(self.ended()) }
+    }
+
+    /// Why a call or a stream of the session ended with it.
+    pub(crate) fn ended(&self) -> Error {
+        if self.holds() {
+            return Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request");
+        }
+        no_longer_holds()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,8 @@
 //! One step of the engine, ended early when its result is not wanted any more. Knows no message.
 
+use crate::cancel::CancelSlot;
 use crate::connection::halt::{Closing, Halt};
+use crate::connection::{Connection, killed};
 use crate::door_state::DoorState;
 use crate::report::Report;
 use crate::transport::Transport;
@@ -14,16 +16,19 @@ pub(crate) const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 /// What can end a step of the engine early. Holds no stream, so that it may cross threads with the step.
 pub(crate) struct Guard<'a> {
     shared: &'a DoorState,
+    slot: &'a CancelSlot,
     transport: &'a Transport,
     session: &'a dyn Session,
 }
 
 impl<'a> Guard<'a> {
-    pub(crate) fn new(shared: &'a DoorState, transport: &'a Transport, session: &'a dyn Session) -> Self {
-        Self { shared, transport, session }
+    pub(crate) fn new(connection: &'a Connection) -> Self {
+        let Connection { shared, slot, transport, session, .. } = connection;
+        Self { shared, slot, transport, session: &**session }
     }
 
-    /// Runs one step of the engine, ended early by a cancel request, the end of the server or a client that left.
+    /// Runs one step of the engine, ended early by a cancel request, the end of the server or of what opened the session, or a client that
+    /// left.
     pub(crate) async fn run<T>(
         self,
         token: &CancellationToken,
@@ -33,9 +38,9 @@ impl<'a> Guard<'a> {
         tokio::select! {
             biased;
             done = &mut step => Ok(done?),
-            () = self.shared.kill.cancelled() => {
+            () = self.slot.kill.cancelled() => {
                 self.session.cancel();
-                Err(Closing::Saying(Report::shutdown()).into())
+                Err(killed(self.shared, self.slot).into())
             }
             () = self.transport.abandoned() => {
                 self.session.cancel();

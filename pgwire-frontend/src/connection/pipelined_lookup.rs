@@ -2,10 +2,10 @@
 //! or not now, is taken apart message by message.
 
 use crate::cancel::{CancelSlot, Known};
-use crate::connection::Connection;
 use crate::connection::halt::{Closing, Halt};
 use crate::connection::stream::CHUNK_BYTES;
 use crate::connection::wire_rows::TAG_NAME;
+use crate::connection::{Connection, killed};
 use crate::decode::given;
 use crate::door_state::DoorState;
 use crate::observe::Kind;
@@ -123,9 +123,9 @@ async fn attended(
         if let Poll::Ready(done) = step.as_mut().poll(context) {
             return Poll::Ready(done.map_err(Halt::from));
         }
-        if shared.ending.is_kill() {
+        if shared.ending.is_kill() || slot.is_over() {
             session.cancel();
-            return Poll::Ready(Err(Closing::Saying(Report::shutdown()).into()));
+            return Poll::Ready(Err(killed(shared, slot).into()));
         }
         if transport.poll_abandoned(context, &mut peeked).is_ready() {
             session.cancel();

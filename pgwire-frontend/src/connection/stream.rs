@@ -158,7 +158,7 @@ impl Connection {
             biased;
             next = batches.next() => Ok(next),
             () = token.cancelled() => Err(Report::canceled().into()),
-            () = self.shared.kill.cancelled() => Err(Closing::Saying(Report::shutdown()).into()),
+            () = self.slot.kill.cancelled() => Err(self.killed().into()),
             () = self.transport.abandoned() => Err(Closing::Silently.into()),
         }
     }
@@ -173,7 +173,7 @@ impl Connection {
             let step = tokio::select! {
                 biased;
                 step = self.transport.write(rest, timeout) => step,
-                () = self.shared.kill.cancelled() => return Err(Closing::Silently.into()),
+                () = self.slot.kill.cancelled() => return Err(Closing::Silently.into()),
                 () = token.cancelled(), if !canceled => {
                     canceled = true;
                     out.truncate(frame_end(&out, written));

@@ -32,6 +32,6 @@ impl Handshake<'_> {
             observe::refused("token");
             Ended::from(Report::from(Error::from(refusal)).into_fatal())
         })?;
-        Ok(Admission { out: self.out, token: Some(proven) })
+        Ok(Admission { out: self.out, admitted: proven.into() })
     }
 }

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use querygate_query_api::tokens::Candidate;
 use querygate_types::{Error, Result};
 use querygate_web::{Attempt, Attempts, ICON_PATH, Peer, comes_from_elsewhere, icon};
 use std::collections::HashMap;
@@ -124,7 +125,12 @@ impl Site {
             reader.close().await;
             made
         };
-        match made.await {
+        let made = tokio::select! {
+            biased;
+            made = made => made,
+            () = seat.over() => return Redirect::to("/ui/login").into_response(),
+        };
+        match made {
             Ok(inside) => html(StatusCode::OK, page(title, place, &seat, inside)),
             Err(error) => {
                 let status = StatusCode::from_u16(error.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -227,11 +233,10 @@ async fn log_in(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap
         return html(StatusCode::SERVICE_UNAVAILABLE, login::form("", "Too many logins at once. Try again."));
     };
     // The same work for a user that does not exist: the authenticator makes up a verifier that no password fits.
-    let verifier = site.pages.authenticator.scram_verifier(&user);
+    let Candidate { verifier, admitted } = site.pages.authenticator.candidate(&user);
     let proved = tokio::task::spawn_blocking(move || verifier.proves(&password)).await.unwrap_or(false);
     drop(turn);
-    let principal = site.pages.authenticator.principal(&user).filter(|_| proved);
-    let Some(principal) = principal else {
+    let Some(admitted) = admitted.filter(|_| proved) else {
         tracing::info!(user, peer = %peer.0.0, "login on the pages refused");
         return html(StatusCode::UNAUTHORIZED, login::form(&user, "Wrong user name or password."));
     };
@@ -239,7 +244,7 @@ async fn log_in(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap
     if let Some(old) = token(&headers) {
         site.seats.close(old);
     }
-    match site.seats.open(principal, now) {
+    match site.seats.open(admitted, now) {
         Ok(Some(token)) => {
             tracing::info!(user, peer = %peer.0.0, "login on the pages");
             let secure = if came_by_tls(&headers) { "; Secure" } else { "" };

@@ -8,9 +8,10 @@ use crate::site::Site;
 use crate::work::Work;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use chrono::Utc;
-use querygate_query_api::tokens::{TokenRefusal, Tokens};
+use querygate_query_api::tokens::{Proven, TokenRefusal, Tokens};
 use querygate_types::vendor::VendorCode;
 use querygate_web::Peer;
+use std::sync::Arc;
 
 /// The vendor's name of the cookie.
 pub(crate) const COOKIE: &str = "better-auth.session_token";
@@ -88,7 +89,10 @@ impl Site {
         let Some(session) = self.sessions.find(token, Utc::now()) else { return Sender::Unknown };
         // A user whom the configuration no longer lets in is known by nothing.
         match self.authenticator.principal(&session.login) {
-            Some(principal) => Sender::Known(Identity { principal, session: Some(session), credential: None }),
+            Some(principal) => {
+                let standing = Arc::clone(&session.standing);
+                Sender::Known(Identity { principal, standing, session: Some(session), credential: None })
+            }
             None => Sender::Unknown,
         }
     }
@@ -131,8 +135,8 @@ impl Site {
 
 async fn proven(tokens: &dyn Tokens, token: &str, peer: Option<Peer>) -> Sender {
     match tokens.prove(token, peer.map(|peer| peer.0)).await {
-        Ok(proven) => {
-            Sender::Known(Identity { principal: proven.principal, session: None, credential: Some(proven.id) })
+        Ok(Proven { principal, id, standing }) => {
+            Sender::Known(Identity { principal, standing, session: None, credential: Some(id) })
         }
         Err(refusal) => Sender::Refused(refusal),
     }
@@ -145,7 +149,7 @@ fn refused(refusal: TokenRefusal) -> Refusal {
             Refusal::new(Code::TooManyRequests, "Too many attempts. Wait a minute.").retry_after(wait)
         }
         TokenRefusal::Unavailable => {
-            Refusal::new(Code::ServiceUnavailable, "Tokens cannot be checked now: their issuer does not answer.")
+            Refusal::new(Code::ServiceUnavailable, "The API key or token cannot be checked now.")
         }
     }
 }

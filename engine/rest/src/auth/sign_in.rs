@@ -12,6 +12,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use querygate_query_api::requests::platform::Person;
+use querygate_query_api::tokens::Candidate;
 use querygate_types::json::value::value_of_bytes;
 use querygate_types::vendor::VendorCode;
 use querygate_web::Attempt;
@@ -66,11 +67,11 @@ impl Site {
         };
         // An unknown address takes as long as a known one: its verifier is made up and fits no password.
         let login = self.platform.login_of_email(&email).unwrap_or_else(|| email.clone());
-        let verifier = self.authenticator.scram_verifier(&login);
+        let Candidate { verifier, admitted } = self.authenticator.candidate(&login);
         let proved = tokio::task::spawn_blocking(move || verifier.proves(&password)).await.unwrap_or(false);
         drop(turn);
-        let known = self.authenticator.principal(&login).filter(|_| proved);
-        let (Some(principal), Some(person)) = (known, self.platform.person(&login)) else {
+        let known = admitted.filter(|_| proved);
+        let (Some(admitted), Some(person)) = (known, self.platform.person(&login)) else {
             tracing::info!(email, peer = ?peer.map(|peer| peer.0), "login over REST refused");
             return Err(Refusal::new(Code::InvalidCredentials, "Invalid email or password"));
         };
@@ -78,7 +79,7 @@ impl Site {
             self.attempts.succeeded(attempt);
         }
         let address = peer.map(|peer| peer.0.ip().to_string());
-        let Some(token) = self.sessions.open(&principal, address, agent.as_deref(), Utc::now())? else {
+        let Some(token) = self.sessions.open(&admitted, address, agent.as_deref(), Utc::now())? else {
             return Err(Refusal::new(Code::ServiceUnavailable, "Too many sessions. Try later."));
         };
         tracing::info!(login, peer = ?peer.map(|peer| peer.0), "login over REST");

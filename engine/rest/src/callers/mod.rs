@@ -5,5 +5,5 @@ mod sender;
 mod sessions;
 
 pub(crate) use rates::Rates;
-pub(crate) use sender::{Identity, Sender};
+pub(crate) use sender::{Identity, Sender, over};
 pub(crate) use sessions::{Sessions, SignedIn};

@@ -1,8 +1,8 @@
 //! Sessions of people who signed in: a random token each, kept as its hash, bounded, with an end. Knows no HTTP.
 
 use chrono::{DateTime, Utc};
+use querygate_query_api::tokens::{Admitted, Standing};
 use querygate_types::Result;
-use querygate_types::principal::Principal;
 use querygate_web::{TokenHash, random_token};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,16 +16,30 @@ const ALL: usize = 16_384;
 const AGENT_BYTES_MAX: usize = 200;
 
 /// A session that somebody opened by a password.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct SignedIn {
     /// Says which one it is, and opens nothing.
     pub(crate) id: Arc<str>,
     pub(crate) login: Arc<str>,
+    /// Of the password.
+    pub(crate) standing: Arc<dyn Standing>,
     pub(crate) opened: DateTime<Utc>,
     pub(crate) used: DateTime<Utc>,
     pub(crate) ends: DateTime<Utc>,
     pub(crate) address: Option<String>,
     pub(crate) agent: Option<String>,
+}
+
+impl std::fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedIn").field("id", &self.id).field("login", &self.login).finish_non_exhaustive()
+    }
+}
+
+impl SignedIn {
+    fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.ends <= now || !self.standing.holds()
+    }
 }
 
 /// All of them.
@@ -51,15 +65,16 @@ impl Sessions {
     /// Opens one and gives its token; `None` when there are too many.
     pub(crate) fn open(
         &self,
-        principal: &Principal,
+        admitted: &Admitted,
         address: Option<String>,
         agent: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Option<String>> {
         let (token, id) = (random_token()?, random_token()?);
         let mut open = self.lock();
-        open.retain(|_, session| session.ends > now);
-        let own = || open.iter().filter(|(_, session)| *session.login == *principal.login);
+        open.retain(|_, session| !session.is_over(now));
+        let login = admitted.principal.login.as_str();
+        let own = || open.iter().filter(|(_, session)| *session.login == *login);
         if own().count() >= PER_LOGIN {
             let oldest = own().min_by_key(|(_, session)| session.used).map(|(key, _)| *key);
             oldest.map(|key| open.remove(&key));
@@ -70,7 +85,8 @@ impl Sessions {
         let agent = agent.map(|agent| agent.chars().take(AGENT_BYTES_MAX).collect());
         let session = SignedIn {
             id: id.into(),
-            login: principal.login.as_str().into(),
+            login: login.into(),
+            standing: Arc::clone(&admitted.standing),
             opened: now,
             used: now,
             ends: now + self.lifetime,
@@ -86,7 +102,7 @@ impl Sessions {
         let key = TokenHash::of(token);
         let mut open = self.lock();
         let session = open.get_mut(&key)?;
-        if session.ends <= now {
+        if session.is_over(now) {
             open.remove(&key);
             return None;
         }
@@ -98,7 +114,7 @@ impl Sessions {
     pub(crate) fn of(&self, login: &str, now: DateTime<Utc>) -> Vec<SignedIn> {
         let open = self.lock();
         let mut own: Vec<SignedIn> =
-            open.values().filter(|session| *session.login == *login && session.ends > now).cloned().collect();
+            open.values().filter(|session| *session.login == *login && !session.is_over(now)).cloned().collect();
         own.sort_by_key(|session| session.opened);
         own
     }
@@ -111,9 +127,37 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use querygate_query_api::tokens::Lasting;
+    use querygate_types::principal::Principal;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn open(sessions: &Sessions, login: &str, now: DateTime<Utc>) -> Option<String> {
-        sessions.open(&Principal::builder(login).build(), None, Some(&"x".repeat(1_000)), now).unwrap()
+        opened(sessions, login, Arc::new(Lasting), now)
+    }
+
+    fn opened(sessions: &Sessions, login: &str, standing: Arc<dyn Standing>, now: DateTime<Utc>) -> Option<String> {
+        let admitted = Admitted { principal: Arc::new(Principal::builder(login).build()), standing };
+        sessions.open(&admitted, None, Some(&"x".repeat(1_000)), now).unwrap()
+    }
+
+    struct Switch(AtomicBool);
+
+    impl Standing for Switch {
+        fn holds(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn a_session_ends_with_what_opened_it() {
+        let (sessions, now) = (Sessions::new(Duration::from_secs(60)), DateTime::UNIX_EPOCH);
+        let switch = Arc::new(Switch(AtomicBool::new(true)));
+        let token = opened(&sessions, "ada", Arc::<Switch>::clone(&switch), now).unwrap();
+        assert!(sessions.find(&token, now).is_some());
+        switch.0.store(false, Ordering::Relaxed);
+        assert!(sessions.of("ada", now).is_empty() && sessions.find(&token, now).is_none());
+        switch.0.store(true, Ordering::Relaxed);
+        assert!(sessions.find(&token, now).is_none(), "it was forgotten");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Following {
         let stream = work.session().subscribe(filter).await?;
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let credential = Credential::new(site, &call.headers, call.peer, identity.principal);
+        let credential = Credential::new(site, &call.headers, call.peer, &identity);
         Ok(Self { credential, beat, stream, closed, version, work })
     }
 
@@ -65,6 +65,7 @@ impl Following {
         loop {
             let next = tokio::select! {
                 biased;
+                () = self.credential.over() => return Next::End(Refusal::unauthenticated()),
                 followed = self.stream.next() => match followed {
                     Some(Ok(followed)) => Next::Followed(followed),
                     Some(Err(error)) => return Next::End(Refusal::from(error)),

@@ -63,7 +63,7 @@ async fn answer(site: Arc<Site>, call: Call, upgrade: Option<OnUpgrade>) -> Resu
         }
         (None, Some(wish)) => {
             let live = Live::begin(&site, &identity.principal, &call, wish).await?;
-            Ok(sse::live(live, Credential::new(site, &call.headers, call.peer, identity.principal)))
+            Ok(sse::live(live, Credential::new(site, &call.headers, call.peer, &identity)))
         }
         (None, None) => {
             Err(Refusal::new(Code::InvalidRequest, "'live' is for WebSockets: server-sent events need a 'query'."))

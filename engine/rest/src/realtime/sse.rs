@@ -4,6 +4,7 @@
 use super::credential::Credential;
 use super::following::{BEAT, Following, Next};
 use super::live::{Live, error_message};
+use crate::answer::EVENTS;
 use crate::refusal::Refusal;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -29,7 +30,10 @@ pub(super) fn answer(following: Following) -> Response {
 pub(super) fn live(live: Live, credential: Credential) -> Response {
     streamed(stream::unfold(Some((live.messages(), credential)), |state| async move {
         let (mut messages, mut credential) = state?;
-        let next = tokio::time::timeout(BEAT, messages.next()).await;
+        let next = tokio::select! {
+            next = tokio::time::timeout(BEAT, messages.next()) => next,
+            () = credential.over() => Ok(None),
+        };
         let next = if credential.holds().await { next } else { Ok(Some(Err(Refusal::unauthenticated()))) };
         match next {
             Err(_) => Some((":\n\n".to_owned(), Some((messages, credential)))),
@@ -48,7 +52,7 @@ pub(super) fn live(live: Live, credential: Credential) -> Response {
 fn streamed(rest: impl Stream<Item = String> + Send + 'static) -> Response {
     let first = format!("retry: {RETRY_MS}\n\n");
     let whole = stream::iter([first]).chain(rest).map(|text| Ok::<_, std::io::Error>(Bytes::from(text)));
-    let mut answer = ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(whole)).into_response();
+    let mut answer = ([(header::CONTENT_TYPE, EVENTS)], Body::from_stream(whole)).into_response();
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     // A proxy that collects an answer before it passes it on would pass nothing on.

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use querygate_query_api::column::Column;
 use querygate_query_api::outcome::{CommandTag, Effect, Outcome};
 use querygate_query_api::service::{Delivery, Door, Prepared, Statement};
+use querygate_query_api::tokens::Lasting;
 use querygate_types::PgType;
 use std::any::Any;
 use tokio::sync::Semaphore;
@@ -115,7 +116,8 @@ async fn a_caller_that_goes_leaves_no_transaction_that_nobody_knows() {
     let client = ClientInfo { door: Door::FlightSql, database: String::new(), peer: None, settings: Vec::new() };
     let limits = SessionLimits { statements: 1, statement_bytes: 1, transactions: 1 };
     let (main, principal) = (Arc::new(Engine(Arc::clone(&held))), Arc::new(Principal::builder("ada").build()));
-    let session = FlightSession::new(Id::default(), principal, client, main, limits, CancellationToken::new());
+    let admitted = Admitted { principal, standing: Arc::new(Lasting) };
+    let session = FlightSession::new(Id::default(), admitted, client, main, limits, CancellationToken::new());
     let session = Arc::new(session);
 
     assert!(session.begin(&service).now_or_never().is_none());

@@ -191,9 +191,9 @@ impl Connection {
             }
             tokio::select! {
                 biased;
-                () = self.shared.kill.cancelled() => {
+                () = self.slot.kill.cancelled() => {
                     self.session.cancel();
-                    return Err(Closing::Saying(Report::shutdown()).into());
+                    return Err(self.killed().into());
                 }
                 stored = &mut feed.stored => return Err(early(stored).into()),
                 () = token.cancelled() => {

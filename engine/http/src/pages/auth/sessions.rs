@@ -1,5 +1,6 @@
 //! Sessions of browsers: a random token in a cookie, a random token in forms, an end by time. Keeps hashes of the first only.
 
+use querygate_query_api::tokens::{Admitted, LOOK_EVERY, Standing};
 use querygate_types::Result;
 use querygate_types::principal::Principal;
 use querygate_web::{TokenHash, random_token};
@@ -17,13 +18,21 @@ const SEATS_PER_LOGIN: usize = 16;
 const SEATS_MAX: usize = 1_024;
 
 /// A logged-in browser.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Seat {
     pub(crate) principal: Arc<Principal>,
+    /// Of the password that it was taken by.
+    standing: Arc<dyn Standing>,
     /// What forms that change something must carry.
     pub(crate) form_token: Arc<str>,
     opened: Instant,
     used: Instant,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seat").field("login", &self.principal.login).finish_non_exhaustive()
+    }
 }
 
 impl Seat {
@@ -33,7 +42,13 @@ impl Seat {
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.used) >= IDLE || now.saturating_duration_since(self.opened) >= LIFETIME
+        let since = |then| now.saturating_duration_since(then);
+        since(self.used) >= IDLE || since(self.opened) >= LIFETIME || !self.standing.holds()
+    }
+
+    /// Ends when the password that it was taken by no longer holds.
+    pub(crate) async fn over(&self) {
+        querygate_web::over(|| self.standing.holds(), LOOK_EVERY).await;
     }
 }
 
@@ -48,8 +63,8 @@ impl Seats {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Seats a principal and gives the token for the cookie; `None` when all seats are taken.
-    pub(crate) fn open(&self, principal: Arc<Principal>, now: Instant) -> Result<Option<String>> {
+    /// Seats somebody and gives the token for the cookie; `None` when all seats are taken.
+    pub(crate) fn open(&self, Admitted { principal, standing }: Admitted, now: Instant) -> Result<Option<String>> {
         let (token, form_token) = (random_token()?, random_token()?.into());
         let mut seats = self.lock();
         seats.retain(|_, seat| !seat.is_over(now));
@@ -61,7 +76,7 @@ impl Seats {
         if seats.len() >= SEATS_MAX {
             return Ok(None);
         }
-        seats.insert(TokenHash::of(&token), Seat { principal, form_token, opened: now, used: now });
+        seats.insert(TokenHash::of(&token), Seat { principal, standing, form_token, opened: now, used: now });
         Ok(Some(token))
     }
 
@@ -86,9 +101,10 @@ impl Seats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use querygate_query_api::tokens::Lasting;
 
-    fn who(login: &str) -> Arc<Principal> {
-        Arc::new(Principal::builder(login).build())
+    fn who(login: &str) -> Admitted {
+        Admitted { principal: Arc::new(Principal::builder(login).build()), standing: Arc::new(Lasting) }
     }
 
     #[test]

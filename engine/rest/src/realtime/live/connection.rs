@@ -45,7 +45,7 @@ pub(in crate::realtime) struct Connection {
 
 impl Connection {
     pub(in crate::realtime) fn new(site: Arc<Site>, call: Call, identity: Identity) -> Self {
-        let credential = Credential::new(Arc::clone(&site), &call.headers, call.peer, Arc::clone(&identity.principal));
+        let credential = Credential::new(Arc::clone(&site), &call.headers, call.peer, &identity);
         Self { site, call, identity, credential, streams: SelectAll::new(), open: HashMap::new() }
     }
 
@@ -67,6 +67,8 @@ impl Connection {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let told = tokio::select! {
+                // What is said then, and that there is no more, stands below.
+                () = self.credential.over() => None,
                 Some(message) = messages.recv() => self.hear(&message).await,
                 Some((id, told)) = self.streams.next() => Some(match told {
                     Ok(message) => message,
