@@ -53,3 +53,46 @@ fn a_hook_of_what_goes_adds_nothing_that_refers_to_it() {
     assert_eq!(change(&nora, "DELETE FROM roots WHERE id IN ('apart', 'plain')"), Ok(2));
     assert_eq!(stored(), ["again", "apart", "later", "leaf", "t1again", "t2later", "t3leaf"]);
 }
+
+const TOTALS: &str = r#"
+manifest: { id: com.example.sum, namespace: sum, version: 1.0.0, type: app, name: Sum, engines: { protocol: "^17" } }
+datasources:
+  - { name: shop, driver: sqlite, config: {}, schemaMode: external, external: { allowWrites: true } }
+objects:
+  - { name: sum_bills, label: B, datasource: shop, external: { remoteName: bills, writable: true }, sharingModel: public_read_write,
+      access: { default: private }, systemFields: false, fields: { id: { type: text, required: true },
+      code: { type: text, unique: global },
+      lines: { type: summary, summaryOperations: { object: sum_lines, relationshipField: bill, function: count } } } }
+  - { name: sum_lines, label: L, datasource: shop, external: { remoteName: lines, writable: true }, sharingModel: public_read_write,
+      access: { default: private }, systemFields: false, fields: { id: { type: text, required: true },
+      bill: { type: lookup, reference: sum_bills } } }
+hooks:
+  - { name: coded, object: sum_bills, events: [beforeUpdate],
+      body: { language: js, source: "ctx.input.code = 'full'" } }
+permissions:
+  - { name: sum_all, label: A, objects: { '*': { allowRead: true, allowCreate: true, allowEdit: true, allowDelete: true,
+      viewAllRecords: true, modifyAllRecords: true } } }
+"#;
+const BILLS: &str = "CREATE TABLE bills(id TEXT PRIMARY KEY NOT NULL, code TEXT, lines REAL);
+CREATE TABLE lines(id TEXT PRIMARY KEY NOT NULL, bill TEXT); INSERT INTO bills VALUES ('b1', 'one', 0), ('b2', 'two', 0);";
+
+/// The source has no index that would keep two bills from having one code.
+#[test]
+fn a_unique_value_that_a_masters_hook_sets_is_stored_once() {
+    let gate = Gate::over(TOTALS, BILLS, None, [("nora", "sum_all"), ("omar", "sum_all")]);
+    let nora = gate.client("nora");
+    let stored = || gate.stored("SELECT concat_ws('|', id, code, CAST(lines AS int)) FROM bills ORDER BY id");
+    assert_eq!(change(&nora, "INSERT INTO lines (id, bill) VALUES ('l1', 'b1')"), Ok(1));
+    assert_eq!(stored(), ["b1|full|1", "b2|two|0"]);
+    for sql in [
+        "INSERT INTO lines (id, bill) VALUES ('l2', 'b2')",
+        "UPDATE lines SET bill = 'b2' WHERE id = 'l1'",
+        "INSERT INTO lines (id, bill) VALUES ('l2', 'b1'), ('l3', 'b2')",
+    ] {
+        let (code, text) = refusal(&nora, sql);
+        assert!(code == "23505" && !text.contains("code") && !text.contains("full"), "{sql}: {code} {text}");
+        assert_eq!(stored(), ["b1|full|1", "b2|two|0"], "{sql}");
+    }
+    assert_eq!(change(&nora, "INSERT INTO lines (id, bill) VALUES ('l2', 'b1')"), Ok(1));
+    assert_eq!(stored(), ["b1|full|2", "b2|two|0"]);
+}

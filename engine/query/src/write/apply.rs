@@ -9,11 +9,11 @@ use super::intent::unsupported;
 use super::lock::{Locked, locked, read};
 use super::store::{Assigned, RowsToStore, Storing, keep, operation};
 use super::target::Targeted;
+use super::unique::is_unique;
 use crate::write::forms::record::GivenRecord;
 use crate::write::values::rows::records;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::Schema;
-use datafusion::common::ScalarValue;
 use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
@@ -22,7 +22,6 @@ use querygate_policy::RowFilter;
 use querygate_policy::rules::Dropped;
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What a change did. Nothing of it holds before its transaction is committed.
@@ -208,7 +207,7 @@ impl Checked {
             }
         }
         for (places, violation) in self.uniques() {
-            unique(targeted, places, stored, transaction, context)
+            is_unique(targeted.table(), places, stored, transaction, context)
                 .await?
                 .then_some(())
                 .ok_or_else(|| violation.clone())?;
@@ -307,36 +306,6 @@ fn stored_read(targeted: &Targeted, keys: &[Vec<Value>]) -> Result<LockedRead> {
         _ => None,
     };
     read.map_or_else(|| table.having(table.key(), keys, &wanted(targeted)), Ok)
-}
-
-/// Whether no two rows of the table have the values that one of these has there. A NULL among them is like no other.
-async fn unique(
-    targeted: &Targeted,
-    places: &[usize],
-    stored: &RecordBatch,
-    transaction: &mut Transaction,
-    context: &ExecuteContext,
-) -> Result<bool> {
-    let table = targeted.table();
-    let values = (0..stored.num_rows()).map(|row| table.values(stored, row, places));
-    let values = values.collect::<Result<Vec<_>>>()?;
-    let mut times: HashMap<Vec<ScalarValue>, usize> = HashMap::new();
-    for some in values.chunks(table.rows_at_once(places.len())) {
-        for batch in read(&table.having(places, some, &RowFilter::All)?, transaction, context).await? {
-            for row in 0..batch.num_rows() {
-                let value = |place: &usize| {
-                    let array = batch.columns().get(*place).ok_or_else(|| Error::internal("rows of another table"))?;
-                    ScalarValue::try_from_array(array, row).map_err(Error::internal)
-                };
-                let found = places.iter().map(value).collect::<Result<Vec<_>>>()?;
-                let before = times.entry(found).or_default();
-                *before += 1;
-            }
-        }
-    }
-    // The organization may be NULL, which is one organization, too; it comes last.
-    let counts = |found: &Vec<ScalarValue>| found.first().is_some_and(|first| !first.is_null());
-    Ok(times.iter().all(|(found, times)| *times <= 1 || !counts(found)))
 }
 
 /// What rows are stored by that have no value.

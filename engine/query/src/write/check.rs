@@ -3,11 +3,11 @@
 use super::follow::Taken;
 use super::image::Imaged;
 use super::target::{Targeted, closed};
+use super::unique::unkept;
 use crate::write::values::rows::Row;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::filter::{RowFilter, RowLookup, Test};
-use querygate_policy::rules::UniqueGroup;
 use querygate_policy::write::WriteOperation;
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
@@ -41,25 +41,16 @@ impl Checked {
                 }
             }
             WriteOperation::Insert | WriteOperation::Update => {
-                for (row, record) in imaged.records().iter().enumerate() {
-                    let previous = imaged.previous().get(row);
+                for record in imaged.records() {
                     if !passes(targeted.permit().check(), record)? {
                         return Err(outside(targeted));
                     }
-                    for check in targeted.rules().unique_checks(record, previous) {
-                        let places = unique_places(targeted, check.group)?;
-                        let is_new = uniques.iter().all(|(known, _)| *known != places);
-                        if is_new
-                            && !(check.group.organization.is_none()
-                                && targeted.table().keeps_unique(&check.group.fields))
-                        {
-                            let violation = targeted.refusal(&[check.violation()]);
-                            uniques.push((
-                                places,
-                                violation.ok_or_else(|| Error::internal("a violation without an error"))?,
-                            ));
-                        }
-                    }
+                }
+                let records = imaged.records().iter().enumerate();
+                let records = records.map(|(row, record)| (record, imaged.previous().get(row)));
+                for (places, violation) in unkept(targeted.table(), targeted.rules(), records)? {
+                    let error = targeted.refusal(&[violation]);
+                    uniques.push((places, error.ok_or_else(|| Error::internal("a violation without an error"))?));
                 }
                 if let Some(record) = targeted.intent().record() {
                     record.refuse_nowhere()?;
@@ -87,12 +78,6 @@ pub(super) fn outside(targeted: &Targeted) -> Error {
     let shown = &targeted.intent().object().sql_name;
     let text = format!("new row violates row-level security policy for table \"{shown}\"");
     Error::new(ErrorCode::InsufficientPrivilege, text).with_vendor_code(VendorCode::PermissionDenied)
-}
-
-fn unique_places(targeted: &Targeted, group: &UniqueGroup) -> Result<Vec<usize>> {
-    let place =
-        |name: &String| targeted.table().place(name).ok_or_else(|| closed("the source lacks a column that is unique"));
-    group.fields.iter().chain(&group.organization).map(place).collect()
 }
 
 /// Whether a record passes a filter. What asks for other rows is left to the source, which judges the stored row.

@@ -18,4 +18,5 @@ pub(crate) mod returning;
 mod store;
 pub(crate) mod target;
 pub(crate) mod transaction;
+mod unique;
 pub(crate) mod values;

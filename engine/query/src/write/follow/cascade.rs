@@ -1,7 +1,7 @@
 //! What a delete takes along: dependents that go with their targets, and dependents that lose a reference. All of it is decided as the
 //! principal and before anything is changed; whatever forbids it has one text.
 
-use super::update_hooks::{UpdatedBy, UpdatedRows, conclude_update, prepare_update};
+use super::update_hooks::{UpdatedBy, UpdatedRows, are_unique, conclude_update, prepare_update};
 use super::{DEPTH_MAX, RelatedTable, place, referenced, retire};
 use crate::write::check::passes;
 use crate::write::follow::Changed;
@@ -410,6 +410,9 @@ impl Emptied {
             if !passes(self.permit.check(), record)? {
                 return Err(referenced_still());
             }
+        }
+        if !are_unique(child, (&before, &after), &stored, transaction, context).await? {
+            return Err(referenced_still());
         }
         let all = UpdatedRows { made, before: &before, after: &after };
         conclude_update(targeted, (child, by), all, transaction, context).await?;

@@ -3,7 +3,7 @@
 
 use super::cascade::columns;
 use super::total::Total;
-use super::update_hooks::{UpdatedBy, UpdatedRows, conclude_update, prepare_update};
+use super::update_hooks::{UpdatedBy, UpdatedRows, are_unique, conclude_update, prepare_update};
 use super::{DEPTH_MAX, RelatedTable, place};
 use crate::write::hooks::MadeRow;
 use crate::write::lock::{KeyValues, having};
@@ -19,6 +19,7 @@ use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
 use querygate_policy::rules::{Attempt, ReadonlyMode, SummaryUpdate};
 use querygate_policy::write::WriteOperation;
+use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ struct Totals<'a> {
 /// Computes the roll-ups of all masters of changed rows.
 ///
 /// # Errors
-/// 23514: a rule of a master. 0A000: what is to be done with a master is not done here. 54001: masters of masters do not end.
+/// 23514: a rule of a master. 23505: its hook gives it a value that another one has. 0A000: what is to be done with a master is not done here. 54001: masters of masters do not end.
 pub(crate) async fn roll_up(
     targeted: &Targeted,
     mut changed: Vec<Changed>,
@@ -153,6 +154,11 @@ async fn of_parent(
     let to_store = RowsToStore { locked: Some(&rows), assigned, count: rows.num_rows() };
     let stored = store(table, &permit, to_store, transaction, context).await?;
     let after = records(table.fields(), &stored)?;
+    if !are_unique(parent, (&before, &after), &stored, transaction, context).await? {
+        // Its own text would name a field that the principal may not see.
+        let text = "a value of a record that this one belongs to is another record's, too";
+        return Err(Error::new(ErrorCode::UniqueViolation, text).with_vendor_code(VendorCode::UniqueViolation));
+    }
     let all = UpdatedRows { made, before: &before, after: &after };
     conclude_update(targeted, (parent, UpdatedBy::Platform), all, transaction, context).await?;
     Ok(Some(Changed { object: object.to_owned(), before, after }))

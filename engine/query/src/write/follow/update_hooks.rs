@@ -3,7 +3,9 @@
 use super::RelatedTable;
 use crate::write::hooks::{HookRow, Hooks, MadeRow, shown};
 use crate::write::target::Targeted;
+use crate::write::unique::{is_unique, unkept};
 use crate::write::values::rows::Row;
+use arrow::array::RecordBatch;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_metadata::model::HookEvent;
@@ -64,6 +66,23 @@ pub(super) async fn prepare_update(
         made.push(own);
     }
     Ok(made)
+}
+
+/// Whether no other row has what these got that the metadata wants unique: a hook may have set it, and not every source keeps it so.
+pub(super) async fn are_unique(
+    of: &RelatedTable,
+    (before, after): (&[Row], &[Row]),
+    stored: &RecordBatch,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<bool> {
+    let records = after.iter().enumerate().map(|(row, record)| (record, before.get(row)));
+    for (places, _) in unkept(&of.table, &of.rules, records)? {
+        if !is_unique(&of.table, &places, stored, transaction, context).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Runs the hooks after an update.
