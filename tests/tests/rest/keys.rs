@@ -121,6 +121,48 @@ fn a_number_refers_to_what_its_writer_sees() {
     assert_eq!((changed.status, &changed.json()["record"]["parent"]), (200, &json!(42)), "{}", changed.text());
 }
 
+/// A user who is referred to is one whom the gate knows: the configuration lets such a user in.
+#[test]
+fn references_to_users_are_looked_for() {
+    let title = "title: { type: text, required: true }";
+    let stack = STACK.replace(
+        title,
+        &format!("{title}\n      helper: {{ type: user }}\n      asked: {{ type: lookup, reference: sys_user }}"),
+    );
+    let gate = Gate::of(
+        &stack,
+        &ROWS
+            .replace("title TEXT NOT NULL", "title TEXT NOT NULL, helper TEXT, asked TEXT")
+            .replace("INSERT INTO tickets VALUES", "INSERT INTO tickets (id, title, parent) VALUES"),
+        "",
+    );
+    let total = || gate.get("nora", "/data/shop_tickets?limit=1")["total"].clone();
+    let before = total();
+    for field in ["helper", "asked"] {
+        let ticket = json!({"title": "Fuse", field: "no_such_id"});
+        for (method, path, body) in [
+            ("POST", "/data/shop_tickets", ticket.clone()),
+            ("PATCH", "/data/shop_tickets/41", json!({field: "no_such_id"})),
+        ] {
+            let refused = gate.ask("nora", method, path, Some(&body));
+            let fault = refused.json()["fields"][0].clone();
+            assert_eq!(
+                (refused.status, &fault["field"], &fault["code"]),
+                (400, &json!(field), &json!("reference_not_found")),
+                "{}",
+                refused.text()
+            );
+        }
+        let many = gate.ask("nora", "POST", "/data/shop_tickets/createMany", Some(&json!([ticket])));
+        assert!(many.status >= 400, "{}", many.text());
+        assert_eq!(total(), before, "{field}");
+        for known in [json!("rita"), json!("nora"), json!(null)] {
+            let changed = gate.ask("nora", "PATCH", "/data/shop_tickets/41", Some(&json!({field: known})));
+            assert_eq!(changed.status, 200, "{known}: {}", changed.text());
+        }
+    }
+}
+
 /// No body is an empty one.
 #[test]
 fn a_record_without_a_value_is_one() {

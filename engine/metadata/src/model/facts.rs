@@ -2,7 +2,7 @@
 
 use super::Location;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 /// `access_level` of a share.
@@ -136,3 +136,14 @@ pub struct Facts {
     /// Object, then user id.
     pub shares: HashMap<String, HashMap<String, Vec<RecordShare>>>,
 }
+    /// Ids of the users whom the configuration lets in. `None`: not all users are known, as claims of an issuer may make some.
+    pub configured_users: Option<BTreeSet<String>>,
+}
+
+impl Facts {
+    /// Whether a reference to a user may be to this one: the configuration lets such a user in, or there is a row of one.
+    #[must_use]
+    pub fn may_be_user(&self, id: &str) -> bool {
+        let is_configured = self.configured_users.as_ref().is_none_or(|users| users.contains(id));
+        is_configured || self.users.contains_key(id)
+    }

@@ -12,12 +12,16 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use querygate_metadata::model::{Field, ValueType};
+use querygate_metadata::model::{Facts, Field, ValueType};
 use querygate_policy::RowFilter;
+use querygate_policy::write::Assignment;
+use querygate_types::principal::Principal;
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{HashMap, HashSet};
 
+/// The object of users: the gate knows its own, whether or not there is a table of them.
+const USERS: &str = "sys_user";
 /// Values that one query looks for. Fewer are filled up to the next of these, so that few queries are bound.
 const REFERENCES_AT_ONCE: [usize; 4] = [1, 20, 200, 1_000];
 /// Bytes of the values that a statement remembers, about.
@@ -94,15 +98,24 @@ impl GateSession {
             record.map_or_else(|| targeted.assigned().iter().collect(), |record| record.values().keys().collect());
         for (at, name) in names.into_iter().enumerate() {
             let Some(field) = object.field(name).filter(|field| field.field_type.is_reference()) else { continue };
-            let Some(target) = field.reference.as_deref().filter(|target| !target.starts_with("sys_")) else {
+            let Some(target) = field.reference.as_deref() else { continue };
+            let is_user = target == USERS;
+            // What is dropped is not stored, whoever is named.
+            let is_stored = targeted.permit().assignment(name) == Some(Assignment::Free);
+            if target.starts_with("sys_") && !(is_user && is_stored) {
                 continue;
-            };
+            }
             let values = match record {
                 Some(record) => record.values().get(name).map(|value| referred(targeted, name, value)),
                 None => found.columns().get(seen + at).map(distinct).transpose()?,
             };
             let mut values = values.ok_or_else(|| Error::internal("a value is missing"))?;
             values.retain(|value| !known.knows(name, value));
+            if is_user && !values.is_empty() {
+                let workspace = self.workspace().await?;
+                let facts = &workspace.catalog.deployment().facts;
+                values.retain(|value| !is_known_user(targeted.principal(), facts, value));
+            }
             if values.is_empty() {
                 continue;
             }
@@ -160,6 +173,12 @@ impl GateSession {
         }
         Ok(None)
     }
+}
+
+/// Whether a value is the id of a user of the gate, or may be one of whom it does not know.
+fn is_known_user(principal: &Principal, facts: &Facts, id: &ScalarValue) -> bool {
+    let id = id.to_string();
+    id == principal.user_id || facts.may_be_user(&id)
 }
 
 /// The values of a column, of a list its members, each once, without NULL and empty texts.
