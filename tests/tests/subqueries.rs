@@ -172,7 +172,7 @@ fn no_generated_name_is_shown() {
         ] {
             let answer = ann.run(sql);
             let text = format!("{answer:?}");
-            assert!(!text.contains(['\u{1}']) && !text.contains("\\u{1}"), "{layout:?}: {sql}\n{text}");
+            assert!(!text.contains('\u{1}') && !text.contains("\\u{1}"), "{layout:?}: {sql}\n{text}");
         }
         let named = ann.run("SELECT (SELECT max(trips.j) FROM trips WHERE trips.j <= stops.j) FROM stops");
         assert!(format!("{named:?}").contains("\"max\""), "{named:?}");
