@@ -214,6 +214,41 @@ fn two_users_see_their_own_shop_and_the_server_does_the_work() {
     assert!(found["equal"] >= 14 && !found.contains_key("different") && !found.contains_key("failed"), "{found:?}");
 }
 
+/// A view whose definer is gone, as after a restore: introspection says that it cannot be read, its reader hears which table it is, and
+/// the operator why. What is computed of unsigned numbers has a sign.
+#[test]
+fn a_view_that_cannot_be_read_is_named() {
+    let Some(database) = MariaDb::start() else { return };
+    database.sql(
+        "CREATE DATABASE broken; USE broken; CREATE TABLE t (id int PRIMARY KEY, n bigint unsigned);
+         INSERT INTO t VALUES (1, 18446744073709551615), (2, 0), (3, NULL);
+         CREATE USER 'former'@'localhost'; GRANT ALL ON broken.* TO 'former'@'localhost';
+         CREATE DEFINER = 'former'@'localhost' SQL SECURITY DEFINER VIEW q AS SELECT id, n FROM t;
+         DROP USER 'former'@'localhost';",
+    );
+    let folder = TempDir::new().unwrap();
+    let (gate, said) = every_type::served(folder.path(), &database, "broken");
+    assert!(said.contains("cannot be read: q (") && said.contains("1449"), "{said}");
+    let from = gate.lines().len();
+    let told = ask(&gate, "ann", "SELECT id FROM q");
+    assert!(told.contains("table \"q\"") && !told.contains("former"), "{told}");
+    let logged = gate.wait_for("a source refused to be read", from);
+    assert!(logged.contains("1449") && logged.contains("broken.q"), "{logged}");
+    for (sql, expected) in [
+        ("SELECT -n FROM t ORDER BY id", "-18446744073709551615\n0"),
+        ("SELECT id FROM t WHERE n IS NOT NULL ORDER BY -n", "1\n2"),
+        ("SELECT id FROM t WHERE -n < 0", "1"),
+        ("SELECT sum(-n) FROM t", "-18446744073709551615"),
+        ("SELECT abs(-n) FROM t WHERE id = 1", "18446744073709551615"),
+        (
+            "SELECT 0 - n, n * -1, n + n FROM t WHERE id = 1",
+            "-18446744073709551615|-18446744073709551615|36893488147419103230",
+        ),
+    ] {
+        assert_eq!(ask(&gate, "ann", sql), expected, "{sql}");
+    }
+}
+
 #[test]
 fn a_server_that_goes_away_takes_only_its_tables_along() {
     let Some(shop) = prepared() else { return };

@@ -11,6 +11,7 @@ mod measure;
 mod metadata_webhooks;
 mod numbers;
 mod outages;
+pub(crate) mod readable;
 mod sources;
 mod states;
 mod transactions;

@@ -23,7 +23,12 @@ pub(super) struct Found {
     /// Names and columns of the indexes over all rows that are no key.
     pub(super) indexes: Vec<(String, Vec<String>)>,
     pub(super) comment: Option<String>,
+    /// Why its rows cannot be read, in the source's words.
+    pub(super) unreadable: Option<String>,
 }
+
+/// What MongoDB's driver calls types that only extended JSON has a form for.
+pub(super) const EXTENDED_JSON: &str = "extended json";
 
 impl Found {
     /// What the metadata says otherwise than the source does.
@@ -34,6 +39,9 @@ impl Found {
                 ValueType::Text if !is_text(native) && column.options.is_empty() => {
                     Some(format!("as text: {place} ({native})"))
                 }
+                ValueType::Json if native.contains(EXTENDED_JSON) => Some(format!(
+                    "as extended JSON: {place} ({native}); a time stamp is {{\"$timestamp\": {{\"t\": seconds, \"i\": counter}}}}"
+                )),
                 ValueType::TextList
                     if !native.strip_suffix("[]").unwrap_or(native).is_empty()
                         && !is_text(native.trim_end_matches("[]")) =>
@@ -59,7 +67,9 @@ impl Found {
         let loose = (!self.loose_key.is_empty()).then(|| {
             format!("never changed: {} ({} of its primary key may be NULL)", self.remote, self.loose_key.join(", "))
         });
-        self.columns.iter().flat_map(|column| [based(column), note(column)]).flatten().chain(loose).collect()
+        let unreadable = self.unreadable.as_ref().map(|cause| format!("cannot be read: {} ({cause})", self.remote));
+        let of_columns = self.columns.iter().flat_map(|column| [based(column), note(column)]).flatten();
+        of_columns.chain(loose).chain(unreadable).collect()
     }
 }
 

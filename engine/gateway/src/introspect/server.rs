@@ -1,14 +1,16 @@
-//! A database server's tables through its driver, whatever kind it is. Reads descriptions, never rows.
+//! A database server's tables through its driver, whatever kind it is. Reads descriptions, and whether rows could be read, never rows.
 
+use super::found::EXTENDED_JSON;
 use super::{Found, FoundColumn, FoundKey, FoundReference, Holds, quoted};
 use crate::config::tls::Tls;
+use crate::wiring::readable::refusal;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_driver_api::remote::{Index, KeyKind, RemoteColumn, RemoteTable};
 use querygate_driver_api::value::ValueType as Native;
 use querygate_metadata::model::{EnumType, TextType, ValueType};
-use querygate_types::Result;
+use querygate_types::{Error, Result};
 use std::path::Path;
 
 /// What each kind of server does in its own way.
@@ -35,8 +37,12 @@ const TABLES_AT_ONCE: usize = 8;
 /// Every table of the source, in its order.
 pub(super) async fn read(driver: &dyn Driver, reading: &Reading<'_>) -> Result<Vec<Found>> {
     let tables = driver.tables().await?;
-    let described = stream::iter(&tables).map(|table| driver.describe(table)).buffered(TABLES_AT_ONCE);
-    described.map_ok(|table| table_of(&table, reading)).try_collect().await
+    let described = stream::iter(&tables).map(|table| async move {
+        let described = driver.describe(table).await?;
+        let unreadable = refusal(driver, &described).await;
+        Ok::<_, Error>(Found { unreadable, ..table_of(&described, reading) })
+    });
+    described.buffered(TABLES_AT_ONCE).try_collect().await
 }
 
 fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
@@ -92,6 +98,7 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
             .map(|index| (index.name.clone(), texts(&index.columns)))
             .collect(),
         comment: table.comment.clone(),
+        unreadable: None,
     }
 }
 
@@ -184,7 +191,7 @@ fn declared(native: Native, name: &str) -> Option<ValueType> {
         Native::Float32 => ValueType::Float32,
         Native::Float64 => ValueType::Float64,
         Native::Decimal128 { precision, scale } => ValueType::Decimal { precision, scale },
-        Native::Text if name.eq_ignore_ascii_case("json") => ValueType::Json,
+        Native::Text if is_json(name) => ValueType::Json,
         Native::Text => own_type(name).unwrap_or(ValueType::Text),
         Native::Binary => ValueType::Binary,
         Native::Date => ValueType::Date,
@@ -193,6 +200,11 @@ fn declared(native: Native, name: &str) -> Option<ValueType> {
         Native::List(item) => declared(item.value_type(), "")?.listed()?,
         Native::Timestamp { utc } => ValueType::Timestamp { utc },
     })
+}
+
+/// MongoDB's fields of several types are named with bars between these.
+fn is_json(name: &str) -> bool {
+    name.split('|').all(|part| part.eq_ignore_ascii_case("json") || part == EXTENDED_JSON)
 }
 
 /// The type of a column that a driver reads as texts, where SQL has one for it. `interval(3)` and `interval year` are intervals.

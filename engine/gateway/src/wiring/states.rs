@@ -1,5 +1,6 @@
 //! How each configured source is, for who looks at a gate from outside of it. Asks the sources; changes nothing.
 
+use super::readable::refusal;
 use super::sources::Sources;
 use crate::config::{Config, FileStore, Source, SourceKind};
 use crate::governance::Governance;
@@ -123,12 +124,18 @@ async fn fill(state: &mut SourceState, source: &Source, sources: &Sources, gover
     let Some(governance) = governance else { return };
     for (object, looked) in sources.look(&source.name, &governance.snapshot, &governance.row_files).await {
         state.objects += 1;
-        if let Err(error) = looked {
-            state.unserved.push((object, reason(&error)));
-        }
+        let unserved = match (looked, driver) {
+            (Err(error), _) => Some(reason(&error)),
+            (Ok(()), Some(driver)) => refused(driver.as_ref(), sources, governance, &object).await,
+            (Ok(()), None) => None,
+        };
+        state.unserved.extend(unserved.map(|reason| (object, reason)));
     }
     if let (SourceKind::Postgres(_), Some(driver)) = (&source.kind, driver) {
         state.unreadable = unreadable(driver.as_ref(), source, sources, governance).await;
+        let SourceState { unserved, unreadable, .. } = state;
+        // Said once.
+        unserved.retain(|(object, _)| !unreadable.contains(object));
     }
 }
 
@@ -139,6 +146,13 @@ pub(crate) fn unreadable_folder(error: &std::io::Error) -> String {
         ErrorKind::NotADirectory => "it is no folder".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// Why an object's table cannot be read, though its source describes it.
+async fn refused(driver: &dyn Driver, sources: &Sources, governance: &Governance, object: &str) -> Option<String> {
+    let table = sources.reference(governance.snapshot.objects.get(object)?).ok()?;
+    let refusal = refusal(driver, &driver.describe(&table).await.ok()?).await?;
+    Some(format!("its table is there and cannot be read: {refusal}"))
 }
 
 /// Objects whose tables are there, and not among those that the login may read.
