@@ -222,15 +222,20 @@ fn a_field_of_every_kind_is_as_in_the_source() {
         database.admin("demo").collection::<Document>("kinds").insert_many(documents(&columns)).await.unwrap();
     });
     let folder = TempDir::new().unwrap();
-    let (server, _) = served(folder.path(), &database, "demo");
+    let (server, said) = served(folder.path(), &database, "demo");
+    for field in ["pattern", "stamp"] {
+        assert!(said.contains(&format!("as extended JSON: kinds.{field} (extended json)")), "{field}: {said}");
+    }
     let mut check = Check::new(Doors::login(&server, "ann"));
     columns.iter().for_each(|column| check.column(&column.expected));
     let others = check
         .ask("SELECT nested_deep_word, pattern, stamp, mixed FROM kinds WHERE nr < 2 ORDER BY nr")
         .unwrap()
         .texts();
-    // A regular expression is its pattern, a time stamp of the server's own its number, and what is mixed is text.
+    // A regular expression and a time stamp of the server's own are their extended JSON, and what is mixed is text.
+    let (pattern, stamp) =
+        (r#"{"$regularExpression": {"options": "i", "pattern": "^a"}}"#, r#"{"$timestamp": {"i": 2, "t": 1}}"#);
     let own = |row: [&str; 4]| row.map(|text| Some(text.to_owned())).to_vec();
-    assert_eq!(others, [own(["w0", "\"^a\"", "4294967298", "x"]), own(["w1", "\"^a\"", "4294967298", "1"])]);
+    assert_eq!(others, [own(["w0", pattern, stamp, "x"]), own(["w1", pattern, stamp, "1"])]);
     check.found.settle(KNOWN, 600);
 }

@@ -4,7 +4,8 @@ use crate::documents::cells::moment_text;
 use crate::documents::decimal;
 use crate::error::unreadable;
 use crate::tree::node::quoted;
-use mongodb::bson::{RawBsonRef, RawDocument};
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use querygate_types::json::jsonb;
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -20,7 +21,15 @@ pub(crate) fn text(value: RawBsonRef<'_>) -> Result<Option<String>> {
         RawBsonRef::ObjectId(id) => out.push_str(&id.to_hex()),
         RawBsonRef::DateTime(date) => out.push_str(&moment_text(date.timestamp_millis())?),
         RawBsonRef::Decimal128(value) => out.push_str(&decimal::text(&value)),
-        RawBsonRef::Document(_) | RawBsonRef::Array(_) => {
+        RawBsonRef::Document(_)
+        | RawBsonRef::Array(_)
+        | RawBsonRef::RegularExpression(_)
+        | RawBsonRef::JavaScriptCode(_)
+        | RawBsonRef::JavaScriptCodeWithScope(_)
+        | RawBsonRef::Timestamp(_)
+        | RawBsonRef::DbPointer(_)
+        | RawBsonRef::MinKey
+        | RawBsonRef::MaxKey => {
             json(value, 0, &mut out)?;
             // As jsonb prints it: what is compared here is this text.
             out = jsonb(&out).unwrap_or(out);
@@ -56,21 +65,72 @@ fn json(value: RawBsonRef<'_>, depth: usize, out: &mut String) -> Result<()> {
             let digits: String = binary.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             quoted(&digits, out);
         }
-        RawBsonRef::RegularExpression(regex) => quoted(regex.pattern.as_str(), out),
-        RawBsonRef::JavaScriptCode(code) => quoted(code, out),
-        RawBsonRef::Timestamp(stamp) => {
-            out.push_str(&format!("{}", (u64::from(stamp.time) << 32) | u64::from(stamp.increment)))
-        }
         RawBsonRef::String(_)
         | RawBsonRef::Symbol(_)
         | RawBsonRef::ObjectId(_)
         | RawBsonRef::DateTime(_)
         | RawBsonRef::Decimal128(_) => quoted(&text(value)?.unwrap_or_default(), out),
-        RawBsonRef::MaxKey | RawBsonRef::MinKey | RawBsonRef::DbPointer(_) | RawBsonRef::JavaScriptCodeWithScope(_) => {
-            return Err(Error::new(ErrorCode::FeatureNotSupported, "source holds a value of a type without a text"));
-        }
+        RawBsonRef::RegularExpression(_)
+        | RawBsonRef::JavaScriptCode(_)
+        | RawBsonRef::JavaScriptCodeWithScope(_)
+        | RawBsonRef::Timestamp(_)
+        | RawBsonRef::DbPointer(_)
+        | RawBsonRef::MinKey
+        | RawBsonRef::MaxKey => extended(value, depth, out)?,
     }
     Ok(())
+}
+
+/// A value of a type that JSON has nothing for: its canonical extended JSON, as the vendor defines it, which loses nothing of it.
+fn extended(value: RawBsonRef<'_>, depth: usize, out: &mut String) -> Result<()> {
+    match value {
+        // Seconds since 1970 and a number within the second: one number of both would be read as neither.
+        RawBsonRef::Timestamp(stamp) => {
+            out.push_str(&format!("{{\"$timestamp\":{{\"t\":{},\"i\":{}}}}}", stamp.time, stamp.increment));
+        }
+        RawBsonRef::RegularExpression(regex) => {
+            out.push_str("{\"$regularExpression\":{\"pattern\":");
+            quoted(regex.pattern.as_str(), out);
+            out.push_str(",\"options\":");
+            quoted(regex.options.as_str(), out);
+            out.push_str("}}");
+        }
+        RawBsonRef::JavaScriptCode(code) => {
+            out.push_str("{\"$code\":");
+            quoted(code, out);
+            out.push('}');
+        }
+        RawBsonRef::JavaScriptCodeWithScope(scoped) => {
+            out.push_str("{\"$code\":");
+            quoted(scoped.code, out);
+            out.push_str(",\"$scope\":");
+            fields(scoped.scope, depth + 1, out)?;
+            out.push('}');
+        }
+        RawBsonRef::DbPointer(_) => {
+            let (collection, id) = pointer(value).ok_or_else(unreadable)?;
+            out.push_str("{\"$dbPointer\":{\"$ref\":");
+            quoted(&collection, out);
+            out.push_str(&format!(",\"$id\":{{\"$oid\":\"{id}\"}}}}}}"));
+        }
+        RawBsonRef::MinKey => out.push_str("{\"$minKey\":1}"),
+        RawBsonRef::MaxKey => out.push_str("{\"$maxKey\":1}"),
+        _ => return Err(unreadable()),
+    }
+    Ok(())
+}
+
+/// Where a pointer points to. The library shows neither part: a document of one field has them behind its length, type and name.
+fn pointer(value: RawBsonRef<'_>) -> Option<(String, String)> {
+    const BEFORE: usize = 4 + 1 + 2;
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("p"), value);
+    let bytes = document.as_bytes().get(BEFORE..)?;
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let length = usize::try_from(i32::from_le_bytes(*length)).ok()?;
+    let (text, rest) = (rest.get(..length.checked_sub(1)?)?, rest.get(length..)?);
+    let id = rest.first_chunk::<12>()?;
+    Some((std::str::from_utf8(text).ok()?.to_owned(), ObjectId::from_bytes(*id).to_hex()))
 }
 
 fn fields(document: &RawDocument, depth: usize, out: &mut String) -> Result<()> {
@@ -96,7 +156,8 @@ pub(crate) fn broken(error: &mongodb::bson::error::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mongodb::bson::{RawDocumentBuf, doc};
+    use crate::documents::walk::every_kind;
+    use mongodb::bson::doc;
 
     #[test]
     fn documents_are_json_and_scalars_their_text() {
@@ -106,5 +167,35 @@ mod tests {
         let told = |name: &str| text(raw.get(name).unwrap().unwrap()).unwrap();
         assert_eq!(told("v").as_deref(), Some(r#"{"a": [1, 2.5, "x\"y", null, true, "NaN"], "b": {"$where": "1"}}"#));
         assert_eq!(told("t").as_deref(), Some("pl\"ain"));
+    }
+
+    /// No kind of value fails its row, and none loses what it holds.
+    #[test]
+    fn every_kind_has_a_text() {
+        let document = every_kind();
+        for (name, expected) in [
+            ("timestamp", Some(r#"{"$timestamp": {"i": 2, "t": 1}}"#)),
+            ("regex", Some(r#"{"$regularExpression": {"options": "i", "pattern": "a.*"}}"#)),
+            ("code", Some(r#"{"$code": "1"}"#)),
+            ("scoped", Some(r#"{"$code": "x", "$scope": {"x": 1}}"#)),
+            ("pointer", Some(r#"{"$dbPointer": {"$id": {"$oid": "070707070707070707070707"}, "$ref": "a.bcd"}}"#)),
+            ("least", Some(r#"{"$minKey": 1}"#)),
+            ("greatest", Some(r#"{"$maxKey": 1}"#)),
+            ("symbol", Some("s")),
+            ("undefined", None),
+            ("null", None),
+            ("decimal", Some("1.50")),
+            ("old", Some("\"010203\"")),
+        ] {
+            let value = document.get(name).unwrap().unwrap();
+            assert_eq!(text(value).unwrap().as_deref(), expected, "{name}");
+            if let Some(json) = expected.filter(|text| text.starts_with('{')) {
+                let mut around = RawDocumentBuf::new();
+                around.append(cstr!("v"), value);
+                let told = text(RawBsonRef::Document(&around)).unwrap().unwrap();
+                assert_eq!(told, format!("{{\"v\": {json}}}"));
+            }
+        }
+        assert!(document.iter().all(|field| text(field.unwrap().1).is_ok()));
     }
 }

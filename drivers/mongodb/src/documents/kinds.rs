@@ -38,12 +38,14 @@ pub(crate) enum Kind {
     Json = 1_024,
     /// Texts that are numbers.
     Digits = 2_048,
+    /// Types that JSON has no form for but that of extended JSON: time stamps of the server's own, regular expressions, code and others.
+    Extended = 4_096,
 }
 
 /// What a field among whose numbers are texts of numbers only is called; texts alone are `string`, whatever they hold.
 const DIGITS: &str = "numeric string";
 
-const KINDS: [(Kind, &str); 12] = [
+const KINDS: [(Kind, &str); 13] = [
     (Kind::Bool, "bool"),
     (Kind::Int, "int"),
     (Kind::Long, "long"),
@@ -56,6 +58,7 @@ const KINDS: [(Kind, &str); 12] = [
     (Kind::Texts, "array"),
     (Kind::Json, "json"),
     (Kind::Digits, DIGITS),
+    (Kind::Extended, "extended json"),
 ];
 
 impl Kind {
@@ -90,7 +93,14 @@ impl Kinds {
                 let text = |item| matches!(item, Ok(RawBsonRef::String(_) | RawBsonRef::Null));
                 if items.into_iter().all(text) { Kind::Texts } else { Kind::Json }
             }
-            _ => Kind::Json,
+            RawBsonRef::Timestamp(_)
+            | RawBsonRef::RegularExpression(_)
+            | RawBsonRef::JavaScriptCode(_)
+            | RawBsonRef::JavaScriptCodeWithScope(_)
+            | RawBsonRef::DbPointer(_)
+            | RawBsonRef::MinKey
+            | RawBsonRef::MaxKey => Kind::Extended,
+            RawBsonRef::Document(_) | RawBsonRef::Binary(_) | RawBsonRef::Symbol(_) => Kind::Json,
         };
         self.seen |= kind.bit();
     }
@@ -265,6 +275,8 @@ mod tests {
             ("objectId|string", ValueType::Text, Some(Encoding::Text)),
             ("null", ValueType::Int32, Some(Encoding::Canonical)),
             ("json", ValueType::Int64, None),
+            ("extended json", ValueType::Text, Some(Encoding::Text)),
+            ("extended json", ValueType::Timestamp { utc: true }, None),
             ("string", ValueType::Int64, None),
             ("double", ValueType::Float32, None),
         ] {

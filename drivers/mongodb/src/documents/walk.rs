@@ -164,13 +164,16 @@ fn rare<'a>(kind: u8, bytes: &[u8], scratch: &'a mut Vec<u8>) -> Result<RawBsonR
 }
 
 #[cfg(test)]
+pub(super) use tests::every_kind;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use mongodb::bson::spec::BinarySubtype;
     use mongodb::bson::{Binary, Bson, JavaScriptCodeWithScope, RawBson, RawDocumentBuf, Regex, Timestamp, doc};
 
     /// One of every kind, in a document.
-    fn every_kind() -> RawDocumentBuf {
+    pub(in crate::documents) fn every_kind() -> RawDocumentBuf {
         let pointer = {
             // The library makes none by itself: a text, its length before it, and an ObjectId.
             let mut bytes = vec![30, 0, 0, 0, POINTER, b'p', 0, 6, 0, 0, 0];
