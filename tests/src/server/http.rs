@@ -98,7 +98,7 @@ impl Answer {
     /// The body, or null where it is no JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        querygate_types::json::value::value_of_bytes(&self.body).unwrap_or_default()
     }
 }
 

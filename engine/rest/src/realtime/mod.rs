@@ -111,7 +111,7 @@ fn filter(call: &Call) -> Result<EventFilter, Refusal> {
         words
     };
     // Who names none would follow all.
-    let is_blank = |name: &&&'static str| parameters.all(name).next().is_some() && named(**name).is_empty();
+    let is_blank = |name: &&&'static str| parameters.all(name).next().is_some() && named(name).is_empty();
     if let Some(name) = ["objects", "operations"].iter().find(is_blank) {
         return Err(Refusal::invalid(name, "required", format!("'{name}' names at least one where it is given.")));
     }

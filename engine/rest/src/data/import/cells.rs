@@ -104,9 +104,9 @@ impl<'a> Readers<'a> {
                 "false" | "no" | "n" | "0" | "否" => Ok(false.into()),
                 _ => fault("invalid_boolean", format!("\"{text}\" is not true or false")),
             },
-            JsonForm::Number if is_csv => match querygate_types::json::value::number(text.trim()).ok_or(()) {
-                Ok(number) => Ok(Value::Number(number)),
-                Err(_) => fault("invalid_number", format!("\"{text}\" is not a number")),
+            JsonForm::Number if is_csv => match querygate_types::json::value::number(text.trim()) {
+                Some(number) => Ok(Value::Number(number)),
+                None => fault("invalid_number", format!("\"{text}\" is not a number")),
             },
             JsonForm::List if is_csv => {
                 Ok(text.split([',', ';']).map(|item| Value::from(item.trim())).collect::<Vec<_>>().into())
