@@ -18,6 +18,8 @@ mod gate;
 mod histories;
 #[path = "events/history.rs"]
 mod history;
+#[path = "events/leaving.rs"]
+mod leaving;
 #[path = "events/live.rs"]
 mod live;
 #[path = "events/many.rs"]

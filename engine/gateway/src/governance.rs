@@ -1,10 +1,12 @@
 //! What decides about rows, read from the configured files: the same for serving, for checking and for explaining rights.
 
+use crate::config::{Config, Issuer, TokenUsers, User};
 use querygate_extension::Extensions;
 use querygate_metadata::load::{LoadError, Loaded, RowFile, permission_sets_from_placed, system_rows};
 use querygate_metadata::model::{Facts, FactsError, Location, PlacedRow, Snapshot};
 use querygate_metadata::{Diagnostic, Severity};
 use querygate_policy::CompiledPolicy;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Metadata with its memberships, shares and stored permission sets.
@@ -56,6 +58,27 @@ impl Governance {
         let policies = Arc::new(CompiledPolicy::compile_with(Arc::clone(&snapshot), sets, extensions.clone()));
         Ok(Self { snapshot, row_files, rows, facts, policies, stored_sets })
     }
+}
+
+/// What the configuration says of who belongs to which organization, beside the memberships of rows.
+pub(crate) fn configured_members(users: &[User]) -> HashMap<String, BTreeSet<String>> {
+    let mut members: HashMap<String, BTreeSet<String>> = HashMap::new();
+    for user in users {
+        for organization in &user.principal.organization_ids {
+            members.entry(organization.clone()).or_default().insert(user.principal.user_id.clone());
+        }
+    }
+    members
+}
+
+/// Ids of the users whom the configuration lets in. `None`: claims of an issuer make users whom nobody knows before they come.
+pub(crate) fn configured_users(config: &Config) -> Option<BTreeSet<String>> {
+    let makes_users = |issuer: &Issuer| match issuer.users {
+        TokenUsers::Claims => true,
+        TokenUsers::Configured => false,
+    };
+    let known = || config.users.iter().map(|user| user.principal.user_id.clone()).collect();
+    (!config.issuers.iter().any(makes_users)).then(known)
 }
 
 fn broken_row(error: &FactsError) -> LoadError {

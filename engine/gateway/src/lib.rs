@@ -23,6 +23,7 @@ mod process;
 mod serve;
 mod shell;
 mod tls;
+mod users;
 mod verifier;
 mod wiring;
 

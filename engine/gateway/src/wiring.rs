@@ -12,6 +12,7 @@ mod metadata_webhooks;
 mod numbers;
 mod outages;
 pub(crate) mod readable;
+mod reloads;
 mod sources;
 mod states;
 mod transactions;
@@ -23,11 +24,12 @@ pub(crate) use sources::{MEMORY_SOURCE_BYTES_MAX, memory_rows, mongodb, mysql, p
 pub(crate) use states::{Away, SourceState, Vitals, grouped, source_states, unreadable_folder};
 pub(crate) use writes::write_findings;
 
-use crate::auth::{ConfigAuthenticator, GateTokens};
+use crate::auth::ConfigAuthenticator;
 use crate::config::Config;
-use crate::gate::{Close, Gate, Reload, Returned, Runtimes};
+use crate::gate::{Close, Gate, Reload, Returned, Runtimes, Watched};
 use crate::output::Output;
 use crate::platform::{GatePlatform, KeyFile};
+use crate::users::Users;
 use deployment::Builder;
 use events::UserWebhook;
 use futures::FutureExt;
@@ -39,37 +41,54 @@ use querygate_learning::Learning;
 use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_resources::ShareBounds;
 use querygate_types::Result;
+use reloads::Reloads;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
 
 /// Builds everything that answers queries. A source that is down is no error: its tables say so when they are read.
 pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> {
     let parts = Parts::start(config, runtimes).await?;
     let engine = &parts.engine;
     let keys = config.key_file().map(KeyFile::open).transpose()?;
-    let tokens = GateTokens::new(config, keys.clone())?;
-    let platform = Arc::new(GatePlatform::new(config, Arc::clone(engine), keys));
+    let users = &parts.users;
+    let builder = Arc::clone(&parts.builder);
+    let metadata = Arc::new(move || builder.config().metadata.path.clone());
+    let platform = Arc::new(GatePlatform::new(Arc::clone(engine), Arc::clone(users), keys.clone(), metadata));
     let service = Arc::new(GateService::new(Arc::clone(engine)));
-    let authenticator = Arc::new(ConfigAuthenticator::new(config)?.with_tokens(tokens));
+    let authenticator = Arc::new(ConfigAuthenticator::new(config, Arc::clone(users), keys));
     let readiness = {
-        let engine = Arc::clone(engine);
-        Arc::new(move || readiness(&engine))
+        let (engine, reloads) = (Arc::clone(engine), Arc::clone(&parts.reloads));
+        Arc::new(move || readiness(&engine, &reloads))
     };
     let measure = {
         let engine = Arc::clone(engine);
         Arc::new(move || engine.measure())
     };
-    let (returned, reload, close) = (parts.returned(), parts.reload(), parts.close());
+    let (returned, reload, watched, close) = (parts.returned(), parts.reload(), parts.watched(), parts.close());
+    let certificates = Arc::clone(parts.reloads.certificates());
     let begin = parts.begin(Arc::clone(&service), Arc::clone(&authenticator));
-    Ok(Gate { platform, service, authenticator, begin, readiness, measure, reload, returned, close })
+    Ok(Gate {
+        platform,
+        service,
+        authenticator,
+        begin,
+        readiness,
+        measure,
+        reload,
+        returned,
+        watched,
+        certificates,
+        close,
+    })
 }
 
 /// The engine, and what works beside it.
 struct Parts {
     engine: Arc<Engine>,
     builder: Arc<Builder>,
+    users: Arc<Users>,
+    reloads: Arc<Reloads>,
     learning: Option<Arc<Learning>>,
     events: Option<Arc<Events>>,
     /// Those of the configuration, and those that metadata declares.
@@ -86,11 +105,11 @@ impl Parts {
         if let Some(file) = config.numbers.as_ref().filter(|_| config.writes) {
             builder.sources().keep_numbers(file)?;
         }
-        let deployment = builder.build(1).await?;
+        let deployment = builder.build(1, config).await?;
         measure::soon(&deployment).await;
         let place = learning::Place::default();
         let learning = learning::start(config, &runtimes.query, &place)?;
-        let coordinator = transactions::start(config, builder.sources(), &runtimes.query)?;
+        let coordinator = transactions::start(config, &builder.sources(), &runtimes.query)?;
         let events = events::open(config, &deployment.snapshot, &runtimes.query)?;
         let history = history::open(config, events.as_ref()).await?;
         let webhooks = events::webhooks(config, events.as_ref())?;
@@ -100,6 +119,8 @@ impl Parts {
         let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
         let options = history::attach(events::attach(options, events.as_ref(), &shown), history.as_ref());
         let options = extensions::attach(options, &config.extensions);
+        let reloaded = reloads::Place::default();
+        let options = reloads::attach(options, &reloaded);
         let options = workers::attach(options, config, &runtimes.query)?;
         let engine = Engine::new(options, runtimes.query.clone(), deployment)?;
         engine.warn_of_views();
@@ -112,8 +133,11 @@ impl Parts {
         }
         measure::keep(&engine, &runtimes.query);
         let (database, runtime) = (config.server.database.clone(), runtimes.query.clone());
-        let declared = Arc::new(declared);
-        Ok(Self { engine, builder, learning, events, webhooks, declared, database, runtime })
+        let (declared, users) = (Arc::new(declared), Arc::new(Users::new(config)?));
+        let shared = (Arc::clone(&engine), Arc::clone(&builder), Arc::clone(&users), Arc::clone(&declared));
+        let reloads = Arc::new(Reloads::new(config, shared));
+        let _ = reloaded.set(Arc::downgrade(&reloads));
+        Ok(Self { engine, builder, users, reloads, learning, events, webhooks, declared, database, runtime })
     }
 
     fn returned(&self) -> Returned {
@@ -125,9 +149,13 @@ impl Parts {
     }
 
     fn reload(&self) -> Reload {
-        let (engine, builder) = (Arc::clone(&self.engine), Arc::clone(&self.builder));
-        let reloads = Arc::new(Reloads { engine, builder, declared: Arc::clone(&self.declared), turn: Mutex::new(()) });
-        Arc::new(move || Arc::clone(&reloads).reload().boxed())
+        let reloads = Arc::clone(&self.reloads);
+        Arc::new(move |what| Arc::clone(&reloads).reload(what).boxed())
+    }
+
+    fn watched(&self) -> Watched {
+        let builder = Arc::clone(&self.builder);
+        Arc::new(move || reloads::watched(&builder.config()))
     }
 
     fn close(&self) -> Close {
@@ -171,7 +199,7 @@ impl Parts {
 /// A configuration or metadata that is not usable.
 pub async fn deployment_of(file: &Path, output: &mut Output) -> Result<Deployment> {
     let config = crate::cli::load(file, output)?;
-    let deployment = Builder::new(&config)?.build(1).await?;
+    let deployment = Builder::new(&config)?.build(1, &config).await?;
     measure::soon(&deployment).await;
     Ok(deployment)
 }
@@ -206,48 +234,17 @@ fn options(config: &Config) -> EngineOptions {
     }
 }
 
-fn readiness(engine: &Engine) -> Readiness {
+fn readiness(engine: &Engine, reloads: &Reloads) -> Readiness {
     let deployment = engine.deployment();
     let sources_up = deployment.sources.iter().filter(|source| source.down().is_none()).count();
     Readiness {
         metadata_version: Some(deployment.version),
         objects: deployment.snapshot.objects.len(),
         reload_refused: engine.has_refused(),
+        reloads: reloads.done(),
+        restart_needed: reloads.waiting(),
         sources_up,
         sources_down: deployment.sources.len() - sources_up,
         stopping: false,
-    }
-}
-
-/// Signals, changed files and sources that return ask for reloads at any time. They take turns, each with the next version:
-/// what was read earlier never replaces what was read later.
-struct Reloads {
-    engine: Arc<Engine>,
-    builder: Arc<Builder>,
-    declared: Arc<Declarations>,
-    turn: Mutex<()>,
-}
-
-impl Reloads {
-    async fn reload(self: Arc<Self>) -> Result<String> {
-        let _turn = self.turn.lock().await;
-        let reloaded = self.next().await;
-        if reloaded.is_err() {
-            self.engine.refuse();
-        }
-        reloaded
-    }
-
-    async fn next(&self) -> Result<String> {
-        let version = self.engine.deployment().version + 1;
-        let deployment = self.builder.build(version).await?;
-        metadata_webhooks::check(self.builder.config(), &deployment.snapshot)?;
-        measure::soon(&deployment).await;
-        let snapshot = Arc::clone(&deployment.snapshot);
-        let summary = format!("version {version}: {} objects", deployment.snapshot.objects.len());
-        self.engine.replace(deployment)?;
-        self.engine.warn_of_views();
-        self.declared.replace(&snapshot)?;
-        Ok(summary)
     }
 }

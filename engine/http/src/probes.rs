@@ -26,6 +26,10 @@ pub struct Readiness {
     pub objects: usize,
     /// The last reload was refused: a version before it is in force. Why is in the log.
     pub reload_refused: bool,
+    /// Reloads since the start, refused ones among them.
+    pub reloads: u64,
+    /// Keys of the configuration's file that were changed and wait for the next start. No value of theirs.
+    pub restart_needed: Vec<String>,
     /// Sources that answer. Only how many: nobody has to log in to ask.
     pub sources_up: usize,
     pub sources_down: usize,
@@ -55,6 +59,8 @@ impl Readiness {
                 "objects": self.objects,
                 "reload_refused": self.reload_refused,
             },
+            "reloads": self.reloads,
+            "restart_needed": self.restart_needed,
             "sources": {"up": self.sources_up, "down": self.sources_down},
         })
     }

@@ -36,6 +36,8 @@ fn ready() -> Readiness {
         metadata_version: Some(3),
         objects: 2,
         reload_refused: false,
+        reloads: 0,
+        restart_needed: Vec::new(),
         sources_up: 1,
         sources_down: 1,
         stopping: false,

@@ -27,6 +27,8 @@ pub fn resolve_principal(mut principal: Principal, policy: &CompiledPolicy, fact
     if let Some(active) = &active {
         let colleagues = facts.user_organizations.iter().filter(|(_, organizations)| organizations.contains(active));
         principal.org_user_ids.extend(colleagues.map(|(user, _)| user.clone()));
+        let configured = facts.configured_members.get(active).filter(|members| members.contains(&user));
+        principal.org_user_ids.extend(configured.into_iter().flatten().cloned());
         principal.positions.insert(ORG_MEMBER.to_owned());
     }
     let in_scope = |organization: &Option<String>| organization.is_none() || *organization == active;

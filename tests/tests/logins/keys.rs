@@ -135,3 +135,60 @@ fn too_many_requests_by_one_key_or_user_wait() {
     // Who shows nothing that is known is not counted as somebody.
     assert_eq!(world.get("osk_x", "/data/shop_orders").status, 401);
 }
+
+/// Runs a command of the binary, and waits until the gate has taken what it wrote.
+fn changed(world: &World, arguments: &[&str]) {
+    let ran = std::process::Command::new(querygate_tests::server::binary())
+        .args(arguments)
+        .current_dir(world.folder())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    reloaded(world, "metadata reloaded");
+}
+
+fn reloaded(world: &World, word: &str) {
+    let from = world.server.lines().len();
+    world.server.signal("HUP");
+    let _ = world.server.wait_for(word, from);
+}
+
+#[test]
+fn the_keys_of_a_user_who_is_disabled_open_nothing_and_end_what_they_opened() {
+    let world = World::new();
+    let (_, key) = world.new_key(&["nora"]);
+    assert!(world.everywhere(&key).into_iter().all(|seen| seen == Ok("3".to_owned())));
+    changed(&world, &["user", "disable", "nora"]);
+    // The Flight session of the key was open.
+    std::thread::sleep(Duration::from_secs(1));
+    let [postgres, flight, rest] = world.everywhere(&key);
+    assert!(postgres.is_err());
+    assert_eq!((flight.unwrap_err().0, rest.unwrap_err().0), ("Unauthenticated".to_owned(), "401".to_owned()));
+    changed(&world, &["user", "enable", "nora"]);
+    assert!(world.everywhere(&key).into_iter().all(|seen| seen == Ok("3".to_owned())));
+}
+
+/// Another authority, and a certificate of the server by it in the place of the one before.
+const OTHERS: &str = r#"
+set -e
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=other -keyout other.key -out other.pem
+openssl x509 -req -in server.csr -CA other.pem -CAkey other.key -CAcreateserial -days 2 -extfile server.ext -out server.pem
+"#;
+
+#[test]
+fn a_new_certificate_is_taken_by_a_reload_and_a_broken_one_is_not() {
+    let world = World::new();
+    let (_, key) = world.new_key(&["nora"]);
+    let header = format!("Bearer {key}");
+    let by = |authority: &str| orders_by_handshake(world.server.flight, &world.folder().join(authority), &header);
+    assert_eq!(by("ca.pem"), Ok("3".to_owned()));
+    let made =
+        std::process::Command::new("/bin/sh").arg("-c").arg(OTHERS).current_dir(world.folder()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    reloaded(&world, "metadata reloaded");
+    assert_eq!(by("other.pem"), Ok("3".to_owned()));
+    assert_eq!(world.over_postgres(&key), Ok("3".to_owned()));
+    std::fs::write(world.folder().join("server.pem"), "no certificate").unwrap();
+    reloaded(&world, "metadata not reloaded");
+    assert_eq!(by("other.pem"), Ok("3".to_owned()));
+}

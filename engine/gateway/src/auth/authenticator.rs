@@ -2,87 +2,37 @@
 
 use crate::auth::tokens::GateTokens;
 use crate::config::Config;
+use crate::platform::KeyFile;
+use crate::users::{Directory, Tenure, Users};
 use crate::verifier;
 use querygate_query_api::scram::ScramVerifier;
 use querygate_query_api::service::Authenticator;
-use querygate_query_api::tokens::Tokens;
+use querygate_query_api::tokens::{Admitted, Candidate, Tokens};
 use querygate_types::principal::Principal;
-use querygate_types::{Error, Result};
-use ring::rand::SystemRandom;
-use ring::{digest, hmac};
-use std::collections::HashMap;
+use ring::hmac;
 use std::sync::Arc;
 
-struct Known {
-    verifier: Option<ScramVerifier>,
-    principal: Arc<Principal>,
-}
-
-/// A key that stays the same over restarts, as the salts of known users do: a salt that changes would tell that its user is
-/// unknown. Made of all verifiers, so that no user can work it out from the one of its own password.
-fn mock_key(config: &Config) -> Result<hmac::Key> {
-    let verifiers = config.users.iter().filter_map(|user| user.verifier.as_ref());
-    let mut secrets: Vec<_> = verifiers.map(|verifier| (verifier.server_key, verifier.stored_key)).collect();
-    if secrets.is_empty() {
-        return hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_| Error::internal("the system gives no random bytes"));
-    }
-    secrets.sort_unstable();
-    let mut all = digest::Context::new(&digest::SHA256);
-    all.update(b"made-up verifiers");
-    for (server_key, stored_key) in &secrets {
-        all.update(server_key);
-        all.update(stored_key);
-    }
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, all.finish().as_ref()))
-}
-
-/// Knows the users of the configuration.
+/// Knows the users of the configuration, as it is now.
 pub(crate) struct ConfigAuthenticator {
-    users: HashMap<String, Known>,
+    users: Arc<Users>,
     database: String,
-    /// Unknown users' made-up verifiers derive from it.
-    mock_key: hmac::Key,
-    /// Iterations and salt length of each configured verifier: made-up ones are like one of them.
-    shapes: Vec<(u32, usize)>,
-    tokens: Option<GateTokens>,
+    tokens: GateTokens,
 }
 
 impl std::fmt::Debug for ConfigAuthenticator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConfigAuthenticator").field("users", &self.users.len()).finish_non_exhaustive()
+        f.debug_struct("ConfigAuthenticator").field("users", &self.users.now().len()).finish_non_exhaustive()
     }
 }
 
 impl ConfigAuthenticator {
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        let known = |user: &crate::config::User| Known {
-            verifier: user.verifier.clone(),
-            principal: Arc::clone(&user.principal),
-        };
-        let mut shapes: Vec<_> = config
-            .users
-            .iter()
-            .filter_map(|user| user.verifier.as_ref())
-            .map(|v| (v.iterations, v.salt.len()))
-            .collect();
-        if shapes.is_empty() {
-            shapes.push((verifier::ITERATIONS_DEFAULT.get(), verifier::SALT_BYTES));
-        }
-        Ok(Self {
-            mock_key: mock_key(config)?,
-            shapes,
-            users: config.users.iter().map(|user| (user.name.clone(), known(user))).collect(),
-            database: config.server.database.clone(),
-            tokens: None,
-        })
+    pub(crate) fn new(config: &Config, users: Arc<Users>, keys: Option<KeyFile>) -> Self {
+        let tokens = GateTokens::new(Arc::clone(&users), keys);
+        Self { users, database: config.server.database.clone(), tokens }
     }
+}
 
-    /// Takes tokens too.
-    pub(crate) fn with_tokens(self, tokens: Option<GateTokens>) -> Self {
-        Self { tokens, ..self }
-    }
-
+impl Directory {
     /// A verifier that no password fits: its keys are the output of a keyed hash, not of a password. Stable per
     /// name within the process, as PostgreSQL's `mock_authentication_nonce` makes it, so that asking twice does not
     /// tell an unknown user from a known one. Its iterations and salt length are those of some configured user, chosen by
@@ -113,18 +63,25 @@ impl ConfigAuthenticator {
 
 impl Authenticator for ConfigAuthenticator {
     fn scram_verifier(&self, user: &str) -> ScramVerifier {
-        // The made-up one is computed in every case, so that the time is the same.
-        let made_up = self.made_up(user);
-        match self.users.get(user).and_then(|known| known.verifier.as_ref()) {
-            Some(verifier) => verifier.clone(),
-            None => made_up,
-        }
+        self.candidate(user).verifier
     }
 
     fn principal(&self, user: &str) -> Option<Arc<Principal>> {
-        let known = self.users.get(user)?;
-        known.verifier.as_ref()?;
-        Some(Arc::clone(&known.principal))
+        self.candidate(user).admitted.map(|admitted| admitted.principal)
+    }
+
+    fn candidate(&self, user: &str) -> Candidate {
+        let users = self.users.now();
+        // The made-up one is computed in every case, so that the time is the same.
+        let made_up = users.made_up(user);
+        let known = users.user(user).and_then(|known| Some((known, known.verifier()?)));
+        match known {
+            Some((known, verifier)) => {
+                let (principal, standing) = (Arc::clone(known.principal()), Arc::<Tenure>::clone(&known.tenure));
+                Candidate { verifier: verifier.clone(), admitted: Some(Admitted { principal, standing }) }
+            }
+            None => Candidate { verifier: made_up, admitted: None },
+        }
     }
 
     fn has_database(&self, database: &str) -> bool {
@@ -132,7 +89,7 @@ impl Authenticator for ConfigAuthenticator {
     }
 
     fn tokens(&self) -> Option<&dyn Tokens> {
-        self.tokens.as_ref().map(|tokens| tokens as &dyn Tokens)
+        self.tokens.takes_any().then_some(&self.tokens as &dyn Tokens)
     }
 }
 
@@ -153,7 +110,8 @@ mod tests {
             text += &format!("[[users]]\nname = \"{name}\"\nverifier = \"{}\"\n", verifier::print(verifier));
         }
         std::fs::write(&file, text).unwrap();
-        ConfigAuthenticator::new(&crate::config::load(&file).0.unwrap()).unwrap()
+        let config = crate::config::load(&file).0.unwrap();
+        ConfigAuthenticator::new(&config, Arc::new(Users::new(&config).unwrap()), None)
     }
 
     #[test]

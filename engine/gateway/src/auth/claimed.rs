@@ -1,45 +1,37 @@
 //! From what a token says to whom it lets in. Checks no signature.
 
-use crate::config::{Config, Issuer, TokenUsers};
+use crate::config::{Issuer, TokenUsers};
+use crate::users::{Directory, Issued, Tenure};
 use querygate_issuers::Claimed;
 use querygate_query_api::tokens::TOKEN_USER;
 use querygate_types::principal::Principal;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Permission sets and positions whose holders administer. Claims give them only where the configuration names them.
 const ADMINISTER: [&str; 3] = ["admin_full_access", "platform_admin", "organization_admin"];
 
-/// What is known of users and of issuers.
-pub(crate) struct Makers {
-    /// All configured users, those without a password among them.
-    users: HashMap<String, Arc<Principal>>,
-    issuers: HashMap<String, Issuer>,
-}
-
-impl Makers {
-    pub(crate) fn new(config: &Config) -> Self {
-        let users = config.users.iter().map(|user| (user.name.clone(), Arc::clone(&user.principal)));
-        let issuers = config.issuers.iter().map(|issuer| (issuer.oidc.issuer.clone(), issuer.clone()));
-        Self { users: users.collect(), issuers: issuers.collect() }
-    }
-}
+/// Whom a token lets in, and how long they are who the configuration says. `None`: it says nothing of them.
+pub(crate) type Made = (Arc<Principal>, Option<Arc<Tenure>>);
 
 /// Whom a token lets in.
-pub(crate) fn made_by(makers: &Makers, claimed: Claimed) -> Result<Arc<Principal>, &'static str> {
-    let issuer = makers.issuers.get(&claimed.issuer).ok_or("its issuer is not known")?;
+pub(crate) fn made_by(directory: &Directory, issued: &Issued, claimed: Claimed) -> Result<Made, &'static str> {
+    let issuer = issued.issuer(&claimed.issuer).ok_or("its issuer is not known")?;
     match issuer.users {
         TokenUsers::Configured => {
-            let user = makers.users.get(&claimed.login);
-            user.map(Arc::clone).ok_or("it names no configured user")
+            let known = directory.user(&claimed.login).ok_or("it names no configured user")?;
+            if !known.is_enabled() {
+                return Err("it names a user who is disabled");
+            }
+            Ok((Arc::clone(known.principal()), Some(Arc::clone(&known.tenure))))
         }
         TokenUsers::Claims => {
             let login = format!("{}{}", issuer.login_prefix, claimed.login);
             // Such a user would see the statements of the configured one, and could cancel them.
-            if makers.users.contains_key(&login) || login == TOKEN_USER {
+            if directory.user(&login).is_some() || login == TOKEN_USER {
                 return Err("it names a configured user, and its issuer may not");
             }
-            Ok(Arc::new(principal(issuer, &login, claimed)))
+            Ok((Arc::new(principal(issuer, &login, claimed)), None))
         }
     }
 }
@@ -66,9 +58,15 @@ fn held(claimed: BTreeSet<String>, named: bool) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::users::Users;
     use querygate_types::principal::Posture;
 
-    fn makers(issuer: &str) -> Makers {
+    /// Who is let in by a token that says this.
+    fn made(directory: &Directory, claimed: Claimed) -> Result<Arc<Principal>, &'static str> {
+        made_by(directory, directory.issued.as_ref().unwrap(), claimed).map(|(principal, _)| principal)
+    }
+
+    fn makers(issuer: &str) -> Arc<Directory> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("q.toml");
         let text = format!(
@@ -77,7 +75,7 @@ mod tests {
         );
         std::fs::write(&file, text).unwrap();
         let (config, report) = crate::config::load(&file);
-        Makers::new(&config.unwrap_or_else(|| panic!("{report:?}")))
+        Users::new(&config.unwrap_or_else(|| panic!("{report:?}"))).unwrap().now()
     }
 
     fn claimed(login: &str, positions: &[&str], sets: &[&str]) -> Claimed {
@@ -99,23 +97,23 @@ mod tests {
     #[test]
     fn a_configured_user_has_what_the_configuration_says_and_nothing_of_the_token() {
         let makers = makers("");
-        let ada = made_by(&makers, claimed("ada", &["admin"], &["all"])).unwrap();
+        let ada = made(&makers, claimed("ada", &["admin"], &["all"])).unwrap();
         assert_eq!((ada.user_id.as_str(), ada.organization_id.as_deref()), ("u1", None));
         assert_eq!(ada.positions, BTreeSet::from(["chief".to_owned()]));
-        assert!(made_by(&makers, claimed("eve", &[], &[])).is_err());
+        assert!(made(&makers, claimed("eve", &[], &[])).is_err());
     }
 
     #[test]
     fn a_user_of_claims_has_what_they_say_and_administers_only_by_name() {
         let makers = makers("users = \"claims\"\nlogin_prefix = \"i:\"\npositions = \"p\"\nposture = \"external\"");
-        let eve = made_by(&makers, claimed("eve", &["rep", "platform_admin"], &["admin_full_access", "s"])).unwrap();
+        let eve = made(&makers, claimed("eve", &["rep", "platform_admin"], &["admin_full_access", "s"])).unwrap();
         assert_eq!((eve.login.as_str(), eve.organization_id.as_deref()), ("i:eve", Some("o1")));
         assert_eq!((eve.posture, eve.operator), (Posture::External, false));
         assert_eq!(eve.positions, BTreeSet::from(["rep".to_owned()]));
         assert_eq!(eve.permission_sets, BTreeSet::from(["s".to_owned()]));
         let named = self::makers("users = \"claims\"\npermission_set_names = { boss = \"admin_full_access\" }");
-        assert!(made_by(&named, claimed("eve", &[], &["admin_full_access"])).unwrap().permission_sets.len() == 1);
-        assert!(made_by(&named, claimed("ada", &[], &[])).is_err(), "the name of a configured user");
-        assert!(made_by(&named, claimed("__token__", &[], &[])).is_err());
+        assert!(made(&named, claimed("eve", &[], &["admin_full_access"])).unwrap().permission_sets.len() == 1);
+        assert!(made(&named, claimed("ada", &[], &[])).is_err(), "the name of a configured user");
+        assert!(made(&named, claimed("__token__", &[], &[])).is_err());
     }
 }

@@ -1,15 +1,12 @@
 //! What programs show in place of a password: whose it is, and why not. What was wrong goes to the log, and no value with it.
 
-use crate::auth::claimed::{Makers, made_by};
-use crate::config::Config;
+use crate::auth::claimed::made_by;
 use crate::platform::KeyFile;
+use crate::users::{Tenure, Users};
 use async_trait::async_trait;
-use querygate_issuers::{Issuers, Refusal};
+use querygate_issuers::{Issuers, KeyTenure, Refusal};
 use querygate_query_api::tokens::{Proven, Standing, TOKEN_BYTES_MAX, TokenRefusal, Tokens};
-use querygate_types::Result as Outcome;
-use querygate_types::principal::Principal;
 use querygate_web::{Attempt, Attempts, Peer, TokenHash};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -21,68 +18,60 @@ const KNOWN_BY: usize = 16;
 
 /// The tokens of a gate.
 pub(crate) struct GateTokens {
-    /// Who may log in by a key, by name.
-    owners: HashMap<String, Arc<Principal>>,
+    users: Arc<Users>,
     keys: Option<KeyFile>,
-    issuers: Option<(Issuers, Makers)>,
     attempts: Attempts,
 }
 
 /// Why a token is refused, with words for the log.
 enum Failed {
     Wrong(&'static str),
-    Unavailable,
+    Unavailable(&'static str),
 }
 
 impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Wrong(why) => Self::Wrong(why),
-            Refusal::Unavailable => Self::Unavailable,
+            Refusal::Unavailable => Self::Unavailable("its issuer does not answer"),
         }
     }
 }
 
 impl GateTokens {
-    /// `None` where no token is taken.
-    ///
-    /// # Errors
-    /// Issuers cannot be asked.
-    pub(crate) fn new(config: &Config, keys: Option<KeyFile>) -> Outcome<Option<Self>> {
-        if keys.is_none() && config.issuers.is_empty() {
-            return Ok(None);
-        }
-        let owners = config.users.iter().filter(|user| user.verifier.is_some());
-        let owners = owners.map(|user| (user.name.clone(), Arc::clone(&user.principal))).collect();
-        let issuers = if config.issuers.is_empty() {
-            None
-        } else {
-            let known = config.issuers.iter().map(|issuer| issuer.oidc.clone()).collect();
-            Some((Issuers::new(known)?, Makers::new(config)))
-        };
-        Ok(Some(Self { owners, keys, issuers, attempts: Attempts::default() }))
+    pub(crate) fn new(users: Arc<Users>, keys: Option<KeyFile>) -> Self {
+        Self { users, keys, attempts: Attempts::default() }
+    }
+
+    /// Whether any token is taken.
+    pub(crate) fn takes_any(&self) -> bool {
+        self.keys.is_some() || self.users.now().issued.is_some()
     }
 
     fn prove_key(&self, key: &str) -> Result<Proven, Failed> {
         let keys = self.keys.as_ref().ok_or(Failed::Wrong("no API keys are kept here"))?;
         let hash = TokenHash::of(key).hex();
-        let held = keys.held(&hash, now_ms()).ok_or(Failed::Wrong("no such API key holds"))?;
-        let owner = self.owners.get(&held.login);
+        let known = keys.known(&hash, now_ms());
+        let known = known.map_err(|_| Failed::Unavailable("the file of API keys cannot be read"))?;
+        let held = known.ok_or(Failed::Wrong("no such API key holds"))?;
+        let users = self.users.now();
+        let owner = users.user(&held.login).filter(|known| known.verifier().is_some());
         let owner = owner.ok_or(Failed::Wrong("the owner of the API key may not log in"))?;
         let principal = match held.scope {
-            None => Arc::clone(owner),
-            Some(scope) => Arc::new(owner.as_ref().clone().narrowed(scope)),
+            None => Arc::clone(owner.principal()),
+            Some(scope) => Arc::new(owner.principal().as_ref().clone().narrowed(scope)),
         };
-        let standing = Arc::new(KeyStanding { keys: keys.clone(), hash });
+        let standing = Arc::new(KeyStanding { keys: keys.clone(), hash, owner: Arc::clone(&owner.tenure) });
         Ok(Proven { principal, id: held.id.into(), standing })
     }
 
     async fn prove_issued(&self, token: &str) -> Result<Proven, Failed> {
-        let (issuers, makers) = self.issuers.as_ref().ok_or(Failed::Wrong("no issuer's tokens are taken here"))?;
-        let claimed = issuers.check(token).await?;
-        let standing = Arc::new(IssuedStanding { ends: claimed.ends });
-        let id = format!("{} {}", claimed.issuer, claimed.login).into();
-        let principal = made_by(makers, claimed).map_err(Failed::Wrong)?;
+        let users = self.users.now();
+        let issued = users.issued.clone().ok_or(Failed::Wrong("no issuer's tokens are taken here"))?;
+        let (claimed, key) = issued.issuers.check_signed(token).await?;
+        let (ends, id) = (claimed.ends, format!("{} {}", claimed.issuer, claimed.login).into());
+        let (principal, user) = made_by(&users, &issued, claimed).map_err(Failed::Wrong)?;
+        let standing = Arc::new(IssuedStanding { ends, user, issuer: Arc::clone(&issued.tenure), key });
         Ok(Proven { principal, id, standing })
     }
 
@@ -91,8 +80,8 @@ impl GateTokens {
         let known_by: String = TokenHash::of(token).hex().chars().take(KNOWN_BY).collect();
         let why = match failed {
             Failed::Wrong(why) => why,
-            Failed::Unavailable => {
-                tracing::warn!(?peer, token = known_by, "a token cannot be checked: its issuer never answered");
+            Failed::Unavailable(why) => {
+                tracing::warn!(?peer, token = known_by, why, "a token or API key cannot be checked");
                 return TokenRefusal::Unavailable;
             }
         };
@@ -129,11 +118,12 @@ impl Tokens for GateTokens {
 struct KeyStanding {
     keys: KeyFile,
     hash: String,
+    owner: Arc<Tenure>,
 }
 
 impl Standing for KeyStanding {
     fn holds(&self) -> bool {
-        self.keys.held(&self.hash, now_ms()).is_some()
+        self.owner.holds() && self.keys.held(&self.hash, now_ms()).is_some()
     }
 }
 
@@ -141,11 +131,19 @@ impl Standing for KeyStanding {
 struct IssuedStanding {
     /// In seconds since 1970.
     ends: u64,
+    /// Of a configured user.
+    user: Option<Arc<Tenure>>,
+    issuer: Arc<Tenure>,
+    /// That signed it.
+    key: KeyTenure,
 }
 
 impl Standing for IssuedStanding {
     fn holds(&self) -> bool {
-        u64::try_from(now_ms() / 1_000).is_ok_and(|now| now < self.ends)
+        self.issuer.holds()
+            && self.key.holds()
+            && self.user.as_ref().is_none_or(|user| user.holds())
+            && u64::try_from(now_ms() / 1_000).is_ok_and(|now| now < self.ends)
     }
 }
 

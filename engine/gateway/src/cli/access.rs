@@ -9,7 +9,7 @@ use super::args::AccessArgs;
 use super::sql::unknown_user;
 use super::{Ended, load, written};
 use crate::config::diagnostic::nearest;
-use crate::governance::Governance;
+use crate::governance::{Governance, configured_members};
 use crate::metadata;
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
@@ -45,6 +45,8 @@ pub(super) fn run(args: &AccessArgs, output: &mut Output) -> Result<Ended> {
             }
         }
     };
+    let mut governance = governance;
+    governance.facts.configured_members = configured_members(&config.users);
     let now_ms = chrono::Utc::now().timestamp_millis();
     let principal = resolve_principal((*user.principal).clone(), &governance.policies, &governance.facts, now_ms);
     let evaluator = Evaluator { policy: &governance.policies, principal: &principal, facts: &governance.facts, now_ms };

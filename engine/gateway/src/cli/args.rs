@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::config::tls::Tls;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use keys::{KeyAddArgs, KeyListArgs, KeyRevokeArgs};
-pub(super) use operation::{DoctorArgs, HealthArgs, WorkerArgs};
+pub(super) use operation::{DoctorArgs, HealthArgs, ReloadArgs, WorkerArgs};
 use std::net::{AddrParseError, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -42,6 +42,8 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Ask a running gate whether it is ready; exit code 0 when it is
     Health(HealthArgs),
+    /// Have a running gate take what its files say now; say what waits for its next start
+    Reload(ReloadArgs),
     /// A local SQL shell on the same governed path that the ports use
     Sql(SqlArgs),
     /// Fetch a result from a running gate into a Parquet, Arrow or CSV file, over several connections at once
@@ -124,7 +126,7 @@ pub(super) struct DemoArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate serve -c querygate.toml\n  querygate serve -c querygate.toml --pg 0.0.0.0:5432\n\nSignals: SIGHUP loads the metadata anew (a bad one is reported and the old one stays); SIGTERM and Ctrl-C stop: new connections are refused, running statements may end within [server] drain_timeout.\nQUERYGATE_LOG=debug overrides [log] filter."
+    after_help = "Examples:\n  querygate serve -c querygate.toml\n  querygate serve -c querygate.toml --pg 0.0.0.0:5432\n\nSignals: SIGHUP takes configuration and metadata anew (bad ones are reported and the old ones stay; keys that wait for the next start are named); SIGTERM and Ctrl-C stop: new connections are refused, running statements may end within [server] drain_timeout.\nQUERYGATE_LOG=debug overrides [log] filter."
 )]
 pub(super) struct ServeArgs {
     #[command(flatten)]
@@ -348,7 +350,7 @@ impl From<TlsMode> for Tls {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the entry\n  querygate user add nora --write          puts the entry into querygate.toml\n  querygate user list -c querygate.toml\n\nAn entry of the configuration. `user add` makes its first three lines, the last is yours:\n  [[users]]\n  name = \"nora\"\n  verifier = \"SCRAM-SHA-256$4096:…$…:…\"\n  permission_sets = [\"shop_reader\"]        # what the user holds; also positions = [\"sales\"]\n\nA gate reads users at its start: start it again after a change."
+    after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the entry\n  querygate user add nora --write          puts the entry into querygate.toml\n  querygate user list -c querygate.toml\n\nAn entry of the configuration. `user add` makes its first three lines, the last is yours:\n  [[users]]\n  name = \"nora\"\n  verifier = \"SCRAM-SHA-256$4096:…$…:…\"\n  permission_sets = [\"shop_reader\"]        # what the user holds; also positions = [\"sales\"]\n\nA running gate takes a changed file within [metadata] watch_interval, or at once by `querygate reload`. What a user has open ends within a second after the user was disabled, removed, or given another password or other rights."
 )]
 pub(super) struct UserArgs {
     #[command(subcommand)]
@@ -362,6 +364,24 @@ pub(super) enum UserCommand {
         after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the [[users]] entry\n  querygate user add nora -c querygate.toml --write\n                                           adds it to the file (or replaces nora's verifier)\n  querygate user add nora --generate       makes a password and prints it once\n  echo \"$PW\" | querygate user add nora --write\n\nPassword: 1 to 1,024 characters of printable ASCII. At a terminal it is asked for twice and not shown; from a pipe it is the first line. Name: 1 to 63 bytes without \", \\ and control characters.\n\nOnly the verifier is kept, from which the password cannot be read. It is PostgreSQL's own form, so that one copied from pg_authid works too."
     )]
     Add(UserAddArgs),
+    /// Give a user another password
+    #[command(
+        after_help = "Examples:\n  querygate user password nora             asks for it and writes its verifier into the configuration\n  querygate user password nora --generate  makes one and prints it once\n\nWhat the user has open ends within a second after a gate has taken it."
+    )]
+    Password(UserPasswordArgs),
+    /// Let a user in no more, by nothing; the entry stays
+    #[command(
+        after_help = "Example:\n  querygate user disable nora && querygate reload\n\nWrites `disabled = true`. Passwords, API keys and tokens of issuers let the user in no more, and what is open ends within a second after a gate has taken it."
+    )]
+    Disable(UserNameArgs),
+    /// Let a user in again
+    #[command(after_help = "Example:\n  querygate user enable nora && querygate reload")]
+    Enable(UserNameArgs),
+    /// Take a user out of the configuration
+    #[command(
+        after_help = "Example:\n  querygate user remove nora && querygate reload\n\nIts API keys open nothing from then on. A user of the same name who is added later has those that were not revoked."
+    )]
+    Remove(UserNameArgs),
     /// List users: name, user id, posture, positions, permission sets
     #[command(
         after_help = "Example:\n  querygate user list -c querygate.toml\n\nLOGIN is no where the entry has no verifier: such a user cannot log in by a password."
@@ -382,6 +402,27 @@ pub(super) struct UserAddArgs {
     /// Make a random password and print it
     #[arg(long)]
     pub(super) generate: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UserPasswordArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// Login name
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// Make a random password and print it
+    #[arg(long)]
+    pub(super) generate: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UserNameArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// Login name
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
 }
 
 #[derive(Debug, Args)]
@@ -454,7 +495,7 @@ pub(super) enum KeyCommand {
     List(KeyListArgs),
     /// End a key
     #[command(
-        after_help = "Example:\n  querygate key revoke ID                  the first word of a line of `querygate key list`\n\nWhat runs with the key runs to its end; its sessions end with their next message."
+        after_help = "Example:\n  querygate key revoke ID                  the first word of a line of `querygate key list`\n\nIts sessions end within a second, with what runs in them."
     )]
     Revoke(KeyRevokeArgs),
 }

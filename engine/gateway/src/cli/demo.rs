@@ -2,7 +2,7 @@
 
 use super::args::DemoArgs;
 use super::{Ended, load, written};
-use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, POSTGRES_PORT, REST_PORT};
+use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, Learning, POSTGRES_PORT, REST_PORT};
 use crate::demo::alerts::Alerts;
 use crate::demo::{self, Scale};
 use crate::output::Output;
@@ -19,7 +19,11 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     }
     let mut serving = None;
     if !args.seed_only {
-        let mut config = configured(&demo::describe(&args.dir)?.config(), args, output)?;
+        let layout = demo::describe(&args.dir)?;
+        if args.traffic {
+            demo::keep_learning(&layout)?;
+        }
+        let mut config = configured(&layout.config(), args, output)?;
         if args.writes {
             demo::changes::enable(&mut config, &args.dir);
         }
@@ -43,7 +47,10 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
         return Ok(Ended::Well);
     };
     let (mut alerts, mut alerted) = (None, false);
-    if args.traffic && config.learning.is_none() {
+    let own = seeded.layout.folder.join("learning");
+    // A table that says where alerts go, or keeps what is learnt elsewhere, is its author's.
+    let is_own = |said: &Learning| said.webhook.is_none() && said.directory == own;
+    if args.traffic && config.learning.as_ref().is_none_or(is_own) {
         let receiver = Alerts::open()?;
         config.learning = Some(demo::traffic::learning(&seeded.layout, &receiver)?);
         (alerts, alerted) = (Some(receiver), true);

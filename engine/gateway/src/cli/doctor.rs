@@ -35,7 +35,7 @@ pub(super) fn run(args: &DoctorArgs, output: &mut Output) -> Result<Ended> {
     if is_worker(&file) {
         let (config, findings) = check::examine_worker(&file);
         report.extend(files_of(&file, &findings, "it is good"));
-        report.extend(config.iter().flat_map(worker::findings));
+        report.extend(config.iter().flat_map(|config| worker::findings(config, &file)));
     } else {
         let checked = check::examine(&file, output.extensions())?;
         report.extend(files_of(&file, &checked.findings, "it and the metadata that it names are good"));
@@ -55,6 +55,11 @@ pub(super) fn run(args: &DoctorArgs, output: &mut Output) -> Result<Ended> {
         Level::Warning => Ended::WithFindings,
         Level::Problem => Ended::WithProblems,
     })
+}
+
+/// The number of the process of a gate that has one of a configuration's doors.
+pub(super) fn serving_on(config: &Config) -> Option<u32> {
+    ports::look(&crate::serve::doors(config), &config.file, Path::new("/")).iter().find_map(ports::Door::gate)
 }
 
 fn version() -> Finding {
@@ -96,7 +101,7 @@ fn examine(config: &Config, governance: Option<&Governance>, report: &mut Report
         report.extend(against.into_iter().map(|what| Finding::new(Level::Warning, "source.writes", "changes", what)));
     }
     let root = Path::new("/");
-    let doors = ports::look(&crate::serve::doors(config), root);
+    let doors = ports::look(&crate::serve::doors(config), &config.file, root);
     report.extend(doors.iter().map(|door| ports::finding(door, "a gate")));
     report.extend(doors::findings(config));
     let now = Utc::now().timestamp();

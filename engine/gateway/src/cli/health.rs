@@ -50,6 +50,11 @@ pub(super) fn is_gate(address: SocketAddr) -> bool {
     answer.is_ok_and(|(_, body)| body.contains("\"metadata\"") && body.contains("\"sources\""))
 }
 
+/// Status and body of what a gate says of its readiness.
+pub(super) fn asked(address: SocketAddr, patience: Duration) -> Result<(u16, String)> {
+    get(within(address), "/readyz", patience)
+}
+
 /// A door that is open on every address is asked on this machine's own.
 fn within(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {

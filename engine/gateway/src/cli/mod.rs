@@ -10,6 +10,7 @@ mod extract;
 mod health;
 mod hook;
 mod key;
+mod reload;
 mod sql;
 mod user;
 mod worker;
@@ -83,6 +84,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
         Command::Check(args) => check::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output),
         Command::Health(args) => health::run(&args, output),
+        Command::Reload(args) => reload::run(&args, output),
         Command::Sql(args) => sql::run(&args, output),
         Command::Extract(args) => extract::run(&args, output),
         Command::Explain(args) => sql::explain(&args, output),

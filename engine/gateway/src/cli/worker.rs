@@ -107,6 +107,8 @@ async fn probes(
         metadata_version: Some(0),
         objects: 0,
         reload_refused: false,
+        reloads: 0,
+        restart_needed: Vec::new(),
         sources_up: folders,
         sources_down: 0,
         stopping: draining.is_cancelled(),

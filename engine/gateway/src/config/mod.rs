@@ -5,6 +5,7 @@ mod flight;
 mod history;
 mod issuers;
 mod learning;
+mod live;
 mod resolve;
 mod rest;
 mod server;
@@ -17,6 +18,7 @@ mod workers;
 
 pub(crate) use flight::FLIGHT_PORT;
 pub(crate) use issuers::{Issuer, TokenUsers};
+pub(crate) use live::{Taken, reread};
 #[cfg(test)]
 pub(crate) use resolve::parse;
 pub(crate) use resolve::{load, load_with};
@@ -45,6 +47,8 @@ use std::time::Duration;
 pub(crate) struct Config {
     /// The file, as given; for messages.
     pub(crate) file: PathBuf,
+    /// What stands in it, which is as secret as what it names.
+    pub(crate) text: Secret,
     /// Every secret that was read, so that what is printed can be searched for them.
     pub(crate) secrets: Vec<Secret>,
     /// Files that secrets were read from.
@@ -56,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) metadata: Metadata,
     pub(crate) limits: Limits,
     pub(crate) sources: Vec<Source>,
+    /// As the file has them: a command may have changed what is served.
+    pub(crate) written_sources: Vec<Source>,
     pub(crate) users: Vec<User>,
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) views: Vec<View>,

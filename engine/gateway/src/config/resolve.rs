@@ -1,7 +1,7 @@
 //! From TOML text to a [`Config`] or to every mistake in it. Opens no source and binds no port.
 
 use super::syntax::diagnostic::{Diagnostic, Report};
-use super::syntax::secret::Environment;
+use super::syntax::secret::{Environment, Secret};
 use super::syntax::table::{At, Sink, Table};
 use super::{
     Config, Governance, HiddenColumns, Limits, Log, LogFormat, MaskInPredicates, Metadata, Rest, Server, Source,
@@ -70,7 +70,8 @@ pub(super) fn load_as<T>(
 
 /// Parses and resolves a text; collects every mistake.
 pub(crate) fn parse(file: &Path, text: &str, environment: &Environment) -> (Option<Config>, Report) {
-    parse_as(file, text, |root, sink| resolve(root, file, environment, sink))
+    let (config, report) = parse_as(file, text, |root, sink| resolve(root, file, environment, sink));
+    (config.map(|config| Config { text: Secret::plain(text.to_owned()), ..config }), report)
 }
 
 /// Parses a text and resolves its tables.
@@ -107,8 +108,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         let span = table.span.clone();
         sources::resolve(table, environment).map(|source| (At { value: source.name.clone(), span }, source))
     });
-    let mut users = named(sink, root.tables("users", "[[users]]"), users::resolve);
-    users::fill_colleagues(&mut users);
+    let users = named(sink, root.tables("users", "[[users]]"), users::resolve);
     let issuers = named(sink, root.tables("issuers", "[[issuers]]"), issuers::resolve);
     let views = named(sink, root.tables("views", "[[views]]"), view);
     let governance = governance(root.table("governance", "[governance]"));
@@ -127,6 +127,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     root.finish();
     Some(Config {
         file: file.to_path_buf(),
+        text: Secret::plain(String::new()),
         secrets: environment.secrets(),
         secret_files: environment.secret_files(),
         server: server?,
@@ -134,6 +135,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         rest: rest?,
         metadata: metadata?,
         limits,
+        written_sources: sources.clone(),
         sources,
         users,
         issuers,

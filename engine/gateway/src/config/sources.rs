@@ -39,6 +39,14 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Whether it is the same, wherever it stands in its file.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let Self { name, span: _, kind, apply_indexes, apply_layouts, schema_change, outbox } = self;
+        (name, kind, apply_indexes, apply_layouts)
+            == (&other.name, &other.kind, &other.apply_indexes, &other.apply_layouts)
+            && (schema_change, outbox) == (&other.schema_change, &other.outbox)
+    }
+
     /// Whether its tables may be changed, as far as the source itself says.
     pub(crate) fn takes_changes(&self) -> bool {
         match &self.kind {

@@ -183,7 +183,6 @@ fn a_full_configuration_resolves() {
     assert_eq!(sam.user_id, "usr_1");
     assert_eq!(sam.posture, Posture::Member);
     assert_eq!(sam.organization_ids.iter().collect::<Vec<_>>(), ["org_1", "org_2"]);
-    assert_eq!(sam.org_user_ids.iter().collect::<Vec<_>>(), ["ada", "usr_1"]);
     assert_eq!(sam.attributes["teams"], AttributeValue::List(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(sam.attributes["level"], AttributeValue::Integer(3));
     let ada = &config.user("ada").unwrap().principal;

@@ -17,6 +17,8 @@ pub(crate) struct User {
     pub(crate) name: String,
     /// `None`: known (for `sql`, `access` and as owner of rows) but cannot log in.
     pub(crate) verifier: Option<ScramVerifier>,
+    /// Nothing lets this user in.
+    pub(crate) disabled: bool,
     pub(crate) principal: Arc<Principal>,
     /// Permission sets and positions with their places in the file; for messages.
     pub(crate) sets_at: Vec<At<String>>,
@@ -56,11 +58,13 @@ pub(super) fn resolve(table: Table<'_>) -> Option<(At<String>, User)> {
             format!("\"{TOKEN_USER}\" stands for whoever a token says, and is no user's name"),
         );
     }
+    let disabled = table.boolean("disabled").is_some_and(|disabled| disabled.value);
     let (sets_at, positions_at) = (table.texts("permission_sets"), table.texts("positions"));
     let principal = principal(&table, &login, (&sets_at, &positions_at));
     table.finish();
     let name = name?;
-    Some((name, User { name: login, verifier: verifier?, principal: Arc::new(principal?), sets_at, positions_at }))
+    let principal = Arc::new(principal?);
+    Some((name, User { name: login, verifier: verifier?, disabled, principal, sets_at, positions_at }))
 }
 
 /// Plain passwords have no place in the file, under whatever name.
@@ -159,20 +163,5 @@ fn attribute(value: &Spanned<DeValue<'_>>) -> Option<AttributeValue> {
             texts.map(AttributeValue::List)
         }
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => None,
-    }
-}
-
-/// Fills `org_user_ids`: the configured users that share the active organization.
-pub(super) fn fill_colleagues(users: &mut [User]) {
-    let mut by_organization: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for user in users.iter() {
-        for organization in &user.principal.organization_ids {
-            by_organization.entry(organization.clone()).or_default().insert(user.principal.user_id.clone());
-        }
-    }
-    for user in users {
-        let Some(active) = user.principal.organization_id.clone() else { continue };
-        let colleagues = by_organization.get(&active).cloned().unwrap_or_default();
-        Arc::make_mut(&mut user.principal).org_user_ids = colleagues;
     }
 }

@@ -28,7 +28,7 @@ pub(crate) mod traffic;
 
 pub(crate) use company::Scale;
 pub(crate) use guide::Guide;
-pub(crate) use setup::{DATABASE, DEMO_USERS, DemoUser, Layout};
+pub(crate) use setup::{DATABASE, DEMO_USERS, DemoUser, Layout, keep_learning};
 
 use crate::serve::Bound;
 use company::{Company, SEED};

@@ -3,7 +3,7 @@
 
 use super::{DEMO_USERS, Scale, seed};
 use crate::demo::guide::Answer;
-use crate::gate::{Gate, Runtimes};
+use crate::gate::{Anew, Gate, Runtimes};
 use crate::output::{Captured, Output};
 use crate::shell::{Format, Shell};
 use crate::wiring;
@@ -58,10 +58,10 @@ async fn a_reload_takes_an_edit_and_a_bad_one_changes_nothing() {
     let file = seeded.layout.metadata().join("permissions.json");
     let before = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, grant(&before)).unwrap();
-    (gate.reload)().await.unwrap();
+    (gate.reload)(Anew::Everything).await.unwrap();
     assert_eq!(ask(&gate, iris, count).await, (true, "10\n".to_owned()));
     std::fs::write(&file, "{").unwrap();
-    assert!((gate.reload)().await.is_err());
+    assert!((gate.reload)(Anew::Everything).await.is_err());
     assert_eq!(ask(&gate, iris, count).await, (true, "10\n".to_owned()));
 }
 
@@ -71,8 +71,9 @@ async fn reloads_at_once_take_turns() {
     let seeded = seed(folder.path(), Scale::divided_by(1_000), &mut |_| {}).await.unwrap();
     let config = crate::config::load(&seeded.layout.config()).0.unwrap();
     let gate = wiring::build(&config, &Runtimes { query: Handle::current() }).await.unwrap();
-    let (one, two, three) = tokio::join!((gate.reload)(), (gate.reload)(), (gate.reload)());
-    let mut versions = [one, two, three].map(|said| said.unwrap().split(':').next().unwrap().to_owned());
+    let (one, two, three) =
+        tokio::join!((gate.reload)(Anew::Everything), (gate.reload)(Anew::Everything), (gate.reload)(Anew::Everything));
+    let mut versions = [one, two, three].map(|said| said.unwrap().summary.split(':').next().unwrap().to_owned());
     versions.sort();
     assert_eq!(versions, ["version 2", "version 3", "version 4"]);
     assert_eq!((gate.readiness)().metadata_version, Some(4));

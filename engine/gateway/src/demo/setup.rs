@@ -78,6 +78,21 @@ pub(super) fn write_config(layout: &Layout) -> Result<()> {
     private_file::write(&path, &text).map_err(|e| disk(&path, &e))
 }
 
+/// What `--traffic` learns is found by `querygate advise` afterwards: the file says where, unless it says something of learning already.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub(crate) fn keep_learning(layout: &Layout) -> Result<()> {
+    let path = layout.config();
+    let text = std::fs::read_to_string(&path).map_err(|e| disk(&path, &e))?;
+    if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("learning")) {
+        return Ok(());
+    }
+    let gap = if text.ends_with('\n') { "" } else { "\n" };
+    let said = "\n# Of `querygate demo --traffic`, for `querygate advise`.\n[learning]\ndirectory = \"learning\"\n";
+    private_file::replace(&path, &format!("{text}{gap}{said}")).map_err(|e| disk(&path, &e))
+}
+
 fn config_text() -> Result<String> {
     let mut text = CONFIG_HEAD.to_owned();
     for user in &DEMO_USERS {
@@ -108,6 +123,14 @@ path = "metadata"
 memory_total = "2GB"
 memory_per_query = "512MB"
 statement_timeout = "5min"
+
+# What more there is: take the signs off. Sources that are to be changed need `writes = true` too.
+# [learning]                 # indexes, plans and what is unusual: `querygate advise`, and the pages
+# directory = "learning"
+# [writes]                   # `querygate demo --writes` switches changes on for as long as it runs
+# enabled = true
+# [events]                   # changes as they are committed, for those who follow them; a folder of its own
+# path = "events"
 
 [[sources]]
 name = "crm"

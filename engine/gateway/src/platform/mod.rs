@@ -9,7 +9,7 @@ mod verdict;
 
 pub(crate) use keys::KeyFile;
 
-use crate::config::Config;
+use crate::users::Users;
 use documents::Documents;
 use futures::future::BoxFuture;
 use querygate_catalog::deployment::Deployment;
@@ -19,7 +19,6 @@ use querygate_query_api::requests::platform::{Inquiry, NewKey, Person, Platform}
 use querygate_types::principal::{Posture, Principal};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,28 +26,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The gate, as the REST door asks about it.
 pub(crate) struct GatePlatform {
     engine: Arc<Engine>,
-    /// The configured users by login name.
-    users: HashMap<String, Arc<Principal>>,
-    /// Login names by address in lower case.
-    addresses: HashMap<String, String>,
+    users: Arc<Users>,
     keys: Option<KeyFile>,
-    metadata: PathBuf,
+    /// Where the metadata is, as the configuration says now.
+    metadata: Arc<dyn Fn() -> PathBuf + Send + Sync>,
     documents: Mutex<Option<Arc<Documents>>>,
 }
 
 impl GatePlatform {
-    pub(crate) fn new(config: &Config, engine: Arc<Engine>, keys: Option<KeyFile>) -> Self {
-        let logins = || config.users.iter().filter(|user| user.verifier.is_some());
-        let address =
-            |user: &crate::config::User| Some((user.principal.email.as_ref()?.to_lowercase(), user.name.clone()));
-        Self {
-            engine,
-            users: config.users.iter().map(|user| (user.name.clone(), Arc::clone(&user.principal))).collect(),
-            addresses: logins().filter_map(address).collect(),
-            keys,
-            metadata: config.metadata.path.clone(),
-            documents: Mutex::default(),
-        }
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        users: Arc<Users>,
+        keys: Option<KeyFile>,
+        metadata: Arc<dyn Fn() -> PathBuf + Send + Sync>,
+    ) -> Self {
+        Self { engine, users, keys, metadata, documents: Mutex::default() }
     }
 
     /// The files of the metadata, as they were when this version was first asked for.
@@ -57,7 +49,7 @@ impl GatePlatform {
         match kept.as_ref().filter(|documents| documents.version == version) {
             Some(documents) => Arc::clone(documents),
             None => {
-                let read = Arc::new(Documents::read(&self.metadata, version));
+                let read = Arc::new(Documents::read(&(self.metadata)(), version));
                 *kept = Some(Arc::clone(&read));
                 read
             }
@@ -98,11 +90,11 @@ impl Resolved {
 
 impl Platform for GatePlatform {
     fn login_of_email(&self, email: &str) -> Option<String> {
-        self.addresses.get(&email.to_lowercase()).cloned()
+        self.users.now().login_of(email).cloned()
     }
 
     fn person(&self, login: &str) -> Option<Person> {
-        let resolved = Resolved::of(self.engine.deployment(), self.users.get(login)?);
+        let resolved = Resolved::of(self.engine.deployment(), self.users.now().user(login)?.principal());
         let principal = &resolved.principal;
         Some(Person {
             user_id: principal.user_id.clone(),

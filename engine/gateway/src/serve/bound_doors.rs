@@ -1,10 +1,11 @@
 //! The doors of a gate: bound to their ports, served until the gate stops, and closed in order.
 
-use super::reloads::{heal, reload, watch};
+use super::reloads::{heal, on_request, watch};
 use super::{Bound, cannot_bind, rest_address};
 use crate::config::Config;
 use crate::gate::{Gate, ReadinessProbe, Runtimes};
 use crate::process::{Room, Signals, Wish};
+use crate::tls::Loaded;
 use crate::{process, tls};
 use querygate_flight::{FlightConfig, FlightDoor};
 use querygate_http::{HttpConfig, HttpDoor, Pages, Probes, Readiness};
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -42,10 +44,7 @@ impl Doors {
             None => None,
             Some(address) => {
                 let files = config.server.tls.as_ref();
-                let tls = files
-                    .map(|files| tls::load(files, None))
-                    .transpose()?
-                    .map(|loaded| TlsSettings { config: loaded.config, certificate: loaded.certificate });
+                let tls = files.map(|files| tls::load(files, None)).transpose()?.map(TlsSettings::from);
                 let settings = DoorConfig {
                     tls,
                     require_tls: config.server.require_tls,
@@ -56,7 +55,13 @@ impl Doors {
                     ..DoorConfig::new(address)
                 };
                 let door = PostgresDoor::bind(settings, Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
-                Some(door.await.map_err(|e| cannot_bind("postgres", address, &e))?)
+                let door = door.await.map_err(|e| cannot_bind("postgres", address, &e))?;
+                if files.is_some() {
+                    let renew = door.renewal();
+                    let renew = move |loaded: Loaded| renew(&loaded.into());
+                    let _ = gate.certificates.postgres.set(Box::new(renew));
+                }
+                Some(door)
             }
         };
         let http = match config.server.http {
@@ -93,12 +98,9 @@ impl Doors {
             ("rest", self.rest.map(|door| tokio::spawn(door.serve(doors_stop.clone().cancelled_owned())))),
             ("http", self.http.map(|door| tokio::spawn(door.serve(http_stop.clone().cancelled_owned())))),
         ]);
-        let watch = tokio::spawn(watch(
-            config.metadata.path.clone(),
-            config.metadata.watch_interval,
-            Arc::clone(&gate.reload),
-            runtimes.clone(),
-        ));
+        let watch = tokio::spawn(watch(Arc::clone(&gate.watched), Arc::clone(&gate.reload), runtimes.clone()));
+        let asked = Arc::new(Notify::new());
+        let requests = tokio::spawn(on_request(Arc::clone(&asked), Arc::clone(&gate.reload), runtimes.clone()));
         let heal = tokio::spawn(heal(Arc::clone(&gate.returned), Arc::clone(&gate.reload), runtimes.clone()));
         let ended = loop {
             let wish = tokio::select! {
@@ -108,13 +110,14 @@ impl Doors {
             };
             match wish {
                 Wish::Stop => break Ok(()),
-                Wish::Reload => reload(&gate.reload, runtimes).await,
+                Wish::Reload => asked.notify_one(),
             }
         };
         doors_stop.cancel();
         tracing::info!(drain_timeout = ?config.server.drain_timeout, "draining");
-        watch.abort();
-        heal.abort();
+        for task in [watch, heal, requests] {
+            task.abort();
+        }
         let [postgres, flight, rest, http] = doors.0.map(|(_, task)| task);
         for task in [postgres, flight, rest].into_iter().flatten() {
             task.await.map_err(Error::internal)?;
@@ -125,6 +128,12 @@ impl Doors {
         }
         tracing::info!("stopped");
         ended
+    }
+}
+
+impl From<Loaded> for TlsSettings {
+    fn from(Loaded { config, certificate }: Loaded) -> Self {
+        Self { config, certificate }
     }
 }
 
@@ -204,7 +213,12 @@ async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<
         ..FlightConfig::new(address, &config.server.database)
     };
     let door = FlightDoor::bind(settings, Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
-    door.await.map(Some).map_err(|e| cannot_bind("flight", address, &e))
+    let door = door.await.map_err(|e| cannot_bind("flight", address, &e))?;
+    if config.server.tls.is_some() {
+        let renew = door.renewal();
+        let _ = gate.certificates.flight.set(Box::new(move |loaded: Loaded| renew(&loaded.config)));
+    }
+    Ok(Some(door))
 }
 
 async fn rest_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<RestDoor>> {

@@ -76,6 +76,12 @@ struct Fit<'a> {
 }
 
 impl Changes {
+    /// The same, of which no table is known yet.
+    pub(super) fn without_tables(&self) -> Self {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { known: Mutex::default(), events: Mutex::new(events) }
+    }
+
     /// Everything that was noticed, oldest first.
     pub(super) fn events(&self) -> Vec<SchemaEvent> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()

@@ -1,35 +1,54 @@
 //! One version of the gate's state from the configured files: metadata, facts, policies, source tables, views.
 
 use super::sources::Sources;
-use crate::config::{Config, HiddenColumns, MaskInPredicates, Tenancy, View};
-use crate::governance::Governance;
-use crate::metadata::{native_names, platform_policies};
+use crate::config::{Config, HiddenColumns, MaskInPredicates};
+use crate::governance::{Governance, configured_members, configured_users};
+use crate::metadata::{native_names, platform_policies, tenancy_posture};
 use crate::naming::sql_names;
 use querygate_catalog::deployment::{Deployment, SourceStatus, ViewDefinition};
 use querygate_metadata::load::{LoadError, LoadOptions, load};
-use querygate_metadata::model::{Snapshot, TenancyPosture};
+use querygate_metadata::model::Snapshot;
 use querygate_policy::CompiledPolicy;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Builds deployments; sources are opened once and shared by all versions.
+/// Builds deployments; sources are opened once and shared by all versions that have them.
 pub(super) struct Builder {
-    config: Config,
-    sources: Sources,
+    config: RwLock<Arc<Config>>,
+    sources: RwLock<Arc<Sources>>,
 }
 
 impl Builder {
     pub(super) fn new(config: &Config) -> Result<Self> {
-        Ok(Self { config: config.clone(), sources: Sources::open(config)? })
+        let sources = RwLock::new(Arc::new(Sources::open(config)?));
+        Ok(Self { config: RwLock::new(Arc::new(config.clone())), sources })
     }
 
-    pub(super) const fn config(&self) -> &Config {
-        &self.config
+    /// The configuration in force.
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) const fn sources(&self) -> &Sources {
-        &self.sources
+    /// Its sources.
+    pub(super) fn sources(&self) -> Arc<Sources> {
+        Arc::clone(&self.sources.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The sources of another configuration: those in force, where it has them as they are.
+    ///
+    /// # Errors
+    /// One of which no driver can be made.
+    pub(super) fn sources_of(&self, config: &Config) -> Result<Arc<Sources>> {
+        let sources = self.sources();
+        let is_same = sources.are_of(config);
+        if is_same { Ok(sources) } else { sources.next(config).map(Arc::new) }
+    }
+
+    /// From now on, these.
+    pub(super) fn replace(&self, config: Config, sources: Arc<Sources>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 
     /// Whether a source that could not be reached before answers now, or one has tables that are not what the deployment's
@@ -38,81 +57,95 @@ impl Builder {
         if self.source_returned(&deployment.sources).await {
             return true;
         }
-        self.sources.ask_again().await;
-        self.sources.changed(&deployment.snapshot).await
+        let sources = self.sources();
+        sources.ask_again().await;
+        sources.changed(&deployment.snapshot).await
     }
 
-    async fn source_returned(&self, sources: &[SourceStatus]) -> bool {
-        let away = sources
+    async fn source_returned(&self, statuses: &[SourceStatus]) -> bool {
+        let sources = self.sources();
+        let away = statuses
             .iter()
             .filter(|source| source.error.as_ref().is_some_and(|error| error.code().sqlstate().starts_with("08")));
         for source in away {
-            if self.sources.answers(&source.name).await {
+            if sources.answers(&source.name).await {
                 return true;
             }
         }
         false
     }
 
-    /// Views, but for those whose name is that of a table: a table is not replaced, also for who does not see it.
-    fn views(&self, snapshot: &Snapshot) -> Vec<ViewDefinition> {
-        let tables = sql_names(snapshot);
-        let is_table = |view: &&View| {
-            let is_taken = view.is_named_as_one_of(&tables);
-            if is_taken {
-                tracing::warn!(view = view.name, "nobody has a view: a table has its name");
-            }
-            is_taken
-        };
-        let views = self.config.views.iter().filter(|view| !is_table(view));
-        views
-            .map(|view| ViewDefinition {
-                schema: view.schema.clone(),
-                name: view.name.clone(),
-                sql: view.sql.clone(),
-                comment: view.comment.clone(),
-            })
-            .collect()
+    /// Loads everything anew, for the sources in force.
+    pub(super) async fn build(&self, version: u64, config: &Config) -> Result<Deployment> {
+        let governance = Self::governance(version, config).await?;
+        Ok(Self::deploy(version, config, governance, &self.sources()).await)
     }
 
-    /// Loads everything anew.
-    pub(super) async fn build(&self, version: u64) -> Result<Deployment> {
-        let posture = match self.config.metadata.posture {
-            Tenancy::Single => TenancyPosture::Single,
-            Tenancy::Isolated => TenancyPosture::Isolated,
-            Tenancy::Group => TenancyPosture::Group,
-        };
-        let path = self.config.metadata.path.clone();
-        let options = LoadOptions { posture, natives: native_names(&self.config.extensions) };
+    /// What decides about rows, loaded anew.
+    ///
+    /// # Errors
+    /// Metadata, or rows beside it, with errors.
+    pub(super) async fn governance(version: u64, config: &Config) -> Result<Governance> {
+        let path = config.metadata.path.clone();
+        let posture = tenancy_posture(config.metadata.posture);
+        let options = LoadOptions { posture, natives: native_names(&config.extensions) };
         let loaded = tokio::task::spawn_blocking(move || load(&path, &options)).await.map_err(Error::internal)?;
         let invalid = |what: &'static str| {
             move |errors: LoadError| Error::new(ErrorCode::MetadataInvalid, what).with_detail(errors.to_string())
         };
         let loaded = loaded.map_err(invalid("the metadata has errors"))?;
-        let governance = Governance::of(loaded, version, &self.config.extensions)
+        let mut governance = Governance::of(loaded, version, &config.extensions)
             .map_err(invalid("rows beside the metadata have errors"))?;
+        governance.facts.configured_members = configured_members(&config.users);
+        governance.facts.configured_users = configured_users(config);
+        Ok(governance)
+    }
+
+    /// The state of a gate, with the tables that its sources have now.
+    pub(super) async fn deploy(version: u64, config: &Config, governance: Governance, opened: &Sources) -> Deployment {
         let Governance { snapshot, row_files, facts, policies, .. } = governance;
         warn_of_unusable(&policies);
         warn_of_dropped(&policies);
         for (object, field, reason) in policies.uncomputed() {
             tracing::warn!(object, field, reason, "a formula does not compile and its field is not served");
         }
-        let (tables, sources) = self.sources.tables(&snapshot, &row_files).await;
-        let views = self.views(&snapshot);
-        Ok(Deployment {
+        let (tables, sources) = opened.tables(&snapshot, &row_files).await;
+        let views = views(config, &snapshot);
+        Deployment {
             version,
-            database: self.config.server.database.clone(),
+            database: config.server.database.clone(),
             snapshot,
             policies,
             facts: Arc::new(facts),
             tables,
             views,
             sources,
-            schema_events: self.sources.schema_events(),
-            deny_hidden_columns: self.config.metadata.hidden_columns == HiddenColumns::Denied,
-            refuse_masked_predicates: self.config.governance.mask_in_predicates == MaskInPredicates::Refuse,
-        })
+            schema_events: opened.schema_events(),
+            deny_hidden_columns: config.metadata.hidden_columns == HiddenColumns::Denied,
+            refuse_masked_predicates: config.governance.mask_in_predicates == MaskInPredicates::Refuse,
+        }
     }
+}
+
+/// Views, but for those whose name is that of a table: a table is not replaced, also for who does not see it.
+fn views(config: &Config, snapshot: &Snapshot) -> Vec<ViewDefinition> {
+    let tables = sql_names(snapshot);
+    let is_table = |view: &&View| {
+        let is_taken = view.is_named_as_one_of(&tables);
+        if is_taken {
+            tracing::warn!(view = view.name, "nobody has a view: a table has its name");
+        }
+        is_taken
+    };
+    let views = config.views.iter().filter(|view| !is_table(view));
+    views
+        .map(|view| ViewDefinition {
+            schema: view.schema.clone(),
+            name: view.name.clone(),
+            sql: view.sql.clone(),
+            comment: view.comment.clone(),
+        })
+        .collect()
 }
 
 /// One line per rule and object: what is not shown for them is refused to readers.

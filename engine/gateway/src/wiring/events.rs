@@ -11,6 +11,7 @@ use querygate_query_api::requests::events::{
     ChangeEvent, EventFilter, EventOperation, EventStream, Followed, Sequence,
 };
 use querygate_query_api::service::{Authenticator, ClientInfo, Door, QueryService, Session};
+use querygate_query_api::tokens::{Admitted, LOOK_EVERY, Standing};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -73,21 +74,32 @@ pub(super) fn shown(webhooks: &[UserWebhook]) -> Arc<Webhooks> {
     Arc::new(Webhooks::new(webhooks.iter().map(|own| Arc::clone(&own.webhook)).collect()))
 }
 
+/// # Errors
+/// A webhook is for a user whom the configuration does not have.
+pub(super) fn check_users(config: &Config) -> Result<()> {
+    let own = config.events.iter().flat_map(|events| &events.webhooks);
+    match own.into_iter().find(|own| config.user(&own.user).is_none()) {
+        None => Ok(()),
+        Some(own) => {
+            let text = format!("webhook `{}` is for user `{}`, whom [[users]] does not have", own.name, own.user);
+            Err(Error::new(ErrorCode::ConfigInvalid, text))
+        }
+    }
+}
+
 /// The webhooks of the configuration.
 ///
 /// # Errors
 /// One whose user the configuration does not have, or with a name that another one has.
 pub(super) fn webhooks(config: &Config, events: Option<&Arc<Events>>) -> Result<Vec<UserWebhook>> {
     let (Some(settings), Some(events)) = (&config.events, events) else { return Ok(Vec::new()) };
+    check_users(config)?;
     let mut names = BTreeSet::new();
     let mut made = Vec::new();
     for own in &settings.webhooks {
         let wrong = |what: String| Err(Error::new(ErrorCode::ConfigInvalid, format!("webhook `{}` {what}", own.name)));
         if !names.insert(&own.name) {
             return wrong("is there twice".to_owned());
-        }
-        if config.user(&own.user).is_none() {
-            return wrong(format!("is for user `{}`, whom [[users]] does not have", own.user));
         }
         let options = WebhookOptions {
             name: own.name.clone(),
@@ -120,8 +132,13 @@ impl UserWebhook {
     pub(super) async fn deliver(self, served: Served) {
         loop {
             match self.subscribe(&served).await {
-                Ok((session, mut stream)) => {
-                    self.follow(&mut stream).await;
+                Ok((session, mut stream, standing)) => {
+                    tokio::select! {
+                        () = self.follow(&mut stream) => {}
+                        () = querygate_web::over(|| standing.holds(), LOOK_EVERY) => {
+                            self.webhook.stands("its user was changed");
+                        }
+                    }
                     session.close().await;
                 }
                 Err(error) if error.code() == ErrorCode::ObjectNotInPrerequisiteState => {
@@ -134,16 +151,17 @@ impl UserWebhook {
         }
     }
 
-    async fn subscribe(&self, served: &Served) -> Result<(Arc<dyn Session>, EventStream)> {
+    async fn subscribe(&self, served: &Served) -> Result<(Arc<dyn Session>, EventStream, Arc<dyn Standing>)> {
         let unknown = || Error::new(ErrorCode::InvalidAuthorization, "its user is not known any more");
-        let principal = served.authenticator.principal(&self.user).ok_or_else(unknown)?;
+        let admitted = served.authenticator.candidate(&self.user).admitted;
+        let Admitted { principal, standing } = admitted.ok_or_else(unknown)?;
         let settings = vec![("application_name".to_owned(), "webhook".to_owned())];
         let client = ClientInfo { door: Door::Rest, database: served.database.clone(), peer: None, settings };
         let session = served.service.open(principal, client).await?;
         let from = self.webhook.sequence().map(Sequence);
         let filter = EventFilter { objects: self.objects.clone(), operations: self.operations.clone(), from };
         let stream = session.subscribe(filter).await?;
-        Ok((session, stream))
+        Ok((session, stream, standing))
     }
 
     /// Sends what comes, as much at once as is there.

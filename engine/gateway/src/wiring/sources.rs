@@ -10,7 +10,7 @@ pub(crate) use files::memory_rows;
 
 use super::changes::{Changes, Fitted};
 use super::numbers::Numbers;
-use crate::config::{Config, OnChange, SchemaChange, SourceKind};
+use crate::config::{Config, OnChange, SchemaChange, Source, SourceKind};
 use datafusion::catalog::TableProvider;
 use files::{changing_table, files_source, files_table, memory_table, read_only};
 use futures::future::{BoxFuture, join_all};
@@ -43,6 +43,7 @@ const LOOK_REGULAR: Duration = Duration::from_secs(600);
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
 const LOOK_PAUSE_FACTOR: u32 = 20;
 
+#[derive(Clone)]
 enum Opened {
     Driver(Arc<dyn Driver>),
     Files {
@@ -57,14 +58,18 @@ enum Opened {
 
 /// The configured sources by name.
 pub(super) struct Sources {
+    /// As the configuration has them.
+    of: Vec<Source>,
+    /// Connections of all of them.
+    budget: Budget,
     opened: BTreeMap<String, Opened>,
     /// Schema of tables that the metadata names without one, by source; none where the source knows by itself.
     schemas: BTreeMap<String, String>,
     memory_max: usize,
     /// What is done when tables change, by source.
     policies: BTreeMap<String, SchemaChange>,
-    changes: Changes,
-    numbers: Numbers,
+    changes: Arc<Changes>,
+    numbers: Arc<Numbers>,
     looks: Mutex<BTreeMap<String, Looks>>,
     /// Folders whose files may be written anew, until what an earlier process left there is removed.
     untidy: Mutex<Vec<Arc<FilesSource>>>,
@@ -90,56 +95,90 @@ impl Looks {
 impl Sources {
     /// Opens nothing that could be down: drivers connect when they are first asked.
     pub(super) fn open(config: &Config) -> Result<Self> {
-        let budget = Budget::new(config.limits.source_connections_max);
-        let mut opened = BTreeMap::new();
-        let mut schemas = BTreeMap::new();
-        let mut policies = BTreeMap::new();
-        let (mut untidy, mut unswept) = (Vec::new(), Vec::new());
-        for source in &config.sources {
-            policies.insert(source.name.clone(), source.schema_change.clone());
-            let made = match &source.kind {
-                SourceKind::Sqlite { path, pool_size, fixed_text, writes, distributed } => {
-                    let readers = usize::try_from(*pool_size).unwrap_or(1);
-                    let sqlite = SqliteOptions::new(path);
-                    // A source says for itself that it may be changed; nothing is where changes are not enabled at all.
-                    let writes = config.writes && *writes;
-                    let options =
-                        SqliteOptions { readers, fixed_text: *fixed_text, writes, distributed: *distributed, ..sqlite };
-                    Opened::Driver(Arc::new(SqliteDriver::new(options)))
-                }
-                SourceKind::Mongodb(server) => {
-                    Opened::Driver(Arc::new(mongodb::driver(server, config.writes, &budget)))
-                }
-                SourceKind::Mysql(server) => Opened::Driver(Arc::new(mysql::driver(server, config.writes, &budget))),
-                SourceKind::Postgres(server) => {
-                    schemas.insert(source.name.clone(), server.schema.clone());
-                    Opened::Driver(Arc::new(postgres::driver(&source.name, server, config.writes, &budget)?))
-                }
-                SourceKind::Files { store, writes } => {
-                    let files = Arc::new(files_source(&source.name, store)?);
-                    let writes = config.writes && *writes;
-                    untidy.extend(source.apply_layouts.then(|| Arc::clone(&files)));
-                    unswept.extend(writes.then(|| Arc::clone(&files)));
-                    Opened::Files { files, writes }
-                }
-                SourceKind::Memory { writes } if config.writes && *writes => {
-                    Opened::ChangingMemory(Arc::new(ChangingMemory::new(MEMORY_SOURCE_BYTES_MAX)))
-                }
-                SourceKind::Memory { .. } => Opened::Memory,
-                SourceKind::Native(native) => Opened::Driver(super::extensions::driver(config, &source.name, native)?),
-            };
-            opened.insert(source.name.clone(), made);
-        }
-        Ok(Self {
-            opened,
-            schemas,
+        Self::none(Budget::new(config.limits.source_connections_max)).next(config)
+    }
+
+    fn none(budget: Budget) -> Self {
+        Self {
+            of: Vec::new(),
+            budget,
+            opened: BTreeMap::new(),
+            schemas: BTreeMap::new(),
             memory_max: MEMORY_SOURCE_BYTES_MAX,
-            policies,
-            changes: Changes::default(),
-            numbers: Numbers::default(),
+            policies: BTreeMap::new(),
+            changes: Arc::default(),
+            numbers: Arc::default(),
             looks: Mutex::default(),
-            untidy: Mutex::new(untidy),
-            unswept: Mutex::new(unswept),
+            untidy: Mutex::default(),
+            unswept: Mutex::default(),
+        }
+    }
+
+    /// Whether these are a configuration's.
+    pub(super) fn are_of(&self, config: &Config) -> bool {
+        let is_same = |(own, other): (&Source, &Source)| own.is_like(other);
+        self.of.len() == config.sources.len() && self.of.iter().zip(&config.sources).all(is_same)
+    }
+
+    /// The sources of another configuration. Those that are as they were go on, with their connections.
+    ///
+    /// # Errors
+    /// One of which no driver can be made.
+    pub(super) fn next(&self, config: &Config) -> Result<Self> {
+        let mut next = Self { of: config.sources.clone(), ..Self::none(self.budget.clone()) };
+        next.numbers = Arc::clone(&self.numbers);
+        let stays = |own: &Source| config.sources.iter().any(|other| own.is_like(other));
+        next.changes = match self.of.iter().all(stays) {
+            true => Arc::clone(&self.changes),
+            // What is known of tables is known of those of another source.
+            false => Arc::new(self.changes.without_tables()),
+        };
+        for source in &config.sources {
+            next.policies.insert(source.name.clone(), source.schema_change.clone());
+            if let SourceKind::Postgres(server) = &source.kind {
+                next.schemas.insert(source.name.clone(), server.schema.clone());
+            }
+            let is_known = self.of.iter().any(|own| own.is_like(source));
+            let opened = match self.opened.get(&source.name).filter(|_| is_known) {
+                Some(opened) => opened.clone(),
+                None => next.made(config, source)?,
+            };
+            next.opened.insert(source.name.clone(), opened);
+        }
+        Ok(next)
+    }
+
+    fn made(&mut self, config: &Config, source: &Source) -> Result<Opened> {
+        let budget = &self.budget;
+        // A source says for itself that it may be changed; nothing is where changes are not enabled at all.
+        let may = |own: bool| config.writes && own;
+        Ok(match &source.kind {
+            SourceKind::Sqlite { path, pool_size, fixed_text, writes, distributed } => {
+                let readers = usize::try_from(*pool_size).unwrap_or(1);
+                let (sqlite, writes, distributed) = (SqliteOptions::new(path), may(*writes), *distributed);
+                let options = SqliteOptions { readers, fixed_text: *fixed_text, writes, distributed, ..sqlite };
+                Opened::Driver(Arc::new(SqliteDriver::new(options)))
+            }
+            SourceKind::Mongodb(server) => Opened::Driver(Arc::new(mongodb::driver(server, config.writes, budget))),
+            SourceKind::Mysql(server) => Opened::Driver(Arc::new(mysql::driver(server, config.writes, budget))),
+            SourceKind::Postgres(server) => {
+                Opened::Driver(Arc::new(postgres::driver(&source.name, server, config.writes, budget)?))
+            }
+            SourceKind::Files { store, writes } => {
+                let (files, writes) = (Arc::new(files_source(&source.name, store)?), may(*writes));
+                if source.apply_layouts {
+                    self.untidy.get_mut().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&files));
+                }
+                if writes {
+                    self.unswept.get_mut().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&files));
+                }
+                Opened::Files { files, writes }
+            }
+            SourceKind::Memory { writes } if may(*writes) => {
+                Opened::ChangingMemory(Arc::new(ChangingMemory::new(MEMORY_SOURCE_BYTES_MAX)))
+            }
+            SourceKind::Memory { .. } => Opened::Memory,
+            SourceKind::Native(native) => Opened::Driver(super::extensions::driver(config, &source.name, native)?),
         })
     }
 

@@ -129,13 +129,14 @@ pub struct Facts {
     pub user_sets: HashMap<String, Vec<UserGrant>>,
     /// By user id: organizations (`sys_member`).
     pub user_organizations: HashMap<String, Vec<String>>,
+    /// By organization: ids of the users whom the configuration puts there.
+    pub configured_members: HashMap<String, BTreeSet<String>>,
     /// By business unit id.
     pub business_units: HashMap<String, BusinessUnit>,
     /// By business unit id.
     pub unit_members: HashMap<String, Vec<UnitMember>>,
     /// Object, then user id.
     pub shares: HashMap<String, HashMap<String, Vec<RecordShare>>>,
-}
     /// Ids of the users whom the configuration lets in. `None`: not all users are known, as claims of an issuer may make some.
     pub configured_users: Option<BTreeSet<String>>,
 }
@@ -147,3 +148,4 @@ impl Facts {
         let is_configured = self.configured_users.as_ref().is_none_or(|users| users.contains(id));
         is_configured || self.users.contains_key(id)
     }
+}

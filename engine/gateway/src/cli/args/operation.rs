@@ -47,3 +47,21 @@ pub(in crate::cli) struct WorkerArgs {
     #[arg(short, long, value_name = "FILE", default_value = "worker.toml")]
     pub(in crate::cli) config: PathBuf,
 }
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate reload                        the gate that querygate.toml describes, on this machine\n  sudo querygate reload -c /etc/querygate/querygate.toml\n\nIt checks the configuration, sends SIGHUP to the gate that has its ports, waits until the gate is done, and prints the version in force and the keys that wait for the next start. Exit code 1: the configuration is wrong, or the gate refused it and goes on as before.\nOver SQL, operators CALL querygate.reload()."
+)]
+pub(in crate::cli) struct ReloadArgs {
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArg,
+    /// The gate's process, where it is not found by its ports
+    #[arg(long, value_name = "PID")]
+    pub(in crate::cli) pid: Option<u32>,
+    /// Address of the HTTP port instead of [server] http
+    #[arg(long, value_name = "ADDR")]
+    pub(in crate::cli) http: Option<SocketAddr>,
+    /// Seconds to wait for the gate
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(in crate::cli) timeout: u64,
+}

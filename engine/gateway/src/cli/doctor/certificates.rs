@@ -80,7 +80,8 @@ fn judge(check: &'static str, name: String, found: &[Validity], now: i64) -> Fin
     let left = (until - now) / DAY;
     if until <= now {
         let what = format!("a certificate ended on {}", date(until));
-        return Finding::problem(check, name, what).advise("put a new one in its place, and restart");
+        return Finding::problem(check, name, what)
+            .advise("put a new one in its place; a gate takes it by `querygate reload`, a worker at its next start");
     }
     if from > now {
         let what = format!("a certificate is good from {} on only", date(from));
@@ -88,7 +89,7 @@ fn judge(check: &'static str, name: String, found: &[Validity], now: i64) -> Fin
     }
     if left < NOTICE_DAYS {
         let what = format!("a certificate ends in {left} days, on {}", date(until));
-        return Finding::warning(check, name, what).advise("renew it before then, and restart");
+        return Finding::warning(check, name, what).advise("renew it before then");
     }
     Finding::ok(check, name, format!("good until {}, for {left} days", date(until)))
 }

@@ -35,6 +35,8 @@ enum Seen {
     Free(u64),
     /// It may not be written.
     Closed,
+    /// Its file system holds no files.
+    Unfit,
     /// There is none, what is there is no folder, or it cannot be asked.
     Odd,
 }
@@ -131,6 +133,8 @@ fn look(folder: &Path, made: usize) -> Seen {
         return Seen::Closed;
     }
     match statvfs(there) {
+        // Of the kernel's own, such as /proc and /sys.
+        Ok(found) if found.f_blocks == 0 => Seen::Unfit,
         Ok(found) => Seen::Free(found.f_bavail.saturating_mul(found.f_frsize)),
         Err(_) => Seen::Odd,
     }
@@ -142,6 +146,10 @@ fn judge(place: &Place, seen: Seen) -> Finding {
         Seen::Odd => {
             let what = "there is no such folder, and it is not made by itself";
             return Finding::problem(check, subject, what).advise(format!("make it, or correct {}", place.key));
+        }
+        Seen::Unfit => {
+            let what = "no files can be made there";
+            return Finding::problem(check, subject, what).advise(format!("name another folder in {}", place.key));
         }
         Seen::Closed => {
             let advice = format!("give the gate's user the right to write there, or correct {}", place.key);
@@ -184,6 +192,7 @@ mod tests {
             (Seen::Free(1_000 * MIB), Level::Warning),
             (Seen::Free(10 * MIB), Level::Problem),
             (Seen::Closed, Level::Problem),
+            (Seen::Unfit, Level::Problem),
             (Seen::Odd, Level::Problem),
         ] {
             assert_eq!(judge(&place(1_024 * MIB), seen).level, expected, "{seen:?}");
@@ -207,5 +216,7 @@ mod tests {
         std::fs::write(folder.path().join("file"), "").unwrap();
         assert_eq!(look(&folder.path().join("file/x"), 1), Seen::Odd);
         assert_eq!(look(&folder.path().join("file"), 0), Seen::Odd);
+        // As root; others may not write there.
+        assert!(matches!(look(Path::new("/proc/spill"), 1), Seen::Unfit | Seen::Closed));
     }
 }

@@ -6,7 +6,7 @@ use crate::cli::health;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What this program is called where processes are listed.
 const NAME: &str = "querygate";
@@ -18,6 +18,67 @@ const LISTENS: &str = "0A";
 pub(super) struct Holder {
     number: u32,
     name: String,
+    /// Of a gate or a worker: the configuration that it was started with, as far as that may be known.
+    config: Option<PathBuf>,
+}
+
+impl Holder {
+    fn of(root: &Path, number: u32) -> Option<Self> {
+        let folder = root.join(format!("proc/{number}"));
+        let name = std::fs::read_to_string(folder.join("comm")).ok()?.trim().to_owned();
+        let config = (name == NAME).then(|| configuration(&folder)).flatten();
+        Some(Self { number, name, config })
+    }
+
+    fn is_gate(&self) -> bool {
+        self.name == NAME
+    }
+}
+
+/// The file that the process with this folder was started with.
+fn configuration(folder: &Path) -> Option<PathBuf> {
+    let listed = |file: &str| {
+        let bytes = std::fs::read(folder.join(file)).ok()?;
+        let words = bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+        Some(words.collect::<Vec<String>>())
+    };
+    let arguments = listed("cmdline")?;
+    let command = arguments.get(1).map(String::as_str)?;
+    let given = |long: &str, short: Option<&str>| {
+        let mut words = arguments.iter().skip(2);
+        while let Some(word) = words.next() {
+            if word == long || short.is_some_and(|short| word == short) {
+                return words.next().cloned();
+            }
+            let joined = word.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
+            if let Some(value) = joined.or_else(|| word.strip_prefix(short?)) {
+                return Some(value.to_owned());
+            }
+        }
+        None
+    };
+    let file = if command == "demo" {
+        PathBuf::from(given("--dir", None).unwrap_or_else(|| "querygate-demo".to_owned())).join("querygate.toml")
+    } else {
+        let of_environment = || {
+            let variables = listed("environ")?;
+            variables.iter().find_map(|variable| variable.strip_prefix("QUERYGATE_CONFIG=").map(str::to_owned))
+        };
+        let default = if command == "worker" { "worker.toml" } else { "querygate.toml" };
+        PathBuf::from(given("--config", Some("-c")).or_else(of_environment).unwrap_or_else(|| default.to_owned()))
+    };
+    if file.is_absolute() {
+        return Some(file);
+    }
+    std::fs::read_link(folder.join("cwd")).ok().map(|place| place.join(file))
+}
+
+/// Whether two paths are of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        (_, _) => one == other,
+    }
 }
 
 /// What was seen of an address.
@@ -38,27 +99,37 @@ pub(super) struct Door {
     name: &'static str,
     address: SocketAddr,
     seen: Seen,
+    /// The configuration that says so.
+    config: PathBuf,
 }
 
 impl Door {
-    /// The number of the gate that holds it.
+    /// The number of the gate of this configuration that holds it.
     pub(super) fn gate(&self) -> Option<u32> {
         match &self.seen {
-            Seen::Taken(Some(holder)) if holder.name == NAME => Some(holder.number),
+            Seen::Taken(Some(holder)) if self.is_held_by_its_own(holder) == Some(true) => Some(holder.number),
             Seen::Taken(_) | Seen::Free | Seen::Denied | Seen::Unusable(_) => None,
         }
+    }
+
+    /// `None`: that may not be known.
+    fn is_held_by_its_own(&self, holder: &Holder) -> Option<bool> {
+        if !holder.is_gate() {
+            return Some(false);
+        }
+        holder.config.as_ref().map(|config| is_same(config, &self.config))
     }
 }
 
 /// Tries each door that is not off. A confined gate's sockets are not shown to its own user: where its HTTP door answers as one does, the
 /// other doors are taken to be its as well.
-pub(super) fn look(doors: &[(&'static str, Option<SocketAddr>)], root: &Path) -> Vec<Door> {
+pub(super) fn look(doors: &[(&'static str, Option<SocketAddr>)], config: &Path, root: &Path) -> Vec<Door> {
     let open = doors.iter().filter_map(|(name, address)| Some((*name, (*address)?)));
-    let mut found: Vec<Door> =
-        open.map(|(name, address)| Door { name, address, seen: attempt(address, root) }).collect();
+    let door = |(name, address)| Door { name, address, seen: attempt(address, root), config: config.to_path_buf() };
+    let mut found: Vec<Door> = open.map(door).collect();
     let answers = |door: &Door| door.name == "http" && door.seen == Seen::Taken(None) && health::is_gate(door.address);
     if found.iter().any(answers)
-        && let Some(gate) = serving(root)
+        && let Some(gate) = serving(config, root)
     {
         for door in found.iter_mut().filter(|door| door.seen == Seen::Taken(None)) {
             door.seen = Seen::Taken(Some(gate.clone()));
@@ -67,17 +138,15 @@ pub(super) fn look(doors: &[(&'static str, Option<SocketAddr>)], root: &Path) ->
     found
 }
 
-/// A gate among the processes of the machine.
-fn serving(root: &Path) -> Option<Holder> {
+/// The gate of a configuration among the processes of the machine.
+fn serving(config: &Path, root: &Path) -> Option<Holder> {
     let processes = std::fs::read_dir(root.join("proc")).ok()?.flatten();
     let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     numbers.find_map(|number| {
-        let folder = root.join(format!("proc/{number}"));
-        let name = std::fs::read_to_string(folder.join("comm")).ok()?;
-        let command = std::fs::read(folder.join("cmdline")).ok()?;
-        let mut words = command.split(|byte| *byte == 0);
-        let serves = matches!(words.nth(1), Some(b"serve" | b"demo"));
-        (serves && name.trim() == NAME).then(|| Holder { number, name: NAME.to_owned() })
+        let command = std::fs::read(root.join(format!("proc/{number}/cmdline"))).ok()?;
+        let serves = matches!(command.split(|byte| *byte == 0).nth(1), Some(b"serve" | b"demo"));
+        let holder = Holder::of(root, number).filter(|holder| serves && holder.is_gate())?;
+        holder.config.as_ref().is_some_and(|own| is_same(own, config)).then_some(holder)
     })
 }
 
@@ -108,8 +177,7 @@ fn holder(root: &Path, port: u16) -> Option<Holder> {
         if !targets.any(|target| target.to_str().is_some_and(|target| sockets.contains(target))) {
             return None;
         }
-        let name = std::fs::read_to_string(folder.join("comm")).unwrap_or_default();
-        Some(Holder { number, name: name.trim().to_owned() })
+        Holder::of(root, number)
     })
 }
 
@@ -124,13 +192,30 @@ fn listening(line: &str, port: u16) -> Option<String> {
 
 /// What it means. `who`: whose doors they are.
 pub(super) fn finding(door: &Door, who: &str) -> Finding {
-    let Door { name, address, seen } = door;
+    let Door { name, address, seen, .. } = door;
     let (check, address) = ("door.port", address.to_string());
     match seen {
         Seen::Free => Finding::ok(check, *name, format!("{address} is free")),
-        Seen::Taken(Some(holder)) if holder.name == NAME => {
-            let what = format!("{who} serves on {address} (process {}); another one could not", holder.number);
-            Finding::ok(check, *name, what)
+        Seen::Taken(Some(holder)) if holder.is_gate() => {
+            let (number, own) = (holder.number, door.is_held_by_its_own(holder));
+            match (own, &holder.config) {
+                (Some(true), _) => {
+                    let what = format!("{who} serves on {address} (process {number}); another one could not");
+                    Finding::ok(check, *name, what)
+                }
+                (_, Some(other)) => {
+                    let other = other.display();
+                    let what =
+                        format!("{address} is taken by {who} of another configuration, {other} (process {number})");
+                    Finding::problem(check, *name, what).advise("stop that one, or give the door another address")
+                }
+                (_, None) => {
+                    let what = format!(
+                        "{who} serves on {address} (process {number}), of a configuration unknown to this user"
+                    );
+                    Finding::warning(check, *name, what).advise("ask as root whether it is this one's")
+                }
+            }
         }
         Seen::Taken(Some(holder)) => {
             let what = format!("{address} is taken by {} (process {})", holder.name, holder.number);
@@ -154,19 +239,21 @@ mod tests {
     use super::*;
 
     fn door(seen: Seen) -> Door {
-        Door { name: "postgres", address: "127.0.0.1:5433".parse().unwrap(), seen }
+        Door { name: "postgres", address: "127.0.0.1:5433".parse().unwrap(), seen, config: "/etc/one.toml".into() }
     }
 
-    fn taken(name: &str) -> Seen {
-        Seen::Taken(Some(Holder { number: 7, name: name.to_owned() }))
+    fn taken(name: &str, config: Option<&str>) -> Seen {
+        Seen::Taken(Some(Holder { number: 7, name: name.to_owned(), config: config.map(PathBuf::from) }))
     }
 
     #[test]
-    fn a_port_of_another_program_is_a_problem_and_one_of_a_gate_is_not() {
+    fn a_port_of_another_program_is_a_problem_and_one_of_the_own_gate_is_not() {
         for (seen, expected) in [
             (Seen::Free, Level::Ok),
-            (taken("querygate"), Level::Ok),
-            (taken("postgres"), Level::Problem),
+            (taken("querygate", Some("/etc/one.toml")), Level::Ok),
+            (taken("querygate", Some("/etc/two.toml")), Level::Problem),
+            (taken("querygate", None), Level::Warning),
+            (taken("postgres", None), Level::Problem),
             (Seen::Taken(None), Level::Warning),
             (Seen::Denied, Level::Problem),
             (Seen::Unusable("address not available".to_owned()), Level::Problem),
@@ -174,24 +261,43 @@ mod tests {
             let finding = finding(&door(seen.clone()), "a gate");
             assert_eq!((finding.level, finding.advice.is_some()), (expected, expected != Level::Ok), "{seen:?}");
         }
-        assert_eq!(door(taken("querygate")).gate(), Some(7));
-        assert_eq!(door(taken("postgres")).gate(), None);
+        assert_eq!(door(taken("querygate", Some("/etc/one.toml"))).gate(), Some(7));
+        assert_eq!(door(taken("querygate", Some("/etc/two.toml"))).gate(), None);
+        assert_eq!(door(taken("postgres", None)).gate(), None);
     }
 
     #[test]
-    fn a_gate_is_known_by_its_name_and_command() {
+    fn a_gate_is_known_by_its_name_its_command_and_its_configuration() {
         let root = tempfile::tempdir().unwrap();
-        let process = |number: u32, name: &str, command: &[u8]| {
+        let process = |number: u32, name: &str, command: &[u8], environment: &[u8]| {
             let folder = root.path().join(format!("proc/{number}"));
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("comm"), format!("{name}\n")).unwrap();
             std::fs::write(folder.join("cmdline"), command).unwrap();
+            std::fs::write(folder.join("environ"), environment).unwrap();
+            let cwd = folder.join("cwd");
+            if !cwd.exists() {
+                std::os::unix::fs::symlink("/srv", cwd).unwrap();
+            }
+            Holder::of(root.path(), number).unwrap().config
         };
-        process(1, "querygate", b"/usr/bin/querygate\0doctor\0");
-        process(2, "psql", b"psql\0serve\0");
-        assert_eq!(serving(root.path()), None);
-        process(3, "querygate", b"/usr/bin/querygate\0serve\0-c\0x\0");
-        assert_eq!(serving(root.path()).map(|gate| gate.number), Some(3));
+        let own = Path::new("/etc/one.toml");
+        process(1, "querygate", b"/usr/bin/querygate\0doctor\0-c\0/etc/one.toml\0", b"");
+        assert_eq!(process(2, "psql", b"psql\0serve\0-c\0/etc/one.toml\0", b""), None);
+        process(3, "querygate", b"/usr/bin/querygate\0serve\0-c\0/etc/two.toml\0", b"");
+        assert_eq!(serving(own, root.path()), None);
+        process(4, "querygate", b"/usr/bin/querygate\0serve\0-c\0/etc/one.toml\0", b"");
+        assert_eq!(serving(own, root.path()).map(|gate| gate.number), Some(4));
+        for (command, environment, expected) in [
+            (&b"querygate\0serve\0--config=/a.toml\0"[..], &b""[..], "/a.toml"),
+            (b"querygate\0serve\0--pg\0off\0-cb.toml\0", b"", "/srv/b.toml"),
+            (b"querygate\0serve\0", b"X=1\0QUERYGATE_CONFIG=/e.toml\0", "/e.toml"),
+            (b"querygate\0serve\0", b"", "/srv/querygate.toml"),
+            (b"querygate\0demo\0--dir\0/tmp/d\0", b"", "/tmp/d/querygate.toml"),
+            (b"querygate\0worker\0", b"", "/srv/worker.toml"),
+        ] {
+            assert_eq!(process(5, "querygate", command, environment), Some(PathBuf::from(expected)));
+        }
     }
 
     #[test]

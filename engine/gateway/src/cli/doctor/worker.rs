@@ -9,10 +9,11 @@ use crate::wiring::workers::verification_key;
 use chrono::Utc;
 use std::path::Path;
 
-pub(super) fn findings(config: &WorkerConfig) -> Vec<Finding> {
+/// `file`: the configuration.
+pub(super) fn findings(config: &WorkerConfig, file: &Path) -> Vec<Finding> {
     let (root, now) = (Path::new("/"), Utc::now().timestamp());
     let mut found: Vec<Finding> = config.folders.iter().map(|(name, folder)| of_folder(name, folder)).collect();
-    let doors = ports::look(&[("worker", Some(config.listen)), ("http", config.http)], root);
+    let doors = ports::look(&[("worker", Some(config.listen)), ("http", config.http)], file, root);
     found.extend(doors.iter().map(|door| ports::finding(door, "a worker")));
     found.push(super::workers::of_key(&config.verification_key, verification_key(&config.verification_key)));
     found.push(match tls::load(&config.tls, Some(&config.client_authorities)) {
