@@ -195,6 +195,6 @@ overhead_queries() {
 run_demo() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" --bin querygate
     printf '\n### Five minutes of the demo with traffic\n\n%s\n\n' "$(machine)"
-    QUERYGATE_BIN=$(realpath "$programs/querygate") QUERYGATE_SCREENSHOTS=$(realpath -m "${SCREENSHOTS:-$work/pages}") \
+    QUERYGATE_BIN=$(realpath "$programs/querygate") SCREENSHOTS=$(realpath -m "${SCREENSHOTS:-$work/pages}") \
         $CARGO test -q -p querygate-tests --test demo_traffic -- --ignored --nocapture
 }

@@ -8,6 +8,7 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
+pub mod browser;
 pub mod doors;
 pub mod harness;
 pub mod questions;

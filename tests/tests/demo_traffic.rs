@@ -1,7 +1,7 @@
 //! What `querygate demo --traffic` shows after five minutes, in psql and in the pages: a plan that was improved with proof, two
 //! indexes with what they did, one incident with its signed alert, and nothing else that was called unusual.
 //!
-//! It takes as long as it takes a person: `bench/run demo`, which prints what was found. `QUERYGATE_SCREENSHOTS` names a folder
+//! It takes as long as it takes a person: `bench/run demo`, which prints what was found. `SCREENSHOTS` names a folder
 //! for the same as `proof.md` and for pictures of the pages.
 
 #![cfg_attr(
@@ -16,6 +16,7 @@
     )
 )]
 
+use querygate_tests::browser::{Browser, Kind, Theme, WIDTHS, faults};
 use querygate_tests::server::{RawClient, Server, find_after, psql};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -197,22 +198,38 @@ impl Demo {
         }
         text.push_str("```\n");
         std::fs::write(folder.join("proof.md"), text).unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("pages/screenshots");
         let pinned = self.ask("SELECT fingerprint FROM querygate.plans WHERE state = 'pinned' ORDER BY ratio LIMIT 1");
-        let mut shoot = Command::new(script);
-        shoot.args([&self.server.http.to_string(), "ada", "demo-ada"]).arg(folder).args(&pinned[0]);
-        let made = shoot.output().unwrap();
-        let said = String::from_utf8_lossy(&made.stderr);
-        assert!(made.status.success(), "{said}");
-        if said.contains("SKIPPED") {
-            eprintln!("{said}");
-            return;
-        }
-        for name in ["queries", "query", "plans", "indexes", "anomalies"] {
-            let bytes = std::fs::read(folder.join(format!("{name}.png"))).unwrap();
-            assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000, "{name}: {} bytes", bytes.len());
+        for theme in [Theme::Light, Theme::Dark] {
+            self.photograph(folder, theme, &pinned[0][0]);
         }
         println!("\npictures and proof.md: {}", folder.display());
+    }
+
+    /// Pictures of every page, by a browser that logs in as a person does.
+    fn photograph(&self, folder: &Path, theme: Theme, query: &str) {
+        let Some(browser) = Browser::start(Kind::Chromium, theme) else { return };
+        let page = |path: &str| format!("http://{}{path}", self.server.http);
+        browser.go(&page("/ui/login"));
+        browser.fill("input[name=user]", "ada");
+        browser.fill("input[name=password]", "demo-ada");
+        browser.click("form.login button");
+        browser.wait_until("logged in", |browser| browser.url() == page("/ui"));
+        let one = format!("/ui/query/{query}");
+        for (name, path) in [
+            ("queries", "/ui"),
+            ("query", one.as_str()),
+            ("plans", "/ui/plans"),
+            ("indexes", "/ui/indexes"),
+            ("anomalies", "/ui/anomalies"),
+            ("sources", "/ui/sources"),
+        ] {
+            for width in WIDTHS {
+                browser.resize(width);
+                browser.go(&page(path));
+                assert_eq!(faults(&browser), [""; 0], "{name} at {width} px");
+                browser.keep(folder, name);
+            }
+        }
     }
 }
 
@@ -253,7 +270,7 @@ fn five_minutes_of_traffic_show_a_better_plan_two_indexes_and_one_incident() {
     }
     demo.prove();
     println!("| what | after s | |\n|---|---|---|\n{}", demo.table);
-    if let Some(kept) = std::env::var_os("QUERYGATE_SCREENSHOTS") {
+    if let Some(kept) = std::env::var_os("SCREENSHOTS") {
         demo.keep(Path::new(&kept));
     }
 }
