@@ -242,7 +242,7 @@ pub(crate) fn json_of(bytes: &[u8]) -> Result<Option<Value>, Refusal> {
         return Err(Refusal::invalid("_body", "too_deep", message));
     }
     let unread =
-        |fault: Fault| Refusal::new(Code::InvalidRequest, format!("The body cannot be read as JSON: {fault}."));
+        |fault: Fault| Refusal::invalid("_body", "invalid_json", format!("The body cannot be read as JSON: {fault}."));
     value_of_bytes(bytes).map(Some).map_err(unread)
 }
 

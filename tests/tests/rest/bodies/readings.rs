@@ -83,7 +83,7 @@ fn a_body_that_cannot_be_read_is_refused() {
         assert_eq!(sender.send("PATCH", "/data/shop_tickets/41", "application/json", body).status, 400);
     }
     let answer = sender.post("/data/shop_orders/query", br#"{"where": {"id": 1e400}}"#).json();
-    assert_eq!(answer["code"], json!("INVALID_REQUEST"));
+    assert_eq!(answer["code"], json!("VALIDATION_FAILED"));
     assert_eq!(answer["error"], json!("The body cannot be read as JSON: a number is too large (byte 22)."), "{answer}");
 }
 
