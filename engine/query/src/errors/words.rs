@@ -374,12 +374,13 @@ fn list_item(engine: &str) -> String {
 mod tests {
     use super::*;
 
+    fn check(text: &str, sqlstate: &str, message: &str) {
+        let error = known(text).unwrap();
+        assert_eq!((error.code().sqlstate(), error.message()), (sqlstate, message), "{text}");
+    }
+
     #[test]
-    fn planning_errors_are_postgres_words() {
-        let check = |text: &str, sqlstate: &str, message: &str| {
-            let error = known(text).unwrap();
-            assert_eq!((error.code().sqlstate(), error.message()), (sqlstate, message), "{text}");
-        };
+    fn absent_functions_and_operators_are_postgres_words() {
         check(
             "Execution error: Function 'sum' user-defined coercion failed with: Error during planning: No function matches the given name and argument types 'sum(Utf8)'.",
             "42883",
@@ -401,34 +402,9 @@ mod tests {
             "operator does not exist: bigint = boolean",
         );
         check(
-            "Column in SELECT must be in GROUP BY or an aggregate function: While expanding wildcard, column \"a.id\" must appear in the GROUP BY clause or must be part of an aggregate function, currently only \"a.name\"",
-            "42803",
-            "column \"a.id\" must appear in the GROUP BY clause or be used in an aggregate function",
-        );
-        check(
-            "Order by column out of bounds, specified: 2, max: 1",
-            "42P10",
-            "ORDER BY position 2 is not in select list",
-        );
-        check(
-            "Source table contains 1 columns but only 2 names given as column alias",
-            "42P10",
-            "table has 1 columns available but 2 columns specified",
-        );
-        check(
-            "Cannot infer common argument type for comparison operation Int32 IS DISTINCT FROM Boolean",
-            "42804",
-            "argument of IS must be type boolean",
-        );
-        check(
             "Cannot infer common argument type for comparison operation Int32 IS NOT DISTINCT FROM Date32",
             "42883",
             "operator does not exist: integer = date",
-        );
-        check(
-            "Cannot infer common argument type for comparison operation Struct(\"c0\": Int64, \"c1\": List(Utf8)) > Struct(\"c0\": Int64)",
-            "42601",
-            "unequal number of entries in row expressions",
         );
         check(
             "Cannot infer common argument type for comparison operation Struct(\"c0\": Int64) = Struct(\"c0\": Utf8): why",
@@ -449,6 +425,30 @@ mod tests {
             "Failed to coerce case (Boolean) and when (Boolean, Int64) to common types in CASE WHEN expression",
             "42883",
             "operator does not exist: boolean = bigint",
+        );
+        check(
+            "There isn't a common type to coerce Int32 and Utf8 in LIKE expression",
+            "42883",
+            "operator does not exist: a pattern needs text on both sides",
+        );
+        check(
+            "Cannot get result type for temporal operation Date32 * Int64: Invalid argument error: x",
+            "42883",
+            "operator does not exist: date * bigint",
+        );
+        check(
+            "Cannot infer common type for bitwise operation Int64 << Utf8",
+            "42883",
+            "operator does not exist: bigint << text",
+        );
+    }
+
+    #[test]
+    fn types_that_do_not_match_are_postgres_words() {
+        check(
+            "Cannot infer common argument type for comparison operation Int32 IS DISTINCT FROM Boolean",
+            "42804",
+            "argument of IS must be type boolean",
         );
         check(
             "Failed to coerce then (Int64, Null) and else (Boolean) to common types in CASE WHEN expression",
@@ -472,20 +472,29 @@ mod tests {
         );
         check("Inconsistent metadata across values list at row 1", "42804", "VALUES types cannot be matched");
         check("Join condition must be boolean type, but got Utf8", "42804", "argument of JOIN/ON must be type boolean");
+    }
+
+    #[test]
+    fn faults_of_clauses_are_postgres_words() {
         check(
-            "There isn't a common type to coerce Int32 and Utf8 in LIKE expression",
-            "42883",
-            "operator does not exist: a pattern needs text on both sides",
+            "Column in SELECT must be in GROUP BY or an aggregate function: While expanding wildcard, column \"a.id\" must appear in the GROUP BY clause or must be part of an aggregate function, currently only \"a.name\"",
+            "42803",
+            "column \"a.id\" must appear in the GROUP BY clause or be used in an aggregate function",
         );
         check(
-            "Cannot get result type for temporal operation Date32 * Int64: Invalid argument error: x",
-            "42883",
-            "operator does not exist: date * bigint",
+            "Order by column out of bounds, specified: 2, max: 1",
+            "42P10",
+            "ORDER BY position 2 is not in select list",
         );
         check(
-            "Cannot infer common type for bitwise operation Int64 << Utf8",
-            "42883",
-            "operator does not exist: bigint << text",
+            "Source table contains 1 columns but only 2 names given as column alias",
+            "42P10",
+            "table has 1 columns available but 2 columns specified",
+        );
+        check(
+            "Cannot infer common argument type for comparison operation Struct(\"c0\": Int64, \"c1\": List(Utf8)) > Struct(\"c0\": Int64)",
+            "42601",
+            "unequal number of entries in row expressions",
         );
         check(
             "Invalid window frame: start bound (1 FOLLOWING) cannot be larger than end bound (2 PRECEDING)",
@@ -493,6 +502,10 @@ mod tests {
             "frame starting from following row cannot have preceding rows",
         );
         check("The window w is not defined!", "42704", "window \"w\" does not exist");
+    }
+
+    #[test]
+    fn other_errors_keep_their_words() {
         assert!(known("something else").is_none());
     }
 }

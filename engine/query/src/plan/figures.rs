@@ -191,8 +191,7 @@ fn races(plan: &Arc<dyn ExecutionPlan>, restricted: bool) -> bool {
             return false;
         }
         let mut own = (0, false);
-        let races =
-            plan.children().into_iter().fold(false, |races, child| leaves(child, restricted, &mut own) || races);
+        let races = plan.children().into_iter().any(|child| leaves(child, restricted, &mut own));
         *found = (before.0 + own.0, before.1 || own.1);
         let ends_early = plan.fetch().is_some() || (plan.as_ref() as &dyn Any).is::<NullAwareAntiJoinExec>();
         races || (ends_early && own.0 > 1 && own.1)

@@ -395,12 +395,11 @@ fn has_ranges(plan: &LogicalPlan) -> bool {
         node.apply_expressions(|expr| {
             expr.apply(|part| {
                 found |= match part {
-                    Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
-                        Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
-                            is_parameter(left) || is_parameter(right)
-                        }
-                        _ => false,
-                    },
+                    Expr::BinaryExpr(BinaryExpr {
+                        left,
+                        op: Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq,
+                        right,
+                    }) => is_parameter(left) || is_parameter(right),
                     Expr::Between(Between { low, high, .. }) => is_parameter(low) || is_parameter(high),
                     _ => false,
                 };

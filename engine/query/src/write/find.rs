@@ -103,7 +103,7 @@ pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget, defaults: &Row) -
         RowSource::Found { name, from, selection, values } => {
             let object = intent.object();
             let values = resolved(object, values, defaults)?;
-            refuse_unseen(object, name, selection.as_ref(), &values)?;
+            refuse_unseen(object, name, selection.as_deref(), &values)?;
             let (fields, items) = untyped_items(object, &values)?;
             if !fields.is_empty() {
                 let query = select(&object.sql_name, name, from, items, None)?;
@@ -111,7 +111,7 @@ pub(crate) fn find(intent: &WriteIntent, target: &WriteTarget, defaults: &Row) -
             }
             let (seen, mut items) = seen(object, name);
             items.append(&mut computed(object, target, &values, |value| value)?);
-            let query = select(&object.sql_name, name, from, items, selection.clone())?;
+            let query = select(&object.sql_name, name, from, items, selection.as_deref().cloned())?;
             let assigned = values.iter().map(|(field, _)| field.clone()).collect();
             Finds::One(Find { query: Arc::new(query), seen, assigned })
         }

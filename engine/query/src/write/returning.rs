@@ -37,7 +37,7 @@ enum Source {
 pub(crate) enum Wanted {
     Columns(Returning),
     /// A query over the table, which is to be bound: its expressions are.
-    Computed(Query),
+    Computed(Box<Query>),
 }
 
 impl Wanted {
@@ -58,7 +58,7 @@ impl Wanted {
             return Err(unsupported("RETURNING of expressions beside other tables"));
         }
         let query = select(&intent.object().sql_name, intent.name(), &[], items.to_vec(), None)?;
-        Ok(Self::Computed(query))
+        Ok(Self::Computed(Box::new(query)))
     }
 
     /// The query that is to be bound.

@@ -26,7 +26,7 @@ impl CallAnswers<'_> {
                     Ok(()) => {
                         let lender = lent(&mut self.lender);
                         match &mut self.open {
-                            Some(records) => records.answer(call, lender, &until).await,
+                            Some(records) => records.answer(*call, lender, &until).await,
                             None => Err(Error::internal("a hook asked where nothing is answered")),
                         }
                     }

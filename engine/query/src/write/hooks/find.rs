@@ -44,7 +44,7 @@ impl FindHooks {
             principal: self.principal,
             now_ms: self.now_ms,
             // A question, and records that the reader is to see.
-            audience: Audience::ReadsAll,
+            audience: Audience::All,
             place: Place { first: 0, count: 1 },
             until: self.until,
             progress: Arc::default(),

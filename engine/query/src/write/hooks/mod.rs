@@ -102,14 +102,14 @@ impl<'a> Hooks<'a> {
         let is_open = decision.hidden_fields().is_empty() && decision.masks().is_empty();
         // A record that is named by its key may be changed by who does not read it.
         let is_read = targeted.intent().record().is_none() || *targeted.readable() == RowFilter::All;
-        let audience = if is_open && is_read { Audience::ReadsAll } else { Audience::ReadsPart };
+        let audience = if is_open && is_read { Audience::All } else { Audience::Part };
         let place = targeted.intent().record().and_then(GivenRecord::place);
         Some(Self { place, ..Self::on(targeted, targeted.permit().object(), event, audience)? })
     }
 
     /// Those of an object whose rows are changed by what follows of a statement. Who sent that may see none of them.
     pub(crate) fn following(targeted: &'a Targeted, object: &'a str, event: HookEvent) -> Option<Self> {
-        Self::on(targeted, object, event, Audience::ReadsNothing)
+        Self::on(targeted, object, event, Audience::Nothing)
     }
 
     /// The change is the platform's own: hooks without rights of their own have its rights.

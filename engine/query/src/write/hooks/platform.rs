@@ -28,7 +28,7 @@ const REFUSALS_MAX: usize = 100;
 pub(super) enum Ask {
     Call {
         asker: Asker,
-        call: RecordCall,
+        call: Box<RecordCall>,
         end: Option<Instant>,
         reply: oneshot::Sender<Reply>,
     },
@@ -129,7 +129,7 @@ impl Platform {
             run.has_asked_as_system |= self.is_system;
         }
         let (reply, answer) = oneshot::channel();
-        let ask = Ask::Call { asker: self.asker.clone(), call, end: self.end, reply };
+        let ask = Ask::Call { asker: self.asker.clone(), call: Box::new(call), end: self.end, reply };
         let sent = self.asks.blocking_send(ask);
         sent.ok().and_then(|()| answer.blocking_recv().ok()).unwrap_or_else(|| Reply::Stop(gone()))
     }

@@ -64,7 +64,9 @@ fn texts(value: &Value) -> Result<Vec<String>> {
 /// A number of rows; a negative one is none.
 fn rows(value: &Value) -> Result<Option<u64>> {
     let number = value.as_f64().filter(|number| number.is_finite()).ok_or_else(|| wrong("a number is expected"))?;
-    Ok((number >= 0.0).then_some(number as u64))
+    #[expect(clippy::cast_sign_loss, reason = "only of what is not negative; `as` saturates")]
+    let rows = (number >= 0.0).then_some(number as u64);
+    Ok(rows)
 }
 
 fn order(item: &Value) -> Result<OrderKey> {

@@ -10,27 +10,27 @@ use serde_json::{Map, Value};
 /// What the writer sees of the rows that hooks look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
-    ReadsAll,
-    ReadsPart,
+    All,
+    Part,
     /// The rows are others than those of its statement.
-    ReadsNothing,
+    Nothing,
 }
 
 impl Audience {
     /// As of who reads a part of the rows at most.
     pub(super) fn reads_part(self) -> Self {
         match self {
-            Self::ReadsAll | Self::ReadsPart => Self::ReadsPart,
-            Self::ReadsNothing => Self::ReadsNothing,
+            Self::All | Self::Part => Self::Part,
+            Self::Nothing => Self::Nothing,
         }
     }
 
     /// Whether a text of a hook may be passed on: all that it was made of is the writer's to see, or it stands in the hook as it is.
     fn hears(self, hook: &Hook, text: &str, is_fixed: bool) -> bool {
         match self {
-            Self::ReadsAll => true,
-            Self::ReadsNothing => false,
-            Self::ReadsPart => {
+            Self::All => true,
+            Self::Nothing => false,
+            Self::Part => {
                 let source = hook.body.script().map(|script| script.source.as_str()).unwrap_or_default();
                 let is_literal = |quote: char| source.contains(&format!("{quote}{text}{quote}"));
                 is_fixed || !text.is_empty() && ['\'', '"', '`'].into_iter().any(is_literal)
@@ -41,9 +41,9 @@ impl Audience {
     /// Whether a status of a hook may be passed on: a number can be made of a hidden value as a text can.
     fn hears_status(self, hook: &Hook, status: u16, is_fixed: bool) -> bool {
         match self {
-            Self::ReadsAll => true,
-            Self::ReadsNothing => false,
-            Self::ReadsPart => {
+            Self::All => true,
+            Self::Nothing => false,
+            Self::Part => {
                 let source = hook.body.script().map(|script| script.source.as_str()).unwrap_or_default();
                 is_fixed || has_number(source, &status.to_string())
             }

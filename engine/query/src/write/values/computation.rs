@@ -22,6 +22,9 @@ use querygate_types::{Error, Result};
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// Governed columns by their places, with the values that a condition wants of them.
+pub(crate) type Equal = Vec<(usize, ScalarValue)>;
+
 /// Expressions of a bound query, ready to be computed.
 #[derive(Debug)]
 pub(crate) struct Computation {
@@ -126,7 +129,7 @@ impl<'a> Shape<'a> {
     }
 
     /// Governed columns with the values that the only condition wants them to have; `None` where it wants something else.
-    fn equalities(&self, state: &SessionState) -> Result<Option<Vec<(usize, ScalarValue)>>> {
+    fn equalities(&self, state: &SessionState) -> Result<Option<Equal>> {
         let conditions = self.stages.iter().filter_map(|stage| match stage {
             Stage::Filter(filter) => Some(filter),
             Stage::Projection(_) => None,
@@ -186,7 +189,7 @@ impl Computation {
         values: Vec<ScalarValue>,
         state: &SessionState,
         columns: &[GovernedColumn],
-    ) -> Result<Option<(Self, Vec<(usize, ScalarValue)>)>> {
+    ) -> Result<Option<(Self, Equal)>> {
         let plan = bound.with_values(values)?;
         let Ok(shape) = Shape::of(&plan, columns, true) else { return Ok(None) };
         let Some(equal) = shape.equalities(state)? else { return Ok(None) };

@@ -22,7 +22,7 @@ type Listed = (String, What);
 #[derive(Debug)]
 enum What {
     /// A column of a table or of a join, a number, a parameter.
-    Value(Expr),
+    Value(Box<Expr>),
     Operator(BinaryOperator, Box<[Self; 2]>),
     Call(Call),
     Query,
@@ -124,7 +124,7 @@ fn of_query(rewriter: &Rewriter<'_>, query: &Query) -> Result<Option<Vec<Listed>
         SetExpr::SetOperation { .. } => {
             // Behind a set operation each column is another one.
             let listed = rows::columns(rewriter, query)
-                .map(|names| names.into_iter().zip((1..).map(|place| What::Value(number(place)))));
+                .map(|names| names.into_iter().zip((1..).map(|place| What::Value(Box::new(number(place))))));
             Ok(listed.map(Iterator::collect))
         }
         _ => Ok(None),
@@ -147,7 +147,9 @@ fn of_select(rewriter: &Rewriter<'_>, select: &Select) -> Result<Option<Vec<List
             }
             SelectItem::Wildcard(options) if is_plain(options) => {
                 let Some((_, columns)) = &joined.known else { return Ok(None) };
-                listed.extend(columns.iter().map(|column| (column.name.clone(), What::Value(column.value.clone()))));
+                listed.extend(
+                    columns.iter().map(|column| (column.name.clone(), What::Value(Box::new(column.value.clone())))),
+                );
             }
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options)
                 if is_plain(options) =>
@@ -171,7 +173,7 @@ fn meant(expr: &Expr, merged: &Merged, scope: &Scope) -> What {
         Expr::Identifier(name) => {
             let name = folded(name);
             if let Some(value) = merged.get(&name) {
-                return What::Value(value.clone());
+                return What::Value(Box::new(value.clone()));
             }
             let mut tables = scope.iter().filter(|(_, row)| row.may_have(&name));
             match (tables.next(), tables.next()) {
@@ -184,7 +186,7 @@ fn meant(expr: &Expr, merged: &Merged, scope: &Scope) -> What {
             _ => What::Unknown,
         },
         Expr::Value(value) if matches!(value.value, Value::Number(..) | Value::Placeholder(_)) => {
-            What::Value(expr.clone())
+            What::Value(Box::new(expr.clone()))
         }
         Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => What::Call(Call {
             name: "-".to_owned(),
@@ -231,7 +233,7 @@ fn called(call: &Function, merged: &Merged, scope: &Scope) -> What {
 fn of_table(alias: &str, name: &str, scope: &Scope) -> What {
     let columns = scope.get(alias).and_then(|row| row.columns.as_ref());
     match columns.map(|columns| columns.iter().filter(|column| *column == name).count()) {
-        Some(1) => What::Value(Expr::CompoundIdentifier(vec![quoted(alias), quoted(name)])),
+        Some(1) => What::Value(Box::new(Expr::CompoundIdentifier(vec![quoted(alias), quoted(name)]))),
         Some(_) | None => What::Unknown,
     }
 }

@@ -43,18 +43,18 @@ pub(in crate::write) fn taken(
     let object = update.object();
     let RowSource::Found { name, selection, values, .. } = update.rows() else { return Err(no_skeleton()) };
     let values = &resolved(object, values, defaults)?;
-    refuse_unseen(object, name, selection.as_ref(), values)?;
-    refuse_unnamed(object, &given, values.iter().map(|(_, value)| value).chain(selection))?;
-    refuse_ambiguous(object, values.iter().map(|(_, value)| value).chain(selection))?;
+    refuse_unseen(object, name, selection.as_deref(), values)?;
+    refuse_unnamed(object, &given, values.iter().map(|(_, value)| value).chain(selection.as_deref()))?;
+    refuse_ambiguous(object, values.iter().map(|(_, value)| value).chain(selection.as_deref()))?;
     if key.iter().any(|field| !given.contains(field)) {
         return Err(unsupported("ON CONFLICT DO UPDATE without a value for each column of the key"));
     }
-    if selection.as_ref().is_some_and(is_volatile) {
+    if selection.as_deref().is_some_and(is_volatile) {
         return Err(unsupported("a condition of DO UPDATE that is not the same each time"));
     }
     let is_there = there(object, target, name)?;
     let condition = match selection {
-        Some(selection) => both(is_there, Expr::Nested(Box::new(selection.clone()))),
+        Some(selection) => both(is_there, Expr::Nested(selection.clone())),
         None => is_there,
     };
     let (seen, seen_items) = seen(object, name);

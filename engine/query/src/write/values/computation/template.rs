@@ -2,7 +2,7 @@
 //! table, and each run puts its values in their place.
 
 use super::in_source::Row;
-use super::{Computation, Shape, Stage, Step};
+use super::{Computation, Equal, Shape, Stage, Step};
 use crate::bind::statement::Bound;
 use crate::errors::{Stage as Doing, translate};
 use crate::write::values::analyzed::Analyzed;
@@ -101,7 +101,7 @@ impl Template {
     ///
     /// # Errors
     /// Internal: an expression cannot be given its values.
-    pub(crate) fn with(&self, values: &[ScalarValue]) -> Result<Option<(Computation, Vec<(usize, ScalarValue)>)>> {
+    pub(crate) fn with(&self, values: &[ScalarValue]) -> Result<Option<(Computation, Equal)>> {
         let fits = |(value, wanted): (&ScalarValue, &DataType)| value.data_type() == *wanted;
         if values.len() != self.types.len() || !values.iter().zip(&self.types).all(fits) {
             return Ok(None);
