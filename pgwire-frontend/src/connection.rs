@@ -132,7 +132,7 @@ impl Connection {
         self.slot.end();
         self.session.close().await;
         if let Closing::Saying(report) = closing {
-            observe::error(report.sqlstate);
+            observe::error(report.sqlstate());
             report.into_fatal().write(&mut self.out);
             let said = self.transport.write_all(&self.out, CLOSE_PATIENCE.min(self.shared.config.write_timeout)).await;
             if said.is_ok() {
@@ -344,7 +344,7 @@ impl Connection {
 
     /// Reports a failed statement.
     pub(crate) fn fail(&mut self, report: Report) {
-        observe::error(report.sqlstate);
+        observe::error(report.sqlstate());
         self.session.fail_transaction();
         self.take_effects();
         report.write(&mut self.out);

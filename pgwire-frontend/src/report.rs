@@ -23,33 +23,40 @@ impl Severity {
     }
 }
 
-/// An ErrorResponse.
+/// An ErrorResponse. Small where it is passed on: a result that is none costs no more for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
-    pub(crate) severity: Severity,
-    pub(crate) sqlstate: &'static str,
-    pub(crate) message: Cow<'static, str>,
-    pub(crate) detail: Option<String>,
-    pub(crate) hint: Option<String>,
+    parts: Box<Parts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    severity: Severity,
+    sqlstate: &'static str,
+    message: Cow<'static, str>,
+    detail: Option<String>,
+    hint: Option<String>,
     /// Where it happened, in the client's own words.
-    pub(crate) context: Option<String>,
+    context: Option<String>,
     /// Name of the rule that was violated.
-    pub(crate) constraint: Option<String>,
+    constraint: Option<String>,
     /// In characters of the client's text, from 1.
-    pub(crate) position: Option<u32>,
+    position: Option<u32>,
 }
 
 impl Report {
     pub(crate) fn error(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            severity: Severity::Error,
-            sqlstate: code.sqlstate(),
-            message: message.into(),
-            detail: None,
-            hint: None,
-            context: None,
-            constraint: None,
-            position: None,
+            parts: Box::new(Parts {
+                severity: Severity::Error,
+                sqlstate: code.sqlstate(),
+                message: message.into(),
+                detail: None,
+                hint: None,
+                context: None,
+                constraint: None,
+                position: None,
+            }),
         }
     }
 
@@ -58,8 +65,22 @@ impl Report {
     }
 
     pub(crate) fn into_fatal(mut self) -> Self {
-        self.severity = Severity::Fatal;
+        self.parts.severity = Severity::Fatal;
         self
+    }
+
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.parts.detail = Some(detail.into());
+        self
+    }
+
+    fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.parts.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) const fn sqlstate(&self) -> &'static str {
+        self.parts.sqlstate
     }
 
     pub(crate) fn protocol(message: impl Into<Cow<'static, str>>) -> Self {
@@ -80,29 +101,30 @@ impl Report {
 
     /// Moves the position from a statement to the text it was cut out of; `None` when the place is not known.
     pub(crate) fn shifted(mut self, by_characters: Option<u32>) -> Self {
-        self.position = self.position.zip(by_characters).map(|(position, by)| position.saturating_add(by));
+        self.parts.position = self.parts.position.zip(by_characters).map(|(position, by)| position.saturating_add(by));
         self
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let Parts { severity, sqlstate, message, detail, hint, context, constraint, position } = &*self.parts;
         let mark = out.open(b'E');
-        field(out, b'S', self.severity.name());
-        field(out, b'V', self.severity.name());
-        field(out, b'C', self.sqlstate);
-        field(out, b'M', &self.message);
-        if let Some(detail) = &self.detail {
+        field(out, b'S', severity.name());
+        field(out, b'V', severity.name());
+        field(out, b'C', sqlstate);
+        field(out, b'M', message);
+        if let Some(detail) = detail {
             field(out, b'D', detail);
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = hint {
             field(out, b'H', hint);
         }
-        if let Some(context) = &self.context {
+        if let Some(context) = context {
             field(out, b'W', context);
         }
-        if let Some(position) = self.position {
+        if let Some(position) = position {
             field(out, b'P', &position.to_string());
         }
-        if let Some(constraint) = &self.constraint {
+        if let Some(constraint) = constraint {
             field(out, b'n', constraint);
         }
         out.byte(0);
@@ -136,25 +158,21 @@ impl From<Error> for Report {
                 if let Some(cause) = error.cause() {
                     tracing::debug!(sqlstate = error.code().sqlstate(), cause, "statement failed");
                 }
-                Self {
-                    severity: Severity::Error,
-                    sqlstate: error.code().sqlstate(),
-                    message: error.message().to_owned().into(),
-                    detail: error.detail().map(str::to_owned),
-                    hint: error.hint().map(str::to_owned),
-                    context: error.context().map(str::to_owned),
-                    constraint: error.constraint().map(str::to_owned),
-                    position: error.position(),
-                }
+                let mut report = Self::error(error.code(), error.message().to_owned());
+                report.parts.detail = error.detail().map(str::to_owned);
+                report.parts.hint = error.hint().map(str::to_owned);
+                report.parts.context = error.context().map(str::to_owned);
+                report.parts.constraint = error.constraint().map(str::to_owned);
+                report.parts.position = error.position();
+                report
             }
             Audience::Internal => {
                 let incident = incident_id();
                 let cause = error.cause().unwrap_or("unknown");
                 tracing::error!(%incident, cause, message = error.message(), "internal error");
-                let mut report = Self::error(ErrorCode::Internal, "internal error");
-                report.detail = Some(format!("Incident {incident}."));
-                report.hint = Some("The cause is in the server's log under this incident number.".to_owned());
-                report
+                Self::error(ErrorCode::Internal, "internal error")
+                    .with_detail(format!("Incident {incident}."))
+                    .with_hint("The cause is in the server's log under this incident number.")
             }
         }
     }

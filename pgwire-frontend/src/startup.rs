@@ -156,9 +156,7 @@ impl Over {
     fn report(self) -> Report {
         match self {
             Self::GivesWay => {
-                let mut report = too_many();
-                report.detail = Some("Too many connections are waiting to log in; this was the oldest.".to_owned());
-                report
+                too_many().with_detail("Too many connections are waiting to log in; this was the oldest.")
             }
             Self::Late => Report::fatal(ErrorCode::QueryCanceled, "canceling authentication due to timeout"),
         }
@@ -181,8 +179,8 @@ fn no_place() -> Ended {
 
 async fn end(shared: &DoorState, transport: &mut Transport, ended: Ended) {
     if let Ended::Refused(report) = ended {
-        observe::error(report.sqlstate);
-        tracing::info!(sqlstate = report.sqlstate, "connection refused");
+        observe::error(report.sqlstate());
+        tracing::info!(sqlstate = report.sqlstate(), "connection refused");
         let mut out = Vec::new();
         report.into_fatal().write(&mut out);
         if transport.write_all(&out, shared.config.write_timeout).await.is_ok() {
@@ -444,9 +442,7 @@ fn text(bytes: &[u8]) -> Result<&str, Ended> {
 }
 
 fn malformed(detail: &str) -> Report {
-    let mut report = Report::fatal(ErrorCode::ProtocolViolation, "malformed SCRAM message");
-    report.detail = Some(detail.to_owned());
-    report
+    Report::fatal(ErrorCode::ProtocolViolation, "malformed SCRAM message").with_detail(detail)
 }
 
 fn password_failed(user: &str) -> Report {
@@ -458,15 +454,11 @@ fn refusal(refused: Refused, user: &str) -> Report {
         Refused::Malformed(detail) => malformed(detail),
         Refused::WrongProof => password_failed(user),
         Refused::ChannelBinding => Report::fatal(ErrorCode::InvalidAuthorization, "SCRAM channel binding check failed"),
-        Refused::Downgrade => {
-            let mut report = Report::fatal(ErrorCode::InvalidAuthorization, "SCRAM channel binding negotiation error");
-            report.detail = Some(
+        Refused::Downgrade => Report::fatal(ErrorCode::InvalidAuthorization, "SCRAM channel binding negotiation error")
+            .with_detail(
                 "The client supports SCRAM channel binding but thinks the server does not. However, this server does \
-                 support channel binding."
-                    .to_owned(),
-            );
-            report
-        }
+                 support channel binding.",
+            ),
         Refused::AuthorizationIdentity => {
             Report::fatal(ErrorCode::FeatureNotSupported, "client uses authorization identity, but it is not supported")
         }

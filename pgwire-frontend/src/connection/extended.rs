@@ -121,10 +121,8 @@ impl Extended {
     fn hold(&mut self, bytes: usize) -> Result<(), Report> {
         let held = self.held_bytes.saturating_add(bytes);
         if held > self.held_bytes_max {
-            let mut report = Report::error(ErrorCode::OutOfMemory, "out of memory");
-            report.detail =
-                Some("The prepared statements and bound parameters of this connection are too large.".to_owned());
-            return Err(report);
+            return Err(Report::error(ErrorCode::OutOfMemory, "out of memory")
+                .with_detail("The prepared statements and bound parameters of this connection are too large."));
         }
         self.charge(held)?;
         self.held_bytes = held;

@@ -216,7 +216,7 @@ mod tests {
         check(r"-c search_path=a,\ b\\c", &[("search_path", r"a, b\c")]);
         for bad in ["-c", "-c a", "-x a=b", "a=b"] {
             let report = first_packet(&packet(3 << 16, &[("user", "a"), ("options", bad)])).unwrap_err();
-            assert_eq!(report.sqlstate, "42601", "{bad}");
+            assert_eq!(report.sqlstate(), "42601", "{bad}");
         }
     }
 

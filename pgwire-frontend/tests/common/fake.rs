@@ -187,6 +187,44 @@ fn rows_of(batch: RecordBatch) -> Rows {
     }
 }
 
+/// The parameters as a row, under the names of the statement's columns.
+fn echoed(prepared: &FakePrepared, parameters: &[ArrayRef]) -> Rows {
+    let columns = prepared.columns.as_ref().unwrap();
+    let fields = parameters.iter().zip(columns);
+    let fields: Vec<Field> =
+        fields.map(|(array, column)| Field::new(&column.name, array.data_type().clone(), true)).collect();
+    let mut rows = rows_of(RecordBatch::try_new(Arc::new(Schema::new(fields)), parameters.to_vec()).unwrap());
+    rows.columns = columns.clone().into();
+    rows
+}
+
+fn copy_in(csv: bool) -> CopyIn {
+    let column = |name: &str, pg_type: PgType, data_type: DataType| IngestColumn {
+        name: name.to_owned(),
+        pg_type,
+        data_type,
+        force_not_null: false,
+        force_null: false,
+        has_default: false,
+    };
+    CopyIn {
+        table: "t".to_owned(),
+        columns: Arc::new([column("id", PgType::Int4, DataType::Int32), column("name", PgType::Text, DataType::Utf8)]),
+        options: CopyInOptions {
+            format: if csv { CopyFormat::Csv } else { CopyFormat::Text },
+            header: CopyHeader::Absent,
+            delimiter: if csv { b',' } else { b'\t' },
+            null: if csv { String::new() } else { "\\N".to_owned() },
+            default: None,
+            quote: b'"',
+            escape: b'"',
+            on_error: OnError::Stop,
+            log_verbosity: LogVerbosity::Default,
+        },
+        progress: Arc::default(),
+    }
+}
+
 impl FakeSession {
     fn word<'a>(&self, text: &'a str) -> (String, &'a str) {
         let (word, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
@@ -215,6 +253,26 @@ impl FakeSession {
             batches: batches.boxed(),
             tag: CommandTag::Counted("SELECT"),
         }
+    }
+
+    fn copied_out(&self, format: &str) -> Outcome {
+        let (format, null) = match format {
+            "csv" => (CopyFormat::Csv, ""),
+            "binary" => (CopyFormat::Binary, ""),
+            _ => (CopyFormat::Text, "\\N"),
+        };
+        let options = CopyOptions {
+            format,
+            header: format == CopyFormat::Csv,
+            delimiter: if format == CopyFormat::Csv { b',' } else { b'\t' },
+            null: null.to_owned(),
+            quote: b'"',
+            escape: b'"',
+            force_quote: ForceQuote::These(Vec::new()),
+        };
+        let mut rows = self.number_rows(4, false);
+        rows.tag = CommandTag::Counted("COPY");
+        Outcome::CopyOut(rows, options)
     }
 
     fn set_status(&self, status: TransactionStatus) {
@@ -318,65 +376,9 @@ impl Session for FakeSession {
                 "select" => Ok(Outcome::Rows(self.text_row("value", if rest == "user" { &self.user } else { rest }))),
                 "show" => Ok(Outcome::Rows(self.text_row(rest, &self.setting(rest).unwrap_or_default()))),
                 "batch" => Ok(Outcome::Rows(rows_of(self.batch.clone().unwrap()))),
-                "echo" => {
-                    let fields = parameters.iter().zip(prepared.columns.as_ref().unwrap());
-                    let fields: Vec<Field> = fields
-                        .map(|(array, column)| Field::new(&column.name, array.data_type().clone(), true))
-                        .collect();
-                    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), parameters.to_vec()).unwrap();
-                    let mut rows = rows_of(batch);
-                    rows.columns = prepared.columns.clone().unwrap().into();
-                    Ok(Outcome::Rows(rows))
-                }
-                "copy" => {
-                    let (format, null) = match rest {
-                        "csv" => (CopyFormat::Csv, ""),
-                        "binary" => (CopyFormat::Binary, ""),
-                        _ => (CopyFormat::Text, "\\N"),
-                    };
-                    let options = CopyOptions {
-                        format,
-                        header: format == CopyFormat::Csv,
-                        delimiter: if format == CopyFormat::Csv { b',' } else { b'\t' },
-                        null: null.to_owned(),
-                        quote: b'"',
-                        escape: b'"',
-                        force_quote: ForceQuote::These(Vec::new()),
-                    };
-                    let mut rows = self.number_rows(4, false);
-                    rows.tag = CommandTag::Counted("COPY");
-                    Ok(Outcome::CopyOut(rows, options))
-                }
-                "copyin" => {
-                    let column = |name: &str, pg_type: PgType, data_type: DataType| IngestColumn {
-                        name: name.to_owned(),
-                        pg_type,
-                        data_type,
-                        force_not_null: false,
-                        force_null: false,
-                        has_default: false,
-                    };
-                    let csv = rest == "csv";
-                    Ok(Outcome::CopyIn(CopyIn {
-                        table: "t".to_owned(),
-                        columns: Arc::new([
-                            column("id", PgType::Int4, DataType::Int32),
-                            column("name", PgType::Text, DataType::Utf8),
-                        ]),
-                        options: CopyInOptions {
-                            format: if csv { CopyFormat::Csv } else { CopyFormat::Text },
-                            header: CopyHeader::Absent,
-                            delimiter: if csv { b',' } else { b'\t' },
-                            null: if csv { String::new() } else { "\\N".to_owned() },
-                            default: None,
-                            quote: b'"',
-                            escape: b'"',
-                            on_error: OnError::Stop,
-                            log_verbosity: LogVerbosity::Default,
-                        },
-                        progress: Arc::default(),
-                    }))
-                }
+                "echo" => Ok(Outcome::Rows(echoed(prepared, parameters))),
+                "copy" => Ok(self.copied_out(rest)),
+                "copyin" => Ok(Outcome::CopyIn(copy_in(rest == "csv"))),
                 "wait" => {
                     token.cancelled().await;
                     Err(canceled())

@@ -12,6 +12,7 @@ use querygate_query_api::outcome::CopyFormat;
 use querygate_query_api::requests::ingest::{CopyHeader, CopyIn, CopyProgress, LogVerbosity, OnError};
 use querygate_query_api::values::zone::Zone;
 use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
 
 /// What one row takes, at most.
 const ROW_BYTES_MAX: usize = 32 << 20;
@@ -54,7 +55,7 @@ impl Decoder {
         };
         Self {
             awaits_header: copy.options.header != CopyHeader::Absent,
-            batch: Batch::new(copy.columns.clone(), format, zone),
+            batch: Batch::new(Arc::clone(&copy.columns), format, zone),
             copy,
             input: BytesMut::new(),
             rows,
