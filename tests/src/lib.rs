@@ -1,6 +1,11 @@
 //! What the end-to-end tests share. Holds no test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "says what was skipped, and causes where they are asked for"
+)]
 
 use tikv_jemallocator::Jemalloc;
 

@@ -2,6 +2,7 @@
 //! sessions at once. The process stays within the user's share and a quarter, and others go on meanwhile.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![allow(clippy::print_stdout, reason = "says what was measured")]
 
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use querygate_tests::server::{Frame, RawClient, Server, Variant, runtime};

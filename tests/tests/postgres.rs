@@ -4,6 +4,7 @@
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests panic")
 )]
+#![allow(clippy::print_stderr, reason = "says what was skipped")]
 
 #[path = "postgres/arrays.rs"]
 mod arrays;

@@ -1,6 +1,7 @@
 //! Statements over workers, with the real binary as gate and as workers: the same answers as without them for each user, and what
 //! a worker gives to those who should get nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
+#![allow(clippy::print_stdout, reason = "says what was measured")]
 
 #[path = "workers/hostile.rs"]
 mod hostile;

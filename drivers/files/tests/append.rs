@@ -1,5 +1,6 @@
 //! New rows in a folder: under the suite of sources that take nothing else, over files of several types, and what is left where.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![allow(clippy::print_stderr, reason = "says what was measured")]
 
 mod common;
 

@@ -87,10 +87,7 @@ impl TargetField {
     /// Whether its source holds values in a form on which every operator is exact.
     #[must_use]
     pub fn is_canonical(&self) -> bool {
-        match self.scan.encoding {
-            Encoding::Canonical => true,
-            _ => false,
-        }
+        matches!(self.scan.encoding, Encoding::Canonical)
     }
 
     #[must_use]

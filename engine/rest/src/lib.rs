@@ -6,6 +6,7 @@
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
 )]
+#![cfg_attr(test, allow(clippy::print_stdout, reason = "says what was measured"))]
 
 mod analytics;
 mod answer;

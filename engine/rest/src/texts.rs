@@ -78,7 +78,7 @@ fn decimal(value: i64, places: u32, out: &mut String) {
     }
     out.push('.');
     let mut digits = places;
-    while rest % 10 == 0 {
+    while rest.is_multiple_of(10) {
         (rest, digits) = (rest / 10, digits - 1);
     }
     let zeros = digits.saturating_sub(rest.ilog10() + 1);

@@ -144,7 +144,8 @@ fn decimals(rng: &mut Rng) -> Vec<Written> {
             };
             let precision = precision.min(38);
             let most = 10_i128.pow(precision.into()) - 1;
-            let random = |rng: &mut Rng| (i128::from(rng.next() as i64) * i128::from(rng.next() as i64)) % most;
+            let random =
+                |rng: &mut Rng| (i128::from(rng.next().cast_signed()) * i128::from(rng.next().cast_signed())) % most;
             let values = drawn(rng, &[most, -most, 0, 1, -1], random);
             let array =
                 values.iter().copied().collect::<Decimal128Array>().with_precision_and_scale(precision, scale).unwrap();

@@ -272,7 +272,7 @@ impl World {
             found
         };
         let names = self.column("counters", "id").into_iter().map(|name| name[1..].parse().unwrap());
-        let counts = self.column("counters", "n").into_iter().map(|n| n.parse::<f64>().unwrap() as usize);
+        let counts = self.column("counters", "n").into_iter().map(|n| n.split('.').next().unwrap().parse().unwrap());
         Stored { orders: batches("orders"), lines: batches("order_lines"), counters: names.zip(counts).collect() }
     }
 

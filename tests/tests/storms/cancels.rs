@@ -123,7 +123,11 @@ fn storm(place: &Place, name: &str) {
             .stored("SELECT concat(min(amount), '|', max(amount), '|', count(*)) FROM accounts WHERE region = 'eu'");
         let parts: Vec<i64> = amounts[0].split('|').map(|part| part.parse().unwrap()).collect();
         let [least, most, rows] = parts[..] else { panic!("{amounts:?}") };
-        assert_eq!((least, rows), (most, ACCOUNTS as i64), "{name}: a change was stored by half: {amounts:?}");
+        assert_eq!(
+            (least, rows),
+            (most, i64::try_from(ACCOUNTS).unwrap()),
+            "{name}: a change was stored by half: {amounts:?}"
+        );
         let changes = least - AMOUNT;
         assert!(
             changes >= all.acknowledged && changes <= all.acknowledged + all.unknown,

@@ -37,8 +37,7 @@ impl FileTable {
     /// What makes a scan of this table anew, as [`FileTable::again`] does.
     pub fn scans_again(
         self: &Arc<Self>,
-    ) -> impl for<'a> Fn(&'a Arc<dyn ExecutionPlan>, &'a Conditions<'a>, bool) -> Scan<'a> + Send + Sync + 'static
-    {
+    ) -> impl for<'a> Fn(&'a Arc<dyn ExecutionPlan>, &'a Conditions<'a>, bool) -> Scan<'a> + Send + Sync + 'static {
         let table = Arc::clone(self);
         move |kept, conditions, has_values| {
             let table = Arc::clone(&table);

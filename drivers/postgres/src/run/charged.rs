@@ -75,7 +75,7 @@ pub(crate) mod tests {
     #[test]
     fn a_buffer_is_charged_as_it_grows_and_shrinks() {
         let bounded = Arc::new(Bounded(Mutex::new(100)));
-        let room: Arc<dyn Room> = bounded.clone();
+        let room = Arc::clone(&bounded) as Arc<dyn Room>;
         let mut charged = Charged::new(Some(&room), 40).unwrap();
         charged.raise_to(90).unwrap();
         charged.raise_to(50).unwrap();

@@ -119,11 +119,9 @@ fn rows_that_meet(
 }
 
 /// A scan that was offered conditions, and those of them that it does not apply itself.
-fn offered(
-    scan: Arc<dyn ExecutionPlan>,
-    predicate: &Arc<dyn PhysicalExpr>,
-    config: &ConfigOptions,
-) -> Result<(Arc<dyn ExecutionPlan>, Vec<Arc<dyn PhysicalExpr>>)> {
+type Offered = (Arc<dyn ExecutionPlan>, Vec<Arc<dyn PhysicalExpr>>);
+
+fn offered(scan: Arc<dyn ExecutionPlan>, predicate: &Arc<dyn PhysicalExpr>, config: &ConfigOptions) -> Result<Offered> {
     let conjuncts: Vec<Arc<dyn PhysicalExpr>> = split_conjunction(predicate).into_iter().cloned().collect();
     let offer = |filter: &Arc<dyn PhysicalExpr>| ChildFilterPushdownResult {
         filter: Arc::clone(filter),

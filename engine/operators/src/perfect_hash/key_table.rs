@@ -172,8 +172,10 @@ impl KeyTable {
         if !charge(length * size_of::<u32>()) {
             return Err(NoRoom::NoMemory);
         }
-        // Written rather than asked for as zeros: such pages are there when they are first written, and each first look into one that is
-        // only promised costs two faults.
+        #[expect(
+            clippy::slow_vector_initialization,
+            reason = "pages that are written are there; each first look into one that is only promised as zeros costs two faults"
+        )]
         let mut slots = Vec::with_capacity(length);
         slots.resize(length, 0);
         for (group, key) in known {

@@ -25,11 +25,8 @@ use std::sync::Arc;
 pub struct AggregateByPerfectHash;
 
 impl PhysicalOptimizerRule for AggregateByPerfectHash {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let children = plan.children().into_iter().map(|child| self.optimize(Arc::clone(child), config));
-        let children = children.collect::<Result<Vec<_>>>()?;
-        let plan = replace_children_if_necessary(plan, children)?;
-        Ok(PerfectHashAggregateExec::in_place_of(&plan).unwrap_or(plan))
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        with_perfect_hash(plan)
     }
 
     fn name(&self) -> &'static str {
@@ -39,4 +36,12 @@ impl PhysicalOptimizerRule for AggregateByPerfectHash {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// From the leaves up.
+fn with_perfect_hash(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let children = plan.children().into_iter().map(|child| with_perfect_hash(Arc::clone(child)));
+    let children = children.collect::<Result<Vec<_>>>()?;
+    let plan = replace_children_if_necessary(plan, children)?;
+    Ok(PerfectHashAggregateExec::in_place_of(&plan).unwrap_or(plan))
 }

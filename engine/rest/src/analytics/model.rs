@@ -105,9 +105,9 @@ fn kind_of(field: &FieldDescription) -> &'static str {
 /// It has names that are none.
 pub(super) fn check_dataset(given: &Value) -> Result<(), Refusal> {
     let parts = ["measures", "dimensions"].into_iter().filter_map(|key| given.get(key)?.as_array()).flatten();
-    let names = parts.map(|part| text(part, "name")).chain([text(given, "name"), text(given, "object")]);
+    let mut names = parts.map(|part| text(part, "name")).chain([text(given, "name"), text(given, "object")]);
     let is_name = |name: Option<&str>| name.is_some_and(|name| name.chars().count() >= 2);
-    if names.map(is_name).all(|is_name| is_name) {
+    if names.all(is_name) {
         return Ok(());
     }
     Err(Refusal::new(VendorCode::ValidationFailed, "Invalid dataset definition."))

@@ -309,7 +309,7 @@ async fn what_a_reader_holds_is_charged() {
     let long = said(b'N', &vec![b'x'; 4 * INPUT_BYTES]);
     let bounded = Arc::new(Bounded((2 * INPUT_BYTES).into()));
     let left = || *bounded.0.lock().unwrap();
-    let room: Arc<dyn Room> = bounded.clone();
+    let room = Arc::clone(&bounded) as Arc<dyn Room>;
     let charged = || Charged::new(Some(&room), INPUT_BYTES).unwrap();
     let mut reader = charged_reader([said(b'2', b""), values, end].concat(), 10_000, charged());
     assert_eq!(left(), INPUT_BYTES);

@@ -37,7 +37,7 @@ pub(super) struct Kept {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Add { key: String, record: String },
-    Change { key: String, record: String },
+    Replace { key: String, record: String },
     Remove { key: String },
 }
 
@@ -120,7 +120,7 @@ impl Kept {
         }
         match (known, record) {
             (None, Some(record)) => difference.changes.push(Change::Add { key, record }),
-            (Some(old), Some(record)) if old != digest => difference.changes.push(Change::Change { key, record }),
+            (Some(old), Some(record)) if old != digest => difference.changes.push(Change::Replace { key, record }),
             (_, _) => {}
         }
     }
@@ -135,7 +135,7 @@ impl Change {
     pub(super) fn print(&self, out: &mut String) {
         let (word, key, record) = match self {
             Self::Add { key, record } => ("add", key, Some(record)),
-            Self::Change { key, record } => ("change", key, Some(record)),
+            Self::Replace { key, record } => ("change", key, Some(record)),
             Self::Remove { key } => ("remove", key, None),
         };
         out.push_str("{\"op\":\"");

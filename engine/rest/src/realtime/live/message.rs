@@ -24,16 +24,16 @@ pub(super) enum Message {
 
 /// # Errors
 /// It is no message, with the name that it gives.
-pub(super) fn read(text: &[u8]) -> Result<Message, (Option<String>, Refusal)> {
+pub(super) fn read(text: &[u8]) -> Result<Message, (Option<String>, Box<Refusal>)> {
     let invalid = |message: &str| Refusal::new(Code::InvalidRequest, message);
-    let Some(Value::Object(mut body)) = json_of(text).map_err(|refusal| (None, refusal))? else {
-        return Err((None, invalid("A message is an object of JSON.")));
+    let Some(Value::Object(mut body)) = json_of(text).map_err(|refusal| (None, Box::new(refusal)))? else {
+        return Err((None, Box::new(invalid("A message is an object of JSON."))));
     };
     let id = body.get("id").and_then(Value::as_str).filter(|id| !id.is_empty() && id.chars().count() <= ID_MAX);
     let Some(id) = id.map(str::to_owned) else {
-        return Err((None, invalid(&format!("A message has an 'id' of 1 to {ID_MAX} characters."))));
+        return Err((None, Box::new(invalid(&format!("A message has an 'id' of 1 to {ID_MAX} characters.")))));
     };
-    message(&mut body, &id).map_err(|refusal| (Some(id), refusal))
+    message(&mut body, &id).map_err(|refusal| (Some(id), Box::new(refusal)))
 }
 
 fn message(body: &mut Map<String, Value>, id: &str) -> Result<Message, Refusal> {

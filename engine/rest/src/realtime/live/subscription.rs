@@ -220,7 +220,7 @@ fn print(change: &Change, has_begun: bool, out: &mut String) {
             out.push_str(record);
             out.push('}');
         }
-        Change::Add { .. } | Change::Change { .. } | Change::Remove { .. } => change.print(out),
+        Change::Add { .. } | Change::Replace { .. } | Change::Remove { .. } => change.print(out),
     }
 }
 
