@@ -38,7 +38,8 @@ impl Issuer {
             // By a key that there may be by now, also under a name that another one had.
             Err(Refusal::Wrong(why @ (UNKNOWN_KEY | WRONG_SIGNATURE))) => {
                 let newer = self.keys.newer(Some(&keys)).await.filter(|newer| !Arc::ptr_eq(newer, &keys));
-                signer(&newer.ok_or(Refusal::Wrong(why))?, token)?
+                let newer = newer.ok_or(Refusal::Wrong(why))?;
+                signer(&newer, token)?
             }
             checked => checked?,
         };
