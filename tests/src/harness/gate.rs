@@ -337,10 +337,7 @@ impl Client {
     /// Runs a bound statement with one-value arrays as parameters.
     #[must_use]
     pub fn execute_prepared(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Answer {
-        runtime().block_on(async {
-            let answer = self.execute(prepared, parameters).await;
-            answer
-        })
+        runtime().block_on(self.execute(prepared, parameters))
     }
 
     async fn execute(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Answer {

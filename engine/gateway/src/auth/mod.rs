@@ -5,4 +5,3 @@ mod claimed;
 mod tokens;
 
 pub(crate) use authenticator::ConfigAuthenticator;
-pub(crate) use tokens::GateTokens;

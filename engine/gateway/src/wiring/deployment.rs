@@ -1,7 +1,7 @@
 //! One version of the gate's state from the configured files: metadata, facts, policies, source tables, views.
 
 use super::sources::Sources;
-use crate::config::{Config, HiddenColumns, MaskInPredicates};
+use crate::config::{Config, HiddenColumns, MaskInPredicates, View};
 use crate::governance::{Governance, configured_members, configured_users};
 use crate::metadata::{native_names, platform_policies, tenancy_posture};
 use crate::naming::sql_names;
