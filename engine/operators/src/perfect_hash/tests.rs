@@ -44,7 +44,7 @@ impl Rows {
         let mut partitions = vec![Vec::new(), Vec::new(), Vec::new()];
         for (at, keys) in self.batches.iter().enumerate() {
             let key: ArrayRef = Arc::new(keys.iter().copied().collect::<Int64Array>());
-            let value = |row: usize| (row % 7 > 0).then(|| i32::try_from((row * 31 + at) % 23).unwrap() - 9);
+            let value = |row: usize| (!row.is_multiple_of(7)).then(|| i32::try_from((row * 31 + at) % 23).unwrap() - 9);
             let values = (0..keys.len()).map(value).collect::<Int32Array>();
             let texts = (0..keys.len()).map(|row| Some(format!("{}", row % 11))).collect::<StringArray>();
             let columns = vec![cast(&key, &self.key).unwrap(), Arc::new(values), Arc::new(texts)];
