@@ -102,6 +102,11 @@ impl Directory {
         self.users.get(name)
     }
 
+    /// The principal of a user's id.
+    pub(crate) fn principal_of(&self, user_id: &str) -> Option<&Arc<Principal>> {
+        self.users.values().map(Known::principal).find(|principal| principal.user_id == user_id)
+    }
+
     pub(crate) fn login_of(&self, email: &str) -> Option<&String> {
         self.addresses.get(&email.to_lowercase())
     }

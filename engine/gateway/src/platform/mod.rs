@@ -167,9 +167,9 @@ impl Platform for GatePlatform {
         if !asks.administers() {
             return Err(Error::new(ErrorCode::InsufficientPrivilege, "only administrators ask for other users"));
         }
-        let other = self.users.values().find(|user| user.user_id == *user_id);
+        let users = self.users.now();
         let stranger = || Principal::builder(user_id).build();
-        let other = other.map_or_else(stranger, |user| user.as_ref().clone());
+        let other = users.principal_of(user_id).map_or_else(stranger, |known| known.as_ref().clone());
         Ok(verdict::of(&Resolved::of(Arc::clone(&asks.deployment), &other), inquiry, true))
     }
 }
