@@ -113,8 +113,8 @@ fn a_withdrawn_key_lets_nobody_in_and_ends_what_it_opened() {
     let world = World::new();
     let token = world.provider.sign(&world.provider.claims("one", "solo"));
     assert!(world.everywhere(&token).iter().all(Result::is_ok));
+    let statements = ["-c", "SELECT 1", "-c", "\\! sleep 16", "-c", "SELECT 2"];
     std::thread::scope(|scope| {
-        let statements = ["-c", "SELECT 1", "-c", "\\! sleep 16", "-c", "SELECT 2"];
         let session = scope.spawn(|| world.psql(&token, "require", &statements));
         // Between two fetches of its keys an issuer is not asked, whatever tokens say.
         std::thread::sleep(Duration::from_millis(10_500));
