@@ -245,8 +245,9 @@ async fn storing(gate: &Gate, user: &str, stop: &std::sync::atomic::AtomicBool) 
             continue;
         }
         stored += 1;
-        let seen = client.query_one("SELECT count(*) FROM notes WHERE id = $1", &[&format!("{user}{}", stored - 1)]);
-        assert_eq!(seen.await.unwrap().get::<_, i64>(0), 1);
+        let id = format!("{user}{}", stored - 1);
+        let seen = client.query_one("SELECT count(*) FROM notes WHERE id = $1", &[&id]).await.unwrap();
+        assert_eq!(seen.get::<_, i64>(0), 1);
     }
     stored
 }
