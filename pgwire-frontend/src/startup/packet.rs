@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn what_is_not_a_startup_packet_is_refused_with_its_code() {
         let check =
-            |body: Bytes, sqlstate: &str| assert_eq!(first_packet(&body).unwrap_err().sqlstate, sqlstate, "{body:?}");
+            |body: Bytes, sqlstate: &str| assert_eq!(first_packet(&body).unwrap_err().sqlstate(), sqlstate, "{body:?}");
         check(Bytes::new(), "08P01");
         check(packet(2 << 16, &[]), "0A000");
         check(packet(3 << 16, &[]), "28000");

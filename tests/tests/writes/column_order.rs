@@ -116,8 +116,8 @@ fn columns_stand_as_in_mariadb() {
 fn with_key_first(file: &Path) {
     let mut stack: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     for object in stack["packages"][0]["manifest"]["objects"].as_array_mut().unwrap() {
-        let fields = object["fields"].as_object_mut().unwrap();
         if object["name"] == "shop_parts" {
+            let fields = object["fields"].as_object_mut().unwrap();
             let key = fields.shift_remove("id").unwrap();
             fields.shift_insert(0, "id".to_owned(), key);
         }
