@@ -55,35 +55,35 @@ async fn over_flight(gate: &Gate, user: &str, password: &str) -> (FlightServiceC
     (client, token, ticket)
 }
 
-/// A connection that waits, or runs a statement, and tells when it ends.
-async fn over_postgres(
-    gate: &Gate,
-    (user, password): (&str, &str),
-    statement: Option<&'static str>,
-    seen: UnboundedSender<Over>,
-) {
-    let name = if statement == Some(LONG) { "a running statement" } else { "a cursor in a transaction" };
+/// What a client of PostgreSQL hears of an end.
+fn code(ended: Option<tokio_postgres::Error>) -> String {
+    let code = ended.and_then(|error| error.code().map(|code| code.code().to_owned()));
+    code.unwrap_or_else(|| "closed".to_owned())
+}
+
+/// A connection that runs a statement, or waits within a transaction, and tells when it ends.
+async fn over_postgres(gate: &Gate, (user, password): (&str, &str), runs: bool, seen: UnboundedSender<Over>) {
     let mut config = gate.server.config(user);
     config.dbname("desk").password(password);
     let (client, connection) = config.connect(NoTls).await.unwrap();
-    tokio::spawn(async move {
-        let ended = connection.await;
-        let said = ended.err().and_then(|error| error.as_db_error().map(|error| error.code().code().to_owned()));
-        let _ = seen.send((name, said.unwrap_or_else(|| "closed".to_owned()), Instant::now()));
-    });
-    match statement {
-        Some(long) if long == LONG => {
-            tokio::spawn(async move { client.simple_query(long).await.map(drop) });
-        }
-        Some(_) | None => {
-            client.batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT * FROM notes; FETCH 1 FROM c").await.unwrap();
-            // Its client says nothing more, and stays.
-            tokio::spawn(async move {
-                let _client = client;
-                std::future::pending::<()>().await;
-            });
-        }
+    if runs {
+        tokio::spawn(connection);
+        tokio::spawn(async move {
+            let ended = client.simple_query(LONG).await.err();
+            let _ = seen.send(("a running statement", code(ended), Instant::now()));
+        });
+        return;
     }
+    tokio::spawn(async move {
+        let ended = connection.await.err();
+        let _ = seen.send(("a cursor in a transaction", code(ended), Instant::now()));
+    });
+    client.batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT * FROM notes; FETCH 1 FROM c").await.unwrap();
+    // Its client says nothing more, and stays.
+    tokio::spawn(async move {
+        let _client = client;
+        std::future::pending::<()>().await;
+    });
 }
 
 fn token(gate: &Gate, user: &str, password: &str) -> String {
@@ -127,8 +127,8 @@ impl Open {
             }
         });
         let flight = runtime().block_on(async {
-            over_postgres(gate, (user, password), Some(LONG), sender.clone()).await;
-            over_postgres(gate, (user, password), None, sender).await;
+            over_postgres(gate, (user, password), true, sender.clone()).await;
+            over_postgres(gate, (user, password), false, sender).await;
             over_flight(gate, user, password).await
         });
         let cookie = cookie(gate, user, password);
