@@ -145,11 +145,12 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Notes a bare name that no table of the innermost FROM has, and one around.
+    /// Notes a bare name that no table of the innermost FROM has, where one of them is of the metadata, and one around.
     fn note_outer_name(&mut self, expr: &Expr) {
         let Expr::Identifier(ident) = expr else { return };
         let [around @ .., own] = self.rows.as_slice() else { return };
-        if around.is_empty() || own.is_empty() || !self.catalog.image().tells_outer_names {
+        let may_hide = self.catalog.image().tells_outer_names && own.values().any(|row| row.described);
+        if around.is_empty() || !may_hide {
             return;
         }
         let name = super::ast::folded(ident);

@@ -24,6 +24,8 @@ pub(in crate::dialect) struct Row {
     absent: bool,
     /// Whether the row is its one column: what a function gives that returns a set of values.
     scalar: bool,
+    /// Whether it is of a table or view of the metadata, which may have columns that its reader does not know.
+    pub(in crate::dialect) described: bool,
 }
 
 impl Row {
@@ -75,11 +77,13 @@ fn add(rewriter: &Rewriter<'_>, factor: &TableFactor, absent: bool, scope: &mut 
         }
         return;
     }
+    let mut described = false;
     let (name, columns, scalar) = match factor {
         TableFactor::Table { name, alias, args: None, .. } => {
             let Some(names) = parts(name) else { return };
             let Some(last) = names.last() else { return };
             let own = rewriter.columns_of(&names);
+            described = rewriter.relation_of(&names).is_some();
             (alias.as_ref().map_or_else(|| last.clone(), |a| folded(&a.name)), renamed(own, alias.as_ref()), false)
         }
         TableFactor::Derived { subquery, alias: Some(alias), .. } => {
@@ -96,7 +100,7 @@ fn add(rewriter: &Rewriter<'_>, factor: &TableFactor, absent: bool, scope: &mut 
         _ => return,
     };
     names.push(name.clone());
-    scope.insert(name, Row { columns, absent, scalar });
+    scope.insert(name, Row { columns, absent, scalar, described });
 }
 
 /// The one column of a function in FROM that returns a set of values, where it has an alias. `None`: it is something else.
