@@ -74,8 +74,13 @@ cases = [
 ]
 def done(what):
     try: what()
-    except Error as error: return re.search(r"SQLSTATE (\w+)", str(error)).group(1)
+    except Error as error:
+        code = re.search(r"SQLSTATE (\w+)", str(error))
+        return code.group(1) if code else str(error)
     return "stored"
+# A statement of the driver that was refused while it ingested goes on to ingest: each has its own.
+def ingest(table, **names):
+    with connection.cursor() as own: return own.adbc_ingest("kinds", table, mode="append", **names)
 def read(key, column):
     cursor.execute(f"SELECT {column}::text FROM kinds WHERE id = '{key}'")
     return cursor.fetchall()
@@ -86,7 +91,7 @@ for zone in ["UTC", "Europe/Berlin"]:
         for array, expression in cases:
             number += 1
             table = pa.table({"id": pa.array([f"i{number}"]), column: array})
-            ingested = done(lambda: cursor.adbc_ingest("kinds", table, mode="append"))
+            ingested = done(lambda: ingest(table))
             inserted = done(lambda: cursor.execute(f"INSERT INTO kinds (id, {column}) SELECT 's{number}', {expression}"))
             one, other = (ingested, read(f"i{number}", column)), (inserted, read(f"s{number}", column))
             stored += ingested == "stored"
@@ -107,10 +112,10 @@ for name in ["public", "information_schema", "public"]:
 connection.adbc_current_catalog = connection.adbc_current_catalog
 catalog = connection.adbc_get_objects(depth="catalogs").read_all().to_pylist()[0]["catalog_name"]
 one = lambda key: pa.table({"id": [key]})
-assert cursor.adbc_ingest("kinds", one("c1"), mode="append", catalog_name=catalog) == 1
-assert cursor.adbc_ingest("kinds", one("c2"), mode="append", catalog_name=catalog, db_schema_name="public") == 1
+assert ingest(one("c1"), catalog_name=catalog) == 1
+assert ingest(one("c2"), catalog_name=catalog, db_schema_name="public") == 1
 for names in [{"catalog_name": "other"}, {"catalog_name": "other", "db_schema_name": "public"}]:
-    try: cursor.adbc_ingest("kinds", one("c3"), mode="append", **names)
+    try: ingest(one("c3"), **names)
     except Error as error: assert "SQLSTATE 0A000" in str(error) and "other" in str(error), error
     else: raise AssertionError(names)
 "#;

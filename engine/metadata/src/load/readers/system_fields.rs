@@ -152,7 +152,7 @@ mod tests {
             let stack = format!(
                 r#"{{"manifest": {{"id": "a.b", "namespace": "b", "version": "1.0.0", "type": "app", "name": "B"}}, "objects": [
                     {{"name": "b_parts", "label": "P", {external}"tenancy": {{"enabled": false}}, "ownership": "none", "fields": {{
-                        "box": {field}, "id": {field}, "weight": {field}, "created_at": {{"type": "datetime", "label": "T"}}}}}}]}}"#
+                        "box": {field}, "id": {{"type": "text", "label": "I"}}, "weight": {field}, "created_at": {{"type": "datetime", "label": "T"}}}}}}]}}"#
             );
             let snapshot =
                 load_text("b.json", &stack, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
