@@ -136,12 +136,12 @@ async fn arithmetic_is_exact_or_raises() {
 async fn unsigned_numbers_have_signed_results() {
     let Some(server) = Server::start() else { return };
     server.sql(
-        "CREATE DATABASE num; USE num; CREATE TABLE unsigned (id BIGINT PRIMARY KEY, n BIGINT UNSIGNED, i INT UNSIGNED, z BIGINT ZEROFILL);
-         INSERT INTO unsigned VALUES (0, 0, 0, 0), (1, 1, 1, 1), (2, 9223372036854775807, 2147483647, 2147483648),
+        "CREATE DATABASE num; USE num; CREATE TABLE plain (id BIGINT PRIMARY KEY, n BIGINT UNSIGNED, i INT UNSIGNED, z BIGINT ZEROFILL);
+         INSERT INTO plain VALUES (0, 0, 0, 0), (1, 1, 1, 1), (2, 9223372036854775807, 2147483647, 2147483648),
              (3, 9223372036854775808, 2147483648, 9223372036854775808), (4, 18446744073709551615, 4294967295, 18446744073709551615);",
     );
     let driver = driver(&server, "num");
-    let input = scan(&driver, "unsigned", 0).await;
+    let input = scan(&driver, "plain", 0).await;
     let wide: [i128; 5] = [0, 1, i128::from(i64::MAX), 1 << 63, i128::from(u64::MAX)];
     let narrow: [i64; 5] = [0, 1, 2_147_483_647, 2_147_483_648, 4_294_967_295];
     let negated = |expr: ScalarExpr| ScalarExpr::Negate(Box::new(expr));
