@@ -4,7 +4,7 @@
 //! all sources answer alike; and what the gate answers over the reduced copy, PostgreSQL answers when it is asked directly.
 //!
 //! A case is one query, compared on every source. Each run is a piece of a few hundred; the whole is
-//! `NONINTERFERENCE_CASES=5000 cargo test --release -p querygate-tests --test servers_governed -- --nocapture`,
+//! `NONINTERFERENCE_SERVERS=5000 cargo test --release -p querygate-tests --test servers_governed -- --nocapture`,
 //! `SEED=n` draws others, and `NONINTERFERENCE_WORLD=n` runs one world alone.
 
 #![allow(
@@ -45,7 +45,7 @@ fn governed_answers_of_servers_equal_those_over_a_reduced_copy() {
     if servers.is_empty() {
         return;
     }
-    let (cases, seed) = (number("NONINTERFERENCE_CASES").unwrap_or(300), number("SEED").unwrap_or(2));
+    let (cases, seed) = (number("NONINTERFERENCE_SERVERS").unwrap_or(300), number("SEED").unwrap_or(2));
     let only = number("NONINTERFERENCE_WORLD");
     let layouts: Vec<Layout> = servers.iter().copied().chain([Layout::Sqlite, Layout::Parquet]).collect();
     let mut totals = Totals::default();
