@@ -31,7 +31,6 @@ mod mariadb_server;
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod mongodb_server;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
-#[allow(dead_code, reason = "shared with the driver's own tests")]
 mod postgres_server;
 #[path = "events/presence.rs"]
 mod presence;

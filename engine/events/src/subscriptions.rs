@@ -137,7 +137,7 @@ mod tests {
                 let enter = |at: usize| {
                     scope.spawn(move || {
                         start.wait();
-                        registry.enter(of(if at % 2 == 0 { "ada" } else { "sam" }), 0)
+                        registry.enter(of(if at.is_multiple_of(2) { "ada" } else { "sam" }), 0)
                     })
                 };
                 let threads: Vec<_> = (0..8).map(enter).collect();

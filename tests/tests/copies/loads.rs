@@ -23,7 +23,9 @@ impl Random {
 }
 
 /// What a field may be: its metadata, its column's type in the source and in the metadata, values that are usual, and others.
-pub(crate) const KINDS: [(&str, &str, &str, &[&str], &[&str]); 14] = [
+type Kind = (&'static str, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+
+pub(crate) const KINDS: [Kind; 14] = [
     (
         "type: text, maxLength: 5",
         "text",

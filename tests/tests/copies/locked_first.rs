@@ -60,16 +60,16 @@ fn stack() -> String {
     let hidden = ["lowered", "partial", "refers", "apart"].map(|table| {
         format!("      - {{ name: few_{table}, object: shop_{table}, operation: all, using: \"a < 5\" }}\n")
     });
+    let clerk = format!(
+        "  - name: shop_clerk\n    label: Rows that are not hidden\n    objects:\n{rights}    rowLevelSecurity:\n      \
+         - {{ name: shown, object: shop_over, operation: all, using: \"b == 'x'\" }}\n{}",
+        hidden.concat()
+    );
     format!(
         "manifest: {{ id: com.example.shop, namespace: shop, version: 1.0.0, type: app, name: Shop, engines: {{ protocol: \"^17\" }} }}\n\
          datasources:\n  - {{ name: shop, driver: postgres, config: {{}}, schemaMode: external, external: {{ allowWrites: true }} }}\n\
          objects:\n{objects}permissions:\n  - name: shop_manager\n    label: Everything\n    objects:\n{rights}\
-         {}  - name: shop_reader\n    label: Nothing\n    objects: {{}}\n",
-        format!(
-            "  - name: shop_clerk\n    label: Rows that are not hidden\n    objects:\n{rights}    rowLevelSecurity:\n      \
-             - {{ name: shown, object: shop_over, operation: all, using: \"b == 'x'\" }}\n{}",
-            hidden.concat()
-        )
+         {clerk}  - name: shop_reader\n    label: Nothing\n    objects: {{}}\n"
     )
 }
 

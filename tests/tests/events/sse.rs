@@ -60,7 +60,8 @@ impl Sse {
                         Some(("event", event)) => block.event = Some(event.to_owned()),
                         Some(("data", data)) => block.data = Some(serde_json::from_str(data).unwrap()),
                         _ if line.is_empty() => {
-                            if sender.send(std::mem::take(&mut block)).is_err() {
+                            let sent = sender.send(std::mem::take(&mut block));
+                            if sent.is_err() {
                                 return;
                             }
                         }

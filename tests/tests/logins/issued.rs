@@ -123,7 +123,7 @@ fn a_withdrawn_key_lets_nobody_in_and_ends_what_it_opened() {
             world.provider.sign_as(&json!({"alg": "ES256", "kid": "k9"}), &world.provider.claims("one", "solo"));
         let before = world.server.lines().len();
         assert_eq!(world.over_rest(&unknown).unwrap_err().0, "401");
-        world.server.wait_for("publishes no key", before);
+        let _ = world.server.wait_for("publishes no key", before);
         for (door, seen) in world.everywhere(&token).iter().enumerate() {
             assert!(is_refused_alike(door, seen), "door {door}: {seen:?}");
         }

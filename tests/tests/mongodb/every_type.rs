@@ -178,7 +178,7 @@ fn documents(columns: &[Written]) -> Vec<Document> {
         for column in columns {
             match &column.values[row] {
                 Some(value) => drop(document.insert(&column.expected.name, value.clone())),
-                None if row % 2 == 0 => drop(document.insert(&column.expected.name, Bson::Null)),
+                None if row.is_multiple_of(2) => drop(document.insert(&column.expected.name, Bson::Null)),
                 None => {}
             }
         }
@@ -188,7 +188,7 @@ fn documents(columns: &[Written]) -> Vec<Document> {
             Bson::RegularExpression(Regex { pattern: "^a".try_into().unwrap(), options: "i".try_into().unwrap() }),
         );
         document.insert("stamp", Bson::Timestamp(Timestamp { time: 1, increment: 2 }));
-        document.insert("mixed", if row % 2 == 0 { Bson::from("x") } else { Bson::Int32(1) });
+        document.insert("mixed", if row.is_multiple_of(2) { Bson::from("x") } else { Bson::Int32(1) });
         document
     };
     (0..ROWS).map(document).collect()

@@ -120,7 +120,7 @@ pub(crate) fn compare(server: &Server, tables: &[Described], different: &[Differ
         for (place, (_, line, here, _)) in different.iter().enumerate().filter(|(_, (of, ..))| *of == table.name) {
             let at = expected.iter().position(|known| known == line);
             seen[place] = match (at, here.is_empty()) {
-                (Some(at), true) => drop(expected.remove(at)) == (),
+                (Some(at), true) => expected.remove(at) == *line,
                 (Some(at), false) => std::mem::replace(&mut expected[at], (*here).to_owned()) == *line,
                 (None, _) => false,
             };

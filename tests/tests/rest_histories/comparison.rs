@@ -74,11 +74,11 @@ impl<'s> Sent<'s> {
 /// Ids that both made for one record, found at the places where they are answered.
 fn pair(theirs: &Value, ours: &Value, ids: &mut BTreeMap<String, String>) {
     match (theirs, ours) {
-        (Value::String(theirs), Value::String(ours)) if theirs.starts_with("$id") && theirs != ours => {
-            // A text that holds more than an id is a message.
-            if !ours.contains(' ') && ours.len() >= 8 {
-                ids.insert(ours.clone(), theirs.clone());
-            }
+        // A text that holds more than an id is a message.
+        (Value::String(theirs), Value::String(ours))
+            if theirs.starts_with("$id") && theirs != ours && !ours.contains(' ') && ours.len() >= 8 =>
+        {
+            ids.insert(ours.clone(), theirs.clone());
         }
         (Value::Array(theirs), Value::Array(ours)) => {
             theirs.iter().zip(ours).for_each(|(theirs, ours)| pair(theirs, ours, ids));

@@ -218,7 +218,7 @@ fn a_postgresql_that_dies_leaves_whole_changes() {
     let place = Place::postgres();
     let Store::Postgres(server) = &place.store else { unreachable!("it is one") };
     let kill = |round: usize| {
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             server.kill();
             return;
         }

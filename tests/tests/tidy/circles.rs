@@ -75,7 +75,9 @@ fn arrows(src: &Path) -> Arrows {
     let tops: BTreeSet<&str> = sources.keys().filter_map(|module| module.first()).map(String::as_str).collect();
     let tests: BTreeSet<Vec<String>> = sources
         .iter()
-        .flat_map(|(module, source)| source.tests.iter().map(|name| [module.as_slice(), &[name.clone()]].concat()))
+        .flat_map(|(module, source)| {
+            source.tests.iter().map(|name| [module.as_slice(), std::slice::from_ref(name)].concat())
+        })
         .collect();
     let handed_on = sources.get(&Vec::new()).map(handed_on).unwrap_or_default();
     let mut arrows = Arrows::new();

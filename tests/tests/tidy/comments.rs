@@ -24,7 +24,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("engine/catalog", 2),
     ("engine/driver-api", 13),
     ("engine/gateway", 33),
-    ("engine/http", 14),
+    ("engine/http", 13),
     ("engine/metadata", 7),
     ("engine/policy", 11),
     ("engine/query", 27),
@@ -34,7 +34,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("models", 33),
     ("optimizer/learning", 82),
     ("optimizer/rules", 14),
-    ("pgwire-frontend", 16),
+    ("pgwire-frontend", 15),
     ("tests", 5),
 ];
 

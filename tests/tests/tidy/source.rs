@@ -54,8 +54,8 @@ fn skipped(rest: &str) -> usize {
             0
         };
     }
-    if rest.starts_with('"') {
-        return 1 + end_of_text(&rest[1..], '"');
+    if let Some(inner) = rest.strip_prefix('"') {
+        return 1 + end_of_text(inner, '"');
     }
     // A lifetime has no closing quote; a character is one sign or an escape.
     if let Some(inner) = rest.strip_prefix('\'') {

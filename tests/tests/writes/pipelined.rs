@@ -273,13 +273,14 @@ fn by_key_and_by_query_do_the_same() {
 fn a_key_may_have_several_columns() {
     let gate = Gate::new();
     let omar = gate.client();
-    for (sql, types) in [
-        ("UPDATE seat SET note = note || $3 WHERE room = $1 AND place = $2", [Type::INT4, Type::TEXT, Type::TEXT]),
-        ("UPDATE seat SET note = note || $3 WHERE place = $2 AND $1 = room", [Type::INT4, Type::TEXT, Type::TEXT]),
-        ("UPDATE seat SET note = note || $3 WHERE room = $1 AND place = $2", [Type::INT8, Type::TEXT, Type::TEXT]),
+    let narrow: [&(dyn ToSql + Sync); 2] = [&1_i32, &2_i32];
+    let wide: [&(dyn ToSql + Sync); 2] = [&1_i64, &2_i64];
+    for (sql, number, rooms) in [
+        ("UPDATE seat SET note = note || $3 WHERE room = $1 AND place = $2", Type::INT4, narrow),
+        ("UPDATE seat SET note = note || $3 WHERE place = $2 AND $1 = room", Type::INT4, narrow),
+        ("UPDATE seat SET note = note || $3 WHERE room = $1 AND place = $2", Type::INT8, wide),
     ] {
-        let update = ready(&omar, sql, &types);
-        let rooms: [&(dyn ToSql + Sync); 2] = if types[0] == Type::INT8 { [&1_i64, &2_i64] } else { [&1_i32, &2_i32] };
+        let update = ready(&omar, sql, &[number, Type::TEXT, Type::TEXT]);
         for _ in 0..2 {
             assert_eq!(run(&omar, &update, &[rooms[0], &"b", &"!"]), Ok(1), "{sql}");
             assert_eq!(run(&omar, &update, &[rooms[1], &"b", &"!"]), Ok(0), "{sql}");

@@ -13,21 +13,22 @@ pub(crate) struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// The truth of conditions of which one decides about all, if it has this truth.
+    fn unless_one_is(&self, decisive: bool, all: &[ScalarExpr]) -> Option<bool> {
+        let truths: Vec<Option<bool>> = all.iter().map(|each| self.truth(each)).collect();
+        if truths.contains(&Some(decisive)) {
+            return Some(decisive);
+        }
+        (!truths.contains(&None)).then_some(!decisive)
+    }
+
     /// `None` is unknown.
     pub(crate) fn truth(&self, expr: &ScalarExpr) -> Option<bool> {
         match expr {
             ScalarExpr::Constant(Constant::True) => Some(true),
             ScalarExpr::Constant(Constant::False) => Some(false),
-            ScalarExpr::And(all) => all.iter().map(|each| self.truth(each)).fold(Some(true), |a, b| match (a, b) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                _ => None,
-            }),
-            ScalarExpr::Or(all) => all.iter().map(|each| self.truth(each)).fold(Some(false), |a, b| match (a, b) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            }),
+            ScalarExpr::And(all) => self.unless_one_is(false, all),
+            ScalarExpr::Or(all) => self.unless_one_is(true, all),
             ScalarExpr::Not(inner) => self.truth(inner).map(|truth| !truth),
             ScalarExpr::IsNull { expr, negated } => Some(self.value(expr).is_null() != *negated),
             ScalarExpr::Comparison { op, left, right } => {

@@ -45,7 +45,7 @@ fn of_object(resolved: &Resolved, name: &str) -> Option<(Value, Map<String, Valu
         return None;
     }
     let entries = entries(resolved, name);
-    let any = |right: fn(&ObjectPermission) -> bool| entries.iter().any(|entry| right(entry));
+    let any = |right: fn(&ObjectPermission) -> bool| entries.iter().any(right);
     let methods = object.api_methods.clone();
     let own = json!({
         "allowCreate": creates,

@@ -187,6 +187,9 @@ mod tests {
         cells.iter().map(|cell| cell.map(<[u8]>::to_vec)).collect()
     }
 
+    /// The cells of a line as they are expected.
+    type Expected<'a> = &'a [Option<&'a [u8]>];
+
     #[test]
     fn texts_are_as_postgres_reads_them() {
         let style = Style {
@@ -197,7 +200,7 @@ mod tests {
             null: b"\\N".to_vec(),
             default: None,
         };
-        let cases: [(&[u8], &[Option<&[u8]>]); 9] = [
+        let cases: [(&[u8], Expected<'_>); 9] = [
             (b"a\tb", &[Some(b"a"), Some(b"b")]),
             (b"", &[Some(b"")]),
             (b"\t", &[Some(b""), Some(b"")]),
@@ -237,7 +240,7 @@ mod tests {
             null: Vec::new(),
             default: None,
         };
-        let cases: [(u8, &[u8], &[Option<&[u8]>]); 6] = [
+        let cases: [(u8, &[u8], Expected<'_>); 6] = [
             (b'"', b"a,,\"\"", &[Some(b"a"), None, Some(b"")]),
             (b'"', b"", &[None]),
             (b'"', b"\"a,b\",\"c\"\"d\"", &[Some(b"a,b"), Some(b"c\"d")]),

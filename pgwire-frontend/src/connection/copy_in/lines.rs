@@ -214,12 +214,15 @@ mod tests {
         }
     }
 
+    /// A style, a text, and its lines with the numbers of their last.
+    type Case<'a> = (&'a Style, &'a str, &'a [(&'a str, u64)]);
+
     #[test]
     fn lines_are_the_same_however_they_come() {
         let text = style(CopyFormat::Text, b'"');
         let csv = style(CopyFormat::Csv, b'"');
         let escaped = style(CopyFormat::Csv, b'\\');
-        let cases: [(&Style, &str, &[(&str, u64)]); 11] = [
+        let cases: [Case<'_>; 11] = [
             (&text, "a\nb\n", &[("a", 1), ("b", 2)]),
             (&text, "a\r\nb", &[("a", 1), ("b", 2)]),
             (&text, "a\rb\r", &[("a", 1), ("b", 2)]),

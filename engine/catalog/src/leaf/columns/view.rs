@@ -72,6 +72,17 @@ fn column_of(raw: &RecordBatch, index: usize) -> Option<Arc<dyn PhysicalExpr>> {
     schema.fields().get(index).map(|field| Arc::new(Column::new(field.name(), index)) as Arc<dyn PhysicalExpr>)
 }
 
+/// The gate's own error, where it is one.
+fn own_error(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(cause) => match cause.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(other) => Error::internal(other),
+        },
+        other => Error::internal(other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,16 +148,5 @@ mod tests {
         assert!(!stored);
         assert_eq!(loud, &Some(["Ann!", "Bob!", "Cid!"].map(|text| Some(text.to_owned())).to_vec()));
         assert!(of(&clerk, "shown").is_none(), "a formula over a masked field would tell it");
-    }
-}
-
-/// The gate's own error, where it is one.
-fn own_error(error: DataFusionError) -> Error {
-    match error {
-        DataFusionError::External(cause) => match cause.downcast::<Error>() {
-            Ok(own) => *own,
-            Err(other) => Error::internal(other),
-        },
-        other => Error::internal(other),
     }
 }

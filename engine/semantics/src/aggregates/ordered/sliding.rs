@@ -72,12 +72,14 @@ mod tests {
     use arrow::array::StringArray;
     use std::sync::Arc;
 
+    type Texts<'a> = &'a [Option<&'a str>];
+
     #[test]
     fn texts_leave_in_the_order_in_which_they_came() {
-        let batch = |texts: &[Option<&str>]| vec![Arc::new(StringArray::from(texts.to_vec())) as ArrayRef];
+        let batch = |texts: Texts<'_>| vec![Arc::new(StringArray::from(texts.to_vec())) as ArrayRef];
         let mut frame = Sliding::new("-".to_owned());
         assert_eq!(frame.evaluate().unwrap(), ScalarValue::LargeUtf8(None));
-        let steps: [(&[Option<&str>], &[Option<&str>], Option<&str>); 5] = [
+        let steps: [(Texts<'_>, Texts<'_>, Option<&str>); 5] = [
             (&[Some("a"), None, Some("b")], &[], Some("a-b")),
             (&[Some("")], &[Some("a"), None], Some("b-")),
             // A frame that jumps: what comes leaves at once.
