@@ -1,6 +1,6 @@
 //! What is known of an issuer before it is asked anything. Reads no file.
 
-use crate::keys::algorithm::Algorithm;
+use crate::algorithm::Algorithm;
 use hyper::Uri;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Gets a document of an issuer: over TLS or from this machine, bounded in time and size. Follows no redirect, so that keys come from
 //! where the configuration said.
 
+use crate::address;
 use crate::config::KeySource;
-use crate::{address, keys::key_set::KeySet};
+use crate::key_set::KeySet;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::{ACCEPT, HeaderValue, USER_AGENT};

@@ -3,9 +3,9 @@
 use crate::claims::Claimed;
 use crate::config::IssuerConfig;
 use crate::fetch::Fetcher;
+use crate::key_set::tenure::KeyTenure;
+use crate::key_set::{KeySet, NoKey};
 use crate::keys::Keys;
-use crate::keys::key_set::{KeySet, NoKey};
-use crate::keys::tenure::KeyTenure;
 use crate::refusal::Refusal;
 use crate::times;
 use crate::token::{NOT_ALLOWED, Token};

@@ -4,7 +4,7 @@ use crate::claims::Claimed;
 use crate::config::IssuerConfig;
 use crate::fetch::Fetcher;
 use crate::issuer::Issuer;
-use crate::keys::tenure::KeyTenure;
+use crate::key_set::tenure::KeyTenure;
 use crate::refusal::Refusal;
 use crate::token::{self, Token};
 use querygate_types::{Error, Result};

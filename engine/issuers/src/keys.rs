@@ -1,14 +1,9 @@
 //! The keys of one issuer as long as the gate runs: fetched with the first token, again at an age and when a token names one that is not
 //! among them. What the issuer answers takes the place of what was there; where it does not answer, the last keys hold for a time.
 
-pub(crate) mod algorithm;
-pub(crate) mod key_set;
-mod material;
-pub(crate) mod tenure;
-
 use crate::config::{IssuerConfig, KeySource};
 use crate::fetch::Fetcher;
-use crate::keys::key_set::KeySet;
+use crate::key_set::KeySet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex as Turn;

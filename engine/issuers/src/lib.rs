@@ -8,11 +8,13 @@
 )]
 
 mod address;
+mod algorithm;
 mod claims;
 mod config;
 mod fetch;
 mod issuer;
 mod issuers;
+mod key_set;
 mod keys;
 mod refusal;
 #[cfg(test)]
@@ -24,5 +26,5 @@ pub use address::checked_address;
 pub use claims::Claimed;
 pub use config::{Algorithms, ClaimNames, IssuerConfig, KeySource};
 pub use issuers::Issuers;
-pub use keys::tenure::KeyTenure;
+pub use key_set::tenure::KeyTenure;
 pub use refusal::Refusal;

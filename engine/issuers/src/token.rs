@@ -1,6 +1,6 @@
 //! A signed token in its compact form, RFC 7515: its three parts, and what its header says. Checks no signature and no claim.
 
-use crate::keys::algorithm::Algorithm;
+use crate::algorithm::Algorithm;
 use crate::refusal::Refusal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;

@@ -142,7 +142,7 @@ pub(super) struct Raw {
     /// The status line and headers, without the length.
     pub(super) head: String,
     pub(super) body: String,
-    /// Bytes that are told beyond those that are sent.
+    /// Bytes by which the stated length exceeds what is sent.
     pub(super) missing: usize,
     /// Before the answer.
     pub(super) pause: Duration,

@@ -1,8 +1,11 @@
 //! The public keys of an issuer, out of its document. Fetches nothing.
 
-use crate::keys::algorithm::Algorithm;
-use crate::keys::material::Material;
-use crate::keys::tenure::KeyTenure;
+mod material;
+pub(crate) mod tenure;
+
+use crate::algorithm::Algorithm;
+use crate::key_set::material::Material;
+use crate::key_set::tenure::KeyTenure;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

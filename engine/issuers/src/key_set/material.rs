@@ -1,6 +1,6 @@
 //! Public keys, and whether a signature is by one. Knows no document and no token.
 
-use crate::keys::algorithm::Algorithm;
+use crate::algorithm::Algorithm;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{self as known, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
