@@ -53,7 +53,7 @@ pub(crate) fn tagged(call: &Call, body: String) -> Response {
     answer
 }
 
-/// This answer, broken off where what its request showed no longer holds. Who follows changes is told of it by what is sent.
+/// This answer, broken off where what its request showed no longer holds. Who follows changes learns of it from what is sent.
 pub(crate) fn as_long_as(standing: Arc<dyn Standing>, answer: Response) -> Response {
     let follows = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS);
     if follows || answer.body().size_hint().exact().is_some() {

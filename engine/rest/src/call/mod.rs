@@ -1,8 +1,10 @@
 //! A request as the routes read it: parameters decoded, the body read when it is asked for, within bounds. Knows no route.
 
+mod digits;
+
+use crate::call::digits::Digits;
 use crate::callers::Sender;
 use crate::code::Code;
-use crate::data::Digits;
 use crate::refusal::{Envelope, Refusal};
 use crate::work::{Held, Work};
 use axum::body::{Body, Bytes, to_bytes};

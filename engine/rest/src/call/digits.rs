@@ -54,7 +54,7 @@ impl Digits {
     }
 }
 
-/// Whether so many digits stand together, with a point among them or none.
+/// Whether more digits than every double keeps stand together, with a point among them or none.
 fn has_long_number(body: &[u8]) -> bool {
     let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     body.split(|byte| !is_number(byte)).any(|run| run.len() > DOUBLE_DIGITS)
