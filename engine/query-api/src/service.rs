@@ -1,5 +1,7 @@
 //! The service and session traits.
 
+mod look_up;
+
 use crate::column::Column;
 use crate::holding::{Holding, Uncounted};
 use crate::outcome::{BatchStream, Effect, Notification, Outcome};
@@ -15,8 +17,9 @@ use crate::trace::TraceContext;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use futures::future::BoxFuture;
+pub use look_up::{LookUp, LookUpOutcome, LookUpRefusal};
 use querygate_types::principal::Principal;
-use querygate_types::wire_rows::{Given, WireForm, WireRows};
+use querygate_types::wire_rows::{Given, WireForm};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::any::Any;
 use std::net::SocketAddr;
@@ -161,56 +164,6 @@ pub struct Resting {
     pub listens: bool,
     /// Equal for equal settings; `None`: they may be others each time.
     pub settings: Option<u64>,
-}
-
-/// A look-up that was begun by [`Session::look_up`].
-pub type LookUp<'a> = BoxFuture<'a, Result<LookUpOutcome>>;
-
-/// What a look-up came to.
-#[derive(Debug)]
-pub enum LookUpOutcome {
-    /// All its rows, in the form that was asked for.
-    Rows(WireRows),
-    /// Nothing was run and nothing recorded: the statement is to be given to [`Session::run`].
-    Declined(LookUpRefusal),
-}
-
-/// Why a statement is not run as a look-up whose rows go to the client as its source writes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LookUpRefusal {
-    /// It is not a query.
-    NoQuery,
-    /// Not all of it runs in one source.
-    NotWhole,
-    /// It asks for the time of the statement.
-    Moment,
-    /// Results of this session are compared with a second run, which takes batches.
-    Compared,
-    /// It was not planned before.
-    FirstRun,
-    /// The session, the metadata or the settings are others than when it was planned.
-    Outdated,
-    /// A value is of a type, or in a form, that the source cannot be given as it is.
-    Values,
-    /// The source, or what it would be asked, does not allow it; the reason in words.
-    Source(&'static str),
-}
-
-impl LookUpRefusal {
-    /// In words, for EXPLAIN.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::NoQuery => "it is not a query",
-            Self::NotWhole => "not all of it runs in one source",
-            Self::Moment => "it asks for the time of the statement",
-            Self::Compared => "querygate.verify_sample compares results",
-            Self::FirstRun => "it was not planned before",
-            Self::Outdated => "the session, the metadata or the settings changed",
-            Self::Values => "a value cannot be given to the source as it is",
-            Self::Source(reason) => reason,
-        }
-    }
 }
 
 /// One authenticated session: settings, transaction, cursors, SQL-level prepared statements.

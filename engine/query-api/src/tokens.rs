@@ -72,7 +72,7 @@ impl From<Proven> for Admitted {
 }
 
 /// Who wants to log in by a password: what the password must prove, and who is let in then. Both are of one moment, so that a password that
-/// is changed meanwhile lets nobody in for longer than its time.
+/// is changed meanwhile lets no one in for longer than its time.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// As [`Authenticator::scram_verifier`](crate::service::Authenticator::scram_verifier) gives it.
