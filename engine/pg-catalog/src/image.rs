@@ -26,7 +26,7 @@ pub struct CatalogImage {
     pub version_text: String,
     /// Rows of `pg_settings`; a session's own values replace `value` (see `SessionVars`).
     pub settings: Vec<Setting>,
-    /// Whether readers are told of bare names in subqueries that are found only around these: metadata hides columns of some.
+    /// Whether readers get notices of bare names in subqueries that are found only around these: metadata hides columns of some.
     pub tells_outer_names: bool,
 }
 

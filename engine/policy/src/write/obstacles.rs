@@ -1,4 +1,4 @@
-//! Why an object is not written, whoever asks: the closed list of reasons that metadata has. Looks at no user and no record.
+//! Why no user can change the records of an object: the closed list of reasons that metadata has. Looks at no user and no record.
 
 use super::exposure::{is_managed, takes_method};
 use super::{Refusal, RefusalCode, WriteOperation};
