@@ -66,7 +66,7 @@ async fn logs_in(key: &str, sign: &str, channel_binding: &'static str) -> Result
 #[tokio::test]
 async fn psql_binds_its_channel_by_certificates_of_each_algorithm() {
     let pss = |digest: &str| format!("-{digest} -sigopt rsa_padding_mode:pss");
-    for digest in ["sha1", "sha224", "sha256", "sha384", "sha512", "sha512-224", "sha512-256"] {
+    for digest in ["sha1", "sha224", "sha256", "sha384", "sha512"] {
         for sign in [format!("-{digest}"), pss(digest)] {
             assert_eq!(logs_in(RSA, &sign, "require").await, Ok(()), "RSA {sign}");
         }
@@ -86,4 +86,7 @@ async fn psql_logs_in_without_a_binding_where_the_signature_names_no_hash() {
     let refused = logs_in("-algorithm ED25519", "", "require").await.unwrap_err();
     assert!(refused.contains("channel binding"), "{refused}");
     assert_eq!(logs_in("-algorithm ED25519", "", "prefer").await, Ok(()));
+    for digest in ["sha512-224", "sha512-256"] {
+        assert_eq!(logs_in(RSA, &format!("-{digest}"), "prefer").await, Ok(()), "{digest}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The `tls-server-end-point` channel binding of RFC 5929, section 4.1: a hash of the server's certificate. Knows no TLS library.
 
-use sha2::{Digest, Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
 /// Signatures by RSA, DER content of OIDs but for the last number: 1.2.840.113549.1.1.
@@ -44,6 +44,7 @@ fn signature(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     element(algorithm, 0x06)
 }
 
+/// SHA-512/224 and SHA-512/256 are left out: libpq finds no hash in such a signature and gives up where a binding is offered.
 fn of_signature(oid: &[u8], parameters: &[u8]) -> Option<Hash> {
     if oid == DSA_SHA1 {
         return Some(REPLACED);
@@ -55,8 +56,6 @@ fn of_signature(oid: &[u8], parameters: &[u8]) -> Option<Hash> {
         (Some([0x0c]), _, _) | (_, Some([0x03, 0x03]), _) | (_, _, Some([3])) => Some(hash::<Sha384>),
         (Some([0x0d]), _, _) | (_, Some([0x03, 0x04]), _) | (_, _, Some([4])) => Some(hash::<Sha512>),
         (Some([0x0e]), _, _) | (_, Some([0x03, 0x01]), _) | (_, _, Some([1])) => Some(hash::<Sha224>),
-        (Some([0x0f]), _, _) => Some(hash::<Sha512_224>),
-        (Some([0x10]), _, _) => Some(hash::<Sha512_256>),
         // By DSA, ECDSA and RSA in turn.
         (_, _, Some([5 | 9 | 13])) => Some(hash::<Sha3_224>),
         (_, _, Some([6 | 10 | 14])) => Some(hash::<Sha3_256>),
@@ -83,8 +82,6 @@ fn of_pss(parameters: &[u8]) -> Option<Hash> {
         [2] => Some(hash::<Sha384>),
         [3] => Some(hash::<Sha512>),
         [4] => Some(hash::<Sha224>),
-        [5] => Some(hash::<Sha512_224>),
-        [6] => Some(hash::<Sha512_256>),
         [7] => Some(hash::<Sha3_224>),
         [8] => Some(hash::<Sha3_256>),
         [9] => Some(hash::<Sha3_384>),
@@ -154,8 +151,6 @@ if [ -n "$HASH" ]; then echo; openssl dgst -"$HASH" -r certificate.der | cut -d'
             ("sha256", "sha256"),
             ("sha384", "sha384"),
             ("sha512", "sha512"),
-            ("sha512-224", "sha512-224"),
-            ("sha512-256", "sha512-256"),
             ("sha3-224", "sha3-224"),
             ("sha3-256", "sha3-256"),
             ("sha3-384", "sha3-384"),
@@ -166,10 +161,7 @@ if [ -n "$HASH" ]; then echo; openssl dgst -"$HASH" -r certificate.der | cut -d'
                 // OpenSSL 3.0 does not pad by these.
                 kinds.push((RSA_KEY, pss(digest)));
             }
-            if !digest.starts_with("sha512-") {
-                // ECDSA has no names for these.
-                kinds.push((EC_KEY, format!("-{digest}")));
-            }
+            kinds.push((EC_KEY, format!("-{digest}")));
             for (key, sign) in kinds {
                 let (certificate, expected) = made(key, &sign, hash);
                 assert_eq!(tls_server_end_point(&certificate), expected, "{key} {sign}");
@@ -184,6 +176,10 @@ if [ -n "$HASH" ]; then echo; openssl dgst -"$HASH" -r certificate.der | cut -d'
         for algorithm in ["ED25519", "ED448"] {
             let (certificate, _) = made(&format!("-algorithm {algorithm}"), "", "");
             assert_eq!(tls_server_end_point(&certificate), None, "{algorithm}");
+        }
+        for sign in ["-sha512-224", "-sha512-256 -sigopt rsa_padding_mode:pss"] {
+            let (certificate, _) = made(RSA_KEY, sign, "");
+            assert_eq!(tls_server_end_point(&certificate), None, "{sign}");
         }
         assert_eq!(tls_server_end_point(b"no certificate"), None);
         let (certificate, _) = made(EC_KEY, "-sha256", "");
