@@ -38,7 +38,7 @@ fn names_that_are_not_seen_do_not_exist() {
             ("INSERT INTO nothing (id) VALUES ('x')", "42P01"),
             ("INSERT INTO bills (id) VALUES ('x')", "42P01"),
             ("UPDATE pg_catalog.pg_class SET relname = 'x'", "42P01"),
-            ("UPDATE other.public.jobs SET title = 'x'", "42P01"),
+            ("UPDATE other.public.jobs SET title = 'x'", "0A000"),
             ("UPDATE jobs SET nothing = 1", "42703"),
             ("UPDATE jobs SET secret = 'x'", "42703"),
             ("INSERT INTO jobs (id, secret) VALUES ('x', 'y')", "42703"),
