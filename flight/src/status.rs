@@ -2,7 +2,8 @@
 //! Logs internal causes; shows none.
 
 use prost::Message;
-use querygate_types::{Audience, Error, ErrorCode, GrpcStatus};
+use querygate_types::code::{Audience, GrpcStatus};
+use querygate_types::{Error, ErrorCode};
 use std::collections::HashMap;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Code, Status};

@@ -2,7 +2,8 @@
 
 use crate::wire::{FrameError, Writer};
 use querygate_query_api::outcome::Notice;
-use querygate_types::{Audience, Error, ErrorCode};
+use querygate_types::code::Audience;
+use querygate_types::{Error, ErrorCode};
 use std::borrow::Cow;
 
 /// PostgreSQL's severity of an error.

@@ -3,6 +3,7 @@
 
 use crate::remote::DriverTable;
 use crate::rescan::Rescan;
+pub use crate::unavailable::UnavailableTable;
 use datafusion::catalog::TableProvider;
 use indexmap::IndexMap;
 use querygate_driver_api::driver::Driver;

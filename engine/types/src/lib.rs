@@ -7,7 +7,7 @@
 
 pub mod bits;
 pub mod bytes;
-mod code;
+pub mod code;
 mod error;
 pub mod json;
 pub mod limits;
@@ -22,7 +22,7 @@ pub mod uuid;
 pub mod vendor;
 pub mod wire_rows;
 
-pub use code::{Audience, ErrorCode, GrpcStatus, RetryClass};
+pub use code::ErrorCode;
 pub use error::{Error, Result};
 pub use pg_type::{PgType, TypeCategory};
 pub use planner::PlannerSetting;

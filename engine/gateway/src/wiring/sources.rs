@@ -2,9 +2,11 @@
 //! says why when it is read.
 
 mod files;
+mod looks;
 pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
+mod refusal;
 
 pub(crate) use files::memory_rows;
 
@@ -15,9 +17,10 @@ use datafusion::catalog::TableProvider;
 use files::{changing_table, files_source, files_table, memory_table, read_only};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
-use querygate_catalog::deployment::{SchemaEvent, SourceStatus, SourceTable};
+use looks::Looks;
+use querygate_catalog::deployment::{SchemaEvent, SourceStatus, SourceTable, UnavailableTable};
+use querygate_catalog::object_schema;
 use querygate_catalog::remote::DriverTable;
-use querygate_catalog::{UnavailableTable, object_schema};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::identifier::TableRef;
 use querygate_driver_api::pool::{BreakerState, Budget};
@@ -28,20 +31,16 @@ use querygate_metadata::load::RowFile;
 use querygate_metadata::model::{Object, Snapshot};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use querygate_types::{Error, ErrorCode, Result};
+use refusal::refusal;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Memory that one memory source may hold.
 pub(crate) const MEMORY_SOURCE_BYTES_MAX: usize = 1 << 30;
 /// Tables of one source that are asked about at a time.
 const TABLES_AT_ONCE: usize = 8;
-/// How often tables are looked at that nobody complains of.
-const LOOK_REGULAR: Duration = Duration::from_secs(600);
-/// After a look that found nothing new, the next one waits so long, or so many times what it took.
-const LOOK_PAUSE: Duration = Duration::from_secs(5);
-const LOOK_PAUSE_FACTOR: u32 = 20;
 
 #[derive(Clone)]
 enum Opened {
@@ -75,21 +74,6 @@ pub(super) struct Sources {
     untidy: Mutex<Vec<Arc<FilesSource>>>,
     /// Folders that take new rows, until what transactions of an earlier process left there is removed.
     unswept: Mutex<Vec<Arc<FilesSource>>>,
-}
-
-/// When a source's tables are looked at, while nobody asks for it and when statements fail as if they had changed.
-#[derive(Debug, Clone, Copy)]
-struct Looks {
-    regular: Instant,
-    asked: Instant,
-}
-
-impl Looks {
-    /// After a look that took so long and found nothing new.
-    fn after(now: Instant, took: Duration) -> Self {
-        let pause = LOOK_PAUSE.max(took.saturating_mul(LOOK_PAUSE_FACTOR));
-        Self { regular: now + LOOK_REGULAR.max(pause), asked: now + pause }
-    }
 }
 
 impl Sources {
@@ -254,7 +238,7 @@ impl Sources {
                     cause = error.cause(),
                     "a table is not available"
                 );
-                let unavailable = UnavailableTable::new(object_schema(object), told(&object.datasource, &error));
+                let unavailable = UnavailableTable::new(object_schema(object), refusal(&object.datasource, &error));
                 errors.insert(&object.datasource, error);
                 read_only(object, Arc::new(unavailable))
             });
@@ -427,8 +411,7 @@ impl Sources {
     }
 
     fn looks(&self, source: &str, now: Instant) -> Looks {
-        let fresh = Looks { regular: now + LOOK_REGULAR, asked: now };
-        *self.lock_looks().entry(source.to_owned()).or_insert(fresh)
+        *self.lock_looks().entry(source.to_owned()).or_insert_with(|| Looks::fresh(now))
     }
 
     fn lock_looks(&self) -> MutexGuard<'_, BTreeMap<String, Looks>> {
@@ -476,32 +459,6 @@ async fn one_source<T: Send>(asked: Asked<'_, T>) -> Vec<(&Object, Result<T>)> {
         answers.push(answer.boxed());
     }
     stream::iter(answers).buffer_unordered(TABLES_AT_ONCE).collect().await
-}
-
-/// Readers learn the source's name and state, not its paths.
-fn told(source: &str, error: &Error) -> Error {
-    match error.code() {
-        ErrorCode::UndefinedTable => {
-            Error::new(ErrorCode::SourceSchemaChanged, format!("source \"{source}\" has no such table"))
-                .with_hint("Ask an operator to compare the metadata with the source.")
-        }
-        ErrorCode::SourceSchemaChanged => error.clone(),
-        code if !may_pass(code) => {
-            Error::new(ErrorCode::SourceError, format!("source \"{source}\" cannot serve this table as it is"))
-                .with_hint(
-                    "Trying again does not help: an operator finds the reason with `querygate check` and in the log.",
-                )
-                .with_cause(error)
-        }
-        _ => Error::new(ErrorCode::SourceUnavailable, format!("source \"{source}\" is not available"))
-            .with_hint("Other sources answer; try again later.")
-            .with_cause(error),
-    }
-}
-
-/// Whether what failed so may succeed later, with nothing changed: connections, resources, time, the source's own faults.
-fn may_pass(code: ErrorCode) -> bool {
-    matches!(code.sqlstate().get(..2), Some("08" | "53" | "57" | "58" | "XX"))
 }
 
 fn kind(source: &Opened) -> &'static str {

@@ -5,7 +5,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Dependency, ExprSchema as _, Result as EngineResult};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
-use querygate_catalog::{NamedTable, denied_table};
+use querygate_catalog::named::{NamedTable, denied_table};
 use querygate_semantics::lineage::InputColumns;
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;

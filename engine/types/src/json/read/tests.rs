@@ -1,3 +1,5 @@
+//! Texts of JSON as they are read: numbers bit for bit, faults by kind and place.
+
 use super::super::tree;
 use super::super::value::{value, value_of_bytes};
 use super::*;
