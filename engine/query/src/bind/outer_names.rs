@@ -1,5 +1,5 @@
 //! Bare names in subqueries that are found only in a query around. Where metadata hides columns, a reader may have meant one of a table
-//! in the subquery; what is told does not depend on whether there is such a column.
+//! in the subquery; what a notice says does not depend on whether there is such a column.
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -27,7 +27,7 @@ pub(super) fn read_around(names: Vec<String>, plan: &LogicalPlan) -> Result<Vec<
     Ok(names.into_iter().filter(|name| read.contains(name)).collect())
 }
 
-/// What a client is told of one.
+/// The notice to a client of one.
 pub(crate) fn told(name: &str) -> Effect {
     Effect::Notice(Notice {
         severity: "NOTICE",
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn bare_names_that_are_found_only_around_are_told() {
         for (sql, expected) in [
-            // `secret` is hidden, `nothing` is not there: both are told alike.
+            // `secret` is hidden, `nothing` is not there: both get the same notice.
             (
                 "SELECT 1 FROM (SELECT 'a' AS secret) x WHERE secret NOT IN (SELECT secret FROM accounts)",
                 &["secret"][..],
@@ -71,7 +71,7 @@ mod tests {
         }
     }
 
-    /// Where names of hidden columns are found, nothing is to be told.
+    /// Where names of hidden columns are found, there is no notice.
     #[test]
     fn nothing_is_told_where_hidden_columns_have_names() {
         let sql = "SELECT 1 FROM (SELECT 'a' AS nothing) x WHERE nothing NOT IN (SELECT nothing FROM accounts)";

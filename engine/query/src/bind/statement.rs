@@ -1,5 +1,7 @@
 //! Binds a statement on a principal's catalog: names, types, parameters. Reads no row.
 
+mod values;
+
 use crate::bind::aggregate_filters::refuse_filters;
 use crate::bind::argument_types::with_named_arguments;
 use crate::bind::denied_columns::without_denied_columns;
@@ -30,9 +32,7 @@ use crate::sql::refuse::{refuse_ignored, refuse_using, refused_later, refused_or
 use crate::sql::template::Template;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, ParamValues, ScalarValue};
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -42,15 +42,15 @@ use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::federation::WholeFragment;
 use querygate_driver_api::value::Value;
-use querygate_query_api::column::{Column, PG_TYPE_KEY, column_of};
+use querygate_query_api::column::{Column, column_of};
 use querygate_query_api::own_names::output_name;
 use querygate_query_api::requests::question::AnswerColumn;
 use querygate_semantics as semantics;
 use querygate_types::wire_rows::Given;
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use values::{as_it_stands, named};
 
 /// A statement bound on one principal's catalog, its scans verified. Only [`bind`] makes one.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Bound {
         self.answer.as_ref()
     }
 
-    /// Bare names in its subqueries that were found only around these, and are to be told.
+    /// Bare names in its subqueries that were found only around these: its client gets a notice of each.
     pub(crate) fn outer_names(&self) -> &[String] {
         &self.outer_names
     }
@@ -304,45 +304,6 @@ impl Bound {
     }
 }
 
-/// Values of parameters, doubles under the name of their type: without it they would be taken for numbers that were written with a point,
-/// which are exact beside a decimal. In a statement with rows of VALUES they have none, since all of its rows are to be alike.
-fn named(values: Vec<ScalarValue>, plan: &LogicalPlan) -> ParamValues {
-    let is_double = |value: &ScalarValue| matches!(value, ScalarValue::Float64(Some(_)));
-    let names = values.iter().any(is_double) && !has_rows_of_values(plan);
-    let name = || FieldMetadata::from(HashMap::from([(PG_TYPE_KEY.to_owned(), PgType::Float8.name().to_owned())]));
-    let named = |value: ScalarValue| {
-        let name = (names && is_double(&value)).then(name);
-        ScalarAndMetadata::new(value, name)
-    };
-    ParamValues::List(values.into_iter().map(named).collect())
-}
-
-fn has_rows_of_values(plan: &LogicalPlan) -> bool {
-    let mut found = false;
-    // The closure never fails, so neither does the walk.
-    let _ = plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::Values(_));
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    found
-}
-
-fn as_it_stands(given: Given<'_>, planned: &DataType) -> Option<Value> {
-    match (given, planned) {
-        (Given::Boolean(value), DataType::Boolean) => Some(Value::Boolean(value)),
-        (Given::Int16(value), DataType::Int16) => Some(Value::Int16(value)),
-        (Given::Int32(value), DataType::Int32) => Some(Value::Int32(value)),
-        (Given::Int64(value), DataType::Int64) => Some(Value::Int64(value)),
-        (Given::Decimal { value, scale }, DataType::Decimal128(precision, wanted)) => {
-            let scale = i8::try_from(scale).ok().filter(|scale| scale == wanted)?;
-            let fits = value.unsigned_abs() < 10_u128.checked_pow(u32::from(*precision))?;
-            fits.then_some(Value::Decimal128 { value, precision: *precision, scale })
-        }
-        (Given::Text(text), DataType::Utf8) => Some(Value::text(text)),
-        _ => None,
-    }
-}
-
 /// Binds a query.
 pub(crate) async fn bind(
     workspace: &Arc<Workspace>,
@@ -418,7 +379,7 @@ pub(crate) async fn plan_query(
     plan_told(query, state, dialect, declared).await.map(|(plan, _)| plan)
 }
 
-/// That, with names that its reader is told of.
+/// That, with the names of which its reader gets a notice.
 async fn plan_told(
     query: &Query,
     state: &SessionState,
@@ -469,7 +430,7 @@ fn typed(
     semantics::bound(plan, state.config_options())
 }
 
-/// Looks names up; bare ones in subqueries that are found only around these are told of.
+/// Looks names up; gives the bare ones in subqueries that are found only around these.
 async fn plan_names(
     query: &Query,
     state: &SessionState,

@@ -174,7 +174,7 @@ impl Rewriter<'_> {
     }
 }
 
-/// Rewrites a statement in place. Gives the bare names in its subqueries that only a query around has, where readers are told of such.
+/// Rewrites a statement in place. Gives the bare names in its subqueries that only a query around has, where readers get notices of such.
 ///
 /// # Errors
 /// 42704 and 22P02 for names and literals that PostgreSQL refuses too; 0A000 for what has no translation.

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+mod engine_types;
 mod words;
 
 use crate::errors::words::known;

@@ -72,13 +72,13 @@ impl Shop {
         &SHOP
     }
 
-    /// The same with `mask_in_predicates = "refuse"`.
+    /// As [`open`](Self::open), with `mask_in_predicates = "refuse"`.
     pub(crate) fn refusing_masks() -> &'static Self {
         static SHOP: LazyLock<Shop> = LazyLock::new(|| Shop::made(true, false));
         &SHOP
     }
 
-    /// The same with `hidden_columns = "denied"`.
+    /// As [`open`](Self::open), with `hidden_columns = "denied"`.
     pub(crate) fn denying() -> &'static Self {
         static SHOP: LazyLock<Shop> = LazyLock::new(|| Shop::made(false, true));
         &SHOP
@@ -185,7 +185,7 @@ impl Reader {
         ran.map(|batches| lines_of(&batches)).map_err(|error| translate(&error, Stage::Execute))
     }
 
-    /// The same reader without a rule: DataFusion's own of that name stands where ours is around it, and where it is ours
+    /// This reader without a rule: DataFusion's own of that name stands where ours is around it, and where it is ours
     /// alone there is none. Panics where neither list has it, so that no test goes on without what it is about.
     pub(crate) fn without(&self, rule: &str) -> Self {
         let own_logical: HashMap<String, Logical> =
