@@ -84,6 +84,15 @@ impl Recording {
         self.snapshot.object(name).unwrap()
     }
 
+    /// Whether a policy binds what is stored by its `using`, having no `check`: the recorded version left such writes alone.
+    pub(crate) fn is_bound_by_using(&self, object: &str) -> bool {
+        let sets = self.data["stack"]["permissions"].as_array().into_iter().flatten();
+        sets.flat_map(|set| set["rowLevelSecurity"].as_array().into_iter().flatten()).any(|policy| {
+            let writes = matches!(policy["operation"].as_str(), Some("all" | "insert" | "update"));
+            policy["object"] == object && writes && policy["check"].is_null()
+        })
+    }
+
     pub(crate) fn sql_name<'n>(&self, object: &'n str) -> &'n str {
         object.strip_prefix("rnd_").unwrap_or(object)
     }

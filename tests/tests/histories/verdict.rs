@@ -106,6 +106,9 @@ fn on_purpose(
     if request.code.is_none() && request.is_many && state == Some("42501") {
         return Some("CHECK, which the vendor does not ask of several new records".into());
     }
+    if request.code.is_none() && state == Some("42501") && recording.is_bound_by_using(&request.object) {
+        return Some("a policy without a check, which binds what is stored since 17.5".into());
+    }
     if request.code.is_none() && state == Some("23503") {
         let hidden = request.payload.iter().any(|(name, value)| {
             let target =

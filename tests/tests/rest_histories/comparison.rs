@@ -159,7 +159,7 @@ fn results(sent: &Sent<'_>, notes: &mut BTreeSet<&'static str>) -> Option<Outcom
         if theirs["success"] == ours["success"] && row_code(theirs) == row_code(ours) {
             continue;
         }
-        match (of_rows(theirs, ours), both) {
+        match (of_rows(sent, theirs, ours), both) {
             // What comes after it goes the same way at both.
             (Some(reason), (false, false)) => _ = notes.insert(reason),
             (Some(reason), _) => return Some(Outcome::Otherwise(reason)),

@@ -40,10 +40,19 @@ pub(crate) fn of_status(sent: &Sent<'_>) -> Option<&'static str> {
     }
 }
 
+const BOUND_BY_USING: &str = "a policy without a check, which binds what is stored since 17.5";
+
+fn is_bound_by_using(sent: &Sent<'_>) -> bool {
+    sent.step["object"].as_str().is_some_and(|object| sent.recording.is_bound_by_using(object))
+}
+
 /// Why the gate refuses what the vendor accepts.
 fn stricter(sent: &Sent<'_>) -> Option<&'static str> {
     if sent.step["kind"] == "createMany" && sent.status == 403 {
         return Some("CHECK, which the vendor does not ask of several new records");
+    }
+    if sent.status == 403 && is_bound_by_using(sent) {
+        return Some(BOUND_BY_USING);
     }
     let faults = fields(&sent.body);
     let all = |code: &str| !faults.is_empty() && faults.iter().all(|[_, own, _]| own.trim_matches('"') == code);
@@ -77,7 +86,9 @@ fn of_codes(theirs: &str, ours: &str) -> Option<&'static str> {
         ("CONCURRENT_UPDATE", ours) if is_of_rights(ours) => {
             Some("both refuse: rights are asked before the version of a record")
         }
-        (theirs, "RECORD_NOT_FOUND") if is_of_rights(theirs) => Some("both refuse: a record that is not there, or that its writer does not see"),
+        (theirs, "RECORD_NOT_FOUND") if is_of_rights(theirs) => {
+            Some("both refuse: a record that is not there, or that its writer does not see")
+        }
         _ => None,
     }
 }
@@ -99,10 +110,11 @@ fn of_faults(sent: &Sent<'_>) -> Option<&'static str> {
 }
 
 /// Why a row of a batch ended otherwise.
-pub(crate) fn of_rows(theirs: &Value, ours: &Value) -> Option<&'static str> {
+pub(crate) fn of_rows(sent: &Sent<'_>, theirs: &Value, ours: &Value) -> Option<&'static str> {
     let message = ours["errors"][0]["message"].as_str().unwrap_or("");
     let is_dangling = message.contains("refers to a record that does not exist");
     match (theirs["success"] == true, ours["success"] == true) {
+        (true, false) if row_code(ours) == Some("PERMISSION_DENIED") && is_bound_by_using(sent) => Some(BOUND_BY_USING),
         (true, false) if is_dangling => Some("a reference to a record that the writer does not see"),
         (false, false) => match (row_code(theirs)?, row_code(ours)?) {
             // The metadata's own error, in its own words.
