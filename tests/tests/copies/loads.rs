@@ -23,9 +23,9 @@ impl Random {
 }
 
 /// What a field may be: its metadata, its column's type in the source and in the metadata, values that are usual, and others.
-type Kind = (&'static str, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+type FieldKind = (&'static str, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
-pub(crate) const KINDS: [Kind; 14] = [
+pub(crate) const KINDS: [FieldKind; 14] = [
     (
         "type: text, maxLength: 5",
         "text",
