@@ -1,6 +1,6 @@
 //! The gates of a write on stored records: ownership, row policies, masters, and the cascade of a delete.
 
-use super::{Refusal, RefusalCode, Row, WriteObstacle, WriteOperation};
+use super::{Refusal, RefusalCode, Row, WriteOperation};
 use crate::compiled::CompiledRowPolicy;
 use crate::evaluator::{Bound, Evaluator, Rights};
 use crate::filter::{RowLookup, reference_text, refers_to};
@@ -193,10 +193,6 @@ impl<'a> Evaluator<'a> {
         }
         cascade.depth += 1;
         for (child, fk, behavior) in dependents {
-            if child.key().is_empty() {
-                let obstacle = WriteObstacle::KeylessDependent(child.name.clone());
-                return Err(Refusal::new(obstacle.code(), obstacle.reason()));
-            }
             for dependent in rows.rows_where(&child.name, &fk.name, &id)? {
                 self.dependent(child, Reference { fk, target: &id }, behavior, &dependent, rows, cascade)?;
             }
