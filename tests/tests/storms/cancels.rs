@@ -49,7 +49,7 @@ fn change(rng: &mut Rng) -> &'static str {
         "INSERT INTO accounts (id, region, amount) SELECT id, region, 1 FROM accounts ON CONFLICT (id) \
          DO UPDATE SET amount = accounts.amount + excluded.amount",
     ];
-    rng.pick(&all)
+    all[rng.below(all.len())]
 }
 
 async fn disturbed(gate: Config, mut rng: Rng) -> Count {
