@@ -71,7 +71,7 @@ async fn psql_binds_its_channel_by_certificates_of_each_algorithm() {
             assert_eq!(logs_in(RSA, &sign, "require").await, Ok(()), "RSA {sign}");
         }
     }
-    for digest in ["sha1", "sha224", "sha256", "sha384", "sha512", "sha3-256", "sha3-512"] {
+    for digest in ["sha1", "sha224", "sha256", "sha384", "sha512"] {
         for key in [P256, P384] {
             assert_eq!(logs_in(key, &format!("-{digest}"), "require").await, Ok(()), "{key} {digest}");
         }
@@ -86,7 +86,7 @@ async fn psql_logs_in_without_a_binding_where_the_signature_names_no_hash() {
     let refused = logs_in("-algorithm ED25519", "", "require").await.unwrap_err();
     assert!(refused.contains("channel binding"), "{refused}");
     assert_eq!(logs_in("-algorithm ED25519", "", "prefer").await, Ok(()));
-    for digest in ["sha512-224", "sha512-256"] {
-        assert_eq!(logs_in(RSA, &format!("-{digest}"), "prefer").await, Ok(()), "{digest}");
+    for (key, digest) in [(RSA, "sha512-224"), (RSA, "sha512-256"), (P256, "sha3-256"), (P384, "sha3-512")] {
+        assert_eq!(logs_in(key, &format!("-{digest}"), "prefer").await, Ok(()), "{key} {digest}");
     }
 }

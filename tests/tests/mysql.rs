@@ -228,12 +228,13 @@ fn a_view_that_cannot_be_read_is_named() {
     );
     let folder = TempDir::new().unwrap();
     let (gate, said) = every_type::served(folder.path(), &database, "broken");
-    assert!(said.contains("cannot be read: q (") && said.contains("1449"), "{said}");
+    // Without rights over the server's users no more is said than that access is denied.
+    assert!(said.contains("cannot be read: q (") && said.contains("1045"), "{said}");
     let from = gate.lines().len();
     let told = ask(&gate, "ann", "SELECT id FROM q");
     assert!(told.contains("table \"q\"") && !told.contains("former"), "{told}");
     let logged = gate.wait_for("a source refused to be read", from);
-    assert!(logged.contains("1449") && logged.contains("broken.q"), "{logged}");
+    assert!(logged.contains("1045") && logged.contains("tables=\"q\""), "{logged}");
     for (sql, expected) in [
         ("SELECT -n FROM t ORDER BY id", "-18446744073709551615\n0"),
         ("SELECT id FROM t WHERE n IS NOT NULL ORDER BY -n", "1\n2"),

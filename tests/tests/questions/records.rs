@@ -213,7 +213,8 @@ fn a_reference_to_no_record_is_told_in_its_turn() {
     for (client, change, expected) in [
         (&clerk, create(json!({"name": "x", "amount": 100, "owner": "nobody"})), "PERMISSION_DENIED"),
         (&clerk, update("d1", json!({"amount": 100, "owner": "nobody"})), "PERMISSION_DENIED"),
-        (&clerk, update("d2", json!({"owner": "nobody"})), "PERMISSION_DENIED"),
+        // What its user does not see is not there.
+        (&clerk, update("d2", json!({"owner": "nobody"})), "RECORD_NOT_FOUND"),
         (&clerk, update("gone", json!({"owner": "nobody"})), "RECORD_NOT_FOUND"),
         (&clerk, create(json!({"name": "x", "amount": 1, "code": "c1", "owner": "nobody"})), "UNIQUE_VIOLATION"),
         (&clerk, create(json!({"name": "x", "amount": 1, "id": "d1", "owner": "nobody"})), "UNIQUE_VIOLATION"),
@@ -246,8 +247,8 @@ fn rights_are_asked_as_of_sql() {
     assert_eq!(code(one(&reader, update("d1", json!({"name": "x"})))), "PERMISSION_DENIED");
     assert_eq!(code(one(&clerk, create(json!({"name": "x", "secret": "s"})))), "PERMISSION_DENIED");
     // Outside of the row policy; outside of its check.
-    assert_eq!(code(one(&clerk, update("d2", json!({"name": "x"})))), "PERMISSION_DENIED");
-    assert_eq!(code(one(&clerk, delete("d2"))), "PERMISSION_DENIED");
+    assert_eq!(code(one(&clerk, update("d2", json!({"name": "x"})))), "RECORD_NOT_FOUND");
+    assert_eq!(code(one(&clerk, delete("d2"))), "RECORD_NOT_FOUND");
     assert_eq!(code(one(&clerk, update("d1", json!({"amount": 100})))), "PERMISSION_DENIED");
     assert_eq!(code(one(&clerk, update("nobody", json!({"amount": 1})))), "RECORD_NOT_FOUND");
     let changed = one(&clerk, update("d1", json!({"amount": 99}))).unwrap();

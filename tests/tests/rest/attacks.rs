@@ -161,7 +161,7 @@ fn elsewhere() -> Vec<Probe> {
         (get("/security/explain?object=shop_secrets&operation=read"), 200),
         (get("/security/explain?object=shop_orders&operation=read&recordId=o2"), 200),
         (get("/security/explain?object=shop_orders&operation=read&userId=nora"), 403),
-        (send("PATCH", "/data/shop_orders/o2", json!({"code": "x"})), 404),
+        (send("PATCH", "/data/shop_orders/o2", json!({"code": "x"})), 403),
         (send("PATCH", "/data/shop_secrets/s1", json!({"word": "x"})), 403),
         (send("POST", "/data/shop_orders", json!({"id": "o2", "code": "x"})), 403),
         (

@@ -1,12 +1,13 @@
 //! The door over a stack of its own: logins, what a reader gets and does not get, bounds, changes.
 
-use querygate_tests::server::{Answer, PASSWORD, Request, Server, add_user, binary, execute};
+use querygate_tests::server::{Answer, PASSWORD, Request, Server, add_user, binary, connect, execute};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 use tempfile::TempDir;
+use tokio_postgres::Client;
 
 pub(crate) const STACK: &str = include_str!("stack.yaml");
 
@@ -88,6 +89,13 @@ impl Gate {
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
+    }
+
+    /// A session of a user over the PostgreSQL protocol.
+    pub(crate) async fn sql(&self, user: &str) -> Client {
+        let mut config = self.server.config(user);
+        config.dbname("shop").password(PASSWORD);
+        connect(&config).await
     }
 
     pub(crate) fn send(&self, request: Request) -> Answer {

@@ -18,11 +18,11 @@ use tokio_postgres::Client;
 
 /// Numbers alone, so that no type tells columns apart.
 const TABLES: &str =
-    "CREATE TABLE parts (box integer NOT NULL, id integer NOT NULL PRIMARY KEY, created_at integer, weight integer);
-    CREATE TABLE spares (box integer NOT NULL, id integer NOT NULL PRIMARY KEY, created_at integer, weight integer);
+    "CREATE TABLE parts (box integer NOT NULL, id integer NOT NULL PRIMARY KEY, shelf integer, weight integer);
+    CREATE TABLE spares (box integer NOT NULL, id integer NOT NULL PRIMARY KEY, shelf integer, weight integer);
     INSERT INTO parts VALUES (10, 1, 100, 1000); INSERT INTO spares VALUES (20, 2, 200, 2000);";
 
-const NAMES: [&str; 4] = ["box", "id", "created_at", "weight"];
+const NAMES: [&str; 4] = ["box", "id", "shelf", "weight"];
 
 fn prepared(kind: Kind) -> (TempDir, Source) {
     let folder = TempDir::new().unwrap();
@@ -82,7 +82,7 @@ fn order_is_the_sources(kind: Kind) {
         Kind::MariaDb => format!("cast({name} AS char)"),
         Kind::Sqlite | Kind::Postgres => format!("cast({name} AS text)"),
     };
-    for (name, factor) in [("box", 10), ("id", 1), ("created_at", 100), ("weight", 1_000)] {
+    for (name, factor) in [("box", 10), ("id", 1), ("shelf", 100), ("weight", 1_000)] {
         let stored = source.stored(&format!("SELECT {} FROM parts ORDER BY id", text(name)));
         assert_eq!(stored, (1..=4).map(|at| (at * factor).to_string()).collect::<Vec<_>>(), "{kind:?}: {name}");
     }

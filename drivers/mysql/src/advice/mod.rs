@@ -8,7 +8,7 @@ use crate::advice::what_if::Explaining;
 use crate::compile::names::quote;
 use crate::connect::session::{Flavor, Session};
 use crate::driver::MysqlDriver;
-use crate::error::from_sqlx;
+use crate::error::{error_number, from_sqlx};
 use crate::introspect::{fetch, number, text};
 use crate::wire::binary;
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use querygate_driver_api::advice::{
 use querygate_driver_api::capability::{Refusal, unsupported};
 use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
-use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
+use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,14 +79,9 @@ fn unquotable(refusal: Refusal) -> Error {
     Error::new(ErrorCode::InvalidParameterValue, refusal.text)
 }
 
-fn number_of(error: &sqlx::Error) -> Option<u16> {
-    let sqlx::Error::Database(database) = error else { return None };
-    database.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
-}
-
 /// A failure to change an index.
 fn changing(error: &sqlx::Error) -> Error {
-    match number_of(error) {
+    match error_number(error) {
         Some(1044 | 1142 | 1227) => {
             Error::new(ErrorCode::InsufficientPrivilege, "the source does not let the gate change its indexes")
                 .with_hint("Grant INDEX on the table to the source's user, or run the suggestion's ddl there.")
@@ -299,7 +294,7 @@ impl IndexAdvice for MysqlDriver {
         let text = drop_text(self.schema(), table, name).map_err(unquotable)?;
         let mut session = self.apart().await?;
         match change(&mut session, text).await {
-            Err(error) if number_of(&error) == Some(1091) => Ok(()),
+            Err(error) if error_number(&error) == Some(1091) => Ok(()),
             other => other.map_err(|error| changing(&error)),
         }
     }

@@ -1,10 +1,10 @@
 //! One connection with everything pinned that changes what SQL means. Refuses servers that are too old.
 
 use crate::connect::nodelay::send_at_once;
-use crate::error::{from_sqlx, unreachable};
+use crate::error::{from_login, unreachable};
 use crate::wire::binary;
 use querygate_driver_api::pool::Place;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::Result;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use std::time::{Duration, Instant};
@@ -51,20 +51,20 @@ impl Session {
     }
 
     async fn begin(options: &MySqlConnectOptions) -> Result<Self> {
-        let mut connection = options.connect().await.map_err(|error| unopened(&error))?;
+        let mut connection = options.connect().await.map_err(|error| from_login(&error))?;
         if options.get_socket().is_none() {
             send_at_once(options.get_host(), options.get_port()).await;
         }
         let row = sqlx::raw_sql("SELECT VERSION(), CONNECTION_ID()")
             .fetch_one(&mut connection)
             .await
-            .map_err(|error| unopened(&error))?;
+            .map_err(|error| from_login(&error))?;
         let version = binary::text(&row, 0)?.unwrap_or_default();
         let id =
             binary::text(&row, 1)?.and_then(|id| id.parse().ok()).ok_or_else(|| unreachable("source is no server"))?;
         let flavor = supported(&version)
             .ok_or_else(|| unreachable("source is older than MariaDB 10.11 or MySQL 8.0").with_cause(&version))?;
-        connection.execute(AssertSqlSafe(settings(flavor))).await.map_err(|error| unopened(&error))?;
+        connection.execute(AssertSqlSafe(settings(flavor))).await.map_err(|error| from_login(&error))?;
         let keeps_prepared = keeps_prepared(&version);
         Ok(Self { connection, id, flavor, keeps_prepared, last_used: Instant::now(), place: None })
     }
@@ -72,14 +72,6 @@ impl Session {
     /// Whether the server still answers on it, within this time.
     pub(crate) async fn answers(&mut self, within: Duration) -> bool {
         matches!(tokio::time::timeout(within, self.connection.ping()).await, Ok(Ok(())))
-    }
-}
-
-fn unopened(error: &sqlx::Error) -> Error {
-    let mapped = from_sqlx(error);
-    match mapped.code() {
-        ErrorCode::SourceUnavailable => mapped,
-        _ => unreachable("source cannot be reached").with_cause(error),
     }
 }
 

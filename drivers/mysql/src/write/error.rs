@@ -1,19 +1,12 @@
 //! The server's refusals of changes as our codes. Its own texts quote keys and name columns: they go to the log only.
 
-use crate::error::from_sqlx;
+use crate::error::{error_number, from_sqlx};
 use querygate_driver_api::write::Violation;
 use querygate_types::{Error, ErrorCode};
-use sqlx::mysql::MySqlDatabaseError;
-
-/// The server's number of a failure.
-pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
-    let sqlx::Error::Database(database) = error else { return None };
-    database.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
-}
 
 /// Error numbers that MariaDB and MySQL share, and those that only one of them has.
 pub(super) fn from_change(error: &sqlx::Error) -> Error {
-    let violation = match number(error) {
+    let violation = match error_number(error) {
         Some(1062 | 1586) => Violation::Unique,
         Some(1048 | 1364) => Violation::NotNull,
         Some(1216 | 1217 | 1451 | 1452) => Violation::ForeignKey,

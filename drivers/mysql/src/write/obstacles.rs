@@ -1,10 +1,11 @@
 //! What in the server itself stands against changes of a table: rights that the writing user lacks, engines that undo nothing, and
 //! servers that take no changes. For operators, before the first change is tried. A change is refused by the server itself.
 
-use super::error::{from_change, number};
+use super::error::from_change;
 use super::print;
 use super::transaction::HAS_TRANSACTIONS;
 use crate::connect::pool::Pool;
+use crate::error::error_number;
 use crate::wire::binary;
 use querygate_driver_api::identifier::{Identifier, TableRef};
 use querygate_types::{Error, Result};
@@ -53,7 +54,7 @@ async fn probed(
     for (right, text) in print::probes(table, key).map_err(|refusal| Error::internal(refusal.text))? {
         match (&mut *connection).prepare(AssertSqlSafe(text).into_sql_str()).await {
             Ok(_) => {}
-            Err(error) if number(&error).is_some_and(|number| DENIED.contains(&number)) => {
+            Err(error) if error_number(&error).is_some_and(|number| DENIED.contains(&number)) => {
                 obstacles.push(format!("the writing user lacks {right}"));
             }
             Err(error) => return Err(from_change(&error)),

@@ -2,11 +2,12 @@
 
 mod xa_branch;
 
-use super::error::{from_change, number};
+use super::error::from_change;
 use super::{print, store};
 use crate::compile::capabilities::MysqlCapabilities;
 use crate::connect::pool::{Lease, Pool};
 use crate::connect::session::Flavor;
+use crate::error::error_number;
 use crate::wire::bind::{self, add};
 use crate::wire::decode::Decoder;
 use arrow::array::RecordBatch;
@@ -75,7 +76,7 @@ impl ServerStop for MysqlStop {
     }
 
     fn is_stopped(failure: &sqlx::Error) -> bool {
-        number(failure) == Some(1317)
+        error_number(failure) == Some(1317)
     }
 }
 
@@ -114,7 +115,7 @@ impl MysqlTransaction {
 
     fn failed(&mut self, error: &sqlx::Error) -> Error {
         // A deadlock ends the whole transaction, and whatever is no word of the server's may have.
-        self.running.keeps_savepoints &= number(error).is_some_and(|number| number != 1213);
+        self.running.keeps_savepoints &= error_number(error).is_some_and(|number| number != 1213);
         from_change(error)
     }
 
@@ -360,7 +361,7 @@ impl SourceTransaction for MysqlTransaction {
             return Ok(());
         };
         let refusal = from_change(&error);
-        if number(&error).is_some() && refusal.code() != ErrorCode::SourceLost {
+        if error_number(&error).is_some() && refusal.code() != ErrorCode::SourceLost {
             self.rollback().await;
             return Err(CommitError::RolledBack(refusal));
         }
@@ -428,7 +429,7 @@ impl Reading<'_> {
                 Some(Ok(row)) => self.decoder.push(&row)?,
                 Some(Err(error)) => {
                     *self.has_unread_rows = false;
-                    self.running.keeps_savepoints &= number(&error).is_some_and(|number| number != 1213);
+                    self.running.keeps_savepoints &= error_number(&error).is_some_and(|number| number != 1213);
                     return Err(from_change(&error));
                 }
                 None => {

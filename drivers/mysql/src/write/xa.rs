@@ -1,8 +1,9 @@
 //! XA transactions that the server keeps: which of a gate's are there, and how they end. MariaDB keeps them from 10.5 on whatever becomes
 //! of their connections, MySQL from 8.0.30 on.
 
-use super::error::{from_change, number};
+use super::error::from_change;
 use crate::connect::pool::{Lease, Pool};
+use crate::error::error_number;
 use crate::wire::binary;
 use futures::TryStreamExt;
 use querygate_driver_api::execution::ExecuteContext;
@@ -55,7 +56,7 @@ async fn answer<T>(context: &ExecuteContext, asked: impl Future<Output = T>) -> 
 }
 
 fn refused(error: &sqlx::Error) -> Error {
-    if number(error).is_some_and(|number| DENIED.contains(&number)) {
+    if error_number(error).is_some_and(|number| DENIED.contains(&number)) {
         return Error::new(ErrorCode::SourceError, "source does not let prepared transactions be settled")
             .with_hint("An operator can grant XA_RECOVER_ADMIN to the source's writing user.")
             .with_cause(error);
@@ -107,7 +108,7 @@ pub(super) async fn settle(pool: &Arc<Pool>, id: &GlobalId, fate: Fate, context:
     let ended = lease.session.connection.execute(AssertSqlSafe(text));
     let settled = match answer(context, ended).await? {
         Ok(_) => Settled::Done,
-        Err(error) => match number(&error) {
+        Err(error) => match error_number(&error) {
             // Said of one that a connection still has, too.
             Some(UNKNOWN) => {
                 let found = listed(&mut lease, context, |found| found == id).await?;
@@ -132,7 +133,7 @@ pub(super) async fn obstacles(pool: &Arc<Pool>) -> Result<Vec<String>> {
     let asked = lease.session.connection.execute("XA RECOVER").await;
     match asked {
         Ok(_) => {}
-        Err(error) if number(&error).is_some_and(|number| DENIED.contains(&number)) => {
+        Err(error) if error_number(&error).is_some_and(|number| DENIED.contains(&number)) => {
             obstacles.push("the writing user lacks XA_RECOVER_ADMIN".to_owned());
         }
         Err(error) => return Err(from_change(&error)),

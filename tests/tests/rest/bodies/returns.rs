@@ -65,8 +65,8 @@ fn gate() -> Gate {
 /// Cells of a row as SQL prints them.
 fn cells(gate: &Gate, columns: &str, id: i64) -> Vec<Option<String>> {
     runtime().block_on(async {
-        let client = gate.server.client("nora").await;
-        let rows = client.simple_query(&format!("SELECT {columns} FROM shop_kinds WHERE id = {id}")).await.unwrap();
+        let client = gate.sql("nora").await;
+        let rows = client.simple_query(&format!("SELECT {columns} FROM kinds WHERE id = {id}")).await.unwrap();
         let row = rows.iter().find_map(|message| match message {
             tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
@@ -78,8 +78,8 @@ fn cells(gate: &Gate, columns: &str, id: i64) -> Vec<Option<String>> {
 
 fn insert(gate: &Gate, columns: &str, values: &str) {
     runtime().block_on(async {
-        let client = gate.server.client("nora").await;
-        client.batch_execute(&format!("INSERT INTO shop_kinds ({columns}) VALUES {values}")).await.unwrap();
+        let client = gate.sql("nora").await;
+        client.batch_execute(&format!("INSERT INTO kinds ({columns}) VALUES {values}")).await.unwrap();
     });
 }
 
@@ -126,8 +126,8 @@ fn doubles_are_stored_bit_for_bit() {
         assert_eq!(made.status, 201, "{}", made.text());
     }
     let by_sql: Vec<f64> = runtime().block_on(async {
-        let client = gate.server.client("nora").await;
-        let rows = client.query("SELECT d FROM shop_kinds ORDER BY id", &[]).await.unwrap();
+        let client = gate.sql("nora").await;
+        let rows = client.query("SELECT d FROM kinds ORDER BY id", &[]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     });
     let listed = gate.ask("nora", "GET", &format!("{PATH}?sort=id&limit=1000&select=id,d,j"), None).text();

@@ -1,7 +1,8 @@
 //! An XA transaction, which the server can keep, whatever becomes of its connection, until its fate is decided.
 
 use super::MysqlTransaction;
-use crate::write::error::{from_change, number};
+use crate::error::error_number;
+use crate::write::error::from_change;
 use crate::write::xa::{RBROLLBACK, UNKNOWN, literal, settling};
 use querygate_driver_api::write::{CommitError, Fate, GlobalId, PrepareError};
 use querygate_types::{Error, ErrorCode};
@@ -41,12 +42,12 @@ impl MysqlTransaction {
         let id = xa.literal();
         // It may have ended its work before, or been rolled back in part by the server: both refuse this, and take what follows.
         let ended = self.send(format!("XA END {id}")).await;
-        if ended.is_err_and(|error| number(&error).is_none()) {
+        if ended.is_err_and(|error| error_number(&error).is_none()) {
             return false;
         }
         match self.send(format!("XA ROLLBACK {id}")).await {
             Ok(()) => true,
-            Err(error) => number(&error) == Some(UNKNOWN),
+            Err(error) => error_number(&error) == Some(UNKNOWN),
         }
     }
 
@@ -70,7 +71,7 @@ impl MysqlTransaction {
         };
         self.running.keeps_savepoints = false;
         let refusal = from_change(&error);
-        if number(&error).is_some() && refusal.code() != ErrorCode::SourceLost {
+        if error_number(&error).is_some() && refusal.code() != ErrorCode::SourceLost {
             self.running.is_running = false;
             return Err(PrepareError::Refused(refusal));
         }
@@ -98,7 +99,7 @@ impl MysqlTransaction {
             return Ok(());
         };
         let refusal = from_change(&error);
-        if fate == Fate::Committed && number(&error).is_some_and(|number| RBROLLBACK.contains(&number)) {
+        if fate == Fate::Committed && error_number(&error).is_some_and(|number| RBROLLBACK.contains(&number)) {
             return Err(CommitError::RolledBack(refusal));
         }
         Err(CommitError::unknown(&refusal, None))
