@@ -27,7 +27,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A line of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 enum Line {
     Made {
         id: String,
@@ -358,8 +358,12 @@ mod tests {
             "a file that cannot be read knows nothing"
         );
         assert!(KeyFile::open(path).is_err(), "a line that is none may have revoked a key");
-        let wide = r#"{"id":"d","name":"n","login":"ada","hash":"h","prefix":"osk_","created_ms":1,"expires_ms":null,"scope":"all"}"#;
-        std::fs::write(folder.path().join("wide.ndjson"), wide).unwrap();
-        assert!(KeyFile::open(folder.path().join("wide.ndjson")).is_err(), "a scope that is none narrows nothing");
+        let line = r#"{"id":"d","name":"n","login":"ada","hash":"h","prefix":"osk_","created_ms":1,"expires_ms":null,"scope":"all"}"#;
+        // A scope that is none, and a misspelt member, narrow nothing.
+        for wide in [line.to_owned(), line.replace("scope", "scop")] {
+            let file = folder.path().join("wide.ndjson");
+            std::fs::write(&file, &wide).unwrap();
+            assert!(KeyFile::open(file).is_err(), "{wide}");
+        }
     }
 }
