@@ -38,9 +38,15 @@ impl Shape {
     }
 }
 
+/// Bytes of a name that somebody may have misspelt; comparing takes the product of the lengths.
+const COMPARED_MAX: usize = 256;
+
 /// The candidate most like `name`, if any is like it.
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > COMPARED_MAX {
+        return None;
+    }
     let lower = name.to_lowercase();
     let scored = candidates.into_iter().map(|candidate| {
         let other = candidate.to_lowercase();

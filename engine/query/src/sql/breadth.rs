@@ -1,5 +1,6 @@
 //! Bounds what a short text can unfold into, before it is planned: planning takes no notice of a time limit.
 
+use crate::sql::nesting::Nesting;
 use crate::sql::walk::{ON, Reader, Step, Stop, look, read};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, ObjectName, ObjectNamePart, Query,
@@ -61,6 +62,7 @@ struct Wide {
     /// Parts that the engine comes to more than once, by where they stand in the tree, and how often.
     visits: HashMap<*const Expr, u64>,
     all_visits: u64,
+    nesting: Nesting,
 }
 
 struct Open {
@@ -203,6 +205,7 @@ impl Reader for Wide {
     }
 
     fn expr(&mut self, expr: &Expr) -> Step {
+        self.nesting.enter(expr)?;
         match expr {
             Expr::Subquery(query)
             | Expr::Exists { subquery: query, .. }
@@ -223,6 +226,10 @@ impl Reader for Wide {
             _ => {}
         }
         ON
+    }
+
+    fn after_expr(&mut self, _expr: &Expr) -> Step {
+        self.nesting.leave()
     }
 
     fn relation(&mut self, relation: &ObjectName) -> Step {
@@ -274,6 +281,17 @@ mod tests {
             let deep = (0..13).fold("1".to_owned(), |deep, _| inner.replace("{}", &deep));
             assert_eq!(judge(&format!("select {deep}")), complex, "{deep}");
         }
+        for inner in ["array[{}]", "row({}, 1)", "({}, 1)"] {
+            assert!(judge(&nested(11, inner)).is_some(), "{inner}");
+        }
+        for (levels, inner) in [
+            (100, "abs({})"),
+            (50, "array_length(array[{}], 1)"),
+            (50, "array_length(array[{}], 1) + 1"),
+            (100, "substring({} from 2)"),
+        ] {
+            assert_eq!(judge(&nested(levels, inner)), complex, "{inner}");
+        }
         for inner in
             ["case when {} > 1 then b else 2 end", "coalesce({}, 3)", "coalesce(case when {} = a then b end, 'b')"]
         {
@@ -299,6 +317,11 @@ mod tests {
                 .replacen('(', "select (", 1),
             &nested(60, "case when b > 1 then 2 else {} end"),
             &nested(60, "coalesce(b, {})"),
+            &nested(60, "replace({}, 'a', 'b')"),
+            &nested(100, "({} + 1)::int"),
+            &nested(6, "array[{}]"),
+            &nested(5, "row({}, 1)"),
+            &format!("select array_length(array[{}], 1)", vec!["1"; 90_000].join(", ")),
             &nested(9, "case when {} > 1 then b else 2 end"),
             &nested(9, "coalesce({}, b)"),
             &nested(9, "case when a > 1 then {} else b end"),

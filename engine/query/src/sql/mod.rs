@@ -9,6 +9,7 @@ pub(crate) mod copy_from;
 pub(crate) mod distinct_from;
 pub mod fuzzing;
 pub(crate) mod locate;
+mod nesting;
 pub(crate) mod not_exists;
 pub(crate) mod parse;
 pub(crate) mod refuse;

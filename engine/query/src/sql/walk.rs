@@ -56,6 +56,11 @@ pub(crate) trait Reader {
     fn expr(&mut self, _: &Expr) -> Step {
         ON
     }
+
+    /// After all parts of an expression.
+    fn after_expr(&mut self, _: &Expr) -> Step {
+        ON
+    }
 }
 
 /// Changes the parts of a tree in place. What a step puts in is walked over too, except after the parts.
@@ -153,6 +158,10 @@ impl Visitor for Reading<'_> {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> Step {
         self.0.expr(expr)
+    }
+
+    fn post_visit_expr(&mut self, expr: &Expr) -> Step {
+        self.0.after_expr(expr)
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn refuse_heavy(tokens: &[TokenWithSpan]) -> Result<()> {
     if tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count() > TOKENS_MAX {
         return Err(too_long());
     }
+    refuse_long_names(tokens)?;
     if depth_of_doubled(tokens) > DOUBLED_MAX {
         return Err(Error::new(ErrorCode::StatementTooComplex, "subqueries in two parentheses are nested too deep")
             .with_detail(format!("The limit is {DOUBLED_MAX} levels.")));
@@ -62,33 +63,133 @@ fn depth_of_doubled(tokens: &[TokenWithSpan]) -> usize {
 
 /// Words and signs of one text: each becomes up to a kilobyte of syntax and plan before any limit of memory sees it.
 const TOKENS_MAX: usize = 200_000;
+/// Bytes of a name. PostgreSQL cuts names at 63; what is longer than this is none, and would be compared with every name that there is.
+const NAME_BYTES_MAX: usize = 1_024;
 
 /// Refuses a text of more words and signs than a statement is made of, before it is cut into them, which alone would take
-/// a hundred bytes for each. What stands in single quotes is one word.
+/// hundreds of bytes for each. What stands in quotes or in a comment is one word.
 ///
 /// # Errors
 /// 54001.
 pub(crate) fn refuse_long_lists(sql: &str) -> Result<()> {
-    // Whether a backslash hides a quote is not known here: the reading that finds fewer signs counts.
-    if sql.len() > TOKENS_MAX && signs(sql, false).min(signs(sql, true)) > TOKENS_MAX / 2 {
+    // Whether a backslash hides a quote is not known here: the reading that finds fewer counts.
+    if sql.len() > TOKENS_MAX && words(sql, false).min(words(sql, true)) > TOKENS_MAX {
         return Err(too_long());
     }
     Ok(())
 }
 
-/// Commas and parentheses outside of quotes.
-fn signs(sql: &str, escapes: bool) -> usize {
-    let (mut quoted, mut hidden, mut signs) = (false, false, 0);
-    for byte in sql.bytes() {
-        match byte {
-            _ if hidden => hidden = false,
-            b'\\' if quoted && escapes => hidden = true,
-            b'\'' => quoted = !quoted,
-            b',' | b'(' | b')' if !quoted => signs += 1,
-            _ => {}
+/// Refuses names that are none.
+///
+/// # Errors
+/// 54000.
+fn refuse_long_names(tokens: &[TokenWithSpan]) -> Result<()> {
+    let is_long = |token: &Token| matches!(token, Token::Word(word) if word.value.len() > NAME_BYTES_MAX);
+    if tokens.iter().any(|token| is_long(&token.token)) {
+        return Err(Error::new(ErrorCode::ProgramLimitExceeded, "a name is too long")
+            .with_detail(format!("The limit is {NAME_BYTES_MAX} bytes.")));
+    }
+    Ok(())
+}
+
+/// Words and signs outside of quotes and comments, never more than the tokenizer makes of the text.
+fn words(sql: &str, escapes: bool) -> usize {
+    let bytes = sql.as_bytes();
+    let (mut at, mut words) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        let length = match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => 1,
+            b'-' if rest.starts_with(b"--") => rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()),
+            b'/' if rest.starts_with(b"/*") => comment(rest),
+            b'\'' | b'"' => {
+                // `E'a'` and `'it''s'` are one each.
+                let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+                words += usize::from(!before.is_some_and(|before| before == byte || is_of_word(*before)));
+                quoted(rest, escapes && *byte == b'\'')
+            }
+            b'$' if let Some(length) = dollar_quoted(rest) => {
+                words += 1;
+                length
+            }
+            b',' | b'(' | b')' | b'[' | b']' | b';' | b'.' => {
+                words += 1;
+                1
+            }
+            _ => {
+                words += 1;
+                run(rest)
+            }
+        };
+        at += length;
+    }
+    words
+}
+
+/// A letter of any alphabet, a digit, or a sign that names hold.
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii()
+}
+
+/// Bytes of a word, a number or signs that stand together, at least one.
+fn run(bytes: &[u8]) -> usize {
+    let first = bytes.first().copied().unwrap_or_default();
+    let goes_on = |at: usize| {
+        let (byte, before) = (bytes[at], bytes[at - 1]);
+        if first.is_ascii_digit() {
+            // `1.5e-3`
+            return is_of_word(byte)
+                || byte == b'.'
+                || (matches!(byte, b'+' | b'-') && before.eq_ignore_ascii_case(&b'e'));
+        }
+        let ends = byte.is_ascii_whitespace() || b",()[];.'\"".contains(&byte) || is_of_word(byte) != is_of_word(first);
+        !ends && !bytes[at..].starts_with(b"--") && !bytes[at..].starts_with(b"/*")
+    };
+    (1..bytes.len()).find(|at| !goes_on(*at)).unwrap_or(bytes.len())
+}
+
+/// Bytes of `$tag$ … $tag$`, where it is one.
+fn dollar_quoted(bytes: &[u8]) -> Option<usize> {
+    let tag = 2 + bytes.iter().skip(1).position(|byte| *byte == b'$')?;
+    let is_tag = |(at, byte): (usize, &u8)| is_of_word(*byte) && (at > 0 || !byte.is_ascii_digit());
+    if tag > 66 || !bytes[1..tag - 1].iter().enumerate().all(is_tag) {
+        return None;
+    }
+    let end = bytes[tag..].windows(tag).position(|window| window == &bytes[..tag]);
+    Some(end.map_or(bytes.len(), |end| tag + end + tag))
+}
+
+/// Bytes of a quoted text with its quotes.
+fn quoted(bytes: &[u8], escapes: bool) -> usize {
+    let mut hidden = false;
+    let quote = bytes.first();
+    let end = bytes.iter().skip(1).position(|byte| {
+        let is_hidden = std::mem::replace(&mut hidden, false);
+        if !is_hidden && escapes && *byte == b'\\' {
+            hidden = true;
+        }
+        !is_hidden && Some(byte) == quote
+    });
+    end.map_or(bytes.len(), |end| end + 2)
+}
+
+/// Bytes of a comment, which may hold others.
+fn comment(bytes: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        if rest.starts_with(b"/*") {
+            (at, depth) = (at + 2, depth + 1);
+        } else if rest.starts_with(b"*/") {
+            (at, depth) = (at + 2, depth.saturating_sub(1));
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += 1;
         }
     }
-    signs
+    bytes.len()
 }
 
 fn too_long() -> Error {
@@ -275,15 +376,26 @@ mod tests {
             format!("select array[{}]", chain("1", ",", 1_000_000)),
             format!("values {}", vec!["(1,2)"; 100_000].join(",")),
             format!("select {}", chain("'a''b'", ",", 300_000)),
+            format!("select {}", vec!["a"; 1_000_000].join(".")),
+            format!("select {}1", "- ".repeat(300_000)),
+            format!("select {}", "\"a\" ".repeat(300_000)),
         ] {
             assert_eq!(refuse_long_lists(&sql).unwrap_err().code(), ErrorCode::StatementTooComplex, "{:.60}", sql);
         }
         assert_eq!(judge(&chain("1", " ", 200_001)).unwrap_err().code(), ErrorCode::StatementTooComplex);
+        assert_eq!(
+            judge(&format!("select {}(1)", "f".repeat(2_000))).unwrap_err().code(),
+            ErrorCode::ProgramLimitExceeded
+        );
         let text = "{\"a\": [1, 2, (3)]}, ".repeat(100_000);
         for sql in [
             format!("select '{text}'"),
             format!("select e'\\'{text}'"),
             format!("select '\\', '{text}'"),
+            format!("select $x$ {text} $$ {text} $x$"),
+            format!("select {}", chain("E'it''s \\' 1'", ",", 90_000)),
+            format!("select {}", chain("-1.5e-3", ",", 60_000)),
+            format!("select 1 /* {text} /* {text} */ */ -- {text}"),
             format!("select 1 where a in ({})", chain("1", ", ", 60_000)),
         ] {
             assert!(refuse_long_lists(&sql).is_ok(), "{:.60}", sql);
