@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// Runs the driver until this process' standard input is closed, by which it ends also when the test was killed.
-const KEEPER: &str = r#""$0" "$@" 2>&1 & driver=$!; cat >/dev/null; kill "$driver"; wait "$driver""#;
+const KEEPER: &str = r#""$0" "$@" 2>&1 & driver=$!; cat >/dev/null; kill "$driver"; wait "$driver" 2>/dev/null"#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -63,6 +63,8 @@ impl Kind {
             }
             Self::Firefox => json!({
                 "browserName": "firefox",
+                // It asks before it sends a form again.
+                "unhandledPromptBehavior": "accept",
                 "moz:firefoxOptions": {"binary": browser, "args": ["-headless"], "prefs": {
                     // 0 is dark and 1 light.
                     "layout.css.prefers-color-scheme.content-override": i32::from(theme == Theme::Light),

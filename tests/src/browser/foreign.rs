@@ -1,7 +1,7 @@
 //! A site of somebody else on this machine: pages that try what they may not.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// Serves one page to everybody, which may be changed.
@@ -19,18 +19,11 @@ impl Foreign {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, page) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(String::new())));
         let shown = Arc::clone(&page);
-        // It ends with the test's process.
+        // It ends with the test's process. Browsers open connections before they have something to ask.
         std::thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                let mut head = [0; 8 << 10];
-                // Requests without a body come in one piece.
-                let _ = stream.read(&mut head);
-                let body = shown.lock().unwrap().clone();
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                    body.len()
-                );
+            for stream in listener.incoming().map_while(Result::ok) {
+                let shown = Arc::clone(&shown);
+                std::thread::spawn(move || serve(stream, &shown));
             }
         });
         Self { address, page }
@@ -55,6 +48,20 @@ impl Foreign {
     pub fn other_site(&self) -> String {
         format!("http://localhost:{}/", self.address.port())
     }
+}
+
+fn serve(mut stream: TcpStream, shown: &Mutex<String>) {
+    // Requests without a body come in one piece.
+    let mut head = [0; 8 << 10];
+    if !matches!(stream.read(&mut head), Ok(read) if read > 0) {
+        return;
+    }
+    let body = shown.lock().unwrap().clone();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
 }
 
 /// A form that sends itself.

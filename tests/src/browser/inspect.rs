@@ -23,7 +23,7 @@ for (const svg of document.querySelectorAll('svg')) {
     const box = text.getBoundingClientRect();
     const name = `label ${text.textContent}`;
     if (size < 9) faults.push(`${name} has ${size.toFixed(1)} px`);
-    if (box.left < frame.left - 1 || box.right > frame.right + 1) faults.push(`${name} is cut off`);
+    if (box.left < frame.left - 1 || box.right > frame.right + 1) faults.push(`${name} is cut off: ${box.left} to ${box.right} of ${frame.left} to ${frame.right}`);
     const over = seen.find(o => box.left < o.right && o.left < box.right && box.top < o.bottom - 3 && o.top < box.bottom - 3);
     if (over) faults.push(`${name} lies over another`);
     seen.push(box);
@@ -51,4 +51,10 @@ pub fn faults(browser: &Browser) -> Vec<String> {
     let mut faults: Vec<String> = found.iter().map(ToString::to_string).collect();
     faults.extend(browser.complaints());
     faults
+}
+
+/// Leaves out of later faults what happened so far, as where a page was refused something on purpose.
+pub fn forgive(browser: &Browser) {
+    let _ = browser.script("performance.clearResourceTimings()");
+    let _ = browser.complaints();
 }

@@ -64,10 +64,24 @@ impl Request {
         head.push_str("\r\n");
         tcp.write_all(head.as_bytes()).unwrap();
         tcp.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        tcp.read_to_end(&mut answer).unwrap();
+        // A server that does not close a connection says how long its answer is.
+        let (mut answer, mut part) = (Vec::new(), [0; 65_536]);
+        while self.method == "HEAD" || !is_whole(&answer) {
+            let read = tcp.read(&mut part).unwrap();
+            if read == 0 {
+                break;
+            }
+            answer.extend_from_slice(&part[..read]);
+        }
         Answer::of(&answer)
     }
+}
+
+/// Whether an answer has as many bytes as its head says.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let length = Answer::of(&answer[..end + 4]).header("content-length").and_then(|length| length.parse().ok());
+    length.is_some_and(|length: usize| answer.len() >= end + 4 + length)
 }
 
 impl Answer {

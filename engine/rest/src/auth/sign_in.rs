@@ -182,7 +182,10 @@ pub(crate) async fn sign_out(State(site): Shared, call: Call) -> Response {
         site.sessions.close(token);
     }
     let mut answer = ok(&json!({"success": true}));
-    set_cookie(&mut answer, &format!("{COOKIE}=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"));
+    // A page of another site brings no cookie, and may not have the browser forget it either.
+    if !comes_from_elsewhere(&call) {
+        set_cookie(&mut answer, &format!("{COOKIE}=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"));
+    }
     answer
 }
 
