@@ -267,7 +267,7 @@ impl Connection {
             Input::Message(message) => message,
             Input::Refused(_) if self.skipping => return Ok(()),
             Input::Refused(Recoverable { extended, refusal }) => {
-                self.fail(refusal_report(refusal));
+                self.fail(refusal_report(refusal))?;
                 if extended {
                     self.skipping = true;
                 } else {
@@ -297,7 +297,7 @@ impl Connection {
         match step {
             Ok(()) => Ok(()),
             Err(Halt::Statement(report)) => {
-                self.fail(report);
+                self.fail(report)?;
                 self.skipping = true;
                 Ok(())
             }
@@ -320,7 +320,7 @@ impl Connection {
                 self.fail(Report::error(
                     ErrorCode::FeatureNotSupported,
                     "function calls by the fastpath protocol are not supported",
-                ));
+                ))?;
                 self.ready();
                 Ok(())
             }
@@ -342,13 +342,18 @@ impl Connection {
         }
     }
 
-    /// Reports a failed statement.
-    pub(crate) fn fail(&mut self, report: Report) {
+    /// Reports a failed statement. Where the session was told to end, its statement was cancelled for that: the client hears why, and of no
+    /// request to cancel.
+    pub(crate) fn fail(&mut self, report: Report) -> Result<(), Closing> {
+        if self.shared.ending.is_kill() || self.slot.is_over() {
+            return Err(self.killed());
+        }
         observe::error(report.sqlstate());
         self.session.fail_transaction();
         self.take_effects();
         report.write(&mut self.out);
         self.uncorked = true;
+        Ok(())
     }
 
     /// What is changed from now on is stored when the client has sent all that belongs together.
@@ -368,10 +373,7 @@ impl Connection {
         self.slot.end();
         match ended {
             Ok(()) => Ok(()),
-            Err(Halt::Statement(report)) => {
-                self.fail(report);
-                Ok(())
-            }
+            Err(Halt::Statement(report)) => self.fail(report),
             Err(Halt::Connection(closing)) => Err(closing),
         }
     }

@@ -7,9 +7,17 @@ mod common;
 use common::client::{
     Client, bind, close, describe, error_field, execute, frame, packet, parse, query, script, startup, sync,
 };
-use common::fake::{PASSWORD, USER};
+use common::fake::{FakeAuth, FakeService, PASSWORD, USER};
 use common::{config, serve, serve_with};
+use querygate_pgwire_frontend::PostgresDoor;
+use querygate_query_api::scram::ScramVerifier;
+use querygate_query_api::service::Authenticator;
+use querygate_query_api::tokens::{Admitted, Candidate, Standing};
+use querygate_types::principal::Principal;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn login_reports_settings_and_a_key() {
@@ -508,4 +516,57 @@ async fn pipelined_requests_are_answered_in_order() {
     }
     assert_eq!(script(&client.until_ready().await), "T(value) D(a) C(SELECT 1) Z(I)");
     door.stop().await;
+}
+
+/// Lets its user in for as long as it says.
+#[derive(Clone)]
+struct Leaving(Arc<AtomicBool>);
+
+impl Standing for Leaving {
+    fn holds(&self) -> bool {
+        !self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+impl Authenticator for Leaving {
+    fn scram_verifier(&self, user: &str) -> ScramVerifier {
+        FakeAuth.scram_verifier(user)
+    }
+    fn principal(&self, user: &str) -> Option<Arc<Principal>> {
+        FakeAuth.principal(user)
+    }
+    fn candidate(&self, user: &str) -> Candidate {
+        let admitted = |principal| Admitted { principal, standing: Arc::new(self.clone()) };
+        Candidate { verifier: self.scram_verifier(user), admitted: self.principal(user).map(admitted) }
+    }
+    fn has_database(&self, database: &str) -> bool {
+        FakeAuth.has_database(database)
+    }
+}
+
+/// The statement is cancelled for the end of its session: whichever is seen first, its client hears of the end only.
+#[tokio::test]
+async fn who_no_longer_holds_hears_so_of_a_statement_that_runs() {
+    let extended = [parse("", "wait", &[]), bind("", "", &[], &[], &[]), execute("", 0), sync()].concat();
+    for (asked, before) in [(query("wait"), ""), (query("stall 2"), "T D D "), (extended, "1 2 ")] {
+        for _ in 0..5 {
+            let (leaving, service) = (Leaving(Arc::default()), Arc::new(FakeService::default()));
+            let door = PostgresDoor::bind(config(), Arc::<FakeService>::clone(&service), Arc::new(leaving.clone()));
+            let door = door.await.unwrap();
+            let (addr, shutdown) = (door.local_addr().unwrap(), CancellationToken::new());
+            let task = tokio::spawn(door.serve(shutdown.clone()));
+            let mut client = Client::connect(addr).await;
+            client.send(&asked).await;
+            while service.executed.load(std::sync::atomic::Ordering::SeqCst) < 1 {
+                tokio::task::yield_now().await;
+            }
+            leaving.0.store(true, std::sync::atomic::Ordering::SeqCst);
+            let said = script(&client.until_end().await);
+            let said = said.replace("D(0|~)", "D").replace("D(1|n1)", "D").replace("T(id,name)", "T");
+            assert_eq!(said, format!("{before}E(28000)"));
+            shutdown.cancel();
+            task.await.unwrap();
+            assert_eq!(service.open_sessions(), 0);
+        }
+    }
 }

@@ -48,7 +48,7 @@ impl Connection {
         self.input.advance(request.bytes);
         let Some(report) = self.answer(&request, outcome) else { return Ok(true) };
         // Sync is read already.
-        self.fail(report);
+        self.fail(report)?;
         self.ready();
         Ok(true)
     }

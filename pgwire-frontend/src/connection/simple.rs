@@ -22,7 +22,7 @@ impl Connection {
         self.slot.end();
         match outcome {
             Ok(()) => {}
-            Err(Halt::Statement(report)) => self.fail(report),
+            Err(Halt::Statement(report)) => self.fail(report)?,
             Err(Halt::Connection(closing)) => return Err(closing),
         }
         self.end_block().await?;
