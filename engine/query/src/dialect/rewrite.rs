@@ -9,8 +9,8 @@ use super::rewrite::expressions::{
     boolean_literals, bounds, calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
 use super::rewrite::from::{
-    aliases, beside_wildcards, names, order_by_input_columns, order_keys, order_names, recursion, relations, rows,
-    set_names, using, value_lists,
+    aliases, beside_wildcards, names, order_by_input_columns, order_keys, order_names, recursion, relations,
+    row_values, rows, set_names, using, value_lists,
 };
 use super::rewrite::grouping::{aggregates, frames, group_by, misplaced, orders, sets, windows};
 use crate::dialect::parameters::Declared;
@@ -260,7 +260,7 @@ impl Writer for Rewriter<'_> {
         orders::distinct_once(select);
         relations::wildcards(self, select);
         names::name_columns(select, self.ctes.len() == 1);
-        rows::items(self, &mut select.projection);
+        row_values::items(self, &mut select.projection);
         calls::records(&mut select.projection);
         ON
     }
@@ -294,7 +294,7 @@ impl Writer for Rewriter<'_> {
         step(bounds::rewrite(expr))?;
         self.note_outer_name(expr);
         order_keys::keep_apart_in(expr);
-        step(rows::rewrite(self, expr))?;
+        step(row_values::rewrite(self, expr))?;
         normal_forms::rewrite(expr);
         orders::by_no_places(expr);
         using::qualify(self, expr);

@@ -253,6 +253,7 @@ impl Writer for Renaming<'_> {
             Expr::Identifier(name) if self.row && self.within.is_empty() && self.is_it(name) => {
                 *name = quoted(self.other);
             }
+            Expr::QualifiedWildcard(name, _) => self.wildcard(name),
             Expr::Function(function) => {
                 let FunctionArguments::List(list) = &mut function.args else { return ON };
                 for argument in &mut list.args {

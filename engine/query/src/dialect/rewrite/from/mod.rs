@@ -9,6 +9,7 @@ pub(in crate::dialect) mod order_keys;
 pub(in crate::dialect) mod order_names;
 pub(in crate::dialect) mod recursion;
 pub(in crate::dialect) mod relations;
+pub(in crate::dialect) mod row_values;
 pub(in crate::dialect) mod rows;
 pub(in crate::dialect) mod set_names;
 pub(in crate::dialect) mod using;

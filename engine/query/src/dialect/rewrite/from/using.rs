@@ -2,7 +2,7 @@
 //! a RIGHT JOIN the left one, which may be NULL. Here each gets the value that the join gives it.
 
 use super::merged_columns::{self, Given, last};
-use super::{names, rows};
+use super::{names, row_values, rows};
 use crate::dialect::ast::{aliased, folded, quoted};
 use crate::dialect::rewrite::Rewriter;
 use crate::sql::walk::{ON, Step, Writer, write};
@@ -161,7 +161,7 @@ pub(in crate::dialect) fn in_order(rewriter: &Rewriter<'_>, query: &mut Query) -
     let mut merged = if merges(&select.from) { joined(rewriter, &select.from)?.merged } else { Merged::new() };
     // An alias that stands for a value is one there, too.
     if rows::has_functions(&select.from) {
-        merged.extend(rows::values(&rows::scope(rewriter, select)));
+        merged.extend(row_values::values(&rows::scope(rewriter, select)));
     }
     if merged.is_empty() {
         return Ok(());
