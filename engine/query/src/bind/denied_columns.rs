@@ -1,8 +1,9 @@
 //! `hidden_columns = "denied"`: columns that a reader may not read have names, and a statement that reads one is refused as in
 //! PostgreSQL. What is left reads governed tables alone.
 
+use crate::dialect::is_written_key;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Dependency, ExprSchema as _, Result as EngineResult};
+use datafusion::common::{DFSchema, ExprSchema as _, Result as EngineResult};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
 use querygate_catalog::named::{NamedTable, denied_table};
@@ -18,14 +19,13 @@ use std::sync::Arc;
 pub(super) fn without_denied_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
-        found |= named_of(node)?.is_some();
+        found |= named_of(node)?.is_some() || has_written_keys(node);
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(Error::internal)?;
     if !found {
         return Ok(plan);
     }
-    let plan = plan.transform_up_with_subqueries(grouped_as_written).map_err(Error::internal)?.data;
     if let Some(table) = first_denied(&plan).map_err(Error::internal)? {
         return Err(Error::new(ErrorCode::InsufficientPrivilege, format!("permission denied for table {table}")));
     }
@@ -40,36 +40,30 @@ fn named_of(node: &LogicalPlan) -> EngineResult<Option<(&TableScan, Arc<dyn data
     Ok(is_named.then_some((scan, provider)))
 }
 
-/// The engine adds to the key of a table all its columns, of which a group has one value each: those that may not be read are left out.
-fn grouped_as_written(node: LogicalPlan) -> EngineResult<Transformed<LogicalPlan>> {
-    let node = node.recompute_schema()?;
-    let LogicalPlan::Aggregate(aggregate) = node else { return Ok(Transformed::yes(node)) };
-    let schema = Arc::clone(aggregate.input.schema());
-    let place = |expr: &Expr| match expr {
-        Expr::Column(column) => schema.maybe_index_of_column(column),
-        _ => None,
-    };
-    let keys: Vec<usize> = aggregate.group_expr.iter().filter_map(place).collect();
-    let decided = |at: usize| {
-        schema.functional_dependencies().iter().any(|dependency| {
-            dependency.mode == Dependency::Single
-                && dependency.target_indices.contains(&at)
-                && !dependency.source_indices.contains(&at)
-                && dependency.source_indices.iter().all(|source| keys.contains(source))
-        })
-    };
-    let needless = |expr: &Expr| place(expr).is_some_and(|at| denied_table(schema.field(at)).is_some() && decided(at));
-    let Aggregate { input, mut group_expr, aggr_expr, .. } = aggregate;
-    group_expr.retain(|expr| !needless(expr));
-    Ok(Transformed::yes(LogicalPlan::Aggregate(Aggregate::try_new(input, group_expr, aggr_expr)?)))
+/// Whether it has keys of which it is said that they are written.
+fn has_written_keys(node: &LogicalPlan) -> bool {
+    matches!(node, LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(is_written_key))
 }
 
-/// The table of the first column that is read and may not be.
+/// A group over governed tables. Of its keys that may not be read, a statement that is not refused writes none: the engine adds them to
+/// the key of their table, and nothing reads them.
+fn grouped(aggregate: Aggregate) -> EngineResult<LogicalPlan> {
+    let Aggregate { input, mut group_expr, aggr_expr, schema, .. } = aggregate;
+    group_expr.retain(|key| !is_written_key(key) && denied_part(key, &schema).is_none());
+    Ok(LogicalPlan::Aggregate(Aggregate::try_new(input, group_expr, aggr_expr)?))
+}
+
+/// The table of the first column that is read and may not be. A column among the keys of a group may be the engine's: one that is
+/// written is there once more.
 fn first_denied(plan: &LogicalPlan) -> EngineResult<Option<String>> {
     let mut denied = None;
     plan.apply_with_subqueries(|node| {
         let columns = InputColumns::of(node)?;
+        let groups = matches!(node, LogicalPlan::Aggregate(_));
         node.apply_expressions(|expr| {
+            if groups && matches!(expr, Expr::Column(_)) {
+                return Ok(TreeNodeRecursion::Continue);
+            }
             expr.apply(|part| {
                 denied = denied.take().or_else(|| denied_part(part, columns.schema()));
                 Ok(if denied.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -91,6 +85,10 @@ fn denied_part(part: &Expr, columns: &DFSchema) -> Option<String> {
 
 /// A node over governed tables.
 fn governed(node: LogicalPlan) -> EngineResult<Transformed<LogicalPlan>> {
+    let node = match node {
+        LogicalPlan::Aggregate(aggregate) => return Ok(Transformed::yes(grouped(aggregate)?)),
+        node => node,
+    };
     let Some((scan, provider)) = named_of(&node)? else { return Ok(Transformed::yes(node.recompute_schema()?)) };
     let any: &dyn Any = provider.as_ref();
     let Some(named) = any.downcast_ref::<NamedTable>() else { return Ok(Transformed::no(node)) };
@@ -129,10 +127,48 @@ mod tests {
             "SELECT secret FROM (SELECT 'a' AS secret) x WHERE secret NOT IN (SELECT secret FROM accounts)",
             "SELECT id FROM accounts a WHERE EXISTS (SELECT 1 FROM visits v WHERE v.id = a.secret::text)",
             "SELECT id FROM accounts UNION SELECT secret::text FROM accounts",
+            "SELECT id FROM accounts a WHERE a IS NOT NULL",
+            "SELECT id FROM accounts a WHERE a.* IS NOT NULL",
+            "SELECT id FROM accounts a WHERE (a.*) IS NULL",
         ] {
-            let error = reader.bind(sql).map(drop).unwrap_err();
-            let expected = ("42501", "permission denied for table accounts");
-            assert_eq!((error.code().sqlstate(), error.message()), expected, "{sql}");
+            refused(&reader, sql);
+        }
+    }
+
+    fn refused(reader: &crate::testing::Reader, sql: &str) {
+        let error = reader.bind(sql).map(drop).unwrap_err();
+        let expected = ("42501", "permission denied for table accounts");
+        assert_eq!((error.code().sqlstate(), error.message()), expected, "{sql}");
+    }
+
+    /// Beside a key, which decides all columns of its row, one that is written is read, and one that the engine adds is not.
+    #[test]
+    fn a_group_reads_what_is_written_beside_its_key() {
+        let reader = Shop::denying().clerk();
+        for sql in [
+            "SELECT id FROM accounts GROUP BY id, secret",
+            "SELECT id FROM accounts GROUP BY secret, id",
+            "SELECT id FROM accounts a GROUP BY a.id, (a.secret)",
+            "SELECT id FROM accounts a GROUP BY a.id, (a).secret",
+            "SELECT id FROM accounts GROUP BY (id, secret)",
+            "SELECT id FROM accounts GROUP BY GROUPING SETS ((id, secret))",
+            "SELECT id FROM accounts GROUP BY GROUPING SETS ((id, secret), (id))",
+            "SELECT id FROM accounts GROUP BY ROLLUP (id, secret)",
+            "SELECT DISTINCT id FROM accounts GROUP BY id, secret",
+            "SELECT id FROM accounts GROUP BY id UNION SELECT id FROM accounts GROUP BY id, secret",
+            "SELECT id FROM visits WHERE account_id IN (SELECT id FROM accounts GROUP BY id, secret)",
+            "SELECT v.id FROM visits v JOIN accounts a ON a.id = v.account_id GROUP BY v.id, a.id, a.secret",
+            "SELECT id, secret FROM accounts GROUP BY id",
+            "SELECT id, secret FROM accounts GROUP BY id, secret",
+            "SELECT id, secret IS NULL FROM accounts GROUP BY id",
+            "SELECT secret AS s, id FROM accounts GROUP BY s, id",
+            "SELECT id FROM accounts GROUP BY id ORDER BY secret",
+            "SELECT id FROM accounts GROUP BY id, secret ORDER BY secret",
+            "SELECT id FROM accounts GROUP BY id HAVING secret IS NULL",
+            "SELECT id FROM accounts GROUP BY id HAVING max(secret) IS NULL",
+            "SELECT id, row_number() OVER (ORDER BY secret) FROM accounts GROUP BY id",
+        ] {
+            refused(&reader, sql);
         }
     }
 
@@ -149,6 +185,17 @@ mod tests {
             "SELECT id FROM visits v WHERE EXISTS (SELECT 1 FROM accounts a WHERE a.id = v.account_id) ORDER BY 1",
             "SELECT (SELECT max(a.name) FROM accounts a WHERE a.id = v.account_id) FROM visits v ORDER BY 1",
             "SELECT * FROM visits ORDER BY id",
+            "SELECT id, name FROM accounts GROUP BY id ORDER BY name, id",
+            "SELECT id, name FROM accounts GROUP BY id HAVING name IS NOT NULL ORDER BY id",
+            "SELECT a.id, a.name, count(v.id) FROM accounts a LEFT JOIN visits v ON v.account_id = a.id GROUP BY a.id ORDER BY 1",
+            "SELECT a.id, v.id FROM accounts a LEFT JOIN visits v ON v.account_id = a.id GROUP BY a.id, v.id ORDER BY 1, 2",
+            "SELECT a.name, v.id FROM visits v JOIN accounts a ON v.account_id = a.id GROUP BY a.id, v.id ORDER BY 1, 2",
+            "SELECT a.id, count(b.id) FROM accounts a LEFT JOIN accounts b ON b.id > a.id GROUP BY a.id ORDER BY 1",
+            "SELECT a.id, a.name FROM visits v FULL JOIN accounts a ON v.account_id = a.id GROUP BY a.id ORDER BY 1",
+            "SELECT secret, count(*) FROM (SELECT name AS secret FROM accounts) x GROUP BY secret ORDER BY 1",
+            "SELECT x.secret FROM (SELECT id, name AS secret FROM accounts) x GROUP BY x.id, x.secret ORDER BY 1",
+            "SELECT upper(secret), count(*) FROM (SELECT id AS secret FROM visits) x GROUP BY upper(secret) ORDER BY 1",
+            "SELECT secret, grouping(secret) FROM (SELECT name AS secret FROM accounts) x GROUP BY ROLLUP (secret) ORDER BY 1, 2",
             "WITH x AS (SELECT id FROM accounts) SELECT * FROM x UNION ALL SELECT id FROM accounts ORDER BY 1",
         ] {
             let told =

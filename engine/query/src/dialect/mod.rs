@@ -23,6 +23,7 @@ pub(crate) use planners::blocks::Blocks;
 pub(crate) use planners::near::{near_column, with_nearest};
 #[cfg(test)]
 pub(crate) use planners::types::PgTypePlanner;
+pub(crate) use rewrite::grouping::written_keys::is_written_key;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::settler::Settler;
 pub(crate) use subqueries::memberships::as_joins;

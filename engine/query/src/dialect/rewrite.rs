@@ -12,7 +12,7 @@ use super::rewrite::from::{
     aliases, beside_wildcards, names, order_by_input_columns, order_keys, order_names, recursion, relations,
     row_values, rows, set_names, using, value_lists,
 };
-use super::rewrite::grouping::{aggregates, frames, group_by, misplaced, orders, sets, windows};
+use super::rewrite::grouping::{aggregates, frames, group_by, misplaced, orders, sets, windows, written_keys};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, OrderBy, Query, Select, SetExpr, Statement, TableFactor};
@@ -112,6 +112,15 @@ impl Rewriter<'_> {
                 named.iter().map(find).collect()
             }
         }
+    }
+
+    /// Whether a table of the reader's has a column of that name that may not be read.
+    fn may_be_denied(&self, name: &str) -> bool {
+        let has = |names: &[String]| names.iter().any(|own| own == name);
+        let mut relations = self.catalog.image().schemas.iter().flat_map(|schema| &schema.relations);
+        relations.any(|relation| {
+            relation.named.as_deref().is_some_and(has) && !relation.columns.iter().any(|column| column.name == name)
+        })
     }
 
     /// The columns of a WITH query.
@@ -276,6 +285,7 @@ impl Writer for Rewriter<'_> {
         if let Some(own) = self.group_casts.last_mut() {
             *own = casts;
         }
+        written_keys::mark(self, select);
         ON
     }
 

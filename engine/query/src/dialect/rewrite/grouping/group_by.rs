@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, HashMap};
 
-const APART: &str = "told_apart";
+pub(super) const APART: &str = "told_apart";
 
 /// Tells the casts of a SELECT apart, and gives them for the ORDER BY behind it. After its columns got their names.
 pub(in crate::dialect) fn keep_apart(select: &mut Select) -> Result<Casts> {

@@ -10,3 +10,4 @@ pub(in crate::dialect) mod orders;
 pub(in crate::dialect) mod sets;
 pub(in crate::dialect) mod ties;
 pub(in crate::dialect) mod windows;
+pub(in crate::dialect) mod written_keys;
