@@ -1,6 +1,6 @@
 //! Typed values: coercing a comparand to a column's kind, and comparing JSON cells with typed values. Knows no policy.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use querygate_types::json::jsonb;
 use querygate_types::uuid;
 use serde_json::Value;
@@ -141,17 +141,22 @@ pub(crate) fn date(text: &str) -> Option<i32> {
     i32::try_from(day.signed_duration_since(NaiveDate::default()).num_days()).ok()
 }
 
+/// Milliseconds since 1970-01-01T00:00:00Z.
 pub(crate) fn timestamp(text: &str) -> Option<i64> {
+    instant(text).map(|instant| instant.timestamp_millis())
+}
+
+pub(crate) fn instant(text: &str) -> Option<DateTime<Utc>> {
     if text.len() == 10 {
-        return date(text).map(|day| i64::from(day) * DAY_MS);
+        return DateTime::from_timestamp_millis(i64::from(date(text)?) * DAY_MS);
     }
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Some(instant.timestamp_millis());
+        return Some(instant.to_utc());
     }
     ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-        .map(|instant| instant.and_utc().timestamp_millis())
+        .map(|instant| instant.and_utc())
 }
 
 fn time(text: &str) -> Option<i32> {

@@ -84,11 +84,9 @@ async fn reaches(work: &Work, inquiry: &Inquiry, id: &str) -> Result<bool, Refus
         }
         "update" | "transfer" => {
             let action = RecordAction::Update { id, values: Map::new(), expected_version: None };
-            admits(work, RecordChange { object, action }).await
+            admits(work, RecordChange::new(object, action)).await
         }
-        "delete" => {
-            admits(work, RecordChange { object, action: RecordAction::Delete { id, expected_version: None } }).await
-        }
+        "delete" => admits(work, RecordChange::new(object, RecordAction::Delete { id, expected_version: None })).await,
         // There is no record yet.
         "create" => Ok(true),
         _ => Ok(false),

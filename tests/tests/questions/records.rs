@@ -11,6 +11,7 @@ use querygate_tests::harness::{Client, Fixture, Layout, TestGate, records_of, ru
 use querygate_types::Error;
 use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 fn fixture() -> Fixture {
     let stack = json!({
@@ -70,17 +71,17 @@ fn values(value: Value) -> Map<String, Value> {
 }
 
 fn create(values_of: Value) -> RecordChange {
-    RecordChange { object: "r_deal".to_owned(), action: RecordAction::Create { values: values(values_of) } }
+    RecordChange::new("r_deal".to_owned(), RecordAction::Create { values: values(values_of) })
 }
 
 fn update(id: &str, values_of: Value) -> RecordChange {
     let action = RecordAction::Update { id: id.to_owned(), values: values(values_of), expected_version: None };
-    RecordChange { object: "r_deal".to_owned(), action }
+    RecordChange::new("r_deal".to_owned(), action)
 }
 
 fn delete(id: &str) -> RecordChange {
     let action = RecordAction::Delete { id: id.to_owned(), expected_version: None };
-    RecordChange { object: "r_deal".to_owned(), action }
+    RecordChange::new("r_deal".to_owned(), action)
 }
 
 fn one(client: &Client, change: RecordChange) -> Result<ChangedRecord, Error> {
@@ -260,10 +261,36 @@ fn rights_are_asked_as_of_sql() {
     assert_eq!(stored(&chief, "d2").unwrap()["name"], "two");
 }
 
+/// In every source: the text of a document as it was written, and all digits of an instant.
+#[test]
+fn digits_of_documents_and_instants_are_kept() {
+    let mut fixture = fixture();
+    fixture.stack["objects"][0]["fields"]["seen"] = json!({"type": "datetime", "label": "Seen"});
+    let snapshot = fixture.snapshot();
+    fixture.tables[0] = Fixture::declared(&snapshot, "r_deal", &json!([{"id": "d1", "name": "one"}]));
+    for layout in [Layout::Memory, Layout::Sqlite] {
+        let gate = TestGate::new(&fixture, layout);
+        let chief = gate.client(&Principal::builder("cleo").permission_set("r_chief").build());
+        let text = r#"{"x": 12345678901234567890123.5,"y":1.10,"z":[18446744073709551616]}"#;
+        let data = querygate_types::json::value::value(text).unwrap();
+        let texts = HashMap::from([("data".to_owned(), text.to_owned()), ("name".to_owned(), "x".to_owned())]);
+        let instant = if layout == Layout::Memory { "2026-01-01T00:00:00.123456Z" } else { "2026-01-01T00:00:00.123Z" };
+        let change = update("d1", json!({"data": data, "seen": instant}));
+        one(&chief, RecordChange { texts: texts.clone(), ..change }).unwrap();
+        let of = |text: &str| chief.run(&format!("SELECT name FROM deal WHERE CAST(data AS text) = '{text}'"));
+        eprintln!("{:?}", of(text));
+        assert_eq!(stored(&chief, "d1").unwrap()["seen"], json!(instant), "{layout:?}");
+        // A text of another value is none of this one.
+        one(&chief, RecordChange { texts, ..update("d1", json!({"data": [1]})) }).unwrap();
+        eprintln!("{:?}", of("[1]"));
+    }
+}
+
 #[test]
 fn a_stale_version_changes_nothing() {
     let (_gate, chief, ..) = gate();
     let at = |version: &str| RecordChange {
+        texts: HashMap::new(),
         object: "r_deal".to_owned(),
         action: RecordAction::Update {
             id: "d1".to_owned(),
@@ -323,6 +350,7 @@ fn a_block_of_changes_is_stored_with_its_end() {
     let other = gate.client(&Principal::builder("cora").permission_set("r_chief").build());
     chief.session().begin_block();
     let person = RecordChange {
+        texts: HashMap::new(),
         object: "r_person".to_owned(),
         action: RecordAction::Create { values: values(json!({"name": "Bob"})) },
     };
@@ -371,8 +399,7 @@ fn published_values_are_stored_as_they_are() {
         let (column, value) = (case["query"]["write"]["column"].as_str().unwrap(), &case["query"]["write"]["value"]);
         let id = format!("w-{}", case["id"].as_str().unwrap());
         let given = values(json!({"id": id, "label": case["name"], column: value}));
-        let change =
-            RecordChange { object: "conf_roundtrip".to_owned(), action: RecordAction::Create { values: given } };
+        let change = RecordChange::new("conf_roundtrip".to_owned(), RecordAction::Create { values: given });
         match one(&client, change) {
             Ok(made) if record(&made)[column] == case["expect"]["readBack"] => agree += 1,
             Ok(made) => failures.push(format!("{} {value}: {}", case["name"], record(&made)[column])),

@@ -69,6 +69,36 @@ fn a_number_is_a_key_like_any_other() {
     assert_eq!(refused("/data/shop_tickets/44"), (404, "RECORD_NOT_FOUND".to_owned()));
 }
 
+/// By a text that no other verb finds a record by, none is made.
+#[test]
+fn an_upsert_makes_no_record_of_another_spelling_of_its_key() {
+    let gate = Gate::new();
+    let upsert = |id: &Value| {
+        let body = json!({"operation": "upsert", "records": [{"id": id, "data": {"title": "Made"}}]});
+        gate.ask("nora", "POST", "/data/shop_tickets/batch", Some(&body)).json()["results"][0].clone()
+    };
+    for other in ["099", " 99", "99.0", "9.9e1", "x"] {
+        let error = upsert(&json!(other))["errors"][0].clone();
+        assert_eq!(
+            (&error["code"], &error["httpStatus"]),
+            (&json!("VALIDATION_FAILED"), &json!(400)),
+            "{other}: {error}"
+        );
+    }
+    assert_eq!(gate.refused("nora", "GET", "/data/shop_tickets/99", None).0, 404);
+    assert_eq!(upsert(&json!("99"))["success"], json!(true));
+    assert_eq!(upsert(&json!(98))["success"], json!(true));
+    assert_eq!(gate.get("nora", "/data/shop_tickets/99")["record"]["title"], json!("Made"));
+    let import = |id: Value| {
+        let body = json!({"format": "json", "writeMode": "upsert", "matchFields": ["id"], "rows": [{"id": id, "title": "In"}]});
+        gate.ask("nora", "POST", "/data/shop_tickets/import", Some(&body)).json()["results"][0].clone()
+    };
+    assert_eq!(import(json!("42"))["action"], json!("updated"));
+    for other in ["042", " 42 ", "42.0"] {
+        assert_eq!(import(json!(other))["ok"], json!(false), "{other}");
+    }
+}
+
 /// A record that is hidden is like one that is not there, however its number is written and by whichever way it comes.
 #[test]
 fn a_number_refers_to_what_its_writer_sees() {

@@ -5,6 +5,7 @@ use arrow::record_batch::RecordBatch;
 use querygate_types::{Error, Result};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A change of one record.
@@ -14,6 +15,17 @@ pub struct RecordChange {
     pub object: String,
     /// What is done.
     pub action: RecordAction,
+    /// Documents among its values as they were written, by the names of fields: values have doubles, which are not all digits of a number.
+    /// One that does not say what its value is says nothing.
+    pub texts: HashMap<String, String>,
+}
+
+impl RecordChange {
+    /// With no texts of documents.
+    #[must_use]
+    pub fn new(object: String, action: RecordAction) -> Self {
+        Self { object, action, texts: HashMap::new() }
+    }
 }
 
 /// What is done to a record.

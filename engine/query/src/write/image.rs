@@ -296,13 +296,15 @@ fn column(
             Some(_) | None if is_made => {
                 GivenRecord::stored(&targeted.intent().object().object, &field.name, value, &wanted)?
             }
-            None if targeted.intent().record().is_some() => {
-                let object = &targeted.intent().object().object;
-                let stored = GivenRecord::stored(object, &field.name, value, &wanted);
-                let is_given = payload.get(&field.name).is_some_and(|given| !given.is_null());
-                if is_given { stored.map_err(|error| unfit(object, &field.name, &wanted, error))? } else { stored? }
-            }
-            Some(_) | None => scalar(value, &wanted)?,
+            own => match targeted.intent().record().filter(|_| own.is_none()) {
+                Some(record) => {
+                    let object = &targeted.intent().object().object;
+                    let stored = record.stored_as_given(object, &field.name, value, &wanted);
+                    let is_given = payload.get(&field.name).is_some_and(|given| !given.is_null());
+                    if is_given { stored.map_err(|error| unfit(object, &field.name, &wanted, error))? } else { stored? }
+                }
+                None => scalar(value, &wanted)?,
+            },
         });
     }
     ScalarValue::iter_to_array(values).map_err(Error::internal)

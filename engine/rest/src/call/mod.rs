@@ -2,7 +2,7 @@
 
 mod digits;
 
-use crate::call::digits::Digits;
+pub(crate) use crate::call::digits::{Digits, Place};
 use crate::callers::Sender;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
@@ -160,7 +160,7 @@ impl Call {
         Ok((json_of(&bytes)?, held))
     }
 
-    /// The body as records of an object: numbers of its fields keep all their digits.
+    /// The body as records of an object, with the texts of it: numbers of its fields keep all their digits.
     ///
     /// # Errors
     /// As [`charged_json`](Self::charged_json).
@@ -169,12 +169,12 @@ impl Call {
         work: &Work,
         most: usize,
         object: &str,
-    ) -> Result<(Option<Value>, Held), Refusal> {
+    ) -> Result<(Option<Value>, Digits, Held), Refusal> {
         let (mut body, digits, held) = self.charged_digits(work, most).await?;
         if let Some(body) = &mut body {
             digits.restore(work, object, body).await?;
         }
-        Ok((body, held))
+        Ok((body, digits, held))
     }
 
     /// The body with the digits of its numbers.
@@ -189,7 +189,8 @@ impl Call {
         let bytes = self.bytes(most).await?;
         let mut held = work.held();
         held.grow(weight(&bytes))?;
-        Ok((json_of(&bytes)?, Digits::of(&bytes), held))
+        let body = json_of(&bytes)?;
+        Ok((body, Digits::of(&bytes, &mut held)?, held))
     }
 
     /// The body as an object, charged likewise.
@@ -201,9 +202,9 @@ impl Call {
         work: &Work,
         most: usize,
         object: &str,
-    ) -> Result<(Map<String, Value>, Held), Refusal> {
-        let (body, held) = self.charged_records(work, most, object).await?;
-        Ok((object_of(body)?, held))
+    ) -> Result<(Map<String, Value>, Digits, Held), Refusal> {
+        let (body, digits, held) = self.charged_records(work, most, object).await?;
+        Ok((object_of(body)?, digits, held))
     }
 
     /// The body as an object. No body is an empty one, and so is null, as ObjectStack has it.

@@ -246,3 +246,93 @@ fn bytes_have_one_form() {
     let field = &described["components"]["schemas"]["record.shop_kinds"]["properties"]["y"];
     assert!(field["pattern"].is_string() && field["description"].as_str().unwrap().contains("hexadecimal"), "{field}");
 }
+
+/// What INSERT keeps of documents and instants, and no double of: for each the document, the instant and the time of day.
+const DIGITS: [[&str; 3]; 6] = [
+    [
+        r#"{"x":12345678901234567890123.5,"y":1.10,"z":0.1234567890123456789}"#,
+        "2026-01-01T00:00:00.123456Z",
+        "13:14:15.123456",
+    ],
+    ["[18446744073709551616, 1e400, -0, 1.0, 1E2]", "2026-01-01T00:00:00.999999Z", "23:59:59.999999"],
+    [r#"{"a": {"b" : [ ]} , "n":[1.50]}"#, "1969-12-31T23:59:59.000001Z", "00:00:00.000001"],
+    [r#""\u00e9 \/""#, "2026-01-01T00:00:00.120Z", "13:14:15.120"],
+    ["3.1400", "2026-01-01T00:00:00.000Z", "13:14:15"],
+    ["99999999999999999999", "0001-01-01T00:00:00.000001Z", "00:00:00"],
+];
+
+/// Columns whose times are texts as they are written.
+fn rows_of_microseconds() -> String {
+    ["TIMESTAMP", "TIMESTAMPTZ", "TIME"]
+        .iter()
+        .fold(ROWS.to_owned(), |rows, name| rows.replace(&format!("{name}_TEXT"), name))
+}
+
+/// As INSERT stores it, by every way in which REST makes and changes a record; and as it was read, written back.
+#[test]
+fn digits_of_documents_and_instants_are_kept() {
+    let gate = Gate::of(STACK, &rows_of_microseconds(), "");
+    let bearer = format!("Bearer {}", gate.token("nora"));
+    let send = |method: &str, path: &str, body: &str| {
+        let request = querygate_tests::server::Request::new(method, &format!("/api/v1{path}"));
+        let answer = gate.send(request.header("authorization", &bearer).text("application/json", body));
+        assert!(matches!(answer.status, 200 | 201), "{method} {path} {body}: {}", answer.text());
+        let told = answer.json();
+        assert!(told["success"] != json!(false) && told["errors"].as_u64().unwrap_or(0) == 0, "{body}: {told}");
+        answer.text()
+    };
+    let stored = |id: i64| cells(&gate, "j, ts, tz, ti", id);
+    for (id, [document, instant, time]) in (100_i64..).step_by(100).zip(DIGITS) {
+        // No double is that large, and a body with such a number is refused.
+        let document = document.replace(" 1e400,", "");
+        insert(&gate, "id, j, ts, tz, ti", &format!("({id}, '{document}', '{instant}', '{instant}', '{time}')"));
+        let wanted = stored(id);
+        assert_eq!(wanted[0].as_deref(), Some(document.as_str()));
+        let read = send("GET", &format!("{PATH}/{id}"), "");
+        let record = read.split_once("\"record\":").unwrap().1.strip_suffix('}').unwrap().to_owned();
+        send("PATCH", &format!("{PATH}/{id}"), &record);
+        assert_eq!(stored(id), wanted, "{record}");
+        let values = format!("\"j\":{document},\"ts\":\"{instant}\",\"tz\":\"{instant}\",\"ti\":\"{time}\"");
+        let record = |at: i64| format!("{{\"id\":{},{values}}}", id + at);
+        let data = |at: i64| format!("{{\"id\":{},\"data\":{{{values}}}}}", id + at);
+        send("POST", PATH, &record(1));
+        send("POST", &format!("{PATH}/createMany"), &format!("[{},{}]", record(2), record(3)));
+        let made: Vec<String> = (4..10).map(|at| format!("{{\"id\":{}}}", id + at)).collect();
+        send("POST", &format!("{PATH}/createMany"), &format!("[{}]", made.join(",")));
+        send("PATCH", &format!("{PATH}/{}", id + 4), &format!("{{{values}}}"));
+        send("POST", &format!("{PATH}/updateMany"), &format!("{{\"records\":[{},{}]}}", data(5), data(6)));
+        let batch = format!("{{\"operation\":\"upsert\",\"records\":[{},{},{}]}}", data(7), record(8), data(10));
+        send("POST", &format!("{PATH}/batch"), &batch);
+        let update = format!("\"action\":\"update\",\"id\":\"{}\",\"data\":{{{values}}}", id + 9);
+        let create = format!("\"action\":\"create\",\"data\":{}", record(11));
+        let operation = |rest: &str| format!("{{\"object\":\"shop_kinds\",{rest}}}");
+        send("POST", "/batch", &format!("{{\"operations\":[{},{}]}}", operation(&update), operation(&create)));
+        send("POST", &format!("{PATH}/import"), &format!("{{\"format\":\"json\",\"rows\":[{}]}}", record(12)));
+        let renamed = record(13).replace("\"j\":", "\"doc\":");
+        let mapped = format!("{{\"format\":\"json\",\"mapping\":{{\"doc\":\"j\"}},\"rows\":[{renamed}]}}");
+        send("POST", &format!("{PATH}/import"), &mapped);
+        let cell = format!("\"{}\"", document.replace('"', "\"\""));
+        let csv = format!("id,j,ts,tz,ti\n{},{cell},{instant},{instant},{time}\n", id + 14);
+        send("POST", &format!("{PATH}/import"), &json!({"format": "csv", "csv": csv}).to_string());
+        for at in 1..=14 {
+            assert_eq!(stored(id + at), wanted, "{at}: {document}");
+        }
+    }
+}
+
+/// A source that keeps milliseconds cuts nothing off, of SQL as of REST.
+#[test]
+fn a_source_of_milliseconds_says_so() {
+    let gate = gate();
+    insert(&gate, "id, ts, ti", "(1, '2026-01-01 00:00:00.120', '10:00:00.5')");
+    let wanted = cells(&gate, "ts, ti", 1);
+    for values in [json!({"ts": "2026-01-01T00:00:00.123456Z"}), json!({"ti": "10:00:00.123456"})] {
+        let refused = gate.ask("nora", "PATCH", &format!("{PATH}/1"), Some(&values));
+        assert_eq!(refused.status, 400, "{values}: {}", refused.text());
+        assert_eq!(refused.json()["sqlstate"], json!("22008"), "{}", refused.text());
+    }
+    assert_eq!(cells(&gate, "ts, ti", 1), wanted);
+    let same = gate.ask("nora", "PATCH", &format!("{PATH}/1"), Some(&json!({"ts": "2026-01-01T00:00:00.120000Z"})));
+    assert_eq!(same.status, 200, "{}", same.text());
+    assert_eq!(cells(&gate, "ts, ti", 1), wanted);
+}

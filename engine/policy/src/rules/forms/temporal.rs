@@ -1,6 +1,6 @@
 //! Dates, instants and times of day as a written value spells them, in the form in which they are stored.
 
-use crate::rules::stamp::instant_text;
+use crate::rules::moments::{instant_of_micros, micros_of, time_of_micros};
 use crate::value;
 use serde_json::Value;
 
@@ -10,24 +10,26 @@ pub(in crate::rules) fn date(given: &Value) -> Option<Value> {
     value::date(day).map(|_| Value::String(day.to_owned()))
 }
 
-/// An instant in UTC with milliseconds; a bare day is its midnight.
+/// An instant in UTC with milliseconds, or with microseconds where it has some; a bare day is its midnight.
 pub(in crate::rules) fn datetime(given: &Value) -> Option<Value> {
-    let ms = value::timestamp(given.as_str()?.trim())?;
-    instant_text(ms).map(Value::String)
+    let instant = value::instant(given.as_str()?.trim())?;
+    instant_of_micros(micros_of(instant)).map(Value::String)
 }
 
-/// `HH:MM:SS`, with milliseconds where there are any. `HH:MM` is a whole minute, an instant its time of day in UTC.
+/// `HH:MM:SS`, with milliseconds or microseconds where there are any. `HH:MM` is a whole minute, an instant its time of day in UTC.
 pub(in crate::rules) fn time(given: &Value) -> Option<Value> {
     let text = given.as_str()?.trim();
-    if text.len() > 12
-        && let Some(ms) = value::timestamp(text)
-    {
-        return clock(instant_text(ms)?.get(11..23)?);
-    }
-    clock(text)
+    let micros = match value::instant(text).filter(|_| text.len() > 12) {
+        Some(instant) => micros_of(instant).rem_euclid(DAY_MICROS),
+        None => clock(text)?,
+    };
+    time_of_micros(micros).map(Value::String)
 }
 
-fn clock(text: &str) -> Option<Value> {
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Microseconds since midnight. Further digits are rounded, as SQL rounds them.
+fn clock(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let mut parts = whole.split(':');
     let mut part = |below: u8| {
@@ -43,9 +45,9 @@ fn clock(text: &str) -> Option<Value> {
     if text.contains('.') && (fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit())) {
         return None;
     }
-    let millis = format!("{:0<3}", fraction.get(..fraction.len().min(3))?);
-    let clock = format!("{hours:02}:{minutes:02}:{seconds:02}");
-    Some(Value::String(if millis == "000" { clock } else { format!("{clock}.{millis}") }))
+    let tenths: i64 = format!("{:0<7}", fraction.get(..fraction.len().min(7))?).parse().ok()?;
+    let seconds = i64::from(hours) * 3_600 + i64::from(minutes) * 60 + i64::from(seconds);
+    Some(seconds * 1_000_000 + (tenths + 5) / 10).filter(|micros| *micros < DAY_MICROS)
 }
 
 #[cfg(test)]
@@ -64,12 +66,20 @@ mod tests {
         check(date, "not a date", None);
         check(datetime, "2026-06-21", Some("2026-06-21T00:00:00.000Z"));
         check(datetime, "2026-06-21T12:00:00+02:00", Some("2026-06-21T10:00:00.000Z"));
+        check(datetime, "2026-01-01T00:00:00.123456Z", Some("2026-01-01T00:00:00.123456Z"));
+        check(datetime, "2026-01-01T02:00:00.9999994+02:00", Some("2026-01-01T00:00:00.999999Z"));
+        check(datetime, "2026-01-01 00:00:00.9999995", Some("2026-01-01T00:00:01.000Z"));
+        check(datetime, "1969-12-31T23:59:59.000001Z", Some("1969-12-31T23:59:59.000001Z"));
+        check(datetime, "2026-01-01T00:00:00.120000Z", Some("2026-01-01T00:00:00.120Z"));
         check(datetime, "2026-13-45", None);
         check(time, "14:30", Some("14:30:00"));
         check(time, "14:30:15.5", Some("14:30:15.500"));
         check(time, "14:30:15.000", Some("14:30:15"));
+        check(time, "14:30:15.000001", Some("14:30:15.000001"));
+        check(time, "14:30:59.9999996", Some("14:31:00"));
         check(time, "2026-06-21T12:34:56Z", Some("12:34:56"));
-        for wrong in ["7:05", "24:00", "14:60", "14", "14:30Z", "14:30.5", "14:30:15.", "aa:bb"] {
+        check(time, "2026-06-21T12:34:56.123456Z", Some("12:34:56.123456"));
+        for wrong in ["7:05", "24:00", "14:60", "14", "14:30Z", "14:30.5", "14:30:15.", "aa:bb", "23:59:59.9999999"] {
             check(time, wrong, None);
         }
         assert_eq!(date(&json!(5)), None);

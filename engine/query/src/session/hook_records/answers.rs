@@ -242,7 +242,7 @@ async fn undo(session: &GateSession, id: u32) -> Result<()> {
 }
 
 fn change(object: &str, action: RecordAction) -> RecordChange {
-    RecordChange { object: object.to_owned(), action }
+    RecordChange::new(object.to_owned(), action)
 }
 
 fn list(records: Vec<Row>) -> Value {

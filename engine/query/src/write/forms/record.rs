@@ -18,6 +18,7 @@ use querygate_query_api::requests::record_change::{RecordAction, RecordChange, k
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,6 +30,8 @@ pub(crate) struct GivenRecord {
     /// Fields that the text of the key is of.
     key_fields: usize,
     values: Row,
+    /// Texts of documents among its values, as they were written.
+    texts: HashMap<String, String>,
     /// Its values hold another key than its own.
     names_other: bool,
     /// `updated_at` as the caller knows it.
@@ -105,6 +108,7 @@ impl GivenRecord {
             id: id.cloned(),
             key_fields,
             values,
+            texts: change.texts.clone(),
             names_other: false,
             expected_version: version.cloned(),
             policy_rows,
@@ -238,6 +242,26 @@ impl GivenRecord {
             .with_vendor_code(VendorCode::ConcurrentUpdate))
     }
 
+    /// What is to be stored of a value that a caller gave and its rules left: of a document the text that was written, as INSERT stores it.
+    ///
+    /// # Errors
+    /// As [`stored`](Self::stored).
+    pub(in crate::write) fn stored_as_given(
+        &self,
+        object: &Object,
+        field: &str,
+        value: &Json,
+        own: &DataType,
+    ) -> Result<ScalarValue> {
+        let is_document = object.field(field).is_some_and(|field| is_document(field.value_type()));
+        let text = self.texts.get(field).filter(|_| is_document);
+        // Whoever made another value of it, the text of that is not known.
+        match text.filter(|text| querygate_types::json::value::value(text).is_ok_and(|read| read == *value)) {
+            Some(text) => ScalarValue::Utf8(Some(text.clone())).cast_to(own).map_err(Error::internal),
+            None => Self::stored(object, field, value, own),
+        }
+    }
+
     /// What is to be stored of a value that a record has after its rules.
     ///
     /// # Errors
@@ -246,12 +270,16 @@ impl GivenRecord {
         let declared = object.field(field).map(Field::value_type);
         match declared {
             // A text is a document like any other: it is stored with its quotes.
-            Some(ValueType::Json | ValueType::JsonText) if !value.is_null() => {
+            Some(declared) if is_document(declared) && !value.is_null() => {
                 ScalarValue::Utf8(Some(value.to_string())).cast_to(own).map_err(Error::internal)
             }
             Some(_) | None => scalar(value, own),
         }
     }
+}
+
+const fn is_document(declared: ValueType) -> bool {
+    matches!(declared, ValueType::Json | ValueType::JsonText)
 }
 
 /// # Errors
@@ -334,6 +362,15 @@ pub(in crate::write) fn unfit(object: &Object, name: &str, own: &DataType, error
     Error::new(ErrorCode::NumericOutOfRange, message)
         .with_vendor_code(VendorCode::ValidationFailed)
         .with_faults(vec![fault])
+}
+
+/// That a text is no key of a record, by which one is to be made.
+pub(crate) fn no_key(key: &Field) -> Error {
+    let message = format!("{} is not the text of a key", key.label);
+    let (field, label) = (key.name.clone(), Some(key.label.clone()));
+    Error::new(ErrorCode::InvalidTextRepresentation, message.clone())
+        .with_vendor_code(VendorCode::ValidationFailed)
+        .with_faults(vec![FieldFault { field, code: "invalid_type", message, label }])
 }
 
 fn unsupported(what: &str) -> Error {

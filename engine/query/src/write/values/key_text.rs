@@ -1,8 +1,9 @@
 //! The one reading of a record's key, which stands in paths and lists as text: the text by which answers show it, and no other spelling
 //! of its value. Two texts are never the same record, and no verb finds one that another does not.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, NaiveTime, Timelike};
 use querygate_metadata::model::ValueType;
+use querygate_policy::rules::{instant_of_micros, time_of_micros};
 use querygate_types::json::read::double;
 use querygate_types::uuid;
 use std::borrow::Cow;
@@ -26,7 +27,7 @@ pub(crate) fn key_text(of: ValueType, text: &str) -> Option<Cow<'_, str>> {
             NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok_and(|date| date.format("%Y-%m-%d").to_string() == text)
         }
         ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => DateTime::parse_from_rfc3339(text)
-            .is_ok_and(|at| at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true) == text),
+            .is_ok_and(|at| instant_of_micros(at.timestamp_micros()).is_some_and(|shown| shown == text)),
         ValueType::Time => is_time(text),
         // Hexadecimal digits have two cases, and a UUID is known by either.
         ValueType::Uuid => return uuid::canonical(text).map(Cow::Owned),
@@ -57,9 +58,11 @@ fn is_plain_decimal(text: &str) -> bool {
 }
 
 fn is_time(text: &str) -> bool {
-    let parse = |format| NaiveTime::parse_from_str(text, format).ok();
-    let shown = |time: NaiveTime| [time.format("%H:%M:%S").to_string(), time.format("%H:%M:%S%.3f").to_string()];
-    parse("%H:%M:%S%.f").is_some_and(|time| shown(time).iter().any(|shown| shown == text))
+    let micros = |time: NaiveTime| {
+        i64::from(time.num_seconds_from_midnight()) * 1_000_000 + i64::from(time.nanosecond() / 1_000)
+    };
+    let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok();
+    time.and_then(|time| time_of_micros(micros(time))).is_some_and(|shown| shown == text)
 }
 
 #[cfg(test)]
@@ -79,7 +82,9 @@ mod tests {
             (ValueType::Float64, "1"),
             (ValueType::Date, "2026-01-31"),
             (ValueType::TimestampMillisUtc, "2026-01-31T10:00:00.250Z"),
+            (ValueType::TimestampMillisUtc, "2026-01-31T10:00:00.250001Z"),
             (ValueType::Time, "14:30:00"),
+            (ValueType::Time, "14:30:00.000001"),
             (ValueType::Time, "14:30:00.250"),
             (ValueType::Boolean, "true"),
             (ValueType::Text, " 1.0 "),
@@ -105,7 +110,7 @@ mod tests {
             (ValueType::Float64, &["1.0", "1e0x", "NaN", "inf", " 1", "01"]),
             (ValueType::Date, &["2026-1-31", "2026-01-31T00:00:00.000Z", "2026-01-31x", "2026-02-30"]),
             (ValueType::TimestampMillisUtc, &["2026-01-31", "2026-01-31T10:00:00Z", "2026-01-31T11:00:00.250+01:00"]),
-            (ValueType::Time, &["14:30", "14:30:00.2", "4:30:00"]),
+            (ValueType::Time, &["14:30", "14:30:00.2", "4:30:00", "14:30:00.000", "14:30:00.250000"]),
             (ValueType::Uuid, &["a0eebc99", ""]),
         ];
         for (of, texts) in others {

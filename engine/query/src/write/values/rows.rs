@@ -5,10 +5,11 @@ use arrow::array::{Array, ArrayRef, ListBuilder, RecordBatch, StringBuilder};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, Days, NaiveDate, SecondsFormat};
+use chrono::{Days, NaiveDate};
 use datafusion::common::ScalarValue;
 use querygate_catalog::write::TargetField;
 use querygate_driver_api::value::Value;
+use querygate_policy::rules::{instant_of_micros, time_of_micros};
 use querygate_types::json::read::double;
 use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode, Result, bytes};
@@ -49,15 +50,10 @@ pub(crate) fn json(array: &ArrayRef, row: usize) -> Result<Json> {
         Value::Text(text) => Json::String(text.as_ref().to_owned()),
         Value::Date(days) => Json::String(date(days)?.format("%Y-%m-%d").to_string()),
         Value::Time(micros) => {
-            let time = DateTime::from_timestamp_micros(micros).ok_or_else(beyond)?;
-            // As rules spell it, so that a time of microseconds is not taken for one that a rule has changed.
-            let spelling = if time.timestamp_subsec_millis() == 0 { "%H:%M:%S" } else { "%H:%M:%S%.3f" };
-            Json::String(time.format(spelling).to_string())
+            // As rules spell it, so that a time is not taken for one that a rule has changed.
+            Json::String(time_of_micros(micros).ok_or_else(beyond)?)
         }
-        Value::Timestamp { micros, .. } => {
-            let instant = DateTime::from_timestamp_micros(micros).ok_or_else(beyond)?;
-            Json::String(instant.to_rfc3339_opts(SecondsFormat::Millis, true))
-        }
+        Value::Timestamp { micros, .. } => Json::String(instant_of_micros(micros).ok_or_else(beyond)?),
         Value::Binary(bytes) => Json::String(bytes::text(&bytes)),
         Value::TextList(_) => return other(array, row),
     })
@@ -243,11 +239,23 @@ mod tests {
         }
     }
 
-    /// Another spelling would be taken for a value that a rule made, which has milliseconds only.
+    /// Another spelling would be taken for a value that a rule made.
     #[test]
     fn times_are_spelled_as_rules_spell_them() {
-        let times: ArrayRef = Arc::new(Time64MicrosecondArray::from(vec![45_000_000_123, 45_000_250_123]));
-        assert_eq!([json(&times, 0).unwrap(), json(&times, 1).unwrap()], ["12:30:00", "12:30:00.250"]);
+        let times: ArrayRef =
+            Arc::new(Time64MicrosecondArray::from(vec![45_000_000_123, 45_000_250_000, 45_000_000_000]));
+        let instants: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1, -1, 250_000]));
+        for (array, texts) in [
+            (times, ["12:30:00.000123", "12:30:00.250", "12:30:00"]),
+            (instants, ["1970-01-01T00:00:00.000001Z", "1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00.250Z"]),
+        ] {
+            for (row, text) in texts.into_iter().enumerate() {
+                let shown = json(&array, row).unwrap();
+                assert_eq!(shown, text);
+                let stored = ScalarValue::try_from_array(&array, row).unwrap();
+                assert_eq!(scalar(&shown, array.data_type()).unwrap(), stored, "{text}");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod matches;
 
 use super::write::refusal_of;
 use crate::answer::ok;
-use crate::call::{Call, Named};
+use crate::call::{Call, Digits, Named, Place};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
@@ -14,11 +14,12 @@ use axum::extract::State;
 use axum::response::Response;
 use cells::{Cell, Readers, table};
 use matches::{Match, Matching};
-use querygate_query_api::requests::question::ObjectDescription;
+use querygate_query_api::requests::question::{JsonForm, ObjectDescription};
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
 use querygate_types::Error;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Rows of one request.
@@ -29,8 +30,8 @@ const CHANGES_AT_ONCE: usize = 200;
 pub(crate) async fn import(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max(), &object).await?;
-        let import = Import::of(&object, &body)?;
+        let (body, digits, _held) = call.charged_object(&work, site.body_max(), &object).await?;
+        let import = Import::of(&object, &body, &digits)?;
         import.run(&work).await
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Plain))
@@ -61,11 +62,13 @@ struct Import {
     /// Whether what was done is undone.
     dry: bool,
     rows: Vec<Vec<(String, Cell)>>,
+    /// Texts of their values, where they came as JSON.
+    texts: Vec<HashMap<String, String>>,
 }
 
 /// What becomes of a row.
 enum Row {
-    Change(RecordAction, &'static str),
+    Change(RecordChange, &'static str),
     Skipped,
     Failed(Failure),
 }
@@ -78,7 +81,7 @@ struct Failure {
 }
 
 impl Import {
-    fn of(object: &str, body: &Map<String, Value>) -> Result<Self, Refusal> {
+    fn of(object: &str, body: &Map<String, Value>, digits: &Digits) -> Result<Self, Refusal> {
         let invalid = |message: &str| Refusal::new(Code::InvalidRequest, message);
         let text = |key: &str| body.get(key).and_then(Value::as_str);
         if body.contains_key("mappingName") {
@@ -94,10 +97,17 @@ impl Import {
             let message = format!("Import too large: {} rows (max {ROWS_MAX})", rows.len());
             return Err(Refusal::new(VendorCode::BatchTooLarge, message));
         }
-        let rename = |(name, cell): (String, Cell)| match renamed.iter().find(|(from, _)| *from == name) {
-            Some((_, to)) => (to.clone(), cell),
-            None => (name, cell),
+        let own = |name: String| match renamed.iter().find(|(from, _)| *from == name) {
+            Some((_, to)) => to.clone(),
+            None => name,
         };
+        let given = body.get("rows").and_then(Value::as_array).into_iter().flatten().enumerate();
+        let texts = given.map(|(at, row)| {
+            let texts = row.as_object().map(|row| digits.texts(&[Place::Name("rows"), Place::At(at)], row));
+            texts.into_iter().flatten().map(|(name, text)| (own(name), text)).collect()
+        });
+        let texts = if text("format") == Some("json") { texts.collect() } else { Vec::new() };
+        let rename = |(name, cell): (String, Cell)| (own(name), cell);
         if body.contains_key("mode") {
             return Err(invalid(
                 "`mode` is no key of an import: say \"insert\", \"update\" or \"upsert\" as `writeMode`",
@@ -121,6 +131,7 @@ impl Import {
             matched_by,
             dry: body.get("dryRun") == Some(&Value::Bool(true)),
             rows: rows.into_iter().map(|row| row.into_iter().map(rename).collect()).collect(),
+            texts,
         })
     }
 
@@ -155,7 +166,8 @@ impl Import {
             Err((field, code, error)) => Err(Failure { code: code.to_owned(), error, field: Some(field) }),
         };
         let rows = self.rows.iter().map(read).collect();
-        let rows = self.actions(work, object, rows).await?;
+        let texts = self.texts_of_rows(object);
+        let rows = self.actions(work, object, rows, texts).await?;
         if self.dry {
             work.session().begin_block();
         }
@@ -191,12 +203,26 @@ impl Import {
         }
     }
 
+    /// Texts of documents among the values of each row: of a table, the cells themselves.
+    fn texts_of_rows(&self, object: &ObjectDescription) -> Vec<HashMap<String, String>> {
+        if !self.texts.is_empty() {
+            return self.texts.clone();
+        }
+        let is_document = |name: &str| object.field(name).is_some_and(|field| field.form == JsonForm::Json);
+        let text = |(name, cell): &(String, Cell)| match cell {
+            Cell::Text(text) if is_document(name) => Some((name.clone(), text.clone())),
+            Cell::Text(_) | Cell::Value(_) => None,
+        };
+        self.rows.iter().map(|row| row.iter().filter_map(text).collect()).collect()
+    }
+
     /// What the values of rows are to become.
     async fn actions(
         &self,
         work: &Work,
         object: &ObjectDescription,
         rows: Vec<Result<Map<String, Value>, Failure>>,
+        texts: Vec<HashMap<String, String>>,
     ) -> Result<Vec<Row>, Refusal> {
         let read: Vec<&Map<String, Value>> = rows.iter().filter_map(|row| row.as_ref().ok()).collect();
         let mut matches = match (&object.key, self.mode) {
@@ -206,19 +232,21 @@ impl Import {
             }
         }
         .into_iter();
-        let action = |row: Result<Map<String, Value>, Failure>| match row {
-            Err(failure) => Row::Failed(failure),
-            Ok(values) if self.mode == Mode::Insert => Row::Change(RecordAction::Create { values }, "created"),
-            Ok(values) => match (matches.next(), self.mode) {
+        let made = |action, texts, word| Row::Change(RecordChange { object: self.object.clone(), action, texts }, word);
+        let mut texts = texts.into_iter();
+        let action = |row: Result<Map<String, Value>, Failure>| match (row, texts.next().unwrap_or_default()) {
+            (Err(failure), _) => Row::Failed(failure),
+            (Ok(values), texts) if self.mode == Mode::Insert => made(RecordAction::Create { values }, texts, "created"),
+            (Ok(values), texts) => match (matches.next(), self.mode) {
                 (Some(Match::Found(id)), _) => {
-                    Row::Change(RecordAction::Update { id, values, expected_version: None }, "updated")
+                    made(RecordAction::Update { id, values, expected_version: None }, texts, "updated")
                 }
                 (Some(Match::Several), _) => Row::Failed(Failure {
                     code: "AMBIGUOUS_MATCH".to_owned(),
                     error: "several records have these values".to_owned(),
                     field: None,
                 }),
-                (Some(Match::Missing), Mode::Upsert) => Row::Change(RecordAction::Create { values }, "created"),
+                (Some(Match::Missing), Mode::Upsert) => made(RecordAction::Create { values }, texts, "created"),
                 // Of an object whose records no single field finds, none is found.
                 (Some(Match::Missing), Mode::Update | Mode::Insert) | (None, _) => Row::Skipped,
             },
@@ -233,9 +261,9 @@ impl Import {
             told.push(match row {
                 Row::Skipped => json!({"row": at + 1, "ok": true, "action": "skipped", "code": "NO_MATCH"}),
                 Row::Failed(failure) => failure.told(at),
-                Row::Change(action, word) => {
+                Row::Change(change, word) => {
                     places.push((at, word));
-                    changes.push(RecordChange { object: self.object.clone(), action });
+                    changes.push(change);
                     Value::Null
                 }
             });

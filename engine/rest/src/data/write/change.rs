@@ -20,14 +20,16 @@ use querygate_types::json::print::quoted;
 use querygate_types::json::value::value;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 pub(crate) async fn create(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_records(&work, site.body_max(), &object).await?;
+        let (body, digits, _held) = call.charged_records(&work, site.body_max(), &object).await?;
         let values = values_of(body)?;
-        let changed = one(&work, &object, RecordAction::Create { values }).await?;
+        let texts = digits.texts(&[], &values);
+        let changed = one(&work, &object, RecordAction::Create { values }, texts).await?;
         changed_record(StatusCode::CREATED, &object, &changed)
     };
     about(&object, answer.await)
@@ -37,13 +39,14 @@ pub(crate) async fn update(State(site): Shared, Named((object, id)): Named<(Stri
     let answer = async {
         let work = site.work(&call).await?;
         let in_header = version_of_header(&call)?;
-        let (body, _held) = call.charged_records(&work, site.body_max(), &object).await?;
+        let (body, digits, _held) = call.charged_records(&work, site.body_max(), &object).await?;
         let mut values = values_of(body)?;
+        let texts = digits.texts(&[], &values);
         // The record is the path's, whatever the body calls it.
         values.shift_remove("id");
         let in_body = version_of_body(&mut values)?;
         let expected_version = in_header.or(in_body);
-        let changed = one(&work, &object, RecordAction::Update { id, values, expected_version }).await?;
+        let changed = one(&work, &object, RecordAction::Update { id, values, expected_version }, texts).await?;
         changed_record(StatusCode::OK, &object, &changed)
     };
     about(&object, answer.await)
@@ -56,7 +59,7 @@ pub(crate) async fn delete(State(site): Shared, Named((object, id)): Named<(Stri
         let in_query = parameters.one("expectedVersion")?.map(str::to_owned);
         let expected_version = version_of_header(&call)?.or(in_query);
         let action = RecordAction::Delete { id: id.clone(), expected_version };
-        one(&work, &object, action).await?;
+        one(&work, &object, action, HashMap::new()).await?;
         Ok(ok(&json!({"object": object, "id": id, "success": true})))
     };
     about(&object, answer.await)
@@ -102,10 +105,15 @@ fn version_of_header(call: &Call) -> Result<Option<String>, Refusal> {
     Ok(Some(version.to_owned()))
 }
 
-/// Makes one change.
-async fn one(work: &Work, object: &str, action: RecordAction) -> Result<ChangedRecord, Refusal> {
+/// Makes one change. `texts`: of documents among its values.
+async fn one(
+    work: &Work,
+    object: &str,
+    action: RecordAction,
+    texts: HashMap<String, String>,
+) -> Result<ChangedRecord, Refusal> {
     let id = action.id().map(str::to_owned);
-    let change = RecordChange { object: object.to_owned(), action };
+    let change = RecordChange { object: object.to_owned(), action, texts };
     let outcome = work.session().change(&[change], OnFailure::UndoAll).await?.pop();
     match outcome {
         Some(ChangeOutcome::Made(changed)) => Ok(changed),

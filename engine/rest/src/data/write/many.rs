@@ -4,7 +4,7 @@ use super::change::{dropped_fields, make, printed, refusal_of, values_of, with_a
 use super::references;
 use super::upserts::update_seen;
 use crate::answer::{JSON, text};
-use crate::call::{Call, Named, object_of};
+use crate::call::{Call, Digits, Named, Place, object_of};
 use crate::code::Code;
 use crate::data::question::kind;
 use crate::data::read::about;
@@ -18,7 +18,7 @@ use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, Rec
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Changes of one request.
 const CHANGES_MAX: usize = 200;
@@ -105,7 +105,7 @@ fn on_failure(body: &Map<String, Value>, faults: &mut Faults) -> OnFailure {
 pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_records(&work, site.body_max(), &object).await?;
+        let (body, digits, _held) = call.charged_records(&work, site.body_max(), &object).await?;
         let Some(Value::Array(records)) = body else {
             let mut faults = Faults::new("createMany");
             faults.add("records", "invalid_type", "The body must be a JSON array of record objects");
@@ -113,9 +113,12 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
         };
         bound(records.len())?;
         takes_bulk(&work, &object).await?;
-        let create = |record| Ok(RecordAction::Create { values: values_of(Some(record))? });
-        let actions = records.into_iter().map(create).collect::<Result<Vec<_>, Refusal>>()?;
-        let changes = changes_of(&object, actions);
+        let create = |(at, record)| {
+            let values = values_of(Some(record))?;
+            let texts = digits.texts(&[Place::At(at)], &values);
+            Ok(RecordChange { object: object.clone(), action: RecordAction::Create { values }, texts })
+        };
+        let changes = records.into_iter().enumerate().map(create).collect::<Result<Vec<_>, Refusal>>()?;
         let mut made = Vec::new();
         for outcome in make(&work, &changes, OnFailure::AsOne).await? {
             match outcome {
@@ -148,25 +151,31 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
     about(&object, answer.await)
 }
 
-fn changes_of(object: &str, actions: Vec<RecordAction>) -> Vec<RecordChange> {
-    actions.into_iter().map(|action| RecordChange { object: object.to_owned(), action }).collect()
-}
-
 pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max(), &object).await?;
+        let (body, digits, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("updateMany");
         let on_failure = on_failure(&body, &mut faults);
         let records = faults.list(&body, "records");
         bound(records.len())?;
-        let actions = records.iter().enumerate().filter_map(|(at, record)| update_of(at, record, &mut faults));
-        let actions: Vec<RecordAction> = actions.collect();
+        let mut changes = Vec::with_capacity(records.len());
+        for (at, record) in records.iter().enumerate() {
+            let Some(action) = update_of(at, record, &mut faults) else { continue };
+            changes.push(RecordChange { texts: texts_of(&digits, at, &action, true), object: object.clone(), action });
+        }
         faults.end()?;
         takes_bulk(&work, &object).await?;
-        results(&work, &object, "update", actions, on_failure).await
+        results(&work, &object, "update", changes, on_failure).await
     };
     about(&object, answer.await)
+}
+
+/// Texts of the values of one of the `records` of a body, which stand in its `data` or beside its id.
+fn texts_of(digits: &Digits, at: usize, action: &RecordAction, in_data: bool) -> HashMap<String, String> {
+    let place = [Place::Name("records"), Place::At(at), Place::Name("data")];
+    let place = if in_data { place.as_slice() } else { place.split_last().map_or(&[][..], |(_, record)| record) };
+    action.values().map_or_else(HashMap::new, |values| digits.texts(place, values))
 }
 
 /// A record's key as a path has it: a text, or a whole number, which is how records themselves show such keys.
@@ -195,21 +204,24 @@ fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAct
 pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max(), &object).await?;
+        let (body, _, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("deleteMany");
         let on_failure = on_failure(&body, &mut faults);
         let ids = faults.list(&body, "ids");
         bound(ids.len())?;
-        let mut actions = Vec::new();
+        let mut changes = Vec::new();
         for (at, id) in ids.iter().enumerate() {
             match key_text(id) {
-                Some(id) => actions.push(RecordAction::Delete { id, expected_version: None }),
+                Some(id) => {
+                    let action = RecordAction::Delete { id, expected_version: None };
+                    changes.push(RecordChange::new(object.clone(), action));
+                }
                 None => faults.add(format!("ids.{at}"), "invalid_type", "Invalid input: expected string"),
             }
         }
         faults.end()?;
         takes_bulk(&work, &object).await?;
-        results(&work, &object, "delete", actions, on_failure).await
+        results(&work, &object, "delete", changes, on_failure).await
     };
     about(&object, answer.await)
 }
@@ -217,7 +229,7 @@ pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String
 pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
-        let (body, _held) = call.charged_object(&work, site.body_max(), &object).await?;
+        let (body, digits, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("batch");
         let on_failure = on_failure(&body, &mut faults);
         let operation = match body.get("operation").and_then(Value::as_str) {
@@ -230,16 +242,22 @@ pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, cal
         };
         let records = faults.list(&body, "records");
         bound(records.len())?;
-        let mut actions = Vec::new();
+        let mut changes = Vec::new();
         for (at, record) in records.iter().enumerate() {
-            actions.extend(action_of(&operation, at, record, &mut faults));
+            let Some(action) = action_of(&operation, at, record, &mut faults) else { continue };
+            let in_data = record.get("data").is_some_and(Value::is_object);
+            changes.push(RecordChange {
+                texts: texts_of(&digits, at, &action, in_data),
+                object: object.clone(),
+                action,
+            });
         }
         faults.end()?;
         takes_bulk(&work, &object).await?;
         if operation == "upsert" {
-            update_seen(&work, &object, &mut actions).await?;
+            update_seen(&work, &object, &mut changes).await?;
         }
-        results(&work, &object, &operation, actions, on_failure).await
+        results(&work, &object, &operation, changes, on_failure).await
     };
     about(&object, answer.await)
 }
@@ -286,10 +304,9 @@ async fn results(
     work: &Work,
     object: &str,
     operation: &str,
-    actions: Vec<RecordAction>,
+    changes: Vec<RecordChange>,
     on_failure: OnFailure,
 ) -> Result<Response, Refusal> {
-    let changes = changes_of(object, actions);
     let outcomes = make(work, &changes, on_failure).await?;
     let first_failure = outcomes.iter().enumerate().find_map(|(at, outcome)| match outcome {
         ChangeOutcome::Failed(error) => Some((at, error.message().to_owned())),
@@ -358,7 +375,10 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
         bound(operations.len())?;
         let mut changes = Vec::new();
         for (at, operation) in operations.iter().enumerate() {
-            changes.extend(operation_of(at, operation, &mut faults));
+            let Some(change) = operation_of(at, operation, &mut faults) else { continue };
+            let place = [Place::Name("operations"), Place::At(at), Place::Name("data")];
+            let texts = change.action.values().map_or_else(HashMap::new, |values| digits.texts(&place, values));
+            changes.push(RecordChange { texts, ..change });
         }
         faults.end()?;
         let objects: BTreeSet<&str> = changes.iter().map(|change| change.object.as_str()).collect();
@@ -424,5 +444,5 @@ fn operation_of(at: usize, operation: &Value, faults: &mut Faults) -> Option<Rec
             return None;
         }
     };
-    Some(RecordChange { object, action })
+    Some(RecordChange::new(object, action))
 }

@@ -182,7 +182,7 @@ mod tests {
 
     fn create(values: Value) -> RecordChange {
         let values = values.as_object().unwrap().clone();
-        RecordChange { object: "o".to_owned(), action: RecordAction::Create { values } }
+        RecordChange::new("o".to_owned(), RecordAction::Create { values })
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
             assert!(targets(&[create(wrong)]).is_err());
         }
         let delete = RecordAction::Delete { id: "x".to_owned(), expected_version: None };
-        let deleted = RecordChange { object: "o".to_owned(), action: delete };
+        let deleted = RecordChange::new("o".to_owned(), delete);
         assert!(targets(&[deleted, create(json!({"up": {"$ref": 0}}))]).is_err());
     }
 

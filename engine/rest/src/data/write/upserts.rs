@@ -3,7 +3,7 @@
 use crate::refusal::Refusal;
 use crate::work::Work;
 use querygate_query_api::requests::question::Question;
-use querygate_query_api::requests::record_change::RecordAction;
+use querygate_query_api::requests::record_change::{RecordAction, RecordChange};
 use std::collections::BTreeSet;
 
 /// Has those upserts update their record whose record the writer reads; of the others, the change itself finds out whether there is one that the
@@ -11,12 +11,12 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 /// The records cannot be asked for.
-pub(super) async fn update_seen(work: &Work, object: &str, actions: &mut [RecordAction]) -> Result<(), Refusal> {
-    let named = |action: &RecordAction| match action {
+pub(super) async fn update_seen(work: &Work, object: &str, changes: &mut [RecordChange]) -> Result<(), Refusal> {
+    let named = |change: &RecordChange| match &change.action {
         RecordAction::Upsert { id, .. } => Some(id.clone()),
         RecordAction::Create { .. } | RecordAction::Update { .. } | RecordAction::Delete { .. } => None,
     };
-    let ids: BTreeSet<String> = actions.iter().filter_map(named).collect();
+    let ids: BTreeSet<String> = changes.iter().filter_map(named).collect();
     let Some(key) = work.object_if_seen(object).await?.and_then(|described| described.key.clone()) else {
         return Ok(());
     };
@@ -32,12 +32,12 @@ pub(super) async fn update_seen(work: &Work, object: &str, actions: &mut [Record
             there.extend(printer.cells(0).and_then(|cells| cells.texts(row).pop()));
         }
     }
-    for action in actions {
-        if let RecordAction::Upsert { id, values } = action
+    for change in changes {
+        if let RecordAction::Upsert { id, values } = &mut change.action
             && there.contains(id)
         {
             let (id, values) = (std::mem::take(id), std::mem::take(values));
-            *action = RecordAction::Update { id, values, expected_version: None };
+            change.action = RecordAction::Update { id, values, expected_version: None };
         }
     }
     Ok(())

@@ -9,10 +9,11 @@ use crate::session::gate_session::GateSession;
 use crate::session::statements::prepared::{Kind, PreparedStatement, ours};
 use crate::sql::parse::Parsed;
 use crate::sql::template::of_text;
-use crate::write::forms::record::{GivenRecord, RecordPlace, WrittenRecord};
+use crate::write::forms::record::{GivenRecord, RecordPlace, WrittenRecord, no_key};
 use crate::write::intent::WriteIntent;
 use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::Ended;
+use crate::write::values::key_text::key_text;
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
@@ -145,7 +146,7 @@ impl GateSession {
         let RecordAction::Upsert { id, values } = &change.action else {
             return self.change_placed(change, place).await;
         };
-        let of = |action| RecordChange { object: change.object.clone(), action };
+        let of = |action| RecordChange { object: change.object.clone(), action, texts: change.texts.clone() };
         let update = of(RecordAction::Update { id: id.clone(), values: values.clone(), expected_version: None });
         // Who may change none of them does not hear which there are.
         let begun = self.begin_record(&update)?;
@@ -158,6 +159,10 @@ impl GateSession {
         let mut values = values.clone();
         let workspace = self.workspace().await?;
         if let Some(key) = visible(&workspace.catalog, &change.object)?.object.referenced_field() {
+            // By such a text no other verb would find the record that is made.
+            if key_text(key.value_type(), id).is_none() {
+                return Err(no_key(key));
+            }
             values.entry(key.name.clone()).or_insert_with(|| id.as_str().into());
         }
         self.change_placed(&of(RecordAction::Create { values }), place).await

@@ -12,22 +12,22 @@ fn values(value: Value) -> Map<String, Value> {
 }
 
 fn create(object: &str, given: Value) -> RecordChange {
-    RecordChange { object: object.to_owned(), action: RecordAction::Create { values: values(given) } }
+    RecordChange::new(object.to_owned(), RecordAction::Create { values: values(given) })
 }
 
 fn update(id: &str, given: Value) -> RecordChange {
     let action = RecordAction::Update { id: id.to_owned(), values: values(given), expected_version: None };
-    RecordChange { object: "yard_jobs".to_owned(), action }
+    RecordChange::new("yard_jobs".to_owned(), action)
 }
 
 fn upsert(id: &str, given: Value) -> RecordChange {
     let action = RecordAction::Upsert { id: id.to_owned(), values: values(given) };
-    RecordChange { object: "yard_jobs".to_owned(), action }
+    RecordChange::new("yard_jobs".to_owned(), action)
 }
 
 fn delete(id: &str) -> RecordChange {
     let action = RecordAction::Delete { id: id.to_owned(), expected_version: None };
-    RecordChange { object: "yard_jobs".to_owned(), action }
+    RecordChange::new("yard_jobs".to_owned(), action)
 }
 
 fn one(seat: &Seat, change: RecordChange) -> Result<ChangedRecord, Error> {
@@ -284,7 +284,7 @@ fn crate_with(given: Value) -> Map<String, Value> {
 }
 
 fn of_crates(action: RecordAction) -> RecordChange {
-    RecordChange { object: "yard_crates".to_owned(), action }
+    RecordChange::new("yard_crates".to_owned(), action)
 }
 
 /// A record that is hidden is like one that is not there, however its number is written.
