@@ -168,6 +168,21 @@ fn the_keys_of_a_user_who_is_disabled_open_nothing_and_end_what_they_opened() {
     assert!(world.everywhere(&key).into_iter().all(|seen| seen == Ok("3".to_owned())));
 }
 
+#[test]
+fn the_keys_of_a_user_with_another_password_stay_until_the_user_is_removed() {
+    let world = World::new();
+    let (id, key) = world.new_key(&["nora"]);
+    changed(&world, &["user", "password", "nora", "--generate"]);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(world.everywhere(&key).into_iter().all(|seen| seen == Ok("3".to_owned())));
+    assert!(world.key(&["list"]).contains(&id));
+    changed(&world, &["user", "remove", "nora"]);
+    std::thread::sleep(Duration::from_secs(1));
+    let [postgres, flight, rest] = world.everywhere(&key);
+    assert!(postgres.is_err());
+    assert_eq!((flight.unwrap_err().0, rest.unwrap_err().0), ("Unauthenticated".to_owned(), "401".to_owned()));
+}
+
 /// Another authority, and a certificate of the server by it in the place of the one before.
 const OTHERS: &str = r#"
 set -e

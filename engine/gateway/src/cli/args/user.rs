@@ -21,7 +21,7 @@ pub(in crate::cli) enum UserCommand {
     Add(UserAddArgs),
     /// Give a user another password
     #[command(
-        after_help = "Examples:\n  querygate user password nora             asks for it and writes its verifier into the configuration\n  querygate user password nora --generate  makes one and prints it once\n\nWhat the user has open ends within a second after a gate has taken it."
+        after_help = "Examples:\n  querygate user password nora             asks for it and writes its verifier into the configuration\n  querygate user password nora --generate  makes one and prints it once\n\nWhat the user has open ends within a second after a gate has taken it. API keys of the user stay: they are logins of their own. `querygate key list` shows them, `querygate key revoke ID` ends one."
     )]
     Password(UserPasswordArgs),
     /// Let a user in no more, by nothing; the entry stays
