@@ -6,8 +6,12 @@ use serde_json::Value;
 
 /// `YYYY-MM-DD`; what follows a day is cut off.
 pub(in crate::rules) fn date(given: &Value) -> Option<Value> {
-    let day = given.as_str()?.trim().get(..10)?;
-    value::date(day).map(|_| Value::String(day.to_owned()))
+    let text = given.as_str()?.trim();
+    let (day, rest) = text.split_at_checked(10)?;
+    // A year with a sign takes more, and one before Christ is another year.
+    let is_plain = day.starts_with(|first: char| first.is_ascii_digit());
+    let is_before = rest.trim_start().get(..2).is_some_and(|era| era.eq_ignore_ascii_case("bc"));
+    value::date(day).filter(|_| is_plain && !is_before).map(|_| Value::String(day.to_owned()))
 }
 
 /// An instant in UTC with milliseconds, or with microseconds where it has some; a bare day is its midnight.
@@ -64,6 +68,9 @@ mod tests {
         check(date, "2026-06-21T10:00:00Z", Some("2026-06-21"));
         check(date, "2026-02-30", None);
         check(date, "not a date", None);
+        for wrong in ["-0044-03-15", "+2024-03-15", "0044-03-15 BC", "0044-03-15bc", "2024-03"] {
+            check(date, wrong, None);
+        }
         check(datetime, "2026-06-21", Some("2026-06-21T00:00:00.000Z"));
         check(datetime, "2026-06-21T12:00:00+02:00", Some("2026-06-21T10:00:00.000Z"));
         check(datetime, "2026-01-01T00:00:00.123456Z", Some("2026-01-01T00:00:00.123456Z"));
