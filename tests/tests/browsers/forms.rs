@@ -11,8 +11,14 @@ pub(crate) fn every_form(kind: Kind) {
     acknowledge(&gate, &browser);
     apply_and_undo(&gate, &browser);
     decide_on_plans(&gate, &browser);
-    let calls = "SELECT count(*) > 6 FROM querygate.audit WHERE login = 'ada' AND door = 'http' AND template LIKE 'call querygate%'";
-    assert_eq!(ask(&gate.server, "ada", calls), ["t"], "what was done is in the books");
+    let calls = "SELECT template FROM querygate.audit WHERE login = 'ada' AND door = 'http' AND template LIKE 'call querygate%'";
+    for procedure in ["acknowledge", "apply", "undo", "pin", "unpin", "forget"] {
+        // A page is left before the gate has carried out what its form asks for.
+        browser.wait_until(&format!("in the books: {procedure}"), |_| {
+            let called = ask(&gate.server, "ada", calls);
+            called.iter().any(|call| call.contains(&format!("querygate . {procedure} (")))
+        });
+    }
 }
 
 fn acknowledge(gate: &Gate, browser: &Browser) {
@@ -45,15 +51,15 @@ fn apply_and_undo(gate: &Gate, browser: &Browser) {
 fn decide_on_plans(gate: &Gate, browser: &Browser) {
     let fingerprint = gate.contested();
     let page = gate.page(&format!("/ui/query/{fingerprint}"));
-    let pinned =
-        format!("SELECT count(*) > 0 FROM querygate.plans WHERE fingerprint = '{fingerprint}' AND state = 'pinned'");
+    let fixed =
+        format!("SELECT count(*) > 0 FROM querygate.plans WHERE fingerprint = '{fingerprint}' AND state = 'fixed'");
     browser.go(&page);
     browser.click("form[action='/ui/plans/pin'] button");
-    browser.wait_for("pinned");
+    browser.wait_for("a person chose it");
     assert_eq!(browser.url(), page);
-    assert_eq!(ask(&gate.server, "ada", &pinned), ["t"]);
+    assert_eq!(ask(&gate.server, "ada", &fixed), ["t"]);
     browser.click("form[action='/ui/plans/unpin'] button");
-    browser.wait_until("chosen by the advisor", |_| ask(&gate.server, "ada", &pinned) == ["f"]);
+    browser.wait_until("chosen by the advisor", |_| ask(&gate.server, "ada", &fixed) == ["f"]);
     browser.go(&page);
     browser.click("form[action='/ui/plans/forget'] button");
     browser.wait_until("forgotten", |browser| !browser.has("form[action='/ui/plans/forget']"));

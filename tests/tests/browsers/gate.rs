@@ -64,6 +64,12 @@ impl Gate {
             let own: String = config.lines().filter(&mut line).map(|line| format!("{line}\n")).collect();
             format!("{own}\n{more}")
         });
+        for name in ["crm.sqlite-wal", "crm.sqlite-shm"] {
+            let linked = variant.file("data").join(name);
+            if linked.exists() {
+                std::fs::remove_file(linked).unwrap();
+            }
+        }
         let (database, copy) = (variant.file("data/crm.sqlite"), variant.file("data/crm.copy"));
         std::fs::copy(&database, &copy).unwrap();
         std::fs::rename(&copy, &database).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::browser;
 use crate::gate::{Gate, shared};
-use querygate_tests::browser::{Browser, Foreign, Kind, faults, form};
+use querygate_tests::browser::{Browser, Foreign, Kind, faults, forgive, form};
 
 fn sign_in(browser: &Browser, password: &str) {
     browser.fill("#email", "ada@crm.example");
@@ -27,7 +27,7 @@ pub(crate) fn pages(kind: Kind) {
     assert_eq!(faults(&browser), [""; 0]);
     sign_in(&browser, "wrong");
     browser.wait_for("Invalid email or password");
-    let _ = browser.complaints();
+    forgive(&browser);
     sign_in(&browser, "demo-ada");
     browser.wait_for("what this user may see and do");
     browser.wait_until("described", |browser| browser.text().contains("crm_accounts"));
@@ -51,7 +51,7 @@ pub(crate) fn pages(kind: Kind) {
                 .contains(told)
         });
     }
-    let _ = browser.complaints();
+    forgive(&browser);
     browser.fill("#query", "{\"object\": \"crm_accounts\", \"where\": {\"country\": \"DE\"}, \"fields\": [\"id\", \"name\"], \"limit\": 20}");
     browser.click("#question button");
     browser.wait_until("answered", |browser| browser.has("#records tr"));

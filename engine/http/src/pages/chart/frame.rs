@@ -135,9 +135,7 @@ impl Frame {
     fn x_tick(&mut self, value: f64, shown: &str) {
         let place = self.x.place(value);
         self.inner.push(line("axis", (place, self.height - BOTTOM), (place, self.height - BOTTOM + 4.0)));
-        // The last text must not leave the drawing.
-        let class = if place > self.size.width() - RIGHT - 30.0 { "tick end" } else { "tick middle" };
-        self.inner.push(text(class, place, self.height - BOTTOM + 18.0, shown));
+        self.inner.push(tick(self.size, place, self.height - BOTTOM + 18.0, shown));
     }
 
     /// Where the value axis has its lowest value.
@@ -177,6 +175,19 @@ pub(super) fn line(class: &'static str, (x1, y1): (f64, f64), (x2, y2): (f64, f6
 
 pub(super) fn text(class: &'static str, x: f64, y: f64, shown: &str) -> Html {
     element("text", &[("class", class), ("x", &at(x)), ("y", &at(y))], shown)
+}
+
+/// Half of what the text of a moment takes.
+const HALF_TICK: f64 = 36.0;
+
+/// The text below a moment of a time axis. It does not leave the drawing at either end.
+pub(super) fn tick(size: Size, x: f64, y: f64, shown: &str) -> Html {
+    let class = match x {
+        x if x < HALF_TICK => "tick",
+        x if x > size.width() - HALF_TICK => "tick end",
+        _ => "tick middle",
+    };
+    text(class, x, y, shown)
 }
 
 /// A rectangle with what is said of it.

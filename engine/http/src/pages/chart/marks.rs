@@ -1,6 +1,6 @@
 //! What is drawn into a frame: bars, lines, points, lanes of a timeline, sparks. Draws no axis.
 
-use super::frame::{Frame, Size, at, line, micros, rectangle, svg, text};
+use super::frame::{Frame, Size, at, line, micros, rectangle, svg, text, tick};
 use super::scale::Scale;
 use crate::pages::format;
 use crate::pages::html::{Html, classed, element};
@@ -114,10 +114,10 @@ pub(crate) fn timeline(size: Size, label: &'static str, (first, last): (i64, i64
     let x = Scale::linear((micros(first), micros(last)), (form.names, size.width() - 16.0));
     let mut inner = Html::default();
     let (step, ticks) = super::scale::time_ticks(first, last, size.ticks());
-    for tick in ticks {
-        let place = x.place(micros(tick));
+    for moment in ticks {
+        let place = x.place(micros(moment));
         inner.push(line("grid", (place, 0.0), (place, height - FOOT)));
-        inner.push(text("tick middle", place, height - 8.0, &format::tick(tick, step)));
+        inner.push(tick(size, place, height - 8.0, &format::tick(moment, step)));
     }
     let mut top = 0.0;
     for lane in lanes {
@@ -189,6 +189,11 @@ mod tests {
         let lane = Lane { name: "a".repeat(100), spans: vec![(5, 1, "s1", String::new())] };
         for size in [Size::Wide, Size::Narrow] {
             assert!(timeline(size, "x", (0, 0), std::slice::from_ref(&lane)).into_string().contains("…"));
+        }
+        let lasting = Lane { name: "a".to_owned(), spans: Vec::new() };
+        let made = timeline(Size::Narrow, "x", (MINUTE - 1, 3 * MINUTE), &[lasting]).into_string();
+        for (class, x) in [("tick", "4.0"), ("tick middle", "204.0"), ("tick end", "404.0")] {
+            assert!(made.contains(&format!("class=\"{class}\" x=\"{x}\"")), "no text leaves the drawing: {made}");
         }
         assert!(!NOTHING.is_empty());
     }
