@@ -67,7 +67,7 @@ impl CancelSlot {
         self.standing.holds()
     }
 
-    /// Whether the session was told to end as that no longer holds.
+    /// Whether the session ends since what let its user in no longer holds.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }

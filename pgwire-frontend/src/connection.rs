@@ -342,7 +342,7 @@ impl Connection {
         }
     }
 
-    /// Reports a failed statement. Where the session was told to end, its statement was cancelled for that: the client hears why, and of no
+    /// Reports a failed statement. Where the session had to end, its statement was cancelled for that: the client hears why, and of no
     /// request to cancel.
     pub(crate) fn fail(&mut self, report: Report) -> Result<(), Closing> {
         if self.shared.ending.is_kill() || self.slot.is_over() {

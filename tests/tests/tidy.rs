@@ -80,10 +80,6 @@ fn crates_use_only_what_the_architecture_allows() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Files that were longer when the bound came: they may shrink, not grow, and their numbers with them. A file at most [`LINES_MAX`]
-/// long leaves the list.
-const LONGER: [(&str, usize); 1] = [("pgwire-frontend/tests/session.rs", 511)];
-
 const LINES_MAX: usize = 500;
 
 fn files_of(extension: &str, folder: &Path, found: &mut Vec<PathBuf>) {
@@ -113,7 +109,6 @@ fn files_are_short_and_say_what_they_own() {
     let mut files = Vec::new();
     files_of("rs", &root, &mut files);
     assert!(files.len() > 100);
-    let mut longer: BTreeMap<&str, usize> = LONGER.into();
     let mut wrong = Vec::new();
     // Spelt apart, so that this file does not name what it forbids.
     let forbidden = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("dbg", "!("), concat!("uns", "afe {")];
@@ -121,15 +116,8 @@ fn files_are_short_and_say_what_they_own() {
         let name = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&file).unwrap();
         let lines = text.lines().count();
-        let listed = longer.remove(name.as_str());
-        let most = listed.unwrap_or(LINES_MAX);
-        if lines > most {
-            wrong.push(format!("{name} has {lines} lines, at most {most}"));
-        }
-        if listed.is_some() && lines <= LINES_MAX {
-            wrong.push(format!("{name} is short enough now: take it off the list"));
-        } else if listed.is_some() && lines < most {
-            wrong.push(format!("{name} has {lines} lines: lower its number from {most}"));
+        if lines > LINES_MAX {
+            wrong.push(format!("{name} has {lines} lines, at most {LINES_MAX}"));
         }
         // A fuzz target begins with what its engine wants.
         if !text.starts_with("//!") && !name.contains("/fuzz/") {
@@ -137,7 +125,6 @@ fn files_are_short_and_say_what_they_own() {
         }
         wrong.extend(forbidden.iter().filter(|f| text.contains(**f)).map(|f| format!("{name} contains {f}")));
     }
-    wrong.extend(longer.into_keys().map(|name| format!("{name} is on the list and does not exist")));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn configured_members(users: &[User]) -> HashMap<String, BTreeSet<Str
     members
 }
 
-/// Ids of the users whom the configuration lets in. `None`: claims of an issuer make users whom nobody knows before they come.
+/// Ids of the users whom the configuration lets in. `None`: claims of an issuer make users who are not known before they come.
 pub(crate) fn configured_users(config: &Config) -> Option<BTreeSet<String>> {
     let makes_users = |issuer: &Issuer| match issuer.users {
         TokenUsers::Claims => true,

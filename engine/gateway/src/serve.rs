@@ -5,7 +5,7 @@ mod reloads;
 
 use crate::config::Config;
 use crate::gate::{Gate, Runtimes};
-use crate::process::{begin_at_zero, keep_up, raise_file_limit, start_metrics};
+use crate::process::{Signals, begin_at_zero, keep_up, raise_file_limit, start_metrics};
 use crate::wiring;
 use bound_doors::Doors;
 use futures::future::BoxFuture;
@@ -126,13 +126,15 @@ pub(crate) fn serve_with(
     let gate = threads.build(config)?;
     let upkeep = threads.wire.spawn(keep_up(metrics.clone()));
     let result = threads.wire.block_on(async {
+        // A signal may come as soon as a client reads that the gate is ready, and one that nothing takes would end it.
+        let signals = Signals::listen()?;
         let doors = Doors::bind(config, &gate, room, metrics).await?;
         let bound = doors.bound;
         tracing::info!(postgres = ?bound.postgres, http = ?bound.http, flight = ?bound.flight, rest = ?bound.rest, "ready");
         ready(bound);
         (gate.begin)();
         let beside = companion.map(|companion| threads.query.spawn(companion(gate.clone())));
-        let served = doors.run(config, &gate, &threads.runtimes(), stop).await;
+        let served = doors.run(config, &gate, &threads.runtimes(), (signals, stop)).await;
         beside.inspect(|task| task.abort());
         served
     });

@@ -115,7 +115,7 @@ impl Directory {
         self.users.len()
     }
 
-    /// What a configuration says, after what another one said. Whoever is as before goes on.
+    /// What a configuration says, after what another one said. A user who is as before goes on.
     fn of(config: &Config, before: Option<&Self>) -> Result<Self> {
         let known = |user: &User| {
             let same = before.and_then(|before| before.user(&user.name)).filter(|known| known.goes_on_as(user));

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(args: &ReloadArgs, output: &mut Output) -> Result<Ended> {
     let file = args.config.file();
-    // What the gate would refuse is told here, with its place.
+    // What the gate would refuse is reported here, with its place.
     let config = load(&file, output)?;
     let number = match args.pid {
         Some(number) => number,

@@ -87,9 +87,8 @@ impl Doors {
         config: &Config,
         gate: &Gate,
         runtimes: &Runtimes,
-        stop: CancellationToken,
+        (mut signals, stop): (Signals, CancellationToken),
     ) -> Result<()> {
-        let mut signals = Signals::listen()?;
         // Health and metrics answer while the other doors drain, so they stop after them.
         let (doors_stop, http_stop) = (self.draining, CancellationToken::new());
         let mut doors = Serving([

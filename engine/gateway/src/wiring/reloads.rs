@@ -156,7 +156,7 @@ impl SystemExtension for OnCall {
     async fn call(&self, procedure: &str, _arguments: &[Cell], caller: &Principal) -> Result<String> {
         let reloads = self.0.get().and_then(Weak::upgrade).filter(|_| procedure == RELOAD);
         let reloads = reloads.ok_or_else(|| Error::internal(format_args!("no procedure {procedure}")))?;
-        // Whoever asked may not wait for its end.
+        // Its caller may not wait for its end.
         let reloaded = tokio::spawn(reloads.reload(Anew::Everything)).await.map_err(Error::internal)?;
         match &reloaded {
             Ok(reloaded) => reloaded.tell(),

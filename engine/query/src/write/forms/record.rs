@@ -255,7 +255,7 @@ impl GivenRecord {
     ) -> Result<ScalarValue> {
         let is_document = object.field(field).is_some_and(|field| is_document(field.value_type()));
         let text = self.texts.get(field).filter(|_| is_document);
-        // Whoever made another value of it, the text of that is not known.
+        // The text of a value that a hook has replaced is not known.
         match text.filter(|text| querygate_types::json::value::value(text).is_ok_and(|read| read == *value)) {
             Some(text) => ScalarValue::Utf8(Some(text.clone())).cast_to(own).map_err(Error::internal),
             None => Self::stored(object, field, value, own),

@@ -138,7 +138,7 @@ pub(crate) fn scalar(value: &Json, wanted: &DataType) -> Result<ScalarValue> {
     ScalarValue::try_from_array(&cast, 0).map_err(Error::internal)
 }
 
-/// A number of so many digits, rounded as PostgreSQL rounds what is assigned.
+/// A number with the digits of its column, rounded as PostgreSQL rounds what is assigned.
 fn decimal(text: &str, wanted: &DataType) -> Result<ScalarValue> {
     let DataType::Decimal128(precision, scale) = *wanted else { return Err(refused(&"a decimal")) };
     let number: Numeric = text.parse().map_err(|_| refused(&"a text that is no number"))?;

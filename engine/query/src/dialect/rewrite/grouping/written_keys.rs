@@ -1,4 +1,4 @@
-//! Keys of GROUP BY that a statement writes, told from those that the engine adds: beside the key of a table it adds all columns of
+//! Keys of GROUP BY that a statement writes, apart from those that the engine adds: beside the key of a table it adds all columns of
 //! the table, whether their reader may read them or not. So a key with the name of a column that may not be read is there twice,
 //! once as a call, which is judged as what the statement says and goes once names are looked up.
 

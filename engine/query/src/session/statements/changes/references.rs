@@ -100,7 +100,7 @@ impl GateSession {
             let Some(field) = object.field(name).filter(|field| field.field_type.is_reference()) else { continue };
             let Some(target) = field.reference.as_deref() else { continue };
             let is_user = target == USERS;
-            // What is dropped is not stored, whoever is named.
+            // A value that is dropped is not stored: the user whom it names does not matter.
             let is_stored = targeted.permit().assignment(name) == Some(Assignment::Free);
             if target.starts_with("sys_") && !(is_user && is_stored) {
                 continue;
