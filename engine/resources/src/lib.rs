@@ -3,6 +3,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+mod aside;
 pub mod bytes;
 mod charge;
 pub mod memory;
@@ -13,6 +14,7 @@ mod snapshot_quota;
 mod stop;
 mod transaction_block;
 
+pub use aside::aside;
 pub use charge::{CHARGE_LEAST, Metered, Working, charge, work};
 pub use metered_exec::MeteredExec;
 pub use shares::{Holder, Resting, ShareBounds, SourceShares};

@@ -24,6 +24,7 @@
 
 mod aggregates;
 mod analyze;
+mod bounds;
 mod casts;
 mod fault;
 mod functions;
@@ -49,9 +50,14 @@ pub mod numerics {
     pub use crate::numbers::numeric::{parse, whole};
 }
 
+/// The functions that a statement may call.
+pub mod function_table {
+    pub use crate::bounds::{FunctionKind, names};
+}
+
 /// What expressions do that their operator is to charge or to interrupt.
 pub mod metering {
-    pub use crate::analyze::growing::grows;
+    pub use crate::bounds::grows;
     pub use crate::functions::lasts;
 }
 

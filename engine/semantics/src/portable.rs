@@ -1,7 +1,8 @@
 //! Functions and aggregates as values, by what makes them: another process of the same release makes the very same ones. Closed: what
 //! is not here, what tells of a session or a moment, and what gives another value each time has no such value.
 
-use crate::analyze::growing;
+use crate::analyze::joined_texts;
+use crate::bounds;
 use crate::casts::conversions;
 pub use crate::numbers::digits::tight_type;
 use crate::numbers::kernels::Op;
@@ -39,7 +40,7 @@ pub enum Function<F> {
         zone: String,
     },
     /// Bytes are charged before it runs.
-    Charged(Box<Self>),
+    Bounded(Box<Self>),
     JoinedTexts,
     IntervalLength,
     TruncatedDate,
@@ -115,13 +116,13 @@ impl Function<FieldRef> {
         if let Some((to, zone)) = conversions::target_of(function) {
             return Some(Self::Conversion { to: Arc::clone(to), zone: zone.name() });
         }
-        if let Some(inner) = growing::charged_one(function) {
-            return Some(Self::Charged(Box::new(Self::found(inner, depth + 1)?)));
+        if let Some(inner) = bounds::inner_of(function) {
+            return Some(Self::Bounded(Box::new(Self::found(inner, depth + 1)?)));
         }
         if *function == *interval_length::function() {
             return Some(Self::IntervalLength);
         }
-        if *function == *growing::joining() {
+        if *function == *joined_texts::joining() {
             return Some(Self::JoinedTexts);
         }
         if *function == *date_trunc::of_date() {
@@ -144,8 +145,8 @@ impl Function<FieldRef> {
             Self::Arithmetic(signs) => Arc::new(arithmetic::chain(signs.iter().copied().map(Sign::op).collect())),
             Self::Negation => arithmetic::checked_negation(&DataType::Int64)?,
             Self::Conversion { to, zone } => Arc::new(conversions::conversion_to(Arc::clone(to), Zone::parse(zone)?)),
-            Self::Charged(inner) => Arc::new(growing::charging(inner.made()?)),
-            Self::JoinedTexts => growing::joining(),
+            Self::Bounded(inner) => bounds::bounded(inner.made()?),
+            Self::JoinedTexts => joined_texts::joining(),
             Self::IntervalLength => Arc::new(interval_length::function().clone()),
             Self::TruncatedDate => date_trunc::of_date(),
         })
@@ -164,7 +165,7 @@ impl<F> Function<F> {
             Self::Arithmetic(signs) => Function::Arithmetic(signs),
             Self::Negation => Function::Negation,
             Self::Conversion { to, zone } => Function::Conversion { to: map(to)?, zone },
-            Self::Charged(inner) => Function::Charged(Box::new((*inner).with_fields(map)?)),
+            Self::Bounded(inner) => Function::Bounded(Box::new((*inner).with_fields(map)?)),
             Self::JoinedTexts => Function::JoinedTexts,
             Self::IntervalLength => Function::IntervalLength,
             Self::TruncatedDate => Function::TruncatedDate,
@@ -314,8 +315,8 @@ mod tests {
             (Arc::new(arithmetic::chain(vec![Op::Add, Op::Divide])), "Arithmetic"),
             (arithmetic::checked_negation(&DataType::Int64).unwrap(), "Negation"),
             (conversions::conversion(&text, &day, zone).unwrap(), "Conversion"),
-            (Arc::new(growing::charging(Arc::clone(&KNOWN.functions["concat"]))), "Charged"),
-            (growing::joining(), "JoinedTexts"),
+            (bounds::bounded(Arc::clone(&KNOWN.functions["concat"])), "Bounded"),
+            (joined_texts::joining(), "JoinedTexts"),
             (date_trunc::of_date(), "TruncatedDate"),
         ];
         for (function, kind) in all {

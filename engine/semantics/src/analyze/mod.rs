@@ -2,6 +2,6 @@
 
 pub(super) mod computed_items;
 mod filtered;
-pub(super) mod growing;
+pub(super) mod joined_texts;
 pub(super) mod rules;
 pub(super) mod stepwise;

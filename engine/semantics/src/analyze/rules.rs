@@ -1,8 +1,9 @@
 //! The analyzer rules that put our operators in place of DataFusion's, after coercion, in every part of a plan. Knows no
 //! rows.
 
-use super::{computed_items, filtered, growing, stepwise};
+use super::{computed_items, filtered, joined_texts, stepwise};
 use crate::aggregates::{extremes, sum};
+use crate::bounds::bounded_call;
 use crate::casts::conversions;
 use crate::fault::{external, unsupported};
 use crate::functions;
@@ -194,10 +195,12 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
                 Err(same) => Transformed::no(Expr::BinaryExpr(same)),
             }
         }
-        Expr::BinaryExpr(binary) if binary.op == Operator::StringConcat => match growing::joined(binary, schema)? {
-            Ok(joined) => Transformed::yes(joined),
-            Err(same) => Transformed::no(Expr::BinaryExpr(same)),
-        },
+        Expr::BinaryExpr(binary) if binary.op == Operator::StringConcat => {
+            match joined_texts::joined(binary, schema)? {
+                Ok(joined) => Transformed::yes(joined),
+                Err(same) => Transformed::no(Expr::BinaryExpr(same)),
+            }
+        }
         Expr::BinaryExpr(binary) if binary.op == Operator::BitwiseXor => nulls_apart(binary, schema)?,
         Expr::BinaryExpr(binary) => match stepwise::operator(binary) {
             Ok(stepwise) => Transformed::yes(stepwise),
@@ -265,7 +268,7 @@ fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
         };
     }
     let bared = functions::null_arrays::bared(&mut call, schema)?;
-    let call = match growing::charged(call) {
+    let call = match bounded_call(call) {
         Ok(replaced) => return Ok(Transformed::yes(replaced)),
         Err(same) => same,
     };

@@ -2,6 +2,7 @@
 //! compiled, so they are computed a few rows at a time, with a question in between whether the statement is over. What they mean
 //! stays. Patterns of constants stay as they are: they are compiled once.
 
+use crate::bounds::bytes_of;
 use crate::casts::conversions::is_text;
 use crate::fault::external;
 use crate::functions::{self, of_no_rows};
@@ -18,7 +19,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::expressions::{self, Column, LikeExpr};
 use datafusion::physical_plan::PhysicalExpr;
-use querygate_resources::proceed;
+use querygate_resources::{aside, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::any::Any;
 use std::sync::Arc;
@@ -267,6 +268,7 @@ impl ScalarUDFImpl for Stepwise {
             ColumnarValue::Scalar(scalar) => scalar.size(),
             ColumnarValue::Array(_) => 0,
         });
+        let given = args.args.iter().map(|arg| bytes_of(arg, 1)).fold(0, usize::saturating_add);
         let most = (STEP_BYTES / broad.sum::<usize>().max(1)).max(1);
         let (mut parts, mut from, mut step) = (Vec::new(), 0, 1);
         while from < rows {
@@ -277,7 +279,7 @@ impl ScalarUDFImpl for Stepwise {
             )]
             let began = Instant::now();
             let count = step.min(most).min(rows - from);
-            parts.push(self.step(&args, from, count)?);
+            parts.push(aside(given, || self.step(&args, from, count))?);
             from += count;
             step = if began.elapsed() < QUICK { count * 2 } else { (count / 2).max(1) };
         }

@@ -1,7 +1,7 @@
 //! Strings of bits: read, made of whole numbers, and their operators. In plans they are texts of `0` and `1`.
 
 use super::conversions::{named, texts_of};
-use crate::analyze::growing::ResultBytes;
+use crate::bounds::ResultBytes;
 use crate::fault::{Fault, external};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, StringViewArray};
 use arrow::datatypes::{DataType, Field, Int64Type};

@@ -5,7 +5,7 @@ use super::bits::{self, is_bits};
 use super::display::text_of;
 use super::networks;
 use super::texts_read::{has_forms, read, read_named};
-use crate::analyze::growing::ResultBytes;
+use crate::bounds::{ResultBytes, bytes_of};
 use crate::fault::external;
 use crate::functions::of_no_rows;
 use crate::numbers::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, narrowed, rounded};
@@ -28,6 +28,7 @@ use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
 use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
+use querygate_resources::{aside, proceed};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 
@@ -333,11 +334,14 @@ impl ScalarUDFImpl for Convert {
             return Ok(nothing);
         }
         let Some(from) = args.arg_fields.first() else { return exec_err!("one value is needed") };
-        match args.args.as_slice() {
-            [ColumnarValue::Array(values)] => Ok(ColumnarValue::Array(converted(values, from, &self.to, self.zone)?)),
-            [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(constant(value, from, &self.to, self.zone)?)),
-            _ => exec_err!("one value is needed"),
-        }
+        let [value] = args.args.as_slice() else { return exec_err!("one value is needed") };
+        proceed()?;
+        aside(bytes_of(value, 1), || {
+            Ok(match value {
+                ColumnarValue::Array(values) => ColumnarValue::Array(converted(values, from, &self.to, self.zone)?),
+                ColumnarValue::Scalar(value) => ColumnarValue::Scalar(constant(value, from, &self.to, self.zone)?),
+            })
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use querygate_query_api::values::admit_nested_text;
 use querygate_query_api::values::network::{NETWORK, network_at, network_text};
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_query_api::values::wide_numeric::numeric_cell;
+use querygate_resources::{CHARGE_LEAST, proceed, work};
 
 /// The text of a row's value; `None` for NULL.
 pub(crate) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {
@@ -101,8 +102,14 @@ pub(crate) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) 
 /// `{1,2,NULL}`; dimensions nest.
 fn list(items: &dyn Array, item: &Field, zone: Zone) -> Result<String> {
     let nested = matches!(items.data_type(), DataType::List(_));
-    let mut out = String::from("{");
+    let (mut out, mut unasked) = (String::from("{"), 0);
     for row in 0..items.len() {
+        if out.len().saturating_sub(unasked) >= CHARGE_LEAST {
+            proceed()?;
+            // The text grows by doubling.
+            work((out.len() - unasked).saturating_mul(2))?;
+            unasked = out.len();
+        }
         out.push_str(if row > 0 { "," } else { "" });
         match text_of(items, row, item, zone)? {
             None => out.push_str("NULL"),

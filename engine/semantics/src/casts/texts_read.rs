@@ -20,7 +20,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use querygate_query_api::values::network::NETWORK;
-use querygate_resources::{Working, work};
+use querygate_resources::{Working, proceed, work};
 use querygate_types::{Error, ErrorCode, PgType, network, uuid};
 use std::sync::Arc;
 
@@ -108,10 +108,16 @@ fn numbers<T: ArrowPrimitiveType>(
     Ok(Arc::new(PrimitiveArray::<T>::from_iter(numbers.map_err(Fault::error)?)))
 }
 
+/// Bytes of an element beside its text, while a list is read.
+const ELEMENT_BYTES: usize = 64;
+
 fn lists(texts: &StringViewArray, array: &Field, item: &FieldRef, zone: Zone) -> Result<ArrayRef> {
     let to = super::conversions::item_target(array, item);
     let rows = texts.iter().map(|text| -> Result<Option<ScalarValue>> {
         let Some(text) = text else { return Ok(None) };
+        proceed()?;
+        let elements = text.bytes().filter(|byte| *byte == b',').count() + 1;
+        work(elements.saturating_mul(ELEMENT_BYTES).saturating_add(text.len().saturating_mul(2)))?;
         let parts: ArrayRef = Arc::new(StringArray::from(super::flat_arrays::split_array(text).map_err(external)?));
         let plain = Field::new("item", DataType::Utf8, true);
         let items = super::conversions::items(&parts, &plain, &to, zone)?;

@@ -104,8 +104,7 @@ const CUT: &[Form] = &[
 ];
 
 fn bytes_position(row: &Row<'_>) -> Result<Value> {
-    let (of, wanted) = (row.bytes(0), row.bytes(1));
-    let at = if wanted.is_empty() { Some(0) } else { of.windows(wanted.len()).position(|w| w == wanted) };
+    let at = memchr::memmem::find(row.bytes(0), row.bytes(1));
     Ok(Value::Int(at.map_or(0, |at| i64::try_from(at).unwrap_or(i64::MAX - 1) + 1)))
 }
 

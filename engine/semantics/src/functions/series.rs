@@ -11,13 +11,15 @@ use arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, LargeBinar
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
-use querygate_resources::proceed;
+use querygate_resources::{CHARGE_LEAST, proceed, work};
 use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
 /// Members of one list.
 pub(super) const MEMBERS_MAX: usize = 4_000_000;
+/// Bytes of a member of a list beside its digits.
+const CELL_BYTES: usize = 8;
 /// Bytes of the numerics in one list.
 const BYTES_MAX: usize = 128 << 20;
 
@@ -63,10 +65,8 @@ fn one_list(items: ArrayRef) -> Value {
     Value::Any(ScalarValue::List(Arc::new(list)))
 }
 
-/// Asks now and then whether the statement is over.
-fn heed(made: usize) -> Result<()> {
-    if made.is_multiple_of(4_096) { proceed() } else { Ok(()) }
-}
+/// Members between two questions whether the statement is over.
+const MEMBERS_UNASKED: usize = 4_096;
 
 /// All members by a step, up to the bound.
 fn members(from: i128, to: i128, step: i128) -> Result<Vec<i128>> {
@@ -78,7 +78,11 @@ fn members(from: i128, to: i128, step: i128) -> Result<Vec<i128>> {
         if found.len() == MEMBERS_MAX {
             return Err(too_many());
         }
-        heed(found.len())?;
+        if found.len().is_multiple_of(MEMBERS_UNASKED) {
+            proceed()?;
+            // The list grows by doubling, and its numbers become an array.
+            work(MEMBERS_UNASKED * 3 * size_of::<i128>())?;
+        }
         found.push(at);
         at += step;
     }
@@ -138,13 +142,20 @@ fn wide(row: &Row<'_>) -> Result<Value> {
         return Err(refused("step size cannot equal zero"));
     }
     let mut items = LargeBinaryBuilder::new();
-    let (mut at, up, mut made) = (from, step.signum() > 0, 0);
+    let (mut at, up, mut made, mut unasked) = (from, step.signum() > 0, 0, CHARGE_LEAST);
     while if up { at <= to } else { at >= to } {
         if made == MEMBERS_MAX || items.values_slice().len() > BYTES_MAX {
             return Err(too_many());
         }
-        heed(made)?;
-        items.append_value(at.to_cell());
+        let cell = at.to_cell();
+        // A sum takes as long as its digits are many.
+        unasked += cell.len() + CELL_BYTES;
+        if unasked >= CHARGE_LEAST {
+            proceed()?;
+            work(unasked * 3)?;
+            unasked = 0;
+        }
+        items.append_value(cell);
         at = at.plus(&step).map_err(external)?;
         made += 1;
     }
@@ -164,7 +175,11 @@ fn moments(row: &Row<'_>, zoned: bool) -> Result<Value> {
         if found.len() == MEMBERS_MAX {
             return Err(too_many());
         }
-        heed(found.len())?;
+        if found.len().is_multiple_of(MEMBERS_UNASKED) {
+            proceed()?;
+            // The list grows by doubling, and its numbers become an array.
+            work(MEMBERS_UNASKED * 3 * size_of::<i128>())?;
+        }
         found.push(at);
         // Days and months of an instant are those of the session's wall clock.
         at = if zoned {

@@ -3,7 +3,7 @@
 use super::form::{Form, choose};
 use super::results::Results;
 use super::row::{Row, Value};
-use crate::analyze::growing::ResultBytes;
+use crate::bounds::ResultBytes;
 use crate::fault::external;
 use crate::functions::Def;
 use crate::functions::of_no_rows;
@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 };
 use querygate_query_api::column::pg_type_of;
 use querygate_resources::bytes::own_bytes;
-use querygate_resources::{CHARGE_LEAST, Working, charge, proceed};
+use querygate_resources::{CHARGE_LEAST, Working, aside, charge, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -59,6 +59,37 @@ impl Builtin {
 
     pub(in crate::functions) const fn name_and_zone(&self) -> (&'static str, Zone) {
         (self.def.name, self.zone)
+    }
+
+    /// The results of so many rows, row by row; NULL for those that are.
+    fn rows(
+        &self,
+        form: &Form,
+        args: &ScalarFunctionArgs,
+        arrays: &[ArrayRef],
+        (rows, nulls): (usize, Option<&NullBuffer>),
+    ) -> Result<Results> {
+        let mut results = Results::new(args.return_field.data_type(), rows)?;
+        let mut made = ResultBytes::default();
+        let patterns = Patterns::default();
+        let (fields, returns) = (&args.arg_fields, &args.return_field);
+        for at in 0..rows {
+            if at % ROWS_UNASKED == 0 {
+                proceed()?;
+            }
+            if nulls.is_some_and(|nulls| nulls.is_null(at)) {
+                results.push(Value::Null)?;
+                continue;
+            }
+            let row = Row { args: arrays, fields, at, zone: self.zone, returns, patterns: &patterns };
+            let value = {
+                let _work = Working::begin();
+                (form.eval)(&row)?
+            };
+            made.add(value.size())?;
+            results.push(value)?;
+        }
+        Ok(results)
     }
 
     fn chosen(&self, types: &[DataType]) -> Result<(&'static Form, Vec<DataType>)> {
@@ -140,26 +171,7 @@ impl ScalarUDFImpl for Builtin {
                 ColumnarValue::Array(new_null_array(returns, rows))
             });
         };
-        let mut results = Results::new(returns, rows)?;
-        let mut made = ResultBytes::default();
-        let patterns = Patterns::default();
-        let (fields, returned) = (&args.arg_fields, &args.return_field);
-        for at in 0..rows {
-            if at % ROWS_UNASKED == 0 {
-                proceed()?;
-            }
-            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(at)) {
-                results.push(Value::Null)?;
-                continue;
-            }
-            let row = Row { args: &arrays, fields, at, zone: self.zone, returns: returned, patterns: &patterns };
-            let value = {
-                let _work = Working::begin();
-                (form.eval)(&row)?
-            };
-            made.add(value.size())?;
-            results.push(value)?;
-        }
+        let results = aside(given, || self.rows(form, &args, &arrays, (rows, nulls.as_ref())))?;
         Ok(if constant { ColumnarValue::Scalar(results.scalar()?) } else { ColumnarValue::Array(results.array()?) })
     }
 }
