@@ -13,6 +13,8 @@ mod connections;
 mod documents;
 #[path = "e2e/extended.rs"]
 mod extended;
+#[path = "e2e/extremes.rs"]
+mod extremes;
 #[path = "e2e/fairness.rs"]
 mod fairness;
 #[path = "e2e/hostile.rs"]

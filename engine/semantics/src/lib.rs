@@ -93,6 +93,8 @@ pub fn install(state: SessionState) -> SessionState {
     scalars.extend(typing::key_arguments::wrapped(known));
     known.retain(|function| !scalars.iter().any(|ours| ours.name() == function.name()));
     known.extend(scalars);
+    // From binding on: constants are folded by more than the engine's own rules.
+    known.iter_mut().for_each(|function| *function = bounds::bounded(Arc::clone(function)));
     let known = builder.aggregate_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !matches!(function.name(), "sum" | "avg" | "array_agg" | "string_agg"));
     known.extend([aggregates::sum::function(), aggregates::averages::function()]);

@@ -234,8 +234,8 @@ impl ScalarUDFImpl for Bounded {
         let rows = if constant { 1 } else { args.number_rows };
         charge(self.makes(&args.args, rows))?;
         if self.cost.work == Work::Set
-            && let Some(ColumnarValue::Scalar(set)) = args.args.get_mut(1)
-            && set.size() > SHORT_SET
+            && let Some(set) = args.args.get_mut(1)
+            && (0..rows).any(|row| length(set, row) > SHORT_SET)
         {
             *set = once_each(set)?;
         }

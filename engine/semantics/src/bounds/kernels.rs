@@ -1,6 +1,6 @@
 //! Functions of the engine whose work is the product of two lengths, in time that grows with their sum.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
@@ -36,18 +36,24 @@ pub(super) fn position(args: &[ColumnarValue], rows: usize, returns: &DataType) 
     Ok(cast(&Int32Array::from(found), returns)?)
 }
 
-/// Characters that make a set: the text of each of them once.
-pub(super) fn once_each(set: &ScalarValue) -> Result<ScalarValue> {
-    let Some(Some(text)) = set.try_as_str() else { return Ok(set.clone()) };
+/// Sets of characters, each character once in the text of its set.
+pub(super) fn once_each(sets: &ColumnarValue) -> Result<ColumnarValue> {
+    let array = texts(sets)?;
     let mut seen = HashSet::new();
-    let once: String = text.chars().filter(|one| seen.insert(*one)).collect();
-    ScalarValue::Utf8(Some(once)).cast_to(&set.data_type())
+    let once = array.as_string::<i32>().iter().map(|set| {
+        seen.clear();
+        set.map(|set| set.chars().filter(|one| seen.insert(*one)).collect::<String>())
+    });
+    let once = cast(&once.collect::<StringArray>(), &sets.data_type())?;
+    Ok(match sets {
+        ColumnarValue::Array(_) => ColumnarValue::Array(once),
+        ColumnarValue::Scalar(_) => ColumnarValue::Scalar(ScalarValue::try_from_array(&once, 0)?),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::StringArray;
     use arrow::datatypes::Int32Type;
     use std::sync::Arc;
 
@@ -65,12 +71,15 @@ mod tests {
 
     #[test]
     fn a_set_has_each_character_once() {
-        let set = |text: &str| once_each(&ScalarValue::from(text)).unwrap();
-        assert_eq!(set("xyzzyx"), ScalarValue::from("xyz"));
-        assert_eq!(
-            once_each(&ScalarValue::Utf8View(Some("aa".into()))).unwrap(),
-            ScalarValue::Utf8View(Some("a".into()))
-        );
-        assert_eq!(once_each(&ScalarValue::Utf8(None)).unwrap(), ScalarValue::Utf8(None));
+        let set = |set: ScalarValue| match once_each(&ColumnarValue::Scalar(set)).unwrap() {
+            ColumnarValue::Scalar(set) => set,
+            ColumnarValue::Array(sets) => panic!("{sets:?}"),
+        };
+        assert_eq!(set(ScalarValue::from("xyzzyx")), ScalarValue::from("xyz"));
+        assert_eq!(set(ScalarValue::Utf8View(Some("aa".into()))), ScalarValue::Utf8View(Some("a".into())));
+        assert_eq!(set(ScalarValue::Utf8(None)), ScalarValue::Utf8(None));
+        let sets = ColumnarValue::Array(Arc::new(StringArray::from(vec![Some("aab"), None])));
+        let sets = once_each(&sets).unwrap().into_array(2).unwrap();
+        assert_eq!(sets.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("ab"), None]);
     }
 }
