@@ -94,7 +94,7 @@ impl GivenRecord {
     /// The operation of a change, and its record. A new record without a key gets one, where its key is a text.
     ///
     /// # Errors
-    /// 22021: a text of its values has a NUL character. Internal: there is no randomness.
+    /// 22021: a text of its values has a NUL character. 22P02: a text is no key of a new record. Internal: there is no randomness.
     pub(crate) fn of(
         change: &RecordChange,
         object: &Object,
@@ -120,6 +120,7 @@ impl GivenRecord {
         let policy_rows = |operation| evaluator.policy_target(&object.name, operation);
         Ok(match &change.action {
             RecordAction::Create { values } => {
+                refuse_other_spelling(values, object)?;
                 let mut values = values.clone();
                 let key = object.referenced_field().filter(|key| values.get(&key.name).is_none_or(Json::is_null));
                 if let Some(key) = key {
@@ -300,9 +301,27 @@ fn refuse_nul(values: &Row) -> Result<()> {
         .with_vendor_code(VendorCode::ValidationError))
 }
 
+/// The fields that find a record.
+fn key_of(object: &Object) -> Vec<&Field> {
+    object.referenced_field().map_or_else(|| object.key(), |only| vec![only])
+}
+
+/// # Errors
+/// 22P02: a text is to be part of a new record's key by which no verb finds the record that it would make.
+fn refuse_other_spelling(values: &Row, object: &Object) -> Result<()> {
+    for field in key_of(object) {
+        if let Some(Json::String(text)) = values.get(&field.name)
+            && key_text(field.value_type(), text).is_none()
+        {
+            return Err(no_key(field));
+        }
+    }
+    Ok(())
+}
+
 /// Takes the fields of a record's key out of the values of its update. Whether one of them held another value than the record's.
 fn takes_key(values: &mut Row, id: &str, object: &Object) -> bool {
-    let key = object.referenced_field().map_or_else(|| object.key(), |only| vec![only]);
+    let key = key_of(object);
     let parts = key_parts(id, key.len()).unwrap_or_default();
     let mut names_other = false;
     for (at, field) in key.iter().enumerate() {
@@ -365,7 +384,7 @@ pub(in crate::write) fn unfit(object: &Object, name: &str, own: &DataType, error
 }
 
 /// That a text is no key of a record, by which one is to be made.
-pub(crate) fn no_key(key: &Field) -> Error {
+fn no_key(key: &Field) -> Error {
     let message = format!("{} is not the text of a key", key.label);
     let (field, label) = (key.name.clone(), Some(key.label.clone()));
     Error::new(ErrorCode::InvalidTextRepresentation, message.clone())

@@ -9,11 +9,10 @@ use crate::session::gate_session::GateSession;
 use crate::session::statements::prepared::{Kind, PreparedStatement, ours};
 use crate::sql::parse::Parsed;
 use crate::sql::template::of_text;
-use crate::write::forms::record::{GivenRecord, RecordPlace, WrittenRecord, no_key};
+use crate::write::forms::record::{GivenRecord, RecordPlace, WrittenRecord};
 use crate::write::intent::WriteIntent;
 use crate::write::target::{Decided, Targeted};
 use crate::write::transaction::Ended;
-use crate::write::values::key_text::key_text;
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
@@ -159,10 +158,6 @@ impl GateSession {
         let mut values = values.clone();
         let workspace = self.workspace().await?;
         if let Some(key) = visible(&workspace.catalog, &change.object)?.object.referenced_field() {
-            // By such a text no other verb would find the record that is made.
-            if key_text(key.value_type(), id).is_none() {
-                return Err(no_key(key));
-            }
             values.entry(key.name.clone()).or_insert_with(|| id.as_str().into());
         }
         self.change_placed(&of(RecordAction::Create { values }), place).await
