@@ -104,6 +104,18 @@ fn our_own_errors_stay_as_they_are() {
     }
 }
 
+/// Under IS NULL, what is wrong with a call is found only when its plan is made.
+#[test]
+fn calls_that_do_not_fit_are_told_apart_from_faults() {
+    for (text, message) in [
+        ("Function 'abs' expects 1 arguments but received 3", "function abs does not exist for these argument types"),
+        ("array_has does not support type Utf8", "function array_has does not exist for these argument types"),
+    ] {
+        let error = translate(&DataFusionError::Plan(text.to_owned()), Stage::Optimize);
+        assert_eq!((error.code(), error.message()), (ErrorCode::UndefinedFunction, message));
+    }
+}
+
 /// A hidden relation, column or qualifier has the text of one that never was.
 #[test]
 fn names_that_are_not_there_have_one_text() {

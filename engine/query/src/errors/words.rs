@@ -145,6 +145,7 @@ pub(crate) fn known(text: &str) -> Option<Error> {
         .or_else(|| grouping(text))
         .or_else(|| place(text))
         .or_else(|| unnamed(text))
+        .or_else(|| unfit(text))
     {
         return Some(error);
     }
@@ -273,6 +274,15 @@ fn unnamed(text: &str) -> Option<Error> {
     }
     let name = between(text, "The window ", " is not defined")?;
     Some(Error::new(ErrorCode::UndefinedObject, format!("window \"{name}\" does not exist")))
+}
+
+/// A call whose types are looked at only when its plan is made, as under IS NULL.
+fn unfit(text: &str) -> Option<Error> {
+    let of_type =
+        || text.split_once(" does not support type ").map(|(name, _)| name).filter(|name| !name.contains(' '));
+    let name = between(text, "Function '", "' expects ").or_else(of_type)?;
+    let message = format!("function {name} does not exist for these argument types");
+    Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(FUNCTION_HINT))
 }
 
 fn grouping(text: &str) -> Option<Error> {
