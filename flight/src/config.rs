@@ -1,5 +1,6 @@
 //! What a Flight door is told at start. Knows no file format.
 
+use querygate_arrivals::Strangers;
 use querygate_types::limits;
 use rustls::ServerConfig;
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ pub struct FlightConfig {
     pub connection_max: usize,
     /// Connections at once that nobody has logged in on. One more is let in and the oldest gives way.
     pub arrival_max: usize,
+    /// Who they are among, of all doors, with one bound on the memory that they hold together.
+    pub strangers: Strangers,
     /// Result streams at once, over all connections; further ones get 53300.
     pub stream_max: usize,
     /// Endpoints of a large result when the client names no number; 1: a client that wants several has to say so.
@@ -62,6 +65,7 @@ impl FlightConfig {
             database: database.to_owned(),
             connection_max: 1_000,
             arrival_max: 1_000,
+            strangers: Strangers::default(),
             stream_max: 512,
             endpoint_max: Self::default_endpoint_max(),
             session_idle: Duration::from_secs(3_600),

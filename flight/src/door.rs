@@ -2,14 +2,14 @@
 
 use crate::config::FlightConfig;
 use crate::door_state::{Certificate, DoorState};
+use crate::entrance::Entrance;
 use crate::observe;
 use crate::service::Service;
 use crate::sessions::registry::Sessions;
 use crate::sessions::session::SessionLimits;
 use crate::tickets::running::Running;
 use crate::tickets::seal::Seal;
-use crate::transport::{Admitted, Places, Transport};
-use arrow_flight::flight_service_server::FlightServiceServer;
+use crate::transport::{Admitted, CONNECTION_BYTES, Places, TLS_BYTES, Transport};
 use querygate_query_api::service::{Authenticator, QueryService};
 use querygate_query_api::tokens::LOOK_EVERY;
 use querygate_types::limits;
@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -34,8 +35,8 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// Calls at once on one connection; the bound on streams is the door's own.
 const CALLS_PER_CONNECTION: u32 = 1_024;
-/// Headers of one call: tokens and a few settings.
-const HEADER_BYTES_MAX: u32 = 32 * 1024;
+/// Headers of one call: a token and a few settings.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// A silent client is asked after so long whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -112,9 +113,7 @@ impl FlightDoor {
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), kill.clone(), sender));
         let sweeping = tokio::spawn(sweep(Arc::clone(&shared)));
         let looking = tokio::spawn(look(Arc::clone(&shared)));
-        let service = FlightServiceServer::new(Service(Arc::clone(&shared)))
-            .max_decoding_message_size(config.message_bytes_max)
-            .max_encoding_message_size(usize::MAX);
+        let service = Entrance::new(Service(Arc::clone(&shared)), config.message_bytes_max);
         let server = Server::builder()
             .max_concurrent_streams(CALLS_PER_CONNECTION)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
@@ -182,16 +181,7 @@ async fn accept(
                     tracing::debug!(%error, "TCP_NODELAY refused");
                 }
                 let admitted = places.admit(peer);
-                match shared.tls.now() {
-                    None => {
-                        if sender.send(Transport::plain(tcp, admitted, &kill)).await.is_err() {
-                            return;
-                        }
-                    }
-                    Some(acceptor) => {
-                        tokio::spawn(tls(acceptor, tcp, admitted, kill.clone(), sender.clone()));
-                    }
-                }
+                tokio::spawn(greet(shared.tls.now(), tcp, admitted, kill.clone(), sender.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
@@ -201,27 +191,45 @@ async fn accept(
     }
 }
 
-/// Does the handshake apart from the listener, so that a slow client holds up nobody.
-async fn tls(
-    acceptor: TlsAcceptor,
+/// Waits for the first byte, and does the handshake, apart from the listener, so that others do not wait for a slow client. Before it has
+/// said anything it takes its socket and this; what it takes from then on is charged first.
+async fn greet(
+    tls: Option<TlsAcceptor>,
     tcp: TcpStream,
     mut admitted: Admitted,
     kill: CancellationToken,
     sender: mpsc::Sender<Transport>,
 ) {
-    let accepted = tokio::select! {
-        () = admitted.arrival.gives_way() => return observe::refused("gives_way"),
-        accepted = tokio::time::timeout_at(admitted.silent_until, acceptor.accept(tcp)) => accepted,
-    };
-    match accepted {
-        Ok(Ok(stream)) => {
-            // The door is closing when nobody takes it.
-            let _closing = sender.send(Transport::tls(stream, admitted, &kill)).await;
+    let (purse, silent_until) = (admitted.arrival.purse(), admitted.silent_until);
+    let encrypts = tls.is_some();
+    let opening = async {
+        tcp.readable().await?;
+        purse.charge(CONNECTION_BYTES + if encrypts { TLS_BYTES } else { 0 }).await;
+        match tls {
+            Some(acceptor) => acceptor.accept(tcp).await.map(|stream| Opened::Tls(Box::new(stream))),
+            None => Ok(Opened::Plain(tcp)),
         }
+    };
+    let opened = tokio::select! {
+        () = kill.cancelled() => return,
+        () = admitted.arrival.gives_way() => return observe::refused("gives_way"),
+        opened = tokio::time::timeout_at(silent_until, opening) => opened,
+    };
+    let transport = match opened {
+        Ok(Ok(Opened::Plain(tcp))) => Transport::plain(tcp, admitted, &kill),
+        Ok(Ok(Opened::Tls(stream))) => Transport::tls(stream, admitted, &kill),
         Ok(Err(error)) => {
             observe::refused("tls");
-            tracing::info!(%error, peer = %admitted.peer, "TLS handshake failed");
+            return tracing::info!(%error, peer = %admitted.peer, "TLS handshake failed");
         }
-        Err(_) => observe::refused("tls_timeout"),
-    }
+        Err(_) => return observe::refused(if encrypts { "tls_timeout" } else { "authentication_timeout" }),
+    };
+    // The door is closing when nobody takes it.
+    let _closing = sender.send(transport).await;
+}
+
+/// A connection that may speak HTTP/2.
+enum Opened {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }

@@ -13,6 +13,7 @@ mod command;
 mod config;
 mod door;
 mod door_state;
+mod entrance;
 mod messages;
 mod metadata;
 mod observe;

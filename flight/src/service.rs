@@ -1,8 +1,9 @@
-//! The gRPC service: finds the caller's session, hands the call on, and turns what comes back into gRPC. Panics end the
+//! The gRPC service: hands a call that was let in on, and turns what comes back into gRPC. Panics end the
 //! call, not the connection. Decides nothing itself.
 
 use crate::calls::{actions, get, handshake, info, puts};
 use crate::door_state::DoorState;
+use crate::entrance::session;
 use crate::observe;
 use crate::sessions::session::FlightSession;
 use crate::status::status;
@@ -12,13 +13,14 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, Result as ActionResult, SchemaResult, Ticket,
 };
+use base64::Engine as _;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use querygate_query_api::trace::TraceContext;
 use querygate_types::{Error, ErrorCode, Result};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::codegen::http::{HeaderMap, HeaderValue};
 use tonic::{Request, Response, Status, Streaming};
 
 /// The service of one door.
@@ -46,56 +48,42 @@ fn connection<T>(request: &Request<T>) -> Option<&Caller> {
 }
 
 /// The client's span, where the call carries one.
-fn trace_context(metadata: &MetadataMap) -> Option<TraceContext> {
-    metadata.get("traceparent")?.to_str().ok().and_then(TraceContext::parse)
-}
-
-/// What a call shows of its caller, apart from the call: a stream of messages is not for two threads.
-struct Shown {
-    token: Option<String>,
-    application: Option<String>,
-    trace: Option<TraceContext>,
-    connection: Option<Caller>,
+fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get("traceparent")?.to_str().ok().and_then(TraceContext::parse)
 }
 
 /// The token is in either of the headers that clients use for it.
-fn shown<T>(request: &Request<T>) -> Shown {
-    let metadata = request.metadata();
-    let text = |value: &AsciiMetadataValue| value.to_str().ok().map(str::to_owned);
-    let bearer = metadata.get("authorization").and_then(text).and_then(|header| {
+fn token_of(headers: &HeaderMap) -> Option<String> {
+    let bearer = headers.get("authorization").and_then(|header| header.to_str().ok()).and_then(|header| {
         let (scheme, token) = header.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     });
-    let token = bearer.or_else(|| {
-        let bytes = metadata.get_bin("auth-token-bin")?.to_bytes().ok()?;
-        String::from_utf8(bytes.to_vec()).ok()
-    });
-    Shown {
-        token,
-        application: handshake::application(metadata),
-        trace: trace_context(metadata),
-        connection: connection(request).cloned(),
-    }
+    bearer.or_else(|| {
+        let bytes = handshake::BASE64.decode(headers.get("auth-token-bin")?.as_bytes()).ok()?;
+        String::from_utf8(bytes).ok()
+    })
 }
 
 impl Service {
-    /// The session that a call belongs to.
-    async fn caller(&self, shown: Shown) -> Result<Arc<FlightSession>> {
-        let Shown { token, application, trace, connection } = shown;
+    /// The session that a call belongs to, by its headers alone.
+    pub(crate) async fn caller(&self, headers: &HeaderMap, connection: Option<Caller>) -> Result<Arc<FlightSession>> {
         if self.0.shutdown.is_cancelled() {
             return Err(Error::new(ErrorCode::AdminShutdown, "the server is shutting down"));
         }
-        let token = token.ok_or_else(|| {
+        let token = token_of(headers).ok_or_else(|| {
             Error::new(ErrorCode::InvalidAuthorization, "the call carries no session token")
                 .with_hint("Log in with Handshake and send its token as \"authorization: Bearer …\".")
         })?;
         let peer = connection.as_ref().map(|connection| connection.peer);
         let session = match self.0.sessions.find(&token, &self.0.seal) {
             Ok(session) => session,
-            Err(error) => handshake::by_token(&self.0, &token, application, peer).await?.ok_or(error)?,
+            Err(error) => {
+                let application = handshake::application(headers.get("user-agent").map(HeaderValue::as_bytes));
+                handshake::by_token(&self.0, &token, application, peer).await?.ok_or(error)?
+            }
         };
         connection.as_ref().map_or(Ok(()), Caller::is_known)?;
-        session.follow_trace(trace);
+        session.follow_trace(trace_context(headers));
         Ok(session)
     }
 }
@@ -130,7 +118,7 @@ impl FlightService for Service {
         request: Request<Criteria>,
     ) -> std::result::Result<Response<Self::ListFlightsStream>, Status> {
         call("list_flights", async {
-            self.caller(shown(&request)).await?;
+            session(&request)?;
             Err(crate::command::unsupported("listing flights").with_hint("Ask for tables with GetTables."))
         })
         .await
@@ -141,7 +129,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<FlightInfo>, Status> {
         call("get_flight_info", async {
-            let session = self.caller(shown(&request)).await?;
+            let session = session(&request)?;
             let split = info::split(&self.0, request.metadata(), &session)?;
             session.during(info::flight_info(&self.0, &session, request.into_inner(), split)).await.map(Response::new)
         })
@@ -153,7 +141,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<PollInfo>, Status> {
         call("poll_flight_info", async {
-            let session = self.caller(shown(&request)).await?;
+            let session = session(&request)?;
             let split = info::split(&self.0, request.metadata(), &session)?;
             session.during(info::poll_info(&self.0, &session, request.into_inner(), split)).await.map(Response::new)
         })
@@ -165,7 +153,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<SchemaResult>, Status> {
         call("get_schema", async {
-            let session = self.caller(shown(&request)).await?;
+            let session = session(&request)?;
             session.during(info::schema(&session, request.get_ref())).await.map(Response::new)
         })
         .await
@@ -173,7 +161,7 @@ impl FlightService for Service {
 
     async fn do_get(&self, request: Request<Ticket>) -> std::result::Result<Response<Self::DoGetStream>, Status> {
         call("do_get", async {
-            let session = self.caller(shown(&request)).await?;
+            let session = session(&request)?;
             let compression = get::compression(request.metadata(), &session)?;
             let messages = get::fetch(&self.0, session, request.get_ref(), compression).await?;
             Ok(Response::new(messages.boxed()))
@@ -186,7 +174,7 @@ impl FlightService for Service {
         request: Request<Streaming<FlightData>>,
     ) -> std::result::Result<Response<Self::DoPutStream>, Status> {
         call("do_put", async {
-            let session = self.caller(shown(&request)).await?;
+            let session = session(&request)?;
             let result = session.during(puts::put(&self.0, &session, request.into_inner())).await?;
             Ok(Response::new(answers(vec![result])))
         })
@@ -198,7 +186,7 @@ impl FlightService for Service {
         request: Request<Streaming<FlightData>>,
     ) -> std::result::Result<Response<Self::DoExchangeStream>, Status> {
         call("do_exchange", async {
-            self.caller(shown(&request)).await?;
+            session(&request)?;
             Err(crate::command::unsupported("DoExchange"))
         })
         .await
@@ -206,7 +194,7 @@ impl FlightService for Service {
 
     async fn do_action(&self, request: Request<Action>) -> std::result::Result<Response<Self::DoActionStream>, Status> {
         call("do_action", async {
-            let session = self.caller(shown(&request)).await?;
+            let session = session(&request)?;
             let results = session.during(actions::act(&self.0, &session, request.into_inner())).await?;
             Ok(Response::new(answers(results)))
         })
@@ -218,7 +206,7 @@ impl FlightService for Service {
         request: Request<Empty>,
     ) -> std::result::Result<Response<Self::ListActionsStream>, Status> {
         call("list_actions", async {
-            self.caller(shown(&request)).await?;
+            session(&request)?;
             Ok(Response::new(answers(actions::list())))
         })
         .await

@@ -1,5 +1,6 @@
 //! What a Postgres door is told at start, with the shared bounds as defaults. Knows no file format.
 
+use querygate_arrivals::Strangers;
 use querygate_types::limits;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -27,6 +28,8 @@ pub struct DoorConfig {
     pub connection_max: usize,
     /// Connections at once that have not logged in. One more is let in and the oldest gives way.
     pub arrival_max: usize,
+    /// Who they are among, of all doors, with one bound on the memory that they hold together.
+    pub strangers: Strangers,
     /// From accept to a proven password.
     pub authentication_timeout: Duration,
     /// From accept to ReadyForQuery.
@@ -55,6 +58,7 @@ impl DoorConfig {
             require_tls: false,
             connection_max: 1_000,
             arrival_max: 1_000,
+            strangers: Strangers::default(),
             authentication_timeout: Duration::from_secs(10),
             startup_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(300),

@@ -8,7 +8,7 @@ use crate::startup::auth::tls_server_end_point;
 use crate::startup::{Opened, open};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use querygate_query_api::arrivals::{Arrival, Arrivals};
+use querygate_arrivals::Arrival;
 use querygate_query_api::service::{Authenticator, QueryService};
 use querygate_query_api::tokens::LOOK_EVERY;
 use std::io;
@@ -52,7 +52,7 @@ impl PostgresDoor {
         let tls = Arc::<Certificate>::default();
         config.tls.iter().for_each(|settings| tls.renew(tls_of(settings)));
         let shared = DoorState {
-            arrivals: Arrivals::new(config.arrival_max),
+            arrivals: config.strangers.door(config.arrival_max),
             places: Arc::new(Semaphore::new(config.connection_max.min(Semaphore::MAX_PERMITS))),
             config,
             service,

@@ -3,7 +3,7 @@
 use crate::cancel::CancelKeys;
 use crate::config::DoorConfig;
 use crate::observe::Counts;
-use querygate_query_api::arrivals::Arrivals;
+use querygate_arrivals::Arrivals;
 use querygate_query_api::service::{Authenticator, QueryService};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,7 +20,7 @@ pub(crate) struct DoorState {
     pub(crate) keys: Arc<CancelKeys>,
     pub(crate) counts: Counts,
     /// Who has not logged in.
-    pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) arrivals: Arrivals,
     /// Of sessions.
     pub(crate) places: Arc<Semaphore>,
     /// What the two tokens below say, for those who look often.

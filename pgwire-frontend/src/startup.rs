@@ -16,7 +16,7 @@ use crate::transport::Transport;
 use crate::wire::{FrameLimits, Message, Phase, Reader, Short, Writer, next_message};
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
-use querygate_query_api::arrivals::Arrival;
+use querygate_arrivals::{Arrival, Purse};
 use querygate_query_api::service::{ClientInfo, Door, Session};
 use querygate_query_api::tokens::{Admitted, Candidate, TOKEN_USER};
 use querygate_types::{Error, ErrorCode, limits};
@@ -42,8 +42,17 @@ struct Admission {
     admitted: Admitted,
 }
 
-/// Largest authentication message (`PG_MAX_AUTH_TOKEN_LENGTH`).
-const AUTHENTICATION_BYTES_MAX: usize = 65_535;
+/// Largest authentication message: a token of an issuer is the largest that is known. PostgreSQL takes 65,535 bytes.
+const AUTHENTICATION_BYTES_MAX: usize = 16 * 1024;
+/// What a connection takes from its first byte on: its startup, its span, its buffers.
+const CONNECTION_BYTES: usize = 16 * 1024;
+/// What TLS takes beside, with the longest handshake message.
+const TLS_BYTES: usize = 96 * 1024;
+/// What an authentication message takes that comes at once, and one that comes in pieces.
+const ANSWER_BYTES: usize = 2 * 1024;
+const LONG_ANSWER_BYTES: usize = 3 * AUTHENTICATION_BYTES_MAX;
+/// What a startup packet takes for each of its bytes, where all its settings are as short as they can be.
+const STARTUP_COPIES: usize = 24;
 /// Random bytes of the server's nonce, as in PostgreSQL.
 const NONCE_BYTES: usize = 18;
 /// First byte of a TLS handshake record.
@@ -77,6 +86,7 @@ impl From<Report> for Ended {
 
 /// Brings one connection to its session. `None`: it has been answered and closed.
 pub(crate) async fn open(shared: &DoorState, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) -> Option<Opened> {
+    let purse = arrival.purse();
     let mut waiting = Waiting::new(arrival, shared.config.authentication_timeout);
     let tls = shared.tls.now();
     let (mut transport, startup) = tokio::select! {
@@ -85,14 +95,14 @@ pub(crate) async fn open(shared: &DoorState, tcp: TcpStream, peer: SocketAddr, a
             observe::refused(over.reason());
             return None;
         }
-        encrypted = encrypted(shared, tls.as_deref(), tcp) => encrypted?,
+        encrypted = encrypted(shared, tls.as_deref(), tcp, &purse) => encrypted?,
     };
     let proven = tokio::select! {
         over = waiting.over() => {
             observe::refused(over.reason());
             Err(over.report().into())
         }
-        proven = prove((shared, tls.as_deref()), &mut transport, &startup, peer) => proven,
+        proven = prove((shared, tls.as_deref()), (&mut transport, &purse), &startup, peer) => proven,
     };
     let placed = proven.and_then(|admission| Ok((admission, place(shared)?)));
     let ended = match placed {
@@ -190,18 +200,24 @@ async fn end(shared: &DoorState, transport: &mut Transport, ended: Ended) {
 }
 
 /// Answers encryption requests until a startup packet comes.
-async fn encrypted(shared: &DoorState, tls: Option<&Tls>, tcp: TcpStream) -> Option<(Transport, Startup)> {
+async fn encrypted(
+    shared: &DoorState,
+    tls: Option<&Tls>,
+    tcp: TcpStream,
+    purse: &Purse,
+) -> Option<(Transport, Startup)> {
     let mut first = [0; 1];
     if tcp.peek(&mut first).await.ok()? == 0 {
         return None;
     }
+    purse.charge(CONNECTION_BYTES).await;
     let mut transport = Transport::Plain(tcp);
     if first == [TLS_HANDSHAKE] {
-        transport = accept_tls(tls?, transport, Alpn::Required).await?;
+        transport = accept_tls(tls?, transport, Alpn::Required, purse).await?;
     }
     let (mut ssl_answered, mut gss_answered) = (false, false);
     loop {
-        let answer = match read_first_packet(&mut transport).await {
+        let answer = match read_first_packet(&mut transport, purse).await {
             Ok(FirstPacket::Startup(startup)) if shared.config.require_tls && !transport.is_tls() => {
                 drop(startup);
                 Err(Report::fatal(ErrorCode::InvalidAuthorization, "this server accepts encrypted connections only")
@@ -228,7 +244,7 @@ async fn encrypted(shared: &DoorState, tls: Option<&Tls>, tcp: TcpStream) -> Opt
         };
         match answer {
             Ok(None) => {}
-            Ok(Some(tls)) => transport = accept_tls(tls, transport, Alpn::Optional).await?,
+            Ok(Some(tls)) => transport = accept_tls(tls, transport, Alpn::Optional, purse).await?,
             Err(ended) => {
                 end(shared, &mut transport, ended).await;
                 return None;
@@ -243,8 +259,10 @@ enum Alpn {
     Optional,
 }
 
-async fn accept_tls(tls: &Tls, transport: Transport, alpn: Alpn) -> Option<Transport> {
+async fn accept_tls(tls: &Tls, transport: Transport, alpn: Alpn, purse: &Purse) -> Option<Transport> {
     let Transport::Plain(tcp) = transport else { return None };
+    tcp.readable().await.ok()?;
+    purse.charge(TLS_BYTES).await;
     match tls.acceptor.accept(tcp).await {
         // Direct TLS without ALPN could be another protocol's client sent here by somebody else.
         Ok(stream) if alpn == Alpn::Required && stream.get_ref().1.alpn_protocol() != Some(ALPN) => None,
@@ -276,13 +294,14 @@ async fn answer_ssl<'a>(
     Ok(Some(tls))
 }
 
-async fn read_first_packet(transport: &mut Transport) -> Result<FirstPacket, Ended> {
+async fn read_first_packet(transport: &mut Transport, purse: &Purse) -> Result<FirstPacket, Ended> {
     let mut length = [0; 4];
     transport.read_exact(&mut length).await?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if !(8..=limits::STARTUP_BYTES_MAX).contains(&length) {
         return Err(Report::fatal(ErrorCode::ProtocolViolation, "invalid length of startup packet").into());
     }
+    purse.charge(STARTUP_COPIES * length).await;
     let mut body = vec![0; length - 4];
     transport.read_exact(&mut body).await?;
     Ok(first_packet(&Bytes::from(body))?)
@@ -291,7 +310,7 @@ async fn read_first_packet(transport: &mut Transport) -> Result<FirstPacket, End
 /// Negotiates and authenticates; gives what is still to be sent.
 async fn prove(
     (shared, tls): (&DoorState, Option<&Tls>),
-    transport: &mut Transport,
+    (transport, purse): (&mut Transport, &Purse),
     startup: &Startup,
     peer: SocketAddr,
 ) -> Result<Admission, Ended> {
@@ -309,7 +328,7 @@ async fn prove(
         }
         out.close(mark);
     }
-    let handshake = Handshake { shared, tls, transport, out, input: BytesMut::new() };
+    let handshake = Handshake { shared, tls, transport, purse, held: 0, out, input: BytesMut::new() };
     match shared.auth.tokens() {
         Some(tokens) if startup.user == TOKEN_USER => handshake.token(tokens, peer).await,
         Some(_) | None => handshake.scram(&startup.user).await,
@@ -365,6 +384,9 @@ struct Handshake<'a> {
     /// What its connection may be encrypted with.
     tls: Option<&'a Tls>,
     transport: &'a mut Transport,
+    purse: &'a Purse,
+    /// Charged for the client's messages.
+    held: usize,
     out: Vec<u8>,
     input: BytesMut,
 }
@@ -419,6 +441,11 @@ impl Handshake<'_> {
                 Some(Ok(Message::Authentication(body))) => return Ok(body),
                 Some(_) => return Err(Ended::Quietly),
                 None => {}
+            }
+            let held = if self.input.is_empty() { ANSWER_BYTES } else { LONG_ANSWER_BYTES };
+            if held > self.held {
+                self.purse.charge(held - self.held).await;
+                self.held = held;
             }
             if self.transport.read(&mut self.input).await? == 0 {
                 return Err(Ended::Quietly);

@@ -7,9 +7,8 @@ mod common;
 use common::client::{
     Client, bind, close, describe, error_field, execute, frame, packet, parse, query, script, startup, sync,
 };
-use common::fake::{FakeAuth, FakeService, PASSWORD, USER};
+use common::fake::{PASSWORD, USER};
 use common::{config, serve, serve_with};
-use std::time::Duration;
 
 #[tokio::test]
 async fn login_reports_settings_and_a_key() {

@@ -7,7 +7,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use querygate_web::{Bounds, Proxies, serve};
+use querygate_web::{Bounds, Proxies, Strangers, serve};
 use serde_json::json;
 use std::future::Future;
 use std::io;
@@ -43,6 +43,7 @@ pub struct HttpDoor {
     probes: Probes,
     pages: Option<Pages>,
     proxies: Proxies,
+    strangers: Strangers,
 }
 
 impl HttpDoor {
@@ -57,6 +58,7 @@ impl HttpDoor {
             probes,
             pages: None,
             proxies: Proxies::default(),
+            strangers: Strangers::default(),
         })
     }
 
@@ -74,6 +76,13 @@ impl HttpDoor {
         self
     }
 
+    /// Counts connections that no user has sent a request by among these, of all doors.
+    #[must_use]
+    pub fn among(mut self, strangers: Strangers) -> Self {
+        self.strangers = strangers;
+        self
+    }
+
     /// The address clients connect to.
     ///
     /// # Errors
@@ -86,7 +95,7 @@ impl HttpDoor {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let within = self.tcp.local_addr().is_ok_and(|address| address.ip().is_loopback());
         let HttpConfig { connection_max, idle_timeout, drain_timeout, .. } = self.config;
-        let bounds = Bounds { connection_max, idle_timeout, drain_timeout };
+        let bounds = Bounds { connection_max, idle_timeout, drain_timeout, strangers: self.strangers };
         serve("http", self.tcp, bounds, self.proxies, routes(self.probes, self.pages, within), shutdown).await;
     }
 }

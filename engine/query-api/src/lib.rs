@@ -7,7 +7,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 pub mod answer;
-pub mod arrivals;
 pub mod column;
 mod copy_format;
 pub mod holding;

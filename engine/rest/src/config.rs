@@ -1,6 +1,6 @@
 //! Settings of the door. Reads no file.
 
-use querygate_web::Proxies;
+use querygate_web::{Proxies, Strangers};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ pub struct RestConfig {
     pub database: String,
     /// Connections served at once; further ones wait in the system's queue, and silent ones make room for them.
     pub connection_max: usize,
+    /// Who those are among that no user has sent a request by, of all doors.
+    pub strangers: Strangers,
     /// Silence after which a connection is closed, and time for a request to arrive whole.
     pub idle_timeout: Duration,
     /// How long open requests may go on after shutdown began.
@@ -46,6 +48,7 @@ impl RestConfig {
             addr,
             database: database.to_owned(),
             connection_max: 256,
+            strangers: Strangers::default(),
             idle_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
             body_max: 4 << 20,

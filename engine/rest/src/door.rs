@@ -52,7 +52,8 @@ impl RestDoor {
     /// Serves until `shutdown` ends, then lets open requests finish within the drain timeout.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let RestConfig { connection_max, idle_timeout, drain_timeout, .. } = self.site.config;
-        let bounds = Bounds { connection_max, idle_timeout, drain_timeout };
+        let strangers = self.site.config.strangers.clone();
+        let bounds = Bounds { connection_max, idle_timeout, drain_timeout, strangers };
         let proxies = self.site.config.proxies.clone();
         serve("rest", self.tcp, bounds, proxies, routes(self.site), shutdown).await;
     }

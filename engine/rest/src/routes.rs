@@ -14,7 +14,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, any, get, post};
-use querygate_web::{ICON_PATH, Peer, icon};
+use querygate_web::{Connection, ICON_PATH, Peer, icon};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;
@@ -87,6 +87,9 @@ async fn enter(State(site): Shared, mut request: Request, next: Next) -> Respons
         return too_often(wait, "user");
     }
     let standing = sender.known().map(|identity| identity.standing);
+    if let (Some(_), Some(connection)) = (&standing, request.extensions().get::<Connection>()) {
+        connection.is_users();
+    }
     request.extensions_mut().insert(sender);
     let Some(standing) = standing else { return next.run(request).await };
     let answer = tokio::select! {

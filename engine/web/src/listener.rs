@@ -1,13 +1,16 @@
 //! A listener that bounds how many clients there are and how long one may be silent. Knows no HTTP.
 
+use crate::meter::Meter;
+use crate::tie::Connection;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use querygate_arrivals::Arrivals;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -64,12 +67,14 @@ impl Places {
 pub(crate) struct BoundedListener {
     tcp: TcpListener,
     places: Places,
+    /// Connections that no user has sent a request by.
+    arrivals: Arrivals,
     idle: Duration,
 }
 
 impl BoundedListener {
-    pub(crate) fn new(tcp: TcpListener, connection_max: usize, idle: Duration) -> Self {
-        Self { tcp, places: Places::new(connection_max), idle }
+    pub(crate) fn new(tcp: TcpListener, connection_max: usize, arrivals: Arrivals, idle: Duration) -> Self {
+        Self { tcp, places: Places::new(connection_max), arrivals, idle }
     }
 
     pub(crate) fn places(&self) -> Places {
@@ -95,7 +100,8 @@ impl Listener for BoundedListener {
                     if let Err(error) = tcp.set_nodelay(true) {
                         tracing::debug!(%error, "TCP_NODELAY refused");
                     }
-                    return (BoundedStream::new(tcp, self, place), peer);
+                    let connection = Connection::new(self.arrivals.admit(peer.ip()));
+                    return (BoundedStream::new(tcp, self, connection, place), peer);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
@@ -110,30 +116,11 @@ impl Listener for BoundedListener {
     }
 }
 
-/// Whether the request that a connection began with has come whole: who knows HTTP tells.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Arrival(Arc<AtomicBool>);
-
-impl Arrival {
-    /// From now on it is ours to answer.
-    pub(crate) fn is_whole(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn begins_anew(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    fn was_told(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// A connection, as a request's handlers know it.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) peer: Peer,
-    pub(crate) arrival: Arrival,
+    pub(crate) connection: Connection,
 }
 
 /// Who is at the other end.
@@ -156,7 +143,7 @@ impl Peer {
 
 impl Connected<IncomingStream<'_, BoundedListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        Self { peer: Peer(*stream.remote_addr()), arrival: stream.io().arrival.clone() }
+        Self { peer: Peer(*stream.remote_addr()), connection: stream.io().connection.clone() }
     }
 }
 
@@ -166,7 +153,9 @@ pub(crate) struct BoundedStream {
     tcp: TcpStream,
     idle: Duration,
     turn: Turn,
-    arrival: Arrival,
+    connection: Connection,
+    /// What it has said before it is a user's.
+    meter: Meter,
     /// When the turn began.
     since: Instant,
     sleep: Pin<Box<Sleep>>,
@@ -186,13 +175,14 @@ enum Turn {
 }
 
 impl BoundedStream {
-    fn new(tcp: TcpStream, listener: &BoundedListener, place: OwnedSemaphorePermit) -> Self {
+    fn new(tcp: TcpStream, listener: &BoundedListener, connection: Connection, place: OwnedSemaphorePermit) -> Self {
         let first = listener.idle.min(GIVES_WAY);
         Self {
             tcp,
             idle: listener.idle,
             turn: Turn::Silent,
-            arrival: Arrival::default(),
+            connection,
+            meter: Meter::default(),
             since: Instant::now(),
             sleep: Box::pin(tokio::time::sleep(first)),
             places: listener.places(),
@@ -207,12 +197,15 @@ impl BoundedStream {
 
     /// Fails once the time is over; else wakes the task when it is.
     fn in_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let waits = match self.turn {
+            Turn::Silent | Turn::Stuck => true,
+            Turn::Asked => !self.connection.was_whole(),
+        };
+        if waits && self.connection.poll_gives_way(context).is_ready() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         while self.sleep.as_mut().poll(context).is_ready() {
             let (now, end) = (Instant::now(), self.since + self.idle);
-            let waits = match self.turn {
-                Turn::Silent | Turn::Stuck => true,
-                Turn::Asked => !self.arrival.was_told(),
-            };
             if (waits && self.places.are_wanted()) || now >= end {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -226,9 +219,18 @@ impl AsyncRead for BoundedStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // Before the read: who sends without a pause never lets one wait.
         self.in_time(context)?;
-        let polled = Pin::new(&mut self.tcp).poll_read(context, buf);
-        if polled.is_ready() && self.turn == Turn::Silent {
-            self.begin(Turn::Asked);
+        let this = &mut *self;
+        let polled = if this.connection.was_users() {
+            Pin::new(&mut this.tcp).poll_read(context, buf)
+        } else if this.turn == Turn::Stuck {
+            // Who takes no answer asks nothing more: answers would pile up here.
+            return Poll::Pending;
+        } else {
+            this.meter.poll_read(&mut this.tcp, &this.connection, context, buf)
+        };
+        if polled.is_ready() && this.turn == Turn::Silent {
+            this.connection.answer_was_taken();
+            this.begin(Turn::Asked);
         }
         polled
     }
@@ -238,8 +240,10 @@ impl AsyncWrite for BoundedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.tcp).poll_write(context, buf);
         if polled.is_ready() {
-            self.arrival.begins_anew();
-            self.begin(Turn::Silent);
+            let this = &mut *self;
+            this.connection.begins_anew();
+            this.meter.begins_anew(&this.connection);
+            this.begin(Turn::Silent);
         } else {
             self.turn = Turn::Stuck;
             self.in_time(context)?;

@@ -16,10 +16,10 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::Streaming;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 
 /// Some clients pad, ADBC's does not.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -54,6 +54,7 @@ pub(crate) async fn login(
         Some(credentials) => credentials,
         None => from_payload(shared, messages).await?,
     };
+    let _judging = connection.as_ref().map(Caller::judging);
     let peer = connection.as_ref().map(|connection| connection.peer);
     let admitted = match (credentials, shared.auth.tokens()) {
         (Credentials::Token(token), Some(tokens)) => proven(tokens, &token, peer).await?,
@@ -61,7 +62,8 @@ pub(crate) async fn login(
         (Credentials::Password { user, password }, _) => authenticate(shared, user, password).await?,
     };
     connection.as_ref().map_or(Ok(()), Caller::is_known)?;
-    let client = client(shared, application(metadata), peer);
+    let agent = metadata.get("user-agent").map(MetadataValue::as_encoded_bytes);
+    let client = client(shared, application(agent), peer);
     let session = shared.sessions.open(shared.service.as_ref(), admitted, client).await?;
     tracing::info!(user = session.principal.login, "Flight session opened");
     Ok(shared.sessions.token(&session, &shared.seal))
@@ -160,8 +162,7 @@ async fn authenticate(shared: &DoorState, user: String, password: String) -> Res
 }
 
 /// What the client says it is, as far as a setting may hold it.
-pub(crate) fn application(metadata: &MetadataMap) -> Option<String> {
-    let agent = metadata.get("user-agent")?.to_str().ok()?;
-    let printable = agent.chars().filter(|c| (' '..='~').contains(c));
+pub(crate) fn application(agent: Option<&[u8]>) -> Option<String> {
+    let printable = std::str::from_utf8(agent?).ok()?.chars().filter(|c| (' '..='~').contains(c));
     Some(printable.take(APPLICATION_BYTES_MAX).collect())
 }

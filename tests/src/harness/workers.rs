@@ -10,7 +10,7 @@ use querygate_query::EngineWorkers;
 use querygate_types::Result;
 use querygate_workers::gate::{PoolOptions, TlsIdentity, WorkerAddress, WorkerPool};
 use querygate_workers::part::{SigningKey, VerifyingKey};
-use querygate_workers::worker::{OpenFiles, PartFiles, Worker, WorkerOptions};
+use querygate_workers::worker::{OpenFiles, PartFiles, Strangers, Worker, WorkerOptions};
 use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,6 +96,7 @@ async fn worker(folder: PathBuf, key: VerifyingKey, stopped: CancellationToken) 
         certificate: keys.read("own.pem"),
         private_key: keys.read("own.key"),
         client_authorities: keys.read("ca.pem"),
+        strangers: Strangers::default(),
     };
     let worker = Worker::bind(([127, 0, 0, 1], port).into(), options).await.unwrap();
     tokio::spawn(worker.serve(stopped, Duration::ZERO));

@@ -30,7 +30,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("engine/query", 25),
     ("engine/semantics", 20),
     ("engine/telemetry-api", 1),
-    ("flight", 20),
+    ("flight", 19),
     ("models", 33),
     ("optimizer/learning", 82),
     ("optimizer/rules", 14),

@@ -10,6 +10,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use metrics_exporter_prometheus::PrometheusHandle;
+use querygate_arrivals::Strangers;
 use querygate_http::{HttpConfig, HttpDoor, Probes, Readiness};
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::worker::{Worker, WorkerOptions};
@@ -49,7 +50,7 @@ async fn serve(
     metrics: PrometheusHandle,
     output: &mut Output,
 ) -> Result<()> {
-    let environment = environment(config)?;
+    let (environment, strangers) = (environment(config)?, Strangers::default());
     let options = WorkerOptions {
         address: config.address.clone(),
         key: verification_key(&config.verification_key)?,
@@ -61,12 +62,13 @@ async fn serve(
         certificate: read(&config.tls.certificate)?,
         private_key: read(&config.tls.key)?,
         client_authorities: read(&config.client_authorities)?,
+        strangers: strangers.clone(),
     };
     let mut signals = Signals::listen()?;
     let bound = Worker::bind(config.listen, options).await?;
     let address = bound.address()?;
     let stop = CancellationToken::new();
-    let _probed = probes(config, &environment, metrics, &stop).await?;
+    let _probed = probes(config, &environment, (metrics, strangers), &stop).await?;
     tracing::info!(%address, "ready");
     // A closed terminal does not stop a worker.
     let _ = output.note(&format!("querygate worker listens on {address}"));
@@ -90,7 +92,7 @@ async fn serve(
 async fn probes(
     config: &WorkerConfig,
     environment: &Arc<RuntimeEnv>,
-    metrics: PrometheusHandle,
+    (metrics, strangers): (PrometheusHandle, Strangers),
     stop: &CancellationToken,
 ) -> Result<Option<DropGuard>> {
     let Some(http) = config.http else { return Ok(None) };
@@ -118,7 +120,7 @@ async fn probes(
         Error::new(ErrorCode::ConfigInvalid, format!("cannot listen on {http}")).with_detail(error.to_string())
     })?;
     let ended = CancellationToken::new();
-    tokio::spawn(door.serve(ended.clone().cancelled_owned()));
+    tokio::spawn(door.among(strangers).serve(ended.clone().cancelled_owned()));
     Ok(Some(ended.drop_guard()))
 }
 

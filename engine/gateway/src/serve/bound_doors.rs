@@ -7,6 +7,7 @@ use crate::gate::{Gate, ReadinessProbe, Runtimes};
 use crate::process::{Room, Signals, Wish};
 use crate::tls::Loaded;
 use crate::{process, tls};
+use querygate_arrivals::Strangers;
 use querygate_flight::{FlightConfig, FlightDoor};
 use querygate_http::{HttpConfig, HttpDoor, Pages, Probes, Readiness};
 use querygate_pgwire_frontend::{DoorConfig, PostgresDoor, TlsSettings};
@@ -39,6 +40,8 @@ impl Doors {
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> Result<Self> {
         let draining = CancellationToken::new();
+        // One bound for all doors.
+        let strangers = Strangers::default();
         let gate = &Gate { readiness: until(&draining, &gate.readiness), ..gate.clone() };
         let postgres = match config.server.postgres {
             None => None,
@@ -50,6 +53,7 @@ impl Doors {
                     require_tls: config.server.require_tls,
                     connection_max: room.connections,
                     arrival_max: room.arrivals,
+                    strangers: strangers.clone(),
                     authentication_timeout: config.server.authentication_timeout,
                     drain_timeout: config.server.drain_timeout,
                     ..DoorConfig::new(address)
@@ -68,11 +72,12 @@ impl Doors {
             None => None,
             Some(address) => {
                 let door = HttpDoor::bind(HttpConfig::new(address), probes(gate, metrics)).await;
-                Some(with_pages(door.map_err(|e| cannot_bind("http", address, &e))?, config, gate, address))
+                let door = door.map_err(|e| cannot_bind("http", address, &e))?.among(strangers.clone());
+                Some(with_pages(door, config, gate, address))
             }
         };
-        let flight = flight_door(config, gate, room).await?;
-        let rest = rest_door(config, gate, room).await?;
+        let flight = flight_door(config, gate, room, &strangers).await?;
+        let rest = rest_door(config, gate, room, &strangers).await?;
         let bound = Bound {
             postgres: postgres.as_ref().map(PostgresDoor::local_addr).transpose().map_err(Error::internal)?,
             http: http.as_ref().map(HttpDoor::local_addr).transpose().map_err(Error::internal)?,
@@ -194,7 +199,7 @@ fn with_pages(door: HttpDoor, config: &Config, gate: &Gate, address: SocketAddr)
     })
 }
 
-async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<FlightDoor>> {
+async fn flight_door(config: &Config, gate: &Gate, room: Room, strangers: &Strangers) -> Result<Option<FlightDoor>> {
     let Some(address) = config.flight.address else { return Ok(None) };
     let client_ca = config.flight.client_ca.as_deref();
     let loaded = config.server.tls.as_ref().map(|files| tls::load(files, client_ca)).transpose()?;
@@ -202,6 +207,7 @@ async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<
         tls: loaded.map(|loaded| loaded.config),
         connection_max: room.connections,
         arrival_max: room.arrivals,
+        strangers: strangers.clone(),
         authentication_timeout: config.server.authentication_timeout,
         stream_max: config.flight.stream_max,
         endpoint_max: config.flight.endpoint_max,
@@ -220,7 +226,7 @@ async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<
     Ok(Some(door))
 }
 
-async fn rest_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<RestDoor>> {
+async fn rest_door(config: &Config, gate: &Gate, room: Room, strangers: &Strangers) -> Result<Option<RestDoor>> {
     let (Some(rest), Some(address)) = (&config.rest, rest_address(config)) else { return Ok(None) };
     let mut settings = RestConfig {
         body_max: rest.body_max,
@@ -234,6 +240,7 @@ async fn rest_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<Re
         requests_per_user: rest.requests_per_user,
         requests_per_key: rest.requests_per_key,
         drain_timeout: config.server.drain_timeout,
+        strangers: strangers.clone(),
         ..RestConfig::new(address, &config.server.database)
     };
     // Each follower keeps a connection. Requests of a gate for few sessions keep the places that they had.

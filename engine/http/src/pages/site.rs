@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use querygate_query_api::tokens::Candidate;
 use querygate_types::{Error, Result};
-use querygate_web::{Attempt, Attempts, ICON_PATH, Peer, comes_from_elsewhere, icon};
+use querygate_web::{Attempt, Attempts, Connection, ICON_PATH, Peer, comes_from_elsewhere, icon};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +69,8 @@ pub(crate) fn routes(pages: Pages, within: bool) -> Router {
         .route("/ui/logout", post(log_out))
         .route("/ui/style.css", get(style))
         .route(ICON_PATH, get(icon))
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), seated));
     let routes = if within { routes.layer(middleware::from_fn(ours)) } else { routes };
     routes.layer(middleware::from_fn(hardened)).with_state(site)
 }
@@ -80,6 +81,16 @@ async fn hardened(request: axum::extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     harden(response.headers_mut());
     response
+}
+
+/// Tells the connection of a user's request so, before anything else of it is read.
+async fn seated(State(site): Shared, request: axum::extract::Request, next: Next) -> Response {
+    if let Some(connection) = request.extensions().get::<Connection>()
+        && site.seat(request.headers()).is_some()
+    {
+        connection.is_users();
+    }
+    next.run(request).await
 }
 
 /// A foreign name that is made to point at this machine does not open what only this machine reaches.

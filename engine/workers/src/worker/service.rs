@@ -1,5 +1,6 @@
 //! The worker's Flight service: one call that takes a sealed part and answers with its rows. Everything else is refused.
 
+use super::door::{Caller, accept};
 use super::files::OpenFiles;
 use super::measure::{self, Outcome, PartRun};
 use super::run::{Opened, open, state};
@@ -22,6 +23,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use querygate_arrivals::Strangers;
 use querygate_types::{Error, Result};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -33,7 +35,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::server::TcpIncoming;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::TlsConnectInfo;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -68,6 +71,8 @@ pub struct WorkerOptions {
     pub certificate: Vec<u8>,
     pub private_key: Vec<u8>,
     pub client_authorities: Vec<u8>,
+    /// Connections that no gate has called by are among these, of all doors of the process.
+    pub strangers: Strangers,
 }
 
 /// A worker that listens.
@@ -119,9 +124,10 @@ impl Worker {
     /// # Errors
     /// The listener failed.
     pub async fn serve(mut self, stop: CancellationToken, patience: Duration) -> Result<()> {
-        let draining = self.shared.draining.clone();
+        let (draining, strangers) = (self.shared.draining.clone(), self.shared.options.strangers.clone());
         let service = Service(Arc::new(PartRunner(self.shared)));
         let service = FlightServiceServer::new(service).max_decoding_message_size(SEALED_BYTES_MAX + 1_024);
+        let service = InterceptedService::new(service, called);
         let ended = {
             let stop = stop.clone();
             async move {
@@ -129,7 +135,9 @@ impl Worker {
                 draining.cancel();
             }
         };
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let (sender, incoming) = mpsc::channel(1);
+        tokio::spawn(accept(self.listener, strangers, sender, stop.clone()));
+        let incoming = ReceiverStream::new(incoming);
         let serving = self.server.add_service(service).serve_with_incoming_shutdown(incoming, ended);
         tokio::select! {
             served = serving => served.map_err(Error::internal),
@@ -323,6 +331,12 @@ fn failed(error: &Error) -> Status {
 
 fn now_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The connection of a call is a gate's, by its headers: TLS lets no one else call.
+fn called(request: Request<()>) -> std::result::Result<Request<()>, Status> {
+    request.extensions().get::<TlsConnectInfo<Caller>>().into_iter().for_each(|info| info.get_ref().is_gate());
+    Ok(request)
 }
 
 fn refused<T>() -> std::result::Result<Response<T>, Status> {
