@@ -11,8 +11,10 @@ use querygate_catalog::leaf::{FileFormat, LeafRecipe, RecipeColumn, RecipeOrigin
 use querygate_policy::Mask;
 use querygate_tests::server::runtime;
 use querygate_workers::part::{FileVersion, LIFETIME_MS, Leaf, Part, RELEASE, SigningKey};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
@@ -234,4 +236,37 @@ fn a_stolen_part_is_refused_after_a_restart() {
         assert_eq!(attacker.get(own).await.unwrap_err().0, Code::PermissionDenied);
     });
     assert_eq!(worker.stop(), Some(0));
+}
+
+/// Connections that begin TLS with the longest message that there is, and send no more than most of it.
+#[test]
+fn half_handshakes_hold_little_and_keep_no_gate_out() {
+    let world = World::new();
+    let port = free_port();
+    let worker = world.worker(port);
+    let mut attacker = Attacker { world, port, start: [0; 16] };
+    runtime().block_on(attacker.ask_start());
+    let before = worker.resident_bytes();
+    // Records of a ClientHello of 65,535 bytes.
+    let record = |body: &[u8]| [&[22, 3, 1, 0x40, 0][..], body].concat();
+    let first = [&[1, 0, 0xff, 0xff][..], &[3; 16_380]].concat();
+    let half = [record(&first), record(&[3; 16_384]), record(&[3; 16_384])].concat();
+    let (mut held, mut most, mut longest) = (Vec::new(), 0, Duration::ZERO);
+    for _ in 0..8 {
+        for _ in 0..100 {
+            let mut tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            tcp.set_nonblocking(true).unwrap();
+            // Closed, or not read on: either is well.
+            let _written = tcp.write(&half);
+            held.push(tcp);
+            most = most.max(worker.resident_bytes());
+        }
+        let began = Instant::now();
+        runtime().block_on(attacker.ask_start());
+        longest = longest.max(began.elapsed());
+    }
+    let grown = most.saturating_sub(before) >> 20;
+    println!("{} half handshakes: grown by {grown} MB, a gate waited {longest:?} at most", held.len());
+    assert!(grown < 72, "grown by {grown} MB");
+    assert!(longest < Duration::from_secs(10), "{longest:?}");
 }
