@@ -6,7 +6,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 /// Bytes that are computed with in milliseconds.
 const LONG_BYTES: usize = 1 << 20;
 
-/// Computes with so many bytes, on this thread. Where they are many, what else this thread would serve is served by another one until it is
+/// Computes with a number of bytes, on this thread. Where they are many, what else this thread would serve is served by another one until it is
 /// done.
 pub fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     if bytes < LONG_BYTES {

@@ -28,7 +28,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("engine/metadata", 7),
     ("engine/policy", 11),
     ("engine/query", 25),
-    ("engine/semantics", 20),
+    ("engine/semantics", 19),
     ("engine/telemetry-api", 1),
     ("flight", 19),
     ("models", 33),

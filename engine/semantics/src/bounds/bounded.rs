@@ -69,7 +69,7 @@ struct Bounded {
     cost: Cost,
 }
 
-/// Bytes of a value in so many rows.
+/// Bytes of a value in a number of rows.
 pub(crate) fn bytes_of(value: &ColumnarValue, rows: usize) -> usize {
     match value {
         ColumnarValue::Array(array) => own_bytes(array),

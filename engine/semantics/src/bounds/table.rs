@@ -58,7 +58,7 @@ pub(crate) enum Memory {
     Fixed,
     /// It makes no more than it is given.
     Given,
-    /// So many times what it is given.
+    /// A multiple of what it is given.
     Times(usize),
     /// What it is given, and the first argument between all others.
     Separated,

@@ -61,7 +61,7 @@ impl Builtin {
         (self.def.name, self.zone)
     }
 
-    /// The results of so many rows, row by row; NULL for those that are.
+    /// The results, row by row; NULL where an argument is, if that counts.
     fn rows(
         &self,
         form: &Form,
