@@ -57,7 +57,7 @@ pub mod function_table {
 
 /// What expressions do that their operator is to charge or to interrupt.
 pub mod metering {
-    pub use crate::bounds::grows;
+    pub use crate::analyze::metering::grows;
     pub use crate::functions::lasts;
 }
 

@@ -1,8 +1,8 @@
 //! A chain of `||` over texts as one call, whose result is charged to the statement's memory before it is made. Knows no plan.
 
 use crate::bounds::bytes_of;
+use crate::bounds::of_no_rows;
 use crate::fault::external;
-use crate::functions::of_no_rows;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};

@@ -3,5 +3,6 @@
 pub(super) mod computed_items;
 mod filtered;
 pub(super) mod joined_texts;
+pub(super) mod metering;
 pub(super) mod rules;
 pub(super) mod stepwise;

@@ -2,10 +2,10 @@
 //! compiled, so they are computed a few rows at a time, with a question in between whether the statement is over. What they mean
 //! stays. Patterns of constants stay as they are: they are compiled once.
 
-use crate::bounds::bytes_of;
+use crate::bounds::{bytes_of, of_no_rows};
 use crate::casts::conversions::is_text;
 use crate::fault::external;
-use crate::functions::{self, of_no_rows};
+use crate::functions;
 use crate::times::zone::Zone;
 use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::kernels::regexp::regexp_is_match_scalar;

@@ -3,9 +3,9 @@
 //! computed otherwise or refused. What they mean stays.
 
 use super::kernels::{once_each, position};
+use super::of_no_rows;
 use super::table::{Cost, Memory, Work, cost};
 use crate::fault::external;
-use crate::functions::of_no_rows;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue};

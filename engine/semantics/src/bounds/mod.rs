@@ -7,19 +7,14 @@ mod table;
 
 pub(crate) use bounded::{bounded, bounded_call, bytes_of, inner_of};
 pub(crate) use result_bytes::ResultBytes;
+pub(crate) use table::memory;
 pub use table::{FunctionKind, names};
 
-use crate::casts::conversions;
-use datafusion::physical_expr::ScalarFunctionExpr;
-use datafusion::physical_plan::PhysicalExpr;
-use std::sync::Arc;
+use arrow::array::new_empty_array;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
-/// Whether a physical expression calls what may make more bytes than it is given.
-pub fn grows(expr: &Arc<dyn PhysicalExpr>) -> bool {
-    let called = expr.downcast_ref::<ScalarFunctionExpr>();
-    let own = called.is_some_and(|call| {
-        // Values of JSON become trees, which are larger than their texts.
-        table::memory(call.fun().name()).grows() || conversions::is_to_json(call.fun())
-    });
-    own || expr.children().into_iter().any(grows)
+/// What a function gives for no rows. The engine gives for a CASE over none the constant of its first branch, which is not to be computed
+/// with: it may be what the others are kept apart from.
+pub(crate) fn of_no_rows(args: &ScalarFunctionArgs) -> Option<ColumnarValue> {
+    (args.number_rows == 0).then(|| ColumnarValue::Array(new_empty_array(args.return_field.data_type())))
 }

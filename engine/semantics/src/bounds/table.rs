@@ -70,7 +70,7 @@ pub(crate) enum Memory {
 
 impl Memory {
     /// Whether the bytes that a call makes are charged.
-    pub(super) const fn grows(self) -> bool {
+    pub(crate) const fn grows(self) -> bool {
         match self {
             Self::Fixed | Self::Given => false,
             Self::Times(_) | Self::Separated | Self::Replaced | Self::Charges => true,
@@ -127,7 +127,7 @@ pub(super) fn cost(name: &str) -> Option<Cost> {
 }
 
 /// How a scalar function's memory grows. One that is not in the table is ours, and has no name in SQL.
-pub(super) fn memory(name: &str) -> Memory {
+pub(crate) fn memory(name: &str) -> Memory {
     cost(name).map_or(Memory::Fixed, |cost| cost.memory)
 }
 

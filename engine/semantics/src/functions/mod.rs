@@ -34,8 +34,7 @@ pub(super) use wide_numbers::key as numeric_key;
 
 use super::analyze::stepwise::is_stepwise;
 use super::times::zone::Zone;
-use arrow::array::new_empty_array;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::PhysicalExpr;
 use std::any::Any;
@@ -58,12 +57,6 @@ pub(super) const fn strict(name: &'static str, forms: &'static [Form]) -> Def {
 /// Sees NULL arguments.
 pub(super) const fn lenient(name: &'static str, forms: &'static [Form]) -> Def {
     Def { name, forms, strict: false }
-}
-
-/// What a function gives for no rows. The engine gives for a CASE over none the constant of its first branch, which is not to be computed
-/// with: it may be what the others are kept apart from.
-pub(super) fn of_no_rows(args: &ScalarFunctionArgs) -> Option<ColumnarValue> {
-    (args.number_rows == 0).then(|| ColumnarValue::Array(new_empty_array(args.return_field.data_type())))
 }
 
 fn tables() -> impl Iterator<Item = &'static Def> {
@@ -131,6 +124,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field};
     use datafusion::common::ScalarValue;
     use datafusion::config::ConfigOptions;
+    use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
     #[test]
     fn constants_are_not_computed_with_for_no_rows() {

@@ -3,8 +3,8 @@
 
 use super::decimals;
 use super::kernels::{self, Checked, Op};
+use crate::bounds::of_no_rows;
 use crate::fault::Fault;
-use crate::functions::of_no_rows;
 use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, Datum};
 use arrow::compute::kernels::numeric;
 use arrow::datatypes::{

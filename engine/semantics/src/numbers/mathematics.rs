@@ -1,7 +1,7 @@
 //! Mathematical functions with Postgres' domains, ranges and rounding, around DataFusion's own. Knows no plan.
 
+use crate::bounds::of_no_rows;
 use crate::fault::Fault;
-use crate::functions::of_no_rows;
 use arrow::array::{Array, AsArray, Float64Array};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
 use datafusion::common::Result;

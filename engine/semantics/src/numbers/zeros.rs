@@ -1,7 +1,7 @@
 //! Zeros of either sign as one value, where the engine compares floats by their bits: rows of a window that are of one partition or
 //! peers, the operand of a CASE, and NULLIF. Put in place after coercion, so that sources see what was written. Knows no plan.
 
-use crate::functions::of_no_rows;
+use crate::bounds::of_no_rows;
 use crate::typing::null_if;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::Transformed;

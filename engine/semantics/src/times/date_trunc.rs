@@ -3,8 +3,9 @@
 use super::civil::Date;
 use super::datetime::interval::Interval;
 use super::zone::{Zone, is_infinite};
+use crate::bounds::of_no_rows;
 use crate::fault::external;
-use crate::functions::{of_arrow, of_no_rows, to_arrow};
+use crate::functions::{of_arrow, to_arrow};
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{
     ArrowTimestampType, DataType, Field, FieldRef, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,

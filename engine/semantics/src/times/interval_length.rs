@@ -2,8 +2,8 @@
 //! more than a day. Arrow compares months first, then days, then time. Knows no plan but nodes that sort.
 
 use super::interval_extremes;
+use crate::bounds::of_no_rows;
 use crate::fault::external;
-use crate::functions::of_no_rows;
 use crate::typing::{member_rows, null_if};
 use crate::windows::exclusions;
 use arrow::array::{ArrayRef, AsArray};

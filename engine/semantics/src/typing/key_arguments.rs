@@ -2,10 +2,10 @@
 //! intervals, truth and bytes: a text without a type beside one is read as one, and `concat` prints keys. The engine would refuse both.
 //! NULLIF is such a function where a boolean or an interval stands beside such a text.
 
+use crate::bounds::of_no_rows;
 use crate::casts::conversions::is_text;
 use crate::casts::texts_read::has_forms;
 use crate::fault::external;
-use crate::functions::of_no_rows;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::config::ConfigOptions;

@@ -1,7 +1,7 @@
 //! `LIKE … ESCAPE`: the pattern with a backslash as its escape, which is all that DataFusion knows. Knows no plan.
 
+use crate::bounds::of_no_rows;
 use crate::fault::external;
-use crate::functions::of_no_rows;
 use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err};
