@@ -42,8 +42,8 @@ struct Admission {
     admitted: Admitted,
 }
 
-/// Largest authentication message: a token of an issuer is the largest that is known. PostgreSQL takes 65,535 bytes.
-const AUTHENTICATION_BYTES_MAX: usize = 16 * 1024;
+/// Largest authentication message: twice the largest token, so that one that is too long is refused as such. PostgreSQL takes 65,535 bytes.
+const AUTHENTICATION_BYTES_MAX: usize = 32 * 1024;
 /// What a connection takes from its first byte on: its startup, its span, its buffers.
 const CONNECTION_BYTES: usize = 16 * 1024;
 /// What TLS takes beside, with the longest handshake message.
