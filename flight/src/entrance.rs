@@ -3,6 +3,7 @@
 
 use crate::observe;
 use crate::service::Service;
+use crate::sessions::let_in::LetIn;
 use crate::sessions::session::FlightSession;
 use crate::status::status;
 use crate::transport::Caller;
@@ -13,7 +14,6 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tonic::Request;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as Called, http};
 use tonic::server::NamedService;
@@ -22,16 +22,6 @@ use tonic::server::NamedService;
 const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
 /// Largest message of a login: a name and a password, or a token.
 const LOGIN_BYTES_MAX: usize = 16 << 10;
-
-/// The session that a call was let in with.
-#[derive(Clone)]
-struct LetIn(Arc<FlightSession>);
-
-/// The session of a call that was let in.
-pub(crate) fn session<T>(request: &Request<T>) -> Result<Arc<FlightSession>> {
-    let let_in = request.extensions().get::<LetIn>().map(|LetIn(session)| Arc::clone(session));
-    let_in.ok_or_else(|| Error::internal("a call has no session"))
-}
 
 /// What all calls of a door pass.
 #[derive(Clone)]

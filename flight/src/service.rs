@@ -3,8 +3,8 @@
 
 use crate::calls::{actions, get, handshake, info, puts};
 use crate::door_state::DoorState;
-use crate::entrance::session;
 use crate::observe;
+use crate::sessions::let_in::session;
 use crate::sessions::session::FlightSession;
 use crate::status::status;
 use crate::transport::Caller;

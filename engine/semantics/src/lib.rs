@@ -50,14 +50,10 @@ pub mod numerics {
     pub use crate::numbers::numeric::{parse, whole};
 }
 
-/// The functions that a statement may call.
-pub mod function_table {
-    pub use crate::bounds::{FunctionKind, names};
-}
-
-/// What expressions do that their operator is to charge or to interrupt.
+/// The functions that a statement may call, and what they do that their operator is to charge or to interrupt.
 pub mod metering {
     pub use crate::analyze::metering::grows;
+    pub use crate::bounds::{FunctionKind, names};
     pub use crate::functions::lasts;
 }
 

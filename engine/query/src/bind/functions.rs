@@ -2,7 +2,7 @@
 
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use querygate_metadata::nearest;
-use querygate_semantics::function_table::{FunctionKind, names};
+use querygate_semantics::metering::{FunctionKind, names};
 use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
