@@ -239,7 +239,10 @@ impl ScalarUDFImpl for Bounded {
         {
             *set = once_each(set)?;
         }
-        if !matches!(self.cost.work, Work::Product | Work::Position | Work::Set) || args.args.len() < 2 {
+        // The engine looks for one text in many rows in linear time.
+        let is_linear = self.cost.work == Work::Position
+            && matches!(args.args.as_slice(), [ColumnarValue::Array(_), ColumnarValue::Scalar(_)]);
+        if is_linear || !matches!(self.cost.work, Work::Product | Work::Position | Work::Set) || args.args.len() < 2 {
             return self.called(args, rows);
         }
         let longest = |arg: &ColumnarValue| (0..rows).map(|row| length(arg, row)).max().unwrap_or(0);
