@@ -8,6 +8,7 @@ use crate::config::{FilesConfig, Location, S3Config};
 use crate::store::moved_files::{Folder, Moved};
 use async_trait::async_trait;
 use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -144,7 +145,8 @@ impl ObjectStore for PinnedStore {
             let opened = self.inner.get_opts(location, self.options()).await?;
             if let GetResultPayload::File(file, _) = opened.payload {
                 let (ranges, name) = (ranges.to_vec(), location.to_string());
-                let read = tokio::task::spawn_blocking(move || ranges_of(&file, ranges, &name));
+                // The statement's, whose memory the bytes are.
+                let read = SpawnedTask::spawn_blocking(move || ranges_of(&file, ranges, &name));
                 return read.await.map_err(|source| StoreError::JoinError { source })?;
             }
         }

@@ -6,6 +6,7 @@
 mod aside;
 pub mod bytes;
 mod charge;
+pub mod measured;
 pub mod memory;
 mod metered_exec;
 mod pace;
@@ -21,3 +22,8 @@ pub use shares::{Holder, Resting, ShareBounds, SourceShares};
 pub use snapshot_quota::HeldSnapshot;
 pub use stop::{Stop, proceed};
 pub use transaction_block::{BlockLimits, BranchRead, Branches, TransactionBlock};
+
+/// What is measured is what this allocator counts.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -3,6 +3,7 @@
 
 use crate::bytes::own_bytes;
 use crate::charge::{Making, Meter, begin_batch, charge, enter, out_of_memory};
+use crate::measured::ask;
 use crate::pace::{Made, Pace};
 use crate::stop::{Stop, heed, proceed};
 use arrow::record_batch::RecordBatch;
@@ -197,6 +198,9 @@ impl MeteredStream {
         }
         if let Poll::Ready(Some(Ok(batch))) = &polled {
             self.made.of(batch);
+            if let Err(refused) = ask() {
+                return Poll::Ready(Some(Err(DataFusionError::External(Box::new(refused)))));
+            }
         }
         polled
     }

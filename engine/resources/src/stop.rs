@@ -3,6 +3,7 @@
 //! As with memory (`charge.rs`), there is no place to hand it through: it is a variable of the thread, set around each poll of
 //! an operator whose expressions ask.
 
+use crate::measured;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use querygate_driver_api::execution::ending::{canceled, timed_out};
@@ -51,12 +52,12 @@ impl Drop for StopGuard {
     }
 }
 
-/// Goes on, unless the statement is over. To be asked every few milliseconds of work.
+/// Goes on, unless the statement is over or holds more memory than it may. To be asked every few milliseconds of work.
 ///
 /// # Errors
-/// 57014: it was cancelled, its time is up, or planning was given up.
+/// 57014: it was cancelled, its time is up, or planning was given up. 53200: it holds too much.
 pub fn proceed() -> Result<()> {
-    let over = STOP.with_borrow(|stop| stop.as_ref().and_then(|stop| stop.reached()));
+    let over = measured::ask().err().or_else(|| STOP.with_borrow(|stop| stop.as_ref().and_then(|stop| stop.reached())));
     match over {
         Some(error) => Err(DataFusionError::External(Box::new(error))),
         None => crate::charge::planning_goes_on(),

@@ -376,10 +376,7 @@ impl ExecutionPlan for FragmentExec {
                 Some(plain) => plain.counted(batches),
                 None => batches,
             };
-            let counted = move |batch: querygate_types::Result<RecordBatch>| {
-                let batch = batch.map_err(outside)?;
-                ahead.charge(&batch).map(|()| batch)
-            };
+            let counted = move |batch: querygate_types::Result<RecordBatch>| ahead.receive(batch.map_err(outside)?);
             Ok::<_, DataFusionError>(batches.map(counted))
         };
         let stream = futures::stream::once(started).try_flatten();

@@ -10,6 +10,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{DataFusionError, Result};
+use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
 /// The value at a row. Types without a cell of their own come as their display text.
@@ -43,7 +44,14 @@ pub(super) fn cell_at(array: &ArrayRef, row: usize) -> Result<Cell> {
     })
 }
 
+/// Elements of an array that a catalog function takes: lists of names and numbers, which are read into cells of their own.
+const ELEMENTS_MAX: usize = 100_000;
+
 fn elements(values: &ArrayRef) -> Result<Cell> {
+    if values.len() > ELEMENTS_MAX {
+        let message = format!("a function of the catalog takes arrays of {ELEMENTS_MAX} elements at most");
+        return Err(external(Error::new(ErrorCode::ProgramLimitExceeded, message)));
+    }
     (0..values.len()).map(|i| cell_at(values, i)).collect::<Result<Vec<_>>>().map(Cell::List)
 }
 

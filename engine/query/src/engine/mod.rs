@@ -30,6 +30,7 @@ use querygate_catalog::leaf::tell_uses;
 use querygate_pg_catalog::LeafToken;
 use querygate_query_api::service::ClientInfo;
 use querygate_resources::Stop;
+use querygate_resources::measured::follow_spawned_tasks;
 use querygate_resources::{Holder, SourceShares};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
@@ -111,6 +112,7 @@ impl Engine {
             Error::new(ErrorCode::ConfigInvalid, format!("{what}: {error}"))
         };
         crate::rules::list::check()?;
+        follow_spawned_tasks();
         let disk = match &options.spill_dir {
             Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
             None => DiskManagerMode::OsTmpDirectory,

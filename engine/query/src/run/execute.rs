@@ -3,6 +3,7 @@
 use crate::errors::{Stage, translate};
 use crate::run::admission::{Permit, Place};
 use crate::run::interrupt::Interrupt;
+use crate::run::measured_memory;
 use crate::run::pieces::{Charge, Charged, Pieces};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -12,6 +13,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use querygate_query_api::outcome::BatchStream;
 use querygate_resources::Holder;
+use querygate_resources::measured::{Ledger, Scoped, release};
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -33,21 +35,32 @@ pub(crate) struct Guard {
     pub(crate) permit: Turn,
     /// Whose connections to sources it holds; told when nobody reads.
     pub(crate) holder: Option<Arc<Holder>>,
-    /// What it is charged for; its batches that wait as well.
-    pub(crate) memory: MemoryReservation,
+    pub(crate) memory: StatementMemory,
+}
+
+/// What a running statement holds of its account.
+#[derive(Debug)]
+pub(crate) struct StatementMemory {
+    /// What it is charged for by estimates; its batches that wait as well.
+    estimated: MemoryReservation,
+    /// What it holds.
+    measured: Arc<Ledger>,
 }
 
 /// What a statement is charged for beside its rows while it can be read: plan, operators, tasks, channels.
 const STATEMENT_BYTES: usize = 64 << 10;
 
-/// The charge of a statement that begins.
-///
-/// # Errors
-/// 53200: an account is full.
-pub(crate) fn begun(account: &Arc<dyn MemoryPool>) -> Result<MemoryReservation> {
-    let memory = MemoryConsumer::new("statement").register(account);
-    memory.try_grow(STATEMENT_BYTES).map_err(|error| translate(&error, Stage::Execute))?;
-    Ok(memory)
+impl StatementMemory {
+    /// The memory of a statement that begins.
+    ///
+    /// # Errors
+    /// 53200: an account is full.
+    pub(crate) fn begin(account: &Arc<dyn MemoryPool>, interrupt: &Interrupt) -> Result<Self> {
+        let measured = measured_memory::ledger(account, interrupt.token());
+        let estimated = MemoryConsumer::new("statement").register(account);
+        estimated.try_grow(STATEMENT_BYTES).map_err(|error| translate(&error, Stage::Execute))?;
+        Ok(Self { estimated, measured })
+    }
 }
 
 /// Makes the batches of a verified plan. The work starts at once and stops when the stream is dropped.
@@ -75,11 +88,15 @@ pub(crate) fn run_batches(
     let cancel = guard.interrupt.token().clone();
     let task = runtime.spawn(async move {
         let mut guard = guard;
-        let work = AssertUnwindSafe(drive(opened, &mut guard, &sender)).catch_unwind().await;
-        let last = match work {
-            Ok(Ok(())) => Sent::End,
-            Ok(Err(error)) => Sent::Failed(error),
-            Err(payload) => Sent::Failed(of_panic(payload.as_ref())),
+        let measured = Arc::clone(&guard.memory.measured);
+        let work = Scoped::new(&measured, drive(opened, &mut guard, &sender));
+        let work = AssertUnwindSafe(work).catch_unwind().await;
+        tracing::trace!(most = measured.most(), left = measured.held(), "a statement's memory");
+        let last = match (measured.refused(), work) {
+            (Some(refused), _) => Sent::Failed(refused.clone()),
+            (None, Ok(Ok(Ok(())))) => Sent::End,
+            (None, Ok(Ok(Err(error)) | Err(error))) => Sent::Failed(error),
+            (None, Err(payload)) => Sent::Failed(of_panic(payload.as_ref())),
         };
         // The reader may be slow to hear of the end, or gone; nobody else should wait for that.
         guard.permit = Turn::given_back();
@@ -115,7 +132,9 @@ async fn drive(opened: impl FnOnce() -> BatchStream, guard: &mut Guard, sender: 
         if batch.num_rows() == 0 {
             continue;
         }
-        for piece in Pieces::of(batch, &guard.memory)? {
+        let pieces = Pieces::of(batch, &guard.memory.estimated)?;
+        release(pieces.batch());
+        for piece in pieces {
             let Some(place) = room(guard, sender).await? else { return Ok(()) };
             place.send(Sent::Batch(piece));
         }

@@ -6,7 +6,7 @@ use crate::books::learning_feed::MeasuredStatement;
 use crate::books::observe::{Activity, FragmentRecord, Observer, QueryRecord};
 use crate::books::within::Within;
 use crate::run::admission::{Admission, Permit, Place};
-use crate::run::execute::{self, Guard, Turn};
+use crate::run::execute::{Guard, StatementMemory, Turn};
 use crate::run::interrupt::{Interrupt, LookUpCancels, LookUpInterrupt};
 use crate::run::memory::Account;
 use crate::run::row_limit::exceeded;
@@ -375,7 +375,7 @@ impl Run {
         let permit = self.permit.take().ok_or_else(|| Error::internal("a run has no turn"))?;
         let account = self.runs.statement_account();
         let holder = self.runs.holder(&account);
-        let memory = execute::begun(&account)?;
+        let memory = StatementMemory::begin(&account, &interrupt)?;
         let guard = Guard { interrupt, permit: Turn::new(permit), holder: Some(Arc::clone(&holder)), memory };
         Ok((guard, account, holder))
     }

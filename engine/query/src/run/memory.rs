@@ -4,10 +4,14 @@
 use super::by_login::ByLogin;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+use querygate_resources::measured::ask;
 use querygate_resources::memory::Owner;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes beyond its bound that an account may always be charged with: what a statement takes before it is looked at.
+const TOLERATED_LEAST: usize = 8 << 20;
 
 /// An account inside another one, with a bound of its own.
 #[derive(Debug)]
@@ -22,6 +26,21 @@ impl Account {
     #[expect(clippy::new_ret_no_self, reason = "an account is only ever asked as a pool")]
     pub(crate) fn new(owner: Owner, above: Arc<dyn MemoryPool>, most: usize) -> Arc<dyn MemoryPool> {
         Arc::new(Self { owner, above, most, used: AtomicUsize::new(0) })
+    }
+
+    /// The first account, from this one outwards, that more is charged to than it may be by a quarter: what is measured is charged after it was
+    /// taken.
+    pub(crate) fn overdrawn(&self) -> Option<DataFusionError> {
+        let used = self.used.load(Ordering::Relaxed);
+        if used > self.most.saturating_add((self.most / 4).max(TOLERATED_LEAST)) {
+            return Some(self.is_full(0, used));
+        }
+        self.above.downcast_ref::<Self>().and_then(Self::overdrawn)
+    }
+
+    /// The outermost account.
+    pub(crate) fn whole(&self) -> &Self {
+        self.above.downcast_ref::<Self>().map_or(self, Self::whole)
     }
 
     fn is_full(&self, additional: usize, used: usize) -> DataFusionError {
@@ -63,6 +82,10 @@ impl MemoryPool for Account {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        // An operator asks when it has taken in more: what it holds by then counts, too.
+        if self.owner == Owner::Statement {
+            ask().map_err(|error| self.is_full(additional, self.reserved()).context(error.to_string()))?;
+        }
         let fits = |used: usize| used.checked_add(additional).filter(|sum| *sum <= self.most);
         let used = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         let used = used.map_err(|used| self.is_full(additional, used))?;

@@ -8,6 +8,7 @@ pub(crate) mod compare;
 pub(crate) mod execute;
 pub(crate) mod interrupt;
 pub(crate) mod lifecycle;
+pub(crate) mod measured_memory;
 pub(crate) mod memory;
 pub(crate) mod pieces;
 pub(crate) mod row_limit;

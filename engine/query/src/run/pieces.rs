@@ -48,6 +48,11 @@ impl Pieces {
         let rows = batch.num_rows().div_ceil(pieces).max(1);
         Ok(Self { batch, next: 0, rows, charge })
     }
+
+    /// What is cut.
+    pub(crate) fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
 }
 
 impl Iterator for Pieces {

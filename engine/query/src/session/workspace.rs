@@ -11,6 +11,7 @@ use crate::engine::caches::{BOUND_TEXT_MAX, BoundKey};
 use crate::errors::{Stage, translate};
 use crate::plan::executable::Subplans;
 use crate::plan::figures::Observed;
+use crate::run::measured_memory;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -20,11 +21,13 @@ use querygate_catalog::leaf::FilesOf;
 use querygate_pg_catalog::{OpenCursor, RunningCopy, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::outcome::Effect;
 use querygate_resources::Metered;
+use querygate_resources::measured::Scoped;
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::gate::Shipping;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio_util::sync::CancellationToken;
 
 /// What the last statement was planned with, and what that depends on.
 pub(super) struct Current {
@@ -274,9 +277,13 @@ impl GateSession {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let given_up = Arc::new(AtomicBool::new(false));
-        let task = self.gate.runtime().spawn(Metered::new(work, Arc::clone(&given_up)));
+        let measured = measured_memory::ledger(&self.runs.statement_account(), &CancellationToken::new());
+        let work = Scoped::new(&measured, Metered::new(work, Arc::clone(&given_up)));
+        let task = self.gate.runtime().spawn(work);
         let _abort = AbortOnDrop(task.abort_handle(), given_up);
-        task.await.map_err(|join| Error::internal(format!("work on the query runtime did not finish: {join}")))?
+        let done = task.await;
+        tracing::trace!(most = measured.most(), left = measured.held(), "memory of planning");
+        done.map_err(|join| Error::internal(format!("work on the query runtime did not finish: {join}")))??
     }
 }
 

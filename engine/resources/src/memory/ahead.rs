@@ -2,8 +2,9 @@
 //! and number, and are charged by the largest that came.
 
 use crate::bytes::batch_bytes;
+use crate::measured::{ask, receive};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -24,11 +25,21 @@ impl Ahead {
         Self(MemoryConsumer::new("rows that a source has ready").register(pool))
     }
 
+    /// Takes in a batch that a task of the source's made, and charges for those that may lie behind it.
+    ///
+    /// # Errors
+    /// The pool has no room for them.
+    pub fn receive(&self, given: RecordBatch) -> Result<RecordBatch> {
+        receive(&given);
+        self.charge(&given).map(|()| given)
+    }
+
     /// Charges for those that may lie behind a batch.
     ///
     /// # Errors
     /// The pool has no room for them.
-    pub fn charge(&self, given: &RecordBatch) -> Result<()> {
+    fn charge(&self, given: &RecordBatch) -> Result<()> {
+        ask().map_err(|error| DataFusionError::External(Box::new(error)))?;
         let bytes = usize::try_from(batch_bytes(given)).unwrap_or(usize::MAX).saturating_mul(BATCHES_AHEAD);
         if bytes > self.0.size() { self.0.try_resize(bytes) } else { Ok(()) }
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Settler {
     literals: PgExprPlanner,
-    /// `regclassout`, `int2vectorout` and their kin, by the name of the type; `array_out` as `array`.
+    /// `regclassout`, `int2vectorout` and the like, by the name of the type.
     printers: HashMap<String, Arc<ScalarUDF>>,
 }
 
@@ -28,9 +28,8 @@ impl Settler {
     /// `functions` are those of the principal's catalog.
     pub(crate) fn new(functions: &[Arc<ScalarUDF>]) -> Self {
         let printers = functions.iter().filter_map(|f| {
-            let printed =
-                f.name().strip_suffix("out").filter(|name| name.starts_with("reg") || name.ends_with("vector"));
-            Some((if f.name() == "array_out" { "array" } else { printed? }.to_owned(), Arc::clone(f)))
+            let printed = f.name().strip_suffix("out")?;
+            (printed.starts_with("reg") || printed.ends_with("vector")).then(|| (printed.to_owned(), Arc::clone(f)))
         });
         Self { printers: printers.collect(), literals: PgExprPlanner::new(functions) }
     }
@@ -122,7 +121,8 @@ impl Settler {
                 Ok(Transformed::new_transformed(settled.data, changed || settled.transformed))
             }
             Expr::Cast(Cast { expr, field }) if is_text(field.data_type()) => {
-                let printer = field_of(&expr, schema).and_then(|f| self.printer(&f).or_else(|| self.list_printer(&f)));
+                let printer =
+                    field_of(&expr, schema).and_then(|f| self.printer(&f).or_else(|| self.vector_printer(&f)));
                 Ok(match printer {
                     Some(printer) => {
                         let printed = printer.call(vec![*expr]);
@@ -191,20 +191,10 @@ impl Settler {
         self.printers.get(field.metadata().get(PG_TYPE_KEY)?).filter(|_| field.data_type() == &DataType::UInt32)
     }
 
-    /// Vectors and arrays as text are PostgreSQL's, not Arrow's display.
-    fn list_printer(&self, field: &Field) -> Option<&Arc<ScalarUDF>> {
-        let DataType::List(item) = field.data_type() else { return None };
-        // A conversion prints these, which knows the session's settings.
-        let by_conversion = item.data_type().is_floating()
-            || matches!(
-                item.data_type(),
-                DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) | DataType::Binary
-            );
-        if by_conversion {
-            return None;
-        }
+    /// What prints a vector, which is no array as text.
+    fn vector_printer(&self, field: &Field) -> Option<&Arc<ScalarUDF>> {
         let named = field.metadata().get(PG_TYPE_KEY).and_then(|name| self.printers.get(name));
-        named.or_else(|| self.printers.get("array"))
+        named.filter(|_| matches!(field.data_type(), DataType::List(_)))
     }
 
     /// Reg columns become the names they print as, still declared as reg types; columns of no type become text.

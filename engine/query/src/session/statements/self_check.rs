@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::engine::LogReaders;
 use crate::plan::planning::{PlanOptions, Planning};
 use crate::run::compare::Comparison;
-use crate::run::execute::{self, Guard, Turn};
+use crate::run::execute::{self, Guard, StatementMemory, Turn};
 use crate::run::interrupt::Interrupt;
 use crate::session::gate_session::GateSession;
 use crate::session::workspace::with_runner;
@@ -198,9 +198,10 @@ impl Check {
     async fn rows(&self, plan: Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<Vec<RecordBatch>> {
         let permit = self.gate.admit(&self.login).await?;
         let account = self.gate.resources().statement_account(&self.gate.account(&self.login));
+        let interrupt = Interrupt::new(self.cancel.child_token(), Some(Instant::now() + CHECK_TIME));
         let guard = Guard {
-            memory: execute::begun(&account)?,
-            interrupt: Interrupt::new(self.cancel.child_token(), Some(Instant::now() + CHECK_TIME)),
+            memory: StatementMemory::begin(&account, &interrupt)?,
+            interrupt,
             permit: Turn::new(permit),
             holder: None,
         };

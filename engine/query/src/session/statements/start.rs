@@ -300,9 +300,7 @@ impl GateSession {
 /// A source's batches, with the charge of those that it has ready.
 fn counted(batches: BatchStream, ahead: Ahead) -> BatchStream {
     let charged = move |batch: Result<RecordBatch>| {
-        let batch = batch?;
-        ahead.charge(&batch).map_err(|error| translate(&error, errors::Stage::Execute))?;
-        Ok(batch)
+        ahead.receive(batch?).map_err(|error| translate(&error, errors::Stage::Execute))
     };
     batches.map(charged).boxed()
 }
