@@ -21,7 +21,7 @@ pub use metered_exec::MeteredExec;
 pub use shares::{Holder, Resting, ShareBounds, SourceShares};
 pub use snapshot_quota::HeldSnapshot;
 pub use stop::{Stop, proceed};
-pub use transaction_block::{BlockLimits, BranchRead, Branches, TransactionBlock};
+pub use transaction_block::{BlockLimits, Branches, TransactionBlock};
 
 /// What is measured is what this allocator counts.
 #[cfg(test)]

@@ -46,13 +46,13 @@ impl Default for BlockLimits {
 
 /// A read of a block's statement.
 #[derive(Debug)]
-pub struct BranchRead<'a> {
-    pub source: &'a Arc<str>,
-    pub driver: &'a Arc<dyn Driver>,
-    pub statement: &'a Arc<NativeStatement>,
-    pub values: &'a [Value],
+pub(crate) struct BranchRead<'a> {
+    pub(crate) source: &'a Arc<str>,
+    pub(crate) driver: &'a Arc<dyn Driver>,
+    pub(crate) statement: &'a Arc<NativeStatement>,
+    pub(crate) values: &'a [Value],
     /// Pays for the rows, which are all read before the next statement runs.
-    pub account: &'a Arc<dyn MemoryPool>,
+    pub(crate) account: &'a Arc<dyn MemoryPool>,
 }
 
 impl TransactionBlock {
@@ -140,7 +140,7 @@ impl TransactionBlock {
     ///
     /// # Errors
     /// The source's; 53200: the rows have no room; 25P02: the transaction has failed before.
-    pub async fn read(&self, read: BranchRead<'_>, context: ExecuteContext) -> Result<Option<BatchStream>> {
+    pub(crate) async fn read(&self, read: BranchRead<'_>, context: ExecuteContext) -> Result<Option<BatchStream>> {
         let mut branches = self.branches.lock().await;
         branches.live()?;
         let begins = |writer| self.begins_with_a_read(writer);

@@ -28,7 +28,7 @@ struct StatementBooks {
     account: Arc<dyn MemoryPool>,
     /// What it was measured to hold beyond the estimates.
     beyond: Mutex<MemoryReservation>,
-    /// The process's bytes that are charged to no account; `None`: nobody knows.
+    /// The process's bytes that are charged to no account; `None`: the allocator does not say.
     process: fn(&Arc<dyn MemoryPool>) -> Option<i64>,
     /// How many these were when the statement began.
     before: i64,

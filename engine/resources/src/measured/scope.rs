@@ -45,7 +45,7 @@ struct SpawnedTasks;
 
 /// From now on tasks that the engine begins for its operators work for the statement that they are of.
 pub fn follow_spawned_tasks() {
-    // Whoever came first set the same.
+    // An engine that was made before set the same tracer.
     drop(set_join_set_tracer(&SpawnedTasks));
 }
 
