@@ -13,7 +13,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use querygate_query_api::outcome::BatchStream;
 use querygate_resources::Holder;
-use querygate_resources::measured::{Ledger, Scoped, release};
+use querygate_resources::measured::{Ledger, StatementWork, release};
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -89,7 +89,7 @@ pub(crate) fn run_batches(
     let task = runtime.spawn(async move {
         let mut guard = guard;
         let measured = Arc::clone(&guard.memory.measured);
-        let work = Scoped::new(&measured, drive(opened, &mut guard, &sender));
+        let work = StatementWork::new(&measured, drive(opened, &mut guard, &sender));
         let work = AssertUnwindSafe(work).catch_unwind().await;
         tracing::trace!(most = measured.most(), left = measured.held(), "a statement's memory");
         let last = match (measured.refused(), work) {

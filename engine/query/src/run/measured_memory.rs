@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes that a statement may hold beside its estimates before they are charged, and by which the charge may be old.
 const STEP: i64 = 2 << 20;
-/// For how long it holds what of the process's memory belongs to no account.
+/// Age up to which a sample of the process's uncharged bytes is used again.
 const SAMPLE_AGE: Duration = Duration::from_millis(100);
 
 /// The ledger of a statement with this account. `cancel`: ends it.
@@ -51,11 +51,11 @@ impl Books for StatementBooks {
         }
         // What others freed is still counted as the statement's. All that no account has bounds what it can hold beside its estimates.
         let found = (self.process)(&self.account).map_or(0, |found| found + charged - self.before);
-        let so = needed.min(found.max(0));
-        beyond.resize(unsigned(so));
+        let confirmed = needed.min(found.max(0));
+        beyond.resize(unsigned(confirmed));
         match self.account.downcast_ref::<Account>().and_then(Account::overdrawn) {
-            Some(full) if so > charged => Err(out_of_memory(&full.to_string())),
-            Some(_) | None => Ok(held - needed + so),
+            Some(full) if confirmed > charged => Err(out_of_memory(&full.to_string())),
+            Some(_) | None => Ok(held - needed + confirmed),
         }
     }
 
@@ -70,7 +70,7 @@ fn unaccounted(account: &Arc<dyn MemoryPool>) -> Option<i64> {
     Some(i64::try_from(live_bytes()?).unwrap_or(i64::MAX) - signed(charged))
 }
 
-/// As [`unaccounted`], some time ago.
+/// What [`unaccounted`] gave at most [`SAMPLE_AGE`] ago.
 fn unaccounted_lately(account: &Arc<dyn MemoryPool>) -> i64 {
     static SAMPLE: AtomicI64 = AtomicI64::new(0);
     static TAKEN: LazyLock<Mutex<Option<Instant>>> = LazyLock::new(Mutex::default);

@@ -21,7 +21,7 @@ use querygate_catalog::leaf::FilesOf;
 use querygate_pg_catalog::{OpenCursor, RunningCopy, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::outcome::Effect;
 use querygate_resources::Metered;
-use querygate_resources::measured::Scoped;
+use querygate_resources::measured::StatementWork;
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::gate::Shipping;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -278,7 +278,7 @@ impl GateSession {
     ) -> Result<T> {
         let given_up = Arc::new(AtomicBool::new(false));
         let measured = measured_memory::ledger(&self.runs.statement_account(), &CancellationToken::new());
-        let work = Scoped::new(&measured, Metered::new(work, Arc::clone(&given_up)));
+        let work = StatementWork::new(&measured, Metered::new(work, Arc::clone(&given_up)));
         let task = self.gate.runtime().spawn(work);
         let _abort = AbortOnDrop(task.abort_handle(), given_up);
         let done = task.await;

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 /// Where the bytes that a statement holds are charged.
 pub trait Books: fmt::Debug + Send + Sync {
-    /// Takes in what the statement holds now, in bytes, and gives what is so of it: memory that others freed for the statement is counted
+    /// Takes in what the statement holds now, in bytes, and gives what it really holds: memory that others freed for the statement is counted
     /// out here.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ thread_local! {
 }
 
 /// Work that has begun; ends when this is dropped.
-pub(super) enum Begun {
+pub(super) enum WorkGuard {
     /// The thread worked for the same statement before.
     Within,
     /// What it worked for before.
@@ -90,9 +90,9 @@ impl Ledger {
         }
         let held = self.held();
         match self.books.settle(held) {
-            Ok(so) if so == held => Ok(()),
-            Ok(so) => {
-                self.held.fetch_add(so.saturating_sub(held), Ordering::Relaxed);
+            Ok(real) if real == held => Ok(()),
+            Ok(real) => {
+                self.held.fetch_add(real.saturating_sub(held), Ordering::Relaxed);
                 Ok(())
             }
             Err(error) => {
@@ -114,19 +114,19 @@ impl Work {
 }
 
 /// This thread works for a statement from now on.
-pub(super) fn begin(ledger: &Arc<Ledger>) -> Begun {
+pub(super) fn begin(ledger: &Arc<Ledger>) -> WorkGuard {
     WORK.with_borrow_mut(|work| {
         if let Some(before) = work {
             if Arc::ptr_eq(&before.ledger, ledger) {
-                return Begun::Within;
+                return WorkGuard::Within;
             }
             before.take_in();
         }
-        Begun::After(work.replace(Work { ledger: Arc::clone(ledger), since: net_bytes() }))
+        WorkGuard::After(work.replace(Work { ledger: Arc::clone(ledger), since: net_bytes() }))
     })
 }
 
-impl Drop for Begun {
+impl Drop for WorkGuard {
     fn drop(&mut self) {
         let Self::After(before) = self else { return };
         let mut before = before.take();
@@ -162,7 +162,7 @@ pub fn ask() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measured::{Scoped, follow_spawned_tasks, live_bytes};
+    use crate::measured::{StatementWork, follow_spawned_tasks, live_bytes};
     use datafusion::common::runtime::SpawnedTask;
     use futures::FutureExt;
     use querygate_types::ErrorCode;
@@ -226,7 +226,7 @@ mod tests {
     async fn tasks_and_blocking_work_that_the_engine_begins_are_their_statements() {
         follow_spawned_tasks();
         let (ledger, _) = statement(i64::MAX);
-        let texts = Scoped::new(&ledger, async {
+        let texts = StatementWork::new(&ledger, async {
             let there = SpawnedTask::spawn(async {
                 tokio::task::yield_now().await;
                 vec![1_u8; MANY]
@@ -236,7 +236,7 @@ mod tests {
         });
         let texts = texts.await.unwrap();
         assert_holds(&ledger, 2);
-        Scoped::new(&ledger, async { drop(texts) }).await.unwrap();
+        StatementWork::new(&ledger, async { drop(texts) }).await.unwrap();
         assert_holds(&ledger, 0);
         assert!(ledger.most() >= 2 * MANY as u64);
     }
@@ -245,7 +245,7 @@ mod tests {
     async fn a_statement_that_holds_too_much_ends_after_its_step_and_in_a_kernel_that_asks() {
         let (ledger, ended) = statement(7 * i64::try_from(MANY / 2).unwrap());
         let mut texts = Vec::new();
-        let work = Scoped::new(&ledger, async {
+        let work = StatementWork::new(&ledger, async {
             for _ in 0..10 {
                 texts.push(vec![1_u8; MANY]);
                 tokio::task::yield_now().await;
@@ -253,9 +253,9 @@ mod tests {
         });
         assert_eq!(work.await.unwrap_err().code(), ErrorCode::OutOfMemory);
         assert!(texts.len() == 4 && ended.load(Ordering::Relaxed) && ledger.refused().is_some());
-        assert!(Scoped::new(&ledger, std::future::pending::<()>()).now_or_never().unwrap().is_err());
+        assert!(StatementWork::new(&ledger, std::future::pending::<()>()).now_or_never().unwrap().is_err());
         let (ledger, _) = statement(7 * i64::try_from(MANY / 2).unwrap());
-        let made = Scoped::new(&ledger, async {
+        let made = StatementWork::new(&ledger, async {
             let made = (0..10).map(|_| crate::proceed().map(|()| vec![1_u8; MANY]));
             made.take_while(|made| made.is_ok()).collect::<Vec<_>>().len()
         });

@@ -11,5 +11,5 @@ mod thread_bytes;
 
 pub use batch_buffers::{receive, release};
 pub use ledger::{Books, Ledger, ask};
-pub use scope::{Scoped, follow_spawned_tasks};
+pub use scope::{StatementWork, follow_spawned_tasks};
 pub use thread_bytes::live_bytes;

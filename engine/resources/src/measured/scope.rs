@@ -10,19 +10,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A statement's work, each step of which is counted. After the statement was refused memory it makes no further step.
-pub struct Scoped<F> {
+pub struct StatementWork<F> {
     work: Pin<Box<F>>,
     ledger: Arc<Ledger>,
 }
 
-impl<F: Future> Scoped<F> {
+impl<F: Future> StatementWork<F> {
     /// Work for this statement.
     pub fn new(ledger: &Arc<Ledger>, work: F) -> Self {
         Self { work: Box::pin(work), ledger: Arc::clone(ledger) }
     }
 }
 
-impl<F: Future> Future for Scoped<F> {
+impl<F: Future> Future for StatementWork<F> {
     type Output = Result<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<F::Output>> {
@@ -53,7 +53,7 @@ impl JoinSetTracer for SpawnedTasks {
     fn trace_future(&self, work: BoxFuture<'static, Box<dyn Any + Send>>) -> BoxFuture<'static, Box<dyn Any + Send>> {
         let Some(ledger) = ledger::current() else { return work };
         Box::pin(async move {
-            match Scoped::new(&ledger, work).await {
+            match StatementWork::new(&ledger, work).await {
                 Ok(done) => done,
                 // The statement ends, and this task with it.
                 Err(_refused) => std::future::pending().await,
