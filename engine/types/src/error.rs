@@ -32,13 +32,27 @@ struct Parts {
     cause: Option<String>,
 }
 
+/// Bytes of a text of an error. A value that it quotes may be of any length, and each who hears of it would read all of it.
+const TEXT_BYTES_MAX: usize = 8 << 10;
+
+/// A text up to [`TEXT_BYTES_MAX`], with a mark in place of what is left out.
+fn bounded(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.push_str(" ...");
+        text.shrink_to_fit();
+    }
+    text
+}
+
 impl Error {
     /// `message` is lower case without a full stop and names nothing that the client may not see.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             inner: Box::new(Parts {
                 code,
-                message: message.into(),
+                message: bounded(message),
                 detail: None,
                 hint: None,
                 context: None,
@@ -62,21 +76,21 @@ impl Error {
     /// A sentence that adds facts.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.inner.detail = Some(detail.into());
+        self.inner.detail = Some(bounded(detail));
         self
     }
 
     /// A sentence that says what to do.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.inner.hint = Some(hint.into());
+        self.inner.hint = Some(bounded(hint));
         self
     }
 
     /// Where it happened, in the client's own words: a line of the data that it sent, say.
     #[must_use]
     pub fn with_context(mut self, context: impl Into<String>) -> Self {
-        self.inner.context = Some(context.into());
+        self.inner.context = Some(bounded(context));
         self
     }
 
@@ -143,7 +157,7 @@ impl Error {
     /// What only the log may say.
     #[must_use]
     pub fn with_cause(mut self, cause: impl fmt::Display) -> Self {
-        self.inner.cause = Some(cause.to_string());
+        self.inner.cause = Some(bounded(cause.to_string()));
         self
     }
 
@@ -237,3 +251,21 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_any_length_are_told_up_to_a_bound() {
+        let long = "é".repeat(1 << 20);
+        let error =
+            Error::new(ErrorCode::UndefinedTable, long.clone()).with_detail(long.clone()).with_hint(long.clone());
+        let error = error.with_context(long.clone()).with_cause(&long);
+        let texts = [Some(error.message()), error.detail(), error.hint(), error.context(), error.cause()];
+        for text in texts.into_iter().flatten() {
+            assert!(text.len() <= TEXT_BYTES_MAX + 4 && text.ends_with("é ..."), "{} bytes", text.len());
+        }
+        assert_eq!(Error::new(ErrorCode::UndefinedTable, "x".repeat(TEXT_BYTES_MAX)).message().len(), TEXT_BYTES_MAX);
+    }
+}
