@@ -79,7 +79,7 @@ pub struct SqliteDriver {
     capabilities: SqliteCapabilities,
     /// What `describe` learned of stored classes; columns of other tables are guarded.
     enforced: RwLock<Enforced>,
-    notice: SchemaNotice,
+    notice: Arc<SchemaNotice>,
 }
 
 impl SqliteDriver {
@@ -108,9 +108,9 @@ impl SqliteDriver {
                 .pragma("trusted_schema", "OFF")
                 .disable_statement_logging()
         });
-        let readers = Readers::new(connect, writing.clone(), options.readers);
-        let writers = writing.map(|connect| Readers::new(connect, None, 1));
-        let (enforced, notice) = (RwLock::default(), SchemaNotice::default());
+        let (enforced, notice) = (RwLock::default(), Arc::<SchemaNotice>::default());
+        let readers = Readers::new(connect, writing.clone(), options.readers, Arc::clone(&notice));
+        let writers = writing.map(|connect| Readers::new(connect, None, 1, Arc::clone(&notice)));
         Self { options, readers, writers, capabilities: SqliteCapabilities, enforced, notice }
     }
 

@@ -2,11 +2,13 @@
 
 use crate::error::{from_sqlx, is_unrecovered};
 use crate::listing::Listing;
+use querygate_driver_api::driver::SchemaNotice;
 use querygate_driver_api::execution::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{BreakerState, PoolMeter, PoolStatus};
 use querygate_types::{Error, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -45,10 +47,15 @@ impl Interrupt {
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Reader {
+    /// The file that it has open, whatever has its name by now.
+    file: Option<FileIdentity>,
     pub(crate) connection: SqliteConnection,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) listing: Option<Listing>,
 }
+
+/// Device and inode.
+type FileIdentity = (u64, u64);
 
 /// A bounded set of connections to one database: those that read it, or the one that writes it.
 #[derive(Debug)]
@@ -60,6 +67,8 @@ pub(crate) struct Readers {
     permits: Arc<Semaphore>,
     size: usize,
     meter: PoolMeter,
+    /// Given when another file has the database's name.
+    notice: Arc<SchemaNotice>,
 }
 
 /// A reader in use. Given back by [`Lease::release`]; dropped without, its connection is closed.
@@ -71,10 +80,32 @@ pub(crate) struct Lease {
 }
 
 impl Readers {
-    pub(crate) fn new(options: SqliteConnectOptions, recovery: Option<SqliteConnectOptions>, size: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        options: SqliteConnectOptions,
+        recovery: Option<SqliteConnectOptions>,
+        size: usize,
+        notice: Arc<SchemaNotice>,
+    ) -> Arc<Self> {
         let size = size.max(1);
         let (permits, meter) = (Arc::new(Semaphore::new(size)), PoolMeter::default());
-        Arc::new(Self { options, recovery, idle: Mutex::new(Vec::new()), permits, size, meter })
+        Arc::new(Self { options, recovery, idle: Mutex::new(Vec::new()), permits, size, meter, notice })
+    }
+
+    /// The file that has the database's name now.
+    fn file(&self) -> Option<FileIdentity> {
+        std::fs::metadata(self.options.get_filename()).ok().map(|found| (found.dev(), found.ino()))
+    }
+
+    /// An idle connection to the file that is there. Connections to one that was replaced are closed; one that was taken away is still read.
+    fn idle(&self) -> Option<Reader> {
+        let now = self.file();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = idle.len();
+        idle.retain(|reader| now.is_none() || reader.file == now);
+        if idle.len() < before {
+            self.notice.give();
+        }
+        idle.pop()
     }
 
     /// A file is tried anew each time: there is nothing to break.
@@ -97,8 +128,7 @@ impl Readers {
             permit = permits.acquire_owned() => permit.map_err(Error::internal)?,
             () = until(deadline) => return Err(timed_out()),
         };
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = match idle {
+        let reader = match self.idle() {
             Some(reader) => reader,
             None => {
                 let opened = tokio::select! {
@@ -117,6 +147,7 @@ impl Readers {
     }
 
     async fn open(&self) -> Result<Reader> {
+        let file = self.file();
         let mut connection = self.options.connect().await.map_err(|error| {
             // SQLite does not say which file it cannot open.
             from_sqlx(&error).with_cause(format_args!("{}: {error}", self.options.get_filename().display()))
@@ -133,7 +164,7 @@ impl Readers {
         let mut handle = connection.lock_handle().await.map_err(|error| from_sqlx(&error))?;
         handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || switch.goes_on());
         drop(handle);
-        Ok(Reader { connection, interrupt, listing: None })
+        Ok(Reader { file, connection, interrupt, listing: None })
     }
 
     /// A writer that was killed leaves what it had begun in a journal: the next one takes it back. A reader must not, and reads nothing
