@@ -11,13 +11,15 @@ use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 
 /// Catalogs are read by everybody, so that a table is found in a schema that the user may not use. A right on one column is enough:
-/// which columns are written is the metadata's.
+/// which columns are written is the metadata's. What is no sequence, such as an index, must not be asked about as one: the server chooses
+/// which of two conditions comes first, but for those of CASE.
 const ASKED: &str = "SELECT pg_is_in_recovery(), has_schema_privilege(n.oid, 'USAGE'), has_any_column_privilege(c.oid, 'SELECT'), \
        has_any_column_privilege(c.oid, 'INSERT'), has_any_column_privilege(c.oid, 'UPDATE'), \
        has_table_privilege(c.oid, 'DELETE'), row_security_active(c.oid), \
-       EXISTS (SELECT 1 FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
+       EXISTS (SELECT 1 FROM pg_depend d JOIN pg_class s ON s.oid = d.objid \
                WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid \
-                 AND d.deptype = 'a' AND NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE')) \
+                 AND d.deptype = 'a' \
+                 AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') ELSE false END) \
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
 
 /// # Errors
