@@ -3,12 +3,12 @@
 
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, BooleanBuilder, Float32Array, Float64Array, Int16Array, Int32Array,
-    Int64Array, ListBuilder, PrimitiveBuilder, StringArray, StringBuilder, TimestampMicrosecondArray, UInt32Array,
-    new_null_array,
+    Int64Array, IntervalMonthDayNanoArray, ListBuilder, PrimitiveBuilder, StringArray, StringBuilder,
+    TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Field, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-    UInt32Type,
+    ArrowPrimitiveType, DataType, Field, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    IntervalMonthDayNano, IntervalUnit, TimeUnit, UInt32Type,
 };
 use querygate_types::{Error, Result};
 use std::sync::Arc;
@@ -217,6 +217,11 @@ pub(crate) fn array_of(data_type: &DataType, cells: &[&Cell]) -> Result<ArrayRef
         DataType::Timestamp(TimeUnit::Microsecond, zone) => Arc::new(
             cells.iter().map(|c| int(c)).collect::<TimestampMicrosecondArray>().with_timezone_opt(zone.clone()),
         ),
+        // Microseconds, as of a time.
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let interval = |micros: i64| IntervalMonthDayNano::new(0, 0, micros.saturating_mul(1_000));
+            Arc::new(cells.iter().map(|c| int(c).map(interval)).collect::<IntervalMonthDayNanoArray>())
+        }
         DataType::List(item) => list_of(item, cells)?,
         other if cells.iter().all(|c| matches!(c, Cell::Null)) => new_null_array(other, cells.len()),
         other => return Err(Error::internal(format!("no catalog column has type {other}"))),

@@ -8,6 +8,8 @@ use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[
     strict("acldefault", 2, 2, "_aclitem", defaults),
+    strict("pg_relation_is_updatable", 2, 2, "int4", changes_taken),
+    strict("pg_column_is_updatable", 3, 3, "bool", is_column_updatable),
     strict("has_table_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_relation(c, a))),
     strict("has_sequence_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_sequence(c, a))),
     strict("has_any_column_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_any_column(c, a))),
@@ -112,6 +114,23 @@ fn on_relation(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
         Some(relation) => held_on(args, 1, &relation.privileges()),
         None => Ok(plain),
     }
+}
+
+/// Which changes a relation takes, in PostgreSQL's bits: 4 updates, 8 inserts, 16 deletes.
+fn changes_taken(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    let Some(relation) = oid(args, 0).and_then(|oid| call.catalog.objects.relation(oid)) else {
+        return Ok(Cell::Int(0));
+    };
+    let updates = relation.columns.iter().any(|column| column.updatable);
+    let taken = [(4, updates), (8, relation.is_insertable()), (16, relation.privileges.delete)];
+    Ok(Cell::Int(taken.iter().filter(|(_, is_taken)| *is_taken).map(|(bit, _)| bit).sum()))
+}
+
+fn is_column_updatable(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    let relation = oid(args, 0).and_then(|oid| call.catalog.objects.relation(oid));
+    let Some(Cell::Int(number)) = args.get(1) else { return Ok(Cell::Null) };
+    let column = relation.and_then(|found| found.columns.iter().find(|column| i64::from(column.attnum) == *number));
+    Ok(column.is_some_and(|column| column.updatable).into())
 }
 
 fn on_any_column(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {

@@ -52,6 +52,12 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         Err(Error::new(ErrorCode::ObjectNotInPrerequisiteState, "lastval is not yet defined in this session"))
     })),
     strict("txid_current", 0, 0, "int8", |_, _| Ok(Cell::Int(1_000))),
+    strict("txid_current_snapshot", 0, 0, "text", |_, _| Ok("1000:1000:".into())),
+    strict("pg_current_snapshot", 0, 0, "text", |_, _| Ok("1000:1000:".into())),
+    strict("txid_snapshot_xmin", 1, 1, "int8", |_, _| Ok(Cell::Int(1_000))),
+    strict("txid_snapshot_xmax", 1, 1, "int8", |_, _| Ok(Cell::Int(1_000))),
+    strict("pg_snapshot_xmin", 1, 1, "int8", |_, _| Ok(Cell::Int(1_000))),
+    strict("pg_snapshot_xmax", 1, 1, "int8", |_, _| Ok(Cell::Int(1_000))),
     strict("txid_current_if_assigned", 0, 0, "int8", nothing),
     strict("pg_current_xact_id_if_assigned", 0, 0, "int8", nothing),
     of_session(strict("setseed", 1, 1, "void", |_, _| Ok("".into()))),

@@ -7,7 +7,7 @@ use crate::dialect::subqueries::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
 use crate::rules::list;
 use crate::rules::share_equal_inputs::{ComputeApart, SharedPlanner, share_equal_inputs};
-use crate::settings::list::Settings;
+use crate::settings::list::{SettingRow, Settings};
 use crate::sql::classify::Classified;
 use crate::sql::parse::parse;
 use crate::sql::walk::{ON, Reader, Step, read, step};
@@ -140,14 +140,14 @@ pub(crate) async fn build_workspace(
 
 /// Rows of `pg_settings`; a session's own values replace these.
 fn catalog_settings() -> Vec<querygate_pg_catalog::image::Setting> {
-    let described = |(name, value, help): (&str, String, &str)| querygate_pg_catalog::image::Setting {
-        name: name.to_owned(),
-        value,
-        vartype: "string".to_owned(),
+    let described = |row: SettingRow| querygate_pg_catalog::image::Setting {
+        name: row.name.to_owned(),
+        value: row.value,
+        vartype: row.vartype.to_owned(),
         unit: None,
         category: "Querygate".to_owned(),
-        description: help.to_owned(),
-        context: "user".to_owned(),
+        description: row.help.to_owned(),
+        context: row.context.to_owned(),
     };
     Settings::default().all().into_iter().map(described).collect()
 }

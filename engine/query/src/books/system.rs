@@ -9,6 +9,7 @@ pub(crate) use cells::{Cell, Columns, Kind, Row, batch_of, schema_of, text};
 use crate::books::checks::{CheckRecord, Checks};
 use crate::books::clock::now_ms;
 use crate::books::observe::{FragmentRecord, Observer, QueryRecord, SessionRecord};
+use crate::settings::list::SettingRow;
 use cells::{count, number};
 use querygate_catalog::deployment::Deployment;
 use querygate_catalog::live::LiveTable;
@@ -25,7 +26,7 @@ pub(crate) fn tables(
     token: &LeafToken,
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,
-    starts: Vec<(&'static str, String, &'static str)>,
+    starts: Vec<SettingRow>,
 ) -> Vec<(&'static str, Arc<LiveTable>)> {
     let own = |login: &str, principal: &Principal| principal.operator || login == principal.login;
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
@@ -50,7 +51,7 @@ pub(crate) fn tables(
     let policies = move || policy_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let hooks = move || hooks::rows(&d, &p);
-    let settings = move || starts.iter().map(|(n, v, h)| vec![text(n), text(v), text(h)]).collect();
+    let settings = move || starts.iter().map(|row| vec![text(row.name), text(&row.value), text(row.help)]).collect();
     vec![
         table(token, "queries", QUERIES, queries),
         table(token, "fragments", FRAGMENTS, fragments),

@@ -137,7 +137,7 @@ impl GateSession {
             created_micros: micros(cursor.since),
         };
         let path = schemas(&settings.get("search_path")?, &self.principal.login);
-        let known = settings.all().into_iter().map(|(name, value, _)| (name.to_lowercase(), value));
+        let known = settings.known();
         let custom = settings.custom().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(SessionVars {
             backend_pid: i32::try_from(self.id).unwrap_or(i32::MAX),

@@ -1,10 +1,14 @@
 //! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored, but for
 //! those that clients make up under a prefix of their own.
 
+mod own;
+mod postgres;
 mod values;
 
 use super::custom::{Custom, named};
 use crate::settings::durations::milliseconds;
+use own::SETTINGS;
+use postgres::Unit;
 use querygate_types::{Error, ErrorCode, Result};
 use querygate_workers::gate::Mode;
 use std::borrow::Cow;
@@ -32,6 +36,13 @@ enum Kind {
     Utf8,
     /// Part of the server, not of the session.
     Fixed,
+    /// A whole number with a unit.
+    Quantity(Unit),
+    Real,
+    /// The value that it has: another would change answers.
+    Same,
+    /// Set by superusers, which no session is.
+    Superuser,
 }
 
 /// Bytes of a setting that is a text: enough for as many names as PostgreSQL would take.
@@ -46,116 +57,61 @@ struct Setting {
     /// Sent to clients as ParameterStatus.
     reported: bool,
     help: &'static str,
+    /// As `pg_settings` tells them: the type of its values, and who may set it.
+    vartype: &'static str,
+    context: &'static str,
+}
+
+/// What `pg_settings` says of a setting.
+pub(crate) struct SettingRow {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    pub(crate) help: &'static str,
+    pub(crate) vartype: &'static str,
+    pub(crate) context: &'static str,
 }
 
 const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, kind, default, reported: false, help }
+    Setting { name, kind, default, reported: false, help, vartype: vartype(kind), context: context(kind) }
+}
+
+const fn vartype(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bool => "bool",
+        Kind::Integer(..) | Kind::Milliseconds | Kind::Quantity(_) => "integer",
+        Kind::Share | Kind::Real => "real",
+        Kind::Choice(_) => "enum",
+        Kind::Text | Kind::TimeZone | Kind::DateStyle | Kind::Utf8 | Kind::Fixed | Kind::Same | Kind::Superuser => {
+            "string"
+        }
+    }
+}
+
+const fn context(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Fixed => "internal",
+        Kind::Superuser => "superuser",
+        Kind::Bool
+        | Kind::Integer(..)
+        | Kind::Milliseconds
+        | Kind::Share
+        | Kind::Choice(_)
+        | Kind::Text
+        | Kind::TimeZone
+        | Kind::DateStyle
+        | Kind::Utf8
+        | Kind::Quantity(_)
+        | Kind::Real
+        | Kind::Same => "user",
+    }
 }
 
 const fn reported(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, kind, default, reported: true, help }
+    Setting { reported: true, ..setting(name, kind, default, help) }
 }
 
 /// The version clients see: they choose their catalog queries by it.
 pub(crate) const SERVER_VERSION: &str = "15.0 (Querygate)";
-
-static SETTINGS: &[Setting] = &[
-    reported("application_name", Kind::Text, "", "Name of the client program."),
-    setting("bytea_output", Kind::Choice(&["hex", "escape"]), "hex", "Text form of bytea."),
-    reported("client_encoding", Kind::Utf8, "UTF8", "Encoding of the client; always UTF8."),
-    setting(
-        "client_min_messages",
-        Kind::Choice(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]),
-        "notice",
-        "Least severity of notices.",
-    ),
-    reported("DateStyle", Kind::DateStyle, "ISO, MDY", "Form of dates; output is always ISO."),
-    setting(
-        "default_transaction_isolation",
-        Kind::Choice(&["read committed", "repeatable read", "serializable", "read uncommitted"]),
-        "read committed",
-        "Isolation level of new transactions.",
-    ),
-    reported("default_transaction_read_only", Kind::Bool, "on", "Transactions only read."),
-    setting("default_table_access_method", Kind::Fixed, "heap", "Every table is a table."),
-    setting("jit", Kind::Bool, "off", "No effect: there is no just-in-time compiler."),
-    setting("max_index_keys", Kind::Fixed, "32", "Columns of an index in the catalog."),
-    setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Digits of floating-point output."),
-    setting(
-        "idle_in_transaction_session_timeout",
-        Kind::Milliseconds,
-        "0",
-        "Ends a session that idles in a transaction.",
-    ),
-    setting("idle_session_timeout", Kind::Milliseconds, "0", "Ends a session that idles."),
-    reported("in_hot_standby", Kind::Fixed, "off", "Not a standby."),
-    reported("integer_datetimes", Kind::Fixed, "on", "Timestamps are integers on the wire."),
-    reported("IntervalStyle", Kind::Choice(&["postgres"]), "postgres", "Form of intervals."),
-    reported("is_superuser", Kind::Fixed, "off", "No session is a superuser."),
-    setting("lc_collate", Kind::Fixed, "C", "Text is ordered by code point."),
-    setting("lc_ctype", Kind::Fixed, "C", "Character classes."),
-    setting(
-        "lock_timeout",
-        Kind::Milliseconds,
-        "0",
-        "Kept for clients; how long a change waits for locks is its source's.",
-    ),
-    setting("max_identifier_length", Kind::Fixed, "63", "Length of identifiers."),
-    setting("role", Kind::Fixed, "none", "Nobody becomes another."),
-    setting("row_security", Kind::Choice(&["on"]), "on", "Policies always apply."),
-    reported("scram_iterations", Kind::Fixed, "4096", "Iterations of new verifiers."),
-    setting("search_path", Kind::Text, "public", "Schemas searched for unqualified names."),
-    reported("server_encoding", Kind::Fixed, "UTF8", "Encoding of the server."),
-    reported("server_version", Kind::Fixed, SERVER_VERSION, "Version that clients choose their catalog queries by."),
-    setting("server_version_num", Kind::Fixed, "150000", "The same as a number."),
-    reported("session_authorization", Kind::Fixed, "", "The login."),
-    setting("ssl_renegotiation_limit", Kind::Fixed, "0", "No renegotiation."),
-    reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "Backslashes in strings are plain."),
-    setting("statement_timeout", Kind::Milliseconds, "0", "Ends a statement that runs longer."),
-    setting("synchronize_seqscans", Kind::Bool, "on", "Rows come in no promised order."),
-    setting("synchronous_commit", Kind::Choice(&["on", "off", "local"]), "on", "A COMMIT waits for its source."),
-    reported("TimeZone", Kind::TimeZone, "UTC", "Zone of timestamptz output and of date functions."),
-    setting(
-        TRANSACTION_ISOLATION,
-        Kind::Choice(&["read committed", "repeatable read", "serializable", "read uncommitted"]),
-        "read committed",
-        "Isolation level of this transaction.",
-    ),
-    setting("transaction_read_only", Kind::Bool, "on", "This transaction only reads."),
-    setting("transaction_deferrable", Kind::Bool, "off", "No effect."),
-    setting("xmloption", Kind::Choice(&["content", "document"]), "content", "There is no xml type."),
-    setting(
-        "querygate.require_pushdown",
-        Kind::Bool,
-        "off",
-        "Refuse a statement on a pushable source that would run locally.",
-    ),
-    setting("querygate.strict_text_operators", Kind::Bool, "off", "Refuse text operators on fields of other types."),
-    setting(
-        LEARNING,
-        Kind::Bool,
-        "on",
-        "Whether the gate learns from the session's statements and follows its own advice.",
-    ),
-    setting(
-        VERIFY_SAMPLE,
-        Kind::Share,
-        "0",
-        "Share of the reads that sources run which the gate computes again and compares; with 1, reads end after that.",
-    ),
-    setting(
-        PLAN_TEMPLATES,
-        Kind::Bool,
-        "on",
-        "Whether statements share plans by their constants and values, and answers of the catalog are kept.",
-    ),
-    setting(
-        WORKERS,
-        Kind::Choice(&["off", "on", "auto"]),
-        "auto",
-        "Whether workers read tables over files: never, wherever they can, or where it is worth it.",
-    ),
-];
 
 const WORKERS: &str = "querygate.workers";
 const VERIFY_SAMPLE: &str = "querygate.verify_sample";
@@ -437,9 +393,21 @@ impl Settings {
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    /// All settings: name, value, help.
-    pub(crate) fn all(&self) -> Vec<(&'static str, String, &'static str)> {
-        SETTINGS.iter().map(|s| (s.name, self.value_of(s), s.help)).collect()
+    /// All settings.
+    pub(crate) fn all(&self) -> Vec<SettingRow> {
+        let row = |setting: &'static Setting| {
+            let Setting { name, help, vartype, context, .. } = setting;
+            SettingRow { name, value: self.value_of(setting), help, vartype, context }
+        };
+        SETTINGS.iter().chain(postgres::all()).map(row).collect()
+    }
+
+    /// Names in lower case and values of the gate's own settings, and of all others that have not their built-in value.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (String, String)> {
+        let is_own = |name: &str| SETTINGS.iter().any(|own| own.name == name);
+        let names = self.values.keys().chain(self.starts.keys());
+        let others = names.filter(move |name| !is_own(name)).filter_map(|name| postgres::find(name));
+        SETTINGS.iter().chain(others).map(|setting| (setting.name.to_lowercase(), self.value_of(setting)))
     }
 
     /// What is reported to clients at connect.
@@ -462,7 +430,7 @@ impl Settings {
 }
 
 fn find(name: &str) -> Result<&'static Setting> {
-    SETTINGS.iter().find(|s| s.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+    SETTINGS.iter().find(|s| s.name.eq_ignore_ascii_case(name)).or_else(|| postgres::find(name)).ok_or_else(|| {
         Error::new(ErrorCode::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
     })
 }

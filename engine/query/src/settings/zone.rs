@@ -2,7 +2,10 @@
 //! hours east but a signed `hh:mm` as POSIX does, where plus is west. Knows no timestamp.
 
 use arrow::array::timezone::Tz;
+use chrono_tz::TZ_VARIANTS;
+use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 /// The value as SHOW prints it; `None` for no zone.
 pub(crate) fn accept(value: &str) -> Option<String> {
@@ -19,8 +22,15 @@ pub(crate) fn accept(value: &str) -> Option<String> {
     if posix_minutes(text).is_some() {
         return Some(text.to_owned());
     }
+    if let Some(zone) = ZONES.get(&text.to_ascii_lowercase()) {
+        return Some((*zone).to_owned());
+    }
     (!text.is_empty() && Tz::from_str(text).is_ok()).then(|| text.to_owned())
 }
+
+/// Names of zones by the same in lower case: PostgreSQL finds them in any.
+static ZONES: LazyLock<HashMap<String, &'static str>> =
+    LazyLock::new(|| TZ_VARIANTS.iter().map(|zone| (zone.name().to_ascii_lowercase(), zone.name())).collect());
 
 /// `INTERVAL '+hh:mm' HOUR TO MINUTE`, where plus is east, as hours.
 pub(crate) fn interval_hours(text: &str) -> Option<String> {
@@ -90,6 +100,8 @@ mod tests {
         };
         check("utc", Some("UTC"), "UTC");
         check("Europe/Zurich", Some("Europe/Zurich"), "Europe/Zurich");
+        check("europe/zurich", Some("Europe/Zurich"), "Europe/Zurich");
+        check("EST5edt", Some("EST5EDT"), "EST5EDT");
         check("5", Some("<+05>-05"), "+05:00");
         check("-5", Some("<-05>+05"), "-05:00");
         check("5.5", Some("<+05:30>-05:30"), "+05:30");

@@ -159,9 +159,9 @@ impl GateSession {
         if name.eq_ignore_ascii_case("all") {
             let all = inner.settings.all();
             let columns = [
-                all.iter().map(|(n, _, _)| (*n).to_owned()).collect(),
-                all.iter().map(|(_, v, _)| v.clone()).collect(),
-                all.iter().map(|(_, _, h)| (*h).to_owned()).collect(),
+                all.iter().map(|row| row.name.to_owned()).collect(),
+                all.iter().map(|row| row.value.clone()).collect(),
+                all.iter().map(|row| row.help.to_owned()).collect(),
             ];
             return text_rows(&["name", "setting", "description"], columns.to_vec(), "SHOW");
         }

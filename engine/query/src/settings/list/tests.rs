@@ -17,6 +17,11 @@ fn values_are_kept_in_canonical_form() {
         ("querygate.require_pushdown", "true", "on"),
         ("querygate.verify_sample", " 0.25", "0.25"),
         ("default_transaction_read_only", "true", "on"),
+        ("intervalstyle", "ISO_8601", "iso_8601"),
+        ("Work_Mem", "65536", "64MB"),
+        ("random_page_cost", "1.1", "1.1"),
+        ("enable_seqscan", "false", "off"),
+        ("transform_null_equals", "off", "off"),
     ] {
         assert_eq!(settings.set(name, value).map(|(_, v, _)| v).unwrap(), kept, "{name}");
     }
@@ -55,6 +60,11 @@ fn what_cannot_be_honoured_is_refused() {
         ("transaction_read_only", "off", ErrorCode::InvalidParameterValue),
         ("extra_float_digits", "9", ErrorCode::InvalidParameterValue),
         ("TimeZone", "Mars/Olympus", ErrorCode::InvalidParameterValue),
+        ("IntervalStyle", "sql_standard", ErrorCode::InvalidParameterValue),
+        ("transform_null_equals", "on", ErrorCode::InvalidParameterValue),
+        ("session_replication_role", "replica", ErrorCode::InsufficientPrivilege),
+        ("max_connections", "5", ErrorCode::CantChangeRuntimeParam),
+        ("work_mem", "much", ErrorCode::InvalidParameterValue),
     ] {
         assert_eq!(settings.set(name, value).unwrap_err().code(), code, "{name}");
     }

@@ -53,6 +53,19 @@ pub(super) fn accept(setting: &Setting, value: &str) -> Result<String> {
                 Err(refuse().with_hint("This gate speaks UTF8 only."))
             }
         }
+        Kind::Quantity(unit) => unit.read(value).map(|number| unit.show(number)).ok_or_else(refuse),
+        Kind::Real => {
+            let number = value.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+            number.map(|_| value.trim().to_owned()).ok_or_else(refuse)
+        }
+        Kind::Same if value.trim().eq_ignore_ascii_case(setting.default) => Ok(setting.default.to_owned()),
+        Kind::Same => {
+            Err(refuse().with_hint(format!("Another value than \"{}\" would change answers.", setting.default)))
+        }
+        Kind::Superuser => {
+            let text = format!("permission denied to set parameter \"{}\"", setting.name);
+            Err(Error::new(ErrorCode::InsufficientPrivilege, text))
+        }
         Kind::Fixed => Err(Error::new(
             ErrorCode::CantChangeRuntimeParam,
             format!("parameter \"{}\" cannot be changed", setting.name),
