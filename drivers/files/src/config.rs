@@ -1,6 +1,7 @@
 //! What the caller says about a file source and its tables. Knows no file and no store.
 
 use arrow::datatypes::SchemaRef;
+use encoding_rs::{Encoding, UTF_8};
 use querygate_types::limits;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -101,12 +102,15 @@ impl Default for FilesLimits {
     }
 }
 
-/// How the files of a table are written.
+/// How the files of a table are written. Texts may be packed by gzip or zstd, as their names say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileFormat {
     Parquet,
     Csv(CsvOptions),
+    /// An object in each line.
     Ndjson,
+    /// Objects one after another or in one list, over any number of lines.
+    Json,
 }
 
 /// Dialect of a CSV file.
@@ -118,11 +122,12 @@ pub struct CsvOptions {
     pub header: bool,
     /// Text that stands for NULL.
     pub null: String,
+    pub encoding: &'static Encoding,
 }
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self { delimiter: b',', quote: b'"', header: true, null: String::new() }
+        Self { delimiter: b',', quote: b'"', header: true, null: String::new(), encoding: UTF_8 }
     }
 }
 
@@ -138,13 +143,22 @@ pub struct TableSpec {
     pub schema: Option<SchemaRef>,
     /// What the files call a declared column, where that differs from its name.
     pub column_map: BTreeMap<String, String>,
+    /// Columns that files may have besides; `None`: any.
+    pub ignored: Option<Vec<String>>,
 }
 
 impl TableSpec {
     /// A table whose columns have the names that the files give them.
     #[must_use]
     pub fn new(name: &str, pattern: &str, format: FileFormat, schema: Option<SchemaRef>) -> Self {
-        Self { name: name.to_owned(), pattern: pattern.to_owned(), format, schema, column_map: BTreeMap::new() }
+        Self {
+            name: name.to_owned(),
+            pattern: pattern.to_owned(),
+            format,
+            schema,
+            column_map: BTreeMap::new(),
+            ignored: None,
+        }
     }
 
     /// What the files call this column.

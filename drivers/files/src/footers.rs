@@ -4,6 +4,8 @@ use crate::compat::readable_as;
 use crate::error::Names;
 use crate::layout::Layout;
 use crate::store::PinnedStore;
+use crate::store::listing::same_file;
+use crate::text::header;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
@@ -38,6 +40,7 @@ pub(crate) struct FooterReader {
 impl FooterReader {
     /// The footer of exactly this version of the file.
     pub(crate) async fn footer(&self, meta: &ObjectMeta, names: &Names) -> Result<Arc<ParquetMetaData>> {
+        self.forget_others(meta);
         let store = PinnedStore::new(Arc::clone(&self.store), meta, self.local);
         DFParquetMetadata::new(&store, meta)
             .with_metadata_size_hint(Some(FOOTER_HINT))
@@ -51,6 +54,15 @@ impl FooterReader {
     }
 }
 
+impl FooterReader {
+    /// Forgets the footer of another version of this file: the cache tells versions by size and time alone, which a copy may keep.
+    fn forget_others(&self, meta: &ObjectMeta) {
+        if self.cache.get(&meta.location).is_some_and(|kept| !same_file(&kept.meta, meta)) {
+            self.cache.remove(&meta.location);
+        }
+    }
+}
+
 impl ParquetFileReaderFactory for FooterReader {
     fn create_reader(
         &self,
@@ -59,6 +71,7 @@ impl ParquetFileReaderFactory for FooterReader {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> PlanResult<Box<dyn AsyncFileReader + Send>> {
+        self.forget_others(&file.object_meta);
         let store = Arc::new(PinnedStore::new(Arc::clone(&self.store), &file.object_meta, self.local));
         let hint = metadata_size_hint.or(Some(FOOTER_HINT));
         CachedParquetFileReaderFactory::new(store, Arc::clone(&self.cache)).create_reader(
@@ -93,10 +106,20 @@ pub(crate) fn file_schema(footer: &ParquetMetaData) -> Result<Schema, String> {
     Ok(Schema::new(fields))
 }
 
+/// The column of a file that is called so, as [`header::position`] finds it.
+pub(crate) fn column<'a>(schema: &'a Schema, name: &str) -> Option<&'a Field> {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    header::position(&names, name).map(|at| schema.field(at))
+}
+
 /// Checks that the file can stand for the table: the error names the column and both types.
-pub(crate) fn check(schema: &Schema, layout: &Layout) -> Result<(), String> {
+pub(crate) fn check(schema: &Schema, layout: &Layout, ignored: Option<&[String]>) -> Result<(), String> {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    if let Some(text) = header::renamed(&names, &layout.file_names, ignored) {
+        return Err(text);
+    }
     for (declared, name) in layout.file_schema.fields().iter().zip(layout.file_names.iter()) {
-        let Ok(found) = schema.field_with_name(name) else { continue };
+        let Some(found) = column(schema, name) else { continue };
         if !readable_as(found.data_type(), declared.data_type()) {
             return Err(format!("column \"{name}\" is {}, declared {}", found.data_type(), declared.data_type()));
         }
@@ -112,9 +135,9 @@ pub(crate) fn statistics(footer: &ParquetMetaData, schema: &Schema, layout: &Lay
         .fields()
         .iter()
         .zip(layout.file_names.iter())
-        .map(|(declared, name)| match schema.field_with_name(name) {
-            Ok(found) => found.clone(),
-            Err(_) => declared.as_ref().clone().with_name(name),
+        .map(|(declared, name)| match column(schema, name) {
+            Some(found) => found.clone(),
+            None => declared.as_ref().clone().with_name(name),
         })
         .collect();
     let as_found: SchemaRef = Arc::new(Schema::new(fields));

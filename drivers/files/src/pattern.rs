@@ -75,23 +75,14 @@ fn hidden(base: &Path, path: &Path) -> bool {
 }
 
 fn has_extension(path: &Path, format: &FileFormat) -> bool {
-    let known: &[&str] = match format {
-        FileFormat::Parquet => &["parquet", "parq", "pq"],
-        FileFormat::Csv(_) => &["csv", "tsv", "txt"],
-        FileFormat::Ndjson => &["ndjson", "jsonl", "json"],
-    };
-    path.extension().is_some_and(|e| known.iter().any(|k| e.eq_ignore_ascii_case(k)))
-}
-
-/// The format that a file name promises.
-pub(crate) fn format_of(path: &Path) -> Option<FileFormat> {
-    let tab = crate::config::CsvOptions { delimiter: b'\t', ..Default::default() };
-    match path.extension()?.to_ascii_lowercase().as_str() {
-        "parquet" | "parq" | "pq" => Some(FileFormat::Parquet),
-        "csv" => Some(FileFormat::Csv(Default::default())),
-        "tsv" => Some(FileFormat::Csv(tab)),
-        "ndjson" | "jsonl" | "json" => Some(FileFormat::Ndjson),
-        _ => None,
+    let promised = path.filename().and_then(FileFormat::promised);
+    match format {
+        FileFormat::Parquet => promised == Some(FileFormat::Parquet),
+        FileFormat::Csv(_) => {
+            matches!(promised, Some(FileFormat::Csv(_)))
+                || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"))
+        }
+        FileFormat::Ndjson | FileFormat::Json => promised == Some(FileFormat::Ndjson),
     }
 }
 

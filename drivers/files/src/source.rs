@@ -2,20 +2,16 @@
 
 use crate::buffered::Buffered;
 use crate::config::{FileFormat, FilesConfig, Location, TableSpec};
-use crate::error::Names;
 use crate::footers::FooterReader;
 use crate::infer::{self, Inferred};
-use crate::pattern;
 use crate::store;
 use crate::store::listing::Fresh;
 use crate::store::moved_files::Moved;
 use crate::table::{FileTable, Files};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
-use futures::TryStreamExt;
 use object_store::ObjectStore;
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What all tables of a source share.
@@ -84,14 +80,6 @@ impl std::fmt::Debug for FilesSource {
     }
 }
 
-/// A table that the files of a source suggest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundTable {
-    pub name: String,
-    pub pattern: String,
-    pub format: FileFormat,
-}
-
 impl FilesSource {
     /// Opens nothing yet for a local folder; settings of a store that cannot be right are refused.
     pub fn new(config: FilesConfig) -> Result<Self> {
@@ -139,34 +127,6 @@ impl FilesSource {
         &self.shared.config.name
     }
 
-    /// What lies at the top of the source: each file of a known format, and each folder by the format of its first file.
-    pub async fn tables(&self) -> Result<Vec<FoundTable>> {
-        let names = Names::new(self.name(), "*");
-        let store = self.shared.store()?;
-        let mut found: BTreeMap<String, FoundTable> = BTreeMap::new();
-        let mut listed = store.list(None);
-        let mut seen = 0_usize;
-        while let Some(meta) = listed.try_next().await.map_err(|e| names.store(&e))? {
-            seen += 1;
-            if seen > self.shared.config.limits.files_max {
-                return Err(names.too_big("the number of files of", seen));
-            }
-            let mut parts = meta.location.parts();
-            let Some(top) = parts.next() else { continue };
-            let top = top.as_ref().to_owned();
-            let Some(format) = pattern::format_of(&meta.location) else { continue };
-            if meta.size == 0 || meta.location.parts().any(|p| p.as_ref().starts_with(['.', '_'])) {
-                continue;
-            }
-            let name = match parts.next() {
-                Some(_) => top.clone(),
-                None => top.rsplit_once('.').map_or(top.as_str(), |(stem, _)| stem).to_owned(),
-            };
-            found.entry(top.clone()).or_insert(FoundTable { name, pattern: top, format });
-        }
-        Ok(found.into_values().collect())
-    }
-
     /// The provider of a table. With declared columns it reads nothing; otherwise it reads what it must to infer them.
     pub async fn table(&self, spec: &TableSpec) -> Result<Arc<FileTable>> {
         let schema = match &spec.schema {
@@ -176,7 +136,12 @@ impl FilesSource {
         Ok(Arc::new(FileTable::new(Arc::clone(&self.shared), spec, &schema)?))
     }
 
-    /// Columns as the files have them, with rows where the footers tell.
+    /// How the first file of a table is written, where its name promises the format of `spec`.
+    pub(crate) async fn written(&self, spec: &TableSpec) -> Result<FileFormat> {
+        infer::written(&self.shared, spec).await.map_err(in_the_open)
+    }
+
+    /// Columns as the files have them, with rows where all of them were counted.
     pub async fn infer(&self, spec: &TableSpec) -> Result<Inferred> {
         infer::infer(&self.shared, spec).await.map_err(in_the_open)
     }
@@ -186,12 +151,12 @@ impl FilesSource {
         let table = self.table(spec).await?;
         let (files, bytes, rows) = table.measure().await.map_err(in_the_open)?;
         let schema = spec.schema.clone().unwrap_or_else(|| datafusion::catalog::TableProvider::schema(table.as_ref()));
-        Ok(Inferred { schema, files, bytes, rows })
+        Ok(Inferred { schema, files, bytes, rows, sampled: None })
     }
 }
 
 /// Moves the cause, which names files and columns, to where an operator reads it.
-fn in_the_open(error: Error) -> Error {
+pub(crate) fn in_the_open(error: Error) -> Error {
     match error.cause().map(str::to_owned) {
         Some(cause) => error.with_detail(cause),
         None => error,

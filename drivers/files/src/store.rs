@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub(crate) fn open(config: &FilesConfig, moved: &Arc<Moved>) -> Result<Arc<dyn ObjectStore>> {
     match &config.location {
         Location::Local { root } => match LocalFileSystem::new_with_prefix(root) {
-            Ok(store) => Ok(Arc::new(Folder::new(Arc::new(store), Arc::clone(moved)))),
+            Ok(store) => Ok(Arc::new(Folder::new(Arc::new(store), root, Arc::clone(moved)))),
             Err(cause) => {
                 let message = format!("source \"{}\" is not available", config.name);
                 Err(Error::new(ErrorCode::SourceUnavailable, message).with_cause(cause))

@@ -14,6 +14,7 @@ use crate::footers::{self, FOOTER_HINT, FooterReader};
 use crate::layout::{self, Layout};
 use crate::pattern::FilePattern;
 use crate::source::Shared;
+use crate::store::fetch;
 use crate::store::listing::{self, Fresh};
 use crate::table::adapter::Renaming;
 use crate::table::guard::{Guarded, Watch};
@@ -66,6 +67,8 @@ pub struct FileTable {
     registered: ObjectStoreUrl,
     /// What is read whatever is in the store; `None`: what is there.
     pinned: Option<Arc<Files>>,
+    /// As [`TableSpec::ignored`].
+    ignored: Option<Arc<[String]>>,
 }
 
 /// One listing with everything that planning needs.
@@ -102,12 +105,13 @@ impl FileTable {
         let schema = Layout::nullable(schema);
         let schema = match spec.format {
             FileFormat::Parquet => Layout::viewed(&schema, &file_names),
-            FileFormat::Csv(_) | FileFormat::Ndjson => schema,
+            FileFormat::Csv(_) | FileFormat::Ndjson | FileFormat::Json => schema,
         };
         Ok(Self {
             files: shared.listing(),
             registered: ObjectStoreUrl::parse(REGISTERED).map_err(|error| invalid(error.to_string()))?,
             pinned: None,
+            ignored: spec.ignored.as_deref().map(Arc::from),
             names,
             path: spec.pattern.clone(),
             pattern,
@@ -143,6 +147,7 @@ impl FileTable {
             files: Arc::clone(&self.files),
             registered: self.registered.clone(),
             pinned: Some(Arc::new(files)),
+            ignored: self.ignored.clone(),
         })
     }
 
@@ -159,6 +164,7 @@ impl FileTable {
             format: self.format.clone(),
             schema: Some(Arc::clone(&self.schema)),
             column_map: renamed.map(|(field, name)| (field.name().clone(), name.clone())).collect(),
+            ignored: self.ignored.as_deref().map(<[String]>::to_vec),
         })
     }
 
@@ -237,7 +243,7 @@ impl FileTable {
         let values = layout::values(partitions, row).map_err(|e| self.names.unfit(e))?;
         let statistics = match self.format {
             FileFormat::Parquet => self.footer_statistics(reader, meta, layout).await?,
-            FileFormat::Csv(_) | FileFormat::Ndjson => Statistics::new_unknown(&layout.file_schema),
+            FileFormat::Csv(_) | FileFormat::Ndjson | FileFormat::Json => Statistics::new_unknown(&layout.file_schema),
         };
         let mut file = PartitionedFile::from(meta.clone()).with_partition_values(values);
         file.metadata_size_hint = Some(FOOTER_HINT);
@@ -299,7 +305,7 @@ impl FileTable {
                 .names
                 .too_big("the number of columns in a file of", at(schema.fields().len().to_string())));
         }
-        footers::check(&schema, layout).map_err(|e| self.names.unfit(at(e)))?;
+        footers::check(&schema, layout, self.ignored.as_deref()).map_err(|e| self.names.unfit(at(e)))?;
         footers::statistics(&footer, &schema, layout).map_err(|e| self.names.broken(at(e)))
     }
 
@@ -315,7 +321,7 @@ impl FileTable {
                 let reader = Arc::new(self.shared.footers().map_err(external)?);
                 Arc::new(rescan::parquet_source(table_schema.clone(), options, reader))
             }
-            FileFormat::Csv(_) | FileFormat::Ndjson => {
+            FileFormat::Csv(_) | FileFormat::Ndjson | FileFormat::Json => {
                 let limits = &self.shared.config.limits;
                 let table = TextTable {
                     format: self.format.clone(),
@@ -324,6 +330,8 @@ impl FileTable {
                     row_bytes_max: limits.row_bytes_max,
                     columns_max: limits.columns_max,
                     local: self.shared.is_local(),
+                    packed: files.listed.iter().any(|meta| fetch::packing(&meta.location).is_some()),
+                    ignored: self.ignored.clone(),
                 };
                 Arc::new(TextSource::new(table, table_schema))
             }

@@ -102,7 +102,8 @@ fn text_length(rows: usize) -> usize {
 async fn dialects_without_header_and_with_other_marks_are_read() {
     let dir = tempfile::tempdir().unwrap();
     write_text(&dir.path().join("t.tsv"), "1\t'a\tb'\t\\N\n2\t\\N\t2.5\n");
-    let options = CsvOptions { delimiter: b'\t', quote: b'\'', header: false, null: "\\N".to_owned() };
+    let options =
+        CsvOptions { delimiter: b'\t', quote: b'\'', header: false, null: "\\N".to_owned(), ..CsvOptions::default() };
     let got =
         ask(&source(dir.path()), &spec("t.tsv", FileFormat::Csv(options), base_schema()), "SELECT * FROM t").await;
     assert_eq!(got, "1,a\tb,;2,,2.5");
@@ -143,13 +144,6 @@ async fn errors_carry_no_value_and_name_file_row_and_column_in_the_cause() {
             "id,name,v\n1,s3cret\n",
             ErrorCode::SourceError,
             "b.csv: row 1: 2 fields where the first row has 3",
-        ),
-        (
-            "c.csv",
-            csv(),
-            "id,id,v\n1,2,3\n",
-            ErrorCode::SourceError,
-            "c.csv: row 1: column \"id\" stands twice in the header",
         ),
         (
             "d.ndjson",
@@ -222,7 +216,7 @@ async fn columns_are_inferred_from_a_sample() {
         (
             "t.csv",
             csv(),
-            "id Int64, zip Utf8, score Float64, ok Boolean, day Date32, at Timestamp(ms, \"UTC\"), empty Utf8",
+            "id Int64, zip Utf8, score Float64, ok Boolean, day Date32, at Timestamp(µs, \"UTC\"), empty Utf8",
             "1,00123,1.0,true,2024-01-01,2024-01-01T10:00:00Z,;2,10115,2.5,false,2024-01-02,2024-01-02T00:00:00Z,",
         ),
         (

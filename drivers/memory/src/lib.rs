@@ -5,7 +5,7 @@
 mod column;
 mod line;
 mod one_nan;
-mod parse;
+pub mod parse;
 mod rows;
 mod seed;
 mod source;
@@ -13,7 +13,7 @@ mod table;
 mod versioned;
 
 pub use one_nan::with_one_nan;
-pub use rows::{Cell, RowDecoder, RowError, UnknownKeys};
+pub use rows::{Cell, RowDecoder, RowError, UnknownKeys, members};
 pub use seed::load_ndjson;
 pub use source::{MemoryConfig, MemorySource};
 pub use table::MemoryTable;

@@ -5,7 +5,7 @@ use arrow::datatypes::{Date32Type, Time64NanosecondType, TimeUnit};
 use chrono::{DateTime, Utc};
 
 /// Integer whose fraction, if any, is zero (`12`, `12.0`, `1e3`).
-pub(crate) fn integer(text: &str) -> Option<i128> {
+pub fn integer(text: &str) -> Option<i128> {
     match text.parse::<i64>() {
         Ok(value) => Some(i128::from(value)),
         Err(_) => decimal(text, 0),
@@ -13,7 +13,7 @@ pub(crate) fn integer(text: &str) -> Option<i128> {
 }
 
 /// The unscaled value at `scale`; `None` where digits would be lost.
-pub(crate) fn decimal(text: &str, scale: i8) -> Option<i128> {
+pub fn decimal(text: &str, scale: i8) -> Option<i128> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (text.get(..at)?, text.get(at + 1..)?.parse::<i32>().ok()?),
         None => (text, 0),
@@ -48,7 +48,7 @@ pub(crate) fn decimal(text: &str, scale: i8) -> Option<i128> {
 }
 
 /// A float; the three values that are no numbers only in PostgreSQL's spelling.
-pub(crate) fn float(text: &str) -> Option<f64> {
+pub fn float(text: &str) -> Option<f64> {
     match text {
         "NaN" => Some(f64::NAN),
         "Infinity" => Some(f64::INFINITY),
@@ -61,7 +61,7 @@ pub(crate) fn float(text: &str) -> Option<f64> {
 }
 
 /// ObjectStack's booleans.
-pub(crate) fn boolean(text: &str) -> Option<bool> {
+pub fn boolean(text: &str) -> Option<bool> {
     match text {
         "true" | "1" | "True" | "TRUE" => Some(true),
         "false" | "0" | "False" | "FALSE" => Some(false),
@@ -70,7 +70,7 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
 }
 
 /// Days since 1970 of `YYYY-MM-DD`; a longer ISO text is cut to its date, as ObjectStack does.
-pub(crate) fn date(text: &str) -> Option<i32> {
+pub fn date(text: &str) -> Option<i32> {
     let head = text.get(..10).filter(|_| text.len() == 10 || matches!(text.as_bytes()[10], b'T' | b' '))?;
     if !shaped(head, b"dddd-dd-dd") {
         return None;
@@ -80,7 +80,7 @@ pub(crate) fn date(text: &str) -> Option<i32> {
 
 /// Units since 1970 UTC of an ISO instant; without an offset it is UTC, a bare date is its midnight.
 /// Digits finer than the unit are cut.
-pub(crate) fn instant(text: &str, unit: TimeUnit) -> Option<i64> {
+pub fn instant(text: &str, unit: TimeUnit) -> Option<i64> {
     shaped(text.get(..10)?, b"dddd-dd-dd").then_some(())?;
     let at: DateTime<Utc> = string_to_datetime(&Utc, text).ok()?;
     match unit {
@@ -92,7 +92,7 @@ pub(crate) fn instant(text: &str, unit: TimeUnit) -> Option<i64> {
 }
 
 /// Units since midnight of `HH:MM[:SS[.fff]]`.
-pub(crate) fn time(text: &str, unit: TimeUnit) -> Option<i64> {
+pub fn time(text: &str, unit: TimeUnit) -> Option<i64> {
     shaped(text.get(..5)?, b"dd:dd").then_some(())?;
     let nanos = Time64NanosecondType::parse(text)?;
     Some(match unit {

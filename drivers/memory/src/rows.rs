@@ -42,6 +42,17 @@ pub enum RowError {
     CellCount { wanted: usize },
 }
 
+/// Calls `member(key, raw value)` for each member of a JSON object, in order. Values stay as they are written.
+///
+/// # Errors
+/// The text is not one JSON object.
+pub fn members(object: &str, mut member: impl FnMut(&str, &str)) -> Result<(), RowError> {
+    line::members(object, |key, value| {
+        member(&key, value);
+        Ok(())
+    })
+}
+
 impl From<Malformed> for RowError {
     fn from(_: Malformed) -> Self {
         Self::NotAnObject

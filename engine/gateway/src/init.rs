@@ -3,6 +3,7 @@
 
 mod merge;
 mod propose;
+mod trial;
 
 use crate::cli::{
     Ended, InitArgs, IntrospectArgs, check_configuration, file_error, load, show_rows, user_entry, written,
@@ -10,27 +11,41 @@ use crate::cli::{
 use crate::config::Config;
 use crate::introspect::{Described, describe, pretty};
 use crate::metadata;
+use crate::naming::sql_names;
 use crate::output::Output;
 use crate::{private_file, verifier};
 use merge::{Merged, keep_types};
 use propose::proposals;
+use querygate_extension::Extensions;
 use querygate_metadata::model::{Field, SharingModel};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Users, and tables of each, whose rows are counted in the end.
 const SHOWN_MAX: usize = 3;
 
 pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
-    let described = describe(&asked(args, output)?)?;
-    for note in &described.notes {
-        output.note(note).map_err(written)?;
-    }
     let config = args.config.file();
     let folder = config.parent().unwrap_or(Path::new("")).join("metadata");
-    write_metadata(&folder, &described, output)?;
+    let described = describe(&asked(args, output)?, |namespace| names_of_others(&config, namespace))?;
+    let (described, untried) = trial::readable(described, &config, output)?;
+    let count = |number: usize, what: &str| if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") };
+    for note in described.left_out.iter().chain(&described.notes) {
+        output.note(note).map_err(written)?;
+    }
+    if untried > 0 {
+        output.note(&format!("not tried for want of time: {}", count(untried, "table"))).map_err(written)?;
+    }
+    // Nothing is written unless all of it can be.
+    let done = write_metadata(&folder, &described)?;
     let password = write_configuration(&config, &described, args, output)?;
+    for note in &done {
+        output.note(note).map_err(written)?;
+    }
+    let summary = format!("{}, {} left out", count(described.tables.len(), "table"), described.left_out.len());
+    output.note(&summary).map_err(written)?;
     if let Ended::WithFindings = check_configuration(&config, output)? {
         return Ok(Ended::WithFindings);
     }
@@ -45,6 +60,20 @@ pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
             .map_err(written)?;
     }
     Ok(Ended::Well)
+}
+
+/// Names of the tables that other sources have. None where there is no configuration that can be read: then there is no other source either,
+/// or the configuration has errors, which its check shows.
+fn names_of_others(config: &Path, namespace: &str) -> BTreeSet<String> {
+    let Some(loaded) = crate::config::load_with(config, &Extensions::default()).0 else { return BTreeSet::new() };
+    let Ok(metadata) = metadata::load_configured(&loaded) else { return BTreeSet::new() };
+    let names = sql_names(&metadata.snapshot);
+    let is_own = |object: &str| {
+        let package =
+            metadata.snapshot.object(object).and_then(|object| metadata.snapshot.packages.get(&object.package));
+        package.is_some_and(|package| package.namespace.as_deref() == Some(namespace))
+    };
+    names.into_iter().filter(|(object, _)| !is_own(object)).map(|(_, name)| name.to_owned()).collect()
 }
 
 /// What is to be read: from the flags, else asked for.
@@ -66,12 +95,13 @@ fn asked(args: &InitArgs, output: &mut Output) -> Result<IntrospectArgs> {
     Ok(IntrospectArgs { source, access: args.access.clone(), output: None })
 }
 
-/// Writes both files, or puts what changed in the source into those that are there. What was written last is kept beside them,
-/// where metadata is not looked for, so that edits can be told from it.
-fn write_metadata(folder: &Path, described: &Described, output: &mut Output) -> Result<()> {
+/// Writes both files, or puts what changed in the source into those that are there; what was done. What was written last is kept beside
+/// them, where metadata is not looked for, so that a later run knows what was edited.
+fn write_metadata(folder: &Path, described: &Described) -> Result<Vec<String>> {
     let before = folder.join(".introspected");
     std::fs::create_dir_all(&before).map_err(|e| file_error("write", &before, &e))?;
     let [source, _] = &described.files;
+    let (mut notes, mut files) = (Vec::new(), Vec::new());
     let mut stack: Option<Value> = None;
     for (value, ending) in described.files.iter().zip(["json", "querygate.json"]) {
         let name = format!("{}.{ending}", described.namespace);
@@ -85,19 +115,31 @@ fn write_metadata(folder: &Path, described: &Described, output: &mut Output) -> 
                     keep_types(stack, source, &ours, &mut new);
                 }
                 for place in &merged.kept {
-                    let note = format!("kept as edited, though the source changed: {place} in {}", file.display());
-                    output.note(&note).map_err(written)?;
+                    notes.push(format!("kept as edited, though the source changed: {place} in {}", file.display()));
                 }
                 let done = if new == ours { "left" } else { "brought up to date" };
                 (new, done)
             }
         };
-        write(&file, &pretty(&new)?)?;
-        write(&base, &pretty(value)?)?;
-        output.note(&format!("{done} {}", file.display())).map_err(written)?;
+        notes.push(format!("{done} {}", file.display()));
+        files.extend([(file, pretty(&new)?), (base, pretty(value)?)]);
         stack.get_or_insert(new);
     }
-    Ok(())
+    // All of it, then its place: a reader finds the whole description or none.
+    for (file, text) in &files {
+        let beside = beside(file);
+        std::fs::write(&beside, text).map_err(|e| file_error("write", &beside, &e))?;
+    }
+    for (file, _) in &files {
+        std::fs::rename(beside(file), file).map_err(|e| file_error("write", file, &e))?;
+    }
+    Ok(notes)
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    beside.into()
 }
 
 fn read_json(file: &Path) -> Result<Option<Value>> {
@@ -109,13 +151,6 @@ fn read_json(file: &Path) -> Result<Option<Value>> {
         Error::new(ErrorCode::ConfigInvalid, format!("{} is not JSON", file.display())).with_detail(e.to_string())
     })?;
     Ok(Some(value))
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    std::fs::write(&beside, text).map_err(|e| file_error("write", Path::new(&beside), &e))?;
-    std::fs::rename(&beside, file).map_err(|e| file_error("write", file, &e))
 }
 
 /// Adds the source, and to a new file a first user, whose password is returned.

@@ -18,6 +18,7 @@ use crate::output::Output;
 use found::{Found, FoundColumn, FoundKey, FoundReference, Holds, Kind};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::Path;
 pub(crate) use write::{TableNames, pretty};
 
@@ -31,50 +32,97 @@ pub(crate) struct Described {
     pub(crate) tables: Vec<TableNames>,
     /// What is read otherwise than the source has it.
     pub(crate) notes: Vec<String>,
+    /// What is not served, with the reason.
+    pub(crate) left_out: Vec<String>,
+    origin: Origin,
+    /// Names of tables of other sources.
+    others: BTreeSet<String>,
+}
+
+/// What could not be read as it was described.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// The table, as the source calls it.
+    pub(crate) table: String,
+    /// The column; `None`: the whole table.
+    pub(crate) column: Option<String>,
+    pub(crate) reason: String,
 }
 
 /// Reads a source's tables.
 ///
 /// # Errors
 /// The source's; 42P01 if it has no tables.
-pub(crate) fn describe(args: &IntrospectArgs) -> Result<Described> {
-    let (namespace, entry, metadata, notes) = read(args)?;
-    let write::Written { stack, tables, names, .. } = metadata;
-    Ok(Described { namespace, entry, files: [stack, tables], tables: names, notes })
+/// `others`: names of tables of other sources than that of a namespace.
+pub(crate) fn describe(args: &IntrospectArgs, others: impl Fn(&str) -> BTreeSet<String>) -> Result<Described> {
+    let origin = origin(args)?;
+    let namespace = namespace(args, &origin.name)?;
+    let others = others(&namespace);
+    described(namespace, origin, others)
 }
 
-fn read(args: &IntrospectArgs) -> Result<(String, String, write::Written, Vec<String>)> {
-    let source = &args.source;
-    let Origin { driver, name, entry, config, tables } = origin(args)?;
-    if tables.is_empty() {
-        return Err(Error::new(ErrorCode::UndefinedTable, format!("{} has no tables", source.display())));
-    }
-    let namespace = match &args.access.namespace {
-        Some(name) if *name == write::local_name(name) => name.clone(),
-        Some(name) => {
-            return Err(Error::new(ErrorCode::InvalidParameterValue, format!("`{name}` is not a namespace"))
-                .with_hint(format!(
-                    "Use lower-case letters, digits and underscores, such as {}.",
-                    write::local_name(name)
-                )));
+impl Described {
+    /// The description with what could not be read as texts, or without it.
+    ///
+    /// # Errors
+    /// 42P01: nothing is left.
+    pub(crate) fn without(self, unreadable: &[Unreadable]) -> Result<Self> {
+        let Self { namespace, mut origin, others, left_out, .. } = self;
+        let mut told = left_out;
+        for Unreadable { table, column, reason } in unreadable {
+            let Some(at) = origin.tables.iter().position(|found| found.remote == *table) else { continue };
+            let found = &mut origin.tables[at];
+            match column {
+                Some(column) => told.extend(found.give_way(column, reason)),
+                None if found.as_text.is_empty() => {
+                    origin.tables.remove(at);
+                    told.push(format!("left out: {table} ({reason})"));
+                }
+                None => told.extend(found.without_texts()),
+            }
         }
-        None => write::namespace(&name),
-    };
-    let metadata = write::metadata(&namespace, driver, &config, &tables)?;
-    let left_out = metadata.ignored.iter().map(|column| format!("left out: {column} (no field type holds its values)"));
-    let notes = tables.iter().flat_map(Found::notes).chain(metadata.renamed.iter().cloned());
-    let notes = left_out.chain(notes).collect();
+        origin.left_out = told;
+        described(namespace, origin, others)
+    }
+}
+
+fn described(namespace: String, origin: Origin, others: BTreeSet<String>) -> Result<Described> {
+    let Origin { driver, entry, config, tables, left_out, .. } = &origin;
+    if tables.is_empty() {
+        let error = Error::new(ErrorCode::UndefinedTable, format!("{} has no tables", origin.place));
+        return Err(if left_out.is_empty() { error } else { error.with_detail(left_out.join("\n")) });
+    }
+    let written = write::metadata(&namespace, driver, config, tables, &others)?;
+    let write::Written { stack, tables: stored, names, ignored, renamed } = written;
+    let is_told = |column: &str| left_out.iter().any(|told| told.starts_with(&format!("left out: {column} (")));
+    let no_type = ignored.iter().filter(|column| !is_told(column));
+    let no_type = no_type.map(|column| format!("left out: {column} (no field type holds its values)"));
+    let notes = tables.iter().flat_map(Found::notes).chain(renamed).collect();
+    let left_out = left_out.iter().cloned().chain(no_type).collect();
     let entry = entry.replace(NAME, &namespace);
-    Ok((namespace, entry, metadata, notes))
+    Ok(Described { namespace, entry, files: [stack, stored], tables: names, notes, left_out, origin, others })
+}
+
+fn namespace(args: &IntrospectArgs, name: &str) -> Result<String> {
+    match &args.access.namespace {
+        Some(name) if *name == write::local_name(name) => Ok(name.clone()),
+        Some(name) => {
+            Err(Error::new(ErrorCode::InvalidParameterValue, format!("`{name}` is not a namespace")).with_hint(
+                format!("Use lower-case letters, digits and underscores, such as {}.", write::local_name(name)),
+            ))
+        }
+        None => Ok(write::namespace(name)),
+    }
 }
 
 pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
-    let (namespace, entry, metadata, notes) = read(args)?;
-    for note in notes {
-        output.note(&note).map_err(written)?;
+    let described = describe(args, |_| BTreeSet::new())?;
+    for note in described.left_out.iter().chain(&described.notes) {
+        output.note(note).map_err(written)?;
     }
+    let Described { namespace, entry, files, .. } = &described;
     let Some(folder) = &args.output else {
-        output.text(&metadata.whole()?).map_err(written)?;
+        output.text(&write::whole(files)?).map_err(written)?;
         return Ok(Ended::Well);
     };
     std::fs::create_dir_all(folder).map_err(|e| file_error("write", folder, &e))?;
@@ -84,11 +132,11 @@ pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
         return Err(Error::new(ErrorCode::ConfigInvalid, format!("{} is there already", there.display()))
             .with_hint("Remove it, or choose another folder or namespace."));
     }
-    for (file, text) in [&file, &beside].into_iter().zip(metadata.files()?) {
-        std::fs::write(file, text).map_err(|e| file_error("write", file, &e))?;
+    for (file, value) in [&file, &beside].into_iter().zip(files) {
+        std::fs::write(file, pretty(value)?).map_err(|e| file_error("write", file, &e))?;
     }
-    output.note(&format!("{} tables written to {}", metadata.names.len(), file.display())).map_err(written)?;
-    output.note(&next_steps(&namespace, &entry, folder)).map_err(written)?;
+    output.note(&format!("{} tables written to {}", described.tables.len(), file.display())).map_err(written)?;
+    output.note(&next_steps(namespace, entry, folder)).map_err(written)?;
     Ok(Ended::Well)
 }
 
@@ -97,6 +145,8 @@ const NAME: &str = "NAMESPACE";
 
 /// Where tables were found.
 struct Origin {
+    /// As it was given.
+    place: String,
     /// The source's kind.
     driver: &'static str,
     /// What it is called where it is.
@@ -106,12 +156,15 @@ struct Origin {
     /// The `config` by which ObjectStack reaches it, without secrets.
     config: serde_json::Value,
     tables: Vec<Found>,
+    /// What is there and is no table, with the reason.
+    left_out: Vec<String>,
 }
 
 fn origin(args: &IntrospectArgs) -> Result<Origin> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal);
     let source = &args.source;
     let beside = beside(args)?;
+    let (place, left_out) = (source.display().to_string(), Vec::new());
     if let Some(address) =
         source.to_str().filter(|text| mysql::FORM.schemes.iter().any(|scheme| text.starts_with(scheme)))
     {
@@ -124,7 +177,7 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         let entry = mysql::entry(NAME, &server, beside);
         let config =
             json!({"host": server.host, "port": server.port, "database": server.database, "username": server.user});
-        return Ok(Origin { driver: "mysql", name: server.database, entry, config, tables });
+        return Ok(Origin { driver: "mysql", name: server.database, entry, config, tables, place, left_out });
     }
     if let Some(address) = source.to_str().filter(|text| text.starts_with(mongodb::SCHEME)) {
         let mut server = mongodb::parse(address)?;
@@ -135,7 +188,7 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         let tables = tables.map_err(|error| looked_for(error, mongodb::hosts(server.address.expose())))?;
         let entry = mongodb::entry(NAME, &server, beside);
         let config = json!({"url": server.address.expose(), "database": server.database});
-        return Ok(Origin { driver: "mongodb", name: server.database, entry, config, tables });
+        return Ok(Origin { driver: "mongodb", name: server.database, entry, config, tables, place, left_out });
     }
     if let Some(address) =
         source.to_str().filter(|text| postgres::FORM.schemes.iter().any(|scheme| text.starts_with(scheme)))
@@ -149,21 +202,25 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         let entry = postgres::entry(NAME, &server, beside);
         let config =
             json!({"host": server.host, "port": server.port, "database": server.database, "username": server.user});
-        return Ok(Origin { driver: "postgres", name: server.database, entry, config, tables });
+        return Ok(Origin { driver: "postgres", name: server.database, entry, config, tables, place, left_out });
     }
     let meta = std::fs::metadata(source).map_err(|e| file_error("read", source, &e))?;
-    let (driver, tables) = if meta.is_dir() {
-        ("files", files::read(source)?)
+    let (folder, _) = files::folder(source);
+    let (driver, path, tables, left_out) = if meta.is_dir() || files::is_table(source) {
+        let (tables, left_out) = runtime()?.block_on(files::read(source))?;
+        let left_out = left_out.into_iter().map(|left| format!("left out: {} ({})", left.path, left.reason)).collect();
+        ("files", folder.as_path(), tables, left_out)
     } else {
-        ("sqlite", runtime()?.block_on(sqlite::read(source))?)
+        let (tables, broken) = runtime()?.block_on(sqlite::read(source))?;
+        ("sqlite", source.as_path(), tables, [left_out, broken].concat())
     };
-    let path = quoted(&source.to_string_lossy());
-    let entry = format!("[[sources]]\nname = \"{NAME}\"\nkind = \"{driver}\"\npath = {path}");
+    let entry =
+        format!("[[sources]]\nname = \"{NAME}\"\nkind = \"{driver}\"\npath = {}", quoted(&path.to_string_lossy()));
     let config = match driver {
-        "sqlite" => json!({"filename": source}),
-        _ => json!({"path": source}),
+        "sqlite" => json!({"filename": path}),
+        _ => json!({"path": path}),
     };
-    Ok(Origin { driver, name: stem(source), entry, config, tables })
+    Ok(Origin { driver, name: stem(path), entry, config, tables, place, left_out })
 }
 
 /// The error of a server that does not answer, with the place where it was looked for.

@@ -122,9 +122,13 @@ impl Output {
         written
     }
 
-    /// One line on standard error: progress, prompts and failures, so that standard output stays data.
+    /// One line on standard error: progress, prompts and failures, so that standard output stays data. A reader who is gone stops no
+    /// work.
     pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.err, "{text}")
+        match writeln!(self.err, "{text}") {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            noted => noted,
+        }
     }
 
     /// Text on standard error without a line end.

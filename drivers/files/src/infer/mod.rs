@@ -1,4 +1,7 @@
-//! Infers the columns of files for introspection: Parquet from footers, text from a sample. Knows no plan.
+//! Infers how files are written and which columns they have, for introspection: Parquet from footers, text from what it holds. Knows no plan.
+
+mod seen;
+mod sniff;
 
 use crate::compat::readable_as;
 use crate::config::{CsvOptions, FileFormat, TableSpec};
@@ -6,70 +9,109 @@ use crate::error::Names;
 use crate::footers;
 use crate::pattern::FilePattern;
 use crate::source::Shared;
-use crate::store::fetch::{Fetch, Lines};
+use crate::store::fetch::Fetch;
 use crate::store::listing;
-use crate::text::RowFailure;
 use crate::text::csv::Records;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use crate::text::json::JsonRows;
+use crate::text::{RowFailure, header};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use futures::stream::{self, StreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 use querygate_types::{Error, ErrorCode, Result};
-use serde_json::Value;
+use seen::{Columns, Seen};
 use std::sync::Arc;
 
-/// Rows and files that a sample of text looks at.
+/// Bytes of a table's texts, unpacked, that are all looked at.
+const SAMPLE_BYTES: usize = 16 * 1024 * 1024;
+/// Rows of each further file that are looked at, and how many further files.
 const SAMPLE_ROWS: usize = 1_000;
-const SAMPLE_FILES: usize = 4;
+const SAMPLE_FILES: usize = 64;
 
 /// What the files of a table look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inferred {
-    /// Columns, hive partitions last and as text; all nullable.
+    /// Columns, hive partitions last; all nullable.
     pub schema: SchemaRef,
     pub files: usize,
     pub bytes: u64,
-    /// Rows, where the format counts them.
+    /// Rows, where all of them were counted.
     pub rows: Option<u64>,
+    /// Rows that the types of texts were taken from, where there are more.
+    pub sampled: Option<u64>,
+}
+
+/// How a table's first file is written, where its name promises this format.
+pub(crate) async fn written(shared: &Shared, spec: &TableSpec) -> Result<FileFormat> {
+    if spec.format == FileFormat::Parquet {
+        return Ok(FileFormat::Parquet);
+    }
+    let names = Names::new(&shared.config.name, &spec.name);
+    let (store, listed, _) = files(shared, spec, &names).await?;
+    let Some(first) = listed.first() else { return Ok(spec.format.clone()) };
+    let mut fetch = Fetch::new(store, first, shared.is_local(), 0);
+    let (mut head, mut whole) = (Vec::new(), false);
+    while head.len() < sniff::SNIFF_BYTES && !whole {
+        match fetch.next().await.map_err(|error| failed(error.into(), first, 1, &names))? {
+            Some(piece) => head.extend_from_slice(&piece),
+            None => whole = true,
+        }
+    }
+    let whole = whole && head.len() <= sniff::SNIFF_BYTES;
+    head.truncate(sniff::SNIFF_BYTES);
+    Ok(sniff::format(&spec.format, &head, whole))
+}
+
+async fn files(
+    shared: &Shared,
+    spec: &TableSpec,
+    names: &Names,
+) -> Result<(Arc<dyn ObjectStore>, Vec<ObjectMeta>, FilePattern)> {
+    let store = shared.store()?;
+    let pattern = FilePattern::parse(&spec.pattern)
+        .map_err(|e| Error::new(ErrorCode::MetadataInvalid, format!("table \"{}\": {e}", spec.name)))?;
+    let _whole = shared.replacing.read().await;
+    let listed = listing::list(store.as_ref(), &pattern, &spec.format, &shared.config.limits, names).await?;
+    Ok((store, listed, pattern))
 }
 
 pub(crate) async fn infer(shared: &Shared, spec: &TableSpec) -> Result<Inferred> {
     let names = Names::new(&shared.config.name, &spec.name);
-    let store = shared.store()?;
-    let pattern = FilePattern::parse(&spec.pattern)
-        .map_err(|e| Error::new(ErrorCode::MetadataInvalid, format!("table \"{}\": {e}", spec.name)))?;
+    let (store, listed, pattern) = files(shared, spec, &names).await?;
     let limits = &shared.config.limits;
-    let listed = {
-        let _whole = shared.replacing.read().await;
-        listing::list(store.as_ref(), &pattern, &spec.format, limits, &names).await?
-    };
-    let (mut columns, rows) = match &spec.format {
-        FileFormat::Parquet => from_footers(shared, &listed, &names).await?,
-        FileFormat::Csv(_) | FileFormat::Ndjson => {
-            let mut columns = Columns::default();
-            for meta in listed.iter().take(SAMPLE_FILES) {
-                let sampled = match &spec.format {
-                    FileFormat::Csv(options) => sample_csv(shared, &store, meta, options, &mut columns).await,
-                    _ => sample_ndjson(shared, &store, meta, &mut columns).await,
-                };
-                sampled.map_err(|failure| match failure {
-                    RowFailure::Store(error) => names.store(&error),
-                    RowFailure::TooLong => names.too_big("a row of", &meta.location),
-                    RowFailure::Row(error) => names.unfit(format!("{}: {error}", meta.location)),
-                    RowFailure::Format(text) => names.broken(format!("{}: {text}", meta.location)),
-                })?;
-            }
-            (columns.fields(), None)
+    let (mut columns, rows, sampled) = match &spec.format {
+        FileFormat::Parquet => {
+            let (columns, rows) = from_footers(shared, &listed, &names).await?;
+            (columns, rows, None)
+        }
+        FileFormat::Csv(_) | FileFormat::Ndjson | FileFormat::Json => {
+            let mut texts =
+                TextSample { shared, store, names: &names, columns: Columns::default(), rows: 0, left: SAMPLE_BYTES };
+            let whole = texts.take(&listed, &spec.format).await?;
+            (texts.columns.fields(), whole.then_some(texts.rows), (!whole).then_some(texts.rows))
         }
     };
-    for (key, _) in listed.first().map(|m| pattern.partitions(&m.location)).unwrap_or_default() {
-        columns.retain(|f| f.name() != &key);
-        columns.push(Field::new(key, DataType::Utf8, true));
+    for field in folder_columns(&listed, &pattern) {
+        columns.retain(|known| known.name() != field.name());
+        columns.push(field);
     }
     if columns.len() > limits.columns_max {
         return Err(names.too_big("the number of columns of", columns.len()));
     }
     let bytes = listed.iter().map(|m| m.size).sum();
-    Ok(Inferred { schema: Arc::new(Schema::new(columns)), files: listed.len(), bytes, rows })
+    Ok(Inferred { schema: Arc::new(Schema::new(columns)), files: listed.len(), bytes, rows, sampled })
+}
+
+/// The columns that folders name: whole numbers, days, or texts.
+fn folder_columns(listed: &[ObjectMeta], pattern: &FilePattern) -> Vec<Field> {
+    let mut columns = Columns::default();
+    for (key, value) in listed.iter().flat_map(|meta| pattern.partitions(&meta.location)) {
+        let seen = match value.as_deref().map_or(Seen::Nothing, Seen::text) {
+            seen @ (Seen::Nothing | Seen::Integer | Seen::Date) => seen,
+            _ => Seen::Text,
+        };
+        columns.see(&key, seen);
+    }
+    columns.fields()
 }
 
 async fn from_footers(shared: &Shared, listed: &[ObjectMeta], names: &Names) -> Result<(Vec<Field>, Option<u64>)> {
@@ -82,7 +124,7 @@ async fn from_footers(shared: &Shared, listed: &[ObjectMeta], names: &Names) -> 
         rows += u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
         let schema = footers::file_schema(&footer).map_err(|e| names.broken(format!("{}: {e}", meta.location)))?;
         for field in schema.fields() {
-            match columns.iter_mut().find(|c| c.name() == field.name()) {
+            match known_as(&mut columns, field.name()) {
                 None => columns.push(field.as_ref().clone().with_nullable(true)),
                 Some(known) if readable_as(field.data_type(), known.data_type()) => {}
                 Some(known) if readable_as(known.data_type(), field.data_type()) => {
@@ -104,196 +146,126 @@ async fn from_footers(shared: &Shared, listed: &[ObjectMeta], names: &Names) -> 
     Ok((columns, Some(rows)))
 }
 
-/// What the sampled values of a column have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Nothing,
-    Boolean,
-    Integer,
-    Float,
-    Date,
-    Instant,
-    Text,
-    Texts,
-    Json,
+/// The column of this name, as it is found when the files are read.
+fn known_as<'a>(columns: &'a mut [Field], name: &str) -> Option<&'a mut Field> {
+    let names: Vec<&str> = columns.iter().map(|column| column.name().as_str()).collect();
+    let at = header::position(&names, name)?;
+    columns.get_mut(at)
 }
 
-impl Seen {
-    fn and(self, other: Self) -> Self {
-        use Seen::{Date, Float, Instant, Integer, Json, Nothing, Text, Texts};
-        match (self, other) {
-            (a, b) if a == b => a,
-            (Nothing, a) | (a, Nothing) => a,
-            (Integer, Float) | (Float, Integer) => Float,
-            (Date, Instant) | (Instant, Date) => Instant,
-            (Json | Texts, _) | (_, Json | Texts) => Json,
-            _ => Text,
+/// The error of a row of a file.
+fn failed(failure: RowFailure, meta: &ObjectMeta, row: u64, names: &Names) -> Error {
+    match failure {
+        RowFailure::Store(error) => names.store(&error),
+        RowFailure::TooLong => names.too_big("a row of", &meta.location),
+        RowFailure::Header(text) => names.unfit(format!("{}: {text}", meta.location)),
+        RowFailure::Row(error) => names.unfit(format!("{}: row {row}: {error}", meta.location)),
+        RowFailure::Format(text) => names.broken(format!("{}: row {row}: {text}", meta.location)),
+    }
+}
+
+/// Looks at the values of texts.
+struct TextSample<'a> {
+    shared: &'a Shared,
+    store: Arc<dyn ObjectStore>,
+    names: &'a Names,
+    columns: Columns,
+    rows: u64,
+    /// Bytes that may still be looked at.
+    left: usize,
+}
+
+impl TextSample<'_> {
+    /// Whether all rows of all files were looked at.
+    async fn take(&mut self, listed: &[ObjectMeta], format: &FileFormat) -> Result<bool> {
+        let mut whole = listed.len() <= SAMPLE_FILES;
+        for meta in listed.iter().take(SAMPLE_FILES) {
+            let before = self.rows;
+            let taken = match format {
+                FileFormat::Csv(options) => self.csv(meta, options).await,
+                FileFormat::Ndjson => {
+                    self.json(JsonRows::lines(self.fetch(meta), 0..u64::MAX, self.row_bytes_max())).await
+                }
+                FileFormat::Json => self.json(JsonRows::objects(self.fetch(meta), self.row_bytes_max())).await,
+                FileFormat::Parquet => Ok(true),
+            };
+            whole &= taken.map_err(|failure| failed(failure, meta, self.rows - before + 1, self.names))?;
         }
+        Ok(whole)
     }
 
-    fn text(value: &str) -> Self {
-        let bytes = value.as_bytes();
-        let digits = value.strip_prefix('-').unwrap_or(value);
-        // A leading zero is part of a code, not of a number.
-        let coded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
-        let dated = bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-';
-        match value {
-            "" => Self::Nothing,
-            "true" | "false" => Self::Boolean,
-            _ if !coded && digits.bytes().all(|b| b.is_ascii_digit()) && value.parse::<i64>().is_ok() => Self::Integer,
-            _ if !coded && digits.starts_with(|c: char| c.is_ascii_digit()) && value.parse::<f64>().is_ok() => {
-                Self::Float
+    fn fetch(&self, meta: &ObjectMeta) -> Fetch {
+        Fetch::new(Arc::clone(&self.store), meta, self.shared.is_local(), 0)
+    }
+
+    fn row_bytes_max(&self) -> usize {
+        self.shared.config.limits.row_bytes_max
+    }
+
+    /// Counts a row and its bytes; false: no further one of this file is looked at.
+    fn count(&mut self, bytes: usize, of_file: &mut usize) -> bool {
+        self.rows += 1;
+        *of_file += 1;
+        self.left = self.left.saturating_sub(bytes);
+        self.left > 0 || *of_file < SAMPLE_ROWS
+    }
+
+    async fn csv(&mut self, meta: &ObjectMeta, options: &CsvOptions) -> Result<bool, RowFailure> {
+        let limits = &self.shared.config.limits;
+        let mut records = Records::new(self.fetch(meta), options, limits.row_bytes_max, limits.columns_max);
+        let mut called: Option<Vec<String>> = None;
+        let mut of_file = 0;
+        while let Some(fields) = records.next().await? {
+            let values = (0..fields).map(|at| records.field(at)).collect::<Result<Vec<_>, _>>()?;
+            let called = match &called {
+                Some(called) => called,
+                None if options.header => {
+                    called = Some(self.header(&values));
+                    continue;
+                }
+                None => called.insert(header::numbered(fields)),
+            };
+            if called.len() != fields {
+                return Err(RowFailure::Format(format!("{fields} fields where the first row has {}", called.len())));
             }
-            _ if dated && bytes.len() == 10 && digit_date(bytes) => Self::Date,
-            _ if dated && digit_date(bytes) && matches!(bytes[10], b'T' | b' ') => Self::Instant,
-            _ => Self::Text,
-        }
-    }
-
-    fn json(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::Nothing,
-            Value::Bool(_) => Self::Boolean,
-            Value::Number(n) if n.is_i64() => Self::Integer,
-            Value::Number(_) => Self::Float,
-            Value::String(text) => match Self::text(text) {
-                quoted @ (Self::Date | Self::Instant) => quoted,
-                _ => Self::Text,
-            },
-            Value::Array(items) if items.iter().all(Value::is_string) => Self::Texts,
-            Value::Array(_) | Value::Object(_) => Self::Json,
-        }
-    }
-
-    fn field(self, name: &str) -> Field {
-        let kind = match self {
-            Self::Boolean => DataType::Boolean,
-            Self::Integer => DataType::Int64,
-            Self::Float => DataType::Float64,
-            Self::Date => DataType::Date32,
-            Self::Instant => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-            Self::Nothing | Self::Text | Self::Json => DataType::Utf8,
-            Self::Texts => DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))),
-        };
-        let field = Field::new(name, kind, true);
-        match self {
-            Self::Json => field.with_metadata([("ARROW:extension:name".to_owned(), "arrow.json".to_owned())].into()),
-            _ => field,
-        }
-    }
-}
-
-fn digit_date(bytes: &[u8]) -> bool {
-    [0, 1, 2, 3, 5, 6, 8, 9].iter().all(|&i| bytes[i].is_ascii_digit())
-}
-
-#[derive(Debug, Default)]
-struct Columns(Vec<(String, Seen)>);
-
-impl Columns {
-    fn see(&mut self, name: &str, seen: Seen) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = known.and(seen),
-            None => self.0.push((name.to_owned(), seen)),
-        }
-    }
-
-    fn fields(&self) -> Vec<Field> {
-        self.0.iter().map(|(name, seen)| seen.field(name)).collect()
-    }
-}
-
-async fn sample_csv(
-    shared: &Shared,
-    store: &Arc<dyn ObjectStore>,
-    meta: &ObjectMeta,
-    options: &CsvOptions,
-    columns: &mut Columns,
-) -> Result<(), RowFailure> {
-    let limits = &shared.config.limits;
-    let fetch = Fetch::new(Arc::clone(store), meta, shared.is_local(), 0);
-    let mut records = Records::new(fetch, options, limits.row_bytes_max, limits.columns_max);
-    let mut header: Option<Vec<String>> = None;
-    for _ in 0..SAMPLE_ROWS {
-        let Some(fields) = records.next().await? else { break };
-        let values = (0..fields).map(|at| records.field(at)).collect::<Result<Vec<_>, _>>()?;
-        match &header {
-            None if options.header => {
-                let names: Vec<String> = values.iter().map(|v| v.trim().to_owned()).collect();
-                names.iter().for_each(|name| columns.see(name, Seen::Nothing));
-                header = Some(names);
-                continue;
+            for (name, value) in called.iter().zip(&values) {
+                self.columns.see(name, if **value == *options.null { Seen::Nothing } else { Seen::text(value) });
             }
-            None => header = Some((1..=fields).map(|n| format!("column_{n}")).collect()),
-            Some(_) => {}
+            if !self.count(values.iter().map(|value| value.len() + 1).sum(), &mut of_file) {
+                return Ok(false);
+            }
         }
-        for (name, value) in header.iter().flatten().zip(values) {
-            columns.see(name, if value == options.null { Seen::Nothing } else { Seen::text(value) });
-        }
+        Ok(true)
     }
-    Ok(())
-}
 
-async fn sample_ndjson(
-    shared: &Shared,
-    store: &Arc<dyn ObjectStore>,
-    meta: &ObjectMeta,
-    columns: &mut Columns,
-) -> Result<(), RowFailure> {
-    use crate::store::fetch::LineError;
-    let limits = &shared.config.limits;
-    let mut lines = Lines::new(Fetch::new(Arc::clone(store), meta, shared.is_local(), 0), limits.row_bytes_max);
-    for _ in 0..SAMPLE_ROWS {
-        let line = match lines.next().await {
-            Ok(Some((_, line))) => line,
-            Ok(None) => break,
-            Err(LineError::Store(error)) => return Err(RowFailure::Store(error)),
-            Err(LineError::TooLong) => return Err(RowFailure::TooLong),
-        };
-        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let row: serde_json::Map<String, Value> =
-            serde_json::from_slice(line).map_err(|_| RowFailure::Format("a line is not one JSON object".to_owned()))?;
-        if row.len() > limits.columns_max {
-            return Err(RowFailure::TooLong);
-        }
-        for (key, value) in &row {
-            columns.see(key, Seen::json(value));
-        }
+    /// Names under a header, as the columns of an earlier file are called.
+    fn header(&mut self, cells: &[&str]) -> Vec<String> {
+        let names = header::names(cells.iter().copied());
+        let known = self.columns.names();
+        let called =
+            names.iter().map(|name| header::position(&known, name).map_or(name.as_str(), |at| known[at]).to_owned());
+        // Two columns of this file may be alike to one of another.
+        let called: Vec<String> = called.collect();
+        let is_once = called.iter().enumerate().all(|(at, name)| !called[..at].contains(name));
+        let called = if is_once { called } else { names };
+        called.iter().for_each(|name| self.columns.see(name, Seen::Nothing));
+        called
     }
-    Ok(())
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_told_apart() {
-        let cases = [
-            ("", Seen::Nothing),
-            ("12", Seen::Integer),
-            ("-1", Seen::Integer),
-            ("0", Seen::Integer),
-            ("0012", Seen::Text),
-            ("9999999999999999999", Seen::Float),
-            ("1.5", Seen::Float),
-            ("0.5", Seen::Float),
-            ("1e5", Seen::Float),
-            ("nan", Seen::Text),
-            ("true", Seen::Boolean),
-            ("2024-01-02", Seen::Date),
-            ("2024-01-02T00:00:00Z", Seen::Instant),
-            ("20240102", Seen::Integer),
-            ("x", Seen::Text),
-        ];
-        for (text, want) in cases {
-            assert_eq!(Seen::text(text), want, "{text}");
+    async fn json(&mut self, mut rows: JsonRows) -> Result<bool, RowFailure> {
+        let columns_max = self.shared.config.limits.columns_max;
+        let mut of_file = 0;
+        while let Some(object) = rows.next().await? {
+            let text = std::str::from_utf8(&object).map_err(|e| RowFailure::Format(e.to_string()))?;
+            let columns = &mut self.columns;
+            querygate_memory::members(text, |key, raw| columns.see(key, Seen::json(raw))).map_err(RowFailure::Row)?;
+            if columns.len() > columns_max {
+                return Err(RowFailure::TooLong);
+            }
+            if !self.count(text.len(), &mut of_file) {
+                return Ok(false);
+            }
         }
-        assert_eq!(Seen::Integer.and(Seen::Float), Seen::Float);
-        assert_eq!(Seen::Integer.and(Seen::Boolean), Seen::Text);
-        assert_eq!(Seen::Texts.and(Seen::Text), Seen::Json);
+        Ok(true)
     }
 }

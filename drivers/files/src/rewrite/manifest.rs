@@ -1,5 +1,6 @@
 //! What the folder of a rewriting says of it, for who finds it later. Knows no file system.
 
+use crate::store::moved_files::of_content;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,11 @@ pub(super) struct Version {
 impl Version {
     pub(super) fn of(meta: &ObjectMeta, top: &Path) -> Self {
         let below = meta.location.prefix_match(top).map(|parts| parts.collect::<Path>()).unwrap_or_default();
-        Self { below: below.to_string(), size: meta.size, e_tag: meta.e_tag.clone() }
+        Self {
+            below: below.to_string(),
+            size: meta.size,
+            e_tag: meta.e_tag.as_deref().map(of_content).map(str::to_owned),
+        }
     }
 }
 

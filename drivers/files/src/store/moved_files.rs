@@ -3,11 +3,14 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
 };
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Which folders and files are elsewhere too.
@@ -46,13 +49,38 @@ const LOOKS_MAX: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Folder {
     inner: Arc<dyn ObjectStore>,
+    root: PathBuf,
     moved: Arc<Moved>,
 }
 
 impl Folder {
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>, moved: Arc<Moved>) -> Self {
-        Self { inner, moved }
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, root: &std::path::Path, moved: Arc<Moved>) -> Self {
+        Self { inner, root: root.to_path_buf(), moved }
     }
+}
+
+/// Stands before the change time in a tag.
+const CHANGED: char = '+';
+
+/// A file's meta data with its change time in the tag: a file that is written anew may keep its inode, its size, and what is set as its
+/// time, but not this one.
+fn with_change_time(root: &std::path::Path, meta: ObjectMeta) -> ObjectMeta {
+    let path = meta.location.parts().fold(root.to_path_buf(), |at, part| at.join(part.as_ref()));
+    let Ok(found) = std::fs::metadata(path) else { return meta };
+    let e_tag = meta.e_tag.as_ref().map(|tag| format!("{tag}{CHANGED}{:x}.{:x}", found.ctime(), found.ctime_nsec()));
+    ObjectMeta { e_tag, ..meta }
+}
+
+/// A tag without the change time, as the store itself makes it. It is what a reader is held to: a file that is moved or linked has another
+/// change time.
+pub(crate) fn of_content(tag: &str) -> &str {
+    tag.split(CHANGED).next().unwrap_or(tag)
+}
+
+fn of_store(options: GetOptions) -> GetOptions {
+    let bare = |tag: Option<String>| tag.as_deref().map(of_content).map(str::to_owned);
+    let (if_match, if_none_match) = (bare(options.if_match), bare(options.if_none_match));
+    GetOptions { if_match, if_none_match, ..options }
 }
 
 impl std::fmt::Display for Folder {
@@ -65,11 +93,15 @@ impl std::fmt::Display for Folder {
 impl ObjectStore for Folder {
     /// Whoever asks for a version gets that version, wherever it is.
     async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
-        let is_pinned = options.if_match.is_some();
+        let (is_pinned, options) = (options.if_match.is_some(), of_store(options));
         let mut looks = 0;
         loop {
             let error = match self.inner.get_opts(location, options.clone()).await {
                 Err(error @ (StoreError::NotFound { .. } | StoreError::Precondition { .. })) => error,
+                // Who is held to a version knows its tag.
+                Ok(found) if !is_pinned => {
+                    return Ok(GetResult { meta: with_change_time(&self.root, found.meta), ..found });
+                }
                 answer => return answer,
             };
             looks += 1;
@@ -86,11 +118,14 @@ impl ObjectStore for Folder {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
-        self.inner.list(prefix)
+        let root = self.root.clone();
+        self.inner.list(prefix).map_ok(move |meta| with_change_time(&root, meta)).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
+        let listed = self.inner.list_with_delimiter(prefix).await?;
+        let objects = listed.objects.into_iter().map(|meta| with_change_time(&self.root, meta)).collect();
+        Ok(ListResult { objects, ..listed })
     }
 
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> StoreResult<PutResult> {

@@ -1,5 +1,6 @@
 //! Rewrites expressions over declared columns to the columns of one Parquet file: other names, narrower types, missing columns. Knows no store.
 
+use crate::text::header;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result as PlanResult;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 /// Makes an adapter per file.
 #[derive(Debug)]
 pub(crate) struct Renaming {
-    /// Declared name of each file column.
-    declared: HashMap<String, String>,
+    /// What the files call each declared column, and its declared name.
+    declared: Vec<(String, String)>,
 }
 
 impl Renaming {
@@ -24,14 +25,22 @@ impl Renaming {
         Self { declared: pairs.map(|(field, name)| (name.clone(), field.name().clone())).collect() }
     }
 
+    /// Declared name of each column of a file that has one.
+    fn of_file<'a>(&'a self, physical: &Schema) -> HashMap<usize, &'a String> {
+        let names: Vec<&str> = physical.fields().iter().map(|field| field.name().as_str()).collect();
+        let found = self.declared.iter().filter_map(|(name, own)| Some((header::position(&names, name)?, own)));
+        found.collect()
+    }
+
     /// The file's columns under their declared names. What no declared column maps to gets a name that none can have.
     fn renamed(&self, logical: &Schema, physical: &Schema) -> Schema {
+        let declared = self.of_file(physical);
         let fields: Vec<Field> = physical
             .fields()
             .iter()
             .enumerate()
             .map(|(i, field)| {
-                let Some(name) = self.declared.get(field.name()) else {
+                let Some(&name) = declared.get(&i) else {
                     return field.as_ref().clone().with_name(format!("\0{i}"));
                 };
                 match logical.field_with_name(name) {

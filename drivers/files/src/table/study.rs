@@ -303,13 +303,12 @@ impl Column<'_> {
     fn bounds_of(&self, file: &Footed<'_>, count: usize) -> Option<(ArrayRef, ArrayRef)> {
         let none = || new_null_array(&self.comparable(), count);
         let descriptor = file.footer.file_metadata().schema_descr();
+        let Some(column) = footers::column(&file.schema, &self.one.file_name) else { return Some((none(), none())) };
         // Integers as text are in another order.
-        let is_integer =
-            |name: &str| file.schema.field_with_name(name).is_ok_and(|field| field.data_type().is_integer());
-        if is_integer(&self.one.file_name) && !self.comparable().is_numeric() {
+        if column.data_type().is_integer() && !self.comparable().is_numeric() {
             return Some((none(), none()));
         }
-        let Ok(found) = StatisticsConverter::try_new(&self.one.file_name, &file.schema, descriptor) else {
+        let Ok(found) = StatisticsConverter::try_new(column.name(), &file.schema, descriptor) else {
             return Some((none(), none()));
         };
         let groups = file.footer.row_groups();

@@ -2,10 +2,11 @@
 
 use crate::config::CsvOptions;
 use crate::store::fetch::Fetch;
-use crate::text::{RowFailure, TextTable};
+use crate::text::{RowFailure, TextTable, header};
 use bytes::{Buf, Bytes};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use querygate_memory::{Cell, RowDecoder};
+use std::sync::Arc;
 
 /// Raw records of a CSV file.
 pub(crate) struct Records {
@@ -22,7 +23,7 @@ impl Records {
     pub(crate) fn new(fetch: Fetch, options: &CsvOptions, row_bytes_max: usize, columns_max: usize) -> Self {
         let reader = ReaderBuilder::new().delimiter(options.delimiter).quote(options.quote).build();
         Self {
-            fetch,
+            fetch: fetch.encoded(options.encoding),
             reader,
             input: Bytes::new(),
             output: vec![0; 4096],
@@ -38,7 +39,7 @@ impl Records {
         loop {
             if self.input.is_empty() {
                 // An empty input tells the parser that the file ended.
-                self.input = self.fetch.next().await.map_err(RowFailure::Store)?.unwrap_or_default();
+                self.input = self.fetch.next().await?.unwrap_or_default();
             }
             let (result, read, written, ended) =
                 self.reader.read_record(&self.input, &mut self.output[out..], &mut self.ends[fields..]);
@@ -75,8 +76,9 @@ impl Records {
 pub(crate) struct CsvRows {
     records: Records,
     null: String,
-    /// What the file calls each wanted column, and its place in the declared order.
-    wanted: Vec<(String, usize)>,
+    table: Arc<TextTable>,
+    /// The wanted columns by their places among the table's file columns.
+    wanted: Vec<usize>,
     header: bool,
     /// Position of each wanted column in a record; `None` where the file lacks it.
     positions: Option<Vec<Option<usize>>>,
@@ -85,11 +87,12 @@ pub(crate) struct CsvRows {
 
 impl CsvRows {
     /// `columns` are the wanted file columns of the table.
-    pub(crate) fn new(fetch: Fetch, options: &CsvOptions, table: &TextTable, columns: &[usize]) -> Self {
+    pub(crate) fn new(fetch: Fetch, options: &CsvOptions, table: &Arc<TextTable>, columns: &[usize]) -> Self {
         Self {
             records: Records::new(fetch, options, table.row_bytes_max, table.columns_max),
             null: options.null.clone(),
-            wanted: columns.iter().map(|&c| (table.file_names[c].clone(), c)).collect(),
+            table: Arc::clone(table),
+            wanted: columns.to_vec(),
             header: options.header,
             positions: None,
             fields: 0,
@@ -129,24 +132,20 @@ impl CsvRows {
 
     /// Where the wanted columns stand, by the header or by the declared order.
     fn place(&self, fields: usize) -> Result<Vec<Option<usize>>, RowFailure> {
+        let called = &self.table.file_names;
         if !self.header {
-            return self
-                .wanted
-                .iter()
-                .map(|(name, at)| {
-                    let short = || RowFailure::Format(format!("no field for column \"{name}\""));
-                    if *at < fields { Ok(Some(*at)) } else { Err(short()) }
-                })
-                .collect();
+            let place = |&at: &usize| {
+                let short = || RowFailure::Header(format!("there is no field for column \"{}\"", called[at]));
+                if at < fields { Ok(Some(at)) } else { Err(short()) }
+            };
+            return self.wanted.iter().map(place).collect();
         }
-        let mut header = Vec::with_capacity(fields);
-        for at in 0..fields {
-            let name = self.records.field(at)?.trim().to_owned();
-            if header.contains(&name) && self.wanted.iter().any(|(w, _)| w == &name) {
-                return Err(RowFailure::Format(format!("column \"{name}\" stands twice in the header")));
-            }
-            header.push(name);
+        let cells = (0..fields).map(|at| self.records.field(at)).collect::<Result<Vec<_>, _>>()?;
+        let names = header::names(cells.into_iter());
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        if let Some(text) = header::renamed(&names, called, self.table.ignored.as_deref()) {
+            return Err(RowFailure::Header(text));
         }
-        Ok(self.wanted.iter().map(|(name, _)| header.iter().position(|h| h == name)).collect())
+        Ok(self.wanted.iter().map(|&at| header::position(&names, &called[at])).collect())
     }
 }

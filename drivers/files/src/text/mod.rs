@@ -1,13 +1,14 @@
 //! The DataFusion file source of CSV and NDJSON: projection, partition columns, one batch at a time. Knows no dialect.
 
 pub(crate) mod csv;
-mod ndjson;
+pub(crate) mod header;
+pub(crate) mod json;
 
 use crate::config::FileFormat;
 use crate::error::{Names, external};
-use crate::store::fetch::Fetch;
+use crate::store::fetch::{self, Fetch, FetchError, LineError};
 use crate::text::csv::CsvRows;
-use crate::text::ndjson::NdjsonRows;
+use crate::text::json::JsonRows;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -38,6 +39,10 @@ pub(crate) struct TextTable {
     pub(crate) row_bytes_max: usize,
     pub(crate) columns_max: usize,
     pub(crate) local: bool,
+    /// Some of the files are.
+    pub(crate) packed: bool,
+    /// As [`crate::config::TableSpec::ignored`].
+    pub(crate) ignored: Option<Arc<[String]>>,
 }
 
 /// CSV or NDJSON as a DataFusion file source.
@@ -108,13 +113,14 @@ impl FileSource for TextSource {
         match self.table.format {
             FileFormat::Csv(_) => "csv",
             FileFormat::Ndjson => "ndjson",
+            FileFormat::Json => "json",
             FileFormat::Parquet => "parquet",
         }
     }
 
-    /// A quoted CSV field may hold line ends, so only NDJSON can start in the middle of a file.
+    /// A quoted CSV field may hold line ends, so only NDJSON can start in the middle of a file, and of none that is packed.
     fn supports_repartitioning(&self) -> bool {
-        matches!(self.table.format, FileFormat::Ndjson)
+        matches!(self.table.format, FileFormat::Ndjson) && !self.table.packed
     }
 
     fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> PlanResult<Option<Arc<dyn FileSource>>> {
@@ -151,14 +157,14 @@ struct TextOpener {
 /// Rows of one format, on their way into a decoder.
 pub(crate) enum Rows {
     Csv(Box<CsvRows>),
-    Ndjson(Box<NdjsonRows>),
+    Json(Box<JsonRows>),
 }
 
 impl Rows {
     async fn push_next(&mut self, decoder: &mut RowDecoder) -> Result<bool, RowFailure> {
         match self {
             Self::Csv(rows) => rows.push_next(decoder).await,
-            Self::Ndjson(rows) => rows.push_next(decoder).await,
+            Self::Json(rows) => rows.push_next(decoder).await,
         }
     }
 }
@@ -167,6 +173,8 @@ impl Rows {
 #[derive(Debug)]
 pub(crate) enum RowFailure {
     Store(object_store::Error),
+    /// The header does not go with the columns.
+    Header(String),
     Row(RowError),
     /// The row is longer, or wider, than allowed.
     TooLong,
@@ -174,11 +182,30 @@ pub(crate) enum RowFailure {
     Format(String),
 }
 
+impl From<FetchError> for RowFailure {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Store(error) => Self::Store(error),
+            FetchError::Text(text) => Self::Format(text),
+        }
+    }
+}
+
+impl From<LineError> for RowFailure {
+    fn from(error: LineError) -> Self {
+        match error {
+            LineError::Fetch(error) => error.into(),
+            LineError::TooLong => Self::TooLong,
+        }
+    }
+}
+
 impl TextTable {
     /// The shared error of a failure in row `row` (from 1) of the file.
     fn failure(&self, failure: &RowFailure, file: &str, row: usize) -> Error {
         match failure {
             RowFailure::Store(error) => self.names.store(error).with_cause(format!("{file}: {error}")),
+            RowFailure::Header(text) => self.names.unfit(format!("{file}: {text}")),
             RowFailure::Row(error) => self.names.unfit(format!("{file}: row {row}: {error}")),
             RowFailure::TooLong => self.names.too_big("a row of", format!("{file}: row {row}")),
             RowFailure::Format(text) => self.names.broken(format!("{file}: row {row}: {text}")),
@@ -199,9 +226,14 @@ impl FileOpener for TextOpener {
         let fetch = |from| Fetch::new(Arc::clone(&self.store), meta, table.local, from);
         let rows = match &table.format {
             FileFormat::Csv(options) => Rows::Csv(Box::new(CsvRows::new(fetch(0), options, &table, &self.columns))),
-            FileFormat::Ndjson => {
-                Rows::Ndjson(Box::new(NdjsonRows::new(fetch(start.saturating_sub(1)), start, end, &table)))
+            FileFormat::Ndjson if fetch::packing(&meta.location).is_some() => {
+                Rows::Json(Box::new(JsonRows::lines(fetch(0), 0..u64::MAX, table.row_bytes_max)))
             }
+            FileFormat::Ndjson => {
+                let from = fetch(start.saturating_sub(1));
+                Rows::Json(Box::new(JsonRows::lines(from, start..end, table.row_bytes_max)))
+            }
+            FileFormat::Json => Rows::Json(Box::new(JsonRows::objects(fetch(0), table.row_bytes_max))),
             FileFormat::Parquet => {
                 return Err(DataFusionError::Internal("parquet is not read as text".to_owned()));
             }

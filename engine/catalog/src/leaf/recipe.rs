@@ -26,8 +26,16 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileFormat {
     Parquet,
-    Csv { delimiter: u8, quote: u8, header: bool, null: String },
+    /// `encoding`: its name in the WHATWG's Encoding Standard.
+    Csv {
+        delimiter: u8,
+        quote: u8,
+        header: bool,
+        null: String,
+        encoding: String,
+    },
     Ndjson,
+    Json,
 }
 
 /// The table over files behind a provider.

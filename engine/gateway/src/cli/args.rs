@@ -290,13 +290,13 @@ pub(crate) struct IntrospectArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate init shop.sqlite\n  querygate init postgres://gate@db.example/shop --password env:SHOP_PASSWORD\n  querygate init data/ --namespace lake             a second source beside the first\n\nWrites metadata/, querygate.toml and one user who may read everything, checks them, says what that user sees, and names columns that look like owners, regions, parents or personal data with the rule each suggests. It applies no rule. Run it again when the source has changed: what is new comes in, what you edited stays."
+    after_help = "Examples:\n  querygate init shop.sqlite\n  querygate init postgres://gate@db.example/shop --password env:SHOP_PASSWORD\n  querygate init data/ --namespace lake             a second source beside the first\n\nReads first rows of each table, and leaves out what cannot be read, with the reason. Writes metadata/, querygate.toml and one user who may read everything, checks them, says what that user sees, and names columns that look like owners, regions, parents or personal data with the rule each suggests. It applies no rule. Run it again when the source has changed: what is new comes in, what you edited stays."
 )]
 pub(crate) struct InitArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
-    /// A SQLite file, a folder of Parquet, CSV and NDJSON files, or the address of a server, as for introspect; asked
-    /// for where it is left out
+    /// A SQLite file, a folder of Parquet, CSV and JSON files or one of them, or the address of a server, as for
+    /// introspect; asked for where it is left out
     #[arg(value_name = "SOURCE")]
     pub(crate) source: Option<PathBuf>,
     #[command(flatten)]

@@ -118,16 +118,22 @@ mod tests {
         let tables = [
             TableNames {
                 object: "s_orders".to_owned(),
+                remote: String::new(),
+                columns: Vec::new(),
                 fields: names(&["id", "owner_id", "region", "customer_email", "total"]),
                 parents: Vec::new(),
             },
             TableNames {
                 object: "s_lines".to_owned(),
+                remote: String::new(),
+                columns: Vec::new(),
                 fields: names(&["order_id", "salary"]),
                 parents: vec![("order_id".to_owned(), "s_orders".to_owned())],
             },
             TableNames {
                 object: "s_staff".to_owned(),
+                remote: String::new(),
+                columns: Vec::new(),
                 fields: names(&["id", "reports_to"]),
                 parents: vec![("reports_to".to_owned(), "s_staff".to_owned())],
             },

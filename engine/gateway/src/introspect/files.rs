@@ -1,110 +1,100 @@
-//! Reads the schemas of the Parquet, CSV and NDJSON files of a folder.
+//! Describes the files of a folder, or one file, as the files' own driver sees them.
 
 use super::{Found, FoundColumn, Holds};
-use arrow::csv::reader::Format as CsvFormat;
-use arrow::datatypes::{DataType, Schema};
-use arrow::json::reader::infer_json_schema;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow::datatypes::{DataType, FieldRef, Schema};
+use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, FoundTable, Inferred, LeftOut};
 use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
-use std::fs::File;
-use std::io::BufReader;
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// Rows that a text file's types are guessed from.
-const SAMPLE_ROWS: usize = 10_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Parquet,
-    Csv(u8),
-    Ndjson,
+/// Whether a file is one of those that are tables.
+pub(super) fn is_table(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| FileFormat::promised(&name.to_string_lossy()).is_some())
 }
 
-fn format_of(path: &Path) -> Option<Format> {
-    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "parquet" | "parq" | "pq" => Some(Format::Parquet),
-        "csv" => Some(Format::Csv(b',')),
-        "tsv" => Some(Format::Csv(b'\t')),
-        "ndjson" | "jsonl" | "json" => Some(Format::Ndjson),
-        _ => None,
+/// The folder in which a source's files are, and the only one of them that is meant.
+pub(super) fn folder(source: &Path) -> (PathBuf, Option<String>) {
+    if !is_table(source) || source.is_dir() {
+        return (source.to_path_buf(), None);
     }
+    let name = source.file_name().map(|name| name.to_string_lossy().into_owned());
+    let folder = source.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    (folder.to_path_buf(), name)
 }
 
-/// Each file is a table; so is each folder that holds files of one format (their first one speaks for all).
-pub(super) fn read(folder: &Path) -> Result<Vec<Found>> {
-    let mut tables = Vec::new();
-    for path in entries(folder)? {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with(['.', '_']) {
-            continue;
-        }
-        let file = if path.is_dir() { first_file(&path, 0)? } else { Some(path.clone()) };
-        let Some((file, format)) = file.and_then(|file| format_of(&file).map(|format| (file, format))) else {
-            continue;
-        };
-        let schema = schema(&file, format)?;
-        tables.push(Found { remote: name, columns: columns(&schema, format), ..Found::default() });
-    }
-    Ok(tables)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |e: std::io::Error| crate::cli::file_error("read", folder, &e);
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        paths.push(entry.map_err(failed)?.path());
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-const FOLDERS_DEEP_MAX: usize = 8;
-
-fn first_file(folder: &Path, depth: usize) -> Result<Option<PathBuf>> {
-    if depth > FOLDERS_DEEP_MAX {
-        return Ok(None);
-    }
-    for path in entries(folder)? {
-        if path.is_dir() {
-            if let Some(found) = first_file(&path, depth + 1)? {
-                return Ok(Some(found));
-            }
-        } else if format_of(&path).is_some() {
-            return Ok(Some(path));
-        }
-    }
-    Ok(None)
-}
-
-fn schema(path: &Path, format: Format) -> Result<Schema> {
-    let failed = |e: String| {
-        Error::new(ErrorCode::SourceError, format!("cannot read the columns of {}", path.display())).with_detail(e)
+/// Tables, and what is none.
+pub(super) async fn read(source: &Path) -> Result<(Vec<Found>, Vec<LeftOut>)> {
+    let (folder, only) = folder(source);
+    let files = FilesSource::new(FilesConfig::local("files", &folder))?;
+    let explored = match &only {
+        None => files.explore().await?,
+        Some(name) => files.explore_one(name).await?,
     };
-    let file = File::open(path).map_err(|e| failed(e.to_string()))?;
-    match format {
-        Format::Parquet => {
-            let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| failed(e.to_string()))?;
-            Ok(reader.schema().as_ref().clone())
-        }
-        Format::Csv(delimiter) => {
-            let format = CsvFormat::default().with_header(true).with_delimiter(delimiter);
-            let inferred = format.infer_schema(BufReader::new(file), Some(SAMPLE_ROWS));
-            inferred.map(|(schema, _)| schema).map_err(|e| failed(e.to_string()))
-        }
-        Format::Ndjson => {
-            let inferred = infer_json_schema(BufReader::new(file), Some(SAMPLE_ROWS));
-            inferred.map(|(schema, _)| schema).map_err(|e| failed(e.to_string()))
-        }
+    if explored.tables.is_empty() && only.is_some() {
+        let reason = explored.left_out.first().map_or("it is no table", |left| left.reason.as_str());
+        return Err(Error::new(ErrorCode::SourceError, format!("cannot read {}", source.display())).with_detail(reason));
+    }
+    let tables = explored.tables.iter().map(|(table, inferred)| found(table, inferred)).collect();
+    Ok((tables, explored.left_out))
+}
+
+fn found(table: &FoundTable, inferred: &Inferred) -> Found {
+    let sampled = inferred.sampled.map(|rows| format!("types from the first {rows} rows: {}", table.pattern));
+    Found {
+        remote: table.pattern.clone(),
+        columns: columns(&inferred.schema, &table.format),
+        file: written(table),
+        sampled,
+        ..Found::default()
     }
 }
 
-fn columns(schema: &Schema, format: Format) -> Vec<FoundColumn> {
+/// How its files are written, where their name does not say it.
+fn written(table: &FoundTable) -> Option<Value> {
+    let promised = FileFormat::promised(&table.pattern);
+    if promised.as_ref() == Some(&table.format) {
+        return None;
+    }
+    let (kind, own) = match &table.format {
+        FileFormat::Parquet => ("parquet", None),
+        FileFormat::Csv(options) => ("csv", Some(options)),
+        FileFormat::Ndjson => ("ndjson", None),
+        FileFormat::Json => ("json", None),
+    };
+    let usual = match promised {
+        Some(FileFormat::Csv(options)) => options,
+        _ => CsvOptions::default(),
+    };
+    let mut told = Map::from_iter([("format".to_owned(), json!(kind))]);
+    if let Some(own) = own {
+        let mut tell = |name: &str, differs: bool, value: Value| {
+            if differs {
+                told.insert(name.to_owned(), value);
+            }
+        };
+        tell("delimiter", own.delimiter != usual.delimiter, json!(char::from(own.delimiter)));
+        tell("quote", own.quote != usual.quote, json!(char::from(own.quote)));
+        tell("header", own.header != usual.header, json!(own.header));
+        tell("null", own.null != usual.null, json!(own.null));
+        tell("encoding", own.encoding != usual.encoding, json!(own.encoding.name().to_lowercase()));
+    }
+    Some(Value::Object(told))
+}
+
+fn columns(schema: &Schema, format: &FileFormat) -> Vec<FoundColumn> {
     // What is nested is a text only where the file is one.
-    let is_read = |holds: &Holds| format == Format::Ndjson || holds.value_type != ValueType::Json;
-    let column = |field: &arrow::datatypes::FieldRef| FoundColumn {
+    let is_json = |field: &FieldRef| field.metadata().contains_key("ARROW:extension:name");
+    let is_text = *format != FileFormat::Parquet;
+    let held = |field: &FieldRef| {
+        if is_json(field) {
+            return Some(Holds::of(ValueType::Json));
+        }
+        holds(field.data_type()).filter(|holds| is_text || holds.value_type != ValueType::Json)
+    };
+    let column = |field: &FieldRef| FoundColumn {
         remote: field.name().clone(),
-        holds: holds(field.data_type()).filter(is_read),
+        holds: held(field),
         required: false,
         ..FoundColumn::default()
     };
@@ -153,20 +143,27 @@ mod tests {
     use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray};
     use arrow::datatypes::Int32Type;
     use parquet::arrow::ArrowWriter;
+    use std::fs::File;
     use std::sync::Arc;
 
-    #[test]
-    fn files_and_folders_become_tables() {
+    fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
+        for (name, text) in files {
             let path = folder.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
-        };
-        write("people.csv", "id,name,born,score\n1,Ada,1815-12-10,1.5\n");
-        write("log.ndjson", "{\"at\":\"2026-01-01\",\"tags\":[\"a\"],\"n\":1,\"deep\":{\"x\":1}}\n");
-        write("parts/day=1/a.csv", "a\n1\n");
-        write("readme.md", "no table");
+        }
+        folder
+    }
+
+    #[tokio::test]
+    async fn files_and_folders_become_tables() {
+        let folder = folder_of(&[
+            ("people.csv", "id,name,born,score\n1,Ada,1815-12-10,1.5\n"),
+            ("log.ndjson", "{\"at\":\"2026-01-01\",\"tags\":[\"a\"],\"n\":1,\"deep\":{\"x\":1}}\n"),
+            ("parts/day=1/a.csv", "a\n1\n"),
+            ("readme.md", "no table"),
+        ]);
         let numbers = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
         let batch = RecordBatch::try_from_iter([("text", texts), ("numbers", Arc::new(numbers) as ArrayRef)]).unwrap();
@@ -174,9 +171,10 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let tables = read(folder.path()).unwrap();
+        let (tables, left_out) = read(folder.path()).await.unwrap();
         let names: Vec<&str> = tables.iter().map(|table| table.remote.as_str()).collect();
         assert_eq!(names, ["log.ndjson", "nested.parquet", "parts", "people.csv"]);
+        assert_eq!(left_out.iter().map(|left| left.path.as_str()).collect::<Vec<_>>(), ["readme.md"]);
         let kinds = |table: &Found| table.columns.iter().map(|c| (c.remote.clone(), c.holds)).collect::<Vec<_>>();
         let of = |value_type| Some(Holds::of(value_type));
         assert_eq!(
@@ -189,7 +187,33 @@ mod tests {
             ]
         );
         assert_eq!(kinds(&tables[1]), [("text".to_owned(), of(ValueType::Text)), ("numbers".to_owned(), None)]);
+        assert_eq!(kinds(&tables[2])[1], ("day".to_owned(), of(ValueType::Int64)));
         assert!(kinds(&tables[0]).contains(&("tags".to_owned(), of(ValueType::TextList))));
         assert!(kinds(&tables[0]).contains(&("deep".to_owned(), of(ValueType::Json))));
+    }
+
+    #[tokio::test]
+    async fn how_files_are_written_is_told_where_their_names_do_not() {
+        let folder = folder_of(&[
+            ("semi.csv", "id;n\n1;2,5\n"),
+            ("tabs.tsv", "id\tn\n1\t2\n"),
+            ("bare.csv", "1,a\n2,b\n"),
+            ("list.json", "[{\"a\": 1}]"),
+            ("parts/a.csv", "a\n1\n"),
+        ]);
+        let (tables, left_out) = read(folder.path()).await.unwrap();
+        assert_eq!(left_out, []);
+        let told: Vec<_> = tables.iter().map(|table| (table.remote.as_str(), table.file.clone())).collect();
+        let expected = [
+            ("bare.csv", Some(json!({"format": "csv", "header": false}))),
+            ("list.json", Some(json!({"format": "json"}))),
+            ("parts", Some(json!({"format": "csv"}))),
+            ("semi.csv", Some(json!({"format": "csv", "delimiter": ";"}))),
+            ("tabs.tsv", None),
+        ];
+        assert_eq!(told, expected);
+        let one = read(&folder.path().join("tabs.tsv")).await.unwrap().0;
+        assert_eq!(one.len(), 1);
+        assert!(read(&folder.path().join("gone.csv")).await.is_err());
     }
 }

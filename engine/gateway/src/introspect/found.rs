@@ -25,15 +25,59 @@ pub(super) struct Found {
     pub(super) comment: Option<String>,
     /// Why its rows cannot be read, in the source's words.
     pub(super) unreadable: Option<String>,
+    /// How its files are written, as the metadata says it.
+    pub(super) file: Option<serde_json::Value>,
+    /// Columns that are served as texts since they hold values that do not fit their types, with what the source says.
+    pub(super) as_text: Vec<(String, String)>,
+    /// What its types were taken from, where that is not all of it.
+    pub(super) sampled: Option<String>,
 }
 
 /// What MongoDB's driver calls types that only extended JSON has a form for.
 pub(super) const EXTENDED_JSON: &str = "extended json";
 
 impl Found {
+    /// Serves a column that could not be read as it was described otherwise: as text, and where it is one, no more. What was left out.
+    pub(super) fn give_way(&mut self, column: &str, reason: &str) -> Option<String> {
+        let is_text = |holds: Holds| matches!(holds.value_type, ValueType::Text | ValueType::Binary);
+        let found = self.columns.iter_mut().find(|found| found.remote == *column)?;
+        if found.holds.is_none_or(is_text) {
+            return Some(self.leave_out(column, reason));
+        }
+        found.holds = Some(Holds::of(ValueType::Text));
+        self.as_text.push((column.to_owned(), reason.to_owned()));
+        None
+    }
+
+    /// Leaves out the columns that were to be texts, where the table cannot be read with them. What was left out; nothing where there are
+    /// none.
+    pub(super) fn without_texts(&mut self) -> Vec<String> {
+        let tried = std::mem::take(&mut self.as_text);
+        tried.iter().map(|(column, reason)| self.leave_out(column, reason)).collect()
+    }
+
+    /// Serves a column no more, nor what it is part of.
+    fn leave_out(&mut self, column: &str, reason: &str) -> String {
+        self.columns.iter_mut().filter(|found| found.remote == *column).for_each(|found| found.holds = None);
+        // Its first reason is the source's.
+        let first = self.as_text.iter().position(|(tried, _)| tried == column).map(|at| self.as_text.remove(at).1);
+        let reason = first.as_deref().unwrap_or(reason);
+        let names = |columns: &Vec<String>| columns.iter().any(|name| name == column);
+        if names(&self.primary_key) {
+            self.primary_key.clear();
+        }
+        self.unique.retain(|key| !names(&key.columns));
+        self.foreign_keys.retain(|key| !names(&key.columns));
+        self.indexes.retain(|(_, columns)| !names(columns));
+        format!("left out: {}.{column} ({reason})", self.remote)
+    }
+
     /// What the metadata says otherwise than the source does.
     pub(super) fn notes(&self) -> Vec<String> {
         let note = |column: &FoundColumn| {
+            if self.as_text.iter().any(|(tried, _)| *tried == column.remote) {
+                return None;
+            }
             let (place, native) = (format!("{}.{}", self.remote, column.remote), column.native_type.as_str());
             match column.holds?.value_type {
                 ValueType::Text if !is_text(native) && column.options.is_empty() => {
@@ -69,7 +113,9 @@ impl Found {
         });
         let unreadable = self.unreadable.as_ref().map(|cause| format!("cannot be read: {} ({cause})", self.remote));
         let of_columns = self.columns.iter().flat_map(|column| [based(column), note(column)]).flatten();
-        of_columns.chain(loose).chain(unreadable).collect()
+        let texts = self.as_text.iter().map(|(column, reason)| format!("as text: {}.{column} ({reason})", self.remote));
+        let of_columns = of_columns.chain(texts);
+        of_columns.chain(loose).chain(unreadable).chain(self.sampled.clone()).collect()
     }
 }
 

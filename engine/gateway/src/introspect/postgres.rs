@@ -39,7 +39,8 @@ pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
         let place = place(table, column);
         match samples.get(&place) {
             Some(sample) if column.native_type == "numeric[]" => {
-                Some(Holds::of(numeric(*sample).listed().unwrap_or(ValueType::TextList)))
+                let item = if sample.any { numeric(*sample) } else { UNSEEN_ITEM };
+                Some(Holds::of(item.listed().unwrap_or(ValueType::TextList)))
             }
             Some(sample) => Some(Holds::of(numeric(*sample))),
             None => holds(table, column),
@@ -77,17 +78,17 @@ fn schema(table: &TableRef) -> Option<String> {
 /// Numerics without a precision: of 38 digits as far as these hold what was seen of them, which sources compare and add up; else of
 /// any number, which the gate does.
 fn numeric(sample: NumericSample) -> ValueType {
-    if sample.special || sample.whole + sample.places > DIGITS_MAX {
+    // Of a column without values nothing is known.
+    if !sample.any || sample.special || sample.whole + sample.places > DIGITS_MAX {
         return ValueType::Numeric { bounds: None };
     }
-    let places = if sample.any { sample.places } else { PLACES_UNSEEN };
-    i8::try_from(places)
+    i8::try_from(sample.places)
         .map_or(ValueType::Numeric { bounds: None }, |scale| ValueType::Decimal { precision: 38, scale })
 }
 
 const DIGITS_MAX: u32 = 38;
-/// Of a column without values.
-const PLACES_UNSEEN: u32 = 6;
+/// Of arrays without values: none has items of any number of digits.
+const UNSEEN_ITEM: ValueType = ValueType::Decimal { precision: 38, scale: 6 };
 
 /// A type's name without its schema, as `format_type` prints it.
 fn enum_name(column: &RemoteColumn) -> Option<String> {
@@ -135,7 +136,7 @@ mod tests {
         let any = ValueType::Numeric { bounds: None };
         assert_eq!(numeric(sample(30, 9)), any);
         assert_eq!(numeric(NumericSample { special: true, ..sample(1, 1) }), any);
-        assert_eq!(numeric(NumericSample::default()), decimal(6));
+        assert_eq!(numeric(NumericSample::default()), any);
     }
 
     #[test]

@@ -99,6 +99,9 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
             .collect(),
         comment: table.comment.clone(),
         unreadable: None,
+        file: None,
+        as_text: Vec::new(),
+        sampled: None,
     }
 }
 

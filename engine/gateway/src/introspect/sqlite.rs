@@ -8,7 +8,8 @@ use sqlx::{Connection, Row};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
+/// Tables and views, and those that cannot be described, with the reason: a view over a table that is gone.
+pub(super) async fn read(path: &Path) -> Result<(Vec<Found>, Vec<String>)> {
     let failed = |e: sqlx::Error| {
         Error::new(ErrorCode::SourceUnavailable, format!("cannot read {} as a SQLite database", path.display()))
             .with_detail(e.to_string())
@@ -17,24 +18,36 @@ pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
     let names = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
     let names = sqlx::query(names).fetch_all(&mut connection).await.map_err(failed)?;
-    let mut tables = Vec::with_capacity(names.len());
+    let (mut tables, mut left_out) = (Vec::with_capacity(names.len()), Vec::new());
     for row in names {
         let name: String = row.try_get(0).map_err(failed)?;
-        let Columns { columns, primary_key, loose_key } = columns(&mut connection, &name).await.map_err(failed)?;
-        let foreign_keys = foreign_keys(&mut connection, &name).await.map_err(failed)?;
-        let unique = indexes(&mut connection, &name, true).await.map_err(failed)?;
-        let unique = unique.into_iter().map(|(name, columns, is_index)| {
-            // Names of constraints are the database's own make.
-            FoundKey { name: is_index.then_some(name), columns, is_index }
-        });
-        let unique = unique.collect();
-        let indexes = indexes(&mut connection, &name, false).await.map_err(failed)?;
-        let indexes = indexes.into_iter().map(|(name, columns, _)| (name, columns)).collect();
-        let own = Found { remote: name, columns, primary_key, loose_key, ..Found::default() };
-        tables.push(Found { unique, foreign_keys, indexes, ..own });
+        match table(&mut connection, &name).await {
+            Ok(found) => tables.push(found),
+            Err(error) => left_out.push(format!("left out: {name} ({})", reason(&error))),
+        }
     }
     connection.close().await.map_err(failed)?;
-    Ok(tables)
+    Ok((tables, left_out))
+}
+
+/// SQLite's own words.
+fn reason(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
+async fn table(connection: &mut SqliteConnection, name: &str) -> sqlx::Result<Found> {
+    let Columns { columns, primary_key, loose_key } = columns(connection, name).await?;
+    let foreign_keys = foreign_keys(connection, name).await?;
+    let unique = indexes(connection, name, true).await?;
+    let unique = unique.into_iter().map(|(name, columns, is_index)| {
+        // Names of constraints are the database's own make.
+        FoundKey { name: is_index.then_some(name), columns, is_index }
+    });
+    let unique = unique.collect();
+    let indexes = indexes(connection, name, false).await?;
+    let indexes = indexes.into_iter().map(|(name, columns, _)| (name, columns)).collect();
+    let own = Found { remote: name.to_owned(), columns, primary_key, loose_key, ..Found::default() };
+    Ok(Found { unique, foreign_keys, indexes, ..own })
 }
 
 async fn foreign_keys(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<FoundReference>> {
@@ -189,7 +202,7 @@ mod tests {
             CREATE INDEX by_a ON \"Order Item\" (a);";
         sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
-        let tables = read(&path).await.unwrap();
+        let tables = read(&path).await.unwrap().0;
         assert_eq!(tables.iter().map(|t| t.remote.as_str()).collect::<Vec<_>>(), ["Order Item", "customer"]);
         assert_eq!(tables[0].primary_key, ["b", "a"]);
         assert_eq!(tables[0].loose_key, ["b"], "SQLite lets columns of a key be NULL that do not say otherwise");

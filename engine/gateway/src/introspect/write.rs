@@ -3,33 +3,38 @@
 mod keys;
 
 use super::{Found, FoundColumn, FoundKey, FoundReference, Holds, Kind};
+use querygate_files::FileFormat;
 use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ReferentialAction, Result};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An ObjectStack name for any text: lower case, digits, underscores.
-pub(super) fn local_name(remote: &str) -> String {
+/// A name for any text: letters and digits of every script, lower case, and underscores.
+pub(super) fn foreign_name(remote: &str) -> String {
     let mut name = String::with_capacity(remote.len());
-    for c in remote.chars() {
-        let c = c.to_ascii_lowercase();
-        if c.is_ascii_lowercase() || c.is_ascii_digit() {
+    for c in remote.chars().flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() {
             name.push(c);
         } else if !name.ends_with('_') {
             name.push('_');
         }
     }
     let name = name.trim_matches('_');
-    let name = name.get(..NAME_CHARS_MAX).unwrap_or(name).trim_end_matches('_');
+    let name = name[..name.floor_char_boundary(NAME_BYTES_MAX)].trim_end_matches('_');
     match name.chars().next() {
         None => "unnamed".to_owned(),
-        Some(c) if c.is_ascii_digit() => format!("n{name}"),
+        Some(c) if !c.is_alphabetic() => format!("n{name}"),
         Some(_) => name.to_owned(),
     }
 }
 
+/// An ObjectStack name for any text: lower case, digits, underscores.
+pub(super) fn local_name(remote: &str) -> String {
+    foreign_name(&remote.replace(|c: char| !c.is_ascii(), "_"))
+}
+
 /// PostgreSQL's names end at 63 bytes; a number may have to follow.
-const NAME_CHARS_MAX: usize = 58;
+const NAME_BYTES_MAX: usize = 58;
 
 /// A namespace for any text: ObjectStack's have 2 to 20 characters.
 pub(super) fn namespace(name: &str) -> String {
@@ -39,6 +44,11 @@ pub(super) fn namespace(name: &str) -> String {
 }
 
 const NAMESPACE_CHARS_MAX: usize = 20;
+
+/// A file's name without its endings; that of a folder as it is.
+fn stem(path: &str) -> &str {
+    if FileFormat::promised(path).is_some() { FileFormat::stem(path) } else { path }
+}
 
 /// A local name that is not taken yet.
 fn unique(wanted: String, taken: &mut BTreeSet<String>) -> String {
@@ -58,6 +68,8 @@ struct Names {
     fields: BTreeMap<String, String>,
     /// The object without its namespace.
     short: String,
+    /// What the source calls the table, without schema or endings.
+    base: String,
 }
 
 type AllNames<'a> = BTreeMap<&'a str, (&'a Found, Names)>;
@@ -75,15 +87,10 @@ pub(super) struct Written {
     pub(super) names: Vec<TableNames>,
 }
 
-/// Names that lost letters, or that another one had already.
+/// Names that another one had already.
 fn renamed(table: &Found, own: &Names) -> Vec<String> {
-    let differs = |remote: &str, served: &str| {
-        let is_lost = remote.chars().any(|c| c.is_alphanumeric() && !c.is_ascii());
-        is_lost || served.trim_start_matches(local_name(remote).as_str()).starts_with('_')
-    };
-    let base = table.remote.split('.').next_back().unwrap_or_default();
-    let whole = differs(base, &own.short).then(|| format!("served as {}: {}", own.short, table.remote));
-    let columns = own.fields.iter().filter(|(remote, served)| differs(remote, served));
+    let whole = (own.short != foreign_name(&own.base)).then(|| format!("served as {}: {}", own.short, table.remote));
+    let columns = own.fields.iter().filter(|(remote, served)| **served != foreign_name(remote));
     whole
         .into_iter()
         .chain(columns.map(|(remote, served)| format!("served as {served}: {}.{remote}", table.remote)))
@@ -94,22 +101,38 @@ fn renamed(table: &Found, own: &Names) -> Vec<String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableNames {
     pub(crate) object: String,
+    /// What the source calls it.
+    pub(crate) remote: String,
     pub(crate) fields: Vec<String>,
+    /// What the source calls them.
+    pub(crate) columns: Vec<String>,
     /// Field and object.
     pub(crate) parents: Vec<(String, String)>,
 }
 
 /// The metadata of a source that ObjectStack reaches by `config`.
-pub(super) fn metadata(namespace: &str, driver: &str, config: &Value, tables: &[Found]) -> Result<Written> {
+///
+/// `others`: names of tables of other sources. They keep them; a table of the same name gets the namespace before its own.
+pub(super) fn metadata(
+    namespace: &str,
+    driver: &str,
+    config: &Value,
+    tables: &[Found],
+    others: &BTreeSet<String>,
+) -> Result<Written> {
     let mut taken = BTreeSet::new();
     let names: AllNames<'_> = tables
         .iter()
         .map(|table| {
-            let base =
-                table.remote.rsplit_once('.').filter(|_| driver == "files").map_or(table.remote.as_str(), |(b, _)| b);
-            let object = unique(format!("{namespace}_{}", local_name(base)), &mut taken);
+            let base = if driver == "files" { stem(&table.remote) } else { &table.remote };
+            let unqualified = if driver == "files" { base } else { base.rsplit('.').next().unwrap_or(base) };
+            let local = foreign_name(base);
+            let prefix =
+                if others.contains(&local) { format!("{namespace}_{namespace}") } else { namespace.to_owned() };
+            let object = unique(format!("{prefix}_{local}"), &mut taken);
             let short = short(namespace, &object).to_owned();
-            (table.remote.as_str(), (table, Names { object, short, fields: fields(table) }))
+            let (fields, base) = (fields(table), unqualified.to_owned());
+            (table.remote.as_str(), (table, Names { object, short, fields, base }))
         })
         .collect();
     let renamed = names.values().flat_map(|(table, own)| renamed(table, own)).collect();
@@ -143,18 +166,11 @@ pub(super) fn metadata(namespace: &str, driver: &str, config: &Value, tables: &[
     Ok(Written { stack: json!({"packages": [package]}), tables: stored, ignored, renamed, names: own })
 }
 
-impl Written {
-    /// The two files as texts.
-    pub(super) fn files(&self) -> Result<[String; 2]> {
-        Ok([pretty(&self.stack)?, pretty(&self.tables)?])
-    }
-
-    /// Both in one text, where there is only one place to write.
-    pub(super) fn whole(&self) -> Result<String> {
-        let mut whole = self.stack.clone();
-        whole["querygate"] = self.tables["querygate"].clone();
-        pretty(&whole)
-    }
+/// Both files in one text, where there is only one place to write.
+pub(super) fn whole([stack, tables]: &[Value; 2]) -> Result<String> {
+    let mut whole = stack.clone();
+    whole["querygate"] = tables["querygate"].clone();
+    pretty(&whole)
 }
 
 pub(crate) fn pretty(value: &Value) -> Result<String> {
@@ -169,8 +185,10 @@ fn table_names(table: &Found, names: &AllNames<'_>) -> Option<TableNames> {
         let (_, theirs) = names.get(key.table.as_str())?;
         Some((own.fields.get(key.columns.first()?)?.clone(), theirs.object.clone()))
     });
-    let fields = table.columns.iter().filter_map(|column| own.fields.get(&column.remote).cloned()).collect();
-    Some(TableNames { object: own.object.clone(), fields, parents: parents.collect() })
+    let served = table.columns.iter().filter_map(|column| Some((own.fields.get(&column.remote)?, &column.remote)));
+    let (fields, columns) = served.map(|(field, column)| (field.clone(), column.clone())).unzip();
+    let (object, remote) = (own.object.clone(), table.remote.clone());
+    Some(TableNames { object, remote, fields, columns, parents: parents.collect() })
 }
 
 /// Names of the fields. Columns that rules compare with an id, and that hold none, get another one.
@@ -180,7 +198,7 @@ fn fields(table: &Found) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
     for column in &table.columns {
         let Some(holds) = column.holds else { continue };
-        let mut local = local_name(&column.remote);
+        let mut local = foreign_name(&column.remote);
         if IDS.contains(&local.as_str()) && !holds.may_be_id() {
             local.push_str("_value");
         }
@@ -216,6 +234,9 @@ fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, 
     let enums: Map<String, Value> = enums.collect();
     if !enums.is_empty() {
         entry.insert("enums".to_owned(), Value::Object(enums));
+    }
+    if let Some(file) = &table.file {
+        entry.insert("file".to_owned(), file.clone());
     }
     if let Some(key) = keys::primary(table, own) {
         entry.insert("primaryKey".to_owned(), key);

@@ -8,6 +8,7 @@ pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod refusal;
 
+pub(super) use files::encoding_of;
 pub(crate) use files::memory_rows;
 
 use super::changes::{Changes, Fitted};

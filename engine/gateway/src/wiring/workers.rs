@@ -4,6 +4,7 @@ mod follow;
 
 pub(crate) use follow::names;
 
+use super::sources::encoding_of;
 use crate::config::Config;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
@@ -91,10 +92,11 @@ fn files_of(provider: &dyn TableProvider) -> std::result::Result<TableFiles, &'s
         pattern: spec.pattern,
         format: match spec.format {
             FileFormat::Parquet => leaf::FileFormat::Parquet,
-            FileFormat::Csv(CsvOptions { delimiter, quote, header, null }) => {
-                leaf::FileFormat::Csv { delimiter, quote, header, null }
+            FileFormat::Csv(CsvOptions { delimiter, quote, header, null, encoding }) => {
+                leaf::FileFormat::Csv { delimiter, quote, header, null, encoding: encoding.name().to_owned() }
             }
             FileFormat::Ndjson => leaf::FileFormat::Ndjson,
+            FileFormat::Json => leaf::FileFormat::Json,
         },
         schema: spec.schema.ok_or("its columns are not known")?,
         column_map: spec.column_map,
@@ -133,16 +135,20 @@ impl OpenFiles for Folders {
             pattern: part.files.pattern.clone(),
             format: match &part.files.format {
                 leaf::FileFormat::Parquet => FileFormat::Parquet,
-                leaf::FileFormat::Csv { delimiter, quote, header, null } => FileFormat::Csv(CsvOptions {
+                leaf::FileFormat::Csv { delimiter, quote, header, null, encoding } => FileFormat::Csv(CsvOptions {
                     delimiter: *delimiter,
                     quote: *quote,
                     header: *header,
                     null: null.clone(),
+                    encoding: encoding_of(encoding)?,
                 }),
                 leaf::FileFormat::Ndjson => FileFormat::Ndjson,
+                leaf::FileFormat::Json => FileFormat::Json,
             },
             schema: Some(Arc::clone(&part.files.schema)),
             column_map: part.files.column_map.clone(),
+            // The gate has looked.
+            ignored: None,
         };
         let files = part.versions.iter().map(|version| PinnedFile {
             path: version.path.clone(),

@@ -35,8 +35,8 @@ pub use hook::{
     HOOK_FILTER, Hook, HookBody, HookCapability, HookEvent, HookScript, NativeHandler, OnError, RunAs, native_name,
 };
 pub use object::{
-    AccessDefault, External, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions,
-    SharingModel, Tenancy, UniqueKey,
+    AccessDefault, External, FileKind, FileText, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership,
+    RequiredPermissions, SharingModel, Tenancy, UniqueKey,
 };
 pub use permission::{
     Capability, FieldPermission, ObjectPermission, PermissionSet, Position, Recipient, RowOperation, RowPolicy, Scope,

@@ -97,6 +97,29 @@ pub struct External {
     pub ignore_columns: Vec<String>,
 }
 
+/// How the files behind an object are written, where their names do not say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileText {
+    pub format: Option<FileKind>,
+    /// Of a CSV file, as its quote, header and text for NULL; ASCII.
+    pub delimiter: Option<char>,
+    pub quote: Option<char>,
+    /// Whether its first row names the columns.
+    pub header: Option<bool>,
+    pub null: Option<String>,
+    /// A label of the WHATWG's Encoding Standard.
+    pub encoding: Option<String>,
+}
+
+/// Formats of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileKind {
+    Parquet,
+    Csv,
+    Ndjson,
+    Json,
+}
+
 /// An index declaration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
@@ -164,6 +187,8 @@ pub struct Object {
     /// Name of the datasource, resolved: the object's own, else a mapping rule's, else the default.
     pub datasource: String,
     pub external: Option<External>,
+    /// How its files are written.
+    pub file: Option<FileText>,
     pub sharing_model: SharingModel,
     pub access_default: AccessDefault,
     pub required_permissions: RequiredPermissions,

@@ -242,6 +242,11 @@ impl<'a> At<'a> {
         Some(expression)
     }
 
+    /// A name of metadata, or one of somebody else's table.
+    pub(crate) fn foreign_name(&self) -> Option<String> {
+        self.text().filter(|text| is_foreign_name(text)).or_else(|| self.name())
+    }
+
     /// A name of metadata: `^[a-z_][a-z0-9_]*$`.
     pub(crate) fn name(&self) -> Option<String> {
         let text = self.text()?;
@@ -251,6 +256,14 @@ impl<'a> At<'a> {
         self.error_with(format!("'{text}' is not a name"), "A name has lower case letters, digits and underscores.");
         None
     }
+}
+
+/// A name of a table or column of somebody else, which may have letters beyond ASCII: those that the source gave it.
+pub(crate) fn is_foreign_name(text: &str) -> bool {
+    let is_letter = |c: char| matches!(c, 'a'..='z' | '_') || !c.is_ascii() && c.is_alphabetic();
+    text.starts_with(is_letter)
+        && text.chars().all(|c| is_letter(c) || c.is_ascii_digit() || !c.is_ascii() && c.is_alphanumeric())
+        && text.len() <= 120
 }
 
 pub(crate) fn is_name(text: &str) -> bool {

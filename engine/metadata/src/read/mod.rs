@@ -5,7 +5,7 @@ mod findings;
 mod map;
 mod shape;
 
-pub(crate) use at::{At, is_name};
+pub(crate) use at::{At, is_foreign_name, is_name};
 pub(crate) use findings::{Document, Findings};
 pub(crate) use map::Map;
 pub(crate) use shape::Shape;

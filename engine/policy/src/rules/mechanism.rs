@@ -112,6 +112,7 @@ fn of_object<'p>(object: &'p Object, found: &mut Vec<Mechanism<'p>>) {
         name_field: _,
         datasource: _,
         external: _,
+        file: _,
         searchable_fields: _,
         package: _,
         extended_by: _,

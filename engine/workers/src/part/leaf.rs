@@ -40,8 +40,9 @@ pub struct Leaf {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Format {
     Parquet,
-    Csv { delimiter: u8, quote: u8, header: bool, null: String },
+    Csv { delimiter: u8, quote: u8, header: bool, null: String, encoding: String },
     Ndjson,
+    Json,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,20 +147,30 @@ impl Format {
     fn of(format: &FileFormat) -> Self {
         match format {
             FileFormat::Parquet => Self::Parquet,
-            FileFormat::Csv { delimiter, quote, header, null } => {
-                Self::Csv { delimiter: *delimiter, quote: *quote, header: *header, null: null.clone() }
-            }
+            FileFormat::Csv { delimiter, quote, header, null, encoding } => Self::Csv {
+                delimiter: *delimiter,
+                quote: *quote,
+                header: *header,
+                null: null.clone(),
+                encoding: encoding.clone(),
+            },
             FileFormat::Ndjson => Self::Ndjson,
+            FileFormat::Json => Self::Json,
         }
     }
 
     fn recipe(&self) -> FileFormat {
         match self {
             Self::Parquet => FileFormat::Parquet,
-            Self::Csv { delimiter, quote, header, null } => {
-                FileFormat::Csv { delimiter: *delimiter, quote: *quote, header: *header, null: null.clone() }
-            }
+            Self::Csv { delimiter, quote, header, null, encoding } => FileFormat::Csv {
+                delimiter: *delimiter,
+                quote: *quote,
+                header: *header,
+                null: null.clone(),
+                encoding: encoding.clone(),
+            },
             Self::Ndjson => FileFormat::Ndjson,
+            Self::Json => FileFormat::Json,
         }
     }
 }

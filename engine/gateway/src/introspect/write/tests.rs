@@ -67,10 +67,10 @@ fn what_is_written_loads() {
             ..Found::default()
         },
     ];
-    let written = metadata("shop", "sqlite", &json!({"filename": "shop.db"}), &tables).unwrap();
+    let written = metadata("shop", "sqlite", &json!({"filename": "shop.db"}), &tables, &BTreeSet::new()).unwrap();
     assert_eq!(written.ignored, ["Customer.Photo"]);
     let folder = tempfile::tempdir().unwrap();
-    let [text, tables] = written.files().unwrap();
+    let [text, tables] = [&written.stack, &written.tables].map(|value| pretty(value).unwrap());
     std::fs::write(folder.path().join("shop.json"), &text).unwrap();
     std::fs::write(folder.path().join("shop.querygate.json"), tables).unwrap();
     let snapshot = load(folder.path(), &LoadOptions::default()).unwrap_or_else(|e| panic!("{e}")).snapshot;
@@ -190,9 +190,15 @@ fn any_names_and_types_load() {
                 Found { remote, columns, primary_key, unique, foreign_keys: vec![key], ..Found::default() }
             })
             .collect();
-        let text =
-            metadata(&namespace(NAMES[next(NAMES.len())]), "postgres", &json!({"database": "d"}), &tables).unwrap();
-        let text = text.whole().unwrap();
+        let text = metadata(
+            &namespace(NAMES[next(NAMES.len())]),
+            "postgres",
+            &json!({"database": "d"}),
+            &tables,
+            &BTreeSet::new(),
+        )
+        .unwrap();
+        let text = whole(&[text.stack, text.tables]).unwrap();
         if let Err(error) = load_text("w.json", &text, &LoadOptions::default()) {
             panic!("world {world}: {error}\n{text}");
         }

@@ -13,7 +13,7 @@ use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_files::{AppendTarget, CsvOptions, FileFormat, FileTable, FilesConfig, FilesSource, S3Config, TableSpec};
 use querygate_memory::{MemoryColumn, MemoryConfig, MemorySource, MemoryTableSpec, load_ndjson};
 use querygate_metadata::load::RowFile;
-use querygate_metadata::model::{Field, Object, Snapshot, Uniqueness};
+use querygate_metadata::model::{Field, FileKind, FileText, Object, Snapshot, Uniqueness};
 use querygate_rules::opener::RemoteColumn;
 use querygate_types::{Error, ErrorCode, Result};
 use std::io::BufReader;
@@ -45,7 +45,7 @@ fn s3(store: &S3Store) -> S3Config {
 async fn file_spec(files: &FilesSource, object: &Object) -> Result<TableSpec> {
     let name = object.table_name();
     let schema = Some(object_schema(object));
-    let mut spec = match format_of(name) {
+    let mut spec = match format_of(name, object.file.as_ref())? {
         Some(format) => TableSpec::new(&object.name, name, format, schema),
         None => {
             let found = files.tables().await?.into_iter().find(|table| table.name == name);
@@ -57,6 +57,7 @@ async fn file_spec(files: &FilesSource, object: &Object) -> Result<TableSpec> {
         }
     };
     if let Some(external) = &object.external {
+        spec.ignored = Some(external.ignore_columns.clone());
         spec.column_map = external.column_map.iter().map(|(remote, local)| (local.clone(), remote.clone())).collect();
     }
     Ok(spec)
@@ -104,14 +105,39 @@ fn appends(table: &Arc<FileTable>, object: &Object) -> Result<DriverTable> {
     Ok(DriverTable::new(Arc::new(target), object.datasource.as_str().into(), table, fields, key))
 }
 
-fn format_of(name: &str) -> Option<FileFormat> {
-    let (_, extension) = name.rsplit_once('.')?;
-    match extension.to_ascii_lowercase().as_str() {
-        "parquet" => Some(FileFormat::Parquet),
-        "csv" => Some(FileFormat::Csv(CsvOptions::default())),
-        "ndjson" | "jsonl" | "json" => Some(FileFormat::Ndjson),
-        _ => None,
-    }
+/// How files are written: as the metadata says, else as their name promises.
+fn format_of(name: &str, told: Option<&FileText>) -> Result<Option<FileFormat>> {
+    let promised = FileFormat::promised(name);
+    let Some(told) = told else { return Ok(promised) };
+    let options = match &promised {
+        Some(FileFormat::Csv(options)) => options.clone(),
+        Some(FileFormat::Parquet | FileFormat::Ndjson | FileFormat::Json) | None => CsvOptions::default(),
+    };
+    let format = match (told.format, promised) {
+        (Some(FileKind::Parquet), _) => FileFormat::Parquet,
+        (Some(FileKind::Ndjson), _) => FileFormat::Ndjson,
+        (Some(FileKind::Json), _) => FileFormat::Json,
+        (Some(FileKind::Csv), _) | (None, Some(FileFormat::Csv(_))) => FileFormat::Csv(csv_of(told, options)?),
+        (None, promised) => return Ok(promised),
+    };
+    Ok(Some(format))
+}
+
+fn csv_of(told: &FileText, promised: CsvOptions) -> Result<CsvOptions> {
+    let byte = |mark: Option<char>, other: u8| mark.and_then(|mark| u8::try_from(mark).ok()).unwrap_or(other);
+    Ok(CsvOptions {
+        delimiter: byte(told.delimiter, promised.delimiter),
+        quote: byte(told.quote, promised.quote),
+        header: told.header.unwrap_or(promised.header),
+        null: told.null.clone().unwrap_or(promised.null),
+        encoding: told.encoding.as_deref().map_or(Ok(promised.encoding), encoding_of)?,
+    })
+}
+
+/// The encoding of this name.
+pub(in crate::wiring) fn encoding_of(name: &str) -> Result<&'static encoding_rs::Encoding> {
+    let unknown = || Error::new(ErrorCode::MetadataInvalid, format!("unknown encoding \"{name}\""));
+    encoding_rs::Encoding::for_label(name.as_bytes()).ok_or_else(unknown)
 }
 
 /// The rows of a table in memory. Errors name the place of the row.

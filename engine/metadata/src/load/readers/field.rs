@@ -7,13 +7,15 @@ use crate::model::{
     CurrencyConfig, CurrencyMode, DefaultValue, DeleteBehavior, Field, FieldType, FormulaReturn, MaskingRule,
     SelectOption, SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
 };
-use crate::read::{At, Map, is_name, nearest};
+use crate::read::{At, Map, is_foreign_name, is_name, nearest};
 use crate::syntax::Value;
 
 /// Where a field is read: its object and the package that contributes it.
 pub(in crate::load) struct Owner<'a> {
     pub(in crate::load) object: &'a str,
     pub(in crate::load) package: &'a str,
+    /// Its table is somebody else's.
+    pub(in crate::load) is_foreign: bool,
 }
 
 /// Reads the `fields` of an object or extension.
@@ -21,7 +23,7 @@ pub(in crate::load) fn read_fields<'a>(at: &At<'a>, owner: &Owner<'_>, links: &m
     let Some(map) = at.open() else { return Vec::new() };
     let mut fields = Vec::new();
     for (name, at) in map.entries() {
-        if !is_name(name) {
+        if !(is_name(name) || owner.is_foreign && is_foreign_name(name)) {
             at.key_error(
                 format!("'{name}' is not a field name"),
                 Some("A name has lower case letters, digits and underscores.".to_owned()),

@@ -30,8 +30,9 @@ pub(in crate::load) struct ObjectDraft<'a> {
 pub(in crate::load) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>) -> Option<ObjectDraft<'a>> {
     let map = at.map(&shapes::OBJECT)?;
     let name_at = map.required("name")?;
-    let name = name_at.name()?;
-    let owner = Owner { object: &name, package };
+    let is_foreign = map.get("external").is_some();
+    let name = if is_foreign { name_at.foreign_name()? } else { name_at.name()? };
+    let owner = Owner { object: &name, package, is_foreign };
     let declared = map.required("fields").map(|at| read_fields(&at, &owner, links)).unwrap_or_default();
     let is_system = map.flag("isSystem", false);
     let sharing_model = read_sharing_model(&map, &name, is_system);
@@ -78,6 +79,7 @@ pub(in crate::load) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut L
         unique_keys: Vec::new(),
         primary_key_name: None,
         foreign_keys: Vec::new(),
+        file: None,
         validations: read_validations(&map, &name, links),
         package: package.to_owned(),
         extended_by: Vec::new(),
@@ -292,7 +294,7 @@ pub(in crate::load) fn read_extension<'a>(
     let map = at.map(&shapes::EXTENSION)?;
     let target_at = map.required("extend")?;
     let target = target_at.text()?;
-    let owner = Owner { object: &target, package };
+    let owner = Owner { object: &target, package, is_foreign: false };
     let fields: Vec<Field> = map.get("fields").map(|at| read_fields(&at, &owner, links)).unwrap_or_default();
     let priority = map.integer("priority", 0, 999).and_then(|number| i64::try_from(number).ok()).unwrap_or(200);
     let extension = Extension {

@@ -393,7 +393,13 @@ pub(in crate::load) const QUERYGATE: Shape =
 pub(in crate::load) const OWN_HOOK: Shape = Shape { what: "a hook", read: &["filter"], ignored: &[], removed: &[] };
 pub(in crate::load) const TABLE: Shape = Shape {
     what: "a table",
-    read: &["columnTypes", "enums", "primaryKey", "uniqueKeys", "foreignKeys"],
+    read: &["columnTypes", "enums", "primaryKey", "uniqueKeys", "foreignKeys", "file"],
+    ignored: &[],
+    removed: &[],
+};
+pub(in crate::load) const TABLE_FILE: Shape = Shape {
+    what: "a file",
+    read: &["format", "delimiter", "quote", "header", "null", "encoding"],
     ignored: &[],
     removed: &[],
 };

@@ -5,9 +5,11 @@ use super::shapes;
 use super::system_fields::ANCHORS;
 use crate::load::hash::object_key;
 use crate::model::{
-    EnumType, Field, FieldType, ForeignKey, ItemType, Object, Snapshot, TextType, UniqueKey, ValueType,
+    EnumType, Field, FieldType, FileKind, FileText, ForeignKey, ItemType, Object, Snapshot, TextType, UniqueKey,
+    ValueType,
 };
 use crate::read::{At, Map, nearest};
+use encoding_rs::Encoding;
 use querygate_types::ReferentialAction;
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ pub(in crate::load) struct TableDraft<'a> {
     has_no_key: bool,
     unique_keys: Vec<KeyDraft<'a>>,
     foreign_keys: Vec<ReferenceDraft<'a>>,
+    file: Option<FileText>,
 }
 
 /// Fields with where they stand, in a key's order.
@@ -101,7 +104,44 @@ fn read_table<'a>(object: &str, at: At<'a>) -> Option<TableDraft<'a>> {
         primary_key: key.map(|at| read_named_key(&at)).unwrap_or_default(),
         unique_keys: map.list("uniqueKeys").iter().map(read_named_key).collect(),
         foreign_keys: map.list("foreignKeys").into_iter().filter_map(read_reference).collect(),
+        file: map.get("file").and_then(|at| read_file(&at)),
         at,
+    })
+}
+
+const FORMATS: &[(&str, FileKind)] =
+    &[("parquet", FileKind::Parquet), ("csv", FileKind::Csv), ("ndjson", FileKind::Ndjson), ("json", FileKind::Json)];
+
+fn read_file(at: &At<'_>) -> Option<FileText> {
+    let map = at.map(&shapes::TABLE_FILE)?;
+    let mark = |name: &str| {
+        let at = map.get(name)?;
+        let text = at.text()?;
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(mark), None) if mark.is_ascii() => Some(mark),
+            _ => {
+                at.error(format!("'{name}' is one ASCII character"));
+                None
+            }
+        }
+    };
+    let encoding = map.get("encoding").and_then(|at| {
+        let name = at.text()?;
+        if Encoding::for_label(name.as_bytes()).is_none() {
+            let hint =
+                "It is a name of the WHATWG's Encoding Standard, such as utf-8, utf-16le, windows-1252, shift_jis.";
+            at.error_with(format!("unknown encoding '{name}'"), hint);
+        }
+        Some(name)
+    });
+    Some(FileText {
+        format: map.choice("format", "format", FORMATS),
+        delimiter: mark("delimiter"),
+        quote: mark("quote"),
+        header: map.get("header").and_then(|at| at.boolean()),
+        null: map.text("null"),
+        encoding,
     })
 }
 
@@ -217,6 +257,7 @@ impl TableDraft<'_> {
                 Some(_) | None => {}
             }
         }
+        object.file.clone_from(&self.file);
         object.primary_key = known(object, &self.primary_key.fields, says_errors);
         object.has_no_key = self.has_no_key;
         object.primary_key_name.clone_from(&self.primary_key.name);

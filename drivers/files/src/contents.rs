@@ -1,0 +1,220 @@
+//! What lies in a source: tables, and what is none. Knows no plan.
+
+use crate::config::{FileFormat, TableSpec};
+use crate::error::Names;
+use crate::infer::Inferred;
+use crate::source::{FilesSource, Shared};
+use futures::TryStreamExt;
+use object_store::ObjectMeta;
+use object_store::path::Path;
+use querygate_types::Result;
+use std::collections::BTreeMap;
+use std::mem::discriminant;
+
+/// A table that the files of a source suggest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundTable {
+    pub name: String,
+    pub pattern: String,
+    pub format: FileFormat,
+}
+
+/// Files or folders that are no table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Relative to the source.
+    pub path: String,
+    /// Why, and what to do, for an operator.
+    pub reason: String,
+}
+
+/// What lies in a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exploration {
+    pub tables: Vec<(FoundTable, Inferred)>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Tables by their names alone.
+#[derive(Default)]
+struct Contents {
+    tables: Vec<FoundTable>,
+    left_out: Vec<LeftOut>,
+}
+
+/// Folders that mark the folder above them as a table of a lake, by their names, and what kind it is.
+const LAKES: [(&str, &str); 3] =
+    [("_delta_log", "a Delta Lake table"), ("metadata", "an Iceberg table"), (".hoodie", "a Hudi table")];
+/// How a lake's Iceberg tables call the files of their metadata.
+const ICEBERG_ENDING: &str = ".metadata.json";
+
+/// Endings of files that are sources of their own.
+const DATABASES: [&str; 4] = ["sqlite", "sqlite3", "db", "db3"];
+/// Endings of the files that SQLite has beside its own.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// What is known of a file or folder at the top.
+#[derive(Default)]
+struct Top {
+    is_folder: bool,
+    /// The first file of a known format.
+    first: Option<FileFormat>,
+    /// Files that are not of the first one's format.
+    others: Vec<LeftOut>,
+    lake: Option<&'static str>,
+    /// Bytes of all files that are not hidden; `None`: there are none.
+    bytes: Option<u64>,
+}
+
+/// Looks at names and sizes.
+async fn list(shared: &Shared) -> Result<Contents> {
+    let names = Names::new(&shared.config.name, "*");
+    let mut listed = shared.store()?.list(None);
+    let mut tops: BTreeMap<String, Top> = BTreeMap::new();
+    let mut seen = 0_usize;
+    while let Some(meta) = listed.try_next().await.map_err(|e| names.store(&e))? {
+        seen += 1;
+        if seen > shared.config.limits.files_max {
+            return Err(names.too_big("the number of files of", seen));
+        }
+        look(&mut tops, &meta);
+    }
+    let mut contents = Contents::default();
+    for (path, top) in tops {
+        place(path, top, &mut contents);
+    }
+    Ok(contents)
+}
+
+fn look(tops: &mut BTreeMap<String, Top>, meta: &ObjectMeta) {
+    let parts: Vec<_> = meta.location.parts().collect();
+    let [top, below @ ..] = &parts[..] else { return };
+    let name = top.as_ref();
+    if name.starts_with(['.', '_']) && lake_of(&meta.location, &parts).is_none() {
+        return;
+    }
+    let lake = lake_of(&meta.location, &parts);
+    let top = tops.entry(name.to_owned()).or_default();
+    top.is_folder |= !below.is_empty();
+    top.lake = top.lake.or(lake);
+    if below
+        .iter()
+        .any(|part| part.as_ref().starts_with('.') || part.as_ref().starts_with('_') && !part.as_ref().contains('='))
+    {
+        return;
+    }
+    *top.bytes.get_or_insert(0) += meta.size;
+    let format = meta.location.filename().and_then(FileFormat::promised);
+    match (&top.first, format) {
+        (None, Some(format)) if meta.size > 0 => top.first = Some(format),
+        (Some(first), Some(format)) if discriminant(first) == discriminant(&format) => {}
+        _ if meta.size == 0 => {}
+        (_, format) => {
+            let reason = match format {
+                Some(_) => "it is of another format than the first file of its folder; put it into a folder of its own"
+                    .to_owned(),
+                None => unknown(name),
+            };
+            top.others.push(LeftOut { path: meta.location.to_string(), reason });
+        }
+    }
+}
+
+/// The kind of lake table that a file belongs to.
+fn lake_of(location: &Path, parts: &[object_store::path::PathPart<'_>]) -> Option<&'static str> {
+    let folders = parts.get(..parts.len().saturating_sub(1))?;
+    let (_, kind) = LAKES.iter().find(|(mark, _)| {
+        let is_there = folders.iter().any(|part| part.as_ref() == *mark);
+        is_there && (*mark != "metadata" || location.as_ref().ends_with(ICEBERG_ENDING))
+    })?;
+    Some(kind)
+}
+
+fn unknown(name: &str) -> String {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if DATABASES.iter().any(|known| ending.eq_ignore_ascii_case(known)) {
+        "a database is a source of its own".to_owned()
+    } else {
+        "no table: its name ends in none of parquet, csv, tsv, ndjson, jsonl, json, nor these with gz or zst".to_owned()
+    }
+}
+
+fn place(path: String, top: Top, contents: &mut Contents) {
+    let Contents { tables, left_out } = contents;
+    let mut leave = |reason: String| left_out.push(LeftOut { path: path.clone(), reason });
+    if BESIDE.iter().any(|ending| path.ends_with(ending)) {
+        return;
+    }
+    if let Some(kind) = top.lake {
+        leave(format!("{kind}: its files hold rows that it has removed, and such tables are not served"));
+        return;
+    }
+    match top.first {
+        Some(format) => {
+            let name = if top.is_folder { path.clone() } else { FileFormat::stem(&path).to_owned() };
+            tables.push(FoundTable { name, pattern: path, format });
+            left_out.extend(top.others);
+        }
+        None if top.bytes == Some(0) => leave("empty: it has no columns".to_owned()),
+        None if top.bytes.is_none() => {}
+        None => leave(unknown(&path)),
+    }
+}
+
+impl FilesSource {
+    /// What lies at the top of the source: each file of a known format, and each folder by the format of its first file.
+    ///
+    /// # Errors
+    /// A folder that cannot be listed, or holds more files than are looked at.
+    pub async fn tables(&self) -> Result<Vec<FoundTable>> {
+        Ok(list(self.shared()).await?.tables)
+    }
+
+    /// All that lies at the top of the source: how each table's files are written and which columns they have, and what is no table, with
+    /// the reason.
+    ///
+    /// # Errors
+    /// As of [`FilesSource::tables`]. A table that cannot be read is left out.
+    pub async fn explore(&self) -> Result<Exploration> {
+        explore(self, None).await
+    }
+
+    /// What one file or folder at the top is, as exploring all of them would tell.
+    ///
+    /// # Errors
+    /// As of [`FilesSource::explore`].
+    pub async fn explore_one(&self, path: &str) -> Result<Exploration> {
+        explore(self, Some(path)).await
+    }
+}
+
+/// Looks into the files.
+async fn explore(source: &FilesSource, only: Option<&str>) -> Result<Exploration> {
+    let Contents { mut tables, mut left_out } = list(source.shared()).await?;
+    if let Some(only) = only {
+        tables.retain(|table| table.pattern == only);
+        left_out.retain(|left| left.path == only);
+    }
+    let mut exploration = Exploration { tables: Vec::new(), left_out };
+    for mut found in tables {
+        match described(source, &mut found).await {
+            Ok(inferred) if inferred.schema.fields().is_empty() => {
+                let reason = "it has no columns".to_owned();
+                exploration.left_out.push(LeftOut { path: found.pattern, reason });
+            }
+            Ok(inferred) => exploration.tables.push((found, inferred)),
+            Err(error) => {
+                let reason = error.detail().unwrap_or(error.message()).to_owned();
+                exploration.left_out.push(LeftOut { path: found.pattern, reason });
+            }
+        }
+    }
+    exploration.left_out.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(exploration)
+}
+
+async fn described(source: &FilesSource, found: &mut FoundTable) -> Result<Inferred> {
+    let spec = TableSpec::new(&found.name, &found.pattern, found.format.clone(), None);
+    found.format = source.written(&spec).await?;
+    source.infer(&TableSpec { format: found.format.clone(), ..spec }).await
+}

@@ -1,0 +1,241 @@
+//! `querygate init` over data as it lies about: what is served is right, what is not is listed with its reason, and what is written loads.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")
+)]
+
+use querygate_tests::server::{RawClient, Server, binary};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Runs a command in a folder: whether it went well, and what it said.
+fn querygate(folder: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(binary()).args(arguments).current_dir(folder).env("NO_COLOR", "1").output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
+}
+
+fn init(folder: &Path, arguments: &[&str]) -> String {
+    let (well, said) = querygate(folder, &[&["init"], arguments].concat());
+    assert!(well, "{said}");
+    assert!(said.contains("0 errors"), "{said}");
+    said
+}
+
+/// Rows of a query by the user that `init` made, as CSV without its header.
+#[track_caller]
+fn assert_rows(folder: &Path, sql: &str, expected: &[&str]) {
+    let (well, said) = querygate(folder, &["sql", "-u", "analyst", "--csv", sql]);
+    assert!(well, "{sql}: {said}");
+    let rows: Vec<&str> = said.lines().skip(1).filter(|line| !line.starts_with('(') && !line.is_empty()).collect();
+    assert_eq!(rows, expected, "{sql}");
+}
+
+fn write(folder: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_of_odd_files_is_served_but_for_what_is_listed() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    write(
+        here,
+        &[
+            ("data/semi.csv", "id;name;amount\n1;a;2,5\n2;b;3,5\n"),
+            ("data/blank.csv", "id, name,city \n1,x,y\n"),
+            ("data/people.tsv", "id\tname\n1\tx\n"),
+            ("data/codes.csv", "code,big\n00501,18446744073709551615\n"),
+            ("data/names.csv", "Größe,年,OrderID\n1,2,3\n"),
+            ("data/list.json", "[{\"id\": 1, \"n\": \"x\"},\n {\"id\": 2}]\n"),
+            ("data/doc.json", "{\n  \"id\": 7,\n  \"deep\": {\"x\": 1}\n}\n"),
+            ("data/bom.ndjson", "\u{feff}{\"id\": 1}\n{\"id\": 2, \"late\": \"z\"}\n"),
+            ("data/sales/year=2024/a.csv", "v\n1\n"),
+            ("data/sales/year=2025/a.csv", "v\n2\n"),
+            ("data/ragged.csv", "a,b\n1,2\n1,2,3\n"),
+            ("data/empty.csv", ""),
+            ("data/lake/_delta_log/0.json", "{}"),
+            ("data/lake/part.ndjson", "{\"id\": 1}\n"),
+            ("data/readme.md", "text"),
+        ],
+    );
+    let said = init(here, &["data"]);
+    for part in [
+        "left out: ragged.csv (ragged.csv: row 2: 3 fields where the first row has 2)",
+        "left out: empty.csv (empty",
+        "left out: lake (a Delta Lake table",
+        "left out: readme.md (no table",
+        "9 tables, 4 left out",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("ERROR"), "{said}");
+    for (sql, expected) in [
+        ("SELECT * FROM semi ORDER BY id", &["1,a,\"2,5\"", "2,b,\"3,5\""][..]),
+        ("SELECT id, name, city FROM blank", &["1,x,y"]),
+        ("SELECT * FROM people", &["1,x"]),
+        ("SELECT code, big FROM codes", &["00501,18446744073709551615"]),
+        ("SELECT \"größe\", \"年\", orderid FROM names", &["1,2,3"]),
+        ("SELECT größe FROM names WHERE 年 = 2", &["1"]),
+        ("SELECT * FROM list ORDER BY id", &["1,x", "2,"]),
+        ("SELECT id, deep->>'x' FROM doc", &["7,1"]),
+        ("SELECT * FROM bom ORDER BY id", &["1,", "2,z"]),
+        ("SELECT v, year FROM sales ORDER BY year", &["1,2024", "2,2025"]),
+        ("SELECT sum(v) FROM sales WHERE year = 2025", &["2"]),
+    ] {
+        assert_rows(here, sql, expected);
+    }
+    // A trial leaves nothing behind.
+    let left: Vec<_> = std::fs::read_dir(here).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("trial")), "{left:?}");
+    // Again, with a file more: what was written is brought up to date.
+    write(here, &[("data/more.csv", "id\n5\n")]);
+    let again = init(here, &["data"]);
+    assert!(again.contains("10 tables, 4 left out"), "{again}");
+    assert_rows(here, "SELECT id FROM more", &["5"]);
+}
+
+#[test]
+fn a_second_source_leaves_the_names_of_the_first_alone() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    write(here, &[("crm/orders.csv", "id\n1\n"), ("crm/people.csv", "id\n2\n"), ("a/orders.csv", "id\n3\n4\n")]);
+    init(here, &["crm"]);
+    assert_rows(here, "SELECT id FROM orders", &["1"]);
+    let said = init(here, &["a", "--namespace", "a1"]);
+    assert!(said.contains("served as a1_orders: orders.csv"), "{said}");
+    let config = here.join("querygate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[\"crm_reader\"]", "[\"crm_reader\", \"a1_reader\"]")).unwrap();
+    assert_rows(here, "SELECT id FROM orders", &["1"]);
+    assert_rows(here, "SELECT id FROM a1_orders ORDER BY id", &["3", "4"]);
+    // Both are brought up to date, and keep their names.
+    init(here, &["crm"]);
+    init(here, &["a", "--namespace", "a1"]);
+    assert_rows(here, "SELECT id FROM orders", &["1"]);
+    assert_rows(here, "SELECT count(*) FROM a1_orders", &["2"]);
+}
+
+#[test]
+fn one_file_is_a_source_and_what_is_written_is_whole_though_nobody_reads_on() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    write(here, &[("data/one.csv", "id,when\n1,2024-01-01\n"), ("data/other.csv", "id\n1\n")]);
+    let mut child = Command::new(binary())
+        .args(["init", "data/one.csv"])
+        .current_dir(here)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    child.wait().unwrap();
+    let (well, said) = querygate(here, &["check", "querygate.toml"]);
+    assert!(well && said.contains("0 errors"), "{said}");
+    assert_rows(here, "SELECT id, \"when\" FROM one", &["1,2024-01-01"]);
+    let (well, said) = querygate(here, &["sql", "-u", "analyst", "SELECT * FROM other"]);
+    assert!(!well && said.contains("does not exist"), "{said}");
+}
+
+#[test]
+fn a_column_whose_values_do_not_fit_its_type_is_text() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    let Ok(made) = Command::new("sqlite3")
+        .arg(here.join("shop.sqlite"))
+        .arg(
+            "CREATE TABLE orders(id INTEGER PRIMARY KEY, total INTEGER, placed TIMESTAMP);
+             INSERT INTO orders VALUES (1, 5, '2024-01-01 10:00:00'), (2, 6, 'last week');
+             CREATE TABLE empty(id INTEGER PRIMARY KEY, v TEXT);
+             CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE VIEW broken AS SELECT * FROM t; DROP TABLE t;",
+        )
+        .output()
+    else {
+        eprintln!("SKIPPED: sqlite3 is not installed");
+        return;
+    };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let said = init(here, &["shop.sqlite"]);
+    assert!(said.contains("as text: orders.placed ("), "{said}");
+    assert!(said.contains("left out: broken"), "{said}");
+    assert_rows(here, "SELECT * FROM orders ORDER BY id", &["1,5,2024-01-01 10:00:00", "2,6,last week"]);
+    assert_rows(here, "SELECT count(*) FROM empty", &["0"]);
+}
+
+/// What `init` wrote, served to a user with a known password.
+fn served(folder: &Path) -> Server {
+    let config = folder.join("querygate.toml");
+    let verifier = postgres_protocol::password::scram_sha_256(b"demo-analyst");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let kept = text.lines().map(|line| match line.starts_with("verifier = ") {
+        true => format!("verifier = \"{verifier}\""),
+        false => line.to_owned(),
+    });
+    let text = kept.collect::<Vec<_>>().join("\n");
+    std::fs::write(&config, format!("[server]\ndatabase = \"demo\"\n\n{text}\n")).unwrap();
+    Server::serve(&config)
+}
+
+#[test]
+fn what_is_replaced_under_a_running_gate_is_read_anew() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    write(here, &[("data/t.csv", "id,v\n1,a\n")]);
+    let made = |name: &str, value: &str| {
+        let sql = format!("CREATE TABLE s(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO s VALUES (1, '{value}')");
+        Command::new("sqlite3").arg(here.join(name)).arg(sql).output().is_ok_and(|output| output.status.success())
+    };
+    init(here, &["data"]);
+    let has_sqlite = made("shop.sqlite", "old");
+    if has_sqlite {
+        init(here, &["shop.sqlite"]);
+        let config = here.join("querygate.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace("[\"data_reader\"]", "[\"data_reader\", \"shop_reader\"]")).unwrap();
+    } else {
+        eprintln!("SKIPPED: sqlite3 is not installed, and no database was replaced");
+    }
+    let server = served(here);
+    let mut client = RawClient::login(server.postgres, "analyst");
+    let mut rows = |sql: &str| {
+        client.query(sql);
+        let frames = client.read_until(b'Z');
+        frames
+            .iter()
+            .filter(|frame| frame.tag == b'D')
+            .map(|frame| String::from_utf8_lossy(&frame.body).into_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut becomes = |sql: &str, value: &str| {
+        let found = (0..50).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            rows(sql).iter().any(|row| row.contains(value))
+        });
+        assert!(found, "{sql} does not become {value}");
+    };
+    becomes("SELECT v FROM t", "a");
+    // Of the same length, by a rename, and in place.
+    write(here, &[("new.csv", "id,v\n1,b\n")]);
+    std::fs::rename(here.join("new.csv"), here.join("data/t.csv")).unwrap();
+    becomes("SELECT v FROM t", "b");
+    write(here, &[("data/t.csv", "id,v\n1,c\n")]);
+    becomes("SELECT v FROM t", "c");
+    // A table that comes back.
+    std::fs::remove_file(here.join("data/t.csv")).unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    write(here, &[("data/t.csv", "id,v\n1,d\n")]);
+    becomes("SELECT v FROM t", "d");
+    if has_sqlite {
+        becomes("SELECT v FROM s", "old");
+        assert!(made("new.sqlite", "new"));
+        std::fs::rename(here.join("new.sqlite"), here.join("shop.sqlite")).unwrap();
+        becomes("SELECT v FROM s", "new");
+    }
+}
