@@ -69,16 +69,18 @@ struct Top {
 /// Looks at names and sizes.
 async fn list(shared: &Shared) -> Result<Contents> {
     let names = Names::new(&shared.config.name, "*");
-    let mut listed = shared.store()?.list(None);
-    let mut tops: BTreeMap<String, Top> = BTreeMap::new();
-    let mut seen = 0_usize;
-    while let Some(meta) = listed.try_next().await.map_err(|e| names.store(&e))? {
-        seen += 1;
-        if seen > shared.config.limits.files_max {
-            return Err(names.too_big("the number of files of", seen));
+    let mut listing = shared.store()?.list(None);
+    let mut listed = Vec::new();
+    while let Some(meta) = listing.try_next().await.map_err(|e| names.store(&e))? {
+        listed.push(meta);
+        if listed.len() > shared.config.limits.files_max {
+            return Err(names.too_big("the number of files of", listed.len()));
         }
-        look(&mut tops, &meta);
     }
+    // A store lists in any order, and a folder's first file is one by name.
+    listed.sort_by(|one, other| one.location.cmp(&other.location));
+    let mut tops: BTreeMap<String, Top> = BTreeMap::new();
+    listed.iter().for_each(|meta| look(&mut tops, meta));
     let mut contents = Contents::default();
     for (path, top) in tops {
         place(path, top, &mut contents);

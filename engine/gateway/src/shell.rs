@@ -44,6 +44,12 @@ impl Shell {
 
     /// Runs every statement of a text. Stops at the first error, prints it, and returns false.
     pub(crate) async fn run(&mut self, text: &str, output: &mut Output) -> Result<bool> {
+        self.run_all(text, output, false).await
+    }
+
+    /// As [`Shell::run`]; `goes_on`: statements behind one that fails are run, too.
+    async fn run_all(&mut self, text: &str, output: &mut Output, goes_on: bool) -> Result<bool> {
+        let mut well = true;
         let statements = match self.session.split(text) {
             Ok(statements) => statements,
             Err(error) => {
@@ -59,14 +65,18 @@ impl Shell {
                     return Err(error);
                 }
                 print_error(output, statement.text(), &error).map_err(written)?;
-                return Ok(false);
+                if !goes_on {
+                    return Ok(false);
+                }
+                well = false;
+                continue;
             }
             if self.timing {
                 let millis = started.elapsed().as_secs_f64() * 1_000.0;
                 output.note(&format!("Time: {millis:.3} ms")).map_err(written)?;
             }
         }
-        Ok(true)
+        Ok(well)
     }
 
     async fn one(&self, statement: &Arc<dyn Statement>, output: &mut Output) -> Result<()> {
@@ -145,26 +155,27 @@ impl Shell {
         Ok(())
     }
 
-    /// Runs a script: as one text, or line by line when it has backslash commands. Stops at the first error.
+    /// Runs a script: as one text, or line by line when it has backslash commands. Goes on after an error, as psql does, and returns false
+    /// in the end.
     pub(crate) async fn script(&mut self, text: &str, output: &mut Output) -> Result<bool> {
         if !text.lines().any(|line| line.starts_with('\\')) {
-            return self.run(text, output).await;
+            return self.run_all(text, output, true).await;
         }
-        let mut pending = String::new();
+        let (mut pending, mut well) = (String::new(), true);
         for line in text.lines() {
             if line.starts_with('\\') && pending.trim().is_empty() {
                 if !self.meta(line.trim(), output).await? {
-                    return Ok(true);
+                    return Ok(well);
                 }
                 continue;
             }
             pending.push_str(line);
             pending.push('\n');
-            if line.trim_end().ends_with(';') && !self.run(&std::mem::take(&mut pending), output).await? {
-                return Ok(false);
+            if line.trim_end().ends_with(';') {
+                well &= self.run_all(&std::mem::take(&mut pending), output, true).await?;
             }
         }
-        self.run(&pending, output).await
+        Ok(self.run_all(&pending, output, true).await? && well)
     }
 
     /// Reads statements from a person until the end of input or `\q`.
@@ -245,12 +256,7 @@ fn print_error(output: &mut Output, text: &str, error: &Error) -> io::Result<()>
     if let Some(position) = error.position() {
         show_position(output, text, position as usize)?;
     }
-    for (name, value) in [
-        ("DETAIL", error.detail()),
-        ("HINT", error.hint()),
-        ("CONSTRAINT", error.constraint()),
-        ("CAUSE", error.cause()),
-    ] {
+    for (name, value) in [("DETAIL", error.detail()), ("HINT", error.hint()), ("CONSTRAINT", error.constraint())] {
         if let Some(value) = value {
             output.note(&format!("{name}:  {value}"))?;
         }

@@ -243,12 +243,15 @@ const BEYOND: &[(&str, &str, &str)] = &[
 fn values_that_the_gate_has_not_are_errors_and_take_no_others_along() {
     let columns = (0..BEYOND.len()).map(|place| format!(", c{place} {}", BEYOND[place].0)).collect::<String>();
     let values = BEYOND.iter().map(|(_, value, _)| format!(", '{value}'")).collect::<String>();
-    let sql = format!(
-        "CREATE TABLE beyond (nr int PRIMARY KEY{columns}); INSERT INTO beyond VALUES (0{values}); INSERT INTO beyond VALUES (1)"
-    );
-    let Some((source, _admin)) = database("demo", &sql) else { return };
+    let sql = format!("CREATE TABLE beyond (nr int PRIMARY KEY{columns}); INSERT INTO beyond VALUES (1)");
+    let Some((source, admin)) = database("demo", &sql) else { return };
     let folder = TempDir::new().unwrap();
     init(folder.path(), &source, "demo");
+    // A column that holds such a value is left out, with the source's words; these come later.
+    runtime().block_on(admin.batch_execute(&format!("INSERT INTO beyond VALUES (0{values})"))).unwrap();
+    let again = TempDir::new().unwrap();
+    let said = init(again.path(), &source, "demo");
+    assert!((0..BEYOND.len()).all(|place| said.contains(&format!("left out: beyond.c{place} ("))), "{said}");
     let server = served(folder.path(), "demo");
     let mut gate = Doors::login(&server, "ann");
     for (place, (declared, value, code)) in BEYOND.iter().enumerate() {

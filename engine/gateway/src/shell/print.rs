@@ -146,6 +146,9 @@ fn value(array: &dyn Array, formatter: &ArrayFormatter<'_>, row: usize) -> Resul
     if array.data_type() == &DataType::Boolean {
         return Ok(Some(if array.as_boolean().value(row) { "t" } else { "f" }.to_owned()));
     }
+    if let Some(items) = array.as_list_opt::<i32>() {
+        return list(items.value(row).as_ref()).map(Some);
+    }
     let text = formatter.value(row).try_to_string().map_err(Error::internal)?;
     Ok(Some(match array.data_type() {
         DataType::Timestamp(_, zone) => {
@@ -154,6 +157,29 @@ fn value(array: &dyn Array, formatter: &ArrayFormatter<'_>, row: usize) -> Resul
         }
         _ => text,
     }))
+}
+
+/// A list as PostgreSQL writes an array.
+fn list(items: &dyn Array) -> Result<String> {
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(items, &options).map_err(Error::internal)?;
+    let is_nested = matches!(items.data_type(), DataType::List(_));
+    let mut texts = Vec::with_capacity(items.len());
+    for row in 0..items.len() {
+        texts.push(match value(items, &formatter, row)? {
+            None => "NULL".to_owned(),
+            Some(text) if is_nested || is_bare(&text) => text,
+            Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        });
+    }
+    Ok(format!("{{{}}}", texts.join(",")))
+}
+
+/// Whether an item stands in an array without quotes.
+fn is_bare(text: &str) -> bool {
+    !text.is_empty()
+        && !text.eq_ignore_ascii_case("null")
+        && !text.contains(|c: char| c.is_ascii_whitespace() || matches!(c, '{' | '}' | ',' | '"' | '\\'))
 }
 
 /// Left-aligned columns with two spaces between; the first row is the head.
@@ -171,6 +197,17 @@ pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::ListArray;
+    use arrow::datatypes::Int32Type;
+
+    #[test]
+    fn lists_are_arrays_as_postgres_writes_them() {
+        let numbers = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None, Some(3)])]);
+        assert_eq!(list(numbers.value(0).as_ref()).unwrap(), "{1,NULL,3}");
+        assert_eq!(list(&numbers).unwrap(), "{{1,NULL,3}}");
+        let texts = StringArray::from(vec![Some("a"), Some("b c"), Some(""), Some("null"), Some("q\"\\"), None]);
+        assert_eq!(list(&texts).unwrap(), r#"{a,"b c","","null","q\"\\",NULL}"#);
+    }
     use arrow::array::{BooleanArray, Int64Array, StringArray, TimestampMillisecondArray};
     use querygate_query_api::column::column_of;
 

@@ -9,7 +9,6 @@ pub(crate) use cells::{Cell, Columns, Kind, Row, batch_of, schema_of, text};
 use crate::books::checks::{CheckRecord, Checks};
 use crate::books::clock::now_ms;
 use crate::books::observe::{FragmentRecord, Observer, QueryRecord, SessionRecord};
-use crate::settings::list::SettingRow;
 use cells::{count, number};
 use querygate_catalog::deployment::Deployment;
 use querygate_catalog::live::LiveTable;
@@ -19,14 +18,14 @@ use querygate_types::ErrorCode;
 use querygate_types::principal::Principal;
 use std::sync::Arc;
 
-/// The tables, bound to one principal.
+/// The tables, bound to one principal. `starts`: name, value and purpose of each setting when a session begins.
 pub(crate) fn tables(
     observer: &Arc<Observer>,
     checks: &Arc<Checks>,
     token: &LeafToken,
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,
-    starts: Vec<SettingRow>,
+    starts: Vec<[String; 3]>,
 ) -> Vec<(&'static str, Arc<LiveTable>)> {
     let own = |login: &str, principal: &Principal| principal.operator || login == principal.login;
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
@@ -51,7 +50,7 @@ pub(crate) fn tables(
     let policies = move || policy_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let hooks = move || hooks::rows(&d, &p);
-    let settings = move || starts.iter().map(|row| vec![text(row.name), text(&row.value), text(row.help)]).collect();
+    let settings = move || starts.iter().map(|row| row.iter().map(|cell| text(cell)).collect()).collect();
     vec![
         table(token, "queries", QUERIES, queries),
         table(token, "fragments", FRAGMENTS, fragments),

@@ -61,6 +61,7 @@ fn start_settings(options: &EngineOptions) -> Result<Settings> {
     if let Some(timeout) = options.statement_timeout {
         settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
     }
+    settings.start("max_connections", &options.sessions_max.to_string())?;
     settings.writes = options.writes;
     if options.writes {
         settings.start("default_transaction_read_only", "off")?;
@@ -301,7 +302,9 @@ impl Engine {
     ) -> Result<Arc<Workspace>> {
         let starts = self.start_settings();
         let live = |token: &LeafToken| {
-            let own = system::tables(self.observer(), &self.checks, token, deployment, principal, starts.all());
+            let starts = starts.all().into_iter();
+            let starts = starts.map(|row| [row.name.to_owned(), row.value, row.help.to_owned()]).collect();
+            let own = system::tables(self.observer(), &self.checks, token, deployment, principal, starts);
             let supplied = system::extensions::tables(&self.options.extensions, token, principal);
             let kept = self.options.history.as_ref().zip(self.options.events.as_ref());
             let history = kept.map(|(history, events)| crate::history::table(history, events.print, token));

@@ -47,6 +47,15 @@ const PRINTED: &[(&str, &str, &str)] = &[
     ),
     ("SELECT (information_schema._pg_expandarray(ARRAY['a','b'])).n ORDER BY 1 DESC LIMIT 1", "n", "2"),
     ("SELECT 1 AS a, 2 AS a", "a,a", "1,2"),
+    ("SELECT 23 = ANY ('{text,int}'::regtype[]), cardinality('{int,int8}'::regtype[])", "?column?,cardinality", "t,2"),
+    (
+        "SELECT format('%s', 'customers'::regclass), 'x' || 'customers'::regclass, concat('int4'::regtype, 1)",
+        "format,?column?,concat",
+        "customers,xcustomers,integer1",
+    ),
+    ("SELECT n::text, unnest(ARRAY[7]) FROM (VALUES (1)) t(n)", "n,unnest", "1,7"),
+    ("SELECT a[1], unnest(a) FROM (SELECT ARRAY[3] AS a) t", "a,unnest", "3,3"),
+    ("SELECT DISTINCT n::text, unnest(ARRAY[n]) + 1 FROM (VALUES (1)) t(n) ORDER BY 1, n", "n,?column?", "1,2"),
     // A key over two relations, which the planner's own rule drops.
     (
         "SELECT count(*) FROM (VALUES (1, 10)) a(x, k) JOIN (VALUES (2), (3)) b(y) ON a.x < b.y JOIN (VALUES (10, 3), (10, 9)) c(k, z) ON c.k = a.k AND c.z = a.x + b.y",

@@ -126,7 +126,8 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr, declared: &[Option<Declared>]
         }
         Expr::Function(_) => {
             super::variadic::expand(expr)?;
-            if let Expr::Function(function) = &*expr {
+            if let Expr::Function(function) = expr {
+                super::casts::print_names(function);
                 let arguments = plain_arguments(&function.args).unwrap_or_default();
                 arguments.into_iter().try_for_each(super::casts::refuse_unknown)?;
             }

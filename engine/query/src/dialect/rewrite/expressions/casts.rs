@@ -2,7 +2,9 @@
 
 use crate::dialect::ast::{array, call, cast, element_type, literal_text, parts, text};
 use crate::dialect::planners::array_text::{Item, items};
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType, Expr, Value};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
+};
 use querygate_types::Result;
 
 /// Types whose values are object ids that read and print as names.
@@ -90,7 +92,7 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
             let one = ArrayElemTypeDef::SquareBracket(Box::new(element), None);
             cast(array(Vec::new()), DataType::Array(one))
         } else {
-            elements(items, &element)
+            elements(items, &element)?
         };
     } else if let (Some(element), Expr::Array(members)) = (element_type(data_type), unnested(inner)) {
         let element = innermost(element).clone();
@@ -154,17 +156,46 @@ fn innermost(data_type: &DataType) -> &DataType {
 }
 
 /// `ARRAY[…]` of casts, arrays within for more dimensions.
-fn elements(items: Vec<Item>, element: &DataType) -> Expr {
-    let item = |item| match item {
-        Item::Null => cast(Expr::Value(Value::Null.with_empty_span()), element.clone()),
-        Item::Text(value) => cast(text(&value), element.clone()),
-        Item::Array(inner) => elements(inner, element),
+fn elements(items: Vec<Item>, element: &DataType) -> Result<Expr> {
+    let item = |item| {
+        let value = match item {
+            Item::Null => Expr::Value(Value::Null.with_empty_span()),
+            Item::Text(value) => text(&value),
+            Item::Array(inner) => return elements(inner, element),
+        };
+        let mut member = cast(value, element.clone());
+        // An element that is a name, or a time when the statement runs, is read as one by itself.
+        rewrite(&mut member)?;
+        Ok(member)
     };
-    array(items.into_iter().map(item).collect())
+    Ok(array(items.into_iter().map(item).collect::<Result<_>>()?))
 }
 
 fn canonical(reg: &'static str) -> &'static str {
     if reg == "regoperator" { "regoper" } else { reg }
+}
+
+/// A value of a reg type as the name that it is in a text.
+pub(super) fn print_name(expr: &mut Expr) {
+    if let Some(out) = printed_by(expr) {
+        let inner = std::mem::replace(expr, Expr::Value(Value::Null.with_empty_span()));
+        *expr = call(&out, vec![inner]);
+    }
+}
+
+/// Functions that make a text of any values.
+const MAKES_TEXT: [&str; 3] = ["concat", "concat_ws", "format"];
+
+/// Names among the arguments of a function that makes a text.
+pub(super) fn print_names(function: &mut Function) {
+    let is_one = crate::dialect::rewrite::expressions::calls::unqualified(&function.name)
+        .is_some_and(|name| MAKES_TEXT.contains(&name.as_str()));
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    for argument in list.args.iter_mut().filter(|_| is_one) {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument {
+            print_name(argument);
+        }
+    }
 }
 
 /// The printing function for an expression that reads a reg type.

@@ -25,6 +25,10 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
             {
                 *op = named_operator(names)?;
             }
+            if let Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } = expr {
+                super::casts::print_name(left);
+                super::casts::print_name(right);
+            }
             Ok(())
         }
         Expr::Collate { .. } => strip_collation(expr),
