@@ -26,7 +26,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         &[("relid", "oid"), ("parentrelid", "oid"), ("isleaf", "bool"), ("level", "int4")],
         none,
     ),
-    list_of("generate_subscripts", 2, 3, "_int4", |_, args| Ok(subscripts(args))),
+    list_of("generate_subscripts", 2, 3, "_int4", |c, args| Ok(subscripts(c, args))),
     rows_of(
         "aclexplode",
         1,
@@ -133,11 +133,13 @@ fn right(letter: char) -> Option<&'static str> {
     })
 }
 
-fn subscripts(args: &[Cell]) -> Cell {
+/// Places of a list: from 1, of the catalog's vectors from 0.
+fn subscripts(call: &Call<'_>, args: &[Cell]) -> Cell {
     let (Some(Cell::List(values)), Some(Cell::Int(1))) = (args.first(), args.get(1)) else {
         return Cell::List(Vec::new());
     };
-    let mut numbers: Vec<i64> = (1..=i64::try_from(values.len()).unwrap_or(0)).collect();
+    let first = i64::from(!call.types.first().is_some_and(|name| matches!(*name, "int2vector" | "oidvector")));
+    let mut numbers: Vec<i64> = (first..).take(values.len()).collect();
     if args.get(2) == Some(&Cell::Bool(true)) {
         numbers.reverse();
     }

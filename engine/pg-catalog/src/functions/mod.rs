@@ -31,6 +31,8 @@ use std::sync::Arc;
 pub(crate) struct Call<'a> {
     pub(crate) catalog: &'a PgCatalog,
     pub(crate) vars: &'a SessionVars,
+    /// Names of its arguments' types, as far as their fields say them.
+    pub(crate) types: Vec<&'a str>,
 }
 
 impl<'a> Call<'a> {
@@ -228,7 +230,8 @@ impl ScalarUDFImpl for CatalogFunction {
         // What is not marked as the session's sees its path alone, for its answers are kept for other sessions.
         let shared = SessionVars { search_path: own.and_then(|own| own.search_path.clone()), ..SessionVars::default() };
         let vars = own.filter(|_| self.definition.of_session).unwrap_or(&shared);
-        let call = Call { catalog: &self.catalog, vars };
+        let types = args.arg_fields.iter().map(type_name).collect();
+        let call = Call { catalog: &self.catalog, vars, types };
         let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let count = if constant { 1 } else { args.number_rows };
         let arrays: Vec<ArrayRef> = args.args.iter().map(|a| a.to_array(count)).collect::<Result<_>>()?;
@@ -244,6 +247,11 @@ impl ScalarUDFImpl for CatalogFunction {
         }
         Ok(ColumnarValue::Array(array))
     }
+}
+
+/// The name of a field's type, as far as the field says it.
+fn type_name(field: &FieldRef) -> &str {
+    field.metadata().get(PG_TYPE_KEY).map_or("", String::as_str)
 }
 
 impl CatalogFunction {

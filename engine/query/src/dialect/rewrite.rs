@@ -15,7 +15,9 @@ use super::rewrite::from::{
 use super::rewrite::grouping::{aggregates, frames, group_by, misplaced, orders, sets, windows, written_keys};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Stop, Writer, step, write};
-use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, OrderBy, Query, Select, SetExpr, Statement, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    Cte, Expr, ObjectName, OrderBy, Query, Select, SetExpr, Statement, TableFactor, With,
+};
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::{Column, Relation};
 use querygate_types::{PgType, Result};
@@ -60,6 +62,29 @@ impl Rewriter<'_> {
 
     pub(super) fn rows(&self) -> &[rows::Scope] {
         &self.rows
+    }
+
+    /// One that knows the columns of what a query's own WITH names, too.
+    pub(super) fn within(&self, with: &With) -> Self {
+        let mut inner = Self {
+            catalog: self.catalog,
+            declared: self.declared,
+            ctes: self.ctes.clone(),
+            orders: Vec::new(),
+            scopes: Vec::new(),
+            rows: Vec::new(),
+            merged: Vec::new(),
+            outer_names: Vec::new(),
+            group_casts: Vec::new(),
+        };
+        inner.ctes.push(HashMap::new());
+        for cte in &with.cte_tables {
+            let columns = inner.cte_columns(cte);
+            if let Some(own) = inner.ctes.last_mut() {
+                own.insert(super::ast::folded(&cte.alias.name), columns);
+            }
+        }
+        inner
     }
 
     /// Columns of a relation as the reader sees it, by its folded name; a WITH query comes first.

@@ -53,6 +53,16 @@ const PRINTED: &[(&str, &str, &str)] = &[
         "format,?column?,concat",
         "customers,xcustomers,integer1",
     ),
+    (
+        "WITH a AS (WITH b AS (SELECT 1 AS n) SELECT * FROM b AS c WHERE c.n > 0) SELECT row_to_json(x) FROM a AS x",
+        "row_to_json",
+        "{\"n\":1}",
+    ),
+    (
+        "SELECT ARRAY(SELECT k FROM generate_subscripts(indkey, 1) AS k ORDER BY k) FROM pg_index WHERE indnatts = 1 LIMIT 1",
+        "array",
+        "{0}",
+    ),
     ("SELECT n::text, unnest(ARRAY[7]) FROM (VALUES (1)) t(n)", "n,unnest", "1,7"),
     ("SELECT a[1], unnest(a) FROM (SELECT ARRAY[3] AS a) t", "a,unnest", "3,3"),
     ("SELECT DISTINCT n::text, unnest(ARRAY[n]) + 1 FROM (VALUES (1)) t(n) ORDER BY 1, n", "n,?column?", "1,2"),

@@ -164,7 +164,10 @@ pub(in crate::dialect) fn renamed(columns: Option<Vec<String>>, alias: Option<&T
 
 /// Names of a query's columns, if the text says them all.
 pub(in crate::dialect) fn columns(rewriter: &Rewriter<'_>, query: &Query) -> Option<Vec<String>> {
-    of_body(rewriter, &query.body)
+    match &query.with {
+        Some(with) => of_body(&rewriter.within(with), &query.body),
+        None => of_body(rewriter, &query.body),
+    }
 }
 
 fn of_body(rewriter: &Rewriter<'_>, body: &SetExpr) -> Option<Vec<String>> {
