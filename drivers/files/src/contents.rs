@@ -7,7 +7,7 @@ use crate::source::{FilesSource, Shared};
 use futures::TryStreamExt;
 use object_store::ObjectMeta;
 use object_store::path::Path;
-use querygate_types::Result;
+use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::mem::discriminant;
 
@@ -206,13 +206,22 @@ async fn explore(source: &FilesSource, only: Option<&str>) -> Result<Exploration
             }
             Ok(inferred) => exploration.tables.push((found, inferred)),
             Err(error) => {
-                let reason = error.detail().unwrap_or(error.message()).to_owned();
+                let reason = reason(&error);
                 exploration.left_out.push(LeftOut { path: found.pattern, reason });
             }
         }
     }
     exploration.left_out.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(exploration)
+}
+
+/// What is wrong with the files of a table. Of what is too large the detail says only where it is.
+fn reason(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) if error.code() == ErrorCode::ProgramLimitExceeded => format!("{}: {detail}", error.message()),
+        Some(detail) => detail.to_owned(),
+        None => error.message().to_owned(),
+    }
 }
 
 async fn described(source: &FilesSource, found: &mut FoundTable) -> Result<Inferred> {
