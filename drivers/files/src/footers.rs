@@ -5,7 +5,7 @@ use crate::error::Names;
 use crate::layout::Layout;
 use crate::store::PinnedStore;
 use crate::store::listing::same_file;
-use crate::text::header;
+use crate::text::header::ColumnNames;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
@@ -106,20 +106,14 @@ pub(crate) fn file_schema(footer: &ParquetMetaData) -> Result<Schema, String> {
     Ok(Schema::new(fields))
 }
 
-/// The column of a file that is called so, as [`header::position`] finds it.
-pub(crate) fn column<'a>(schema: &'a Schema, name: &str) -> Option<&'a Field> {
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    header::position(&names, name).map(|at| schema.field(at))
-}
-
 /// Checks that the file can stand for the table: the error names the column and both types.
 pub(crate) fn check(schema: &Schema, layout: &Layout, ignored: Option<&[String]>) -> Result<(), String> {
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    if let Some(text) = header::renamed(&names, &layout.file_names, ignored) {
+    let names = ColumnNames::of(schema);
+    if let Some(text) = names.renamed(&layout.file_names, ignored) {
         return Err(text);
     }
     for (declared, name) in layout.file_schema.fields().iter().zip(layout.file_names.iter()) {
-        let Some(found) = column(schema, name) else { continue };
+        let Some(found) = names.position(name).map(|at| schema.field(at)) else { continue };
         if !readable_as(found.data_type(), declared.data_type()) {
             return Err(format!("column \"{name}\" is {}, declared {}", found.data_type(), declared.data_type()));
         }
@@ -130,13 +124,14 @@ pub(crate) fn check(schema: &Schema, layout: &Layout, ignored: Option<&[String]>
 /// Statistics of one file in the order and types of the layout's file columns.
 pub(crate) fn statistics(footer: &ParquetMetaData, schema: &Schema, layout: &Layout) -> Result<Statistics, String> {
     // Ask under the names and types of the file, then cast: the converter knows neither renames nor widening.
+    let names = ColumnNames::of(schema);
     let fields: Vec<Field> = layout
         .file_schema
         .fields()
         .iter()
         .zip(layout.file_names.iter())
-        .map(|(declared, name)| match column(schema, name) {
-            Some(found) => found.clone(),
+        .map(|(declared, name)| match names.position(name) {
+            Some(at) => schema.field(at).clone(),
             None => declared.as_ref().clone().with_name(name),
         })
         .collect();

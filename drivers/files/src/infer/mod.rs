@@ -11,9 +11,10 @@ use crate::pattern::FilePattern;
 use crate::source::Shared;
 use crate::store::fetch::Fetch;
 use crate::store::listing;
+use crate::text::RowFailure;
 use crate::text::csv::Records;
+use crate::text::header::{self, ColumnNames};
 use crate::text::json::JsonRows;
-use crate::text::{RowFailure, header};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use futures::stream::{self, StreamExt};
 use object_store::{ObjectMeta, ObjectStore};
@@ -123,8 +124,10 @@ async fn from_footers(shared: &Shared, listed: &[ObjectMeta], names: &Names) -> 
         let footer = footer?;
         rows += u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
         let schema = footers::file_schema(&footer).map_err(|e| names.broken(format!("{}: {e}", meta.location)))?;
-        for field in schema.fields() {
-            match known_as(&mut columns, field.name()) {
+        let known = ColumnNames::new(columns.iter().map(|column| column.name().as_str()));
+        let places: Vec<_> = schema.fields().iter().map(|field| known.position(field.name())).collect();
+        for (field, place) in schema.fields().iter().zip(places) {
+            match place.and_then(|at| columns.get_mut(at)) {
                 None => columns.push(field.as_ref().clone().with_nullable(true)),
                 Some(known) if readable_as(field.data_type(), known.data_type()) => {}
                 Some(known) if readable_as(known.data_type(), field.data_type()) => {
@@ -144,13 +147,6 @@ async fn from_footers(shared: &Shared, listed: &[ObjectMeta], names: &Names) -> 
         }
     }
     Ok((columns, Some(rows)))
-}
-
-/// The column of this name, as it is found when the files are read.
-fn known_as<'a>(columns: &'a mut [Field], name: &str) -> Option<&'a mut Field> {
-    let names: Vec<&str> = columns.iter().map(|column| column.name().as_str()).collect();
-    let at = header::position(&names, name)?;
-    columns.get_mut(at)
 }
 
 /// The error of a row of a file.
@@ -241,9 +237,9 @@ impl TextSample<'_> {
     /// Names under a header, as the columns of an earlier file are called.
     fn header(&mut self, cells: &[&str]) -> Vec<String> {
         let names = header::names(cells.iter().copied());
-        let known = self.columns.names();
+        let known = ColumnNames::new(self.columns.names());
         let called =
-            names.iter().map(|name| header::position(&known, name).map_or(name.as_str(), |at| known[at]).to_owned());
+            names.iter().map(|name| known.position(name).map_or(name.as_str(), |at| known.name(at)).to_owned());
         // Two columns of this file may be alike to one of another.
         let called: Vec<String> = called.collect();
         let is_once = called.iter().enumerate().all(|(at, name)| !called[..at].contains(name));

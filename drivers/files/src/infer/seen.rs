@@ -154,8 +154,8 @@ impl Columns {
         self.seen.len()
     }
 
-    pub(super) fn names(&self) -> Vec<&str> {
-        self.seen.iter().map(|(name, _)| name.as_str()).collect()
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.seen.iter().map(|(name, _)| name.as_str())
     }
 
     pub(super) fn fields(&self) -> Vec<Field> {

@@ -1,6 +1,6 @@
 //! Rewrites expressions over declared columns to the columns of one Parquet file: other names, narrower types, missing columns. Knows no store.
 
-use crate::text::header;
+use crate::text::header::ColumnNames;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result as PlanResult;
@@ -27,8 +27,8 @@ impl Renaming {
 
     /// Declared name of each column of a file that has one.
     fn of_file<'a>(&'a self, physical: &Schema) -> HashMap<usize, &'a String> {
-        let names: Vec<&str> = physical.fields().iter().map(|field| field.name().as_str()).collect();
-        let found = self.declared.iter().filter_map(|(name, own)| Some((header::position(&names, name)?, own)));
+        let names = ColumnNames::of(physical);
+        let found = self.declared.iter().filter_map(|(name, own)| Some((names.position(name)?, own)));
         found.collect()
     }
 

@@ -4,6 +4,7 @@
 use crate::config::FileFormat;
 use crate::footers;
 use crate::table::{FileTable, Files};
+use crate::text::header::ColumnNames;
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat, rank};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -303,7 +304,8 @@ impl Column<'_> {
     fn bounds_of(&self, file: &Footed<'_>, count: usize) -> Option<(ArrayRef, ArrayRef)> {
         let none = || new_null_array(&self.comparable(), count);
         let descriptor = file.footer.file_metadata().schema_descr();
-        let Some(column) = footers::column(&file.schema, &self.one.file_name) else { return Some((none(), none())) };
+        let at = ColumnNames::of(&file.schema).position(&self.one.file_name);
+        let Some(column) = at.map(|at| file.schema.field(at)) else { return Some((none(), none())) };
         // Integers as text are in another order.
         if column.data_type().is_integer() && !self.comparable().is_numeric() {
             return Some((none(), none()));

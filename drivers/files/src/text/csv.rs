@@ -2,7 +2,8 @@
 
 use crate::config::CsvOptions;
 use crate::store::fetch::Fetch;
-use crate::text::{RowFailure, TextTable, header};
+use crate::text::header::{self, ColumnNames};
+use crate::text::{RowFailure, TextTable};
 use bytes::{Buf, Bytes};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use querygate_memory::{Cell, RowDecoder};
@@ -142,10 +143,10 @@ impl CsvRows {
         }
         let cells = (0..fields).map(|at| self.records.field(at)).collect::<Result<Vec<_>, _>>()?;
         let names = header::names(cells.into_iter());
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        if let Some(text) = header::renamed(&names, called, self.table.ignored.as_deref()) {
+        let names = ColumnNames::new(names.iter().map(String::as_str));
+        if let Some(text) = names.renamed(called, self.table.ignored.as_deref()) {
             return Err(RowFailure::Header(text));
         }
-        Ok(self.wanted.iter().map(|&at| header::position(&names, &called[at])).collect())
+        Ok(self.wanted.iter().map(|&at| names.position(&called[at])).collect())
     }
 }
