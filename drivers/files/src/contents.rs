@@ -48,6 +48,9 @@ const LAKES: [(&str, &str); 3] =
 /// How a lake's Iceberg tables call the files of their metadata.
 const ICEBERG_ENDING: &str = ".metadata.json";
 
+/// Stands for all of a source where a path is asked for.
+const WHOLE: &str = ".";
+
 /// Endings of files that are sources of their own.
 const DATABASES: [&str; 4] = ["sqlite", "sqlite3", "db", "db3"];
 /// Endings of the files that SQLite has beside its own.
@@ -79,9 +82,14 @@ async fn list(shared: &Shared) -> Result<Contents> {
     }
     // A store lists in any order, and a folder's first file is one by name.
     listed.sort_by(|one, other| one.location.cmp(&other.location));
+    let mut contents = Contents::default();
+    // The source itself may be one table of a lake: then none of its files is a table.
+    if let Some((kind, _)) = listed.iter().filter_map(|meta| lake_of(&meta.location)).find(|(_, depth)| *depth == 0) {
+        contents.left_out.push(LeftOut { path: WHOLE.to_owned(), reason: of_a_lake(kind) });
+        return Ok(contents);
+    }
     let mut tops: BTreeMap<String, Top> = BTreeMap::new();
     listed.iter().for_each(|meta| look(&mut tops, meta));
-    let mut contents = Contents::default();
     for (path, top) in tops {
         place(path, top, &mut contents);
     }
@@ -92,10 +100,10 @@ fn look(tops: &mut BTreeMap<String, Top>, meta: &ObjectMeta) {
     let parts: Vec<_> = meta.location.parts().collect();
     let [top, below @ ..] = &parts[..] else { return };
     let name = top.as_ref();
-    if name.starts_with(['.', '_']) && lake_of(&meta.location, &parts).is_none() {
+    if name.starts_with(['.', '_']) {
         return;
     }
-    let lake = lake_of(&meta.location, &parts);
+    let lake = lake_of(&meta.location).map(|(kind, _)| kind);
     let top = tops.entry(name.to_owned()).or_default();
     top.is_folder |= !below.is_empty();
     top.lake = top.lake.or(lake);
@@ -115,21 +123,25 @@ fn look(tops: &mut BTreeMap<String, Top>, meta: &ObjectMeta) {
             let reason = match format {
                 Some(_) => "it is of another format than the first file of its folder; put it into a folder of its own"
                     .to_owned(),
-                None => unknown(name),
+                None => unknown(meta.location.filename().unwrap_or_default()),
             };
             top.others.push(LeftOut { path: meta.location.to_string(), reason });
         }
     }
 }
 
-/// The kind of lake table that a file belongs to.
-fn lake_of(location: &Path, parts: &[object_store::path::PathPart<'_>]) -> Option<&'static str> {
-    let folders = parts.get(..parts.len().saturating_sub(1))?;
-    let (_, kind) = LAKES.iter().find(|(mark, _)| {
-        let is_there = folders.iter().any(|part| part.as_ref() == *mark);
-        is_there && (*mark != "metadata" || location.as_ref().ends_with(ICEBERG_ENDING))
-    })?;
-    Some(kind)
+/// The kind of lake table that a file marks the folder of, and how deep that folder is in the source.
+fn lake_of(location: &Path) -> Option<(&'static str, usize)> {
+    let folders: Vec<_> = location.parts().collect();
+    let folders = folders.get(..folders.len().saturating_sub(1))?;
+    LAKES.iter().find_map(|(mark, kind)| {
+        let depth = folders.iter().position(|part| part.as_ref() == *mark)?;
+        (*mark != "metadata" || location.as_ref().ends_with(ICEBERG_ENDING)).then_some((*kind, depth))
+    })
+}
+
+fn of_a_lake(kind: &str) -> String {
+    format!("{kind}: its files hold rows that it has removed, and such tables are not served")
 }
 
 fn unknown(name: &str) -> String {
@@ -148,7 +160,7 @@ fn place(path: String, top: Top, contents: &mut Contents) {
         return;
     }
     if let Some(kind) = top.lake {
-        leave(format!("{kind}: its files hold rows that it has removed, and such tables are not served"));
+        leave(of_a_lake(kind));
         return;
     }
     match top.first {
@@ -195,7 +207,7 @@ async fn explore(source: &FilesSource, only: Option<&str>) -> Result<Exploration
     let Contents { mut tables, mut left_out } = list(source.shared()).await?;
     if let Some(only) = only {
         tables.retain(|table| table.pattern == only);
-        left_out.retain(|left| left.path == only);
+        left_out.retain(|left| left.path == only || left.path == WHOLE);
     }
     let mut exploration = Exploration { tables: Vec::new(), left_out };
     for mut found in tables {

@@ -196,6 +196,26 @@ async fn what_is_no_table_is_left_out_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_source_that_is_a_lake_table_itself_has_no_table() {
+    for (mark, kind) in [
+        ("_delta_log/00000.json", "a Delta Lake table"),
+        ("metadata/v1.metadata.json", "an Iceberg table"),
+        (".hoodie/hoodie.properties", "a Hudi table"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let ints: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        write_parquet(&dir.path().join("part-0.parquet"), &batch(vec![("id", Arc::clone(&ints))]), 10);
+        write_parquet(&dir.path().join("data/part-1.parquet"), &batch(vec![("id", ints)]), 10);
+        write_text(&dir.path().join(mark), "{}");
+        let (tables, left_out) = explored(dir.path()).await;
+        assert_eq!((tables.len(), left_out.len()), (0, 1), "{mark}: {tables:?} {left_out:?}");
+        assert_left_out(&left_out, ".", kind);
+        let one = source(dir.path()).explore_one("part-0.parquet").await.unwrap();
+        assert!(one.tables.is_empty() && one.left_out.len() == 1, "{mark}: {one:?}");
+    }
+}
+
+#[tokio::test]
 async fn files_that_differ_are_one_table_or_an_error_that_names_file_and_column() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

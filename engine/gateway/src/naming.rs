@@ -24,6 +24,11 @@ pub(crate) fn sql_names(snapshot: &Snapshot) -> BTreeMap<&str, &str> {
     short.into_iter().map(|(full, name)| (full, if takers.get(name) == Some(&1) { name } else { full })).collect()
 }
 
+/// A name as it stands in a statement.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 fn without_prefix<'a>(object: &'a str, namespace: Option<&str>) -> &'a str {
     let rest = namespace.and_then(|namespace| object.strip_prefix(namespace)?.strip_prefix('_'));
     rest.filter(|rest| !rest.is_empty()).unwrap_or(object)

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, stream};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -71,6 +71,17 @@ fn with_change_time(root: &std::path::Path, meta: ObjectMeta) -> ObjectMeta {
     ObjectMeta { e_tag, ..meta }
 }
 
+/// Files whose change times are asked for in one go.
+const LISTED_AT_ONCE: usize = 1_000;
+
+/// Asks the file system, which may take its time, where no query waits for the thread.
+async fn with_change_times(root: PathBuf, listed: Vec<StoreResult<ObjectMeta>>) -> Vec<StoreResult<ObjectMeta>> {
+    let asked = tokio::task::spawn_blocking(move || {
+        listed.into_iter().map(|meta| meta.map(|meta| with_change_time(&root, meta))).collect()
+    });
+    asked.await.unwrap_or_else(|source| vec![Err(StoreError::JoinError { source })])
+}
+
 /// A tag without the change time, as the store itself makes it. It is what a reader is held to: a file that is moved or linked has another
 /// change time.
 pub(crate) fn of_content(tag: &str) -> &str {
@@ -119,12 +130,14 @@ impl ObjectStore for Folder {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
         let root = self.root.clone();
-        self.inner.list(prefix).map_ok(move |meta| with_change_time(&root, meta)).boxed()
+        let listed = self.inner.list(prefix).ready_chunks(LISTED_AT_ONCE);
+        listed.then(move |listed| with_change_times(root.clone(), listed)).map(stream::iter).flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
         let listed = self.inner.list_with_delimiter(prefix).await?;
-        let objects = listed.objects.into_iter().map(|meta| with_change_time(&self.root, meta)).collect();
+        let objects = listed.objects.into_iter().map(Ok).collect();
+        let objects = with_change_times(self.root.clone(), objects).await.into_iter().collect::<StoreResult<_>>()?;
         Ok(ListResult { objects, ..listed })
     }
 

@@ -4,7 +4,7 @@ use super::args::{ConfigArg, ExplainArgs, SqlArgs, UserArg};
 use super::{Ended, load, written};
 use crate::config::{Config, User};
 use crate::metadata;
-use crate::naming::sql_names;
+use crate::naming::{quoted, sql_names};
 use crate::output::Output;
 use crate::serve::Threads;
 use crate::shell::{Format, Shell};
@@ -45,7 +45,7 @@ pub(crate) fn show_rows(config: &Path, user: &str, objects: &[&str], output: &mu
     let Ok(metadata) = metadata::load_configured(&loaded) else { return Ok(()) };
     let names = sql_names(&metadata.snapshot);
     let counts = objects.iter().filter_map(|object| names.get(object)).map(|name| {
-        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+        let quoted = quoted(name);
         format!("(SELECT count(*) FROM {quoted}) AS {quoted}")
     });
     let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(", "));

@@ -5,7 +5,7 @@ use crate::cli::{file_error, user_entry};
 use crate::config::Config;
 use crate::introspect::{Described, TableNames, Unreadable, pretty};
 use crate::metadata;
-use crate::naming::sql_names;
+use crate::naming::{quoted, sql_names};
 use crate::output::Output;
 use crate::private_file;
 use crate::serve::Threads;
@@ -13,7 +13,7 @@ use crate::verifier;
 use futures::{StreamExt, stream};
 use querygate_query_api::outcome::Outcome;
 use querygate_query_api::service::{ClientInfo, Delivery, Door, Session};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -157,13 +157,13 @@ async fn try_table(session: &dyn Session, table: &TableNames, name: Option<&Stri
     };
     let Some(name) = name else { return Ok(Vec::new()) };
     let Err(error) = read(session, name, "*").await else { return Ok(Vec::new()) };
-    if is_for_want_of_time(&error) {
+    if is_for_want(&error) {
         return Ok(Vec::new());
     }
     let mut failed = Vec::new();
     for (field, column) in table.fields.iter().zip(&table.columns) {
         match read(session, name, &quoted(field)).await {
-            Err(error) if !is_for_want_of_time(&error) => failed.push(unreadable(Some(column), &error)),
+            Err(error) if !is_for_want(&error) => failed.push(unreadable(Some(column), &error)),
             Ok(()) | Err(_) => {}
         }
     }
@@ -174,17 +174,16 @@ async fn try_table(session: &dyn Session, table: &TableNames, name: Option<&Stri
     Ok(failed)
 }
 
-fn is_for_want_of_time(error: &Error) -> bool {
-    error.code() == ErrorCode::StatementTimeout
+/// Whether it says that time, memory or another share was used up, and nothing of the rows. By PostgreSQL's classes of errors: 53 is
+/// insufficient resources, 57 intervention.
+fn is_for_want(error: &Error) -> bool {
+    let code = error.code().sqlstate();
+    code.starts_with("53") || code.starts_with("57")
 }
 
 fn reason(error: &Error) -> String {
     let more = error.detail().or(error.cause()).map(|text| format!(": {text}")).unwrap_or_default();
     format!("{}{more}", error.message())
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Reads first rows to their end.
