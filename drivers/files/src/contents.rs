@@ -21,7 +21,7 @@ pub struct FoundTable {
 
 /// Files or folders that are no table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct OmittedPath {
     /// Relative to the source.
     pub path: String,
     /// Why, and what to do, for an operator.
@@ -32,14 +32,14 @@ pub struct LeftOut {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exploration {
     pub tables: Vec<(FoundTable, Inferred)>,
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<OmittedPath>,
 }
 
 /// Tables by their names alone.
 #[derive(Default)]
 struct Contents {
     tables: Vec<FoundTable>,
-    left_out: Vec<LeftOut>,
+    left_out: Vec<OmittedPath>,
 }
 
 /// Folders that mark the folder above them as a table of a lake, by their names, and what kind it is.
@@ -58,12 +58,12 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// What is known of a file or folder at the top.
 #[derive(Default)]
-struct Top {
+struct TopEntry {
     is_folder: bool,
     /// The first file of a known format.
     first: Option<FileFormat>,
     /// Files that are not of the first one's format.
-    others: Vec<LeftOut>,
+    others: Vec<OmittedPath>,
     lake: Option<&'static str>,
     /// Bytes of all files that are not hidden; `None`: there are none.
     bytes: Option<u64>,
@@ -85,10 +85,10 @@ async fn list(shared: &Shared) -> Result<Contents> {
     let mut contents = Contents::default();
     // The source itself may be one table of a lake: then none of its files is a table.
     if let Some((kind, _)) = listed.iter().filter_map(|meta| lake_of(&meta.location)).find(|(_, depth)| *depth == 0) {
-        contents.left_out.push(LeftOut { path: WHOLE.to_owned(), reason: of_a_lake(kind) });
+        contents.left_out.push(OmittedPath { path: WHOLE.to_owned(), reason: of_a_lake(kind) });
         return Ok(contents);
     }
-    let mut tops: BTreeMap<String, Top> = BTreeMap::new();
+    let mut tops: BTreeMap<String, TopEntry> = BTreeMap::new();
     listed.iter().for_each(|meta| look(&mut tops, meta));
     for (path, top) in tops {
         place(path, top, &mut contents);
@@ -96,7 +96,7 @@ async fn list(shared: &Shared) -> Result<Contents> {
     Ok(contents)
 }
 
-fn look(tops: &mut BTreeMap<String, Top>, meta: &ObjectMeta) {
+fn look(tops: &mut BTreeMap<String, TopEntry>, meta: &ObjectMeta) {
     let parts: Vec<_> = meta.location.parts().collect();
     let [top, below @ ..] = &parts[..] else { return };
     let name = top.as_ref();
@@ -125,7 +125,7 @@ fn look(tops: &mut BTreeMap<String, Top>, meta: &ObjectMeta) {
                     .to_owned(),
                 None => unknown(meta.location.filename().unwrap_or_default()),
             };
-            top.others.push(LeftOut { path: meta.location.to_string(), reason });
+            top.others.push(OmittedPath { path: meta.location.to_string(), reason });
         }
     }
 }
@@ -153,9 +153,9 @@ fn unknown(name: &str) -> String {
     }
 }
 
-fn place(path: String, top: Top, contents: &mut Contents) {
+fn place(path: String, top: TopEntry, contents: &mut Contents) {
     let Contents { tables, left_out } = contents;
-    let mut leave = |reason: String| left_out.push(LeftOut { path: path.clone(), reason });
+    let mut leave = |reason: String| left_out.push(OmittedPath { path: path.clone(), reason });
     if BESIDE.iter().any(|ending| path.ends_with(ending)) {
         return;
     }
@@ -214,12 +214,12 @@ async fn explore(source: &FilesSource, only: Option<&str>) -> Result<Exploration
         match described(source, &mut found).await {
             Ok(inferred) if inferred.schema.fields().is_empty() => {
                 let reason = "it has no columns".to_owned();
-                exploration.left_out.push(LeftOut { path: found.pattern, reason });
+                exploration.left_out.push(OmittedPath { path: found.pattern, reason });
             }
             Ok(inferred) => exploration.tables.push((found, inferred)),
             Err(error) => {
                 let reason = reason(&error);
-                exploration.left_out.push(LeftOut { path: found.pattern, reason });
+                exploration.left_out.push(OmittedPath { path: found.pattern, reason });
             }
         }
     }

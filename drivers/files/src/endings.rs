@@ -4,20 +4,20 @@ use crate::config::{CsvOptions, FileFormat};
 
 /// How a text file is packed, as its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Packing {
+pub(crate) enum Compression {
     Gzip,
     Zstd,
 }
 
-/// A file name without the ending of its packing.
-pub(crate) fn unpacked(name: &str) -> (&str, Option<Packing>) {
+/// A file name without the ending of its compression.
+pub(crate) fn without_compression(name: &str) -> (&str, Option<Compression>) {
     let packed = name.rsplit_once('.').and_then(|(rest, ending)| {
-        let packing = match ending.to_ascii_lowercase().as_str() {
-            "gz" | "gzip" => Packing::Gzip,
-            "zst" | "zstd" => Packing::Zstd,
+        let compression = match ending.to_ascii_lowercase().as_str() {
+            "gz" | "gzip" => Compression::Gzip,
+            "zst" | "zstd" => Compression::Zstd,
             _ => return None,
         };
-        Some((rest, Some(packing)))
+        Some((rest, Some(compression)))
     });
     packed.unwrap_or((name, None))
 }
@@ -26,7 +26,7 @@ impl FileFormat {
     /// A file's name without the endings that promise its format.
     #[must_use]
     pub fn stem(name: &str) -> &str {
-        let name = unpacked(name).0;
+        let name = without_compression(name).0;
         name.rsplit_once('.').map_or(name, |(stem, _)| stem)
     }
 
@@ -38,7 +38,7 @@ impl FileFormat {
 }
 
 fn promised(name: &str) -> Option<FileFormat> {
-    let (name, packing) = unpacked(name);
+    let (name, compression) = without_compression(name);
     let (_, ending) = name.rsplit_once('.')?;
     let format = match ending.to_ascii_lowercase().as_str() {
         "parquet" | "parq" | "pq" => FileFormat::Parquet,
@@ -48,7 +48,7 @@ fn promised(name: &str) -> Option<FileFormat> {
         _ => return None,
     };
     // Parquet packs its own pages.
-    (packing.is_none() || format != FileFormat::Parquet).then_some(format)
+    (compression.is_none() || format != FileFormat::Parquet).then_some(format)
 }
 
 #[cfg(test)]

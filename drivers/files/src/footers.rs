@@ -1,11 +1,11 @@
 //! Reads Parquet footers: schema check against the declared columns, statistics, and the readers that prune by them. Knows no plan.
 
+use crate::column_names::ColumnNames;
 use crate::compat::readable_as;
 use crate::error::Names;
 use crate::layout::Layout;
 use crate::store::PinnedStore;
 use crate::store::listing::same_file;
-use crate::text::header::ColumnNames;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};

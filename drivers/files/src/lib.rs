@@ -4,6 +4,7 @@
 
 mod append;
 mod buffered;
+mod column_names;
 mod compat;
 mod config;
 mod contents;
@@ -21,7 +22,7 @@ mod text;
 
 pub use append::AppendTarget;
 pub use config::{CsvOptions, FileFormat, FilesConfig, FilesLimits, Location, S3Config, TableSpec};
-pub use contents::{Exploration, FoundTable, LeftOut};
+pub use contents::{Exploration, FoundTable, OmittedPath};
 pub use error::shared_error;
 pub use infer::Inferred;
 pub use rewrite::SPARED;

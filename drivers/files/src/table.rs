@@ -330,7 +330,7 @@ impl FileTable {
                     row_bytes_max: limits.row_bytes_max,
                     columns_max: limits.columns_max,
                     local: self.shared.is_local(),
-                    packed: files.listed.iter().any(|meta| fetch::packing(&meta.location).is_some()),
+                    is_compressed: files.listed.iter().any(|meta| fetch::compression_of(&meta.location).is_some()),
                     ignored: self.ignored.clone(),
                 };
                 Arc::new(TextSource::new(table, table_schema))

@@ -141,7 +141,7 @@ async fn packed_files_are_read_at_any_number_of_partitions() {
     }
     std::fs::write(dir.path().join("broken.csv.gz"), b"id\n1\n").unwrap();
     let left = source(dir.path()).explore_one("broken.csv.gz").await.unwrap().left_out;
-    assert!(left[0].reason.contains("cannot be unpacked"), "{left:?}");
+    assert!(left[0].reason.contains("cannot be decompressed"), "{left:?}");
 }
 
 #[tokio::test]

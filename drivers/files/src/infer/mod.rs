@@ -1,8 +1,9 @@
 //! Infers how files are written and which columns they have, for introspection: Parquet from footers, text from what it holds. Knows no plan.
 
-mod seen;
 mod sniff;
+mod value_kind;
 
+use crate::column_names::ColumnNames;
 use crate::compat::readable_as;
 use crate::config::{CsvOptions, FileFormat, TableSpec};
 use crate::error::Names;
@@ -13,16 +14,16 @@ use crate::store::fetch::Fetch;
 use crate::store::listing;
 use crate::text::RowFailure;
 use crate::text::csv::Records;
-use crate::text::header::{self, ColumnNames};
+use crate::text::header;
 use crate::text::json::JsonRows;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use futures::stream::{self, StreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 use querygate_types::{Error, ErrorCode, Result};
-use seen::{Columns, Seen};
 use std::sync::Arc;
+use value_kind::{Columns, ValueKind};
 
-/// Bytes of a table's texts, unpacked, that are all looked at.
+/// Bytes of a table's texts, without_compression, that are all looked at.
 const SAMPLE_BYTES: usize = 16 * 1024 * 1024;
 /// Rows of each further file that are looked at, and how many further files.
 const SAMPLE_ROWS: usize = 1_000;
@@ -106,9 +107,9 @@ pub(crate) async fn infer(shared: &Shared, spec: &TableSpec) -> Result<Inferred>
 fn folder_columns(listed: &[ObjectMeta], pattern: &FilePattern) -> Vec<Field> {
     let mut columns = Columns::default();
     for (key, value) in listed.iter().flat_map(|meta| pattern.partitions(&meta.location)) {
-        let seen = match value.as_deref().map_or(Seen::Nothing, Seen::text) {
-            seen @ (Seen::Nothing | Seen::Integer | Seen::Date) => seen,
-            _ => Seen::Text,
+        let seen = match value.as_deref().map_or(ValueKind::Nothing, ValueKind::text) {
+            seen @ (ValueKind::Nothing | ValueKind::Integer | ValueKind::Date) => seen,
+            _ => ValueKind::Text,
         };
         columns.see(&key, seen);
     }
@@ -225,7 +226,8 @@ impl TextSample<'_> {
                 return Err(RowFailure::Format(format!("{fields} fields where the first row has {}", called.len())));
             }
             for (name, value) in called.iter().zip(&values) {
-                self.columns.see(name, if **value == *options.null { Seen::Nothing } else { Seen::text(value) });
+                self.columns
+                    .see(name, if **value == *options.null { ValueKind::Nothing } else { ValueKind::text(value) });
             }
             if !self.count(values.iter().map(|value| value.len() + 1).sum(), &mut of_file) {
                 return Ok(false);
@@ -244,7 +246,7 @@ impl TextSample<'_> {
         let called: Vec<String> = called.collect();
         let is_once = called.iter().enumerate().all(|(at, name)| !called[..at].contains(name));
         let called = if is_once { called } else { names };
-        called.iter().for_each(|name| self.columns.see(name, Seen::Nothing));
+        called.iter().for_each(|name| self.columns.see(name, ValueKind::Nothing));
         called
     }
 
@@ -254,7 +256,8 @@ impl TextSample<'_> {
         while let Some(object) = rows.next().await? {
             let text = std::str::from_utf8(&object).map_err(|e| RowFailure::Format(e.to_string()))?;
             let columns = &mut self.columns;
-            querygate_memory::members(text, |key, raw| columns.see(key, Seen::json(raw))).map_err(RowFailure::Row)?;
+            querygate_memory::members(text, |key, raw| columns.see(key, ValueKind::json(raw)))
+                .map_err(RowFailure::Row)?;
             if columns.len() > columns_max {
                 return Err(RowFailure::TooLong);
             }

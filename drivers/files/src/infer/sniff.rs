@@ -1,6 +1,6 @@
 //! Looks at the beginning of a text for how it is written: encoding, delimiter, quote, header; or how its objects stand. Knows no store.
 
-use super::seen::Seen;
+use super::value_kind::ValueKind;
 use crate::config::{CsvOptions, FileFormat};
 use crate::text::json::MARK;
 use csv_core::{ReadRecordResult, ReaderBuilder};
@@ -112,16 +112,17 @@ fn is_quoted(options: &CsvOptions, text: &str) -> bool {
 /// Whether the first record names the columns: it holds texts alone, or texts where what follows is something else.
 fn has_header(records: &[Vec<String>]) -> bool {
     let Some((first, rest)) = records.split_first() else { return true };
-    let kinds: Vec<Seen> = first.iter().map(|cell| Seen::text(cell.trim())).collect();
-    if kinds.iter().all(|kind| matches!(kind, Seen::Text | Seen::Nothing)) {
-        return kinds.contains(&Seen::Text);
+    let kinds: Vec<ValueKind> = first.iter().map(|cell| ValueKind::text(cell.trim())).collect();
+    if kinds.iter().all(|kind| matches!(kind, ValueKind::Text | ValueKind::Nothing)) {
+        return kinds.contains(&ValueKind::Text);
     }
     let below = |at: usize| {
         let cells = rest.iter().filter_map(|record| record.get(at));
-        cells.fold(Seen::Nothing, |all, cell| all.and(Seen::text(cell)))
+        cells.fold(ValueKind::Nothing, |all, cell| all.and(ValueKind::text(cell)))
     };
-    let names_another =
-        |(at, kind): (usize, &Seen)| *kind == Seen::Text && !matches!(below(at), Seen::Text | Seen::Nothing);
+    let names_another = |(at, kind): (usize, &ValueKind)| {
+        *kind == ValueKind::Text && !matches!(below(at), ValueKind::Text | ValueKind::Nothing)
+    };
     kinds.iter().enumerate().any(names_another)
 }
 

@@ -1,6 +1,6 @@
-//! Reads a file front to back in bounded pieces, always of one version: unpacked, and as UTF-8. Knows no format.
+//! Reads a file front to back in bounded pieces, always of one version: without_compression, and as UTF-8. Knows no format.
 
-use crate::endings::{Packing, unpacked};
+use crate::endings::{Compression, without_compression};
 use crate::store::PinnedStore;
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use bytes::{Bytes, BytesMut};
@@ -41,17 +41,17 @@ pub(crate) enum FetchError {
 impl Fetch {
     /// Reads `meta`'s file from `start` to its end. A packed one is read from its beginning.
     pub(crate) fn new(store: Arc<dyn ObjectStore>, meta: &ObjectMeta, local: bool, start: u64) -> Self {
-        let packing = packing(&meta.location);
-        let start = if packing.is_some() { 0 } else { start };
+        let compression = compression_of(&meta.location);
+        let start = if compression.is_some() { 0 } else { start };
         let stored = StoredPieces::new(store, meta, local, start);
-        let pieces = match packing {
+        let pieces = match compression {
             None => Pieces::Plain(stored),
-            Some(Packing::Gzip) => {
+            Some(Compression::Gzip) => {
                 let mut decoder = GzipDecoder::new(StreamReader::new(stored.stream()));
                 decoder.multiple_members(true);
                 Pieces::Packed(Box::pin(decoder))
             }
-            Some(Packing::Zstd) => {
+            Some(Compression::Zstd) => {
                 let mut decoder = ZstdDecoder::new(StreamReader::new(stored.stream()));
                 decoder.multiple_members(true);
                 Pieces::Packed(Box::pin(decoder))
@@ -84,8 +84,8 @@ impl Fetch {
 }
 
 /// How a file is packed.
-pub(crate) fn packing(location: &Path) -> Option<Packing> {
-    unpacked(location.filename()?).1
+pub(crate) fn compression_of(location: &Path) -> Option<Compression> {
+    without_compression(location.filename()?).1
 }
 
 fn decode(decoder: &mut Decoder, piece: &[u8], last: bool) -> Result<Bytes, FetchError> {
@@ -106,7 +106,7 @@ impl Pieces {
                 let mut piece = BytesMut::with_capacity(UNPACKED_PIECE);
                 let read = reader.read_buf(&mut piece).await.map_err(|error| match error.downcast::<StoreError>() {
                     Ok(store) => FetchError::Store(store),
-                    Err(error) => FetchError::Text(format!("it cannot be unpacked: {error}")),
+                    Err(error) => FetchError::Text(format!("it cannot be decompressed: {error}")),
                 })?;
                 Ok((read > 0).then(|| piece.freeze()))
             }

@@ -1,6 +1,6 @@
 //! Rewrites expressions over declared columns to the columns of one Parquet file: other names, narrower types, missing columns. Knows no store.
 
-use crate::text::header::ColumnNames;
+use crate::column_names::ColumnNames;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result as PlanResult;

@@ -1,10 +1,10 @@
 //! Looks at how the rows of a table lie in its Parquet files: bounds of row groups from the footers, and a bounded sample. What
 //! it tells are places in the order of values, never a value.
 
+use crate::column_names::ColumnNames;
 use crate::config::FileFormat;
 use crate::footers;
 use crate::table::{FileTable, Files};
-use crate::text::header::ColumnNames;
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat, rank};
 use arrow::datatypes::{DataType, Field, Schema};

@@ -1,8 +1,9 @@
 //! Rows of a CSV file: records, header, dialect, bounds. Knows no type.
 
+use crate::column_names::ColumnNames;
 use crate::config::CsvOptions;
 use crate::store::fetch::Fetch;
-use crate::text::header::{self, ColumnNames};
+use crate::text::header;
 use crate::text::{RowFailure, TextTable};
 use bytes::{Buf, Bytes};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};

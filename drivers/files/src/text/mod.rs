@@ -40,7 +40,7 @@ pub(crate) struct TextTable {
     pub(crate) columns_max: usize,
     pub(crate) local: bool,
     /// Some of the files are.
-    pub(crate) packed: bool,
+    pub(crate) is_compressed: bool,
     /// As [`crate::config::TableSpec::ignored`].
     pub(crate) ignored: Option<Arc<[String]>>,
 }
@@ -120,7 +120,7 @@ impl FileSource for TextSource {
 
     /// A quoted CSV field may hold line ends, so only NDJSON can start in the middle of a file, and of none that is packed.
     fn supports_repartitioning(&self) -> bool {
-        matches!(self.table.format, FileFormat::Ndjson) && !self.table.packed
+        matches!(self.table.format, FileFormat::Ndjson) && !self.table.is_compressed
     }
 
     fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> PlanResult<Option<Arc<dyn FileSource>>> {
@@ -226,7 +226,7 @@ impl FileOpener for TextOpener {
         let fetch = |from| Fetch::new(Arc::clone(&self.store), meta, table.local, from);
         let rows = match &table.format {
             FileFormat::Csv(options) => Rows::Csv(Box::new(CsvRows::new(fetch(0), options, &table, &self.columns))),
-            FileFormat::Ndjson if fetch::packing(&meta.location).is_some() => {
+            FileFormat::Ndjson if fetch::compression_of(&meta.location).is_some() => {
                 Rows::Json(Box::new(JsonRows::lines(fetch(0), 0..u64::MAX, table.row_bytes_max)))
             }
             FileFormat::Ndjson => {

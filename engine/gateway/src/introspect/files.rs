@@ -2,7 +2,7 @@
 
 use super::{Found, FoundColumn, Holds};
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, FoundTable, Inferred, LeftOut};
+use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, FoundTable, Inferred, OmittedPath};
 use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
@@ -24,7 +24,7 @@ pub(super) fn folder(source: &Path) -> (PathBuf, Option<String>) {
 }
 
 /// Tables, and what is none.
-pub(super) async fn read(source: &Path) -> Result<(Vec<Found>, Vec<LeftOut>)> {
+pub(super) async fn read(source: &Path) -> Result<(Vec<Found>, Vec<OmittedPath>)> {
     let (folder, only) = folder(source);
     let files = FilesSource::new(FilesConfig::local("files", &folder))?;
     let explored = match &only {

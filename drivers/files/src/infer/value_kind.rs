@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// What the values of a column have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum ValueKind {
     Nothing,
     Boolean,
     Integer,
@@ -27,10 +27,10 @@ pub(super) enum Seen {
 /// Digits that a decimal has at most.
 const DIGITS_MAX: usize = 38;
 
-impl Seen {
+impl ValueKind {
     /// What holds values of both.
     pub(super) fn and(self, other: Self) -> Self {
-        use Seen::{Date, Float, Instant, Integer, Json, Nothing, Stamp, Text, Texts, Whole};
+        use ValueKind::{Date, Float, Instant, Integer, Json, Nothing, Stamp, Text, Texts, Whole};
         match (self, other) {
             (a, b) if a == b => a,
             (Nothing, a) | (a, Nothing) => a,
@@ -135,12 +135,12 @@ impl Seen {
 /// Columns in the order in which they were seen first.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    seen: Vec<(String, Seen)>,
+    seen: Vec<(String, ValueKind)>,
     places: HashMap<String, usize>,
 }
 
 impl Columns {
-    pub(super) fn see(&mut self, name: &str, seen: Seen) {
+    pub(super) fn see(&mut self, name: &str, seen: ValueKind) {
         match self.places.get(name) {
             Some(&at) => self.seen[at].1 = self.seen[at].1.and(seen),
             None => {
@@ -170,59 +170,59 @@ mod tests {
     #[test]
     fn values_are_told_apart() {
         let cases = [
-            ("", Seen::Nothing),
-            ("12", Seen::Integer),
-            ("-1", Seen::Integer),
-            ("0", Seen::Integer),
-            ("0012", Seen::Text),
-            ("00501", Seen::Text),
-            ("9999999999999999999", Seen::Whole),
-            ("-123456789012345678901234567890123456789", Seen::Text),
-            ("1.5", Seen::Float),
-            ("0.5", Seen::Float),
-            ("1.0e5", Seen::Float),
-            ("1e5", Seen::Text),
-            ("12E3", Seen::Text),
-            ("nan", Seen::Text),
-            ("NaN", Seen::Text),
-            ("1_000", Seen::Text),
-            ("true", Seen::Boolean),
-            ("2024-01-02", Seen::Date),
-            ("2024-13-02", Seen::Text),
-            ("2024-02-30", Seen::Text),
-            ("0000-00-00", Seen::Text),
-            ("2024-01-02T00:00:00Z", Seen::Instant),
-            ("2024-01-02 00:00:00+01:00", Seen::Instant),
-            ("2024-01-02 10:11:12.5", Seen::Stamp),
-            ("2024-01-02 25:00:00", Seen::Text),
-            ("10:11:12", Seen::Time),
-            ("24:00:01", Seen::Text),
-            ("20240102", Seen::Integer),
-            ("x", Seen::Text),
+            ("", ValueKind::Nothing),
+            ("12", ValueKind::Integer),
+            ("-1", ValueKind::Integer),
+            ("0", ValueKind::Integer),
+            ("0012", ValueKind::Text),
+            ("00501", ValueKind::Text),
+            ("9999999999999999999", ValueKind::Whole),
+            ("-123456789012345678901234567890123456789", ValueKind::Text),
+            ("1.5", ValueKind::Float),
+            ("0.5", ValueKind::Float),
+            ("1.0e5", ValueKind::Float),
+            ("1e5", ValueKind::Text),
+            ("12E3", ValueKind::Text),
+            ("nan", ValueKind::Text),
+            ("NaN", ValueKind::Text),
+            ("1_000", ValueKind::Text),
+            ("true", ValueKind::Boolean),
+            ("2024-01-02", ValueKind::Date),
+            ("2024-13-02", ValueKind::Text),
+            ("2024-02-30", ValueKind::Text),
+            ("0000-00-00", ValueKind::Text),
+            ("2024-01-02T00:00:00Z", ValueKind::Instant),
+            ("2024-01-02 00:00:00+01:00", ValueKind::Instant),
+            ("2024-01-02 10:11:12.5", ValueKind::Stamp),
+            ("2024-01-02 25:00:00", ValueKind::Text),
+            ("10:11:12", ValueKind::Time),
+            ("24:00:01", ValueKind::Text),
+            ("20240102", ValueKind::Integer),
+            ("x", ValueKind::Text),
         ];
         for (text, want) in cases {
-            assert_eq!(Seen::text(text), want, "{text}");
+            assert_eq!(ValueKind::text(text), want, "{text}");
         }
         let json = [
-            ("null", Seen::Nothing),
-            ("false", Seen::Boolean),
-            ("18446744073709551616", Seen::Whole),
-            ("1e5", Seen::Float),
-            ("\"12\"", Seen::Text),
-            ("\"2024-01-02\"", Seen::Date),
-            ("\"10:11:12\"", Seen::Text),
-            ("[\"a\"]", Seen::Texts),
-            ("[1]", Seen::Json),
-            ("{}", Seen::Json),
+            ("null", ValueKind::Nothing),
+            ("false", ValueKind::Boolean),
+            ("18446744073709551616", ValueKind::Whole),
+            ("1e5", ValueKind::Float),
+            ("\"12\"", ValueKind::Text),
+            ("\"2024-01-02\"", ValueKind::Date),
+            ("\"10:11:12\"", ValueKind::Text),
+            ("[\"a\"]", ValueKind::Texts),
+            ("[1]", ValueKind::Json),
+            ("{}", ValueKind::Json),
         ];
         for (raw, want) in json {
-            assert_eq!(Seen::json(raw), want, "{raw}");
+            assert_eq!(ValueKind::json(raw), want, "{raw}");
         }
-        assert_eq!(Seen::Integer.and(Seen::Float), Seen::Float);
-        assert_eq!(Seen::Integer.and(Seen::Whole), Seen::Whole);
-        assert_eq!(Seen::Whole.and(Seen::Float), Seen::Text, "no digit is lost");
-        assert_eq!(Seen::Integer.and(Seen::Boolean), Seen::Text);
-        assert_eq!(Seen::Date.and(Seen::Instant), Seen::Instant);
-        assert_eq!(Seen::Texts.and(Seen::Text), Seen::Json);
+        assert_eq!(ValueKind::Integer.and(ValueKind::Float), ValueKind::Float);
+        assert_eq!(ValueKind::Integer.and(ValueKind::Whole), ValueKind::Whole);
+        assert_eq!(ValueKind::Whole.and(ValueKind::Float), ValueKind::Text, "no digit is lost");
+        assert_eq!(ValueKind::Integer.and(ValueKind::Boolean), ValueKind::Text);
+        assert_eq!(ValueKind::Date.and(ValueKind::Instant), ValueKind::Instant);
+        assert_eq!(ValueKind::Texts.and(ValueKind::Text), ValueKind::Json);
     }
 }
