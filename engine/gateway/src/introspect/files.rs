@@ -45,6 +45,7 @@ fn found(table: &FoundTable, inferred: &Inferred) -> Found {
         remote: table.pattern.clone(),
         columns: columns(&inferred.schema, &table.format),
         file: written(table),
+        lists_ignored: true,
         sampled,
         ..Found::default()
     }

@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub(super) unreadable: Option<String>,
     /// How its files are written, as the metadata says it.
     pub(super) file: Option<serde_json::Value>,
+    /// Whether a column that appears later, in place of a described one, is to be an error: files have no schema that would say so.
+    pub(super) lists_ignored: bool,
     /// Columns that are served as texts since they hold values that do not fit their types, with what the source says.
     pub(super) as_text: Vec<(String, String)>,
     /// What its types were taken from, where that is not all of it.

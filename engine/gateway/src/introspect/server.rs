@@ -84,7 +84,6 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
         schema: (reading.schema)(&table.table),
         columns: columns.collect(),
         primary_key: texts(&table.primary_key),
-        loose_key: Vec::new(),
         primary_key_name: kept_by(table, &table.primary_key, |keeps| keeps == Some(KeyKind::Primary))
             .map(|index| index.name.clone())
             // As MySQL calls all of them.
@@ -98,10 +97,7 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
             .map(|index| (index.name.clone(), texts(&index.columns)))
             .collect(),
         comment: table.comment.clone(),
-        unreadable: None,
-        file: None,
-        as_text: Vec::new(),
-        sampled: None,
+        ..Found::default()
     }
 }
 

@@ -312,7 +312,7 @@ fn object(namespace: &str, table: &Found, own: &Names, names: &AllNames<'_>, ign
     if !column_map.is_empty() {
         external["columnMap"] = Value::Object(column_map);
     }
-    if !left_out.is_empty() {
+    if table.lists_ignored || !left_out.is_empty() {
         external["ignoreColumns"] = json!(left_out);
     }
     let mut object = json!({

@@ -94,7 +94,8 @@ pub struct External {
     pub writable: bool,
     /// Remote column to local field.
     pub column_map: IndexMap<String, String>,
-    pub ignore_columns: Vec<String>,
+    /// Remote columns that have no field on purpose. Where the list is given, a further one is unexpected.
+    pub ignore_columns: Option<Vec<String>>,
 }
 
 /// How the files behind an object are written, where their names do not say it.

@@ -57,7 +57,7 @@ async fn file_spec(files: &FilesSource, object: &Object) -> Result<TableSpec> {
         }
     };
     if let Some(external) = &object.external {
-        spec.ignored = Some(external.ignore_columns.clone());
+        spec.ignored = external.ignore_columns.clone();
         spec.column_map = external.column_map.iter().map(|(remote, local)| (local.clone(), remote.clone())).collect();
     }
     Ok(spec)

@@ -204,7 +204,7 @@ fn read_external<'a>(map: &Map<'a>, object: &str, links: &mut Links<'a>) -> Opti
         remote_schema: external.text("remoteSchema"),
         writable: external.flag("writable", false),
         column_map,
-        ignore_columns: external.texts("ignoreColumns"),
+        ignore_columns: external.get("ignoreColumns").map(|at| at.texts()),
     })
 }
 
