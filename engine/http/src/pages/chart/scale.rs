@@ -95,7 +95,7 @@ const STEPS: [i64; 15] = [
 /// The step of a time axis with at most so many ticks, in microseconds.
 fn time_step(span: i64, most: i64) -> i64 {
     let weeks = 7 * 24 * 3_600 * SECOND;
-    let fitting = STEPS.into_iter().find(|step| span / step <= most);
+    let fitting = STEPS.into_iter().find(|step| span <= step.saturating_mul(most));
     fitting.unwrap_or_else(|| (span / weeks / most.max(1) + 1) * weeks)
 }
 
@@ -129,6 +129,7 @@ mod tests {
         assert_eq!(Scale::linear((0.0, 0.9), (0.0, 1.0)).ticks(5).len(), 5);
         assert_eq!(Scale::logarithmic((1.0, 1_000.0), (0.0, 1.0)).ticks(5), [1.0, 10.0, 100.0, 1_000.0]);
         assert_eq!(time_step(10 * 60 * SECOND, 8), 2 * 60 * SECOND);
+        assert_eq!(time_step(119 * SECOND, 3), 60 * SECOND, "ticks are a third of the axis apart, or more");
         assert_eq!(time_step(400 * 24 * 3_600 * SECOND, 8) % (24 * 3_600 * SECOND), 0);
         assert_eq!(time_ticks(0, 3 * SECOND, 8), (SECOND, vec![SECOND, 2 * SECOND, 3 * SECOND]));
         assert!(time_ticks(i64::MAX - 1, i64::MAX, 8).1.len() <= 12);
