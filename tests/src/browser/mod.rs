@@ -109,13 +109,25 @@ impl Browser {
         self.find(css).is_ok()
     }
 
+    /// The first element that a selector finds, which the page may be about to show.
+    fn await_element(&self, css: &str) -> Result<String, String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.find(css) {
+                Err(_) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                found => return found,
+            }
+        }
+    }
+
     /// Clicks on the first element that a selector finds, as a person does.
     ///
     /// # Panics
     /// When there is none, or it cannot be clicked on.
     pub fn click(&self, css: &str) {
-        let clicked =
-            self.find(css).and_then(|id| self.attempt("POST", &format!("/element/{id}/click"), Some(&json!({}))));
+        let clicked = self
+            .await_element(css)
+            .and_then(|id| self.attempt("POST", &format!("/element/{id}/click"), Some(&json!({}))));
         if let Err(error) = clicked {
             panic!("{:?} {}: {css}: {error}\n{}", self.kind(), self.url(), self.text());
         }
@@ -126,7 +138,8 @@ impl Browser {
     /// # Panics
     /// When there is none.
     pub fn fill(&self, css: &str, text: &str) {
-        let id = self.find(css).unwrap_or_else(|error| panic!("{:?} {css}: {error}\n{}", self.kind(), self.text()));
+        let id =
+            self.await_element(css).unwrap_or_else(|error| panic!("{:?} {css}: {error}\n{}", self.kind(), self.text()));
         let _ = self.command("POST", &format!("/element/{id}/clear"), Some(&json!({})));
         if !text.is_empty() {
             let _ = self.command("POST", &format!("/element/{id}/value"), Some(&json!({"text": text})));

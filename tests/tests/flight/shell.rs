@@ -85,7 +85,6 @@ pub(crate) fn as_shell(kind: &str, cell: &str) -> String {
     match kind {
         "float4" | "float8" => number(cell),
         "bytea" => cell.trim_start_matches("\\x").to_owned(),
-        _ if kind.starts_with('_') => items(cell),
         "timestamp" | "timestamptz" | "time" => seconds(cell),
         _ => cell.to_owned(),
     }
@@ -109,22 +108,4 @@ fn seconds(text: &str) -> String {
     let (time, zone) = text.strip_suffix("+00").map_or((text, ""), |time| (time, "+00"));
     let time = if time.contains('.') { time.trim_end_matches('0').trim_end_matches('.') } else { time };
     format!("{time}{zone}")
-}
-
-/// `{1,"a b",NULL}` as `[1, a b, ]`.
-fn items(text: &str) -> String {
-    let inner = text.trim_start_matches('{').trim_end_matches('}');
-    let mut items = vec![String::new()];
-    let (mut quoted, mut chars) = (false, inner.chars());
-    while let Some(next) = chars.next() {
-        let last = items.last_mut().unwrap();
-        match next {
-            '"' => quoted = !quoted,
-            '\\' => last.extend(chars.next()),
-            ',' if !quoted => items.push(String::new()),
-            other => last.push(other),
-        }
-    }
-    let items: Vec<String> = items.into_iter().map(|item| if item == "NULL" { String::new() } else { item }).collect();
-    format!("[{}]", items.join(", "))
 }
