@@ -159,6 +159,11 @@ impl Driver for MongoDriver {
         Kinds::parse(&column.native_type).read_as(wanted)
     }
 
+    fn read_or_null(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        let mixed = |refusal| Kinds::read_whatever(wanted).ok_or(refusal);
+        self.read_as(column, wanted).or_else(mixed).map(Encoding::or_null)
+    }
+
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
         let (lease, collection) = (self.lease().await?, self.collection(table)?);
         self.answered(introspect::statistics(&lease, collection)).await

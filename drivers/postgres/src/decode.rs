@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
 use querygate_driver_api::execution::NativeStatement;
+use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
 use querygate_types::{Error, Result};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) struct Decoder {
 
 struct Column {
     value_type: ValueType,
+    encoding: Encoding,
     wire: Wire,
     builder: ColumnBuilder,
 }
@@ -54,11 +56,11 @@ impl Decoder {
             return Err(schema_changed(source));
         }
         let rows = batch_rows.min(ROWS_AT_FIRST);
-        let columns = statement.output.iter().zip(delivered).map(|((column, _), delivered)| {
+        let columns = statement.output.iter().zip(delivered).map(|((column, encoding), delivered)| {
             let value_type = column.value_type;
             let wire = cells::wire(delivered).filter(|wire| cells::reads(*wire, value_type));
             let wire = wire.ok_or_else(|| schema_changed(source).with_cause(delivered))?;
-            Ok(Column { value_type, wire, builder: ColumnBuilder::new(value_type, rows) })
+            Ok(Column { value_type, encoding: *encoding, wire, builder: ColumnBuilder::new(value_type, rows) })
         });
         let columns = columns.collect::<Result<_>>()?;
         Ok(Self { schema: Arc::clone(&statement.schema), columns, rows: 0, bytes: 0 })
@@ -130,7 +132,8 @@ impl Decoder {
 
 impl Column {
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        push(&mut self.builder, bytes, self.wire, self.value_type)
+        let read = push(&mut self.builder, bytes, self.wire, self.value_type);
+        read.or_else(|error| self.builder.append_null_for(error, self.encoding))
     }
 }
 

@@ -224,6 +224,10 @@ impl Driver for PostgresDriver {
         declared::read_as(&column.native_type, wanted)
     }
 
+    fn read_or_null(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        declared::read_or_null(&column.native_type, wanted)
+    }
+
     fn reads_surely(&self, value_type: ValueType) -> bool {
         declared::reads_surely(value_type)
     }

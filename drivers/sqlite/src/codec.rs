@@ -4,7 +4,7 @@
 //! `…sss~uuu`: `~` sorts above `Z` and above the end of the text, so that such a *parameter* falls between the two
 //! milliseconds around it and every comparison stays exact.
 
-const DAY_MICROS: i64 = 86_400_000_000;
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 
 /// A day as `YYYY-MM-DD`; none outside the years 0–9999.
 pub(crate) fn date_text(days: i32) -> Option<String> {

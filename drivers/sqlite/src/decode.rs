@@ -66,13 +66,16 @@ impl Decoder {
     pub(crate) fn push(&mut self, row: &SqliteRow) -> Result<()> {
         for (index, column) in self.columns.iter_mut().enumerate() {
             let value = row.try_get_raw(index).map_err(Error::internal)?;
-            let cell = cell(value)?;
-            self.bytes = self.bytes.saturating_add(match cell {
-                Cell::Text(text) => text.len(),
-                Cell::Blob(bytes) => bytes.len(),
-                Cell::Null | Cell::Integer(_) | Cell::Real(_) => 0,
+            let read = cell(value).and_then(|cell| {
+                self.bytes = self.bytes.saturating_add(match cell {
+                    Cell::Text(text) => text.len(),
+                    Cell::Blob(bytes) => bytes.len(),
+                    Cell::Null | Cell::Integer(_) | Cell::Real(_) => 0,
+                });
+                column.push(cell)
             });
-            column.push(cell)?;
+            let read = read.or_else(|error| column.builder.append_null_for(error, column.encoding));
+            read.map_err(|error| error.with_column(index))?;
         }
         self.rows = self.rows.saturating_add(1);
         Ok(())
@@ -110,7 +113,7 @@ fn cell(value: SqliteValueRef<'_>) -> Result<Cell<'_>> {
 
 impl Column {
     fn push(&mut self, cell: Cell<'_>) -> Result<()> {
-        let (value_type, encoding) = (self.value_type, self.encoding);
+        let (value_type, encoding) = (self.value_type, self.encoding.stored());
         let wrong = || wrong_value(value_type);
         match &mut self.builder {
             ColumnBuilder::Boolean(builder) => match cell {
@@ -228,7 +231,12 @@ fn date(cell: Cell<'_>, encoding: Encoding) -> Option<Option<i32>> {
     match (cell, encoding) {
         (Cell::Null, _) => Some(None),
         (Cell::Text(text), Encoding::Canonical) => codec::parse_date(text).map(Some),
-        (Cell::Text(text), _) => codec::parse_date(text.get(..10)?).map(Some),
+        // ObjectStack also writes a day as the moment at which it begins. Another moment is no day.
+        (Cell::Text(text), _) => {
+            let rest = text.get(10..)?;
+            let is_day = rest.is_empty() || codec::parse_any_timestamp(text)? % codec::DAY_MICROS == 0;
+            codec::parse_date(text.get(..10)?).filter(|_| is_day).map(Some)
+        }
         _ => None,
     }
 }

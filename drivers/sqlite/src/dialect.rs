@@ -57,7 +57,7 @@ impl Dialect for SqliteDialect<'_> {
 
     fn scan_column(&self, qualified: String, column: &ScanColumn) -> Result<String, Refusal> {
         // Numbers among texts, as SQLite prints them; a blob is no text.
-        if (column.value_type, column.encoding) == (ValueType::Text, Encoding::Text) {
+        if (column.value_type, column.encoding.stored()) == (ValueType::Text, Encoding::Text) {
             return Ok(format!(
                 "CASE typeof({qualified}) WHEN 'blob' THEN {qualified} ELSE CAST({qualified} AS TEXT) END"
             ));

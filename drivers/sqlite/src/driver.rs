@@ -187,6 +187,10 @@ impl Driver for SqliteDriver {
         declared::read_as(&column.native_type, wanted, self.options.fixed_text)
     }
 
+    fn read_or_null(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        self.read_as(column, wanted).map(Encoding::or_null)
+    }
+
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
         let mut lease = self.lease().await?;
         let Reader { connection, listing, .. } = &mut lease.reader;

@@ -1,5 +1,6 @@
 //! An Arrow builder for each type of a fragment's columns. Knows no source: what a cell means is its driver's business.
 
+use crate::relation::Encoding;
 use crate::value::{ItemType, ValueType};
 use arrow::array::{
     ArrayBuilder, ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
@@ -8,6 +9,7 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{Field, FieldRef};
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 /// Rows that a decoder makes room for before it knows how many there are: builders grow, and most results are small. Room for a whole batch
@@ -122,6 +124,19 @@ impl ColumnBuilder {
             Self::TextList(builder) => builder.append_null(),
             Self::List(builder) => builder.append(false),
         }
+    }
+
+    /// One more cell, NULL in place of a value that its type cannot hold, where the column is read so. What a list that failed left of its
+    /// items is below that NULL.
+    ///
+    /// # Errors
+    /// The value's, where it is not; a fault of ours.
+    pub fn append_null_for(&mut self, error: Error, encoding: Encoding) -> Result<()> {
+        if encoding.is_null_exact() || error.code() == ErrorCode::Internal {
+            return Err(error);
+        }
+        self.append_null();
+        Ok(())
     }
 
     fn len(&self) -> usize {

@@ -3,7 +3,7 @@
 use crate::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use crate::columns::ColumnTypes;
 use crate::fragment::Fragment;
-use crate::relation::{Relation, SetOp};
+use crate::relation::{Encoding, Relation, SetOp};
 use crate::scalar::{Held, ScalarExpr};
 use crate::value::ValueType;
 use querygate_types::Error;
@@ -120,8 +120,9 @@ pub trait Capabilities: Send + Sync + fmt::Debug {
     /// The first refusal found.
     fn supports_scalar(&self, expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
         for child in expr.children() {
-            if !matches!(expr, ScalarExpr::IsNull { .. }) {
-                exact(child, types)?;
+            match expr {
+                ScalarExpr::IsNull { .. } => null_exact(child, types)?,
+                _ => exact(child, types)?,
             }
             self.supports_scalar(child, types)?;
         }
@@ -200,9 +201,18 @@ pub fn of_one_scale(left: ValueType, right: ValueType) -> Result<(), Refusal> {
 
 /// A bare column in a form that only reading understands may not be an operand.
 fn exact(expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
+    has_form(expr, types, Encoding::is_exact)
+}
+
+/// A column of which only NULL is asked must find it where reading does.
+fn null_exact(expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
+    has_form(expr, types, Encoding::is_null_exact)
+}
+
+fn has_form(expr: &ScalarExpr, types: &ColumnTypes, suits: fn(Encoding) -> bool) -> Result<(), Refusal> {
     let ScalarExpr::Column(id) = expr else { return Ok(()) };
     match types.of(*id) {
-        Ok(info) if info.encoding.is_exact() => Ok(()),
+        Ok(info) if suits(info.encoding) => Ok(()),
         Ok(info) => Err(Refusal::new(
             RefusalReason::Encoding,
             format!("{} column is stored in a form that the source cannot compare", info.value_type.name()),
@@ -221,9 +231,9 @@ fn exact_operator(relation: &Relation, types: &ColumnTypes) -> Result<(), Refusa
         Relation::Aggregate { group, aggregates, .. } => {
             group.iter().try_for_each(|(_, expr)| exact(expr, types))?;
             for (_, aggregate) in aggregates {
-                if aggregate.function != AggregateFunction::Count || aggregate.distinct {
-                    aggregate.args.iter().try_for_each(|expr| exact(expr, types))?;
-                }
+                let counts = aggregate.function == AggregateFunction::Count && !aggregate.distinct;
+                let suits = if counts { null_exact } else { exact };
+                aggregate.args.iter().try_for_each(|expr| suits(expr, types))?;
             }
             Ok(())
         }

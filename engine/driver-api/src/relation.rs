@@ -80,6 +80,10 @@ pub enum Encoding {
     EpochMillis,
     /// A JSON array of texts.
     Json,
+    /// The canonical form; the source itself is asked for NULL where a value is none of the type.
+    CanonicalOrNull,
+    /// The other form; what is no value of the type is NULL once it is read, and is something else to the source.
+    OrNull(&'static Encoding),
 }
 
 impl Encoding {
@@ -87,7 +91,43 @@ impl Encoding {
     /// NULL.
     #[must_use]
     pub const fn is_exact(self) -> bool {
-        matches!(self, Self::Canonical)
+        matches!(self, Self::Canonical | Self::CanonicalOrNull)
+    }
+
+    /// Whether the source finds NULL exactly where reading does.
+    #[must_use]
+    pub const fn is_null_exact(self) -> bool {
+        !matches!(self, Self::OrNull(_))
+    }
+
+    /// Whether reading gives NULL for values that are there.
+    #[must_use]
+    pub const fn makes_null(self) -> bool {
+        matches!(self, Self::CanonicalOrNull | Self::OrNull(_))
+    }
+
+    /// The form of the values that are there, whatever is read in place of others.
+    #[must_use]
+    pub const fn stored(self) -> Self {
+        match self {
+            Self::CanonicalOrNull => Self::Canonical,
+            Self::OrNull(form) => *form,
+            own => own,
+        }
+    }
+
+    /// This form, with NULL in place of what is no value of the type once it is read.
+    #[must_use]
+    pub const fn or_null(self) -> Self {
+        match self {
+            Self::Canonical | Self::CanonicalOrNull => Self::OrNull(&Self::Canonical),
+            Self::Text => Self::OrNull(&Self::Text),
+            Self::Double => Self::OrNull(&Self::Double),
+            Self::EpochSeconds => Self::OrNull(&Self::EpochSeconds),
+            Self::EpochMillis => Self::OrNull(&Self::EpochMillis),
+            Self::Json => Self::OrNull(&Self::Json),
+            Self::OrNull(_) => self,
+        }
     }
 }
 

@@ -447,6 +447,10 @@ impl ErrorCode {
         if matches!(self, Self::ProgramLimitExceeded | Self::TooManyColumns) {
             return 413;
         }
+        // Neither the client's fault nor the gate's: an operator sets the source right.
+        if matches!(self, Self::SourceError) {
+            return 503;
+        }
         match self.grpc() {
             GrpcStatus::Cancelled => 499,
             GrpcStatus::InvalidArgument | GrpcStatus::OutOfRange | GrpcStatus::FailedPrecondition => 400,

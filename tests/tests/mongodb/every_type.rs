@@ -6,7 +6,7 @@ use super::server::{PASSWORD, Server as MongoDb, USER};
 use crate::answers::Answers;
 use crate::checked::{Check, Expected};
 use crate::differences::Known;
-use crate::doors::Doors;
+use crate::doors::{Doors, texts};
 use crate::printed::{print_bytes, print_double, print_list, print_timestamp};
 use crate::values::{self, seed};
 use mongodb::bson::oid::ObjectId;
@@ -238,4 +238,36 @@ fn a_field_of_every_kind_is_as_in_the_source() {
     let own = |row: [&str; 4]| row.map(|text| Some(text.to_owned())).to_vec();
     assert_eq!(others, [own(["w0", pattern, stamp, "x"]), own(["w1", pattern, stamp, "1"])]);
     check.found.settle(KNOWN, 600);
+}
+
+#[test]
+fn values_of_another_kind_are_errors_or_nulls_as_is_chosen() {
+    let Some(database) = runtime().block_on(MongoDb::start()) else { return };
+    let insert = |documents: Vec<Document>| {
+        runtime().block_on(async {
+            database.admin("demo").collection::<Document>("notes").insert_many(documents).await.unwrap();
+        });
+    };
+    insert(vec![doc! { "_id": 1, "n": 5, "at": DateTime::from_millis(0), "tags": ["a"] }]);
+    let folder = TempDir::new().unwrap();
+    let (server, _) = served(folder.path(), &database, "demo");
+    insert(vec![doc! { "_id": 2, "n": "many", "at": "soon", "tags": [{ "x": 1 }] }]);
+    let mut errors = Doors::login(&server, "ann");
+    for column in ["n", "at", "tags"] {
+        let found = texts(&errors.text(&format!("SELECT {column} FROM notes")));
+        assert!(found.as_ref().is_err_and(|code| code.starts_with("22")), "{column}: {found:?}");
+    }
+    let config = folder.path().join("querygate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let chosen = text.replace("kind = \"mongodb\"", "kind = \"mongodb\"\nbad_values = \"null\"");
+    let other = folder.path().join("null.toml");
+    std::fs::write(&other, chosen).unwrap();
+    let server = Server::serve(&other);
+    let mut nulls = Doors::login(&server, "ann");
+    for column in ["n", "at", "tags"] {
+        let sql = format!("SELECT count({column}) FROM notes WHERE {column} IS NOT NULL");
+        assert_eq!(texts(&nulls.text(&sql)), Ok(vec![vec![Some("1".to_owned())]]), "{column}");
+        let sql = format!("SELECT {column} FROM notes WHERE {column} IS NULL");
+        assert_eq!(texts(&nulls.text(&sql)), Ok(vec![vec![None]]), "{column}");
+    }
 }

@@ -170,7 +170,8 @@ fn refuse_other_shapes(server: &Server) {
         ("SELECT w, i AS own FROM odd ORDER BY nr", "an array of arrays", "own"),
     ] {
         let error = refused(server, "ann", sql);
-        let (what, column) = (format!("22000: source \"demo\" holds {what}"), format!("It is in column \"{column}\"."));
+        let (what, column) =
+            (format!("22000: source \"demo\" holds {what}"), format!("It is in column \"{column}\" of table"));
         assert!(error.contains(&what) && error.contains(&column), "{sql}: {error}");
     }
 }

@@ -11,6 +11,7 @@ use querygate_tests::harness::Rng;
 use querygate_tests::server::{RawClient, runtime};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// Values of a column besides its extremes.
@@ -228,36 +229,86 @@ fn a_column_of_every_type_is_as_in_the_source() {
     both.found.settle(KNOWN, 3_500);
 }
 
-/// Values that a type has in the source and not here: reading one is an error with this code.
-const BEYOND: &[(&str, &str, &str)] = &[
-    ("date", "infinity", "22008"),
-    ("date", "-infinity", "22008"),
-    ("timestamp", "infinity", "22008"),
-    ("timestamp", "294276-12-31 23:59:59.999999", "22008"),
-    ("timestamptz", "-infinity", "22008"),
-    ("time", "24:00:00", "22008"),
-    ("numeric(12,2)", "NaN", "22003"),
+/// Values that a type has in the source and not here: reading one is an error with this code. How the source prints it.
+const BEYOND: &[(&str, &str, &str, &str)] = &[
+    ("date", "infinity", "22008", "infinity"),
+    ("date", "-infinity", "22008", "-infinity"),
+    ("timestamp", "infinity", "22008", "infinity"),
+    ("timestamp", "294276-12-31 23:59:59.999999", "22008", "294276-12-31 23:59:59.999999"),
+    ("timestamptz", "-infinity", "22008", "-infinity"),
+    ("time", "24:00:00", "22008", "24:00:00"),
+    ("date[]", "{infinity}", "22008", "{infinity}"),
+    ("int[]", "{{1,2},{3,4}}", "22000", "{{1,2},{3,4}}"),
+    ("text[]", "[0:0]={x}", "22000", "[0:0]={x}"),
+    ("numeric(12,2)", "NaN", "22003", "NaN"),
 ];
+
+fn choose(folder: &Path, bad_values: &str) {
+    let config = folder.join("querygate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replacen("kind = \"postgres\"", &format!("kind = \"postgres\"\nbad_values = \"{bad_values}\""), 1);
+    std::fs::write(&config, text).unwrap();
+}
 
 #[test]
 fn values_that_the_gate_has_not_are_errors_and_take_no_others_along() {
     let columns = (0..BEYOND.len()).map(|place| format!(", c{place} {}", BEYOND[place].0)).collect::<String>();
-    let values = BEYOND.iter().map(|(_, value, _)| format!(", '{value}'")).collect::<String>();
+    let values = BEYOND.iter().map(|(_, value, ..)| format!(", '{value}'")).collect::<String>();
     let sql = format!("CREATE TABLE beyond (nr int PRIMARY KEY{columns}); INSERT INTO beyond VALUES (1)");
     let Some((source, admin)) = database("demo", &sql) else { return };
-    let folder = TempDir::new().unwrap();
-    init(folder.path(), &source, "demo");
-    // A column that holds such a value is left out, with the source's words; these come later.
+    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap(), TempDir::new().unwrap()];
+    folders.iter().for_each(|folder| drop(init(folder.path(), &source, "demo")));
+    let [folder, nulls, printed] = folders;
+    // A column that holds such a value becomes text, with the source's words; these come later.
     runtime().block_on(admin.batch_execute(&format!("INSERT INTO beyond VALUES (0{values})"))).unwrap();
     let again = TempDir::new().unwrap();
     let said = init(again.path(), &source, "demo");
-    assert!((0..BEYOND.len()).all(|place| said.contains(&format!("left out: beyond.c{place} ("))), "{said}");
-    let server = served(folder.path(), "demo");
-    let mut gate = Doors::login(&server, "ann");
-    for (place, (declared, value, code)) in BEYOND.iter().enumerate() {
-        let found = gate.text(&format!("SELECT c{place} FROM beyond WHERE nr = 0"));
-        assert_eq!(texts(&found), Err((*code).to_owned()), "{declared} {value}");
-        let other = gate.text(&format!("SELECT c{place} FROM beyond WHERE nr = 1"));
-        assert_eq!(texts(&other), Ok(vec![vec![None]]), "{declared} {value}");
+    assert!((0..BEYOND.len()).all(|place| said.contains(&format!("as text: beyond.c{place} ("))), "{said}");
+    assert!(!said.contains("left out:"), "{said}");
+    choose(nulls.path(), "null");
+    choose(printed.path(), "text");
+    let servers = [&folder, &nulls, &printed, &again].map(|folder| served(folder.path(), "demo"));
+    let [mut gate, mut nulls, mut printed, mut again] = servers.each_ref().map(|server| Doors::login(server, "ann"));
+    for (place, (declared, value, code, text)) in BEYOND.iter().enumerate() {
+        let what = format!("{declared} {value}");
+        let column = format!("c{place}");
+        let is = |gate: &mut Doors, sql: &str, expected: &[&[Option<&str>]]| {
+            let expected: Vec<Vec<Option<String>>> =
+                expected.iter().map(|row| row.iter().map(|cell| cell.map(str::to_owned)).collect()).collect();
+            assert_eq!(texts(&gate.text(sql)), Ok(expected), "{what}: {sql}");
+        };
+        let row = format!("SELECT {column} FROM beyond WHERE nr = 0");
+        assert_eq!(texts(&gate.text(&row)), Err((*code).to_owned()), "{what}");
+        is(&mut gate, &format!("SELECT {column} FROM beyond WHERE nr = 1"), &[&[None]]);
+        is(&mut nulls, &row, &[&[None]]);
+        is(&mut nulls, &format!("SELECT nr FROM beyond WHERE {column} IS NOT NULL"), &[]);
+        is(
+            &mut nulls,
+            &format!("SELECT nr FROM beyond WHERE {column} IS NULL ORDER BY nr"),
+            &[&[Some("0")], &[Some("1")]],
+        );
+        is(&mut nulls, &format!("SELECT count({column}), max({column}) FROM beyond"), &[&[Some("0"), None]]);
+        is(&mut again, &row, &[&[Some(text)]]);
+        is(&mut again, &format!("SELECT nr FROM beyond WHERE {column} = '{text}'"), &[&[Some("0")]]);
+        // Numbers stay numbers.
+        if *declared != "numeric(12,2)" {
+            is(&mut printed, &row, &[&[Some(text)]]);
+            is(&mut printed, &format!("SELECT {column} FROM beyond WHERE {column} = '{text}'"), &[&[Some(text)]]);
+        }
     }
+}
+
+#[test]
+fn an_error_names_the_table_and_the_column_of_the_value() {
+    let sql = "CREATE TABLE beyond (nr int PRIMARY KEY, until date); INSERT INTO beyond VALUES (1)";
+    let Some((source, admin)) = database("demo", sql) else { return };
+    let folder = TempDir::new().unwrap();
+    init(folder.path(), &source, "demo");
+    runtime().block_on(admin.batch_execute("INSERT INTO beyond VALUES (0, 'infinity')")).unwrap();
+    let server = served(folder.path(), "demo");
+    let client = runtime().block_on(server.client("ann"));
+    let error = runtime().block_on(client.simple_query("SELECT until FROM beyond")).unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.detail(), Some("It is in column \"until\" of table \"beyond\"."), "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("`bad_values`")), "{error:?}");
 }

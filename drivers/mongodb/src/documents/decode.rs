@@ -48,6 +48,8 @@ struct Column {
     builder: ColumnBuilder,
     /// Values so far: a row without one is NULL.
     filled: usize,
+    /// Its first place among the delivered columns.
+    place: usize,
 }
 
 impl Decoder {
@@ -61,7 +63,7 @@ impl Decoder {
         let mut known: Vec<String> = Vec::new();
         let mut delivered = Vec::new();
         let mut paths = Paths::default();
-        for (output, encoding) in &statement.output {
+        for (place, (output, encoding)) in statement.output.iter().enumerate() {
             let field = place::delivered(output.id, false);
             let at = known.iter().position(|known| *known == field).unwrap_or(known.len());
             delivered.push(at);
@@ -81,7 +83,7 @@ impl Decoder {
             }
             known.push(field);
             let builder = ColumnBuilder::new(output.value_type, rows);
-            columns.push(Column { value_type: output.value_type, encoding: *encoding, builder, filled: 0 });
+            columns.push(Column { value_type: output.value_type, encoding: *encoding, builder, filled: 0, place });
         }
         let cells = Cells { columns, rows: 0, scratch: Vec::new() };
         Ok(Self { schema: Arc::clone(&statement.schema), paths, cells, delivered, documents: 0, bytes: 0 })
@@ -133,10 +135,12 @@ impl Cells {
         match self.columns.get_mut(target.column) {
             Some(column) if column.filled == self.rows => {
                 column.filled = column.filled.saturating_add(1);
-                if column.usual(kind, bytes, target.object_id)? {
-                    return Ok(());
-                }
-                column.push(walk::value(kind, bytes, &mut self.scratch)?, target.object_id)
+                let read = match column.usual(kind, bytes, target.object_id) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => column.push(walk::value(kind, bytes, &mut self.scratch)?, target.object_id),
+                    Err(error) => Err(error),
+                };
+                column.settle(read)
             }
             _ => Ok(()),
         }
@@ -150,7 +154,8 @@ impl Cells {
         match self.columns.get_mut(target.column) {
             Some(column) if column.filled == self.rows => {
                 column.filled = column.filled.saturating_add(1);
-                column.push(value, target.object_id)
+                let read = column.push(value, target.object_id);
+                column.settle(read)
             }
             _ => Ok(()),
         }
@@ -206,13 +211,19 @@ impl Column {
         Ok(true)
     }
 
+    /// A value that could not be read names its column, or is NULL.
+    fn settle(&mut self, read: Result<()>) -> Result<()> {
+        let read = read.or_else(|error| self.builder.append_null_for(error, self.encoding));
+        read.map_err(|error| error.with_column(self.place))
+    }
+
     /// `object_id`: it must be one, and its digits are the text.
     fn push(&mut self, value: RawBsonRef<'_>, object_id: bool) -> Result<()> {
         if matches!(value, RawBsonRef::Null) {
             self.builder.append_null();
             return Ok(());
         }
-        let (value_type, encoding) = (self.value_type, self.encoding);
+        let (value_type, encoding) = (self.value_type, self.encoding.stored());
         let whole = |value| cells::integer(value, value_type);
         let range = || out_of_range(value_type.name());
         match &mut self.builder {

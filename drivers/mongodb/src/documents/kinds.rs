@@ -190,6 +190,24 @@ impl Kinds {
         }
     }
 
+    /// In which form values of any kinds are read, where those that are none of the type are passed over.
+    pub(crate) const fn read_whatever(wanted: ValueType) -> Option<Encoding> {
+        match wanted {
+            ValueType::Decimal128 { .. } | ValueType::Date | ValueType::Time | ValueType::Timestamp { .. } => {
+                Some(Encoding::Text)
+            }
+            ValueType::Boolean
+            | ValueType::Int16
+            | ValueType::Int32
+            | ValueType::Int64
+            | ValueType::Float64
+            | ValueType::Text
+            | ValueType::Binary
+            | ValueType::TextList => Some(Encoding::Canonical),
+            ValueType::Float32 | ValueType::List(_) => None,
+        }
+    }
+
     /// In which form it reads as `wanted`. Values that were not seen and do not fit are errors when they are met.
     pub(crate) fn read_as(self, wanted: ValueType) -> Result<Encoding, Refusal> {
         let exact = |kinds: &[Kind]| self.only(kinds).then_some(Encoding::Canonical);

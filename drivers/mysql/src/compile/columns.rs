@@ -54,6 +54,16 @@ const LIKE_BY_INDEX: [&str; 3] = ["utf8mb4_general_ci", "utf8mb4_uca1400_ai_ci",
 pub(crate) fn reading(bare: &str, column: &ScanColumn, declared: &Declared, flavor: Flavor) -> Reading {
     let plain = |text: String| Reading { text, index: Indexed::No };
     let cast = |to: &str| plain(format!("CAST({bare} AS {to})"));
+    if column.encoding == Encoding::CanonicalOrNull {
+        let whole = ScanColumn { encoding: Encoding::Canonical, ..column.clone() };
+        let text = reading(bare, &whole, declared, flavor).text;
+        let is_value = match column.value_type {
+            ValueType::Time => format!("{bare} BETWEEN TIME'00:00:00' AND TIME'23:59:59.999999'"),
+            // A month or a day of zero, and the 31st of February, have no number of a day that leads back.
+            _ => format!("FROM_DAYS(TO_DAYS({bare})) = DATE({bare})"),
+        };
+        return plain(format!("CASE WHEN {is_value} THEN {text} END"));
+    }
     if column.encoding != Encoding::Canonical {
         return match column.value_type {
             ValueType::Text => cast("CHAR CHARACTER SET utf8mb4"),

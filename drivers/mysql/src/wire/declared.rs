@@ -210,6 +210,20 @@ pub(crate) fn read_as(native: Native, wanted: ValueType) -> Result<Encoding, Ref
     })
 }
 
+/// As [`read_as`], with NULL in place of what is no value of the type, as the server finds it.
+pub(crate) fn read_or_null(native: Native, wanted: ValueType) -> Result<Encoding, Refusal> {
+    let encoding = read_as(native, wanted)?;
+    Ok(match (encoding, wanted) {
+        (Encoding::Canonical, _) if reads_surely(wanted) => encoding,
+        (Encoding::Canonical, ValueType::Date | ValueType::Time | ValueType::Timestamp { .. }) => {
+            Encoding::CanonicalOrNull
+        }
+        // Numbers are computed with as they are; one that its column's type cannot hold stays an error.
+        (Encoding::Canonical, _) => encoding,
+        (other, _) => other.or_null(),
+    })
+}
+
 /// A column that holds only values of the wanted precision and scale is computed with; others are read, and a value that
 /// does not fit is an error.
 fn decimal(precision: u8, scale: i8, native: Native) -> Option<Encoding> {

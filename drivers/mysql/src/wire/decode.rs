@@ -69,7 +69,9 @@ impl Decoder {
             if let Cell::Bytes(bytes) = cell {
                 self.bytes = self.bytes.saturating_add(bytes.len());
             }
-            column.push(cell)?;
+            let read = column.push(cell);
+            let read = read.or_else(|error| column.builder.append_null_for(error, column.encoding));
+            read.map_err(|error| error.with_column(index))?;
         }
         self.rows = self.rows.saturating_add(1);
         Ok(())
@@ -107,7 +109,9 @@ impl Column {
                 builder.append_option(narrowed);
             }
             ColumnBuilder::Float64(builder) => builder.append_option(float(cell).ok_or_else(wrong)?),
-            ColumnBuilder::Decimal128(builder) => builder.append_option(decimal(cell, value_type, self.encoding)?),
+            ColumnBuilder::Decimal128(builder) => {
+                builder.append_option(decimal(cell, value_type, self.encoding.stored())?)
+            }
             ColumnBuilder::Text(builder) => builder.append_option(text(cell, value_type)?),
             ColumnBuilder::Binary(builder) => match cell {
                 Cell::Null => builder.append_null(),

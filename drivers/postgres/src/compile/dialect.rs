@@ -3,6 +3,7 @@
 use crate::compile::collations::Found;
 use crate::compile::functions;
 use crate::compile::index_equality;
+use crate::compile::unreadable;
 use crate::wire::bind::list_type;
 use crate::wire::declared;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
@@ -10,7 +11,7 @@ use querygate_driver_api::capability::{Refusal, RefusalReason, unsupported};
 use querygate_driver_api::execution::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::identifier::TableRef;
-use querygate_driver_api::relation::{Collation, Relation, ScanColumn};
+use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
 use querygate_driver_api::value::ValueType;
 use querygate_sql::{Argument, Dialect, RenderedArgs};
@@ -106,7 +107,14 @@ impl Dialect for PostgresDialect {
     }
 
     fn scan_column(&self, qualified: String, column: &ScanColumn) -> Result<String, Refusal> {
+        let qualified = match column.encoding {
+            Encoding::CanonicalOrNull => unreadable::as_null(&qualified, column.value_type),
+            _ => qualified,
+        };
         Ok(match (column.value_type, &column.collation) {
+            (ValueType::Text, Collation::Binary) if column.encoding.stored() == Encoding::Text => {
+                format!("{qualified}::text")
+            }
             (ValueType::Text, Collation::Binary) => qualified,
             (ValueType::Text, Collation::Named(name)) => {
                 if let Some(native) = name.strip_prefix(declared::CAST) {

@@ -7,3 +7,4 @@ pub(crate) mod functions;
 pub(crate) mod index_equality;
 pub(crate) mod order_keys;
 pub(crate) mod planner;
+pub(crate) mod unreadable;

@@ -61,6 +61,13 @@ pub(crate) fn collation(native: &str, named: Option<Named<'_>>, database_is_c: b
     }
 }
 
+/// What takes different texts of the column for equal: its type, or its collation.
+pub(crate) fn own_equality(native: &str, named: Option<Named<'_>>) -> Option<String> {
+    let folds = native == "citext" || native.ends_with(".citext");
+    let collation = named.filter(|named| !named.deterministic).map(|named| named.name);
+    if folds { Some("citext".to_owned()) } else { collation.map(str::to_owned) }
+}
+
 /// A collation as `pg_collation` has it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
@@ -95,6 +102,8 @@ pub(crate) fn read_as(native: &str, wanted: ValueType) -> Result<Encoding, Refus
             Ok(Encoding::Canonical)
         }
         (ValueType::Decimal128 { .. }, ValueType::Float64) => Ok(Encoding::Canonical),
+        // As the source prints them: values that have no form of ours are among them.
+        (own, ValueType::Text) if own != ValueType::Text && !reads_surely(own) => Ok(Encoding::Text),
         // Sessions are in UTC: a wall clock there is that instant.
         (ValueType::Timestamp { utc: false }, ValueType::Timestamp { utc: true }) => Ok(Encoding::Canonical),
         _ => {
@@ -102,6 +111,16 @@ pub(crate) fn read_as(native: &str, wanted: ValueType) -> Result<Encoding, Refus
             Err(Refusal::new(RefusalReason::Encoding, text))
         }
     }
+}
+
+/// As [`read_as`], with NULL in place of infinities, of 24:00 and of numbers and arrays without a form of ours, as the server finds them.
+pub(crate) fn read_or_null(native: &str, wanted: ValueType) -> Result<Encoding, Refusal> {
+    let encoding = read_as(native, wanted)?;
+    Ok(match encoding {
+        Encoding::Canonical if reads_surely(wanted) => encoding,
+        Encoding::Canonical => Encoding::CanonicalOrNull,
+        other => other.or_null(),
+    })
 }
 
 /// Whether items of one type are read as items of another, or fail to be.

@@ -62,6 +62,8 @@ pub(super) fn cell(column: &TargetColumn, value: &Value) -> Result<Stored> {
             Ok(Stored::Text(querygate_sql::write_texts(items.iter().map(Option::as_deref)).into()))
         }
         (Encoding::EpochMillis | Encoding::EpochSeconds | Encoding::Json, _) => Err(Violation::Value.error()),
+        // Of a column that is read only: what is written has one form.
+        (Encoding::CanonicalOrNull | Encoding::OrNull(_), _) => Err(Violation::Value.error()),
     }
 }
 

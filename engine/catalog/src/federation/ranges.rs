@@ -11,7 +11,7 @@ use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::execution::{Ask, ExecuteContext, Pages, Snapshot, SnapshotAnswer, SnapshotShare};
 use querygate_driver_api::fragment::{Fragment, OutputColumn};
 use querygate_driver_api::identifier::ColumnId;
-use querygate_driver_api::relation::{Collation, JoinKind, Relation, ScanColumn, SortKey};
+use querygate_driver_api::relation::{Collation, Encoding, JoinKind, Relation, ScanColumn, SortKey};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::value::{Value, ValueType};
 use querygate_resources::Holder;
@@ -40,7 +40,7 @@ pub fn range_key(table: &GovernedTable) -> Option<RemoteColumn> {
     let name = schema.fields().get(*only)?.name();
     table.columns().iter().find(|column| column.field.name() == name && column.mask.is_none())?;
     let key = remote.column(name)?;
-    (key.encoding.is_exact() && is_ordered(key)).then(|| key.clone())
+    (matches!(key.encoding, Encoding::Canonical) && is_ordered(key)).then(|| key.clone())
 }
 
 /// Whether the source's own order, and so its index, is ours.

@@ -4,7 +4,7 @@ use super::keys::{Narrowing, is_key, narrowed};
 use super::open::OpenParameters;
 use super::plain::PlainScans;
 use super::read_tables::tables;
-use super::source_error::{named, of_column, of_tables};
+use super::source_error::{named, placed};
 use super::worth::Expected;
 use crate::arguments::Arguments;
 use crate::metrics::{FragmentFacts, FragmentRun, FragmentRuns};
@@ -165,7 +165,7 @@ pub(crate) fn heard(compiled: &CompiledFragment, error: Error) -> Error {
     if let Some(notice) = compiled.driver.schema_notice().filter(|_| changed) {
         notice.give();
     }
-    let refused = changed || error.code() == ErrorCode::SourceError;
+    let refused = changed || error.code() == ErrorCode::SourceError || error.column().is_some();
     if refused {
         let tables = tables(&compiled.fragment).into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let cause = error.cause();
@@ -173,8 +173,8 @@ pub(crate) fn heard(compiled: &CompiledFragment, error: Error) -> Error {
     }
     let place = error.column().filter(|_| compiled.names_columns);
     let column = place.and_then(|place| compiled.fragment.output.get(place));
-    let told = of_column(column.map(|column| column.name.as_str()), named(&compiled.source, error));
-    if refused { of_tables(&compiled.reads, told) } else { told }
+    let tables: &[String] = if refused { &compiled.reads } else { &[] };
+    placed(column.map(|column| column.name.as_str()), tables, named(&compiled.source, error))
 }
 
 fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {

@@ -3,26 +3,29 @@
 
 use querygate_types::{Error, ErrorCode};
 
+/// What helps against a value that its column's type does not hold.
+const VALUE: &str =
+    "Correct the value in the source, or have such values read as NULL or as text: `bad_values` of the source.";
 const RETRY: &str = "Other sources answer; try again later.";
 
-/// The failure with the name of the column that it is about, for those who may know it.
-pub(crate) fn of_column(name: Option<&str>, error: Error) -> Error {
-    match name {
-        Some(name) if error.detail().is_none() && error.code() != ErrorCode::Internal => {
-            error.with_detail(format!("It is in column \"{name}\"."))
-        }
-        Some(_) | None => error,
+/// The failure with the column that it is about, for those who may know it, or else the tables, as the statement names them.
+pub(crate) fn placed(column: Option<&str>, tables: &[String], error: Error) -> Error {
+    if error.detail().is_some() || error.code() == ErrorCode::Internal {
+        return error;
     }
-}
-
-/// The failure with the tables that it is about, as the statement names them.
-pub(crate) fn of_tables(names: &[String], error: Error) -> Error {
-    let quoted = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-    match names {
-        _ if error.detail().is_some() || error.code() == ErrorCode::Internal => error,
-        [] => error,
-        [_] => error.with_detail(format!("The statement reads table {quoted} there.")),
-        _ => error.with_detail(format!("The statement reads tables {quoted} there.")),
+    let quoted = tables.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let detail = match (column, tables) {
+        (Some(column), [_]) => format!("It is in column \"{column}\" of table {quoted}."),
+        (Some(column), []) => format!("It is in column \"{column}\"."),
+        (Some(column), _) => format!("It is in column \"{column}\"; the statement reads tables {quoted} there."),
+        (None, []) => return error,
+        (None, [_]) => format!("The statement reads table {quoted} there."),
+        (None, _) => format!("The statement reads tables {quoted} there."),
+    };
+    let error = error.with_detail(detail);
+    match column.filter(|_| error.hint().is_none()) {
+        Some(_) => error.with_hint(VALUE),
+        None => error,
     }
 }
 
@@ -78,22 +81,27 @@ mod tests {
         check(own, "division by zero", None);
         let value = Error::new(ErrorCode::DataException, "source holds none").with_column(2);
         assert_eq!(super::named("shop", value.clone()).column(), Some(2));
-        assert_eq!(of_column(Some("tags"), value.clone()).detail(), Some("It is in column \"tags\"."));
-        assert_eq!(of_column(None, value).detail(), None);
-        assert_eq!(of_column(Some("tags"), Error::internal("?")).detail(), None);
     }
 
     #[test]
-    fn tables_are_named_as_the_statement_names_them() {
-        let told = |names: &[&str]| {
+    fn columns_and_tables_are_named_as_the_statement_names_them() {
+        let told = |column: Option<&str>, names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let told = of_tables(&names, Error::new(ErrorCode::SourceError, "source failed"));
-            told.detail().map(str::to_owned)
+            placed(column, &names, Error::new(ErrorCode::SourceError, "source failed"))
         };
-        assert_eq!(told(&[]), None);
-        assert_eq!(told(&["q"]).as_deref(), Some("The statement reads table \"q\" there."));
-        assert_eq!(told(&["q", "r"]).as_deref(), Some("The statement reads tables \"q\", \"r\" there."));
-        let known = Error::new(ErrorCode::DataException, "source holds none").with_detail("It is in column \"n\".");
-        assert_eq!(of_tables(&["q".to_owned()], known.clone()).detail(), known.detail());
+        for (column, names, expected) in [
+            (None, &[][..], None),
+            (None, &["q"], Some("The statement reads table \"q\" there.")),
+            (None, &["q", "r"], Some("The statement reads tables \"q\", \"r\" there.")),
+            (Some("n"), &[], Some("It is in column \"n\".")),
+            (Some("n"), &["q"], Some("It is in column \"n\" of table \"q\".")),
+            (Some("n"), &["q", "r"], Some("It is in column \"n\"; the statement reads tables \"q\", \"r\" there.")),
+        ] {
+            let told = told(column, names);
+            assert_eq!((told.detail(), told.hint().is_some()), (expected, column.is_some()), "{column:?} {names:?}");
+        }
+        let known = Error::new(ErrorCode::DataException, "source holds none").with_detail("It is there.");
+        assert_eq!(placed(Some("n"), &["q".to_owned()], known.clone()).detail(), known.detail());
+        assert_eq!(placed(Some("n"), &[], Error::internal("?")).detail(), None);
     }
 }

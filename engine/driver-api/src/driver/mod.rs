@@ -6,7 +6,7 @@ mod notice;
 pub use notice::SchemaNotice;
 
 use crate::advice::IndexAdvice;
-use crate::capability::{Capabilities, Refusal};
+use crate::capability::{Capabilities, Refusal, RefusalReason, refuse};
 use crate::execution::{Answer, Ask, NativeStatement, SnapshotAnswer};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
@@ -44,6 +44,15 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// # Errors
     /// The stored form has no reading as that type.
     fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal>;
+
+    /// As [`read_as`](Self::read_as), with NULL in place of what is no value of that type.
+    ///
+    /// # Errors
+    /// The stored form has no such reading.
+    fn read_or_null(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        self.read_as(column, wanted)?;
+        refuse(RefusalReason::Encoding, "what is no value of a column's type stays an error in this source")
+    }
 
     /// Whether every value that a column of this type can hold reads as that type. Where not, reading a row may fail, so a row
     /// that a policy hides must not be read by a reader's own choice.

@@ -25,7 +25,7 @@ pub(crate) use resolve::{load, load_with};
 pub(crate) use rest::REST_PORT;
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
 pub(crate) use sources::native::NativeSource;
-pub(crate) use sources::schema_change::{OnChange, SchemaChange};
+pub(crate) use sources::per_object::{BadValues, OnChange, PerObject};
 pub(crate) use sources::{FileStore, S3Store, Source, SourceKind, mongodb, mysql, postgres, tls};
 pub(crate) use syntax::diagnostic;
 pub(crate) use syntax::secret::{Environment, Secret};

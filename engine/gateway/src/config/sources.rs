@@ -4,9 +4,9 @@ mod files;
 pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(super) mod native;
+pub(super) mod per_object;
 mod pool;
 pub(crate) mod postgres;
-pub(super) mod schema_change;
 pub(crate) mod tls;
 mod write_user;
 
@@ -16,7 +16,7 @@ use super::Config;
 use super::syntax::diagnostic::Diagnostic;
 use super::syntax::secret::{Environment, Secret};
 use super::syntax::table::{At, Table};
-use schema_change::SchemaChange;
+use per_object::{BadValues, OnChange, PerObject};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -33,7 +33,9 @@ pub(crate) struct Source {
     /// Whether operators may have its files written in another layout.
     pub(crate) apply_layouts: bool,
     /// What is done when its tables change.
-    pub(crate) schema_change: SchemaChange,
+    pub(crate) schema_change: PerObject<OnChange>,
+    /// What is read where it holds what a column's type does not.
+    pub(crate) bad_values: PerObject<BadValues>,
     /// A table in which transactions leave what they changed, for events.
     pub(crate) outbox: Option<String>,
 }
@@ -41,10 +43,10 @@ pub(crate) struct Source {
 impl Source {
     /// Whether it is the same, wherever it stands in its file.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let Self { name, span: _, kind, apply_indexes, apply_layouts, schema_change, outbox } = self;
+        let Self { name, span: _, kind, apply_indexes, apply_layouts, schema_change, bad_values, outbox } = self;
         (name, kind, apply_indexes, apply_layouts)
             == (&other.name, &other.kind, &other.apply_indexes, &other.apply_layouts)
-            && (schema_change, outbox) == (&other.schema_change, &other.outbox)
+            && (schema_change, bad_values, outbox) == (&other.schema_change, &other.bad_values, &other.outbox)
     }
 
     /// Whether its tables may be changed, as far as the source itself says.
@@ -139,6 +141,7 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     let name = table.required("name");
     let kind_at = table.required("kind");
     let native = kind_at.as_ref().and_then(native::name);
+    let is_native = native.is_some();
     let (chosen, kind) = match (kind_at, native) {
         (Some(_), Some(name)) => (Some(NATIVE), native::resolve(&table, name, environment)),
         (Some(_), None) => {
@@ -151,7 +154,8 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     let apply_indexes = apply_indexes(&table, chosen);
     let apply_layouts = apply_layouts(&table, kind.as_ref());
     let has_schema = chosen.is_none_or(|kind| kind.is_database);
-    let schema_change = SchemaChange::resolve(&table, has_schema);
+    let schema_change = PerObject::resolve(&table, has_schema);
+    let bad_values = PerObject::resolve(&table, has_schema && !is_native);
     let outbox = outbox(&table, chosen);
     let span = table.span.clone();
     match chosen {
@@ -159,7 +163,16 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
         // Each kind has keys of its own.
         None => table.finish_slips(),
     }
-    Some(Source { name: name?.value, span, kind: kind?, apply_indexes, apply_layouts, schema_change, outbox })
+    Some(Source {
+        name: name?.value,
+        span,
+        kind: kind?,
+        apply_indexes,
+        apply_layouts,
+        schema_change,
+        bad_values,
+        outbox,
+    })
 }
 
 /// Refused where no index can be made: whoever sets it must not believe that it does something.

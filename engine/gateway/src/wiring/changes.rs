@@ -1,7 +1,7 @@
 //! What sources changed in the tables of objects since these were first seen, and what is done about each change. Asks no
 //! source anything itself.
 
-use crate::config::OnChange;
+use crate::config::{BadValues, OnChange};
 use querygate_catalog::deployment::SchemaEvent;
 use querygate_catalog::remote::{LostField, RemoteField};
 use querygate_driver_api::driver::Driver;
@@ -73,6 +73,7 @@ struct Fit<'a> {
     column: Option<&'a Described>,
     /// The source's words for its type, when it was first seen.
     was: Option<&'a str>,
+    bad_values: BadValues,
 }
 
 impl Changes {
@@ -94,7 +95,7 @@ impl Changes {
         driver: &dyn Driver,
         object: &Object,
         described: &RemoteTable,
-        policy: OnChange,
+        (policy, bad_values): (OnChange, BadValues),
     ) -> Fitted {
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = all.entry(object.name.clone()).or_default();
@@ -103,8 +104,11 @@ impl Changes {
         let mut fitted = Fitted::default();
         for (name, field) in columns(object) {
             let column = find(&described.columns, name);
+            // Without its key no row could be found or changed.
+            let is_key = described.primary_key.iter().any(|key| key.as_str() == name);
+            let bad_values = if is_key { BadValues::Error } else { bad_values };
             let was = known.first.get(&field.name).cloned();
-            let fit = Fit { field, column, was: was.as_deref() };
+            let fit = Fit { field, column, was: was.as_deref(), bad_values };
             let done = fit.serve(driver, policy, &mut fitted);
             let is = column.map(|column| column.native_type.clone());
             if let (None, Some(first)) = (&was, &is) {
@@ -229,7 +233,14 @@ impl Fit<'_> {
                 OnChange::Hide => Done::Hidden,
             });
         };
-        let refusal = match driver.read_as(column, wanted) {
+        if self.reads_text(driver, column, wanted, fitted) {
+            return None;
+        }
+        let reading = match self.bad_values {
+            BadValues::Error | BadValues::Text => driver.read_as(column, wanted),
+            BadValues::Null => driver.read_or_null(column, wanted),
+        };
+        let refusal = match reading {
             Ok(encoding) => {
                 fitted.fields.push(self.remote(column, wanted, encoding));
                 let other = self.was.filter(|was| *was != column.native_type);
@@ -259,6 +270,33 @@ impl Fit<'_> {
         })
     }
 
+    /// Serves the column as text where its type may not hold all that is there, and that is wanted.
+    fn reads_text(&self, driver: &dyn Driver, column: &Described, wanted: ValueType, fitted: &mut Fitted) -> bool {
+        let may_be_text = match wanted {
+            ValueType::Date
+            | ValueType::Time
+            | ValueType::Timestamp { .. }
+            | ValueType::TextList
+            | ValueType::List(_) => !driver.reads_surely(wanted),
+            ValueType::Boolean
+            | ValueType::Int16
+            | ValueType::Int32
+            | ValueType::Int64
+            | ValueType::Float32
+            | ValueType::Float64
+            | ValueType::Decimal128 { .. }
+            | ValueType::Text
+            | ValueType::Binary => false,
+        };
+        if self.bad_values != BadValues::Text || !may_be_text {
+            return false;
+        }
+        let Ok(encoding) = driver.read_as(column, ValueType::Text) else { return false };
+        fitted.fields.push(self.remote(column, ValueType::Text, encoding));
+        fitted.widened.push(self.changed("is read as text".to_owned(), wanted));
+        true
+    }
+
     fn refuse(&self, change: String, wanted: ValueType, fitted: &mut Fitted) -> Done {
         fitted.lost.push(self.changed(change, wanted));
         Done::Refused
@@ -277,7 +315,7 @@ impl Fit<'_> {
         let column = RemoteColumn {
             name: column.name.clone(),
             value_type,
-            nullable: column.nullable && !self.field.not_null,
+            nullable: column.nullable && !self.field.not_null || encoding.makes_null(),
             collation: column.collation.clone(),
             encoding,
         };

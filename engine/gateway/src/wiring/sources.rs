@@ -13,7 +13,7 @@ pub(crate) use files::memory_rows;
 
 use super::changes::{Changes, Fitted};
 use super::numbers::Numbers;
-use crate::config::{Config, OnChange, SchemaChange, Source, SourceKind};
+use crate::config::{BadValues, Config, OnChange, PerObject, Source, SourceKind};
 use datafusion::catalog::TableProvider;
 use files::{changing_table, files_source, files_table, memory_table, read_only};
 use futures::future::{BoxFuture, join_all};
@@ -67,7 +67,7 @@ pub(super) struct Sources {
     schemas: BTreeMap<String, String>,
     memory_max: usize,
     /// What is done when tables change, by source.
-    policies: BTreeMap<String, SchemaChange>,
+    policies: BTreeMap<String, (PerObject<OnChange>, PerObject<BadValues>)>,
     changes: Arc<Changes>,
     numbers: Arc<Numbers>,
     looks: Mutex<BTreeMap<String, Looks>>,
@@ -119,7 +119,7 @@ impl Sources {
             false => Arc::new(self.changes.without_tables()),
         };
         for source in &config.sources {
-            next.policies.insert(source.name.clone(), source.schema_change.clone());
+            next.policies.insert(source.name.clone(), (source.schema_change.clone(), source.bad_values.clone()));
             if let SourceKind::Postgres(server) = &source.kind {
                 next.schemas.insert(source.name.clone(), server.schema.clone());
             }
@@ -336,8 +336,10 @@ impl Sources {
             }
             described => described?,
         };
-        let policy = self.policies.get(&object.datasource).map_or(OnChange::default(), |of| of.of(&object.name));
-        let Fitted { fields, lost, widened } = self.changes.fitted(driver.as_ref(), object, &described, policy);
+        let policies = self.policies.get(&object.datasource);
+        let policy = policies.map(|(on_change, bad_values)| (on_change.of(&object.name), bad_values.of(&object.name)));
+        let Fitted { fields, lost, widened } =
+            self.changes.fitted(driver.as_ref(), object, &described, policy.unwrap_or_default());
         let key = described
             .primary_key
             .iter()

@@ -58,7 +58,8 @@ impl Watcher {
 
     fn look(&self, object: &Object, columns: &[(&str, &str)]) -> Seen {
         let before = self.changes.events().len();
-        let fitted = self.changes.fitted(self.driver.as_ref(), object, &table(columns), self.policy);
+        let fitted =
+            self.changes.fitted(self.driver.as_ref(), object, &table(columns), (self.policy, BadValues::Error));
         Seen {
             served: fitted.fields.into_iter().map(|field| (field.field, field.column.value_type)).collect(),
             lost: fitted.lost.into_iter().map(|lost| lost.change).collect(),

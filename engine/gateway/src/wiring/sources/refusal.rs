@@ -6,7 +6,7 @@ use querygate_types::{Error, ErrorCode};
 pub(super) fn refusal(source: &str, error: &Error) -> Error {
     match error.code() {
         ErrorCode::UndefinedTable => {
-            Error::new(ErrorCode::SourceSchemaChanged, format!("source \"{source}\" has no such table"))
+            Error::new(ErrorCode::SourceError, format!("source \"{source}\" has no such table"))
                 .with_hint("Ask an operator to compare the metadata with the source.")
         }
         ErrorCode::SourceSchemaChanged => error.clone(),
