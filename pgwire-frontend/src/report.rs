@@ -39,7 +39,9 @@ struct Parts {
     hint: Option<String>,
     /// Where it happened, in the client's own words.
     context: Option<String>,
-    /// Name of the rule that was violated.
+    /// Table and column that it is about, and name of the rule that was violated.
+    relation: Option<String>,
+    field: Option<String>,
     constraint: Option<String>,
     /// In characters of the client's text, from 1.
     position: Option<u32>,
@@ -55,6 +57,8 @@ impl Report {
                 detail: None,
                 hint: None,
                 context: None,
+                relation: None,
+                field: None,
                 constraint: None,
                 position: None,
             }),
@@ -107,7 +111,8 @@ impl Report {
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let Parts { severity, sqlstate, message, detail, hint, context, constraint, position } = &*self.parts;
+        let Parts { severity, sqlstate, message, detail, hint, context, relation, field: column, constraint, position } =
+            &*self.parts;
         let mark = out.open(b'E');
         field(out, b'S', severity.name());
         field(out, b'V', severity.name());
@@ -124,6 +129,13 @@ impl Report {
         }
         if let Some(position) = position {
             field(out, b'P', &position.to_string());
+        }
+        if let Some(relation) = relation {
+            field(out, b's', "public");
+            field(out, b't', relation);
+        }
+        if let Some(column) = column {
+            field(out, b'c', column);
         }
         if let Some(constraint) = constraint {
             field(out, b'n', constraint);
@@ -164,6 +176,8 @@ impl From<Error> for Report {
                 report.parts.hint = error.hint().map(str::to_owned);
                 report.parts.context = error.context().map(str::to_owned);
                 report.parts.constraint = error.constraint().map(str::to_owned);
+                report.parts.relation = error.relation().map(str::to_owned);
+                report.parts.field = error.field().map(str::to_owned);
                 report.parts.position = error.position();
                 report
             }

@@ -50,6 +50,10 @@ impl PrincipalCatalog {
         GovernedOpener { token: &self.token, objects: &self.objects, remotes: &self.remotes }
     }
 
+    pub(crate) fn remotes(&self) -> &Remotes {
+        &self.remotes
+    }
+
     /// Carves a bound plan whose parameters are filled in.
     ///
     /// # Errors

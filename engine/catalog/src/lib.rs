@@ -21,6 +21,7 @@ pub mod remote;
 mod rescan;
 pub mod rights;
 pub mod row_filter;
+mod rule_names;
 mod schema;
 #[cfg(test)]
 mod testing;

@@ -87,7 +87,7 @@ impl TargetField {
     /// Whether its source holds values in a form on which every operator is exact.
     #[must_use]
     pub fn is_canonical(&self) -> bool {
-        matches!(self.scan.encoding, Encoding::Canonical)
+        matches!(self.scan.encoding.stored(), Encoding::Canonical)
     }
 
     #[must_use]
@@ -129,7 +129,7 @@ impl WriteTarget {
             let native = described.columns.iter().find(|native| native.name == column.name);
             let stored = native.and_then(|native| {
                 let encoding = writer.writable_as(native, column.value_type).ok()?;
-                (encoding == column.encoding).then(|| TargetColumn::new(native, column.value_type, encoding))
+                (encoding == column.encoding.stored()).then(|| TargetColumn::new(native, column.value_type, encoding))
             });
             let scan = ScanColumn {
                 id,

@@ -84,6 +84,8 @@ pub struct RemoteColumn {
     pub collation: Collation,
     /// How the source stores it.
     pub encoding: Encoding,
+    /// What the source calls its own equality of the column's texts, where it takes different texts for equal.
+    pub equality: Option<String>,
     /// The source's comment on it.
     pub comment: Option<String>,
 }
@@ -100,6 +102,7 @@ impl RemoteColumn {
             has_default: false,
             collation: Collation::Binary,
             encoding: Encoding::Canonical,
+            equality: None,
             comment: None,
         }
     }

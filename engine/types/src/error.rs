@@ -23,6 +23,9 @@ struct Parts {
     hint: Option<String>,
     context: Option<String>,
     constraint: Option<String>,
+    relation: Option<String>,
+    field: Option<String>,
+    source_rule: Option<SourceRule>,
     position: Option<u32>,
     column: Option<usize>,
     vendor: Option<VendorCode>,
@@ -46,6 +49,19 @@ fn bounded(text: impl Into<String>) -> String {
     text
 }
 
+/// A rule of a source as the source itself names it: a key, a foreign key, a check, a column without NULL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceRule {
+    /// The table, without its schema, whose rule it is.
+    pub table: Option<String>,
+    /// The constraint or the index.
+    pub constraint: Option<String>,
+    /// Columns that it is about; empty where the source says only its name.
+    pub columns: Vec<String>,
+    /// Of a foreign key: its table's rows refer to the one that was to be changed.
+    pub is_referred_to: bool,
+}
+
 impl Error {
     /// `message` is lower case without a full stop and names nothing that the client may not see.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -57,6 +73,9 @@ impl Error {
                 hint: None,
                 context: None,
                 constraint: None,
+                relation: None,
+                field: None,
+                source_rule: None,
                 position: None,
                 column: None,
                 vendor: None,
@@ -98,6 +117,34 @@ impl Error {
     #[must_use]
     pub fn with_constraint(mut self, name: impl Into<String>) -> Self {
         self.inner.constraint = Some(name.into());
+        self
+    }
+
+    /// Table that it is about, as statements name it.
+    #[must_use]
+    pub fn with_relation(mut self, name: impl Into<String>) -> Self {
+        self.inner.relation = Some(name.into());
+        self
+    }
+
+    /// Column of that table that it is about, as statements name it.
+    #[must_use]
+    pub fn with_field(mut self, name: impl Into<String>) -> Self {
+        self.inner.field = Some(name.into());
+        self
+    }
+
+    /// The source's rule that was violated. The layer that knows what the client may see says its name.
+    #[must_use]
+    pub fn with_source_rule(mut self, rule: SourceRule) -> Self {
+        self.inner.source_rule = Some(rule);
+        self
+    }
+
+    /// This error with another text.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.inner.message = bounded(message);
         self
     }
 
@@ -195,6 +242,24 @@ impl Error {
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {
         self.inner.constraint.as_deref()
+    }
+
+    /// Table that it is about, for the client.
+    #[must_use]
+    pub fn relation(&self) -> Option<&str> {
+        self.inner.relation.as_deref()
+    }
+
+    /// Column of that table that it is about, for the client.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        self.inner.field.as_deref()
+    }
+
+    /// The source's rule that was violated, in the source's words: no door shows it.
+    #[must_use]
+    pub fn source_rule(&self) -> Option<&SourceRule> {
+        self.inner.source_rule.as_ref()
     }
 
     /// Position in the statement's text, in characters, from 1.

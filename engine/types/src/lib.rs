@@ -23,7 +23,7 @@ pub mod vendor;
 pub mod wire_rows;
 
 pub use code::ErrorCode;
-pub use error::{Error, Result};
+pub use error::{Error, Result, SourceRule};
 pub use pg_type::{PgType, TypeCategory};
 pub use planner::PlannerSetting;
 pub use referential::ReferentialAction;

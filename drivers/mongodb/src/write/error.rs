@@ -4,7 +4,7 @@ use crate::error::{from_code, from_mongo};
 use mongodb::bson::{Bson, Document};
 use mongodb::error::{ErrorKind, TRANSIENT_TRANSACTION_ERROR};
 use querygate_driver_api::write::Violation;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result, SourceRule};
 
 /// Documents that a command met, and those of them that it made others of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +26,21 @@ pub(super) fn from_change(error: &mongodb::error::Error) -> Error {
             let refusal = from_number(command.code);
             let refusal =
                 if refusal.code() == ErrorCode::SourceError { ended(error).unwrap_or(refusal) } else { refusal };
-            refusal.with_cause(error)
+            refusal.with_source_rule(rule(&command.message)).with_cause(error)
         }
         ErrorKind::Transaction { .. } => no_transactions().with_cause(error),
         _ => from_mongo(error),
     }
+}
+
+/// `E11000 duplicate key error collection: shop.t index: name_1 dup key: { … }`. The name of the index is before any value.
+fn rule(message: &str) -> SourceRule {
+    let word = |before: &str| {
+        let (_, rest) = message.split_once(before)?;
+        rest.split_whitespace().next().map(str::to_owned)
+    };
+    let collection = word(" collection: ").and_then(|path| path.split_once('.').map(|(_, name)| name.to_owned()));
+    SourceRule { table: collection, constraint: word(" index: "), ..SourceRule::default() }
 }
 
 /// Maps a failure of a read in a transaction.
@@ -93,7 +103,8 @@ pub(super) fn counted(reply: &Document) -> Result<Counts> {
     if let Ok([first, ..]) = reply.get_array("writeErrors").map(Vec::as_slice) {
         let code = first.as_document().and_then(|error| error.get_i32("code").ok());
         let refusal = code.map_or_else(|| Error::new(ErrorCode::SourceError, "source failed"), from_number);
-        return Err(refusal.with_cause(first));
+        let message = first.as_document().and_then(|error| error.get_str("errmsg").ok()).unwrap_or_default();
+        return Err(refusal.with_source_rule(rule(message)).with_cause(first));
     }
     if let Some(error) = reply.get("writeConcernError") {
         return Err(Error::new(ErrorCode::SourceError, "source failed").with_cause(error));

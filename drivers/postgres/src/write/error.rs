@@ -2,7 +2,8 @@
 
 use crate::error::{from_postgres, is_lost};
 use querygate_driver_api::write::Violation;
-use querygate_types::{Error, ErrorCode};
+use querygate_types::{Error, ErrorCode, SourceRule};
+use tokio_postgres::error::DbError;
 
 /// Codes of <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
 pub(super) fn from_change(source: &str, error: &tokio_postgres::Error) -> Error {
@@ -24,11 +25,23 @@ pub(super) fn from_change(source: &str, error: &tokio_postgres::Error) -> Error 
                 format!("source \"{source}\" does not let the gate change this"),
             )
             .with_hint("Ask an operator to grant the change to the gate's writing user in the source.")
+            .with_source_rule(rule(db))
             .with_cause(format_args!("{state}: {}", db.message()));
         }
         // A check, a view's check option, and whatever a trigger raises.
         _ if state.starts_with("23") || state.starts_with("44") || state.starts_with("P0") => Violation::Check,
         _ => return from_postgres(source, error),
     };
-    violation.error().with_cause(format_args!("{state}: {}", db.message()))
+    violation.error().with_source_rule(rule(db)).with_cause(format_args!("{state}: {}", db.message()))
+}
+
+/// The rule as the server names it; `permission denied for table t` names a table in its text alone.
+fn rule(error: &DbError) -> SourceRule {
+    let denied = error.message().strip_prefix("permission denied for table ");
+    SourceRule {
+        table: error.table().or(denied).map(str::to_owned),
+        constraint: error.constraint().map(str::to_owned),
+        columns: error.column().map(str::to_owned).into_iter().collect(),
+        is_referred_to: error.message().starts_with("update or delete "),
+    }
 }

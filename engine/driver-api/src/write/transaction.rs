@@ -27,7 +27,7 @@ use journal::Captured;
 pub use journal::{Capture, ChangeJournal, Intended, Intention, RowsChanged};
 use last_change::LastChange;
 pub use outcome::{Begin, CommitError, Fate, Isolation, TxMark};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result, SourceRule};
 use reading::Reading;
 pub use rows_written::RowsWritten;
 use rows_written::Tally;
@@ -285,6 +285,7 @@ impl Transaction {
         let applied =
             if rows.is_empty() { Ok(Applied::default()) } else { self.inner.apply(change, rows, context).await };
         let applied = applied.and_then(|applied| met(change, rows, applied));
+        let applied = applied.map_err(|error| of_table(error, &change.shape.table));
         self.leave(applied).inspect(|applied| self.written.add(&change.shape, applied.count))
     }
 
@@ -302,6 +303,7 @@ impl Transaction {
         self.enter()?;
         let done = self.inner.apply_and_read(change, rows, read, context).await;
         let done = done.and_then(|(applied, read)| Ok((met(change, rows, applied)?, read)));
+        let done = done.map_err(|error| of_table(error, &change.shape.table));
         self.leave(done).inspect(|(applied, _)| self.written.add(&change.shape, applied.count))
     }
 
@@ -321,6 +323,7 @@ impl Transaction {
             Some(rows) if rows.num_rows() > 1 => Err(Violation::Serialization.error()),
             rows => Ok(rows.filter(|rows| rows.num_rows() == 1)),
         });
+        let one = one.map_err(|error| of_table(error, table));
         self.leave(one).inspect(|row| {
             self.written.add_rows(table, ChangeOp::Update, columns.iter(), u64::from(row.is_some()));
         })
@@ -336,6 +339,7 @@ impl Transaction {
             ChangeOp::Insert => self.inner.load(change, rows, context).await,
             ChangeOp::Update | ChangeOp::Delete => Err(Error::internal("only an insert loads rows")),
         };
+        let loaded = loaded.map_err(|error| of_table(error, &change.shape.table));
         self.leave(loaded).inspect(|rows| self.written.add(&change.shape, *rows))
     }
 
@@ -414,6 +418,13 @@ impl Transaction {
         self.state = if result.is_ok() { TransactionState::Sound } else { TransactionState::Failed };
         result
     }
+}
+
+/// The error of a change of a table, whose rule it is where the source names no other.
+fn of_table(error: Error, table: &TableRef) -> Error {
+    let Some(rule) = error.source_rule().filter(|rule| rule.table.is_none()) else { return error };
+    let rule = SourceRule { table: Some(table.name().to_owned()), ..rule.clone() };
+    error.with_source_rule(rule)
 }
 
 /// What a change did, if it met the rows that it was for.

@@ -6,6 +6,7 @@ use super::statements::prepare::trace_parsing;
 use super::statements::prepared::{Kind, ours};
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
+use crate::advisory::SessionLocks;
 use crate::books::learning_feed::LearningFeed;
 use crate::books::observe::{Activity, SessionRecord};
 use crate::dialect::parameters::without_values;
@@ -53,6 +54,8 @@ pub(crate) struct GateSession {
     pub(super) peer: Option<std::net::SocketAddr>,
     pub(super) since: SystemTime,
     pub(super) writer: Arc<Writer>,
+    /// Its advisory locks.
+    pub(super) locks: Arc<SessionLocks>,
     pub(super) listening: Listening,
     pub(super) runs: Arc<SessionRuns>,
     /// What others are shown of it.
@@ -109,11 +112,16 @@ impl GateSession {
             effects: Vec::new(),
             current: None,
         }));
+        let runs = SessionRuns::new(Arc::clone(gate.resources()), runner, Arc::clone(&activity), Arc::clone(&account));
+        gate.sessions().enter(id, &login, &runs);
+        let ends = (!principal.operator).then(|| Arc::clone(&login));
         Self {
             prepared_memory: MemoryConsumer::new("prepared statements").register(&held),
             kept_rows: Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX),
-            runs: SessionRuns::new(Arc::clone(gate.resources()), runner, Arc::clone(&activity), account),
+            runs,
             activity,
+            locks: Arc::new(SessionLocks::new(Arc::clone(gate.advisory_locks()), id)),
+            writer: Arc::new(Writer { inner: Arc::downgrade(&inner), sessions: Arc::clone(gate.sessions()), ends }),
             gate,
             login,
             principal,
@@ -121,7 +129,6 @@ impl GateSession {
             door: client.door,
             peer: client.peer,
             since: SystemTime::now(),
-            writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
             listening: Listening::default(),
             learning_feed: Arc::new(LearningFeed::new(traces)),
             inner,
@@ -187,11 +194,7 @@ impl Session for GateSession {
     ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             self.begin_block_of_reads()?;
-            let outcome = self.run_prepared(ours(prepared)?, parameters, delivery).await;
-            if outcome.is_err() {
-                self.fail_transaction();
-            }
-            outcome
+            self.settled(self.run_prepared(ours(prepared)?, parameters, delivery).await).await
         })
     }
 
@@ -204,10 +207,7 @@ impl Session for GateSession {
             let own = ours(prepared)?;
             let (Kind::Write(None), Classified::Write(ast)) = (&own.kind, own.parsed.class()) else { return Ok(None) };
             let stored = Box::pin(self.run_write_sets(own, ast, parameters)).await;
-            if stored.is_err() {
-                self.fail_transaction();
-            }
-            stored
+            self.settled(stored).await
         })
     }
 
@@ -222,10 +222,7 @@ impl Session for GateSession {
     fn ingest<'a>(&'a self, prepared: &'a Arc<dyn Prepared>, rows: BatchStream) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
             let stored = Box::pin(self.run_ingest(ours(prepared)?, rows)).await;
-            if stored.is_err() {
-                self.fail_transaction();
-            }
-            stored
+            self.settled(stored).await
         })
     }
 
@@ -396,6 +393,9 @@ impl Session for GateSession {
             inner.cursors.clear();
             inner.prepared.clear();
             drop(inner);
+            self.locks.end_transaction();
+            self.locks.release_all();
+            self.gate.sessions().leave(self.id);
             self.gate.observer().session_closed(self.id);
         })
     }
@@ -414,6 +414,7 @@ impl Holding for DoorMemory {
 impl Drop for GateSession {
     fn drop(&mut self) {
         if self.place.is_some() {
+            self.gate.sessions().leave(self.id);
             self.gate.observer().session_closed(self.id);
         }
     }

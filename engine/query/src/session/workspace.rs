@@ -3,6 +3,7 @@
 
 use super::commands::cursors::Cursor;
 use super::gate_session::{GateSession, Inner};
+use crate::advisory::LocksInConfig;
 use crate::bind::statement::{Bound, bind};
 use crate::bind::workspace::{Workspace, plan_briefly, with_config};
 use crate::dialect::parameters::Declared;
@@ -11,6 +12,7 @@ use crate::engine::caches::{BOUND_TEXT_MAX, BoundKey};
 use crate::errors::{Stage, translate};
 use crate::plan::executable::Subplans;
 use crate::plan::figures::Observed;
+use crate::run::directory::SessionDirectory;
 use crate::run::measured_memory;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -49,6 +51,30 @@ impl GateSession {
         self.current().await.map(|(workspace, ..)| workspace)
     }
 
+    /// What a statement came to: an error fails the transaction, and gets its names first, which a failed one would not look up.
+    pub(super) async fn settled<T>(&self, outcome: Result<T>) -> Result<T> {
+        match outcome {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                let error = self.with_rule_names(error).await;
+                self.inner().transaction.fail();
+                Err(error)
+            }
+        }
+    }
+
+    /// The error of a change, with those names of the source's rule that the principal may know.
+    pub(super) async fn with_rule_names(&self, error: Error) -> Error {
+        if error.source_rule().is_none() {
+            return error;
+        }
+        match self.workspace().await {
+            Ok(workspace) => workspace.catalog.with_rule_names(error).await,
+            // Rights that are gone give no names.
+            Err(_) => error,
+        }
+    }
+
     /// Engine state to plan and run a statement with: shared by all sessions of this principal with equal settings,
     /// unless the statement asks for something that is this session's own.
     pub(crate) async fn statement_state(&self, bound: &Bound) -> Result<Arc<SessionState>> {
@@ -72,6 +98,7 @@ impl GateSession {
             }
             if let Some(vars) = vars {
                 config.options_mut().extensions.insert(vars);
+                config.options_mut().extensions.insert(LocksInConfig(Arc::clone(&self.locks)));
             }
             // Read past the driver, rows of the session's own transaction are found by the provider itself.
             if let Some(uncommitted) = uncommitted {
@@ -334,9 +361,12 @@ fn schemas(path: &str, login: &str) -> Vec<String> {
     schemas
 }
 
-/// `set_config` on behalf of a session, by the rules of SET.
+/// What functions do on behalf of a session.
 pub(super) struct Writer {
     pub(super) inner: Weak<Mutex<Inner>>,
+    pub(super) sessions: Arc<SessionDirectory>,
+    /// Whose sessions' statements it may end; `None`: those of all.
+    pub(super) ends: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -346,6 +376,10 @@ impl std::fmt::Debug for Writer {
 }
 
 impl SetSetting for Writer {
+    fn cancel(&self, process_id: i64) -> bool {
+        u64::try_from(process_id).is_ok_and(|id| self.sessions.cancel(id, self.ends.as_deref()))
+    }
+
     fn set(&self, name: &str, value: Option<&str>, local: bool) -> Result<String> {
         if matches!(name.to_lowercase().as_str(), "role" | "session_authorization") {
             return Err(Error::new(ErrorCode::InsufficientPrivilege, "permission denied to set role"));
