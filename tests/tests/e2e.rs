@@ -27,6 +27,8 @@ mod limits;
 mod login;
 #[path = "e2e/numerics.rs"]
 mod numerics;
+#[path = "e2e/peers.rs"]
+mod peers;
 #[path = "e2e/plans.rs"]
 mod plans;
 #[path = "e2e/postgres.rs"]

@@ -51,10 +51,13 @@ pub struct RunningCopy {
     pub skipped: u64,
 }
 
-/// Changes a session's settings on behalf of `set_config`, by the rules of SET.
+/// What functions do on behalf of a session: `set_config` by the rules of SET, `pg_cancel_backend`.
 pub trait SetSetting: Send + Sync + std::fmt::Debug {
     /// Sets a setting (`None`: to its default; `local`: until the transaction ends) and gives its new value back.
     fn set(&self, name: &str, value: Option<&str>, local: bool) -> querygate_types::Result<String>;
+
+    /// Ends what the session with this process id runs, if the caller may. Whether there is such a session.
+    fn cancel(&self, process_id: i64) -> bool;
 }
 
 /// A shared [`SetSetting`]; equal when it is the same one.

@@ -81,6 +81,10 @@ impl TypeTable {
         if entry.element != 0 {
             return format!("{}[]", self.format(entry.element, typmod, path));
         }
+        // A pseudo-type, whose members have no one type.
+        if entry.name == "_record" {
+            return "record[]".to_owned();
+        }
         let modifier = typmod.filter(|m| *m >= 0);
         if entry.schema == "pg_catalog"
             && let Some(name) = sql_name(&entry.name, modifier, typmod.is_some())
@@ -189,6 +193,7 @@ mod tests {
         check(1042, Some(12), "character(8)");
         check(1700, Some(786_438), "numeric(12,2)");
         check(1009, Some(-1), "text[]");
+        check(2287, Some(-1), "record[]");
         check(1184, Some(-1), "timestamp with time zone");
         check(1184, Some(3), "timestamp(3) with time zone");
         check(18, None, "\"char\"");

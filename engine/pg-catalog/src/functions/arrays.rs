@@ -1,12 +1,12 @@
 //! Array functions that DataFusion lacks or answers otherwise, and JSON builders over plain values.
 
-use super::{Definition, lenient, strict};
+use super::{Call, Definition, lenient, strict};
 use crate::cell::Cell;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[
-    strict("array_upper", 2, 2, "int4", |_, args| Ok(bound(args, true))),
-    strict("array_lower", 2, 2, "int4", |_, args| Ok(bound(args, false))),
+    strict("array_upper", 2, 2, "int4", |c, args| Ok(bound(c, args, true))),
+    strict("array_lower", 2, 2, "int4", |c, args| Ok(bound(c, args, false))),
     lenient("json_build_object", 0, 1000, "json", |_, args| build_object(args)),
     lenient("jsonb_build_object", 0, 1000, "jsonb", |_, args| build_object(args)),
     lenient("json_build_array", 0, 1000, "json", |_, args| Ok(json(&Cell::List(args.to_vec())).into())),
@@ -14,14 +14,11 @@ pub(super) const FUNCTIONS: &[Definition] = &[
 ];
 
 /// Upper or lower bound of the first dimension; NULL for an empty array and for other dimensions.
-fn bound(args: &[Cell], upper: bool) -> Cell {
+fn bound(call: &Call<'_>, args: &[Cell], upper: bool) -> Cell {
+    let first = call.first_index();
     match (args.first(), args.get(1)) {
         (Some(Cell::List(values)), Some(Cell::Int(1))) if !values.is_empty() => {
-            if upper {
-                Cell::Int(i64::try_from(values.len()).unwrap_or(i64::MAX))
-            } else {
-                Cell::Int(1)
-            }
+            Cell::Int(if upper { i64::try_from(values.len()).unwrap_or(i64::MAX) + first - 1 } else { first })
         }
         _ => Cell::Null,
     }

@@ -13,8 +13,14 @@ use querygate_types::Result;
 
 pub(super) const FUNCTIONS: &[Definition] = &[
     strict("obj_description", 1, 2, "text", |c, args| {
-        let catalog = if args.len() > 1 { text(args, 1) } else { "pg_class".to_owned() };
-        find(c, args, &catalog, 0)
+        match (args.len(), oid(args, 0)) {
+            // Whatever it is of.
+            (1, Some(object)) => {
+                let mut all = comments(c.catalog)?.iter();
+                Ok(all.find(|((of, _, part), _)| *of == object && *part == 0).map(|(_, text)| text.clone()).into())
+            }
+            _ => find(c, args, &text(args, 1), 0),
+        }
     }),
     strict("shobj_description", 2, 2, "text", |c, args| find(c, args, &text(args, 1), 0)),
     strict("col_description", 2, 2, "text", |c, args| {

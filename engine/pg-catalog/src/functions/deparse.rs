@@ -77,6 +77,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("pg_stat_get_live_tuples", 1, 1, "int8", nothing),
     strict("pg_stat_get_dead_tuples", 1, 1, "int8", nothing),
     strict("pg_stat_get_last_vacuum_time", 1, 1, "timestamptz", nothing),
+    strict("pg_stat_get_db_stat_reset_time", 1, 1, "timestamptz", nothing),
     strict("pg_stat_get_last_analyze_time", 1, 1, "timestamptz", nothing),
     strict("pg_stat_get_last_autovacuum_time", 1, 1, "timestamptz", nothing),
     strict("pg_stat_get_last_autoanalyze_time", 1, 1, "timestamptz", nothing),

@@ -69,6 +69,14 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         |_, _| Ok(Cell::List(keywords())),
     ),
     list_of("pg_listening_channels", 0, 0, "_text", none),
+    // As the relation of that name.
+    rows_of(
+        "pg_available_extensions",
+        0,
+        0,
+        &[("name", "name"), ("default_version", "text"), ("comment", "text")],
+        none,
+    ),
 ];
 
 /// PostgreSQL 15's keywords.
@@ -138,8 +146,7 @@ fn subscripts(call: &Call<'_>, args: &[Cell]) -> Cell {
     let (Some(Cell::List(values)), Some(Cell::Int(1))) = (args.first(), args.get(1)) else {
         return Cell::List(Vec::new());
     };
-    let first = i64::from(!call.types.first().is_some_and(|name| matches!(*name, "int2vector" | "oidvector")));
-    let mut numbers: Vec<i64> = (first..).take(values.len()).collect();
+    let mut numbers: Vec<i64> = (call.first_index()..).take(values.len()).collect();
     if args.get(2) == Some(&Cell::Bool(true)) {
         numbers.reverse();
     }

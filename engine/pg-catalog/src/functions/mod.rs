@@ -9,6 +9,7 @@ mod lists;
 mod names;
 mod privileges;
 mod session;
+mod standard;
 mod value;
 
 use super::cell::{Cell, array_of};
@@ -38,6 +39,11 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     fn path(&self) -> Vec<&'a str> {
         self.catalog.objects.search_path(self.vars.search_path.as_deref())
+    }
+
+    /// Place of the first member of its first argument: the catalog's vectors begin with 0, other lists with 1.
+    fn first_index(&self) -> i64 {
+        i64::from(!self.types.first().is_some_and(|name| matches!(*name, "int2vector" | "oidvector")))
     }
 }
 
@@ -92,7 +98,7 @@ impl PgCatalog {
     /// All functions, each under its name and as `pg_catalog.name`.
     #[must_use]
     pub fn functions(self: &Arc<Self>) -> Vec<Arc<ScalarUDF>> {
-        let lists: [&[Definition]; 8] = [
+        let lists: [&[Definition]; 9] = [
             session::FUNCTIONS,
             names::FUNCTIONS,
             deparse::FUNCTIONS,
@@ -101,6 +107,7 @@ impl PgCatalog {
             comments::FUNCTIONS,
             arrays::FUNCTIONS,
             lists::FUNCTIONS,
+            standard::FUNCTIONS,
         ];
         let all = lists.into_iter().flatten();
         all.map(|d| Arc::new(ScalarUDF::new_from_impl(CatalogFunction::new(d.clone(), Arc::clone(self))))).collect()

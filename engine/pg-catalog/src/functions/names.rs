@@ -279,10 +279,8 @@ fn in_fixed(relation: &str, id_column: usize, name_column: usize, name: &str) ->
 
 pub(super) fn name_in_fixed(relation: &str, oid: u32) -> Option<String> {
     let row = fixed_rows(relation).iter().find(|row| row.first() == Some(&Cell::Int(i64::from(oid))))?;
-    match row.get(1) {
-        Some(Cell::Text(name)) => Some(quote_ident(name)),
-        _ => None,
-    }
+    // Behind the id, or behind the access method's.
+    row.iter().skip(1).find_map(|cell| if let Cell::Text(name) = cell { Some(quote_ident(name)) } else { None })
 }
 
 /// NULL for an unknown id, as PostgreSQL; all of PostgreSQL's own objects are visible.

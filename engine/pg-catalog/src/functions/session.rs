@@ -43,8 +43,8 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("inet_server_port", 0, 0, "int4", nothing),
     of_session(strict("inet_client_addr", 0, 0, "text", |c, _| Ok(c.vars.client_address.clone().into()))),
     of_session(strict("inet_client_port", 0, 0, "int4", |c, _| Ok(c.vars.client_port.into()))),
-    // The gate takes no advisory locks, so there are none to release and none that block.
-    strict("pg_advisory_unlock_all", 0, 0, "void", |_, _| Ok("".into())),
+    of_session(strict("pg_cancel_backend", 1, 1, "bool", cancel_backend)),
+    // Advisory locks block their own functions alone.
     strict("pg_blocking_pids", 1, 1, "_int4", |_, _| Ok(Cell::List(Vec::new()))),
     // Nothing writes, so no sequence has given a number, and no transaction has one of its own: a count of them would tell
     // each session what others do.
@@ -115,21 +115,71 @@ fn set_config(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
     writer.0.set(name, value, flag(args, 2)).map(Into::into)
 }
 
+/// Ends what another session runs. Of one that the caller may not end is said what is said of one that there is not.
+fn cancel_backend(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    let (Some(writer), Some(Cell::Int(id))) = (&call.vars.writer, args.first()) else { return Ok(false.into()) };
+    Ok(writer.0.cancel(*id).into())
+}
+
+/// PostgreSQL's encodings, by their numbers.
+const ENCODINGS: [&str; 42] = [
+    "SQL_ASCII",
+    "EUC_JP",
+    "EUC_CN",
+    "EUC_KR",
+    "EUC_TW",
+    "EUC_JIS_2004",
+    "UTF8",
+    "MULE_INTERNAL",
+    "LATIN1",
+    "LATIN2",
+    "LATIN3",
+    "LATIN4",
+    "LATIN5",
+    "LATIN6",
+    "LATIN7",
+    "LATIN8",
+    "LATIN9",
+    "LATIN10",
+    "WIN1256",
+    "WIN1258",
+    "WIN866",
+    "WIN874",
+    "KOI8R",
+    "WIN1251",
+    "WIN1252",
+    "ISO_8859_5",
+    "ISO_8859_6",
+    "ISO_8859_7",
+    "ISO_8859_8",
+    "WIN1250",
+    "WIN1253",
+    "WIN1254",
+    "WIN1255",
+    "WIN1257",
+    "KOI8U",
+    "SJIS",
+    "BIG5",
+    "GBK",
+    "UHC",
+    "GB18030",
+    "JOHAB",
+    "SHIFT_JIS_2004",
+];
+
 fn encoding_name(args: &[Cell]) -> &'static str {
-    match args.first() {
-        Some(Cell::Int(0)) => "SQL_ASCII",
-        Some(Cell::Int(6)) => "UTF8",
-        Some(Cell::Int(8)) => "LATIN1",
-        _ => "",
-    }
+    let Some(Cell::Int(number)) = args.first() else { return "" };
+    usize::try_from(*number).ok().and_then(|number| ENCODINGS.get(number)).copied().unwrap_or_default()
 }
 
 fn encoding_number(args: &[Cell]) -> i32 {
     let Some(Cell::Text(name)) = args.first() else { return -1 };
-    match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
-        "sqlascii" => 0,
-        "utf8" | "unicode" => 6,
-        "latin1" | "iso88591" => 8,
-        _ => -1,
-    }
+    let plain = |name: &str| name.to_ascii_uppercase().replace(['-', '_'], "");
+    let wanted = match plain(name).as_str() {
+        "UNICODE" => "UTF8".to_owned(),
+        "ISO88591" => "LATIN1".to_owned(),
+        own => own.to_owned(),
+    };
+    let place = ENCODINGS.iter().position(|name| plain(name) == wanted);
+    place.and_then(|place| i32::try_from(place).ok()).unwrap_or(-1)
 }

@@ -2,6 +2,7 @@
 
 mod classes;
 pub(crate) use classes::CLASS_OF_RELATIONS;
+pub(crate) use standard::{Measures, measures_of};
 mod depends;
 mod keys;
 mod owners;
@@ -105,7 +106,6 @@ const STANDARD_EMPTY: &[&str] = &[
     "domain_constraints",
     "domain_udt_usage",
     "domains",
-    "element_types",
     "foreign_data_wrapper_options",
     "foreign_data_wrappers",
     "foreign_server_options",

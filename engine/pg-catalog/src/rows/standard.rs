@@ -28,6 +28,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "administrable_role_authorizations" => super::nothing,
         "character_sets" => character_sets,
         "column_udt_usage" => column_udt_usage,
+        "element_types" => element_types,
         _ => return None,
     })
 }
@@ -82,19 +83,24 @@ fn tables(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
 
 /// What the standard asks of a type: length, octets, precision, radix, scale, fraction digits.
 #[derive(Default)]
-struct Measures {
-    length: Option<i32>,
-    octets: Option<i32>,
-    precision: Option<i32>,
-    radix: Option<i32>,
-    scale: Option<i32>,
-    fraction: Option<i32>,
+pub(crate) struct Measures {
+    pub(crate) length: Option<i32>,
+    pub(crate) octets: Option<i32>,
+    pub(crate) precision: Option<i32>,
+    pub(crate) radix: Option<i32>,
+    pub(crate) scale: Option<i32>,
+    pub(crate) fraction: Option<i32>,
 }
 
 fn measures(column: &ColumnObject) -> Measures {
-    let modifier = (column.typmod >= 4).then_some(column.typmod - 4);
+    measures_of(column.type_oid, column.typmod)
+}
+
+/// Of a type with its modifier; -1 is none.
+pub(crate) fn measures_of(type_oid: u32, typmod: i32) -> Measures {
+    let modifier = (typmod >= 4).then_some(typmod - 4);
     let exact = |bits| Measures { precision: Some(bits), radix: Some(2), scale: Some(0), ..Measures::default() };
-    match column.type_oid {
+    match type_oid {
         21 => exact(16),
         23 => exact(32),
         20 => exact(64),
@@ -109,11 +115,11 @@ fn measures(column: &ColumnObject) -> Measures {
         1042 | 1043 => {
             Measures { length: modifier, octets: Some(modifier.map_or(1 << 30, |m| m * 4)), ..Measures::default() }
         }
-        1560 | 1562 => Measures { length: (column.typmod >= 0).then_some(column.typmod), ..Measures::default() },
+        1560 | 1562 => Measures { length: (typmod >= 0).then_some(typmod), ..Measures::default() },
         25 => Measures { octets: Some(1 << 30), ..Measures::default() },
         1082 => Measures { fraction: Some(0), ..Measures::default() },
-        1083 | 1114 | 1184 | 1186 => {
-            Measures { fraction: Some(if column.typmod < 0 { 6 } else { column.typmod }), ..Measures::default() }
+        1083 | 1114 | 1184 | 1186 | 1266 => {
+            Measures { fraction: Some(if typmod < 0 { 6 } else { typmod }), ..Measures::default() }
         }
         _ => Measures::default(),
     }
@@ -121,13 +127,17 @@ fn measures(column: &ColumnObject) -> Measures {
 
 /// `data_type`: SQL's name without modifier, ARRAY or USER-DEFINED; then the domain-resolved schema and `typname`.
 fn type_words(objects: &Objects, column: &ColumnObject) -> (String, String, String) {
-    let Some(entry) = objects.types.entry(column.type_oid) else {
+    words_of_type(objects, column.type_oid)
+}
+
+fn words_of_type(objects: &Objects, type_oid: u32) -> (String, String, String) {
+    let Some(entry) = objects.types.entry(type_oid) else {
         return (String::new(), String::new(), String::new());
     };
     let data_type = if entry.element != 0 {
         "ARRAY".to_owned()
     } else if entry.schema == "pg_catalog" {
-        objects.types.format(column.type_oid, None, &["pg_catalog"])
+        objects.types.format(type_oid, None, &["pg_catalog"])
     } else {
         "USER-DEFINED".to_owned()
     };
@@ -173,6 +183,32 @@ fn columns(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
                 ("is_generated", if c.generated { "ALWAYS" } else { "NEVER" }.into()),
                 ("generation_expression", if c.generated { c.default.clone() } else { None }.into()),
                 ("is_updatable", yes_or_no(c.updatable)),
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// What arrays are of. A member has no modifier of its own there.
+fn element_types(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for r in standard_relations(objects) {
+        for c in &r.columns {
+            let Some(element) = objects.types.entry(c.type_oid).map(|entry| entry.element).filter(|oid| *oid != 0)
+            else {
+                continue;
+            };
+            let (data_type, udt_schema, udt_name) = words_of_type(objects, element);
+            rows.push(vec![
+                ("object_catalog", db(objects)),
+                ("object_schema", (&r.schema).into()),
+                ("object_name", (&r.name).into()),
+                ("object_type", if r.kind == 'v' { "VIEW" } else { "TABLE" }.into()),
+                ("collection_type_identifier", c.attnum.to_string().into()),
+                ("data_type", data_type.into()),
+                ("udt_catalog", db(objects)),
+                ("udt_schema", udt_schema.into()),
+                ("udt_name", udt_name.into()),
+                ("dtd_identifier", format!("a{}", c.attnum).into()),
             ])?;
         }
     }

@@ -67,8 +67,8 @@ impl Dialect {
 
     /// Registers the catalog's functions and the helpers of the rewrite.
     pub(crate) fn register(&self, registry: &mut dyn FunctionRegistry) -> Result<()> {
-        for function in self.functions.iter().chain(&functions::helpers()) {
-            registry.register_udf(Arc::clone(function))?;
+        for function in self.functions.iter().cloned().chain(functions::helpers()).chain(crate::advisory::functions()) {
+            registry.register_udf(function)?;
         }
         Ok(())
     }

@@ -10,12 +10,14 @@ use caches::{Caches, OPENED_KEY_MAX};
 pub(crate) use log_readers::LogReaders;
 pub use options::{EngineOptions, EngineWorkers, EventFeed};
 
+use crate::advisory::AdvisoryLocks;
 use crate::bind::reader_rights::ReaderRights;
 use crate::bind::workspace::{Workspace, with_key_lists};
 use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
 use crate::books::system;
 use crate::run::admission::{Admission, Permit, SessionPlace, SessionPlaces, TurnBounds};
+use crate::run::directory::SessionDirectory;
 use crate::run::lifecycle::Resources;
 use crate::run::memory::Accounts;
 use crate::settings::list::Settings;
@@ -54,6 +56,8 @@ pub struct Engine {
     session_places: Arc<SessionPlaces>,
     start_settings: Settings,
     checks: Arc<Checks>,
+    sessions: Arc<SessionDirectory>,
+    advisory_locks: Arc<AdvisoryLocks>,
 }
 
 fn start_settings(options: &EngineOptions) -> Result<Settings> {
@@ -145,6 +149,8 @@ impl Engine {
             has_refused: AtomicBool::new(false),
             deployment: RwLock::new(Arc::new(deployment)),
             checks: Arc::default(),
+            sessions: Arc::default(),
+            advisory_locks: Arc::default(),
         }))
     }
 
@@ -152,6 +158,15 @@ impl Engine {
     #[must_use]
     pub fn deployment(&self) -> Arc<Deployment> {
         Arc::clone(&self.deployment.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The sessions that are open.
+    pub(crate) fn sessions(&self) -> &Arc<SessionDirectory> {
+        &self.sessions
+    }
+
+    pub(crate) fn advisory_locks(&self) -> &Arc<AdvisoryLocks> {
+        &self.advisory_locks
     }
 
     /// The current deployment's version.

@@ -5,6 +5,7 @@ pub(crate) mod admission;
 pub(crate) mod answers;
 mod by_login;
 pub(crate) mod compare;
+pub(crate) mod directory;
 pub(crate) mod execute;
 pub(crate) mod interrupt;
 pub(crate) mod lifecycle;

@@ -5,6 +5,7 @@ mod answers;
 mod hook_session;
 
 use super::gate_session::GateSession;
+use crate::advisory::SessionLocks;
 use crate::books::observe::Activity;
 use crate::books::within::Within;
 use crate::engine::Engine;
@@ -40,6 +41,7 @@ pub(super) struct HookOrigin {
     pub(super) principal: Arc<Principal>,
     pub(super) login: Arc<str>,
     pub(super) session: u64,
+    locks: Arc<SessionLocks>,
     pub(super) door: Door,
     pub(super) activity: Arc<Activity>,
     /// As of a statement of this session, with no block.
@@ -99,6 +101,7 @@ impl GateSession {
             principal: Arc::clone(&self.principal),
             login: Arc::clone(&self.login),
             session: self.id,
+            locks: Arc::clone(&self.locks),
             door: self.door,
             activity: Arc::clone(&self.activity),
             runs: self.runs.of_hook(within),
@@ -141,6 +144,7 @@ impl OpensRecords for HookOrigin {
                 principal: Arc::clone(&self.principal),
                 login: Arc::clone(&self.login),
                 session: self.session,
+                locks: Arc::clone(&self.locks),
                 door: self.door,
                 activity: Arc::clone(&self.activity),
                 runs: Arc::clone(&self.runs),

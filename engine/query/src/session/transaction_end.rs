@@ -154,7 +154,7 @@ impl GateSession {
 
     pub(in crate::session) async fn end_implicit_block(&self) -> Result<()> {
         let ended = self.inner().transaction.end_implicit();
-        match ended {
+        let done = match ended {
             None => Ok(()),
             Some(true) => {
                 let committed = self.commit_block().await;
@@ -166,7 +166,11 @@ impl GateSession {
                 self.inner().end_cursors(false);
                 Ok(())
             }
+        };
+        if !self.inner().transaction.holds_together() {
+            self.locks.end_transaction();
         }
+        done
     }
 
     /// Sets a savepoint at the source that takes part, if one does.

@@ -75,6 +75,10 @@ impl QueryPlanner for WithApply {
 struct Settings;
 
 impl SetSetting for Settings {
+    fn cancel(&self, _: i64) -> bool {
+        false
+    }
+
     fn set(&self, _: &str, value: Option<&str>, _: bool) -> querygate_types::Result<String> {
         Ok(value.unwrap_or_default().to_owned())
     }

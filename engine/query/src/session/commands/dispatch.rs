@@ -210,6 +210,7 @@ impl GateSession {
             self.rollback().await;
             return Err(error);
         }
+        self.locks.end_transaction();
         let inner = &mut *self.inner();
         let Some((settings, committed)) = inner.transaction.commit() else {
             inner.end_cursors(true);
@@ -223,6 +224,7 @@ impl GateSession {
 
     async fn rollback(&self) -> Outcome {
         self.drop_block().await;
+        self.locks.end_transaction();
         let inner = &mut *self.inner();
         inner.end_cursors(false);
         match inner.transaction.rollback() {

@@ -52,7 +52,12 @@ impl GateSession {
             door: origin.door,
             peer: None,
             since: SystemTime::now(),
-            writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
+            locks: Arc::clone(&origin.locks),
+            writer: Arc::new(Writer {
+                inner: Arc::downgrade(&inner),
+                sessions: Arc::clone(origin.gate.sessions()),
+                ends: Some(Arc::clone(&origin.login)),
+            }),
             listening: Listening::default(),
             learning_feed: Arc::new(LearningFeed::new(origin.gate.observer().traces())),
             inner,

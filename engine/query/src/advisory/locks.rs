@@ -1,0 +1,241 @@
+//! Advisory locks of one gate: sessions that agree on a number wait for each other. They lock no row and reach no source.
+
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Locks that one session may hold.
+const LOCKS_MAX: usize = 1_000;
+
+/// What is locked: one number, or two. They never meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LockKey {
+    One(i64),
+    Two(i32, i32),
+}
+
+/// How a session wants a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LockMode {
+    /// Beside others that want it so.
+    pub(crate) shared: bool,
+    /// Until the transaction's end, not the session's.
+    pub(crate) of_transaction: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct AdvisoryLocks {
+    state: Mutex<LockState>,
+    released: Notify,
+}
+
+#[derive(Debug, Default)]
+struct LockState {
+    /// How often each session has each lock.
+    holds: BTreeMap<LockKey, BTreeMap<(u64, LockMode), u32>>,
+    /// What sessions wait for.
+    waits: BTreeMap<u64, (LockKey, bool)>,
+}
+
+impl LockState {
+    /// Other sessions whose locks stand against this one's.
+    fn against(&self, session: u64, key: LockKey, shared: bool) -> impl Iterator<Item = u64> {
+        let holds = self.holds.get(&key).into_iter().flat_map(BTreeMap::keys);
+        holds.filter(move |(other, mode)| *other != session && !(shared && mode.shared)).map(|(other, _)| *other)
+    }
+
+    fn count(&self, session: u64) -> usize {
+        self.holds.values().filter(|holds| holds.keys().any(|(holder, _)| *holder == session)).count()
+    }
+
+    /// Whether it is taken now.
+    fn take(&mut self, session: u64, key: LockKey, mode: LockMode) -> Result<bool> {
+        if self.against(session, key, mode.shared).next().is_some() {
+            return Ok(false);
+        }
+        let is_new = !self.holds.get(&key).is_some_and(|holds| holds.keys().any(|(holder, _)| *holder == session));
+        if is_new && self.count(session) >= LOCKS_MAX {
+            let text = format!("a session holds at most {LOCKS_MAX} advisory locks");
+            return Err(Error::new(ErrorCode::OutOfMemory, text));
+        }
+        let times = self.holds.entry(key).or_default().entry((session, mode)).or_default();
+        *times = times.saturating_add(1);
+        Ok(true)
+    }
+
+    /// Whether the session would wait for one that waits for it.
+    fn deadlocks(&self, session: u64, key: LockKey, shared: bool) -> bool {
+        let mut met = BTreeSet::new();
+        let mut open: Vec<u64> = self.against(session, key, shared).collect();
+        while let Some(other) = open.pop() {
+            if other == session {
+                return true;
+            }
+            if met.insert(other)
+                && let Some((key, shared)) = self.waits.get(&other)
+            {
+                open.extend(self.against(other, *key, *shared));
+            }
+        }
+        false
+    }
+
+    fn release(&mut self, is_released: impl Fn(&(u64, LockMode)) -> bool) {
+        self.holds.values_mut().for_each(|holds| holds.retain(|hold, _| !is_released(hold)));
+        self.holds.retain(|_, holds| !holds.is_empty());
+    }
+}
+
+/// The locks of one session. They end with it.
+#[derive(Debug)]
+pub(crate) struct SessionLocks {
+    all: Arc<AdvisoryLocks>,
+    session: u64,
+}
+
+/// A wait, for as long as somebody waits.
+struct Wait<'a>(&'a SessionLocks);
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.0.state().waits.remove(&self.0.session);
+    }
+}
+
+impl SessionLocks {
+    pub(crate) fn new(all: Arc<AdvisoryLocks>, session: u64) -> Self {
+        Self { all, session }
+    }
+
+    fn state(&self) -> MutexGuard<'_, LockState> {
+        self.all.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a lock if no other session's stands against it.
+    ///
+    /// # Errors
+    /// 53200: the session holds as many as it may.
+    pub(crate) fn attempt(&self, key: LockKey, mode: LockMode) -> Result<bool> {
+        self.state().take(self.session, key, mode)
+    }
+
+    /// Waits for a lock. Dropping this gives the wait up.
+    ///
+    /// # Errors
+    /// As [`attempt`](Self::attempt). 40P01: its holder waits for this session.
+    pub(crate) async fn acquire(&self, key: LockKey, mode: LockMode) -> Result<()> {
+        let _wait = Wait(self);
+        loop {
+            let mut released = std::pin::pin!(self.all.released.notified());
+            released.as_mut().enable();
+            {
+                let mut state = self.state();
+                if state.take(self.session, key, mode)? {
+                    return Ok(());
+                }
+                if state.deadlocks(self.session, key, mode.shared) {
+                    return Err(Error::new(ErrorCode::DeadlockDetected, "deadlock detected"));
+                }
+                state.waits.insert(self.session, (key, mode.shared));
+            }
+            released.await;
+        }
+    }
+
+    /// Gives one of the session's locks back. Whether it had it.
+    pub(crate) fn release(&self, key: LockKey, shared: bool) -> bool {
+        let mut state = self.state();
+        let hold = (self.session, LockMode { shared, of_transaction: false });
+        let Some(times) = state.holds.get_mut(&key).and_then(|holds| holds.get_mut(&hold)) else { return false };
+        *times -= 1;
+        if *times == 0 {
+            state.holds.entry(key).or_default().remove(&hold);
+            state.release(|_| false);
+            self.all.released.notify_waiters();
+        }
+        true
+    }
+
+    /// Gives back what is the session's, and leaves what ends with its transaction.
+    pub(crate) fn release_all(&self) {
+        self.release_where(|mode| !mode.of_transaction);
+    }
+
+    /// Gives back what ends with a transaction.
+    pub(crate) fn end_transaction(&self) {
+        self.release_where(|mode| mode.of_transaction);
+    }
+
+    fn release_where(&self, ends: impl Fn(LockMode) -> bool) {
+        let mut state = self.state();
+        // Nearly every transaction has none.
+        if state.holds.is_empty() {
+            return;
+        }
+        state.release(|(session, mode)| *session == self.session && ends(*mode));
+        self.all.released.notify_waiters();
+    }
+}
+
+impl Drop for SessionLocks {
+    fn drop(&mut self) {
+        self.release_where(|_| true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const OWN: LockMode = LockMode { shared: false, of_transaction: false };
+    const SHARED: LockMode = LockMode { shared: true, of_transaction: false };
+    const OF_TRANSACTION: LockMode = LockMode { shared: false, of_transaction: true };
+    const KEY: LockKey = LockKey::One(7);
+
+    fn two() -> (SessionLocks, SessionLocks) {
+        let all = Arc::<AdvisoryLocks>::default();
+        (SessionLocks::new(Arc::clone(&all), 1), SessionLocks::new(all, 2))
+    }
+
+    #[test]
+    fn a_lock_is_anothers_once_it_was_given_back_as_often_as_taken() {
+        let (one, two) = two();
+        assert!(one.attempt(KEY, OWN).unwrap() && one.attempt(KEY, OWN).unwrap());
+        assert!(!two.attempt(KEY, OWN).unwrap() && two.attempt(LockKey::Two(0, 7), OWN).unwrap());
+        assert!(one.release(KEY, false) && !two.attempt(KEY, SHARED).unwrap());
+        assert!(one.release(KEY, false) && !one.release(KEY, false));
+        assert!(two.attempt(KEY, SHARED).unwrap() && one.attempt(KEY, SHARED).unwrap());
+        assert!(!one.attempt(KEY, OWN).unwrap());
+        drop(two);
+        assert!(one.attempt(KEY, OWN).unwrap());
+        assert!((0..=LOCKS_MAX).any(|n| one.attempt(LockKey::Two(1, i32::try_from(n).unwrap()), OWN).is_err()));
+    }
+
+    #[test]
+    fn what_is_a_transactions_ends_with_it_and_not_before() {
+        let (one, two) = two();
+        assert!(one.attempt(KEY, OF_TRANSACTION).unwrap() && !one.release(KEY, false));
+        one.release_all();
+        assert!(!two.attempt(KEY, OWN).unwrap());
+        one.end_transaction();
+        assert!(two.attempt(KEY, OWN).unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_it_and_who_would_wait_in_a_circle_does_not() {
+        let (one, two) = two();
+        assert!(one.attempt(KEY, OWN).unwrap() && two.attempt(LockKey::One(8), OWN).unwrap());
+        let waiting = two.acquire(KEY, OWN);
+        let circle = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let error = one.acquire(LockKey::One(8), OWN).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::DeadlockDetected);
+            assert!(one.release(KEY, false));
+        };
+        let (got, ()) = tokio::join!(waiting, circle);
+        got.unwrap();
+        assert!(!one.attempt(KEY, OWN).unwrap());
+    }
+}
